@@ -1,4 +1,14 @@
-//! Roost.
-/// CRI v1.
-#[allow(missing_docs)]
-pub mod v1 { tonic::include_proto!("runtime.v1"); }
+//! Roost: a Kubernetes bootstrapper and a kubelet for systemd and NixOS.
+//!
+//! Data flows one way: manifest → pod → plan → calls → observation → status. Each room below says in
+//! its own `mod.rs` what lives there; ARCHITECTURE.md is the map with the rules between the rooms.
+
+pub mod adapters;
+pub mod bootstrap;
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod cri;
+pub mod kubelet;
+pub mod ports;
+pub mod telemetry;

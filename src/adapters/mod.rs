@@ -1,0 +1,1 @@
+//! The only code that performs I/O: one room per technology, each behind a port.

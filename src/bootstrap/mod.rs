@@ -1,0 +1,1 @@
+//! Driver of the bootstrap phases: gathers facts, plans, prints or applies.

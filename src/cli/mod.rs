@@ -1,0 +1,1 @@
+//! Arguments as the user types them, and the only writer to stdout and stderr.

@@ -1,0 +1,1 @@
+//! Configuration: raw file → validated settings, every fault reported at once.

@@ -1,0 +1,3 @@
+//! The pure core: values in, values out. No I/O, async, clock, randomness or environment.
+
+pub mod model;

@@ -1,0 +1,72 @@
+//! Identities: newtypes, so that one kind of id is never taken for another.
+
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl<T: AsRef<str>> From<T> for $name {
+            fn from(text: T) -> Self {
+                Self(Arc::from(text.as_ref()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// `metadata.uid` of a pod. For a static pod the one derived from its manifest, not its mirror's.
+    PodUid
+);
+id!(
+    /// The runtime's id of a pod sandbox.
+    SandboxId
+);
+id!(
+    /// The runtime's id of a container, without the `containerd://` prefix.
+    ContainerId
+);
+
+/// Namespace and name of a pod: the slot that only one running pod may hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodKey {
+    /// The pod's namespace.
+    pub namespace: Arc<str>,
+    /// The pod's name; a static pod's carries the node name as its suffix.
+    pub name: Arc<str>,
+}
+
+impl PodKey {
+    /// A key from its two parts.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for PodKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}

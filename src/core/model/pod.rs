@@ -1,0 +1,94 @@
+//! What every room needs to know of a pod besides the API type itself.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
+
+use super::{PodKey, PodUid};
+
+/// Where a pod's definition came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodSource {
+    /// A manifest file: a static pod.
+    File(PathBuf),
+    /// The API server.
+    Api,
+}
+
+impl PodSource {
+    /// Whether the pod is a static pod.
+    pub fn is_static(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+}
+
+/// Which of a pod's lists a container stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ContainerKind {
+    /// `spec.initContainers` that runs to completion.
+    Init,
+    /// `spec.initContainers` with `restartPolicy: Always`.
+    Sidecar,
+    /// `spec.containers`.
+    Regular,
+    /// `spec.ephemeralContainers`.
+    Ephemeral,
+}
+
+/// The pod's uid; empty for a pod that has none.
+pub fn uid_of(pod: &Pod) -> PodUid {
+    PodUid::from(pod.metadata.uid.as_deref().unwrap_or_default())
+}
+
+/// The pod's namespace and name.
+pub fn key_of(pod: &Pod) -> PodKey {
+    PodKey::new(
+        pod.metadata.namespace.as_deref().unwrap_or("default"),
+        pod.metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// All containers of the pod in the order init, regular, ephemeral.
+///
+/// An ephemeral container is given as the [`Container`] it would be, so that one piece of code renders all kinds.
+pub fn containers_of(pod: &Pod) -> Vec<(ContainerKind, Container)> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let init = spec.init_containers.iter().flatten().map(|c| {
+        let sidecar = c.restart_policy.as_deref() == Some("Always");
+        (if sidecar { ContainerKind::Sidecar } else { ContainerKind::Init }, c.clone())
+    });
+    let regular = spec.containers.iter().map(|c| (ContainerKind::Regular, c.clone()));
+    let ephemeral = spec.ephemeral_containers.iter().flatten().map(|c| (ContainerKind::Ephemeral, as_container(c)));
+    init.chain(regular).chain(ephemeral).collect()
+}
+
+fn as_container(c: &EphemeralContainer) -> Container {
+    let c = c.clone();
+    Container {
+        args: c.args,
+        command: c.command,
+        env: c.env,
+        env_from: c.env_from,
+        image: c.image,
+        image_pull_policy: c.image_pull_policy,
+        lifecycle: c.lifecycle,
+        liveness_probe: c.liveness_probe,
+        name: c.name,
+        ports: c.ports,
+        readiness_probe: c.readiness_probe,
+        resize_policy: c.resize_policy,
+        resources: c.resources,
+        restart_policy: c.restart_policy,
+        restart_policy_rules: c.restart_policy_rules,
+        security_context: c.security_context,
+        startup_probe: c.startup_probe,
+        stdin: c.stdin,
+        stdin_once: c.stdin_once,
+        termination_message_path: c.termination_message_path,
+        termination_message_policy: c.termination_message_policy,
+        tty: c.tty,
+        volume_devices: c.volume_devices,
+        volume_mounts: c.volume_mounts,
+        working_dir: c.working_dir,
+    }
+}

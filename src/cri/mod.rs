@@ -1,0 +1,11 @@
+//! The vocabulary of CRI v1: messages generated from the vendored `api.proto` of cri-api v0.36.3.
+//!
+//! The messages are plain values, so every room may name them, like the Kubernetes API types; only
+//! [`crate::adapters::cri`] uses the generated clients.
+
+#[allow(missing_docs, clippy::all, clippy::unwrap_used)]
+mod generated {
+    tonic::include_proto!("runtime.v1");
+}
+
+pub use generated::*;

@@ -1,0 +1,36 @@
+//! Pod-level and QoS cgroups.
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::core::model::PodUid;
+
+/// Why a cgroup could not be made, changed or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("cgroup {path}: {message}")]
+pub struct CgroupError {
+    /// The cgroup's path below the root.
+    pub path: String,
+    /// What the kernel or systemd said.
+    pub message: String,
+}
+
+/// A pod's cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodCgroup {
+    /// What CRI wants as `cgroup_parent`: a slice name with the systemd driver, a path otherwise.
+    pub parent: String,
+}
+
+/// The cgroup tree `kubepods` with one child per QoS class and pod (kubelet-contract 3.4).
+#[async_trait]
+pub trait Cgroups: Send + Sync {
+    /// Makes the pod's cgroup or brings its limits up to date. Idempotent.
+    async fn ensure(&self, pod: &Pod) -> Result<PodCgroup, CgroupError>;
+    /// Whether the pod's cgroup is there.
+    async fn exists(&self, pod: &Pod) -> bool;
+    /// Removes the cgroups of pods that are not in `keep`, after their processes ended.
+    async fn remove(&self, uid: &PodUid) -> Result<(), CgroupError>;
+    /// Pods that have a cgroup on the node.
+    async fn known_pods(&self) -> Vec<PodUid>;
+}

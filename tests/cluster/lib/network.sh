@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# One bridge and one /24 for each cluster, agreed with all other clusters of the machine.
+
+# claim: registers this cluster under its name and gives it a free network number.
+claim() {
+	mkdir -p "$registry"
+	exec 8>"$registry/.lock"
+	flock 8
+	local entry=$registry/$CLUSTER
+	if [ -f "$entry/owner" ] && [ "$(cat "$entry/owner")" != "$state" ]; then
+		fail "a cluster named $CLUSTER is already up from $(cat "$entry/owner"); choose another CLUSTER="
+	fi
+	if [ ! -f "$entry/number" ]; then
+		mkdir -p "$entry"
+		echo "$state" >"$entry/owner"
+		local number
+		number=$(($(cksum <<<"$CLUSTER" | cut -d' ' -f1) % 250))
+		while grep -qsx "$number" "$registry"/*/number || ip link show "roost-$number" >/dev/null 2>&1; do
+			number=$(((number + 1) % 250))
+		done
+		echo "$number" >"$entry/number"
+	fi
+	exec 8>&-
+}
+
+unclaim() { rm -rf "${registry:?}/$CLUSTER"; }
+
+is_claimed() { [ "$(cat "$registry/$CLUSTER/owner" 2>/dev/null)" = "$state" ]; }
+network_number() { cat "$registry/$CLUSTER/number"; }
+bridge_name() { echo "roost-$(network_number)"; }
+host_address() { echo "10.200.$(network_number).1"; }
+node_address() { echo "10.200.$(network_number).$((10 + ${1#n}))"; }
+
+bridge_up() {
+	local bridge
+	bridge=$(bridge_name)
+	ip link show "$bridge" >/dev/null 2>&1 && return
+	ip link add "$bridge" type bridge
+	ip address add "$(host_address)/24" dev "$bridge"
+	ip link set "$bridge" up
+}
+
+bridge_down() { ip link delete "$(bridge_name)" 2>/dev/null || true; }

@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# What a cluster is made of: the settings from the environment and the paths that follow from them.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) # tests/cluster
+repo=$(cd "$here/../.." && pwd)
+registry=/run/roost-clusters # one folder for each cluster of this machine, whoever started it
+
+: "${CLUSTER:=roost}"
+[[ $CLUSTER =~ ^[a-z][a-z0-9-]{0,19}$ ]] || fail "CLUSTER=$CLUSTER: use up to 20 lower-case letters, digits and dashes" 64
+
+if [ "$CLUSTER" = roost ]; then state=$repo/target/cluster; else state=$repo/target/cluster-$CLUSTER; fi
+
+# The settings a cluster keeps for its life; after `up` they come from its own file.
+kept_settings=(NODES CONTROL_PLANES RUNTIME MODE KUBELET SOURCE BOOTSTRAP)
+if [ -f "$state/settings" ]; then
+	while IFS='=' read -r name value; do
+		if [ -n "${!name:-}" ] && [ "${!name}" != "$value" ]; then
+			[ "${1:-}" != up ] || fail "cluster $CLUSTER is there with $name=$value; run 'cluster down' before 'up' with $name=${!name}" 64
+		fi
+		printf -v "$name" %s "$value"
+	done <"$state/settings"
+fi
+: "${NODES:=2}" "${CONTROL_PLANES:=1}" "${RUNTIME:=current}" "${MODE:=static-pods}"
+: "${KUBELET:=ours}" "${SOURCE:=archive}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}"
+
+one_of() { # one_of NAME ALLOWED...
+	local name=$1 allowed
+	shift
+	for allowed; do [ "${!name}" != "$allowed" ] || return 0; done
+	fail "$name=${!name}: use one of $*" 64
+}
+one_of RUNTIME current debian
+one_of MODE static-pods systemd
+one_of KUBELET ours upstream
+one_of SOURCE archive host
+one_of BOOTSTRAP ours kubeadm none
+one_of PROFILE release dev
+[[ $NODES =~ ^[1-9]$ ]] || fail "NODES=$NODES: use 1 to 9" 64
+[[ $CONTROL_PLANES =~ ^[1-9]$ && $CONTROL_PLANES -le $NODES ]] || fail "CONTROL_PLANES=$CONTROL_PLANES: use 1 to NODES" 64
+
+node_names() { seq -f 'n%g' 1 "$NODES"; }
+is_control_plane() { [ "${1#n}" -le "$CONTROL_PLANES" ]; }
+node_dir() { echo "$state/nodes/$1"; }
+node_root() { echo "$state/nodes/$1/root"; }

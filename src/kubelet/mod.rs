@@ -1,1 +1,7 @@
 //! Driver of the kubelet: long tasks that observe, ask the core for a plan, and execute it.
+//!
+//! [`run::start`] owns the pod table. Its inputs: desired sets of the sources, hints of the runtime, probe changes,
+//! object changes, orders through [`crate::ports::PodControl`]. Its outputs: CRI calls (by one worker per pod) and
+//! statuses to a [`crate::ports::StatusSink`]; everybody else reads pods through [`crate::ports::Pods`].
+
+pub mod run;

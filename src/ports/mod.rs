@@ -1,18 +1,30 @@
 //! Traits through which the drivers reach the world. Each states its contract; real ones live in `adapters`,
 //! in-memory ones beside them in `adapters::fake`.
 
+mod admission;
 mod cgroups;
 mod events;
+mod hooks;
 mod images;
 mod objects;
+mod pod_control;
+mod pod_images;
 mod pods;
+mod probes;
 mod runtime;
+mod status_sink;
 mod volumes;
 
+pub use admission::Admission;
 pub use cgroups::{CgroupError, Cgroups, PodCgroup};
 pub use events::{EventKind, EventTarget, Events};
+pub use hooks::{HookCall, HookError, Hooks};
 pub use images::ImageService;
 pub use objects::{ObjectChange, ObjectError, Objects, TokenRequest};
+pub use pod_control::PodControl;
+pub use pod_images::{ImageDemand, ImageWaiting, PodImages, PulledImage};
 pub use pods::{ContainerView, PodView, Pods};
+pub use probes::Probes;
 pub use runtime::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
+pub use status_sink::StatusSink;
 pub use volumes::{MountedVolume, VolumeError, Volumes};

@@ -1,8 +1,12 @@
 //! Nouns that all rooms share.
 
+mod desired;
 mod ids;
 pub mod labels;
 mod pod;
+mod probe;
 
+pub use desired::{DesiredPod, DesiredSet, PodKill, Rejection, SourceKind, Verdict};
 pub use ids::{ContainerId, PodKey, PodUid, SandboxId};
 pub use pod::{ContainerKind, PodSource, containers_of, key_of, uid_of};
+pub use probe::{ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};

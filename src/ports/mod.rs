@@ -3,6 +3,7 @@
 
 mod admission;
 mod cgroups;
+mod checks;
 mod events;
 mod hooks;
 mod images;
@@ -17,6 +18,7 @@ mod volumes;
 
 pub use admission::Admission;
 pub use cgroups::{CgroupError, Cgroups, PodCgroup};
+pub use checks::{CheckError, Checks};
 pub use events::{EventKind, EventTarget, Events};
 pub use hooks::{HookCall, HookError, Hooks};
 pub use images::ImageService;

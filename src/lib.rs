@@ -4,6 +4,7 @@
 //! its own `mod.rs` what lives there; ARCHITECTURE.md is the map with the rules between the rooms.
 
 pub mod adapters;
+pub mod agent;
 pub mod bootstrap;
 pub mod cli;
 pub mod config;

@@ -1,1 +1,5 @@
 //! The only code that performs I/O: one room per technology, each behind a port.
+
+pub mod apiserver;
+pub mod fs;
+pub mod network;

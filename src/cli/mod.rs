@@ -1,1 +1,3 @@
 //! Arguments as the user types them, and the only writer to stdout and stderr.
+
+pub mod agent;

@@ -51,6 +51,16 @@ mod tests {
     fn only_traffic_that_leaves_the_pod_subnets_is_masqueraded() {
         let script = render_ruleset(&["10.244.0.0/16".parse().unwrap()]);
         insta::assert_snapshot!(script, @r"
+        add table ip roost-pod-network
+        delete table ip roost-pod-network
+        table ip roost-pod-network {
+        	chain postrouting {
+        		type nat hook postrouting priority srcnat; policy accept;
+        		ip saddr { 10.244.0.0/16 } ip daddr != { 10.244.0.0/16, 224.0.0.0/4 } masquerade
+        	}
+        }
+        add table ip6 roost-pod-network
+        delete table ip6 roost-pod-network
         ");
     }
 

@@ -1,0 +1,4 @@
+//! The API server: clients from kubeconfig files, and the objects that are watched and applied.
+
+pub mod connect;
+pub mod node_networks;

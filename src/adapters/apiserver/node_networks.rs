@@ -1,0 +1,157 @@
+//! The Node objects, watched for what the pod network needs of them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::core::{ApiResource, Object};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::connect;
+use crate::core::network::NodeNetwork;
+
+/// The few fields of a Node that are read; the rest, such as its list of images, is never kept.
+type SlimNode = Object<Spec, Status>;
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Spec {
+    #[serde(rename = "podCIDRs", default)]
+    pod_cidrs: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Status {
+    #[serde(default)]
+    addresses: Vec<Address>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Address {
+    #[serde(rename = "type")]
+    kind: String,
+    address: String,
+}
+
+/// All nodes, sorted by name; none until the first list arrived.
+pub type NodeNetworks = Option<Arc<[NodeNetwork]>>;
+
+/// How often the files behind the connection are looked at for new credentials.
+const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
+
+/// Watches for as long as anyone holds the receiver. The kubeconfig need not exist yet: a joining node gets it only
+/// when its TLS bootstrap is done.
+pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks> {
+    let (sender, receiver) = watch::channel(None);
+    tokio::spawn(async move {
+        let mut pause = Pause::default();
+        loop {
+            let outcome = async {
+                let credentials = connect::observe_credentials(&kubeconfig);
+                let client = connect::connect(&kubeconfig).await?;
+                tokio::select! {
+                    outcome = follow(client, &sender, &mut pause) => outcome,
+                    () = credentials_changed(&kubeconfig, credentials) => Ok(()),
+                }
+            };
+            match outcome.await {
+                _ if sender.is_closed() => return,
+                Ok(()) => tracing::info!(kubeconfig = %kubeconfig.display(), "connecting again with new credentials"),
+                Err(error) => {
+                    tracing::debug!(error = error.as_ref() as &dyn std::error::Error, "nodes cannot be watched yet");
+                    pause.wait().await;
+                }
+            }
+        }
+    });
+    receiver
+}
+
+async fn credentials_changed(kubeconfig: &std::path::Path, before: Vec<Option<std::time::SystemTime>>) {
+    loop {
+        tokio::time::sleep(CREDENTIALS_CHECK).await;
+        if connect::observe_credentials(kubeconfig) != before {
+            return;
+        }
+    }
+}
+
+/// Publishes the nodes until the watch fails or nobody listens any more.
+async fn follow(
+    client: Client,
+    sender: &watch::Sender<NodeNetworks>,
+    pause: &mut Pause,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Node>(&());
+    let api: Api<SlimNode> = Api::all_with(client, &resource);
+    let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
+    let mut nodes = BTreeMap::new();
+    let mut listed = false;
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = sender.closed() => return Ok(()),
+        };
+        match event {
+            None => return Ok(()),
+            Some(Err(error)) => return Err(Box::new(error)),
+            Some(Ok(Event::Init)) => {
+                nodes.clear();
+                listed = false;
+            }
+            Some(Ok(Event::InitApply(node) | Event::Apply(node))) => {
+                let network = parse(node);
+                nodes.insert(network.name.clone(), network);
+            }
+            Some(Ok(Event::Delete(node))) => {
+                nodes.remove(&parse(node).name);
+            }
+            Some(Ok(Event::InitDone)) => {
+                listed = true;
+                pause.reset();
+            }
+        }
+        if listed {
+            let current: Arc<[NodeNetwork]> = nodes.values().cloned().collect();
+            sender.send_if_modified(|published| {
+                let new = published.as_ref() != Some(&current);
+                *published = Some(current);
+                new
+            });
+        }
+    }
+}
+
+fn parse(node: SlimNode) -> NodeNetwork {
+    let status = node.status.unwrap_or_default();
+    let internal = status.addresses.iter().filter(|address| address.kind == "InternalIP");
+    NodeNetwork::parse(
+        node.metadata.name.as_deref().unwrap_or_default(),
+        node.spec.pod_cidrs.iter().map(String::as_str),
+        internal.map(|address| address.address.as_str()),
+    )
+}
+
+/// The time between two attempts: short at first, for a node becomes Ready no sooner than its network is known.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(100))
+    }
+}
+
+impl Pause {
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = self.0.mul_f32(1.15).min(Duration::from_secs(10));
+    }
+
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}

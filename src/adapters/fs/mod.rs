@@ -1,0 +1,3 @@
+//! Files of the node.
+
+pub mod atomic;

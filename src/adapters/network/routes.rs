@@ -1,0 +1,143 @@
+//! Routes and links through rtnetlink.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use ipnet::IpNet;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol};
+use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder, new_multicast_connection};
+use tokio::sync::Notify;
+
+use crate::core::network::routes::PROTOCOL;
+use crate::core::network::{Route, RouteChange};
+use crate::ports::PodNetworkError;
+
+/// The kernel's main routing table, and word of its changes.
+pub(super) struct Routes {
+    handle: Handle,
+}
+
+impl Routes {
+    /// Opens the connection; `changed` is notified whenever any route came or went.
+    pub(super) fn connect(changed: Arc<Notify>) -> std::io::Result<Self> {
+        let groups = [MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route];
+        let (connection, handle, mut messages) = new_multicast_connection(&groups)?;
+        // Both end with the process: they own nothing but the socket.
+        tokio::spawn(connection);
+        tokio::spawn(async move {
+            while futures::StreamExt::next(&mut messages).await.is_some() {
+                changed.notify_one();
+            }
+        });
+        Ok(Self { handle })
+    }
+
+    pub(super) async fn observe(&self) -> Result<Vec<Route>, PodNetworkError> {
+        let mut routes = Vec::new();
+        for request in [RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(), RouteMessageBuilder::<std::net::Ipv6Addr>::new().build()] {
+            let mut request = request;
+            request.header.table = RouteHeader::RT_TABLE_UNSPEC;
+            let found: Vec<RouteMessage> =
+                self.handle.route().get(request).execute().try_collect().await.map_err(failed("list routes"))?;
+            routes.extend(found.iter().filter_map(parse_route));
+        }
+        routes.sort();
+        Ok(routes)
+    }
+
+    pub(super) async fn apply(&self, change: &RouteChange) -> Result<(), PodNetworkError> {
+        match change {
+            RouteChange::Set(route) => {
+                let what = format!("set route {} via {}", route.destination, route.gateway);
+                let message = render_message(route).map_err(|error| invalid(&what, error))?;
+                self.handle.route().add(message).replace().execute().await.map_err(failed(&what))
+            }
+            RouteChange::Remove(route) => {
+                let what = format!("remove route {} via {}", route.destination, route.gateway);
+                let message = render_message(route).map_err(|error| invalid(&what, error))?;
+                match self.handle.route().del(message).execute().await {
+                    Err(error) if !is_gone(&error) => Err(failed(&what)(error)),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    pub(super) async fn observe_mtu(&self, address: IpAddr) -> Result<Option<u32>, PodNetworkError> {
+        let mut addresses = self.handle.address().get().execute();
+        let mut index = None;
+        while let Some(message) = addresses.try_next().await.map_err(failed("list addresses"))? {
+            let is_it = |attribute: &AddressAttribute| {
+                matches!(attribute, AddressAttribute::Local(ip) | AddressAttribute::Address(ip) if *ip == address)
+            };
+            if message.attributes.iter().any(is_it) {
+                index = Some(message.header.index);
+            }
+        }
+        let Some(index) = index else { return Ok(None) };
+        let mut links = self.handle.link().get().match_index(index).execute();
+        let link = links.try_next().await.map_err(failed("read link"))?;
+        Ok(link.and_then(|link| {
+            link.attributes.iter().find_map(|attribute| match attribute {
+                LinkAttribute::Mtu(mtu) => Some(*mtu),
+                _ => None,
+            })
+        }))
+    }
+}
+
+fn failed(what: &str) -> impl Fn(rtnetlink::Error) -> PodNetworkError {
+    move |source| PodNetworkError::Netlink { what: what.to_owned(), source: Box::new(source) }
+}
+
+fn invalid(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> PodNetworkError {
+    PodNetworkError::Netlink { what: what.to_owned(), source: Box::new(source) }
+}
+
+/// `ESRCH` and `ENOENT`: somebody else was faster.
+fn is_gone(error: &rtnetlink::Error) -> bool {
+    let rtnetlink::Error::NetlinkError(message) = error else { return false };
+    matches!(message.to_io().raw_os_error(), Some(2 | 3))
+}
+
+fn render_message(route: &Route) -> Result<RouteMessage, impl std::error::Error + Send + Sync + 'static> {
+    let destination = (route.destination.network(), route.destination.prefix_len());
+    RouteMessageBuilder::<IpAddr>::new()
+        .destination_prefix(destination.0, destination.1)
+        .and_then(|builder| builder.gateway(route.gateway))
+        .map(|builder| builder.protocol(RouteProtocol::Other(PROTOCOL)).build())
+}
+
+fn parse_route(message: &RouteMessage) -> Option<Route> {
+    if message.header.protocol != RouteProtocol::Other(PROTOCOL) || message.header.table != RouteHeader::RT_TABLE_MAIN {
+        return None;
+    }
+    let mut destination = None;
+    let mut gateway = None;
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => destination = parse_address(address),
+            RouteAttribute::Gateway(address) => gateway = parse_address(address),
+            _ => {}
+        }
+    }
+    let unspecified = || match message.header.address_family {
+        AddressFamily::Inet6 => IpAddr::from([0u16; 8]),
+        _ => IpAddr::from([0u8; 4]),
+    };
+    let network = destination.unwrap_or_else(unspecified);
+    let destination = IpNet::new(network, message.header.destination_prefix_length).ok()?;
+    Some(Route { destination, gateway: gateway? })
+}
+
+fn parse_address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some(IpAddr::V4(*ip)),
+        RouteAddress::Inet6(ip) => Some(IpAddr::V6(*ip)),
+        _ => None,
+    }
+}

@@ -1,0 +1,7 @@
+//! Driver of the node agent: the long-running part of `bootstrap`, one small task per duty.
+
+mod pod_network;
+mod wire;
+
+pub use pod_network::{PodNetworkSettings, run_pod_network};
+pub use wire::{AgentSettings, run};

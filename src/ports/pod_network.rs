@@ -1,0 +1,56 @@
+//! The node's side of the default pod network: routes, the masquerade rule, the CNI configuration.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::core::network::{Route, RouteChange};
+
+/// Why the node's network could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PodNetworkError {
+    /// The kernel refused a netlink request.
+    #[error("{what}")]
+    Netlink {
+        /// What was asked, e.g. `set route 10.244.1.0/24 via 10.0.0.2`.
+        what: String,
+        /// The kernel's answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The nftables program failed.
+    #[error("{program}: {message}")]
+    Rules {
+        /// The program that was run.
+        program: String,
+        /// Its error output, or why it could not be started.
+        message: String,
+    },
+    /// A file could not be written.
+    #[error("write {path}")]
+    File {
+        /// Path of the file.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Reads and changes the node's network. Every change is idempotent.
+#[async_trait]
+pub trait PodNetwork: Send + Sync {
+    /// The routes of ours (by their protocol number) in the main table.
+    async fn observe_routes(&self) -> Result<Vec<Route>, PodNetworkError>;
+    /// Applies one change.
+    async fn apply_route(&self, change: &RouteChange) -> Result<(), PodNetworkError>;
+    /// The MTU of the link that holds `address`; none when no link does.
+    async fn observe_mtu(&self, address: IpAddr) -> Result<Option<u32>, PodNetworkError>;
+    /// Lets the node forward packets, and puts the nftables ruleset in place.
+    async fn apply_ruleset(&self, ruleset: &str) -> Result<(), PodNetworkError>;
+    /// Writes the CNI configuration; true when the file changed.
+    async fn apply_conflist(&self, conflist: &Value) -> Result<bool, PodNetworkError>;
+    /// Returns once something in the routing tables changed since the last call.
+    async fn changed(&self);
+}

@@ -1,0 +1,54 @@
+# Every setting with its default; the same names as in cluster.toml.
+{
+  role = "control-plane"; # or "worker"
+  mode = "static-pods"; # or "systemd"
+  cluster = {
+    name = "kubernetes";
+    kubernetes_version = "v1.36.3";
+    endpoint = ""; # host:port that all nodes reach; empty: this node's address
+    extra_sans = [ ];
+    control_planes = 1;
+  };
+  network = {
+    pod_cidr = "10.244.0.0/16";
+    service_cidr = "10.96.0.0/12";
+    dns_domain = "cluster.local";
+    enabled = true; # the built-in pod network; false where another CNI is brought
+  };
+  node = {
+    name = "";
+    address = "";
+    labels = { };
+    taints = [ ];
+  };
+  join = {
+    endpoint = "";
+    ca_hash = "";
+    token_file = ""; # a path outside the store, or an encrypted systemd credential
+    token_encrypted = false;
+  };
+  components = {
+    source = "registry"; # or "archive", "host"
+    # With source = "host": the binaries, as store paths.
+    binaries = { };
+  };
+  versions = {
+    kubelet = "v1.36.3";
+    kube_apiserver = "v1.36.3";
+    kube_controller_manager = "v1.36.3";
+    kube_scheduler = "v1.36.3";
+  };
+  containerd_socket = "/run/containerd/containerd.sock";
+  static_pods = { };
+  package = "/usr/local";
+  snapshots = {
+    enabled = true;
+    schedule = "daily";
+    keep = 7;
+  };
+  renewal = {
+    enabled = true;
+    schedule = "daily";
+  };
+  open_firewall = true;
+}

@@ -1,0 +1,159 @@
+# Settings → list of faults, each one sentence that names the option and says what to do.
+{ net }:
+s:
+let
+  minor =
+    version:
+    let
+      parts = builtins.match "v?1\\.([0-9]+)\\.[0-9]+" version;
+    in
+    if parts == null then null else builtins.fromJSON (builtins.head parts);
+  when = condition: text: if condition then [ text ] else [ ];
+  oneOf = option: value: allowed:
+    when (!builtins.elem value allowed)
+      "services.roost.${option} is \"${value}\", but has to be one of ${builtins.concatStringsSep ", " allowed}";
+
+  pods = net.parseCidr s.network.pod_cidr;
+  services = net.parseCidr s.network.service_cidr;
+  address = net.parseAddress s.node.address;
+  nameOk = name: builtins.match "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?" name != null;
+
+  api = minor s.versions.kube_apiserver;
+  kubelet = minor s.versions.kubelet;
+  skewed =
+    component:
+    let
+      m = minor s.versions.${component};
+    in
+    when (m == null) "services.roost.versions.${component} is \"${s.versions.${component}}\", which is no version like v1.36.3"
+    ++ when (m != null && api != null && (m > api || m < api - 1))
+      "services.roost.versions.${component} is ${s.versions.${component}}, but has to be the API server's minor version (${s.versions.kube_apiserver}) or one older";
+
+  controlPlane = s.role == "control-plane";
+  worker = s.role == "worker";
+  even = n: n / 2 * 2 == n;
+  endpointHost =
+    let
+      parts = builtins.match "([^:]+):([0-9]+)" s.cluster.endpoint;
+    in
+    if parts == null then null else builtins.head parts;
+
+  # Manifests: { name = Pod; }
+  podNames = builtins.attrNames s.static_pods;
+  podName = n: s.static_pods.${n}.metadata.name or n;
+  podNamespace = n: s.static_pods.${n}.metadata.namespace or "default";
+  fullName = n: "${podNamespace n}/${podName n}";
+  # Each one that another of the same full name comes before.
+  duplicates = builtins.filter (n: builtins.any (m: m < n && fullName m == fullName n) podNames) podNames;
+  reserved = [
+    "etcd"
+    "kube-apiserver"
+    "kube-controller-manager"
+    "kube-scheduler"
+  ];
+  hostPorts =
+    n:
+    let
+      spec = s.static_pods.${n}.spec or { };
+      onHost = spec.hostNetwork or false;
+      ports = builtins.concatLists (map (c: c.ports or [ ]) (spec.containers or [ ]));
+      used = map (p: if onHost then p.containerPort or 0 else p.hostPort or 0) ports;
+    in
+    builtins.filter (p: p != 0) used;
+  own = [
+    10250
+    10248
+    10256
+  ]
+  ++ (
+    if controlPlane then
+      [
+        6443
+        2379
+        2380
+        2381
+        10257
+        10259
+      ]
+    else
+      [ ]
+  );
+  claims = builtins.concatLists (map (n: map (port: { inherit n port; }) (hostPorts n)) podNames);
+  clash = c: builtins.elem c.port own || builtins.any (d: d.n != c.n && d.port == c.port) claims;
+in
+oneOf "role" s.role [
+  "control-plane"
+  "worker"
+]
+++ oneOf "mode" s.mode [
+  "static-pods"
+  "systemd"
+]
+++ oneOf "components.source" s.components.source [
+  "registry"
+  "archive"
+  "host"
+]
+++ when (pods == null)
+  "services.roost.network.pod_cidr is \"${s.network.pod_cidr}\", which is no IPv4 network (host bits must be zero)"
+++ when (services == null)
+  "services.roost.network.service_cidr is \"${s.network.service_cidr}\", which is no IPv4 network (host bits must be zero)"
+++ when (pods != null && services != null && net.overlap pods services)
+  "services.roost.network.pod_cidr (${s.network.pod_cidr}) overlaps service_cidr (${s.network.service_cidr}): choose networks apart"
+++ when (s.node.address != "" && address == null) "services.roost.node.address is \"${s.node.address}\", which is no IPv4 address"
+++ when (address != null && pods != null && net.contains pods address)
+  "services.roost.node.address (${s.node.address}) lies in pod_cidr (${s.network.pod_cidr})"
+++ when (address != null && services != null && net.contains services address)
+  "services.roost.node.address (${s.node.address}) lies in service_cidr (${s.network.service_cidr})"
+++ when (s.node.name != "" && !nameOk s.node.name)
+  "services.roost.node.name is \"${s.node.name}\", but a node name has only lower-case letters, digits, '-' and '.'"
+++ when (s.cluster.endpoint != "" && endpointHost == null)
+  "services.roost.cluster.endpoint is \"${s.cluster.endpoint}\", but has to be host:port"
+++ when (controlPlane && s.cluster.control_planes > 1 && s.cluster.endpoint == "")
+  "services.roost.cluster.endpoint has to be set (host:port) when there is more than one control plane"
+++ when (even s.cluster.control_planes)
+  "services.roost.cluster.control_planes is ${toString s.cluster.control_planes}: an even number of etcd members survives no more failures than one less; take an odd number"
+++ when (endpointHost != null && s.cluster.extra_sans != [ ] && !builtins.elem endpointHost s.cluster.extra_sans && endpointHost != s.node.address)
+  "services.roost.cluster.extra_sans does not cover the host of cluster.endpoint (${endpointHost}): add it, or clients will refuse the certificate"
+++ when (api == null) "services.roost.versions.kube_apiserver is \"${s.versions.kube_apiserver}\", which is no version like v1.36.3"
+++ when (kubelet == null) "services.roost.versions.kubelet is \"${s.versions.kubelet}\", which is no version like v1.36.3"
+++ when (api != null && kubelet != null && (kubelet > api || kubelet < api - 3))
+  "services.roost.versions.kubelet is ${s.versions.kubelet}, but must not be newer than the API server (${s.versions.kube_apiserver}) nor more than three minor versions older"
+++ skewed "kube_controller_manager"
+++ skewed "kube_scheduler"
+++ when (worker && s.join.endpoint == "") "services.roost.join.endpoint has to be set on a worker (host:port of the API server)"
+++ when (worker && builtins.match "sha256:[0-9a-f]{64}" s.join.ca_hash == null)
+  "services.roost.join.ca_hash has to be sha256: and 64 hex digits, as `bootstrap token create --print-join-command` prints it"
+++ when (worker && s.join.token_file == "")
+  "services.roost.join.token_file has to name a file with the join token, outside the Nix store"
+++ when (builtins.substring 0 11 (toString s.join.token_file) == "/nix/store/")
+  "services.roost.join.token_file lies in the Nix store, which every user of the machine can read: keep it outside, or give an encrypted credential"
+++ builtins.concatLists (
+  map (
+    c:
+    when (s.components.source == "host" && controlPlane && !(s.components.binaries ? ${c}))
+      "services.roost.components.binaries.${c} has to be set when components.source is \"host\""
+  ) reserved
+)
+++ builtins.concatLists (
+  map (
+    n:
+    let
+      pod = s.static_pods.${n};
+      spec = pod.spec or { };
+      containers = spec.containers or [ ];
+    in
+    when (!nameOk n) "services.roost.staticPods.${n}: a pod's name has only lower-case letters, digits, '-' and '.'"
+    ++ when ((pod.kind or "Pod") != "Pod") "services.roost.staticPods.${n}.kind is \"${pod.kind}\", but only a Pod can be a static pod"
+    ++ when (containers == [ ]) "services.roost.staticPods.${n}.spec.containers is empty: a pod has at least one container"
+    ++ when (builtins.any (c: !(c ? name) || !(c ? image)) containers)
+      "services.roost.staticPods.${n}.spec.containers: each container has a name and an image"
+    ++ when (builtins.elem (podName n) reserved && podNamespace n == "kube-system" && controlPlane)
+      "services.roost.staticPods.${n} has the name of a control-plane pod (${podName n}): rename it"
+    ++ when (spec ? serviceAccountName) "services.roost.staticPods.${n}.spec.serviceAccountName: a static pod must not refer to API objects"
+  ) podNames
+)
+++ map (n: "services.roost.staticPods.${n}: ${fullName n} is defined more than once") duplicates
+++ map (c: "services.roost.staticPods.${c.n}: port ${toString c.port} on the node is taken by another component or static pod") (
+  builtins.filter clash claims
+)

@@ -1,0 +1,135 @@
+# Settings → units, as { "name.service" = { Section.Key = value; }; }.
+s:
+let
+  bootstrap = "${s.package}/bin/bootstrap";
+  kubelet = "${s.package}/bin/kubelet";
+  controlPlane = s.role == "control-plane";
+
+  # What every helper service can do without (systemd.exec(5)).
+  hardened = {
+    NoNewPrivileges = true;
+    PrivateTmp = true;
+    PrivateDevices = true;
+    ProtectClock = true;
+    ProtectControlGroups = true;
+    ProtectHome = true;
+    ProtectHostname = true;
+    ProtectKernelLogs = true;
+    ProtectKernelModules = true;
+    ProtectKernelTunables = true;
+    ProtectSystem = "strict";
+    RestrictRealtime = true;
+    RestrictSUIDSGID = true;
+    LockPersonality = true;
+    MemoryDenyWriteExecute = true;
+    SystemCallArchitectures = "native";
+    UMask = "0077";
+  };
+
+  # A timer with the service of its name.
+  timer = schedule: {
+    Unit.Description = "Schedule of a Roost task";
+    Timer = {
+      OnCalendar = schedule;
+      Persistent = true;
+      RandomizedDelaySec = "1h";
+    };
+    Install.WantedBy = "timers.target";
+  };
+  task = description: arguments: paths: {
+    Unit = {
+      Description = description;
+      After = [ "kubelet.service" ];
+      ConditionPathExists = "/etc/kubernetes/pki/ca.crt";
+    };
+    Service = hardened // {
+      Type = "oneshot";
+      ExecStart = "${bootstrap} ${arguments}";
+      ReadWritePaths = paths;
+    };
+  };
+
+  token =
+    if s.join.token_encrypted then
+      { LoadCredentialEncrypted = "join-token:${s.join.token_file}"; }
+    else
+      { LoadCredential = "join-token:${s.join.token_file}"; };
+
+  # init and join converge: a second start finds nothing to do.
+  start = {
+    Unit = {
+      Description = if controlPlane then "Bring up the Kubernetes control plane" else "Join the Kubernetes cluster";
+      Documentation = "man:bootstrap(1)";
+      After = [
+        "network-online.target"
+        "containerd.service"
+      ];
+      Wants = [ "network-online.target" ];
+      Requires = [ "containerd.service" ];
+    };
+    Service = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      Restart = "on-failure";
+      RestartSec = "5s";
+      ExecStart =
+        if controlPlane then
+          "${bootstrap} init --config /etc/roost/cluster.toml"
+        else
+          "${bootstrap} join ${s.join.endpoint} --config /etc/roost/cluster.toml --token-file %d/join-token --ca-hash ${s.join.ca_hash}";
+    }
+    // (if controlPlane then { } else token);
+    Install.WantedBy = "multi-user.target";
+  };
+in
+{
+  "kubelet.service" = {
+    Unit = {
+      Description = "Kubelet: runs static pods and the pods of the API server";
+      After = [ "containerd.service" ];
+      Wants = [ "containerd.service" ];
+      StartLimitIntervalSec = 0;
+    };
+    Service = {
+      Type = "notify";
+      # The pods outlive the kubelet.
+      KillMode = "process";
+      Delegate = true;
+      ExecStart = "${kubelet} --config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf";
+      Restart = "always";
+      RestartSec = "1s";
+      WatchdogSec = "30s";
+      OOMScoreAdjust = -999;
+      LockPersonality = true;
+      RestrictRealtime = true;
+      SystemCallArchitectures = "native";
+      UMask = "0077";
+    };
+    # Started by the bootstrapper once its configuration is there, and at every boot after that.
+    Install.WantedBy = "multi-user.target";
+  };
+  "roost-bootstrap.service" = start;
+}
+// (
+  if controlPlane && s.snapshots.enabled then
+    {
+      "roost-snapshot.timer" = timer s.snapshots.schedule;
+      "roost-snapshot.service" = task "Take a snapshot of etcd" "etcd snapshot --keep ${toString s.snapshots.keep}" [
+        "/var/lib/roost"
+      ];
+    }
+  else
+    { }
+)
+// (
+  if controlPlane && s.renewal.enabled then
+    {
+      "roost-renew.timer" = timer s.renewal.schedule;
+      "roost-renew.service" = task "Renew certificates that are past two thirds of their life" "certs renew" [
+        "/etc/kubernetes"
+        "/var/lib/kubelet"
+      ];
+    }
+  else
+    { }
+)

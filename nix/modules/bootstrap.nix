@@ -1,0 +1,20 @@
+# bootstrap init or join at boot, its timers, and the faults as assertions.
+{ config, lib, ... }:
+let
+  cfg = config.services.roost;
+  node = import ./handover.nix config;
+  own = lib.filterAttrs (name: _: name != "kubelet.service") node.units;
+in
+{
+  config = lib.mkIf cfg.enable {
+    assertions = map (message: {
+      assertion = false;
+      inherit message;
+    }) node.faults;
+    environment.systemPackages = [ cfg.package ];
+    environment.etc."roost/cluster.toml".text = node.files."roost/cluster.toml";
+    systemd.units = lib.mapAttrs (_: text: { inherit text; }) own;
+    systemd.targets.multi-user.wants = [ "roost-bootstrap.service" ];
+    systemd.targets.timers.wants = builtins.filter (lib.hasSuffix ".timer") (builtins.attrNames own);
+  };
+}

@@ -1,0 +1,22 @@
+# Options → settings of ../lib, and what ../lib makes of them.
+config:
+let
+  o = config.services.roost;
+in
+(import ../lib).node {
+  inherit (o)
+    role
+    mode
+    cluster
+    network
+    node
+    join
+    components
+    versions
+    snapshots
+    renewal
+    ;
+  static_pods = o.staticPods;
+  open_firewall = o.openFirewall;
+  package = "${o.package}";
+}

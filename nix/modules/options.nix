@@ -1,0 +1,109 @@
+# Options of `services.roost`; names follow cluster.toml.
+{ lib, pkgs, ... }:
+let
+  inherit (lib) mkOption mkEnableOption types;
+  defaults = import ../lib/defaults.nix;
+  option = type: default: description: mkOption { inherit type default description; };
+  string = option types.str;
+  bool = option types.bool;
+  strings = option (types.listOf types.str);
+in
+{
+  options.services.roost = {
+    enable = mkEnableOption "a Kubernetes node by Roost";
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ../package.nix { };
+      defaultText = lib.literalExpression "pkgs.roost";
+      description = "Package with the programs `bootstrap` and `kubelet`.";
+    };
+
+    role = mkOption {
+      type = types.enum [ "control-plane" "worker" ];
+      default = defaults.role;
+      example = "worker";
+      description = "Whether this node starts a control plane or joins one.";
+    };
+
+    mode = mkOption {
+      type = types.enum [ "static-pods" "systemd" ];
+      default = defaults.mode;
+      description = "How the control plane runs: as static pods or as systemd services.";
+    };
+
+    cluster = {
+      name = string defaults.cluster.name "Name of the cluster, as in kubeconfigs.";
+      endpoint = mkOption {
+        type = types.str;
+        default = defaults.cluster.endpoint;
+        example = "k8s.example.org:6443";
+        description = "host:port by which nodes reach the API; needed with more than one control plane.";
+      };
+      extra_sans = strings defaults.cluster.extra_sans "More names and addresses for the API server's certificate.";
+      control_planes = option types.ints.positive defaults.cluster.control_planes "How many control planes there will be; odd.";
+    };
+
+    network = {
+      pod_cidr = string defaults.network.pod_cidr "Network of all pods; each node gets a /24 of it.";
+      service_cidr = string defaults.network.service_cidr "Network of Services.";
+      dns_domain = string defaults.network.dns_domain "Domain of the cluster's names.";
+      enabled = bool defaults.network.enabled "Whether the built-in pod network runs; off where you bring another CNI.";
+    };
+
+    node = {
+      name = string defaults.node.name "Name of the node; empty: the host name.";
+      address = mkOption {
+        type = types.str;
+        default = defaults.node.address;
+        example = "192.0.2.11";
+        description = "Address of the node in the cluster; empty: that of the default route.";
+      };
+      labels = option (types.attrsOf types.str) defaults.node.labels "Labels of the node.";
+      taints = strings defaults.node.taints "Taints of the node, as key=value:Effect.";
+    };
+
+    join = {
+      endpoint = string defaults.join.endpoint "API server to join (host:port), for workers.";
+      ca_hash = string defaults.join.ca_hash "Pin of the cluster's CA, as `bootstrap token create --print-join-command` prints it.";
+      token_file = mkOption {
+        type = types.str;
+        default = defaults.join.token_file;
+        example = "/var/lib/secrets/join-token";
+        description = "File with the join token; it becomes a systemd credential and never enters the Nix store.";
+      };
+      token_encrypted = bool defaults.join.token_encrypted "Whether the file was encrypted by `systemd-creds encrypt` (TPM2 where there is one).";
+    };
+
+    components = {
+      source = mkOption {
+        type = types.enum [ "registry" "archive" "host" ];
+        default = "host";
+        description = "Where the control plane's programs come from: images of a registry, of archives, or programs of the Nix store.";
+      };
+      binaries = option (types.attrsOf types.path) { } "With source \"host\": static programs by component name.";
+    };
+
+    staticPods = mkOption {
+      type = types.attrsOf (types.attrsOf types.anything);
+      default = { };
+      example = lib.literalExpression ''
+        { hello.spec.containers = [ { name = "hello"; image = "registry.k8s.io/pause:3.10.2"; } ]; }
+      '';
+      description = "Static pods of this node, checked as Pods when the system is built.";
+    };
+
+    versions = builtins.mapAttrs (name: default: string default "Version of ${name}; checked for skew.") defaults.versions;
+
+    snapshots = {
+      enabled = bool defaults.snapshots.enabled "Whether etcd is snapshotted on a schedule.";
+      schedule = string defaults.snapshots.schedule "When, as systemd.time(7).";
+      keep = option types.ints.positive defaults.snapshots.keep "How many snapshots are kept.";
+    };
+    renewal = {
+      enabled = bool defaults.renewal.enabled "Whether certificates are renewed at two thirds of their life.";
+      schedule = string defaults.renewal.schedule "When to look, as systemd.time(7).";
+    };
+    openFirewall = bool defaults.open_firewall "Whether the ports other nodes need are opened.";
+  };
+}

@@ -1,0 +1,2 @@
+# pkgs.roost
+final: _prev: { roost = final.callPackage ./package.nix { }; }

@@ -1,0 +1,17 @@
+# A single node with a static pod of the user's.
+{
+  node = {
+    name = "n1";
+    address = "192.0.2.11";
+    labels."example.org/rack" = "a1";
+  };
+  static_pods.web.spec = {
+    hostNetwork = true;
+    containers = [
+      {
+        name = "main";
+        image = "registry.k8s.io/pause:3.10.2";
+      }
+    ];
+  };
+}

@@ -1,0 +1,26 @@
+# shellcheck shell=bash
+# The cluster as a user makes it: `bootstrap init` on the first node, `bootstrap join` on the others.
+
+roost_config() {
+	cat <<-CONFIG
+		[cluster]
+		name = "$CLUSTER"
+	CONFIG
+}
+
+roost_bootstrap() {
+	local node join
+	mkdir -p "$(node_root n1)/etc/roost"
+	roost_config >"$(node_root n1)/etc/roost/cluster.toml"
+	logged n1 bootstrap init --config /etc/roost/cluster.toml
+	say 'bootstrap init is done'
+	for node in $(node_names); do
+		[ "$node" != n1 ] || continue
+		[ ! -f "$(node_root "$node")/etc/kubernetes/kubelet.conf" ] || continue
+		join=$(node_enter n1 bootstrap token create --print-join-command)
+		if is_control_plane "$node"; then join+=' --control-plane'; fi
+		# shellcheck disable=SC2086 # a command line
+		logged "$node" $join
+		say "node $node joined"
+	done
+}

@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# `cluster up` from nothing to Ready nodes, in the order of the functions below.
+
+bin=$("$here/../upstream/build" --dir)
+
+build_programs() {
+	local groups=(cluster)
+	[ "$RUNTIME" != current ] || groups+=(runtime)
+	if [ "$KUBELET" = upstream ] || [ "$BOOTSTRAP" = kubeadm ]; then groups+=(reference); fi
+	say 'building upstream programs (cached; some ten minutes the first time)'
+	"$here/../upstream/build" "${groups[@]}"
+	if [ "$KUBELET" = ours ] || [ "$BOOTSTRAP" = ours ]; then
+		say "building bootstrap and kubelet ($PROFILE)"
+		(cd "$repo" && cargo build --quiet --locked --bins --profile "$PROFILE")
+	fi
+}
+
+# our_program NAME: where cargo put it.
+our_program() {
+	local target
+	target=$(cd "$repo" && cargo metadata --no-deps --offline --format-version 1 | jq -r .target_directory)
+	echo "$target/${PROFILE/#dev/debug}/$1"
+}
+
+# put SOURCE TARGET: installs a program, also over a running one.
+put() { cmp -s "$1" "$2" || { install -m 0755 "$1" "$2.new" && mv "$2.new" "$2"; }; }
+
+# install_programs NODE
+install_programs() {
+	local root
+	root=$(node_root "$1")/usr/local/bin
+	put "$bin/kubectl" "$root/kubectl"
+	if [ "$KUBELET" = upstream ]; then put "$bin/kubelet" "$root/kubelet"; else put "$(our_program kubelet)" "$root/kubelet"; fi
+	if [ "$BOOTSTRAP" = ours ]; then put "$(our_program bootstrap)" "$root/bootstrap"; fi
+}
+
+# load_images NODE: all that the cluster runs, once.
+load_images() {
+	local mark archives=()
+	mark=$(node_dir "$1")/images
+	mapfile -t archives < <("$here/images/build" cluster test)
+	touch "$mark"
+	local archive
+	for archive in "${archives[@]}"; do
+		grep -qxF "$archive" "$mark" || { node_import "$1" "$archive" && echo "$archive" >>"$mark"; }
+	done
+}
+
+# logged NODE COMMAND...: runs it in the node; its output goes to bootstrap.log and is shown only when it fails.
+logged() {
+	local log
+	log=$(node_dir "$1")/bootstrap.log
+	node_enter "$@" >>"$log" 2>&1 || { tail -n 40 "$log" >&2; fail "node $1: '${*:2}' failed; all of its output is in $log"; }
+}
+
+# client: kubectl and its configuration for the machine itself.
+client() {
+	mkdir -p "$state/bin"
+	ln -sfn "$bin/kubectl" "$state/bin/kubectl"
+	install -m 0600 "$(node_root n1)/etc/kubernetes/admin.conf" "$state/admin.conf"
+}
+
+kubectl() { "$state/bin/kubectl" --kubeconfig "$state/admin.conf" "$@"; }
+
+nodes_ready() {
+	[ "$(kubectl get nodes -o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' | grep -cx True)" = "$NODES" ]
+}
+
+# pods_ready: every pod of kube-system is Ready (finished ones aside).
+pods_ready() {
+	kubectl get pods -n kube-system -o json | jq -e '(.items | length) >= 7 and
+		all(.items[] | select(.status.phase != "Succeeded"); any(.status.conditions[]?; .type == "Ready" and .status == "True"))'
+}
+
+up() {
+	"$here/prerequisites"
+	build_programs
+	"$here/images/build" cluster test >/dev/null
+	boot
+	local node pids=() pid
+	for node in $(node_names); do
+		install_programs "$node"
+		load_images "$node" &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do wait "$pid" || fail 'images could not be loaded'; done
+	say 'programs and images are in the nodes'
+	[ "$BOOTSTRAP" != none ] || return 0
+	"${BOOTSTRAP/#ours/roost}_bootstrap"
+	client
+	wait_until 180 'all nodes Ready' nodes_ready
+	say 'all nodes are Ready'
+	wait_until 180 'all pods of kube-system Ready' pods_ready
+	say 'all pods are Ready'
+	kubectl get nodes -o wide
+	echo
+	echo "export KUBECONFIG=$state/admin.conf"
+}

@@ -39,6 +39,7 @@ node_make() {
 	[ ! -f "$root/etc/machine-id" ] || return 0
 	mkdir -p "$root"/var/lib/{containerd,kubelet,etcd}
 	chmod 0700 "$dir/etcd"
+	seed_node "$node"
 	echo "$node" >"$root/etc/hostname"
 	{
 		echo '127.0.0.1 localhost'
@@ -109,13 +110,4 @@ node_remove() {
 	node_kill "$node"
 	while mountpoint -q "$root" 2>/dev/null; do umount -R "$root" 2>/dev/null || umount -R -l "$root"; done
 	rm -rf "$(node_dir "$node")"
-}
-
-# node_import NODE ARCHIVE...: loads image archives into the node's containerd.
-node_import() {
-	local node=$1 archive log
-	shift
-	for archive; do
-		log=$(node_enter "$node" ctr -n k8s.io images import - 2>&1 <"$archive") || fail "node $node: importing $archive: $log"
-	done
 }

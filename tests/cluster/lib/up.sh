@@ -34,18 +34,6 @@ install_programs() {
 	if [ "$BOOTSTRAP" = ours ]; then put "$(our_program bootstrap)" "$root/bootstrap"; fi
 }
 
-# load_images NODE: all that the cluster runs, once.
-load_images() {
-	local mark archives=()
-	mark=$(node_dir "$1")/images
-	mapfile -t archives < <("$here/images/build" cluster test)
-	touch "$mark"
-	local archive
-	for archive in "${archives[@]}"; do
-		grep -qxF "$archive" "$mark" || { node_import "$1" "$archive" && echo "$archive" >>"$mark"; }
-	done
-}
-
 # logged NODE COMMAND...: runs it in the node; its output goes to bootstrap.log and is shown only when it fails.
 logged() {
 	local log
@@ -75,16 +63,11 @@ pods_ready() {
 up() {
 	"$here/prerequisites"
 	build_programs
-	"$here/images/build" cluster test >/dev/null
+	image_archives >/dev/null
 	boot
-	local node pids=() pid
-	for node in $(node_names); do
-		install_programs "$node"
-		load_images "$node" &
-		pids+=($!)
-	done
-	for pid in "${pids[@]}"; do wait "$pid" || fail 'images could not be loaded'; done
-	say 'programs and images are in the nodes'
+	local node
+	for node in $(node_names); do install_programs "$node"; done
+	say 'programs are in the nodes'
 	[ "$BOOTSTRAP" != none ] || return 0
 	"${BOOTSTRAP/#ours/roost}_bootstrap"
 	client

@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# Images in the nodes. The containerd folder of the first node that loaded a set of images is kept as a seed in the
+# cache; later nodes start from hard links to it, which takes no time and no room.
+
+image_groups=(cluster test)
+
+image_archives() { "$here/images/build" "${image_groups[@]}"; }
+
+# node_import NODE ARCHIVE...: loads image archives into the node's containerd.
+node_import() {
+	local node=$1 archive log
+	shift
+	for archive; do
+		log=$(node_enter "$node" ctr -n k8s.io images import - 2>&1 <"$archive") || fail "node $node: importing $archive: $log"
+	done
+}
+
+# load_images NODE: what the node does not have yet of the images that a cluster runs.
+load_images() {
+	local mark archive
+	mark=$(node_dir "$1")/images
+	touch "$mark"
+	for archive in $(image_archives); do
+		grep -qxF "$archive" "$mark" || { node_import "$1" "$archive" && echo "$archive" >>"$mark"; }
+	done
+}
+
+# seed_folder: where the seed of this set of images for this runtime is or will be.
+seed_folder() {
+	local lower
+	lower=$("$here/node/image" "$RUNTIME")
+	echo "$(dirname "${lower##*:}")/containerd-seed-$(echo "$RUNTIME $(image_archives)" | sha256sum | cut -c1-12)"
+}
+
+# seed_node NODE: gives a new node the images of the seed, if there is one.
+seed_node() {
+	local seed dir
+	dir=$(node_dir "$1")
+	seed=$(seed_folder)
+	if [ ! -d "$seed" ] || [ -n "$(ls -A "$dir/containerd")" ]; then return 0; fi
+	link_tree "$seed/containerd" "$dir/containerd"
+	cp "$seed/images" "$dir/images"
+}
+
+# seed_keep NODE: makes the seed of a node that has loaded its images and run nothing yet.
+seed_keep() {
+	local seed dir
+	dir=$(node_dir "$1")
+	seed=$(seed_folder)
+	[ ! -d "$seed" ] || return 0
+	node_enter "$1" systemctl stop containerd.service
+	mkdir "$seed.$$"
+	link_tree "$dir/containerd" "$seed.$$/containerd"
+	rm -rf "$seed.$$"/containerd/*.introspection # the identity of that one containerd
+	cp "$dir/images" "$seed.$$/images"
+	mv -T "$seed.$$" "$seed" 2>/dev/null || rm -rf "$seed.$$"
+	node_enter "$1" systemctl start containerd.service
+}
+
+# link_tree SOURCE TARGET: hard links where files never change (content, layers), copies of the databases.
+link_tree() {
+	local database
+	cp -al -T "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a -T "$1" "$2"; }
+	(cd "$1" && find . -name '*.db') | while read -r database; do cp --remove-destination "$1/$database" "$2/$database"; done
+}

@@ -5,3 +5,4 @@
 //! statuses to a [`crate::ports::StatusSink`]; everybody else reads pods through [`crate::ports::Pods`].
 
 pub mod run;
+pub mod server;

@@ -1,1 +1,11 @@
-//! Logging and metrics.
+//! What the program says about itself: logs and metrics.
+//!
+//! [`logging::start`] is called once by each binary. [`Metrics`] is one shared value; everybody bumps its counters
+//! directly, the server prints it.
+
+pub mod exposition;
+pub mod instrument;
+pub mod logging;
+mod metrics;
+
+pub use metrics::Metrics;

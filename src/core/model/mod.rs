@@ -1,11 +1,13 @@
 //! Nouns that all rooms share.
 
+pub mod access;
 mod check;
 mod desired;
 mod ids;
 pub mod labels;
 mod pod;
 mod probe;
+pub mod usage;
 
 pub use check::{Check, CheckOutcome, HttpAnswer, HttpGet};
 pub use desired::{DesiredPod, DesiredSet, PodKill, Rejection, SourceKind, Verdict};

@@ -1,0 +1,99 @@
+//! Where log lines go: the journal when standard error is the journal, else text or JSON on standard error.
+
+use std::io::IsTerminal;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How lines look when they do not go to the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line (`--logging-format=json`).
+    Json,
+}
+
+/// Settings of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Look of a line.
+    pub format: Format,
+    /// Upstream's `--v`: 0 to 3 show info, 4 and 5 debug, above that trace.
+    pub verbosity: u8,
+    /// A filter such as `info,roost::kubelet=debug`; over `verbosity`.
+    pub filter: Option<String>,
+}
+
+/// The filter cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("log filter \"{filter}\"")]
+pub struct FilterError {
+    /// The filter as given.
+    pub filter: String,
+    /// What is wrong with it.
+    pub source: tracing_subscriber::filter::ParseError,
+}
+
+/// Starts logging. A second call changes nothing.
+pub fn start(settings: &Settings) -> Result<(), FilterError> {
+    let targets = parse_filter(settings)?;
+    let registry = tracing_subscriber::registry().with(targets);
+    if stderr_is_journal()
+        && let Ok(journal) = tracing_journald::layer()
+    {
+        // Pod, container and the like are searchable fields without a prefix: `journalctl POD=web`.
+        let _ = registry.with(journal.with_field_prefix(None)).try_init();
+        return Ok(());
+    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let _ = match settings.format {
+        Format::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
+        Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    };
+    Ok(())
+}
+
+fn parse_filter(settings: &Settings) -> Result<Targets, FilterError> {
+    if let Some(filter) = &settings.filter {
+        return filter.parse().map_err(|source| FilterError { filter: filter.clone(), source });
+    }
+    let ours = match settings.verbosity {
+        0..=3 => LevelFilter::INFO,
+        4..=5 => LevelFilter::DEBUG,
+        6.. => LevelFilter::TRACE,
+    };
+    // The libraries' own chatter is only of use to someone who asks for it.
+    let others = if settings.verbosity >= 8 { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    Ok(Targets::new().with_default(others).with_target("roost", ours).with_target("kubelet", ours))
+}
+
+/// systemd names the journal's socket in `JOURNAL_STREAM`; a program whose stderr was redirected inherits the variable
+/// but not the stream, hence the comparison (sd-daemon(7)).
+fn stderr_is_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stderr) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    named == format!("{}:{}", stderr.st_dev, stderr.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbosity_four_shows_our_debug_lines_and_only_warnings_of_libraries() {
+        let targets = parse_filter(&Settings { verbosity: 4, ..Settings::default() }).unwrap();
+        assert!(targets.would_enable("roost::kubelet", &tracing::Level::DEBUG));
+        assert!(!targets.would_enable("roost::kubelet", &tracing::Level::TRACE));
+        assert!(!targets.would_enable("hyper", &tracing::Level::INFO));
+    }
+
+    #[test]
+    fn a_wrong_filter_is_named_in_the_error() {
+        let error = parse_filter(&Settings { filter: Some("roost=loud".into()), ..Settings::default() }).unwrap_err();
+        assert_eq!(error.to_string(), "log filter \"roost=loud\"");
+    }
+}

@@ -3,3 +3,4 @@
 pub mod apiserver;
 pub mod fs;
 pub mod network;
+pub mod cri;

@@ -61,8 +61,10 @@ pub enum CgroupDriver {
 /// A hint that something changed; it never carries state, the receiver reads again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeEvent {
-    /// A container started, stopped or vanished.
+    /// A container or sandbox (their ids share one space) started or vanished.
     Container(ContainerId),
+    /// A container or sandbox exited. The runtime's own status may lag behind this hint: read until it says so too.
+    Exited(ContainerId),
     /// A sandbox (or a container of this pod, where the runtime names the pod) changed.
     Pod(PodUid),
     /// Events were lost, or the runtime came back: read everything again.

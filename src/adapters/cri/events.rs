@@ -1,0 +1,177 @@
+//! Hints of changes, from containerd's own event service, else from the CRI's, else by the clock.
+//!
+//! containerd's service is asked first because it exists in 1.6 and 2.x alike; `GetContainerEvents` came with 1.7.
+
+use std::time::Duration;
+
+use containerd_client::events as types;
+use containerd_client::services::v1::SubscribeRequest;
+use containerd_client::services::v1::events_client::EventsClient;
+use prost::Message;
+use tokio::sync::mpsc;
+use tonic::Code;
+
+use super::connect::Cri;
+use crate::core::model::ContainerId;
+use crate::cri;
+use crate::ports::RuntimeEvent;
+
+/// Hints waiting to be read; a full queue holds the stream back, it loses nothing.
+const QUEUE: usize = 256;
+/// Pause before a lost stream is opened again, and period of plain polling where there is no stream.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The subscription is in force this long after it was sent; until then hints may be missed, so all is read once more.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Why a stream ended.
+enum Ended {
+    /// Nobody reads the hints any more.
+    NoReader,
+    /// The connection broke.
+    Broken,
+    /// The runtime has no such service.
+    Unimplemented,
+}
+
+/// Watches until the receiver is dropped.
+pub(super) fn watch(cri: Cri) -> mpsc::Receiver<RuntimeEvent> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        loop {
+            let ended = match containerd(&cri, &sender).await {
+                Ended::Unimplemented => container_events(&cri, &sender).await,
+                other => other,
+            };
+            match ended {
+                Ended::NoReader => return,
+                Ended::Broken => {}
+                Ended::Unimplemented => {
+                    if sender.send(RuntimeEvent::Resync).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = sender.closed() => return,
+            }
+        }
+    });
+    receiver
+}
+
+async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
+    let filters = ["/tasks/", "/containers/delete", "/sandboxes/"]
+        .map(|topic| format!("namespace==k8s.io,topic~=^{topic}"))
+        .to_vec();
+    let mut client = EventsClient::new(cri.channel.clone());
+    // The answer's header comes with the first event only, which may be long after.
+    let subscribe = client.subscribe(SubscribeRequest { filters });
+    tokio::pin!(subscribe);
+    let first = tokio::select! {
+        answer = &mut subscribe => Some(answer),
+        () = tokio::time::sleep(SETTLE) => None,
+    };
+    let pending = first.is_none();
+    if !matches!(&first, Some(Err(_))) && sender.send(RuntimeEvent::Resync).await.is_err() {
+        return Ended::NoReader;
+    }
+    let answer = match first {
+        Some(answer) => answer,
+        None => tokio::select! {
+            answer = &mut subscribe => answer,
+            () = sender.closed() => return Ended::NoReader,
+        },
+    };
+    let mut stream = match answer {
+        Ok(answer) => answer.into_inner(),
+        Err(status) if status.code() == Code::Unimplemented => return Ended::Unimplemented,
+        Err(status) => {
+            tracing::debug!(error = %status, pending, "containerd's events cannot be read");
+            return Ended::Broken;
+        }
+    };
+    loop {
+        let envelope = tokio::select! {
+            message = stream.message() => match message {
+                Ok(Some(envelope)) => envelope,
+                Ok(None) => return Ended::Broken,
+                Err(status) => {
+                    tracing::info!(error = %status, "containerd's events ended");
+                    return Ended::Broken;
+                }
+            },
+            () = sender.closed() => return Ended::NoReader,
+        };
+        let Some(event) = envelope.event.as_ref().and_then(|any| hint(&envelope.topic, &any.value)) else { continue };
+        if sender.send(event).await.is_err() {
+            return Ended::NoReader;
+        }
+    }
+}
+
+/// What an event of containerd hints at; none for those that change nothing in a pod.
+fn hint(topic: &str, value: &[u8]) -> Option<RuntimeEvent> {
+    let changed = |id: String| Some(RuntimeEvent::Container(ContainerId::from(id)));
+    match topic {
+        "/tasks/start" => changed(types::TaskStart::decode(value).ok()?.container_id),
+        "/tasks/oom" => changed(types::TaskOom::decode(value).ok()?.container_id),
+        "/tasks/exit" => {
+            let exit = types::TaskExit::decode(value).ok()?;
+            // Another id than the container's is a process that was run in it by exec.
+            (exit.id == exit.container_id).then(|| RuntimeEvent::Exited(ContainerId::from(exit.container_id)))
+        }
+        "/containers/delete" => changed(types::ContainerDelete::decode(value).ok()?.id),
+        _ => None,
+    }
+}
+
+async fn container_events(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
+    let mut client = cri.runtime();
+    let mut stream = match client.get_container_events(cri::GetEventsRequest {}).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) if status.code() == Code::Unimplemented => return Ended::Unimplemented,
+        Err(_) => return Ended::Broken,
+    };
+    if sender.send(RuntimeEvent::Resync).await.is_err() {
+        return Ended::NoReader;
+    }
+    loop {
+        let message = tokio::select! {
+            message = stream.message() => message,
+            () = sender.closed() => return Ended::NoReader,
+        };
+        let Ok(Some(event)) = message else { return Ended::Broken };
+        let kind = event.container_event_type();
+        let id = ContainerId::from(event.container_id);
+        let hint = match kind {
+            cri::ContainerEventType::ContainerStoppedEvent => RuntimeEvent::Exited(id),
+            cri::ContainerEventType::ContainerCreatedEvent
+            | cri::ContainerEventType::ContainerStartedEvent
+            | cri::ContainerEventType::ContainerDeletedEvent => RuntimeEvent::Container(id),
+        };
+        if sender.send(hint).await.is_err() {
+            return Ended::NoReader;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(id: &str) -> Vec<u8> {
+        types::TaskExit { container_id: "c1".into(), id: id.into(), ..Default::default() }.encode_to_vec()
+    }
+
+    #[test]
+    fn the_end_of_a_container_is_a_hint_and_the_end_of_an_exec_is_not() {
+        assert_eq!(hint("/tasks/exit", &exit("c1")), Some(RuntimeEvent::Exited("c1".into())));
+        assert_eq!(hint("/tasks/exit", &exit("probe-7")), None);
+    }
+
+    #[test]
+    fn undecodable_events_are_passed_over() {
+        assert_eq!(hint("/tasks/exit", &[0xff, 0xff, 0xff]), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! The CRI v1 over the runtime's unix socket: [`Cri`] implements the ports `Runtime` and `ImageService`.
+
+mod connect;
+mod errors;
+mod events;
+mod images;
+mod runtime;
+
+pub use connect::Cri;

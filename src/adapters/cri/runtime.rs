@@ -1,0 +1,238 @@
+//! The port `Runtime` over the CRI: one method, one call, deadlines as upstream sets them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use super::connect::Cri;
+use super::errors::gone_is_fine;
+use super::events;
+use crate::core::model::{ContainerId, PodUid, SandboxId, labels};
+use crate::cri;
+use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
+
+#[async_trait]
+impl Runtime for Cri {
+    async fn version(&self) -> Result<cri::VersionResponse, RuntimeError> {
+        let request = cri::VersionRequest { version: "0.1.0".into() };
+        self.call("Version", Some(self.timeout), self.runtime().version(request)).await
+    }
+
+    async fn status(&self) -> Result<cri::StatusResponse, RuntimeError> {
+        self.call("Status", Some(self.timeout), self.runtime().status(cri::StatusRequest { verbose: false })).await
+    }
+
+    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
+        let request = cri::RuntimeConfigRequest {};
+        let answer = match self.call("RuntimeConfig", Some(self.timeout), self.runtime().runtime_config(request)).await {
+            Err(RuntimeError::Unimplemented { .. }) => return Ok(None),
+            other => other?,
+        };
+        Ok(answer.linux.map(|linux| match linux.cgroup_driver() {
+            cri::CgroupDriver::Systemd => CgroupDriver::Systemd,
+            cri::CgroupDriver::Cgroupfs => CgroupDriver::Cgroupfs,
+        }))
+    }
+
+    async fn update_pod_cidr(&self, cidr: &str) -> Result<(), RuntimeError> {
+        let network_config = Some(cri::NetworkConfig { pod_cidr: cidr.into() });
+        let request =
+            cri::UpdateRuntimeConfigRequest { runtime_config: Some(cri::RuntimeConfig { network_config }) };
+        self.call("UpdateRuntimeConfig", Some(self.timeout), self.runtime().update_runtime_config(request)).await?;
+        Ok(())
+    }
+
+    async fn run_sandbox(&self, config: cri::PodSandboxConfig, handler: &str) -> Result<SandboxId, RuntimeError> {
+        let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler: handler.into() };
+        let limit = Some(self.timeout * 2);
+        Ok(self.call("RunPodSandbox", limit, self.runtime().run_pod_sandbox(request)).await?.pod_sandbox_id.into())
+    }
+
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        let request = cri::StopPodSandboxRequest { pod_sandbox_id: id.to_string() };
+        gone_is_fine(self.call("StopPodSandbox", Some(self.timeout), self.runtime().stop_pod_sandbox(request)).await)?;
+        Ok(())
+    }
+
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.to_string() };
+        let answer = self.call("RemovePodSandbox", Some(self.timeout), self.runtime().remove_pod_sandbox(request)).await;
+        gone_is_fine(answer)?;
+        Ok(())
+    }
+
+    async fn list_sandboxes(&self, pod: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
+        let filter = pod.map(|uid| cri::PodSandboxFilter { label_selector: uid_label(uid), ..Default::default() });
+        let request = cri::ListPodSandboxRequest { filter };
+        Ok(self.call("ListPodSandbox", Some(self.timeout), self.runtime().list_pod_sandbox(request)).await?.items)
+    }
+
+    async fn sandbox_status(&self, id: &SandboxId) -> Result<cri::PodSandboxStatus, RuntimeError> {
+        let call = "PodSandboxStatus";
+        let request = cri::PodSandboxStatusRequest { pod_sandbox_id: id.to_string(), verbose: false };
+        let answer = self.call(call, Some(self.timeout), self.runtime().pod_sandbox_status(request)).await?;
+        answer.status.ok_or_else(|| empty(call, id.as_str()))
+    }
+
+    async fn create_container(
+        &self,
+        sandbox: &SandboxId,
+        config: cri::ContainerConfig,
+        sandbox_config: cri::PodSandboxConfig,
+    ) -> Result<ContainerId, RuntimeError> {
+        let request = cri::CreateContainerRequest {
+            pod_sandbox_id: sandbox.to_string(),
+            config: Some(config),
+            sandbox_config: Some(sandbox_config),
+        };
+        let answer = self.call("CreateContainer", Some(self.timeout), self.runtime().create_container(request)).await?;
+        Ok(answer.container_id.into())
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let request = cri::StartContainerRequest { container_id: id.to_string() };
+        self.call("StartContainer", Some(self.timeout), self.runtime().start_container(request)).await?;
+        Ok(())
+    }
+
+    async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
+        let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
+        let request = cri::StopContainerRequest { container_id: id.to_string(), timeout };
+        let limit = Some(self.timeout.saturating_add(grace));
+        gone_is_fine(self.call("StopContainer", limit, self.runtime().stop_container(request)).await)?;
+        Ok(())
+    }
+
+    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let request = cri::RemoveContainerRequest { container_id: id.to_string() };
+        gone_is_fine(self.call("RemoveContainer", Some(self.timeout), self.runtime().remove_container(request)).await)?;
+        Ok(())
+    }
+
+    async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
+        let filter = pod.map(|uid| cri::ContainerFilter { label_selector: uid_label(uid), ..Default::default() });
+        let request = cri::ListContainersRequest { filter };
+        Ok(self.call("ListContainers", Some(self.timeout), self.runtime().list_containers(request)).await?.containers)
+    }
+
+    async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
+        let call = "ContainerStatus";
+        let request = cri::ContainerStatusRequest { container_id: id.to_string(), verbose: false };
+        let answer = self.call(call, Some(self.timeout), self.runtime().container_status(request)).await?;
+        answer.status.ok_or_else(|| empty(call, id.as_str()))
+    }
+
+    async fn update_container_resources(
+        &self,
+        id: &ContainerId,
+        resources: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError> {
+        let request = cri::UpdateContainerResourcesRequest {
+            container_id: id.to_string(),
+            linux: Some(resources),
+            ..Default::default()
+        };
+        let mut client = self.runtime();
+        self.call("UpdateContainerResources", Some(self.timeout), client.update_container_resources(request)).await?;
+        Ok(())
+    }
+
+    async fn update_sandbox_resources(
+        &self,
+        id: &SandboxId,
+        overhead: cri::LinuxContainerResources,
+        resources: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError> {
+        let request = cri::UpdatePodSandboxResourcesRequest {
+            pod_sandbox_id: id.to_string(),
+            overhead: Some(overhead),
+            resources: Some(resources),
+        };
+        let mut client = self.runtime();
+        match self.call("UpdatePodSandboxResources", Some(self.timeout), client.update_pod_sandbox_resources(request)).await
+        {
+            Ok(_) | Err(RuntimeError::Unimplemented { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let request = cri::ReopenContainerLogRequest { container_id: id.to_string() };
+        self.call("ReopenContainerLog", Some(self.timeout), self.runtime().reopen_container_log(request)).await?;
+        Ok(())
+    }
+
+    async fn exec_sync(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        timeout: Duration,
+    ) -> Result<cri::ExecSyncResponse, RuntimeError> {
+        let limit = (!timeout.is_zero()).then(|| self.timeout.saturating_add(timeout));
+        let request = cri::ExecSyncRequest {
+            container_id: id.to_string(),
+            cmd: command,
+            timeout: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        };
+        self.call("ExecSync", limit, self.runtime().exec_sync(request)).await
+    }
+
+    async fn exec_url(&self, id: &ContainerId, command: Vec<String>, stdio: StreamStdio) -> Result<String, RuntimeError> {
+        let request = cri::ExecRequest {
+            container_id: id.to_string(),
+            cmd: command,
+            tty: stdio.tty,
+            stdin: stdio.stdin,
+            stdout: stdio.stdout,
+            stderr: stdio.stderr,
+        };
+        Ok(self.call("Exec", Some(self.timeout), self.runtime().exec(request)).await?.url)
+    }
+
+    async fn attach_url(&self, id: &ContainerId, stdio: StreamStdio) -> Result<String, RuntimeError> {
+        let request = cri::AttachRequest {
+            container_id: id.to_string(),
+            stdin: stdio.stdin,
+            tty: stdio.tty,
+            stdout: stdio.stdout,
+            stderr: stdio.stderr,
+        };
+        Ok(self.call("Attach", Some(self.timeout), self.runtime().attach(request)).await?.url)
+    }
+
+    async fn port_forward_url(&self, id: &SandboxId, ports: Vec<i32>) -> Result<String, RuntimeError> {
+        let request = cri::PortForwardRequest { pod_sandbox_id: id.to_string(), port: ports };
+        Ok(self.call("PortForward", Some(self.timeout), self.runtime().port_forward(request)).await?.url)
+    }
+
+    async fn checkpoint_container(&self, id: &ContainerId, location: &str, timeout: Duration) -> Result<(), RuntimeError> {
+        let request = cri::CheckpointContainerRequest {
+            container_id: id.to_string(),
+            location: location.into(),
+            timeout: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        };
+        let limit = if timeout.is_zero() { self.timeout } else { timeout };
+        self.call("CheckpointContainer", Some(limit), self.runtime().checkpoint_container(request)).await?;
+        Ok(())
+    }
+
+    async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError> {
+        let request = cri::ListContainerStatsRequest { filter: None };
+        let mut client = self.runtime();
+        Ok(self.call("ListContainerStats", Some(self.timeout), client.list_container_stats(request)).await?.stats)
+    }
+
+    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
+        events::watch(self.clone())
+    }
+}
+
+fn uid_label(uid: &PodUid) -> HashMap<String, String> {
+    HashMap::from([(labels::POD_UID.to_owned(), uid.to_string())])
+}
+
+fn empty(call: &'static str, id: &str) -> RuntimeError {
+    RuntimeError::Other { call, message: format!("{call} of {id}: the runtime gave no status") }
+}

@@ -1,4 +1,5 @@
 //! The pure core: values in, values out. No I/O, async, clock, randomness or environment.
 
+pub mod bootstrap;
 pub mod model;
 pub mod network;

@@ -1,0 +1,168 @@
+//! Trust for a joining node: `cluster-info` is believed only when the token signed it and its CA has a pinned key
+//! (`cmd/kubeadm/app/discovery/token`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, Pem, X509Certificate};
+
+use super::jws;
+use super::token::Token;
+
+/// Why the cluster is not to be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The ConfigMap has no kubeconfig.
+    #[error("configmap kube-public/cluster-info has no kubeconfig: this cluster was not set up for joining by token")]
+    NoKubeconfig,
+    /// No signature for this token.
+    #[error("token {id} is unknown to the cluster or has expired; make a new one on a control-plane node with `bootstrap token create --print-join-command`")]
+    UnknownToken {
+        /// The token's id.
+        id: String,
+    },
+    /// A signature that the token's secret did not make.
+    #[error("cluster-info is not signed by token {id}: the secret half of the token is wrong, or something between this node and the API server answers in its place")]
+    WrongSignature {
+        /// The token's id.
+        id: String,
+    },
+    /// The kubeconfig in it cannot be used.
+    #[error("the kubeconfig in configmap kube-public/cluster-info is malformed: {reason}")]
+    Malformed {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The CA's key is not the pinned one.
+    #[error("the cluster's CA has the hash {found}, not {expected}: check --ca-hash, and that the endpoint is the cluster you mean")]
+    WrongCa {
+        /// Hashes of the CA certificates that the cluster showed.
+        found: String,
+        /// The pins.
+        expected: String,
+    },
+    /// The answer over verified TLS differs.
+    #[error("cluster-info differs between the first reading and the one over verified TLS: something between this node and the API server changes it")]
+    Differs,
+    /// The text is no pin.
+    #[error("a CA hash looks like sha256: and 64 hexadecimal digits")]
+    InvalidPin,
+}
+
+/// `sha256:` and the hash of a CA's public key (DER SubjectPublicKeyInfo).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CaPin([u8; 32]);
+
+impl CaPin {
+    /// The pin of a certificate in DER.
+    pub fn of_certificate(der: &[u8]) -> Result<Self, Error> {
+        let malformed = |error: &dyn fmt::Display| Error::Malformed { reason: format!("CA certificate: {error}") };
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|error| malformed(&error))?;
+        Ok(Self(Sha256::digest(certificate.tbs_certificate.subject_pki.raw).into()))
+    }
+
+    /// The pins of all certificates in a PEM text.
+    pub fn of_pem(pem: &[u8]) -> Result<Vec<Self>, Error> {
+        let mut pins = Vec::new();
+        for block in Pem::iter_from_buffer(pem) {
+            let block = block.map_err(|error| Error::Malformed { reason: format!("CA certificate: {error}") })?;
+            pins.push(Self::of_certificate(&block.contents)?);
+        }
+        if pins.is_empty() { Err(Error::Malformed { reason: "it holds no CA certificate".into() }) } else { Ok(pins) }
+    }
+}
+
+impl FromStr for CaPin {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64 && digits.is_ascii()).ok_or(Error::InvalidPin)?;
+        let mut hash = [0; 32];
+        for (index, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).map_err(|_| Error::InvalidPin)?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+impl fmt::Display for CaPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for CaPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// What a node believes after discovery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedCluster {
+    /// URL of the API, `https://host:port`.
+    pub server: String,
+    /// CA certificates, PEM.
+    pub ca: String,
+    /// The kubeconfig as it was signed, for the comparison with the second reading.
+    pub kubeconfig: String,
+}
+
+/// Checks the data of `cluster-info`: signature first, then the CA against the pins.
+pub fn verify_cluster_info(data: &BTreeMap<String, String>, token: &Token, pins: &[CaPin]) -> Result<TrustedCluster, Error> {
+    let kubeconfig = data.get("kubeconfig").filter(|text| !text.is_empty()).ok_or(Error::NoKubeconfig)?;
+    let unknown = || Error::UnknownToken { id: token.id().to_owned() };
+    let signature = data.get(&format!("jws-kubeconfig-{}", token.id())).ok_or_else(unknown)?;
+    if !jws::is_signed(kubeconfig, signature, token.id(), token.secret()) {
+        return Err(Error::WrongSignature { id: token.id().to_owned() });
+    }
+    let (server, ca) = parse_cluster(kubeconfig)?;
+    let found = CaPin::of_pem(ca.as_bytes())?;
+    if !found.iter().any(|pin| pins.contains(pin)) {
+        let list = |pins: &[CaPin]| pins.iter().map(CaPin::to_string).collect::<Vec<_>>().join(", ");
+        return Err(Error::WrongCa { found: list(&found), expected: list(pins) });
+    }
+    Ok(TrustedCluster { server, ca, kubeconfig: kubeconfig.clone() })
+}
+
+/// Checks that the reading over verified TLS says the same, byte for byte.
+pub fn verify_second_reading(first: &TrustedCluster, data: &BTreeMap<String, String>) -> Result<(), Error> {
+    if data.get("kubeconfig") == Some(&first.kubeconfig) { Ok(()) } else { Err(Error::Differs) }
+}
+
+fn parse_cluster(kubeconfig: &str) -> Result<(String, String), Error> {
+    #[derive(Deserialize)]
+    struct Kubeconfig {
+        clusters: Vec<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        cluster: Cluster,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Cluster {
+        server: String,
+        certificate_authority_data: String,
+    }
+    let malformed = |reason: String| Error::Malformed { reason };
+    let parsed: Kubeconfig = serde_saphyr::from_str(kubeconfig).map_err(|error| malformed(error.to_string()))?;
+    let [Named { cluster }] = parsed.clusters.as_slice() else {
+        return Err(malformed(format!("it names {} clusters instead of one", parsed.clusters.len())));
+    };
+    if !cluster.server.starts_with("https://") {
+        return Err(malformed(format!("server \"{}\" does not begin with https://", cluster.server)));
+    }
+    let ca = STANDARD.decode(&cluster.certificate_authority_data).map_err(|error| malformed(error.to_string()))?;
+    let ca = String::from_utf8(ca).map_err(|_| malformed("the CA is no PEM text".into()))?;
+    Ok((cluster.server.clone(), ca))
+}
+
+#[cfg(test)]
+mod tests;

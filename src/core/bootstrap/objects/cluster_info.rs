@@ -1,0 +1,40 @@
+//! `cluster-info`: where the API is and who signs for it, readable by anyone, signed for each token by the controller
+//! manager's bootstrap signer.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::rbac::{render_config_map_reader, user};
+use super::yaml::render_yaml;
+
+/// The ConfigMap, the Role and its binding to anonymous users. `ca` is the PEM text of the cluster's CA.
+pub fn render_cluster_info(control_plane_endpoint: &str, ca: &str) -> Vec<Value> {
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": "",
+            "cluster": {
+                "certificate-authority-data": STANDARD.encode(ca),
+                "server": format!("https://{control_plane_endpoint}"),
+            },
+        }],
+        "contexts": null,
+        "current-context": "",
+        "users": null,
+    });
+    let mut objects = vec![json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "cluster-info", "namespace": "kube-public" },
+        "data": { "kubeconfig": render_yaml(&kubeconfig) },
+    })];
+    let anonymous = [user("system:anonymous")];
+    objects.extend(render_config_map_reader(
+        "kubeadm:bootstrap-signer-clusterinfo",
+        "kube-public",
+        "cluster-info",
+        &anonymous,
+    ));
+    objects
+}

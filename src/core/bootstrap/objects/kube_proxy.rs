@@ -1,0 +1,119 @@
+//! kube-proxy in nftables mode: as a DaemonSet like kubeadm's, or only its configuration for a unit on every node.
+
+use serde_json::{Value, json};
+
+use super::rbac::{BOOTSTRAP_GROUP, cluster_role_binding, group, render_config_map_reader, service_account};
+use super::yaml::{merge, render_yaml};
+use super::{Component, KubeProxy, ObjectsSpec, join_subnets};
+
+const IN_CONTAINER: &str = "/var/lib/kube-proxy";
+
+/// The objects for the chosen way of running it; none without kube-proxy.
+pub(super) fn render_kube_proxy(spec: &ObjectsSpec) -> Vec<Value> {
+    let component = match &spec.kube_proxy {
+        None => return Vec::new(),
+        Some(KubeProxy::HostUnit) => return render_configuration(spec, "/etc/kubernetes/kubelet.conf"),
+        Some(KubeProxy::DaemonSet(component)) => component,
+    };
+    let mut objects = vec![
+        json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": { "name": "kube-proxy", "namespace": "kube-system" },
+        }),
+        cluster_role_binding("kubeadm:node-proxier", "system:node-proxier", service_account("kube-proxy")),
+    ];
+    objects.extend(render_configuration(spec, &format!("{IN_CONTAINER}/kubeconfig.conf")));
+    objects.push(render_daemon_set(component));
+    objects
+}
+
+/// The ConfigMap `kube-proxy` and who may read it: joining nodes.
+fn render_configuration(spec: &ObjectsSpec, kubeconfig: &str) -> Vec<Value> {
+    let mut configuration = json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "bindAddress": match spec.service_subnets.first() {
+            Some(ipnet::IpNet::V6(_)) => "::",
+            _ => "0.0.0.0",
+        },
+        "clientConnection": { "kubeconfig": kubeconfig },
+        "clusterCIDR": join_subnets(&spec.pod_subnets),
+        "mode": "nftables",
+    });
+    merge(&mut configuration, &spec.kube_proxy_configuration);
+    let service_account_files = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": "default",
+            "cluster": {
+                "certificate-authority": format!("{service_account_files}/ca.crt"),
+                "server": format!("https://{}", spec.control_plane_endpoint),
+            },
+        }],
+        "contexts": [{ "name": "default", "context": { "cluster": "default", "namespace": "default", "user": "default" } }],
+        "current-context": "default",
+        "users": [{ "name": "default", "user": { "tokenFile": format!("{service_account_files}/token") } }],
+    });
+    let mut objects = vec![json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "kube-proxy", "namespace": "kube-system", "labels": { "app": "kube-proxy" } },
+        "data": { "config.conf": render_yaml(&configuration), "kubeconfig.conf": render_yaml(&kubeconfig) },
+    })];
+    objects.extend(render_config_map_reader("kube-proxy", "kube-system", "kube-proxy", &[group(BOOTSTRAP_GROUP)]));
+    objects
+}
+
+fn render_daemon_set(component: &Component) -> Value {
+    let program = "/usr/local/bin/kube-proxy";
+    let mut mounts = vec![
+        json!({ "mountPath": IN_CONTAINER, "name": "kube-proxy" }),
+        json!({ "mountPath": "/run/xtables.lock", "name": "xtables-lock" }),
+        json!({ "mountPath": "/lib/modules", "name": "lib-modules", "readOnly": true }),
+    ];
+    let mut volumes = vec![
+        json!({ "name": "kube-proxy", "configMap": { "name": "kube-proxy" } }),
+        json!({ "name": "xtables-lock", "hostPath": { "path": "/run/xtables.lock", "type": "FileOrCreate" } }),
+        json!({ "name": "lib-modules", "hostPath": { "path": "/lib/modules" } }),
+    ];
+    if let Some(binary) = &component.host_binary {
+        mounts.push(json!({ "mountPath": program, "name": "program", "readOnly": true }));
+        volumes.push(json!({ "name": "program", "hostPath": { "path": binary, "type": "File" } }));
+    }
+    json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": { "name": "kube-proxy", "namespace": "kube-system", "labels": { "k8s-app": "kube-proxy" } },
+        "spec": {
+            "selector": { "matchLabels": { "k8s-app": "kube-proxy" } },
+            "updateStrategy": { "type": "RollingUpdate" },
+            "template": {
+                "metadata": { "labels": { "k8s-app": "kube-proxy" } },
+                "spec": {
+                    "priorityClassName": "system-node-critical",
+                    "hostNetwork": true,
+                    "serviceAccountName": "kube-proxy",
+                    "nodeSelector": { "kubernetes.io/os": "linux" },
+                    "tolerations": [{ "operator": "Exists" }],
+                    "containers": [{
+                        "name": "kube-proxy",
+                        "image": component.image,
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": [
+                            program,
+                            format!("--config={IN_CONTAINER}/config.conf"),
+                            "--hostname-override=$(NODE_NAME)",
+                        ],
+                        "env": [{
+                            "name": "NODE_NAME",
+                            "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } },
+                        }],
+                        "securityContext": { "privileged": true },
+                        "volumeMounts": mounts,
+                    }],
+                    "volumes": volumes,
+                },
+            },
+        },
+    })
+}

@@ -1,0 +1,34 @@
+//! The objects that make a bare API server a cluster, as kubeadm makes them (bootstrap phases `uploadconfig`,
+//! `bootstraptoken`, `addons` in `cmd/kubeadm/app/phases`), so that whatever was written for its clusters works.
+//!
+//! Every function returns whole objects for server-side apply; nothing here talks to a server.
+
+mod bootstrap_token;
+mod cluster_info;
+mod config;
+mod coredns;
+mod kube_proxy;
+mod node;
+mod rbac;
+mod spec;
+mod yaml;
+
+use serde_json::Value;
+
+pub use bootstrap_token::{parse_token_secret, render_token_secret, ObservedToken};
+pub use cluster_info::render_cluster_info;
+pub use config::{render_cluster_configuration, render_kubelet_configuration};
+pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};
+pub use spec::{Component, KubeProxy, ObjectsSpec, join_subnets, nth_address};
+
+/// Everything but tokens and `cluster-info`, in an order in which each object finds what it refers to.
+pub fn render_objects(spec: &ObjectsSpec) -> Vec<Value> {
+    let mut objects = rbac::render_cluster_rbac(spec);
+    objects.extend(config::render_config_maps(spec));
+    objects.extend(kube_proxy::render_kube_proxy(spec));
+    objects.extend(coredns::render_coredns(spec));
+    objects
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! The marks of a control-plane node.
+
+use serde_json::{Map, Value, json};
+
+/// The label and the taint's key.
+pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+const NO_EXTERNAL_BALANCER_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// The taint that keeps ordinary pods away, for the kubelet to register with.
+pub fn render_control_plane_taint() -> Value {
+    json!({ "key": CONTROL_PLANE_LABEL, "effect": "NoSchedule" })
+}
+
+/// The merge patch that gives `node` its labels and the wanted taints; none when it has them all.
+///
+/// Taints are one list to the API, owned by several controllers: the patch carries the version it was made from, so
+/// that a taint which came in between is refused rather than lost, and the caller tries again.
+pub fn plan_control_plane_mark(node: &Value, taints: &[Value]) -> Option<Value> {
+    let label_of = |name: &str| node.pointer("/metadata/labels").and_then(|labels| labels.get(name));
+    let missing_labels: Map<String, Value> = [CONTROL_PLANE_LABEL, NO_EXTERNAL_BALANCER_LABEL]
+        .into_iter()
+        .filter(|name| label_of(name).is_none())
+        .map(|name| (name.to_owned(), Value::from("")))
+        .collect();
+    let present: Vec<Value> = node.pointer("/spec/taints").and_then(Value::as_array).cloned().unwrap_or_default();
+    let same = |a: &Value, b: &Value| a["key"] == b["key"] && a["effect"] == b["effect"];
+    let missing_taints: Vec<Value> =
+        taints.iter().filter(|taint| !present.iter().any(|other| same(taint, other))).cloned().collect();
+    if missing_labels.is_empty() && missing_taints.is_empty() {
+        return None;
+    }
+    let mut patch = json!({ "metadata": { "resourceVersion": node.pointer("/metadata/resourceVersion") } });
+    if !missing_labels.is_empty() {
+        patch["metadata"]["labels"] = missing_labels.into();
+    }
+    if !missing_taints.is_empty() {
+        patch["spec"] = json!({ "taints": present.into_iter().chain(missing_taints).collect::<Vec<_>>() });
+    }
+    Some(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_taints_stay_and_a_marked_node_needs_nothing() {
+        let not_ready = json!({ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" });
+        let node = json!({ "metadata": { "resourceVersion": "7" }, "spec": { "taints": [not_ready] } });
+        let patch = plan_control_plane_mark(&node, &[render_control_plane_taint()]).unwrap();
+        assert_eq!(patch["metadata"]["resourceVersion"], "7");
+        assert_eq!(patch["spec"]["taints"], json!([not_ready, render_control_plane_taint()]));
+        assert_eq!(patch["metadata"]["labels"].as_object().unwrap().len(), 2);
+
+        let marked = json!({
+            "metadata": { "resourceVersion": "8", "labels": patch["metadata"]["labels"] },
+            "spec": patch["spec"],
+        });
+        assert_eq!(plan_control_plane_mark(&marked, &[render_control_plane_taint()]), None);
+    }
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 
+pub use crate::core::model::MountedVolume;
 use crate::core::model::PodUid;
 
 /// Why a volume is not ready.
@@ -18,23 +19,6 @@ pub struct VolumeError {
     pub message: String,
     /// Whether waiting may help (an object that does not exist yet).
     pub transient: bool,
-}
-
-/// A volume that is ready to be mounted into containers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountedVolume {
-    /// Path on the node; empty for an image volume, which the runtime mounts.
-    pub path: PathBuf,
-    /// For an image volume: its reference and pull policy.
-    pub image: Option<(String, Option<String>)>,
-    /// The volume itself forbids writing.
-    pub read_only: bool,
-    /// Needs an SELinux relabel.
-    pub selinux_relabel: bool,
-    /// Groups that a persistent volume asks for (`pv.beta.kubernetes.io/gid`).
-    pub supplemental_groups: Vec<i64>,
-    /// The path is a block device for `volumeDevices`.
-    pub block: bool,
 }
 
 /// Sets volumes up and takes them down. All methods are idempotent; what was mounted is found again after a restart.
@@ -54,6 +38,8 @@ pub trait Volumes: Send + Sync {
         volume_name: &str,
         sub_path: &str,
     ) -> Result<PathBuf, VolumeError>;
+    /// Content of a file in a volume, for `fileKeyRef`; `path` cannot lead out of the volume. At most 1 MiB.
+    async fn read_file(&self, volume: &MountedVolume, volume_name: &str, path: &str) -> Result<Vec<u8>, VolumeError>;
     /// Unmounts and removes all of a pod whose containers are gone. `Ok(true)` when nothing is left.
     async fn tear_down(&self, uid: &PodUid) -> Result<bool, Vec<VolumeError>>;
     /// Pods that have a directory on the node.

@@ -1,16 +1,24 @@
 //! Nouns that all rooms share.
 
 pub mod access;
+pub mod cgroup;
 mod check;
 mod desired;
+pub mod field;
 mod ids;
 pub mod labels;
 mod pod;
 mod probe;
 pub mod usage;
+mod quantity;
+pub mod totals;
+mod volume;
 
 pub use check::{Check, CheckOutcome, HttpAnswer, HttpGet};
 pub use desired::{DesiredPod, DesiredSet, PodKill, Rejection, SourceKind, Verdict};
 pub use ids::{ContainerId, PodKey, PodUid, SandboxId};
 pub use pod::{ContainerKind, PodSource, containers_of, key_of, uid_of};
 pub use probe::{ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};
+pub use quantity::Amount;
+pub use totals::{QosClass, qos_class};
+pub use volume::MountedVolume;

@@ -1,0 +1,206 @@
+//! Names and limits of the pod cgroups (kubelet-contract 3.4; upstream `pkg/kubelet/cm`).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::totals::{QosClass, limit_declared, pod_limits, pod_requests, qos_class};
+use super::{Amount, PodUid};
+
+/// Fewest CPU shares that the kernel takes.
+pub const MIN_SHARES: u64 = 2;
+/// Most CPU shares that the kernel takes.
+pub const MAX_SHARES: u64 = 262_144;
+const MIN_QUOTA: i64 = 1_000;
+
+/// A cgroup by its parts below the root, e.g. `["kubepods", "burstable", "pod<uid>"]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupName(Vec<String>);
+
+impl CgroupName {
+    /// The cgroup of all pods; `root` is the setting `cgroupRoot`, `/` or empty for the top.
+    pub fn kubepods(root: &str) -> Self {
+        let parts = root.split('/').filter(|p| !p.is_empty()).map(|p| p.trim_end_matches(".slice").to_owned());
+        Self(parts.chain(["kubepods".to_owned()]).collect())
+    }
+
+    /// The cgroup of a class; Guaranteed pods live directly under kubepods.
+    pub fn class(root: &str, class: QosClass) -> Self {
+        match class {
+            QosClass::Guaranteed => Self::kubepods(root),
+            QosClass::Burstable => Self::kubepods(root).child("burstable"),
+            QosClass::BestEffort => Self::kubepods(root).child("besteffort"),
+        }
+    }
+
+    /// The cgroup of a pod.
+    pub fn pod(root: &str, class: QosClass, uid: &PodUid) -> Self {
+        Self::class(root, class).child(&format!("pod{uid}"))
+    }
+
+    fn child(mut self, part: &str) -> Self {
+        self.0.push(part.to_owned());
+        self
+    }
+
+    /// As a path of plain directories: `/kubepods/burstable/pod<uid>`.
+    pub fn cgroupfs_path(&self) -> String {
+        format!("/{}", self.0.join("/"))
+    }
+
+    /// As the path of systemd's slices: `/kubepods.slice/kubepods-burstable.slice/…`.
+    pub fn systemd_path(&self) -> String {
+        (1..=self.0.len()).map(|n| format!("/{}", slice_name(&self.0[..n]))).collect()
+    }
+
+    /// The slice's unit name: `kubepods-burstable-pod<uid with _>.slice`.
+    pub fn slice(&self) -> String {
+        slice_name(&self.0)
+    }
+}
+
+/// A dash means a level to systemd, so dashes inside a part become underscores.
+fn slice_name(parts: &[String]) -> String {
+    let escaped: Vec<String> = parts.iter().map(|p| p.replace('-', "_")).collect();
+    format!("{}.slice", escaped.join("-"))
+}
+
+/// The uid in a directory name of a pod's cgroup of either driver; none for other names.
+pub fn pod_uid_of_dir(name: &str) -> Option<PodUid> {
+    let uid = match name.strip_suffix(".slice") {
+        Some(slice) => slice.strip_prefix("kubepods-")?.rsplit('-').next()?.strip_prefix("pod")?.replace('_', "-"),
+        None => name.strip_prefix("pod")?.to_owned(),
+    };
+    (!uid.is_empty()).then(|| PodUid::from(uid))
+}
+
+/// Limits of a cgroup; what is none is left as the kernel has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CgroupLimits {
+    /// CPU shares in cgroup v1's scale, 2 to 262144.
+    pub cpu_shares: Option<u64>,
+    /// Microseconds of CPU per period; -1 without limit.
+    pub cpu_quota: Option<i64>,
+    /// Length of the period in microseconds.
+    pub cpu_period: Option<u64>,
+    /// Bytes of memory.
+    pub memory: Option<i64>,
+    /// Number of processes; -1 without limit.
+    pub pids: Option<i64>,
+    /// Bytes of huge pages by page size in bytes.
+    pub huge_pages: BTreeMap<u64, u64>,
+}
+
+/// Settings that shape pod cgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CgroupSettings {
+    /// `cpuCFSQuota`.
+    pub cpu_cfs_quota: bool,
+    /// `cpuCFSQuotaPeriod` in microseconds.
+    pub cpu_period: u64,
+    /// `podPidsLimit`; -1 without limit.
+    pub pod_pids_limit: i64,
+}
+
+impl Default for CgroupSettings {
+    fn default() -> Self {
+        Self { cpu_cfs_quota: true, cpu_period: 100_000, pod_pids_limit: -1 }
+    }
+}
+
+/// Limits of a pod's cgroup (`ResourceConfigForPod`).
+pub fn pod_cgroup_limits(pod: &Pod, settings: CgroupSettings) -> CgroupLimits {
+    let requests = pod_requests(pod, true);
+    let limits = pod_limits(pod, true);
+    let of = |list: &BTreeMap<String, Amount>, name: &str| list.get(name).copied().unwrap_or_default();
+    let shares = shares_of_milli_cpu(of(&requests, "cpu").milli());
+    let quota = match settings.cpu_cfs_quota {
+        true => quota_of_milli_cpu(of(&limits, "cpu").milli(), settings.cpu_period.cast_signed()),
+        false => -1,
+    };
+    let memory = of(&limits, "memory").units();
+    let class = qos_class(pod);
+    let limited = |resource| match class {
+        QosClass::Guaranteed => true,
+        QosClass::Burstable => limit_declared(pod, resource),
+        QosClass::BestEffort => false,
+    };
+    CgroupLimits {
+        cpu_shares: Some(if class == QosClass::BestEffort { MIN_SHARES } else { shares }),
+        cpu_quota: limited("cpu").then_some(quota),
+        cpu_period: limited("cpu").then_some(settings.cpu_period),
+        memory: limited("memory").then_some(memory),
+        pids: (settings.pod_pids_limit > 0).then_some(settings.pod_pids_limit),
+        huge_pages: requests.iter().filter_map(|(name, a)| Some((huge_page_size(name)?, a.units().unsigned_abs()))).collect(),
+    }
+}
+
+/// Size in bytes of a resource such as `hugepages-2Mi`.
+pub fn huge_page_size(resource: &str) -> Option<u64> {
+    let size = Amount::parse(resource.strip_prefix("hugepages-")?)?.units();
+    u64::try_from(size).ok().filter(|size| *size > 0)
+}
+
+/// CPU shares of a request in millicores.
+pub fn shares_of_milli_cpu(milli: i64) -> u64 {
+    let shares = u64::try_from(milli).unwrap_or(0).saturating_mul(1024) / 1000;
+    shares.clamp(MIN_SHARES, MAX_SHARES)
+}
+
+/// CPU quota in microseconds of a limit in millicores; 0 for no limit.
+pub fn quota_of_milli_cpu(milli: i64, period: i64) -> i64 {
+    if milli == 0 { 0 } else { (milli.saturating_mul(period) / 1000).max(MIN_QUOTA) }
+}
+
+/// cgroup v2's weight for CPU shares, as upstream converts for pod and class cgroups.
+pub fn weight_of_shares(shares: u64) -> u64 {
+    1 + (shares.clamp(MIN_SHARES, MAX_SHARES) - 2) * 9999 / 262_142
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_both_drivers_follow_upstream() {
+        let uid = PodUid::from("0a1b-2c3d");
+        let name = CgroupName::pod("/", QosClass::Burstable, &uid);
+        assert_eq!(name.cgroupfs_path(), "/kubepods/burstable/pod0a1b-2c3d");
+        assert_eq!(name.slice(), "kubepods-burstable-pod0a1b_2c3d.slice");
+        assert_eq!(
+            name.systemd_path(),
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0a1b_2c3d.slice"
+        );
+        assert_eq!(CgroupName::pod("/", QosClass::Guaranteed, &uid).slice(), "kubepods-pod0a1b_2c3d.slice");
+        assert_eq!(CgroupName::kubepods("/a/b").cgroupfs_path(), "/a/b/kubepods");
+    }
+
+    #[test]
+    fn uids_are_read_back_from_directories() {
+        let uid = Some(PodUid::from("0a1b-2c3d"));
+        for name in ["kubepods-burstable-pod0a1b_2c3d.slice", "kubepods-pod0a1b_2c3d.slice", "pod0a1b-2c3d"] {
+            assert_eq!(pod_uid_of_dir(name), uid, "{name}");
+        }
+        for name in ["kubepods-burstable.slice", "kubepods.slice", "cri-containerd-1.scope", "pod", "system.slice"] {
+            assert_eq!(pod_uid_of_dir(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn cpu_values_stay_within_what_the_kernel_takes() {
+        assert_eq!([0, 1, 500, 1000, i64::MAX].map(shares_of_milli_cpu), [2, 2, 512, 1024, MAX_SHARES]);
+        assert_eq!([0, 1, 500].map(|m| quota_of_milli_cpu(m, 100_000)), [0, 1000, 50_000]);
+        assert_eq!([2, 1024, MAX_SHARES].map(weight_of_shares), [1, 39, 10_000]);
+    }
+
+    #[test]
+    fn burstable_pods_are_limited_only_where_all_containers_are() {
+        let pod: Pod = serde_json::from_value(serde_json::json!({"spec": {"containers": [
+            {"name": "a", "resources": {"limits": {"cpu": "500m", "memory": "1Mi"}, "requests": {"cpu": "100m"}}},
+            {"name": "b", "resources": {"limits": {"memory": "1Mi"}}}]}}))
+        .expect("a pod");
+        let limits = pod_cgroup_limits(&pod, CgroupSettings { pod_pids_limit: 100, ..CgroupSettings::default() });
+        assert_eq!((limits.cpu_shares, limits.cpu_quota, limits.memory), (Some(102), None, Some(2 << 20)));
+        assert_eq!(limits.pids, Some(100));
+    }
+}

@@ -1,0 +1,20 @@
+//! Why a pod cannot be rendered, in upstream's words: users and tests read them in events and statuses.
+
+/// A configuration that cannot be made. It may become possible later (a configMap appears), so callers retry.
+///
+/// For a container the waiting reason is [`Error::WAITING_REASON`] with this text as message, and the event is
+/// `Failed` with `Error: ` before it. For a sandbox the event is `FailedCreatePodSandBox`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(pub String);
+
+impl Error {
+    /// `state.waiting.reason` of a container that cannot be rendered.
+    pub const WAITING_REASON: &'static str = "CreateContainerConfigError";
+}
+
+/// Makes an [`Error`] like `format!`.
+macro_rules! fail {
+    ($($arg:tt)*) => { $crate::core::render::Error(format!($($arg)*)) };
+}
+pub(super) use fail;

@@ -1,0 +1,31 @@
+//! Pod → what the runtime is told: sandbox and container configurations, as values.
+//!
+//! The caller does the I/O in between: it asks [`env::references`] what to read, gives the answers to [`environment`],
+//! has [`sub_paths`] resolved by the volumes port and passes all of it to [`container`]. Rules come from upstream's
+//! `pkg/kubelet/kubelet_pods.go`, `pkg/kubelet/kuberuntime` and `pkg/kubelet/network/dns`.
+
+mod annotations;
+mod container;
+pub mod dns;
+pub mod env;
+mod error;
+mod expand;
+mod field;
+mod hash;
+mod hosts;
+mod inputs;
+mod mounts;
+pub mod resources;
+mod sandbox;
+mod security;
+mod service_env;
+
+pub use container::container;
+pub use env::environment;
+pub use error::Error;
+pub use expand::expand;
+pub use hash::container_hash;
+pub use hosts::{etc_hosts, hostname_and_domain};
+pub use inputs::{ContainerInputs, DeviceGrant, ImageUser, NodeContext, PodContext, Warning};
+pub use mounts::{SubPath, sub_paths};
+pub use sandbox::{Sandbox, log_directory, network_mode, sandbox};

@@ -1,0 +1,28 @@
+//! The small files of a pod on the node: logs, hosts file, termination messages.
+
+use std::io;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::core::model::PodUid;
+
+/// Makes and reads files at the places that kubelet-contract section 0 lists.
+#[async_trait]
+pub trait PodFiles: Send + Sync {
+    /// Makes the pod's directory and its log directory; idempotent.
+    async fn make_pod_dirs(&self, pod: &Pod) -> io::Result<()>;
+    /// Makes the log directory of one container; idempotent.
+    async fn make_log_dir(&self, pod: &Pod, container: &str) -> io::Result<()>;
+    /// Writes `pods/<uid>/etc-hosts` (0644) and gives its path.
+    async fn write_hosts(&self, uid: &PodUid, content: &str) -> io::Result<PathBuf>;
+    /// Makes a new, empty termination-message file (0666) for a container and gives its path.
+    async fn new_termination_file(&self, uid: &PodUid, container: &str) -> io::Result<PathBuf>;
+    /// The first `limit` bytes of a termination-message file; empty when there is none.
+    async fn read_termination_file(&self, path: &str, limit: usize) -> io::Result<String>;
+    /// Highest `N` of the container's `<N>.log` files, for a restart count that the runtime has forgotten.
+    async fn highest_log(&self, pod: &Pod, container: &str) -> Option<u32>;
+    /// Removes the pod's log directory.
+    async fn remove_logs(&self, pod: &Pod) -> io::Result<()>;
+}

@@ -18,6 +18,9 @@ kubeadm_config() { # kubeadm_config NODE
 		cgroupDriver: systemd
 		failCgroupV1: false
 		resolvConf: /etc/resolv.conf
+		# The disk is the whole machine's: how full it is says nothing about the node.
+		imageGCHighThresholdPercent: 100
+		evictionHard: {memory.available: 100Mi, nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%"}
 		---
 		apiVersion: kubeproxy.config.k8s.io/v1alpha1
 		kind: KubeProxyConfiguration

@@ -41,3 +41,12 @@ bridge_up() {
 }
 
 bridge_down() { ip link delete "$(bridge_name)" 2>/dev/null || true; }
+
+# inotify_room: warns when the machine's inotify instances will not do; the limit stays as the machine has it.
+inotify_room() {
+	local limit used needed=$((NODES * 20 + CONTROL_PLANES * 10))
+	limit=$(cat /proc/sys/fs/inotify/max_user_instances)
+	used=$(find /proc/[0-9]*/fd -lname anon_inode:inotify 2>/dev/null | wc -l || true)
+	[ $((used + needed)) -le "$limit" ] ||
+		say "warning: $used of $limit inotify instances are in use and this cluster takes some $needed; take another cluster down first"
+}

@@ -1,6 +1,9 @@
 //! The only code that performs I/O: one room per technology, each behind a port.
 
 pub mod apiserver;
+pub mod checks;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fake;
 pub mod fs;
 pub mod network;
 pub mod cri;

@@ -4,3 +4,4 @@ pub mod bootstrap;
 pub mod model;
 pub mod network;
 pub mod render;
+pub mod probes;

@@ -1,0 +1,151 @@
+//! One HTTP/1.1 GET per connection, without proxy, certificate checks or keep-alive (upstream `pkg/probe/http`).
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, HOST, LOCATION};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, InvalidMessage, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+
+use super::connect;
+use crate::core::model::{HttpAnswer, HttpGet};
+use crate::ports::CheckError;
+
+const MAX_BODY: usize = 10 << 10;
+const MAX_REDIRECTS: usize = 10;
+
+/// Sends the request and follows redirects to the same host.
+pub(super) async fn get_following(get: &HttpGet, tls: &Arc<ClientConfig>) -> Result<HttpAnswer, CheckError> {
+    let mut current = get.clone();
+    for _ in 0..MAX_REDIRECTS {
+        let response = get_once(&current, tls).await?;
+        let next = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+            .then(|| response.headers().get(LOCATION)?.to_str().ok())
+            .flatten()
+            .and_then(|location| current.redirected(location));
+        match next {
+            Some(next) => current = next,
+            None => return read(response).await.map_err(|text| failed(&current, &text)),
+        }
+    }
+    Err(failed(&current, "stopped after 10 redirects"))
+}
+
+fn failed(get: &HttpGet, text: &str) -> CheckError {
+    CheckError::Failed(format!("Get \"{}\": {text}", get.url()))
+}
+
+async fn get_once(get: &HttpGet, tls: &Arc<ClientConfig>) -> Result<Response<Incoming>, CheckError> {
+    let request = build(get).map_err(|error| failed(get, &error.to_string()))?;
+    let stream = connect(&get.host, get.port, None).await.map_err(|text| failed(get, &text))?;
+    if !get.tls {
+        return send(request, stream).await.map_err(|error| failed(get, &error.to_string()));
+    }
+    let name = ServerName::try_from(get.host.clone()).map_err(|error| failed(get, &error.to_string()))?;
+    match TlsConnector::from(Arc::clone(tls)).connect(name, stream).await {
+        Ok(stream) => send(request, stream).await.map_err(|error| failed(get, &error.to_string())),
+        Err(error) if speaks_plain(&error) => Err(CheckError::HttpInsteadOfTls(format!("Get \"{}\"", get.url()))),
+        Err(error) => Err(failed(get, &error.to_string())),
+    }
+}
+
+fn build(get: &HttpGet) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+    let host = get.host_header.clone().unwrap_or_else(|| get.authority());
+    let mut request = Request::get(&get.target).header(HOST, host).header(CONNECTION, "close");
+    for (name, value) in &get.headers {
+        request = request.header(name, value);
+    }
+    request.body(Empty::new())
+}
+
+async fn send<S>(request: Request<Empty<Bytes>>, stream: S) -> hyper::Result<Response<Incoming>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .title_case_headers(true)
+        .max_buf_size(64 << 10)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    // Ends by itself once the response body is read or dropped.
+    tokio::spawn(async move { connection.await.ok() });
+    sender.send_request(request).await
+}
+
+async fn read(response: Response<Incoming>) -> Result<HttpAnswer, String> {
+    let status = response.status().as_u16();
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| error.to_string())?;
+        if let Some(data) = frame.data_ref() {
+            bytes.extend_from_slice(&data[..data.len().min(MAX_BODY - bytes.len())]);
+        }
+        if bytes.len() == MAX_BODY {
+            break;
+        }
+    }
+    Ok(HttpAnswer { status, body: String::from_utf8_lossy(&bytes).into_owned() })
+}
+
+/// Whether the handshake failed because the first bytes were no TLS record.
+fn speaks_plain(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))
+}
+
+/// TLS that accepts any certificate.
+pub(super) fn unverified_tls() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(Unverified(Arc::clone(&provider)));
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
+
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

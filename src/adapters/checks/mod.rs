@@ -1,0 +1,71 @@
+//! Checks over the network: HTTP(S), TCP and the gRPC health service.
+
+mod grpc;
+mod http;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::core::model::{HttpAnswer, HttpGet};
+use crate::ports::{CheckError, Checks};
+
+/// Checks from the node's own network.
+#[derive(Clone)]
+pub struct NetChecks {
+    tls: Arc<ClientConfig>,
+}
+
+impl NetChecks {
+    /// Checks that accept any certificate, as upstream's probes do.
+    ///
+    /// # Errors
+    /// When the TLS library has no protocol version left, which is a fault of the build.
+    pub fn new() -> Result<Self, rustls::Error> {
+        Ok(Self { tls: Arc::new(http::unverified_tls()?) })
+    }
+}
+
+#[async_trait]
+impl Checks for NetChecks {
+    async fn http(&self, get: &HttpGet, limit: Option<Duration>) -> Result<HttpAnswer, CheckError> {
+        let answer = http::get_following(get, &self.tls);
+        let Some(limit) = limit else { return answer.await };
+        timeout(limit, answer).await.unwrap_or_else(|_| {
+            let url = get.url();
+            Err(CheckError::Failed(format!(
+                "Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+            )))
+        })
+    }
+
+    async fn tcp(&self, host: &str, port: u16, limit: Duration) -> Result<(), CheckError> {
+        connect(host, port, Some(limit)).await.map(drop).map_err(CheckError::Failed)
+    }
+
+    async fn grpc(&self, host: &str, port: u16, service: &str, limit: Duration) -> Result<(), CheckError> {
+        grpc::check(host, port, service, limit).await.map_err(CheckError::Failed)
+    }
+}
+
+/// Connects, with an error text as upstream's.
+async fn connect(host: &str, port: u16, limit: Option<Duration>) -> Result<TcpStream, String> {
+    let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let dial = TcpStream::connect((host, port));
+    let result = match limit {
+        Some(limit) => timeout(limit, dial).await.map_err(|_| format!("dial tcp {name}: i/o timeout"))?,
+        None => dial.await,
+    };
+    result.map_err(|error| match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => format!("dial tcp {name}: connect: connection refused"),
+        std::io::ErrorKind::HostUnreachable => format!("dial tcp {name}: connect: no route to host"),
+        _ => format!("dial tcp {name}: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

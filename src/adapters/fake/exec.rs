@@ -1,0 +1,138 @@
+//! A runtime that runs commands and nothing else.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::core::model::{ContainerId, PodUid, SandboxId};
+use crate::cri;
+use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
+
+type Answer = Result<i32, RuntimeError>;
+
+/// Every command exits with what the test set, at first 0.
+#[derive(Debug)]
+pub struct FakeExec {
+    answer: Mutex<Answer>,
+    ran: Mutex<Vec<Vec<String>>>,
+}
+
+impl Default for FakeExec {
+    fn default() -> Self {
+        Self { answer: Mutex::new(Ok(0)), ran: Mutex::default() }
+    }
+}
+
+impl FakeExec {
+    /// Sets the exit code, or the error, of all further commands.
+    pub fn set(&self, answer: Answer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    }
+
+    /// The commands so far, which are then forgotten.
+    pub fn take(&self) -> Vec<Vec<String>> {
+        std::mem::take(&mut *self.ran.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn absent<T>(call: &'static str) -> Result<T, RuntimeError> {
+    Err(RuntimeError::Unimplemented { call })
+}
+
+#[async_trait]
+impl Runtime for FakeExec {
+    async fn exec_sync(&self, _: &ContainerId, command: Vec<String>, _: Duration) -> Result<cri::ExecSyncResponse, RuntimeError> {
+        self.ran.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        let exit_code = self.answer.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Ok(cri::ExecSyncResponse { exit_code, stdout: b"output".to_vec(), ..Default::default() })
+    }
+
+    async fn version(&self) -> Result<cri::VersionResponse, RuntimeError> {
+        absent("Version")
+    }
+    async fn status(&self) -> Result<cri::StatusResponse, RuntimeError> {
+        absent("Status")
+    }
+    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
+        absent("RuntimeConfig")
+    }
+    async fn update_pod_cidr(&self, _: &str) -> Result<(), RuntimeError> {
+        absent("UpdateRuntimeConfig")
+    }
+    async fn run_sandbox(&self, _: cri::PodSandboxConfig, _: &str) -> Result<SandboxId, RuntimeError> {
+        absent("RunPodSandbox")
+    }
+    async fn stop_sandbox(&self, _: &SandboxId) -> Result<(), RuntimeError> {
+        absent("StopPodSandbox")
+    }
+    async fn remove_sandbox(&self, _: &SandboxId) -> Result<(), RuntimeError> {
+        absent("RemovePodSandbox")
+    }
+    async fn list_sandboxes(&self, _: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
+        absent("ListPodSandbox")
+    }
+    async fn sandbox_status(&self, _: &SandboxId) -> Result<cri::PodSandboxStatus, RuntimeError> {
+        absent("PodSandboxStatus")
+    }
+    async fn create_container(
+        &self,
+        _: &SandboxId,
+        _: cri::ContainerConfig,
+        _: cri::PodSandboxConfig,
+    ) -> Result<ContainerId, RuntimeError> {
+        absent("CreateContainer")
+    }
+    async fn start_container(&self, _: &ContainerId) -> Result<(), RuntimeError> {
+        absent("StartContainer")
+    }
+    async fn stop_container(&self, _: &ContainerId, _: Duration) -> Result<(), RuntimeError> {
+        absent("StopContainer")
+    }
+    async fn remove_container(&self, _: &ContainerId) -> Result<(), RuntimeError> {
+        absent("RemoveContainer")
+    }
+    async fn list_containers(&self, _: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
+        absent("ListContainers")
+    }
+    async fn container_status(&self, _: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
+        absent("ContainerStatus")
+    }
+    async fn update_container_resources(
+        &self,
+        _: &ContainerId,
+        _: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError> {
+        absent("UpdateContainerResources")
+    }
+    async fn update_sandbox_resources(
+        &self,
+        _: &SandboxId,
+        _: cri::LinuxContainerResources,
+        _: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError> {
+        absent("UpdatePodSandboxResources")
+    }
+    async fn reopen_log(&self, _: &ContainerId) -> Result<(), RuntimeError> {
+        absent("ReopenContainerLog")
+    }
+    async fn exec_url(&self, _: &ContainerId, _: Vec<String>, _: StreamStdio) -> Result<String, RuntimeError> {
+        absent("Exec")
+    }
+    async fn attach_url(&self, _: &ContainerId, _: StreamStdio) -> Result<String, RuntimeError> {
+        absent("Attach")
+    }
+    async fn port_forward_url(&self, _: &SandboxId, _: Vec<i32>) -> Result<String, RuntimeError> {
+        absent("PortForward")
+    }
+    async fn checkpoint_container(&self, _: &ContainerId, _: &str, _: Duration) -> Result<(), RuntimeError> {
+        absent("CheckpointContainer")
+    }
+    async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError> {
+        absent("ListContainerStats")
+    }
+    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
+        mpsc::channel(1).1
+    }
+}

@@ -1,0 +1,9 @@
+//! The ports in memory, for tests of the drivers: they record calls and fail on request.
+
+mod checks;
+mod events;
+mod exec;
+
+pub use checks::FakeChecks;
+pub use events::FakeEvents;
+pub use exec::FakeExec;

@@ -1,0 +1,73 @@
+//! A probe's handler → the check to make (upstream `pkg/kubelet/prober/prober.go`).
+
+use k8s_openapi::api::core::v1::{Container, Probe};
+
+use super::http::{port_of, render_http_get};
+use crate::core::model::Check;
+use crate::core::render::expand;
+
+/// How often a check that could not be made at all is tried within one run.
+pub const UNANSWERED_RUNS: usize = 3;
+
+/// The user agent of HTTP probes: the Kubernetes version whose contract is kept.
+const AGENT: &str = "kube-probe/1.36";
+
+/// Resolves a probe's handler against its container and the pod's address.
+///
+/// # Errors
+/// In upstream's words, for the event: no handler, or a port that cannot be resolved.
+pub fn derive_check(probe: &Probe, container: &Container, pod_ip: Option<&str>) -> Result<Check, String> {
+    if let Some(exec) = &probe.exec {
+        let literal = |name: &str| {
+            let env = container.env.iter().flatten().rfind(|e| e.name == name)?;
+            Some(env.value.as_deref().unwrap_or_default())
+        };
+        return Ok(Check::Exec(exec.command.iter().flatten().map(|arg| expand(arg, literal)).collect()));
+    }
+    if let Some(get) = &probe.http_get {
+        return Ok(Check::Http(render_http_get(get, container, pod_ip, AGENT)?));
+    }
+    let ip = pod_ip.unwrap_or_default().to_owned();
+    if let Some(tcp) = &probe.tcp_socket {
+        let host = tcp.host.clone().filter(|h| !h.is_empty()).unwrap_or(ip);
+        return Ok(Check::Tcp { host, port: port_of(&tcp.port, container)? });
+    }
+    if let Some(grpc) = &probe.grpc {
+        let port = u16::try_from(grpc.port).map_err(|_| format!("invalid port number: {}", grpc.port))?;
+        return Ok(Check::Grpc { host: ip, port, service: grpc.service.clone().unwrap_or_default() });
+    }
+    Err(format!("missing probe handler for container {}", container.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(probe: serde_json::Value) -> Result<Check, String> {
+        let container: Container = serde_json::from_value(serde_json::json!({"name": "c", "env": [
+            {"name": "A", "value": "one"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}))
+        .expect("a container");
+        let probe: Probe = serde_json::from_value(probe).expect("a probe");
+        derive_check(&probe, &container, Some("10.0.0.9"))
+    }
+
+    #[test]
+    fn commands_expand_literal_values_only() {
+        let got = check(serde_json::json!({"exec": {"command": ["echo", "$(A)", "x$(B)", "$(C)", "$$(A)"]}}));
+        let expected: Vec<String> = ["echo", "one", "x", "$(C)", "$(A)"].map(String::from).into();
+        assert_eq!(got, Ok(Check::Exec(expected)));
+    }
+
+    #[test]
+    fn tcp_and_grpc_ask_the_pod() {
+        assert_eq!(
+            check(serde_json::json!({"tcpSocket": {"port": 80}})),
+            Ok(Check::Tcp { host: "10.0.0.9".into(), port: 80 })
+        );
+        assert_eq!(
+            check(serde_json::json!({"grpc": {"port": 5000, "service": "s"}})),
+            Ok(Check::Grpc { host: "10.0.0.9".into(), port: 5000, service: "s".into() })
+        );
+        assert!(check(serde_json::json!({})).is_err());
+    }
+}

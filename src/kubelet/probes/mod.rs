@@ -1,0 +1,166 @@
+//! Runs probes: one task sleeps until the next run of any pod is due; each run is a short task of its own.
+//!
+//! Inputs: [`Probes::observe`] by the pods' workers. Outputs: results to read, and the uid of a pod whose result changed on
+//! [`Probes::changes`]. A node whose containers have no probes never wakes.
+
+mod attempt;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::model::{PodUid, ProbeResults, ProbeSubject, ProbedContainer, uid_of};
+use crate::core::probes::{DueProbe, PodProbes};
+use crate::ports::{Checks, Events, Probes, Runtime};
+
+/// How many changed pods may wait for the pod table.
+const CHANGES: usize = 256;
+
+/// What probes need of the world.
+#[derive(Clone)]
+pub struct ProbePorts {
+    /// For `exec`.
+    pub runtime: Arc<dyn Runtime>,
+    /// For the others.
+    pub checks: Arc<dyn Checks>,
+    /// For `Unhealthy` and `ProbeWarning`.
+    pub events: Arc<dyn Events>,
+    /// The wall clock, to which the runtime's start times are compared.
+    pub wall: fn() -> Timestamp,
+}
+
+/// The prober. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Prober {
+    shared: Arc<Shared>,
+    changes: Arc<Mutex<Option<mpsc::Receiver<PodUid>>>>,
+}
+
+struct Shared {
+    ports: ProbePorts,
+    began: Instant,
+    pods: Mutex<HashMap<PodUid, ProbedPod>>,
+    wake: Notify,
+    changed: mpsc::Sender<PodUid>,
+}
+
+struct ProbedPod {
+    subject: ProbeSubject,
+    probes: PodProbes,
+}
+
+impl Prober {
+    /// Starts the task that waits for due probes; it ends with `stop`.
+    pub fn start(ports: ProbePorts, stop: CancellationToken) -> Self {
+        let (changed, changes) = mpsc::channel(CHANGES);
+        let shared = Arc::new(Shared {
+            ports,
+            began: Instant::now(),
+            pods: Mutex::default(),
+            wake: Notify::new(),
+            changed,
+        });
+        tokio::spawn(Arc::clone(&shared).wait_for_due(stop));
+        Self { shared, changes: Arc::new(Mutex::new(Some(changes))) }
+    }
+}
+
+impl Shared {
+    fn pods(&self) -> MutexGuard<'_, HashMap<PodUid, ProbedPod>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn age(&self, container: &ProbedContainer) -> Duration {
+        let age = (self.ports.wall)().duration_since(container.started_at);
+        Duration::try_from(age).unwrap_or_default()
+    }
+
+    async fn wait_for_due(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let next = self.pods().values().filter_map(|pod| pod.probes.next_due()).min();
+            let sleep = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(self.began + at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // All three may be dropped at any moment: a missed notification is kept by `Notify`.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.wake.notified() => {}
+                () = sleep => {}
+            }
+            for (uid, run) in self.take_due() {
+                tokio::spawn(Arc::clone(&self).probe(uid, run));
+            }
+        }
+    }
+
+    fn take_due(&self) -> Vec<(PodUid, DueProbe)> {
+        let now = self.now();
+        let mut due = Vec::new();
+        for (uid, pod) in self.pods().iter_mut() {
+            due.extend(pod.probes.take_due(now).into_iter().map(|run| (uid.clone(), run)));
+        }
+        due
+    }
+
+    async fn probe(self: Arc<Self>, uid: PodUid, run: DueProbe) {
+        let began = self.now();
+        let Some(subject) = self.pods().get(&uid).map(|pod| pod.subject.clone()) else { return };
+        let result = attempt::run(&self.ports, &subject, &run).await;
+        let changed = {
+            let mut pods = self.pods();
+            pods.get_mut(&uid).is_some_and(|pod| pod.probes.answer(&run, result, began, self.now()))
+        };
+        self.wake.notify_one();
+        if changed {
+            tracing::debug!(pod = %uid, container = run.container, probe = %run.kind, ?result, "a probe's result changed");
+            // Fails only when nobody will ever read changes.
+            self.changed.send(uid).await.ok();
+        }
+    }
+}
+
+impl Probes for Prober {
+    fn observe(&self, subject: ProbeSubject) {
+        let uid = uid_of(&subject.pod);
+        let now = self.shared.now();
+        let mut pods = self.shared.pods();
+        let pod = pods
+            .entry(uid)
+            .or_insert_with(|| ProbedPod { subject: subject.clone(), probes: PodProbes::new(now, rand::random()) });
+        let before = pod.probes.next_due();
+        pod.probes.observe(&subject, now, |container| self.shared.age(container));
+        pod.subject = subject;
+        if pod.probes.next_due() != before {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    fn forget(&self, uid: &PodUid) {
+        self.shared.pods().remove(uid);
+    }
+
+    fn results(&self, uid: &PodUid) -> ProbeResults {
+        self.shared.pods().get(uid).map(|pod| pod.probes.results()).unwrap_or_default()
+    }
+
+    fn changes(&self) -> mpsc::Receiver<PodUid> {
+        let taken = self.changes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A second taker gets a channel that has ended already.
+        taken.unwrap_or_else(|| mpsc::channel(1).1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

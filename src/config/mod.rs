@@ -1,1 +1,3 @@
 //! Configuration: raw file → validated settings, every fault reported at once.
+
+pub mod kubelet;

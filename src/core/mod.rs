@@ -5,3 +5,4 @@ pub mod model;
 pub mod network;
 pub mod render;
 pub mod probes;
+pub mod yaml;

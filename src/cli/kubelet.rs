@@ -1,0 +1,188 @@
+//! The kubelet's command line: upstream's flags, read into [`config::kubelet::Flags`](crate::config::kubelet::Flags).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::ArgAction;
+use clap::{Arg, ArgMatches, Command};
+
+use crate::config::kubelet::Flags;
+use crate::config::kubelet::fields::{FIELDS, Kind};
+
+/// The Kubernetes version whose contract this kubelet keeps.
+pub const KUBERNETES_VERSION: &str = "v1.36.3";
+
+/// Flags that change nothing here but that installers and older units still pass.
+const IGNORED: &[&str] = &[
+    "minimum-container-ttl-duration",
+    "maximum-dead-containers-per-container",
+    "maximum-dead-containers",
+    "experimental-mounter-path",
+    "experimental-allocatable-ignore-eviction",
+    "lock-file",
+    "exit-on-lock-contention",
+    "reserved-memory",
+    "logging-format",
+    "log-flush-frequency",
+    "log-text-split-stream",
+    "log-text-info-buffer-size",
+    "log-json-split-stream",
+    "log-json-info-buffer-size",
+    "vmodule",
+    "pod-infra-container-image",
+    "container-hints",
+    "housekeeping-interval",
+    "global-housekeeping-interval",
+    "log-cadvisor-usage",
+    "boot-id-file",
+    "machine-id-file",
+    "event-storage-age-limit",
+    "event-storage-event-limit",
+    "enable-load-reader",
+    "storage-driver-buffer-duration",
+    "storage-driver-db",
+    "storage-driver-host",
+    "storage-driver-password",
+    "storage-driver-secure",
+    "storage-driver-table",
+    "storage-driver-user",
+    "application-metrics-count-limit",
+];
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Run with these flags.
+    Run(Box<Flags>),
+    /// Print this and end with success.
+    Print(String),
+    /// Print this to the error stream and end with this code (64: usage).
+    Refuse(String, u8),
+}
+
+fn text(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .help(help)
+        .value_name("VALUE")
+        .action(ArgAction::Set)
+        .overrides_with(name)
+        .allow_hyphen_values(true)
+}
+
+fn boolean(arg: Arg) -> Arg {
+    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+}
+
+fn command() -> Command {
+    let mut command = Command::new("kubelet")
+        .about("Runs pods on this node: static pods from manifests and pods from the Kubernetes API")
+        .disable_version_flag(true)
+        .arg(boolean(text("version", "Print the version and end")))
+        .arg(text("v", "Log verbosity, 0 to 10").short('v'))
+        .arg(text("config", "File with a KubeletConfiguration"))
+        .arg(text("config-dir", "Directory of *.conf drop-ins for the file"))
+        .arg(text("kubeconfig", "Credentials for the API server; without them only static pods run"))
+        .arg(text("bootstrap-kubeconfig", "Credentials that may ask for a client certificate"))
+        .arg(text("hostname-override", "Name of the node instead of the host name"))
+        .arg(text("node-ip", "Address of the node, or one of each family"))
+        .arg(text("cert-dir", "Directory of certificates"))
+        .arg(text("root-dir", "Directory of the kubelet's files"))
+        .arg(text("cloud-provider", "Empty or external"))
+        .arg(text("node-labels", "Labels of the node, key=value,..."))
+        .arg(text("register-with-taints", "Taints of the node, key=value:effect,..."))
+        .arg(text("manifest-url-header", "Headers for --manifest-url, name:value,..."))
+        .arg(text("runtime-cgroups", "Cgroup of the container runtime"))
+        .arg(text("image-credential-provider-config", "Configuration of credential provider plugins"))
+        .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"));
+    for field in FIELDS.iter().filter(|f| !f.flag.is_empty()) {
+        let arg = text(field.flag, "Overrides the field of the configuration file").hide_short_help(true);
+        command = command.arg(if field.kind == Kind::Bool { boolean(arg) } else { arg });
+    }
+    for name in IGNORED {
+        command = command.arg(boolean(text(name, "Accepted and without effect").hide(true)).require_equals(false));
+    }
+    command
+}
+
+/// Parses the command line; `hostname` names the node when no flag does.
+pub fn parse(args: impl IntoIterator<Item = OsString>, hostname: &str) -> Request {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(e) if e.use_stderr() => return Request::Refuse(e.to_string(), 64),
+        Err(e) => return Request::Print(e.to_string()),
+    };
+    if matches.get_one::<String>("version").is_some_and(|v| v != "false") {
+        return Request::Print(version_line());
+    }
+    match read_flags(&matches, hostname) {
+        Ok(flags) => Request::Run(Box::new(flags)),
+        Err(message) => Request::Refuse(format!("error: {message}\n"), 64),
+    }
+}
+
+/// What `kubelet --version` prints: the form that kubeadm parses, with ours as build metadata.
+pub fn version_line() -> String {
+    format!("Kubernetes {KUBERNETES_VERSION}+Roost.{}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let path = |name: &str| text(name).filter(|t| !t.is_empty()).map(PathBuf::from);
+    let given = FIELDS.iter().filter(|f| !f.flag.is_empty());
+    let fields: BTreeMap<_, _> = given.filter_map(|f| Some((f.flag.to_string(), text(f.flag)?))).collect();
+    let verbosity = match text("v") {
+        Some(v) => Some(v.parse().map_err(|_| format!("-v: want a number from 0 to 10, got {v:?}"))?),
+        None => None,
+    };
+    let overridden = text("hostname-override").filter(|t| !t.is_empty());
+    Ok(Flags {
+        fields,
+        config: path("config"),
+        config_dir: path("config-dir"),
+        kubeconfig: path("kubeconfig"),
+        bootstrap_kubeconfig: path("bootstrap-kubeconfig"),
+        hostname_overridden: overridden.is_some(),
+        node_name: overridden.unwrap_or_else(|| hostname.to_string()),
+        node_ip: text("node-ip").unwrap_or_default(),
+        cert_dir: path("cert-dir"),
+        root_dir: path("root-dir"),
+        cloud_provider: text("cloud-provider").unwrap_or_default(),
+        node_labels: text("node-labels").unwrap_or_default(),
+        register_with_taints: text("register-with-taints"),
+        manifest_url_header: text("manifest-url-header"),
+        runtime_cgroups: text("runtime-cgroups").unwrap_or_default(),
+        credential_config: path("image-credential-provider-config"),
+        credential_bin_dir: path("image-credential-provider-bin-dir"),
+        verbosity,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(args: &[&str]) -> Request {
+        parse(std::iter::once("kubelet").chain(args.iter().copied()).map(OsString::from), "Host")
+    }
+
+    #[test]
+    fn takes_the_flags_installers_pass() {
+        let args = "--kubeconfig=/k --v 4 --fail-swap-on=false --seccomp-default --eviction-hard memory.available<1Mi \
+                    --node-labels=a=b --maximum-dead-containers 5 --v=2 --feature-gates=A=true,B=false";
+        let Request::Run(flags) = run(&args.split_whitespace().collect::<Vec<_>>()) else { panic!("refused") };
+        assert_eq!(flags.verbosity, Some(2));
+        assert_eq!(flags.node_name, "Host");
+        assert_eq!(flags.fields["fail-swap-on"], "false");
+        assert_eq!(flags.fields["seccomp-default"], "true");
+        assert_eq!(flags.fields["eviction-hard"], "memory.available<1Mi");
+    }
+
+    #[test]
+    fn refuses_unknown_flags_as_usage_and_prints_its_version() {
+        assert!(matches!(run(&["--no-such-flag"]), Request::Refuse(_, 64)));
+        let Request::Print(line) = run(&["--version"]) else { panic!("no version") };
+        assert!(line.contains("Kubernetes v1.36.3") && line.contains("Roost"), "{line}");
+    }
+}

@@ -1,0 +1,179 @@
+//! Reads the configuration file and its drop-ins, puts the flags on top, and types the result.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::document::{apply_defaults, merge, parse_file, parse_flag, set};
+use super::fields::FIELDS;
+use super::spec::type_spec;
+use crate::core::model::KubeletSpec;
+
+/// Flags as given: those that stand for a field of the file, and those that only exist as flags.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// Value of each flag that overrides a field, by flag name.
+    pub fields: BTreeMap<String, String>,
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--config-dir`.
+    pub config_dir: Option<PathBuf>,
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--bootstrap-kubeconfig`.
+    pub bootstrap_kubeconfig: Option<PathBuf>,
+    /// `--hostname-override`, or the machine's host name.
+    pub node_name: String,
+    /// Whether `node_name` is the flag's.
+    pub hostname_overridden: bool,
+    /// `--node-ip`.
+    pub node_ip: String,
+    /// `--cert-dir`.
+    pub cert_dir: Option<PathBuf>,
+    /// `--root-dir`.
+    pub root_dir: Option<PathBuf>,
+    /// `--cloud-provider`.
+    pub cloud_provider: String,
+    /// `--node-labels`.
+    pub node_labels: String,
+    /// `--register-with-taints`.
+    pub register_with_taints: Option<String>,
+    /// `--manifest-url-header`.
+    pub manifest_url_header: Option<String>,
+    /// `--runtime-cgroups`.
+    pub runtime_cgroups: String,
+    /// `--image-credential-provider-config`.
+    pub credential_config: Option<PathBuf>,
+    /// `--image-credential-provider-bin-dir`.
+    pub credential_bin_dir: Option<PathBuf>,
+    /// `-v`, if given.
+    pub verbosity: Option<u8>,
+}
+
+/// What is wrong with the configuration; the text lists every fault, one a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Error(pub Vec<String>);
+
+/// Reads and merges everything.
+///
+/// # Errors
+/// Every fault of flags and files, with file, line and column.
+pub fn load(flags: &Flags) -> Result<KubeletSpec, Error> {
+    let mut faults = Vec::new();
+    let mut value = Value::Object(Map::new());
+    if let Some(path) = &flags.config {
+        read_into(path, &mut value, &mut faults);
+    }
+    if let Some(dir) = &flags.config_dir {
+        for path in drop_ins(dir, &mut faults) {
+            read_into(&path, &mut value, &mut faults);
+        }
+    }
+    apply_flags(flags, &mut value, &mut faults);
+    apply_defaults(&mut value);
+    let spec = type_spec(flags, value, &mut faults);
+    match spec {
+        Some(spec) if faults.is_empty() => Ok(spec),
+        Some(_) | None => Err(Error(faults)),
+    }
+}
+
+fn read_into(path: &Path, value: &mut Value, faults: &mut Vec<String>) {
+    let name = path.display().to_string();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) => return faults.push(format!("{name}: cannot be read: {e}")),
+    };
+    match parse_file(&name, &bytes) {
+        Ok(over) => {
+            let base = relative_to(path);
+            let mut over = over;
+            for field in ["staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"] {
+                make_absolute(&mut over, field, &base);
+            }
+            merge(value, over);
+        }
+        Err(more) => faults.extend(more),
+    }
+}
+
+/// Relative paths in a file are relative to the file (upstream `configfiles.resolveRelativePaths`).
+fn relative_to(path: &Path) -> PathBuf {
+    let dir = path.parent().unwrap_or(Path::new(""));
+    std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf())
+}
+
+fn make_absolute(value: &mut Value, field: &str, base: &Path) {
+    if let Some(text) = value.get(field).and_then(Value::as_str)
+        && !text.is_empty()
+        && Path::new(text).is_relative()
+    {
+        let joined = base.join(text).display().to_string();
+        set(value, field, Value::from(joined));
+    }
+}
+
+/// Files named `*.conf` below the directory, in lexical order.
+fn drop_ins(dir: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) => {
+                faults.push(format!("{}: cannot be read: {e}", dir.display()));
+                continue;
+            }
+        };
+        for path in entries.flatten().map(|e| e.path()) {
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|e| e == "conf") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn apply_flags(flags: &Flags, value: &mut Value, faults: &mut Vec<String>) {
+    for (flag, text) in &flags.fields {
+        let Some(field) = FIELDS.iter().find(|f| !f.flag.is_empty() && f.flag == flag) else {
+            faults.push(format!("--{flag}: not a flag of this kubelet"));
+            continue;
+        };
+        match parse_flag(field.kind, text) {
+            // Gates given as flags come on top of those of the file, everything else replaces.
+            Ok(over) if flag == "feature-gates" => {
+                let mut gates = value.get("featureGates").cloned().unwrap_or(Value::Object(Map::new()));
+                merge(&mut gates, over);
+                set(value, "featureGates", gates);
+            }
+            Ok(over) => set(value, field.path, over),
+            Err(e) => faults.push(format!("--{flag}: {e}")),
+        }
+    }
+    if let Some(verbosity) = flags.verbosity {
+        set(value, "logging.verbosity", Value::from(verbosity));
+    }
+    if let Some(text) = &flags.register_with_taints {
+        match super::spec::parse_taints(text) {
+            Ok(taints) => set(value, "registerWithTaints", taints),
+            Err(e) => faults.push(format!("--register-with-taints: {e}")),
+        }
+    }
+    if let Some(text) = &flags.manifest_url_header {
+        let mut headers = Map::new();
+        for (name, header) in text.split(',').filter_map(|pair| pair.split_once(':')) {
+            let list = headers.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(list) = list {
+                list.push(Value::from(header));
+            }
+        }
+        set(value, "staticPodURLHeader", Value::Object(headers));
+    }
+}

@@ -1,0 +1,390 @@
+//! Types the merged configuration: JSON → [`KubeletSpec`], with every fault named by its field.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Taint;
+use serde_json::{Value, json};
+
+use super::document::get;
+use super::duration::parse_duration;
+use super::load::Flags;
+use crate::core::model::kubelet_spec::{
+    ApiSettings, Dirs, EvictionSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings, PodSettings,
+    RuntimeSettings, ServerSettings, ShutdownSettings, Sources,
+};
+
+/// Hard eviction thresholds on Linux (`pkg/kubelet/eviction/defaults_linux.go`).
+const DEFAULT_HARD: &[(&str, &str)] = &[
+    ("memory.available", "100Mi"),
+    ("nodefs.available", "10%"),
+    ("nodefs.inodesFree", "5%"),
+    ("imagefs.available", "15%"),
+    ("imagefs.inodesFree", "5%"),
+];
+
+/// Reads fields of a document that has been checked and defaulted.
+struct Reader<'a> {
+    value: &'a Value,
+    faults: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    fn bool(&self, path: &str) -> bool {
+        get(self.value, path).and_then(Value::as_bool).unwrap_or_default()
+    }
+    fn text(&self, path: &str) -> String {
+        get(self.value, path).and_then(Value::as_str).unwrap_or_default().to_string()
+    }
+    fn path(&self, path: &str) -> Option<PathBuf> {
+        Some(self.text(path)).filter(|t| !t.is_empty()).map(PathBuf::from)
+    }
+    fn duration(&self, path: &str) -> Duration {
+        parse_duration(&self.text(path)).unwrap_or_default()
+    }
+    fn list(&self, path: &str) -> Vec<String> {
+        let items = get(self.value, path).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).map(String::from).collect()
+    }
+    fn map(&self, path: &str) -> BTreeMap<String, String> {
+        let entries = get(self.value, path).and_then(Value::as_object).into_iter().flatten();
+        entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string()))).collect()
+    }
+    fn int<T: TryFrom<i64>>(&mut self, path: &str) -> T
+    where
+        T: Default,
+    {
+        let number = get(self.value, path).and_then(Value::as_i64).unwrap_or_default();
+        T::try_from(number).unwrap_or_else(|_| {
+            self.faults.push(format!("{path}: {number} is out of range"));
+            T::default()
+        })
+    }
+    fn ip(&mut self, path: &str) -> IpAddr {
+        let text = self.text(path);
+        text.parse().unwrap_or_else(|_| {
+            self.faults.push(format!("{path}: {text:?} is not an IP address"));
+            IpAddr::from([127, 0, 0, 1])
+        })
+    }
+    fn ips(&mut self, path: &str) -> Vec<IpAddr> {
+        let texts = self.list(path);
+        texts.iter().filter_map(|text| parse_ip(text, path, self.faults)).collect()
+    }
+    fn json<T: serde::de::DeserializeOwned + Default>(&mut self, path: &str) -> T {
+        let Some(value) = get(self.value, path) else { return T::default() };
+        T::deserialize(value).unwrap_or_else(|e| {
+            self.faults.push(format!("{path}: {e}"));
+            T::default()
+        })
+    }
+}
+
+fn parse_ip(text: &str, name: &str, faults: &mut Vec<String>) -> Option<IpAddr> {
+    let ip = text.trim().parse().ok();
+    if ip.is_none() {
+        faults.push(format!("{name}: {text:?} is not an IP address"));
+    }
+    ip
+}
+
+/// `key=value:effect,...` as a list of taints.
+pub(super) fn parse_taints(text: &str) -> Result<Value, String> {
+    text.split(',')
+        .filter(|t| !t.is_empty())
+        .map(|taint| {
+            let (rest, effect) = taint.rsplit_once(':').ok_or_else(|| format!("want key=value:effect, got {taint:?}"))?;
+            let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+            if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) || key.is_empty() {
+                return Err(format!("want key=value:effect, got {taint:?}"));
+            }
+            let mut json = json!({"key": key, "effect": effect});
+            if !value.is_empty() {
+                json["value"] = Value::from(value);
+            }
+            Ok(json)
+        })
+        .collect()
+}
+
+fn parse_labels(text: &str, faults: &mut Vec<String>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    for pair in text.split(',').filter(|p| !p.is_empty()) {
+        match pair.split_once('=') {
+            Some((key, value)) => {
+                if !node_label_allowed(key) {
+                    faults.push(format!(
+                        "--node-labels: {key:?} is reserved; a kubelet may set kubelet.kubernetes.io/*, \
+                         node.kubernetes.io/* and its well-known labels"
+                    ));
+                }
+                labels.insert(key.to_string(), value.to_string());
+            }
+            None => faults.push(format!("--node-labels: want key=value, got {pair:?}")),
+        }
+    }
+    labels
+}
+
+/// The labels of the kubernetes domains that NodeRestriction lets a node set on itself
+/// (`pkg/kubelet/apis/well_known_labels.go`).
+fn node_label_allowed(key: &str) -> bool {
+    let Some((domain, _)) = key.split_once('/') else { return true };
+    let within = |suffix: &str| domain == suffix || domain.ends_with(&format!(".{suffix}"));
+    if !within("kubernetes.io") && !within("k8s.io") {
+        return true;
+    }
+    const KNOWN: &[&str] = &[
+        "kubernetes.io/hostname",
+        "kubernetes.io/arch",
+        "kubernetes.io/os",
+        "beta.kubernetes.io/arch",
+        "beta.kubernetes.io/os",
+        "beta.kubernetes.io/instance-type",
+        "node.kubernetes.io/instance-type",
+        "topology.kubernetes.io/zone",
+        "topology.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone",
+        "failure-domain.beta.kubernetes.io/region",
+    ];
+    KNOWN.contains(&key) || within("kubelet.kubernetes.io") || within("node.kubernetes.io")
+}
+
+fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
+    let given = r.map("evictionHard");
+    let keep_defaults = r.bool("mergeDefaultEvictionSettings") || get(r.value, "evictionHard").is_none();
+    let mut hard: BTreeMap<String, String> = BTreeMap::new();
+    if keep_defaults {
+        hard.extend(DEFAULT_HARD.iter().map(|(k, v)| (k.to_string(), v.to_string())));
+    }
+    hard.extend(given);
+    let mut soft_grace = BTreeMap::new();
+    for (signal, text) in r.map("evictionSoftGracePeriod") {
+        match parse_duration(&text) {
+            Ok(grace) => drop(soft_grace.insert(signal, grace)),
+            Err(e) => r.faults.push(format!("evictionSoftGracePeriod.{signal}: {e}")),
+        }
+    }
+    let soft = r.map("evictionSoft");
+    for signal in soft.keys().filter(|s| !soft_grace.contains_key(*s)) {
+        r.faults.push(format!("evictionSoft: {signal} has no evictionSoftGracePeriod"));
+    }
+    EvictionSettings {
+        hard,
+        soft,
+        soft_grace,
+        minimum_reclaim: r.map("evictionMinimumReclaim"),
+        transition: r.duration("evictionPressureTransitionPeriod"),
+        max_pod_grace: r.int("evictionMaxPodGracePeriod"),
+        kube_reserved: r.map("kubeReserved"),
+        system_reserved: r.map("systemReserved"),
+        enforce: r.list("enforceNodeAllocatable"),
+        kube_reserved_cgroup: r.text("kubeReservedCgroup"),
+        system_reserved_cgroup: r.text("systemReservedCgroup"),
+    }
+}
+
+fn node(flags: &Flags, r: &mut Reader<'_>) -> NodeSettings {
+    let ips = flags.node_ip.split(',').filter(|t| !t.trim().is_empty());
+    let ips: Vec<IpAddr> = ips.filter_map(|text| parse_ip(text, "--node-ip", r.faults)).collect();
+    if ips.len() > 2 || (ips.len() == 2 && ips[0].is_ipv4() == ips[1].is_ipv4()) {
+        r.faults.push("--node-ip: want one address, or one of each family".into());
+    }
+    if !["", "external"].contains(&flags.cloud_provider.as_str()) {
+        r.faults.push(format!("--cloud-provider: want \"\" or external, got {:?}", flags.cloud_provider));
+    }
+    let taints: Vec<Taint> = r.json("registerWithTaints");
+    NodeSettings {
+        register: r.bool("registerNode"),
+        labels: parse_labels(&flags.node_labels, r.faults),
+        taints,
+        ips,
+        external_cloud: flags.cloud_provider == "external",
+        provider_id: r.text("providerID"),
+        max_pods: r.int("maxPods"),
+        pods_per_core: r.int("podsPerCore"),
+        pod_cidr: r.text("podCIDR"),
+        status_update: r.duration("nodeStatusUpdateFrequency"),
+        status_report: r.duration("nodeStatusReportFrequency"),
+        lease_seconds: r.int("nodeLeaseDurationSeconds"),
+        max_images: r.int("nodeStatusMaxImages"),
+        controller_attach_detach: r.bool("enableControllerAttachDetach"),
+    }
+}
+
+fn server(r: &mut Reader<'_>) -> ServerSettings {
+    let authorization_mode = r.text("authorization.mode");
+    if !["Webhook", "AlwaysAllow"].contains(&authorization_mode.as_str()) {
+        r.faults.push(format!("authorization.mode: want Webhook or AlwaysAllow, got {authorization_mode:?}"));
+    }
+    ServerSettings {
+        enabled: r.bool("enableServer"),
+        address: r.ip("address"),
+        port: r.int("port"),
+        read_only_port: r.int("readOnlyPort"),
+        healthz_address: r.ip("healthzBindAddress"),
+        healthz_port: r.int("healthzPort"),
+        tls_cert: r.path("tlsCertFile"),
+        tls_key: r.path("tlsPrivateKeyFile"),
+        cipher_suites: r.list("tlsCipherSuites"),
+        min_tls: r.text("tlsMinVersion"),
+        client_ca: r.path("authentication.x509.clientCAFile"),
+        anonymous: r.bool("authentication.anonymous.enabled"),
+        token_webhook: r.bool("authentication.webhook.enabled"),
+        token_cache: r.duration("authentication.webhook.cacheTTL"),
+        authorization_mode,
+        allow_cache: r.duration("authorization.webhook.cacheAuthorizedTTL"),
+        deny_cache: r.duration("authorization.webhook.cacheUnauthorizedTTL"),
+        debugging: r.bool("enableDebuggingHandlers"),
+        system_log_handler: r.bool("enableSystemLogHandler"),
+        system_log_query: r.bool("enableSystemLogQuery"),
+        stream_idle: r.duration("streamingConnectionIdleTimeout"),
+    }
+}
+
+fn pods(r: &mut Reader<'_>) -> PodSettings {
+    let ids: i64 = r.int("userNamespaces.idsPerPod");
+    let max_restart_backoff = r.duration("crashLoopBackOff.maxContainerRestartPeriod");
+    if max_restart_backoff < Duration::from_secs(1) || max_restart_backoff > Duration::from_secs(300) {
+        r.faults.push("crashLoopBackOff.maxContainerRestartPeriod: must be between 1s and 300s".into());
+    }
+    let swap_behavior = get(r.value, "memorySwap.swapBehavior").and_then(Value::as_str).unwrap_or_default().to_string();
+    PodSettings {
+        sync_frequency: r.duration("syncFrequency"),
+        max_restart_backoff,
+        cluster_dns: r.ips("clusterDNS"),
+        cluster_domain: r.text("clusterDomain"),
+        resolv_conf: r.text("resolvConf"),
+        pids_limit: r.int("podPidsLimit"),
+        cpu_cfs_quota: r.bool("cpuCFSQuota"),
+        cpu_cfs_period: r.duration("cpuCFSQuotaPeriod"),
+        seccomp_default: r.bool("seccompDefault"),
+        allowed_unsafe_sysctls: r.list("allowedUnsafeSysctls"),
+        swap_behavior,
+        single_process_oom_kill: r.bool("singleProcessOOMKill"),
+        user_namespace_ids: if ids > 0 { u32::try_from(ids).unwrap_or(65536) } else { 65536 },
+        fail_swap_on: r.bool("failSwapOn"),
+        fail_cgroup_v1: r.bool("failCgroupV1"),
+        local_storage_isolation: r.bool("localStorageCapacityIsolation"),
+    }
+}
+
+fn images(flags: &Flags, r: &mut Reader<'_>) -> ImageSettings {
+    let serialize = r.bool("serializeImagePulls");
+    let parallel: u32 = r.int("maxParallelImagePulls");
+    if serialize && parallel > 1 {
+        r.faults.push("maxParallelImagePulls: must be 1 while serializeImagePulls is true".into());
+    }
+    let (gc_high, gc_low): (u8, u8) = (r.int("imageGCHighThresholdPercent"), r.int("imageGCLowThresholdPercent"));
+    if gc_high > 100 || gc_low >= gc_high {
+        r.faults.push(format!("imageGCLowThresholdPercent {gc_low} must be below imageGCHighThresholdPercent {gc_high}"));
+    }
+    ImageSettings {
+        pull_qps: r.int("registryPullQPS"),
+        pull_burst: r.int("registryBurst"),
+        max_parallel: match (serialize, parallel) {
+            (true, _) => Some(1),
+            (false, 0) => None,
+            (false, n) => Some(n),
+        },
+        minimum_age: r.duration("imageMinimumGCAge"),
+        maximum_age: r.duration("imageMaximumGCAge"),
+        gc_high,
+        gc_low,
+        verification_policy: r.text("imagePullCredentialsVerificationPolicy"),
+        verification_allowlist: r.list("preloadedImagesVerificationAllowlist"),
+        credential_config: flags.credential_config.clone(),
+        credential_bin_dir: flags.credential_bin_dir.clone(),
+    }
+}
+
+fn shutdown(r: &mut Reader<'_>) -> ShutdownSettings {
+    let by_priority: Vec<Value> = r.json("shutdownGracePeriodByPodPriority");
+    let by_priority = by_priority.iter().map(|entry| {
+        let int = |key| entry.get(key).and_then(Value::as_i64).unwrap_or_default();
+        (int("priority") as i32, int("shutdownGracePeriodSeconds").max(0) as u64)
+    });
+    let shutdown = ShutdownSettings {
+        by_priority: by_priority.collect(),
+        total: r.duration("shutdownGracePeriod"),
+        critical: r.duration("shutdownGracePeriodCriticalPods"),
+    };
+    if shutdown.critical > shutdown.total {
+        r.faults.push("shutdownGracePeriodCriticalPods: must not be more than shutdownGracePeriod".into());
+    }
+    shutdown
+}
+
+/// Types a document; faults are added to `faults`.
+pub(super) fn type_spec(flags: &Flags, value: Value, faults: &mut Vec<String>) -> Option<KubeletSpec> {
+    let mut reader = Reader { value: &value, faults };
+    let r = &mut reader;
+    let endpoint = r.text("containerRuntimeEndpoint");
+    let image_endpoint = Some(r.text("imageServiceEndpoint")).filter(|e| !e.is_empty());
+    let root = flags.root_dir.clone().unwrap_or_else(|| "/var/lib/kubelet".into());
+    let spec = KubeletSpec {
+        node_name: flags.node_name.trim().to_lowercase(),
+        hostname_overridden: flags.hostname_overridden,
+        kubeconfig: flags.kubeconfig.clone(),
+        bootstrap_kubeconfig: flags.bootstrap_kubeconfig.clone(),
+        dirs: Dirs {
+            certs: flags.cert_dir.clone().unwrap_or_else(|| "/var/lib/kubelet/pki".into()),
+            pod_logs: r.text("podLogsDir").into(),
+            root,
+        },
+        sources: Sources {
+            path: r.path("staticPodPath"),
+            file_check: r.duration("fileCheckFrequency"),
+            url: Some(r.text("staticPodURL")).filter(|u| !u.is_empty()),
+            url_headers: r.json("staticPodURLHeader"),
+            http_check: r.duration("httpCheckFrequency"),
+        },
+        runtime: RuntimeSettings {
+            image_endpoint: image_endpoint.unwrap_or_else(|| endpoint.clone()),
+            endpoint,
+            timeout: r.duration("runtimeRequestTimeout"),
+            cgroup_driver: r.text("cgroupDriver"),
+            cgroup_root: r.text("cgroupRoot"),
+            cgroups_per_qos: r.bool("cgroupsPerQOS"),
+            runtime_cgroups: flags.runtime_cgroups.clone(),
+            kubelet_cgroups: r.text("kubeletCgroups"),
+        },
+        node: node(flags, r),
+        server: server(r),
+        pods: pods(r),
+        images: images(flags, r),
+        logs: LogSettings {
+            max_size: r.text("containerLogMaxSize"),
+            max_files: r.int("containerLogMaxFiles"),
+            workers: r.int("containerLogMaxWorkers"),
+            interval: r.duration("containerLogMonitorInterval"),
+        },
+        eviction: eviction(r),
+        shutdown: shutdown(r),
+        api: ApiSettings {
+            qps: r.int("kubeAPIQPS"),
+            burst: r.int("kubeAPIBurst"),
+            event_qps: r.int("eventRecordQPS"),
+            event_burst: r.int("eventBurst"),
+        },
+        rotate_certificates: r.bool("rotateCertificates"),
+        server_tls_bootstrap: r.bool("serverTLSBootstrap"),
+        verbosity: get(r.value, "logging.verbosity").and_then(Value::as_u64).unwrap_or(0).min(255) as u8,
+        oom_score_adj: r.int("oomScoreAdj"),
+        feature_gates: r.json("featureGates"),
+        effective: Value::Null,
+    };
+    if spec.node_name.is_empty() {
+        r.faults.push("--hostname-override: the node name is empty".into());
+    }
+    if !endpoint_is_socket(&spec.runtime.endpoint) {
+        r.faults.push(format!("containerRuntimeEndpoint: want unix:///path, got {:?}", spec.runtime.endpoint));
+    }
+    Some(KubeletSpec { effective: value, ..spec })
+}
+
+fn endpoint_is_socket(endpoint: &str) -> bool {
+    endpoint.starts_with("unix:/") || endpoint.starts_with('/')
+}

@@ -1,0 +1,59 @@
+//! Merging, defaults and refusals of the kubelet's configuration.
+
+use std::time::Duration;
+
+use super::document::parse_file;
+use super::{Flags, load};
+
+const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+
+fn flags() -> Flags {
+    Flags { node_name: "N1".into(), ..Flags::default() }
+}
+
+#[test]
+fn defaults_are_upstreams() {
+    let spec = load(&flags()).expect("defaults are valid");
+    assert_eq!(spec.node_name, "n1");
+    assert_eq!(spec.server.port, 10250);
+    assert_eq!(spec.eviction.hard["nodefs.available"], "10%");
+    assert_eq!(spec.pods.max_restart_backoff, Duration::from_secs(300));
+    assert_eq!(spec.images.max_parallel, Some(1));
+    assert_eq!(spec.effective["kind"], "KubeletConfiguration");
+    assert_eq!(spec.effective["authentication"]["webhook"]["cacheTTL"], "2m0s");
+}
+
+#[test]
+fn flags_win_over_drop_ins_and_drop_ins_over_the_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("config.yaml");
+    std::fs::write(&file, format!("{HEAD}maxPods: 10\npodsPerCore: 3\nhealthzPort: 0\nstaticPodPath: pods\n")).expect("written");
+    let drop_ins = dir.path().join("d");
+    std::fs::create_dir(&drop_ins).expect("made");
+    std::fs::write(drop_ins.join("20.conf"), format!("{HEAD}maxPods: 20\nevictionHard: {{memory.available: 1Mi}}\n")).expect("written");
+    std::fs::write(drop_ins.join("10.conf"), format!("{HEAD}maxPods: 15\n")).expect("written");
+    std::fs::write(drop_ins.join("99.txt"), "garbage").expect("written");
+    let mut flags = Flags { config: Some(file), config_dir: Some(drop_ins), ..flags() };
+    flags.fields.insert("pods-per-core".into(), "7".into());
+    let spec = load(&flags).expect("valid");
+    assert_eq!((spec.node.max_pods, spec.node.pods_per_core), (20, 7));
+    assert_eq!(spec.server.healthz_port, 0, "an explicit zero of a pointer field stays");
+    assert_eq!(spec.eviction.hard.len(), 1, "a given map replaces all defaults");
+    assert_eq!(spec.sources.path, Some(dir.path().join("pods")), "relative to the file");
+}
+
+#[test]
+fn every_fault_is_reported_with_its_place() {
+    let text = format!("{HEAD}maxPod: 3\nport: no\nauthentication:\n  webhook:\n    cacheTTL: 5\n");
+    let faults = parse_file("c.yaml", text.as_bytes()).expect_err("three faults");
+    assert_eq!(
+        faults,
+        [
+            "c.yaml:7:5: authentication.webhook.cacheTTL: want a duration such as \"1m30s\", got a number",
+            "c.yaml:3:1: unknown field \"maxPod\"",
+            "c.yaml:4:1: port: want a whole number, got true or false",
+        ]
+    );
+    assert!(parse_file("c.yaml", b"kind: Pod\n").is_err());
+    assert!(parse_file("c.yaml", b"").is_err());
+}

@@ -6,3 +6,5 @@ pub mod network;
 pub mod render;
 pub mod probes;
 pub mod yaml;
+pub mod logs;
+pub mod server;

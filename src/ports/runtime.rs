@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+pub use crate::core::model::StreamStdio;
 use crate::core::model::{ContainerId, PodUid, SandboxId};
 use crate::cri;
 
@@ -69,19 +70,6 @@ pub enum RuntimeEvent {
     Pod(PodUid),
     /// Events were lost, or the runtime came back: read everything again.
     Resync,
-}
-
-/// Which streams an exec or attach connects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamStdio {
-    /// Connect standard input.
-    pub stdin: bool,
-    /// Connect standard output.
-    pub stdout: bool,
-    /// Connect standard error.
-    pub stderr: bool,
-    /// Allocate a terminal.
-    pub tty: bool,
 }
 
 /// The CRI runtime. Every method is one call; "not found" on remove and stop is success.

@@ -10,6 +10,7 @@ pub mod kubelet_spec;
 pub mod labels;
 mod pod;
 mod probe;
+mod stdio;
 pub mod usage;
 mod quantity;
 pub mod totals;
@@ -24,3 +25,4 @@ pub use probe::{ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, Probed
 pub use quantity::Amount;
 pub use totals::{QosClass, qos_class};
 pub use volume::MountedVolume;
+pub use stdio::StreamStdio;

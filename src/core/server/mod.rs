@@ -1,0 +1,11 @@
+//! The kubelet's server without its sockets: what a request asks for, what permission that needs, which log it means.
+
+mod endpoint;
+mod log_request;
+mod query;
+mod stream_request;
+
+pub use endpoint::{ContainerRef, Endpoint, PodRef, metrics_bucket, subresources, verb};
+pub use log_request::{LogRequest, LogRequestError, choose_log, parse_log_request};
+pub use query::Query;
+pub use stream_request::{StreamRequestError, parse_ports, parse_stdio};

@@ -4,6 +4,7 @@
 mod admission;
 mod cgroups;
 mod checks;
+mod cluster_objects;
 mod events;
 mod hooks;
 mod images;
@@ -23,6 +24,7 @@ mod volumes;
 pub use admission::Admission;
 pub use cgroups::{CgroupError, Cgroups, PodCgroup};
 pub use checks::{CheckError, Checks};
+pub use cluster_objects::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
 pub use events::{EventKind, EventTarget, Events};
 pub use hooks::{HookCall, HookError, Hooks};
 pub use images::ImageService;

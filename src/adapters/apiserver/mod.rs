@@ -1,4 +1,5 @@
 //! The API server: clients from kubeconfig files, and the objects that are watched and applied.
 
+pub mod cluster_objects;
 pub mod connect;
 pub mod node_networks;

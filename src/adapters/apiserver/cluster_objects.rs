@@ -1,0 +1,100 @@
+//! Whole objects by kube's dynamic API.
+
+use async_trait::async_trait;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, Client};
+use serde_json::Value;
+
+use crate::ports::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
+
+/// The name under which the server remembers which fields are ours.
+const FIELD_MANAGER: &str = "roost-bootstrap";
+
+/// Objects of the cluster that `client` talks to.
+pub struct ApiObjects {
+    client: Client,
+}
+
+impl ApiObjects {
+    /// Uses a connected client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn api(&self, object: &ObjectRef) -> Api<DynamicObject> {
+        let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
+        // Derives the plural by English rules, which hold for every kind that bootstrap uses.
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &object.kind));
+        match &object.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+}
+
+#[async_trait]
+impl ClusterObjects for ApiObjects {
+    async fn apply(&self, object: &Value) -> Result<Applied, ClusterObjectsError> {
+        let name = ObjectRef::of(object).ok_or(ClusterObjectsError::NoObject)?;
+        let api = self.api(&name);
+        let version_of = |object: DynamicObject| object.metadata.resource_version;
+        let before = api.get_metadata_opt(&name.name).await.map_err(|error| failed("get", &name, error))?;
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let after =
+            api.patch(&name.name, &params, &Patch::Apply(object)).await.map_err(|error| failed("apply", &name, error))?;
+        // The server leaves the version alone when an apply changes nothing.
+        let same = before.and_then(|before| before.metadata.resource_version) == version_of(after);
+        Ok(if same { Applied::Unchanged } else { Applied::Changed })
+    }
+
+    async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ClusterObjectsError> {
+        let found = self.api(object).get_opt(&object.name).await.map_err(|error| failed("get", object, error))?;
+        Ok(found.map(to_value))
+    }
+
+    async fn list(&self, kind: &ObjectRef, field_selector: &str) -> Result<Vec<Value>, ClusterObjectsError> {
+        let mut params = ListParams::default();
+        if !field_selector.is_empty() {
+            params = params.fields(field_selector);
+        }
+        let list = self.api(kind).list(&params).await.map_err(|error| failed("list", kind, error))?;
+        Ok(list.items.into_iter().map(to_value).collect())
+    }
+
+    async fn create(&self, object: &Value) -> Result<(), ClusterObjectsError> {
+        let name = ObjectRef::of(object).ok_or(ClusterObjectsError::NoObject)?;
+        let body: DynamicObject = serde_json::from_value(object.clone()).map_err(|_| ClusterObjectsError::NoObject)?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        self.api(&name).create(&params, &body).await.map_err(|error| failed("create", &name, error))?;
+        Ok(())
+    }
+
+    async fn merge_patch(&self, object: &ObjectRef, patch: &Value) -> Result<(), ClusterObjectsError> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = self.api(object).patch(&object.name, &params, &Patch::Merge(patch)).await;
+        patched.map(drop).map_err(|error| failed("patch", object, error))
+    }
+
+    async fn delete(&self, object: &ObjectRef) -> Result<bool, ClusterObjectsError> {
+        match self.api(object).delete(&object.name, &DeleteParams::default()).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(failed("delete", object, error)),
+        }
+    }
+}
+
+fn to_value(object: DynamicObject) -> Value {
+    // What came as JSON goes back to JSON.
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+fn failed(verb: &'static str, object: &ObjectRef, error: kube::Error) -> ClusterObjectsError {
+    match error {
+        kube::Error::Api(status) => {
+            ClusterObjectsError::Refused { verb, object: object.clone(), code: status.code, message: status.message }
+        }
+        error => ClusterObjectsError::Unreachable { verb, object: object.clone(), source: Box::new(error) },
+    }
+}

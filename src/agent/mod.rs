@@ -1,7 +1,9 @@
 //! Driver of the node agent: the long-running part of `bootstrap`, one small task per duty.
 
 mod pod_network;
+mod serving_certificates;
 mod wire;
 
 pub use pod_network::{PodNetworkSettings, run_pod_network};
+pub use serving_certificates::run_serving_approver;
 pub use wire::{AgentSettings, run};

@@ -14,6 +14,9 @@ pub struct AgentArgs {
     /// The kubelet's kubeconfig, which may appear only later
     #[arg(long, default_value = "/etc/kubernetes/kubelet.conf")]
     pub kubeconfig: PathBuf,
+    /// On control planes: the kubeconfig with which serving certificates of kubelets are approved
+    #[arg(long)]
+    pub approver_kubeconfig: Option<PathBuf>,
     /// The cluster's pod subnets; without any, the pod network is left to a CNI of your own
     #[arg(long, value_delimiter = ',')]
     pub pod_subnet: Vec<IpNet>,

@@ -3,3 +3,4 @@
 pub mod cluster_objects;
 pub mod connect;
 pub mod node_networks;
+pub mod serving_requests;

@@ -3,4 +3,5 @@
 pub mod discovery;
 pub mod jws;
 pub mod objects;
+pub mod serving_certificate;
 pub mod token;

@@ -1,1 +1,4 @@
 //! Driver of the bootstrap phases: gathers facts, plans, prints or applies.
+
+pub mod discovery;
+pub mod tokens;

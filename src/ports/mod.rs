@@ -4,6 +4,7 @@
 mod admission;
 mod cgroups;
 mod checks;
+mod cluster_discovery;
 mod cluster_objects;
 mod events;
 mod hooks;
@@ -25,6 +26,7 @@ mod volumes;
 pub use admission::Admission;
 pub use cgroups::{CgroupError, Cgroups, PodCgroup};
 pub use checks::{CheckError, Checks};
+pub use cluster_discovery::{ClusterDiscovery, ContactError};
 pub use cluster_objects::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
 pub use events::{EventKind, EventTarget, Events};
 pub use hooks::{HookCall, HookError, Hooks};

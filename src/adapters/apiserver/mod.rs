@@ -2,5 +2,6 @@
 
 pub mod cluster_objects;
 pub mod connect;
+pub mod discovery;
 pub mod node_networks;
 pub mod serving_requests;

@@ -136,7 +136,8 @@ pub fn verify_second_reading(first: &TrustedCluster, data: &BTreeMap<String, Str
     if data.get("kubeconfig") == Some(&first.kubeconfig) { Ok(()) } else { Err(Error::Differs) }
 }
 
-fn parse_cluster(kubeconfig: &str) -> Result<(String, String), Error> {
+/// The URL of the API and the CA (PEM) in a kubeconfig with one cluster.
+pub fn parse_cluster(kubeconfig: &str) -> Result<(String, String), Error> {
     #[derive(Deserialize)]
     struct Kubeconfig {
         clusters: Vec<Named>,

@@ -1,7 +1,19 @@
-//! What a cluster and its nodes must look like, decided from settings and facts.
+//! From what is wanted to the steps that make it so: `Spec × Facts → Vec<Step>`, one phase after another.
+//!
+//! A step states what shall be so, with every argument it needs. The driver asks the world whether a step is already
+//! met, prints or applies the others, and thereby a second run finds nothing to do and a run cut short is continued.
 
 pub mod discovery;
+pub mod facts;
 pub mod jws;
 pub mod objects;
+pub mod phases;
+pub mod pki;
 pub mod serving_certificate;
+pub mod step;
 pub mod token;
+pub mod workflow;
+
+pub use facts::Facts;
+pub use step::Step;
+pub use workflow::{Phase, PhaseError};

@@ -15,12 +15,15 @@ pub mod usage;
 mod quantity;
 pub mod totals;
 mod volume;
+mod secret;
+pub mod spec;
 
 pub use check::{Check, CheckOutcome, HttpAnswer, HttpGet};
 pub use desired::{DesiredPod, DesiredSet, PodKill, Rejection, SourceKind, Verdict};
 pub use ids::{ContainerId, PodKey, PodUid, SandboxId};
 pub use kubelet_spec::KubeletSpec;
 pub use pod::{ContainerKind, PodSource, containers_of, key_of, uid_of};
+pub use secret::Secret;
 pub use probe::{ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};
 pub use quantity::Amount;
 pub use totals::{QosClass, qos_class};

@@ -1,0 +1,3 @@
+//! One file per phase: what it wants, as steps.
+
+pub mod certs;

@@ -1,0 +1,241 @@
+//! Which certificates a cluster has, and whether one that is there will do.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// A certificate is valid from this long before its making, for clocks that lag (kubeadm's value).
+pub const BACKDATE: Duration = Duration::from_secs(5 * 60);
+
+/// A certificate and its key on disk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyPairFiles {
+    /// PEM certificate, mode 0644.
+    pub cert: PathBuf,
+    /// PEM key, mode 0600.
+    pub key: PathBuf,
+}
+
+impl KeyPairFiles {
+    /// `NAME.crt` and `NAME.key` in a folder; the name may hold a sub-folder.
+    pub fn named(folder: &std::path::Path, name: &str) -> Self {
+        Self { cert: folder.join(format!("{name}.crt")), key: folder.join(format!("{name}.key")) }
+    }
+}
+
+/// Who a certificate speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// CN.
+    pub common_name: String,
+    /// O, the groups of a user.
+    pub organizations: Vec<String>,
+}
+
+impl Subject {
+    /// A subject without organization.
+    pub fn named(common_name: impl Into<String>) -> Self {
+        Self { common_name: common_name.into(), organizations: Vec::new() }
+    }
+
+    /// A user in one group.
+    pub fn in_group(common_name: impl Into<String>, group: &str) -> Self {
+        Self { common_name: common_name.into(), organizations: vec![group.to_owned()] }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.common_name)?;
+        self.organizations.iter().try_for_each(|group| write!(f, " of {group}"))
+    }
+}
+
+/// What a leaf may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// TLS client.
+    Client,
+    /// TLS server.
+    Server,
+    /// Both, as etcd needs.
+    Both,
+}
+
+impl Usage {
+    /// May it be a client?
+    pub fn client(self) -> bool {
+        matches!(self, Self::Client | Self::Both)
+    }
+
+    /// May it be a server?
+    pub fn server(self) -> bool {
+        matches!(self, Self::Server | Self::Both)
+    }
+}
+
+/// A subject alternative name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum San {
+    /// A DNS name.
+    Dns(String),
+    /// An address.
+    Ip(IpAddr),
+}
+
+impl San {
+    /// An address if it reads as one, else a DNS name.
+    pub fn parse(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Dns(text.to_owned()), Self::Ip)
+    }
+}
+
+impl fmt::Display for San {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Ip(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// A certificate authority that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Where it is kept.
+    pub files: KeyPairFiles,
+    /// CN, repeated as a DNS name as kubeadm does.
+    pub common_name: String,
+    /// How long it lives.
+    pub life: Duration,
+}
+
+/// A leaf that is wanted: its content, without the place it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The authority that signs it.
+    pub signer: KeyPairFiles,
+    /// Who it speaks for.
+    pub subject: Subject,
+    /// What it may be used for.
+    pub usage: Usage,
+    /// Names and addresses it serves.
+    pub sans: BTreeSet<San>,
+    /// How long it lives.
+    pub life: Duration,
+}
+
+/// A leaf and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Where it is kept.
+    pub files: KeyPairFiles,
+    /// What it says.
+    pub leaf: Leaf,
+}
+
+/// What a certificate on disk says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedCertificate {
+    /// CN and O of the subject.
+    pub subject: Subject,
+    /// Subject alternative names.
+    pub sans: BTreeSet<San>,
+    /// Start of its life.
+    pub not_before: Timestamp,
+    /// End of its life.
+    pub not_after: Timestamp,
+    /// True for an authority.
+    pub is_ca: bool,
+    /// Whether the signer's key made its signature; none when there was no signer to ask.
+    pub signed: Option<bool>,
+    /// Whether the key beside it is its own; none when there is no key.
+    pub key_matches: Option<bool>,
+}
+
+/// Why a certificate that is there will not do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Its life is over or has not begun.
+    #[error("its life ended at {0}")]
+    Expired(Timestamp),
+    /// Two thirds of its life are over (leaves only).
+    #[error("two thirds of its life are over; it ends at {0}")]
+    Due(Timestamp),
+    /// Another authority signed it.
+    #[error("it was not signed by {0}")]
+    Signer(String),
+    /// The key is another certificate's.
+    #[error("its key does not belong to it")]
+    Key,
+    /// Subject differs.
+    #[error("it speaks for \"{seen}\", not for \"{wanted}\"")]
+    Subject {
+        /// The subject found.
+        seen: String,
+        /// The one that is wanted.
+        wanted: String,
+    },
+    /// Names are missing.
+    #[error("it lacks {0}")]
+    Sans(String),
+    /// It is no authority.
+    #[error("it is no certificate authority")]
+    NotAuthority,
+}
+
+impl Leaf {
+    /// Checks a leaf on disk against what is wanted. A certificate of the user's own with more names is fit.
+    pub fn check(&self, seen: &ObservedCertificate, now: Timestamp) -> Result<(), Unfit> {
+        if now >= seen.not_after {
+            return Err(Unfit::Expired(seen.not_after));
+        }
+        if seen.signed == Some(false) {
+            return Err(Unfit::Signer(self.signer.cert.display().to_string()));
+        }
+        if seen.key_matches == Some(false) {
+            return Err(Unfit::Key);
+        }
+        if seen.subject != self.subject {
+            return Err(Unfit::Subject { seen: seen.subject.to_string(), wanted: self.subject.to_string() });
+        }
+        let missing: Vec<_> = self.sans.difference(&seen.sans).map(San::to_string).collect();
+        if !missing.is_empty() {
+            return Err(Unfit::Sans(missing.join(", ")));
+        }
+        if now >= renewal_due(seen.not_before, seen.not_after) {
+            return Err(Unfit::Due(seen.not_after));
+        }
+        Ok(())
+    }
+}
+
+impl Authority {
+    /// Checks an authority on disk. Its subject is the user's business.
+    pub fn check(&self, seen: &ObservedCertificate, now: Timestamp) -> Result<(), Unfit> {
+        if !seen.is_ca {
+            return Err(Unfit::NotAuthority);
+        }
+        if now >= seen.not_after {
+            return Err(Unfit::Expired(seen.not_after));
+        }
+        match seen.key_matches {
+            Some(false) => Err(Unfit::Key),
+            Some(true) | None => Ok(()),
+        }
+    }
+}
+
+/// The moment at which two thirds of a life are over, when a leaf is renewed.
+pub fn renewal_due(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
+    let life = not_after.duration_since(not_before);
+    let two_thirds = SignedDuration::from_secs(life.as_secs() / 3 * 2);
+    not_before.checked_add(two_thirds).unwrap_or(not_after)
+}
+
+#[cfg(test)]
+mod tests;

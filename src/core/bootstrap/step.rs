@@ -1,0 +1,270 @@
+//! The steps: each states one thing that shall be so, and carries all that is needed to make it so.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::pki::{Authority, Certificate, KeyPairFiles, Leaf};
+use crate::core::model::Secret;
+
+/// One thing that shall be so. Its `Display` is the line of a plan; secrets never show.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A folder with this mode (parents are made with 0755).
+    EnsureDir {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file with this content and mode, replaced in one move.
+    WriteFile {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// Its content.
+        content: Content,
+    },
+    /// No such file.
+    RemoveFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder is there and holds nothing, or is not there. Mounts below it are unmounted first.
+    EmptyDir {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A certificate authority; one that is there is kept.
+    MakeAuthority(Authority),
+    /// A leaf; a fit one that is there is kept.
+    IssueCert(Certificate),
+    /// An ECDSA key in `key` and its public half in `public`; one that is there is kept.
+    GenerateKey {
+        /// PEM key, 0600.
+        key: PathBuf,
+        /// PEM public key, 0644.
+        public: PathBuf,
+    },
+    /// A kubeconfig with a client certificate in it; a fit one that is there is kept.
+    WriteKubeconfig(ClientKubeconfig),
+    /// An image under this name in the runtime's store, and its use.
+    EnsureImage {
+        /// Full name with tag.
+        reference: String,
+        /// How to get it.
+        from: ImageOrigin,
+        /// Never collected by a kubelet.
+        pinned: bool,
+    },
+    /// A unit file or drop-in; systemd is told to read it.
+    WriteUnit {
+        /// The file.
+        path: PathBuf,
+        /// Its content.
+        content: String,
+    },
+    /// The unit starts with the machine.
+    EnableUnit {
+        /// Full name of the unit.
+        unit: String,
+    },
+    /// The unit runs, started after the last change of each of these files.
+    StartUnit {
+        /// Full name of the unit.
+        unit: String,
+        /// Files it reads only when it starts.
+        configured_by: Vec<PathBuf>,
+    },
+    /// The unit does not run and does not start with the machine.
+    StopUnit {
+        /// Full name of the unit.
+        unit: String,
+    },
+    /// The object is in the API with these fields (server-side apply, field manager `roost`).
+    ApplyObject {
+        /// The whole object with apiVersion, kind and metadata.
+        object: Value,
+        /// Keep an object that is there as it is (its users may have changed it).
+        create_only: bool,
+    },
+    /// No such object in the API.
+    DeleteObject {
+        /// apiVersion, kind, metadata.name and metadata.namespace are enough.
+        object: Value,
+    },
+    /// The condition holds; waited for, at most so long.
+    WaitFor {
+        /// What to wait for.
+        condition: Condition,
+        /// When to give up.
+        within: Duration,
+    },
+    /// This node is a voting member of etcd. Added as a learner, promoted when it has caught up.
+    AddMember {
+        /// Name of the member.
+        name: String,
+        /// Its peer URL.
+        peer_url: String,
+    },
+    /// No member of this name in etcd.
+    RemoveMember {
+        /// Name of the member.
+        name: String,
+    },
+}
+
+/// Content of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Anyone may see it.
+    Text(String),
+    /// Keys and tokens.
+    Secret(Secret<String>),
+}
+
+impl Content {
+    /// The bytes to write.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Secret(secret) => secret.reveal().as_bytes(),
+        }
+    }
+}
+
+/// How an image comes into the runtime's store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageOrigin {
+    /// Pulled by its name.
+    Registry,
+    /// Imported from whichever of these archives (or folders of archives) holds it.
+    Archives(Vec<PathBuf>),
+    /// Made on the spot: an image without any layer, for programs mounted from the node.
+    Scratch,
+}
+
+/// A kubeconfig whose user is a certificate made for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientKubeconfig {
+    /// The file, mode 0600.
+    pub path: PathBuf,
+    /// Name of the cluster in it.
+    pub cluster: String,
+    /// URL of the API server.
+    pub server: String,
+    /// The authority that the API server's certificate comes from.
+    pub ca: KeyPairFiles,
+    /// The client's certificate.
+    pub leaf: Leaf,
+}
+
+/// Something that comes to hold by itself once the steps before are done.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// An HTTPS or HTTP endpoint answers 200.
+    Answers {
+        /// Full URL.
+        url: String,
+        /// Authority to check its certificate with; none for plain HTTP.
+        ca: Option<PathBuf>,
+    },
+    /// The unit is active.
+    UnitActive {
+        /// Full name of the unit.
+        unit: String,
+    },
+    /// The Node object is there.
+    NodeRegistered {
+        /// Its name.
+        name: String,
+    },
+    /// The Node is Ready.
+    NodeReady {
+        /// Its name.
+        name: String,
+    },
+    /// A file is there.
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answers { url, .. } => write!(f, "{url} answers"),
+            Self::UnitActive { unit } => write!(f, "{unit} is active"),
+            Self::NodeRegistered { name } => write!(f, "node {name} is registered"),
+            Self::NodeReady { name } => write!(f, "node {name} is Ready"),
+            Self::FileExists { path } => write!(f, "{} is there", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EnsureDir { path, mode } => write!(f, "make folder {} ({mode:04o})", path.display()),
+            Self::WriteFile { path, mode, .. } => write!(f, "write {} ({mode:04o})", path.display()),
+            Self::RemoveFile { path } => write!(f, "remove {}", path.display()),
+            Self::EmptyDir { path } => write!(f, "empty folder {}", path.display()),
+            Self::MakeAuthority(ca) => write!(f, "make authority {} ({})", ca.files.cert.display(), ca.common_name),
+            Self::IssueCert(cert) => write!(f, "issue {} for {}", cert.files.cert.display(), cert.leaf.subject),
+            Self::GenerateKey { key, .. } => write!(f, "generate key {}", key.display()),
+            Self::WriteKubeconfig(config) => {
+                write!(f, "write kubeconfig {} for {} at {}", config.path.display(), config.leaf.subject, config.server)
+            }
+            Self::EnsureImage { reference, from, pinned } => {
+                let how = match from {
+                    ImageOrigin::Registry => "pull",
+                    ImageOrigin::Archives(_) => "import",
+                    ImageOrigin::Scratch => "make scratch",
+                };
+                write!(f, "{how} image {reference}{}", if *pinned { ", pinned" } else { "" })
+            }
+            Self::WriteUnit { path, .. } => write!(f, "write unit {}", path.display()),
+            Self::EnableUnit { unit } => write!(f, "enable {unit}"),
+            Self::StartUnit { unit, .. } => write!(f, "start {unit}"),
+            Self::StopUnit { unit } => write!(f, "stop and disable {unit}"),
+            Self::ApplyObject { object, .. } => write!(f, "apply {}", object_name(object)),
+            Self::DeleteObject { object } => write!(f, "delete {}", object_name(object)),
+            Self::WaitFor { condition, within } => write!(f, "wait until {condition} (at most {} s)", within.as_secs()),
+            Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
+            Self::RemoveMember { name } => write!(f, "remove etcd member {name}"),
+        }
+    }
+}
+
+/// `Kind namespace/name` of an object.
+pub fn object_name(object: &Value) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let kind = text("/kind");
+    match text("/metadata/namespace") {
+        "" => format!("{kind} {}", text("/metadata/name")),
+        namespace => format!("{kind} {namespace}/{}", text("/metadata/name")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_never_shows_a_secret() {
+        let step = Step::WriteFile {
+            path: "/etc/kubernetes/token".into(),
+            mode: 0o600,
+            content: Content::Secret(Secret::new("hunter2".to_owned())),
+        };
+        assert_eq!(step.to_string(), "write /etc/kubernetes/token (0600)");
+        assert!(!format!("{step:?}").contains("hunter2"));
+        // The content of Secret objects is not in their line either.
+        let object = serde_json::json!({"kind": "Secret", "metadata": {"namespace": "a", "name": "b"}, "data": {"k": "hunter2"}});
+        assert_eq!(Step::ApplyObject { object, create_only: false }.to_string(), "apply Secret a/b");
+    }
+}

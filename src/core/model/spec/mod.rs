@@ -1,0 +1,20 @@
+//! What the operator wants: a cluster and this node's part in it, validated and with every default filled in.
+
+mod cluster;
+mod endpoint;
+mod node;
+
+pub use cluster::{
+    CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, ExternalEtcd, ExtraArgs, NetworkSpec, ProxyMode,
+};
+pub use endpoint::Endpoint;
+pub use node::{NodeSpec, Paths, Programs, Taint};
+
+/// The cluster and the node together: what every phase plans from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// Settings that all nodes share.
+    pub cluster: ClusterSpec,
+    /// Settings of this node alone.
+    pub node: NodeSpec,
+}

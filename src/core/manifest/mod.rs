@@ -1,0 +1,33 @@
+//! Manifests: bytes → a static pod ready to run, or findings that say what is wrong and where.
+//!
+//! [`parse_manifest`] is the way for one file; the parts are [`mod@parse`], [`defaults`], [`validate`], [`static_pod`];
+//! [`mirror`] derives the object that stands for a static pod in the API.
+
+pub mod defaults;
+mod finding;
+pub mod mirror;
+mod names;
+pub mod parse;
+pub mod static_pod;
+pub mod validate;
+
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Pod;
+
+pub use finding::{Finding, Location};
+pub use static_pod::Origin;
+
+/// One manifest → the static pod that this node runs for it.
+///
+/// # Errors
+/// All findings, each with its place in the text where there is one.
+pub fn parse_manifest(path: &Path, bytes: &[u8], node_name: &str) -> Result<Pod, Vec<Finding>> {
+    let pod = parse::parse_pod(bytes).map_err(|finding| vec![finding])?;
+    static_pod::make_static(pod, &Origin::File(path.to_path_buf()), node_name).map_err(|findings| {
+        findings.into_iter().map(|finding| finding.located_in(bytes)).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,11 @@
 
 pub mod bootstrap;
 pub mod manifest;
+pub mod images;
 pub mod model;
 pub mod network;
-pub mod render;
 pub mod probes;
 pub mod yaml;
 pub mod logs;
 pub mod server;
+pub mod render;

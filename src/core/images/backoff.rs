@@ -1,0 +1,80 @@
+//! Back-off of failed pulls per pod and image (upstream: client-go `flowcontrol.Backoff`, 10 s to 300 s).
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::core::model::PodUid;
+
+const FIRST: SignedDuration = SignedDuration::from_secs(10);
+const LONGEST: SignedDuration = SignedDuration::from_secs(300);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    delay: SignedDuration,
+    failed_at: Timestamp,
+    message: String,
+}
+
+/// What is known of failed pulls.
+#[derive(Debug, Default)]
+pub struct PullBackoff(HashMap<(PodUid, String), Entry>);
+
+impl PullBackoff {
+    /// While a pull has to wait: until when, and how the last one failed.
+    pub fn waiting(&self, pod: &PodUid, image: &str, now: Timestamp) -> Option<(Timestamp, &str)> {
+        let entry = self.0.get(&(pod.clone(), image.to_owned()))?;
+        let until = entry.failed_at + entry.delay;
+        // A clock that was set back must not make anybody wait for hours.
+        (now < until && now >= entry.failed_at - LONGEST).then_some((until, entry.message.as_str()))
+    }
+
+    /// Takes a failure; gives when to try again.
+    pub fn failed(&mut self, pod: &PodUid, image: &str, message: String, now: Timestamp) -> Timestamp {
+        self.0.retain(|_, entry| now.duration_since(entry.failed_at) < LONGEST * 2);
+        let key = (pod.clone(), image.to_owned());
+        let delay = self.0.get(&key).map_or(FIRST, |entry| (entry.delay * 2).min(LONGEST));
+        self.0.insert(key, Entry { delay, failed_at: now, message });
+        now + delay
+    }
+
+    /// Forgets a pod.
+    pub fn forget(&mut self, pod: &PodUid) {
+        self.0.retain(|(uid, _), _| uid != pod);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    #[test]
+    fn doubles_up_to_five_minutes_and_forgets_after_ten() {
+        let (mut backoff, pod) = (PullBackoff::default(), PodUid::from("u"));
+        let mut now = at(0);
+        let mut delays = Vec::new();
+        for _ in 0..7 {
+            let until = backoff.failed(&pod, "i", "no".into(), now);
+            delays.push(until.duration_since(now).as_secs());
+            assert_eq!(backoff.waiting(&pod, "i", now), Some((until, "no")));
+            assert_eq!(backoff.waiting(&pod, "i", until), None);
+            now = until;
+        }
+        assert_eq!(delays, [10, 20, 40, 80, 160, 300, 300]);
+        let later = now + SignedDuration::from_secs(600);
+        assert_eq!(backoff.failed(&pod, "i", "no".into(), later), later + FIRST);
+    }
+
+    #[test]
+    fn pods_and_images_wait_apart() {
+        let (mut backoff, pod) = (PullBackoff::default(), PodUid::from("u"));
+        backoff.failed(&pod, "i", "no".into(), at(0));
+        assert!(backoff.waiting(&pod, "j", at(1)).is_none() && backoff.waiting(&"v".into(), "i", at(1)).is_none());
+        backoff.forget(&pod);
+        assert!(backoff.waiting(&pod, "i", at(1)).is_none());
+    }
+}

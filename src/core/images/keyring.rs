@@ -1,0 +1,253 @@
+//! Registry credentials: docker configuration → those that fit an image (upstream `pkg/credentialprovider/keyring.go`).
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::records::{PullCredentials, RecordedAccount, RecordedSecret};
+
+/// Where credentials came from; none means the node, whose credentials serve every pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// A secret, with an empty hash.
+    Secret(RecordedSecret),
+    /// A plugin that was given a token of the account.
+    Account(RecordedAccount),
+}
+
+/// One user name and password. `Debug` does not show the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+    /// Long without use, but part of the hash.
+    pub email: String,
+    /// Where it came from.
+    pub source: Option<CredentialSource>,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential").field("username", &self.username).field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Credential {
+    /// What is recorded of an image that was pulled with this.
+    pub fn recorded(&self) -> PullCredentials {
+        match &self.source {
+            None => PullCredentials { node_pods_accessible: true, ..PullCredentials::default() },
+            Some(CredentialSource::Secret(secret)) => {
+                let secret = RecordedSecret { credential_hash: self.hash(), ..secret.clone() };
+                PullCredentials { kubernetes_secrets: vec![secret], ..PullCredentials::default() }
+            }
+            Some(CredentialSource::Account(account)) => {
+                PullCredentials { kubernetes_service_accounts: vec![account.clone()], ..PullCredentials::default() }
+            }
+        }
+    }
+
+    /// SHA-256 of upstream's JSON form.
+    fn hash(&self) -> String {
+        #[derive(Serialize)]
+        struct AuthConfig<'a> {
+            #[serde(skip_serializing_if = "str::is_empty")]
+            username: &'a str,
+            #[serde(skip_serializing_if = "str::is_empty")]
+            password: &'a str,
+            #[serde(skip_serializing_if = "str::is_empty")]
+            email: &'a str,
+        }
+        let form = AuthConfig { username: &self.username, password: &self.password, email: &self.email };
+        let json = serde_json::to_vec(&form).unwrap_or_default();
+        Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Credentials by registry or repository.
+pub type DockerConfig = BTreeMap<String, Credential>;
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    auth: String,
+}
+
+/// Reads `~/.docker/config.json` or a secret's `.dockerconfigjson`.
+///
+/// # Errors
+/// When it is not of that form; the text repeats nothing of the content.
+pub fn parse_docker_config(json: &[u8], source: Option<&CredentialSource>) -> Result<DockerConfig, String> {
+    #[derive(Deserialize)]
+    struct File {
+        #[serde(default)]
+        auths: BTreeMap<String, Entry>,
+    }
+    let file: File = serde_json::from_slice(json).map_err(|_| "is no docker configuration".to_owned())?;
+    read_entries(file.auths, source)
+}
+
+/// Reads the older form, `.dockercfg`.
+///
+/// # Errors
+/// As [`parse_docker_config`].
+pub fn parse_dockercfg(json: &[u8], source: Option<&CredentialSource>) -> Result<DockerConfig, String> {
+    let entries = serde_json::from_slice(json).map_err(|_| "is no dockercfg file".to_owned())?;
+    read_entries(entries, source)
+}
+
+fn read_entries(entries: BTreeMap<String, Entry>, source: Option<&CredentialSource>) -> Result<DockerConfig, String> {
+    let mut config = DockerConfig::new();
+    for (registry, entry) in entries {
+        let (username, password) = match entry.auth.is_empty() {
+            true => (entry.username, entry.password),
+            false => decode_auth(&entry.auth).ok_or_else(|| format!("has an auth field for {registry} that cannot be read"))?,
+        };
+        config.insert(registry, Credential { username, password, email: entry.email, source: source.cloned() });
+    }
+    Ok(config)
+}
+
+fn decode_auth(auth: &str) -> Option<(String, String)> {
+    let engine = if auth.trim().ends_with('=') { STANDARD } else { STANDARD_NO_PAD };
+    let text = String::from_utf8(engine.decode(auth.trim()).ok()?).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some((username.to_owned(), password.trim_end_matches('\0').to_owned()))
+}
+
+/// Credentials of one kind of source, by pattern; more specific patterns come first.
+#[derive(Clone, Debug, Default)]
+pub struct Keyring(BTreeMap<String, Vec<Credential>>);
+
+const DOCKER_HUB: &str = "index.docker.io";
+
+impl Keyring {
+    /// Adds a configuration.
+    pub fn add(&mut self, config: DockerConfig) {
+        for (location, credential) in config {
+            let location = location.trim_start_matches("https://").trim_start_matches("http://");
+            let (host, path) = split_path(location);
+            let path = path.strip_prefix("/v1").or(path.strip_prefix("/v2")).filter(|p| p.starts_with('/')).unwrap_or(path);
+            let key = if path == "/" { host.to_owned() } else { format!("{host}{path}") };
+            self.0.entry(key).or_default().push(credential);
+        }
+    }
+
+    /// Credentials for a repository such as `r.io/team/app`, in the order in which to try them.
+    pub fn lookup(&self, repository: &str) -> Vec<Credential> {
+        let fitting: Vec<Credential> =
+            self.0.iter().rev().filter(|(pattern, _)| fits(pattern, repository)).flat_map(|(_, c)| c.clone()).collect();
+        if fitting.is_empty() && is_docker_hub(repository) {
+            return self.0.get(DOCKER_HUB).cloned().unwrap_or_default();
+        }
+        fitting
+    }
+}
+
+/// Whether a pattern (`*` stands for any text in one label of the host) covers a repository.
+pub(super) fn fits(pattern: &str, repository: &str) -> bool {
+    let ((pattern_host, pattern_path), (host, path)) = (split_path(pattern), split_path(repository));
+    let ((pattern_host, pattern_port), (host, port)) = (split_port(pattern_host), split_port(host));
+    let labels = |host: &str| host.split('.').count();
+    pattern_port == port
+        && labels(pattern_host) == labels(host)
+        && path.starts_with(pattern_path)
+        && pattern_host.split('.').zip(host.split('.')).all(|(glob, label)| glob_fits(glob, label))
+}
+
+fn split_path(location: &str) -> (&str, &str) {
+    location.split_at(location.find('/').unwrap_or(location.len()))
+}
+
+fn split_port(host: &str) -> (&str, &str) {
+    match host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (host, ""),
+    }
+}
+
+/// `*` matches any run of characters, `?` any single one.
+fn glob_fits(glob: &str, text: &str) -> bool {
+    match glob.chars().next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = &glob[1..];
+            glob_fits(rest, text) || text.chars().next().is_some_and(|c| glob_fits(glob, &text[c.len_utf8()..]))
+        }
+        Some(wanted) => text.chars().next().is_some_and(|found| {
+            (wanted == '?' || wanted == found) && glob_fits(&glob[wanted.len_utf8()..], &text[found.len_utf8()..])
+        }),
+    }
+}
+
+fn is_docker_hub(repository: &str) -> bool {
+    let (first, rest) = split_path(repository);
+    match first {
+        "" => false,
+        "docker.io" | DOCKER_HUB => true,
+        _ => rest.is_empty() || !first.contains(['.', ':']),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyring(config: serde_json::Value) -> Keyring {
+        let mut keyring = Keyring::default();
+        keyring.add(parse_docker_config(config.to_string().as_bytes(), None).expect("a configuration"));
+        keyring
+    }
+
+    fn users(keyring: &Keyring, repository: &str) -> Vec<String> {
+        keyring.lookup(repository).into_iter().map(|c| c.username).collect()
+    }
+
+    #[test]
+    fn the_most_specific_pattern_comes_first() {
+        let auth = |user: &str| serde_json::json!({"username": user, "password": "p"});
+        let keyring = keyring(serde_json::json!({"auths": {
+            "r.io": auth("host"), "r.io/team": auth("team"), "https://r.io:5000/v2/": auth("port"),
+            "*.s.io": auth("glob"), "https://index.docker.io/v1/": auth("hub")}}));
+        assert_eq!(users(&keyring, "r.io/team/app"), ["team", "host"]);
+        assert_eq!(users(&keyring, "r.io/other"), ["host"]);
+        assert_eq!(users(&keyring, "r.io:5000/x"), ["port"]);
+        assert_eq!(users(&keyring, "a.s.io/x"), ["glob"]);
+        assert!(users(&keyring, "a.b.s.io/x").is_empty());
+        assert_eq!(users(&keyring, "docker.io/library/busybox"), ["hub"]);
+        assert!(users(&keyring, "q.io/x").is_empty());
+    }
+
+    #[test]
+    fn the_auth_field_wins_padded_or_not() {
+        for auth in ["dXNlcjpwYXNz", "dXNlcjpwYXNzMQ==", "dXNlcjpwYXNzMQ"] {
+            let keyring = keyring(serde_json::json!({"auths": {"r.io": {"username": "x", "auth": auth}}}));
+            let found = keyring.lookup("r.io/a");
+            assert_eq!(found[0].username, "user");
+            assert!(found[0].password.starts_with("pass"));
+        }
+        let broken = serde_json::json!({"auths": {"r.io": {"auth": "!"}}}).to_string();
+        assert!(parse_docker_config(broken.as_bytes(), None).is_err());
+        assert!(parse_dockercfg(b"[", None).is_err());
+    }
+
+    #[test]
+    fn passwords_are_not_shown_and_hashes_are_upstreams() {
+        let config = parse_dockercfg(br#"{"r.io": {"username": "user", "password": "hidden"}}"#, None).expect("a file");
+        let credential = &config["r.io"];
+        assert!(!format!("{credential:?}").contains("hidden"));
+        let expected = Sha256::digest(br#"{"username":"user","password":"hidden"}"#);
+        assert_eq!(credential.hash(), expected.iter().map(|b| format!("{b:02x}")).collect::<String>());
+    }
+}

@@ -1,0 +1,22 @@
+//! Images: names, pull policy, back-off, credentials, and who may use what was pulled with a secret.
+
+mod access;
+mod backoff;
+mod failure;
+mod keyring;
+mod name;
+mod plugin;
+mod policy;
+mod records;
+
+pub use access::{Access, Verification, decide_access};
+pub use backoff::PullBackoff;
+pub use failure::{PullFailure, join_failures, name_failure};
+pub use keyring::{Credential, CredentialSource, DockerConfig, Keyring, parse_docker_config, parse_dockercfg};
+pub use name::{ImageName, NameError, parse_name, with_default_tag, without_tag};
+pub use plugin::{
+    CacheKey, CredentialPlugin, PluginAnswer, PluginError, TokenAttributes, parse_plugin_answer, parse_plugins,
+    render_plugin_request,
+};
+pub use policy::PullPolicy;
+pub use records::{PullCredentials, PullIntent, PulledRecord, RecordedAccount, RecordedSecret, file_name};

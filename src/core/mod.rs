@@ -10,3 +10,6 @@ pub mod yaml;
 pub mod logs;
 pub mod server;
 pub mod render;
+pub mod admission;
+pub mod evict;
+pub mod gc;

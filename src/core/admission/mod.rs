@@ -1,0 +1,1 @@
+//! May a pod run on this node? Predicates and preemption.

@@ -1,0 +1,1 @@
+//! Node pressure: thresholds, signals, and who has to go.

@@ -1,0 +1,1 @@
+//! What is left over on a node: dead containers, sandboxes, images, logs.

@@ -7,3 +7,4 @@ pub mod fake;
 pub mod fs;
 pub mod network;
 pub mod cri;
+pub mod volumes;

@@ -1,3 +1,6 @@
 //! Files of the node.
 
 pub mod atomic;
+pub mod beneath;
+pub mod mounts;
+pub mod pod_files;

@@ -1,0 +1,166 @@
+//! The small files of pods: log directories, hosts files, termination messages (kubelet-contract section 0).
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::atomic::write_if_changed;
+use super::beneath::remove_tree;
+use crate::core::model::{PodUid, key_of, uid_of};
+use crate::ports::PodFiles;
+
+/// Files below the kubelet's root directory and the log directory. Every operation is a few quick calls on local disk.
+#[derive(Clone, Debug)]
+pub struct LocalPodFiles {
+    root_dir: PathBuf,
+    logs_dir: PathBuf,
+}
+
+impl LocalPodFiles {
+    /// `root_dir` is `/var/lib/kubelet`, `logs_dir` `/var/log/pods`.
+    pub fn new(root_dir: &Path, logs_dir: &Path) -> Self {
+        Self { root_dir: root_dir.to_path_buf(), logs_dir: logs_dir.to_path_buf() }
+    }
+
+    fn pod_dir(&self, uid: &PodUid) -> io::Result<PathBuf> {
+        Ok(self.root_dir.join("pods").join(plain(uid.as_str())?))
+    }
+
+    fn logs_of(&self, pod: &Pod) -> io::Result<PathBuf> {
+        let key = key_of(pod);
+        let name = format!("{}_{}_{}", key.namespace, key.name, uid_of(pod));
+        Ok(self.logs_dir.join(plain(&name)?))
+    }
+}
+
+/// A name that is one path component; manifests are not trusted to hold one.
+fn plain(name: &str) -> io::Result<&str> {
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no file name")));
+    }
+    Ok(name)
+}
+
+fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+#[async_trait]
+impl PodFiles for LocalPodFiles {
+    async fn make_pod_dirs(&self, pod: &Pod) -> io::Result<()> {
+        let dir = self.pod_dir(&uid_of(pod))?;
+        make_dirs(&dir.join("volumes"), 0o750)?;
+        make_dirs(&dir.join("plugins"), 0o750)?;
+        make_dirs(&self.logs_of(pod)?, 0o755)
+    }
+
+    async fn make_log_dir(&self, pod: &Pod, container: &str) -> io::Result<()> {
+        make_dirs(&self.logs_of(pod)?.join(plain(container)?), 0o755)
+    }
+
+    async fn write_hosts(&self, uid: &PodUid, content: &str) -> io::Result<PathBuf> {
+        let path = self.pod_dir(uid)?.join("etc-hosts");
+        // Running containers have this very file mounted: written in place when there, so that they see the change.
+        if path.exists() {
+            if fs::read(&path)? != content.as_bytes() {
+                fs::write(&path, content)?;
+            }
+        } else {
+            make_dirs(&self.pod_dir(uid)?, 0o750)?;
+            write_if_changed(&path, content.as_bytes(), 0o644)?;
+        }
+        Ok(path)
+    }
+
+    async fn new_termination_file(&self, uid: &PodUid, container: &str) -> io::Result<PathBuf> {
+        let dir = self.pod_dir(uid)?.join("containers").join(plain(container)?);
+        make_dirs(&dir, 0o750)?;
+        loop {
+            let path = dir.join(format!("{:08x}", rand::random::<u32>()));
+            match fs::OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path) {
+                Ok(file) => {
+                    // Containers of any user write it, whatever the umask here.
+                    file.set_permissions(fs::Permissions::from_mode(0o666))?;
+                    return Ok(path);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn read_termination_file(&self, path: &str, limit: usize) -> io::Result<String> {
+        // The path comes from the runtime's record; it may only lead to what was made here.
+        let path = Path::new(path);
+        let ours = self.root_dir.join("pods");
+        if !path.starts_with(&ours) || path.components().any(|c| c == std::path::Component::ParentDir) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} is no termination file", path.display())));
+        }
+        let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits();
+        let file = match fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+            other => other?,
+        };
+        let mut content = Vec::new();
+        file.take(limit as u64).read_to_end(&mut content)?;
+        Ok(String::from_utf8_lossy(&content).into_owned())
+    }
+
+    async fn highest_log(&self, pod: &Pod, container: &str) -> Option<u32> {
+        let dir = self.logs_of(pod).ok()?.join(plain(container).ok()?);
+        let names = fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());
+        names.filter_map(|name| name.split('.').next()?.parse().ok().filter(|_| name.contains(".log"))).max()
+    }
+
+    async fn remove_logs(&self, pod: &Pod) -> io::Result<()> {
+        remove_tree(&self.logs_of(pod)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(uid: &str) -> Pod {
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "p", "namespace": "ns", "uid": uid}})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn files_are_where_upstream_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = LocalPodFiles::new(&dir.path().join("k"), &dir.path().join("logs"));
+        let pod = pod("u1");
+        files.make_pod_dirs(&pod).await.unwrap();
+        files.make_log_dir(&pod, "c").await.unwrap();
+        fs::write(dir.path().join("logs/ns_p_u1/c/3.log"), "").unwrap();
+        fs::write(dir.path().join("logs/ns_p_u1/c/1.log.20200101"), "").unwrap();
+        assert_eq!(files.highest_log(&pod, "c").await, Some(3));
+        let hosts = files.write_hosts(&uid_of(&pod), "a\n").await.unwrap();
+        assert_eq!(hosts, dir.path().join("k/pods/u1/etc-hosts"));
+        let message = files.new_termination_file(&uid_of(&pod), "c").await.unwrap();
+        assert!(message.starts_with(dir.path().join("k/pods/u1/containers/c")));
+        fs::write(&message, "x".repeat(10)).unwrap();
+        let text = message.to_str().unwrap();
+        assert_eq!(files.read_termination_file(text, 4).await.unwrap(), "xxxx");
+        files.remove_logs(&pod).await.unwrap();
+        assert!(!dir.path().join("logs/ns_p_u1").exists());
+    }
+
+    #[tokio::test]
+    async fn paths_cannot_lead_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = LocalPodFiles::new(dir.path(), dir.path());
+        assert!(files.make_pod_dirs(&pod("..")).await.is_err());
+        assert!(files.new_termination_file(&PodUid::from("u"), "../c").await.is_err());
+        assert!(files.read_termination_file("/etc/passwd", 4).await.is_err());
+        let link = dir.path().join("pods/l");
+        fs::create_dir(dir.path().join("pods")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        assert!(files.read_termination_file(link.to_str().unwrap(), 4).await.is_err());
+    }
+}

@@ -1,0 +1,72 @@
+//! Where the volumes of pods are on the node (kubelet-contract section 0); names from manifests stay one component.
+
+use std::path::{Path, PathBuf};
+
+use crate::core::model::PodUid;
+
+/// Directory names of the volume kinds.
+pub mod plugin {
+    /// emptyDir.
+    pub const EMPTY_DIR: &str = "kubernetes.io~empty-dir";
+    /// configMap.
+    pub const CONFIG_MAP: &str = "kubernetes.io~configmap";
+    /// secret.
+    pub const SECRET: &str = "kubernetes.io~secret";
+    /// downwardAPI.
+    pub const DOWNWARD_API: &str = "kubernetes.io~downward-api";
+    /// projected.
+    pub const PROJECTED: &str = "kubernetes.io~projected";
+    /// A local persistent volume.
+    pub const LOCAL: &str = "kubernetes.io~local-volume";
+    /// NFS.
+    pub const NFS: &str = "kubernetes.io~nfs";
+}
+
+/// The tree below the kubelet's root directory.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+/// A name that would lead out of its directory.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not usable as a file name")]
+pub struct BadName(String);
+
+fn plain(name: &str) -> Result<&str, BadName> {
+    let bad = name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']);
+    if bad { Err(BadName(name.to_owned())) } else { Ok(name) }
+}
+
+impl Layout {
+    /// The tree below `/var/lib/kubelet`.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    /// Directory of all pods.
+    pub fn pods(&self) -> PathBuf {
+        self.root.join("pods")
+    }
+
+    /// Directory of one pod.
+    pub fn pod(&self, uid: &PodUid) -> Result<PathBuf, BadName> {
+        Ok(self.pods().join(plain(uid.as_str())?))
+    }
+
+    /// Directory or mount point of a volume.
+    pub fn volume(&self, uid: &PodUid, plugin: &str, volume: &str) -> Result<PathBuf, BadName> {
+        Ok(self.pod(uid)?.join("volumes").join(plugin).join(plain(volume)?))
+    }
+
+    /// Directory that holds the mark `ready` of an emptyDir; `wrapped_` is put before volumes that are built on one.
+    pub fn ready(&self, uid: &PodUid, volume: &str) -> Result<PathBuf, BadName> {
+        Ok(self.pod(uid)?.join("plugins").join(plugin::EMPTY_DIR).join(plain(volume)?))
+    }
+
+    /// Mount point of a sub-path.
+    pub fn sub_path(&self, uid: &PodUid, volume: &str, container: &str, index: usize) -> Result<PathBuf, BadName> {
+        let dir = self.pod(uid)?.join("volume-subpaths").join(plain(volume)?).join(plain(container)?);
+        Ok(dir.join(index.to_string()))
+    }
+}

@@ -1,0 +1,175 @@
+//! Volumes of pods on the node's disk and mounts.
+//!
+//! First every object that a volume refers to is read ([`source`]), then the disk work is done in one blocking task per
+//! volume ([`set_up`]), so that a dead server behind one volume holds up nothing else. Operations on one pod are
+//! serialized.
+
+mod atomic_writer;
+mod claim;
+mod content;
+mod empty_dir;
+mod host_path;
+mod layout;
+mod nested;
+mod nfs;
+mod ownership;
+mod payload;
+mod set_up;
+mod source;
+mod sub_path;
+mod tear_down;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::{Pod, Volume};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::task::spawn_blocking;
+
+use self::layout::Layout;
+use self::source::SourceError;
+use crate::adapters::fs::{beneath, mounts};
+use crate::core::model::{MountedVolume, PodUid, uid_of};
+use crate::ports::{Objects, VolumeError, Volumes};
+
+/// Largest file that `fileKeyRef` reads.
+const MAX_ENV_FILE: u64 = 1 << 20;
+
+/// Volumes below the kubelet's root directory.
+pub struct LocalVolumes {
+    layout: Layout,
+    objects: Arc<dyn Objects>,
+    allocatable: watch::Receiver<BTreeMap<String, Quantity>>,
+    /// One lock per pod with an operation under way.
+    busy: Mutex<HashMap<PodUid, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl LocalVolumes {
+    /// Volumes below `root_dir`; `allocatable` is the node's, as it is at the moment of use.
+    pub fn new(root_dir: &Path, objects: Arc<dyn Objects>, allocatable: watch::Receiver<BTreeMap<String, Quantity>>) -> Self {
+        Self { layout: Layout::new(root_dir), objects, allocatable, busy: Mutex::default() }
+    }
+
+    /// Makes the root directory (0750) and lets mounts in it propagate to containers that ask for that.
+    pub fn prepare_root(root_dir: &Path) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(root_dir)?;
+        mounts::make_shared(root_dir)
+    }
+
+    async fn lock(&self, uid: &PodUid) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            // Locks that nobody holds are dropped on the way.
+            busy.retain(|_, lock| Arc::strong_count(lock) > 1);
+            busy.entry(uid.clone()).or_default().clone()
+        };
+        lock.lock_owned().await
+    }
+
+    async fn set_up_one(&self, pod: &Pod, volume: &Volume) -> Result<MountedVolume, SourceError> {
+        let allocatable = self.allocatable.borrow().clone();
+        let source = source::resolve(self.objects.as_ref(), &allocatable, pod, volume).await?;
+        let request = set_up::Request::new(&self.layout, pod, &volume.name);
+        set_up::set_up(request, source).await
+    }
+
+    async fn set_up_those(
+        &self,
+        pod: &Pod,
+        chosen: impl Fn(&Volume) -> bool,
+    ) -> Result<BTreeMap<String, MountedVolume>, Vec<VolumeError>> {
+        let _guard = self.lock(&uid_of(pod)).await;
+        let volumes = pod.spec.as_ref().and_then(|s| s.volumes.as_deref()).unwrap_or_default();
+        let each = volumes.iter().filter(|v| chosen(v)).map(async |volume| match self.set_up_one(pod, volume).await {
+            Ok(mounted) => Ok((volume.name.clone(), mounted)),
+            Err(e) => Err(VolumeError { volume: volume.name.clone(), message: e.message, transient: e.transient }),
+        });
+        let (mut ready, mut faults) = (BTreeMap::new(), Vec::new());
+        for result in join_all(each).await {
+            match result {
+                Ok((name, mounted)) => _ = ready.insert(name, mounted),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() { Ok(ready) } else { Err(faults) }
+    }
+}
+
+fn has_content(volume: &Volume) -> bool {
+    volume.config_map.is_some() || volume.secret.is_some() || volume.downward_api.is_some() || volume.projected.is_some()
+}
+
+/// Runs disk work away from the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[async_trait]
+impl Volumes for LocalVolumes {
+    async fn set_up(&self, pod: &Pod) -> Result<BTreeMap<String, MountedVolume>, Vec<VolumeError>> {
+        self.set_up_those(pod, |_| true).await
+    }
+
+    async fn refresh(&self, pod: &Pod) -> Result<(), Vec<VolumeError>> {
+        self.set_up_those(pod, has_content).await.map(drop)
+    }
+
+    async fn sub_path(
+        &self,
+        pod: &Pod,
+        container: &str,
+        index: usize,
+        volume: &MountedVolume,
+        volume_name: &str,
+        sub_path: &str,
+    ) -> Result<PathBuf, VolumeError> {
+        let fault = |error: String| {
+            // Users learn which mount it is, not what the node's file system looks like.
+            tracing::warn!(container, volume = volume_name, %error, "sub-path not prepared");
+            VolumeError {
+                volume: volume_name.to_owned(),
+                message: format!("failed to prepare subPath for volumeMount {volume_name:?} of container {container:?}"),
+                transient: true,
+            }
+        };
+        let uid = uid_of(pod);
+        let target = self.layout.sub_path(&uid, volume_name, container, index).map_err(|e| fault(e.to_string()))?;
+        let _guard = self.lock(&uid).await;
+        let (root, path, place) = (volume.path.clone(), PathBuf::from(sub_path), target.clone());
+        blocking(move || sub_path::bind(&root, &path, &place)).await.map_err(|e| fault(e.to_string()))?;
+        Ok(target)
+    }
+
+    async fn read_file(&self, volume: &MountedVolume, volume_name: &str, path: &str) -> Result<Vec<u8>, VolumeError> {
+        let (root, path) = (volume.path.clone(), PathBuf::from(path));
+        let read = move || beneath::read_beneath(beneath::open_root(&root)?, &path, MAX_ENV_FILE);
+        let fault = |e: io::Error| VolumeError { volume: volume_name.to_owned(), message: e.to_string(), transient: true };
+        blocking(read).await.map_err(fault)
+    }
+
+    async fn tear_down(&self, uid: &PodUid) -> Result<bool, Vec<VolumeError>> {
+        let fault = |message: String| VolumeError { volume: String::new(), message, transient: true };
+        let dir = self.layout.pod(uid).map_err(|e| vec![fault(e.to_string())])?;
+        let _guard = self.lock(uid).await;
+        let (place, work) = (dir.clone(), dir);
+        let faults = spawn_blocking(move || tear_down::tear_down(&work)).await.map_err(|e| vec![fault(e.to_string())])?;
+        if faults.is_empty() {
+            return Ok(!place.exists());
+        }
+        Err(faults.iter().map(|f| fault(f.to_string())).collect())
+    }
+
+    async fn known_pods(&self) -> Vec<PodUid> {
+        let entries = std::fs::read_dir(self.layout.pods()).into_iter().flatten().flatten();
+        entries.filter_map(|e| Some(PodUid::from(e.file_name().to_str()?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Puts one volume in place on the node.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::layout::{Layout, plugin};
+use super::nested::nested_mount_points;
+use super::ownership::{self, Ownership};
+use super::payload::Payload;
+use super::source::{Medium, Source, SourceError};
+use super::{atomic_writer, blocking, empty_dir, host_path, nfs};
+use crate::adapters::fs::{beneath, mounts};
+use crate::core::model::{MountedVolume, PodUid, uid_of};
+
+/// What is needed of the pod, apart from the volume's source.
+pub struct Request {
+    layout: Layout,
+    uid: PodUid,
+    volume: String,
+    group: Option<u32>,
+    only_on_root_mismatch: bool,
+    nested: Vec<PathBuf>,
+}
+
+impl Request {
+    /// For one volume of a pod.
+    pub fn new(layout: &Layout, pod: &Pod, volume: &str) -> Self {
+        let context = pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
+        Self {
+            layout: layout.clone(),
+            uid: uid_of(pod),
+            volume: volume.to_owned(),
+            group: context.and_then(|c| c.fs_group).and_then(|g| u32::try_from(g).ok()),
+            only_on_root_mismatch: context.and_then(|c| c.fs_group_change_policy.as_deref()) == Some("OnRootMismatch"),
+            nested: nested_mount_points(pod, volume),
+        }
+    }
+
+    /// Ownership for volumes that know no change policy.
+    fn always(&self, read_only: bool) -> Option<Ownership> {
+        self.group.map(|group| Ownership { group, only_on_root_mismatch: false, read_only })
+    }
+
+    fn path(&self, plugin: &str, name: &str) -> Result<PathBuf, SourceError> {
+        self.layout.volume(&self.uid, plugin, name).map_err(|e| SourceError::lasting(e.to_string()))
+    }
+
+    fn ready(&self, name: &str) -> Result<PathBuf, SourceError> {
+        self.layout.ready(&self.uid, name).map_err(|e| SourceError::lasting(e.to_string()))
+    }
+}
+
+fn disk(error: std::io::Error) -> SourceError {
+    SourceError::passing(error.to_string())
+}
+
+/// Makes the volume ready. Idempotent.
+pub async fn set_up(request: Request, source: Source) -> Result<MountedVolume, SourceError> {
+    match source {
+        Source::EmptyDir(medium) => {
+            let path = request.path(plugin::EMPTY_DIR, &request.volume)?;
+            let (dir, ready) = (path.clone(), request.ready(&request.volume)?);
+            let ownership = request.always(false);
+            blocking(move || empty_dir::set_up(&dir, &ready, &medium, ownership)).await.map_err(disk)?;
+            Ok(MountedVolume { path, selinux_relabel: true, ..MountedVolume::default() })
+        }
+        Source::Content { plugin, medium, payload } => content(request, plugin, medium, payload).await,
+        Source::HostPath { path, kind, read_only } => {
+            let checked = path.clone();
+            let check = tokio::task::spawn_blocking(move || host_path::check(&checked, &kind)).await;
+            check.map_err(|e| SourceError::passing(e.to_string()))?.map_err(SourceError::passing)?;
+            Ok(MountedVolume { path, read_only, ..MountedVolume::default() })
+        }
+        Source::Image(reference, policy) => {
+            Ok(MountedVolume { image: Some((reference, policy)), read_only: true, ..MountedVolume::default() })
+        }
+        Source::Local { path, block: true, read_only, .. } => {
+            Ok(MountedVolume { path, block: true, read_only, ..MountedVolume::default() })
+        }
+        Source::Local { name, path, read_only, groups, .. } => local(request, &name, path, read_only, groups).await,
+        Source::Nfs { name, server, path, options, read_only, groups } => {
+            let target = request.path(plugin::NFS, &name)?;
+            let dir = target.clone();
+            let mounted = blocking(move || {
+                let mounted = mounts::is_mount_point(&dir)?;
+                std::fs::create_dir_all(&dir).map(|()| mounted)
+            });
+            if !mounted.await.map_err(disk)? {
+                nfs::mount(&server, &path, &options, read_only, &target).await.map_err(disk)?;
+            }
+            Ok(MountedVolume { path: target, read_only, supplemental_groups: groups, ..MountedVolume::default() })
+        }
+    }
+}
+
+async fn content(request: Request, plugin: &str, medium: Medium, payload: Payload) -> Result<MountedVolume, SourceError> {
+    let path = request.path(plugin, &request.volume)?;
+    let ready = request.ready(&format!("wrapped_{}", request.volume))?;
+    let dir = path.clone();
+    blocking(move || {
+        empty_dir::set_up(&dir, &ready, &medium, request.always(true))?;
+        let root = beneath::open_root(&dir)?;
+        for nested in &request.nested {
+            beneath::make_dirs_beneath(&root, nested, 0o755)?;
+        }
+        let own = || request.always(true).map_or(Ok(()), |ownership| ownership::apply(&dir, ownership));
+        atomic_writer::write(&dir, &payload, own)
+    })
+    .await
+    .map_err(disk)?;
+    Ok(MountedVolume { path, read_only: true, selinux_relabel: true, ..MountedVolume::default() })
+}
+
+/// Binds the node's directory (or file) of a local persistent volume into the pod's place.
+async fn local(
+    request: Request,
+    name: &str,
+    source: PathBuf,
+    read_only: bool,
+    groups: Vec<i64>,
+) -> Result<MountedVolume, SourceError> {
+    let path = request.path(plugin::LOCAL, name)?;
+    let target = path.clone();
+    let group = request.group.map(|group| Ownership {
+        group,
+        only_on_root_mismatch: request.only_on_root_mismatch,
+        read_only,
+    });
+    blocking(move || {
+        if mounts::is_mount_point(&target)? {
+            return Ok(());
+        }
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+        let handle = rustix::fs::open(&source, flags, rustix::fs::Mode::empty())
+            .map_err(|e| std::io::Error::other(format!("path {:?} does not exist or cannot be opened: {e}", source)))?;
+        std::fs::create_dir_all(&target)?;
+        mounts::bind(&handle, &target)?;
+        if read_only {
+            mounts::make_read_only(&target)?;
+            return Ok(());
+        }
+        group.map_or(Ok(()), |ownership| ownership::apply(&target, ownership))
+    })
+    .await
+    .map_err(disk)?;
+    Ok(MountedVolume { path, read_only, selinux_relabel: true, supplemental_groups: groups, ..MountedVolume::default() })
+}

@@ -1,0 +1,54 @@
+//! Binds a path inside a volume to a place of its own, so that no link in the volume can lead a container elsewhere.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::fs::{FileType, fstat};
+
+use crate::adapters::fs::{beneath, mounts};
+
+/// Binds `sub_path` of the volume at `volume` to `target`. What is missing is made with the volume's own mode.
+/// A container's restart binds again when the path means another file by now.
+pub fn bind(volume: &Path, sub_path: &Path, target: &Path) -> io::Result<()> {
+    if fs::metadata(volume)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "the volume is a single file"));
+    }
+    let root = beneath::open_root(volume)?;
+    let source = match beneath::open_beneath(&root, sub_path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mode = fs::metadata(volume)?.permissions().mode();
+            beneath::make_dirs_beneath(&root, sub_path, mode & 0o2777)?;
+            beneath::open_beneath(&root, sub_path)?
+        }
+        other => other?,
+    };
+    let wanted = fstat(&source)?;
+    if mounts::is_mount_point(target)? {
+        let found = rustix::fs::stat(target)?;
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino) {
+            return Ok(());
+        }
+        mounts::unmount(target)?;
+    }
+    make_target(target, FileType::from_raw_mode(wanted.st_mode) == FileType::Directory)?;
+    mounts::bind(&source, target)
+}
+
+/// An empty directory or file to mount on, of the kind that is mounted.
+fn make_target(target: &Path, directory: bool) -> io::Result<()> {
+    if let Ok(found) = fs::symlink_metadata(target) {
+        if found.is_dir() == directory && !found.is_symlink() {
+            return Ok(());
+        }
+        if found.is_dir() { fs::remove_dir(target)? } else { fs::remove_file(target)? }
+    }
+    if directory {
+        return fs::create_dir_all(target);
+    }
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::File::create_new(target).map(drop)
+}

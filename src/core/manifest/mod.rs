@@ -5,6 +5,7 @@
 
 pub mod defaults;
 mod finding;
+pub mod host_image;
 pub mod mirror;
 mod names;
 pub mod parse;

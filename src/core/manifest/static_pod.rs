@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Finding;
 use super::defaults::apply_defaults;
+use super::host_image::expand_host_images;
 use super::validate::validate_pod;
 use crate::core::model::labels::{CONFIG_HASH, CONFIG_SOURCE};
 
@@ -47,6 +48,9 @@ pub fn make_static(mut pod: Pod, origin: &Origin, node_name: &str) -> Result<Pod
     let mut findings = Vec::new();
     if let Some(what) = api_reference(&pod) {
         findings.push(Finding::of(what.0, format!("static pods may not reference {}", what.1)));
+    }
+    if let Err(faults) = expand_host_images(&mut pod) {
+        findings.extend(faults);
     }
     apply_defaults(&mut pod);
     findings.extend(validate_pod(&pod));

@@ -1,0 +1,174 @@
+//! Containers without an image: `host:/path/to/static-binary` and `nix:0/nix/store/…`.
+//!
+//! Such a container runs on the scratch image, which holds no bytes, with the program (or the whole Nix store) mounted
+//! read-only where it is on the node. The pod that results is plain: a hostPath volume, a mount and a command.
+
+use std::path::{Component, Path};
+
+use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Volume, VolumeMount};
+
+use super::Finding;
+
+/// The image that holds nothing; `bootstrap` makes it on the node.
+pub const SCRATCH_IMAGE: &str = "localhost/roost/scratch:1";
+
+const NIX_STORE: &str = "/nix/store";
+const NIX_VOLUME: &str = "nix-store";
+
+/// Where a container's program is on the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum HostImage<'a> {
+    /// One static binary.
+    Binary(&'a str),
+    /// A path in the Nix store, with its closure.
+    Nix(&'a str),
+}
+
+fn parse(image: &str) -> Option<HostImage<'_>> {
+    image.strip_prefix("host:").map(HostImage::Binary).or_else(|| image.strip_prefix("nix:0").map(HostImage::Nix))
+}
+
+/// Whether any container names a program of the host instead of an image.
+pub fn uses_host_images(pod: &Pod) -> bool {
+    let spec = pod.spec.iter();
+    let containers = spec.flat_map(|s| s.init_containers.iter().flatten().chain(&s.containers));
+    containers.filter_map(|c| c.image.as_deref()).any(|image| parse(image).is_some())
+}
+
+/// Replaces programs of the host by the scratch image and read-only mounts.
+///
+/// # Errors
+/// A finding for each path that is not absolute and plain, or that is no store path.
+pub fn expand_host_images(pod: &mut Pod) -> Result<(), Vec<Finding>> {
+    let Some(spec) = &mut pod.spec else { return Ok(()) };
+    let mut findings = Vec::new();
+    let mut volumes: Vec<Volume> = Vec::new();
+    let init = spec.init_containers.iter_mut().flatten().enumerate().map(|(i, c)| (format!("spec.initContainers[{i}]"), c));
+    let regular = spec.containers.iter_mut().enumerate().map(|(i, c)| (format!("spec.containers[{i}]"), c));
+    for (field, container) in init.chain(regular) {
+        match expand(container) {
+            Ok(Some(volume)) if volumes.iter().all(|v| v.name != volume.name) => volumes.push(volume),
+            Ok(_) => {}
+            Err(message) => findings.push(Finding::of(format!("{field}.image"), message)),
+        }
+    }
+    let have = spec.volumes.get_or_insert_default();
+    for volume in volumes {
+        if have.iter().any(|v| v.name == volume.name) {
+            findings.push(Finding::of("spec.volumes", format!("the name {} is taken by a program of the host", volume.name)));
+        }
+        have.push(volume);
+    }
+    if have.is_empty() {
+        spec.volumes = None;
+    }
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
+}
+
+/// The volume that the container needs, if it is one without an image.
+fn expand(container: &mut Container) -> Result<Option<Volume>, String> {
+    let image = container.image.clone().unwrap_or_default();
+    let (name, source, kind, program) = match parse(&image) {
+        None => return Ok(None),
+        Some(HostImage::Binary(path)) => {
+            plain_absolute(path)?;
+            (format!("program-{}", container.name), path, "File", Some(path.to_owned()))
+        }
+        Some(HostImage::Nix(path)) => {
+            plain_absolute(path)?;
+            if !path.strip_prefix(NIX_STORE).is_some_and(|rest| rest.len() > 1 && rest.starts_with('/')) {
+                return Err(format!("{path} is no path in {NIX_STORE}"));
+            }
+            // A store path may be a program itself, or a folder whose program `command` names.
+            let program = path[NIX_STORE.len() + 1..].contains('/').then(|| path.to_owned());
+            (NIX_VOLUME.to_owned(), NIX_STORE, "Directory", program)
+        }
+    };
+    if container.command.as_ref().is_none_or(Vec::is_empty) {
+        let program = program.ok_or_else(|| format!("{image} is a folder: name its program in command"))?;
+        container.command = Some(vec![program]);
+    }
+    container.image = Some(SCRATCH_IMAGE.to_owned());
+    container.image_pull_policy = Some("Never".to_owned());
+    container.volume_mounts.get_or_insert_default().push(VolumeMount {
+        name: name.clone(),
+        mount_path: source.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    });
+    let host_path = HostPathVolumeSource { path: source.to_owned(), type_: Some(kind.to_owned()) };
+    Ok(Some(Volume { name, host_path: Some(host_path), ..Volume::default() }))
+}
+
+fn plain_absolute(path: &str) -> Result<(), String> {
+    let parts = Path::new(path).components();
+    let plain = parts.clone().count() > 1 && parts.skip(1).all(|part| matches!(part, Component::Normal(_)));
+    if path.starts_with('/') && plain && !path.contains("/./") {
+        Ok(())
+    } else {
+        Err(format!("{path:?} has to be an absolute path without `.` or `..`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(image: &str, command: &[&str]) -> Pod {
+        serde_json::from_value(serde_json::json!({
+            "spec": { "containers": [{ "name": "main", "image": image, "command": command }] }
+        }))
+        .expect("a pod")
+    }
+
+    fn expanded(image: &str, command: &[&str]) -> Result<Pod, String> {
+        let mut pod = pod(image, command);
+        expand_host_images(&mut pod).map_err(|f| f.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        Ok(pod)
+    }
+
+    #[test]
+    fn runs_a_binary_of_the_host_on_the_scratch_image() {
+        let pod = expanded("host:/usr/bin/etcd", &[]).expect("expanded");
+        let spec = pod.spec.expect("spec");
+        let container = &spec.containers[0];
+        assert_eq!(container.image.as_deref(), Some(SCRATCH_IMAGE));
+        assert_eq!(container.command.as_deref(), Some(&["/usr/bin/etcd".to_owned()][..]));
+        let mount = &container.volume_mounts.as_ref().expect("mounts")[0];
+        assert_eq!((mount.mount_path.as_str(), mount.read_only), ("/usr/bin/etcd", Some(true)));
+        let volume = &spec.volumes.expect("volumes")[0];
+        assert_eq!(volume.host_path.as_ref().and_then(|h| h.type_.as_deref()), Some("File"));
+    }
+
+    #[test]
+    fn mounts_the_store_for_a_store_path_and_keeps_the_command() {
+        let pod = expanded("nix:0/nix/store/abc-etcd", &["/nix/store/abc-etcd/bin/etcd", "--x"]).expect("expanded");
+        let spec = pod.spec.expect("spec");
+        assert_eq!(spec.containers[0].command.as_ref().map(Vec::len), Some(2));
+        assert_eq!(spec.containers[0].volume_mounts.as_ref().expect("mounts")[0].mount_path, NIX_STORE);
+    }
+
+    #[test]
+    fn takes_the_program_from_a_path_below_a_store_path() {
+        let pod = expanded("nix:0/nix/store/abc-etcd/bin/etcd", &[]).expect("expanded");
+        let command = pod.spec.expect("spec").containers[0].command.clone();
+        assert_eq!(command, Some(vec!["/nix/store/abc-etcd/bin/etcd".to_owned()]));
+    }
+
+    #[test]
+    fn leaves_images_alone() {
+        let pod = expanded("registry.k8s.io/pause:3.10.2", &[]).expect("expanded");
+        assert_eq!(pod.spec.as_ref().and_then(|s| s.volumes.as_ref()), None);
+        assert!(!uses_host_images(&pod));
+    }
+
+    #[test]
+    fn refuses_paths_that_lead_elsewhere() {
+        for image in ["host:etcd", "host:/usr/../etc/shadow", "host:/", "nix:0/nix/storeroom/x", "nix:0/nix/store/../x", "nix:0/etc"] {
+            let error = expanded(image, &["x"]).expect_err(image);
+            assert!(error.contains("spec.containers[0].image"), "{error}");
+        }
+        let error = expanded("nix:0/nix/store/abc-etcd", &[]).expect_err("a folder");
+        assert!(error.contains("name its program in command"), "{error}");
+    }
+}

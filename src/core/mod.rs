@@ -13,3 +13,5 @@ pub mod render;
 pub mod admission;
 pub mod evict;
 pub mod gc;
+pub mod plan;
+pub mod status;

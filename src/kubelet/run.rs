@@ -7,6 +7,7 @@ use tokio::sync::{mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::model::{DesiredSet, SourceKind};
+use crate::core::render::NodeContext;
 use crate::ports;
 
 /// Everything through which pods reach the world.
@@ -22,6 +23,8 @@ pub struct PodPorts {
     pub cgroups: Arc<dyn ports::Cgroups>,
     /// Referenced API objects.
     pub objects: Arc<dyn ports::Objects>,
+    /// Hosts files, logs, termination messages.
+    pub files: Arc<dyn ports::PodFiles>,
     /// Probes.
     pub probes: Arc<dyn ports::Probes>,
     /// Lifecycle hooks.
@@ -32,6 +35,8 @@ pub struct PodPorts {
     pub events: Arc<dyn ports::Events>,
     /// Receiver of statuses.
     pub statuses: Arc<dyn ports::StatusSink>,
+    /// Facts and settings of the node; renewed when addresses or allocatable change.
+    pub node: watch::Receiver<Arc<NodeContext>>,
 }
 
 /// Settings of the pod table.

@@ -1,0 +1,71 @@
+//! Regular containers: keep, kill, start (upstream `computePodActions`, second half).
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::action::KillContainer;
+use super::kill::{KillReason, container_grace, kill};
+use super::restart::{killed_should_restart, should_start};
+use crate::core::model::{ContainerKind, Observed, ObservedContainer, ProbeResult, ProbeResults, RunState};
+
+/// Outcome of looking at the regular containers.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct RegularPlan {
+    /// How many run and are kept.
+    pub keep: usize,
+    /// Indices into `spec.containers` to start.
+    pub start: Vec<usize>,
+    /// Records to kill first.
+    pub kill: Vec<KillContainer>,
+}
+
+pub(super) fn plan_regular(pod: &Pod, observed: &Observed, probes: &ProbeResults) -> RegularPlan {
+    let mut plan = RegularPlan::default();
+    let Some(spec) = &pod.spec else { return plan };
+    for (index, container) in spec.containers.iter().enumerate() {
+        let record = observed.container(&container.name);
+        match record {
+            Some(record) if record.state == RunState::Running => {
+                let Some((reason, cause)) = fault(container, record, probes) else {
+                    plan.keep += 1;
+                    continue;
+                };
+                let restart = super::changed(container, record) || killed_should_restart(container, spec);
+                let message = if restart { format!("{cause}, will be restarted") } else { cause };
+                let grace = container_grace(pod, container, reason);
+                plan.kill.push(kill(Some(container), ContainerKind::Regular, record, grace, message));
+                if restart {
+                    plan.start.push(index);
+                }
+            }
+            _ => {
+                if !should_start(container, pod, observed) {
+                    continue;
+                }
+                if let Some(record) = record.filter(|r| r.state == RunState::Unknown) {
+                    // It may still run; two of them must not.
+                    let message = "Container is in \"unknown\" state, try killing it before restart".into();
+                    let grace = container_grace(pod, container, KillReason::Other);
+                    plan.kill.push(kill(Some(container), ContainerKind::Regular, record, grace, message));
+                }
+                plan.start.push(index);
+            }
+        }
+    }
+    plan
+}
+
+/// Why a running container has to be killed.
+fn fault(container: &Container, record: &ObservedContainer, probes: &ProbeResults) -> Option<(KillReason, String)> {
+    let name = &container.name;
+    if super::changed(container, record) {
+        return Some((KillReason::Other, format!("Container {name} definition changed")));
+    }
+    let results = probes.get(&record.id).copied().unwrap_or_default();
+    if results.liveness == Some(ProbeResult::Failure) {
+        return Some((KillReason::Liveness, format!("Container {name} failed liveness probe")));
+    }
+    if results.startup == Some(ProbeResult::Failure) {
+        return Some((KillReason::Startup, format!("Container {name} failed startup probe")));
+    }
+    None
+}

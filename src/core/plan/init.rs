@@ -1,0 +1,162 @@
+//! Init containers and sidecars: which one is next (upstream `computeInitContainerActions`).
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::action::KillContainer;
+use super::kill::{KillReason, container_grace, kill};
+use super::restart::{exited_should_restart, killed_should_restart};
+use crate::core::model::{ContainerKind, Observed, ObservedContainer, ProbeResult, ProbeResults, RunState};
+
+/// Outcome of looking at the init containers.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct InitPlan {
+    /// All of them have done their part: regular containers may start.
+    pub initialized: bool,
+    /// One failed for good: the pod is to be ended.
+    pub failed: bool,
+    /// Indices into `spec.initContainers` to start, in order.
+    pub start: Vec<usize>,
+    /// Records to kill first.
+    pub kill: Vec<KillContainer>,
+}
+
+/// Whether an init container is a sidecar.
+pub fn is_sidecar(container: &Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
+/// Whether an ended init container did not do its work.
+pub fn init_failed(record: &ObservedContainer) -> bool {
+    record.state == RunState::Exited && (record.exit_code != 0 || record.reason == "OOMKilled")
+        || record.state == RunState::Unknown
+}
+
+/// What one init container asks for.
+enum Look {
+    /// Nothing, and it is not done.
+    Busy,
+    /// It is done (a sidecar: started); the next may start.
+    Done,
+    /// It has to be started, after its record was killed where one is given.
+    Start(Option<KillContainer>),
+    /// Done, but to be started anew after a kill.
+    DoneAndRestart(KillContainer),
+    /// It failed for good.
+    Failed,
+}
+
+/// Walks from the last to the first: the newest one with a record decides, because older records may be gone.
+pub(super) fn plan_init(pod: &Pod, observed: &Observed, probes: &ProbeResults) -> InitPlan {
+    let Some(spec) = &pod.spec else { return InitPlan::default() };
+    let inits: &[Container] = spec.init_containers.as_deref().unwrap_or_default();
+    if inits.is_empty() {
+        return InitPlan { initialized: true, ..InitPlan::default() };
+    }
+    let regular_ran = spec.containers.iter().any(|c| {
+        observed.container(&c.name).is_some_and(|r| matches!(r.state, RunState::Created | RunState::Running))
+    });
+    let mut plan = InitPlan { initialized: regular_ran, ..InitPlan::default() };
+    // True once a later container (or a regular one) shows that this one had been done before.
+    let mut passed = regular_ran;
+    for (index, container) in inits.iter().enumerate().rev() {
+        let sidecar = is_sidecar(container);
+        let Some(record) = observed.container(&container.name) else {
+            if passed && sidecar {
+                plan.start.push(index);
+            }
+            continue;
+        };
+        if passed && !sidecar {
+            continue;
+        }
+        let look = if sidecar {
+            look_at_sidecar(pod, container, record, probes)
+        } else {
+            look_at_init(pod, container, record)
+        };
+        let done = |plan: &mut InitPlan| {
+            if index + 1 == inits.len() {
+                plan.initialized = true;
+            } else if !passed {
+                plan.start.push(index + 1);
+            }
+        };
+        match look {
+            Look::Busy => {}
+            Look::Done => done(&mut plan),
+            Look::Start(first) => {
+                plan.kill.extend(first);
+                plan.start.push(index);
+            }
+            Look::DoneAndRestart(first) => {
+                done(&mut plan);
+                plan.kill.push(first);
+                plan.start.push(index);
+            }
+            Look::Failed => return InitPlan { failed: true, ..InitPlan::default() },
+        }
+        passed = true;
+    }
+    if !passed {
+        plan.start.push(0);
+    }
+    plan.start.reverse();
+    plan
+}
+
+fn look_at_sidecar(pod: &Pod, container: &Container, record: &ObservedContainer, probes: &ProbeResults) -> Look {
+    let name = &container.name;
+    let end = |reason, message: String| {
+        let grace = container_grace(pod, container, reason);
+        kill(Some(container), ContainerKind::Sidecar, record, grace, message)
+    };
+    match record.state {
+        RunState::Created | RunState::Exited => Look::Start(None),
+        RunState::Unknown => Look::Start(Some(end(
+            KillReason::Other,
+            "Init container is in \"unknown\" state, try killing it before restart".into(),
+        ))),
+        RunState::Running => {
+            let results = probes.get(&record.id).copied().unwrap_or_default();
+            if container.startup_probe.is_some() {
+                match results.startup {
+                    None => return Look::Busy,
+                    Some(ProbeResult::Failure) => {
+                        let message = format!("Init container {name} failed startup probe");
+                        return Look::Start(Some(end(KillReason::Startup, message)));
+                    }
+                    Some(ProbeResult::Success) => {}
+                }
+            }
+            if super::changed(container, record) {
+                return Look::DoneAndRestart(end(KillReason::Other, format!("Init container {name} definition changed")));
+            }
+            if container.liveness_probe.is_some() && results.liveness == Some(ProbeResult::Failure) {
+                let message = format!("Init container {name} failed liveness probe");
+                return Look::DoneAndRestart(end(KillReason::Liveness, message));
+            }
+            Look::Done
+        }
+    }
+}
+
+fn look_at_init(pod: &Pod, container: &Container, record: &ObservedContainer) -> Look {
+    let Some(spec) = &pod.spec else { return Look::Busy };
+    match record.state {
+        RunState::Created => Look::Start(None),
+        RunState::Running => Look::Busy,
+        RunState::Exited if !init_failed(record) => Look::Done,
+        RunState::Exited => {
+            // An init container that is restarted by policy Always of the pod is restarted when it failed only.
+            if exited_should_restart(container, spec, record.exit_code) { Look::Start(None) } else { Look::Failed }
+        }
+        RunState::Unknown => {
+            if !killed_should_restart(container, spec) {
+                return Look::Failed;
+            }
+            let message = "Init container is in \"unknown\" state, try killing it before restart".into();
+            let grace = container_grace(pod, container, KillReason::Other);
+            Look::Start(Some(kill(Some(container), ContainerKind::Init, record, grace, message)))
+        }
+    }
+}

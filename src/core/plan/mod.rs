@@ -1,0 +1,218 @@
+//! The planner: pod × observation × ledger × now → actions. It decides everything and does nothing.
+//!
+//! Behaviour follows upstream's `pkg/kubelet/kuberuntime` and `pkg/kubelet/pod_workers.go` (kubelet-contract 2).
+
+mod action;
+mod containers;
+mod init;
+mod kill;
+mod ledger;
+mod prune;
+pub mod restart;
+mod sandbox;
+mod stage;
+mod terminate;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use crate::core::model::{ContainerKind, Observed, ObservedContainer, ProbeResults, RunState, containers_of};
+use crate::core::render::container_hash;
+
+pub use action::{Action, KillContainer, StartContainer};
+pub use init::{init_failed, is_sidecar};
+pub use kill::{KillReason, container_grace, kill_all, pod_grace};
+pub use ledger::{Backoff, End, EndCause, Ledger, Waiting, backoff_key};
+pub use prune::surplus;
+pub use sandbox::{is_host_network, sandbox_needed};
+pub use stage::{Facts, Stage};
+pub use terminate::{end_pod, plan_end, plan_removal};
+
+/// Everything a plan depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// The runtime's records.
+    pub observed: &'a Observed,
+    /// The kubelet's own memory.
+    pub ledger: &'a Ledger,
+    /// Settled probes.
+    pub probes: &'a ProbeResults,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What to do next, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Actions; empty when all is as it should be.
+    pub actions: Vec<Action>,
+    /// Containers that are to be started but have to wait for their back-off.
+    pub waiting: BTreeMap<String, Waiting>,
+    /// When to plan again although nothing happens.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Plans for a pod that is to run. Pods that end are planned by [`plan_end`].
+pub fn plan(inputs: &Inputs<'_>) -> Plan {
+    let Inputs { pod, observed, probes, .. } = *inputs;
+    let Some(spec) = &pod.spec else { return Plan::default() };
+    if let Some(attempt) = sandbox_needed(pod, observed) {
+        return plan_new_sandbox(inputs, attempt);
+    }
+    let mut plan = Plan::default();
+    let mut kills = Vec::new();
+    let mut starts = Vec::new();
+    for container in spec.ephemeral_containers.iter().flatten() {
+        if observed.container(&container.name).is_none() {
+            starts.push((ContainerKind::Ephemeral, container.name.clone()));
+        }
+    }
+    let inits = spec.init_containers.as_deref().unwrap_or_default();
+    let mut init = init::plan_init(pod, observed, probes);
+    if init.failed {
+        return Plan { actions: kill_everything(pod, observed), ..Plan::default() };
+    }
+    let mut regular = containers::RegularPlan::default();
+    if init.initialized {
+        regular = containers::plan_regular(pod, observed, probes);
+        if regular.keep == 0 && regular.start.is_empty() {
+            return Plan { actions: kill_everything(pod, observed), ..Plan::default() };
+        }
+    }
+    kills.append(&mut init.kill);
+    kills.append(&mut regular.kill);
+    for index in init.start {
+        let kind = if is_sidecar(&inits[index]) { ContainerKind::Sidecar } else { ContainerKind::Init };
+        starts.push((kind, inits[index].name.clone()));
+    }
+    starts.extend(regular.start.iter().map(|i| (ContainerKind::Regular, spec.containers[*i].name.clone())));
+    if !kills.is_empty() {
+        plan.actions.push(Action::Kill(kills));
+    }
+    add_starts(&mut plan, inputs, starts);
+    plan
+}
+
+/// The sandbox has to be made (again): everything of the old one ends, init containers begin anew.
+fn plan_new_sandbox(inputs: &Inputs<'_>, attempt: u32) -> Plan {
+    let Inputs { pod, observed, .. } = *inputs;
+    let Some(spec) = &pod.spec else { return Plan::default() };
+    let mut plan = Plan { actions: kill_everything(pod, observed), ..Plan::default() };
+    if pod.metadata.deletion_timestamp.is_some() {
+        return plan;
+    }
+    let never = spec.restart_policy.as_deref() == Some("Never");
+    if never && attempt != 0 && !observed.containers.is_empty() {
+        return plan;
+    }
+    let start: Vec<&Container> = spec.containers.iter().filter(|c| !done_for_good(c, pod, observed)).collect();
+    let any_regular = spec.containers.iter().any(|c| observed.container(&c.name).is_some());
+    if start.is_empty() && any_regular {
+        return plan;
+    }
+    let inits = spec.init_containers.as_deref().unwrap_or_default();
+    let old_inits: Vec<_> = observed
+        .containers
+        .iter()
+        .filter(|r| inits.iter().any(|c| c.name == r.name))
+        .filter(|r| observed.container(&r.name).is_some_and(|newest| newest.id != r.id))
+        .map(|r| r.id.clone())
+        .collect();
+    if !old_inits.is_empty() {
+        plan.actions.push(Action::Remove(old_inits));
+    }
+    plan.actions.push(Action::CreateSandbox { attempt });
+    let starts = match inits.first() {
+        Some(first) => {
+            let kind = if is_sidecar(first) { ContainerKind::Sidecar } else { ContainerKind::Init };
+            vec![(kind, first.name.clone())]
+        }
+        None => start.iter().map(|c| (ContainerKind::Regular, c.name.clone())).collect(),
+    };
+    add_starts(&mut plan, inputs, starts);
+    plan
+}
+
+/// A container that ended well and runs once only is not started in a new sandbox.
+fn done_for_good(container: &Container, pod: &Pod, observed: &Observed) -> bool {
+    let spec_policy = pod.spec.as_ref().and_then(|s| s.restart_policy.as_deref());
+    let run_once = container.restart_policy.as_deref().or(spec_policy) == Some("OnFailure");
+    let succeeded =
+        observed.container(&container.name).is_some_and(|r| r.state == RunState::Exited && r.exit_code == 0);
+    run_once && succeeded
+}
+
+/// Ends what runs and the sandboxes with it.
+fn kill_everything(pod: &Pod, observed: &Observed) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let kills = kill_all(pod, observed, pod_grace(pod));
+    if !kills.is_empty() {
+        actions.push(Action::Kill(kills));
+    }
+    let ready: Vec<_> = observed.sandboxes.iter().filter(|s| s.ready).map(|s| s.id.clone()).collect();
+    if !ready.is_empty() {
+        actions.push(Action::StopSandboxes(ready));
+    }
+    actions
+}
+
+/// Turns wishes into starts, except those that have to wait for their back-off.
+fn add_starts(plan: &mut Plan, inputs: &Inputs<'_>, starts: Vec<(ContainerKind, String)>) {
+    let Inputs { pod, observed, ledger, now, .. } = *inputs;
+    let specs = containers_of(pod);
+    let mut made = Vec::new();
+    let mut begin = Vec::new();
+    for (kind, name) in starts {
+        let Some((_, container)) = specs.iter().find(|(_, c)| c.name == name) else { continue };
+        let record = observed.container(&name);
+        let key = backoff_key(container);
+        let finished = record.filter(|r| r.state == RunState::Exited).map(|r| r.finished_at.unwrap_or(r.created_at));
+        if let Some((until, delay)) = finished.and_then(|at| ledger.blocked_until(&key, at, now)) {
+            plan.waiting.insert(name.clone(), crash_loop(pod, &name, until, delay.as_secs()));
+            plan.wake_at = Some(plan.wake_at.map_or(until, |at| at.min(until)));
+            continue;
+        }
+        // A start that failed for another reason is not tried again with every event.
+        if let Some(at) = ledger.waiting.get(&name).and_then(|w| w.retry_at).filter(|at| now < *at) {
+            plan.wake_at = Some(plan.wake_at.map_or(at, |earlier| earlier.min(at)));
+            // What comes after an init container waits with it.
+            if kind == ContainerKind::Init {
+                break;
+            }
+            continue;
+        }
+        // A record that was made and never started is taken away, its number is used again.
+        let unused = record.filter(|r| r.state == RunState::Created);
+        made.extend(unused.map(|r| r.id.clone()));
+        let attempt = record.map(|r| if unused.is_some() { r.attempt } else { r.attempt + 1 });
+        begin.push(Action::Start(StartContainer { name, kind, attempt, raise: finished.map(|at| (key, at)) }));
+    }
+    if !made.is_empty() {
+        plan.actions.push(Action::Remove(made));
+    }
+    plan.actions.append(&mut begin);
+}
+
+fn crash_loop(pod: &Pod, container: &str, until: Timestamp, delay: i64) -> Waiting {
+    let meta = &pod.metadata;
+    let (minutes, seconds) = (delay / 60, delay % 60);
+    let delay = if minutes > 0 { format!("{minutes}m{seconds}s") } else { format!("{seconds}s") };
+    let message = format!(
+        "back-off {delay} restarting failed container={container} pod={}_{}({})",
+        meta.name.as_deref().unwrap_or_default(),
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.uid.as_deref().unwrap_or_default(),
+    );
+    Waiting { reason: "CrashLoopBackOff".into(), message, retry_at: Some(until) }
+}
+
+/// Whether a record was made from another definition (image or name) than the pod has now.
+fn changed(container: &Container, record: &ObservedContainer) -> bool {
+    !record.hash.is_empty() && record.hash != container_hash(&container.name, container.image.as_deref().unwrap_or_default())
+}

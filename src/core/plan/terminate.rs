@@ -1,0 +1,56 @@
+//! The end of a pod: kill what runs, stop its sandboxes, and how much of the grace is left.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::action::Action;
+use super::kill::{kill_all, pod_grace};
+use super::ledger::{End, EndCause};
+use crate::core::model::Observed;
+
+/// Begins the end of a pod, or shortens the grace of one that already ends; the first cause stays.
+///
+/// The grace is the smallest of the pod's (deletion, else spec) and the order's, and at least one second.
+pub fn end_pod(current: Option<&End>, cause: EndCause, pod: &Pod, now: Timestamp) -> End {
+    let order = match &cause {
+        EndCause::Killed(kill) => kill.grace_seconds,
+        EndCause::Deleted | EndCause::Removed | EndCause::Completed | EndCause::DeadlineExceeded => None,
+    };
+    let wanted = pod_grace(pod).min(order.unwrap_or(i64::MAX)).max(1);
+    match current {
+        Some(end) => End { grace_seconds: end.grace_seconds.min(wanted), ..end.clone() },
+        None => End { cause, since: now, grace_seconds: wanted },
+    }
+}
+
+/// What is to be done until nothing of the pod runs; empty when that is so.
+pub fn plan_end(pod: &Pod, observed: &Observed, end: &End, now: Timestamp) -> Vec<Action> {
+    // After a kubelet restart the clock starts anew; while it runs, a second attempt gets what is left.
+    let used = now.duration_since(end.since).as_secs().max(0);
+    let grace = end.grace_seconds.saturating_sub(used).max(1);
+    let mut actions = Vec::new();
+    let kills = kill_all(pod, observed, grace);
+    if !kills.is_empty() {
+        actions.push(Action::Kill(kills));
+    }
+    let ready: Vec<_> = observed.sandboxes.iter().filter(|s| s.ready).map(|s| s.id.clone()).collect();
+    if !ready.is_empty() {
+        actions.push(Action::StopSandboxes(ready));
+    }
+    actions
+}
+
+/// Removes every record of a pod that is gone from its source.
+pub fn plan_removal(observed: &Observed) -> Vec<Action> {
+    let ids: Vec<_> = observed.sandboxes.iter().map(|s| s.id.clone()).collect();
+    let orphans: Vec<_> =
+        observed.containers.iter().filter(|c| !ids.contains(&c.sandbox)).map(|c| c.id.clone()).collect();
+    let mut actions = Vec::new();
+    if !orphans.is_empty() {
+        actions.push(Action::Remove(orphans));
+    }
+    if !ids.is_empty() {
+        actions.push(Action::RemoveSandboxes(ids));
+    }
+    actions
+}

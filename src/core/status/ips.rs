@@ -1,0 +1,45 @@
+//! Host and pod addresses.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::{HostIP, PodIP, PodStatus};
+
+use super::Inputs;
+use crate::core::plan::is_host_network;
+
+/// Fills `hostIP(s)` and `podIP(s)`; pod addresses survive the end of the sandbox.
+pub(super) fn fill(inputs: &Inputs<'_>, status: &mut PodStatus) {
+    let hosts = inputs.host_ips;
+    status.host_ip = hosts.first().map(ToString::to_string).or_else(|| inputs.previous.host_ip.clone());
+    let all: Vec<_> = hosts.iter().take(2).map(|ip| HostIP { ip: ip.to_string() }).collect();
+    status.host_ips = if all.is_empty() { inputs.previous.host_ips.clone() } else { Some(all) };
+
+    let known = inputs.previous.pod_ips.clone().unwrap_or_default();
+    let ips = if is_host_network(inputs.pod) {
+        // Once set they stay, only a second family may be added.
+        let mut ips = known;
+        let other = |ip: &IpAddr, first: &PodIP| first.ip.parse::<IpAddr>().is_ok_and(|f| f.is_ipv4() != ip.is_ipv4());
+        if ips.is_empty() {
+            ips.extend(hosts.first().map(|ip| PodIP { ip: ip.to_string() }));
+        }
+        if ips.len() == 1 {
+            ips.extend(hosts.get(1).filter(|ip| other(ip, &ips[0])).map(|ip| PodIP { ip: ip.to_string() }));
+        }
+        ips
+    } else {
+        let sandbox = inputs.observed.sandbox().filter(|s| s.ready);
+        let now = sandbox.map(|s| sort_pod_ips(&s.ips, hosts)).unwrap_or_default();
+        if now.is_empty() { known } else { now.into_iter().map(|ip| PodIP { ip }).collect() }
+    };
+    status.pod_ip = ips.first().map(|ip| ip.ip.clone());
+    status.pod_ips = super::some(ips);
+}
+
+/// First address of the node's primary family, then first of the other (upstream `sortPodIPs`).
+pub fn sort_pod_ips(ips: &[String], hosts: &[IpAddr]) -> Vec<String> {
+    let primary_v4 = hosts.first().is_none_or(IpAddr::is_ipv4);
+    let parsed: Vec<IpAddr> = ips.iter().filter_map(|ip| ip.parse().ok()).collect();
+    let first = parsed.iter().find(|ip| ip.is_ipv4() == primary_v4);
+    let second = parsed.iter().find(|ip| ip.is_ipv4() != primary_v4);
+    first.into_iter().chain(second).map(ToString::to_string).collect()
+}

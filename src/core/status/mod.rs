@@ -1,0 +1,165 @@
+//! Pod + observation + ledger + probes + previous status → the status to publish (kubelet-contract 2.9).
+
+mod conditions;
+mod containers;
+mod finish;
+mod ips;
+mod pod_phase;
+mod resources;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::core::model::{ContainerKind, Observed, ProbeResults, Rejection, qos_class};
+use crate::core::plan::{EndCause, Ledger, Stage};
+
+pub use conditions::KUBELET_CONDITIONS;
+pub use ips::sort_pod_ips;
+
+/// Everything a status depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The pod; its own status is what the API server last said.
+    pub pod: &'a Pod,
+    /// Whether it is a static pod.
+    pub is_static: bool,
+    /// The runtime's records.
+    pub observed: &'a Observed,
+    /// The kubelet's own memory.
+    pub ledger: &'a Ledger,
+    /// Settled probes.
+    pub probes: &'a ProbeResults,
+    /// Status as derived last, or the API server's after a restart.
+    pub previous: &'a PodStatus,
+    /// Where the pod stands.
+    pub stage: Stage,
+    /// Why the node refused it.
+    pub rejection: Option<&'a Rejection>,
+    /// Addresses of the node, primary first.
+    pub host_ips: &'a [IpAddr],
+    /// Whether its runtime handler mounts recursively read-only.
+    pub recursive_read_only: bool,
+    /// When this kubelet process began; containers that are older keep what was said of them.
+    pub kubelet_started: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A status, and whether the pod is done by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derived {
+    /// What to publish.
+    pub status: PodStatus,
+    /// The containers' states add up to a terminal phase (also while the published one still lags behind).
+    pub terminal: bool,
+}
+
+/// Whether a phase is one that a pod never leaves.
+pub fn is_terminal(pod_phase: Option<&str>) -> bool {
+    matches!(pod_phase, Some("Failed" | "Succeeded"))
+}
+
+/// Derives the pod's status.
+pub fn derive(inputs: &Inputs<'_>) -> Derived {
+    let Inputs { pod, previous, now, .. } = *inputs;
+    let api = pod.status.as_ref();
+    let mut status = PodStatus {
+        start_time: previous.start_time.clone().or_else(|| Some(Time(now))),
+        qos_class: Some(qos_class(pod).as_str().to_owned()),
+        observed_generation: observed_generation(pod, previous),
+        nominated_node_name: api.and_then(|s| s.nominated_node_name.clone()),
+        resource_claim_statuses: api.and_then(|s| s.resource_claim_statuses.clone()),
+        extended_resource_claim_status: api.and_then(|s| s.extended_resource_claim_status.clone()),
+        ..PodStatus::default()
+    };
+    let init = containers::derive(inputs, true, previous.init_container_statuses.as_deref());
+    let regular = containers::derive(inputs, false, previous.container_statuses.as_deref());
+    let ephemeral = containers::derive_ephemeral(inputs);
+    status.init_container_statuses = some(init);
+    status.container_statuses = some(regular);
+    status.ephemeral_container_statuses = some(ephemeral);
+
+    let wanted = wanted_phase(inputs, &mut status);
+    let terminal = is_terminal(Some(&wanted));
+    let reachable = !terminal || inputs.stage >= Stage::Terminated || is_terminal(previous.phase.as_deref());
+    if inputs.stage >= Stage::Terminated {
+        finish::finish_containers(inputs, &mut status);
+    }
+    // A terminal phase is published only once no container can run any more.
+    let published = if reachable { wanted.clone() } else { previous.phase.clone().unwrap_or_else(|| "Pending".into()) };
+    if !reachable {
+        status.reason.clone_from(&previous.reason);
+        status.message.clone_from(&previous.message);
+    }
+    status.phase = Some(published);
+    ips::fill(inputs, &mut status);
+    conditions::fill(inputs, &mut status, &wanted, reachable);
+    Derived { status, terminal }
+}
+
+/// The phase that the facts add up to, with its reason and message.
+fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
+    let Inputs { pod, previous, .. } = *inputs;
+    let api = pod.status.as_ref();
+    let mut pod_phase = pod_phase::derive(inputs, status).to_owned();
+    let earlier = [previous.phase.as_deref(), api.and_then(|s| s.phase.as_deref())];
+    if let Some(terminal) = earlier.into_iter().flatten().find(|p| is_terminal(Some(p))) {
+        // Phases of the API server and of this kubelet are never left again.
+        pod_phase = terminal.to_owned();
+    }
+    if previous.phase.as_deref() == Some(&pod_phase) {
+        status.reason = previous.reason.clone().or_else(|| api.and_then(|s| s.reason.clone()));
+        status.message = previous.message.clone().or_else(|| api.and_then(|s| s.message.clone()));
+    }
+    if let Some(rejection) = inputs.rejection {
+        status.reason = Some(rejection.reason.clone());
+        status.message = Some(format!("Pod was rejected: {}", rejection.message));
+        return "Failed".into();
+    }
+    match inputs.ledger.end.as_ref().map(|end| &end.cause) {
+        Some(EndCause::Killed(kill)) => {
+            status.reason = Some(kill.reason.clone());
+            status.message = Some(kill.message.clone());
+            "Failed".into()
+        }
+        Some(EndCause::DeadlineExceeded) => {
+            status.reason = Some("DeadlineExceeded".into());
+            status.message = Some("Pod was active on the node longer than the specified deadline".into());
+            "Failed".into()
+        }
+        Some(EndCause::Deleted | EndCause::Removed | EndCause::Completed) | None => {
+            let over = inputs.stage >= Stage::Terminated;
+            // Upstream leaves the phase of static pods open (its issue 116484).
+            if over && !inputs.is_static && !is_terminal(Some(&pod_phase)) { "Failed".into() } else { pod_phase }
+        }
+    }
+}
+
+/// `status.observedGeneration`, which never goes back.
+fn observed_generation(pod: &Pod, previous: &PodStatus) -> Option<i64> {
+    pod.metadata.generation.max(previous.observed_generation)
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+/// A container's status by name.
+fn by_name<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a ContainerStatus> {
+    statuses?.iter().find(|s| s.name == name)
+}
+
+/// Status of a container in whichever list it stands.
+fn status_of<'a>(status: &'a PodStatus, kind: ContainerKind, name: &str) -> Option<&'a ContainerStatus> {
+    let list = match kind {
+        ContainerKind::Init | ContainerKind::Sidecar => &status.init_container_statuses,
+        ContainerKind::Regular => &status.container_statuses,
+        ContainerKind::Ephemeral => &status.ephemeral_container_statuses,
+    };
+    by_name(list.as_deref(), name)
+}

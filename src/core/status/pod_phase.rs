@@ -1,0 +1,118 @@
+//! `status.phase` from specs and container statuses (upstream `getPhase`).
+
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodSpec, PodStatus};
+
+use super::{Inputs, status_of};
+use crate::core::model::ContainerKind;
+use crate::core::plan::{Stage, is_sidecar, restart};
+
+/// Reason of containers that were ended so that all of the pod restart.
+pub(super) const RESTARTING_ALL: &str = "RestartingAllContainers";
+
+/// What one container's status amounts to.
+enum State {
+    Running { started: bool },
+    /// Ended, now or before a wait.
+    Stopped { exit_code: i32, restarts: bool, waits: bool },
+    /// Waits and never ran.
+    Waiting,
+    Unknown,
+}
+
+fn state(spec: &PodSpec, container: &Container, status: Option<&ContainerStatus>) -> State {
+    let Some(status) = status else { return State::Unknown };
+    let Some(state) = &status.state else { return State::Unknown };
+    if state.running.is_some() {
+        return State::Running { started: status.started.unwrap_or(false) };
+    }
+    let (terminated, waits) = match (&state.terminated, &state.waiting) {
+        (Some(terminated), _) => (Some(terminated), false),
+        (None, Some(_)) => (status.last_state.as_ref().and_then(|s| s.terminated.as_ref()), true),
+        (None, None) => return State::Unknown,
+    };
+    let Some(terminated) = terminated else { return State::Waiting };
+    let restarts = restart::exited_should_restart(container, spec, terminated.exit_code)
+        || terminated.reason.as_deref() == Some(RESTARTING_ALL);
+    State::Stopped { exit_code: terminated.exit_code, restarts, waits }
+}
+
+#[derive(Default)]
+struct Counts {
+    init_pending: usize,
+    sidecar_pending: usize,
+    init_failed: bool,
+    unknown: usize,
+    running: usize,
+    waiting: usize,
+    stopped: usize,
+    stopped_for_good: usize,
+    succeeded: usize,
+}
+
+fn count(spec: &PodSpec, status: &PodStatus) -> Counts {
+    let mut n = Counts::default();
+    for container in spec.init_containers.iter().flatten() {
+        let found = status_of(status, ContainerKind::Init, &container.name);
+        let state = state(spec, container, found);
+        if is_sidecar(container) {
+            match state {
+                State::Running { started } => {
+                    n.running += 1;
+                    n.sidecar_pending += usize::from(!started);
+                }
+                State::Stopped { .. } => {}
+                State::Waiting => {
+                    n.sidecar_pending += 1;
+                    n.waiting += 1;
+                }
+                State::Unknown => {
+                    n.sidecar_pending += usize::from(found.is_some());
+                    n.unknown += 1;
+                }
+            }
+        } else {
+            match state {
+                State::Stopped { exit_code: 0, waits: true, .. } | State::Stopped { exit_code: 0, waits: false, .. } => {}
+                State::Stopped { restarts, .. } => n.init_failed |= !restarts,
+                State::Running { .. } | State::Waiting | State::Unknown => n.init_pending += 1,
+            }
+        }
+    }
+    for container in &spec.containers {
+        match state(spec, container, status_of(status, ContainerKind::Regular, &container.name)) {
+            State::Running { .. } => n.running += 1,
+            State::Stopped { exit_code, restarts, waits } => {
+                n.stopped += 1;
+                n.stopped_for_good += usize::from(!restarts);
+                n.succeeded += usize::from(exit_code == 0 && !waits);
+            }
+            State::Waiting => n.waiting += 1,
+            State::Unknown => n.unknown += 1,
+        }
+    }
+    n
+}
+
+/// The phase that the containers add up to.
+pub(super) fn derive(inputs: &Inputs<'_>, status: &PodStatus) -> &'static str {
+    let Some(spec) = &inputs.pod.spec else { return "Pending" };
+    let n = count(spec, status);
+    if n.init_failed {
+        return "Failed";
+    }
+    let initialized = inputs.observed.active().any(|r| spec.containers.iter().any(|c| c.name == r.name));
+    if n.init_pending > 0 || (n.sidecar_pending > 0 && !initialized) || n.waiting > 0 {
+        return "Pending";
+    }
+    if n.running > 0 && n.unknown == 0 {
+        return "Running";
+    }
+    if n.running == 0 && n.stopped > 0 && n.unknown == 0 {
+        let over = inputs.stage >= Stage::Terminated && !inputs.is_static;
+        if !over && n.stopped > n.stopped_for_good {
+            return "Running";
+        }
+        return if n.stopped == n.succeeded { "Succeeded" } else { "Failed" };
+    }
+    "Pending"
+}

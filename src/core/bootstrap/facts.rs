@@ -1,6 +1,8 @@
 //! What was seen before a phase is planned. Whether a single step is already met is not a fact: the driver asks that
 //! step by step.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 /// The world as a phase may use it. Facts that cannot be known yet (there is no API server) are `None`.
@@ -12,13 +14,15 @@ pub struct Facts {
     pub ca: Option<String>,
     /// True when the CA's key is on the node; without it a CA certificate is external.
     pub ca_key: bool,
-    /// Private addresses and name servers of the node.
-    pub resolv_conf: Option<std::path::PathBuf>,
+    /// The resolver file for pods, when the usual one names a resolver that pods cannot reach (systemd-resolved).
+    pub resolv_conf: Option<PathBuf>,
+    /// Name and peer URL of etcd's members, this node's among them; empty where a new etcd begins.
+    pub etcd_members: Vec<(String, String)>,
 }
 
 impl Facts {
     /// Nothing is known but the time.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, ca: None, ca_key: false, resolv_conf: None }
+        Self { now, ca: None, ca_key: false, resolv_conf: None, etcd_members: Vec::new() }
     }
 }

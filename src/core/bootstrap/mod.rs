@@ -10,8 +10,10 @@ pub mod objects;
 pub mod phases;
 pub mod pki;
 pub mod serving_certificate;
+pub mod static_pods;
 pub mod step;
 pub mod token;
+pub mod units;
 pub mod workflow;
 
 pub use facts::Facts;

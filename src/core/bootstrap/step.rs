@@ -103,6 +103,13 @@ pub enum Step {
         /// When to give up.
         within: Duration,
     },
+    /// The Node has the labels of a control plane, and its taint if so wanted.
+    MarkControlPlane {
+        /// Name of the Node.
+        node: String,
+        /// Keep ordinary pods off.
+        taint: bool,
+    },
     /// This node is a voting member of etcd. Added as a learner, promoted when it has caught up.
     AddMember {
         /// Name of the member.
@@ -234,6 +241,9 @@ impl fmt::Display for Step {
             Self::ApplyObject { object, .. } => write!(f, "apply {}", object_name(object)),
             Self::DeleteObject { object } => write!(f, "delete {}", object_name(object)),
             Self::WaitFor { condition, within } => write!(f, "wait until {condition} (at most {} s)", within.as_secs()),
+            Self::MarkControlPlane { node, taint } => {
+                write!(f, "mark node {node} as control plane{}", if *taint { ", tainted" } else { "" })
+            }
             Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
             Self::RemoveMember { name } => write!(f, "remove etcd member {name}"),
         }

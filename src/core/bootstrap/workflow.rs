@@ -31,7 +31,19 @@ pub struct Phase {
     pub plan: fn(&Spec, &Facts) -> Result<Vec<Step>, PhaseError>,
 }
 
-/// Makes the first control-plane node of a cluster.
+/// Makes the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
+/// runs etcd and the control plane at once.
 pub const INIT: &[Phase] = &[
-    Phase { id: "certs", summary: "Certificates and keys", plan: phases::certs::plan },
+    Phase { id: "certs", summary: "certificates and keys", plan: phases::certs::plan },
+    Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan },
+    Phase { id: "etcd", summary: "etcd's manifest", plan: phases::control_plane::plan_etcd },
+    Phase { id: "control-plane", summary: "manifests of the control plane", plan: phases::control_plane::plan_control_plane },
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
+    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
+    Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
+    Phase { id: "objects", summary: "RBAC, configuration, add-ons", plan: phases::objects::plan },
+    Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
+    Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
+    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// The value as YAML. A value that came from `json!` always has a YAML form; JSON, which is YAML too, stands in should
 /// the library disagree.
-pub(super) fn render_yaml(value: &Value) -> String {
+pub fn render_yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap_or_else(|_| format!("{value:#}\n"))
 }
 

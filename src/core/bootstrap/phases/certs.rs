@@ -1,9 +1,97 @@
-//! Phase `certs`: the authorities, the leaves and the service-account key of a control-plane node.
+//! Phase `certs`: the authorities, the leaves and the service-account key of a control-plane node
+//! (bootstrap contract, section 1; kubeadm's `phases/certs/certlist.go`).
 
+use std::collections::BTreeSet;
+
+use super::super::pki::{Authority, Certificate, KeyPairFiles, San, Subject, Usage};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
 
 /// The PKI folder and all that is in it.
-pub fn plan(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    Ok(Vec::new())
+pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let pki = &spec.node.paths.pki;
+    let mut steps = vec![Step::EnsureDir { path: pki.clone(), mode: 0o755 }];
+    if spec.cluster.external_etcd.is_none() {
+        steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
+    }
+    steps.extend(authorities(spec).into_iter().map(Step::MakeAuthority));
+    let external_ca = facts.ca.is_some() && !facts.ca_key;
+    for certificate in leaves(spec) {
+        // Whoever holds the CA's key elsewhere brings these leaves along.
+        let by_cluster_ca = certificate.leaf.signer == ca_files(spec);
+        if !(external_ca && by_cluster_ca) {
+            steps.push(Step::IssueCert(certificate));
+        }
+    }
+    steps.push(Step::GenerateKey { key: pki.join("sa.key"), public: pki.join("sa.pub") });
+    Ok(steps)
+}
+
+/// The cluster's authority.
+pub fn ca_files(spec: &Spec) -> KeyPairFiles {
+    KeyPairFiles::named(&spec.node.paths.pki, "ca")
+}
+
+/// The authorities that a control plane has.
+pub fn authorities(spec: &Spec) -> Vec<Authority> {
+    let authority = |name: &str, common_name: &str| Authority {
+        files: KeyPairFiles::named(&spec.node.paths.pki, name),
+        common_name: common_name.to_owned(),
+        life: spec.cluster.certs.ca,
+    };
+    let mut all = vec![authority("ca", "kubernetes"), authority("front-proxy-ca", "front-proxy-ca")];
+    if spec.cluster.external_etcd.is_none() {
+        all.push(authority("etcd/ca", "etcd-ca"));
+    }
+    all
+}
+
+/// The leaves in the PKI folder of a control plane; those inside kubeconfigs are not among them.
+pub fn leaves(spec: &Spec) -> Vec<Certificate> {
+    let leaf = |name: &str, signer: &str, common_name: &str, usage, sans| Certificate {
+        files: KeyPairFiles::named(&spec.node.paths.pki, name),
+        leaf: super::super::pki::Leaf {
+            signer: KeyPairFiles::named(&spec.node.paths.pki, signer),
+            subject: Subject::named(common_name),
+            usage,
+            sans,
+            life: spec.cluster.certs.leaf,
+        },
+    };
+    let none = BTreeSet::new;
+    let mut all = vec![
+        leaf("apiserver", "ca", "kube-apiserver", Usage::Server, apiserver_sans(spec)),
+        leaf("apiserver-kubelet-client", "ca", "kube-apiserver-kubelet-client", Usage::Client, none()),
+        leaf("front-proxy-client", "front-proxy-ca", "front-proxy-client", Usage::Client, none()),
+    ];
+    if spec.cluster.external_etcd.is_none() {
+        let name = spec.node.name.as_str();
+        let sans = BTreeSet::from([
+            San::Dns(name.to_owned()),
+            San::Dns("localhost".to_owned()),
+            San::Ip(spec.node.address),
+            San::parse("127.0.0.1"),
+            San::parse("::1"),
+        ]);
+        all.extend([
+            leaf("etcd/server", "etcd/ca", name, Usage::Both, sans.clone()),
+            leaf("etcd/peer", "etcd/ca", name, Usage::Both, sans),
+            leaf("etcd/healthcheck-client", "etcd/ca", "kube-etcd-healthcheck-client", Usage::Client, none()),
+            leaf("apiserver-etcd-client", "etcd/ca", "kube-apiserver-etcd-client", Usage::Client, none()),
+        ]);
+    }
+    all
+}
+
+fn apiserver_sans(spec: &Spec) -> BTreeSet<San> {
+    let cluster = &spec.cluster;
+    let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned);
+    let mut sans: BTreeSet<San> = names.into_iter().map(San::Dns).collect();
+    sans.insert(San::Dns(format!("kubernetes.default.svc.{}", cluster.dns_domain)));
+    sans.insert(San::Dns(spec.node.name.clone()));
+    sans.insert(San::Ip(spec.node.address));
+    sans.insert(San::parse(&cluster.endpoint.host));
+    sans.extend(cluster.api_service_ip().map(San::Ip));
+    sans.extend(cluster.certs.sans.iter().map(|name| San::parse(name)));
+    sans
 }

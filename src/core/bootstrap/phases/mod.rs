@@ -1,3 +1,10 @@
 //! One file per phase: what it wants, as steps.
 
+pub mod agent;
 pub mod certs;
+pub mod control_plane;
+pub mod images;
+pub mod kubeconfigs;
+pub mod kubelet_start;
+pub mod objects;
+pub mod ready;

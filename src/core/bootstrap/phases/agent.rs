@@ -1,0 +1,24 @@
+//! Phase `agent`: the node agent, which keeps the pod network and approves serving certificates.
+
+use super::super::units;
+use super::super::{Facts, PhaseError, Step};
+use crate::core::model::spec::Spec;
+
+/// The agent of a control plane.
+pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    Ok(start(spec, units::render_agent(spec, true)))
+}
+
+/// The agent of a worker.
+pub fn plan_worker(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    Ok(start(spec, units::render_agent(spec, false)))
+}
+
+fn start(spec: &Spec, content: String) -> Vec<Step> {
+    let path = spec.node.paths.units.join(units::AGENT);
+    vec![
+        Step::WriteUnit { path: path.clone(), content },
+        Step::EnableUnit { unit: units::AGENT.to_owned() },
+        Step::StartUnit { unit: units::AGENT.to_owned(), configured_by: vec![path] },
+    ]
+}

@@ -1,0 +1,68 @@
+//! Phase `images`: a running container runtime, and the images of the control plane in it.
+
+use std::time::Duration;
+
+use super::super::static_pods::{CONTROL_PLANE, ETCD, SCRATCH_IMAGE};
+use super::super::step::{Condition, ImageOrigin};
+use super::super::{Facts, PhaseError, Step};
+use crate::core::model::spec::{ComponentSource, Spec};
+
+const RUNTIME_UNIT: &str = "containerd.service";
+
+/// The runtime and every image this node's control plane is made of.
+pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut components: Vec<&str> = CONTROL_PLANE.to_vec();
+    if spec.cluster.external_etcd.is_none() {
+        components.push(ETCD);
+    }
+    plan_some(spec, facts, &components)
+}
+
+/// The runtime and what every node needs.
+pub fn plan_worker(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    plan_some(spec, facts, &[])
+}
+
+fn plan_some(spec: &Spec, _facts: &Facts, components: &[&str]) -> Result<Vec<Step>, PhaseError> {
+    let unit = RUNTIME_UNIT.to_owned();
+    let mut steps = vec![
+        Step::EnableUnit { unit: unit.clone() },
+        Step::StartUnit { unit, configured_by: Vec::new() },
+        Step::WaitFor {
+            condition: Condition::FileExists { path: spec.node.runtime_socket.clone() },
+            within: Duration::from_secs(30),
+        },
+    ];
+    let ensure = |component: &str, from: ImageOrigin| Step::EnsureImage {
+        reference: spec.cluster.image(component).to_owned(),
+        from,
+        pinned: component == "pause",
+    };
+    // Without its sandbox image a node runs nothing, whatever the source of the other components.
+    match &spec.cluster.source {
+        ComponentSource::Registry => {
+            steps.push(ensure("pause", ImageOrigin::Registry));
+            steps.extend(components.iter().map(|component| ensure(component, ImageOrigin::Registry)));
+        }
+        ComponentSource::Archive { paths } => {
+            let mut all = components.to_vec();
+            all.push("pause");
+            if spec.cluster.network.dns {
+                all.push("coredns");
+            }
+            if spec.cluster.network.proxy.is_some() {
+                all.push("kube-proxy");
+            }
+            steps.extend(all.iter().map(|component| ensure(component, ImageOrigin::Archives(paths.clone()))));
+        }
+        ComponentSource::Host { .. } => {
+            steps.push(ensure("pause", ImageOrigin::Registry));
+            steps.push(Step::EnsureImage {
+                reference: SCRATCH_IMAGE.to_owned(),
+                from: ImageOrigin::Scratch,
+                pinned: true,
+            });
+        }
+    }
+    Ok(steps)
+}

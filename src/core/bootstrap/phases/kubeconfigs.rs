@@ -1,0 +1,58 @@
+//! Phase `kubeconfig`: the client configurations of administrators, the kubelet and the controllers.
+
+use std::collections::BTreeSet;
+
+use super::super::pki::{Leaf, Subject, Usage};
+use super::super::step::ClientKubeconfig;
+use super::super::{Facts, PhaseError, Step};
+use super::certs::ca_files;
+use crate::core::model::spec::{Endpoint, Spec};
+
+/// All kubeconfigs of the first control plane.
+pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let all = kubeconfigs(spec);
+    plan_some(spec, facts, all)
+}
+
+/// The kubeconfigs of a further control plane: its kubelet gets one by its token, and the way in for emergencies
+/// (`super-admin.conf`) stays on the first node alone.
+pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut all = kubeconfigs(spec);
+    all.retain(|config| !config.path.ends_with("kubelet.conf") && !config.path.ends_with("super-admin.conf"));
+    plan_some(spec, facts, all)
+}
+
+fn plan_some(spec: &Spec, facts: &Facts, all: Vec<ClientKubeconfig>) -> Result<Vec<Step>, PhaseError> {
+    let mut steps = vec![Step::EnsureDir { path: spec.node.paths.kubernetes.clone(), mode: 0o755 }];
+    let external_ca = facts.ca.is_some() && !facts.ca_key;
+    if !external_ca {
+        steps.extend(all.into_iter().map(Step::WriteKubeconfig));
+    }
+    Ok(steps)
+}
+
+/// Every kubeconfig with a certificate made here.
+pub fn kubeconfigs(spec: &Spec) -> Vec<ClientKubeconfig> {
+    let anywhere = spec.cluster.endpoint.url();
+    let here = Endpoint::new(spec.node.address, spec.node.api_port).url();
+    let config = |file: &str, server: &str, subject| ClientKubeconfig {
+        path: spec.node.paths.kubeconfig(file),
+        cluster: spec.cluster.name.clone(),
+        server: server.to_owned(),
+        ca: ca_files(spec),
+        leaf: Leaf {
+            signer: ca_files(spec),
+            subject,
+            usage: Usage::Client,
+            sans: BTreeSet::new(),
+            life: spec.cluster.certs.leaf,
+        },
+    };
+    vec![
+        config("admin.conf", &anywhere, Subject::in_group("kubernetes-admin", "kubeadm:cluster-admins")),
+        config("super-admin.conf", &anywhere, Subject::in_group("kubernetes-super-admin", "system:masters")),
+        config("kubelet.conf", &anywhere, Subject::in_group(format!("system:node:{}", spec.node.name), "system:nodes")),
+        config("controller-manager.conf", &here, Subject::named("system:kube-controller-manager")),
+        config("scheduler.conf", &here, Subject::named("system:kube-scheduler")),
+    ]
+}

@@ -1,0 +1,54 @@
+//! Phase `kubelet-start`: the kubelet's configuration and unit, and its start.
+
+use super::super::step::Content;
+use super::super::units;
+use super::super::{Facts, PhaseError, Step};
+use crate::core::bootstrap::objects::{render_control_plane_taint, render_kubelet_configuration, render_yaml};
+use crate::core::model::spec::Spec;
+
+/// The kubelet of a control plane: registers with the taint that keeps ordinary pods off.
+pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    plan_with(spec, facts, spec.node.taint_control_plane)
+}
+
+/// The kubelet of a worker.
+pub fn plan_worker(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    plan_with(spec, facts, false)
+}
+
+fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Vec<Step>, PhaseError> {
+    let paths = &spec.node.paths;
+    let mut configuration = render_kubelet_configuration(&super::objects::derive(spec));
+    let mut taints: Vec<serde_json::Value> = spec
+        .node
+        .taints
+        .iter()
+        .map(|taint| serde_json::json!({"key": taint.key, "value": taint.value, "effect": taint.effect}))
+        .collect();
+    if control_plane_taint {
+        taints.push(render_control_plane_taint());
+    }
+    if !taints.is_empty() {
+        configuration["registerWithTaints"] = taints.into();
+    }
+    configuration["containerRuntimeEndpoint"] = format!("unix://{}", spec.node.runtime_socket.display()).into();
+    if configuration.get("resolvConf").is_none()
+        && let Some(path) = &facts.resolv_conf
+    {
+        configuration["resolvConf"] = path.display().to_string().into();
+    }
+    let unit_file = paths.units.join(units::KUBELET);
+    let config_file = paths.kubelet_config();
+    Ok(vec![
+        Step::EnsureDir { path: paths.kubelet.clone(), mode: 0o755 },
+        Step::EnsureDir { path: paths.manifests(), mode: 0o700 },
+        Step::WriteFile {
+            path: config_file.clone(),
+            mode: 0o644,
+            content: Content::Text(render_yaml(&configuration)),
+        },
+        Step::WriteUnit { path: unit_file.clone(), content: units::render_kubelet(spec) },
+        Step::EnableUnit { unit: units::KUBELET.to_owned() },
+        Step::StartUnit { unit: units::KUBELET.to_owned(), configured_by: vec![config_file, unit_file] },
+    ])
+}

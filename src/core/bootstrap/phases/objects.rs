@@ -1,0 +1,58 @@
+//! Phases `upload-config`, `bootstrap-token` and `addons`: the objects that make an API server a cluster.
+
+use super::super::objects::{Component, KubeProxy, ObjectsSpec, render_cluster_info, render_objects};
+use super::super::static_pods::SCRATCH_IMAGE;
+use super::super::{Facts, PhaseError, Step};
+use crate::core::model::spec::{ComponentSource, Spec};
+
+/// RBAC, configuration, add-ons.
+pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let objects = render_objects(&derive(spec));
+    Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
+}
+
+/// Where the cluster is and who signs for it, readable by nodes that are to join.
+pub fn plan_cluster_info(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let ca = facts.ca.as_deref().ok_or_else(|| PhaseError::NotYet {
+        missing: format!("{} is not there yet", spec.node.paths.pki("ca.crt").display()),
+        remedy: "run the phase certs first".to_owned(),
+    })?;
+    let objects = render_cluster_info(&spec.cluster.endpoint.to_string(), ca);
+    Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
+}
+
+/// The settings that API objects carry.
+pub fn derive(spec: &Spec) -> ObjectsSpec {
+    let cluster = &spec.cluster;
+    let paths = &spec.node.paths;
+    let text = |path: &std::path::Path| path.display().to_string();
+    let component = |name: &str| match &cluster.source {
+        ComponentSource::Host { programs } if programs.contains_key(name) => Component {
+            image: SCRATCH_IMAGE.to_owned(),
+            host_binary: programs.get(name).map(|path| text(path)),
+        },
+        _ => Component { image: cluster.image(name).to_owned(), host_binary: None },
+    };
+    let repository = cluster.image("kube-apiserver").rsplit_once('/').map_or("registry.k8s.io", |(before, _)| before);
+    let cgroup_driver = cluster.kubelet.get("cgroupDriver").and_then(|value| value.as_str()).unwrap_or("systemd");
+    ObjectsSpec {
+        cluster_name: cluster.name.clone(),
+        kubernetes_version: cluster.version.clone(),
+        control_plane_endpoint: cluster.endpoint.to_string(),
+        service_subnets: cluster.service_subnets.clone(),
+        pod_subnets: cluster.pod_subnets.clone(),
+        dns_domain: cluster.dns_domain.clone(),
+        certificates_directory: text(&paths.pki),
+        manifests_directory: text(&paths.manifests()),
+        etcd_data_directory: text(&paths.etcd_data),
+        image_repository: repository.to_owned(),
+        cgroup_driver: cgroup_driver.to_owned(),
+        coredns: cluster.network.dns.then(|| component("coredns")),
+        kubelet_configuration: cluster.kubelet.clone().into(),
+        kube_proxy_configuration: cluster
+            .network
+            .proxy
+            .map_or(serde_json::Value::Null, |mode| serde_json::json!({ "mode": mode.as_str() })),
+        kube_proxy: cluster.network.proxy.map(|_| KubeProxy::DaemonSet(component("kube-proxy"))),
+    }
+}

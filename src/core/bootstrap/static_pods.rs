@@ -1,0 +1,303 @@
+//! The manifests of the control plane: plain Pods from `static-pods/`, with this cluster's settings laid over them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Probe, Volume, VolumeMount};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::Facts;
+use super::objects::{join_subnets, render_yaml};
+use crate::core::model::spec::{ComponentSource, Endpoint, Spec};
+use crate::core::yaml;
+
+/// etcd's component name.
+pub const ETCD: &str = "etcd";
+/// The components besides etcd, in the order in which they are of use to each other.
+pub const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+/// The image that holds no bytes, for programs that are mounted from the node.
+pub const SCRATCH_IMAGE: &str = "localhost/roost/scratch:1";
+
+const MANIFESTS: [(&str, &str); 4] = [
+    (ETCD, include_str!("../../../static-pods/etcd.yaml")),
+    ("kube-apiserver", include_str!("../../../static-pods/kube-apiserver.yaml")),
+    ("kube-controller-manager", include_str!("../../../static-pods/kube-controller-manager.yaml")),
+    ("kube-scheduler", include_str!("../../../static-pods/kube-scheduler.yaml")),
+];
+
+/// Why there is no manifest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No such component.
+    #[error("there is no component {0}")]
+    Unknown(String),
+    /// The built-in manifest is no Pod with one container.
+    #[error("static-pods/{component}.yaml: {message}")]
+    Manifest {
+        /// Component.
+        component: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// The manifest of a component for this node, as YAML.
+pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Error> {
+    let mut pod = parse(component)?;
+    let container = container_of(&mut pod, component)?;
+    let mut flags = Flags::parse(container.command.as_deref().unwrap_or_default());
+    flags.relocate(spec);
+    flags.set_all(derive_flags(component, spec, facts));
+    for (name, value) in spec.cluster.extra_args.get(component).into_iter().flatten() {
+        flags.set_or_remove(name, value);
+    }
+    container.command = Some(flags.render(component));
+    container.image = Some(spec.cluster.image(component).to_owned());
+    lay_probes(component, spec, container);
+    lay_paths(component, spec, &mut pod);
+    lay_annotations(component, spec, &mut pod);
+    lay_program(component, spec, &mut pod)?;
+    let value = serde_json::to_value(&pod).map_err(|error| manifest_error(component, error))?;
+    Ok(format!("# Written by roost from static-pods/{component}.yaml.\n{}", render_yaml(&value)))
+}
+
+/// The flags of a component for this node, without its program: what a systemd unit runs it with.
+pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<String>, Error> {
+    let mut pod = parse(component)?;
+    let mut flags = Flags::parse(container_of(&mut pod, component)?.command.as_deref().unwrap_or_default());
+    flags.relocate(spec);
+    flags.set_all(derive_flags(component, spec, facts));
+    for (name, value) in spec.cluster.extra_args.get(component).into_iter().flatten() {
+        flags.set_or_remove(name, value);
+    }
+    Ok(flags.render(component).split_off(1))
+}
+
+fn manifest_error(component: &str, error: impl ToString) -> Error {
+    Error::Manifest { component: component.to_owned(), message: error.to_string() }
+}
+
+fn parse(component: &str) -> Result<Pod, Error> {
+    let (_, text) =
+        MANIFESTS.iter().find(|(name, _)| *name == component).ok_or_else(|| Error::Unknown(component.to_owned()))?;
+    let value = yaml::parse_document(text.as_bytes()).map_err(|error| manifest_error(component, error))?;
+    serde_json::from_value(value).map_err(|error| manifest_error(component, error))
+}
+
+fn container_of<'a>(pod: &'a mut Pod, component: &str) -> Result<&'a mut Container, Error> {
+    let spec = pod.spec.as_mut().ok_or_else(|| manifest_error(component, "no spec"))?;
+    spec.containers.first_mut().ok_or_else(|| manifest_error(component, "no container"))
+}
+
+/// `--name=value` flags, sorted by name as kubeadm writes them.
+struct Flags(BTreeMap<String, String>);
+
+impl Flags {
+    fn parse(command: &[String]) -> Self {
+        let pairs = command.iter().skip(1).filter_map(|flag| flag.strip_prefix("--")?.split_once('='));
+        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    fn set_all(&mut self, flags: Vec<(&str, String)>) {
+        self.0.extend(flags.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    fn set_or_remove(&mut self, name: &str, value: &str) {
+        if value.is_empty() {
+            self.0.remove(name);
+        } else {
+            self.0.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    fn relocate(&mut self, spec: &Spec) {
+        for value in self.0.values_mut() {
+            *value = relocate(value, spec);
+        }
+    }
+
+    fn render(&self, program: &str) -> Vec<String> {
+        std::iter::once(program.to_owned()).chain(self.0.iter().map(|(name, value)| format!("--{name}={value}"))).collect()
+    }
+}
+
+/// A path of the plain manifests as this node has it; anything else unchanged.
+fn relocate(path: &str, spec: &Spec) -> String {
+    let paths = &spec.node.paths;
+    let places: [(&str, &Path); 3] = [
+        ("/etc/kubernetes/pki", &paths.pki),
+        ("/etc/kubernetes", &paths.kubernetes),
+        ("/var/lib/etcd", &paths.etcd_data),
+    ];
+    for (default, place) in places {
+        if let Ok(rest) = Path::new(path).strip_prefix(default) {
+            let mut moved = place.display().to_string();
+            if !rest.as_os_str().is_empty() {
+                moved = format!("{moved}/{}", rest.display());
+            }
+            return moved;
+        }
+    }
+    path.to_owned()
+}
+
+fn localhost(spec: &Spec) -> &'static str {
+    if spec.node.address.is_ipv4() { "127.0.0.1" } else { "::1" }
+}
+
+/// What the settings say, flag by flag.
+fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static str, String)> {
+    let cluster = &spec.cluster;
+    let url = |host: &str, port: u16| Endpoint::new(host, port).url();
+    let address = spec.node.address.to_string();
+    match component {
+        ETCD => {
+            let peer = url(&address, 2380);
+            let mut flags = vec![
+                ("name", spec.node.name.clone()),
+                ("advertise-client-urls", url(&address, 2379)),
+                ("listen-client-urls", format!("{},{}", url(localhost(spec), 2379), url(&address, 2379))),
+                ("listen-metrics-urls", format!("http://{}", Endpoint::new(localhost(spec), 2381))),
+                ("listen-peer-urls", peer.clone()),
+                ("initial-advertise-peer-urls", peer.clone()),
+                ("initial-cluster", format!("{}={peer}", spec.node.name)),
+            ];
+            if !facts.etcd_members.is_empty() {
+                let members: Vec<_> = facts.etcd_members.iter().map(|(name, peer)| format!("{name}={peer}")).collect();
+                flags.push(("initial-cluster", members.join(",")));
+                flags.push(("initial-cluster-state", "existing".to_owned()));
+            }
+            flags
+        }
+        "kube-apiserver" => {
+            let mut flags = vec![
+                ("advertise-address", address),
+                ("secure-port", spec.node.api_port.to_string()),
+                ("service-account-issuer", cluster.service_account_issuer()),
+                ("service-cluster-ip-range", join_subnets(&cluster.service_subnets)),
+                ("etcd-servers", url(localhost(spec), 2379)),
+            ];
+            if let Some(etcd) = &cluster.external_etcd {
+                flags.extend([
+                    ("etcd-servers", etcd.endpoints.join(",")),
+                    ("etcd-cafile", etcd.ca.display().to_string()),
+                    ("etcd-certfile", etcd.certificate.display().to_string()),
+                    ("etcd-keyfile", etcd.key.display().to_string()),
+                ]);
+            }
+            flags
+        }
+        "kube-controller-manager" => {
+            let mut flags = vec![("cluster-name", cluster.name.clone())];
+            if !cluster.pod_subnets.is_empty() {
+                flags.extend([
+                    ("allocate-node-cidrs", "true".to_owned()),
+                    ("cluster-cidr", join_subnets(&cluster.pod_subnets)),
+                    ("service-cluster-ip-range", join_subnets(&cluster.service_subnets)),
+                ]);
+            }
+            // With the CA's key elsewhere nothing can be signed here (kubeadm does the same).
+            if facts.ca.is_some() && !facts.ca_key {
+                flags.extend([("cluster-signing-cert-file", String::new()), ("cluster-signing-key-file", String::new())]);
+            }
+            if cluster.external_cloud {
+                flags.push(("cloud-provider", "external".to_owned()));
+            }
+            flags
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Host and port of the probes follow the flags.
+fn lay_probes(component: &str, spec: &Spec, container: &mut Container) {
+    let host = if component == "kube-apiserver" { spec.node.address.to_string() } else { localhost_of(component, spec) };
+    let probes = [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
+    for probe in probes.into_iter().flatten() {
+        if let Probe { http_get: Some(get), .. } = probe {
+            get.host = Some(host.clone());
+            get.port = IntOrString::String("probe-port".to_owned());
+        }
+    }
+    if component == "kube-apiserver" {
+        for port in container.ports.iter_mut().flatten() {
+            port.container_port = spec.node.api_port.into();
+        }
+    }
+}
+
+fn localhost_of(component: &str, spec: &Spec) -> String {
+    let bound = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("bind-address"));
+    match bound.map(String::as_str) {
+        Some("0.0.0.0" | "::") | None if component != ETCD => "127.0.0.1".to_owned(),
+        Some(address) if component != ETCD => address.to_owned(),
+        Some(_) | None => localhost(spec).to_owned(),
+    }
+}
+
+fn lay_paths(component: &str, spec: &Spec, pod: &mut Pod) {
+    let Some(pod_spec) = pod.spec.as_mut() else { return };
+    for volume in pod_spec.volumes.iter_mut().flatten() {
+        if let Some(host_path) = volume.host_path.as_mut() {
+            host_path.path = relocate(&host_path.path, spec);
+        }
+    }
+    for mount in pod_spec.containers.iter_mut().flat_map(|container| container.volume_mounts.iter_mut().flatten()) {
+        mount.mount_path = relocate(&mount.mount_path, spec);
+    }
+    // Certificates of an external etcd live where the user put them.
+    if let (Some(etcd), "kube-apiserver") = (&spec.cluster.external_etcd, component) {
+        let folders: std::collections::BTreeSet<_> = [&etcd.ca, &etcd.certificate, &etcd.key]
+            .into_iter()
+            .filter_map(|path| path.parent())
+            .filter(|folder| !folder.starts_with(&spec.node.paths.pki))
+            .collect();
+        for (index, folder) in folders.into_iter().enumerate() {
+            add_host_path(pod, &format!("etcd-certs-{index}"), folder, &folder.display().to_string(), "Directory");
+        }
+    }
+}
+
+fn lay_annotations(component: &str, spec: &Spec, pod: &mut Pod) {
+    let address = spec.node.address;
+    let annotation = match component {
+        ETCD => ("kubeadm.kubernetes.io/etcd.advertise-client-urls", Endpoint::new(address, 2379).url()),
+        "kube-apiserver" => (
+            "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint",
+            Endpoint::new(address, spec.node.api_port).to_string(),
+        ),
+        _ => return,
+    };
+    pod.metadata.annotations.get_or_insert_default().insert(annotation.0.to_owned(), annotation.1);
+}
+
+/// A program of the node takes the place of the image's.
+fn lay_program(component: &str, spec: &Spec, pod: &mut Pod) -> Result<(), Error> {
+    let ComponentSource::Host { programs } = &spec.cluster.source else { return Ok(()) };
+    let program = programs.get(component).ok_or_else(|| Error::Unknown(component.to_owned()))?;
+    let inside = format!("/usr/local/bin/{component}");
+    let container = container_of(pod, component)?;
+    container.image = Some(SCRATCH_IMAGE.to_owned());
+    if let Some(first) = container.command.as_mut().and_then(|command| command.first_mut()) {
+        first.clone_from(&inside);
+    }
+    add_host_path(pod, "program", program, &inside, "File");
+    Ok(())
+}
+
+fn add_host_path(pod: &mut Pod, name: &str, path: &Path, inside: &str, kind: &str) {
+    let Some(pod_spec) = pod.spec.as_mut() else { return };
+    pod_spec.volumes.get_or_insert_default().push(Volume {
+        name: name.to_owned(),
+        host_path: Some(HostPathVolumeSource { path: path.display().to_string(), type_: Some(kind.to_owned()) }),
+        ..Volume::default()
+    });
+    if let Some(container) = pod_spec.containers.first_mut() {
+        container.volume_mounts.get_or_insert_default().push(VolumeMount {
+            name: name.to_owned(),
+            mount_path: inside.to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        });
+    }
+}

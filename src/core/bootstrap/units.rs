@@ -1,0 +1,127 @@
+//! The unit files of a node.
+
+use crate::core::model::spec::Spec;
+
+/// The kubelet's unit.
+pub const KUBELET: &str = "kubelet.service";
+/// The node agent's unit.
+pub const AGENT: &str = "roost-agent.service";
+
+/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is ended by the watchdog.
+///
+/// It makes and sees mounts of the host, so that namespaces of its own are out of the question; what it needs no
+/// access to is taken from it.
+pub fn render_kubelet(spec: &Spec) -> String {
+    let paths = &spec.node.paths;
+    let mut flags = vec![
+        format!("--config={}", paths.kubelet_config().display()),
+        format!("--kubeconfig={}", paths.kubeconfig("kubelet.conf").display()),
+        format!("--bootstrap-kubeconfig={}", paths.kubeconfig("bootstrap-kubelet.conf").display()),
+        format!("--hostname-override={}", spec.node.name),
+        format!("--node-ip={}", spec.node.address),
+    ];
+    if paths.kubelet.as_os_str() != "/var/lib/kubelet" {
+        flags.push(format!("--root-dir={}", paths.kubelet.display()));
+    }
+    if !spec.node.labels.is_empty() {
+        let labels: Vec<_> = spec.node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        flags.push(format!("--node-labels={}", labels.join(",")));
+    }
+    if spec.cluster.external_cloud {
+        flags.push("--cloud-provider=external".to_owned());
+    }
+    let command = command_line(&spec.node.programs.kubelet, &flags);
+    format!(
+        "# Written by roost; your own settings go into {KUBELET}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Kubernetes node agent\n\
+         Documentation=https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/\n\
+         Wants=network-online.target\n\
+         After=network-online.target containerd.service\n\
+         StartLimitIntervalSec=0\n\
+         \n\
+         [Service]\n\
+         Type=notify\n\
+         ExecStart={command}\n\
+         Restart=always\n\
+         RestartSec=1\n\
+         WatchdogSec=60\n\
+         KillMode=process\n\
+         Delegate=yes\n\
+         OOMScoreAdjust=-999\n\
+         LimitNOFILE=1048576\n\
+         LockPersonality=yes\n\
+         RestrictRealtime=yes\n\
+         SystemCallArchitectures=native\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n"
+    )
+}
+
+/// The node agent. A control plane's one may approve serving certificates.
+pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
+    let paths = &spec.node.paths;
+    let mut flags = vec![
+        "agent".to_owned(),
+        format!("--node-name={}", spec.node.name),
+        format!("--kubeconfig={}", paths.kubeconfig("kubelet.conf").display()),
+        format!("--cni-conf-dir={}", paths.cni_conf.display()),
+    ];
+    if spec.cluster.network.builtin {
+        let subnets: Vec<_> = spec.cluster.pod_subnets.iter().map(ToString::to_string).collect();
+        flags.push(format!("--pod-subnet={}", subnets.join(",")));
+    }
+    if control_plane {
+        flags.push(format!("--approver-kubeconfig={}", paths.kubeconfig("admin.conf").display()));
+    }
+    let command = command_line(&spec.node.programs.bootstrap, &flags);
+    format!(
+        "# Written by roost; your own settings go into {AGENT}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Roost node agent: pod network and serving certificates\n\
+         Wants=network-online.target\n\
+         After=network-online.target\n\
+         StartLimitIntervalSec=0\n\
+         \n\
+         [Service]\n\
+         ExecStart={command}\n\
+         Restart=always\n\
+         RestartSec=1\n\
+         CapabilityBoundingSet=CAP_NET_ADMIN CAP_DAC_OVERRIDE\n\
+         NoNewPrivileges=yes\n\
+         PrivateTmp=yes\n\
+         ProtectHome=yes\n\
+         ProtectClock=yes\n\
+         LockPersonality=yes\n\
+         MemoryDenyWriteExecute=yes\n\
+         RestrictRealtime=yes\n\
+         RestrictSUIDSGID=yes\n\
+         SystemCallArchitectures=native\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n"
+    )
+}
+
+/// A program and its arguments as systemd reads them: one quoted word each, `%` and `$` without meaning.
+fn command_line(program: &std::path::Path, arguments: &[String]) -> String {
+    let quote = |word: &str| {
+        let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%".contains(c);
+        if escaped.chars().all(plain) { escaped } else { format!("\"{escaped}\"") }
+    };
+    let words = arguments.iter().map(|argument| quote(argument));
+    std::iter::once(quote(&program.display().to_string())).chain(words).collect::<Vec<_>>().join(" \\\n  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_reach_the_program_unchanged() {
+        let line = command_line("/bin/kubelet".as_ref(), &["--a=b c".to_owned(), "--m=50%$X\"".to_owned()]);
+        assert_eq!(line, "/bin/kubelet \\\n  \"--a=b c\" \\\n  \"--m=50%%$$X\\\"\"");
+    }
+}

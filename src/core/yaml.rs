@@ -9,8 +9,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::{Options, Spanned};
 
-/// Largest document that is read: what upstream's file source accepts.
-pub const MAX_BYTES: usize = 10 * 1024 * 1024;
+use crate::core::model::MAX_MANIFEST_BYTES;
 
 /// A place in a text, both counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +35,8 @@ fn options() -> Options {
 }
 
 fn text_of(bytes: &[u8]) -> Result<&str, Error> {
-    if bytes.len() > MAX_BYTES {
-        return Err(Error { message: format!("larger than {MAX_BYTES} bytes"), place: None });
+    if bytes.len() > MAX_MANIFEST_BYTES {
+        return Err(Error { message: format!("larger than {MAX_MANIFEST_BYTES} bytes"), place: None });
     }
     std::str::from_utf8(bytes).map_err(|e| Error {
         message: format!("not UTF-8 at byte {}", e.valid_up_to()),

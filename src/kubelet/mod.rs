@@ -8,3 +8,4 @@ pub mod hooks;
 pub mod probes;
 pub mod run;
 pub mod server;
+pub mod sources;

@@ -4,3 +4,4 @@ pub mod atomic;
 pub mod beneath;
 pub mod mounts;
 pub mod pod_files;
+pub mod manifests;

@@ -9,6 +9,7 @@ pub mod host_image;
 pub mod mirror;
 mod names;
 pub mod parse;
+pub mod set;
 pub mod static_pod;
 pub mod validate;
 

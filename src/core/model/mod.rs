@@ -9,6 +9,7 @@ mod ids;
 pub mod kubelet_spec;
 pub mod labels;
 mod observed;
+mod manifest_file;
 mod pod;
 mod probe;
 mod stdio;
@@ -24,6 +25,7 @@ pub use desired::{DesiredPod, DesiredSet, PodKill, Rejection, SourceKind, Verdic
 pub use ids::{ContainerId, PodKey, PodUid, SandboxId};
 pub use kubelet_spec::KubeletSpec;
 pub use observed::{Observed, ObservedContainer, ObservedSandbox, RunState};
+pub use manifest_file::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name};
 pub use pod::{ContainerKind, PodSource, containers_of, key_of, uid_of};
 pub use secret::Secret;
 pub use probe::{ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};

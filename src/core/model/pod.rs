@@ -11,6 +11,8 @@ use super::{PodKey, PodUid};
 pub enum PodSource {
     /// A manifest file: a static pod.
     File(PathBuf),
+    /// A manifest URL: a static pod.
+    Http(String),
     /// The API server.
     Api,
 }
@@ -18,7 +20,7 @@ pub enum PodSource {
 impl PodSource {
     /// Whether the pod is a static pod.
     pub fn is_static(&self) -> bool {
-        matches!(self, Self::File(_))
+        matches!(self, Self::File(_) | Self::Http(_))
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod hooks;
 pub mod probes;
+pub mod logs;
 pub mod run;
 pub mod server;
 pub mod sources;

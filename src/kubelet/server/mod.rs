@@ -4,14 +4,35 @@
 //! Prometheus read statistics here (kubelet-contract section 6). Every request to 10250 is authenticated and authorized
 //! before anything else looks at it.
 
+mod access;
+mod cache;
+mod client_ca;
+mod container_logs;
+mod dispatch;
+mod health;
+mod info;
+mod listen;
+mod node_logs;
+mod pods;
+mod reply;
+mod run;
+mod stats;
+mod streams;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 
-use crate::ports::{Pods, Reviews, Runtime, Usage};
+use crate::core::model::PodKey;
+use crate::core::server::PodRef;
+use crate::kubelet::logs::DirectoryWatch;
+use crate::ports::{PodView, Pods, Reviews, Runtime, Usage};
 use crate::telemetry::Metrics;
+
+pub use client_ca::ClientCaError;
+pub use listen::{BindError, Listeners};
 
 /// Settings, from KubeletConfiguration.
 #[derive(Clone, Debug)]
@@ -82,4 +103,24 @@ pub struct ServerPorts {
     pub metrics: Arc<Metrics>,
     /// `None` while the pod table is alive; else what is wrong (`/healthz/syncloop`).
     pub sync_loop: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+/// What all requests share.
+struct Server {
+    settings: Settings,
+    ports: ServerPorts,
+    access: access::Access,
+    log_watch: Arc<DirectoryWatch>,
+    started: jiff::Timestamp,
+}
+
+impl Server {
+    /// The pod of a path; with a uid only that very pod, or the static pod behind that mirror.
+    fn find_pod(&self, pod: &PodRef) -> Option<Arc<PodView>> {
+        let found = self.ports.pods.by_key(&PodKey::new(&pod.namespace, &pod.name))?;
+        let Some(wanted) = &pod.uid else { return Some(found) };
+        let own = found.pod.metadata.uid.as_deref() == Some(wanted);
+        let mirror = found.mirror_uid.as_ref().is_some_and(|uid| uid.as_str() == wanted);
+        (own || mirror).then_some(found)
+    }
 }

@@ -1,0 +1,10 @@
+//! Container logs on disk: reading and following them for users, rotating them.
+
+mod read;
+mod rotate;
+mod tail;
+mod watch;
+
+pub use read::{Liveness, print_log};
+pub use rotate::{RotationSettings, rotate_logs};
+pub use watch::{Changes, DirectoryWatch};

@@ -1,0 +1,191 @@
+//! Prints a container's log to a reader, and goes on while the container runs.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::mpsc;
+
+use super::tail::tail_offset;
+use super::watch::{Changes, DirectoryWatch};
+use crate::core::logs::{Flow, Printer};
+use crate::core::model::{ContainerId, PodUid};
+use crate::core::server::LogRequest;
+use crate::cri;
+use crate::ports::{Pods, Runtime, RuntimeError};
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 32 * 1024;
+/// A follower looks again at least this often, whatever inotify says.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// After an event that brought nothing new: the runtime closed the file and is about to say that the container ended.
+const LOOK_SOON: Duration = Duration::from_millis(100);
+/// Every so many looks the runtime itself is asked, should the kubelet's own view be late.
+const ASK_RUNTIME_EVERY: u32 = 10;
+
+/// Says whether the container that writes a log still runs.
+pub struct Liveness {
+    /// The kubelet's view.
+    pub pods: Arc<dyn Pods>,
+    /// Asked when the view says no.
+    pub runtime: Arc<dyn Runtime>,
+    /// The container's pod.
+    pub pod: PodUid,
+    /// The container.
+    pub container: ContainerId,
+}
+
+impl Liveness {
+    async fn runs(&self, ask_runtime: bool) -> bool {
+        let seen = self.pods.by_uid(&self.pod);
+        let running = seen.is_some_and(|pod| pod.containers.iter().any(|c| c.id == self.container && c.running));
+        if running && !ask_runtime {
+            return true;
+        }
+        match self.runtime.container_status(&self.container).await {
+            Ok(status) => status.state() == cri::ContainerState::ContainerRunning,
+            // Containers go on while the runtime is away.
+            Err(RuntimeError::Unavailable { .. } | RuntimeError::DeadlineExceeded { .. }) => true,
+            Err(_) => false,
+        }
+    }
+}
+
+/// Sends the log at `path` as the request wants it; with `follow` until the container ended or the reader left.
+pub async fn print_log(
+    path: PathBuf,
+    request: &LogRequest,
+    follow: Option<(Liveness, Arc<DirectoryWatch>)>,
+    out: &mpsc::Sender<Bytes>,
+) -> io::Result<()> {
+    let path = tokio::fs::canonicalize(&path).await?;
+    let mut reader = Reader::open(&path, request).await?;
+    let Some((liveness, hub)) = follow else {
+        reader.read_to_end(out).await?;
+        return reader.finish(out).await;
+    };
+    // Watched before the first read, so that nothing written in between is missed.
+    let mut changes = watch_parent(&hub, &path);
+    let mut looks: u32 = 0;
+    let mut after_event = false;
+    loop {
+        // Asked before reading: what the container wrote before it ended is then read below.
+        let runs = liveness.runs(looks % ASK_RUNTIME_EVERY == ASK_RUNTIME_EVERY - 1).await;
+        let (flow, read) = reader.read_to_end(out).await?;
+        if flow == Flow::Done || out.is_closed() {
+            return Ok(());
+        }
+        if reader.reopen_if_rotated(&path, out).await? {
+            continue;
+        }
+        if !runs {
+            return reader.finish(out).await;
+        }
+        let pause = if after_event && read == 0 { LOOK_SOON } else { LOOK_AGAIN };
+        tokio::select! {
+            // Both waits are cancel safe; a change that comes meanwhile is seen by the next call.
+            () = next_change(&mut changes) => after_event = true,
+            () = tokio::time::sleep(pause) => {
+                after_event = false;
+                looks = looks.wrapping_add(1);
+            }
+            () = out.closed() => return Ok(()),
+        }
+    }
+}
+
+fn watch_parent(hub: &Arc<DirectoryWatch>, path: &Path) -> Option<Changes> {
+    let parent = path.parent()?;
+    match hub.subscribe(parent) {
+        Ok(changes) => Some(changes),
+        Err(error) => {
+            tracing::warn!(path = %parent.display(), %error, "cannot watch a log's directory; looking each second instead");
+            None
+        }
+    }
+}
+
+async fn next_change(changes: &mut Option<Changes>) {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Reader {
+    file: File,
+    inode: u64,
+    printer: Printer,
+    chunk: Vec<u8>,
+}
+
+impl Reader {
+    async fn open(path: &Path, request: &LogRequest) -> io::Result<Self> {
+        let mut file = File::open(path).await?;
+        if let Some(lines) = request.tail_lines {
+            let std_file = file.try_clone().await?.into_std().await;
+            let found = tokio::task::spawn_blocking(move || tail_offset(&std_file, lines)).await;
+            file.seek(io::SeekFrom::Start(found.map_err(io::Error::other)??)).await?;
+        }
+        let inode = file.metadata().await?.ino();
+        Ok(Self { file, inode, printer: Printer::new(request.filter.clone()), chunk: vec![0; CHUNK] })
+    }
+
+    /// Prints what there is; also tells how many bytes were read.
+    async fn read_to_end(&mut self, out: &mpsc::Sender<Bytes>) -> io::Result<(Flow, usize)> {
+        let mut total = 0;
+        loop {
+            let read = self.file.read(&mut self.chunk).await?;
+            if read == 0 {
+                return Ok((Flow::More, total));
+            }
+            total += read;
+            let mut printed = Vec::new();
+            let flow = self.printer.push(&self.chunk[..read], &mut printed);
+            if !printed.is_empty() && out.send(printed.into()).await.is_err() {
+                return Ok((Flow::Done, total));
+            }
+            if flow == Flow::Done {
+                return Ok((Flow::Done, total));
+            }
+        }
+    }
+
+    /// Prints a last line that has no line feed.
+    async fn finish(&mut self, out: &mpsc::Sender<Bytes>) -> io::Result<()> {
+        let mut printed = Vec::new();
+        self.printer.finish(&mut printed);
+        if !printed.is_empty() {
+            // The reader may have left: then there is nobody to tell.
+            let _ = out.send(printed.into()).await;
+        }
+        Ok(())
+    }
+
+    /// When the path means another file now: reads the old one to its end and goes on with the new one.
+    async fn reopen_if_rotated(&mut self, path: &Path, out: &mpsc::Sender<Bytes>) -> io::Result<bool> {
+        // Between the rename and the runtime's reopening there is no file of that name; the old one still grows.
+        let there = match tokio::fs::metadata(path).await {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if there.ino() == self.inode {
+            return Ok(false);
+        }
+        self.read_to_end(out).await?;
+        self.file = match File::open(path).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        self.inode = self.file.metadata().await?.ino();
+        self.printer.restart_line();
+        Ok(true)
+    }
+}

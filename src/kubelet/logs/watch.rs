@@ -1,0 +1,101 @@
+//! One inotify instance for all logs that are being followed: instances are scarce on a node, watches are not.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
+use tokio::sync::watch;
+
+/// Tells followers that something in a directory changed.
+#[derive(Default)]
+pub struct DirectoryWatch {
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    watches: Watches,
+    directories: HashMap<WatchDescriptor, watch::Sender<()>>,
+}
+
+/// A follower's interest in one directory; ends when dropped.
+pub struct Changes {
+    hub: Arc<DirectoryWatch>,
+    descriptor: WatchDescriptor,
+    receiver: watch::Receiver<()>,
+}
+
+impl DirectoryWatch {
+    /// Starts to watch a directory; changes from now on are seen.
+    pub fn subscribe(self: &Arc<Self>, directory: &Path) -> io::Result<Changes> {
+        let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match guard.as_mut() {
+            Some(open) => open,
+            None => {
+                let inotify = Inotify::init()?;
+                let watches = inotify.watches();
+                let stream = inotify.into_event_stream(vec![0; 4096])?;
+                tokio::spawn(forward(Arc::downgrade(self), stream));
+                guard.insert(Open { watches, directories: HashMap::new() })
+            }
+        };
+        let mask = WatchMask::MODIFY
+            | WatchMask::CREATE
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::MOVED_FROM
+            | WatchMask::MOVED_TO
+            | WatchMask::DELETE
+            | WatchMask::DELETE_SELF;
+        let descriptor = open.watches.add(directory, mask)?;
+        let sender = open.directories.entry(descriptor.clone()).or_insert_with(|| watch::channel(()).0);
+        Ok(Changes { hub: Arc::clone(self), descriptor, receiver: sender.subscribe() })
+    }
+}
+
+async fn forward(hub: std::sync::Weak<DirectoryWatch>, mut events: inotify::EventStream<Vec<u8>>) {
+    while let Some(event) = events.next().await {
+        let Some(hub) = hub.upgrade() else { return };
+        let mut guard = hub.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = guard.as_mut() else { return };
+        match event {
+            Ok(event) if event.mask.contains(EventMask::IGNORED) => {
+                open.directories.remove(&event.wd);
+            }
+            Ok(event) if !event.mask.contains(EventMask::Q_OVERFLOW) => {
+                if let Some(sender) = open.directories.get(&event.wd) {
+                    sender.send_replace(());
+                }
+            }
+            // Events were lost: everybody looks again.
+            Ok(_) | Err(_) => open.directories.values().for_each(|sender| {
+                sender.send_replace(());
+            }),
+        }
+    }
+}
+
+impl Changes {
+    /// Waits for a change since the last call; for ever when the directory is gone.
+    ///
+    /// Cancel safe: a change that nobody waited for is seen by the next call.
+    pub async fn next(&mut self) {
+        if self.receiver.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        let mut guard = self.hub.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = guard.as_mut() else { return };
+        // This follower's own receiver still counts.
+        if open.directories.get(&self.descriptor).is_some_and(|sender| sender.receiver_count() <= 1) {
+            open.directories.remove(&self.descriptor);
+            // The kernel may have dropped the watch together with the directory.
+            let _ = open.watches.remove(self.descriptor.clone());
+        }
+    }
+}

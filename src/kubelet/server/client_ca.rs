@@ -1,0 +1,150 @@
+//! Client certificates: asked for, never demanded, and checked per request against a CA file that may change.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rustls::DigitallySignedStruct;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::time::Instant;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::core::model::access::UserInfo;
+
+/// How often the file's time is looked at, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Lets every certificate through the handshake, whose signature proves that the client has its key.
+///
+/// Who the client is gets decided per request, so that a stranger is answered 401 instead of a broken connection, and a
+/// certificate that expired or lost its CA is refused on an old connection too.
+#[derive(Debug)]
+pub struct AskForCertificate(pub Arc<CryptoProvider>);
+
+impl ClientCertVerifier for AskForCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        &[]
+    }
+    fn verify_client_cert(
+        &self,
+        _end: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+    }
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The CA file cannot be used; until it can, the certificates of before count.
+#[derive(Debug, thiserror::Error)]
+#[error("client CA file {path}: {message}")]
+pub struct ClientCaError {
+    path: PathBuf,
+    message: String,
+}
+
+/// The CAs that clients may come from.
+pub struct ClientCa {
+    path: PathBuf,
+    provider: Arc<CryptoProvider>,
+    loaded: Mutex<Loaded>,
+}
+
+struct Loaded {
+    verifier: Arc<dyn ClientCertVerifier>,
+    modified: Option<SystemTime>,
+    looked: Instant,
+}
+
+impl ClientCa {
+    /// Reads the file.
+    pub fn load(path: &Path, provider: Arc<CryptoProvider>) -> Result<Self, ClientCaError> {
+        let modified = modified(path);
+        let verifier = read(path, &provider)?;
+        let loaded = Mutex::new(Loaded { verifier, modified, looked: Instant::now() });
+        Ok(Self { path: path.to_owned(), provider, loaded })
+    }
+
+    /// The user behind a certificate chain, when it is valid now and comes from one of the CAs.
+    pub fn user(&self, chain: &[CertificateDer<'static>]) -> Option<UserInfo> {
+        let (end, intermediates) = chain.split_first()?;
+        if let Err(error) = self.verifier().verify_client_cert(end, intermediates, UnixTime::now()) {
+            tracing::debug!(%error, "client certificate refused");
+            return None;
+        }
+        user_of(end)
+    }
+
+    fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.looked.elapsed() >= LOOK_EVERY {
+            loaded.looked = Instant::now();
+            let now = modified(&self.path);
+            if now.is_some() && now != loaded.modified {
+                match read(&self.path, &self.provider) {
+                    Ok(verifier) => {
+                        tracing::info!(path = %self.path.display(), "client CA file was read again");
+                        loaded.verifier = verifier;
+                        loaded.modified = now;
+                    }
+                    Err(error) => tracing::warn!(%error, "keeping the client CAs of before"),
+                }
+            }
+        }
+        Arc::clone(&loaded.verifier)
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|m| m.modified()).ok()
+}
+
+fn read(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, ClientCaError> {
+    let error = |message: String| ClientCaError { path: path.to_owned(), message };
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| error(e.to_string()))? {
+        roots.add(certificate.map_err(|e| error(e.to_string()))?).map_err(|e| error(e.to_string()))?;
+    }
+    let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+    built.map_err(|e| error(e.to_string()))
+}
+
+/// CN is the name, each O a group.
+fn user_of(end: &CertificateDer<'_>) -> Option<UserInfo> {
+    let (_, certificate) = X509Certificate::from_der(end).ok()?;
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().last()?.as_str().ok()?.to_owned();
+    if name.is_empty() {
+        return None;
+    }
+    let mut groups: Vec<String> = subject.iter_organization().filter_map(|o| o.as_str().ok()).map(str::to_owned).collect();
+    groups.push("system:authenticated".to_owned());
+    Some(UserInfo { name, groups, ..UserInfo::default() })
+}

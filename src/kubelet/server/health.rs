@@ -1,0 +1,55 @@
+//! `/healthz` and its checks, `/metrics/slis`.
+
+use std::fmt::Write;
+
+use hyper::StatusCode;
+
+use super::Server;
+use super::reply::{Reply, text, typed};
+use crate::telemetry::exposition::{CONTENT_TYPE, Kind, Page};
+
+/// Checks in the order in which they are printed.
+const CHECKS: [&str; 3] = ["ping", "log", "syncloop"];
+
+fn failure(server: &Server, check: &str) -> Option<String> {
+    if check == "syncloop" { (server.ports.sync_loop)() } else { None }
+}
+
+/// All checks, or the one named.
+pub fn healthz(server: &Server, only: Option<&str>, verbose: bool) -> Reply {
+    if let Some(check) = only {
+        return match failure(server, check) {
+            None => text(StatusCode::OK, "ok"),
+            Some(reason) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {reason}\n")),
+        };
+    }
+    let mut lines = String::new();
+    let mut failed = false;
+    for check in CHECKS {
+        // Writing into a String cannot fail.
+        let _ = match failure(server, check) {
+            None => writeln!(lines, "[+]{check} ok"),
+            Some(_) => {
+                failed = true;
+                writeln!(lines, "[-]{check} failed: reason withheld")
+            }
+        };
+    }
+    match (failed, verbose) {
+        (true, _) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{lines}healthz check failed\n")),
+        (false, true) => text(StatusCode::OK, format!("{lines}healthz check passed\n")),
+        (false, false) => text(StatusCode::OK, "ok"),
+    }
+}
+
+/// The same checks as metrics.
+pub fn slis(server: &Server) -> Reply {
+    let mut page = Page::default();
+    let name = "kubernetes_healthcheck";
+    page.family(name, Kind::Gauge, "This metric records the result of a single healthcheck.");
+    for check in CHECKS {
+        let value = if failure(server, check).is_none() { 1.0 } else { 0.0 };
+        page.sample(name, &[("name", check), ("type", "healthz")], value, None);
+    }
+    typed(StatusCode::OK, CONTENT_TYPE, page.finish())
+}

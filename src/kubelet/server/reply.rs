@@ -1,0 +1,53 @@
+//! Answers: plain texts, JSON, streams.
+
+use std::convert::Infallible;
+use std::io;
+
+use futures::Stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+/// Body of every answer.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+/// Every answer.
+pub type Reply = Response<Body>;
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+/// An answer with a body of the given type.
+pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(whole(body.into()));
+    *reply.status_mut() = status;
+    if !content_type.is_empty() {
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    reply
+}
+
+/// A plain text.
+pub fn text(status: StatusCode, body: impl Into<String>) -> Reply {
+    typed(status, "text/plain; charset=utf-8", body.into())
+}
+
+/// A value as JSON.
+pub fn json(value: &impl serde::Serialize) -> Reply {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => typed(StatusCode::OK, "application/json", bytes),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// A body that comes piece by piece; its headers are sent at once.
+pub fn stream(content_type: &'static str, pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Reply {
+    use futures::TryStreamExt;
+    let mut reply = Response::new(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync());
+    if !content_type.is_empty() {
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    reply
+}

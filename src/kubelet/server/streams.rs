@@ -1,0 +1,190 @@
+//! exec, attach and port-forward: the upgraded connection is passed byte for byte to the runtime's streaming server.
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, UPGRADE};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Server;
+use super::reply::{Body, Reply, text};
+use crate::core::model::{ContainerId, SandboxId, containers_of};
+use crate::core::server::{ContainerRef, PodRef, Query, parse_ports, parse_stdio};
+use crate::ports::{PodView, RuntimeError};
+
+/// Bytes that are carried at a time in each direction.
+const BUFFER: usize = 32 * 1024;
+
+/// exec or attach.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A new process.
+    Exec,
+    /// The container's main process.
+    Attach,
+}
+
+pub async fn exec_or_attach(server: &Server, kind: Kind, target: &ContainerRef, request: Request<Incoming>) -> Reply {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let mut stdio = match parse_stdio(&query) {
+        Ok(stdio) => stdio,
+        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    let Some(pod) = server.find_pod(&target.pod) else { return text(StatusCode::NOT_FOUND, "pod does not exist") };
+    let Some(container) = running_container(&pod, &target.container) else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, format!("container not found ({:?})", target.container));
+    };
+    let url = match kind {
+        Kind::Exec => {
+            let command = query.all("command").map(str::to_owned).collect();
+            server.ports.runtime.exec_url(&container, command, stdio).await
+        }
+        Kind::Attach => {
+            // Whether there is a terminal was settled when the container was made.
+            let of_spec = containers_of(&pod.pod).into_iter().find(|(_, c)| c.name == target.container);
+            stdio.tty = of_spec.is_some_and(|(_, c)| c.tty == Some(true));
+            stdio.stderr &= !stdio.tty;
+            server.ports.runtime.attach_url(&container, stdio).await
+        }
+    };
+    proxy(url, request).await
+}
+
+pub async fn port_forward(server: &Server, target: &PodRef, request: Request<Incoming>) -> Reply {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let ports = match parse_ports(&query, is_websocket(request.headers())) {
+        Ok(ports) => ports,
+        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    let Some(pod) = server.find_pod(target) else { return text(StatusCode::NOT_FOUND, "pod does not exist") };
+    let sandbox: Option<&SandboxId> = pod.sandbox.as_ref();
+    let Some(sandbox) = sandbox else {
+        let message = format!("pod not found ({:?})", format!("{}_{}", target.name, target.namespace));
+        return text(StatusCode::INTERNAL_SERVER_ERROR, message);
+    };
+    proxy(server.ports.runtime.port_forward_url(sandbox, ports).await, request).await
+}
+
+fn running_container(pod: &PodView, name: &str) -> Option<ContainerId> {
+    pod.containers.iter().find(|c| c.name == name && c.running).map(|c| c.id.clone())
+}
+
+fn has_token(headers: &HeaderMap, name: hyper::header::HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
+    values.flat_map(|v| v.split(',')).any(|v| v.trim().eq_ignore_ascii_case(token))
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    has_token(headers, CONNECTION, "upgrade") && has_token(headers, UPGRADE, "websocket")
+}
+
+/// The runtime's answer to a request for a URL, as a status (upstream `streaming.WriteError`).
+fn runtime_status(error: &RuntimeError) -> StatusCode {
+    match error {
+        RuntimeError::NotFound { .. } => StatusCode::NOT_FOUND,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+async fn proxy(url: Result<String, RuntimeError>, request: Request<Incoming>) -> Reply {
+    let url = match url {
+        Ok(url) => url,
+        Err(error) => return text(runtime_status(&error), error.to_string()),
+    };
+    if !has_token(request.headers(), CONNECTION, "upgrade") {
+        return text(StatusCode::BAD_REQUEST, "Upgrade request required");
+    }
+    match forward(&url, request).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            tracing::warn!(%error, "the runtime's streaming server failed");
+            text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ForwardError {
+    #[error("the runtime's streaming URL is not plain http")]
+    Url,
+    #[error("connect to the runtime's streaming server {address}: {source}")]
+    Connect { address: String, source: std::io::Error },
+    #[error("the runtime's streaming server: {0}")]
+    Http(#[source] hyper::Error),
+}
+
+/// Sends the request on as it is; when the runtime switches protocols, both connections become one.
+async fn forward(url: &str, mut request: Request<Incoming>) -> Result<Reply, ForwardError> {
+    let url: Uri = url.parse().map_err(|_| ForwardError::Url)?;
+    let authority = url.authority().filter(|_| url.scheme_str() == Some("http")).ok_or(ForwardError::Url)?;
+    let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
+    let connect = |source| ForwardError::Connect { address: address.clone(), source };
+    let tcp = TcpStream::connect(&address).await.map_err(connect)?;
+    // Keystrokes are small packets that someone waits for.
+    let _ = tcp.set_nodelay(true);
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.map_err(ForwardError::Http)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "connection to the runtime's streaming server ended");
+        }
+    });
+
+    let mut onward = Request::new(Empty::<Bytes>::new());
+    *onward.method_mut() = request.method().clone();
+    let path = url.path_and_query().map_or("/", |p| p.as_str());
+    *onward.uri_mut() = path.parse().map_err(|_| ForwardError::Url)?;
+    *onward.headers_mut() = request.headers().clone();
+    // The caller's credentials are none of the runtime's business.
+    onward.headers_mut().remove(AUTHORIZATION);
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| ForwardError::Url)?;
+    onward.headers_mut().insert(HOST, host);
+    let mut answer = sender.send_request(onward).await.map_err(ForwardError::Http)?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(answer.map(|body| body.map_err(std::io::Error::other).boxed_unsync()));
+    }
+    let runtime = hyper::upgrade::on(&mut answer);
+    let client = hyper::upgrade::on(&mut request);
+    tokio::spawn(join(client, runtime));
+    let (head, _) = answer.into_parts();
+    Ok(Response::from_parts(head, empty()))
+}
+
+fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+async fn join(client: OnUpgrade, runtime: OnUpgrade) {
+    match tokio::try_join!(client, runtime) {
+        Ok((client, runtime)) => carry(client, runtime).await,
+        Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
+    }
+}
+
+/// Carries bytes both ways. A client that has said all still hears the rest; once the runtime has ended there is nobody
+/// left to talk to, so that a client which never closes its side holds nothing here.
+async fn carry(client: Upgraded, runtime: Upgraded) {
+    let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
+    let (mut from_runtime, mut to_runtime) = tokio::io::split(TokioIo::new(runtime));
+    let inward = copy_until_end(&mut from_client, &mut to_runtime);
+    let outward = copy_until_end(&mut from_runtime, &mut to_client);
+    tokio::pin!(inward, outward);
+    tokio::select! {
+        () = &mut outward => {}
+        () = &mut inward => outward.await,
+    }
+}
+
+async fn copy_until_end(from: &mut (impl AsyncReadExt + Unpin), to: &mut (impl AsyncWriteExt + Unpin)) {
+    let mut buffer = vec![0; BUFFER];
+    // An error is an end like any other: the peer went away.
+    while let Ok(read) = from.read(&mut buffer).await
+        && read > 0
+        && to.write_all(&buffer[..read]).await.is_ok()
+        && to.flush().await.is_ok()
+    {}
+    let _ = to.shutdown().await;
+}

@@ -4,6 +4,7 @@ pub mod apiserver;
 pub mod checks;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
+pub mod cgroups;
 pub mod fs;
 pub mod network;
 pub mod cri;

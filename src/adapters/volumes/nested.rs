@@ -39,7 +39,7 @@ mod tests {
         let mounts = [mount("cfg", "/etc/cfg"), mount("a", "/etc/cfg/a/b"), mount("b", "/etc/cfg/a/b/c"),
             mount("c", "/etc/cfg-other"), mount("d", "/etc/cfg/a-b")];
         let pod: Pod = serde_json::from_value(serde_json::json!({"spec": {"containers": [{"name": "c", "volumeMounts": mounts}]}})).unwrap();
-        assert_eq!(nested_mount_points(&pod, "cfg"), [Path::new("a-b"), Path::new("a/b")]);
+        assert_eq!(nested_mount_points(&pod, "cfg"), [Path::new("a/b"), Path::new("a-b")]);
         assert!(nested_mount_points(&pod, "a").contains(&PathBuf::from("c")));
     }
 }

@@ -1,0 +1,287 @@
+//! The kernel's cgroup files, version 1 (also hybrid) and version 2.
+//!
+//! A controller that is missing or refuses a value is a warning: a node without it still runs pods, only without that
+//! limit, as it would under upstream's kubelet.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::core::model::PodUid;
+use crate::core::model::cgroup::{CgroupLimits, pod_uid_of_dir, weight_of_shares};
+
+/// Controllers whose limits are set (upstream's supported ones).
+const CONTROLLERS: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "hugetlb"];
+
+/// The mounted hierarchies below `/sys/fs/cgroup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hierarchy {
+    /// One directory per controller, some of them shared.
+    V1(Vec<PathBuf>),
+    /// One tree for all.
+    V2(PathBuf),
+}
+
+impl Hierarchy {
+    /// Looks at what is mounted below `root`.
+    pub fn detect(root: &Path) -> Self {
+        if root.join("cgroup.controllers").exists() {
+            return Self::V2(root.to_path_buf());
+        }
+        // cpu and cpuacct are mostly links to one and the same hierarchy.
+        let real = |name: &&str| fs::canonicalize(root.join(name)).ok().filter(|p| p.is_dir());
+        let all: BTreeSet<PathBuf> = CONTROLLERS.iter().filter_map(|name| real(&name)).collect();
+        Self::V1(all.into_iter().collect())
+    }
+
+    fn roots(&self) -> &[PathBuf] {
+        match self {
+            Self::V1(roots) => roots,
+            Self::V2(root) => std::slice::from_ref(root),
+        }
+    }
+
+    /// Whether the cgroup is in every hierarchy that can hold it.
+    pub fn exists(&self, path: &str) -> bool {
+        !self.roots().is_empty() && self.roots().iter().all(|root| below(root, path).is_dir())
+    }
+
+    /// Makes the cgroup and its parents in every hierarchy. An error only when it could be made in none.
+    pub fn create(&self, path: &str) -> io::Result<()> {
+        let mut failure = None;
+        let mut made = false;
+        for root in self.roots() {
+            match self.create_in(root, path) {
+                Ok(()) => made = true,
+                Err(error) => {
+                    tracing::warn!(hierarchy = %root.display(), path, %error, "cgroup not made");
+                    failure = Some(error);
+                }
+            }
+        }
+        match failure {
+            Some(error) if !made => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn create_in(&self, root: &Path, path: &str) -> io::Result<()> {
+        let mut dir = root.to_path_buf();
+        for part in path.split('/').filter(|p| !p.is_empty()) {
+            if matches!(self, Self::V2(_)) {
+                delegate(&dir);
+            }
+            let parent = dir.clone();
+            dir.push(part);
+            match fs::create_dir(&dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other?,
+            }
+            if matches!(self, Self::V1(_)) {
+                inherit_cpuset(&parent, &dir);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets what `limits` names, and leaves the rest.
+    pub fn set(&self, path: &str, limits: &CgroupLimits) {
+        for (file, value) in self.values(limits) {
+            for dir in self.roots().iter().map(|root| below(root, path)).filter(|dir| self.holds(dir, &file)) {
+                if let Err(error) = fs::write(dir.join(&file), &value) {
+                    tracing::warn!(path, file, value, %error, "cgroup limit not set");
+                }
+            }
+        }
+    }
+
+    /// Whether a file belongs into this directory: in version 1 each controller has its own.
+    fn holds(&self, dir: &Path, file: &str) -> bool {
+        let Self::V1(roots) = self else { return true };
+        let controller = file.split('.').next().unwrap_or_default();
+        let root = roots.iter().find(|root| dir.starts_with(root));
+        let name = root.and_then(|root| root.file_name()).and_then(|n| n.to_str()).unwrap_or_default();
+        name.split(',').any(|part| part == controller)
+    }
+
+    fn values(&self, limits: &CgroupLimits) -> Vec<(String, String)> {
+        let v2 = matches!(self, Self::V2(_));
+        let mut values = Vec::new();
+        let mut set = |file: &str, value: String| values.push((file.to_owned(), value));
+        if let Some(shares) = limits.cpu_shares {
+            match v2 {
+                true => set("cpu.weight", weight_of_shares(shares).to_string()),
+                false => set("cpu.shares", shares.to_string()),
+            }
+        }
+        let period = limits.cpu_period.unwrap_or(100_000);
+        match limits.cpu_quota {
+            Some(quota) if v2 && quota > 0 => set("cpu.max", format!("{quota} {period}")),
+            Some(_) if v2 => set("cpu.max", format!("max {period}")),
+            Some(quota) => {
+                set("cpu.cfs_period_us", period.to_string());
+                set("cpu.cfs_quota_us", if quota > 0 { quota } else { -1 }.to_string());
+            }
+            None => {}
+        }
+        if let Some(memory) = limits.memory.filter(|m| *m > 0) {
+            set(if v2 { "memory.max" } else { "memory.limit_in_bytes" }, memory.to_string());
+        }
+        if let Some(pids) = limits.pids {
+            set("pids.max", if pids > 0 { pids.to_string() } else { "max".to_owned() });
+        }
+        for (size, bytes) in &limits.huge_pages {
+            let suffix = if v2 { "max" } else { "limit_in_bytes" };
+            set(&format!("hugetlb.{}.{suffix}", page_size_name(*size)), bytes.to_string());
+        }
+        values
+    }
+
+    /// Names of the pods with a cgroup directly below `path`.
+    pub fn pods_in(&self, path: &str) -> BTreeSet<PodUid> {
+        let dirs = self.roots().iter().flat_map(|root| fs::read_dir(below(root, path)).into_iter().flatten().flatten());
+        let names = dirs.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.file_name());
+        names.filter_map(|name| pod_uid_of_dir(name.to_str()?)).collect()
+    }
+
+    /// Removes the cgroup with all below it, after killing processes that are left. Not there is success.
+    pub fn remove(&self, path: &str) -> io::Result<()> {
+        for root in self.roots() {
+            remove_dir(&below(root, path))?;
+        }
+        Ok(())
+    }
+}
+
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// Hands every controller that can be had on to the children; each alone, since one refusal would spoil all.
+fn delegate(dir: &Path) {
+    for controller in ["cpu", "cpuset", "memory", "pids", "hugetlb", "io"] {
+        if let Err(error) = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}")) {
+            tracing::debug!(dir = %dir.display(), controller, %error, "controller not handed on");
+        }
+    }
+}
+
+/// A new cpuset of version 1 is empty and takes no process before it has processors and memory nodes.
+fn inherit_cpuset(parent: &Path, dir: &Path) {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let empty = fs::read_to_string(dir.join(file)).is_ok_and(|text| text.trim().is_empty());
+        if let (true, Ok(value)) = (empty, fs::read(parent.join(file))) {
+            if let Err(error) = fs::write(dir.join(file), value) {
+                tracing::warn!(dir = %dir.display(), file, %error, "cpuset not inherited");
+            }
+        }
+    }
+}
+
+fn remove_dir(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_dir(&entry.path())?;
+        }
+    }
+    kill_processes(dir);
+    match fs::remove_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn kill_processes(dir: &Path) {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    for pid in text.lines().filter_map(|line| rustix::process::Pid::from_raw(line.trim().parse().ok()?)) {
+        tracing::warn!(pid = pid.as_raw_nonzero().get(), dir = %dir.display(), "killing a process left in a pod's cgroup");
+        // One that ended meanwhile is as good as killed.
+        _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+/// The hugetlb controller's name of a page size: 64KB, 2MB, 1GB.
+fn page_size_name(bytes: u64) -> String {
+    match bytes {
+        b if b >= 1 << 30 => format!("{}GB", b >> 30),
+        b if b >= 1 << 20 => format!("{}MB", b >> 20),
+        b => format!("{}KB", b >> 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> CgroupLimits {
+        CgroupLimits {
+            cpu_shares: Some(1024),
+            cpu_quota: Some(50_000),
+            cpu_period: Some(100_000),
+            memory: Some(1 << 20),
+            pids: Some(-1),
+            huge_pages: [(2 << 20, 0)].into(),
+        }
+    }
+
+    fn read(path: PathBuf) -> String {
+        fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    #[test]
+    fn version_two_has_one_tree() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("cgroup.controllers"), "cpu memory").unwrap();
+        let tree = Hierarchy::detect(root.path());
+        tree.create("/kubepods/podx").unwrap();
+        tree.set("/kubepods/podx", &limits());
+        let pod = root.path().join("kubepods/podx");
+        assert_eq!(read(pod.join("cpu.weight")), "39");
+        assert_eq!(read(pod.join("cpu.max")), "50000 100000");
+        assert_eq!(read(pod.join("memory.max")), "1048576");
+        assert_eq!(read(pod.join("pids.max")), "max");
+        assert_eq!(read(pod.join("hugetlb.2MB.max")), "0");
+        assert!(read(root.path().join("kubepods/cgroup.subtree_control")).starts_with('+'));
+        assert_eq!(tree.pods_in("/kubepods").into_iter().collect::<Vec<_>>(), [PodUid::from("x")]);
+    }
+
+    #[test]
+    fn version_one_puts_each_file_into_its_controller() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["cpu,cpuacct", "memory", "cpuset"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        for link in ["cpu", "cpuacct"] {
+            std::os::unix::fs::symlink("cpu,cpuacct", root.path().join(link)).unwrap();
+        }
+        let tree = Hierarchy::detect(root.path());
+        assert_eq!(tree.roots().len(), 3);
+        tree.create("/kubepods").unwrap();
+        tree.set("/kubepods", &limits());
+        assert_eq!(read(root.path().join("cpu/kubepods/cpu.shares")), "1024");
+        assert_eq!(read(root.path().join("cpu/kubepods/cpu.cfs_quota_us")), "50000");
+        assert_eq!(read(root.path().join("memory/kubepods/memory.limit_in_bytes")), "1048576");
+        assert!(!root.path().join("memory/kubepods/cpu.shares").exists());
+        assert!(tree.exists("/kubepods") && !tree.exists("/kubepods/podx"));
+    }
+
+    #[test]
+    fn a_cgroup_in_no_hierarchy_is_an_error_and_in_some_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["cpu", "memory"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let tree = Hierarchy::detect(root.path());
+        fs::write(root.path().join("cpu/kubepods"), "in the way").unwrap();
+        tree.create("/kubepods/podx").unwrap();
+        fs::write(root.path().join("memory/other"), "").unwrap();
+        fs::write(root.path().join("cpu/other"), "").unwrap();
+        assert!(tree.create("/other/podx").is_err());
+    }
+}

@@ -1,0 +1,250 @@
+//! Cgroups of pods and of their quality-of-service classes, made by systemd or directly.
+
+mod hierarchy;
+mod systemd;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::Mutex;
+
+use self::hierarchy::Hierarchy;
+use self::systemd::Slices;
+use crate::core::model::cgroup::{CgroupLimits, CgroupName, CgroupSettings, MIN_SHARES, pod_cgroup_limits, shares_of_milli_cpu};
+use crate::core::model::totals::pod_requests;
+use crate::core::model::{PodUid, QosClass, qos_class, uid_of};
+use crate::ports::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
+
+const CLASSES: [QosClass; 3] = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
+
+/// How the tree is made.
+#[derive(Clone, Debug)]
+pub struct CgroupOptions {
+    /// Where cgroups are mounted: `/sys/fs/cgroup`.
+    pub mount: PathBuf,
+    /// `cgroupRoot`; `/` or empty for the top.
+    pub root: String,
+    /// Who makes cgroups; the runtime must agree.
+    pub driver: CgroupDriver,
+    /// Limits of pods.
+    pub pods: CgroupSettings,
+    /// Limits of all pods together: capacity less what is reserved. Empty values are not enforced.
+    pub all_pods: CgroupLimits,
+}
+
+/// What was last set for a pod.
+struct Applied {
+    name: CgroupName,
+    limits: CgroupLimits,
+    /// CPU request in millicores, for the class's share.
+    milli_cpu: i64,
+}
+
+#[derive(Default)]
+struct State {
+    classes_ready: bool,
+    pods: HashMap<PodUid, Applied>,
+    burstable_shares: Option<u64>,
+}
+
+/// The tree `kubepods`.
+pub struct PodCgroups {
+    options: CgroupOptions,
+    hierarchy: Hierarchy,
+    slices: Slices,
+    /// Changes of the tree are made one after another, since classes and pods depend on each other.
+    state: Mutex<State>,
+}
+
+impl PodCgroups {
+    /// Looks at what is mounted; nothing is made before the first pod or [`PodCgroups::prepare`].
+    pub fn new(options: CgroupOptions) -> Self {
+        let hierarchy = Hierarchy::detect(&options.mount);
+        let slices = Slices::new(matches!(hierarchy, Hierarchy::V1(_)));
+        Self { options, hierarchy, slices, state: Mutex::default() }
+    }
+
+    /// Makes the cgroups of all pods and of the classes with their limits.
+    pub async fn prepare(&self) -> Result<(), CgroupError> {
+        self.prepare_classes(&mut *self.state.lock().await).await
+    }
+
+    /// Whether the node has unified cgroups.
+    pub fn is_v2(&self) -> bool {
+        matches!(self.hierarchy, Hierarchy::V2(_))
+    }
+
+    fn path(&self, name: &CgroupName) -> String {
+        match self.options.driver {
+            CgroupDriver::Systemd => name.systemd_path(),
+            CgroupDriver::Cgroupfs => name.cgroupfs_path(),
+        }
+    }
+
+    async fn prepare_classes(&self, state: &mut State) -> Result<(), CgroupError> {
+        if state.classes_ready {
+            return Ok(());
+        }
+        let root = &self.options.root;
+        self.make(&CgroupName::kubepods(root), &self.options.all_pods).await?;
+        let lowest = CgroupLimits { cpu_shares: Some(MIN_SHARES), ..CgroupLimits::default() };
+        self.make(&CgroupName::class(root, QosClass::Burstable), &CgroupLimits::default()).await?;
+        self.make(&CgroupName::class(root, QosClass::BestEffort), &lowest).await?;
+        state.classes_ready = true;
+        Ok(())
+    }
+
+    async fn make(&self, name: &CgroupName, limits: &CgroupLimits) -> Result<(), CgroupError> {
+        let path = self.path(name);
+        let fault = |message: String| CgroupError { path: path.clone(), message };
+        if self.options.driver == CgroupDriver::Systemd {
+            self.slices.start(&name.slice(), limits).await.map_err(|e| fault(e.to_string()))?;
+        }
+        // systemd makes only the directories of controllers that it manages, and rounds; the rest is set directly.
+        self.hierarchy.create(&path).map_err(|e| fault(e.to_string()))?;
+        self.hierarchy.set(&path, limits);
+        Ok(())
+    }
+
+    async fn change(&self, name: &CgroupName, limits: &CgroupLimits) {
+        if self.options.driver == CgroupDriver::Systemd {
+            if let Err(error) = self.slices.set(&name.slice(), limits).await {
+                tracing::warn!(slice = name.slice(), %error, "systemd does not know the new limits");
+            }
+        }
+        self.hierarchy.set(&self.path(name), limits);
+    }
+
+    /// Gives the burstable class the sum of what its pods request.
+    async fn refresh_burstable(&self, state: &mut State) {
+        let burstable = CgroupName::class(&self.options.root, QosClass::Burstable);
+        let path = self.path(&burstable);
+        let own = state.pods.values().filter(|p| self.path(&p.name).starts_with(&format!("{path}/")));
+        let shares = shares_of_milli_cpu(own.map(|p| p.milli_cpu).fold(0, i64::saturating_add));
+        if state.burstable_shares != Some(shares) {
+            self.change(&burstable, &CgroupLimits { cpu_shares: Some(shares), ..CgroupLimits::default() }).await;
+            state.burstable_shares = Some(shares);
+        }
+    }
+
+    fn name_of(&self, pod: &Pod) -> CgroupName {
+        CgroupName::pod(&self.options.root, qos_class(pod), &uid_of(pod))
+    }
+}
+
+/// A uid that can be a directory name; manifests are not trusted to hold one.
+fn check_uid(uid: &PodUid) -> Result<(), CgroupError> {
+    let text = uid.as_str();
+    if !text.is_empty() && text.len() < 200 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        return Ok(());
+    }
+    Err(CgroupError { path: format!("pod{uid}"), message: "the pod's uid is not usable in a cgroup name".to_owned() })
+}
+
+#[async_trait]
+impl Cgroups for PodCgroups {
+    async fn ensure(&self, pod: &Pod) -> Result<PodCgroup, CgroupError> {
+        let uid = uid_of(pod);
+        check_uid(&uid)?;
+        let name = self.name_of(pod);
+        let limits = pod_cgroup_limits(pod, self.options.pods);
+        let path = self.path(&name);
+        let mut state = self.state.lock().await;
+        self.prepare_classes(&mut state).await?;
+        let there = self.hierarchy.exists(&path);
+        match state.pods.get(&uid) {
+            Some(applied) if there && applied.limits == limits => return Ok(PodCgroup { parent: path }),
+            Some(_) if there => self.change(&name, &limits).await,
+            _ => self.make(&name, &limits).await?,
+        }
+        let milli_cpu = pod_requests(pod, true).get("cpu").map_or(0, |a| a.milli());
+        state.pods.insert(uid, Applied { name, limits, milli_cpu });
+        self.refresh_burstable(&mut state).await;
+        Ok(PodCgroup { parent: path })
+    }
+
+    async fn exists(&self, pod: &Pod) -> bool {
+        self.hierarchy.exists(&self.path(&self.name_of(pod)))
+    }
+
+    async fn remove(&self, uid: &PodUid) -> Result<(), CgroupError> {
+        check_uid(uid)?;
+        let mut state = self.state.lock().await;
+        // After a restart the class is not known: the name is tried in all of them.
+        let names = match state.pods.get(uid) {
+            Some(applied) => vec![applied.name.clone()],
+            None => CLASSES.map(|class| CgroupName::pod(&self.options.root, class, uid)).to_vec(),
+        };
+        for name in names {
+            let path = self.path(&name);
+            let fault = |message: String| CgroupError { path: path.clone(), message };
+            if self.options.driver == CgroupDriver::Systemd {
+                self.slices.stop(&name.slice()).await.map_err(|e| fault(e.to_string()))?;
+            }
+            self.hierarchy.remove(&path).map_err(|e| fault(e.to_string()))?;
+        }
+        if state.pods.remove(uid).is_some() {
+            self.refresh_burstable(&mut state).await;
+        }
+        Ok(())
+    }
+
+    async fn known_pods(&self) -> Vec<PodUid> {
+        let paths = CLASSES.map(|class| self.path(&CgroupName::class(&self.options.root, class)));
+        paths.iter().flat_map(|path| self.hierarchy.pods_in(path)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn pod(uid: &str, cpu: &str) -> Pod {
+        serde_json::from_value(serde_json::json!({"metadata": {"uid": uid}, "spec": {"containers": [
+            {"name": "c", "resources": {"requests": {"cpu": cpu}}}]}}))
+        .unwrap()
+    }
+
+    fn tree(mount: &std::path::Path) -> PodCgroups {
+        fs::write(mount.join("cgroup.controllers"), "").unwrap();
+        PodCgroups::new(CgroupOptions {
+            mount: mount.to_path_buf(),
+            root: "/".into(),
+            driver: CgroupDriver::Cgroupfs,
+            pods: CgroupSettings { pod_pids_limit: 64, ..CgroupSettings::default() },
+            all_pods: CgroupLimits { memory: Some(1 << 30), ..CgroupLimits::default() },
+        })
+    }
+
+    #[tokio::test]
+    async fn pods_get_a_place_in_their_class_and_the_class_their_sum() {
+        let mount = tempfile::tempdir().unwrap();
+        let cgroups = tree(mount.path());
+        let read = |path: &str| fs::read_to_string(mount.path().join(path)).unwrap();
+        let parent = cgroups.ensure(&pod("a", "500m")).await.unwrap().parent;
+        assert_eq!(parent, "/kubepods/burstable/poda");
+        cgroups.ensure(&pod("b", "500m")).await.unwrap();
+        assert_eq!(read("kubepods/memory.max"), (1 << 30).to_string());
+        assert_eq!(read("kubepods/besteffort/cpu.weight"), "1");
+        assert_eq!(read("kubepods/burstable/cpu.weight"), "39");
+        assert_eq!(read("kubepods/burstable/poda/pids.max"), "64");
+        assert!(cgroups.exists(&pod("a", "500m")).await);
+        cgroups.ensure(&pod("a", "1500m")).await.unwrap();
+        assert_eq!(read("kubepods/burstable/cpu.weight"), "79");
+        assert_eq!(cgroups.known_pods().await, [PodUid::from("a"), PodUid::from("b")]);
+    }
+
+    #[tokio::test]
+    async fn a_uid_cannot_lead_out_of_the_tree() {
+        let mount = tempfile::tempdir().unwrap();
+        let cgroups = tree(mount.path());
+        for uid in ["", "../x", "a/b"] {
+            assert!(cgroups.ensure(&pod(uid, "1")).await.is_err(), "{uid}");
+            assert!(cgroups.remove(&PodUid::from(uid)).await.is_err(), "{uid}");
+        }
+    }
+}

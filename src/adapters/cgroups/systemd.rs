@@ -1,0 +1,173 @@
+//! Slices for pods by systemd's D-Bus interface, so that systemd and the kubelet do not fight over the tree.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::Mutex;
+use zbus::{OwnedObjectPath, Variant};
+
+use crate::core::model::cgroup::{CgroupLimits, weight_of_shares};
+
+/// How long systemd may take for a job.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn subscribe(&self) -> zbus::Result<()>;
+    #[allow(clippy::type_complexity, reason = "the interface's own signature")]
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: &[(&str, Variant<'_>)],
+        aux: &[(&str, &[(&str, Variant<'_>)])],
+    ) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn set_unit_properties(&self, name: &str, runtime: bool, properties: &[(&str, Variant<'_>)]) -> zbus::Result<()>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+}
+
+/// Makes and removes slices. The connection is opened at first use and again after it broke.
+#[derive(Debug, Default)]
+pub struct Slices {
+    connection: Mutex<Option<zbus::Connection>>,
+    /// Old property names for cgroup version 1.
+    v1: bool,
+}
+
+impl Slices {
+    /// For a node with cgroup version 1 or 2.
+    pub fn new(v1: bool) -> Self {
+        Self { connection: Mutex::default(), v1 }
+    }
+
+    async fn manager(&self) -> zbus::Result<ManagerProxy<'static>> {
+        let mut slot = self.connection.lock().await;
+        let connection = match slot.as_ref() {
+            Some(connection) if !connection.is_closed() => connection.clone(),
+            _ => {
+                let connection = zbus::Connection::system().await?;
+                ManagerProxy::new(&connection).await?.subscribe().await?;
+                slot.insert(connection).clone()
+            }
+        };
+        ManagerProxy::new(&connection).await
+    }
+
+    /// Starts a slice with these limits; one that runs gets the limits only.
+    pub async fn start(&self, name: &str, limits: &CgroupLimits) -> zbus::Result<()> {
+        let manager = self.manager().await?;
+        let mut properties: Vec<(&str, Variant<'_>)> = vec![
+            ("Description", format!("pods of the kubelet: {name}").into()),
+            ("DefaultDependencies", false.into()),
+            ("CPUAccounting", true.into()),
+            ("MemoryAccounting", true.into()),
+            ("TasksAccounting", true.into()),
+        ];
+        properties.extend(limit_properties(limits, self.v1));
+        let mut jobs = manager.receive_job_removed().await?;
+        let job = match manager.start_transient_unit(name, "replace", &properties, &[]).await {
+            Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => return self.set(name, limits).await,
+            other => other?,
+        };
+        wait(&mut jobs, &job, name).await
+    }
+
+    /// Changes the limits of a slice that runs.
+    pub async fn set(&self, name: &str, limits: &CgroupLimits) -> zbus::Result<()> {
+        let properties = limit_properties(limits, self.v1);
+        if properties.is_empty() {
+            return Ok(());
+        }
+        self.manager().await?.set_unit_properties(name, true, &properties).await
+    }
+
+    /// Stops a slice with everything in it. One that is not loaded is success.
+    pub async fn stop(&self, name: &str) -> zbus::Result<()> {
+        let manager = self.manager().await?;
+        let mut jobs = manager.receive_job_removed().await?;
+        let job = match manager.stop_unit(name, "replace").await {
+            Err(error) if is(&error, "org.freedesktop.systemd1.NoSuchUnit") => return Ok(()),
+            other => other?,
+        };
+        let result = wait(&mut jobs, &job, name).await;
+        // A unit that failed would stay in memory for ever; one that did not is already gone.
+        _ = manager.reset_failed_unit(name).await;
+        result
+    }
+}
+
+fn is(error: &zbus::Error, name: &str) -> bool {
+    matches!(error, zbus::Error::MethodError(found, _, _) if found.as_str() == name)
+}
+
+async fn wait(jobs: &mut JobRemovedStream, job: &OwnedObjectPath, name: &str) -> zbus::Result<()> {
+    let done = async {
+        while let Some(signal) = jobs.next().await {
+            let args = signal.args()?;
+            if args.job == *job {
+                return match args.result.as_str() {
+                    "done" | "skipped" => Ok(()),
+                    result => Err(zbus::Error::Failure(format!("systemd's job for {name} ended as {result}"))),
+                };
+            }
+        }
+        Err(zbus::Error::Failure("the connection to systemd was closed".to_owned()))
+    };
+    let late = |_| zbus::Error::Failure(format!("systemd's job for {name} took too long"));
+    tokio::time::timeout(PATIENCE, done).await.map_err(late)?
+}
+
+/// Limits as systemd's properties (runc's `systemd` cgroup managers).
+fn limit_properties(limits: &CgroupLimits, v1: bool) -> Vec<(&'static str, Variant<'static>)> {
+    let mut properties: Vec<(&'static str, Variant<'static>)> = Vec::new();
+    if let Some(shares) = limits.cpu_shares {
+        properties.push(if v1 { ("CPUShares", shares.into()) } else { ("CPUWeight", weight_of_shares(shares).into()) });
+    }
+    if let Some(quota) = limits.cpu_quota {
+        let period = limits.cpu_period.unwrap_or(100_000).max(1);
+        properties.push(("CPUQuotaPerSecUSec", quota_per_second(quota, period).into()));
+    }
+    if let Some(memory) = limits.memory.and_then(|m| u64::try_from(m).ok()).filter(|m| *m > 0) {
+        properties.push((if v1 { "MemoryLimit" } else { "MemoryMax" }, memory.into()));
+    }
+    if let Some(pids) = limits.pids {
+        properties.push(("TasksMax", u64::try_from(pids).unwrap_or(u64::MAX).into()));
+    }
+    properties
+}
+
+/// Microseconds per second; systemd keeps whole percents, so the value is rounded up to the next one.
+fn quota_per_second(quota: i64, period: u64) -> u64 {
+    match u64::try_from(quota) {
+        Ok(quota) if quota > 0 => (quota.saturating_mul(1_000_000) / period).div_ceil(10_000).saturating_mul(10_000),
+        _ => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_rounded_up_to_whole_percents() {
+        assert_eq!(quota_per_second(50_000, 100_000), 500_000);
+        assert_eq!(quota_per_second(1_000, 100_000), 10_000);
+        assert_eq!(quota_per_second(12_345, 100_000), 130_000);
+        assert_eq!(quota_per_second(-1, 100_000), u64::MAX);
+    }
+
+    #[test]
+    fn each_version_has_its_own_property_names() {
+        let limits = CgroupLimits { cpu_shares: Some(2), memory: Some(5), pids: Some(-1), ..CgroupLimits::default() };
+        let names = |v1| limit_properties(&limits, v1).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(true), ["CPUShares", "MemoryLimit", "TasksMax"]);
+        assert_eq!(names(false), ["CPUWeight", "MemoryMax", "TasksMax"]);
+    }
+}

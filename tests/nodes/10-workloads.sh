@@ -1,0 +1,134 @@
+# shellcheck shell=bash
+# What a cluster is for: workloads that run, answer, scale, change and finish.
+
+service_answers_by_name_from_the_other_node() {
+	deployment web 3 "${nodes[-1]}"
+	pod client "${nodes[0]}" pause
+	local seen
+	eventually kn exec client -- curl -sfm 3 "http://web.$ns.svc.cluster.local/hostname"
+	seen=$(for _ in $(seq 30); do kn exec client -- curl -sfm 5 http://web/hostname && echo; done | sort -u)
+	[ "$(wc -l <<<"$seen")" = 3 ]
+	[ "$seen" = "$(kn get pods -l app=web -o name | cut -d/ -f2 | sort)" ]
+}
+it 'a Deployment of three answers by its Service name from a pod on the other node' service_answers_by_name_from_the_other_node
+
+service_answers_on_its_own_node() {
+	deployment web 1 "${nodes[-1]}"
+	pod client "${nodes[-1]}" pause
+	eventually kn exec client -- curl -sfm 3 http://web/hostname
+	# ... and to itself, through its own Service.
+	eventually kn exec deploy/web -- curl -sfm 3 http://web/hostname
+}
+it 'a Service answers pods of its own node, and the pod behind it' service_answers_on_its_own_node
+
+node_port_answers_on_every_node() {
+	deployment web 2 "${nodes[-1]}"
+	kn patch service web -p '{"spec": {"type": "NodePort"}}'
+	local port node
+	port=$(kn get service web -o 'jsonpath={.spec.ports[0].nodePort}')
+	for node in "${nodes[@]}"; do eventually curl -sfm 3 "http://$(cluster ip "$node"):$port/hostname"; done
+}
+it 'a NodePort answers on every node' node_port_answers_on_every_node
+
+endpoint_count() { kn get endpointslices -l kubernetes.io/service-name=web -o json | jq '[.items[].endpoints[]? | select(.conditions.ready)] | length'; }
+
+deployment_scales() {
+	deployment web 1 "${nodes[-1]}"
+	kn scale deployment/web --replicas=5
+	rolled_out deployment/web
+	eventually is 5 endpoint_count
+	kn scale deployment/web --replicas=1
+	eventually is 1 endpoint_count
+	eventually is 1 eval 'kn get pods -l app=web -o name | wc -l'
+}
+it 'a Deployment scales up and down, and its endpoints follow' deployment_scales
+
+daemon_set_runs_on_every_node() {
+	kn apply -f - <<-SET
+		apiVersion: apps/v1
+		kind: DaemonSet
+		metadata: {name: every}
+		spec:
+		  selector: {matchLabels: {app: every}}
+		  template:
+		    metadata: {labels: {app: every}}
+		    spec:
+		      tolerations: [{operator: Exists}]
+		      terminationGracePeriodSeconds: 1
+		      containers: [{name: main, image: $agnhost, args: [pause]}]
+	SET
+	rolled_out daemonset/every
+	[ "$(kn get pods -l app=every -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort)" = "$(printf '%s\n' "${nodes[@]}" | sort)" ]
+}
+it 'a DaemonSet runs on every node' daemon_set_runs_on_every_node
+
+job_completes() {
+	kn apply -f - <<-JOB
+		apiVersion: batch/v1
+		kind: Job
+		metadata: {name: sum}
+		spec:
+		  completions: 4
+		  parallelism: 2
+		  template:
+		    spec:
+		      restartPolicy: Never
+		      containers: [{name: main, image: $busybox, command: [sh, -c, 'echo \$((6 * 7))']}]
+	JOB
+	kn wait --for=condition=complete --timeout=180s job/sum
+	[ "$(kn logs job/sum)" = 42 ]
+	[ "$(kn get pods -l job-name=sum -o 'jsonpath={range .items[*]}{.status.phase}{"\n"}{end}' | sort | uniq -c | tr -s ' ')" = ' 4 Succeeded' ]
+}
+it 'a Job completes, and its pods end as Succeeded' job_completes
+
+failing_job_is_retried_and_given_up() {
+	kn create job bad --image="$busybox" -- sh -c 'exit 3'
+	kn patch job bad -p '{"spec": {"backoffLimit": 1}}'
+	kn wait --for=condition=failed --timeout=180s job/bad
+	[ "$(kn get pods -l job-name=bad -o 'jsonpath={.items[0].status.containerStatuses[0].state.terminated.exitCode}')" = 3 ]
+}
+it 'a Job whose pods fail is given up, and the exit code is kept' failing_job_is_retried_and_given_up
+
+rolling_update_replaces_every_pod() {
+	deployment web 3 "${nodes[-1]}"
+	pod client "${nodes[0]}" pause
+	local before after
+	before=$(kn get pods -l app=web -o name | sort)
+	kn set env deployment/web ROUND=two
+	rolled_out deployment/web
+	eventually is 3 eval 'kn get pods -l app=web -o name | wc -l'
+	after=$(kn get pods -l app=web -o name | sort)
+	[ -z "$(comm -12 <(echo "$before") <(echo "$after"))" ]
+	[ "$(kn exec deploy/web -- sh -c 'echo $ROUND')" = two ]
+	eventually kn exec client -- curl -sfm 3 http://web/hostname
+	kn rollout undo deployment/web
+	rolled_out deployment/web
+}
+it 'a rolling update replaces every pod, and can be undone' rolling_update_replaces_every_pod
+
+config_reaches_the_container() {
+	kn create configmap settings --from-literal=color=green
+	kn create secret generic keys --from-literal=token=opensesame
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: reader, labels: {tier: test}}
+		spec:
+		  restartPolicy: Never
+		  containers:
+		  - name: main
+		    image: $busybox
+		    command: [sh, -c, 'echo \$COLOR \$(cat /keys/token) \$WHO \$(cat /labels/labels); test -s /var/run/secrets/kubernetes.io/serviceaccount/token && echo token']
+		    env:
+		    - {name: COLOR, valueFrom: {configMapKeyRef: {name: settings, key: color}}}
+		    - {name: WHO, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+		    volumeMounts: [{name: keys, mountPath: /keys}, {name: labels, mountPath: /labels}]
+		  volumes:
+		  - {name: keys, secret: {secretName: keys}}
+		  - {name: labels, downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}
+	POD
+	kn wait --for=jsonpath='{.status.phase}'=Succeeded --timeout=180s pod/reader
+	[ "$(kn logs reader)" = 'green opensesame reader tier="test"
+token' ]
+}
+it 'ConfigMaps, Secrets, the downward API and the account token reach a container' config_reaches_the_container

@@ -1,0 +1,118 @@
+# shellcheck shell=bash
+# What goes wrong on a node, and what must not go wrong because of it.
+
+node_ready() { is True k get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'; }
+restarts() { kn get pod "$1" -o 'jsonpath={.status.containerStatuses[0].restartCount}'; }
+container_id() { kn get pod "$1" -o 'jsonpath={.status.containerStatuses[0].containerID}'; }
+heartbeat() { k -n kube-node-lease get lease "$1" -o 'jsonpath={.spec.renewTime}'; }
+new_heartbeat() { [ "$(heartbeat "$1")" != "$2" ]; }
+
+# beats NODE: waits until its kubelet has renewed its lease since now, and is Ready.
+beats() {
+	local last
+	last=$(heartbeat "$1")
+	eventually new_heartbeat "$1" "$last"
+	eventually node_ready "$1"
+}
+
+killed_container_restarts() {
+	pod victim "${nodes[-1]}" pause
+	local id
+	id=$(container_id victim)
+	on "${nodes[-1]}" -- ctr -n k8s.io tasks kill -s SIGKILL "${id#containerd://}"
+	eventually is 1 restarts victim
+	ready pod/victim
+	[ "$(container_id victim)" != "$id" ]
+	[ "$(kn get pod victim -o 'jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}')" = 137 ]
+}
+it 'a killed container is started again, and its end is told' killed_container_restarts
+
+failed_liveness_restarts() {
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: sick}
+		spec:
+		  terminationGracePeriodSeconds: 1
+		  containers:
+		  - name: main
+		    image: $agnhost
+		    args: [liveness]
+		    livenessProbe: {httpGet: {path: /healthz, port: 8080}, initialDelaySeconds: 3, periodSeconds: 1, failureThreshold: 1}
+	POD
+	eventually eval '[ "$(restarts sick)" -ge 1 ]'
+}
+it 'a container whose liveness probe fails is started again' failed_liveness_restarts
+
+# survives NODE COMMAND...: the command happens to the node, and every container is the same afterwards.
+survives() {
+	local node=$1 before
+	shift
+	export ns
+	pod witness "$node" pause
+	eventually eval 'kn get pod witness -o json | jq -e ".status.containerStatuses[0].containerID"'
+	before=$(containers)
+	on "$node" -- "$@"
+	sleep 2
+	eventually node_ready "$node"
+	beats "$node"
+	eventually is "$before" containers
+	ready pod/witness
+	eventually kn exec witness -- true
+	# It still works: a pod made now starts there.
+	pod newcomer "$node" pause
+}
+
+kubelet_restart() { survives "${nodes[-1]}" systemctl restart kubelet.service; }
+it 'a restart of the kubelet loses no container' kubelet_restart
+
+kubelet_restart_on_control_plane() { survives "${nodes[0]}" systemctl restart kubelet.service; }
+it 'a restart of the kubelet beside the control plane loses no container' kubelet_restart_on_control_plane
+
+kubelet_killed() { survives "${nodes[0]}" systemctl kill --signal=KILL --kill-whom=main kubelet.service; }
+it 'a killed kubelet comes back and loses no container' kubelet_killed
+
+containerd_killed() { survives "${nodes[-1]}" systemctl kill --signal=KILL --kill-whom=main containerd.service; }
+it 'a killed containerd comes back and loses no container' containerd_killed
+
+containerd_restarted_on_control_plane() { survives "${nodes[0]}" systemctl restart containerd.service; }
+it 'a restart of containerd beside the control plane loses no container' containerd_restarted_on_control_plane
+
+pods_of() { k get pods -A -o json | jq -r --arg node "$1" '.items[] | select(.spec.nodeName == $node) | "\(.metadata.namespace)/\(.metadata.name) \(.metadata.uid)"' | sort; }
+all_ready_on() {
+	k get pods -A -o json | jq -e --arg node "$1" '[.items[] | select(.spec.nodeName == $node and .metadata.deletionTimestamp == null)] |
+		length > 0 and all(any(.status.conditions[]; .type == "Ready" and .status == "True"))'
+}
+
+# comes_back NODE COMMAND...: the command takes the node down and up; every pod is there and Ready again.
+comes_back() {
+	local node=$1 boot pods
+	shift
+	pod witness "$node" netexec --http-port=8080
+	eventually all_ready_on "$node"
+	pods=$(pods_of "$node")
+	boot=$(k get node "$node" -o 'jsonpath={.status.nodeInfo.bootID}')
+	"$@"
+	eventually k get --raw /readyz
+	beats "$node"
+	eventually is "$pods" pods_of "$node"
+	eventually eval '[ "$(restarts witness)" -ge 1 ]'
+	eventually all_ready_on "$node"
+	# Its network is back as well.
+	pod client "${nodes[-1]}" pause
+	eventually kn exec client -- curl -sfm 3 "http://$(kn get pod witness -o 'jsonpath={.status.podIP}'):8080/hostname"
+	eventually kn exec client -- curl -sfm 3 -k https://kubernetes.default.svc.cluster.local/version
+	echo "boot id was $boot"
+}
+
+worker_reboot() { comes_back "${nodes[-1]}" cluster reboot "${nodes[-1]}"; }
+it 'a reboot of a worker loses no pod' worker_reboot
+
+control_plane_reboot() { comes_back "${nodes[0]}" cluster reboot "${nodes[0]}"; }
+it 'a reboot of the control plane loses no pod' control_plane_reboot
+
+power_cut() {
+	cut() { cluster kill "${nodes[0]}" && cluster start "${nodes[0]}"; }
+	comes_back "${nodes[0]}" cut
+}
+it 'a power cut of the control plane loses no pod' power_cut

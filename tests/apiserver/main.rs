@@ -37,6 +37,8 @@ fn spec(endpoint: &str) -> ObjectsSpec {
         image_repository: "registry.k8s.io".into(),
         cgroup_driver: "systemd".into(),
         kubelet_configuration: Value::Null,
+        kube_proxy_mode: "nftables".into(),
+        builtin_network: true,
         kube_proxy_configuration: Value::Null,
         coredns: Some(image("coredns/coredns:v1.14.2")),
         kube_proxy: Some(KubeProxy::DaemonSet(image("kube-proxy:v1.36.3"))),

@@ -1,5 +1,6 @@
 //! The unit files of a node.
 
+use super::phases::kubeconfigs::SERVING_APPROVER_CONF;
 use crate::core::model::spec::Spec;
 
 /// The kubelet's unit.
@@ -73,15 +74,15 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
         flags.push(format!("--pod-subnet={}", subnets.join(",")));
     }
     if control_plane {
-        flags.push(format!("--approver-kubeconfig={}", paths.kubeconfig("admin.conf").display()));
+        flags.push(format!("--approver-kubeconfig={}", paths.kubeconfig(SERVING_APPROVER_CONF).display()));
     }
     let command = command_line(&spec.node.programs.bootstrap, &flags);
     format!(
         "# Written by roost; your own settings go into {AGENT}.d/*.conf.\n\
          [Unit]\n\
          Description=Roost node agent: pod network and serving certificates\n\
-         Wants=network-online.target\n\
-         After=network-online.target\n\
+         Wants=network-online.target modprobe@br_netfilter.service\n\
+         After=network-online.target modprobe@br_netfilter.service\n\
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\

@@ -38,7 +38,7 @@ fn render_configuration(spec: &ObjectsSpec, kubeconfig: &str) -> Vec<Value> {
         },
         "clientConnection": { "kubeconfig": kubeconfig },
         "clusterCIDR": join_subnets(&spec.pod_subnets),
-        "mode": "nftables",
+        "mode": spec.kube_proxy_mode,
     });
     merge(&mut configuration, &spec.kube_proxy_configuration);
     let service_account_files = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 pub use bootstrap_token::{parse_token_secret, render_token_secret, ObservedToken};
 pub use cluster_info::render_cluster_info;
+pub use rbac::SERVING_APPROVER;
 pub use config::{render_cluster_configuration, render_kubelet_configuration};
 pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};
 pub use yaml::render_yaml;

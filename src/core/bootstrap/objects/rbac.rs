@@ -37,7 +37,7 @@ pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
         ),
     ];
     objects.extend(render_serving_approver());
-    if !spec.pod_subnets.is_empty() {
+    if spec.builtin_network {
         // The node authorizer lets a kubelet read its own Node only; routes need the others' pod CIDRs and addresses.
         objects.push(cluster_role("roost:pod-network", json!([rule("", "nodes", &["get", "list", "watch"])])));
         objects.push(cluster_role_binding("roost:pod-network", "roost:pod-network", nodes()));

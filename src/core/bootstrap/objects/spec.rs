@@ -34,6 +34,10 @@ pub struct ObjectsSpec {
     pub coredns: Option<Component>,
     /// Laid over the `KubeletConfiguration` of all nodes as a JSON merge patch; null changes nothing.
     pub kubelet_configuration: Value,
+    /// kube-proxy's mode, `nftables` unless set.
+    pub kube_proxy_mode: String,
+    /// True when our own pod network runs on the nodes.
+    pub builtin_network: bool,
     /// Laid over the `KubeProxyConfiguration` likewise.
     pub kube_proxy_configuration: Value,
     /// kube-proxy; none when the user's network replaces it.

@@ -21,6 +21,8 @@ fn spec() -> ObjectsSpec {
         image_repository: "registry.k8s.io".into(),
         cgroup_driver: "systemd".into(),
         kubelet_configuration: Value::Null,
+        kube_proxy_mode: "nftables".into(),
+        builtin_network: true,
         kube_proxy_configuration: Value::Null,
         coredns: Some(image("coredns/coredns:v1.14.2")),
         kube_proxy: Some(KubeProxy::DaemonSet(image("kube-proxy:v1.36.3"))),
@@ -62,7 +64,7 @@ fn host_programs_are_mounted_over_an_image_without_bytes() {
 
 #[test]
 fn add_ons_and_the_pod_network_can_be_left_out() {
-    let spec = ObjectsSpec { coredns: None, kube_proxy: None, pod_subnets: Vec::new(), ..spec() };
+    let spec = ObjectsSpec { coredns: None, kube_proxy: None, builtin_network: false, ..spec() };
     let names = names(&render_objects(&spec)).join("\n");
     for absent in ["coredns", "kube-proxy", "node-proxier", "pod-network", "Deployment", "DaemonSet"] {
         assert!(!names.contains(absent), "{absent} in:\n{names}");

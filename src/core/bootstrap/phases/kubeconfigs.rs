@@ -6,7 +6,11 @@ use super::super::pki::{Leaf, Subject, Usage};
 use super::super::step::ClientKubeconfig;
 use super::super::{Facts, PhaseError, Step};
 use super::certs::ca_files;
+use crate::core::bootstrap::objects::SERVING_APPROVER;
 use crate::core::model::spec::{Endpoint, Spec};
+
+/// The kubeconfig with which the node agent approves serving certificates of kubelets.
+pub const SERVING_APPROVER_CONF: &str = "serving-approver.conf";
 
 /// All kubeconfigs of the first control plane.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
@@ -54,5 +58,6 @@ pub fn kubeconfigs(spec: &Spec) -> Vec<ClientKubeconfig> {
         config("kubelet.conf", &anywhere, Subject::in_group(format!("system:node:{}", spec.node.name), "system:nodes")),
         config("controller-manager.conf", &here, Subject::named("system:kube-controller-manager")),
         config("scheduler.conf", &here, Subject::named("system:kube-scheduler")),
+        config(SERVING_APPROVER_CONF, &here, Subject::named(SERVING_APPROVER)),
     ]
 }

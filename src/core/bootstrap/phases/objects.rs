@@ -3,7 +3,7 @@
 use super::super::objects::{Component, KubeProxy, ObjectsSpec, render_cluster_info, render_objects};
 use super::super::static_pods::SCRATCH_IMAGE;
 use super::super::{Facts, PhaseError, Step};
-use crate::core::model::spec::{ComponentSource, Spec};
+use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
 
 /// RBAC, configuration, add-ons.
 pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
@@ -49,10 +49,9 @@ pub fn derive(spec: &Spec) -> ObjectsSpec {
         cgroup_driver: cgroup_driver.to_owned(),
         coredns: cluster.network.dns.then(|| component("coredns")),
         kubelet_configuration: cluster.kubelet.clone().into(),
-        kube_proxy_configuration: cluster
-            .network
-            .proxy
-            .map_or(serde_json::Value::Null, |mode| serde_json::json!({ "mode": mode.as_str() })),
+        kube_proxy_mode: cluster.network.proxy.map_or("nftables", ProxyMode::as_str).to_owned(),
+        kube_proxy_configuration: cluster.kube_proxy.clone().into(),
+        builtin_network: cluster.network.builtin,
         kube_proxy: cluster.network.proxy.map(|_| KubeProxy::DaemonSet(component("kube-proxy"))),
     }
 }

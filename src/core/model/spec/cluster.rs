@@ -39,6 +39,8 @@ pub struct ClusterSpec {
     pub external_etcd: Option<ExternalEtcd>,
     /// Fields laid over our KubeletConfiguration.
     pub kubelet: Map<String, Value>,
+    /// Fields laid over our KubeProxyConfiguration.
+    pub kube_proxy: Map<String, Value>,
     /// The pod network.
     pub network: NetworkSpec,
     /// True when a cloud controller manager completes the nodes (`cloud-provider=external`).

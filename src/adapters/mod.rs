@@ -9,3 +9,4 @@ pub mod fs;
 pub mod network;
 pub mod cri;
 pub mod volumes;
+pub mod credentials;

@@ -5,6 +5,7 @@
 //! statuses to a [`crate::ports::StatusSink`]; everybody else reads pods through [`crate::ports::Pods`].
 
 pub mod hooks;
+pub mod images;
 pub mod probes;
 pub mod logs;
 pub mod run;

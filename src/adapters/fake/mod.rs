@@ -3,7 +3,11 @@
 mod checks;
 mod events;
 mod exec;
+mod images;
+mod secrets;
 
 pub use checks::FakeChecks;
 pub use events::FakeEvents;
 pub use exec::FakeExec;
+pub use images::{FakeImages, FakeNodeCredentials, FakeRecords};
+pub use secrets::FakeSecrets;

@@ -5,3 +5,4 @@ pub mod beneath;
 pub mod mounts;
 pub mod pod_files;
 pub mod manifests;
+pub mod pull_records;

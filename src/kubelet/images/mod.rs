@@ -1,0 +1,232 @@
+//! Images of pods: by policy, with credentials, at most so many pulls at once (upstream `pkg/kubelet/images`).
+//!
+//! No task runs here. Each pod's worker asks through [`PodImages::ensure`]; two that want the same absent image take turns,
+//! so the second finds what the first pulled.
+
+mod credentials;
+mod pull;
+mod records;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Mutex as TurnLock, Semaphore};
+
+use crate::core::images::{CredentialPlugin, PullBackoff, PullPolicy, Verification, with_default_tag};
+use crate::core::model::kubelet_spec::ImageSettings;
+use crate::core::model::{PodUid, uid_of};
+use crate::cri;
+use crate::ports::{
+    EventKind, EventTarget, Events, ImageDemand, ImageService, ImageWaiting, NodeCredentials, Objects, PodImages,
+    PullRecords, PulledImage,
+};
+use credentials::Credentials;
+use pull::PullRate;
+use records::Records;
+
+/// What images need of the world.
+#[derive(Clone)]
+pub struct ImagePorts {
+    /// The runtime's image service.
+    pub images: Arc<dyn ImageService>,
+    /// Pull secrets and tokens.
+    pub objects: Arc<dyn Objects>,
+    /// For `Pulling`, `Pulled`, `BackOff`, `Failed`.
+    pub events: Arc<dyn Events>,
+    /// Credentials of the node.
+    pub node: Arc<dyn NodeCredentials>,
+    /// What was pulled with whose credentials.
+    pub records: Arc<dyn PullRecords>,
+    /// The wall clock.
+    pub wall: fn() -> Timestamp,
+}
+
+/// Waits after an answer that time alone may change.
+const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Images of all pods.
+pub struct Images {
+    ports: ImagePorts,
+    credentials: Credentials,
+    records: Arc<Records>,
+    backoff: Mutex<PullBackoff>,
+    turns: Mutex<HashMap<String, Weak<TurnLock<()>>>>,
+    slots: Option<Semaphore>,
+    rate: PullRate,
+}
+
+/// One demand on its way, with the name completed.
+struct Errand<'a> {
+    pod: &'a Arc<Pod>,
+    uid: PodUid,
+    demand: &'a ImageDemand,
+    image: String,
+    sandbox: Option<&'a cri::PodSandboxConfig>,
+}
+
+impl Images {
+    /// Images with these settings and credential plugins.
+    pub fn new(ports: ImagePorts, settings: &ImageSettings, plugins: Vec<CredentialPlugin>) -> Self {
+        let verification = Verification::of(&settings.verification_policy, &settings.verification_allowlist);
+        let slots = settings.max_parallel.map(|most| Semaphore::new(usize::try_from(most.max(1)).unwrap_or(1)));
+        Self {
+            credentials: Credentials::new(plugins),
+            records: Arc::new(Records::new(verification)),
+            backoff: Mutex::default(),
+            turns: Mutex::default(),
+            slots,
+            rate: PullRate::new(settings.pull_qps, settings.pull_burst),
+            ports,
+        }
+    }
+
+    /// Turns pulls that were cut off by the last stop into records, so that their images are not for everybody.
+    pub async fn recover(&self) {
+        self.records.recover(&self.ports).await;
+    }
+
+    /// Drops records of images that the node no longer has.
+    pub async fn prune_records(&self, present: &[cri::Image], before: Timestamp) {
+        self.records.prune(&self.ports, present, before).await;
+    }
+
+    async fn ensure_demand(&self, errand: &Errand<'_>) -> Result<PulledImage, ImageWaiting> {
+        let policy = PullPolicy::of(errand.demand.policy.as_deref(), &errand.image);
+        if policy != PullPolicy::Always
+            && let Some(image) = self.look(errand).await?
+        {
+            if self.may_use(errand, &image).await? {
+                return Ok(self.already_present(errand, image));
+            }
+            if policy == PullPolicy::Never {
+                return Err(self.never(errand));
+            }
+            return self.pull(errand, None).await;
+        }
+        match policy {
+            PullPolicy::Never => Err(self.never(errand)),
+            PullPolicy::Always => self.pull(errand, None).await,
+            PullPolicy::IfNotPresent => {
+                let turn = self.turn(&errand.image);
+                let _held = turn.lock().await;
+                self.pull(errand, Some(())).await
+            }
+        }
+    }
+
+    async fn look(&self, errand: &Errand<'_>) -> Result<Option<cri::Image>, ImageWaiting> {
+        self.ports.images.image_status(&spec_of(errand)).await.map_err(|error| {
+            let message = format!("Failed to inspect image \"\": {error}");
+            self.record(errand, EventKind::Warning, "InspectFailed", message.clone());
+            ImageWaiting { reason: "ImageInspectError".into(), message, retry_at: Some(self.soon()) }
+        })
+    }
+
+    async fn may_use(&self, errand: &Errand<'_>, image: &cri::Image) -> Result<bool, ImageWaiting> {
+        let failed = |message: String| ImageWaiting {
+            reason: "ErrImagePull".into(),
+            message,
+            retry_at: Some(self.soon()),
+        };
+        let shown = || self.credentials.of(&self.ports, errand.pod, &errand.image);
+        self.records.may_use(&self.ports, &errand.demand.image, image, shown).await.map_err(failed)
+    }
+
+    fn already_present(&self, errand: &Errand<'_>, image: cri::Image) -> PulledImage {
+        let name = &errand.demand.image;
+        let message =
+            format!("Container image \"{name}\" already present on machine and can be accessed by the pod");
+        self.record(errand, EventKind::Normal, "Pulled", message);
+        found(errand, image)
+    }
+
+    /// Absent, or present but not for this pod: both look the same to the user.
+    fn never(&self, errand: &Errand<'_>) -> ImageWaiting {
+        let message =
+            format!("Container image \"{}\" is not present with pull policy of Never", errand.demand.image);
+        self.record(errand, EventKind::Warning, "ErrImageNeverPull", message.clone());
+        ImageWaiting { reason: "ErrImageNeverPull".into(), message, retry_at: Some(self.soon()) }
+    }
+
+    /// The lock that pulls of one image share. Locks of images that nobody pulls are dropped on the way.
+    fn turn(&self, image: &str) -> Arc<TurnLock<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = turns.get(image).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::new(TurnLock::new(()));
+        turns.insert(image.to_owned(), Arc::downgrade(&lock));
+        lock
+    }
+
+    fn backoff(&self) -> MutexGuard<'_, PullBackoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, errand: &Errand<'_>, kind: EventKind, reason: &str, message: String) {
+        let target = EventTarget::Container(errand.pod, &errand.demand.field_path);
+        self.ports.events.record(target, kind, reason, message);
+    }
+
+    fn soon(&self) -> Timestamp {
+        (self.ports.wall)() + ASK_AGAIN
+    }
+}
+
+#[async_trait]
+impl PodImages for Images {
+    async fn ensure(
+        &self,
+        pod: &Arc<Pod>,
+        demand: &ImageDemand,
+        sandbox: Option<&cri::PodSandboxConfig>,
+    ) -> Result<PulledImage, ImageWaiting> {
+        let mut errand = Errand { pod, uid: uid_of(pod), demand, image: String::new(), sandbox };
+        let result = match with_default_tag(&demand.image) {
+            Ok(image) => {
+                errand.image = image;
+                self.ensure_demand(&errand).await
+            }
+            Err(error) => {
+                let message = format!("Failed to apply default image tag \"{}\": {error}", demand.image);
+                self.record(&errand, EventKind::Warning, "InspectFailed", message.clone());
+                Err(ImageWaiting { reason: "InvalidImageName".into(), message, retry_at: None })
+            }
+        };
+        if let Err(waiting) = &result
+            && !demand.field_path.starts_with("spec.volumes")
+        {
+            self.record(&errand, EventKind::Warning, "Failed", format!("Error: {}", waiting.reason));
+        }
+        result
+    }
+
+    fn forget(&self, uid: &PodUid) {
+        self.backoff().forget(uid);
+    }
+}
+
+fn spec_of(errand: &Errand<'_>) -> cri::ImageSpec {
+    let annotations = errand.pod.metadata.annotations.clone().unwrap_or_default();
+    cri::ImageSpec {
+        image: errand.image.clone(),
+        annotations: annotations.into_iter().collect(),
+        ..cri::ImageSpec::default()
+    }
+}
+
+fn found(errand: &Errand<'_>, image: cri::Image) -> PulledImage {
+    let spec = cri::ImageSpec {
+        image: image.id.clone(),
+        user_specified_image: errand.demand.image.clone(),
+        ..cri::ImageSpec::default()
+    };
+    PulledImage { spec, image }
+}
+
+#[cfg(test)]
+mod tests;

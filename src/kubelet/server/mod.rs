@@ -124,3 +124,6 @@ impl Server {
         (own || mirror).then_some(found)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,428 @@
+//! A served kubelet on loopback: real TLS, stub ports.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::body::Bytes;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::model::access::{AccessQuestion, UserInfo};
+use crate::core::model::usage::{NodeUsage, PodUsage};
+use crate::core::model::{ContainerId, ContainerKind, PodKey, PodUid, SandboxId, StreamStdio};
+use crate::cri;
+use crate::kubelet::server::{AuthorizationMode, Listeners, ServerPorts, Settings};
+use crate::ports::{
+    CgroupDriver, ContainerView, PodView, Pods, ReviewError, Reviews, Runtime, RuntimeError, RuntimeEvent, Usage,
+    UsageDepth,
+};
+use crate::telemetry::Metrics;
+
+/// One pod `ns/web` with one container `app`.
+#[derive(Default)]
+pub struct StubPods(pub Mutex<Vec<Arc<PodView>>>);
+
+impl Pods for StubPods {
+    fn by_uid(&self, uid: &PodUid) -> Option<Arc<PodView>> {
+        let all = self.0.lock().unwrap();
+        all.iter().find(|p| p.pod.metadata.uid.as_deref() == Some(uid.as_str())).cloned()
+    }
+    fn by_key(&self, key: &PodKey) -> Option<Arc<PodView>> {
+        let all = self.0.lock().unwrap();
+        all.iter().find(|p| crate::core::model::key_of(&p.pod) == *key).cloned()
+    }
+    fn list(&self) -> Vec<Arc<PodView>> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// Streaming URLs point to `stream_address`; containers in `running` run.
+#[derive(Default)]
+pub struct StubRuntime {
+    pub stream_url: Mutex<String>,
+    pub running: Mutex<HashSet<String>>,
+    pub asked: Mutex<Vec<String>>,
+}
+
+fn absent<T>(call: &'static str) -> Result<T, RuntimeError> {
+    Err(RuntimeError::Unimplemented { call })
+}
+
+#[async_trait]
+impl Runtime for StubRuntime {
+    async fn version(&self) -> Result<cri::VersionResponse, RuntimeError> {
+        absent("Version")
+    }
+    async fn status(&self) -> Result<cri::StatusResponse, RuntimeError> {
+        absent("Status")
+    }
+    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
+        Ok(None)
+    }
+    async fn update_pod_cidr(&self, _cidr: &str) -> Result<(), RuntimeError> {
+        absent("UpdateRuntimeConfig")
+    }
+    async fn run_sandbox(&self, _config: cri::PodSandboxConfig, _handler: &str) -> Result<SandboxId, RuntimeError> {
+        absent("RunPodSandbox")
+    }
+    async fn stop_sandbox(&self, _id: &SandboxId) -> Result<(), RuntimeError> {
+        absent("StopPodSandbox")
+    }
+    async fn remove_sandbox(&self, _id: &SandboxId) -> Result<(), RuntimeError> {
+        absent("RemovePodSandbox")
+    }
+    async fn list_sandboxes(&self, _pod: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
+        Ok(Vec::new())
+    }
+    async fn sandbox_status(&self, _id: &SandboxId) -> Result<cri::PodSandboxStatus, RuntimeError> {
+        absent("PodSandboxStatus")
+    }
+    async fn create_container(
+        &self,
+        _sandbox: &SandboxId,
+        _config: cri::ContainerConfig,
+        _sandbox_config: cri::PodSandboxConfig,
+    ) -> Result<ContainerId, RuntimeError> {
+        absent("CreateContainer")
+    }
+    async fn start_container(&self, _id: &ContainerId) -> Result<(), RuntimeError> {
+        absent("StartContainer")
+    }
+    async fn stop_container(&self, _id: &ContainerId, _grace: Duration) -> Result<(), RuntimeError> {
+        absent("StopContainer")
+    }
+    async fn remove_container(&self, _id: &ContainerId) -> Result<(), RuntimeError> {
+        absent("RemoveContainer")
+    }
+    async fn list_containers(&self, _pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
+        Ok(Vec::new())
+    }
+    async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
+        let runs = self.running.lock().unwrap().contains(id.as_str());
+        let state = if runs { cri::ContainerState::ContainerRunning } else { cri::ContainerState::ContainerExited };
+        Ok(cri::ContainerStatus { id: id.to_string(), state: state.into(), ..Default::default() })
+    }
+    async fn update_container_resources(
+        &self,
+        _id: &ContainerId,
+        _resources: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError> {
+        absent("UpdateContainerResources")
+    }
+    async fn update_sandbox_resources(
+        &self,
+        _id: &SandboxId,
+        _overhead: cri::LinuxContainerResources,
+        _resources: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError> {
+        absent("UpdatePodSandboxResources")
+    }
+    async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.asked.lock().unwrap().push(format!("reopen {id}"));
+        Ok(())
+    }
+    async fn exec_sync(
+        &self,
+        _id: &ContainerId,
+        command: Vec<String>,
+        _timeout: Duration,
+    ) -> Result<cri::ExecSyncResponse, RuntimeError> {
+        let exit_code = if command[0] == "fail" { 3 } else { 0 };
+        Ok(cri::ExecSyncResponse { stdout: command.join("|").into(), stderr: b"!".to_vec(), exit_code })
+    }
+    async fn exec_url(&self, id: &ContainerId, command: Vec<String>, stdio: StreamStdio) -> Result<String, RuntimeError> {
+        self.asked.lock().unwrap().push(format!("exec {id} {command:?} {stdio:?}"));
+        Ok(self.stream_url.lock().unwrap().clone())
+    }
+    async fn attach_url(&self, id: &ContainerId, stdio: StreamStdio) -> Result<String, RuntimeError> {
+        self.asked.lock().unwrap().push(format!("attach {id} {stdio:?}"));
+        Ok(self.stream_url.lock().unwrap().clone())
+    }
+    async fn port_forward_url(&self, id: &SandboxId, ports: Vec<i32>) -> Result<String, RuntimeError> {
+        self.asked.lock().unwrap().push(format!("port-forward {id} {ports:?}"));
+        Ok(self.stream_url.lock().unwrap().clone())
+    }
+    async fn checkpoint_container(&self, _id: &ContainerId, _to: &str, _timeout: Duration) -> Result<(), RuntimeError> {
+        absent("CheckpointContainer")
+    }
+    async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError> {
+        absent("ListContainerStats")
+    }
+    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
+        mpsc::channel(1).1
+    }
+}
+
+/// Knows tokens by user, and which `user verb subresource` is allowed.
+#[derive(Default)]
+pub struct StubReviews {
+    pub allowed: Mutex<HashSet<String>>,
+    pub token_calls: AtomicUsize,
+    pub access_calls: AtomicUsize,
+}
+
+#[async_trait]
+impl Reviews for StubReviews {
+    async fn token(&self, token: &str) -> Result<Option<UserInfo>, ReviewError> {
+        self.token_calls.fetch_add(1, Ordering::Relaxed);
+        let name = token.strip_prefix("token-of-").map(str::to_owned);
+        Ok(name.map(|name| UserInfo { name, ..UserInfo::default() }))
+    }
+    async fn access(&self, user: &UserInfo, question: &AccessQuestion) -> Result<bool, ReviewError> {
+        self.access_calls.fetch_add(1, Ordering::Relaxed);
+        if user.name == "unlucky" {
+            return Err(ReviewError { review: "SubjectAccessReview", message: "no API server".into() });
+        }
+        let asked = format!("{} {} {}", user.name, question.verb, question.subresource);
+        Ok(self.allowed.lock().unwrap().contains(&asked))
+    }
+}
+
+struct StubUsage;
+
+#[async_trait]
+impl Usage for StubUsage {
+    async fn node(&self, _depth: UsageDepth) -> NodeUsage {
+        NodeUsage {
+            node_name: "n1".into(),
+            system_containers: Vec::new(),
+            start_time: Timestamp::UNIX_EPOCH,
+            cpu: None,
+            memory: None,
+            io: None,
+            network: None,
+            fs: None,
+            runtime: None,
+            rlimit: None,
+            swap: None,
+        }
+    }
+    async fn pods(&self, _depth: UsageDepth) -> Vec<PodUsage> {
+        Vec::new()
+    }
+    async fn pod(&self, _uid: &PodUid) -> Option<PodUsage> {
+        None
+    }
+}
+
+/// A CA with its key.
+pub struct Ca {
+    pub der: CertificateDer<'static>,
+    pub pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Ca {
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { der: certificate.der().clone(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
+    }
+
+    pub fn issue(&self, name: &str, group: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.distinguished_name.push(DnType::OrganizationName, group);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+}
+
+#[derive(Debug)]
+struct FixedCertificate(Arc<rustls::sign::CertifiedKey>);
+
+impl rustls::server::ResolvesServerCert for FixedCertificate {
+    fn resolve(&self, _hello: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// A kubelet's server, and all that stands behind it.
+pub struct Fixture {
+    pub ca: Ca,
+    pub pods: Arc<StubPods>,
+    pub runtime: Arc<StubRuntime>,
+    pub reviews: Arc<StubReviews>,
+    pub directory: tempfile::TempDir,
+    pub address: std::net::SocketAddr,
+    pub healthz: std::net::SocketAddr,
+    pub sick: Arc<Mutex<Option<String>>>,
+    stop: CancellationToken,
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Fixture {
+    pub async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let provider = rustls::crypto::ring::default_provider();
+        let ca = Ca::new("cluster");
+        let directory = tempfile::tempdir().unwrap();
+        let ca_file = directory.path().join("ca.crt");
+        std::fs::write(&ca_file, &ca.pem).unwrap();
+        let local = "127.0.0.1:0".parse().unwrap();
+        let mut settings = Settings {
+            node_name: "n1".into(),
+            listen: local,
+            healthz: Some(local),
+            read_only: None,
+            client_ca_file: Some(ca_file),
+            anonymous: false,
+            token_review: Some(Duration::from_secs(120)),
+            authorization: AuthorizationMode::Webhook {
+                allowed_ttl: Duration::from_secs(300),
+                denied_ttl: Duration::from_secs(30),
+            },
+            debugging_handlers: true,
+            system_logs: true,
+            system_log_query: false,
+            log_dir: directory.path().to_owned(),
+            checkpoint_dir: directory.path().join("checkpoints"),
+            configz: serde_json::json!({"kind": "KubeletConfiguration", "maxPods": 110}),
+            flags: vec![("v".into(), "2".into())],
+            version: "v1.36.3".into(),
+        };
+        change(&mut settings);
+        let (certificate, key) = ca.issue("system:node:n1", "system:nodes");
+        let certified = rustls::sign::CertifiedKey::from_der(vec![certificate], key, &provider).unwrap();
+        let (pods, runtime, reviews) =
+            (Arc::new(StubPods::default()), Arc::new(StubRuntime::default()), Arc::new(StubReviews::default()));
+        let sick = Arc::new(Mutex::new(None));
+        let asked = Arc::clone(&sick);
+        let ports = ServerPorts {
+            pods: Arc::clone(&pods) as _,
+            runtime: Arc::clone(&runtime) as _,
+            usage: Arc::new(StubUsage),
+            reviews: Some(Arc::clone(&reviews) as _),
+            certificate: Arc::new(FixedCertificate(Arc::new(certified))),
+            metrics: Arc::new(Metrics::default()),
+            sync_loop: Arc::new(move || asked.lock().unwrap().clone()),
+        };
+        let listeners = Listeners::bind(&settings).await.unwrap();
+        let (address, healthz) = (listeners.secure_address().unwrap(), listeners.healthz_address().unwrap());
+        let stop = CancellationToken::new();
+        let served = listeners.serve(settings, ports, stop.clone());
+        tokio::spawn(async move { served.await.unwrap() });
+        Self { ca, pods, runtime, reviews, directory, address, healthz, sick, stop }
+    }
+
+    /// Adds `ns/web` with the running container `app`, whose log is the path returned.
+    pub fn add_pod(&self) -> std::path::PathBuf {
+        let log = self.directory.path().join("0.log");
+        let status = ContainerStatus {
+            name: "app".into(),
+            container_id: Some("containerd://c1".into()),
+            state: Some(ContainerState { running: Some(ContainerStateRunning::default()), ..Default::default() }),
+            ..Default::default()
+        };
+        let view = PodView {
+            pod: Arc::new(Pod {
+                metadata: ObjectMeta {
+                    name: Some("web".into()),
+                    namespace: Some("ns".into()),
+                    uid: Some("u1".into()),
+                    ..Default::default()
+                },
+                spec: Some(PodSpec {
+                    containers: vec![Container { name: "app".into(), tty: Some(true), ..Default::default() }],
+                    ..Default::default()
+                }),
+                status: None,
+            }),
+            is_static: true,
+            mirror_uid: Some("m1".into()),
+            status: Arc::new(PodStatus { container_statuses: Some(vec![status]), ..Default::default() }),
+            sandbox: Some("s1".into()),
+            containers: vec![ContainerView {
+                name: "app".into(),
+                kind: ContainerKind::Regular,
+                id: "c1".into(),
+                attempt: 0,
+                running: true,
+                log_path: log.to_string_lossy().into_owned(),
+            }],
+            last_error: None,
+        };
+        self.runtime.running.lock().unwrap().insert("c1".into());
+        self.pods.0.lock().unwrap().push(Arc::new(view));
+        log
+    }
+
+    /// The container `c1` ended, as view and runtime see it.
+    pub fn end_container(&self) {
+        self.runtime.running.lock().unwrap().clear();
+        let mut pods = self.pods.0.lock().unwrap();
+        let mut view = PodView::clone(&pods[0]);
+        view.containers[0].running = false;
+        pods[0] = Arc::new(view);
+    }
+
+    pub fn allow(&self, rules: &[&str]) {
+        self.reviews.allowed.lock().unwrap().extend(rules.iter().map(|r| (*r).to_owned()));
+    }
+
+    /// Sends a request over a connection of its own.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        client: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> Response<hyper::body::Incoming> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.ca.der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match client {
+            Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
+            None => builder.with_no_client_auth(),
+        };
+        let tcp = TcpStream::connect(self.address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let tls = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        let all: HashMap<&str, &str> = headers.iter().copied().collect();
+        for (name, value) in all {
+            request = request.header(name, value);
+        }
+        sender.send_request(request.body(http_body_util::Empty::<Bytes>::new()).unwrap()).await.unwrap()
+    }
+
+    /// Sends a GET as `admin`, who may do everything through `proxy`; gives status and text.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        self.allow(&["admin get proxy", "admin create proxy", "admin get log", "admin get metrics", "admin get stats"]);
+        let response = self.send(Method::GET, path, &[("authorization", "Bearer token-of-admin")], None).await;
+        read(response).await
+    }
+}
+
+/// Status and text of an answer.
+pub async fn read(response: Response<hyper::body::Incoming>) -> (u16, String) {
+    use http_body_util::BodyExt;
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -4,6 +4,7 @@
 //! object changes, orders through [`crate::ports::PodControl`]. Its outputs: CRI calls (by one worker per pod) and
 //! statuses to a [`crate::ports::StatusSink`]; everybody else reads pods through [`crate::ports::Pods`].
 
+pub mod api_pods;
 pub mod hooks;
 pub mod images;
 pub mod probes;

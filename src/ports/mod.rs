@@ -2,6 +2,7 @@
 //! in-memory ones beside them in `adapters::fake`.
 
 mod admission;
+mod api;
 mod cgroups;
 mod checks;
 mod cluster_discovery;
@@ -28,6 +29,7 @@ mod usage;
 mod volumes;
 
 pub use admission::Admission;
+pub use api::{ApiError, CertificateApi, EventApi, NodeApi, PodApi, PodChange, PodWatch};
 pub use cgroups::{CgroupError, Cgroups, PodCgroup};
 pub use checks::{CheckError, Checks};
 pub use cluster_discovery::{ClusterDiscovery, ContactError};

@@ -3,5 +3,9 @@
 pub mod cluster_objects;
 pub mod connect;
 pub mod discovery;
+pub mod node;
 pub mod node_networks;
+pub mod pods;
 pub mod serving_requests;
+pub mod session;
+mod watching;

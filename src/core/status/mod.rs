@@ -4,6 +4,7 @@ mod conditions;
 mod containers;
 mod finish;
 mod ips;
+mod patch;
 mod pod_phase;
 mod resources;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::core::plan::{EndCause, Ledger, Stage};
 
 pub use conditions::KUBELET_CONDITIONS;
 pub use ips::sort_pod_ips;
+pub use patch::render_status_patch;
 
 /// Everything a status depends on.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,113 @@
+//! The kubelet's connection to the API server: one client that everybody shares, made anew when its credentials change.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use kube::Client;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::connect::{Error, connect, observe_credentials};
+use crate::ports::ApiError;
+
+/// How often the credential files are looked at; our own rotation does not wait for it.
+const LOOK: Duration = Duration::from_secs(30);
+/// Bound of one request that is no watch.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A client that is replaced when its credentials were renewed. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Session {
+    clients: watch::Sender<Client>,
+    path: PathBuf,
+}
+
+impl Session {
+    /// Opens the session; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be used.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let (clients, _) = watch::channel(connect(path).await?);
+        Ok(Self { clients, path: path.to_path_buf() })
+    }
+
+    /// The client of the moment.
+    pub fn client(&self) -> Client {
+        self.clients.borrow().clone()
+    }
+
+    /// Told whenever the client was replaced.
+    pub fn renewals(&self) -> watch::Receiver<Client> {
+        let mut renewals = self.clients.subscribe();
+        renewals.mark_unchanged();
+        renewals
+    }
+
+    /// Reads the credentials again and replaces the client.
+    pub async fn renew(&self) {
+        match connect(&self.path).await {
+            Ok(client) => {
+                info!("API client renewed");
+                self.clients.send_replace(client);
+            }
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "renewed credentials cannot be used"),
+        }
+    }
+
+    /// Watches the credential files until `stop`.
+    pub async fn follow_files(self, stop: CancellationToken) {
+        let mut seen: Vec<Option<SystemTime>> = observe_credentials(&self.path);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(LOOK) => {}
+            }
+            let now = observe_credentials(&self.path);
+            if now != seen && now.iter().all(Option::is_some) {
+                seen = now;
+                self.renew().await;
+            }
+        }
+    }
+}
+
+/// One request with a deadline, its failure named by `what`.
+pub(super) async fn ask<T>(
+    what: impl Fn() -> String,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ApiError> {
+    match tokio::time::timeout(TIMEOUT, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(convert(what(), error)),
+        Err(_) => Err(ApiError::Unreachable { what: what(), message: "no answer in time".into() }),
+    }
+}
+
+pub(super) fn convert(what: String, error: kube::Error) -> ApiError {
+    match error {
+        kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
+            (404, _) => ApiError::NotFound(what),
+            (409, "AlreadyExists") => ApiError::AlreadyExists(what),
+            (409, _) => ApiError::Conflict { what, message: status.message },
+            (code, _) => ApiError::Refused { what, code, message: status.message },
+        },
+        other => ApiError::Unreachable { what, message: chain(&other) },
+    }
+}
+
+/// An error with its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}

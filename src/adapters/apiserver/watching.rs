@@ -1,0 +1,87 @@
+//! A watch that never ends: errors are waited out, a renewed client is taken up.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::debug;
+
+use super::session::{Session, chain};
+
+/// First and longest pause after an error. Short: a control plane that starts next to us is up within seconds.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Longest pause while the server answers but refuses.
+const PAUSE_REFUSED: Duration = Duration::from_secs(15);
+
+/// Makes the API handle of a client.
+type MakeApi<K> = Box<dyn Fn(Client) -> Api<K> + Send + Sync>;
+
+/// An endless watch of one kind.
+pub struct Watching<K> {
+    session: Session,
+    renewals: watch::Receiver<Client>,
+    make_api: MakeApi<K>,
+    config: watcher::Config,
+    stream: Option<BoxStream<'static, watcher::Result<Event<K>>>>,
+    pause: Duration,
+}
+
+impl<K> Watching<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    /// A watch through the session's client.
+    pub fn new(session: &Session, config: watcher::Config, make_api: impl Fn(Client) -> Api<K> + Send + Sync + 'static) -> Self {
+        Self {
+            session: session.clone(),
+            renewals: session.renewals(),
+            make_api: Box::new(make_api),
+            config,
+            stream: None,
+            pause: PAUSE.0,
+        }
+    }
+
+    /// The next event. After an error the watch goes on where it was, or lists again.
+    pub async fn next(&mut self) -> Event<K> {
+        loop {
+            let stream = self.stream.get_or_insert_with(|| {
+                let api = (self.make_api)(self.session.client());
+                watcher::watcher(api, self.config.clone()).boxed()
+            });
+            tokio::select! {
+                // A renewed client: the old connection may belong to an expired certificate.
+                Ok(()) = self.renewals.changed() => self.stream = None,
+                event = stream.next() => match event {
+                    Some(Ok(event)) => {
+                        if !matches!(event, Event::Init) {
+                            self.pause = PAUSE.0;
+                        }
+                        return event;
+                    }
+                    Some(Err(error)) => self.wait_out(&error).await,
+                    None => self.stream = None,
+                },
+            }
+        }
+    }
+
+    async fn wait_out(&mut self, error: &watcher::Error) {
+        let refused = matches!(
+            error,
+            watcher::Error::InitialListFailed(kube::Error::Api(_))
+                | watcher::Error::WatchStartFailed(kube::Error::Api(_))
+                | watcher::Error::WatchError(_)
+        );
+        debug!(kind = std::any::type_name::<K>(), error = chain(error), "watch interrupted");
+        sleep(self.pause).await;
+        let most = if refused { PAUSE_REFUSED } else { PAUSE.1 };
+        self.pause = (self.pause * 2).min(most);
+    }
+}

@@ -1,0 +1,153 @@
+//! What the API server last said of this node's pods: the one copy that the source, the reporter and the mirrors share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::broadcast;
+
+use crate::core::manifest::mirror::is_mirror;
+use crate::core::model::{PodKey, PodUid, key_of, uid_of};
+use crate::ports::PodChange;
+
+/// How many changes may wait for a slow reader before it has to look at everything.
+const BACKLOG: usize = 512;
+
+/// A pod of the API changed, appeared or went; mirror pods included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiPodChange {
+    /// Its uid.
+    pub uid: PodUid,
+    /// Its full name.
+    pub key: PodKey,
+    /// Whether it is a mirror pod.
+    pub mirror: bool,
+}
+
+/// The pods of this node as the API has them.
+pub struct ApiPodView {
+    pods: Mutex<HashMap<PodKey, Arc<Pod>>>,
+    listed: Mutex<bool>,
+    changes: broadcast::Sender<ApiPodChange>,
+}
+
+impl Default for ApiPodView {
+    fn default() -> Self {
+        Self { pods: Mutex::default(), listed: Mutex::new(false), changes: broadcast::channel(BACKLOG).0 }
+    }
+}
+
+impl ApiPodView {
+    /// Takes a change of the watch in; gives whether pods other than mirror pods changed.
+    pub fn apply(&self, change: PodChange) -> bool {
+        let mut changed = Vec::new();
+        {
+            let mut pods = self.lock();
+            match change {
+                PodChange::Listed(list) => {
+                    let mut next = HashMap::with_capacity(list.len());
+                    for pod in list {
+                        let key = key_of(&pod);
+                        let pod = match pods.remove(&key) {
+                            Some(old) if same_version(&old, &pod) => old,
+                            old => {
+                                // A pod of another uid under the same name: the old one is gone.
+                                changed.extend(old.iter().filter(|old| uid_of(old) != uid_of(&pod)).map(|old| note(old)));
+                                changed.push(note(&pod));
+                                Arc::new(pod)
+                            }
+                        };
+                        next.insert(key, pod);
+                    }
+                    changed.extend(pods.values().map(|gone| note(gone)));
+                    *pods = next;
+                    *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                }
+                PodChange::Applied(pod) => {
+                    changed.push(note(&pod));
+                    pods.insert(key_of(&pod), Arc::from(pod));
+                }
+                PodChange::Deleted(pod) => {
+                    changed.push(note(&pod));
+                    let key = key_of(&pod);
+                    if pods.get(&key).is_some_and(|known| uid_of(known) == uid_of(&pod)) {
+                        pods.remove(&key);
+                    }
+                }
+            }
+        }
+        let ours = changed.iter().any(|change| !change.mirror);
+        for change in changed {
+            let _ = self.changes.send(change);
+        }
+        ours
+    }
+
+    /// Whether the first list has come.
+    pub fn is_listed(&self) -> bool {
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pod of that full name.
+    pub fn by_key(&self, key: &PodKey) -> Option<Arc<Pod>> {
+        self.lock().get(key).cloned()
+    }
+
+    /// All mirror pods, or all others.
+    pub fn list(&self, mirrors: bool) -> Vec<Arc<Pod>> {
+        self.lock().values().filter(|pod| is_mirror(pod) == mirrors).cloned().collect()
+    }
+
+    /// Changes from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<ApiPodChange> {
+        self.changes.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PodKey, Arc<Pod>>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn same_version(a: &Pod, b: &Pod) -> bool {
+    a.metadata.uid == b.metadata.uid && a.metadata.resource_version == b.metadata.resource_version
+}
+
+fn note(pod: &Pod) -> ApiPodChange {
+    ApiPodChange { uid: uid_of(pod), key: key_of(pod), mirror: is_mirror(pod) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, uid: &str, version: &str) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.name = Some(name.into());
+        pod.metadata.namespace = Some("d".into());
+        pod.metadata.uid = Some(uid.into());
+        pod.metadata.resource_version = Some(version.into());
+        pod
+    }
+
+    #[test]
+    fn a_relist_tells_only_what_differs_and_keeps_arcs() {
+        let view = ApiPodView::default();
+        assert!(!view.is_listed());
+        view.apply(PodChange::Listed(vec![pod("a", "1", "1"), pod("b", "2", "1")]));
+        let a = view.by_key(&PodKey::new("d", "a")).expect("a");
+        let mut changes = view.subscribe();
+        assert!(view.apply(PodChange::Listed(vec![pod("a", "1", "1"), pod("c", "3", "1")])));
+        assert!(Arc::ptr_eq(&a, &view.by_key(&PodKey::new("d", "a")).expect("a")));
+        let mut told = vec![changes.try_recv().expect("one").uid, changes.try_recv().expect("two").uid];
+        told.sort();
+        assert_eq!(told, [PodUid::from("2"), PodUid::from("3")]);
+    }
+
+    #[test]
+    fn a_late_deletion_of_an_older_uid_leaves_the_newer_pod() {
+        let view = ApiPodView::default();
+        view.apply(PodChange::Applied(Box::new(pod("a", "2", "5"))));
+        view.apply(PodChange::Deleted(Box::new(pod("a", "1", "4"))));
+        assert!(view.by_key(&PodKey::new("d", "a")).is_some());
+    }
+}

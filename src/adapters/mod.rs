@@ -7,6 +7,8 @@ pub mod fake;
 pub mod cgroups;
 pub mod fs;
 pub mod network;
+pub mod containerd;
 pub mod cri;
 pub mod volumes;
 pub mod credentials;
+pub mod systemd;

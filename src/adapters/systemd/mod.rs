@@ -1,0 +1,5 @@
+//! systemd over D-Bus.
+
+mod units;
+
+pub use units::Systemd;

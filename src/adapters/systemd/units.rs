@@ -1,0 +1,184 @@
+//! Units by the manager's D-Bus interface (org.freedesktop.systemd1(5)). No systemctl is called.
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use zbus::Connection;
+use zbus::{ObjectPath, OwnedObjectPath};
+
+use crate::ports::{UnitError, UnitState, Units};
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn get_unit_file_state(&self, name: &str) -> zbus::Result<String>;
+    fn enable_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+        force: bool,
+    ) -> zbus::Result<(bool, Vec<(String, String, String)>)>;
+    fn disable_unit_files(&self, files: &[&str], runtime: bool) -> zbus::Result<Vec<(String, String, String)>>;
+    fn reload(&self) -> zbus::Result<()>;
+    fn subscribe(&self) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
+trait Unit {
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn load_state(&self) -> zbus::Result<String>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn active_state(&self) -> zbus::Result<String>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn sub_state(&self) -> zbus::Result<String>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn need_daemon_reload(&self) -> zbus::Result<bool>;
+}
+
+/// The system's service manager.
+#[derive(Clone, Debug)]
+pub struct Systemd {
+    connection: Connection,
+}
+
+/// What to ask of a unit.
+#[derive(Clone, Copy)]
+enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Verb {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+fn unavailable(error: &zbus::Error) -> UnitError {
+    UnitError::Unavailable { message: error.to_string() }
+}
+
+fn refused(unit: &str, error: &zbus::Error) -> UnitError {
+    let message = match error {
+        zbus::Error::MethodError(_, Some(text), _) => text.clone(),
+        other => other.to_string(),
+    };
+    UnitError::Refused { unit: unit.to_owned(), message }
+}
+
+impl Systemd {
+    /// Connects to the system bus.
+    ///
+    /// # Errors
+    /// [`UnitError::Unavailable`] when there is no bus: the host does not run systemd.
+    pub async fn connect() -> Result<Self, UnitError> {
+        let connection = Connection::system().await.map_err(|error| unavailable(&error))?;
+        Ok(Self { connection })
+    }
+
+    async fn manager(&self) -> Result<ManagerProxy<'_>, UnitError> {
+        ManagerProxy::new(&self.connection).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn enqueue(manager: &ManagerProxy<'_>, verb: Verb, unit: &str) -> Result<OwnedObjectPath, UnitError> {
+        let job = match verb {
+            Verb::Start => manager.start_unit(unit, "replace").await,
+            Verb::Stop => manager.stop_unit(unit, "replace").await,
+            Verb::Restart => manager.restart_unit(unit, "replace").await,
+        };
+        job.map_err(|error| refused(unit, &error))
+    }
+
+    async fn run(&self, verb: Verb, unit: &str) -> Result<(), UnitError> {
+        let manager = self.manager().await?;
+        // Before the job is made: a quick one could be over before anybody listens.
+        manager.subscribe().await.map_err(|error| unavailable(&error))?;
+        let mut ended = manager.receive_job_removed().await.map_err(|error| unavailable(&error))?;
+        let job = Self::enqueue(&manager, verb, unit).await?;
+        while let Some(signal) = ended.next().await {
+            let arguments = signal.args().map_err(|error| unavailable(&error))?;
+            if arguments.job.as_str() != job.as_str() {
+                continue;
+            }
+            return match arguments.result {
+                "done" => Ok(()),
+                result => Err(UnitError::JobFailed { unit: unit.into(), verb: verb.name(), result: result.into() }),
+            };
+        }
+        Err(UnitError::Unavailable { message: "the bus closed while a job ran".into() })
+    }
+}
+
+#[async_trait]
+impl Units for Systemd {
+    async fn state(&self, unit: &str) -> Result<UnitState, UnitError> {
+        let manager = self.manager().await?;
+        let path = manager.load_unit(unit).await.map_err(|error| refused(unit, &error))?;
+        let proxy = UnitProxy::builder(&self.connection)
+            .path(path)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let read = async {
+            Ok::<_, zbus::Error>(UnitState {
+                load: proxy.load_state().await?,
+                active: proxy.active_state().await?,
+                sub: proxy.sub_state().await?,
+                // A unit without a file has no file state.
+                file: manager.get_unit_file_state(unit).await.unwrap_or_default(),
+                needs_reload: proxy.need_daemon_reload().await?,
+            })
+        };
+        read.await.map_err(|error| refused(unit, &error))
+    }
+
+    async fn start(&self, unit: &str) -> Result<(), UnitError> {
+        self.run(Verb::Start, unit).await
+    }
+
+    async fn start_no_wait(&self, unit: &str) -> Result<(), UnitError> {
+        Self::enqueue(&self.manager().await?, Verb::Start, unit).await.map(drop)
+    }
+
+    async fn stop(&self, unit: &str) -> Result<(), UnitError> {
+        if self.state(unit).await?.load == "not-found" {
+            return Ok(());
+        }
+        self.run(Verb::Stop, unit).await
+    }
+
+    async fn restart(&self, unit: &str) -> Result<(), UnitError> {
+        self.run(Verb::Restart, unit).await
+    }
+
+    async fn enable(&self, unit: &str) -> Result<(), UnitError> {
+        let manager = self.manager().await?;
+        manager.enable_unit_files(&[unit], false, false).await.map_err(|error| refused(unit, &error))?;
+        self.reload().await
+    }
+
+    async fn disable(&self, unit: &str) -> Result<(), UnitError> {
+        let manager = self.manager().await?;
+        manager.disable_unit_files(&[unit], false).await.map_err(|error| refused(unit, &error))?;
+        self.reload().await
+    }
+
+    async fn reload(&self) -> Result<(), UnitError> {
+        self.manager().await?.reload().await.map_err(|error| unavailable(&error))
+    }
+}

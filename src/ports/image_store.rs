@@ -1,0 +1,47 @@
+//! The runtime's store of images, as the bootstrapper fills it.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+/// Why an image could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageStoreError {
+    /// containerd cannot be reached.
+    #[error("containerd does not answer at {socket}: {message}; is containerd.service running?")]
+    Unavailable {
+        /// Socket path.
+        socket: String,
+        /// The transport's text.
+        message: String,
+    },
+    /// The archive is none, or is cut short.
+    #[error("image archive {path}: {message}")]
+    Archive {
+        /// Path of the archive.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// containerd refused.
+    #[error("image {image}: {message}")]
+    Refused {
+        /// Image name.
+        image: String,
+        /// containerd's text.
+        message: String,
+    },
+}
+
+/// Images by name. Everything stored is visible to CRI.
+#[async_trait]
+pub trait ImageStore: Send + Sync {
+    /// Names of the images that are there.
+    async fn names(&self) -> Result<Vec<String>, ImageStoreError>;
+    /// Imports an OCI or docker archive and gives the names in it.
+    async fn import(&self, archive: &Path) -> Result<Vec<String>, ImageStoreError>;
+    /// Makes an image without any bytes, for containers whose program is mounted from the host.
+    async fn make_scratch(&self, name: &str) -> Result<(), ImageStoreError>;
+    /// Keeps an image from garbage collection. `Ok(false)` when it was pinned already.
+    async fn pin(&self, name: &str) -> Result<bool, ImageStoreError>;
+}

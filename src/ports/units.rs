@@ -1,0 +1,80 @@
+//! systemd units.
+
+use async_trait::async_trait;
+
+/// Why a unit could not be changed or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnitError {
+    /// systemd cannot be reached over D-Bus.
+    #[error("systemd does not answer on the system bus: {message}")]
+    Unavailable {
+        /// The bus's text.
+        message: String,
+    },
+    /// systemd refused.
+    #[error("unit {unit}: {message}")]
+    Refused {
+        /// Unit name.
+        unit: String,
+        /// systemd's text.
+        message: String,
+    },
+    /// The job ended in another way than `done`.
+    #[error("unit {unit}: the {verb} job ended as `{result}`; see `journalctl -u {unit}`")]
+    JobFailed {
+        /// Unit name.
+        unit: String,
+        /// start, stop, restart or reload.
+        verb: &'static str,
+        /// systemd's word: failed, timeout, dependency, …
+        result: String,
+    },
+}
+
+/// What a unit is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitState {
+    /// `loaded`, `not-found`, `masked`, …
+    pub load: String,
+    /// `active`, `inactive`, `activating`, `failed`, …
+    pub active: String,
+    /// `running`, `exited`, `dead`, …
+    pub sub: String,
+    /// `enabled`, `disabled`, `static`, … ; empty when there is no unit file.
+    pub file: String,
+    /// Whether the file on disk is newer than what systemd has loaded.
+    pub needs_reload: bool,
+}
+
+impl UnitState {
+    /// Whether the unit runs.
+    pub fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+
+    /// Whether it starts at boot.
+    pub fn is_enabled(&self) -> bool {
+        self.file == "enabled"
+    }
+}
+
+/// The service manager. A change returns when its job ended.
+#[async_trait]
+pub trait Units: Send + Sync {
+    /// State of a unit; one that does not exist has `load` = `not-found`.
+    async fn state(&self, unit: &str) -> Result<UnitState, UnitError>;
+    /// Starts a unit.
+    async fn start(&self, unit: &str) -> Result<(), UnitError>;
+    /// Asks for a start without waiting for the job: for units whose readiness depends on later steps.
+    async fn start_no_wait(&self, unit: &str) -> Result<(), UnitError>;
+    /// Stops a unit; one that does not run is success.
+    async fn stop(&self, unit: &str) -> Result<(), UnitError>;
+    /// Restarts a unit, or starts it.
+    async fn restart(&self, unit: &str) -> Result<(), UnitError>;
+    /// Enables unit files, so that they start at boot.
+    async fn enable(&self, unit: &str) -> Result<(), UnitError>;
+    /// Disables unit files.
+    async fn disable(&self, unit: &str) -> Result<(), UnitError>;
+    /// Makes systemd read unit files again.
+    async fn reload(&self) -> Result<(), UnitError>;
+}

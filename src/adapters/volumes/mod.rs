@@ -27,7 +27,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, Volume};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::spawn_blocking;
 
@@ -35,6 +34,7 @@ use self::layout::Layout;
 use self::source::SourceError;
 use crate::adapters::fs::{beneath, mounts};
 use crate::core::model::{MountedVolume, PodUid, uid_of};
+use crate::core::render::NodeContext;
 use crate::ports::{Objects, VolumeError, Volumes};
 
 /// Largest file that `fileKeyRef` reads.
@@ -44,15 +44,16 @@ const MAX_ENV_FILE: u64 = 1 << 20;
 pub struct LocalVolumes {
     layout: Layout,
     objects: Arc<dyn Objects>,
-    allocatable: watch::Receiver<BTreeMap<String, Quantity>>,
+    node: watch::Receiver<Arc<NodeContext>>,
     /// One lock per pod with an operation under way.
     busy: Mutex<HashMap<PodUid, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl LocalVolumes {
-    /// Volumes below `root_dir`; `allocatable` is the node's, as it is at the moment of use.
-    pub fn new(root_dir: &Path, objects: Arc<dyn Objects>, allocatable: watch::Receiver<BTreeMap<String, Quantity>>) -> Self {
-        Self { layout: Layout::new(root_dir), objects, allocatable, busy: Mutex::default() }
+    /// Volumes below the root directory that `node` names; allocatable is read at the moment of use.
+    pub fn new(objects: Arc<dyn Objects>, node: watch::Receiver<Arc<NodeContext>>) -> Self {
+        let layout = Layout::new(&node.borrow().root_dir);
+        Self { layout, objects, node, busy: Mutex::default() }
     }
 
     /// Makes the root directory (0750) and lets mounts in it propagate to containers that ask for that.
@@ -73,8 +74,8 @@ impl LocalVolumes {
     }
 
     async fn set_up_one(&self, pod: &Pod, volume: &Volume) -> Result<MountedVolume, SourceError> {
-        let allocatable = self.allocatable.borrow().clone();
-        let source = source::resolve(self.objects.as_ref(), &allocatable, pod, volume).await?;
+        let node = self.node.borrow().clone();
+        let source = source::resolve(self.objects.as_ref(), &node.allocatable, pod, volume).await?;
         let request = set_up::Request::new(&self.layout, pod, &volume.name);
         set_up::set_up(request, source).await
     }
@@ -171,5 +172,7 @@ impl Volumes for LocalVolumes {
     }
 }
 
+#[cfg(all(test, feature = "node-tests"))]
+mod mount_tests;
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,17 @@ use tokio::sync::broadcast;
 use super::*;
 use crate::ports::{ObjectChange, ObjectError, TokenRequest};
 
+/// Objects in memory.
 #[derive(Default)]
-struct Shelf {
-    config_maps: Mutex<HashMap<String, ConfigMap>>,
+pub(super) struct Shelf {
+    pub config_maps: Mutex<HashMap<String, ConfigMap>>,
+    pub secrets: Mutex<HashMap<String, Secret>>,
+    pub claims: Mutex<HashMap<String, PersistentVolumeClaim>>,
+    pub volumes: Mutex<HashMap<String, PersistentVolume>>,
+}
+
+fn find<T: Clone>(shelf: &Mutex<HashMap<String, T>>, kind: &'static str, name: &str) -> Result<Arc<T>, ObjectError> {
+    shelf.lock().unwrap().get(name).cloned().map(Arc::new).ok_or_else(|| missing(kind, name))
 }
 
 fn missing(kind: &'static str, name: &str) -> ObjectError {
@@ -24,11 +32,10 @@ impl Objects for Shelf {
     fn register(&self, _: &Pod) {}
     fn unregister(&self, _: &Pod) {}
     async fn config_map(&self, _: &str, name: &str) -> Result<Arc<ConfigMap>, ObjectError> {
-        let maps = self.config_maps.lock().unwrap();
-        maps.get(name).cloned().map(Arc::new).ok_or_else(|| missing("configmap", name))
+        find(&self.config_maps, "configmap", name)
     }
     async fn secret(&self, _: &str, name: &str) -> Result<Arc<Secret>, ObjectError> {
-        Err(missing("secret", name))
+        find(&self.secrets, "secret", name)
     }
     async fn services(&self, _: &str) -> Result<Vec<Arc<Service>>, ObjectError> {
         Ok(Vec::new())
@@ -37,10 +44,10 @@ impl Objects for Shelf {
         Err(missing("runtimeclass", name))
     }
     async fn claim(&self, _: &str, name: &str) -> Result<Arc<PersistentVolumeClaim>, ObjectError> {
-        Err(missing("persistentvolumeclaim", name))
+        find(&self.claims, "persistentvolumeclaim", name)
     }
     async fn volume(&self, name: &str) -> Result<Arc<PersistentVolume>, ObjectError> {
-        Err(missing("persistentvolume", name))
+        find(&self.volumes, "persistentvolume", name)
     }
     async fn token(&self, _: &Pod, _: &TokenRequest) -> Result<(String, Timestamp), ObjectError> {
         Ok(("token".to_owned(), Timestamp::UNIX_EPOCH))
@@ -50,7 +57,7 @@ impl Objects for Shelf {
     }
 }
 
-fn pod(volumes: serde_json::Value) -> Pod {
+pub(super) fn pod(volumes: serde_json::Value) -> Pod {
     serde_json::from_value(serde_json::json!({
         "metadata": {"name": "p", "namespace": "ns", "uid": "u1"},
         "spec": {"containers": [], "volumes": volumes}
@@ -58,10 +65,10 @@ fn pod(volumes: serde_json::Value) -> Pod {
     .unwrap()
 }
 
-fn volumes(root: &Path) -> (LocalVolumes, Arc<Shelf>) {
+pub(super) fn volumes(root: &Path) -> (LocalVolumes, Arc<Shelf>) {
     let shelf = Arc::new(Shelf::default());
-    let (_, allocatable) = watch::channel(BTreeMap::new());
-    (LocalVolumes::new(root, shelf.clone(), allocatable), shelf)
+    let (_, node) = watch::channel(Arc::new(NodeContext::defaults(root)));
+    (LocalVolumes::new(shelf.clone(), node), shelf)
 }
 
 fn set(shelf: &Shelf, key: &str, value: &str) {

@@ -1,0 +1,131 @@
+//! Real mounts, as root in a mount namespace of the test's own (feature `node-tests`): nothing is left behind.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::process::Command;
+
+use super::tests::{pod, volumes};
+use super::*;
+
+/// Runs the test again in a new mount namespace; true in the inner run, which does the work.
+fn in_own_namespace(name: &str) -> bool {
+    const INNER: &str = "ROOST_INNER_MOUNT_TEST";
+    if std::env::var_os(INNER).is_some() {
+        return true;
+    }
+    let test = format!("adapters::volumes::mount_tests::{name}");
+    let exe = std::env::current_exe().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private"]).arg(exe).args(["--exact", &test, "--nocapture"]);
+    assert!(command.env(INNER, "1").status().unwrap().success());
+    false
+}
+
+fn run(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+}
+
+fn mounts_in(dir: &Path) -> usize {
+    mounts::mounts_below(dir).unwrap().len()
+}
+
+#[test]
+fn memory_volumes_are_mounted_once_and_gone_with_the_pod() {
+    if !in_own_namespace("memory_volumes_are_mounted_once_and_gone_with_the_pod") {
+        return;
+    }
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (volumes, shelf) = volumes(dir.path());
+        let secret = serde_json::from_value(serde_json::json!({"data": {"k": "djE="}})).unwrap();
+        shelf.secrets.lock().unwrap().insert("s".into(), secret);
+        let pod = pod(serde_json::json!([{"name": "s", "secret": {"secretName": "s", "defaultMode": 256}},
+            {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}]));
+        let ready = volumes.set_up(&pod).await.unwrap();
+        volumes.set_up(&pod).await.unwrap();
+        assert_eq!(mounts_in(dir.path()), 2);
+        assert_eq!(fs::read_to_string(ready["s"].path.join("k")).unwrap(), "v1");
+        assert_eq!(fs::metadata(ready["s"].path.join("k")).unwrap().mode() & 0o777, 0o400);
+        assert!(fs::write(ready["m"].path.join("big"), vec![0; 2 << 20]).is_err());
+        fs::remove_file(ready["m"].path.join("big")).unwrap();
+        fs::write(ready["m"].path.join("small"), "x").unwrap();
+        assert!(volumes.tear_down(&PodUid::from("u1")).await.unwrap());
+        assert_eq!(mounts_in(dir.path()), 0);
+    });
+}
+
+#[test]
+fn the_content_of_foreign_mounts_survives_the_pod() {
+    if !in_own_namespace("the_content_of_foreign_mounts_survives_the_pod") {
+        return;
+    }
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (volumes, shelf) = volumes(dir.path());
+        let disk = dir.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        fs::write(disk.join("f"), "precious").unwrap();
+        let claim = serde_json::json!({"metadata": {"uid": "c1"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}});
+        let pv = serde_json::json!({"metadata": {"name": "pv"},
+            "spec": {"local": {"path": disk}, "claimRef": {"uid": "c1"}}});
+        shelf.claims.lock().unwrap().insert("c".into(), serde_json::from_value(claim).unwrap());
+        shelf.volumes.lock().unwrap().insert("pv".into(), serde_json::from_value(pv).unwrap());
+        let pod = pod(serde_json::json!([{"name": "l", "persistentVolumeClaim": {"claimName": "c"}},
+            {"name": "e", "emptyDir": {}}]));
+        let ready = volumes.set_up(&pod).await.unwrap();
+        assert_eq!(fs::read_to_string(ready["l"].path.join("f")).unwrap(), "precious");
+        // What a container with mount propagation left in an emptyDir.
+        let inside = ready["e"].path.join("left");
+        fs::create_dir(&inside).unwrap();
+        rustix::mount::mount_bind(&disk, &inside).unwrap();
+        assert!(volumes.tear_down(&PodUid::from("u1")).await.unwrap());
+        assert_eq!(fs::read_to_string(disk.join("f")).unwrap(), "precious");
+        assert_eq!(mounts_in(dir.path()), 0);
+    });
+}
+
+#[test]
+fn sub_paths_are_bound_and_follow_a_restart() {
+    if !in_own_namespace("sub_paths_are_bound_and_follow_a_restart") {
+        return;
+    }
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (volumes, _) = volumes(dir.path());
+        let pod = pod(serde_json::json!([{"name": "e", "emptyDir": {}}]));
+        let volume = volumes.set_up(&pod).await.unwrap()["e"].clone();
+        let bind = async |path: &str| volumes.sub_path(&pod, "c", 0, &volume, "e", path).await;
+        let target = bind("new/dir").await.unwrap();
+        assert_eq!(target, dir.path().join("pods/u1/volume-subpaths/e/c/0"));
+        assert_eq!(fs::metadata(volume.path.join("new/dir")).unwrap().mode() & 0o777, 0o777);
+        fs::write(target.join("f"), "1").unwrap();
+        assert_eq!(fs::read_to_string(volume.path.join("new/dir/f")).unwrap(), "1");
+        // The same path again changes nothing; another file under it is bound anew.
+        bind("new/dir").await.unwrap();
+        assert_eq!(mounts_in(dir.path()), 1);
+        fs::write(volume.path.join("file"), "2").unwrap();
+        bind("file").await.unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "2");
+        symlink("/etc", volume.path.join("out")).unwrap();
+        let refused = bind("out").await.unwrap_err();
+        assert_eq!(refused.message, "failed to prepare subPath for volumeMount \"e\" of container \"c\"");
+        assert!(volumes.tear_down(&PodUid::from("u1")).await.unwrap());
+        assert_eq!(mounts_in(dir.path()), 0);
+    });
+}
+
+#[test]
+fn the_root_directory_propagates_mounts() {
+    if !in_own_namespace("the_root_directory_propagates_mounts") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("kubelet");
+    LocalVolumes::prepare_root(&root).unwrap();
+    LocalVolumes::prepare_root(&root).unwrap();
+    assert_eq!(mounts_in(&root), 1);
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let line = table.lines().find(|l| l.contains(root.to_str().unwrap())).unwrap();
+    assert!(line.contains("shared:"), "{line}");
+    mounts::unmount(&root).unwrap();
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use crate::core::model::Secret;
+
 /// The world as a phase may use it. Facts that cannot be known yet (there is no API server) are `None`.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -18,11 +20,24 @@ pub struct Facts {
     pub resolv_conf: Option<PathBuf>,
     /// Name and peer URL of etcd's members, this node's among them; empty where a new etcd begins.
     pub etcd_members: Vec<(String, String)>,
+    /// True when the kubelet has its own client certificate (`kubelet.conf` is there).
+    pub kubelet_credentials: bool,
+    /// What a joining node was told and found out; none on the node that begins a cluster.
+    pub joining: Option<Joining>,
+}
+
+/// What a joining node knows of its cluster.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    /// The bootstrap token; none when the node joined before and is run again without one.
+    pub token: Option<Secret<String>>,
+    /// The cluster's CA certificates in PEM, believed after discovery.
+    pub ca: String,
 }
 
 impl Facts {
     /// Nothing is known but the time.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, ca: None, ca_key: false, resolv_conf: None, etcd_members: Vec::new() }
+        Self { now, ca: None, ca_key: false, resolv_conf: None, etcd_members: Vec::new(), kubelet_credentials: false, joining: None }
     }
 }

@@ -3,6 +3,7 @@
 //! A step states what shall be so, with every argument it needs. The driver asks the world whether a step is already
 //! met, prints or applies the others, and thereby a second run finds nothing to do and a run cut short is continued.
 
+pub mod cluster_configuration;
 pub mod discovery;
 pub mod facts;
 pub mod jws;
@@ -16,6 +17,6 @@ pub mod token;
 pub mod units;
 pub mod workflow;
 
-pub use facts::Facts;
+pub use facts::{Facts, Joining};
 pub use step::Step;
 pub use workflow::{Phase, PhaseError};

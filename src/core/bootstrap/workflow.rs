@@ -47,3 +47,13 @@ pub const INIT: &[Phase] = &[
     Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];
+
+/// Makes this machine a worker of a cluster that is there.
+pub const JOIN: &[Phase] = &[
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker },
+    Phase { id: "kubelet-bootstrap", summary: "the cluster's CA and the token's kubeconfig", plan: phases::kubelet_join::plan },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
+    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
+    Phase { id: "kubelet-wait-bootstrap", summary: "the kubelet's own certificate", plan: phases::kubelet_join::plan_wait },
+    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+];

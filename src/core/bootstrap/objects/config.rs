@@ -1,4 +1,4 @@
-//! `kubeadm-config` and `kubelet-config`: what a joining node must know.
+//! `kubeadm-config`, `kubelet-config` and what those have no field for, `roost-config`: what a joining node must know.
 
 use serde_json::{Value, json};
 
@@ -6,15 +6,17 @@ use super::rbac::{BOOTSTRAP_GROUP, NODES_GROUP, group, render_config_map_reader}
 use super::yaml::{merge, render_yaml};
 use super::{ObjectsSpec, join_subnets};
 
-/// Both ConfigMaps, readable by bootstrap tokens and nodes.
+/// The ConfigMaps, readable by bootstrap tokens and nodes.
 pub(super) fn render_config_maps(spec: &ObjectsSpec) -> Vec<Value> {
     let mut objects = vec![
         config_map("kubeadm-config", "ClusterConfiguration", render_yaml(&render_cluster_configuration(spec))),
         config_map("kubelet-config", "kubelet", render_yaml(&render_kubelet_configuration(spec))),
+        config_map("roost-config", "cluster", render_yaml(&json!({ "network": { "builtin": spec.builtin_network } }))),
     ];
     let readers = [group(BOOTSTRAP_GROUP), group(NODES_GROUP)];
     objects.extend(render_config_map_reader("kubeadm:nodes-kubeadm-config", "kube-system", "kubeadm-config", &readers));
     objects.extend(render_config_map_reader("kubeadm:kubelet-config", "kube-system", "kubelet-config", &readers));
+    objects.extend(render_config_map_reader("roost:nodes-config", "kube-system", "roost-config", &readers));
     objects
 }
 

@@ -8,3 +8,4 @@ pub mod kubeconfigs;
 pub mod kubelet_start;
 pub mod objects;
 pub mod ready;
+pub mod kubelet_join;

@@ -1,0 +1,90 @@
+//! The settings of a cluster, read back from its own ConfigMaps by a node that joins it.
+
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use crate::core::model::spec::{ClusterSpec, Endpoint};
+use crate::core::yaml;
+
+/// The ConfigMaps of kube-system that a joining node reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterConfigMaps {
+    /// `kubeadm-config`, key `ClusterConfiguration`.
+    pub kubeadm: String,
+    /// `kubelet-config`, key `kubelet`.
+    pub kubelet: String,
+    /// `roost-config`, key `cluster`; none in a cluster that kubeadm made.
+    pub roost: Option<String>,
+}
+
+/// Why they cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not YAML.
+    #[error("configmap kube-system/{config_map} is malformed: {reason}")]
+    Malformed {
+        /// Which one.
+        config_map: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A field is missing or has a value that cannot be used.
+    #[error("configmap kube-system/kubeadm-config: {field} \"{value}\" cannot be used")]
+    Field {
+        /// The field's path.
+        field: &'static str,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// Takes over what the cluster says of itself; what it does not say stays as it is in `cluster`.
+pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), Error> {
+    let kubeadm = parse("kubeadm-config", &maps.kubeadm)?;
+    let text = |pointer: &str| kubeadm.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let Some(name) = text("/clusterName") {
+        cluster.name = name.to_owned();
+    }
+    if let Some(version) = text("/kubernetesVersion") {
+        cluster.version = version.to_owned();
+    }
+    if let Some(domain) = text("/networking/dnsDomain") {
+        cluster.dns_domain = domain.to_owned();
+    }
+    if let Some(endpoint) = text("/controlPlaneEndpoint") {
+        cluster.endpoint = one::<Endpoint>("controlPlaneEndpoint", endpoint)?;
+    }
+    if let Some(subnets) = text("/networking/serviceSubnet") {
+        cluster.service_subnets = several("networking.serviceSubnet", subnets)?;
+    }
+    cluster.pod_subnets = match text("/networking/podSubnet") {
+        Some(subnets) => several("networking.podSubnet", subnets)?,
+        None => Vec::new(),
+    };
+    let disabled = |pointer: &str| kubeadm.pointer(pointer) == Some(&Value::Bool(true));
+    cluster.network.dns = !disabled("/dns/disabled");
+    if disabled("/proxy/disabled") {
+        cluster.network.proxy = None;
+    }
+    let roost = maps.roost.as_deref().map(|text| parse("roost-config", text)).transpose()?;
+    cluster.network.builtin =
+        roost.is_some_and(|roost| roost.pointer("/network/builtin") == Some(&Value::Bool(true)));
+    cluster.kubelet = match parse("kubelet-config", &maps.kubelet)? {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    Ok(())
+}
+
+fn parse(config_map: &'static str, text: &str) -> Result<Value, Error> {
+    yaml::parse_document(text.as_bytes()).map_err(|error| Error::Malformed { config_map, reason: error.to_string() })
+}
+
+fn one<T: FromStr>(field: &'static str, value: &str) -> Result<T, Error> {
+    value.parse().map_err(|_| Error::Field { field, value: value.to_owned() })
+}
+
+fn several<T: FromStr>(field: &'static str, value: &str) -> Result<Vec<T>, Error> {
+    value.split(',').map(|part| one(field, part.trim())).collect()
+}

@@ -1,0 +1,75 @@
+//! Phases `kubelet-bootstrap` and `kubelet-wait-bootstrap`: a token's kubeconfig, with which the kubelet gets a client
+//! certificate of its own, and its end.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::step::{Condition, Content};
+use super::super::{Facts, PhaseError, Step};
+use crate::core::bootstrap::objects::render_yaml;
+use crate::core::model::Secret;
+use crate::core::model::spec::Spec;
+
+/// The kubeconfig that holds the token.
+pub const BOOTSTRAP_CONF: &str = "bootstrap-kubelet.conf";
+
+/// How long the cluster may take to sign the kubelet's certificate and to register the node.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The CA's certificate, and the token's kubeconfig unless the kubelet has its own already.
+pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let paths = &spec.node.paths;
+    let joining = facts.joining.as_ref().ok_or_else(|| PhaseError::NotYet {
+        missing: "the cluster was not discovered yet".to_owned(),
+        remedy: "give the endpoint, --token and --ca-hash".to_owned(),
+    })?;
+    let mut steps = vec![
+        Step::EnsureDir { path: paths.kubernetes.clone(), mode: 0o755 },
+        Step::EnsureDir { path: paths.pki.clone(), mode: 0o755 },
+        Step::WriteFile { path: paths.pki("ca.crt"), mode: 0o644, content: Content::Text(joining.ca.clone()) },
+    ];
+    if facts.kubelet_credentials {
+        return Ok(steps);
+    }
+    let token = joining.token.as_ref().ok_or_else(|| PhaseError::NotYet {
+        missing: "this node has no certificate and no token to get one with".to_owned(),
+        remedy: "give --token; `bootstrap token create --print-join-command` on a control plane makes one".to_owned(),
+    })?;
+    steps.push(Step::WriteFile {
+        path: paths.kubeconfig(BOOTSTRAP_CONF),
+        mode: 0o600,
+        content: Content::Secret(Secret::new(render_bootstrap_kubeconfig(spec, &joining.ca, token.reveal()))),
+    });
+    Ok(steps)
+}
+
+/// Waits for the kubelet's own kubeconfig and its Node, then takes the token off the disk.
+pub fn plan_wait(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let paths = &spec.node.paths;
+    let wait = |condition| Step::WaitFor { condition, within: PATIENCE };
+    Ok(vec![
+        wait(Condition::FileExists { path: paths.kubeconfig("kubelet.conf") }),
+        wait(Condition::NodeRegistered { name: spec.node.name.clone() }),
+        Step::RemoveFile { path: paths.kubeconfig(BOOTSTRAP_CONF) },
+    ])
+}
+
+fn render_bootstrap_kubeconfig(spec: &Spec, ca: &str, token: &str) -> String {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let name = &spec.cluster.name;
+    let user = "tls-bootstrap-token-user";
+    let context = format!("{user}@{name}");
+    render_yaml(&json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": name,
+            "cluster": { "certificate-authority-data": STANDARD.encode(ca), "server": spec.cluster.endpoint.url() },
+        }],
+        "contexts": [{ "name": context, "context": { "cluster": name, "user": user } }],
+        "current-context": context,
+        "users": [{ "name": user, "user": { "token": token } }],
+    }))
+}

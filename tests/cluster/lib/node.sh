@@ -3,7 +3,7 @@
 
 node_nspawn() { # the process id of its systemd-nspawn, if that runs
 	local pid
-	pid=$(cat "$(node_dir "$1")/pid" 2>/dev/null) || return 1
+	pid=$(cat "$(pid_file "$1")" 2>/dev/null) || return 1
 	grep -qsz -- "--machine=$CLUSTER-$1" "/proc/$pid/cmdline" && echo "$pid"
 }
 
@@ -74,7 +74,7 @@ node_boot() {
 			--bind="$dir/containerd:/var/lib/containerd" --bind="$dir/kubelet:/var/lib/kubelet" --bind="$dir/etcd:/var/lib/etcd" \
 			/usr/local/sbin/node-init
 	) </dev/null >"$dir/console.log" 2>&1 8>&- 9>&- &
-	echo $! >"$dir/pid"
+	echo $! >"$(pid_file "$node")"
 	disown
 	wait_until 60 "node $node: containerd" node_answers "$node"
 }
@@ -100,7 +100,7 @@ node_kill() {
 		wait_until 30 "node $node: end of its nspawn" node_is_down "$node"
 	fi
 	cgroups_remove "$node"
-	rm -f "$(node_dir "$node")/pid"
+	rm -f "$(pid_file "$node")"
 }
 
 # node_remove NODE: the node and all that it kept.

@@ -41,4 +41,5 @@ one_of PROFILE release dev
 node_names() { seq -f 'n%g' 1 "$NODES"; }
 is_control_plane() { [ "${1#n}" -le "$CONTROL_PLANES" ]; }
 node_dir() { echo "$state/nodes/$1"; }
+pid_file() { echo "$registry/$CLUSTER/$1.pid"; } # of its nspawn; outlives a deleted target folder
 node_root() { echo "$state/nodes/$1/root"; }

@@ -1,0 +1,39 @@
+# The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
+.DEFAULT_GOAL := help
+.PHONY: help prerequisites build cluster cluster-down test unit nodes e2e bench check fmt
+
+help: ## lists the commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+prerequisites: ## installs with apt what is missing
+	@tests/cluster/prerequisites
+
+build: prerequisites ## builds bootstrap and kubelet
+	cargo build --locked --release --bins
+
+cluster: ## brings up a real cluster: NODES=2 CONTROL_PLANES=1 RUNTIME=current KUBELET=ours CLUSTER=roost
+	@tests/cluster/cluster up
+
+cluster-down: ## removes every trace of it
+	@tests/cluster/cluster down
+
+test: ## all tests, from a fresh machine
+	@tests/run
+
+unit: ## the quick tests
+	cargo test --locked --features fakes
+
+nodes: ## tests of whole nodes; ONLY=word runs those that hold the word
+	@tests/nodes/run $(ONLY)
+
+e2e: cluster ## upstream's suite against the cluster: FOCUS='\[NodeConformance\]' SKIP=… PROCS=12
+	@tests/e2e/run
+
+bench: ## times and memory beside upstream's kubelet and kubeadm
+	@tests/bench/run
+
+check: ## format, clippy, documentation, licences, shellcheck
+	@tests/checks/run
+
+fmt: ## formats the code
+	cargo fmt --all

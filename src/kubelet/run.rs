@@ -1,12 +1,18 @@
-//! The pod table's task: takes events, keeps one worker per pod.
+//! Front of the pod table: its ports, settings, events and start.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::core::model::{DesiredSet, SourceKind};
+use super::driver::Driver;
+use super::facts::RuntimeFacts;
+use super::leftovers::Leftover;
+use super::table::Table;
+use crate::core::model::{DesiredSet, PodKill, PodUid, SourceKind};
 use crate::core::render::NodeContext;
 use crate::ports;
 
@@ -57,10 +63,67 @@ pub struct PodTable {
     pub pods: Arc<dyn ports::Pods>,
     /// Ends or wakes pods.
     pub control: Arc<dyn ports::PodControl>,
+    /// Where mirror uids are noted.
+    pub table: Arc<Table>,
+}
+
+/// What all workers share.
+pub(super) struct Shared {
+    pub ports: PodPorts,
+    pub settings: Settings,
+    pub table: Arc<Table>,
+    pub facts: RuntimeFacts,
+    pub started: Timestamp,
+    pub events: mpsc::Sender<Event>,
+}
+
+/// Everything that the table's task reacts to.
+pub(super) enum Event {
+    /// A pod is to be ended.
+    Kill(PodUid, PodKill, oneshot::Sender<()>),
+    /// A pod is to be looked at.
+    Wake(PodUid),
+    /// A pod's name is free again.
+    Finished(PodUid),
+    /// A worker has ended.
+    Gone(PodUid),
+    /// The runtime or the disk has these pods.
+    Found(Vec<Leftover>),
 }
 
 /// Starts the pod table; it ends (without stopping any pod) when `stop` is cancelled. `desired` takes full sets.
 pub fn start(ports: PodPorts, settings: Settings, desired: mpsc::Receiver<DesiredSet>, stop: CancellationToken) -> PodTable {
-    let _ = (ports, settings, desired, stop);
-    unimplemented!("the pod table")
+    let (events, incoming) = mpsc::channel(256);
+    let table = Arc::new(Table::default());
+    let shared = Arc::new(Shared {
+        ports,
+        settings,
+        table: Arc::clone(&table),
+        facts: RuntimeFacts::default(),
+        started: Timestamp::now(),
+        events: events.clone(),
+    });
+    tokio::spawn(Driver::new(shared).run(desired, incoming, stop));
+    PodTable { pods: Arc::<Table>::clone(&table), control: Arc::new(Control { events }), table }
+}
+
+/// Sends orders to the table's task.
+struct Control {
+    events: mpsc::Sender<Event>,
+}
+
+#[async_trait]
+impl ports::PodControl for Control {
+    async fn kill(&self, uid: &PodUid, kill: PodKill) -> bool {
+        let (done, gone) = oneshot::channel();
+        if self.events.send(Event::Kill(uid.clone(), kill, done)).await.is_err() {
+            return false;
+        }
+        gone.await.is_ok()
+    }
+
+    fn wake(&self, uid: &PodUid) {
+        // A full queue means that the table is about to look anyway.
+        let _ = self.events.try_send(Event::Wake(uid.clone()));
+    }
 }

@@ -21,6 +21,8 @@ pub trait PodFiles: Send + Sync {
     async fn new_termination_file(&self, uid: &PodUid, container: &str) -> io::Result<PathBuf>;
     /// The first `limit` bytes of a termination-message file; empty when there is none.
     async fn read_termination_file(&self, path: &str, limit: usize) -> io::Result<String>;
+    /// The last `limit` bytes of a container's log file below the log directory, as they are.
+    async fn read_log_tail(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
     /// Highest `N` of the container's `<N>.log` files, for a restart count that the runtime has forgotten.
     async fn highest_log(&self, pod: &Pod, container: &str) -> Option<u32>;
     /// Removes the pod's log directory.

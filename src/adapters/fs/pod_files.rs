@@ -1,7 +1,7 @@
 //! The small files of pods: log directories, hosts files, termination messages (kubelet-contract section 0).
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -109,6 +109,19 @@ impl PodFiles for LocalPodFiles {
         let mut content = Vec::new();
         file.take(limit as u64).read_to_end(&mut content)?;
         Ok(String::from_utf8_lossy(&content).into_owned())
+    }
+
+    async fn read_log_tail(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let path = Path::new(path);
+        if !path.starts_with(&self.logs_dir) || path.components().any(|c| c == std::path::Component::ParentDir) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} is no container log", path.display())));
+        }
+        let mut file = fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
+        let mut content = Vec::new();
+        file.take(limit).read_to_end(&mut content)?;
+        Ok(content)
     }
 
     async fn highest_log(&self, pod: &Pod, container: &str) -> Option<u32> {

@@ -70,6 +70,9 @@ pub fn is_terminal(pod_phase: Option<&str>) -> bool {
 pub fn derive(inputs: &Inputs<'_>) -> Derived {
     let Inputs { pod, previous, now, .. } = *inputs;
     let api = pod.status.as_ref();
+    if let Some(rejection) = inputs.rejection {
+        return Derived { status: rejected(inputs, rejection), terminal: true };
+    }
     let mut status = PodStatus {
         start_time: previous.start_time.clone().or_else(|| Some(Time(now))),
         qos_class: Some(qos_class(pod).as_str().to_owned()),
@@ -118,11 +121,6 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
         status.reason = previous.reason.clone().or_else(|| api.and_then(|s| s.reason.clone()));
         status.message = previous.message.clone().or_else(|| api.and_then(|s| s.message.clone()));
     }
-    if let Some(rejection) = inputs.rejection {
-        status.reason = Some(rejection.reason.clone());
-        status.message = Some(format!("Pod was rejected: {}", rejection.message));
-        return "Failed".into();
-    }
     match inputs.ledger.end.as_ref().map(|end| &end.cause) {
         Some(EndCause::Killed(kill)) => {
             status.reason = Some(kill.reason.clone());
@@ -139,6 +137,20 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
             // Upstream leaves the phase of static pods open (its issue 116484).
             if over && !inputs.is_static && !is_terminal(Some(&pod_phase)) { "Failed".into() } else { pod_phase }
         }
+    }
+}
+
+/// Status of a pod that the node refused: it never had containers here.
+fn rejected(inputs: &Inputs<'_>, rejection: &Rejection) -> PodStatus {
+    PodStatus {
+        phase: Some("Failed".into()),
+        reason: Some(rejection.reason.clone()),
+        message: Some(format!("Pod was rejected: {}", rejection.message)),
+        start_time: inputs.previous.start_time.clone().or_else(|| Some(Time(inputs.now))),
+        qos_class: Some(qos_class(inputs.pod).as_str().to_owned()),
+        observed_generation: observed_generation(inputs.pod, inputs.previous),
+        conditions: inputs.previous.conditions.clone(),
+        ..PodStatus::default()
     }
 }
 

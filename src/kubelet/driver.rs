@@ -1,0 +1,283 @@
+//! The pod table's task: takes sets and events, keeps one worker per pod and one running static pod per name.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::inbox::Inbox;
+use super::leftovers::{Leftover, observe_leftovers};
+use super::run::{Event, Shared};
+use super::worker::{Birth, Worker};
+use crate::core::model::{
+    ContainerId, DesiredPod, DesiredSet, PodKey, PodKill, PodUid, Rejection, SourceKind, Verdict, key_of, uid_of,
+};
+use crate::core::status::is_terminal;
+use crate::ports::{EventKind, EventTarget, ObjectChange, RuntimeEvent};
+
+/// One pod that has a worker.
+struct Entry {
+    inbox: Arc<Inbox>,
+    pod: Arc<Pod>,
+    key: PodKey,
+    is_static: bool,
+    rejected: bool,
+    /// Its sources have dropped it; it is not taken up again, a new worker follows.
+    removed: bool,
+    finished: bool,
+}
+
+/// Owner of the table.
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    entries: HashMap<PodUid, Entry>,
+    sets: BTreeMap<SourceKind, Vec<DesiredPod>>,
+    workers: JoinSet<()>,
+    /// Leftovers were looked for since the sources became ready.
+    swept: bool,
+}
+
+impl Driver {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, entries: HashMap::new(), sets: BTreeMap::new(), workers: JoinSet::new(), swept: false }
+    }
+
+    pub async fn run(
+        mut self,
+        mut desired: mpsc::Receiver<DesiredSet>,
+        mut events: mpsc::Receiver<Event>,
+        stop: CancellationToken,
+    ) {
+        let mut hints = self.shared.ports.runtime.events();
+        let mut probes = self.shared.ports.probes.changes();
+        let mut objects = self.shared.ports.objects.changes();
+        let (mut probes_open, mut objects_open) = (true, true);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(event) = events.recv() => self.take_event(event),
+                Some(set) = desired.recv() => self.take_set(set),
+                Some(hint) = hints.recv() => self.take_hint(hint).await,
+                uid = probes.recv(), if probes_open => match uid {
+                    Some(uid) => self.put(&uid, |_| {}),
+                    None => probes_open = false,
+                },
+                change = objects.recv(), if objects_open => match change {
+                    Ok(change) => self.take_change(&change),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.put_all(|mail| mail.objects = true),
+                    Err(broadcast::error::RecvError::Closed) => objects_open = false,
+                },
+                Some(_) = self.workers.join_next(), if !self.workers.is_empty() => {}
+            }
+        }
+    }
+
+    fn put(&self, uid: &PodUid, write: impl FnOnce(&mut super::inbox::Mail)) {
+        if let Some(entry) = self.entries.get(uid) {
+            entry.inbox.put(write);
+        }
+    }
+
+    fn put_all(&self, write: impl Fn(&mut super::inbox::Mail)) {
+        self.entries.values().for_each(|entry| entry.inbox.put(&write));
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match event {
+            Event::Kill(uid, kill, done) => self.put(&uid, |mail| {
+                mail.kill = Some(kill);
+                mail.waiters.push(done);
+            }),
+            Event::Wake(uid) => self.put(&uid, |mail| mail.look = true),
+            Event::Finished(uid) => {
+                if let Some(entry) = self.entries.get_mut(&uid) {
+                    entry.finished = true;
+                }
+                self.reconcile();
+            }
+            Event::Gone(uid) => {
+                if let Some(entry) = self.entries.remove(&uid) {
+                    self.shared.ports.statuses.forget(&uid);
+                    tracing::debug!(pod = %entry.key, %uid, "gone");
+                }
+                self.shared.table.remove(&uid);
+                self.reconcile();
+            }
+            Event::Found(leftovers) => self.take_leftovers(leftovers),
+        }
+    }
+
+    fn take_set(&mut self, set: DesiredSet) {
+        self.sets.insert(set.source, set.pods);
+        self.reconcile();
+        if self.ready() && !self.swept {
+            self.swept = true;
+            self.sweep();
+        }
+    }
+
+    /// Every configured source has spoken.
+    fn ready(&self) -> bool {
+        self.shared.settings.sources.iter().all(|source| self.sets.contains_key(source))
+    }
+
+    async fn take_hint(&mut self, hint: RuntimeEvent) {
+        match hint {
+            RuntimeEvent::Container(id) => {
+                if let Some(uid) = self.shared.table.owner(id.as_str()) {
+                    self.put(&uid, |mail| mail.look = true);
+                }
+            }
+            RuntimeEvent::Exited(id) => self.exited(id),
+            RuntimeEvent::Pod(uid) => self.put(&uid, |mail| mail.look = true),
+            RuntimeEvent::Resync => {
+                if let Ok(status) = self.shared.ports.runtime.status().await {
+                    self.shared.facts.learn(&status);
+                }
+                self.put_all(|mail| mail.fresh = true);
+                if self.ready() {
+                    self.sweep();
+                }
+            }
+        }
+    }
+
+    fn exited(&mut self, id: ContainerId) {
+        if let Some(uid) = self.shared.table.owner(id.as_str()) {
+            self.put(&uid, |mail| {
+                mail.exited.insert(id);
+                mail.look = true;
+            });
+        }
+    }
+
+    fn take_change(&mut self, change: &ObjectChange) {
+        for entry in self.entries.values() {
+            if super::uses::uses(&entry.pod, change) {
+                entry.inbox.put(|mail| mail.objects = true);
+            }
+        }
+    }
+
+    /// Brings the workers in line with what the sources want.
+    fn reconcile(&mut self) {
+        let wanted: Vec<DesiredPod> = self.sets.values().flatten().cloned().collect();
+        let uids: BTreeSet<PodUid> = wanted.iter().map(|d| uid_of(&d.pod)).collect();
+        if self.ready() {
+            for (uid, entry) in &mut self.entries {
+                if !entry.removed && !uids.contains(uid) {
+                    entry.removed = true;
+                    entry.inbox.put(|mail| mail.removed = true);
+                }
+            }
+        }
+        for desired in wanted {
+            let uid = uid_of(&desired.pod);
+            match self.entries.get_mut(&uid) {
+                Some(entry) if entry.removed => {}
+                Some(entry) => {
+                    if !Arc::ptr_eq(&entry.pod, &desired.pod) {
+                        entry.pod = Arc::clone(&desired.pod);
+                        entry.inbox.put(|mail| mail.pod = Some(desired.pod));
+                    }
+                }
+                None => self.admit(uid, desired),
+            }
+        }
+    }
+
+    /// Gives a new pod a worker, unless its name is still taken or others have to go first.
+    fn admit(&mut self, uid: PodUid, desired: DesiredPod) {
+        let key = key_of(&desired.pod);
+        let is_static = desired.source.is_static();
+        let taken = is_static && self.entries.values().any(|e| e.is_static && e.key == key && !e.finished);
+        if taken {
+            return;
+        }
+        let pod = &desired.pod;
+        let over = pod.metadata.deletion_timestamp.is_some()
+            || is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
+        let mut rejection = None;
+        if !over {
+            match self.shared.ports.admission.admit(pod, is_static, &self.active()) {
+                Verdict::Admit => {}
+                Verdict::Reject(refused) => {
+                    let target = EventTarget::Pod(pod);
+                    let events = &self.shared.ports.events;
+                    events.record(target, EventKind::Warning, &refused.reason, refused.message.clone());
+                    rejection = Some(refused);
+                }
+                Verdict::Preempt(victims) => {
+                    self.preempt(&victims);
+                    return;
+                }
+            }
+        }
+        self.spawn(uid, key, Birth { pod: desired.pod, is_static, orphan: false, rejection });
+    }
+
+    /// Pods that count for admission.
+    fn active(&self) -> Vec<Arc<Pod>> {
+        let terminal = |pod: &Pod| is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
+        let active = self.entries.values().filter(|e| !e.finished && !e.rejected && !terminal(&e.pod));
+        active.map(|e| Arc::clone(&e.pod)).collect()
+    }
+
+    /// Ends pods so that a critical one can be admitted; it is tried again when they are finished.
+    fn preempt(&self, victims: &[PodUid]) {
+        for uid in victims {
+            let Some(entry) = self.entries.get(uid) else { continue };
+            let message = "Preempted in order to admit critical pod".to_owned();
+            let target = EventTarget::Pod(&entry.pod);
+            self.shared.ports.events.record(target, EventKind::Warning, "Preempting", message.clone());
+            let disruption = "Pod was preempted by Kubelet to accommodate a critical pod.".to_owned();
+            let kill = PodKill {
+                reason: "Preempting".into(),
+                message,
+                grace_seconds: None,
+                disruption: Some(disruption),
+            };
+            entry.inbox.put(|mail| mail.kill = Some(kill));
+        }
+    }
+
+    fn spawn(&mut self, uid: PodUid, key: PodKey, birth: Birth) {
+        let inbox = Arc::new(Inbox::default());
+        let entry = Entry {
+            inbox: Arc::clone(&inbox),
+            pod: Arc::clone(&birth.pod),
+            key,
+            is_static: birth.is_static,
+            rejected: birth.rejection.is_some(),
+            removed: birth.orphan,
+            finished: false,
+        };
+        self.entries.insert(uid, entry);
+        self.workers.spawn(Worker::new(Arc::clone(&self.shared), inbox, birth).run());
+    }
+
+    fn sweep(&self) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let found = observe_leftovers(&shared).await;
+            let _ = shared.events.send(Event::Found(found)).await;
+        });
+    }
+
+    fn take_leftovers(&mut self, leftovers: Vec<Leftover>) {
+        let wanted: BTreeSet<PodUid> = self.sets.values().flatten().map(|d| uid_of(&d.pod)).collect();
+        for leftover in leftovers {
+            if self.entries.contains_key(&leftover.uid) || wanted.contains(&leftover.uid) {
+                continue;
+            }
+            tracing::info!(uid = %leftover.uid, name = leftover.name, "a pod that no source lists is ended");
+            let pod = leftover.pod();
+            let birth = Birth { pod, is_static: false, orphan: true, rejection: None::<Rejection> };
+            self.spawn(leftover.uid.clone(), PodKey::new(&leftover.namespace, &leftover.name), birth);
+        }
+    }
+}

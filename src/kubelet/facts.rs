@@ -1,0 +1,51 @@
+//! What the runtime says of itself: network, features of its handlers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cri;
+
+/// Shared by all workers; learned from the runtime's status.
+#[derive(Clone, Default)]
+pub struct RuntimeFacts(Arc<RwLock<Facts>>);
+
+#[derive(Default)]
+struct Facts {
+    network_ready: bool,
+    /// Recursive read-only mounts by handler.
+    recursive: BTreeMap<String, bool>,
+}
+
+impl RuntimeFacts {
+    /// Takes over a status.
+    pub fn learn(&self, status: &cri::StatusResponse) {
+        let mut facts = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let conditions = status.status.iter().flat_map(|s| &s.conditions);
+        facts.network_ready = conditions.filter(|c| c.r#type == "NetworkReady").any(|c| c.status);
+        facts.recursive = status
+            .runtime_handlers
+            .iter()
+            .map(|h| (h.name.clone(), h.features.as_ref().is_some_and(|f| f.recursive_read_only_mounts)))
+            .collect();
+    }
+
+    /// Whether the pod network was ready when last asked.
+    pub fn network_ready(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).network_ready
+    }
+
+    /// The network has to be asked for again.
+    pub fn forget_network(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).network_ready = false;
+    }
+
+    /// Whether the pod's handler mounts recursively read-only. The handler of a RuntimeClass has the class's name
+    /// nearly always; one that has another is taken as not able to.
+    pub fn recursive_read_only(&self, pod: &Pod) -> bool {
+        let handler = pod.spec.as_ref().and_then(|s| s.runtime_class_name.as_deref()).unwrap_or_default();
+        let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        facts.recursive.get(handler).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,55 @@
+//! A worker's inbox: the newest of everything, never a queue.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Notify, oneshot};
+
+use crate::core::model::{ContainerId, PodKill};
+
+/// What came in since the worker last looked.
+#[derive(Default)]
+pub(super) struct Mail {
+    /// A newer definition.
+    pub pod: Option<Arc<Pod>>,
+    /// No source lists the pod any more.
+    pub removed: bool,
+    /// An order to end it.
+    pub kill: Option<PodKill>,
+    /// Who waits for its containers to be gone.
+    pub waiters: Vec<oneshot::Sender<()>>,
+    /// Containers and sandboxes that have ended.
+    pub exited: BTreeSet<ContainerId>,
+    /// The runtime has to be looked at.
+    pub look: bool,
+    /// All of it, also what seems unchanged.
+    pub fresh: bool,
+    /// An object that the pod uses has changed.
+    pub objects: bool,
+}
+
+/// Shared by the table's task, which writes, and the worker, which takes all at once.
+#[derive(Default)]
+pub(super) struct Inbox {
+    mail: Mutex<Mail>,
+    wake: Notify,
+}
+
+impl Inbox {
+    /// Puts something in and wakes the worker.
+    pub fn put(&self, write: impl FnOnce(&mut Mail)) {
+        write(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner));
+        self.wake.notify_one();
+    }
+
+    /// Takes everything out.
+    pub fn take(&self) -> Mail {
+        std::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends when something was put in; losing the future loses no wake-up.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}

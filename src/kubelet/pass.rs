@@ -1,0 +1,286 @@
+//! One pass of a worker: executes the actions of a plan in order. It has no policy of its own.
+//!
+//! A pass runs beside its worker, which goes on observing; what the worker has to know meanwhile is sent as [`Note`]s.
+//! Dropping a pass cancels the call that is under way at the runtime.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::mpsc;
+
+use super::facts::RuntimeFacts;
+use super::run::PodPorts;
+use super::table::Table;
+use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId, uid_of};
+use crate::core::plan::{Action, Waiting};
+use crate::core::render::{NodeContext, PodContext};
+use crate::core::status::sort_pod_ips;
+use crate::cri;
+use crate::ports::{EventKind, EventTarget};
+
+/// What a pass tells its worker.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// A container has to wait, or (`None`) need not any more.
+    Waiting(String, Option<Waiting>),
+    /// The volumes are set up.
+    VolumesReady,
+    /// A container was started again: its back-off is raised.
+    Raised(String, jiff::Timestamp),
+    /// Something changed at the runtime.
+    Changed,
+}
+
+/// Why the rest of a plan was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Dropped {
+    /// Something failed that the whole pod needs; it is tried again after a growing pause.
+    #[error("{0}")]
+    Failed(String),
+    /// An init container could not be started; its own waiting state says when to try again.
+    #[error("init container {0} could not be started")]
+    Init(String),
+}
+
+/// The sandbox in which containers are started.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pub id: SandboxId,
+    pub attempt: u32,
+    pub ips: Vec<String>,
+}
+
+/// Everything one pass works with.
+pub(super) struct Pass {
+    pub ports: PodPorts,
+    pub table: Arc<Table>,
+    pub facts: RuntimeFacts,
+    pub node: Arc<NodeContext>,
+    pub pod: Arc<Pod>,
+    pub uid: PodUid,
+    pub observed: Observed,
+    pub notes: mpsc::UnboundedSender<Note>,
+    pub home: Option<Home>,
+    pub cgroup_parent: String,
+    pub volumes: BTreeMap<String, MountedVolume>,
+    pub user_namespace: Option<cri::UserNamespace>,
+    pub sandbox_config: Option<cri::PodSandboxConfig>,
+}
+
+impl Pass {
+    /// Executes the actions in order; stops at the first failure that the rest depends on.
+    pub async fn run(mut self, actions: Vec<Action>) -> Result<(), Dropped> {
+        let starts = actions.iter().any(|a| matches!(a, Action::Start(_) | Action::CreateSandbox { .. }));
+        if starts {
+            self.adopt_sandbox();
+            self.prepare().await?;
+        }
+        let creates = actions.iter().any(|a| matches!(a, Action::CreateSandbox { .. }));
+        if starts && !creates {
+            self.set_up_volumes().await?;
+        }
+        for action in actions {
+            tracing::debug!(%action, "execute");
+            match action {
+                Action::Kill(kills) => super::stop::kill(&self, kills).await,
+                Action::Remove(ids) => self.remove(&ids).await,
+                Action::StopSandboxes(ids) => self.stop_sandboxes(&ids).await?,
+                Action::RemoveSandboxes(ids) => self.remove_sandboxes(&ids).await,
+                Action::CreateSandbox { attempt } => self.create_sandbox(attempt).await?,
+                Action::Start(start) => {
+                    let (name, kind) = (start.name.clone(), start.kind);
+                    let started = super::start::start(&self, start).await;
+                    let waits = started.as_ref().err().cloned();
+                    self.note(Note::Waiting(name.clone(), waits));
+                    self.note(Note::Changed);
+                    if started.is_err() && kind == ContainerKind::Init {
+                        return Err(Dropped::Init(name));
+                    }
+                    continue;
+                }
+            }
+            self.note(Note::Changed);
+        }
+        Ok(())
+    }
+
+    pub fn note(&self, note: Note) {
+        // The worker may be gone already; then nobody needs to know.
+        let _ = self.notes.send(note);
+    }
+
+    pub fn warn(&self, reason: &str, message: String) {
+        self.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, reason, message);
+    }
+
+    pub fn context(&self) -> PodContext<'_> {
+        PodContext {
+            pod: &self.pod,
+            cgroup_parent: &self.cgroup_parent,
+            pod_ips: self.home.as_ref().map(|h| h.ips.as_slice()).unwrap_or_default(),
+            volumes: &self.volumes,
+            user_namespace: self.user_namespace.as_ref(),
+            recursive_read_only: self.facts.recursive_read_only(&self.pod),
+        }
+    }
+
+    fn adopt_sandbox(&mut self) {
+        if let Some(sandbox) = self.observed.sandbox().filter(|s| s.ready) {
+            let ips = sort_pod_ips(&sandbox.ips, &self.node.host_ips);
+            self.home = Some(Home { id: sandbox.id.clone(), attempt: sandbox.attempt, ips });
+        }
+    }
+
+    /// What a sandbox and a container need alike: directories and the pod's cgroup.
+    async fn prepare(&mut self) -> Result<(), Dropped> {
+        self.ports.objects.register(&self.pod);
+        let (dirs, cgroup) =
+            tokio::join!(self.ports.files.make_pod_dirs(&self.pod), self.ports.cgroups.ensure(&self.pod));
+        if let Err(error) = dirs {
+            let message = format!("error making pod data directories: {error}");
+            self.warn("FailedToMakePodDataDirectories", message.clone());
+            return Err(Dropped::Failed(message));
+        }
+        match cgroup {
+            Ok(cgroup) => self.cgroup_parent = cgroup.parent,
+            Err(error) => {
+                let message = format!("unable to ensure pod container exists: {error}");
+                self.warn("FailedCreatePodContainer", message.clone());
+                return Err(Dropped::Failed(message));
+            }
+        }
+        Ok(())
+    }
+
+    async fn set_up_volumes(&mut self) -> Result<(), Dropped> {
+        match self.ports.volumes.set_up(&self.pod).await {
+            Ok(volumes) => {
+                self.volumes = volumes;
+                self.note(Note::VolumesReady);
+                Ok(())
+            }
+            Err(errors) => {
+                for error in &errors {
+                    self.warn("FailedMount", error.to_string());
+                }
+                let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                Err(Dropped::Failed(texts.join("; ")))
+            }
+        }
+    }
+
+    /// Makes the sandbox while the volumes are set up.
+    async fn create_sandbox(&mut self, attempt: u32) -> Result<(), Dropped> {
+        super::sandbox::wait_for_network(self).await?;
+        let rendered = crate::core::render::sandbox(&self.node, &self.context(), attempt);
+        let rendered = rendered.map_err(|error| self.sandbox_failed(&error.to_string()))?;
+        for warning in rendered.warnings {
+            self.warn(warning.reason, warning.message);
+        }
+        let handler = super::sandbox::runtime_handler(self).await.map_err(|e| self.sandbox_failed(&e))?;
+        let made = {
+            let sandbox = self.ports.runtime.run_sandbox(rendered.config.clone(), &handler);
+            let volumes = self.ports.volumes.set_up(&self.pod);
+            let made = async {
+                let id = sandbox.await?;
+                self.table.note_id(id.as_str(), &self.uid);
+                self.note(Note::Changed);
+                self.ports.runtime.sandbox_status(&id).await
+            };
+            tokio::join!(made, volumes)
+        };
+        let (made, volumes) = made;
+        let status = made.map_err(|error| {
+            self.facts.forget_network();
+            self.sandbox_failed(&error.to_string())
+        })?;
+        let network = status.network.unwrap_or_default();
+        let ips = std::iter::once(network.ip).chain(network.additional_ips.into_iter().map(|ip| ip.ip));
+        let ips: Vec<_> = ips.filter(|ip| !ip.is_empty()).collect();
+        let ips = sort_pod_ips(&ips, &self.node.host_ips);
+        self.home = Some(Home { id: SandboxId::from(&status.id), attempt, ips });
+        self.sandbox_config = Some(rendered.config);
+        match volumes {
+            Ok(volumes) => {
+                self.volumes = volumes;
+                self.note(Note::VolumesReady);
+                Ok(())
+            }
+            Err(errors) => {
+                errors.iter().for_each(|error| self.warn("FailedMount", error.to_string()));
+                let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                Err(Dropped::Failed(texts.join("; ")))
+            }
+        }
+    }
+
+    fn sandbox_failed(&self, error: &str) -> Dropped {
+        let message = format!("Failed to create pod sandbox: {error}");
+        self.warn("FailedCreatePodSandBox", message.clone());
+        Dropped::Failed(message)
+    }
+
+    async fn remove(&self, ids: &[ContainerId]) {
+        let removed = join_all(ids.iter().map(|id| self.ports.runtime.remove_container(id))).await;
+        for error in removed.into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, "a container record could not be removed");
+        }
+    }
+
+    async fn stop_sandboxes(&self, ids: &[SandboxId]) -> Result<(), Dropped> {
+        let stopped = join_all(ids.iter().map(|id| self.ports.runtime.stop_sandbox(id))).await;
+        match stopped.into_iter().find_map(Result::err) {
+            None => Ok(()),
+            Some(error) => {
+                let message = format!("error killing pod: {error}");
+                self.warn("FailedKillPod", message.clone());
+                Err(Dropped::Failed(message))
+            }
+        }
+    }
+
+    async fn remove_sandboxes(&self, ids: &[SandboxId]) {
+        for id in ids {
+            // A sandbox is removed only once it is stopped, which frees its network.
+            let removed = match self.ports.runtime.stop_sandbox(id).await {
+                Ok(()) => self.ports.runtime.remove_sandbox(id).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
+                tracing::warn!(%error, sandbox = %id, "a sandbox could not be removed");
+            }
+        }
+    }
+}
+
+/// A pass without anything set up yet.
+pub(super) struct PassSeed<'a> {
+    pub ports: &'a PodPorts,
+    pub table: &'a Arc<Table>,
+    pub facts: &'a RuntimeFacts,
+    pub pod: &'a Arc<Pod>,
+    pub observed: &'a Observed,
+    pub notes: &'a mpsc::UnboundedSender<Note>,
+}
+
+impl PassSeed<'_> {
+    pub fn grow(&self) -> Pass {
+        Pass {
+            ports: self.ports.clone(),
+            table: Arc::clone(self.table),
+            facts: self.facts.clone(),
+            node: Arc::clone(&self.ports.node.borrow()),
+            pod: Arc::clone(self.pod),
+            uid: uid_of(self.pod),
+            observed: self.observed.clone(),
+            notes: self.notes.clone(),
+            home: None,
+            cgroup_parent: String::new(),
+            volumes: BTreeMap::new(),
+            user_namespace: None,
+            sandbox_config: None,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What a sandbox needs before it is made: a runtime handler and the node's network.
+
+use super::pass::{Dropped, Pass};
+use crate::core::plan::is_host_network;
+
+/// The handler of the pod's RuntimeClass; empty for the default one.
+pub(super) async fn runtime_handler(pass: &Pass) -> Result<String, String> {
+    let class = pass.pod.spec.as_ref().and_then(|s| s.runtime_class_name.as_deref()).filter(|name| !name.is_empty());
+    let Some(class) = class else { return Ok(String::new()) };
+    match pass.ports.objects.runtime_class(class).await {
+        Ok(class) => Ok(class.handler.clone()),
+        Err(error) => Err(format!("failed to get sandbox runtime: {error}")),
+    }
+}
+
+/// A pod of the pod network waits until the runtime has one.
+pub(super) async fn wait_for_network(pass: &Pass) -> Result<(), Dropped> {
+    if is_host_network(&pass.pod) || pass.facts.network_ready() {
+        return Ok(());
+    }
+    let status = pass.ports.runtime.status().await.map_err(|error| Dropped::Failed(error.to_string()))?;
+    pass.facts.learn(&status);
+    if pass.facts.network_ready() {
+        return Ok(());
+    }
+    let conditions = status.status.map(|s| s.conditions).unwrap_or_default();
+    let why = conditions.into_iter().find(|c| c.r#type == "NetworkReady");
+    let why = why.map(|c| format!("NetworkReady={} reason:{} message:{}", c.status, c.reason, c.message));
+    let message = format!("network is not ready: container runtime network not ready: {}", why.unwrap_or_default());
+    pass.warn("NetworkNotReady", message.clone());
+    Err(Dropped::Failed(message))
+}

@@ -1,0 +1,76 @@
+//! Ends containers: preStop hook, turn, signal, within one grace period.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::pass::{Note, Pass};
+use crate::core::model::{ContainerId, ContainerKind};
+use crate::core::plan::KillContainer;
+use crate::ports::{EventKind, EventTarget, HookCall};
+
+/// Upstream's `minimumGracePeriodInSeconds`: what every container gets between SIGTERM and SIGKILL.
+const MIN_GRACE: Duration = Duration::from_secs(2);
+
+/// Ends all of them at once; each waits for those it comes after.
+pub(super) async fn kill(pass: &Pass, kills: Vec<KillContainer>) {
+    let ended: HashMap<ContainerId, CancellationToken> =
+        kills.iter().map(|k| (k.id.clone(), CancellationToken::new())).collect();
+    join_all(kills.iter().map(|order| async {
+        kill_one(pass, order, &ended).await;
+        if let Some(done) = ended.get(&order.id) {
+            done.cancel();
+        }
+        pass.note(Note::Changed);
+    }))
+    .await;
+}
+
+async fn kill_one(pass: &Pass, order: &KillContainer, ended: &HashMap<ContainerId, CancellationToken>) {
+    let path = field_path(order.kind, &order.name);
+    let event = |kind, reason: &str, message: String| {
+        pass.ports.events.record(EventTarget::Container(&pass.pod, &path), kind, reason, message);
+    };
+    event(EventKind::Normal, "Killing", order.message.clone());
+    let grace = Duration::from_secs(u64::try_from(order.grace_seconds).unwrap_or_default());
+    let deadline = Instant::now() + grace;
+    if let Some(handler) = order.pre_stop.clone() {
+        let call = HookCall {
+            pod: pass.pod.clone(),
+            container: order.name.clone(),
+            id: order.id.clone(),
+            pod_ip: pass.observed.sandbox().and_then(|s| s.ips.first().cloned()),
+            handler,
+        };
+        match tokio::time::timeout_at(deadline, pass.ports.hooks.run(call)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => event(EventKind::Warning, "FailedPreStopHook", error.to_string()),
+            Err(_) => {
+                tracing::info!(container = order.name, "the preStop hook did not end within the grace period");
+            }
+        }
+    }
+    let turn = join_all(order.after.iter().filter_map(|id| ended.get(id)).map(CancellationToken::cancelled));
+    // The wait is part of the grace period; when that is used up, the signal is sent all the same.
+    let _ = tokio::time::timeout_at(deadline, turn).await;
+    // Whole seconds, rounded up: the runtime takes no smaller ones.
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left = Duration::from_secs(left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)).max(MIN_GRACE);
+    if let Err(error) = pass.ports.runtime.stop_container(&order.id, left).await {
+        tracing::warn!(%error, container = order.name, "a container could not be stopped");
+        event(EventKind::Warning, "FailedKillPod", format!("error killing container {}: {error}", order.name));
+    }
+}
+
+/// Field path of a container for events.
+pub(super) fn field_path(kind: ContainerKind, name: &str) -> String {
+    let list = match kind {
+        ContainerKind::Init | ContainerKind::Sidecar => "initContainers",
+        ContainerKind::Regular => "containers",
+        ContainerKind::Ephemeral => "ephemeralContainers",
+    };
+    format!("spec.{list}{{{name}}}")
+}

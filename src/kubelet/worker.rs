@@ -1,0 +1,501 @@
+//! One worker per pod: look, plan, act, tell; woken by hints, by its own passes and by the clock.
+//!
+//! The worker never waits for an action: a pass runs beside it (at most one), so that the status follows while an image
+//! is pulled, and an order to end the pod takes effect at once by dropping the pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::inbox::{Inbox, Mail};
+use super::observe::{Look, observe_pod};
+use super::pass::{Dropped, Note, PassSeed};
+use super::run::{Event, Shared};
+use crate::core::model::{Observed, PodUid, Rejection};
+use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage, Waiting};
+use crate::core::status::{self, is_terminal};
+use crate::ports::{EventKind, EventTarget};
+
+/// First and longest pause after a failure that holds the whole pod up.
+const RETRY_FIRST: SignedDuration = SignedDuration::from_millis(500);
+const RETRY_MAX: SignedDuration = SignedDuration::from_secs(10);
+
+/// What a task beside the worker came to.
+enum Ended {
+    Pass(Result<(), Dropped>),
+    /// Volumes and cgroups are gone, or are to be tried again.
+    Cleaned(bool),
+    /// The records are removed.
+    Removed,
+}
+
+/// What the table knows when it makes a worker.
+pub(super) struct Birth {
+    pub pod: Arc<Pod>,
+    pub is_static: bool,
+    /// The pod is known by its leftovers only; nothing is told about it.
+    pub orphan: bool,
+    pub rejection: Option<Rejection>,
+}
+
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    pub(super) uid: PodUid,
+    pub(super) pod: Arc<Pod>,
+    pub(super) is_static: bool,
+    pub(super) orphan: bool,
+    rejection: Option<Rejection>,
+    pub(super) observed: Observed,
+    seen: bool,
+    pub(super) ledger: Ledger,
+    pub(super) status: Arc<PodStatus>,
+    pub(super) stage: Stage,
+    pub(super) last_error: Option<String>,
+    mail: Mail,
+    waiters: Vec<oneshot::Sender<()>>,
+    notes: (mpsc::UnboundedSender<Note>, mpsc::UnboundedReceiver<Note>),
+    task: JoinSet<Ended>,
+    /// Grace of the pass that ends the pod; none while another pass runs.
+    ending: Option<i64>,
+    failures: u32,
+    start_failures: BTreeMap<String, u32>,
+    retry_at: Option<Timestamp>,
+    wake_at: Option<Timestamp>,
+    cleaned: bool,
+    told_finished: bool,
+    records_removed: bool,
+    removed: bool,
+}
+
+impl Worker {
+    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, birth: Birth) -> Self {
+        let uid = crate::core::model::uid_of(&birth.pod);
+        let status = birth.pod.status.clone().unwrap_or_default();
+        let max_backoff = SignedDuration::try_from(shared.settings.max_restart_backoff).unwrap_or_default();
+        Self {
+            shared,
+            inbox,
+            uid,
+            pod: birth.pod,
+            is_static: birth.is_static,
+            orphan: birth.orphan,
+            rejection: birth.rejection,
+            observed: Observed::default(),
+            seen: false,
+            ledger: Ledger { max_backoff, ..Ledger::default() },
+            status: Arc::new(status),
+            stage: Stage::Waiting,
+            last_error: None,
+            mail: Mail { look: true, ..Mail::default() },
+            waiters: Vec::new(),
+            notes: mpsc::unbounded_channel(),
+            task: JoinSet::new(),
+            ending: None,
+            failures: 0,
+            start_failures: BTreeMap::new(),
+            retry_at: None,
+            wake_at: None,
+            cleaned: false,
+            told_finished: false,
+            records_removed: false,
+            removed: birth.orphan,
+        }
+    }
+
+    /// Until nothing is left of the pod and no source lists it.
+    pub async fn run(mut self) {
+        loop {
+            self.read_mail();
+            if std::mem::take(&mut self.mail.look) {
+                self.look().await;
+            }
+            if self.seen {
+                self.settle().await;
+            }
+            if self.records_removed {
+                break;
+            }
+            self.wait().await;
+        }
+        let _ = self.shared.events.send(Event::Gone(self.uid.clone())).await;
+    }
+
+    fn read_mail(&mut self) {
+        let new = self.inbox.take();
+        if let Some(pod) = new.pod {
+            let changed = pod.spec != self.pod.spec || pod.metadata != self.pod.metadata;
+            self.pod = pod;
+            if changed {
+                self.try_again();
+                self.mail.objects = true;
+            }
+            if self.stage == Stage::Finished {
+                self.shared.ports.statuses.finished(&self.pod, self.is_static);
+            }
+        }
+        if new.objects {
+            self.try_again();
+        }
+        self.removed |= new.removed;
+        self.waiters.extend(new.waiters);
+        if let Some(kill) = new.kill {
+            self.end(EndCause::Killed(kill));
+        }
+        self.mail.exited.extend(new.exited);
+        self.mail.look |= new.look || new.fresh;
+        self.mail.fresh |= new.fresh;
+        self.mail.objects |= new.objects;
+    }
+
+    /// Pauses after failures end: what they were about may have changed.
+    fn try_again(&mut self) {
+        self.retry_at = None;
+        for waiting in self.ledger.waiting.values_mut() {
+            waiting.retry_at = None;
+        }
+    }
+
+    fn end(&mut self, cause: EndCause) {
+        let end = plan::end_pod(self.ledger.end.as_ref(), cause, &self.pod, Timestamp::now());
+        self.ledger.end = Some(end);
+    }
+
+    async fn look(&mut self) {
+        let exited = std::mem::take(&mut self.mail.exited);
+        let fresh = std::mem::take(&mut self.mail.fresh);
+        let ports = &self.shared.ports;
+        let spec = self.pod.spec.as_ref();
+        let look = Look {
+            runtime: &*ports.runtime,
+            files: &*ports.files,
+            uid: &self.uid,
+            before: &self.observed,
+            exited: &exited,
+            fresh,
+            containers: spec.map_or(1, |s| s.containers.len() + s.init_containers.as_ref().map_or(0, Vec::len)),
+        };
+        match observe_pod(&look).await {
+            Ok(observed) => {
+                self.observed = observed;
+                self.seen = true;
+            }
+            Err(error) => {
+                tracing::warn!(%error, uid = %self.uid, "the runtime could not be read");
+                self.last_error = Some(error.to_string());
+                self.mail.exited = exited;
+                self.mail.fresh = fresh;
+                self.retry_look();
+            }
+        }
+    }
+
+    fn retry_look(&mut self) {
+        self.wake_at = Some(Timestamp::now() + SignedDuration::from_secs(1));
+    }
+
+    /// From the facts to the next stage, the next pass and the next status.
+    async fn settle(&mut self) {
+        let now = Timestamp::now();
+        self.wake_at = None;
+        self.decide_end(now);
+        let plan = self.plan(now);
+        let derived = self.derive(now);
+        if derived.terminal && self.ledger.end.is_none() {
+            self.end(EndCause::Completed);
+        }
+        self.step();
+        if self.stage.ends() {
+            self.advance_end(now).await;
+        } else if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
+            let actions = if plan.actions.is_empty() { plan::surplus(&self.observed) } else { plan.actions };
+            self.begin(actions, None);
+        }
+        self.wake_at = self.wake_at.or(plan.wake_at);
+        self.tell(now);
+        self.tell_probes();
+        if std::mem::take(&mut self.mail.objects) && self.stage == Stage::Running {
+            self.refresh_volumes();
+        }
+    }
+
+    /// Finds reasons to end the pod; a later one may shorten the grace.
+    fn decide_end(&mut self, now: Timestamp) {
+        if self.pod.metadata.deletion_timestamp.is_some() {
+            self.end(EndCause::Deleted);
+        }
+        if self.removed {
+            self.end(EndCause::Removed);
+        }
+        if self.ledger.end.is_some() {
+            return;
+        }
+        let api_phase = self.pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        if self.rejection.is_some() || is_terminal(self.status.phase.as_deref()) || (is_terminal(api_phase) && !self.is_static) {
+            self.end(EndCause::Completed);
+            return;
+        }
+        let limit = self.pod.spec.as_ref().and_then(|s| s.active_deadline_seconds);
+        if let (Some(limit), Some(start)) = (limit, &self.status.start_time) {
+            let deadline = start.0 + SignedDuration::from_secs(limit);
+            if now >= deadline {
+                let message = "Pod was active on the node longer than the specified deadline".to_owned();
+                let target = EventTarget::Pod(&self.pod);
+                self.shared.ports.events.record(target, EventKind::Normal, "DeadlineExceeded", message);
+                self.end(EndCause::DeadlineExceeded);
+            } else {
+                self.wake_at = Some(deadline);
+            }
+        }
+    }
+
+    fn plan(&mut self, now: Timestamp) -> plan::Plan {
+        if self.ledger.end.is_some() {
+            return plan::Plan::default();
+        }
+        let probes = self.shared.ports.probes.results(&self.uid);
+        let inputs =
+            plan::Inputs { pod: &self.pod, observed: &self.observed, ledger: &self.ledger, probes: &probes, now };
+        let plan = plan::plan(&inputs);
+        for (name, waiting) in &plan.waiting {
+            if self.ledger.waiting.get(name) != Some(waiting) {
+                self.tell_backoff(name);
+                self.ledger.waiting.insert(name.clone(), waiting.clone());
+            }
+        }
+        plan
+    }
+
+    fn step(&mut self) {
+        loop {
+            let facts = Facts {
+                admitted: self.rejection.is_none(),
+                ends: self.ledger.end.is_some(),
+                observed: &self.observed,
+                busy: !self.task.is_empty(),
+                cleaned: self.cleaned,
+            };
+            let next = self.stage.next(&facts);
+            if next == self.stage {
+                return;
+            }
+            tracing::debug!(uid = %self.uid, from = ?self.stage, to = ?next, "stage");
+            self.stage = next;
+        }
+    }
+
+    /// Brings the pod nearer to its end.
+    async fn advance_end(&mut self, now: Timestamp) {
+        let Some(end) = self.ledger.end.clone() else { return };
+        if self.stage == Stage::Terminating {
+            let stale = self.ending.is_none_or(|grace| grace > end.grace_seconds);
+            if !self.task.is_empty() && stale {
+                // The end goes before any start; a shortened grace begins the end anew.
+                self.task.shutdown().await;
+                self.look().await;
+            }
+            if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
+                let actions = plan::plan_end(&self.pod, &self.observed, &end, now);
+                self.begin(actions, Some(end.grace_seconds));
+                self.step();
+            }
+        }
+        if self.stage == Stage::Terminated && self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
+            for waiter in self.waiters.drain(..) {
+                // Who does not wait any more need not know.
+                let _ = waiter.send(());
+            }
+            self.clean();
+        }
+        if self.stage == Stage::Finished {
+            self.finish(now);
+        }
+    }
+
+    fn begin(&mut self, actions: Vec<Action>, ending: Option<i64>) {
+        if actions.is_empty() {
+            return;
+        }
+        self.ending = ending;
+        let seed = PassSeed {
+            ports: &self.shared.ports,
+            table: &self.shared.table,
+            facts: &self.shared.facts,
+            pod: &self.pod,
+            observed: &self.observed,
+            notes: &self.notes.0,
+        };
+        let pass = seed.grow();
+        self.task.spawn(async move { Ended::Pass(pass.run(actions).await) });
+    }
+
+    /// Takes volumes and cgroups away once nothing runs.
+    fn clean(&mut self) {
+        let (ports, uid) = (self.shared.ports.clone(), self.uid.clone());
+        self.task.spawn(async move {
+            ports.probes.forget(&uid);
+            let (volumes, cgroup) = tokio::join!(ports.volumes.tear_down(&uid), ports.cgroups.remove(&uid));
+            if let Err(error) = &cgroup {
+                tracing::warn!(%error, %uid, "a pod cgroup could not be removed");
+            }
+            if let Err(errors) = &volumes {
+                errors.iter().for_each(|error| tracing::warn!(%error, %uid, "a volume could not be taken down"));
+            }
+            Ended::Cleaned(matches!(volumes, Ok(true)) && cgroup.is_ok())
+        });
+    }
+
+    /// Says that the pod is finished; once its source has dropped it, its records go too.
+    fn finish(&mut self, now: Timestamp) {
+        if !self.told_finished {
+            self.told_finished = true;
+            self.tell(now);
+            if !self.orphan {
+                self.shared.ports.statuses.finished(&self.pod, self.is_static);
+            }
+            self.shared.ports.objects.unregister(&self.pod);
+            self.shared.ports.images.forget(&self.uid);
+            let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
+            tokio::spawn(async move { shared.events.send(Event::Finished(uid)).await });
+        }
+        if self.removed && self.task.is_empty() && !self.records_removed {
+            let actions = plan::plan_removal(&self.observed);
+            let seed = PassSeed {
+                ports: &self.shared.ports,
+                table: &self.shared.table,
+                facts: &self.shared.facts,
+                pod: &self.pod,
+                observed: &self.observed,
+                notes: &self.notes.0,
+            };
+            let pass = seed.grow();
+            let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));
+            self.task.spawn(async move {
+                let _ = pass.run(actions).await;
+                if let Err(error) = ports.files.remove_logs(&pod).await {
+                    tracing::debug!(%error, "logs of a pod could not be removed");
+                }
+                Ended::Removed
+            });
+        }
+    }
+
+    async fn wait(&mut self) {
+        let now = Timestamp::now();
+        let resync = now + SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
+        let due = [self.wake_at, self.retry_at.filter(|at| *at > now), Some(resync)];
+        let due = due.into_iter().flatten().min().unwrap_or(resync);
+        let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        tokio::select! {
+            // All arms are safe to drop: the inbox keeps its mail, channels keep their notes, the set keeps its task.
+            () = self.inbox.woken() => {}
+            Some(note) = self.notes.1.recv() => self.read_note(note),
+            Some(ended) = self.task.join_next(), if !self.task.is_empty() => self.read_end(ended),
+            () = tokio::time::sleep(pause) => {
+                self.mail.look = true;
+                self.mail.objects |= due == resync;
+            }
+        }
+        while let Ok(note) = self.notes.1.try_recv() {
+            self.read_note(note);
+        }
+    }
+
+    fn read_note(&mut self, note: Note) {
+        let now = Timestamp::now();
+        match note {
+            Note::Changed => self.mail.look = true,
+            Note::VolumesReady => self.ledger.volumes_ready = true,
+            Note::Raised(key, finished) => self.ledger.raise(&key, finished, now),
+            Note::Waiting(name, None) => {
+                self.start_failures.remove(&name);
+                self.ledger.waiting.remove(&name);
+            }
+            Note::Waiting(name, Some(waiting)) => {
+                let failures = self.start_failures.entry(name.clone()).or_default();
+                *failures += 1;
+                let retry_at = waiting.retry_at.or(Some(now + pause(*failures + 1)));
+                self.last_error = Some(format!("{}: {}", waiting.reason, waiting.message));
+                self.ledger.waiting.insert(name, Waiting { retry_at, ..waiting });
+            }
+        }
+    }
+
+    fn read_end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        let now = Timestamp::now();
+        self.mail.look = true;
+        // What the pass said before it ended comes first.
+        while let Ok(note) = self.notes.1.try_recv() {
+            self.read_note(note);
+        }
+        match ended {
+            Ok(Ended::Pass(Ok(()))) => {
+                self.failures = 0;
+                self.last_error = None;
+                self.retry_at = None;
+            }
+            Ok(Ended::Pass(Err(Dropped::Init(_)))) => {}
+            Ok(Ended::Pass(Err(Dropped::Failed(message)))) => self.failed(now, message),
+            Ok(Ended::Cleaned(true)) => {
+                self.failures = 0;
+                self.cleaned = true;
+            }
+            Ok(Ended::Cleaned(false)) => self.failed(now, "volumes or cgroups are still there".into()),
+            Ok(Ended::Removed) => self.records_removed = true,
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                tracing::error!(%error, uid = %self.uid, "a pass broke off");
+                self.failed(now, "internal error".into());
+            }
+        }
+    }
+
+    fn failed(&mut self, now: Timestamp, message: String) {
+        tracing::info!(uid = %self.uid, error = message, "pass failed");
+        self.last_error = Some(message);
+        self.failures += 1;
+        self.retry_at = Some(now + pause(self.failures));
+    }
+
+    fn derive(&self, now: Timestamp) -> status::Derived {
+        let probes = self.shared.ports.probes.results(&self.uid);
+        let node = Arc::clone(&self.shared.ports.node.borrow());
+        status::derive(&status::Inputs {
+            pod: &self.pod,
+            is_static: self.is_static,
+            observed: &self.observed,
+            ledger: &self.ledger,
+            probes: &probes,
+            previous: &self.status,
+            stage: self.stage,
+            rejection: self.rejection.as_ref(),
+            host_ips: &node.host_ips,
+            recursive_read_only: self.shared.facts.recursive_read_only(&self.pod),
+            kubelet_started: self.shared.started,
+            now,
+        })
+    }
+
+    /// Derives the status anew and publishes it where it changed.
+    fn tell(&mut self, now: Timestamp) {
+        if self.orphan {
+            return;
+        }
+        let derived = self.derive(now);
+        let changed = derived.status != *self.status;
+        if changed {
+            self.status = Arc::new(derived.status);
+        }
+        self.publish(changed);
+    }
+}
+
+/// Grows from half a second to ten.
+fn pause(failures: u32) -> SignedDuration {
+    (RETRY_FIRST * 2_i32.saturating_pow(failures.saturating_sub(1).min(8))).min(RETRY_MAX)
+}

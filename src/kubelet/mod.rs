@@ -5,12 +5,10 @@
 //! statuses to a [`crate::ports::StatusSink`]; everybody else reads pods through [`crate::ports::Pods`].
 
 pub mod api_pods;
-pub mod hooks;
-pub mod images;
-pub mod probes;
 mod driver;
 mod facts;
 pub mod hooks;
+pub mod images;
 mod inbox;
 mod leftovers;
 pub mod logs;

@@ -15,3 +15,4 @@ pub mod evict;
 pub mod gc;
 pub mod plan;
 pub mod status;
+pub mod usage;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::core::model::PodUid;
+use crate::core::model::cgroup_sample::CgroupDetail;
 use crate::core::model::usage::{NodeUsage, PodUsage};
 
 /// How much to measure.
@@ -23,4 +24,6 @@ pub trait Usage: Send + Sync {
     async fn pods(&self, depth: UsageDepth) -> Vec<PodUsage>;
     /// One pod, measured now (also its disk usage).
     async fn pod(&self, uid: &PodUid) -> Option<PodUsage>;
+    /// Every cgroup of interest with its raw reading: the node, the system's parts, pods, containers, sandboxes.
+    async fn details(&self) -> Vec<CgroupDetail>;
 }

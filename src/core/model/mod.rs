@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod cgroup;
+pub mod cgroup_sample;
 mod check;
 mod desired;
 pub mod field;

@@ -262,9 +262,9 @@ pub struct NetworkUsage {
     /// When measured.
     #[serde(serialize_with = "seconds")]
     pub time: Timestamp,
-    /// `eth0`, or the first there is.
+    /// `eth0`, where there is one.
     #[serde(flatten)]
-    pub default: InterfaceUsage,
+    pub default: Option<InterfaceUsage>,
     /// All interfaces but the loopback.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<InterfaceUsage>,

@@ -214,6 +214,9 @@ impl Usage for StubUsage {
     async fn pod(&self, _uid: &PodUid) -> Option<PodUsage> {
         None
     }
+    async fn details(&self) -> Vec<crate::core::model::cgroup_sample::CgroupDetail> {
+        Vec::new()
+    }
 }
 
 /// A CA with its key.

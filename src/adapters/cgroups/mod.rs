@@ -1,6 +1,8 @@
 //! Cgroups of pods and of their quality-of-service classes, made by systemd or directly.
 
 mod hierarchy;
+#[cfg(all(test, feature = "node-tests"))]
+mod node_tests;
 mod systemd;
 
 use std::collections::HashMap;

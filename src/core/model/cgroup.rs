@@ -68,7 +68,11 @@ fn slice_name(parts: &[String]) -> String {
 /// The uid in a directory name of a pod's cgroup of either driver; none for other names.
 pub fn pod_uid_of_dir(name: &str) -> Option<PodUid> {
     let uid = match name.strip_suffix(".slice") {
-        Some(slice) => slice.strip_prefix("kubepods-")?.rsplit('-').next()?.strip_prefix("pod")?.replace('_', "-"),
+        Some(slice) => {
+            let (parents, own) = slice.rsplit_once('-')?;
+            parents.split('-').find(|part| *part == "kubepods")?;
+            own.strip_prefix("pod")?.replace('_', "-")
+        }
         None => name.strip_prefix("pod")?.to_owned(),
     };
     (!uid.is_empty()).then(|| PodUid::from(uid))
@@ -178,7 +182,7 @@ mod tests {
     #[test]
     fn uids_are_read_back_from_directories() {
         let uid = Some(PodUid::from("0a1b-2c3d"));
-        for name in ["kubepods-burstable-pod0a1b_2c3d.slice", "kubepods-pod0a1b_2c3d.slice", "pod0a1b-2c3d"] {
+        for name in ["kubepods-burstable-pod0a1b_2c3d.slice", "kubepods-pod0a1b_2c3d.slice", "a-kubepods-pod0a1b_2c3d.slice", "pod0a1b-2c3d"] {
             assert_eq!(pod_uid_of_dir(name), uid, "{name}");
         }
         for name in ["kubepods-burstable.slice", "kubepods.slice", "cri-containerd-1.scope", "pod", "system.slice"] {

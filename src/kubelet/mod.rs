@@ -7,6 +7,7 @@
 pub mod api_pods;
 mod driver;
 mod facts;
+pub mod admission;
 pub mod hooks;
 pub mod images;
 mod inbox;

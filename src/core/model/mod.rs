@@ -4,6 +4,7 @@ pub mod access;
 pub mod cgroup;
 pub mod cgroup_sample;
 mod check;
+mod critical;
 mod desired;
 pub mod field;
 mod ids;
@@ -22,6 +23,7 @@ mod secret;
 pub mod spec;
 
 pub use check::{Check, CheckOutcome, HttpAnswer, HttpGet};
+pub use critical::{is_critical, is_static, priority_of};
 pub use desired::{DesiredPod, DesiredSet, PodKill, Rejection, SourceKind, Verdict};
 pub use ids::{ContainerId, PodKey, PodUid, SandboxId};
 pub use kubelet_spec::KubeletSpec;

@@ -1,0 +1,159 @@
+//! Refusals that no preemption could help.
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::affinity::tolerates_no_schedule;
+use super::facts::NodeFacts;
+use crate::core::model::{QosClass, Rejection, containers_of, qos_class};
+
+fn refusal(reason: &str, message: impl Into<String>) -> Option<Rejection> {
+    Some(Rejection { reason: reason.into(), message: message.into() })
+}
+
+/// A node under pressure takes critical pods only; with little memory also those that have asked for some.
+pub(super) fn by_pressure(pod: &Pod, critical: bool, node: &NodeFacts) -> Option<Rejection> {
+    let conditions = node.pressure.conditions();
+    if conditions.is_empty() || critical {
+        return None;
+    }
+    if conditions == ["MemoryPressure"]
+        && (qos_class(pod) != QosClass::BestEffort || tolerates_no_schedule(pod, "node.kubernetes.io/memory-pressure"))
+    {
+        return None;
+    }
+    refusal("Evicted", format!("The node had condition: [{}]. ", conditions.join(" ")))
+}
+
+/// Sysctls that belong to the pod alone (upstream `pkg/kubelet/sysctl/safe_sysctls.go`; all are in Linux 4.15).
+const SAFE_SYSCTLS: [&str; 12] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+];
+
+pub(super) fn by_sysctls(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
+    let spec = pod.spec.as_ref()?;
+    for sysctl in spec.security_context.iter().flat_map(|c| c.sysctls.iter().flatten()) {
+        let name = with_dots(&sysctl.name);
+        let allowed = SAFE_SYSCTLS.contains(&name.as_str())
+            || node.unsafe_sysctls.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(&with_dots(prefix)),
+                None => name == with_dots(pattern),
+            });
+        if !allowed {
+            return refusal("SysctlForbidden", format!("forbidden sysctl: \"{name}\" not allowlisted"));
+        }
+        let ipc = name.starts_with("kernel.") || name.starts_with("fs.mqueue.");
+        let namespace = match (ipc, spec.host_ipc, spec.host_network) {
+            (true, Some(true), _) => "ipc",
+            (false, _, Some(true)) => "net",
+            _ => continue,
+        };
+        let message = format!("forbidden sysctl: \"{name}\" not allowed with host {namespace} enabled");
+        return refusal("SysctlForbidden", message);
+    }
+    None
+}
+
+/// `net/ipv4/conf/eth0.1/x` is another spelling of `net.ipv4.conf.eth0/1.x`.
+fn with_dots(name: &str) -> String {
+    let first = name.find(['.', '/']);
+    if first.is_none_or(|at| name.as_bytes()[at] == b'.') {
+        return name.to_owned();
+    }
+    name.chars()
+        .map(|c| match c {
+            '/' => '.',
+            '.' => '/',
+            other => other,
+        })
+        .collect()
+}
+
+/// Operating system and group policy.
+pub(super) fn by_system(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
+    let label = pod.metadata.labels.as_ref().and_then(|l| l.get("kubernetes.io/os"));
+    if label.is_some_and(|os| os != "linux") {
+        let message = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label";
+        return refusal("PodOSSelectorNodeLabelDoesNotMatch", message);
+    }
+    let spec = pod.spec.as_ref()?;
+    if spec.os.as_ref().is_some_and(|os| os.name != "linux") {
+        return refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS");
+    }
+    let policy = spec.security_context.as_ref().and_then(|c| c.supplemental_groups_policy.as_deref());
+    if policy == Some("Strict") && !node.strict_groups {
+        let message = "SupplementalGroupsPolicy=Strict is not supported in this node";
+        return refusal("SupplementalGroupsPolicyNotSupported", message);
+    }
+    None
+}
+
+pub(super) fn by_apparmor(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
+    let pending = pod.status.as_ref().and_then(|s| s.phase.as_deref()).is_none_or(|phase| phase == "Pending");
+    if !pending {
+        return None;
+    }
+    let profiles: Vec<Profile> =
+        containers_of(pod).iter().filter_map(|(_, c)| profile_of(pod, c)).filter(|p| p.kind != "Unconfined").collect();
+    if profiles.is_empty() {
+        return None;
+    }
+    if !node.apparmor {
+        return refusal("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host");
+    }
+    let nameless = profiles.iter().any(|p| p.kind == "Localhost" && p.name.trim().is_empty());
+    nameless.then(|| refusal("AppArmor", "Cannot enforce AppArmor: invalid empty AppArmor profile name")).flatten()
+}
+
+struct Profile {
+    kind: String,
+    name: String,
+}
+
+fn profile_of(pod: &Pod, container: &Container) -> Option<Profile> {
+    let own = container.security_context.as_ref().and_then(|c| c.app_armor_profile.as_ref());
+    let pods = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.app_armor_profile.as_ref());
+    let of_field = |p: &k8s_openapi::api::core::v1::AppArmorProfile| Profile {
+        kind: p.type_.clone(),
+        name: p.localhost_profile.clone().unwrap_or_default(),
+    };
+    let annotation = || {
+        let key = format!("container.apparmor.security.beta.kubernetes.io/{}", container.name);
+        let text = pod.metadata.annotations.as_ref()?.get(&key)?;
+        let (kind, name) = match text.as_str() {
+            "" => return None,
+            "unconfined" => ("Unconfined", ""),
+            "runtime/default" => ("RuntimeDefault", ""),
+            other => ("Localhost", other.strip_prefix("localhost/")?),
+        };
+        Some(Profile { kind: kind.into(), name: name.into() })
+    };
+    own.map(of_field).or_else(annotation).or_else(|| pods.map(of_field))
+}
+
+/// The one declared feature that a pod needs from its first moment (upstream `component-helpers/nodedeclaredfeatures`).
+pub(super) fn by_features(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
+    const RESTART_ALL: &str = "RestartAllContainersOnContainerExits";
+    let needed = containers_of(pod)
+        .iter()
+        .flat_map(|(_, c)| c.restart_policy_rules.iter().flatten())
+        .any(|rule| rule.action == "RestartAllContainers");
+    if !needed || node.features.contains(RESTART_ALL) {
+        return None;
+    }
+    refusal("PodFeatureUnsupported", format!("Pod requires node features that are not available: {RESTART_ALL}"))
+}
+
+pub(super) fn by_shutdown(node: &NodeFacts) -> Option<Rejection> {
+    node.shutting_down.then(|| refusal("NodeShutdown", "Pod was rejected as the node is shutting down.")).flatten()
+}

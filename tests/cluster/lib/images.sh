@@ -2,7 +2,8 @@
 # Images in the nodes. The containerd folder of the first node that loaded a set of images is kept as a seed in the
 # cache; later nodes start from hard links to it, which takes no time and no room.
 
-image_groups=(cluster test)
+# What a node is given beforehand. SOURCE=registry stands for a network: all images, as if they had been pulled.
+if [ "$SOURCE" = registry ]; then image_groups=(cluster test); else image_groups=(test); fi
 
 image_archives() { "$here/images/build" "${image_groups[@]}"; }
 
@@ -48,6 +49,7 @@ seed_keep() {
 	dir=$(node_dir "$1")
 	seed=$(seed_folder)
 	[ ! -d "$seed" ] || return 0
+	find "${seed%/*}" -maxdepth 1 -name 'containerd-seed-*' -mmin +1440 -exec rm -rf {} + # what it replaces
 	node_enter "$1" systemctl stop containerd.service
 	mkdir "$seed.$$"
 	link_tree "$dir/containerd" "$seed.$$/containerd"
@@ -62,4 +64,19 @@ link_tree() {
 	local database
 	cp -al -T "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a -T "$1" "$2"; }
 	(cd "$1" && find . -name '*.db') | while read -r database; do cp --remove-destination "$1/$database" "$2/$database"; done
+}
+
+# lay_archives: the archives of the cluster's own images, in a folder that nodes see as /var/lib/roost/archives.
+lay_archives() {
+	local archive
+	mkdir -p "$state/archives"
+	for archive in $("$here/images/build" cluster); do ln -f "$archive" "$state/archives/" 2>/dev/null || cp "$archive" "$state/archives/"; done
+}
+
+# lay_programs NODE: the components as programs of the host, pause among them.
+lay_programs() {
+	local root name
+	root=$(node_root "$1")/usr/local/bin
+	for name in etcd etcdctl kube-apiserver kube-controller-manager kube-scheduler kube-proxy coredns; do put "$bin/$name" "$root/$name"; done
+	put "$("$here/images/build" --program pause)" "$root/pause"
 }

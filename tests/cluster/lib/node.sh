@@ -31,7 +31,7 @@ node_enter() {
 node_make() {
 	local node=$1 dir root lower other
 	dir=$(node_dir "$node") root=$(node_root "$node")
-	mkdir -p "$dir"/{upper,work,root,containerd,kubelet,etcd}
+	mkdir -p "$dir"/{upper,work,root,containerd,kubelet,etcd} "$state/archives"
 	if ! mountpoint -q "$root"; then
 		[ -f "$dir/lower" ] || { lower=$("$here/node/image" "$RUNTIME") && echo "$lower" >"$dir/lower"; }
 		mount -t overlay "roost-$CLUSTER-$node" -o "lowerdir=$(cat "$dir/lower"),upperdir=$dir/upper,workdir=$dir/work" "$root"
@@ -72,6 +72,7 @@ node_boot() {
 			--kill-signal=SIGRTMIN+3 --network-bridge="$(bridge_name)" \
 			--capability=all --system-call-filter='add_key keyctl bpf' \
 			--bind="$dir/containerd:/var/lib/containerd" --bind="$dir/kubelet:/var/lib/kubelet" --bind="$dir/etcd:/var/lib/etcd" \
+			--bind-ro="$state/archives:/var/lib/roost/archives" \
 			/usr/local/sbin/node-init
 	) </dev/null >"$dir/console.log" 2>&1 8>&- 9>&- &
 	echo $! >"$(pid_file "$node")"

@@ -3,8 +3,28 @@
 
 roost_config() {
 	cat <<-CONFIG
-		[cluster]
-		name = "$CLUSTER"
+		mode = "$MODE"
+
+		[components]
+		source = "$SOURCE"
+	CONFIG
+	case $SOURCE in
+	archive) echo 'archives = ["/var/lib/roost/archives"]' ;;
+	host)
+		printf '\n[components.binaries]\n'
+		printf '%s\n' pause etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy coredns | sed 's#.*#& = "/usr/local/bin/&"#'
+		;;
+	esac
+	cat <<-CONFIG
+
+		# The machine has cgroup v1, and its disk and its connection table are not the node's to judge or size.
+		[kubelet]
+		failCgroupV1 = false
+		imageGCHighThresholdPercent = 100
+		evictionHard = { "memory.available" = "100Mi", "nodefs.available" = "0%", "nodefs.inodesFree" = "0%", "imagefs.available" = "0%" }
+
+		[kube_proxy]
+		conntrack = { maxPerCore = 0 }
 	CONFIG
 }
 

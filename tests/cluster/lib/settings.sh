@@ -21,7 +21,7 @@ if [ -f "$state/settings" ]; then
 	done <"$state/settings"
 fi
 : "${NODES:=2}" "${CONTROL_PLANES:=1}" "${RUNTIME:=current}" "${MODE:=static-pods}"
-: "${KUBELET:=ours}" "${SOURCE:=archive}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}"
+: "${KUBELET:=ours}" "${SOURCE:=registry}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}"
 
 one_of() { # one_of NAME ALLOWED...
 	local name=$1 allowed
@@ -32,7 +32,7 @@ one_of() { # one_of NAME ALLOWED...
 one_of RUNTIME current debian
 one_of MODE static-pods systemd
 one_of KUBELET ours upstream
-one_of SOURCE archive host
+one_of SOURCE registry archive host
 one_of BOOTSTRAP ours kubeadm none
 one_of PROFILE release dev
 [[ $NODES =~ ^[1-9]$ ]] || fail "NODES=$NODES: use 1 to 9" 64

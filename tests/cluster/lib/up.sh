@@ -31,6 +31,7 @@ install_programs() {
 	root=$(node_root "$1")/usr/local/bin
 	put "$bin/kubectl" "$root/kubectl"
 	if [ "$KUBELET" = upstream ]; then put "$bin/kubelet" "$root/kubelet"; else put "$(our_program kubelet)" "$root/kubelet"; fi
+	[ "$SOURCE" != host ] || lay_programs "$1"
 	if [ "$BOOTSTRAP" = ours ]; then put "$(our_program bootstrap)" "$root/bootstrap"; fi
 }
 

@@ -7,7 +7,7 @@ mod node;
 pub use cluster::{
     CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, ExternalEtcd, ExtraArgs, NetworkSpec, ProxyMode,
 };
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, EndpointError};
 pub use node::{NodeSpec, Paths, Programs, Taint};
 
 /// The cluster and the node together: what every phase plans from.

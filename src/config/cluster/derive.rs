@@ -1,0 +1,340 @@
+//! Settings → the validated spec, with every fault at once.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::Value;
+
+use super::layers::{Fault, Layers};
+use crate::core::model::spec::{
+    CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, NetworkSpec, NodeSpec, Paths,
+    Programs, ProxyMode, Spec, Taint,
+};
+
+/// What the host itself says where nothing is set.
+#[derive(Clone, Debug, Default)]
+pub struct HostDefaults {
+    /// The host name.
+    pub name: String,
+    /// Address of the interface with the default route.
+    pub address: Option<IpAddr>,
+    /// Path of this program.
+    pub program: PathBuf,
+}
+
+/// Versions of the images that belong to v1.36.3 (`cmd/kubeadm/app/constants`).
+const ETCD: &str = "etcd:3.6.8-0";
+const COREDNS: &str = "coredns/coredns:v1.14.2";
+const PAUSE: &str = "pause:3.10.2";
+/// The components whose version is the cluster's.
+const VERSIONED: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
+/// Programs that source `host` needs.
+const HOSTED: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+/// Reads typed values out of the layers and collects what is wrong.
+struct Reader<'a> {
+    layers: &'a Layers,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, setting: &str, message: impl Into<String>) {
+        let origin = self.layers.origin(setting);
+        self.faults.push(Fault { origin, setting: setting.into(), message: message.into() });
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.layers.value(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.layers.value(name).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let items = self.layers.value(name).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    fn map(&self, name: &str) -> BTreeMap<String, String> {
+        self.layers.value(name).map(text_map).unwrap_or_default()
+    }
+
+    fn json(&self, name: &str) -> serde_json::Map<String, serde_json::Value> {
+        match self.layers.value(name).map(serde_json::to_value) {
+            Some(Ok(serde_json::Value::Object(map))) => map,
+            _ => serde_json::Map::new(),
+        }
+    }
+
+    /// An absolute path; a fault if it is none.
+    fn path(&mut self, name: &str) -> PathBuf {
+        let path = PathBuf::from(self.text(name));
+        if !path.is_absolute() {
+            self.fault(name, format!("{:?} has to be an absolute path", path.display().to_string()));
+        }
+        path
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, text: &str, what: &str) -> Option<T> {
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.fault(name, format!("\"{text}\" is no {what}"));
+        }
+        value
+    }
+
+    fn subnets(&mut self, name: &str) -> Vec<IpNet> {
+        let mut subnets: Vec<IpNet> = Vec::new();
+        for text in self.texts(name) {
+            let Some(net) = self.parsed::<IpNet>(name, &text, "network like 10.244.0.0/16") else { continue };
+            if net.network() != net.addr() {
+                self.fault(name, format!("\"{text}\" has host bits set; the network is {}", net.trunc()));
+            } else if subnets.iter().any(|other| other.network().is_ipv4() == net.network().is_ipv4()) {
+                self.fault(name, format!("\"{text}\" is a second network of its address family"));
+            } else {
+                subnets.push(net);
+            }
+        }
+        subnets
+    }
+
+    fn hours(&mut self, name: &str) -> Duration {
+        let text = self.text(name);
+        let units = [("h", 3600), ("m", 60), ("s", 1), ("d", 86400)];
+        let parsed = units.iter().find_map(|(unit, seconds)| {
+            let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+            count.checked_mul(*seconds).filter(|total| *total > 0)
+        });
+        if parsed.is_none() {
+            self.fault(name, format!("\"{text}\" is no time span like 8760h or 365d"));
+        }
+        Duration::from_secs(parsed.unwrap_or(1))
+    }
+}
+
+fn text_map(value: &Value) -> BTreeMap<String, String> {
+    let entries = value.as_table().into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// The spec that the settings and the host give.
+///
+/// # Errors
+/// Every fault, each with the place where the value is written.
+pub fn derive_spec(layers: &Layers, host: &HostDefaults) -> Result<Spec, Vec<Fault>> {
+    let mut reader = Reader { layers, faults: Vec::new() };
+    let node = derive_node(&mut reader, host);
+    let cluster = derive_cluster(&mut reader, &node);
+    check_networks(&mut reader, &cluster, &node);
+    if reader.faults.is_empty() { Ok(Spec { cluster, node }) } else { Err(reader.faults) }
+}
+
+fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
+    let mut name = reader.text("node.name");
+    if name.is_empty() {
+        name = host.name.to_lowercase();
+    }
+    if !is_dns_subdomain(&name) {
+        reader.fault("node.name", format!("\"{name}\" is no node name: lower-case letters, digits, '-' and '.' only"));
+    }
+    let address = match reader.text("node.address").as_str() {
+        "" => host.address,
+        text => reader.parsed("node.address", text, "IP address"),
+    };
+    if address.is_none() && reader.text("node.address").is_empty() {
+        reader.fault("node.address", "cannot be found out: there is no default route; set it");
+    }
+    let port = layers_number(reader, "node.api_port");
+    let mut taints = Vec::new();
+    for text in reader.texts("node.taints") {
+        match parse_taint(&text) {
+            Some(taint) => taints.push(taint),
+            None => reader.fault("node.taints", format!("\"{text}\" is no taint like key=value:NoSchedule")),
+        }
+    }
+    let program = |reader: &mut Reader<'_>, name: &str, default: PathBuf| {
+        if reader.text(name).is_empty() { default } else { reader.path(name) }
+    };
+    NodeSpec {
+        name,
+        address: address.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+        api_port: port,
+        labels: reader.map("node.labels"),
+        taints,
+        taint_control_plane: reader.flag("node.taint_control_plane"),
+        runtime_socket: reader.path("node.containerd_socket"),
+        paths: Paths {
+            kubernetes: reader.path("paths.kubernetes"),
+            pki: reader.path("paths.pki"),
+            kubelet: reader.path("paths.kubelet"),
+            etcd_data: reader.path("paths.etcd_data"),
+            units: reader.path("paths.units"),
+            cni_conf: reader.path("paths.cni_conf"),
+        },
+        programs: Programs {
+            kubelet: program(reader, "programs.kubelet", host.program.with_file_name("kubelet")),
+            bootstrap: program(reader, "programs.bootstrap", host.program.clone()),
+        },
+    }
+}
+
+fn layers_number(reader: &mut Reader<'_>, name: &str) -> u16 {
+    let number = reader.layers.value(name).and_then(Value::as_integer).unwrap_or_default();
+    match u16::try_from(number) {
+        Ok(port) if port > 0 => port,
+        _ => {
+            reader.fault(name, format!("{number} is no port"));
+            0
+        }
+    }
+}
+
+fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
+    let version = reader.text("cluster.kubernetes_version");
+    if !is_version(&version) {
+        reader.fault("cluster.kubernetes_version", format!("\"{version}\" is no version like v1.36.3"));
+    }
+    let mode = match reader.text("mode").as_str() {
+        "static-pods" => ControlPlaneMode::StaticPods,
+        "systemd" => ControlPlaneMode::Systemd,
+        other => {
+            reader.fault("mode", format!("\"{other}\" is no mode: static-pods or systemd"));
+            ControlPlaneMode::StaticPods
+        }
+    };
+    let endpoint = match reader.text("cluster.endpoint").as_str() {
+        "" => Endpoint::new(node.address, node.api_port),
+        text => text.parse().unwrap_or_else(|error: crate::core::model::spec::EndpointError| {
+            reader.fault("cluster.endpoint", error.to_string());
+            Endpoint::new(node.address, node.api_port)
+        }),
+    };
+    let proxy = match reader.text("network.proxy").as_str() {
+        "nftables" => Some(ProxyMode::Nftables),
+        "iptables" => Some(ProxyMode::Iptables),
+        "none" => None,
+        other => {
+            reader.fault("network.proxy", format!("\"{other}\" is no mode of kube-proxy: nftables, iptables or none"));
+            None
+        }
+    };
+    let dns_domain = reader.text("network.dns_domain");
+    if !is_dns_subdomain(&dns_domain) {
+        reader.fault("network.dns_domain", format!("\"{dns_domain}\" is no DNS domain"));
+    }
+    let args = reader.layers.value("args").and_then(Value::as_table).into_iter().flatten();
+    let extra_args = args.map(|(component, flags)| (component.clone(), text_map(flags))).collect();
+    ClusterSpec {
+        name: reader.text("cluster.name"),
+        endpoint,
+        pod_subnets: reader.subnets("network.pod_cidr"),
+        service_subnets: reader.subnets("network.service_cidr"),
+        dns_domain,
+        mode,
+        source: derive_source(reader),
+        images: derive_images(reader, &version),
+        version,
+        extra_args,
+        certs: CertSpec {
+            sans: reader.texts("certs.sans"),
+            leaf: reader.hours("certs.leaf"),
+            ca: reader.hours("certs.ca"),
+        },
+        external_etcd: derive_etcd(reader),
+        kubelet: reader.json("kubelet"),
+        kube_proxy: reader.json("kube_proxy"),
+        network: NetworkSpec { builtin: reader.flag("network.enabled"), proxy, dns: reader.flag("network.dns") },
+        external_cloud: reader.flag("cluster.external_cloud"),
+    }
+}
+
+fn derive_source(reader: &mut Reader<'_>) -> ComponentSource {
+    match reader.text("components.source").as_str() {
+        "registry" => ComponentSource::Registry,
+        "archive" => {
+            let paths: Vec<PathBuf> = reader.texts("components.archives").into_iter().map(PathBuf::from).collect();
+            if paths.is_empty() {
+                reader.fault("components.archives", "has to name at least one archive or folder for source \"archive\"");
+            }
+            ComponentSource::Archive { paths }
+        }
+        "host" => {
+            let programs = reader.map("components.binaries");
+            for component in HOSTED.iter().filter(|c| !programs.contains_key(**c)) {
+                reader.fault("components.binaries", format!("{component} has to be named for source \"host\""));
+            }
+            ComponentSource::Host { programs: programs.into_iter().map(|(k, v)| (k, PathBuf::from(v))).collect() }
+        }
+        other => {
+            reader.fault("components.source", format!("\"{other}\" is no source: registry, archive or host"));
+            ComponentSource::Registry
+        }
+    }
+}
+
+fn derive_images(reader: &Reader<'_>, version: &str) -> BTreeMap<String, String> {
+    let registry = reader.text("components.registry");
+    let registry = registry.trim_end_matches('/');
+    let versioned = VERSIONED.iter().map(|c| ((*c).to_owned(), format!("{registry}/{c}:{version}")));
+    let others = [("etcd", ETCD), ("coredns", COREDNS), ("pause", PAUSE)];
+    let others = others.iter().map(|(c, image)| ((*c).to_owned(), format!("{registry}/{image}")));
+    versioned.chain(others).chain(reader.map("components.images")).collect()
+}
+
+fn derive_etcd(reader: &mut Reader<'_>) -> Option<ExternalEtcd> {
+    let endpoints = reader.texts("etcd.endpoints");
+    if endpoints.is_empty() {
+        return None;
+    }
+    Some(ExternalEtcd {
+        endpoints,
+        ca: reader.path("etcd.ca"),
+        certificate: reader.path("etcd.certificate"),
+        key: reader.path("etcd.key"),
+    })
+}
+
+fn check_networks(reader: &mut Reader<'_>, cluster: &ClusterSpec, node: &NodeSpec) {
+    if cluster.service_subnets.is_empty() && !reader.faults.iter().any(|f| f.setting == "network.service_cidr") {
+        reader.fault("network.service_cidr", "has to name a network");
+    }
+    for pods in &cluster.pod_subnets {
+        for services in &cluster.service_subnets {
+            if pods.contains(services) || services.contains(pods) {
+                reader.fault("network.pod_cidr", format!("{pods} overlaps network.service_cidr {services}"));
+            }
+        }
+    }
+    for (name, subnets) in [("network.pod_cidr", &cluster.pod_subnets), ("network.service_cidr", &cluster.service_subnets)] {
+        for subnet in subnets.iter().filter(|subnet| subnet.contains(&node.address)) {
+            reader.fault(name, format!("{subnet} holds the node's own address {}", node.address));
+        }
+    }
+}
+
+fn is_dns_subdomain(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+fn is_version(text: &str) -> bool {
+    let parts = text.strip_prefix('v').map(|rest| rest.split('.').collect::<Vec<_>>()).unwrap_or_default();
+    parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok())
+}
+
+fn parse_taint(text: &str) -> Option<Taint> {
+    let (rest, effect) = text.rsplit_once(':')?;
+    let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+    let known = matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute");
+    (known && !key.is_empty()).then(|| Taint { key: key.into(), value: value.into(), effect: effect.into() })
+}

@@ -1,0 +1,251 @@
+//! Flag over environment over file over default: each setting with the place it came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::schema::{self, Kind, SETTINGS, Setting};
+
+/// Where a value was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the command line.
+    Flag,
+    /// In an environment variable.
+    Environment(String),
+    /// In the file, line and column counted from 1.
+    File(PathBuf, usize, usize),
+    /// Nowhere: the default.
+    Default,
+}
+
+/// One thing wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where it is written.
+    pub origin: Origin,
+    /// Dotted name of the setting; empty for the file as a whole.
+    pub setting: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::File(path, line, column) => write!(f, "{}:{line}:{column}: ", path.display())?,
+            Origin::Environment(name) => write!(f, "{name}: ")?,
+            Origin::Flag => f.write_str("on the command line: ")?,
+            Origin::Default => {}
+        }
+        if !self.setting.is_empty() {
+            write!(f, "{}: ", self.setting)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// The value of every setting that has one, with its origin.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    values: BTreeMap<&'static str, (Value, Origin)>,
+}
+
+impl Layers {
+    /// All defaults.
+    pub fn defaults() -> Self {
+        let mut layers = Self::default();
+        for setting in SETTINGS.iter().filter(|s| !s.default.is_empty()) {
+            // The table is ours: a default that does not parse is found by the tests.
+            if let Ok(table) = format!("value = {}", setting.default).parse::<toml::Table>() {
+                for (_, value) in table {
+                    layers.values.insert(setting.name, (value, Origin::Default));
+                }
+            }
+        }
+        layers
+    }
+
+    /// Lays a file's settings over what is there; gives all faults.
+    pub fn add_file(&mut self, path: &Path, text: &str) -> Vec<Fault> {
+        let at = |offset: usize| {
+            let before = text.get(..offset).unwrap_or(text);
+            let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+            Origin::File(path.into(), before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        };
+        match DeTable::parse(text) {
+            Ok(table) => {
+                let mut faults = Vec::new();
+                self.add_table("", table.get_ref(), &at, &mut faults);
+                faults
+            }
+            Err(error) => {
+                let origin = at(error.span().map_or(0, |span| span.start));
+                vec![Fault { origin, setting: String::new(), message: error.message().replace('\n', " ") }]
+            }
+        }
+    }
+
+    fn add_table(&mut self, prefix: &str, table: &DeTable<'_>, at: &dyn Fn(usize) -> Origin, faults: &mut Vec<Fault>) {
+        for (key, value) in table {
+            let name = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+            let mut fault = |offset: usize, message: String| {
+                faults.push(Fault { origin: at(offset), setting: name.clone(), message });
+            };
+            if let Some(setting) = schema::find(&name) {
+                match typed(setting, to_value(value.get_ref())) {
+                    Ok(value_) => drop(self.values.insert(setting.name, (value_, at(key.span().start)))),
+                    Err(message) => fault(value.span().start, message),
+                }
+            } else if schema::is_table(&name) {
+                match value.get_ref() {
+                    DeValue::Table(below) => self.add_table(&name, below, at, faults),
+                    _ => fault(value.span().start, "has to be a table".into()),
+                }
+            } else {
+                fault(key.span().start, unknown(&name));
+            }
+        }
+    }
+
+    /// Lays environment variables over what is there. Lists are separated by commas, maps are `a=b,c=d`.
+    pub fn add_environment(&mut self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for setting in SETTINGS {
+            let name = schema::variable(setting);
+            if let Some(text) = variable(&name) {
+                self.add_text(setting, &text, Origin::Environment(name), &mut faults);
+            }
+        }
+        faults
+    }
+
+    /// Lays one flag over what is there; `name` is dotted.
+    pub fn add_flag(&mut self, name: &str, text: &str) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        match schema::find(name) {
+            Some(setting) => self.add_text(setting, text, Origin::Flag, &mut faults),
+            None => faults.push(Fault { origin: Origin::Flag, setting: name.into(), message: unknown(name) }),
+        }
+        faults
+    }
+
+    fn add_text(&mut self, setting: &'static Setting, text: &str, origin: Origin, faults: &mut Vec<Fault>) {
+        let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let value = match setting.kind {
+            Kind::Text => Ok(Value::String(text.into())),
+            Kind::Texts => Ok(Value::Array(items().map(|item| Value::String(item.into())).collect())),
+            Kind::Bool => text.parse().map(Value::Boolean).map_err(|_| "has to be true or false".to_owned()),
+            Kind::Number => text.parse().map(Value::Integer).map_err(|_| "has to be a whole number".to_owned()),
+            Kind::TextMap => items()
+                .map(|item| item.split_once('=').ok_or_else(|| format!("{item:?} has to be name=value")))
+                .map(|pair| pair.map(|(name, value)| (name.to_owned(), Value::String(value.into()))))
+                .collect::<Result<_, _>>()
+                .map(Value::Table),
+            Kind::TextMaps | Kind::Free => {
+                text.parse::<toml::Table>().map(Value::Table).map_err(|error| error.message().to_owned())
+            }
+        };
+        match value.and_then(|value| typed(setting, value)) {
+            Ok(value) => drop(self.values.insert(setting.name, (value, origin))),
+            Err(message) => faults.push(Fault { origin, setting: setting.name.into(), message }),
+        }
+    }
+
+    /// The value of a setting.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name).map(|(value, _)| value)
+    }
+
+    /// Where a setting's value is written.
+    pub fn origin(&self, name: &str) -> Origin {
+        self.values.get(name).map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+
+    /// All settings as TOML, each with a remark on where it comes from.
+    pub fn print(&self) -> String {
+        let mut text = String::new();
+        let mut table = "";
+        for setting in SETTINGS {
+            let Some((value, origin)) = self.values.get(setting.name) else { continue };
+            let (section, key) = setting.name.rsplit_once('.').unwrap_or(("", setting.name));
+            if section != table {
+                text += &format!("\n[{section}]\n");
+                table = section;
+            }
+            let remark = match origin {
+                Origin::Default => String::new(),
+                Origin::Flag => " # from the command line".into(),
+                Origin::Environment(name) => format!(" # from {name}"),
+                Origin::File(path, line, _) => format!(" # from {}:{line}", path.display()),
+            };
+            text += &format!("{key} = {value}{remark}\n");
+        }
+        text
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let last = |text: &str| text.rsplit('.').next().unwrap_or_default().to_owned();
+    let near = SETTINGS.iter().map(|s| s.name).min_by_key(|known| {
+        (distance(known, name)).min(if last(known) == last(name) { 1 } else { usize::MAX })
+    });
+    match near.filter(|known| distance(known, name) * 3 <= name.len() || last(known) == last(name)) {
+        Some(known) => format!("there is no such setting; did you mean {known}?"),
+        None => "there is no such setting".into(),
+    }
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let next = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row[b.len()]
+}
+
+fn to_value(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or_else(|_| Value::String(number.to_string()), Value::Integer)
+        }
+        DeValue::Float(number) => number.as_str().parse().map_or_else(|_| Value::String(number.to_string()), Value::Float),
+        DeValue::Boolean(flag) => Value::Boolean(*flag),
+        DeValue::Datetime(time) => Value::Datetime(*time),
+        DeValue::Array(items) => Value::Array(items.iter().map(|item| to_value(item.get_ref())).collect()),
+        DeValue::Table(table) => {
+            Value::Table(table.iter().map(|(k, v)| (k.get_ref().to_string(), to_value(v.get_ref()))).collect())
+        }
+    }
+}
+
+/// The value if it is of the setting's kind, in the kind's usual form.
+fn typed(setting: &Setting, value: Value) -> Result<Value, String> {
+    let texts = |items: &Value| items.as_table().is_some_and(|t| t.values().all(Value::is_str));
+    match (setting.kind, value) {
+        (Kind::Texts, Value::String(one)) => Ok(Value::Array(vec![Value::String(one)])),
+        (Kind::Text, value @ Value::String(_)) | (Kind::Bool, value @ Value::Boolean(_)) => Ok(value),
+        (Kind::Number, value @ Value::Integer(_)) | (Kind::Free, value @ Value::Table(_)) => Ok(value),
+        (Kind::Texts, Value::Array(items)) if items.iter().all(Value::is_str) => Ok(Value::Array(items)),
+        (Kind::TextMap, value) if texts(&value) => Ok(value),
+        (Kind::TextMaps, value) if value.as_table().is_some_and(|t| t.values().all(texts)) => Ok(value),
+        (Kind::Text, _) => Err("has to be a string".into()),
+        (Kind::Texts, _) => Err("has to be a list of strings".into()),
+        (Kind::Bool, _) => Err("has to be true or false".into()),
+        (Kind::Number, _) => Err("has to be a whole number".into()),
+        (Kind::TextMap, _) => Err("has to be a table of strings".into()),
+        (Kind::TextMaps, _) => Err("has to be a table of components, each a table of strings".into()),
+        (Kind::Free, _) => Err("has to be a table".into()),
+    }
+}

@@ -1,0 +1,14 @@
+//! cluster.toml: settings of a cluster and of this node.
+//!
+//! [`schema`] is the table of settings, [`layers`] puts flag over environment over file over default, [`derive_spec`]
+//! makes the validated [`Spec`](crate::core::model::spec::Spec) of the result.
+
+mod derive;
+pub mod layers;
+pub mod schema;
+
+pub use derive::{HostDefaults, derive_spec};
+pub use layers::{Fault, Layers, Origin};
+
+#[cfg(test)]
+mod tests;

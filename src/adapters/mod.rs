@@ -7,6 +7,7 @@ pub mod fake;
 pub mod cgroups;
 pub mod fs;
 pub mod network;
+pub mod sealing;
 pub mod containerd;
 pub mod cri;
 pub mod volumes;

@@ -7,6 +7,7 @@ pub mod cluster_configuration;
 pub mod discovery;
 pub mod facts;
 pub mod jws;
+pub mod key_handover;
 pub mod objects;
 pub mod phases;
 pub mod pki;

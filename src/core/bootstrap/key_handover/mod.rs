@@ -1,0 +1,130 @@
+//! How the keys of the cluster's authorities reach a joining control plane.
+//!
+//! The joining node posts a CertificateSigningRequest to a signer of our own. In it is the public half of a key that
+//! lives only in that process. The API server stamps who asked: a token made for control planes is answered at once, any
+//! other request waits until somebody approves it (`kubectl certificate approve`). An agent on a control plane then
+//! puts the keys, sealed to that public key, into the request's status, where nobody else can use them; the request
+//! is deleted once it was read, and by the controller manager otherwise.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer;
+
+use crate::core::model::Secret;
+
+/// The signer that such requests name.
+pub const SIGNER: &str = "roost.local/control-plane-join";
+/// The group of tokens that may join control planes.
+pub const TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane";
+/// The PKI files that every control plane shares, below the PKI folder. Those that the answering node lacks (an
+/// external CA, an external etcd) are not handed over.
+pub const SHARED_FILES: [&str; 8] = [
+    "ca.crt",
+    "ca.key",
+    "etcd/ca.crt",
+    "etcd/ca.key",
+    "front-proxy-ca.crt",
+    "front-proxy-ca.key",
+    "sa.key",
+    "sa.pub",
+];
+
+/// Length of an X25519 public key.
+pub const PUBLIC_KEY_LENGTH: usize = 32;
+
+const KEY_URI: &str = "roost:x25519:";
+const SEALED_LINE: &str = "roost-sealed: ";
+
+/// Shared files by their name below the PKI folder.
+pub type SharedFiles = BTreeMap<String, Secret<String>>;
+
+/// Why a request or an answer cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be read.
+    #[error("malformed request of a control plane: {0}")]
+    Request(String),
+    /// The answer cannot be read.
+    #[error("malformed answer to the request of a control plane: {0}")]
+    Answer(String),
+}
+
+/// Who asked, as the API server authenticated them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requester {
+    /// User.
+    pub username: String,
+    /// Groups.
+    pub groups: Vec<String>,
+}
+
+impl Requester {
+    /// True for bearers of a token that was made for control planes. Only the API server's token authenticator gives
+    /// this group together with such a user name.
+    pub fn may_join_control_planes(&self) -> bool {
+        self.username.starts_with("system:bootstrap:") && self.groups.iter().any(|group| group == TOKEN_GROUP)
+    }
+}
+
+/// The SAN that carries a public key in a request.
+pub fn render_key_uri(public_key: &[u8; PUBLIC_KEY_LENGTH]) -> String {
+    format!("{KEY_URI}{}", URL_SAFE_NO_PAD.encode(public_key))
+}
+
+/// The public key in a PEM request, which must be signed by its own key.
+pub fn parse_request(pem: &[u8]) -> Result<[u8; PUBLIC_KEY_LENGTH], Error> {
+    let malformed = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem).map_err(|error| malformed(&error))?;
+    let (_, parsed) = X509CertificationRequest::from_der(&block.contents).map_err(|error| malformed(&error))?;
+    parsed.verify_signature().map_err(|error| malformed(&error))?;
+    let names = parsed.requested_extensions().into_iter().flatten().filter_map(|extension| match extension {
+        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+        _ => None,
+    });
+    let mut keys = names.flatten().filter_map(|name| match name {
+        GeneralName::URI(uri) => uri.strip_prefix(KEY_URI),
+        _ => None,
+    });
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return Err(Error::Request(format!("it does not hold exactly one SAN {KEY_URI}…")));
+    };
+    let key = URL_SAFE_NO_PAD.decode(key).map_err(|error| malformed(&error))?;
+    key.try_into().map_err(|_| Error::Request(format!("the key does not have {PUBLIC_KEY_LENGTH} bytes")))
+}
+
+/// The bytes that are sealed.
+pub fn render_files(files: &SharedFiles) -> Vec<u8> {
+    let plain: BTreeMap<&str, &str> = files.iter().map(|(name, text)| (name.as_str(), text.reveal().as_str())).collect();
+    serde_json::to_vec(&plain).unwrap_or_default()
+}
+
+/// Reads them back; names that are not shared files are refused.
+pub fn parse_files(bytes: &[u8]) -> Result<SharedFiles, Error> {
+    let plain: BTreeMap<String, String> =
+        serde_json::from_slice(bytes).map_err(|error| Error::Answer(error.to_string()))?;
+    if let Some(name) = plain.keys().find(|name| !SHARED_FILES.contains(&name.as_str())) {
+        return Err(Error::Answer(format!("\"{name}\" is no file that control planes share")));
+    }
+    Ok(plain.into_iter().map(|(name, text)| (name, Secret::new(text))).collect())
+}
+
+/// The `status.certificate` of an answer. The API accepts any text around certificates (RFC 7468, 5.2), and wants at
+/// least one: the cluster's CA.
+pub fn render_answer(sealed: &[u8], ca: &str) -> String {
+    format!("{SEALED_LINE}{}\n{}\n", STANDARD.encode(sealed), ca.trim())
+}
+
+/// The sealed bytes of an answer.
+pub fn parse_answer(certificate: &[u8]) -> Result<Vec<u8>, Error> {
+    let text = std::str::from_utf8(certificate).map_err(|error| Error::Answer(error.to_string()))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(SEALED_LINE));
+    let line = line.ok_or_else(|| Error::Answer("it holds no sealed files".to_owned()))?;
+    STANDARD.decode(line.trim()).map_err(|error| Error::Answer(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

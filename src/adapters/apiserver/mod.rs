@@ -6,6 +6,7 @@ pub mod discovery;
 pub mod node;
 pub mod node_networks;
 pub mod pods;
+pub mod reviews;
 pub mod serving_requests;
 pub mod session;
 mod watching;

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Most connections at a time; further ones wait in the kernel.
 const MAX_CONNECTIONS: usize = 1000;
 
+const TLS13_ONLY: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -76,13 +78,13 @@ impl Listeners {
 
     /// Serves until `stop`. Open connections are not waited for: streams may last for hours.
     pub async fn serve(self, settings: Settings, ports: ServerPorts, stop: CancellationToken) -> Result<(), BindError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(provider(&settings.cipher_suites));
         let client_ca = match &settings.client_ca_file {
             Some(path) => Some(ClientCa::load(path, Arc::clone(&provider))?),
             None => None,
         };
         let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(if settings.tls13_only { TLS13_ONLY } else { rustls::ALL_VERSIONS })
             .map_err(BindError::Tls)?
             .with_client_cert_verifier(Arc::new(AskForCertificate(provider)))
             .with_cert_resolver(Arc::clone(&ports.certificate));
@@ -105,6 +107,18 @@ impl Listeners {
         }
         Ok(())
     }
+}
+
+/// All that ring offers, or of TLS 1.2 only the suites named.
+fn provider(names: &[String]) -> rustls::crypto::CryptoProvider {
+    let mut provider = rustls::crypto::ring::default_provider();
+    if !names.is_empty() {
+        provider.cipher_suites.retain(|suite| {
+            let name = suite.suite().as_str().unwrap_or_default();
+            suite.tls13().is_some() || names.iter().any(|wanted| wanted == name)
+        });
+    }
+    provider
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {

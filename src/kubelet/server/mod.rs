@@ -16,13 +16,11 @@ mod node_logs;
 mod pods;
 mod reply;
 mod run;
+mod settings;
 mod stats;
 mod streams;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 
 use crate::core::model::PodKey;
@@ -33,57 +31,7 @@ use crate::telemetry::Metrics;
 
 pub use client_ca::ClientCaError;
 pub use listen::{BindError, Listeners};
-
-/// Settings, from KubeletConfiguration.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Name of the Node object.
-    pub node_name: String,
-    /// `address` and `port`.
-    pub listen: SocketAddr,
-    /// `healthzBindAddress` and `healthzPort`; `None` when the port is 0.
-    pub healthz: Option<SocketAddr>,
-    /// `address` and `readOnlyPort`; `None` when the port is 0.
-    pub read_only: Option<SocketAddr>,
-    /// `authentication.x509.clientCAFile`, read again when it changes.
-    pub client_ca_file: Option<PathBuf>,
-    /// `authentication.anonymous.enabled`.
-    pub anonymous: bool,
-    /// `authentication.webhook.enabled` and `.cacheTTL`: bearer tokens are asked for with TokenReview.
-    pub token_review: Option<Duration>,
-    /// `authorization.mode`.
-    pub authorization: AuthorizationMode,
-    /// `enableDebuggingHandlers`: exec, attach, port-forward, logs and the like.
-    pub debugging_handlers: bool,
-    /// `enableSystemLogHandler`: `/logs/`.
-    pub system_logs: bool,
-    /// `enableSystemLogQuery`: `/logs/?query=`.
-    pub system_log_query: bool,
-    /// `/var/log`.
-    pub log_dir: PathBuf,
-    /// Where checkpoints go, `<root>/checkpoints`.
-    pub checkpoint_dir: PathBuf,
-    /// KubeletConfiguration in force, with apiVersion and kind, for `/configz`.
-    pub configz: serde_json::Value,
-    /// Flags in force, sorted, for `/flagz`.
-    pub flags: Vec<(String, String)>,
-    /// Version of Kubernetes whose contract is kept, e.g. `v1.36.3`.
-    pub version: String,
-}
-
-/// `authorization.mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthorizationMode {
-    /// Everybody who is authenticated may do everything.
-    AlwaysAllow,
-    /// SubjectAccessReview.
-    Webhook {
-        /// `authorization.webhook.cacheAuthorizedTTL`.
-        allowed_ttl: Duration,
-        /// `authorization.webhook.cacheUnauthorizedTTL`.
-        denied_ttl: Duration,
-    },
-}
+pub use settings::{AuthorizationMode, Settings};
 
 /// What the server reads from and calls.
 #[derive(Clone)]

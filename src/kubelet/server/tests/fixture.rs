@@ -299,6 +299,8 @@ impl Fixture {
             system_log_query: false,
             log_dir: directory.path().to_owned(),
             checkpoint_dir: directory.path().join("checkpoints"),
+            tls13_only: false,
+            cipher_suites: Vec::new(),
             configz: serde_json::json!({"kind": "KubeletConfiguration", "maxPods": 110}),
             flags: vec![("v".into(), "2".into())],
             version: "v1.36.3".into(),

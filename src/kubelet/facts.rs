@@ -16,6 +16,8 @@ struct Facts {
     network_ready: bool,
     /// Recursive read-only mounts by handler.
     recursive: BTreeMap<String, bool>,
+    /// User namespaces by handler.
+    user_namespaces: BTreeMap<String, bool>,
 }
 
 impl RuntimeFacts {
@@ -28,6 +30,11 @@ impl RuntimeFacts {
             .runtime_handlers
             .iter()
             .map(|h| (h.name.clone(), h.features.as_ref().is_some_and(|f| f.recursive_read_only_mounts)))
+            .collect();
+        facts.user_namespaces = status
+            .runtime_handlers
+            .iter()
+            .map(|h| (h.name.clone(), h.features.as_ref().is_some_and(|f| f.user_namespaces)))
             .collect();
     }
 
@@ -47,5 +54,11 @@ impl RuntimeFacts {
         let handler = pod.spec.as_ref().and_then(|s| s.runtime_class_name.as_deref()).unwrap_or_default();
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         facts.recursive.get(handler).copied().unwrap_or_default()
+    }
+
+    /// Whether a handler can give a pod a user namespace of its own.
+    pub fn user_namespaces(&self, handler: &str) -> bool {
+        let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        facts.user_namespaces.get(handler).copied().unwrap_or_default()
     }
 }

@@ -151,6 +151,7 @@ impl Pass {
                 return Err(Dropped::Failed(message));
             }
         }
+        self.user_namespace = super::sandbox::user_namespace(self).await.map_err(|error| self.sandbox_failed(&error))?;
         Ok(())
     }
 

@@ -29,6 +29,8 @@ pub struct PodPorts {
     pub cgroups: Arc<dyn ports::Cgroups>,
     /// Referenced API objects.
     pub objects: Arc<dyn ports::Objects>,
+    /// Id blocks of pods with a user namespace.
+    pub user_namespaces: Arc<dyn ports::UserNamespaces>,
     /// Hosts files, logs, termination messages.
     pub files: Arc<dyn ports::PodFiles>,
     /// Probes.

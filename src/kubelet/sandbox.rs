@@ -2,6 +2,7 @@
 
 use super::pass::{Dropped, Pass};
 use crate::core::plan::is_host_network;
+use crate::cri;
 
 /// The handler of the pod's RuntimeClass; empty for the default one.
 pub(super) async fn runtime_handler(pass: &Pass) -> Result<String, String> {
@@ -11,6 +12,19 @@ pub(super) async fn runtime_handler(pass: &Pass) -> Result<String, String> {
         Ok(class) => Ok(class.handler.clone()),
         Err(error) => Err(format!("failed to get sandbox runtime: {error}")),
     }
+}
+
+/// The pod's block of ids; none for a pod that shares the host's users.
+pub(super) async fn user_namespace(pass: &Pass) -> Result<Option<cri::UserNamespace>, String> {
+    if pass.pod.spec.as_ref().and_then(|s| s.host_users) != Some(false) {
+        return Ok(None);
+    }
+    let handler = runtime_handler(pass).await?;
+    if !pass.facts.user_namespaces(&handler) {
+        return Err(format!("RuntimeClass handler {handler:?} does not support user namespaces"));
+    }
+    let ids = pass.ports.user_namespaces.ensure(&pass.uid).await;
+    ids.map(Some).map_err(|error| format!("user namespace of the pod: {error}"))
 }
 
 /// A pod of the pod network waits until the runtime has one.

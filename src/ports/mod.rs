@@ -28,6 +28,7 @@ mod serving_approvals;
 mod status_sink;
 mod units;
 mod usage;
+mod user_namespaces;
 mod volumes;
 
 pub use admission::Admission;
@@ -56,5 +57,6 @@ pub use runtime::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio
 pub use serving_approvals::{ApprovalError, PendingRequest, ServingApprovals};
 pub use status_sink::StatusSink;
 pub use units::{UnitError, UnitState, Units};
+pub use user_namespaces::UserNamespaces;
 pub use usage::{Usage, UsageDepth};
 pub use volumes::{MountedVolume, VolumeError, Volumes};

@@ -4,5 +4,6 @@ pub mod atomic;
 pub mod beneath;
 pub mod mounts;
 pub mod pod_files;
+pub mod user_namespaces;
 pub mod manifests;
 pub mod pull_records;

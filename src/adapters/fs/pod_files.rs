@@ -38,7 +38,7 @@ impl LocalPodFiles {
 }
 
 /// A name that is one path component; manifests are not trusted to hold one.
-fn plain(name: &str) -> io::Result<&str> {
+pub(super) fn plain(name: &str) -> io::Result<&str> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no file name")));
     }

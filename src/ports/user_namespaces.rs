@@ -1,0 +1,15 @@
+//! Id ranges of pods with a user namespace of their own.
+
+use std::io;
+
+use async_trait::async_trait;
+
+use crate::core::model::PodUid;
+use crate::cri;
+
+/// Gives each pod with `hostUsers: false` a block of user and group ids that no other pod of the node has.
+#[async_trait]
+pub trait UserNamespaces: Send + Sync {
+    /// The pod's block; the same one for as long as the pod's directory exists, also after a restart.
+    async fn ensure(&self, uid: &PodUid) -> io::Result<cri::UserNamespace>;
+}

@@ -13,3 +13,4 @@ pub mod cri;
 pub mod volumes;
 pub mod credentials;
 pub mod systemd;
+pub mod x509;

@@ -3,3 +3,17 @@
 pub mod discovery;
 pub mod join;
 pub mod tokens;
+mod apply;
+mod conditions;
+mod credentials;
+mod error;
+mod images;
+mod objects;
+mod observe;
+mod ports;
+mod run;
+
+pub use error::StepError;
+pub use ports::Ports;
+pub use run::{RunError, RunOptions, run};
+

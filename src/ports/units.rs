@@ -1,5 +1,7 @@
 //! systemd units.
 
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 
 /// Why a unit could not be changed or asked.
@@ -42,6 +44,8 @@ pub struct UnitState {
     pub sub: String,
     /// `enabled`, `disabled`, `static`, … ; empty when there is no unit file.
     pub file: String,
+    /// When it became active last; none of one that never did.
+    pub active_since: Option<SystemTime>,
     /// Whether the file on disk is newer than what systemd has loaded.
     pub needs_reload: bool,
 }

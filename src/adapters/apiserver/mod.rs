@@ -7,6 +7,7 @@ pub mod node;
 pub mod node_networks;
 pub mod pods;
 pub mod reviews;
+pub mod reachability;
 pub mod serving_requests;
 pub mod session;
 mod watching;

@@ -1,6 +1,7 @@
 //! Files of the node.
 
 pub mod atomic;
+pub mod node_files;
 pub mod beneath;
 pub mod mounts;
 pub mod pod_files;

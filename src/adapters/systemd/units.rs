@@ -1,5 +1,7 @@
 //! Units by the manager's D-Bus interface (org.freedesktop.systemd1(5)). No systemctl is called.
 
+use std::time::{Duration, SystemTime};
+
 use async_trait::async_trait;
 use futures::StreamExt;
 use zbus::Connection;
@@ -40,6 +42,8 @@ trait Unit {
     fn active_state(&self) -> zbus::Result<String>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn sub_state(&self) -> zbus::Result<String>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn active_enter_timestamp(&self) -> zbus::Result<u64>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn need_daemon_reload(&self) -> zbus::Result<bool>;
 }
@@ -141,6 +145,11 @@ impl Units for Systemd {
                 sub: proxy.sub_state().await?,
                 // A unit without a file has no file state.
                 file: manager.get_unit_file_state(unit).await.unwrap_or_default(),
+                // Microseconds since the epoch; 0 means never.
+                active_since: match proxy.active_enter_timestamp().await? {
+                    0 => None,
+                    micros => Some(SystemTime::UNIX_EPOCH + Duration::from_micros(micros)),
+                },
                 needs_reload: proxy.need_daemon_reload().await?,
             })
         };

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::Step;
 use crate::core::model::Secret;
+use crate::core::model::spec::Spec;
 
 /// The world as a phase may use it. Facts that cannot be known yet (there is no API server) are `None`.
 #[derive(Clone, Debug)]
@@ -39,5 +41,16 @@ impl Facts {
     /// Nothing is known but the time.
     pub fn at(now: Timestamp) -> Self {
         Self { now, ca: None, ca_key: false, resolv_conf: None, etcd_members: Vec::new(), kubelet_credentials: false, joining: None }
+    }
+
+    /// Takes a planned step for done, so that a dry run can plan the phases after it.
+    pub fn assume(&mut self, step: &Step, spec: &Spec) {
+        if let Step::MakeAuthority(authority) = step
+            && authority.files.cert == spec.node.paths.pki("ca.crt")
+            && self.ca.is_none()
+        {
+            self.ca = Some("(the certificate that phase certs makes)".to_owned());
+            self.ca_key = true;
+        }
     }
 }

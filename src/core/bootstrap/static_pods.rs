@@ -15,8 +15,7 @@ use crate::core::yaml;
 pub const ETCD: &str = "etcd";
 /// The components besides etcd, in the order in which they are of use to each other.
 pub const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-/// The image that holds no bytes, for programs that are mounted from the node.
-pub const SCRATCH_IMAGE: &str = "localhost/roost/scratch:1";
+pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 
 const MANIFESTS: [(&str, &str); 4] = [
     (ETCD, include_str!("../../../static-pods/etcd.yaml")),

@@ -260,6 +260,22 @@ pub fn object_name(object: &Value) -> String {
     }
 }
 
+/// True when `seen` has everything that `wanted` has. Lists are compared as wholes, item by item: an item may have
+/// fields that the server filled in.
+pub fn covers(seen: &Value, wanted: &Value) -> bool {
+    match (seen, wanted) {
+        (Value::Object(seen), Value::Object(wanted)) => wanted.iter().all(|(name, wanted)| match seen.get(name) {
+            Some(seen) => covers(seen, wanted),
+            // The server leaves out what is empty.
+            None => wanted.is_null() || *wanted == Value::Object(Default::default()) || *wanted == Value::Array(Vec::new()),
+        }),
+        (Value::Array(seen), Value::Array(wanted)) => {
+            seen.len() == wanted.len() && seen.iter().zip(wanted).all(|(seen, wanted)| covers(seen, wanted))
+        }
+        (seen, wanted) => seen == wanted,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,95 @@
+//! The port `NodeFiles` over the file system.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::atomic::write_if_changed;
+use crate::ports::{FileError, FileInfo, NodeFiles};
+
+/// The node's own file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HostFiles;
+
+fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { verb, path, source }
+}
+
+fn unless_missing<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl NodeFiles for HostFiles {
+    fn info(&self, path: &Path) -> Result<Option<FileInfo>, FileError> {
+        let meta = unless_missing(fs::metadata(path)).map_err(failed("look at", path))?;
+        meta.map(|meta| {
+            let modified = meta.modified().map_err(failed("look at", path))?;
+            Ok(FileInfo { is_dir: meta.is_dir(), mode: meta.permissions().mode() & 0o7777, modified })
+        })
+        .transpose()
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<String>, FileError> {
+        unless_missing(fs::read_to_string(path)).map_err(failed("read", path))
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, FileError> {
+        let Some(entries) = unless_missing(fs::read_dir(path)).map_err(failed("list", path))? else {
+            return Ok(Vec::new());
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry.map_err(failed("list", path))?.path());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn ensure_dir(&self, path: &Path, mode: u32) -> Result<(), FileError> {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(failed("make folder", path))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", path))
+    }
+
+    fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed("make folder", parent))?;
+        }
+        write_if_changed(path, content, mode).map(drop).map_err(failed("write", path))
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), FileError> {
+        unless_missing(fs::remove_file(path)).map(drop).map_err(failed("remove", path))
+    }
+
+    fn empty_dir(&self, path: &Path) -> Result<(), FileError> {
+        for mount in mounts_below(path).map_err(failed("list the mounts below", path))? {
+            rustix::mount::unmount(&mount, rustix::mount::UnmountFlags::DETACH)
+                .map_err(|error| failed("unmount", &mount)(error.into()))?;
+        }
+        for entry in self.list(path)? {
+            let is_dir = fs::symlink_metadata(&entry).map_err(failed("look at", &entry))?.is_dir();
+            let outcome = if is_dir { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) };
+            unless_missing(outcome).map_err(failed("remove", &entry))?;
+        }
+        Ok(())
+    }
+}
+
+/// Mount points strictly below a folder, the deepest first.
+fn mounts_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let table = fs::read_to_string("/proc/self/mounts")?;
+    let mut mounts: Vec<PathBuf> = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .map(|path| PathBuf::from(path.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")))
+        .filter(|path| path.starts_with(folder) && path != folder)
+        .collect();
+    mounts.reverse();
+    Ok(mounts)
+}

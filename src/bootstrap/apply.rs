@@ -1,0 +1,45 @@
+//! The single match over `Step` that makes it so.
+
+use super::conditions;
+use super::credentials;
+use super::error::StepError;
+use super::images;
+use super::objects;
+use super::ports::Ports;
+use crate::core::bootstrap::Step;
+use crate::core::model::StepOutcome;
+use crate::core::model::spec::Spec;
+
+/// Applies a step that is not met.
+pub async fn apply(ports: &Ports, spec: &Spec, step: &Step) -> Result<StepOutcome, StepError> {
+    match step {
+        Step::EnsureDir { path, mode } => ports.files.ensure_dir(path, *mode)?,
+        Step::WriteFile { path, mode, content } => ports.files.write(path, content.as_bytes(), *mode)?,
+        Step::RemoveFile { path } => ports.files.remove(path)?,
+        Step::EmptyDir { path } => ports.files.empty_dir(path)?,
+        Step::MakeAuthority(authority) => credentials::make_authority(ports, authority)?,
+        Step::IssueCert(certificate) => credentials::issue(ports, certificate)?,
+        Step::GenerateKey { key, public } => credentials::make_key(ports, key, public)?,
+        Step::WriteKubeconfig(kubeconfig) => credentials::write_kubeconfig(ports, kubeconfig)?,
+        Step::EnsureImage { reference, from, pinned } => return images::ensure(ports, reference, from, *pinned).await,
+        Step::WriteUnit { path, content } => {
+            ports.files.write(path, content.as_bytes(), 0o644)?;
+            ports.units.reload().await?;
+        }
+        Step::EnableUnit { unit } => ports.units.enable(unit).await?,
+        Step::StartUnit { unit, .. } => {
+            // It may run with an older configuration; a restart starts one that does not run as well.
+            ports.units.restart(unit).await?;
+        }
+        Step::StopUnit { unit } => {
+            ports.units.stop(unit).await?;
+            ports.units.disable(unit).await?;
+        }
+        Step::ApplyObject { object, .. } => return objects::apply(ports, spec, object).await,
+        Step::DeleteObject { object } => objects::delete(ports, spec, object).await?,
+        Step::MarkControlPlane { node, taint } => objects::mark(ports, spec, node, *taint).await?,
+        Step::WaitFor { condition, within } => conditions::wait(ports, spec, condition, *within).await?,
+        Step::AddMember { .. } | Step::RemoveMember { .. } => return Err(StepError::Unsupported),
+    }
+    Ok(StepOutcome::Changed)
+}

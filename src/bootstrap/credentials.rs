@@ -1,0 +1,123 @@
+//! Certificates, keys and kubeconfigs of a plan: is what lies on the node fit, and if not, make it.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::error::StepError;
+use super::ports::Ports;
+use crate::core::bootstrap::kubeconfig::{self, KubeconfigParts};
+use crate::core::bootstrap::step::ClientKubeconfig;
+use crate::core::model::pki::{Authority, Certificate, KeyPairFiles, Leaf};
+use crate::ports::{KeyPairPem, PkiError};
+
+fn pki_error(path: &Path) -> impl FnOnce(PkiError) -> StepError {
+    let path = path.to_owned();
+    move |source| StepError::Pki { path, source }
+}
+
+/// True when an authority is there and usable; its key may be elsewhere.
+pub fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepError> {
+    let Some(cert) = ports.files.read(&wanted.files.cert)? else { return Ok(false) };
+    let key = ports.files.read(&wanted.files.key)?;
+    let seen = ports.pki.inspect(&cert, key.as_deref(), None).map_err(pki_error(&wanted.files.cert))?;
+    match wanted.check(&seen, (ports.now)()) {
+        Ok(()) => Ok(true),
+        Err(why) => Err(StepError::Authority { path: wanted.files.cert.clone(), why }),
+    }
+}
+
+/// Makes an authority.
+pub fn make_authority(ports: &Ports, wanted: &Authority) -> Result<(), StepError> {
+    let pair = ports.pki.make_authority(wanted, (ports.now)()).map_err(pki_error(&wanted.files.cert))?;
+    write_pair(ports, &wanted.files, &pair)
+}
+
+/// True when a fit leaf is there.
+pub fn leaf_is_met(ports: &Ports, wanted: &Certificate) -> Result<bool, StepError> {
+    let files = &wanted.files;
+    let (Some(cert), Some(key)) = (ports.files.read(&files.cert)?, ports.files.read(&files.key)?) else {
+        return Ok(false);
+    };
+    fits(ports, &wanted.leaf, &cert, &key)
+}
+
+fn fits(ports: &Ports, wanted: &Leaf, cert: &str, key: &str) -> Result<bool, StepError> {
+    let signer = ports.files.read(&wanted.signer.cert)?;
+    // What cannot be read is not fit; the signer's own faults are found where the signer is looked at.
+    let Ok(seen) = ports.pki.inspect(cert, Some(key), signer.as_deref()) else { return Ok(false) };
+    Ok(wanted.check(&seen, (ports.now)()).is_ok())
+}
+
+/// Issues a leaf into its files.
+pub fn issue(ports: &Ports, wanted: &Certificate) -> Result<(), StepError> {
+    let pair = sign(ports, &wanted.leaf, &wanted.files.cert)?;
+    write_pair(ports, &wanted.files, &pair)
+}
+
+fn sign(ports: &Ports, leaf: &Leaf, path: &Path) -> Result<KeyPairPem, StepError> {
+    let external = || StepError::ExternalSigner { path: path.to_owned(), signer: leaf.signer.cert.clone() };
+    let cert = ports.files.read(&leaf.signer.cert)?.ok_or_else(external)?;
+    let key = ports.files.read(&leaf.signer.key)?.ok_or_else(external)?;
+    ports.pki.issue(leaf, &cert, &key, (ports.now)()).map_err(pki_error(path))
+}
+
+/// The key goes first: a certificate without its key would look like an external one.
+fn write_pair(ports: &Ports, files: &KeyPairFiles, pair: &KeyPairPem) -> Result<(), StepError> {
+    ports.files.write(&files.key, pair.key.reveal().as_bytes(), 0o600)?;
+    Ok(ports.files.write(&files.cert, pair.public.as_bytes(), 0o644)?)
+}
+
+/// True when both halves are there and belong together.
+pub fn key_is_met(ports: &Ports, key: &Path, public: &Path) -> Result<bool, StepError> {
+    let Some(text) = ports.files.read(key)? else { return Ok(false) };
+    let derived = ports.pki.public_of(&text).map_err(pki_error(key))?;
+    Ok(ports.files.read(public)?.is_some_and(|public| public.trim() == derived.trim()))
+}
+
+/// Makes the key if there is none, and its public half.
+pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepError> {
+    let half = match ports.files.read(key)? {
+        Some(text) => ports.pki.public_of(&text).map_err(pki_error(key))?,
+        None => {
+            let pair = ports.pki.generate_key().map_err(pki_error(key))?;
+            ports.files.write(key, pair.key.reveal().as_bytes(), 0o600)?;
+            pair.public
+        }
+    };
+    Ok(ports.files.write(public, half.as_bytes(), 0o644)?)
+}
+
+/// True when a kubeconfig is there for this server and authority with a fit certificate. One that names its
+/// certificate by path belongs to whoever rotates that (the kubelet).
+pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<bool, StepError> {
+    let Some(text) = ports.files.read(&wanted.path)? else { return Ok(false) };
+    let Some(seen) = kubeconfig::parse(&text) else { return Ok(false) };
+    let ca = ports.files.read(&wanted.ca.cert)?.unwrap_or_default();
+    if seen.server != wanted.server || seen.ca.as_deref().is_some_and(|seen| seen.trim() != ca.trim()) {
+        return Ok(false);
+    }
+    if let Some(path) = &seen.client_certificate_path {
+        return Ok(ports.files.info(path)?.is_some());
+    }
+    match (&seen.client_certificate, &seen.client_key) {
+        (Some(cert), Some(key)) => fits(ports, &wanted.leaf, cert, key),
+        _ => Ok(false),
+    }
+}
+
+/// Makes a kubeconfig with a new certificate.
+pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), StepError> {
+    let pair = sign(ports, &wanted.leaf, &wanted.path)?;
+    let ca = ports.files.read(&wanted.ca.cert)?.unwrap_or_default();
+    let content = kubeconfig::render(&KubeconfigParts {
+        cluster: &wanted.cluster,
+        server: &wanted.server,
+        user: &wanted.leaf.subject.common_name,
+        ca: &STANDARD.encode(ca),
+        client_certificate: &STANDARD.encode(&pair.public),
+        client_key: &STANDARD.encode(pair.key.reveal()),
+    });
+    Ok(ports.files.write(&wanted.path, content.as_bytes(), 0o600)?)
+}

@@ -1,0 +1,115 @@
+//! Objects of the cluster as steps name them, by the node's own administrator kubeconfig.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::error::StepError;
+use super::ports::Ports;
+use crate::core::bootstrap::objects::{plan_control_plane_mark, render_control_plane_taint};
+use crate::core::bootstrap::step::covers;
+use crate::core::model::StepOutcome;
+use crate::core::model::spec::Spec;
+use crate::ports::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
+
+/// How long an API server that is still setting itself up is asked again.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The first kubeconfig that is there. `super-admin.conf` works before any RBAC object does.
+async fn connect(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, StepError> {
+    let mut kubeconfig = spec.node.paths.kubeconfig("super-admin.conf");
+    for name in ["super-admin.conf", "admin.conf", "kubelet.conf"] {
+        kubeconfig = spec.node.paths.kubeconfig(name);
+        if ports.files.info(&kubeconfig)?.is_some() {
+            break;
+        }
+    }
+    ports.net.connect(&kubeconfig).await.map_err(|source| StepError::Connect { kubeconfig, source })
+}
+
+async fn read(ports: &Ports, spec: &Spec, object: &Value) -> Option<Value> {
+    let reference = ObjectRef::of(object)?;
+    let objects = connect(ports, spec).await.ok()?;
+    objects.get(&reference).await.ok().flatten()
+}
+
+/// A Node, if the API can be asked and knows it.
+pub async fn node(ports: &Ports, spec: &Spec, name: &str) -> Option<Value> {
+    read(ports, spec, &node_reference(name)).await
+}
+
+fn node_reference(name: &str) -> Value {
+    serde_json::json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+}
+
+/// The Node's `Ready` condition is true.
+pub fn is_ready(node: &Value) -> bool {
+    let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// True when the object is there with all that is wanted of it.
+pub async fn is_met(ports: &Ports, spec: &Spec, object: &Value, create_only: bool) -> bool {
+    read(ports, spec, object).await.is_some_and(|seen| create_only || covers(&seen, object))
+}
+
+/// True when the API says that there is no such object.
+pub async fn is_absent(ports: &Ports, spec: &Spec, object: &Value) -> bool {
+    let (Some(reference), Ok(objects)) = (ObjectRef::of(object), connect(ports, spec).await) else { return false };
+    matches!(objects.get(&reference).await, Ok(None))
+}
+
+/// True when a Node has its marks.
+pub async fn is_marked(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> bool {
+    node(ports, spec, name).await.is_some_and(|node| plan_control_plane_mark(&node, &taints(taint)).is_none())
+}
+
+fn taints(taint: bool) -> Vec<Value> {
+    if taint { vec![render_control_plane_taint()] } else { Vec::new() }
+}
+
+/// Does it again while the server is not yet itself.
+async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>(attempt: impl Fn() -> F) -> Result<T, StepError> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match attempt().await {
+            Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
+                tracing::debug!(%error, "try again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+/// Applies an object.
+pub async fn apply(ports: &Ports, spec: &Spec, object: &Value) -> Result<StepOutcome, StepError> {
+    let objects = connect(ports, spec).await?;
+    Ok(match retry(|| objects.apply(object)).await? {
+        Applied::Changed => StepOutcome::Changed,
+        Applied::Unchanged => StepOutcome::Unchanged,
+    })
+}
+
+/// Removes an object.
+pub async fn delete(ports: &Ports, spec: &Spec, object: &Value) -> Result<(), StepError> {
+    let reference = ObjectRef::of(object).ok_or(ClusterObjectsError::NoObject)?;
+    let objects = connect(ports, spec).await?;
+    retry(|| objects.delete(&reference)).await.map(drop)
+}
+
+/// Gives a Node the labels and taint of a control plane.
+pub async fn mark(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> Result<(), StepError> {
+    let reference = ObjectRef::new("v1", "Node", None, name);
+    let objects = connect(ports, spec).await?;
+    retry(|| async {
+        let node = objects.get(&reference).await?.unwrap_or_default();
+        match plan_control_plane_mark(&node, &taints(taint)) {
+            Some(patch) => objects.merge_patch(&reference, &patch).await,
+            None => Ok(()),
+        }
+    })
+    .await
+}

@@ -1,0 +1,81 @@
+//! Asks the world: the facts a phase plans from, and whether a step is already met.
+
+use std::path::{Path, PathBuf};
+
+use super::conditions;
+use super::credentials;
+use super::error::StepError;
+use super::objects;
+use super::ports::Ports;
+use crate::core::bootstrap::{Facts, Step};
+use crate::core::model::spec::Spec;
+use crate::ports::UnitState;
+
+/// Where systemd-resolved keeps the servers it asks itself; pods cannot reach its own local one.
+const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
+
+/// The facts of this moment.
+pub fn observe_facts(ports: &Ports, spec: &Spec) -> Result<Facts, StepError> {
+    let mut facts = Facts::at((ports.now)());
+    facts.ca = ports.files.read(&spec.node.paths.pki("ca.crt"))?;
+    facts.kubelet_credentials = ports.files.info(&spec.node.paths.kubeconfig("kubelet.conf"))?.is_some();
+    facts.ca_key = ports.files.info(&spec.node.paths.pki("ca.key"))?.is_some();
+    let resolver = ports.files.read(Path::new("/etc/resolv.conf"))?.unwrap_or_default();
+    if resolver.lines().any(|line| line.trim() == "nameserver 127.0.0.53") && ports.files.info(Path::new(RESOLVED))?.is_some() {
+        facts.resolv_conf = Some(PathBuf::from(RESOLVED));
+    }
+    Ok(facts)
+}
+
+/// True when the step's statement holds.
+pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, StepError> {
+    Ok(match step {
+        Step::EnsureDir { path, mode } => {
+            ports.files.info(path)?.is_some_and(|info| info.is_dir && info.mode == *mode)
+        }
+        Step::WriteFile { path, mode, content } => same_file(ports, path, content.as_bytes(), Some(*mode))?,
+        Step::WriteUnit { path, content } => same_file(ports, path, content.as_bytes(), None)?,
+        Step::RemoveFile { path } => ports.files.info(path)?.is_none(),
+        Step::EmptyDir { path } => ports.files.list(path)?.is_empty(),
+        Step::MakeAuthority(authority) => credentials::authority_is_met(ports, authority)?,
+        Step::IssueCert(certificate) => credentials::leaf_is_met(ports, certificate)?,
+        Step::GenerateKey { key, public } => credentials::key_is_met(ports, key, public)?,
+        Step::WriteKubeconfig(kubeconfig) => credentials::kubeconfig_is_met(ports, kubeconfig)?,
+        Step::EnsureImage { reference, .. } => ports.images.names().await?.contains(reference),
+        Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),
+        Step::StartUnit { unit, configured_by } => {
+            let state = ports.units.state(unit).await?;
+            state.is_active() && !changed_since(ports, configured_by, state.active_since)?
+        }
+        Step::StopUnit { unit } => {
+            let state = ports.units.state(unit).await?;
+            state.load != "loaded" || !(state.is_active() || state.is_enabled())
+        }
+        Step::ApplyObject { object, create_only } => objects::is_met(ports, spec, object, *create_only).await,
+        Step::DeleteObject { object } => objects::is_absent(ports, spec, object).await,
+        Step::MarkControlPlane { node, taint } => objects::is_marked(ports, spec, node, *taint).await,
+        Step::WaitFor { condition, .. } => conditions::holds(ports, spec, condition).await?,
+        Step::AddMember { .. } | Step::RemoveMember { .. } => false,
+    })
+}
+
+/// A unit without `[Install]` (on NixOS, say) is started by whoever made it.
+fn is_enabled(state: &UnitState) -> bool {
+    state.is_enabled() || matches!(state.file.as_str(), "enabled-runtime" | "static" | "linked" | "alias" | "generated")
+}
+
+fn same_file(ports: &Ports, path: &Path, content: &[u8], mode: Option<u32>) -> Result<bool, StepError> {
+    let same_mode = ports.files.info(path)?.is_some_and(|info| mode.is_none_or(|mode| info.mode == mode));
+    Ok(same_mode && ports.files.read(path)?.is_some_and(|text| text.as_bytes() == content))
+}
+
+/// True when one of the files changed after that moment.
+fn changed_since(ports: &Ports, files: &[PathBuf], since: Option<std::time::SystemTime>) -> Result<bool, StepError> {
+    let Some(since) = since else { return Ok(true) };
+    for file in files {
+        if ports.files.info(file)?.is_some_and(|info| info.modified > since) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

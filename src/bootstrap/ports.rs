@@ -1,0 +1,26 @@
+//! What a run of phases needs of the world.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::ports::{ImageService, ImageStore, NodeFiles, Pki, Reachability, Units};
+
+/// The world, port by port.
+#[derive(Clone)]
+pub struct Ports {
+    /// Files of the node.
+    pub files: Arc<dyn NodeFiles>,
+    /// Keys and certificates.
+    pub pki: Arc<dyn Pki>,
+    /// Units.
+    pub units: Arc<dyn Units>,
+    /// The runtime's images.
+    pub images: Arc<dyn ImageStore>,
+    /// What pulls images by name.
+    pub pulls: Arc<dyn ImageService>,
+    /// Endpoints and API objects.
+    pub net: Arc<dyn Reachability>,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}

@@ -1,0 +1,147 @@
+//! Runs a table of phases: facts, plan, and for each step that is not met print or apply.
+
+use std::time::Instant;
+
+use futures::StreamExt;
+
+use super::apply::apply;
+use super::error::StepError;
+use super::observe::{is_met, observe_facts};
+use super::ports::Ports;
+use crate::core::bootstrap::{Facts, Phase, PhaseError, Step};
+use crate::core::model::StepOutcome;
+use crate::core::model::spec::Spec;
+use crate::ports::Progress;
+
+/// How many objects are applied at a time.
+const OBJECTS_AT_ONCE: usize = 6;
+
+/// How to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Run one phase alone.
+    pub only: Option<String>,
+}
+
+/// Why a run ended early. What ran before keeps running; the same command continues.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no such phase.
+    #[error("there is no phase \"{name}\"; there are {known}")]
+    NoPhase {
+        /// As typed.
+        name: String,
+        /// All ids.
+        known: String,
+    },
+    /// A phase cannot be planned.
+    #[error("phase {phase}")]
+    Plan {
+        /// Its id.
+        phase: &'static str,
+        /// The cause.
+        #[source]
+        source: PhaseError,
+    },
+    /// A step failed.
+    #[error("phase {phase}: {step}")]
+    Step {
+        /// Id of the phase.
+        phase: &'static str,
+        /// The step's line.
+        step: String,
+        /// The cause.
+        #[source]
+        source: StepError,
+    },
+}
+
+/// Runs the phases in order. Returns how many steps were changed (or, in a dry run, would be).
+pub async fn run(
+    phases: &[Phase],
+    spec: &Spec,
+    ports: &Ports,
+    options: &RunOptions,
+    facts_of: &(dyn Fn(Facts) -> Facts + Sync),
+    progress: &dyn Progress,
+) -> Result<usize, RunError> {
+    if let Some(name) = &options.only
+        && !phases.iter().any(|phase| phase.id == name)
+    {
+        let known = phases.iter().map(|phase| phase.id).collect::<Vec<_>>().join(", ");
+        return Err(RunError::NoPhase { name: name.clone(), known });
+    }
+    let chosen: Vec<&Phase> =
+        phases.iter().filter(|phase| options.only.as_deref().is_none_or(|only| only == phase.id)).collect();
+    let mut assumed: Vec<Step> = Vec::new();
+    let mut total = 0;
+    for (index, phase) in chosen.iter().enumerate() {
+        let begun = Instant::now();
+        progress.phase_begins(phase.id, phase.summary, (index + 1, chosen.len()));
+        let failed = |step: &str| {
+            let step = step.to_owned();
+            move |source| RunError::Step { phase: phase.id, step, source }
+        };
+        let mut facts = facts_of(observe_facts(ports, spec).map_err(failed("look at the node"))?);
+        assumed.iter().for_each(|step| facts.assume(step, spec));
+        let steps = (phase.plan)(spec, &facts).map_err(|source| RunError::Plan { phase: phase.id, source })?;
+        let changed = if options.dry_run {
+            let changed = plan_only(phase, &steps, spec, ports, progress).await;
+            assumed.extend(steps);
+            changed
+        } else {
+            carry_out(phase, &steps, spec, ports, progress).await?
+        };
+        progress.phase_ends(phase.id, changed, begun.elapsed());
+        total += changed;
+    }
+    Ok(total)
+}
+
+/// A step that cannot even be looked at yet (no runtime, no API) is one to do.
+async fn plan_only(phase: &Phase, steps: &[Step], spec: &Spec, ports: &Ports, progress: &dyn Progress) -> usize {
+    let mut planned = 0;
+    for step in steps {
+        if !matches!(is_met(ports, spec, step).await, Ok(true)) {
+            progress.step_ends(phase.id, &step.to_string(), StepOutcome::Planned);
+            planned += 1;
+        }
+    }
+    planned
+}
+
+async fn carry_out(
+    phase: &Phase,
+    steps: &[Step],
+    spec: &Spec,
+    ports: &Ports,
+    progress: &dyn Progress,
+) -> Result<usize, RunError> {
+    let one = async |step: &Step| {
+        let line = step.to_string();
+        let attempt = async {
+            // These say by themselves whether they changed anything.
+            let direct = matches!(step, Step::ApplyObject { create_only: false, .. } | Step::EnsureImage { .. });
+            if !direct && is_met(ports, spec, step).await? {
+                return Ok(StepOutcome::Unchanged);
+            }
+            progress.step_begins(&line);
+            apply(ports, spec, step).await
+        };
+        let outcome = attempt.await.map_err(|source| RunError::Step { phase: phase.id, step: line.clone(), source })?;
+        progress.step_ends(phase.id, &line, outcome);
+        Ok::<_, RunError>(outcome)
+    };
+    let mut changed = 0;
+    let same_kind = |a: &Step, b: &Step| matches!((a, b), (Step::ApplyObject { .. }, Step::ApplyObject { .. }));
+    for group in steps.chunk_by(same_kind) {
+        // Objects do not wait for each other; everything else goes in order.
+        let mut outcomes = futures::stream::iter(group.iter().map(one)).buffered(OBJECTS_AT_ONCE);
+        while let Some(outcome) = outcomes.next().await {
+            changed += usize::from(outcome? == StepOutcome::Changed);
+        }
+    }
+    Ok(changed)
+}

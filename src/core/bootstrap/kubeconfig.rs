@@ -1,0 +1,107 @@
+//! Kubeconfig files: written with everything inside, and read as far as it takes to judge one.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::objects::render_yaml;
+use crate::core::yaml;
+
+/// What a kubeconfig holds; the last three in base64 of PEM.
+pub struct KubeconfigParts<'a> {
+    /// Name of the cluster.
+    pub cluster: &'a str,
+    /// URL of the API server.
+    pub server: &'a str,
+    /// Name of the user.
+    pub user: &'a str,
+    /// The authority.
+    pub ca: &'a str,
+    /// The client's certificate.
+    pub client_certificate: &'a str,
+    /// The client's key.
+    pub client_key: &'a str,
+}
+
+/// The file's text.
+pub fn render(parts: &KubeconfigParts<'_>) -> String {
+    let context = format!("{}@{}", parts.user, parts.cluster);
+    render_yaml(&json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": parts.cluster,
+            "cluster": { "certificate-authority-data": parts.ca, "server": parts.server },
+        }],
+        "contexts": [{ "name": context, "context": { "cluster": parts.cluster, "user": parts.user } }],
+        "current-context": context,
+        "preferences": {},
+        "users": [{
+            "name": parts.user,
+            "user": { "client-certificate-data": parts.client_certificate, "client-key-data": parts.client_key },
+        }],
+    }))
+}
+
+/// What the current context of a kubeconfig says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedKubeconfig {
+    /// URL of the API server.
+    pub server: String,
+    /// The authority in PEM, when it is in the file.
+    pub ca: Option<String>,
+    /// The client's certificate in PEM, when it is in the file.
+    pub client_certificate: Option<String>,
+    /// The client's key in PEM, when it is in the file.
+    pub client_key: Option<String>,
+    /// The file with the client's certificate, when it is elsewhere.
+    pub client_certificate_path: Option<PathBuf>,
+}
+
+/// Reads a kubeconfig; none of what is no kubeconfig.
+pub fn parse(text: &str) -> Option<ObservedKubeconfig> {
+    let value = yaml::parse_document(text.as_bytes()).ok()?;
+    let named = |list: &str, name: &str, field: &str| {
+        let entries = value.get(list)?.as_array()?;
+        entries.iter().find(|entry| entry["name"] == name)?.get(field).cloned()
+    };
+    let context = named("contexts", value["current-context"].as_str()?, "context")?;
+    let cluster = named("clusters", context["cluster"].as_str()?, "cluster")?;
+    let user = named("users", context["user"].as_str()?, "user")?;
+    let decode = |value: &Value| String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok();
+    Some(ObservedKubeconfig {
+        server: cluster["server"].as_str()?.to_owned(),
+        ca: decode(&cluster["certificate-authority-data"]),
+        client_certificate: decode(&user["client-certificate-data"]),
+        client_key: decode(&user["client-key-data"]),
+        client_certificate_path: user["client-certificate"].as_str().map(PathBuf::from),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let [ca, cert, key] = ["ca", "cert", "key"].map(|text| STANDARD.encode(text));
+        let text = render(&KubeconfigParts {
+            cluster: "kubernetes",
+            server: "https://10.0.0.1:6443",
+            user: "system:node:n1",
+            ca: &ca,
+            client_certificate: &cert,
+            client_key: &key,
+        });
+        let seen = parse(&text).unwrap();
+        assert_eq!(seen.server, "https://10.0.0.1:6443");
+        assert_eq!(
+            (seen.ca.as_deref(), seen.client_certificate.as_deref(), seen.client_key.as_deref()),
+            (Some("ca"), Some("cert"), Some("key"))
+        );
+        assert_eq!(parse("{}"), None);
+        assert_eq!(parse("a: ["), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! Files of the node as the bootstrapper writes them: few, small, and changed in one move.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// What lies at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// A folder.
+    pub is_dir: bool,
+    /// Permission bits.
+    pub mode: u32,
+    /// Last change of the content.
+    pub modified: SystemTime,
+}
+
+/// A file operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{verb} {path}")]
+pub struct FileError {
+    /// `read`, `write`, …
+    pub verb: &'static str,
+    /// The path.
+    pub path: PathBuf,
+    /// The cause.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Reads and writes.
+pub trait NodeFiles: Send + Sync {
+    /// What lies at a path; none when nothing does.
+    fn info(&self, path: &Path) -> Result<Option<FileInfo>, FileError>;
+    /// The content of a text file; none when there is no such file.
+    fn read(&self, path: &Path) -> Result<Option<String>, FileError>;
+    /// Names in a folder; none of a folder that is not there.
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, FileError>;
+    /// Makes a folder with this mode, and its parents.
+    fn ensure_dir(&self, path: &Path, mode: u32) -> Result<(), FileError>;
+    /// Puts content in place with this mode in one move.
+    fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), FileError>;
+    /// Removes a file, if it is there.
+    fn remove(&self, path: &Path) -> Result<(), FileError>;
+    /// Unmounts what is mounted below the folder and removes all that is in it.
+    fn empty_dir(&self, path: &Path) -> Result<(), FileError>;
+}

@@ -8,6 +8,7 @@ mod init;
 mod kill;
 mod ledger;
 mod prune;
+mod reset;
 pub mod restart;
 mod sandbox;
 mod stage;
@@ -28,6 +29,7 @@ pub use init::{init_failed, is_sidecar};
 pub use kill::{KillReason, container_grace, kill_all, pod_grace};
 pub use ledger::{Backoff, End, EndCause, Ledger, Waiting, backoff_key};
 pub use prune::surplus;
+pub use reset::restart_all_asked;
 pub use sandbox::{is_host_network, sandbox_needed};
 pub use stage::{Facts, Stage};
 pub use terminate::{end_pod, plan_end, plan_removal};
@@ -62,6 +64,9 @@ pub struct Plan {
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let Inputs { pod, observed, probes, .. } = *inputs;
     let Some(spec) = &pod.spec else { return Plan::default() };
+    if restart_all_asked(pod, observed) {
+        return Plan { actions: reset::plan_reset(pod, observed), ..Plan::default() };
+    }
     if let Some(attempt) = sandbox_needed(pod, observed) {
         return plan_new_sandbox(inputs, attempt);
     }

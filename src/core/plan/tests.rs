@@ -196,3 +196,20 @@ fn grace_is_only_ever_shortened_and_never_below_a_second() {
     let second = end_pod(Some(&first), EndCause::Deleted, &pod, at(3));
     assert_eq!((second.grace_seconds, second.since, second.cause), (1, at(0), EndCause::Removed));
 }
+
+#[test]
+fn an_exit_that_restarts_all_ends_everything_and_removes_its_own_record_last() {
+    let rule = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]);
+    let spec = json!({
+        "initContainers": [{"name": "i1", "image": "i"}],
+        "containers": [
+            {"name": "a", "image": "i", "restartPolicy": "Never", "restartPolicyRules": rule},
+            {"name": "b", "image": "i"}
+        ]
+    });
+    let mut records =
+        vec![record("i1", RunState::Exited, 0), record("a", RunState::Exited, 88), record("b", RunState::Running, 0)];
+    check(spec.clone(), &with(records.clone()), &["kill b(0s)", "remove [b-0, i1-0]", "remove [a-0]"]);
+    records.clear();
+    check(spec, &with(records), &["start i1"]);
+}

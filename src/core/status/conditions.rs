@@ -4,8 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Inputs, by_name};
-use crate::core::model::RunState;
-use crate::core::plan::{EndCause, is_sidecar, restart, sandbox_needed};
+use crate::core::plan::{EndCause, is_sidecar, restart, restart_all_asked, sandbox_needed};
 
 /// Conditions that only the kubelet writes; all others are left as they are.
 pub const KUBELET_CONDITIONS: [&str; 8] = [
@@ -173,13 +172,9 @@ fn restarting_all(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
         "Failed" => return Some(unmet(KIND, Some("PodFailed"), None)),
         _ => {}
     }
-    let all = || spec.init_containers.iter().flatten().chain(&spec.containers);
-    let asked = all().any(|c| {
-        inputs.observed.container(&c.name).is_some_and(|r| r.state == RunState::Exited && restart::asks_restart_all(c, r))
-    });
-    let before = inputs.previous.conditions.iter().flatten().any(|c| c.type_ == KIND && c.status == "True");
-    let cleaned = all().all(|c| inputs.observed.container(&c.name).is_none());
-    if !(asked || before) || cleaned {
+    let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let cleaned = all.all(|c| inputs.observed.container(&c.name).is_none());
+    if !is_restarting_all(inputs) || cleaned {
         return Some(unmet(KIND, None, None));
     }
     Some(Draft {
@@ -187,6 +182,13 @@ fn restarting_all(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
         message: Some("container exited with restart policy rule".into()),
         ..met(KIND)
     })
+}
+
+/// Whether all containers are being restarted: asked for now, or begun before.
+pub(super) fn is_restarting_all(inputs: &Inputs<'_>) -> bool {
+    let mut before = inputs.previous.conditions.iter().flatten();
+    restart_all_asked(inputs.pod, inputs.observed)
+        || before.any(|c| c.type_ == "AllContainersRestarting" && c.status == "True")
 }
 
 /// `DisruptionTarget` of a pod that the node itself ended.

@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Inputs, by_name, resources};
+use super::pod_phase::RESTARTING_ALL;
+use super::{Inputs, by_name, conditions, resources};
 use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState, containers_of};
 use crate::core::plan::{is_sidecar, restart};
 
@@ -139,6 +140,17 @@ fn without_record(inputs: &Inputs<'_>, container: &Container, old: Option<&Conta
     };
     let Some(old) = old else { return status };
     let state = old.state.clone().unwrap_or_default();
+    if state.waiting.is_none() && conditions::is_restarting_all(inputs) {
+        let message = "The container is removed because RestartAllContainers in place";
+        status.state = Some(waiting(RESTARTING_ALL, Some(message)));
+        let mut ended = unknown_end(message);
+        if let Some(terminated) = ended.terminated.as_mut() {
+            terminated.reason = Some(RESTARTING_ALL.into());
+        }
+        status.last_state = Some(ended);
+        status.restart_count = old.restart_count + 1;
+        return status;
+    }
     if state.terminated.is_some() {
         return ContainerStatus { started: None, ready: false, ..old.clone() };
     }

@@ -14,3 +14,4 @@ pub mod volumes;
 pub mod credentials;
 pub mod systemd;
 pub mod x509;
+pub mod standalone;

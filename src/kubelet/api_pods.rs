@@ -83,6 +83,20 @@ impl ApiPodView {
         ours
     }
 
+    /// Takes in the server's answer to a request of ours, unless the watch was faster.
+    pub fn renew(&self, answer: &Arc<Pod>) {
+        let version = |pod: &Pod| pod.metadata.resource_version.as_deref().and_then(|v| v.parse::<u64>().ok());
+        let mut pods = self.lock();
+        if let Some(known) = pods.get_mut(&key_of(answer))
+            && known.metadata.uid == answer.metadata.uid
+            && version(known) < version(answer)
+        {
+            let mut pod = (**answer).clone();
+            pod.metadata.managed_fields = None;
+            *known = Arc::new(pod);
+        }
+    }
+
     /// Whether the first list has come.
     pub fn is_listed(&self) -> bool {
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner)

@@ -9,6 +9,8 @@ mod driver;
 mod facts;
 pub mod admission;
 pub mod hooks;
+pub mod mirrors;
+pub mod report;
 pub mod images;
 mod inbox;
 mod leftovers;

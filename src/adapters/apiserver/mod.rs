@@ -5,6 +5,7 @@ pub mod connect;
 pub mod discovery;
 pub mod node;
 pub mod node_networks;
+pub mod objects;
 pub mod pods;
 pub mod reviews;
 pub mod reachability;

@@ -1,0 +1,90 @@
+//! Services with a cluster IP, for environment variables: one watch, begun when the first pod asks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use kube::runtime::watcher::{self, Event};
+use tokio::sync::watch;
+
+use crate::adapters::apiserver::session::Session;
+use crate::adapters::apiserver::watching::Watching;
+use crate::core::model::PodKey;
+use crate::ports::ObjectError;
+
+/// How long a reader waits for the first list.
+const FIRST: Duration = Duration::from_secs(10);
+
+type Listed = Option<HashMap<PodKey, Arc<Service>>>;
+
+/// The services.
+pub struct Services {
+    session: Session,
+    state: OnceLock<watch::Receiver<Listed>>,
+}
+
+impl Services {
+    /// Nothing is watched yet.
+    pub fn new(session: &Session) -> Self {
+        Self { session: session.clone(), state: OnceLock::new() }
+    }
+
+    /// The services of a namespace.
+    pub async fn of(&self, namespace: &str) -> Result<Vec<Arc<Service>>, ObjectError> {
+        let mut state = self.state.get_or_init(|| start(&self.session)).clone();
+        let listed = tokio::time::timeout(FIRST, state.wait_for(Option::is_some)).await;
+        match listed {
+            Ok(Ok(listed)) => {
+                let services = listed.iter().flatten().filter(|(key, _)| &*key.namespace == namespace);
+                Ok(services.map(|(_, service)| service.clone()).collect())
+            }
+            Ok(Err(_)) | Err(_) => Err(ObjectError::Failed {
+                kind: "service",
+                namespace: namespace.into(),
+                name: String::new(),
+                message: "services have not yet been read at least once, cannot construct envvars".into(),
+            }),
+        }
+    }
+}
+
+fn start(session: &Session) -> watch::Receiver<Listed> {
+    let (sender, state) = watch::channel(None);
+    let config = watcher::Config::default().any_semantic().fields("spec.clusterIP!=None");
+    let mut watching: Watching<Service> = Watching::new(session, config, Api::all);
+    tokio::spawn(async move {
+        let mut listing = HashMap::new();
+        loop {
+            match watching.next().await {
+                Event::Init => listing.clear(),
+                Event::InitApply(service) => drop(listing.insert(key(&service), slim(service))),
+                Event::InitDone => drop(sender.send_replace(Some(std::mem::take(&mut listing)))),
+                Event::Apply(service) => sender.send_modify(|services| {
+                    services.get_or_insert_default().insert(key(&service), slim(service));
+                }),
+                Event::Delete(service) => sender.send_modify(|services| {
+                    services.get_or_insert_default().remove(&key(&service));
+                }),
+            }
+        }
+    });
+    state
+}
+
+fn key(service: &Service) -> PodKey {
+    PodKey::new(
+        service.metadata.namespace.as_deref().unwrap_or_default(),
+        service.metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// Only what environment variables are made of.
+fn slim(mut service: Service) -> Arc<Service> {
+    service.metadata.managed_fields = None;
+    service.metadata.annotations = None;
+    service.metadata.labels = None;
+    service.status = None;
+    Arc::new(service)
+}

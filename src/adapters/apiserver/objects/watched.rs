@@ -1,0 +1,134 @@
+//! The watch of one configMap or secret, which lives as long as a pod needs the object.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::adapters::apiserver::session::Session;
+use crate::adapters::apiserver::watching::Watching;
+use crate::core::model::{Reference, ReferenceKind};
+use crate::ports::ObjectChange;
+
+/// How long a read waits for the first word of a new watch.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// What a watch knows of its object.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// It does not exist.
+    Missing,
+    /// A configMap.
+    ConfigMap(Arc<ConfigMap>),
+    /// A secret.
+    Secret(Arc<Secret>),
+}
+
+/// One watch; dropping it ends it.
+pub struct Watched {
+    state: watch::Receiver<Option<Found>>,
+    _stop: DropGuard,
+}
+
+impl Watched {
+    /// Starts to watch.
+    pub fn start(session: &Session, reference: Reference, changes: broadcast::Sender<ObjectChange>) -> Self {
+        let (found, state) = watch::channel(None);
+        let stop = CancellationToken::new();
+        let (namespace, name) = (reference.namespace.clone(), reference.name.clone());
+        let end = stop.clone();
+        match reference.kind {
+            ReferenceKind::ConfigMap => {
+                let watching = watching::<ConfigMap>(session, &reference);
+                let told = move || drop(changes.send(ObjectChange::ConfigMap(namespace.clone(), name.clone())));
+                let wrap = |object: ConfigMap| (object.immutable == Some(true), Found::ConfigMap(Arc::new(object)));
+                tokio::spawn(async move { end.run_until_cancelled(follow(watching, found, wrap, told)).await });
+            }
+            ReferenceKind::Secret => {
+                let watching = watching::<Secret>(session, &reference);
+                let told = move || drop(changes.send(ObjectChange::Secret(namespace.clone(), name.clone())));
+                let wrap = |object: Secret| (object.immutable == Some(true), Found::Secret(Arc::new(object)));
+                tokio::spawn(async move { end.run_until_cancelled(follow(watching, found, wrap, told)).await });
+            }
+        }
+        Self { state, _stop: stop.drop_guard() }
+    }
+
+    /// Its state, to be read with [`first`].
+    pub fn state(&self) -> watch::Receiver<Option<Found>> {
+        self.state.clone()
+    }
+}
+
+/// The state once there is one; `None` when the watch has not spoken in time.
+pub async fn first(mut state: watch::Receiver<Option<Found>>) -> Option<Found> {
+    let waited = tokio::time::timeout(FIRST, state.wait_for(Option::is_some)).await;
+    waited.ok()?.ok()?.clone()
+}
+
+fn watching<K>(session: &Session, reference: &Reference) -> Watching<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", reference.name));
+    let namespace = reference.namespace.clone();
+    Watching::new(session, config, move |client| Api::namespaced(client, &namespace))
+}
+
+/// Keeps the state current. The first word is no change; an immutable object ends the watch.
+async fn follow<K>(
+    mut watching: Watching<K>,
+    found: watch::Sender<Option<Found>>,
+    wrap: impl Fn(K) -> (bool, Found),
+    told: impl Fn(),
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let mut listed = None;
+    let mut version = None;
+    loop {
+        let object = match watching.next().await {
+            Event::Init => {
+                listed = None;
+                continue;
+            }
+            Event::InitApply(object) => {
+                listed = Some(object);
+                continue;
+            }
+            Event::InitDone => listed.take(),
+            Event::Apply(object) => Some(object),
+            Event::Delete(_) => None,
+        };
+        let next_version = object.as_ref().and_then(ResourceExt::resource_version);
+        let first = found.borrow().is_none();
+        if !first && next_version == version {
+            continue;
+        }
+        version = next_version;
+        let (immutable, state) = match object {
+            Some(mut object) => {
+                object.meta_mut().managed_fields = None;
+                wrap(object)
+            }
+            None => (false, Found::Missing),
+        };
+        found.send_replace(Some(state));
+        if !first {
+            told();
+        }
+        if immutable {
+            // Keeps the value for readers; nothing will change any more.
+            drop(watching);
+            found.closed().await;
+            return;
+        }
+    }
+}

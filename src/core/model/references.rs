@@ -1,0 +1,79 @@
+//! Which configMaps and secrets a pod refers to.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{containers_of, key_of};
+
+/// The kinds of objects that are watched while a pod needs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReferenceKind {
+    /// A configMap.
+    ConfigMap,
+    /// A secret.
+    Secret,
+}
+
+/// One object that a pod refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    /// Its kind.
+    pub kind: ReferenceKind,
+    /// Its namespace: the pod's.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// Every configMap and secret of environments, volumes and pull secrets.
+pub fn references_of(pod: &Pod) -> BTreeSet<Reference> {
+    let namespace = key_of(pod).namespace;
+    let mut found = BTreeSet::new();
+    let mut add = |kind, name: &str| {
+        if !name.is_empty() {
+            found.insert(Reference { kind, namespace: namespace.clone(), name: name.into() });
+        }
+    };
+    use ReferenceKind::{ConfigMap, Secret};
+    for (_, container) in containers_of(pod) {
+        for from in container.env_from.iter().flatten() {
+            if let Some(source) = &from.config_map_ref {
+                add(ConfigMap, &source.name);
+            }
+            if let Some(source) = &from.secret_ref {
+                add(Secret, &source.name);
+            }
+        }
+        for source in container.env.iter().flatten().filter_map(|e| e.value_from.as_ref()) {
+            if let Some(key) = &source.config_map_key_ref {
+                add(ConfigMap, &key.name);
+            }
+            if let Some(key) = &source.secret_key_ref {
+                add(Secret, &key.name);
+            }
+        }
+    }
+    let Some(spec) = &pod.spec else { return found };
+    for secret in spec.image_pull_secrets.iter().flatten() {
+        add(Secret, &secret.name);
+    }
+    for volume in spec.volumes.iter().flatten() {
+        if let Some(source) = &volume.config_map {
+            add(ConfigMap, &source.name);
+        }
+        if let Some(source) = &volume.secret {
+            add(Secret, source.secret_name.as_deref().unwrap_or_default());
+        }
+        for source in volume.projected.iter().flat_map(|p| p.sources.iter().flatten()) {
+            if let Some(config_map) = &source.config_map {
+                add(ConfigMap, &config_map.name);
+            }
+            if let Some(secret) = &source.secret {
+                add(Secret, &secret.name);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,275 @@
+//! Publishes pod statuses: at once on change, a few at a time, never more than the difference.
+//!
+//! Inputs: statuses of the pod table ([`StatusSink`]), and changes of the API's pods, so that an edit of somebody else is
+//! overwritten and a pod whose deletion was asked for goes once nothing of it is left on the node.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::api_pods::{ApiPodChange, ApiPodView};
+use crate::core::manifest::mirror::{hash_of, is_mirror};
+use crate::core::model::{PodKey, PodUid, key_of, uid_of};
+use crate::core::status::render_status_patch;
+use crate::ports::{ApiError, PodApi, StatusSink};
+
+/// Requests at the same time.
+const PARALLEL: usize = 10;
+/// First and longest pause before a failed request is made again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// Everything is compared again after this long, should a change have been missed.
+const RECHECK: Duration = Duration::from_secs(120);
+
+/// The reporter. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Reporter {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    api: Arc<dyn PodApi>,
+    view: Arc<ApiPodView>,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    pods: HashMap<PodUid, Entry>,
+    queue: VecDeque<PodUid>,
+}
+
+struct Entry {
+    pod: Arc<Pod>,
+    is_static: bool,
+    status: Arc<PodStatus>,
+    finished: bool,
+    queued: bool,
+    busy: bool,
+    pause: Duration,
+}
+
+impl Reporter {
+    /// A reporter that has yet to [`run`](Self::run).
+    pub fn new(api: Arc<dyn PodApi>, view: Arc<ApiPodView>) -> Self {
+        let shared = Shared { api, view, state: Mutex::default(), wake: Notify::new() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Sends until `stop`, then what is still to be sent, for as long as `flush` allows.
+    pub async fn run(self, stop: CancellationToken, flush: Duration) {
+        let mut changes = self.shared.view.subscribe();
+        let mut recheck = interval(RECHECK);
+        let mut sending = JoinSet::new();
+        loop {
+            while sending.len() < PARALLEL
+                && let Some(uid) = self.shared.take()
+            {
+                let shared = self.shared.clone();
+                sending.spawn(async move { shared.send(uid).await });
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.shared.wake.notified() => {}
+                Some(_) = sending.join_next() => {}
+                _ = recheck.tick() => self.shared.enqueue_all(),
+                change = changes.recv() => match change {
+                    Ok(change) => self.shared.enqueue_changed(&change),
+                    Err(RecvError::Lagged(_)) => self.shared.enqueue_all(),
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+        let deadline = Instant::now() + flush;
+        while let Some(uid) = self.shared.take() {
+            let shared = self.shared.clone();
+            sending.spawn(async move { shared.send(uid).await });
+        }
+        let _ = tokio::time::timeout_at(deadline, async { while sending.join_next().await.is_some() {} }).await;
+    }
+}
+
+impl StatusSink for Reporter {
+    fn publish(&self, pod: &Arc<Pod>, is_static: bool, status: &Arc<PodStatus>) {
+        self.shared.update(pod, is_static, |entry| entry.status = status.clone());
+    }
+
+    fn finished(&self, pod: &Arc<Pod>, is_static: bool) {
+        self.shared.update(pod, is_static, |entry| entry.finished = true);
+    }
+
+    fn forget(&self, uid: &PodUid) {
+        self.shared.lock().pods.remove(uid);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, pod: &Arc<Pod>, is_static: bool, change: impl FnOnce(&mut Entry)) {
+        let uid = uid_of(pod);
+        let mut state = self.lock();
+        let entry = state.pods.entry(uid.clone()).or_insert_with(|| Entry {
+            pod: pod.clone(),
+            is_static,
+            status: Arc::new(pod.status.clone().unwrap_or_default()),
+            finished: false,
+            queued: false,
+            busy: false,
+            pause: RETRY.0,
+        });
+        entry.pod = pod.clone();
+        change(entry);
+        enqueue(&mut state, &uid);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn enqueue_changed(&self, change: &ApiPodChange) {
+        let mut state = self.lock();
+        if !change.mirror {
+            return enqueue(&mut state, &change.uid);
+        }
+        let statics = state.pods.iter().filter(|(_, e)| e.is_static && key_of(&e.pod) == change.key);
+        let uids: Vec<PodUid> = statics.map(|(uid, _)| uid.clone()).collect();
+        for uid in uids {
+            enqueue(&mut state, &uid);
+        }
+    }
+
+    fn enqueue_all(&self) {
+        let mut state = self.lock();
+        let uids: Vec<PodUid> = state.pods.keys().cloned().collect();
+        for uid in uids {
+            enqueue(&mut state, &uid);
+        }
+    }
+
+    /// The next pod that is not being sent already.
+    fn take(&self) -> Option<PodUid> {
+        let mut state = self.lock();
+        for _ in 0..state.queue.len() {
+            let uid = state.queue.pop_front()?;
+            match state.pods.get_mut(&uid) {
+                Some(entry) if entry.busy => state.queue.push_back(uid),
+                Some(entry) => {
+                    entry.queued = false;
+                    entry.busy = true;
+                    return Some(uid);
+                }
+                None => {}
+            }
+        }
+        None
+    }
+
+    async fn send(&self, uid: PodUid) {
+        let job = {
+            let state = self.lock();
+            state.pods.get(&uid).map(|e| (e.pod.clone(), e.is_static, e.status.clone(), e.finished))
+        };
+        let outcome = match job {
+            Some((pod, is_static, status, finished)) => self.bring(&pod, is_static, &status, finished).await,
+            None => Ok(()),
+        };
+        let pause = {
+            let mut state = self.lock();
+            let Some(entry) = state.pods.get_mut(&uid) else { return };
+            entry.busy = false;
+            match &outcome {
+                Ok(()) => {
+                    entry.pause = RETRY.0;
+                    None
+                }
+                Err(_) => {
+                    let pause = entry.pause;
+                    entry.pause = (pause * 2).min(RETRY.1);
+                    Some(pause)
+                }
+            }
+        };
+        if let (Err(error), Some(pause)) = (outcome, pause) {
+            debug!(%uid, %error, "status is sent again later");
+            sleep(pause).await;
+            enqueue(&mut self.lock(), &uid);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Makes the API's status equal to ours, and ends an API pod of which nothing is left.
+    async fn bring(&self, pod: &Pod, is_static: bool, status: &PodStatus, finished: bool) -> Result<(), ApiError> {
+        let key = key_of(pod);
+        let Some(target) = self.target(pod, is_static, &key) else { return Ok(()) };
+        let uid = target.metadata.uid.as_deref().unwrap_or_default();
+        let old = target.status.clone().unwrap_or_default();
+        let mut current = target.clone();
+        let patch = if is_static {
+            let mut mirrored = status.clone();
+            mirrored.observed_generation = target.metadata.generation;
+            render_status_patch(uid, &old, &mirrored)
+        } else {
+            render_status_patch(uid, &old, status)
+        };
+        if let Some(patch) = patch {
+            match self.api.patch_status(&key, &patch).await {
+                Ok(answer) => {
+                    debug!(%key, pod_phase = status.phase, "status published");
+                    current = Arc::new(answer);
+                    self.view.renew(&current);
+                }
+                Err(ApiError::NotFound(_)) => return Ok(()),
+                // Another pod took the name; ours is gone from the API.
+                Err(ApiError::Conflict { .. }) => return Ok(()),
+                Err(error @ ApiError::Refused { .. }) => {
+                    warn!(%key, %error, "status refused");
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !is_static && finished && current.metadata.deletion_timestamp.is_some() {
+            return match self.api.delete_now(&key, uid).await {
+                Ok(()) => {
+                    info!(%key, %uid, "pod deleted from the API: nothing is left of it");
+                    Ok(())
+                }
+                Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(()),
+                Err(error) => Err(error),
+            };
+        }
+        Ok(())
+    }
+
+    /// The API object that carries the pod's status: itself, or the mirror pod of the same manifest.
+    fn target(&self, pod: &Pod, is_static: bool, key: &PodKey) -> Option<Arc<Pod>> {
+        let found = self.view.by_key(key)?;
+        let fits = if is_static {
+            is_mirror(&found) && hash_of(&found) == hash_of(pod)
+        } else {
+            found.metadata.uid == pod.metadata.uid
+        };
+        fits.then_some(found)
+    }
+}
+
+fn enqueue(state: &mut State, uid: &PodUid) {
+    if let Some(entry) = state.pods.get_mut(uid)
+        && !entry.queued
+    {
+        entry.queued = true;
+        state.queue.push_back(uid.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests;

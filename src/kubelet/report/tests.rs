@@ -1,0 +1,120 @@
+//! Statuses go out minimal, are repaired, and end in the final deletion.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::ports::PodChange;
+
+/// An API server that keeps pods in the view and refuses the first requests.
+struct FakeApi {
+    view: Arc<ApiPodView>,
+    failures: AtomicUsize,
+    patches: Mutex<Vec<Value>>,
+    deleted: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl PodApi for FakeApi {
+    async fn get(&self, key: &PodKey) -> Result<Pod, ApiError> {
+        Err(ApiError::NotFound(key.to_string()))
+    }
+    async fn create(&self, pod: &Pod) -> Result<Pod, ApiError> {
+        Ok(pod.clone())
+    }
+    async fn patch_status(&self, key: &PodKey, patch: &Value) -> Result<Pod, ApiError> {
+        if self.failures.load(Ordering::SeqCst) > 0 {
+            self.failures.fetch_sub(1, Ordering::SeqCst);
+            return Err(ApiError::Unreachable { what: key.to_string(), message: "down".into() });
+        }
+        self.patches.lock().unwrap().push(patch.clone());
+        let mut pod = (*self.view.by_key(key).unwrap()).clone();
+        pod.status.get_or_insert_default().phase = patch["status"]["phase"].as_str().map(String::from);
+        let version: u64 = pod.metadata.resource_version.as_deref().unwrap_or("1").parse().unwrap();
+        pod.metadata.resource_version = Some((version + 1).to_string());
+        self.view.apply(PodChange::Applied(Box::new(pod.clone())));
+        Ok(pod)
+    }
+    async fn delete_now(&self, _: &PodKey, uid: &str) -> Result<(), ApiError> {
+        self.deleted.lock().unwrap().push(uid.into());
+        Ok(())
+    }
+}
+
+fn pod(uid: &str) -> Pod {
+    let mut pod = Pod::default();
+    pod.metadata.name = Some("p".into());
+    pod.metadata.namespace = Some("d".into());
+    pod.metadata.uid = Some(uid.into());
+    pod.metadata.resource_version = Some("1".into());
+    pod
+}
+
+fn phase(phase: &str) -> Arc<PodStatus> {
+    Arc::new(PodStatus { phase: Some(phase.into()), ..PodStatus::default() })
+}
+
+fn start(failures: usize) -> (Reporter, Arc<FakeApi>, CancellationToken) {
+    let view = Arc::new(ApiPodView::default());
+    view.apply(PodChange::Listed(vec![pod("u")]));
+    let api = Arc::new(FakeApi { view: view.clone(), failures: failures.into(), patches: Mutex::default(), deleted: Mutex::default() });
+    let reporter = Reporter::new(api.clone(), view);
+    let stop = CancellationToken::new();
+    tokio::spawn(reporter.clone().run(stop.clone(), Duration::from_secs(1)));
+    (reporter, api, stop)
+}
+
+async fn eventually(what: impl Fn() -> bool) {
+    tokio::time::timeout(Duration::from_secs(600), async {
+        while !what() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("it happens");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_again_after_a_failure_and_repairs_foreign_edits() {
+    let (reporter, api, _stop) = start(2);
+    let pod = Arc::new(pod("u"));
+    reporter.publish(&pod, false, &phase("Running"));
+    eventually(|| api.patches.lock().unwrap().len() == 1).await;
+    let mut edited = (*pod).clone();
+    edited.status = Some(PodStatus { phase: Some("Pending".into()), ..PodStatus::default() });
+    edited.metadata.resource_version = Some("9".into());
+    api.view.apply(PodChange::Applied(Box::new(edited)));
+    eventually(|| api.patches.lock().unwrap().len() == 2).await;
+    assert_eq!(api.patches.lock().unwrap()[1]["status"]["phase"], "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_only_what_is_finished_and_was_asked_to_go_and_only_after_its_last_status() {
+    let (reporter, api, _stop) = start(0);
+    let pod = Arc::new(pod("u"));
+    reporter.publish(&pod, false, &phase("Succeeded"));
+    reporter.finished(&pod, false);
+    eventually(|| api.patches.lock().unwrap().len() == 1).await;
+    sleep(Duration::from_secs(1)).await;
+    assert!(api.deleted.lock().unwrap().is_empty(), "nobody asked");
+    let mut asked = (*api.view.by_key(&key_of(&pod)).unwrap()).clone();
+    asked.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+    asked.metadata.resource_version = Some("9".into());
+    api.view.apply(PodChange::Applied(Box::new(asked)));
+    eventually(|| *api.deleted.lock().unwrap() == ["u"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaves_another_pod_of_the_same_name_alone() {
+    let (reporter, api, _stop) = start(0);
+    reporter.publish(&Arc::new(pod("other")), false, &phase("Running"));
+    sleep(Duration::from_secs(300)).await;
+    assert!(api.patches.lock().unwrap().is_empty());
+}

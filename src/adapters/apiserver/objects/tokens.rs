@@ -101,11 +101,11 @@ impl Tokens {
             ApiError::NotFound(_) => ObjectError::NotFound { kind: "serviceaccount", name: account.clone() },
             error => failed(error.to_string()),
         })?;
-        let status = answer.status.ok_or_else(|| failed("the answer has no status".into()))?;
-        let expires = status.expiration_timestamp.0;
+        let status = answer.status.and_then(|status| Some((status.token?, status.expiration_timestamp?.0)));
+        let (text, expires) = status.ok_or_else(|| failed("the answer has no token".into()))?;
         let life = expires.duration_since(now);
         let keep = (life * 4 / 5).min(OLDEST);
         let jitter = SignedDuration::from_millis((rand::random::<u64>() % JITTER_MS) as i64);
-        Ok(Token { text: status.token, expires, renew: now + keep - jitter })
+        Ok(Token { text, expires, renew: now + keep - jitter })
     }
 }

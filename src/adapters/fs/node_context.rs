@@ -1,0 +1,127 @@
+//! Reads what rendering needs to know of the machine: memory, cgroups, huge pages, resolver and hosts files.
+
+use std::fs;
+use std::path::Path;
+
+use crate::core::model::kubelet_spec::{Dirs, PodSettings};
+use crate::core::render::NodeContext;
+use crate::core::render::dns::parse_resolv_conf;
+
+/// The resolver and hosts files are small; anything longer is cut, as upstream does.
+const MAX_FILE: usize = 10 << 20;
+
+/// Settings and the machine's facts. Addresses and allocatable are the caller's to fill in.
+pub fn read(dirs: &Dirs, pods: &PodSettings) -> NodeContext {
+    read_below(Path::new("/"), dirs, pods)
+}
+
+fn read_below(root: &Path, dirs: &Dirs, pods: &PodSettings) -> NodeContext {
+    let file = |path: &str| text(&root.join(path));
+    let meminfo = file("proc/meminfo");
+    let cgroup_v2 = root.join("sys/fs/cgroup/cgroup.controllers").exists();
+    NodeContext {
+        pod_logs_dir: dirs.pod_logs.clone(),
+        cluster_dns: pods.cluster_dns.clone(),
+        cluster_domain: pods.cluster_domain.clone(),
+        resolv_conf: (!pods.resolv_conf.is_empty())
+            .then(|| parse_resolv_conf(&file(pods.resolv_conf.trim_start_matches('/')))),
+        node_hosts: file("etc/hosts"),
+        memory_capacity: kilobytes(&meminfo, "MemTotal:"),
+        swap_capacity: kilobytes(&meminfo, "SwapTotal:"),
+        cpu_cfs_quota: pods.cpu_cfs_quota,
+        cpu_cfs_quota_period: i64::try_from(pods.cpu_cfs_period.as_micros()).unwrap_or(100_000),
+        cgroup_v2,
+        swap_controller: has_swap_controller(root, cgroup_v2),
+        limited_swap: pods.swap_behavior == "LimitedSwap",
+        single_process_oom_kill: pods.single_process_oom_kill,
+        huge_page_sizes: huge_page_sizes(root),
+        seccomp_default: pods.seccomp_default,
+        selinux: root.join("sys/fs/selinux/enforce").exists(),
+        extra_masked_paths: throttle_paths(root),
+        ..NodeContext::defaults(&dirs.root)
+    }
+}
+
+fn text(path: &Path) -> String {
+    let mut content = fs::read(path).unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "not read");
+        Vec::new()
+    });
+    content.truncate(MAX_FILE);
+    String::from_utf8_lossy(&content).into_owned()
+}
+
+fn kilobytes(meminfo: &str, field: &str) -> u64 {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(field));
+    let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    number.unwrap_or(0) * 1024
+}
+
+fn names_in(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().into_string().ok()).collect()
+}
+
+/// Sizes as the hugetlb controller names them, from directories such as `hugepages-2048kB`.
+fn huge_page_sizes(root: &Path) -> Vec<String> {
+    let names = names_in(&root.join("sys/kernel/mm/hugepages"));
+    let sizes = names.iter().filter_map(|n| n.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok());
+    let mut sizes: Vec<u64> = sizes.collect();
+    sizes.sort_unstable();
+    let name = |kilobytes: u64| match kilobytes {
+        k if k >= 1 << 20 => format!("{}GB", k >> 20),
+        k if k >= 1 << 10 => format!("{}MB", k >> 10),
+        k => format!("{k}KB"),
+    };
+    sizes.into_iter().map(name).collect()
+}
+
+fn has_swap_controller(root: &Path, v2: bool) -> bool {
+    let cgroups = root.join("sys/fs/cgroup");
+    if !v2 {
+        return cgroups.join("memory/memory.memsw.limit_in_bytes").exists();
+    }
+    // The root cgroup has no such file; our own has.
+    let own = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let path = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    cgroups.join(path).join("memory.swap.max").exists()
+}
+
+fn throttle_paths(root: &Path) -> Vec<String> {
+    let cpus = names_in(&root.join("sys/devices/system/cpu"));
+    let numbered = cpus.iter().filter(|n| n.strip_prefix("cpu").is_some_and(|d| d.parse::<u32>().is_ok()));
+    let mut paths: Vec<String> = numbered
+        .map(|cpu| format!("sys/devices/system/cpu/{cpu}/thermal_throttle"))
+        .filter(|path| root.join(path).exists())
+        .map(|path| format!("/{path}"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_read_from_its_files() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, content: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        };
+        put("proc/meminfo", "MemTotal:       1024 kB\nSwapTotal: 2 kB\n");
+        put("sys/fs/cgroup/cgroup.controllers", "");
+        put("proc/self/cgroup", "0::/a/b\n");
+        put("sys/fs/cgroup/a/b/memory.swap.max", "max");
+        put("sys/kernel/mm/hugepages/hugepages-2048kB/x", "");
+        put("sys/kernel/mm/hugepages/hugepages-1048576kB/x", "");
+        put("sys/devices/system/cpu/cpu0/thermal_throttle/x", "");
+        let meminfo = text(&root.path().join("proc/meminfo"));
+        assert_eq!((kilobytes(&meminfo, "MemTotal:"), kilobytes(&meminfo, "SwapTotal:")), (1 << 20, 2048));
+        assert!(has_swap_controller(root.path(), true) && !has_swap_controller(root.path(), false));
+        assert_eq!(huge_page_sizes(root.path()), ["2MB", "1GB"]);
+        assert_eq!(throttle_paths(root.path()), ["/sys/devices/system/cpu/cpu0/thermal_throttle"]);
+    }
+}

@@ -27,7 +27,6 @@ in
     cluster = nonEmpty {
       inherit (s.cluster) name endpoint;
       kubernetes_version = s.versions.kube_apiserver;
-      extra_sans = s.cluster.extra_sans;
     };
     network = {
       inherit (s.network)
@@ -49,9 +48,10 @@ in
       inherit (s.components) source;
       binaries = builtins.mapAttrs (_: toString) s.components.binaries;
     };
-    # The module declares the units; bootstrap only starts them.
-    systemd = {
-      manage_units = false;
+    certs = nonEmpty { sans = s.cluster.extra_sans; };
+    # /etc is the module's: the units it declares there win over what bootstrap writes.
+    paths = {
+      units = "/run/systemd/system";
     };
   };
 }

@@ -1,2 +1,69 @@
-//! bootstrap
-fn main() {}
+//! The kubelet: reads its settings, starts logging, runs until it is told to stop.
+
+use std::process::ExitCode;
+
+use roost::cli::kubelet::{Request, parse};
+use roost::telemetry::logging;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Settings that cannot be met (sysexits' EX_CONFIG).
+const CONFIGURATION: u8 = 78;
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's own front")]
+fn main() -> ExitCode {
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let flags = match parse(std::env::args_os(), hostname.trim()) {
+        Request::Run(flags) => flags,
+        Request::Print(text) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Request::Refuse(text, code) => {
+            eprint!("{text}");
+            return ExitCode::from(code);
+        }
+    };
+    let spec = match roost::config::kubelet::load(&flags) {
+        Ok(spec) => spec,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(CONFIGURATION);
+        }
+    };
+    let settings = logging::Settings { verbosity: spec.verbosity, ..logging::Settings::default() };
+    if let Err(error) = logging::start(&settings) {
+        eprintln!("{error}");
+        return ExitCode::from(CONFIGURATION);
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // One thread: the kubelet waits nearly always, and each further thread costs memory.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the kubelet's task runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(spec)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(spec: roost::core::model::KubeletSpec) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let on_signal = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        on_signal.cancel();
+    });
+    Ok(roost::kubelet::wiring::run(spec, stop).await?)
+}

@@ -27,6 +27,7 @@ mod stop;
 mod table;
 mod tell;
 mod uses;
+pub mod wiring;
 mod worker;
 
 pub use table::Table;

@@ -1,0 +1,230 @@
+//! The kubelet put together: the one place where its rooms meet real adapters.
+
+mod context;
+mod parts;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::parts::{Api, NoStatuses};
+use super::admission::NodeAdmission;
+use super::hooks::HookRunner;
+use super::images::{ImagePorts, Images};
+use super::probes::{ProbePorts, Prober};
+use super::run::{self, PodPorts, PodTable};
+use super::sources::file::FileSource;
+use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
+use crate::adapters::checks::NetChecks;
+use crate::adapters::credentials::DiskCredentials;
+use crate::adapters::cri::Cri;
+use crate::adapters::fs::manifests::ManifestDir;
+use crate::adapters::fs::pod_files::LocalPodFiles;
+use crate::adapters::fs::pull_records::RecordFiles;
+use crate::adapters::standalone::{LogEvents, NoObjects};
+use crate::adapters::volumes::LocalVolumes;
+use crate::core::model::cgroup::{CgroupLimits, CgroupSettings};
+use crate::core::model::{KubeletSpec, SourceKind};
+use crate::ports::{self, CgroupDriver, Runtime, StatusSink};
+
+/// Why the kubelet cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The runtime's endpoint is no unix socket.
+    #[error("containerRuntimeEndpoint {0:?} is no unix socket; write unix:///run/containerd/containerd.sock")]
+    Endpoint(String),
+    /// A folder of the kubelet cannot be made.
+    #[error("folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The API server's client cannot be made.
+    #[error("kubeconfig {path}")]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A part of the kubelet cannot start.
+    #[error("{what}")]
+    Part {
+        /// Which part.
+        what: &'static str,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn socket_of(endpoint: &str) -> Result<PathBuf, Error> {
+    let path = endpoint.strip_prefix("unix://").unwrap_or(endpoint);
+    if path.starts_with('/') { Ok(PathBuf::from(path)) } else { Err(Error::Endpoint(endpoint.into())) }
+}
+
+/// Runs the kubelet until `stop`; pods go on without it.
+///
+/// # Errors
+/// Only what makes running pointless: settings that cannot be met, ports that are taken.
+pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error> {
+    let spec = Arc::new(spec);
+    LocalVolumes::prepare_root(&spec.dirs.root)
+        .map_err(|source| Error::Folder { path: spec.dirs.root.clone(), source })?;
+    let socket = socket_of(&spec.runtime.endpoint)?;
+    let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout));
+    let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
+    let (context, node) = watch::channel(Arc::new(context::observe_context(&spec)));
+
+    let api = match &spec.kubeconfig {
+        Some(path) => Some(Api::connect(&spec, path, stop.clone()).await?),
+        None => None,
+    };
+    let objects: Arc<dyn ports::Objects> = match &api {
+        Some(api) => Arc::clone(&api.objects),
+        None => Arc::new(NoObjects::default()),
+    };
+    let events: Arc<dyn ports::Events> = match &api {
+        Some(api) => Arc::clone(&api.events),
+        None => Arc::new(LogEvents),
+    };
+    let statuses: Arc<dyn StatusSink> = match &api {
+        Some(api) => Arc::new(api.reporter.clone()),
+        None => Arc::new(NoStatuses),
+    };
+
+    let checks = Arc::new(NetChecks::new().map_err(|e| Error::Part { what: "TLS of probes", source: e.into() })?);
+    let probe_ports = ProbePorts {
+        runtime: Arc::clone(&runtime),
+        checks: Arc::<NetChecks>::clone(&checks),
+        events: Arc::clone(&events),
+        wall: Timestamp::now,
+    };
+    let images = Arc::new(Images::new(
+        ImagePorts {
+            images: Arc::<Cri>::clone(&cri),
+            objects: Arc::clone(&objects),
+            events: Arc::clone(&events),
+            node: Arc::new(DiskCredentials {
+                root: spec.dirs.root.clone(),
+                home: Some(PathBuf::from("/root")),
+                plugins: spec.images.credential_bin_dir.clone().unwrap_or_default(),
+            }),
+            records: Arc::new(RecordFiles::new(&spec.dirs.root)),
+            wall: Timestamp::now,
+        },
+        &spec.images,
+        Vec::new(),
+    ));
+    images.recover().await;
+    let (_pressure, pressure) = watch::channel(Default::default());
+    let (_shutdown, shutting_down) = watch::channel(false);
+    let node_object = match &api {
+        Some(api) => api.node.clone(),
+        None => parts::standalone_node(&spec),
+    };
+    let pod_ports = PodPorts {
+        runtime: Arc::clone(&runtime),
+        images: Arc::<Images>::clone(&images),
+        volumes: Arc::new(LocalVolumes::new(Arc::clone(&objects), node.clone())),
+        cgroups: Arc::new(cgroups(&spec, &*runtime).await),
+        objects: Arc::clone(&objects),
+        files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs)),
+        probes: Arc::new(Prober::start(probe_ports, stop.clone())),
+        hooks: Arc::new(HookRunner { runtime: Arc::clone(&runtime), checks, events: Arc::clone(&events) }),
+        admission: Arc::new(NodeAdmission {
+            node: node_object,
+            pressure,
+            shutting_down,
+            apparmor: Path::new("/sys/kernel/security/apparmor").exists(),
+            unsafe_sysctls: spec.pods.allowed_unsafe_sysctls.clone(),
+        }),
+        events: Arc::clone(&events),
+        statuses,
+        node,
+    };
+    let settings = run::Settings {
+        sources: sources(&spec),
+        resync: spec.pods.sync_frequency,
+        max_restart_backoff: spec.pods.max_restart_backoff,
+    };
+    let (desired, incoming) = mpsc::channel(16);
+    let table = run::start(pod_ports, settings, incoming, stop.clone());
+    start_sources(&spec, &desired, api.as_ref(), &table, stop.clone());
+    if let Some(api) = &api {
+        api.start(&spec, &table, &runtime, &cri, context, stop.clone());
+    }
+    parts::start_server(&spec, api.as_ref(), &table, &runtime, stop.clone()).await?;
+    parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
+    parts::keep_local_status(&table, stop.clone());
+    parts::notify_systemd(stop.clone());
+    info!(node = spec.node_name, standalone = api.is_none(), "kubelet runs");
+    stop.cancelled().await;
+    // Statuses under way are sent; pods are left alone.
+    if let Some(api) = api {
+        api.flush(Duration::from_secs(2)).await;
+    }
+    Ok(())
+}
+
+fn sources(spec: &KubeletSpec) -> Vec<SourceKind> {
+    let mut sources = Vec::new();
+    sources.extend(spec.sources.path.is_some().then_some(SourceKind::File));
+    sources.extend(spec.sources.url.is_some().then_some(SourceKind::Http));
+    sources.extend(spec.kubeconfig.is_some().then_some(SourceKind::Api));
+    sources
+}
+
+fn start_sources(
+    spec: &KubeletSpec,
+    desired: &mpsc::Sender<crate::core::model::DesiredSet>,
+    api: Option<&Api>,
+    table: &PodTable,
+    stop: CancellationToken,
+) {
+    let (statics, static_pods) = watch::channel(None);
+    if let Some(path) = &spec.sources.path {
+        let (faults, _) = watch::channel(Vec::new());
+        let source = FileSource {
+            files: Box::new(ManifestDir::new(path, &spec.dirs.root.join("static-pods"))),
+            node_name: spec.node_name.clone(),
+            recheck: spec.sources.file_check,
+            desired: parts::tap_statics(desired.clone(), statics, stop.clone()),
+            faults,
+        };
+        tokio::spawn(source.run(stop.clone()));
+    }
+    if let Some(url) = &spec.sources.url {
+        warn!(url, "static pods by URL are not read yet");
+    }
+    if let Some(api) = api {
+        api.start_pods(spec, desired.clone(), static_pods, table, stop);
+    }
+}
+
+async fn cgroups(spec: &KubeletSpec, runtime: &dyn Runtime) -> PodCgroups {
+    let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
+    // The runtime knows best; containerd 1.6 cannot tell.
+    let driver = runtime.cgroup_driver().await.ok().flatten().unwrap_or(named);
+    let cgroups = PodCgroups::new(CgroupOptions {
+        mount: PathBuf::from("/sys/fs/cgroup"),
+        root: spec.runtime.cgroup_root.clone(),
+        driver,
+        pods: CgroupSettings {
+            cpu_cfs_quota: spec.pods.cpu_cfs_quota,
+            cpu_period: u64::try_from(spec.pods.cpu_cfs_period.as_micros()).unwrap_or(100_000),
+            pod_pids_limit: spec.pods.pids_limit,
+        },
+        all_pods: CgroupLimits::default(),
+    });
+    if let Err(error) = cgroups.prepare().await {
+        warn!(%error, "cgroups of pods cannot be prepared");
+    }
+    cgroups
+}

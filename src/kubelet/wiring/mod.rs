@@ -1,6 +1,5 @@
 //! The kubelet put together: the one place where its rooms meet real adapters.
 
-mod context;
 mod parts;
 
 use std::path::{Path, PathBuf};
@@ -24,8 +23,10 @@ use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
 use crate::adapters::cri::Cri;
 use crate::adapters::fs::manifests::ManifestDir;
+use crate::adapters::fs::node_context;
 use crate::adapters::fs::pod_files::LocalPodFiles;
 use crate::adapters::fs::pull_records::RecordFiles;
+use crate::adapters::fs::user_namespaces::{IdRange, LocalUserNamespaces};
 use crate::adapters::standalone::{LogEvents, NoObjects};
 use crate::adapters::volumes::LocalVolumes;
 use crate::core::model::cgroup::{CgroupLimits, CgroupSettings};
@@ -80,7 +81,11 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     let socket = socket_of(&spec.runtime.endpoint)?;
     let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout));
     let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
-    let (context, node) = watch::channel(Arc::new(context::observe_context(&spec)));
+    let mut context = node_context::read(&spec.dirs, &spec.pods);
+    context.host_ips = if spec.node.ips.is_empty() { parts::default_address() } else { spec.node.ips.clone() };
+    let (context, node) = watch::channel(Arc::new(context));
+    let ids = IdRange::of_node(spec.pods.user_namespace_ids)
+        .map_err(|error| Error::Part { what: "id ranges of user namespaces", source: error.into() })?;
 
     let api = match &spec.kubeconfig {
         Some(path) => Some(Api::connect(&spec, path, stop.clone()).await?),
@@ -147,6 +152,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         }),
         events: Arc::clone(&events),
         statuses,
+        user_namespaces: Arc::new(LocalUserNamespaces::new(&spec.dirs.root, ids)),
         node,
     };
     let settings = run::Settings {

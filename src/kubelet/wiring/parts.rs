@@ -1,5 +1,6 @@
 //! The parts that only some kubelets have, or that are a few lines each.
 
+use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,6 +175,15 @@ pub fn tap_statics(
     sender
 }
 
+/// The address that packets to other networks leave from. Connecting a UDP socket sends nothing.
+pub fn default_address() -> Vec<IpAddr> {
+    let address = UdpSocket::bind(("0.0.0.0", 0)).and_then(|socket| {
+        socket.connect(("192.0.2.1", 9))?;
+        socket.local_addr()
+    });
+    address.map(|a| a.ip()).into_iter().filter(|ip| !ip.is_unspecified() && !ip.is_loopback()).collect()
+}
+
 /// Binds and serves the kubelet's ports.
 pub async fn start_server(
     spec: &KubeletSpec,
@@ -198,7 +208,7 @@ pub fn start_log_rotation(spec: &KubeletSpec, table: &PodTable, runtime: &Arc<dy
 }
 
 fn parse_size(text: &str) -> u64 {
-    let amount = crate::core::model::quantity::Amount::parse(text).map(|a| a.units());
+    let amount = crate::core::model::Amount::parse(text).map(|a| a.units());
     amount.and_then(|units| u64::try_from(units).ok()).unwrap_or(10 << 20)
 }
 

@@ -10,6 +10,7 @@ pub mod network;
 pub mod sealing;
 pub mod containerd;
 pub mod cri;
+pub mod usage;
 pub mod volumes;
 pub mod credentials;
 pub mod systemd;

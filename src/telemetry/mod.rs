@@ -7,5 +7,6 @@ pub mod exposition;
 pub mod instrument;
 pub mod logging;
 mod metrics;
+pub mod process;
 
 pub use metrics::Metrics;

@@ -116,7 +116,7 @@ pub struct CgroupDetail {
     pub pod: String,
     /// Namespace.
     pub namespace: String,
-    /// Container; empty for the pod itself, `POD` for its sandbox.
+    /// Container; empty for the pod itself and for its sandbox.
     pub container: String,
     /// When the container started.
     pub started: Option<Timestamp>,

@@ -6,6 +6,7 @@
 
 mod access;
 mod cache;
+mod cadvisor;
 mod client_ca;
 mod container_logs;
 mod dispatch;
@@ -15,6 +16,7 @@ mod listen;
 mod node_logs;
 mod pods;
 mod reply;
+mod resource;
 mod run;
 mod settings;
 mod stats;

@@ -2,12 +2,13 @@
 
 use hyper::StatusCode;
 
-use super::Server;
 use super::reply::{Reply, json, typed};
+use super::{Server, cadvisor, resource};
 use crate::core::model::usage::Summary;
 use crate::core::server::Query;
 use crate::ports::UsageDepth;
 use crate::telemetry::exposition::{CONTENT_TYPE, Page};
+use crate::telemetry::process;
 
 pub async fn summary(server: &Server, query: &Query) -> Reply {
     let depth = if query.flag("only_cpu_and_memory") { UsageDepth::CpuAndMemory } else { UsageDepth::Full };
@@ -26,20 +27,42 @@ fn page(page: Page) -> Reply {
 
 /// The kubelet's own.
 pub async fn metrics(server: &Server) -> Reply {
+    let metrics = &server.ports.metrics;
+    let pods = server.ports.pods.list();
+    metrics.running_pods.with([]).set(pods.iter().filter(|p| p.containers.iter().any(|c| c.running)).count() as f64);
+    let containers = |running| pods.iter().flat_map(|p| &p.containers).filter(|c| c.running == running).count() as f64;
+    metrics.running_containers.with(["running"]).set(containers(true));
+    metrics.running_containers.with(["exited"]).set(containers(false));
+    for (label, is_static) in [("true", true), ("false", false)] {
+        let count = pods.iter().filter(|p| p.is_static == is_static).count() as f64;
+        metrics.desired_pods.with([label]).set(count);
+        metrics.active_pods.with([label]).set(count);
+    }
+    metrics.mirror_pods.with([]).set(pods.iter().filter(|p| p.mirror_uid.is_some()).count() as f64);
+    metrics.node_name.with([&server.settings.node_name]).set(1.0);
+    metrics.build_info.with([&server.settings.version, env!("CARGO_PKG_VERSION")]).set(1.0);
     let mut out = Page::default();
-    server.ports.metrics.print(&mut out);
+    metrics.print(&mut out);
+    process::print(&mut out);
     page(out)
 }
 
 /// `/metrics/resource`, which metrics-server reads.
 pub async fn resource(server: &Server) -> Reply {
-    let _ = read(server, UsageDepth::CpuAndMemory).await;
-    page(Page::default())
+    let mut out = Page::default();
+    resource::print(&read(server, UsageDepth::CpuAndMemory).await, &mut out);
+    page(out)
 }
 
 /// `/metrics/cadvisor`, which dashboards read.
-pub async fn cadvisor(_server: &Server) -> Reply {
-    page(Page::default())
+pub async fn cadvisor(server: &Server) -> Reply {
+    let usage = &server.ports.usage;
+    let (details, node) = tokio::join!(usage.details(), usage.node(UsageDepth::CpuAndMemory));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = node.memory.and_then(|m| Some(m.available_bytes? + m.working_set_bytes?));
+    let mut out = Page::default();
+    cadvisor::print(&details, cores, memory, &mut out);
+    page(out)
 }
 
 /// Probe results.

@@ -1,0 +1,112 @@
+//! The machine itself, from `/proc`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::core::model::cgroup_sample::CgroupSample;
+use crate::core::model::usage::{InterfaceUsage, PidUsage};
+use crate::core::usage::parse_net_dev;
+
+/// `/proc`.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Where it is mounted.
+    pub proc: PathBuf,
+}
+
+/// Memory of the machine in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostMemory {
+    /// All.
+    pub total: u64,
+    /// Unused.
+    pub free: u64,
+    /// All swap.
+    pub swap_total: u64,
+    /// Unused swap.
+    pub swap_free: u64,
+}
+
+impl Host {
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.proc.join(path)).unwrap_or_default()
+    }
+
+    /// Memory; zeros when it cannot be read.
+    pub fn memory(&self) -> HostMemory {
+        let text = self.read("meminfo");
+        let kib = |key: &str| {
+            let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+            rest.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        let bytes = |key| kib(key).unwrap_or(0).saturating_mul(1024);
+        HostMemory {
+            total: bytes("MemTotal:"),
+            free: bytes("MemFree:"),
+            swap_total: bytes("SwapTotal:"),
+            swap_free: bytes("SwapFree:"),
+        }
+    }
+
+    /// When the machine booted.
+    pub fn booted(&self) -> Timestamp {
+        let text = self.read("stat");
+        let seconds = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
+        seconds.and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Process ids in use and their limit.
+    pub fn pids(&self) -> Option<PidUsage> {
+        let limit = |path| self.read(path).trim().parse::<u64>().ok();
+        let most = [limit("sys/kernel/pid_max"), limit("sys/kernel/threads-max")].into_iter().flatten().min()?;
+        // The fourth word is `running/all`.
+        let load = self.read("loadavg");
+        let now = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
+        Some(PidUsage { time: Timestamp::now(), maxpid: most, curproc: now })
+    }
+
+    /// Interfaces in the network namespace of a process; of the node's own for `None`.
+    pub fn interfaces(&self, process: Option<u32>) -> Vec<InterfaceUsage> {
+        parse_net_dev(&self.read(&format!("{}/net/dev", process.unwrap_or(1))))
+    }
+
+    /// The root cgroup of version 2 has no memory files: the machine's own figures take their place.
+    pub fn complete_root(&self, sample: &mut CgroupSample) {
+        let memory = self.memory();
+        if sample.memory.usage.is_none() {
+            sample.memory.usage = Some(memory.total.saturating_sub(memory.free));
+        }
+        if sample.memory.swap.is_none() {
+            sample.memory.swap = Some(memory.swap_total.saturating_sub(memory.swap_free));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_come_from_proc_and_missing_files_do_no_harm() {
+        let proc = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = proc.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let host = Host { proc: proc.path().into() };
+        assert_eq!((host.memory(), host.pids().is_none()), (HostMemory::default(), true));
+        write("meminfo", "MemTotal: 100 kB\nMemFree: 40 kB\nSwapTotal: 8 kB\nSwapFree: 6 kB\n");
+        write("stat", "cpu 1 2\nbtime 1700000000\n");
+        write("loadavg", "0.1 0.2 0.3 2/345 999\n");
+        write("sys/kernel/pid_max", "32768\n");
+        write("sys/kernel/threads-max", "1000\n");
+        let pids = host.pids().unwrap();
+        assert_eq!((pids.maxpid, pids.curproc, host.booted().as_second()), (1000, 345, 1_700_000_000));
+        let mut root = CgroupSample::default();
+        host.complete_root(&mut root);
+        assert_eq!((root.memory.usage, root.memory.swap), (Some(60 * 1024), Some(2 * 1024)));
+    }
+}

@@ -1,0 +1,141 @@
+//! Measures the node and its pods when asked: cgroup files, `/proc`, `statvfs`, and the runtime for its own layers.
+//!
+//! Nothing runs in the background and no history is kept but two readings of processor time per cgroup.
+
+mod details;
+mod disk;
+mod host;
+mod node;
+mod pods;
+mod tree;
+mod volumes;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use self::disk::Directories;
+use self::host::Host;
+use self::tree::Tree;
+use crate::core::model::PodUid;
+use crate::core::model::cgroup_sample::{CgroupDetail, CgroupSample};
+use crate::core::model::usage::{NodeUsage, PodUsage};
+use crate::core::usage::Rate;
+use crate::ports::{CgroupDriver, ImageService, PodView, Pods, Runtime, Usage, UsageDepth};
+
+/// A cgroup that was not asked about for so long is forgotten.
+const FORGET: SignedDuration = SignedDuration::from_mins(10);
+
+/// Where to look.
+#[derive(Clone, Debug)]
+pub struct UsageOptions {
+    /// Name of the Node object.
+    pub node_name: String,
+    /// `/sys/fs/cgroup`.
+    pub cgroup_mount: PathBuf,
+    /// `cgroupRoot`.
+    pub cgroup_root: String,
+    /// Who makes cgroups.
+    pub driver: CgroupDriver,
+    /// `/proc`.
+    pub proc: PathBuf,
+    /// The kubelet's directory, `/var/lib/kubelet`.
+    pub root_dir: PathBuf,
+}
+
+/// The usage of this machine.
+#[derive(Clone)]
+pub struct MachineUsage {
+    shared: Arc<Shared>,
+    pods: Arc<dyn Pods>,
+    runtime: Arc<dyn Runtime>,
+    images: Arc<dyn ImageService>,
+}
+
+struct Shared {
+    options: UsageOptions,
+    tree: Tree,
+    host: Host,
+    directories: Directories,
+    rates: Mutex<HashMap<String, (Rate, Timestamp)>>,
+}
+
+impl Shared {
+    /// Processor rate of a cgroup, from this reading and an earlier one.
+    fn rate(&self, path: &str, sample: &CgroupSample) -> Option<u64> {
+        let usage = sample.cpu.usage?;
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        if !rates.contains_key(path) {
+            rates.retain(|_, (_, asked)| sample.at.duration_since(*asked) < FORGET);
+        }
+        let (rate, asked) = rates.entry(path.to_owned()).or_insert((Rate::default(), sample.at));
+        *asked = sample.at;
+        rate.push(sample.at, usage)
+    }
+}
+
+impl MachineUsage {
+    /// Looks at what is mounted; measures nothing yet.
+    pub fn new(
+        options: UsageOptions,
+        pods: Arc<dyn Pods>,
+        runtime: Arc<dyn Runtime>,
+        images: Arc<dyn ImageService>,
+    ) -> Self {
+        let tree = Tree::new(options.cgroup_mount.clone(), options.cgroup_root.clone(), options.driver);
+        let host = Host { proc: options.proc.clone() };
+        let shared =
+            Arc::new(Shared { options, tree, host, directories: Directories::default(), rates: Mutex::default() });
+        Self { shared, pods, runtime, images }
+    }
+
+    /// Runs what reads files where it may block.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> T + Send + 'static) -> Option<T> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        done.inspect_err(|error| tracing::error!(%error, "usage was not measured")).ok()
+    }
+
+    async fn measure(&self, views: Vec<Arc<PodView>>, depth: UsageDepth, fresh: bool) -> Vec<PodUsage> {
+        let layers = match depth {
+            UsageDepth::Full => pods::Layers::ask(&*self.runtime, &*self.images).await,
+            UsageDepth::CpuAndMemory => pods::Layers::default(),
+        };
+        let measured = move |shared: &Shared| {
+            let mut all: Vec<PodUsage> = views.iter().filter_map(|v| pods::pod_usage(shared, v, &layers, depth, fresh)).collect();
+            all.sort_by(|a, b| (&a.pod_ref.namespace, &a.pod_ref.name).cmp(&(&b.pod_ref.namespace, &b.pod_ref.name)));
+            all
+        };
+        self.blocking(measured).await.unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Usage for MachineUsage {
+    async fn node(&self, depth: UsageDepth) -> NodeUsage {
+        let images = match depth {
+            UsageDepth::Full => self.images.image_fs_info().await.ok(),
+            UsageDepth::CpuAndMemory => None,
+        };
+        let measured = self.blocking(move |shared| node::node_usage(shared, depth, images.as_ref())).await;
+        measured.unwrap_or_else(|| node::nothing(&self.shared))
+    }
+
+    async fn pods(&self, depth: UsageDepth) -> Vec<PodUsage> {
+        self.measure(self.pods.list(), depth, false).await
+    }
+
+    async fn pod(&self, uid: &PodUid) -> Option<PodUsage> {
+        let view = self.pods.by_uid(uid)?;
+        self.measure(vec![view], UsageDepth::Full, true).await.pop()
+    }
+
+    async fn details(&self) -> Vec<CgroupDetail> {
+        let layers = pods::Layers::ask(&*self.runtime, &*self.images).await;
+        let views = self.pods.list();
+        self.blocking(move |shared| details::details(shared, &views, &layers)).await.unwrap_or_default()
+    }
+}

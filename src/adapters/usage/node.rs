@@ -1,0 +1,98 @@
+//! The node as a whole, and the parts of its system.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::Shared;
+use super::disk::file_system;
+use crate::core::model::usage::{ContainerUsage, FsUsage, NodeUsage, RuntimeFsUsage};
+use crate::core::usage::{derive_container, derive_cpu, derive_io, derive_memory, derive_network, derive_swap};
+use crate::cri;
+use crate::ports::UsageDepth;
+
+/// Cgroups in which a runtime is usually found.
+const RUNTIMES: [&str; 2] = ["/system.slice/containerd.service", "/system.slice/crio.service"];
+
+/// A node of which nothing is known but its name.
+pub(super) fn nothing(shared: &Shared) -> NodeUsage {
+    NodeUsage {
+        node_name: shared.options.node_name.clone(),
+        system_containers: Vec::new(),
+        start_time: shared.host.booted(),
+        cpu: None,
+        memory: None,
+        io: None,
+        network: None,
+        fs: None,
+        runtime: None,
+        rlimit: None,
+        swap: None,
+    }
+}
+
+pub(super) fn node_usage(
+    shared: &Shared,
+    depth: UsageDepth,
+    images: Option<&cri::ImageFsInfoResponse>,
+) -> NodeUsage {
+    let shallow = depth == UsageDepth::CpuAndMemory;
+    let memory = shared.host.memory();
+    let mut usage = nothing(shared);
+    if let Some(mut root) = shared.tree.sample("/", shallow) {
+        shared.host.complete_root(&mut root);
+        usage.cpu = derive_cpu(&root, shared.rate("/", &root));
+        usage.memory = derive_memory(&root, Some(memory.total));
+        usage.io = derive_io(&root);
+        usage.swap = derive_swap(&root, Some(memory.swap_free));
+    }
+    usage.system_containers = system_containers(shared, shallow);
+    if !shallow {
+        usage.network = Some(derive_network(shared.host.interfaces(None), Timestamp::now()));
+        usage.fs = file_system(&shared.options.root_dir);
+        usage.rlimit = shared.host.pids();
+        usage.runtime = images.map(|info| RuntimeFsUsage {
+            image_fs: runtime_fs(&info.image_filesystems),
+            container_fs: runtime_fs(&info.container_filesystems).or_else(|| runtime_fs(&info.image_filesystems)),
+        });
+    }
+    usage
+}
+
+/// Used is what the runtime says that it uses; the rest is the file system's.
+fn runtime_fs(filesystems: &[cri::FilesystemUsage]) -> Option<FsUsage> {
+    let first = filesystems.first()?;
+    let fs = file_system(Path::new(&first.fs_id.as_ref()?.mountpoint))?;
+    Some(FsUsage {
+        used_bytes: first.used_bytes.as_ref().map(|v| v.value),
+        inodes_used: first.inodes_used.as_ref().map(|v| v.value),
+        ..fs
+    })
+}
+
+fn system_containers(shared: &Shared, shallow: bool) -> Vec<ContainerUsage> {
+    let swap_free = Some(shared.host.memory().swap_free);
+    system_cgroups(shared)
+        .into_iter()
+        .filter_map(|(name, path)| {
+            let sample = shared.tree.sample(&path, shallow)?;
+            let rate = shared.rate(&path, &sample);
+            Some(derive_container(name, made(shared, &path), &sample, rate, swap_free))
+        })
+        .collect()
+}
+
+/// Name and path of the parts of the system that are accounted for.
+pub(super) fn system_cgroups(shared: &Shared) -> Vec<(&'static str, String)> {
+    let own = shared.tree.own(&shared.options.proc).map(|path| ("kubelet", path));
+    let runtime = RUNTIMES.iter().find(|path| shared.tree.directory("memory", path).is_dir());
+    let runtime = runtime.map(|path| ("runtime", (*path).to_owned()));
+    own.into_iter().chain(runtime).chain([("pods", shared.tree.kubepods())]).collect()
+}
+
+/// When a cgroup was made.
+fn made(shared: &Shared, path: &str) -> Timestamp {
+    let metadata = std::fs::metadata(shared.tree.directory("memory", path));
+    let modified = metadata.and_then(|m| m.modified()).ok();
+    modified.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or_else(|| shared.host.booted())
+}

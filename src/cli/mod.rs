@@ -1,5 +1,7 @@
 //! Arguments as the user types them, and the only writer to stdout and stderr.
 
 pub mod agent;
+pub mod bootstrap;
 pub mod kubelet;
+pub mod output;
 pub mod token;

@@ -1,0 +1,94 @@
+//! `bootstrap`: parses, wires the adapters, maps errors to exit codes.
+
+mod init;
+mod join;
+mod settings;
+mod tokens;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use roost::cli::bootstrap::{Cli, Command, ConfigCommand};
+use roost::cli::output::{complain, complain_of, print_line};
+use roost::telemetry::logging;
+
+/// A command line that cannot be understood (sysexits.h).
+const USAGE: u8 = 64;
+/// Settings that cannot be met (sysexits.h).
+const CONFIGURATION: u8 = 78;
+
+/// Why a command ended early.
+enum Failure {
+    /// Faults of the settings, a line each.
+    Configuration(String),
+    /// A command line that asks for what there is not.
+    Usage(String),
+    /// A step that failed, with all causes.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let filter = match (cli.verbose, &cli.command) {
+        (0, Command::Agent(_)) => "info",
+        (0, _) => "warn",
+        (1, _) => "warn,roost=debug",
+        (_, _) => "debug",
+    };
+    let settings = logging::Settings { filter: Some(filter.to_owned()), ..logging::Settings::default() };
+    if let Err(error) = logging::start(&settings) {
+        complain_of(&error);
+        return ExitCode::from(USAGE);
+    }
+    // The only cryptography in the tree; a second call could not disagree.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain_of(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(carry_out(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(text)) => {
+            complain(&format!("error: {text}"));
+            ExitCode::from(USAGE)
+        }
+        Err(Failure::Configuration(text)) => {
+            complain(&text);
+            ExitCode::from(CONFIGURATION)
+        }
+        Err(Failure::Failed(error)) => {
+            complain_of(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => init::init(args).await,
+        Command::Join(args) => join::join(args).await,
+        Command::Token(args) => tokens::token(args).await,
+        Command::Config(ConfigCommand::Print(args)) => {
+            print_line(&settings::read(&args)?.print());
+            Ok(())
+        }
+        Command::Agent(args) => world::agent(args).await,
+    }
+}

@@ -1,0 +1,55 @@
+//! Wires the adapters to the ports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use roost::adapters::apiserver::reachability::HttpReachability;
+use roost::adapters::containerd::ContainerdImages;
+use roost::adapters::cri::Cri;
+use roost::adapters::fs::node_files::HostFiles;
+use roost::adapters::systemd::Systemd;
+use roost::adapters::x509::X509;
+use roost::agent::{AgentSettings, PodNetworkSettings};
+use roost::bootstrap::Ports;
+use roost::cli::agent::AgentArgs;
+use roost::core::model::spec::Spec;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Failure;
+
+/// How long one call to the runtime may take; pulls have no bound.
+const RUNTIME_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The node as it is.
+pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
+    Ok(Ports {
+        files: Arc::new(HostFiles),
+        pki: Arc::new(X509),
+        units: Arc::new(Systemd::connect().await?),
+        images: Arc::new(ContainerdImages::new(&spec.node.runtime_socket)),
+        pulls: Arc::new(Cri::new(&spec.node.runtime_socket, RUNTIME_TIMEOUT)),
+        net: Arc::new(HttpReachability),
+        now: Timestamp::now,
+    })
+}
+
+/// Runs the agent until it is told to stop.
+pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let settings = AgentSettings {
+        kubeconfig: args.kubeconfig,
+        pod_network: PodNetworkSettings { node_name: args.node_name, pod_subnets: args.pod_subnet },
+        approver_kubeconfig: args.approver_kubeconfig,
+        nft: args.nft,
+        cni_directory: args.cni_conf_dir,
+    };
+    Ok(roost::agent::run(settings, stop).await?)
+}

@@ -1,0 +1,149 @@
+//! The command line of `bootstrap`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::agent::AgentArgs;
+use super::token::TokenArgs;
+use crate::core::bootstrap::discovery::CaPin;
+use crate::core::bootstrap::token::Token;
+use crate::core::model::spec::Endpoint;
+
+/// Makes and keeps Kubernetes clusters on machines that systemd runs.
+#[derive(Debug, Parser)]
+#[command(name = "bootstrap", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say more on standard error; twice for every detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the first control-plane node of a new cluster
+    Init(InitArgs),
+    /// Make this machine a node of a cluster that is there
+    Join(JoinArgs),
+    /// Bootstrap tokens, with which nodes join
+    Token(TokenArgs),
+    /// Show the settings that hold here
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// The long-running part, started by roost-agent.service
+    Agent(AgentArgs),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// Where settings come from.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SettingsArgs {
+    /// Settings in TOML; /etc/roost/cluster.toml if that is there
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One setting by its name in the file, e.g. --set network.proxy=iptables
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
+    /// Name of this node [node.name]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// Address of this node [node.address]
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Where everybody reaches the API [cluster.endpoint]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub endpoint: Option<String>,
+    /// Network of all pods [network.pod_cidr]
+    #[arg(long, value_name = "CIDR")]
+    pub pod_cidr: Option<String>,
+    /// Network of Services [network.service_cidr]
+    #[arg(long, value_name = "CIDR")]
+    pub service_cidr: Option<String>,
+}
+
+impl SettingsArgs {
+    /// The settings given as flags, by their names in the file.
+    pub fn flags(&self) -> Vec<(String, String)> {
+        let named = [
+            ("node.name", &self.node_name),
+            ("node.address", &self.address),
+            ("cluster.endpoint", &self.endpoint),
+            ("network.pod_cidr", &self.pod_cidr),
+            ("network.service_cidr", &self.service_cidr),
+        ];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        self.set.iter().cloned().chain(named).collect()
+    }
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// How phases are run.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RunArgs {
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run one phase alone
+    #[arg(long, value_name = "ID")]
+    pub phase: Option<String>,
+    /// Go on although a check of this machine failed
+    #[arg(long)]
+    pub ignore_preflight: bool,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// Arguments of `bootstrap init`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct InitArgs {
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Running
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Arguments of `bootstrap join`.
+#[derive(Args, Clone, Debug)]
+pub struct JoinArgs {
+    /// Where an API server of the cluster answers
+    pub server: Endpoint,
+    /// A token of `bootstrap token create`; not needed by a node that joined before
+    #[arg(long)]
+    pub token: Option<Token>,
+    /// Hash of the cluster's CA, as `bootstrap token create --print-join-command` shows it
+    #[arg(long, value_name = "sha256:HEX")]
+    pub ca_hash: Vec<CaPin>,
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Running
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to show of the settings.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every setting with its value and where it was set
+    Print(SettingsArgs),
+}

@@ -1,0 +1,133 @@
+//! The only writer to stdout and stderr: plans, progress, results.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::bootstrap::OutputFormat;
+use crate::core::model::StepOutcome;
+use crate::ports::Progress;
+
+/// Writes what a run of phases does, in the way that fits the reader.
+pub struct Console {
+    format: OutputFormat,
+    dry_run: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    bar: Option<ProgressBar>,
+    summary: String,
+    /// Finished and running phases, for programs.
+    phases: Vec<Value>,
+}
+
+impl Console {
+    /// A console for one run.
+    pub fn new(format: OutputFormat, dry_run: bool) -> Self {
+        Self { format, dry_run, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the run came to; for programs the whole run with it.
+    pub fn finish(&self, changed: usize, result: &Value, text: &str) {
+        match self.format {
+            OutputFormat::Json => {
+                let phases = std::mem::take(&mut self.state().phases);
+                let mut document = json!({ "dryRun": self.dry_run, "changed": changed, "phases": phases });
+                if let (Some(document), Some(result)) = (document.as_object_mut(), result.as_object()) {
+                    document.extend(result.clone());
+                }
+                print_line(&format!("{document:#}"));
+            }
+            OutputFormat::Text => print_line(text),
+        }
+    }
+}
+
+/// One text on standard output.
+pub fn print_line(text: &str) {
+    // A reader that went away is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+/// One text on standard error.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+}
+
+/// An error with all its causes, a line each.
+pub fn complain_of(error: &(dyn std::error::Error + 'static)) {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(&format!("\n  because: {next}"));
+        cause = next.source();
+    }
+    complain(&text);
+}
+
+impl Progress for Console {
+    fn phase_begins(&self, id: &str, summary: &str, place: (usize, usize)) {
+        let mut state = self.state();
+        state.summary = format!("[{}/{}] {summary}", place.0, place.1);
+        state.phases.push(json!({ "id": id, "summary": summary, "steps": [] }));
+        if self.format == OutputFormat::Text && !self.dry_run && std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new_spinner().with_message(state.summary.clone());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(120));
+            state.bar = Some(bar);
+        }
+    }
+
+    fn step_begins(&self, step: &str) {
+        let state = self.state();
+        if let Some(bar) = &state.bar {
+            bar.set_message(format!("{}: {step}", state.summary));
+        }
+        tracing::debug!(step, "begins");
+    }
+
+    fn step_ends(&self, _phase: &str, step: &str, outcome: StepOutcome) {
+        let mut state = self.state();
+        if let Some(steps) = state.phases.last_mut().and_then(|phase| phase["steps"].as_array_mut()) {
+            steps.push(json!({ "step": step, "outcome": outcome.as_str() }));
+        }
+        let show = self.dry_run && outcome == StepOutcome::Planned;
+        if show && self.format == OutputFormat::Text {
+            print_line(&format!("  {step}"));
+        }
+        tracing::debug!(step, outcome = outcome.as_str(), "ends");
+    }
+
+    fn phase_ends(&self, _id: &str, changed: usize, took: Duration) {
+        let mut state = self.state();
+        if let Some(phase) = state.phases.last_mut() {
+            phase["seconds"] = json!((took.as_secs_f64() * 1000.0).round() / 1000.0);
+        }
+        if let Some(bar) = state.bar.take() {
+            bar.finish_and_clear();
+        }
+        if self.format == OutputFormat::Text {
+            let what = match changed {
+                0 => "nothing to do".to_owned(),
+                1 => "1 step".to_owned(),
+                many => format!("{many} steps"),
+            };
+            if self.dry_run {
+                print_line(&format!("{}: {what}", state.summary));
+            } else {
+                complain(&format!("{} ({what}, {:.1} s)", state.summary, took.as_secs_f64()));
+            }
+        }
+    }
+}

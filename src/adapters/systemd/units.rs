@@ -91,6 +91,9 @@ impl Systemd {
     /// [`UnitError::Unavailable`] when there is no bus: the host does not run systemd.
     pub async fn connect() -> Result<Self, UnitError> {
         let connection = Connection::system().await.map_err(|error| unavailable(&error))?;
+        // Once for the connection: without it systemd sends no word of ended jobs.
+        let manager = ManagerProxy::new(&connection).await.map_err(|error| unavailable(&error))?;
+        manager.subscribe().await.map_err(|error| unavailable(&error))?;
         Ok(Self { connection })
     }
 
@@ -110,7 +113,6 @@ impl Systemd {
     async fn run(&self, verb: Verb, unit: &str) -> Result<(), UnitError> {
         let manager = self.manager().await?;
         // Before the job is made: a quick one could be over before anybody listens.
-        manager.subscribe().await.map_err(|error| unavailable(&error))?;
         let mut ended = manager.receive_job_removed().await.map_err(|error| unavailable(&error))?;
         let job = Self::enqueue(&manager, verb, unit).await?;
         while let Some(signal) = ended.next().await {

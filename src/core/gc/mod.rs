@@ -1,1 +1,165 @@
-//! What is left over on a node: dead containers, sandboxes, images, logs.
+//! Which images to remove when their file system fills up (upstream `pkg/kubelet/images/image_gc_manager.go`).
+//!
+//! Dead containers, sandboxes and logs are no concern of this room: each pod's worker removes its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cri;
+
+/// When each image was first seen and last used; filled by [`ImageAges::observe`], lost at a restart as upstream's.
+#[derive(Clone, Debug, Default)]
+pub struct ImageAges(BTreeMap<String, Age>);
+
+#[derive(Clone, Debug)]
+struct Age {
+    first_seen: Timestamp,
+    last_used: Option<Timestamp>,
+    size: u64,
+    pinned: bool,
+}
+
+/// Limits of the collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageLimits {
+    /// Usage in per cent at which it begins.
+    pub high: u8,
+    /// Usage in per cent at which it ends.
+    pub low: u8,
+    /// Youngest image that is removed.
+    pub minimum_age: SignedDuration,
+    /// Unused images older than this are removed in any case; zero means never.
+    pub maximum_age: SignedDuration,
+}
+
+/// What to remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// Ids, least recently used first.
+    pub ids: Vec<String>,
+    /// Bytes that are to be freed; 0 when usage is no reason.
+    pub wanted: u64,
+    /// Bytes that the list frees.
+    pub found: u64,
+}
+
+impl ImageAges {
+    /// Takes the images of the node and the ids of those in use.
+    pub fn observe(&mut self, images: &[cri::Image], in_use: &BTreeSet<String>, now: Timestamp) {
+        self.0.retain(|id, _| images.iter().any(|image| image.id == *id));
+        for image in images {
+            let age = self.0.entry(image.id.clone()).or_insert(Age {
+                first_seen: now,
+                last_used: None,
+                size: image.size,
+                pinned: image.pinned,
+            });
+            (age.size, age.pinned) = (image.size, image.pinned);
+            if in_use.contains(&image.id) {
+                age.last_used = Some(now);
+            }
+        }
+    }
+
+    /// Images to remove so that usage falls to the low mark, and those that are too old. `now` is that of the last
+    /// observation: what was in use then stays.
+    pub fn plan(&self, capacity: u64, available: u64, limits: ImageLimits, now: Timestamp) -> Removal {
+        let old = |age: &Age| {
+            let idle_since = age.last_used.unwrap_or(age.first_seen);
+            limits.maximum_age > SignedDuration::ZERO && now.duration_since(idle_since) > limits.maximum_age
+        };
+        let wanted = bytes_to_free(capacity, available, limits);
+        let mut removal = Removal { wanted, ..Removal::default() };
+        for (id, age) in self.removable(limits.minimum_age, now) {
+            if old(age) || removal.found < wanted {
+                removal.ids.push(id.clone());
+                removal.found += age.size;
+            }
+        }
+        removal
+    }
+
+    /// Every image that nothing uses, whatever its age.
+    pub fn plan_all(&self, now: Timestamp) -> Removal {
+        let unused = self.removable(SignedDuration::ZERO, now);
+        let found = unused.iter().map(|(_, age)| age.size).sum();
+        Removal { ids: unused.into_iter().map(|(id, _)| id.clone()).collect(), wanted: 0, found }
+    }
+
+    fn removable(&self, minimum_age: SignedDuration, now: Timestamp) -> Vec<(&String, &Age)> {
+        let unused = |age: &Age| !age.pinned && age.last_used != Some(now);
+        let grown = |age: &Age| now.duration_since(age.first_seen) >= minimum_age;
+        let mut list: Vec<_> = self.0.iter().filter(|(_, age)| unused(age) && grown(age)).collect();
+        list.sort_by_key(|(id, age)| (age.last_used, age.first_seen, *id));
+        list
+    }
+}
+
+fn bytes_to_free(capacity: u64, available: u64, limits: ImageLimits) -> u64 {
+    if capacity == 0 {
+        return 0;
+    }
+    let share = |percent: u8| u64::try_from(u128::from(capacity) * u128::from(percent) / 100).unwrap_or(u64::MAX);
+    let used = capacity.saturating_sub(available);
+    if used < share(limits.high) { 0 } else { used.saturating_sub(share(limits.low)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ImageLimits = ImageLimits {
+        high: 85,
+        low: 80,
+        minimum_age: SignedDuration::from_secs(120),
+        maximum_age: SignedDuration::ZERO,
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    fn image(id: &str, size: u64) -> cri::Image {
+        cri::Image { id: id.into(), size, ..cri::Image::default() }
+    }
+
+    fn ages() -> ImageAges {
+        let images = [image("a", 30), image("b", 30), image("c", 30), cri::Image { pinned: true, ..image("p", 30) }];
+        let mut ages = ImageAges::default();
+        let used = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        ages.observe(&images, &used(&["a"]), at(0));
+        ages.observe(&images, &used(&["b"]), at(300));
+        ages.observe(&images, &used(&[]), at(600));
+        ages
+    }
+
+    #[test]
+    fn frees_down_to_the_low_mark_beginning_with_what_was_least_recently_used() {
+        let plan = |available: u64| ages().plan(1000, available, LIMITS, at(600));
+        assert_eq!(plan(151), Removal::default());
+        assert_eq!(plan(150), Removal { ids: vec!["c".into(), "a".into()], wanted: 50, found: 60 });
+        assert_eq!(plan(100).ids, ["c", "a", "b"]);
+        assert_eq!((plan(100).wanted, plan(100).found), (100, 90), "not enough, which is worth an event");
+    }
+
+    #[test]
+    fn what_is_in_use_young_or_pinned_stays() {
+        let mut ages = ages();
+        let images = [image("a", 30), image("b", 30), image("new", 30)];
+        ages.observe(&images, &BTreeSet::from(["a".to_owned()]), at(601));
+        assert_eq!(ages.plan(1000, 0, LIMITS, at(601)).ids, ["b"]);
+        assert_eq!(ages.plan_all(at(601)).ids, ["new", "b"]);
+    }
+
+    #[test]
+    fn idle_images_can_have_an_end() {
+        let limits = ImageLimits { maximum_age: SignedDuration::from_secs(400), ..LIMITS };
+        assert_eq!(ages().plan(1000, 1000, limits, at(600)).ids, ["c", "a"]);
+    }
+
+    #[test]
+    fn an_unknown_capacity_frees_nothing() {
+        assert_eq!(ages().plan(0, 0, LIMITS, at(600)), Removal::default());
+    }
+}

@@ -1,0 +1,107 @@
+//! What is watched, and how it is read off the node's usage.
+
+use std::collections::BTreeMap;
+
+use crate::core::model::usage::{FsUsage, NodeUsage};
+
+/// A resource of the node that can run short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Signal {
+    /// `memory.available`.
+    Memory,
+    /// `allocatableMemory.available`: what is left to pods.
+    AllocatableMemory,
+    /// `nodefs.available`.
+    NodeFs,
+    /// `nodefs.inodesFree`.
+    NodeFsInodes,
+    /// `imagefs.available`.
+    ImageFs,
+    /// `imagefs.inodesFree`.
+    ImageFsInodes,
+    /// `containerfs.available`.
+    ContainerFs,
+    /// `containerfs.inodesFree`.
+    ContainerFsInodes,
+    /// `pid.available`.
+    Pid,
+}
+
+impl Signal {
+    /// From the configuration's word.
+    pub fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "memory.available" => Self::Memory,
+            "allocatableMemory.available" => Self::AllocatableMemory,
+            "nodefs.available" => Self::NodeFs,
+            "nodefs.inodesFree" => Self::NodeFsInodes,
+            "imagefs.available" => Self::ImageFs,
+            "imagefs.inodesFree" => Self::ImageFsInodes,
+            "containerfs.available" => Self::ContainerFs,
+            "containerfs.inodesFree" => Self::ContainerFsInodes,
+            "pid.available" => Self::Pid,
+            _ => return None,
+        })
+    }
+
+    /// The resource, as messages name it.
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::Memory | Self::AllocatableMemory => "memory",
+            Self::NodeFs | Self::ImageFs | Self::ContainerFs => "ephemeral-storage",
+            Self::NodeFsInodes | Self::ImageFsInodes | Self::ContainerFsInodes => "inodes",
+            Self::Pid => "pids",
+        }
+    }
+
+    /// Whether removing images helps.
+    pub fn is_disk(self) -> bool {
+        matches!(self.resource(), "ephemeral-storage" | "inodes")
+    }
+}
+
+/// How much is left of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// What is left.
+    pub available: u64,
+    /// What there is.
+    pub capacity: u64,
+}
+
+/// What is left, by signal; what could not be measured is not there.
+pub type Observations = BTreeMap<Signal, Observation>;
+
+/// Reads the signals off the node's usage.
+pub fn derive_observations(node: &NodeUsage) -> Observations {
+    let mut found = Observations::new();
+    let mut put = |signal, available: Option<u64>, capacity: Option<u64>| {
+        if let (Some(available), Some(capacity)) = (available, capacity) {
+            found.insert(signal, Observation { available, capacity });
+        }
+    };
+    if let Some(memory) = &node.memory {
+        let capacity = memory.available_bytes.zip(memory.working_set_bytes).map(|(a, w)| a + w);
+        put(Signal::Memory, memory.available_bytes, capacity);
+    }
+    let pods = node.system_containers.iter().find(|c| c.name == "pods").and_then(|c| c.memory.as_ref());
+    if let Some(memory) = pods {
+        let capacity = memory.available_bytes.zip(memory.working_set_bytes).map(|(a, w)| a + w);
+        put(Signal::AllocatableMemory, memory.available_bytes, capacity);
+    }
+    let mut put_fs = |bytes, inodes, fs: &Option<FsUsage>| {
+        if let Some(fs) = fs {
+            put(bytes, fs.available_bytes, fs.capacity_bytes);
+            put(inodes, fs.inodes_free, fs.inodes);
+        }
+    };
+    put_fs(Signal::NodeFs, Signal::NodeFsInodes, &node.fs);
+    if let Some(runtime) = &node.runtime {
+        put_fs(Signal::ImageFs, Signal::ImageFsInodes, &runtime.image_fs);
+        put_fs(Signal::ContainerFs, Signal::ContainerFsInodes, &runtime.container_fs);
+    }
+    if let Some(pids) = &node.rlimit {
+        put(Signal::Pid, Some(pids.maxpid.saturating_sub(pids.curproc)), Some(pids.maxpid));
+    }
+    found
+}

@@ -1,0 +1,182 @@
+//! Looks at the node each ten seconds and ends pods when it runs short (kubelet-contract 5.2).
+//!
+//! Output: [`Pressure`] on a watch channel, for admission and the node's conditions. A look reads a handful of small files;
+//! pods are measured only when a threshold is met or a pod has a limit on local storage.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::admission::Pressure;
+use crate::core::evict::{
+    Candidate, Observations, PressureState, Threshold, derive_observations, describe_eviction, exceeds_local_limit,
+    has_local_limit, rank,
+};
+use crate::core::model::usage::PodUsage;
+use crate::core::model::{PodKill, is_critical, uid_of};
+use crate::core::status::is_terminal;
+use crate::kubelet::image_gc::ImageGc;
+use crate::ports::{EventKind, EventTarget, Events, PodControl, PodView, Pods, Usage, UsageDepth};
+
+const INTERVAL: Duration = Duration::from_secs(10);
+/// How long one evicted pod may take to end before the node is looked at again.
+const CLEANUP: Duration = Duration::from_secs(30);
+/// Grace of a hard eviction in seconds.
+const AT_ONCE: i64 = 1;
+
+/// What eviction needs of the world.
+#[derive(Clone)]
+pub struct EvictionPorts {
+    /// Measures.
+    pub usage: Arc<dyn Usage>,
+    /// Who runs.
+    pub pods: Arc<dyn Pods>,
+    /// Ends pods.
+    pub control: Arc<dyn PodControl>,
+    /// For `Evicted` and `EvictionThresholdMet`.
+    pub events: Arc<dyn Events>,
+    /// Frees disk before pods have to go.
+    pub images: Arc<ImageGc>,
+    /// The wall clock.
+    pub wall: fn() -> Timestamp,
+}
+
+/// When to evict.
+#[derive(Clone, Debug)]
+pub struct EvictionLimits {
+    /// Thresholds.
+    pub thresholds: Vec<Threshold>,
+    /// How long a condition lasts after its cause.
+    pub transition: Duration,
+    /// Most grace of a soft eviction, in seconds.
+    pub max_pod_grace: i64,
+    /// Whether limits on local storage are kept.
+    pub local_storage: bool,
+    /// Whether writable layers lie on another file system than the kubelet's directory.
+    pub dedicated_image_fs: bool,
+}
+
+/// Watches the node until `stop` is cancelled.
+pub async fn run(ports: EvictionPorts, limits: EvictionLimits, pressure: watch::Sender<Pressure>, stop: CancellationToken) {
+    if limits.thresholds.is_empty() && !limits.local_storage {
+        return;
+    }
+    let mut state = PressureState::default();
+    loop {
+        let evicted = stop.run_until_cancelled(look(&ports, &limits, &mut state, &pressure)).await;
+        let Some(evicted) = evicted else { return };
+        if !evicted && stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Looks once; gives whether a pod was evicted, after which the node is looked at again at once.
+async fn look(
+    ports: &EvictionPorts,
+    limits: &EvictionLimits,
+    state: &mut PressureState,
+    pressure: &watch::Sender<Pressure>,
+) -> bool {
+    let observed = derive_observations(&ports.usage.node(UsageDepth::Full).await);
+    let (found, due) = state.observe(&limits.thresholds, &observed, limits.transition, (ports.wall)());
+    pressure.send_if_modified(|known| std::mem::replace(known, found) != found);
+    let runs = |view: &Arc<PodView>| !is_terminal(view.status.phase.as_deref());
+    let active: Vec<Arc<PodView>> = ports.pods.list().into_iter().filter(runs).collect();
+    if limits.local_storage && evict_for_local_limits(ports, limits, &active).await {
+        return true;
+    }
+    let Some(threshold) = due.first() else { return false };
+    let resource = threshold.signal.resource();
+    let message = format!("Attempting to reclaim {resource}");
+    ports.events.record(EventTarget::Node, EventKind::Warning, "EvictionThresholdMet", message);
+    if threshold.signal.is_disk() && reclaimed_by_images(ports, threshold).await {
+        return false;
+    }
+    evict_one(ports, limits, threshold, &observed, active).await
+}
+
+async fn reclaimed_by_images(ports: &EvictionPorts, threshold: &Threshold) -> bool {
+    if let Err(error) = ports.images.free_all().await {
+        tracing::warn!(error, "unused images could not be removed");
+    }
+    let observed = derive_observations(&ports.usage.node(UsageDepth::Full).await);
+    observed.get(&threshold.signal).is_some_and(|left| !threshold.is_met(*left, true))
+}
+
+async fn evict_for_local_limits(ports: &EvictionPorts, limits: &EvictionLimits, active: &[Arc<PodView>]) -> bool {
+    let limited: Vec<_> = active.iter().filter(|view| has_local_limit(&view.pod) && !spared(view)).collect();
+    if limited.is_empty() {
+        return false;
+    }
+    let usage = measure(ports).await;
+    let mut evicted = false;
+    for view in limited {
+        let Some(used) = usage.get(uid_of(&view.pod).as_str()) else { continue };
+        if let Some(message) = exceeds_local_limit(&view.pod, used, limits.dedicated_image_fs) {
+            evict(ports, view, AT_ONCE, message, false).await;
+            evicted = true;
+        }
+    }
+    evicted
+}
+
+/// One pod per look; the next look says whether that was enough.
+async fn evict_one(
+    ports: &EvictionPorts,
+    limits: &EvictionLimits,
+    threshold: &Threshold,
+    observed: &Observations,
+    active: Vec<Arc<PodView>>,
+) -> bool {
+    let mut usage = measure(ports).await;
+    let views: HashMap<_, _> = active.into_iter().map(|view| (uid_of(&view.pod), view)).collect();
+    let mut candidates: Vec<Candidate> = views
+        .values()
+        .filter(|view| !spared(view))
+        .map(|view| Candidate { pod: Arc::clone(&view.pod), usage: usage.remove(uid_of(&view.pod).as_str()) })
+        .collect();
+    rank(threshold.signal, &mut candidates);
+    let Some(first) = candidates.first() else {
+        tracing::error!(resource = threshold.signal.resource(), "the node runs short, but no pod may be evicted");
+        return false;
+    };
+    let Some(view) = views.get(&uid_of(&first.pod)) else { return false };
+    let own = first.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(i64::MAX);
+    let grace = if threshold.is_hard() { AT_ONCE } else { limits.max_pod_grace.min(own) };
+    let message = describe_eviction(threshold, observed, &first.pod, first.usage.as_ref());
+    evict(ports, view, grace, message, true).await;
+    true
+}
+
+fn spared(view: &PodView) -> bool {
+    view.is_static || is_critical(&view.pod)
+}
+
+async fn measure(ports: &EvictionPorts) -> HashMap<String, PodUsage> {
+    ports.usage.pods(UsageDepth::Full).await.into_iter().map(|usage| (usage.pod_ref.uid.clone(), usage)).collect()
+}
+
+async fn evict(ports: &EvictionPorts, view: &PodView, grace: i64, message: String, disrupted: bool) {
+    tracing::info!(pod = ?view.pod.metadata.name, message, "evict");
+    ports.events.record(EventTarget::Pod(&view.pod), EventKind::Warning, "Evicted", message.clone());
+    let kill = PodKill {
+        reason: "Evicted".into(),
+        message: message.clone(),
+        grace_seconds: Some(grace),
+        disruption: disrupted.then_some(message),
+    };
+    let uid = uid_of(&view.pod);
+    if timeout(CLEANUP, ports.control.kill(&uid, kill)).await.is_err() {
+        tracing::warn!(pod = %uid, "an evicted pod still runs after half a minute");
+    }
+}
+
+
+#[cfg(test)]
+mod tests;

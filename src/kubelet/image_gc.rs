@@ -1,0 +1,161 @@
+//! Removes images when their file system fills up, or when they have been idle for too long.
+//!
+//! One look each five minutes: image and container lists and one `statvfs`. Eviction asks for everything at once.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::images::Images;
+use crate::core::gc::{ImageAges, ImageLimits, Removal};
+use crate::core::images::parse_name;
+use crate::core::model::kubelet_spec::ImageSettings;
+use crate::cri;
+use crate::ports::{EventKind, EventTarget, Events, ImageService, Pods, Runtime, Usage, UsageDepth};
+
+const INTERVAL: Duration = Duration::from_secs(300);
+
+/// What the collection needs of the world.
+#[derive(Clone)]
+pub struct ImageGcPorts {
+    /// Lists and removes images.
+    pub images: Arc<dyn ImageService>,
+    /// Lists containers, whose images are in use.
+    pub runtime: Arc<dyn Runtime>,
+    /// Pods with image volumes.
+    pub pods: Arc<dyn Pods>,
+    /// Fill of the file system.
+    pub usage: Arc<dyn Usage>,
+    /// For failures.
+    pub events: Arc<dyn Events>,
+    /// Pull records, of which those of removed images go too.
+    pub records: Arc<Images>,
+    /// The wall clock.
+    pub wall: fn() -> Timestamp,
+}
+
+/// The collection.
+pub struct ImageGc {
+    ports: ImageGcPorts,
+    limits: ImageLimits,
+    ages: Mutex<ImageAges>,
+}
+
+impl ImageGc {
+    /// A collection that knows no image yet.
+    pub fn new(ports: ImageGcPorts, settings: &ImageSettings) -> Self {
+        let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
+        let limits = ImageLimits {
+            high: settings.gc_high,
+            low: settings.gc_low,
+            minimum_age: signed(settings.minimum_age),
+            maximum_age: signed(settings.maximum_age),
+        };
+        Self { ports, limits, ages: Mutex::default() }
+    }
+
+    /// Collects until `stop` is cancelled.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut failures = 0;
+        while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
+            match self.collect().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(error, failures, "image garbage collection failed");
+                    // The first failure may only mean that nothing was measured yet.
+                    if failures > 1 {
+                        self.ports.events.record(EventTarget::Node, EventKind::Warning, "ImageGCFailed", error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes every image that nothing uses; gives how many bytes that freed.
+    ///
+    /// # Errors
+    /// When the lists cannot be read.
+    pub async fn free_all(&self) -> Result<u64, String> {
+        let now = self.observe().await?;
+        let removal = self.ages.lock().unwrap_or_else(PoisonError::into_inner).plan_all(now);
+        self.remove(&removal).await;
+        Ok(removal.found)
+    }
+
+    async fn collect(&self) -> Result<(), String> {
+        let now = self.observe().await?;
+        let usage = self.ports.usage.node(UsageDepth::Full).await;
+        let fs = usage.runtime.as_ref().and_then(|r| r.image_fs.as_ref()).ok_or("no statistics of the image file system")?;
+        let (capacity, available) = (fs.capacity_bytes.unwrap_or(0), fs.available_bytes.unwrap_or(0));
+        if capacity == 0 {
+            let message = "invalid capacity 0 on image filesystem".to_owned();
+            self.ports.events.record(EventTarget::Node, EventKind::Warning, "InvalidDiskCapacity", message.clone());
+            return Err(message);
+        }
+        let removal = self.ages.lock().unwrap_or_else(PoisonError::into_inner).plan(capacity, available, self.limits, now);
+        self.remove(&removal).await;
+        if removal.found < removal.wanted {
+            let message = format!(
+                "Failed to garbage collect required amount of images. Attempted to free {} bytes, but only found {} \
+                 bytes eligible to free.",
+                removal.wanted, removal.found
+            );
+            self.ports.events.record(EventTarget::Node, EventKind::Warning, "FreeDiskSpaceFailed", message.clone());
+            return Err(message);
+        }
+        Ok(())
+    }
+
+    /// Notes which images there are and which are in use; gives the moment of the look.
+    async fn observe(&self) -> Result<Timestamp, String> {
+        let now = (self.ports.wall)();
+        let (images, containers) =
+            tokio::join!(self.ports.images.list_images(), self.ports.runtime.list_containers(None));
+        let images = images.map_err(|error| error.to_string())?;
+        let containers = containers.map_err(|error| error.to_string())?;
+        let in_use = self.in_use(&images, &containers);
+        self.ages.lock().unwrap_or_else(PoisonError::into_inner).observe(&images, &in_use, now);
+        self.ports.records.prune_records(&images, now).await;
+        Ok(now)
+    }
+
+    fn in_use(&self, images: &[cri::Image], containers: &[cri::Container]) -> BTreeSet<String> {
+        let by_container = containers.iter().flat_map(|c| {
+            let spec = c.image.as_ref().map(|i| i.image.clone());
+            [Some(c.image_ref.clone()), Some(c.image_id.clone()), spec]
+        });
+        let views = self.ports.pods.list();
+        let by_volume = views.iter().flat_map(|view| view.pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()));
+        let by_volume = by_volume.filter_map(|v| v.image.as_ref()?.reference.as_deref()).map(full_name);
+        let names: BTreeSet<String> = by_container.flatten().chain(by_volume).filter(|name| !name.is_empty()).collect();
+        let used = |image: &&cri::Image| {
+            names.contains(&image.id) || image.repo_tags.iter().chain(&image.repo_digests).any(|name| names.contains(name))
+        };
+        images.iter().filter(used).map(|image| image.id.clone()).collect()
+    }
+
+    async fn remove(&self, removal: &Removal) {
+        for id in &removal.ids {
+            let spec = cri::ImageSpec { image: id.clone(), ..cri::ImageSpec::default() };
+            match self.ports.images.remove_image(&spec).await {
+                Ok(()) => tracing::info!(image = id, "removed an unused image"),
+                Err(error) => tracing::warn!(image = id, %error, "an unused image could not be removed"),
+            }
+        }
+    }
+}
+
+/// A reference as the runtime lists it.
+fn full_name(image: &str) -> String {
+    match parse_name(image) {
+        Ok(name) => match (name.digest, name.tag) {
+            (Some(digest), _) => format!("{}@{digest}", name.repository),
+            (None, tag) => format!("{}:{}", name.repository, tag.as_deref().unwrap_or("latest")),
+        },
+        Err(_) => image.to_owned(),
+    }
+}

@@ -15,13 +15,19 @@ use super::worker::{Birth, Worker};
 use crate::core::model::{
     ContainerId, DesiredPod, DesiredSet, PodKey, PodKill, PodUid, Rejection, SourceKind, Verdict, key_of, uid_of,
 };
+use crate::core::plan::resize::{resources_differ, with_resources_of, with_resources_of_status};
 use crate::core::status::is_terminal;
 use crate::ports::{EventKind, EventTarget, ObjectChange, RuntimeEvent};
 
 /// One pod that has a worker.
 struct Entry {
     inbox: Arc<Inbox>,
+    /// As its source wants it.
     pod: Arc<Pod>,
+    /// With the resources that are allocated to it.
+    allocated: Arc<Pod>,
+    /// Why other resources are not allocated yet.
+    pending: Option<String>,
     key: PodKey,
     is_static: bool,
     rejected: bool,
@@ -180,9 +186,17 @@ impl Driver {
             match self.entries.get_mut(&uid) {
                 Some(entry) if entry.removed => {}
                 Some(entry) => {
-                    if !Arc::ptr_eq(&entry.pod, &desired.pod) {
-                        entry.pod = Arc::clone(&desired.pod);
-                        entry.inbox.put(|mail| mail.pod = Some(desired.pod));
+                    let same = Arc::ptr_eq(&entry.pod, &desired.pod);
+                    entry.pod = Arc::clone(&desired.pod);
+                    if resources_differ(&entry.allocated, &entry.pod) {
+                        self.resize(&uid, !same);
+                    } else if !same {
+                        entry.allocated = Arc::clone(&desired.pod);
+                        entry.pending = None;
+                        entry.inbox.put(|mail| {
+                            mail.pod = Some(desired.pod);
+                            mail.resize_pending = Some(None);
+                        });
                     }
                 }
                 None => self.admit(uid, desired),
@@ -217,14 +231,64 @@ impl Driver {
                 }
             }
         }
-        self.spawn(uid, key, Birth { pod: desired.pod, is_static, orphan: false, rejection });
+        let held = with_resources_of_status(pod);
+        let waits = rejection.is_none() && !over && resources_differ(&held, pod);
+        let allocated = if waits { Arc::new(held) } else { Arc::clone(pod) };
+        let wanted = desired.pod;
+        self.spawn(uid.clone(), key, Birth { pod: allocated, is_static, orphan: false, rejection });
+        if waits {
+            // A resize that was under way when the kubelet stopped is taken up again.
+            if let Some(entry) = self.entries.get_mut(&uid) {
+                entry.pod = wanted;
+            }
+            self.resize(&uid, true);
+        }
+    }
+
+    /// Allocates other resources to a pod when they fit; else it goes on with those it has, and it is tried again with
+    /// every change of the table.
+    fn resize(&mut self, uid: &PodUid, newer: bool) {
+        let Some(entry) = self.entries.get(uid) else { return };
+        let others: Vec<_> = self.active().into_iter().filter(|pod| uid_of(pod) != *uid).collect();
+        // Critical pods do not evict others to grow.
+        let verdict = self.shared.ports.admission.admit(&entry.pod, false, &others);
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        let events = &self.shared.ports.events;
+        match verdict {
+            Verdict::Admit => {
+                entry.allocated = Arc::clone(&entry.pod);
+                entry.pending = None;
+                events.record(EventTarget::Pod(&entry.pod), EventKind::Normal, "ResizeStarted", format!("Pod resize started: {}", resize_text(&entry.pod)));
+                let pod = Arc::clone(&entry.pod);
+                entry.inbox.put(|mail| {
+                    mail.pod = Some(pod);
+                    mail.resized = true;
+                    mail.resize_pending = Some(None);
+                });
+            }
+            Verdict::Reject(Rejection { message, .. }) => {
+                if entry.pending.as_ref() != Some(&message) {
+                    events.record(EventTarget::Pod(&entry.pod), EventKind::Warning, "ResizeDeferred", message.clone());
+                } else if !newer {
+                    return;
+                }
+                entry.pending = Some(message.clone());
+                entry.allocated = Arc::new(with_resources_of(&entry.pod, &entry.allocated));
+                let pod = Arc::clone(&entry.allocated);
+                entry.inbox.put(|mail| {
+                    mail.pod = Some(pod);
+                    mail.resize_pending = Some(Some(message));
+                });
+            }
+            Verdict::Preempt(_) => {}
+        }
     }
 
     /// Pods that count for admission.
     fn active(&self) -> Vec<Arc<Pod>> {
         let terminal = |pod: &Pod| is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
         let active = self.entries.values().filter(|e| !e.finished && !e.rejected && !terminal(&e.pod));
-        active.map(|e| Arc::clone(&e.pod)).collect()
+        active.map(|e| Arc::clone(&e.allocated)).collect()
     }
 
     /// Ends pods so that a critical one can be admitted; it is tried again when they are finished.
@@ -250,6 +314,8 @@ impl Driver {
         let entry = Entry {
             inbox: Arc::clone(&inbox),
             pod: Arc::clone(&birth.pod),
+            allocated: Arc::clone(&birth.pod),
+            pending: None,
             key,
             is_static: birth.is_static,
             rejected: birth.rejection.is_some(),
@@ -280,4 +346,14 @@ impl Driver {
             self.spawn(leftover.uid.clone(), PodKey::new(&leftover.namespace, &leftover.name), birth);
         }
     }
+}
+
+/// Text of the event `ResizeStarted` and of `ResizeCompleted`: the new resources as upstream prints them.
+pub(super) fn resize_text(pod: &Pod) -> String {
+    let containers = pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten().chain(&s.containers));
+    let list: Vec<_> = containers
+        .map(|c| serde_json::json!({"name": c.name, "resources": c.resources.clone().unwrap_or_default()}))
+        .collect();
+    let generation = pod.metadata.generation.unwrap_or_default();
+    serde_json::json!({"containers": list, "generation": generation}).to_string()
 }

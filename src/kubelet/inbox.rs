@@ -13,6 +13,10 @@ use crate::core::model::{ContainerId, PodKill};
 pub(super) struct Mail {
     /// A newer definition.
     pub pod: Option<Arc<Pod>>,
+    /// The newer definition has other resources allocated; the containers follow.
+    pub resized: bool,
+    /// What the spec asks for but is not allocated, with the reason; none when nothing waits.
+    pub resize_pending: Option<Option<String>>,
     /// No source lists the pod any more.
     pub removed: bool,
     /// An order to end it.

@@ -6,6 +6,7 @@
 
 pub mod api_pods;
 mod driver;
+mod ending;
 mod facts;
 pub mod admission;
 pub mod eviction;
@@ -20,6 +21,7 @@ pub mod logs;
 mod observe;
 mod pass;
 pub mod probes;
+mod resize;
 pub mod run;
 mod sandbox;
 pub mod server;

@@ -15,7 +15,7 @@ use super::run::PodPorts;
 use super::table::Table;
 use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId, uid_of};
 use crate::core::plan::{Action, Waiting};
-use crate::core::render::{NodeContext, PodContext};
+use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
 use crate::cri;
 use crate::ports::{EventKind, EventTarget};
@@ -31,6 +31,8 @@ pub(super) enum Note {
     Raised(String, jiff::Timestamp),
     /// Something changed at the runtime.
     Changed,
+    /// A container's resources changed, which a plain look would not notice.
+    Resized,
 }
 
 /// Why the rest of a plan was dropped.
@@ -42,6 +44,9 @@ pub(super) enum Dropped {
     /// An init container could not be started; its own waiting state says when to try again.
     #[error("init container {0} could not be started")]
     Init(String),
+    /// The allocated resources could not be put in force.
+    #[error("{0}")]
+    Resize(String),
 }
 
 /// The sandbox in which containers are started.
@@ -89,6 +94,10 @@ impl Pass {
                 Action::StopSandboxes(ids) => self.stop_sandboxes(&ids).await?,
                 Action::RemoveSandboxes(ids) => self.remove_sandboxes(&ids).await,
                 Action::CreateSandbox { attempt } => self.create_sandbox(attempt).await?,
+                Action::SizePod(pod) => self.size_pod(&pod).await?,
+                Action::Update { id, name, resources, shrinks_memory } => {
+                    self.update(&id, &name, *resources, shrinks_memory).await?;
+                }
                 Action::Start(start) => {
                     let (name, kind) = (start.name.clone(), start.kind);
                     let started = super::start::start(&self, start).await;
@@ -175,7 +184,7 @@ impl Pass {
     /// Makes the sandbox while the volumes are set up.
     async fn create_sandbox(&mut self, attempt: u32) -> Result<(), Dropped> {
         super::sandbox::wait_for_network(self).await?;
-        let rendered = crate::core::render::sandbox(&self.node, &self.context(), attempt);
+        let rendered = render::sandbox(&self.node, &self.context(), attempt);
         let rendered = rendered.map_err(|error| self.sandbox_failed(&error.to_string()))?;
         for warning in rendered.warnings {
             self.warn(warning.reason, warning.message);
@@ -221,6 +230,42 @@ impl Pass {
         let message = format!("Failed to create pod sandbox: {error}");
         self.warn("FailedCreatePodSandBox", message.clone());
         Dropped::Failed(message)
+    }
+
+    /// The runtime is told first: it may refuse.
+    async fn size_pod(&self, pod: &Pod) -> Result<(), Dropped> {
+        let failed = |error: String| Dropped::Resize(error);
+        if let Some(sandbox) = self.observed.sandbox().filter(|s| s.ready) {
+            let overhead = render::resources::overhead_resources(&self.node, pod);
+            let resources = render::resources::sandbox_resources(&self.node, pod);
+            let told = self.ports.runtime.update_sandbox_resources(&sandbox.id, overhead, resources).await;
+            told.map_err(|error| failed(error.to_string()))?;
+        }
+        self.ports.cgroups.ensure(pod).await.map(|_| ()).map_err(|error| failed(error.to_string()))
+    }
+
+    async fn update(
+        &self,
+        id: &ContainerId,
+        name: &str,
+        resources: cri::LinuxContainerResources,
+        shrinks_memory: bool,
+    ) -> Result<(), Dropped> {
+        if shrinks_memory {
+            let stats = self.ports.runtime.list_container_stats().await.unwrap_or_default();
+            let mine = stats.into_iter().find(|s| s.attributes.as_ref().is_some_and(|a| a.id == id.as_str()));
+            let used = mine.and_then(|s| s.memory?.usage_bytes).map_or(0, |u| u.value);
+            let limit = resources.memory_limit_in_bytes;
+            if i64::try_from(used).unwrap_or(i64::MAX) > limit {
+                let message = format!(
+                    "attempting to set container {name:?} memory limit ({limit}) below current usage ({used})"
+                );
+                return Err(Dropped::Resize(message));
+            }
+        }
+        let updated = self.ports.runtime.update_container_resources(id, resources).await;
+        self.note(Note::Resized);
+        updated.map_err(|error| Dropped::Resize(format!("failed to update resources of container {name:?}: {error}")))
     }
 
     async fn remove(&self, ids: &[ContainerId]) {

@@ -26,7 +26,7 @@ const RETRY_FIRST: SignedDuration = SignedDuration::from_millis(500);
 const RETRY_MAX: SignedDuration = SignedDuration::from_secs(10);
 
 /// What a task beside the worker came to.
-enum Ended {
+pub(super) enum Ended {
     Pass(Result<(), Dropped>),
     /// Volumes and cgroups are gone, or are to be tried again.
     Cleaned(bool),
@@ -45,32 +45,36 @@ pub(super) struct Birth {
 
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     pub(super) uid: PodUid,
     pub(super) pod: Arc<Pod>,
     pub(super) is_static: bool,
     pub(super) orphan: bool,
-    rejection: Option<Rejection>,
+    pub(super) rejection: Option<Rejection>,
     pub(super) observed: Observed,
-    seen: bool,
+    pub(super) seen: bool,
     pub(super) ledger: Ledger,
     pub(super) status: Arc<PodStatus>,
     pub(super) stage: Stage,
     pub(super) last_error: Option<String>,
-    mail: Mail,
-    waiters: Vec<oneshot::Sender<()>>,
-    notes: (mpsc::UnboundedSender<Note>, mpsc::UnboundedReceiver<Note>),
-    task: JoinSet<Ended>,
+    pub(super) mail: Mail,
+    pub(super) waiters: Vec<oneshot::Sender<()>>,
+    pub(super) notes: (mpsc::UnboundedSender<Note>, mpsc::UnboundedReceiver<Note>),
+    pub(super) task: JoinSet<Ended>,
     /// Grace of the pass that ends the pod; none while another pass runs.
-    ending: Option<i64>,
-    failures: u32,
-    start_failures: BTreeMap<String, u32>,
-    retry_at: Option<Timestamp>,
-    wake_at: Option<Timestamp>,
-    cleaned: bool,
-    told_finished: bool,
-    records_removed: bool,
-    removed: bool,
+    pub(super) ending: Option<i64>,
+    pub(super) failures: u32,
+    pub(super) start_failures: BTreeMap<String, u32>,
+    /// The pod before the resize under way, until its own size is in force.
+    pub(super) resize_from: Option<Arc<Pod>>,
+    pub(super) resize_retry: Option<Timestamp>,
+    pub(super) resizing: bool,
+    pub(super) retry_at: Option<Timestamp>,
+    pub(super) wake_at: Option<Timestamp>,
+    pub(super) cleaned: bool,
+    pub(super) told_finished: bool,
+    pub(super) records_removed: bool,
+    pub(super) removed: bool,
 }
 
 impl Worker {
@@ -99,6 +103,9 @@ impl Worker {
             ending: None,
             failures: 0,
             start_failures: BTreeMap::new(),
+            resize_from: None,
+            resize_retry: None,
+            resizing: false,
             retry_at: None,
             wake_at: None,
             cleaned: false,
@@ -130,7 +137,10 @@ impl Worker {
         let new = self.inbox.take();
         if let Some(pod) = new.pod {
             let changed = pod.spec != self.pod.spec || pod.metadata != self.pod.metadata;
-            self.pod = pod;
+            let before = std::mem::replace(&mut self.pod, pod);
+            if new.resized {
+                self.begin_resize(before);
+            }
             if changed {
                 self.try_again();
                 self.mail.objects = true;
@@ -138,6 +148,9 @@ impl Worker {
             if self.stage == Stage::Finished {
                 self.shared.ports.statuses.finished(&self.pod, self.is_static);
             }
+        }
+        if let Some(pending) = new.resize_pending {
+            self.ledger.resize.pending = pending;
         }
         if new.objects {
             self.try_again();
@@ -166,7 +179,7 @@ impl Worker {
         self.ledger.end = Some(end);
     }
 
-    async fn look(&mut self) {
+    pub(super) async fn look(&mut self) {
         let exited = std::mem::take(&mut self.mail.exited);
         let fresh = std::mem::take(&mut self.mail.fresh);
         let ports = &self.shared.ports;
@@ -213,8 +226,7 @@ impl Worker {
         if self.stage.ends() {
             self.advance_end(now).await;
         } else if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
-            let actions = if plan.actions.is_empty() { plan::surplus(&self.observed) } else { plan.actions };
-            self.begin(actions, None);
+            self.begin_next(plan.actions, now);
         }
         self.wake_at = self.wake_at.or(plan.wake_at);
         self.tell(now);
@@ -271,7 +283,7 @@ impl Worker {
         plan
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         loop {
             let facts = Facts {
                 admitted: self.rejection.is_none(),
@@ -289,35 +301,20 @@ impl Worker {
         }
     }
 
-    /// Brings the pod nearer to its end.
-    async fn advance_end(&mut self, now: Timestamp) {
-        let Some(end) = self.ledger.end.clone() else { return };
-        if self.stage == Stage::Terminating {
-            let stale = self.ending.is_none_or(|grace| grace > end.grace_seconds);
-            if !self.task.is_empty() && stale {
-                // The end goes before any start; a shortened grace begins the end anew.
-                self.task.shutdown().await;
-                self.look().await;
-            }
-            if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
-                let actions = plan::plan_end(&self.pod, &self.observed, &end, now);
-                self.begin(actions, Some(end.grace_seconds));
-                self.step();
-            }
+    /// What the plan says; then what a resize needs; then what is not needed any more.
+    fn begin_next(&mut self, mut actions: Vec<Action>, now: Timestamp) {
+        self.resizing = false;
+        if actions.is_empty() {
+            actions = self.plan_resize(now);
+            self.resizing = !actions.is_empty();
         }
-        if self.stage == Stage::Terminated && self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
-            for waiter in self.waiters.drain(..) {
-                // Who does not wait any more need not know.
-                let _ = waiter.send(());
-            }
-            self.clean();
+        if actions.is_empty() {
+            actions = plan::surplus(&self.observed);
         }
-        if self.stage == Stage::Finished {
-            self.finish(now);
-        }
+        self.begin(actions, None);
     }
 
-    fn begin(&mut self, actions: Vec<Action>, ending: Option<i64>) {
+    pub(super) fn begin(&mut self, actions: Vec<Action>, ending: Option<i64>) {
         if actions.is_empty() {
             return;
         }
@@ -334,61 +331,11 @@ impl Worker {
         self.task.spawn(async move { Ended::Pass(pass.run(actions).await) });
     }
 
-    /// Takes volumes and cgroups away once nothing runs.
-    fn clean(&mut self) {
-        let (ports, uid) = (self.shared.ports.clone(), self.uid.clone());
-        self.task.spawn(async move {
-            ports.probes.forget(&uid);
-            let (volumes, cgroup) = tokio::join!(ports.volumes.tear_down(&uid), ports.cgroups.remove(&uid));
-            if let Err(error) = &cgroup {
-                tracing::warn!(%error, %uid, "a pod cgroup could not be removed");
-            }
-            if let Err(errors) = &volumes {
-                errors.iter().for_each(|error| tracing::warn!(%error, %uid, "a volume could not be taken down"));
-            }
-            Ended::Cleaned(matches!(volumes, Ok(true)) && cgroup.is_ok())
-        });
-    }
-
-    /// Says that the pod is finished; once its source has dropped it, its records go too.
-    fn finish(&mut self, now: Timestamp) {
-        if !self.told_finished {
-            self.told_finished = true;
-            self.tell(now);
-            if !self.orphan {
-                self.shared.ports.statuses.finished(&self.pod, self.is_static);
-            }
-            self.shared.ports.objects.unregister(&self.pod);
-            self.shared.ports.images.forget(&self.uid);
-            let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
-            tokio::spawn(async move { shared.events.send(Event::Finished(uid)).await });
-        }
-        if self.removed && self.task.is_empty() && !self.records_removed {
-            let actions = plan::plan_removal(&self.observed);
-            let seed = PassSeed {
-                ports: &self.shared.ports,
-                table: &self.shared.table,
-                facts: &self.shared.facts,
-                pod: &self.pod,
-                observed: &self.observed,
-                notes: &self.notes.0,
-            };
-            let pass = seed.grow();
-            let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));
-            self.task.spawn(async move {
-                let _ = pass.run(actions).await;
-                if let Err(error) = ports.files.remove_logs(&pod).await {
-                    tracing::debug!(%error, "logs of a pod could not be removed");
-                }
-                Ended::Removed
-            });
-        }
-    }
-
     async fn wait(&mut self) {
         let now = Timestamp::now();
         let resync = now + SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
-        let due = [self.wake_at, self.retry_at.filter(|at| *at > now), Some(resync)];
+        let later = |at: Option<Timestamp>| at.filter(|at| *at > now);
+        let due = [self.wake_at, later(self.retry_at), later(self.resize_retry), Some(resync)];
         let due = due.into_iter().flatten().min().unwrap_or(resync);
         let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         tokio::select! {
@@ -410,6 +357,10 @@ impl Worker {
         let now = Timestamp::now();
         match note {
             Note::Changed => self.mail.look = true,
+            Note::Resized => {
+                self.mail.look = true;
+                self.mail.fresh = true;
+            }
             Note::VolumesReady => self.ledger.volumes_ready = true,
             Note::Raised(key, finished) => self.ledger.raise(&key, finished, now),
             Note::Waiting(name, None) => {
@@ -438,8 +389,12 @@ impl Worker {
                 self.failures = 0;
                 self.last_error = None;
                 self.retry_at = None;
+                if self.resizing {
+                    self.resized();
+                }
             }
             Ok(Ended::Pass(Err(Dropped::Init(_)))) => {}
+            Ok(Ended::Pass(Err(Dropped::Resize(message)))) => self.resize_failed(now, message),
             Ok(Ended::Pass(Err(Dropped::Failed(message)))) => self.failed(now, message),
             Ok(Ended::Cleaned(true)) => {
                 self.failures = 0;
@@ -482,7 +437,7 @@ impl Worker {
     }
 
     /// Derives the status anew and publishes it where it changed.
-    fn tell(&mut self, now: Timestamp) {
+    pub(super) fn tell(&mut self, now: Timestamp) {
         if self.orphan {
             return;
         }

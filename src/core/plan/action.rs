@@ -3,9 +3,10 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::LifecycleHandler;
+use k8s_openapi::api::core::v1::{LifecycleHandler, Pod};
 
 use crate::core::model::{ContainerId, ContainerKind, SandboxId};
+use crate::cri;
 
 /// One step of a plan; steps are executed in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,19 @@ pub enum Action {
     CreateSandbox {
         /// Number of sandboxes before it.
         attempt: u32,
+    },
+    /// Bring the pod's cgroup, and the runtime's idea of it, to the size of this pod.
+    SizePod(Box<Pod>),
+    /// Change a running container's resources.
+    Update {
+        /// Which record.
+        id: ContainerId,
+        /// Its name.
+        name: String,
+        /// The new values.
+        resources: Box<cri::LinuxContainerResources>,
+        /// The memory limit goes down: refused when more than that is in use.
+        shrinks_memory: bool,
     },
     /// Start a container. When that fails for an init container, the rest of the plan is dropped.
     Start(StartContainer),
@@ -76,6 +90,8 @@ impl fmt::Display for Action {
             Self::StopSandboxes(ids) => write!(f, "stop sandboxes {ids:?}"),
             Self::RemoveSandboxes(ids) => write!(f, "remove sandboxes {ids:?}"),
             Self::CreateSandbox { attempt } => write!(f, "create sandbox #{attempt}"),
+            Self::SizePod(_) => write!(f, "size pod"),
+            Self::Update { name, .. } => write!(f, "update {name}"),
             Self::Start(start) => match start.attempt {
                 Some(attempt) => write!(f, "start {} #{attempt}", start.name),
                 None => write!(f, "start {}", start.name),

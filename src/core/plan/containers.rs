@@ -1,11 +1,12 @@
 //! Regular containers: keep, kill, start (upstream `computePodActions`, second half).
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::Container;
 
+use super::Inputs;
 use super::action::KillContainer;
 use super::kill::{KillReason, container_grace, kill};
 use super::restart::{killed_should_restart, should_start};
-use crate::core::model::{ContainerKind, Observed, ObservedContainer, ProbeResult, ProbeResults, RunState};
+use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState};
 
 /// Outcome of looking at the regular containers.
 #[derive(Debug, Default, PartialEq)]
@@ -18,18 +19,20 @@ pub(super) struct RegularPlan {
     pub kill: Vec<KillContainer>,
 }
 
-pub(super) fn plan_regular(pod: &Pod, observed: &Observed, probes: &ProbeResults) -> RegularPlan {
+pub(super) fn plan_regular(inputs: &Inputs<'_>) -> RegularPlan {
+    let Inputs { pod, observed, .. } = *inputs;
     let mut plan = RegularPlan::default();
     let Some(spec) = &pod.spec else { return plan };
     for (index, container) in spec.containers.iter().enumerate() {
         let record = observed.container(&container.name);
         match record {
             Some(record) if record.state == RunState::Running => {
-                let Some((reason, cause)) = fault(container, record, probes) else {
+                let Some((reason, cause)) = fault(inputs, container, record) else {
                     plan.keep += 1;
                     continue;
                 };
-                let restart = super::changed(container, record) || killed_should_restart(container, spec);
+                let resized = inputs.ledger.resize.restart.contains(&record.id);
+                let restart = resized || super::changed(container, record) || killed_should_restart(container, spec);
                 let message = if restart { format!("{cause}, will be restarted") } else { cause };
                 let grace = container_grace(pod, container, reason);
                 plan.kill.push(kill(Some(container), ContainerKind::Regular, record, grace, message));
@@ -55,17 +58,20 @@ pub(super) fn plan_regular(pod: &Pod, observed: &Observed, probes: &ProbeResults
 }
 
 /// Why a running container has to be killed.
-fn fault(container: &Container, record: &ObservedContainer, probes: &ProbeResults) -> Option<(KillReason, String)> {
+fn fault(inputs: &Inputs<'_>, container: &Container, record: &ObservedContainer) -> Option<(KillReason, String)> {
     let name = &container.name;
     if super::changed(container, record) {
         return Some((KillReason::Other, format!("Container {name} definition changed")));
     }
-    let results = probes.get(&record.id).copied().unwrap_or_default();
+    let results = inputs.probes.get(&record.id).copied().unwrap_or_default();
     if results.liveness == Some(ProbeResult::Failure) {
         return Some((KillReason::Liveness, format!("Container {name} failed liveness probe")));
     }
     if results.startup == Some(ProbeResult::Failure) {
         return Some((KillReason::Startup, format!("Container {name} failed startup probe")));
+    }
+    if inputs.ledger.resize.restart.contains(&record.id) {
+        return Some((KillReason::Other, format!("Container {name} resize requires restart")));
     }
     None
 }

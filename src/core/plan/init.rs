@@ -2,10 +2,11 @@
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use super::Inputs;
 use super::action::KillContainer;
 use super::kill::{KillReason, container_grace, kill};
 use super::restart::{exited_should_restart, killed_should_restart};
-use crate::core::model::{ContainerKind, Observed, ObservedContainer, ProbeResult, ProbeResults, RunState};
+use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState};
 
 /// Outcome of looking at the init containers.
 #[derive(Debug, Default, PartialEq)]
@@ -46,7 +47,8 @@ enum Look {
 }
 
 /// Walks from the last to the first: the newest one with a record decides, because older records may be gone.
-pub(super) fn plan_init(pod: &Pod, observed: &Observed, probes: &ProbeResults) -> InitPlan {
+pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
+    let Inputs { pod, observed, .. } = *inputs;
     let Some(spec) = &pod.spec else { return InitPlan::default() };
     let inits: &[Container] = spec.init_containers.as_deref().unwrap_or_default();
     if inits.is_empty() {
@@ -70,7 +72,7 @@ pub(super) fn plan_init(pod: &Pod, observed: &Observed, probes: &ProbeResults) -
             continue;
         }
         let look = if sidecar {
-            look_at_sidecar(pod, container, record, probes)
+            look_at_sidecar(inputs, container, record)
         } else {
             look_at_init(pod, container, record)
         };
@@ -104,7 +106,8 @@ pub(super) fn plan_init(pod: &Pod, observed: &Observed, probes: &ProbeResults) -
     plan
 }
 
-fn look_at_sidecar(pod: &Pod, container: &Container, record: &ObservedContainer, probes: &ProbeResults) -> Look {
+fn look_at_sidecar(inputs: &Inputs<'_>, container: &Container, record: &ObservedContainer) -> Look {
+    let Inputs { pod, probes, .. } = *inputs;
     let name = &container.name;
     let end = |reason, message: String| {
         let grace = container_grace(pod, container, reason);
@@ -134,6 +137,10 @@ fn look_at_sidecar(pod: &Pod, container: &Container, record: &ObservedContainer,
             if container.liveness_probe.is_some() && results.liveness == Some(ProbeResult::Failure) {
                 let message = format!("Init container {name} failed liveness probe");
                 return Look::DoneAndRestart(end(KillReason::Liveness, message));
+            }
+            if inputs.ledger.resize.restart.contains(&record.id) {
+                let message = format!("Container {name} resize requires restart");
+                return Look::DoneAndRestart(end(KillReason::Other, message));
             }
             Look::Done
         }

@@ -71,6 +71,8 @@ pub struct Ledger {
     pub max_backoff: SignedDuration,
     /// Set once the pod is being ended.
     pub end: Option<End>,
+    /// The resize under way.
+    pub resize: super::resize::Resize,
     /// The volumes are set up (always true once a container was made).
     pub volumes_ready: bool,
 }

@@ -9,6 +9,7 @@ mod kill;
 mod ledger;
 mod prune;
 mod reset;
+pub mod resize;
 pub mod restart;
 mod sandbox;
 mod stage;
@@ -62,7 +63,7 @@ pub struct Plan {
 
 /// Plans for a pod that is to run. Pods that end are planned by [`plan_end`].
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
-    let Inputs { pod, observed, probes, .. } = *inputs;
+    let Inputs { pod, observed, .. } = *inputs;
     let Some(spec) = &pod.spec else { return Plan::default() };
     if restart_all_asked(pod, observed) {
         return Plan { actions: reset::plan_reset(pod, observed), ..Plan::default() };
@@ -79,13 +80,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         }
     }
     let inits = spec.init_containers.as_deref().unwrap_or_default();
-    let mut init = init::plan_init(pod, observed, probes);
+    let mut init = init::plan_init(inputs);
     if init.failed {
         return Plan { actions: kill_everything(pod, observed), ..Plan::default() };
     }
     let mut regular = containers::RegularPlan::default();
     if init.initialized {
-        regular = containers::plan_regular(pod, observed, probes);
+        regular = containers::plan_regular(inputs);
         if regular.keep == 0 && regular.start.is_empty() {
             return Plan { actions: kill_everything(pod, observed), ..Plan::default() };
         }
@@ -177,7 +178,9 @@ fn add_starts(plan: &mut Plan, inputs: &Inputs<'_>, starts: Vec<(ContainerKind, 
         let Some((_, container)) = specs.iter().find(|(_, c)| c.name == name) else { continue };
         let record = observed.container(&name);
         let key = backoff_key(container);
-        let finished = record.filter(|r| r.state == RunState::Exited).map(|r| r.finished_at.unwrap_or(r.created_at));
+        // Of a container that is killed first, the run before that one counts (as upstream).
+        let ended = observed.containers.iter().find(|r| r.name == name && r.state == RunState::Exited);
+        let finished = ended.map(|r| r.finished_at.unwrap_or(r.created_at));
         if let Some((until, delay)) = finished.and_then(|at| ledger.blocked_until(&key, at, now)) {
             plan.waiting.insert(name.clone(), crash_loop(pod, &name, until, delay.as_secs()));
             plan.wake_at = Some(plan.wake_at.map_or(until, |at| at.min(until)));

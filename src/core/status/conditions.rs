@@ -40,13 +40,15 @@ pub(super) fn fill(inputs: &Inputs<'_>, status: &mut PodStatus, wanted: &str, re
     let mut conditions: Vec<PodCondition> =
         api.iter().filter(|c| !KUBELET_CONDITIONS.contains(&c.type_.as_str())).cloned().collect();
     let containers_ready = containers_ready(inputs, status, wanted);
-    let drafts = [
+    let drafts: [Option<Draft>; 8] = [
         Some(ready_to_start(inputs)),
         Some(initialized(inputs, status, wanted)),
         Some(ready(inputs, &containers_ready, &conditions)),
         Some(containers_ready),
         Some(met("PodScheduled")),
         restarting_all(inputs, wanted),
+        resize_pending(inputs, wanted),
+        resize_in_progress(inputs, wanted),
     ];
     for draft in drafts.into_iter().flatten() {
         let condition = finish(inputs, draft);
@@ -189,6 +191,19 @@ pub(super) fn is_restarting_all(inputs: &Inputs<'_>) -> bool {
     let mut before = inputs.previous.conditions.iter().flatten();
     restart_all_asked(inputs.pod, inputs.observed)
         || before.any(|c| c.type_ == "AllContainersRestarting" && c.status == "True")
+}
+
+/// What the spec asks for does not fit now.
+fn resize_pending(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
+    let message = inputs.ledger.resize.pending.clone().filter(|_| !super::is_terminal(Some(wanted)))?;
+    Some(Draft { reason: Some("Deferred"), message: Some(message), ..met("PodResizePending") })
+}
+
+/// What is allocated is not in force yet.
+fn resize_in_progress(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
+    let resize = Some(&inputs.ledger.resize).filter(|r| r.in_progress && !super::is_terminal(Some(wanted)))?;
+    let reason = resize.error.is_some().then_some("Error");
+    Some(Draft { reason, message: resize.error.clone(), ..met("PodResizeInProgress") })
 }
 
 /// `DisruptionTarget` of a pod that the node itself ended.

@@ -1,0 +1,189 @@
+//! In-place resize (KEP-1287): what is wanted, what is allocated, what the runtime has.
+//!
+//! The allocated resources are those of the pod as its worker sees it; what the spec asks for beyond that waits until it
+//! is admitted. What the runtime has is read from its own status, so nothing has to be written down.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::action::Action;
+use crate::core::model::{Amount, ContainerId, Observed, RunState};
+use crate::cri;
+
+/// Where a resize stands; shown as conditions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resize {
+    /// The wanted resources do not fit now, with the reason why.
+    pub pending: Option<String>,
+    /// The allocated resources are not yet in force.
+    pub in_progress: bool,
+    /// Why they could not be put in force.
+    pub error: Option<String>,
+    /// Containers that have to be started anew for it.
+    pub restart: Vec<ContainerId>,
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten().chain(&s.containers))
+}
+
+fn containers_mut(pod: &mut Pod) -> impl Iterator<Item = &mut Container> {
+    pod.spec.iter_mut().flat_map(|s| s.init_containers.iter_mut().flatten().chain(&mut s.containers))
+}
+
+const RESOURCES: [&str; 2] = ["cpu", "memory"];
+
+/// Amounts of CPU and memory, limits then requests; text that means the same is the same.
+fn amounts(resources: Option<&ResourceRequirements>) -> [Option<Amount>; 4] {
+    let of = |list: Option<&BTreeMap<String, Quantity>>, name: &str| list?.get(name).map(Amount::of);
+    let (limits, requests) = (resources.and_then(|r| r.limits.as_ref()), resources.and_then(|r| r.requests.as_ref()));
+    let [cpu, memory] = RESOURCES;
+    [of(limits, cpu), of(requests, cpu), of(limits, memory), of(requests, memory)]
+}
+
+/// Whether the two differ in CPU or memory of a container or of the pod.
+pub fn resources_differ(a: &Pod, b: &Pod) -> bool {
+    let pod_level = |p: &Pod| amounts(p.spec.as_ref().and_then(|s| s.resources.as_ref()));
+    let list = |p: &Pod| containers(p).map(|c| amounts(c.resources.as_ref())).collect::<Vec<_>>();
+    pod_level(a) != pod_level(b) || list(a) != list(b)
+}
+
+/// The wanted pod with the resources that are allocated to it.
+pub fn with_resources_of(wanted: &Pod, allocated: &Pod) -> Pod {
+    let mut pod = wanted.clone();
+    if let (Some(spec), Some(from)) = (pod.spec.as_mut(), allocated.spec.as_ref()) {
+        spec.resources.clone_from(&from.resources);
+    }
+    let held: BTreeMap<&str, _> = containers(allocated).map(|c| (c.name.as_str(), &c.resources)).collect();
+    for container in containers_mut(&mut pod) {
+        if let Some(resources) = held.get(container.name.as_str()) {
+            container.resources.clone_from(resources);
+        }
+    }
+    pod
+}
+
+/// The pod with the resources that its API status says are allocated; for the time after a kubelet restart.
+pub fn with_resources_of_status(pod: &Pod) -> Pod {
+    let mut held = pod.clone();
+    let Some(status) = pod.status.as_ref() else { return held };
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    for container in containers_mut(&mut held) {
+        let mut all = lists.iter().flat_map(|list| list.iter().flatten());
+        let Some(said) = all.find(|s| s.name == container.name) else { continue };
+        let (Some(requests), Some(wanted)) = (&said.allocated_resources, container.resources.as_mut()) else { continue };
+        for name in RESOURCES {
+            take(&mut wanted.requests, Some(requests), name);
+            take(&mut wanted.limits, said.resources.as_ref().and_then(|r| r.limits.as_ref()), name);
+        }
+    }
+    // Equal amounts keep the spec's own words.
+    if resources_differ(pod, &held) { held } else { pod.clone() }
+}
+
+fn take(to: &mut Option<BTreeMap<String, Quantity>>, from: Option<&BTreeMap<String, Quantity>>, name: &str) {
+    if let (Some(to), Some(quantity)) = (to.as_mut(), from.and_then(|from| from.get(name)))
+        && to.contains_key(name)
+    {
+        to.insert(name.to_owned(), quantity.clone());
+    }
+}
+
+/// For each container the larger of both; the size of the pod's cgroup while its containers change.
+pub fn larger_of(a: &Pod, b: &Pod) -> Pod {
+    let mut pod = b.clone();
+    let before: BTreeMap<&str, &Container> = containers(a).map(|c| (c.name.as_str(), c)).collect();
+    for container in containers_mut(&mut pod) {
+        let old = before.get(container.name.as_str()).and_then(|c| c.resources.clone()).unwrap_or_default();
+        let new = container.resources.get_or_insert_default();
+        // No limit is the largest limit; no request the smallest request.
+        new.limits = larger(old.limits, new.limits.take(), false);
+        new.requests = larger(old.requests, new.requests.take(), true);
+    }
+    if let (Some(spec), Some(old)) = (pod.spec.as_mut(), a.spec.as_ref().and_then(|s| s.resources.clone())) {
+        let new = spec.resources.get_or_insert_default();
+        new.limits = larger(old.limits, new.limits.take(), false);
+        new.requests = larger(old.requests, new.requests.take(), true);
+    }
+    pod
+}
+
+type List = Option<BTreeMap<String, Quantity>>;
+
+fn larger(a: List, b: List, keep_single: bool) -> List {
+    let (mut a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
+    let mut all = BTreeMap::new();
+    for (name, quantity) in b {
+        match a.remove(&name) {
+            Some(other) if Amount::of(&other) > Amount::of(&quantity) => all.insert(name, other),
+            Some(_) => all.insert(name, quantity),
+            None if keep_single => all.insert(name, quantity),
+            None => None,
+        };
+    }
+    if keep_single {
+        all.extend(a);
+    }
+    Some(all)
+}
+
+/// Running containers whose `resizePolicy` asks for a restart when going from one to the other.
+pub fn restarts(from: &Pod, to: &Pod, observed: &Observed) -> Vec<ContainerId> {
+    let before: BTreeMap<&str, _> = containers(from).map(|c| (c.name.as_str(), amounts(c.resources.as_ref()))).collect();
+    let asks = |container: &&Container| {
+        let Some(old) = before.get(container.name.as_str()) else { return false };
+        let new = amounts(container.resources.as_ref());
+        let changed = [old[..2] != new[..2], old[2..] != new[2..]];
+        RESOURCES.iter().zip(changed).any(|(name, changed)| {
+            let mut policies = container.resize_policy.iter().flatten();
+            changed && policies.any(|p| p.resource_name == *name && p.restart_policy == "RestartContainer")
+        })
+    };
+    let running = |c: &Container| observed.container(&c.name).filter(|r| r.state == RunState::Running).map(|r| r.id.clone());
+    containers(to).filter(asks).filter_map(running).collect()
+}
+
+/// What is to be done so that the allocated resources are in force. `wanted` are the runtime's values by container name,
+/// `from` the pod before the resize where that is known. Empty when all is in force.
+pub fn plan_resize(
+    pod: &Pod,
+    from: Option<&Pod>,
+    observed: &Observed,
+    wanted: &BTreeMap<String, cri::LinuxContainerResources>,
+) -> Vec<Action> {
+    let mut updates = Vec::new();
+    for container in containers(pod) {
+        let Some(record) = observed.container(&container.name).filter(|r| r.state == RunState::Running) else { continue };
+        let Some(want) = wanted.get(&container.name) else { continue };
+        let have = record.resources.clone().unwrap_or_default();
+        if in_force(want, &have) {
+            continue;
+        }
+        let grows = want.memory_limit_in_bytes > have.memory_limit_in_bytes || want.cpu_quota > have.cpu_quota;
+        let update = Action::Update {
+            id: record.id.clone(),
+            name: container.name.clone(),
+            resources: Box::new(want.clone()),
+            shrinks_memory: want.memory_limit_in_bytes > 0
+                && (have.memory_limit_in_bytes == 0 || want.memory_limit_in_bytes < have.memory_limit_in_bytes),
+        };
+        updates.push((grows, update));
+    }
+    // What shrinks goes first, so that the sum stays within the pod's.
+    updates.sort_by_key(|(grows, _)| *grows);
+    let larger = from.map_or_else(|| pod.clone(), |from| larger_of(from, pod));
+    let mut actions = vec![Action::SizePod(Box::new(larger))];
+    actions.extend(updates.into_iter().map(|(_, update)| update));
+    actions.push(Action::SizePod(Box::new(pod.clone())));
+    actions
+}
+
+/// Whether the runtime has these values; what it does not tell is taken as in force.
+fn in_force(want: &cri::LinuxContainerResources, have: &cri::LinuxContainerResources) -> bool {
+    let unlimited = |quota: i64| if quota <= 0 { 0 } else { quota };
+    want.cpu_shares == have.cpu_shares
+        && unlimited(want.cpu_quota) == unlimited(have.cpu_quota)
+        && want.memory_limit_in_bytes == have.memory_limit_in_bytes
+}

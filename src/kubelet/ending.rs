@@ -1,0 +1,91 @@
+//! The worker's part in the end of a pod: kill, clean, say so, and remove what is left.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::pass::PassSeed;
+use super::run::Event;
+use super::worker::{Ended, Worker};
+use crate::core::plan::{self, Stage};
+
+impl Worker {
+    /// Brings the pod nearer to its end.
+    pub(super) async fn advance_end(&mut self, now: Timestamp) {
+        let Some(end) = self.ledger.end.clone() else { return };
+        if self.stage == Stage::Terminating {
+            let stale = self.ending.is_none_or(|grace| grace > end.grace_seconds);
+            if !self.task.is_empty() && stale {
+                // The end goes before any start; a shortened grace begins the end anew.
+                self.task.shutdown().await;
+                self.look().await;
+            }
+            if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
+                let actions = plan::plan_end(&self.pod, &self.observed, &end, now);
+                self.begin(actions, Some(end.grace_seconds));
+                self.step();
+            }
+        }
+        if self.stage == Stage::Terminated && self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
+            for waiter in self.waiters.drain(..) {
+                // Who does not wait any more need not know.
+                let _ = waiter.send(());
+            }
+            self.clean();
+        }
+        if self.stage == Stage::Finished {
+            self.finish(now);
+        }
+    }
+
+    /// Takes volumes and cgroups away once nothing runs.
+    fn clean(&mut self) {
+        let (ports, uid) = (self.shared.ports.clone(), self.uid.clone());
+        self.task.spawn(async move {
+            ports.probes.forget(&uid);
+            let (volumes, cgroup) = tokio::join!(ports.volumes.tear_down(&uid), ports.cgroups.remove(&uid));
+            if let Err(error) = &cgroup {
+                tracing::warn!(%error, %uid, "a pod cgroup could not be removed");
+            }
+            if let Err(errors) = &volumes {
+                errors.iter().for_each(|error| tracing::warn!(%error, %uid, "a volume could not be taken down"));
+            }
+            Ended::Cleaned(matches!(volumes, Ok(true)) && cgroup.is_ok())
+        });
+    }
+
+    /// Says that the pod is finished; once its source has dropped it, its records go too.
+    fn finish(&mut self, now: Timestamp) {
+        if !self.told_finished {
+            self.told_finished = true;
+            self.tell(now);
+            if !self.orphan {
+                self.shared.ports.statuses.finished(&self.pod, self.is_static);
+            }
+            self.shared.ports.objects.unregister(&self.pod);
+            self.shared.ports.images.forget(&self.uid);
+            let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
+            tokio::spawn(async move { shared.events.send(Event::Finished(uid)).await });
+        }
+        if self.removed && self.task.is_empty() && !self.records_removed {
+            let actions = plan::plan_removal(&self.observed);
+            let seed = PassSeed {
+                ports: &self.shared.ports,
+                table: &self.shared.table,
+                facts: &self.shared.facts,
+                pod: &self.pod,
+                observed: &self.observed,
+                notes: &self.notes.0,
+            };
+            let pass = seed.grow();
+            let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));
+            self.task.spawn(async move {
+                let _ = pass.run(actions).await;
+                if let Err(error) = ports.files.remove_logs(&pod).await {
+                    tracing::debug!(%error, "logs of a pod could not be removed");
+                }
+                Ended::Removed
+            });
+        }
+    }
+}

@@ -5,6 +5,7 @@ pub mod checks;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 pub mod cgroups;
+pub mod etcd;
 pub mod fs;
 pub mod network;
 pub mod sealing;

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod jws;
 pub mod key_handover;
 pub mod kubeconfig;
+pub mod membership;
 pub mod objects;
 pub mod phases;
 pub use crate::core::model::pki;

@@ -1,0 +1,152 @@
+//! etcd by its own client.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, MemberAddOptions, TlsOptions};
+use tokio::io::AsyncWriteExt;
+
+use crate::core::bootstrap::membership::Member;
+use crate::ports::{Etcd, EtcdIdentity, MemberHealth, Members, MembersError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes clients of etcd.
+pub struct EtcdClients;
+
+impl Etcd for EtcdClients {
+    fn connect(&self, endpoints: Vec<String>, identity: EtcdIdentity) -> Arc<dyn Members> {
+        Arc::new(EtcdMembers { endpoints, identity })
+    }
+}
+
+struct EtcdMembers {
+    endpoints: Vec<String>,
+    identity: EtcdIdentity,
+}
+
+impl EtcdMembers {
+    /// Membership is asked rarely, so each call has a connection of its own. The first endpoint that answers serves:
+    /// a balanced connection would also pick ones that are down.
+    async fn client(&self, timeout: Duration) -> Result<Client, MembersError> {
+        let identity = &self.identity;
+        let tls = TlsOptions::new()
+            .ca_certificate(Certificate::from_pem(&identity.ca))
+            .identity(Identity::from_pem(&identity.certificate, identity.key.reveal()));
+        let options = ConnectOptions::new()
+            .with_tls(tls)
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_timeout(timeout)
+            .with_require_leader(false);
+        let mut last = None;
+        for endpoint in &self.endpoints {
+            match Client::connect([endpoint], Some(options.clone())).await {
+                Ok(mut client) => match client.status().await {
+                    Ok(_) => return Ok(client),
+                    Err(error) => last = Some(error),
+                },
+                Err(error) => last = Some(error),
+            }
+        }
+        let what = format!("no member answers at {}", self.endpoints.join(", "));
+        let nobody = Error::EndpointError("there are no endpoints".to_owned());
+        Err(MembersError::Failed { what, source: Box::new(last.unwrap_or(nobody)) })
+    }
+}
+
+#[async_trait]
+impl Members for EtcdMembers {
+    async fn list(&self) -> Result<Vec<Member>, MembersError> {
+        let answer = self.client(CALL_TIMEOUT).await?.member_list().await.map_err(failed("list members"))?;
+        Ok(answer.members().iter().map(convert).collect())
+    }
+
+    async fn add_learner(&self, peer_url: &str) -> Result<u64, MembersError> {
+        let options = MemberAddOptions::new().with_is_learner();
+        let answer = self.client(CALL_TIMEOUT).await?.member_add([peer_url], Some(options)).await;
+        let answer = answer.map_err(|error| match &error {
+            Error::GRpcStatus(status) if status.message().contains("too many learner") => MembersError::TooManyLearners,
+            _ => failed(format!("add member {peer_url}"))(error),
+        })?;
+        Ok(answer.member().map_or(0, etcd_client::Member::id))
+    }
+
+    async fn promote(&self, id: u64) -> Result<(), MembersError> {
+        match self.client(CALL_TIMEOUT).await?.member_promote(id).await {
+            Ok(_) => Ok(()),
+            Err(Error::GRpcStatus(status)) if status.message().contains("in sync with leader") => {
+                Err(MembersError::NotCaughtUp)
+            }
+            Err(Error::GRpcStatus(status)) if status.message().contains("can only promote a learner") => Ok(()),
+            Err(error) => Err(failed(format!("promote member {id:x}"))(error)),
+        }
+    }
+
+    async fn remove(&self, id: u64) -> Result<(), MembersError> {
+        match self.client(CALL_TIMEOUT).await?.member_remove(id).await {
+            Ok(_) => Ok(()),
+            Err(Error::GRpcStatus(status)) if status.message().contains("member not found") => Ok(()),
+            Err(error) => Err(failed(format!("remove member {id:x}"))(error)),
+        }
+    }
+
+    async fn health(&self) -> Result<MemberHealth, MembersError> {
+        let status = self.client(CALL_TIMEOUT).await?.status().await.map_err(failed("ask for the status"))?;
+        Ok(MemberHealth {
+            id: status.header().map_or(0, etcd_client::ResponseHeader::member_id),
+            leader: status.leader(),
+            raft_index: status.raft_index(),
+            applied_index: status.raft_applied_index(),
+            db_size: status.db_size(),
+            db_in_use: status.raft_used_db_size(),
+            version: status.version().to_owned(),
+            learner: status.is_learner(),
+            errors: status.errors().to_vec(),
+        })
+    }
+
+    async fn defragment(&self) -> Result<(), MembersError> {
+        let mut client = self.client(Duration::from_secs(120)).await?;
+        client.defragment().await.map(drop).map_err(failed("defragment"))
+    }
+
+    async fn snapshot(&self, path: &Path) -> Result<u64, MembersError> {
+        let what = || format!("write snapshot {}", path.display());
+        let mut client = self.client(Duration::from_secs(600)).await?;
+        let mut stream = client.snapshot().await.map_err(failed(what()))?;
+        let unwritten = |source: std::io::Error| MembersError::Failed { what: what(), source: Box::new(source) };
+        let file = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await;
+        let mut file = file.map_err(unwritten)?;
+        let mut size = 0;
+        let mut remaining = 0;
+        while let Some(part) = stream.message().await.map_err(failed(what()))? {
+            size += part.blob().len() as u64;
+            remaining = part.remaining_bytes();
+            file.write_all(part.blob()).await.map_err(unwritten)?;
+        }
+        if remaining != 0 {
+            let cut = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, format!("{remaining} bytes are missing"));
+            return Err(unwritten(cut));
+        }
+        file.sync_all().await.map_err(unwritten)?;
+        Ok(size)
+    }
+}
+
+fn failed(what: impl Into<String>) -> impl Fn(Error) -> MembersError {
+    let what = what.into();
+    move |source| MembersError::Failed { what: what.clone(), source: Box::new(source) }
+}
+
+fn convert(member: &etcd_client::Member) -> Member {
+    Member {
+        id: member.id(),
+        name: member.name().to_owned(),
+        peer_urls: member.peer_urls().to_vec(),
+        client_urls: member.client_urls().to_vec(),
+        learner: member.is_learner(),
+    }
+}

@@ -1,0 +1,110 @@
+//! etcd's members: how a control plane becomes one (learner first, one learner at a time) and what a member list says.
+
+/// A member of etcd.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Member {
+    /// Its id.
+    pub id: u64,
+    /// Its name; empty until the member has started for the first time.
+    pub name: String,
+    /// Where other members reach it.
+    pub peer_urls: Vec<String>,
+    /// Where clients reach it; empty until it has started for the first time.
+    pub client_urls: Vec<String>,
+    /// It receives the log and has no vote yet.
+    pub learner: bool,
+}
+
+/// What a joining node does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextMove {
+    /// Add itself as a learner.
+    AddLearner,
+    /// Wait: etcd takes one learner at a time, and this one is not promoted yet.
+    WaitFor(String),
+    /// It is a learner: start, catch up, be promoted.
+    Promote(u64),
+    /// It votes.
+    Done(u64),
+    /// A member of this name is somewhere else: the node had another address, or another node has the same name.
+    Taken(Member),
+}
+
+/// Decides from the member list.
+pub fn next_move(members: &[Member], name: &str, peer_url: &str) -> NextMove {
+    if let Some(own) = members.iter().find(|member| member.peer_urls.iter().any(|url| url == peer_url)) {
+        return if own.learner { NextMove::Promote(own.id) } else { NextMove::Done(own.id) };
+    }
+    if let Some(taken) = members.iter().find(|member| member.name == name) {
+        return NextMove::Taken(taken.clone());
+    }
+    match members.iter().find(|member| member.learner) {
+        Some(other) => NextMove::WaitFor(label(other)),
+        None => NextMove::AddLearner,
+    }
+}
+
+/// A name for people; a member that never started has none.
+pub fn label(member: &Member) -> String {
+    if member.name.is_empty() { member.peer_urls.join(",") } else { member.name.clone() }
+}
+
+/// Name and peer URL of every member for `--initial-cluster`, with `name` for the own entry, which has none yet.
+pub fn initial_cluster(members: &[Member], name: &str, peer_url: &str) -> Vec<(String, String)> {
+    let entry = |member: &Member| {
+        let own = member.peer_urls.iter().any(|url| url == peer_url);
+        let name = if own { name } else { member.name.as_str() };
+        member.peer_urls.iter().map(|url| (name.to_owned(), url.clone())).collect::<Vec<_>>()
+    };
+    // A member that was added and never started has no name; etcd wants the others only.
+    let named = members.iter().filter(|member| !member.name.is_empty() || member.peer_urls.iter().any(|url| url == peer_url));
+    let mut all: Vec<(String, String)> = named.flat_map(entry).collect();
+    all.sort();
+    all
+}
+
+/// True when `voters` members keep a quorum without one of them.
+pub fn survives_loss_of_one(voters: usize) -> bool {
+    voters >= 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: u64, name: &str, host: &str, learner: bool) -> Member {
+        Member { id, name: name.into(), peer_urls: vec![format!("https://{host}:2380")], client_urls: vec![], learner }
+    }
+
+    #[test]
+    fn a_new_node_becomes_a_learner_and_then_votes() {
+        let mut members = vec![member(1, "n1", "10.0.0.1", false)];
+        let url = "https://10.0.0.2:2380";
+        assert_eq!(next_move(&members, "n2", url), NextMove::AddLearner);
+        members.push(member(2, "", "10.0.0.2", true));
+        assert_eq!(next_move(&members, "n2", url), NextMove::Promote(2));
+        members[1] = member(2, "n2", "10.0.0.2", false);
+        assert_eq!(next_move(&members, "n2", url), NextMove::Done(2));
+    }
+
+    #[test]
+    fn joins_queue_behind_another_learner() {
+        let members = [member(1, "n1", "10.0.0.1", false), member(2, "", "10.0.0.2", true)];
+        assert_eq!(next_move(&members, "n3", "https://10.0.0.3:2380"), NextMove::WaitFor("https://10.0.0.2:2380".into()));
+    }
+
+    #[test]
+    fn a_member_of_the_same_name_elsewhere_is_not_overwritten() {
+        let members = [member(1, "n1", "10.0.0.1", false), member(2, "n2", "10.0.0.9", false)];
+        assert_eq!(next_move(&members, "n2", "https://10.0.0.2:2380"), NextMove::Taken(members[1].clone()));
+    }
+
+    #[test]
+    fn the_initial_cluster_names_the_own_entry() {
+        let members = [member(2, "", "10.0.0.2", true), member(1, "n1", "10.0.0.1", false)];
+        assert_eq!(
+            initial_cluster(&members, "n2", "https://10.0.0.2:2380"),
+            [("n1".into(), "https://10.0.0.1:2380".into()), ("n2".to_owned(), "https://10.0.0.2:2380".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! etcd's membership and health.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::core::bootstrap::membership::Member;
+use crate::core::model::Secret;
+
+/// etcd did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum MembersError {
+    /// It is not reachable, or refused.
+    #[error("etcd: {what}")]
+    Failed {
+        /// What was tried.
+        what: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The learner's log is too far behind.
+    #[error("etcd: the learner has not caught up yet")]
+    NotCaughtUp,
+    /// Another learner is there.
+    #[error("etcd: another member is joining")]
+    TooManyLearners,
+}
+
+/// How a client proves itself to etcd, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdIdentity {
+    /// The authority of etcd's server certificates.
+    pub ca: String,
+    /// Client certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: Secret<String>,
+}
+
+/// How one member is doing.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct MemberHealth {
+    /// The member's id.
+    pub id: u64,
+    /// The leader it follows; 0 when it knows none.
+    pub leader: u64,
+    /// Last entry of its log.
+    pub raft_index: u64,
+    /// Last entry that it applied.
+    pub applied_index: u64,
+    /// Bytes of its database on disk.
+    pub db_size: i64,
+    /// Bytes of it in use.
+    pub db_in_use: i64,
+    /// Server version.
+    pub version: String,
+    /// It has no vote yet.
+    pub learner: bool,
+    /// Alarms and other faults it reports.
+    pub errors: Vec<String>,
+}
+
+/// Connections to etcd.
+pub trait Etcd: Send + Sync {
+    /// A client of the members at these URLs. Nothing is sent yet.
+    fn connect(&self, endpoints: Vec<String>, identity: EtcdIdentity) -> Arc<dyn Members>;
+}
+
+/// The members of an etcd cluster, through any of them that answers.
+#[async_trait]
+pub trait Members: Send + Sync {
+    /// All members.
+    async fn list(&self) -> Result<Vec<Member>, MembersError>;
+    /// Adds a learner and tells its id.
+    async fn add_learner(&self, peer_url: &str) -> Result<u64, MembersError>;
+    /// Gives a learner its vote.
+    async fn promote(&self, id: u64) -> Result<(), MembersError>;
+    /// Removes a member; one that is not there is removed.
+    async fn remove(&self, id: u64) -> Result<(), MembersError>;
+    /// How the member that answers is doing; connect to one endpoint to ask that one.
+    async fn health(&self) -> Result<MemberHealth, MembersError>;
+    /// Gives unused space of the member that answers back to the file system.
+    async fn defragment(&self) -> Result<(), MembersError>;
+    /// Writes a snapshot of the member that answers to this new file; tells its size in bytes.
+    async fn snapshot(&self, path: &std::path::Path) -> Result<u64, MembersError>;
+}

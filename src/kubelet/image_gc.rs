@@ -89,14 +89,16 @@ impl ImageGc {
     async fn collect(&self) -> Result<(), String> {
         let now = self.observe().await?;
         let usage = self.ports.usage.node(UsageDepth::Full).await;
-        let fs = usage.runtime.as_ref().and_then(|r| r.image_fs.as_ref()).ok_or("no statistics of the image file system")?;
+        let fs =
+            usage.runtime.as_ref().and_then(|r| r.image_fs.as_ref()).ok_or("no statistics of the image file system")?;
         let (capacity, available) = (fs.capacity_bytes.unwrap_or(0), fs.available_bytes.unwrap_or(0));
         if capacity == 0 {
             let message = "invalid capacity 0 on image filesystem".to_owned();
             self.ports.events.record(EventTarget::Node, EventKind::Warning, "InvalidDiskCapacity", message.clone());
             return Err(message);
         }
-        let removal = self.ages.lock().unwrap_or_else(PoisonError::into_inner).plan(capacity, available, self.limits, now);
+        let removal =
+            self.ages.lock().unwrap_or_else(PoisonError::into_inner).plan(capacity, available, self.limits, now);
         self.remove(&removal).await;
         if removal.found < removal.wanted {
             let message = format!(
@@ -133,7 +135,8 @@ impl ImageGc {
         let by_volume = by_volume.filter_map(|v| v.image.as_ref()?.reference.as_deref()).map(full_name);
         let names: BTreeSet<String> = by_container.flatten().chain(by_volume).filter(|name| !name.is_empty()).collect();
         let used = |image: &&cri::Image| {
-            names.contains(&image.id) || image.repo_tags.iter().chain(&image.repo_digests).any(|name| names.contains(name))
+            names.contains(&image.id)
+                || image.repo_tags.iter().chain(&image.repo_digests).any(|name| names.contains(name))
         };
         images.iter().filter(used).map(|image| image.id.clone()).collect()
     }

@@ -83,7 +83,8 @@ async fn tells_http_from_https() {
 
 #[tokio::test]
 async fn accepts_any_certificate() {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["elsewhere".to_owned()]).expect("a certificate");
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["elsewhere".to_owned()]).expect("a certificate");
     let key = rustls_pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)

@@ -34,7 +34,8 @@ impl DiskCredentials {
     fn candidates(&self) -> Vec<(PathBuf, Form)> {
         let home = |below: &str| self.home.as_ref().map(|home| home.join(below));
         let (config, legacy): (Form, Form) = (DockerFile::Config, DockerFile::Legacy);
-        let configs = [Some(self.root.join("config.json")), home(".docker/config.json"), Some("/.docker/config.json".into())];
+        let configs =
+            [Some(self.root.join("config.json")), home(".docker/config.json"), Some("/.docker/config.json".into())];
         let legacies = [Some(self.root.join(".dockercfg")), home(".dockercfg"), Some("/.dockercfg".into())];
         let configs = configs.into_iter().flatten().map(|path| (path, config));
         configs.chain(legacies.into_iter().flatten().map(|path| (path, legacy))).collect()
@@ -127,7 +128,8 @@ mod tests {
     async fn a_plugin_gets_its_input_and_may_complain() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("plugin");
-        std::fs::write(&path, "#!/bin/sh\nif [ \"$1\" = bad ]; then echo no >&2; exit 3; fi\necho \"$A\"; cat\n").expect("a file");
+        std::fs::write(&path, "#!/bin/sh\nif [ \"$1\" = bad ]; then echo no >&2; exit 3; fi\necho \"$A\"; cat\n")
+            .expect("a file");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).expect("a mode");
         let call = |arg: &str| PluginCall {
             name: "plugin".into(),

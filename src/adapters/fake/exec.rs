@@ -43,7 +43,12 @@ fn absent<T>(call: &'static str) -> Result<T, RuntimeError> {
 
 #[async_trait]
 impl Runtime for FakeExec {
-    async fn exec_sync(&self, _: &ContainerId, command: Vec<String>, _: Duration) -> Result<cri::ExecSyncResponse, RuntimeError> {
+    async fn exec_sync(
+        &self,
+        _: &ContainerId,
+        command: Vec<String>,
+        _: Duration,
+    ) -> Result<cri::ExecSyncResponse, RuntimeError> {
         self.ran.lock().unwrap_or_else(PoisonError::into_inner).push(command);
         let exit_code = self.answer.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         Ok(cri::ExecSyncResponse { exit_code, stdout: b"output".to_vec(), ..Default::default() })

@@ -63,7 +63,8 @@ fn tolerates_taint(pod: &Pod, taint: &Taint) -> bool {
             && match t.operator.as_deref().unwrap_or_default() {
                 "Exists" => true,
                 "" | "Equal" => {
-                    !key.is_empty() && t.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
+                    !key.is_empty()
+                        && t.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
                 }
                 _ => false,
             }

@@ -40,8 +40,12 @@ pub(super) fn counted(resource: &str, amounts: &Amounts) -> i64 {
     if resource == "cpu" { amount.milli() } else { amount.units() }
 }
 
-/// Everything that the node has too little of for this pod, in upstream's order.
+/// Everything that the node has too little of for this pod, in upstream's order. A node that has not said yet what it
+/// can allocate, or never will because it has no API server, is short of nothing.
 pub(super) fn shortages(pod: &Pod, active: &[Arc<Pod>], node: &NodeFacts) -> Vec<Shortage> {
+    if node.allocatable.is_empty() {
+        return Vec::new();
+    }
     let mut short = Vec::new();
     let capacity = counted("pods", &node.allocatable);
     let used = i64::try_from(active.len()).unwrap_or(i64::MAX);
@@ -91,7 +95,8 @@ pub(super) fn mismatch(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &N
 
 fn ports_are_free(pod: &Pod, active: &[Arc<Pod>]) -> bool {
     let wanted = host_ports(pod);
-    wanted.is_empty() || !active.iter().flat_map(|p| host_ports(p)).any(|taken| wanted.iter().any(|w| collide(w, &taken)))
+    wanted.is_empty()
+        || !active.iter().flat_map(|p| host_ports(p)).any(|taken| wanted.iter().any(|w| collide(w, &taken)))
 }
 
 fn host_ports(pod: &Pod) -> Vec<ContainerPort> {

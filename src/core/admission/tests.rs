@@ -58,6 +58,12 @@ fn resources_are_counted_with_overhead_and_over_all_active_pods() {
 }
 
 #[test]
+fn a_node_that_knows_no_limits_takes_everything() {
+    let unknown = NodeFacts { name: "n1".into(), ..NodeFacts::default() };
+    assert_eq!(reason(&requesting("p", json!({"cpu": "100"})), &[], &unknown), "admit");
+}
+
+#[test]
 fn the_number_of_pods_is_limited() {
     let active: Vec<_> = ["a", "b", "c"].map(|name| pod(name, json!({}))).into();
     assert_eq!(reason(&pod("p", json!({})), &active, &node()), "OutOfpods");
@@ -139,8 +145,11 @@ fn a_critical_pod_pushes_the_fewest_and_least_aside() {
     assert_eq!(reason(&critical(json!({"cpu": "200m"})), &active, &roomy), "preempt [small]");
     assert_eq!(reason(&critical(json!({"cpu": "3"})), &active, &roomy), "UnexpectedAdmissionError");
     assert_eq!(reason(&requesting("p", json!({"cpu": "700m"})), &active, &roomy), "OutOfcpu");
-    let elsewhere = pod("p", json!({"priority": 2_000_000_000, "nodeSelector": {"zone": "b"},
-        "containers": [{"name": "c", "resources": {"requests": {"cpu": "700m"}}}]}));
+    let elsewhere = pod(
+        "p",
+        json!({"priority": 2_000_000_000, "nodeSelector": {"zone": "b"},
+        "containers": [{"name": "c", "resources": {"requests": {"cpu": "700m"}}}]}),
+    );
     assert_eq!(reason(&elsewhere, &active, &roomy), "NodeAffinity");
     let full = [pod("a", json!({})), pod("b", json!({})), requesting("c", json!({"cpu": "1"}))];
     assert_eq!(reason(&critical(json!({})), &full, &node()), "preempt [a]", "a place for a pod is a resource too");
@@ -148,8 +157,11 @@ fn a_critical_pod_pushes_the_fewest_and_least_aside() {
 
 #[test]
 fn guaranteed_pods_go_last() {
-    let guaranteed = pod("guaranteed", json!({"containers": [{"name": "c", "resources": {
-        "requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}}]}));
+    let guaranteed = pod(
+        "guaranteed",
+        json!({"containers": [{"name": "c", "resources": {
+        "requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}}]}),
+    );
     let active = [guaranteed, requesting("a", json!({"cpu": "500m"})), requesting("b", json!({"cpu": "500m"}))];
     let mut roomy = node();
     roomy.allocatable.insert("pods".into(), crate::core::model::Amount::from_units(10));
@@ -164,7 +176,8 @@ fn pressure_keeps_pods_away() {
     let best_effort = pod("p", json!({}));
     assert_eq!(reason(&best_effort, &[], &short), "Evicted");
     assert_eq!(reason(&requesting("p", json!({"cpu": "1m"})), &[], &short), "admit");
-    let tolerant = pod("p", json!({"tolerations": [{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}]}));
+    let tolerant =
+        pod("p", json!({"tolerations": [{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}]}));
     assert_eq!(reason(&tolerant, &[], &short), "admit");
     short.pressure.disk = true;
     let Verdict::Reject(rejection) = decide(&requesting("p", json!({"cpu": "1m"})), false, &[], &short) else {

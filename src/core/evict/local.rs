@@ -11,7 +11,11 @@ const STORAGE: &str = "ephemeral-storage";
 
 /// Whether the pod says how much local storage it may use; others need not be measured.
 pub fn has_local_limit(pod: &Pod) -> bool {
-    let sized = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()).any(|v| v.empty_dir.as_ref().is_some_and(|e| e.size_limit.is_some()));
+    let sized = pod
+        .spec
+        .iter()
+        .flat_map(|s| s.volumes.iter().flatten())
+        .any(|v| v.empty_dir.as_ref().is_some_and(|e| e.size_limit.is_some()));
     sized || pod_limits(pod, false).contains_key(STORAGE)
 }
 

@@ -10,7 +10,12 @@ use crate::core::model::totals::{container_request, pod_level_request};
 use crate::core::model::usage::{ContainerUsage, PodUsage};
 
 /// `status.message` of a pod that goes because of a threshold.
-pub fn describe_eviction(threshold: &Threshold, observed: &Observations, pod: &Pod, usage: Option<&PodUsage>) -> String {
+pub fn describe_eviction(
+    threshold: &Threshold,
+    observed: &Observations,
+    pod: &Pod,
+    usage: Option<&PodUsage>,
+) -> String {
     let resource = threshold.signal.resource();
     let mut text = format!("The node was low on resource: {resource}. ");
     // Writing to a string cannot fail.
@@ -22,7 +27,10 @@ pub fn describe_eviction(threshold: &Threshold, observed: &Observations, pod: &P
     let Some(usage) = usage else { return text };
     let mut line = |what: &str, name: &str, used: u64, request: u64| {
         let (used, request) = (show_bytes(used), show_bytes(request));
-        let _ = write!(text, "{what} {name} was using {used}, request is {request}, has larger consumption of {resource}. ");
+        let _ = write!(
+            text,
+            "{what} {name} was using {used}, request is {request}, has larger consumption of {resource}. "
+        );
     };
     let bytes = |amount: crate::core::model::Amount| u64::try_from(amount.units()).unwrap_or(0);
     let pod_request = pod_level_request(pod, resource).filter(|_| resource == "memory");
@@ -74,7 +82,8 @@ mod tests {
 
     #[test]
     fn bytes_read_as_quantities() {
-        for (bytes, text) in [(0, "0"), (1, "1"), (1024, "1Ki"), (1536, "1536"), (100 << 20, "100Mi"), (3 << 30, "3Gi")] {
+        for (bytes, text) in [(0, "0"), (1, "1"), (1024, "1Ki"), (1536, "1536"), (100 << 20, "100Mi"), (3 << 30, "3Gi")]
+        {
             assert_eq!(show_bytes(bytes), text);
         }
     }

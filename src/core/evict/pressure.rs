@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn a_hard_threshold_acts_at_once_and_its_condition_lingers() {
         let (mut state, hard) = (PressureState::default(), [threshold(Signal::Memory, 0)]);
-        let mut look = |available, seconds| state.observe(&hard, &left(Signal::Memory, available), FIVE_MINUTES, at(seconds));
+        let mut look =
+            |available, seconds| state.observe(&hard, &left(Signal::Memory, available), FIVE_MINUTES, at(seconds));
         assert_eq!(look(100, 0), (Pressure::default(), vec![]));
         let (pressure, due) = look(99, 10);
         assert!(pressure.memory && due == hard);
@@ -101,7 +102,8 @@ mod tests {
     #[test]
     fn a_soft_threshold_waits_for_its_grace() {
         let (mut state, soft) = (PressureState::default(), [threshold(Signal::NodeFs, 60)]);
-        let mut look = |available, seconds| state.observe(&soft, &left(Signal::NodeFs, available), FIVE_MINUTES, at(seconds));
+        let mut look =
+            |available, seconds| state.observe(&soft, &left(Signal::NodeFs, available), FIVE_MINUTES, at(seconds));
         let (pressure, due) = look(50, 0);
         assert!(pressure.disk && due.is_empty());
         assert!(look(50, 59).1.is_empty());

@@ -128,7 +128,10 @@ mod tests {
         ))
         .expect("thresholds");
         assert_eq!(parsed.len(), 2);
-        assert_eq!((parsed[0].value, parsed[0].minimum_reclaim), (Amount::Exact(100 << 20), Some(Amount::Exact(50 << 20))));
+        assert_eq!(
+            (parsed[0].value, parsed[0].minimum_reclaim),
+            (Amount::Exact(100 << 20), Some(Amount::Exact(50 << 20)))
+        );
         assert_eq!((parsed[1].value, parsed[1].grace), (Amount::Part(0.15), Duration::from_secs(90)));
     }
 
@@ -150,7 +153,9 @@ mod tests {
             grace: Duration::ZERO,
             minimum_reclaim: Some(Amount::Part(0.1)),
         };
-        for (available, met, with_surplus) in [(99, true, true), (100, false, true), (199, false, true), (200, false, false)] {
+        for (available, met, with_surplus) in
+            [(99, true, true), (100, false, true), (199, false, true), (200, false, false)]
+        {
             let observed = Observation { available, capacity: 1000 };
             assert_eq!((threshold.is_met(observed, false), threshold.is_met(observed, true)), (met, with_surplus));
         }

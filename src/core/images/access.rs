@@ -66,7 +66,9 @@ pub fn decide_access(
     secrets: &[RecordedSecret],
     account: Option<&RecordedAccount>,
 ) -> Access {
-    let Some(known) = record.and_then(|r| r.credential_mapping.get(without_tag(image))) else { return Access::MustPull };
+    let Some(known) = record.and_then(|r| r.credential_mapping.get(without_tag(image))) else {
+        return Access::MustPull;
+    };
     if known.node_pods_accessible {
         return Access::Granted;
     }

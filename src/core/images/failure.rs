@@ -36,10 +36,13 @@ mod tests {
 
     #[test]
     fn the_runtime_may_name_the_cause() {
-        assert_eq!(name_failure("i", "RegistryUnavailable: down"), PullFailure {
-            reason: "RegistryUnavailable",
-            message: "image pull failed for i because the registry is unavailable: down".into(),
-        });
+        assert_eq!(
+            name_failure("i", "RegistryUnavailable: down"),
+            PullFailure {
+                reason: "RegistryUnavailable",
+                message: "image pull failed for i because the registry is unavailable: down".into(),
+            }
+        );
         assert_eq!(name_failure("i", "SignatureValidationFailed").reason, "SignatureValidationFailed");
         assert_eq!(name_failure("i", "no such host").reason, "ErrImagePull");
     }

@@ -33,7 +33,10 @@ pub struct Credential {
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("username", &self.username).field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("username", &self.username)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +115,8 @@ fn read_entries(entries: BTreeMap<String, Entry>, source: Option<&CredentialSour
     for (registry, entry) in entries {
         let (username, password) = match entry.auth.is_empty() {
             true => (entry.username, entry.password),
-            false => decode_auth(&entry.auth).ok_or_else(|| format!("has an auth field for {registry} that cannot be read"))?,
+            false => decode_auth(&entry.auth)
+                .ok_or_else(|| format!("has an auth field for {registry} that cannot be read"))?,
         };
         config.insert(registry, Credential { username, password, email: entry.email, source: source.cloned() });
     }
@@ -138,7 +142,8 @@ impl Keyring {
         for (location, credential) in config {
             let location = location.trim_start_matches("https://").trim_start_matches("http://");
             let (host, path) = split_path(location);
-            let path = path.strip_prefix("/v1").or(path.strip_prefix("/v2")).filter(|p| p.starts_with('/')).unwrap_or(path);
+            let path =
+                path.strip_prefix("/v1").or(path.strip_prefix("/v2")).filter(|p| p.starts_with('/')).unwrap_or(path);
             let key = if path == "/" { host.to_owned() } else { format!("{host}{path}") };
             self.0.entry(key).or_default().push(credential);
         }

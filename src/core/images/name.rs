@@ -32,9 +32,7 @@ pub fn parse_name(image: &str) -> Result<ImageName, NameError> {
     let wrong = |reason: String| NameError { image: image.to_owned(), reason };
     let format = || wrong("invalid reference format".to_owned());
     if image.len() == 64 && image.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(wrong(format!(
-            "invalid repository name ({image}), cannot specify 64-byte hexadecimal strings"
-        )));
+        return Err(wrong(format!("invalid repository name ({image}), cannot specify 64-byte hexadecimal strings")));
     }
     let (registry, rest) = split_registry(image);
     let (rest, digest) = match rest.split_once('@') {
@@ -45,7 +43,8 @@ pub fn parse_name(image: &str) -> Result<ImageName, NameError> {
         Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
         _ => (rest, None),
     };
-    let path = if registry == DEFAULT_REGISTRY && !path.contains('/') { format!("library/{path}") } else { path.into() };
+    let path =
+        if registry == DEFAULT_REGISTRY && !path.contains('/') { format!("library/{path}") } else { path.into() };
     if path.chars().any(char::is_uppercase) {
         return Err(wrong(format!("invalid reference format: repository name ({path}) must be lowercase")));
     }
@@ -117,16 +116,14 @@ fn is_component(component: &str) -> bool {
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = component.as_bytes();
     let ends = bytes.first().copied().is_some_and(alphanumeric) && bytes.last().copied().is_some_and(alphanumeric);
-    ends && component.split(|c: char| c.is_ascii() && alphanumeric(c as u8)).all(|separator| {
-        matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-')
-    })
+    ends && component
+        .split(|c: char| c.is_ascii() && alphanumeric(c as u8))
+        .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-'))
 }
 
 fn is_tag(tag: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    tag.len() <= 128
-        && tag.bytes().next().is_some_and(word)
-        && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
+    tag.len() <= 128 && tag.bytes().next().is_some_and(word) && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
 }
 
 fn check_digest(digest: &str) -> Result<(), &'static str> {
@@ -175,8 +172,26 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_refused() {
         for image in [
-            "", " ", "a b", "Busybox", "a//b", "a/", "-a", "a-", "a___b", "a..b", "a:", "a:-x", "a@sha256:00", "r.io:x/a",
-            "a@md5:00000000000000000000000000000000", "-r.io/a", "a:b:c", "http://r.io/a", "é", "a/../b",
+            "",
+            " ",
+            "a b",
+            "Busybox",
+            "a//b",
+            "a/",
+            "-a",
+            "a-",
+            "a___b",
+            "a..b",
+            "a:",
+            "a:-x",
+            "a@sha256:00",
+            "r.io:x/a",
+            "a@md5:00000000000000000000000000000000",
+            "-r.io/a",
+            "a:b:c",
+            "http://r.io/a",
+            "é",
+            "a/../b",
             "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         ] {
             assert!(parse_name(image).is_err(), "{image}");

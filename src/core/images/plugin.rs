@@ -21,7 +21,9 @@ pub enum PluginError {
     #[error("error decoding credential provider plugin response from stdout")]
     Answer,
     /// The plugin speaks another version.
-    #[error("apiVersion from credential plugin response did not match expected apiVersion:{expected}, actual apiVersion:{actual}")]
+    #[error(
+        "apiVersion from credential plugin response did not match expected apiVersion:{expected}, actual apiVersion:{actual}"
+    )]
     Version {
         /// As configured.
         expected: String,
@@ -138,8 +140,9 @@ pub fn parse_plugins(file: &serde_json::Value) -> Result<Vec<CredentialPlugin>, 
         if plugins.iter().any(|p| p.name == name) {
             return Err(config(format!("{name} stands there twice")));
         }
-        let default_cache = parse_duration(&provider.default_cache_duration)
-            .ok_or_else(|| config(format!("{name}: defaultCacheDuration {:?} is no duration", provider.default_cache_duration)))?;
+        let default_cache = parse_duration(&provider.default_cache_duration).ok_or_else(|| {
+            config(format!("{name}: defaultCacheDuration {:?} is no duration", provider.default_cache_duration))
+        })?;
         plugins.push(CredentialPlugin {
             name,
             match_images: provider.match_images,
@@ -200,7 +203,8 @@ pub fn parse_plugin_answer(plugin: &CredentialPlugin, image: &str, output: &[u8]
         Some(text) => parse_duration(&text).ok_or(PluginError::Answer)?,
         None => plugin.default_cache,
     };
-    let login = |l: Login| Credential { username: l.username, password: l.password, email: String::new(), source: None };
+    let login =
+        |l: Login| Credential { username: l.username, password: l.password, email: String::new(), source: None };
     let config = answer.auth.into_iter().map(|(pattern, l)| (pattern, login(l))).collect();
     Ok(PluginAnswer { config, key, cache })
 }
@@ -230,7 +234,8 @@ mod tests {
         assert_eq!(plugin.default_cache, Duration::from_secs(5400));
         assert!(plugin.serves("x.ecr.io/a") && plugin.serves("r.io/team/a"));
         assert!(!plugin.serves("r.io/other") && !plugin.serves("ecr.io/a"));
-        let request: serde_json::Value = serde_json::from_slice(&render_plugin_request(&plugin, "r.io/a", None)).expect("JSON");
+        let request: serde_json::Value =
+            serde_json::from_slice(&render_plugin_request(&plugin, "r.io/a", None)).expect("JSON");
         assert_eq!(request["image"], "r.io/a");
     }
 
@@ -242,7 +247,8 @@ mod tests {
                 r#"{{"apiVersion": "{version}", "cacheKeyType": "{key}", "cacheDuration": {duration},
                     "auth": {{"*.ecr.io": {{"username": "u", "password": "p"}}}}}}"#
             );
-            parse_plugin_answer(&plugin, "x.ecr.io/a", text.as_bytes()).map(|a| (a.key, a.cache.as_secs(), a.config.len()))
+            parse_plugin_answer(&plugin, "x.ecr.io/a", text.as_bytes())
+                .map(|a| (a.key, a.cache.as_secs(), a.config.len()))
         };
         let v1 = "credentialprovider.kubelet.k8s.io/v1";
         assert_eq!(answer(v1, "Registry", "\"10m\""), Ok((CacheKey::Registry("x.ecr.io".into()), 600, 1)));

@@ -148,7 +148,8 @@ mod tests {
             {"kubernetesSecrets":[{"uid":"u","namespace":"n","name":"s","credentialHash":"h"}]}}}"#;
         let record: PulledRecord = serde_json::from_str(text).expect("a record");
         assert_eq!(record.credential_mapping["r.io/a"], secret("s", "h"));
-        let round: PulledRecord = serde_json::from_str(&serde_json::to_string(&record).expect("text")).expect("a record");
+        let round: PulledRecord =
+            serde_json::from_str(&serde_json::to_string(&record).expect("text")).expect("a record");
         assert_eq!(round, record);
     }
 

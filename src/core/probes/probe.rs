@@ -232,7 +232,9 @@ mod tests {
     fn liveness_fails_after_its_threshold_and_then_rests() {
         let mut probe = Probe::new(ProbeKind::Liveness, timing(0, 1, 1, 3), 0 * S, 0 * S);
         probe.begin(0 * S);
-        for (result, changed) in [(Failure, false), (Failure, false), (Success, true), (Failure, false), (Failure, false)] {
+        for (result, changed) in
+            [(Failure, false), (Failure, false), (Success, true), (Failure, false), (Failure, false)]
+        {
             assert_eq!(run(&mut probe, result), changed);
         }
         assert!(run(&mut probe, Failure));

@@ -62,7 +62,12 @@ pub struct EvictionLimits {
 }
 
 /// Watches the node until `stop` is cancelled.
-pub async fn run(ports: EvictionPorts, limits: EvictionLimits, pressure: watch::Sender<Pressure>, stop: CancellationToken) {
+pub async fn run(
+    ports: EvictionPorts,
+    limits: EvictionLimits,
+    pressure: watch::Sender<Pressure>,
+    stop: CancellationToken,
+) {
     if limits.thresholds.is_empty() && !limits.local_storage {
         return;
     }
@@ -176,7 +181,6 @@ async fn evict(ports: &EvictionPorts, view: &PodView, grace: i64, message: Strin
         tracing::warn!(pod = %uid, "an evicted pod still runs after half a minute");
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -150,7 +150,8 @@ fn wall() -> Timestamp {
 /// Runs the loop over these pods for a minute; gives the kills and the events.
 async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<String>, Pressure) {
     let world = Arc::new(World { pods: Mutex::new(pods), ..World::default() });
-    let (events, service, runtime) = (Arc::new(FakeEvents::default()), Arc::new(FakeImages::default()), Arc::new(FakeExec::default()));
+    let (events, service, runtime) =
+        (Arc::new(FakeEvents::default()), Arc::new(FakeImages::default()), Arc::new(FakeExec::default()));
     let settings = ImageSettings {
         pull_qps: 0,
         pull_burst: 0,
@@ -224,7 +225,13 @@ async fn the_least_needed_goes_and_no_more_than_must() {
     let (kills, events, pressure) = evicted(pods, 0).await;
     let message = "The node was low on resource: memory. Threshold quantity: 300, available: 240. ";
     assert_eq!(kills, [format!("plain-150 1 true {message}")]);
-    assert_eq!(events, ["node EvictionThresholdMet: Attempting to reclaim memory".to_owned(), format!("n/plain-150 Evicted: {message}")]);
+    assert_eq!(
+        events,
+        [
+            "node EvictionThresholdMet: Attempting to reclaim memory".to_owned(),
+            format!("n/plain-150 Evicted: {message}")
+        ]
+    );
     assert!(pressure.memory && !pressure.disk);
 }
 

@@ -65,7 +65,9 @@ async fn https_answered_in_http_is_tried_again_in_http() {
     assert!(world.hooks.run(get).await.is_ok());
     assert_eq!(
         world.events.take(),
-        ["n/p LifecycleHTTPFallback: request to HTTPS lifecycle hook 10.0.0.1:80 got HTTP response, retry with HTTP succeeded"]
+        [
+            "n/p LifecycleHTTPFallback: request to HTTPS lifecycle hook 10.0.0.1:80 got HTTP response, retry with HTTP succeeded"
+        ]
     );
 }
 

@@ -126,27 +126,22 @@ impl Images {
     }
 
     async fn may_use(&self, errand: &Errand<'_>, image: &cri::Image) -> Result<bool, ImageWaiting> {
-        let failed = |message: String| ImageWaiting {
-            reason: "ErrImagePull".into(),
-            message,
-            retry_at: Some(self.soon()),
-        };
+        let failed =
+            |message: String| ImageWaiting { reason: "ErrImagePull".into(), message, retry_at: Some(self.soon()) };
         let shown = || self.credentials.of(&self.ports, errand.pod, &errand.image);
         self.records.may_use(&self.ports, &errand.demand.image, image, shown).await.map_err(failed)
     }
 
     fn already_present(&self, errand: &Errand<'_>, image: cri::Image) -> PulledImage {
         let name = &errand.demand.image;
-        let message =
-            format!("Container image \"{name}\" already present on machine and can be accessed by the pod");
+        let message = format!("Container image \"{name}\" already present on machine and can be accessed by the pod");
         self.record(errand, EventKind::Normal, "Pulled", message);
         found(errand, image)
     }
 
     /// Absent, or present but not for this pod: both look the same to the user.
     fn never(&self, errand: &Errand<'_>) -> ImageWaiting {
-        let message =
-            format!("Container image \"{}\" is not present with pull policy of Never", errand.demand.image);
+        let message = format!("Container image \"{}\" is not present with pull policy of Never", errand.demand.image);
         self.record(errand, EventKind::Warning, "ErrImageNeverPull", message.clone());
         ImageWaiting { reason: "ErrImageNeverPull".into(), message, retry_at: Some(self.soon()) }
     }

@@ -55,11 +55,10 @@ fn world_with(node: FakeNodeCredentials, plugins: Vec<CredentialPlugin>) -> Worl
                 .expect("a secret")
         })
     };
-    let objects = FakeSecrets(BTreeMap::from([
-        ("good".into(), secret("good", "open")),
-        ("bad".into(), secret("bad", "wrong")),
-    ]));
-    let (service, events, node): (Arc<FakeImages>, Arc<FakeEvents>, _) = (Arc::default(), Arc::default(), Arc::new(node));
+    let objects =
+        FakeSecrets(BTreeMap::from([("good".into(), secret("good", "open")), ("bad".into(), secret("bad", "wrong"))]));
+    let (service, events, node): (Arc<FakeImages>, Arc<FakeEvents>, _) =
+        (Arc::default(), Arc::default(), Arc::new(node));
     let ports = ImagePorts {
         images: service.clone(),
         objects: Arc::new(objects),
@@ -84,11 +83,8 @@ fn pod(uid: &str, secrets: &[&str]) -> Arc<Pod> {
 
 impl World {
     async fn ensure(&self, pod: &Arc<Pod>, image: &str, policy: &str) -> Result<String, (String, String)> {
-        let demand = ImageDemand {
-            image: image.into(),
-            policy: Some(policy.into()),
-            field_path: "spec.containers{c}".into(),
-        };
+        let demand =
+            ImageDemand { image: image.into(), policy: Some(policy.into()), field_path: "spec.containers{c}".into() };
         let result = self.images.ensure(pod, &demand, None).await;
         // An intent is ended by a task of its own.
         tokio::task::yield_now().await;
@@ -148,14 +144,11 @@ async fn a_failed_pull_backs_off_and_says_why() {
     );
     pass(9);
     let (reason, message) = world.ensure(&pod, "r.io/none:1", "IfNotPresent").await.expect_err("in back-off");
-    assert_eq!((reason.as_str(), message.as_str()), (
-        "ImagePullBackOff",
-        "Back-off pulling image \"r.io/none:1\": ErrImagePull: not found"
-    ));
     assert_eq!(
-        world.reasons(),
-        ["BackOff: Back-off pulling image \"r.io/none:1\"", "Failed: Error: ImagePullBackOff"]
+        (reason.as_str(), message.as_str()),
+        ("ImagePullBackOff", "Back-off pulling image \"r.io/none:1\": ErrImagePull: not found")
     );
+    assert_eq!(world.reasons(), ["BackOff: Back-off pulling image \"r.io/none:1\"", "Failed: Error: ImagePullBackOff"]);
     pass(1);
     world.service.publish("r.io/none:1", &[]);
     assert!(world.ensure(&pod, "r.io/none:1", "IfNotPresent").await.is_ok());
@@ -199,7 +192,10 @@ async fn what_one_pod_pulled_with_a_secret_is_not_for_all() {
     assert_eq!(stranger, ("ErrImagePull".into(), "denied".into()));
     world.service.publish("r.io/open:1", &[]);
     assert!(world.ensure(&pod("u", &["good"]), "r.io/open:1", "IfNotPresent").await.is_ok());
-    assert!(world.ensure(&pod("w", &[]), "r.io/open:1", "Never").await.is_err(), "it was pulled with a secret all the same");
+    assert!(
+        world.ensure(&pod("w", &[]), "r.io/open:1", "Never").await.is_err(),
+        "it was pulled with a secret all the same"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,7 +204,8 @@ async fn two_pods_pull_an_absent_image_once() {
     world.service.publish("r.io/a:1", &[]);
     world.service.set_delay(Duration::from_secs(3));
     let (one, two) = (pod("u", &[]), pod("v", &[]));
-    let (a, b) = tokio::join!(world.ensure(&one, "r.io/a:1", "IfNotPresent"), world.ensure(&two, "r.io/a:1", "IfNotPresent"));
+    let (a, b) =
+        tokio::join!(world.ensure(&one, "r.io/a:1", "IfNotPresent"), world.ensure(&two, "r.io/a:1", "IfNotPresent"));
     assert!(a.is_ok() && b.is_ok());
     assert_eq!(world.service.take().iter().filter(|call| call.starts_with("pull")).count(), 1);
 }

@@ -31,9 +31,7 @@ pub(super) async fn run(ports: &ProbePorts, subject: &ProbeSubject, run: &DuePro
         Ok(CheckOutcome::Failure(text)) => {
             (Some(ProbeResult::Failure), "Unhealthy", format!("{kind} probe failed: {text}"))
         }
-        Err(text) => {
-            (None, "Unhealthy", format!("{kind} probe errored and resulted in unknown state: {text}"))
-        }
+        Err(text) => (None, "Unhealthy", format!("{kind} probe errored and resulted in unknown state: {text}")),
     };
     tracing::debug!(container = run.container, message, "a probe did not succeed");
     if run.loud {

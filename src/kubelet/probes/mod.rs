@@ -58,13 +58,8 @@ impl Prober {
     /// Starts the task that waits for due probes; it ends with `stop`.
     pub fn start(ports: ProbePorts, stop: CancellationToken) -> Self {
         let (changed, changes) = mpsc::channel(CHANGES);
-        let shared = Arc::new(Shared {
-            ports,
-            began: Instant::now(),
-            pods: Mutex::default(),
-            wake: Notify::new(),
-            changed,
-        });
+        let shared =
+            Arc::new(Shared { ports, began: Instant::now(), pods: Mutex::default(), wake: Notify::new(), changed });
         tokio::spawn(Arc::clone(&shared).wait_for_due(stop));
         Self { shared, changes: Arc::new(Mutex::new(Some(changes))) }
     }

@@ -22,12 +22,8 @@ struct World {
 
 fn world() -> World {
     let (checks, events) = (Arc::new(FakeChecks::default()), Arc::new(FakeEvents::default()));
-    let ports = ProbePorts {
-        runtime: Arc::new(FakeExec::default()),
-        checks: checks.clone(),
-        events: events.clone(),
-        wall,
-    };
+    let ports =
+        ProbePorts { runtime: Arc::new(FakeExec::default()), checks: checks.clone(), events: events.clone(), wall };
     let stop = CancellationToken::new();
     let prober = Prober::start(ports, stop.clone());
     let changes = prober.changes();
@@ -95,7 +91,8 @@ async fn a_redirect_elsewhere_is_a_success_with_a_warning() {
     world.checks.set("http://10.0.0.1:80/", Ok(302));
     world.changes.recv().await;
     assert_eq!(world.results().liveness, Some(ProbeResult::Success));
-    let line = "n/p spec.containers{c} ProbeWarning: Liveness probe warning: Probe terminated redirects, Response body: body";
+    let line =
+        "n/p spec.containers{c} ProbeWarning: Liveness probe warning: Probe terminated redirects, Response body: body";
     assert_eq!(world.events.take(), [line]);
 }
 

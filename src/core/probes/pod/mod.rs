@@ -6,9 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{Probe, ProbeKind, Timing};
-use crate::core::model::{
-    ContainerId, ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer,
-};
+use crate::core::model::{ContainerId, ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};
 
 /// A run that is due now.
 #[derive(Clone, Debug, PartialEq, Eq)]

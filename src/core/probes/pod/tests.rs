@@ -48,11 +48,10 @@ fn the_others_wait_for_startup_and_readiness_follows_at_once() {
     probes.observe(&subject("a", false, false), S, |_| 0 * S);
     assert_eq!(run_next(&mut probes, Success), (10 * S, vec![ProbeKind::Startup]));
     assert_eq!(run_next(&mut probes, Success), (10 * S, vec![ProbeKind::Liveness, ProbeKind::Readiness]));
-    assert_eq!(probes.results()[&"a".into()], ContainerProbes {
-        liveness: Some(Success),
-        readiness: Some(Success),
-        startup: Some(Success),
-    });
+    assert_eq!(
+        probes.results()[&"a".into()],
+        ContainerProbes { liveness: Some(Success), readiness: Some(Success), startup: Some(Success) }
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod sealing;
 pub mod containerd;
 pub mod cri;
 pub mod usage;
+pub mod csi;
 pub mod volumes;
 pub mod credentials;
 pub mod systemd;

@@ -11,4 +11,5 @@ pub mod reviews;
 pub mod reachability;
 pub mod serving_requests;
 pub mod session;
+pub mod storage;
 mod watching;

@@ -1,8 +1,9 @@
 //! Persistent volume claims → what the volume behind them is.
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, Pod, SecretReference};
 
 use super::source::{Source, SourceError, host_path};
+use crate::adapters::csi::CsiSource;
 use crate::ports::Objects;
 
 const GID_ANNOTATION: &str = "pv.beta.kubernetes.io/gid";
@@ -69,6 +70,29 @@ fn source_of(volume: &PersistentVolume, read_only: bool) -> Result<Source, Sourc
             read_only: read_only || source.read_only.unwrap_or_default(),
             groups,
         });
+    }
+    if let Some(source) = &spec.csi {
+        if block {
+            return Err(SourceError::lasting("block volumes of storage drivers are not supported by this kubelet"));
+        }
+        let reference = |r: &Option<SecretReference>| {
+            let r = r.as_ref()?;
+            Some((r.namespace.clone().unwrap_or_default(), r.name.clone().unwrap_or_default()))
+        };
+        let source = CsiSource {
+            name,
+            driver: source.driver.clone(),
+            handle: source.volume_handle.clone(),
+            inline: false,
+            read_only: read_only || source.read_only.unwrap_or_default(),
+            fs_type: source.fs_type.clone().unwrap_or_default(),
+            access_mode: spec.access_modes.iter().flatten().next().cloned().unwrap_or_else(|| "ReadWriteOnce".to_owned()),
+            attributes: source.volume_attributes.clone().unwrap_or_default(),
+            mount_options: spec.mount_options.clone().unwrap_or_default(),
+            publish_secret: reference(&source.node_publish_secret_ref),
+            stage_secret: reference(&source.node_stage_secret_ref),
+        };
+        return Ok(Source::Csi { source, groups });
     }
     Err(SourceError::lasting(format!("no volume plugin matched for PV {name:?}")))
 }

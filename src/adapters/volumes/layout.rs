@@ -20,6 +20,8 @@ pub mod plugin {
     pub const LOCAL: &str = "kubernetes.io~local-volume";
     /// NFS.
     pub const NFS: &str = "kubernetes.io~nfs";
+    /// Storage drivers.
+    pub const CSI: &str = "kubernetes.io~csi";
 }
 
 /// The tree below the kubelet's root directory.

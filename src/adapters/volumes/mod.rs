@@ -32,6 +32,7 @@ use tokio::task::spawn_blocking;
 
 use self::layout::Layout;
 use self::source::SourceError;
+use crate::adapters::csi::CsiVolumes;
 use crate::adapters::fs::{beneath, mounts};
 use crate::core::model::{MountedVolume, PodUid, uid_of};
 use crate::core::render::NodeContext;
@@ -45,6 +46,8 @@ pub struct LocalVolumes {
     layout: Layout,
     objects: Arc<dyn Objects>,
     node: watch::Receiver<Arc<NodeContext>>,
+    /// Volumes of storage drivers, where there is an API server.
+    drivers: Option<CsiVolumes>,
     /// One lock per pod with an operation under way.
     busy: Mutex<HashMap<PodUid, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -53,7 +56,14 @@ impl LocalVolumes {
     /// Volumes below the root directory that `node` names; allocatable is read at the moment of use.
     pub fn new(objects: Arc<dyn Objects>, node: watch::Receiver<Arc<NodeContext>>) -> Self {
         let layout = Layout::new(&node.borrow().root_dir);
-        Self { layout, objects, node, busy: Mutex::default() }
+        Self { layout, objects, node, drivers: None, busy: Mutex::default() }
+    }
+
+    /// With volumes of storage drivers.
+    #[must_use]
+    pub fn with_drivers(mut self, drivers: CsiVolumes) -> Self {
+        self.drivers = Some(drivers);
+        self
     }
 
     /// Makes the root directory (0750) and lets mounts in it propagate to containers that ask for that.
@@ -77,7 +87,7 @@ impl LocalVolumes {
         let node = self.node.borrow().clone();
         let source = source::resolve(self.objects.as_ref(), &node.allocatable, pod, volume).await?;
         let request = set_up::Request::new(&self.layout, pod, &volume.name);
-        set_up::set_up(request, source).await
+        set_up::set_up(request, self.drivers.as_ref(), pod, source).await
     }
 
     async fn set_up_those(
@@ -102,8 +112,13 @@ impl LocalVolumes {
     }
 }
 
+/// Volumes whose content follows other objects; drivers may want to be asked again too.
 fn has_content(volume: &Volume) -> bool {
-    volume.config_map.is_some() || volume.secret.is_some() || volume.downward_api.is_some() || volume.projected.is_some()
+    volume.csi.is_some()
+        || volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.downward_api.is_some()
+        || volume.projected.is_some()
 }
 
 /// Runs disk work away from the async threads.
@@ -158,6 +173,13 @@ impl Volumes for LocalVolumes {
         let fault = |message: String| VolumeError { volume: String::new(), message, transient: true };
         let dir = self.layout.pod(uid).map_err(|e| vec![fault(e.to_string())])?;
         let _guard = self.lock(uid).await;
+        // A driver that is away keeps the whole pod's directory: unmounting behind its back would lose track of it.
+        if let Some(drivers) = &self.drivers {
+            let faults = drivers.unpublish_all(&dir).await;
+            if !faults.is_empty() {
+                return Err(faults.iter().map(|(path, error)| fault(format!("{}: {error}", path.display()))).collect());
+            }
+        }
         let (place, work) = (dir.clone(), dir);
         let faults = spawn_blocking(move || tear_down::tear_down(&work)).await.map_err(|e| vec![fault(e.to_string())])?;
         if faults.is_empty() {

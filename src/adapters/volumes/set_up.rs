@@ -10,6 +10,7 @@ use super::ownership::{self, Ownership};
 use super::payload::Payload;
 use super::source::{Medium, Source, SourceError};
 use super::{atomic_writer, blocking, empty_dir, host_path, nfs};
+use crate::adapters::csi::{CsiSource, CsiVolumes};
 use crate::adapters::fs::{beneath, mounts};
 use crate::core::model::{MountedVolume, PodUid, uid_of};
 
@@ -55,8 +56,35 @@ fn disk(error: std::io::Error) -> SourceError {
     SourceError::passing(error.to_string())
 }
 
+/// Has a storage driver publish its volume, and gives it to the pod's group where the driver does not.
+async fn driver_volume(
+    request: Request,
+    drivers: Option<&CsiVolumes>,
+    pod: &Pod,
+    source: CsiSource,
+    groups: Vec<i64>,
+) -> Result<MountedVolume, SourceError> {
+    let drivers = drivers.ok_or_else(|| SourceError::lasting("this kubelet runs without storage drivers"))?;
+    let dir = request.path(plugin::CSI, &source.name)?;
+    let left = drivers.publish(pod, &source, &dir).await.map_err(SourceError::passing)?;
+    let path = dir.join("mount");
+    if let (true, Some(group)) = (left, request.group) {
+        let target = path.clone();
+        let only_on_root_mismatch = request.only_on_root_mismatch;
+        let ownership = Ownership { group, only_on_root_mismatch, read_only: source.read_only };
+        blocking(move || ownership::apply(&target, ownership)).await.map_err(disk)?;
+    }
+    let read_only = source.read_only;
+    Ok(MountedVolume { path, read_only, selinux_relabel: true, supplemental_groups: groups, ..MountedVolume::default() })
+}
+
 /// Makes the volume ready. Idempotent.
-pub async fn set_up(request: Request, source: Source) -> Result<MountedVolume, SourceError> {
+pub async fn set_up(
+    request: Request,
+    drivers: Option<&CsiVolumes>,
+    pod: &Pod,
+    source: Source,
+) -> Result<MountedVolume, SourceError> {
     match source {
         Source::EmptyDir(medium) => {
             let path = request.path(plugin::EMPTY_DIR, &request.volume)?;
@@ -65,6 +93,7 @@ pub async fn set_up(request: Request, source: Source) -> Result<MountedVolume, S
             blocking(move || empty_dir::set_up(&dir, &ready, &medium, ownership)).await.map_err(disk)?;
             Ok(MountedVolume { path, selinux_relabel: true, ..MountedVolume::default() })
         }
+        Source::Csi { source, groups } => driver_volume(request, drivers, pod, source, groups).await,
         Source::Content { plugin, medium, payload } => content(request, plugin, medium, payload).await,
         Source::HostPath { path, kind, read_only } => {
             let checked = path.clone();

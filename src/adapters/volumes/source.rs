@@ -10,6 +10,7 @@ use super::claim;
 use super::content::{self, Reader};
 use super::layout::plugin;
 use super::payload::{DEFAULT_MODE, Payload};
+use crate::adapters::csi::CsiSource;
 use crate::core::model::Amount;
 use crate::core::model::cgroup::{CgroupSettings, huge_page_size, pod_cgroup_limits};
 use crate::ports::{ObjectError, Objects};
@@ -69,6 +70,8 @@ pub enum Source {
     Local { name: String, path: PathBuf, block: bool, read_only: bool, groups: Vec<i64> },
     /// A directory of an NFS server.
     Nfs { name: String, server: String, path: String, options: Vec<String>, read_only: bool, groups: Vec<i64> },
+    /// A volume of a storage driver.
+    Csi { source: CsiSource, groups: Vec<i64> },
 }
 
 /// Reads what a volume refers to.
@@ -98,6 +101,21 @@ pub async fn resolve(
             read_only: source.read_only.unwrap_or_default(),
             groups: Vec::new(),
         });
+    }
+    if let Some(source) = &volume.csi {
+        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+        let source = CsiSource {
+            name: volume.name.clone(),
+            driver: source.driver.clone(),
+            inline: true,
+            read_only: source.read_only.unwrap_or_default(),
+            fs_type: source.fs_type.clone().unwrap_or_default(),
+            access_mode: "ReadWriteOnce".to_owned(),
+            attributes: source.volume_attributes.clone().unwrap_or_default(),
+            publish_secret: source.node_publish_secret_ref.as_ref().map(|r| (namespace, r.name.clone())),
+            ..CsiSource::default()
+        };
+        return Ok(Source::Csi { source, groups: Vec::new() });
     }
     if let Some(source) = &volume.persistent_volume_claim {
         return claim::resolve(objects, pod, &source.claim_name, source.read_only.unwrap_or_default(), false).await;

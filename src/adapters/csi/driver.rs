@@ -1,0 +1,108 @@
+//! Calls to one storage driver on its socket.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status};
+
+use super::proto::csi::node_client::NodeClient;
+use super::proto::csi::node_service_capability::{Type, rpc};
+use super::proto::csi::{
+    NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse, NodePublishVolumeRequest, NodeStageVolumeRequest,
+    NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
+};
+
+/// Upstream's bound for one call (`csiTimeout`).
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What a driver can do on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Volumes are staged once per node before they are published to pods.
+    pub stages: bool,
+    /// The driver applies the pod's group itself.
+    pub applies_group: bool,
+    /// It tells one writer per node from one writer in all.
+    pub single_writer_modes: bool,
+}
+
+/// One driver.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    channel: Channel,
+}
+
+/// A channel to a unix socket; it connects when first used and again after the driver restarted.
+pub(super) fn channel(socket: &Path) -> Channel {
+    let socket: PathBuf = socket.to_path_buf();
+    let connector = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    // The address is only for form: the connector knows the socket.
+    Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
+}
+
+/// One call with a deadline.
+async fn call<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
+    match tokio::time::timeout(TIMEOUT, call).await {
+        Ok(answer) => answer.map(Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("the driver gave no answer in time")),
+    }
+}
+
+impl Driver {
+    /// The driver behind a socket; nothing is sent yet.
+    pub fn new(socket: &Path) -> Self {
+        Self { channel: channel(socket) }
+    }
+
+    fn node(&self) -> NodeClient<Channel> {
+        NodeClient::new(self.channel.clone())
+    }
+
+    /// The node as the driver knows it.
+    pub async fn info(&self) -> Result<NodeGetInfoResponse, Status> {
+        call(self.node().node_get_info(NodeGetInfoRequest {})).await
+    }
+
+    /// What the driver can do.
+    pub async fn abilities(&self) -> Result<Abilities, Status> {
+        let answer = call(self.node().node_get_capabilities(NodeGetCapabilitiesRequest {})).await?;
+        let mut abilities = Abilities::default();
+        for Type::Rpc(found) in answer.capabilities.into_iter().filter_map(|c| c.r#type) {
+            match found.r#type() {
+                rpc::Type::StageUnstageVolume => abilities.stages = true,
+                rpc::Type::VolumeMountGroup => abilities.applies_group = true,
+                rpc::Type::SingleNodeMultiWriter => abilities.single_writer_modes = true,
+                _ => {}
+            }
+        }
+        Ok(abilities)
+    }
+
+    /// Makes a volume ready on the node. Idempotent.
+    pub async fn stage(&self, request: NodeStageVolumeRequest) -> Result<(), Status> {
+        call(self.node().node_stage_volume(request)).await.map(drop)
+    }
+
+    /// Reverses [`Driver::stage`]. Idempotent.
+    pub async fn unstage(&self, volume_id: String, staging_target_path: String) -> Result<(), Status> {
+        let request = NodeUnstageVolumeRequest { volume_id, staging_target_path };
+        call(self.node().node_unstage_volume(request)).await.map(drop)
+    }
+
+    /// Mounts a volume at a pod's place. Idempotent.
+    pub async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), Status> {
+        call(self.node().node_publish_volume(request)).await.map(drop)
+    }
+
+    /// Reverses [`Driver::publish`]. Idempotent.
+    pub async fn unpublish(&self, volume_id: String, target_path: String) -> Result<(), Status> {
+        let request = NodeUnpublishVolumeRequest { volume_id, target_path };
+        call(self.node().node_unpublish_volume(request)).await.map(drop)
+    }
+}

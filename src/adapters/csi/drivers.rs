@@ -1,0 +1,25 @@
+//! The drivers that are registered on this node.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::driver::Driver;
+
+/// Drivers by name. Cloning gives another handle.
+#[derive(Clone, Debug, Default)]
+pub struct Drivers(Arc<RwLock<BTreeMap<String, Driver>>>);
+
+impl Drivers {
+    /// A driver that is registered now.
+    pub(super) fn get(&self, name: &str) -> Option<Driver> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(super) fn insert(&self, name: &str, driver: Driver) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), driver);
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}

@@ -1,0 +1,25 @@
+//! Storage drivers on the node: how they register, and what is asked of them for a pod's volume (CSI 1.x).
+//!
+//! `csi.proto` is of container-storage-interface/spec v1.9.0, `registration.proto` of k8s.io/kubelet v0.36.3.
+
+mod driver;
+mod drivers;
+mod registration;
+mod volume;
+
+#[allow(missing_docs, dead_code, clippy::all, clippy::unwrap_used)]
+mod proto {
+    pub mod csi {
+        tonic::include_proto!("csi.v1");
+    }
+    pub mod registration {
+        tonic::include_proto!("pluginregistration");
+    }
+}
+
+pub use drivers::Drivers;
+pub use registration::Registrar;
+pub use volume::{CsiSource, CsiVolumes};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Registration sockets: drivers put one into `plugins_registry` and are asked who they are.
+//!
+//! Upstream's `pluginmanager`: a socket that appears is registered, one that vanishes is forgotten, a failure is told to
+//! the plugin and tried again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use inotify::{Inotify, WatchMask};
+use tokio_util::sync::CancellationToken;
+
+use super::driver::{Driver, channel};
+use super::drivers::Drivers;
+use super::proto::registration::registration_client::RegistrationClient;
+use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus};
+use crate::ports::{NodeDriver, StorageApi};
+
+/// How long after a failed registration it is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+/// Bound of one registration call.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Follows the registration directory.
+pub struct Registrar {
+    directory: PathBuf,
+    drivers: Drivers,
+    api: Option<Arc<dyn StorageApi>>,
+    /// Name of the driver by socket and inode; a new socket under an old name is another one.
+    known: BTreeMap<(PathBuf, u64), String>,
+}
+
+impl Registrar {
+    /// `root_dir` is `/var/lib/kubelet`. Without an API server drivers are known on the node only.
+    pub fn new(root_dir: &Path, drivers: Drivers, api: Option<Arc<dyn StorageApi>>) -> Self {
+        Self { directory: root_dir.join("plugins_registry"), drivers, api, known: BTreeMap::new() }
+    }
+
+    /// Registers what comes and forgets what goes until `stop`.
+    ///
+    /// # Errors
+    /// The directory cannot be made or watched.
+    pub async fn run(mut self, stop: CancellationToken) -> io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let inotify = Inotify::init()?;
+        let mask = WatchMask::CREATE | WatchMask::DELETE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM;
+        inotify.watches().add(&self.directory, mask)?;
+        let mut events = inotify.into_event_stream([0; 4096])?;
+        loop {
+            let complete = self.look().await;
+            let again = async {
+                if complete { std::future::pending().await } else { tokio::time::sleep(RETRY).await }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = again => {}
+                event = events.next() => if event.is_none() { return Ok(()) },
+            }
+        }
+    }
+
+    /// Compares the sockets with what is known; true when every one of them is registered.
+    pub(super) async fn look(&mut self) -> bool {
+        let found = sockets(&self.directory);
+        let gone: Vec<_> = self.known.keys().filter(|key| !found.contains(key)).cloned().collect();
+        for key in gone {
+            let Some(name) = self.known.remove(&key) else { continue };
+            if !self.known.values().any(|other| *other == name) {
+                self.forget(&name).await;
+            }
+        }
+        let mut complete = true;
+        for key in found {
+            if !self.known.contains_key(&key) {
+                match self.register(&key.0).await {
+                    Ok(name) => _ = self.known.insert(key, name),
+                    Err(error) => {
+                        tracing::warn!(socket = %key.0.display(), error, "plugin not registered");
+                        complete = false;
+                    }
+                }
+            }
+        }
+        complete
+    }
+
+    async fn forget(&self, name: &str) {
+        tracing::info!(driver = name, "storage driver gone");
+        self.drivers.remove(name);
+        if let Some(api) = &self.api {
+            if let Err(error) = api.withdraw_driver(name).await {
+                tracing::warn!(driver = name, error = &error as &dyn std::error::Error, "driver stays in the CSINode object");
+            }
+        }
+    }
+
+    async fn register(&self, socket: &Path) -> Result<String, String> {
+        let mut plugin = RegistrationClient::new(channel(socket));
+        let ask = tokio::time::timeout(TIMEOUT, plugin.get_info(InfoRequest {}));
+        let info = ask.await.map_err(|_| "no answer in time".to_owned())?.map_err(|e| e.message().to_owned())?.into_inner();
+        let result = self.accept(&info, socket).await;
+        let error = result.as_ref().err().cloned().unwrap_or_default();
+        let told = RegistrationStatus { plugin_registered: result.is_ok(), error };
+        if let Ok(Err(error)) = tokio::time::timeout(TIMEOUT, plugin.notify_registration_status(told)).await {
+            tracing::warn!(plugin = info.name, error = error.message(), "plugin not told of its registration");
+        }
+        result.map(|()| info.name)
+    }
+
+    async fn accept(&self, info: &PluginInfo, socket: &Path) -> Result<(), String> {
+        if info.r#type != "CSIPlugin" {
+            return Err(format!("no handler registered for plugin type: {} at socket {}", info.r#type, socket.display()));
+        }
+        if !info.supported_versions.iter().any(|v| v.trim_start_matches('v').starts_with("1.")) {
+            return Err(format!("none of the versions specified {:?} are supported", info.supported_versions));
+        }
+        let endpoint = if info.endpoint.is_empty() { socket } else { Path::new(&info.endpoint) };
+        let driver = Driver::new(endpoint);
+        let node = driver.info().await.map_err(|e| format!("NodeGetInfo: {}", e.message()))?;
+        if let Some(api) = &self.api {
+            let about = NodeDriver {
+                name: info.name.clone(),
+                node_id: node.node_id,
+                topology: node.accessible_topology.map(|t| t.segments.into_iter().collect()).unwrap_or_default(),
+                max_volumes: i32::try_from(node.max_volumes_per_node).ok().filter(|n| *n > 0),
+            };
+            api.publish_driver(&about).await.map_err(|e| e.to_string())?;
+        }
+        self.drivers.insert(&info.name, driver);
+        tracing::info!(driver = info.name, endpoint = %endpoint.display(), "storage driver registered");
+        Ok(())
+    }
+}
+
+/// Sockets in a directory and its subdirectories, hidden ones left out.
+fn sockets(directory: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let Ok(meta) = entry.metadata() else { continue };
+        if hidden {
+            continue;
+        }
+        if meta.is_dir() {
+            found.extend(sockets(&entry.path()));
+        } else if meta.file_type().is_socket() {
+            found.push((entry.path(), meta.ino()));
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,271 @@
+//! A driver of the tests' own on real sockets: registration, staging, publishing, and the way back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::node::v1::RuntimeClass;
+use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
+use tokio::net::UnixListener;
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{Request, Response, Status};
+
+use super::proto::csi::node_server::{Node, NodeServer};
+use super::proto::csi::node_service_capability::{Rpc, Type, rpc};
+use super::proto::csi::*;
+use super::proto::registration::registration_server::{Registration, RegistrationServer};
+use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus, RegistrationStatusResponse};
+use super::*;
+use crate::ports::{ApiError, NodeDriver, ObjectChange, ObjectError, Objects, StorageApi, TokenRequest};
+
+/// Remembers every call as a line of text.
+#[derive(Clone, Default)]
+struct Journal(Arc<Mutex<Vec<String>>>);
+
+impl Journal {
+    fn note(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[derive(Clone)]
+struct TestDriver {
+    journal: Journal,
+    endpoint: String,
+    kind: String,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Registration for TestDriver {
+    async fn get_info(&self, _: Request<InfoRequest>) -> Answer<PluginInfo> {
+        Ok(Response::new(PluginInfo {
+            r#type: self.kind.clone(),
+            name: "test.csi".into(),
+            endpoint: self.endpoint.clone(),
+            supported_versions: vec!["1.0.0".into()],
+        }))
+    }
+    async fn notify_registration_status(&self, r: Request<RegistrationStatus>) -> Answer<RegistrationStatusResponse> {
+        let r = r.into_inner();
+        self.journal.note(format!("told {} {}", r.plugin_registered, r.error));
+        Ok(Response::new(RegistrationStatusResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl Node for TestDriver {
+    async fn node_stage_volume(&self, r: Request<NodeStageVolumeRequest>) -> Answer<NodeStageVolumeResponse> {
+        let r = r.into_inner();
+        self.journal.note(format!("stage {} {}", r.volume_id, r.publish_context.get("dev").cloned().unwrap_or_default()));
+        Ok(Response::new(NodeStageVolumeResponse {}))
+    }
+    async fn node_unstage_volume(&self, r: Request<NodeUnstageVolumeRequest>) -> Answer<NodeUnstageVolumeResponse> {
+        self.journal.note(format!("unstage {}", r.into_inner().volume_id));
+        Ok(Response::new(NodeUnstageVolumeResponse {}))
+    }
+    async fn node_publish_volume(&self, r: Request<NodePublishVolumeRequest>) -> Answer<NodePublishVolumeResponse> {
+        let r = r.into_inner();
+        fs::create_dir_all(&r.target_path).unwrap();
+        let context: BTreeMap<_, _> = r.volume_context.into_iter().collect();
+        self.journal.note(format!("publish {} staged={} {context:?}", r.volume_id, !r.staging_target_path.is_empty()));
+        Ok(Response::new(NodePublishVolumeResponse {}))
+    }
+    async fn node_unpublish_volume(&self, r: Request<NodeUnpublishVolumeRequest>) -> Answer<NodeUnpublishVolumeResponse> {
+        self.journal.note(format!("unpublish {}", r.into_inner().volume_id));
+        Ok(Response::new(NodeUnpublishVolumeResponse {}))
+    }
+    async fn node_get_volume_stats(&self, _: Request<NodeGetVolumeStatsRequest>) -> Answer<NodeGetVolumeStatsResponse> {
+        Err(Status::unimplemented("no"))
+    }
+    async fn node_expand_volume(&self, _: Request<NodeExpandVolumeRequest>) -> Answer<NodeExpandVolumeResponse> {
+        Err(Status::unimplemented("no"))
+    }
+    async fn node_get_capabilities(&self, _: Request<NodeGetCapabilitiesRequest>) -> Answer<NodeGetCapabilitiesResponse> {
+        let stages = NodeServiceCapability { r#type: Some(Type::Rpc(Rpc { r#type: rpc::Type::StageUnstageVolume as i32 })) };
+        Ok(Response::new(NodeGetCapabilitiesResponse { capabilities: vec![stages] }))
+    }
+    async fn node_get_info(&self, _: Request<NodeGetInfoRequest>) -> Answer<NodeGetInfoResponse> {
+        Ok(Response::new(NodeGetInfoResponse { node_id: "id-1".into(), max_volumes_per_node: 5, accessible_topology: None }))
+    }
+}
+
+/// Serves registration and node calls on one socket.
+fn serve(socket: &Path, driver: TestDriver) {
+    let listener = UnixListener::bind(socket).unwrap();
+    let server = tonic::transport::Server::builder()
+        .add_service(RegistrationServer::new(driver.clone()))
+        .add_service(NodeServer::new(driver));
+    tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+}
+
+/// An API server that knows one driver and one attachment.
+#[derive(Default)]
+struct World {
+    driver: Option<CSIDriver>,
+    attached: bool,
+    journal: Journal,
+}
+
+#[async_trait]
+impl StorageApi for World {
+    async fn csi_driver(&self, _: &str) -> Result<Option<CSIDriver>, ApiError> {
+        Ok(self.driver.clone())
+    }
+    async fn volume_attachment(&self, name: &str) -> Result<Option<VolumeAttachment>, ApiError> {
+        assert!(name.starts_with("csi-") && name.len() == 68, "{name}");
+        let status = serde_json::json!({"attached": self.attached, "attachmentMetadata": {"dev": "sdx"}});
+        let json = serde_json::json!({"spec": {"attacher": "", "nodeName": "", "source": {}}, "status": status});
+        Ok(Some(serde_json::from_value(json).unwrap()))
+    }
+    async fn publish_driver(&self, driver: &NodeDriver) -> Result<(), ApiError> {
+        self.journal.note(format!("node {} {} {:?}", driver.name, driver.node_id, driver.max_volumes));
+        Ok(())
+    }
+    async fn withdraw_driver(&self, name: &str) -> Result<(), ApiError> {
+        self.journal.note(format!("withdraw {name}"));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Objects for World {
+    fn register(&self, _: &Pod) {}
+    fn unregister(&self, _: &Pod) {}
+    async fn config_map(&self, _: &str, name: &str) -> Result<Arc<ConfigMap>, ObjectError> {
+        Err(ObjectError::NotFound { kind: "configmap", name: name.into() })
+    }
+    async fn secret(&self, _: &str, name: &str) -> Result<Arc<Secret>, ObjectError> {
+        Err(ObjectError::NotFound { kind: "secret", name: name.into() })
+    }
+    async fn services(&self, _: &str) -> Result<Vec<Arc<Service>>, ObjectError> {
+        Ok(Vec::new())
+    }
+    async fn runtime_class(&self, name: &str) -> Result<Arc<RuntimeClass>, ObjectError> {
+        Err(ObjectError::NotFound { kind: "runtimeclass", name: name.into() })
+    }
+    async fn claim(&self, _: &str, name: &str) -> Result<Arc<PersistentVolumeClaim>, ObjectError> {
+        Err(ObjectError::NotFound { kind: "persistentvolumeclaim", name: name.into() })
+    }
+    async fn volume(&self, name: &str) -> Result<Arc<PersistentVolume>, ObjectError> {
+        Err(ObjectError::NotFound { kind: "persistentvolume", name: name.into() })
+    }
+    async fn token(&self, _: &Pod, _: &TokenRequest) -> Result<(String, Timestamp), ObjectError> {
+        Ok(("token".into(), Timestamp::UNIX_EPOCH))
+    }
+    fn changes(&self) -> broadcast::Receiver<ObjectChange> {
+        broadcast::channel(1).1
+    }
+}
+
+fn pod(uid: &str) -> Pod {
+    serde_json::from_value(serde_json::json!({"metadata": {"name": "p", "namespace": "ns", "uid": uid}})).unwrap()
+}
+
+fn driver_object(spec: serde_json::Value) -> Option<CSIDriver> {
+    Some(serde_json::from_value(serde_json::json!({"metadata": {"name": "test.csi"}, "spec": spec})).unwrap())
+}
+
+/// A registered test driver below `root`; gives its journal.
+async fn registered(root: &Path, world: &Arc<World>) -> (Drivers, Journal, Registrar) {
+    let (journal, drivers) = (Journal::default(), Drivers::default());
+    fs::create_dir_all(root.join("plugins_registry")).unwrap();
+    let driver = TestDriver { journal: journal.clone(), endpoint: String::new(), kind: "CSIPlugin".into() };
+    serve(&root.join("plugins_registry/test.sock"), driver);
+    let mut registrar = Registrar::new(root, drivers.clone(), Some(world.clone()));
+    assert!(registrar.look().await);
+    assert_eq!(journal.take(), ["told true "]);
+    (drivers, journal, registrar)
+}
+
+#[tokio::test]
+async fn a_driver_is_known_while_its_socket_is_there() {
+    let root = tempfile::tempdir().unwrap();
+    let world = Arc::new(World::default());
+    let (drivers, journal, mut registrar) = registered(root.path(), &world).await;
+    assert_eq!(world.journal.take(), ["node test.csi id-1 Some(5)"]);
+    assert!(registrar.look().await && journal.take().is_empty());
+    fs::remove_file(root.path().join("plugins_registry/test.sock")).unwrap();
+    assert!(registrar.look().await);
+    assert!(drivers.get("test.csi").is_none());
+    assert_eq!(world.journal.take(), ["withdraw test.csi"]);
+}
+
+#[tokio::test]
+async fn a_plugin_of_another_kind_is_told_so() {
+    let root = tempfile::tempdir().unwrap();
+    let journal = Journal::default();
+    fs::create_dir_all(root.path().join("plugins_registry")).unwrap();
+    let driver = TestDriver { journal: journal.clone(), endpoint: String::new(), kind: "Odd".into() };
+    serve(&root.path().join("plugins_registry/test.sock"), driver);
+    let mut registrar = Registrar::new(root.path(), Drivers::default(), None);
+    assert!(!registrar.look().await);
+    assert!(journal.take()[0].starts_with("told false no handler registered for plugin type: Odd"));
+}
+
+#[tokio::test]
+async fn a_persistent_volume_is_staged_once_and_unstaged_with_its_last_pod() {
+    let root = tempfile::tempdir().unwrap();
+    let world = Arc::new(World { attached: true, ..World::default() });
+    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
+    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
+    let source = CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
+    let dir = |uid: &str| root.path().join("pods").join(uid).join("volumes/kubernetes.io~csi/pv1");
+    for uid in ["a", "b"] {
+        volumes.publish(&pod(uid), &source, &dir(uid)).await.unwrap();
+        assert_eq!(journal.take(), ["stage h1 sdx", "publish h1 staged=true {}"]);
+    }
+    let staged = root.path().join("plugins/kubernetes.io/csi/test.csi");
+    assert_eq!(fs::read_dir(&staged).unwrap().count(), 1);
+    assert!(volumes.unpublish_all(&root.path().join("pods/a")).await.is_empty());
+    assert_eq!(journal.take(), ["unpublish h1"]);
+    assert!(volumes.unpublish_all(&root.path().join("pods/b")).await.is_empty());
+    assert_eq!(journal.take(), ["unpublish h1", "unstage h1"]);
+    assert_eq!(fs::read_dir(&staged).unwrap().count(), 0);
+    assert!(!dir("a").exists());
+}
+
+#[tokio::test]
+async fn an_inline_volume_needs_the_drivers_consent_and_learns_of_its_pod() {
+    let root = tempfile::tempdir().unwrap();
+    let source = CsiSource { name: "v".into(), driver: "test.csi".into(), inline: true, ..CsiSource::default() };
+    let dir = root.path().join("pods/a/volumes/kubernetes.io~csi/v");
+    let world = Arc::new(World::default());
+    let (drivers, _, _registrar) = registered(root.path(), &world).await;
+    let volumes = CsiVolumes::new(root.path(), "n1", drivers.clone(), world.clone(), world.clone());
+    let refused = volumes.publish(&pod("a"), &source, &dir).await.unwrap_err();
+    assert_eq!(refused, "volume mode \"Ephemeral\" not supported by driver test.csi");
+
+    let spec = serde_json::json!({"volumeLifecycleModes": ["Ephemeral"], "podInfoOnMount": true});
+    let world = Arc::new(World { driver: driver_object(spec), ..World::default() });
+    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
+    volumes.publish(&pod("a"), &source, &dir).await.unwrap();
+    let record = fs::read_to_string(dir.join("vol_data.json")).unwrap();
+    assert!(record.contains(r#""volumeLifecycleMode":"Ephemeral""#) && record.contains(r#""driverName":"test.csi""#));
+    assert!(volumes.unpublish_all(&root.path().join("pods/a")).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_ready_is_told_and_nothing_is_mounted() {
+    let root = tempfile::tempdir().unwrap();
+    let world = Arc::new(World::default());
+    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
+    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
+    let dir = root.path().join("pods/a/volumes/kubernetes.io~csi/pv1");
+    let source = CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
+    let error = volumes.publish(&pod("a"), &source, &dir).await.unwrap_err();
+    assert_eq!(error, "volume h1 is not attached to node n1 yet");
+    let away = CsiSource { driver: "other".into(), ..source };
+    let error = volumes.publish(&pod("a"), &away, &dir).await.unwrap_err();
+    assert_eq!(error, "driver name other not found in the list of registered CSI drivers");
+    assert!(journal.take().is_empty());
+}

@@ -18,3 +18,4 @@ pub mod credentials;
 pub mod systemd;
 pub mod x509;
 pub mod standalone;
+pub mod machine;

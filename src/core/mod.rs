@@ -5,6 +5,7 @@ pub mod manifest;
 pub mod images;
 pub mod model;
 pub mod network;
+pub mod node;
 pub mod probes;
 pub mod yaml;
 pub mod logs;

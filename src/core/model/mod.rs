@@ -12,6 +12,7 @@ pub mod kubelet_spec;
 pub mod labels;
 mod local_status;
 mod observed;
+mod machine;
 mod manifest_file;
 mod pod;
 pub mod pki;
@@ -32,6 +33,7 @@ pub use desired::{DesiredPod, DesiredSet, PodKill, Rejection, SourceKind, Verdic
 pub use ids::{ContainerId, PodKey, PodUid, SandboxId};
 pub use kubelet_spec::KubeletSpec;
 pub use observed::{Observed, ObservedContainer, ObservedSandbox, RunState};
+pub use machine::MachineFacts;
 pub use manifest_file::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name};
 pub use local_status::{LOCAL_STATUS_FILE, LocalPod, LocalStatus, ManifestFault};
 pub use pod::{ContainerKind, PodSource, containers_of, key_of, uid_of};

@@ -1,0 +1,15 @@
+//! The Node object: facts and settings → what to register and what status to send (kubelet-contract 5.1).
+
+mod conditions;
+mod resources;
+mod status;
+
+pub use conditions::{Health, derive_conditions};
+pub use resources::{Resources, derive_resources};
+pub use status::{NodeInputs, RuntimeView, derive_addresses, derive_node, derive_status, render_status_patch};
+
+/// Features of the node that the control plane may rely on (`status.declaredFeatures`), sorted; only what is finished.
+pub const DECLARED_FEATURES: &[&str] = &["RestartAllContainersOnContainerExits"];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! Capacity and allocatable.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::core::model::kubelet_spec::{EvictionSettings, NodeSettings};
+use crate::core::model::{Amount, MachineFacts};
+
+/// What the node has and what pods may use of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resources {
+    /// `status.capacity`.
+    pub capacity: BTreeMap<String, Quantity>,
+    /// `status.allocatable`: capacity less reservations and hard eviction thresholds.
+    pub allocatable: BTreeMap<String, Quantity>,
+}
+
+/// Derives both (`pkg/kubelet/cm/node_container_manager_linux.go`, `nodestatus/setters.go`).
+pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &EvictionSettings) -> Resources {
+    let per_core = node.pods_per_core.saturating_mul(machine.cpus);
+    let pods = if per_core > 0 { per_core.min(node.max_pods) } else { node.max_pods };
+    let huge: u64 = machine.huge_pages.values().sum();
+    let mut capacity = BTreeMap::new();
+    let mut allocatable = BTreeMap::new();
+    let mut set = |name: &str, total: Quantity, left: Quantity| {
+        capacity.insert(name.to_string(), total);
+        allocatable.insert(name.to_string(), left);
+    };
+    let milli = i64::from(machine.cpus) * 1000;
+    set("cpu", cpu(milli), cpu((milli - reserved(eviction, "cpu").milli()).max(0)));
+    let memory_left = less(machine.memory, [
+        reserved(eviction, "memory").units(),
+        threshold(eviction, "memory.available", machine.memory),
+        to_i64(huge),
+    ]);
+    set("memory", kibi(machine.memory), kibi(memory_left));
+    let storage_left = less(machine.root_fs, [
+        reserved(eviction, "ephemeral-storage").units(),
+        threshold(eviction, "nodefs.available", machine.root_fs),
+        0,
+    ]);
+    set("ephemeral-storage", kibi(machine.root_fs), Quantity(storage_left.to_string()));
+    for (size, bytes) in &machine.huge_pages {
+        let name = format!("hugepages-{}", binary(*size));
+        set(&name, Quantity(binary(*bytes)), Quantity(binary(*bytes)));
+    }
+    let pods = Quantity(pods.to_string());
+    set("pods", pods.clone(), pods);
+    Resources { capacity, allocatable }
+}
+
+fn to_i64(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn less(total: u64, parts: [i64; 3]) -> u64 {
+    let parts = parts.iter().fold(0i64, |sum, part| sum.saturating_add((*part).max(0)));
+    total.saturating_sub(u64::try_from(parts).unwrap_or(0))
+}
+
+fn reserved(eviction: &EvictionSettings, name: &str) -> Amount {
+    let of = |list: &BTreeMap<String, String>| list.get(name).and_then(|text| Amount::parse(text)).unwrap_or_default();
+    of(&eviction.kube_reserved) + of(&eviction.system_reserved)
+}
+
+/// A hard eviction threshold in bytes; percentages are of `total`.
+fn threshold(eviction: &EvictionSettings, signal: &str, total: u64) -> i64 {
+    let Some(text) = eviction.hard.get(signal) else { return 0 };
+    if let Some(percent) = text.strip_suffix('%') {
+        return percent.parse::<f64>().map_or(0, |percent| (total as f64 * percent / 100.0) as i64);
+    }
+    Amount::parse(text).unwrap_or_default().units()
+}
+
+fn cpu(milli: i64) -> Quantity {
+    Quantity(if milli % 1000 == 0 { (milli / 1000).to_string() } else { format!("{milli}m") })
+}
+
+fn kibi(bytes: u64) -> Quantity {
+    Quantity(format!("{}Ki", bytes / 1024))
+}
+
+/// Bytes with the largest binary unit that fits, as upstream prints huge pages.
+fn binary(bytes: u64) -> String {
+    let units = [(1u64 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
+    let unit = units.iter().find(|(size, _)| bytes >= *size && bytes % size == 0);
+    unit.map_or_else(|| bytes.to_string(), |(size, name)| format!("{}{name}", bytes / size))
+}

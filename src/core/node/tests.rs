@@ -1,0 +1,62 @@
+//! Facts in, node out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::NodeStatus;
+
+use super::*;
+use crate::config::kubelet::{Flags, load};
+use crate::core::model::{KubeletSpec, MachineFacts};
+
+fn spec() -> KubeletSpec {
+    let mut flags = Flags { node_name: "n1".into(), node_ip: "10.0.0.1".into(), ..Flags::default() };
+    flags.fields.insert("kube-reserved".into(), "cpu=200m,memory=1Gi".into());
+    load(&flags).expect("valid")
+}
+
+fn machine() -> MachineFacts {
+    MachineFacts {
+        cpus: 2,
+        memory: 8 << 30,
+        root_fs: 100 << 30,
+        huge_pages: BTreeMap::from([(2 << 20, 64 << 20)]),
+        arch: "amd64".into(),
+        boot_id: "b".into(),
+        ..MachineFacts::default()
+    }
+}
+
+fn status(health: &Health, old: &NodeStatus, seconds: i64) -> NodeStatus {
+    let (spec, machine, runtime) = (spec(), machine(), RuntimeView::default());
+    let now = Timestamp::from_second(seconds).expect("a time");
+    derive_status(&NodeInputs { spec: &spec, machine: &machine, runtime: &runtime, health, kubernetes_version: "v1.36.3", old, now })
+}
+
+#[test]
+fn allocatable_is_capacity_less_reservations_and_thresholds() {
+    let status = status(&Health::default(), &NodeStatus::default(), 0);
+    let (capacity, allocatable) = (status.capacity.expect("capacity"), status.allocatable.expect("allocatable"));
+    assert_eq!((capacity["cpu"].0.as_str(), allocatable["cpu"].0.as_str()), ("2", "1800m"));
+    let memory = 8 * 1024 * 1024 - 1024 * 1024 - 100 * 1024 - 64 * 1024;
+    assert_eq!(allocatable["memory"].0, format!("{memory}Ki"));
+    assert_eq!(allocatable["ephemeral-storage"].0, (90u64 << 30).to_string());
+    assert_eq!(capacity["hugepages-2Mi"].0, "64Mi");
+    assert_eq!(allocatable["pods"].0, "110");
+}
+
+#[test]
+fn conditions_keep_their_transition_time_and_a_heartbeat_alone_is_sent_only_when_due() {
+    let one = status(&Health::default(), &NodeStatus::default(), 100);
+    let two = status(&Health::default(), &one, 200);
+    let ready = |s: &NodeStatus| s.conditions.as_ref().and_then(|c| c.last().cloned()).expect("a condition");
+    assert_eq!((ready(&two).type_.as_str(), ready(&two).status.as_str()), ("Ready", "True"));
+    assert_eq!(ready(&one).last_transition_time, ready(&two).last_transition_time);
+    assert_eq!(render_status_patch(&one, &two, false), None);
+    assert!(render_status_patch(&one, &two, true).is_some());
+    let down = Health { faults: vec!["container runtime is down".into()], ..Health::default() };
+    let three = status(&down, &two, 300);
+    assert_ne!(ready(&three).last_transition_time, ready(&two).last_transition_time);
+    let patch = render_status_patch(&two, &three, false).expect("a change");
+    assert_eq!(patch["status"].as_object().map(|s| s.len()), Some(1), "{patch}");
+}

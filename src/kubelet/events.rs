@@ -1,0 +1,248 @@
+//! Sends events: equal ones counted, similar ones folded, chatty subjects held back; never in anybody's way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::core::model::labels::CONFIG_HASH;
+use crate::ports::{ApiError, EventApi, EventKind, EventTarget, Events};
+
+/// Events that may wait to be sent.
+const BACKLOG: usize = 1000;
+/// Distinct events remembered for counting.
+const REMEMBERED: usize = 1024;
+/// Similar events (same subject and reason, other message) after which they are folded into one.
+const SIMILAR: u32 = 10;
+/// Events of one subject at once, and how long it takes for one more.
+const SUBJECT_BURST: f64 = 25.0;
+const SUBJECT_REFILL: Duration = Duration::from_secs(300);
+/// An event older than this is not counted on.
+const WINDOW: Duration = Duration::from_secs(600);
+
+/// The recorder of events. Cloning gives another handle.
+#[derive(Clone)]
+pub struct EventRecorder {
+    node_name: Arc<str>,
+    queue: mpsc::Sender<Event>,
+}
+
+impl Events for EventRecorder {
+    fn record(&self, target: EventTarget<'_>, kind: EventKind, reason: &str, message: String) {
+        let subject = self.subject(target);
+        debug!(subject = subject.name, reason, message, "event");
+        let event = render_event(&self.node_name, subject, kind, reason, message);
+        // A full queue means trouble that one more event would not explain.
+        let _ = self.queue.try_send(event);
+    }
+}
+
+impl EventRecorder {
+    /// A recorder and the task that sends; `qps` and `burst` bound what is sent.
+    pub fn new(node_name: &str, api: Arc<dyn EventApi>, qps: u32, burst: u32) -> (Self, EventSender) {
+        let (queue, events) = mpsc::channel(BACKLOG);
+        let limit = Bucket::new(f64::from(burst.max(1)), Duration::from_secs(1).div_f64(f64::from(qps.max(1))));
+        let sender = EventSender { api, events, limit, known: HashMap::new(), similar: HashMap::new(), subjects: HashMap::new() };
+        (Self { node_name: node_name.into(), queue }, sender)
+    }
+
+    fn subject(&self, target: EventTarget<'_>) -> ObjectReference {
+        match target {
+            EventTarget::Pod(pod) => pod_reference(pod, None),
+            EventTarget::Container(pod, path) => pod_reference(pod, Some(path)),
+            EventTarget::Node => ObjectReference {
+                kind: Some("Node".into()),
+                name: Some(self.node_name.to_string()),
+                uid: Some(self.node_name.to_string()),
+                ..ObjectReference::default()
+            },
+        }
+    }
+}
+
+/// Events of a static pod name its hash, by which `kubectl describe` looks for those of the mirror pod.
+fn pod_reference(pod: &Pod, path: Option<&str>) -> ObjectReference {
+    let hash = pod.metadata.annotations.as_ref().and_then(|a| a.get(CONFIG_HASH));
+    ObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("Pod".into()),
+        namespace: pod.metadata.namespace.clone(),
+        name: pod.metadata.name.clone(),
+        uid: hash.or(pod.metadata.uid.as_ref()).cloned(),
+        resource_version: pod.metadata.resource_version.clone(),
+        field_path: path.map(String::from),
+    }
+}
+
+fn render_event(node_name: &str, subject: ObjectReference, kind: EventKind, reason: &str, message: String) -> Event {
+    let now = Timestamp::now();
+    let name = format!("{}.{:x}", subject.name.as_deref().unwrap_or_default(), now.as_nanosecond());
+    let message = message.chars().take(1024).collect();
+    Event {
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: Some(subject.namespace.clone().unwrap_or_else(|| "default".into())),
+            ..ObjectMeta::default()
+        },
+        involved_object: subject,
+        reason: Some(reason.into()),
+        message: Some(message),
+        source: Some(EventSource { component: Some("kubelet".into()), host: Some(node_name.into()) }),
+        first_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(now)),
+        count: Some(1),
+        type_: Some(if kind == EventKind::Warning { "Warning" } else { "Normal" }.into()),
+        reporting_component: Some("kubelet".into()),
+        reporting_instance: Some(node_name.into()),
+        ..Event::default()
+    }
+}
+
+struct Known {
+    namespace: String,
+    name: String,
+    count: i32,
+    at: Instant,
+}
+
+/// Sends what the recorders take.
+pub struct EventSender {
+    api: Arc<dyn EventApi>,
+    events: mpsc::Receiver<Event>,
+    limit: Bucket,
+    known: HashMap<String, Known>,
+    similar: HashMap<String, (u32, Instant)>,
+    subjects: HashMap<String, Bucket>,
+}
+
+impl EventSender {
+    /// Runs until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while let Some(Some(event)) = stop.run_until_cancelled(self.events.recv()).await {
+            if !self.subject_may(&event) {
+                continue;
+            }
+            sleep_until(self.limit.take_or_wait(Instant::now())).await;
+            let event = self.fold(event);
+            if let Err(error) = self.send(event).await {
+                debug!(%error, "event lost");
+            }
+        }
+    }
+
+    /// Holds back a subject that talks without end.
+    fn subject_may(&mut self, event: &Event) -> bool {
+        let key = subject_key(event);
+        let now = Instant::now();
+        if self.subjects.len() >= REMEMBERED {
+            self.subjects.retain(|_, bucket| bucket.level(now) < SUBJECT_BURST);
+        }
+        self.subjects.entry(key).or_insert_with(|| Bucket::new(SUBJECT_BURST, SUBJECT_REFILL)).try_take(now)
+    }
+
+    /// Many events that differ only in their message become one.
+    fn fold(&mut self, mut event: Event) -> Event {
+        let now = Instant::now();
+        let key = format!("{}/{}", subject_key(&event), event.reason.as_deref().unwrap_or_default());
+        if self.similar.len() >= REMEMBERED {
+            self.similar.retain(|_, (_, at)| at.elapsed() < WINDOW);
+        }
+        let distinct = !self.known.contains_key(&event_key(&event));
+        let (count, at) = self.similar.entry(key).or_insert((0, now));
+        if at.elapsed() > WINDOW {
+            *count = 0;
+        }
+        *at = now;
+        *count += u32::from(distinct);
+        if *count > SIMILAR {
+            let message = event.message.unwrap_or_default();
+            event.message = Some(format!("(combined from similar events): {message}"));
+        }
+        event
+    }
+
+    async fn send(&mut self, event: Event) -> Result<(), ApiError> {
+        let now = Instant::now();
+        let folded = event.message.as_deref().is_some_and(|m| m.starts_with("(combined"));
+        let key = if folded { format!("{}/combined", subject_key(&event)) } else { event_key(&event) };
+        if let Some(known) = self.known.get_mut(&key).filter(|known| known.at.elapsed() < WINDOW) {
+            known.count += 1;
+            known.at = now;
+            let patch = json!({"count": known.count, "lastTimestamp": event.last_timestamp, "message": event.message});
+            match self.api.patch(&known.namespace, &known.name, &patch).await {
+                Err(ApiError::NotFound(_)) => {}
+                other => return other,
+            }
+        }
+        if self.known.len() >= REMEMBERED {
+            self.known.retain(|_, known| known.at.elapsed() < WINDOW);
+        }
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        let sent = self.api.create(&event).await?;
+        let namespace = sent.metadata.namespace.unwrap_or_default();
+        let name = sent.metadata.name.unwrap_or_default();
+        self.known.insert(key, Known { namespace, name, count: 1, at: now });
+        Ok(())
+    }
+}
+
+fn subject_key(event: &Event) -> String {
+    let o = &event.involved_object;
+    let part = |text: &Option<String>| text.clone().unwrap_or_default();
+    format!("{}/{}/{}/{}", part(&o.kind), part(&o.namespace), part(&o.name), part(&o.uid))
+}
+
+fn event_key(event: &Event) -> String {
+    let part = |text: &Option<String>| text.clone().unwrap_or_default();
+    let path = part(&event.involved_object.field_path);
+    format!("{}/{path}/{}/{}/{}", subject_key(event), part(&event.type_), part(&event.reason), part(&event.message))
+}
+
+/// A token bucket.
+struct Bucket {
+    burst: f64,
+    refill: Duration,
+    level: f64,
+    at: Option<Instant>,
+}
+
+impl Bucket {
+    fn new(burst: f64, refill: Duration) -> Self {
+        Self { burst, refill, level: burst, at: None }
+    }
+
+    fn level(&mut self, now: Instant) -> f64 {
+        let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.at = Some(now);
+        self.level = (self.level + passed.div_duration_f64(self.refill)).min(self.burst);
+        self.level
+    }
+
+    fn try_take(&mut self, now: Instant) -> bool {
+        let may = self.level(now) >= 1.0;
+        if may {
+            self.level -= 1.0;
+        }
+        may
+    }
+
+    /// Takes one, and gives when it may be used.
+    fn take_or_wait(&mut self, now: Instant) -> Instant {
+        let level = self.level(now);
+        self.level -= 1.0;
+        if level >= 1.0 { now } else { now + self.refill.mul_f64(1.0 - level) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

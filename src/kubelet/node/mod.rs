@@ -1,0 +1,5 @@
+//! The node's own loops: registration and status ([`status::NodeReporter`]), lease ([`lease::LeaseKeeper`]).
+
+pub mod lease;
+pub mod register;
+pub mod status;

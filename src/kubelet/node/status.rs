@@ -1,0 +1,263 @@
+//! Registers the node and keeps its status: facts of machine and runtime in, patches and the node's context out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, NodeStatus};
+use rand::Rng;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::register::register;
+use crate::core::admission::Pressure;
+use crate::core::model::{KubeletSpec, MachineFacts};
+use crate::core::node::{Health, NodeInputs, RuntimeView, derive_addresses, derive_node, derive_status, render_status_patch};
+use crate::core::render::NodeContext;
+use crate::ports::{ApiError, EventKind, EventTarget, Events, ImageService, Machine, NodeApi, Runtime};
+
+/// While the node is not ready it is looked at this often.
+const EAGER: Duration = Duration::from_millis(250);
+/// How often images are listed for the status.
+const IMAGES: Duration = Duration::from_secs(60);
+
+/// Inputs and outputs of the node's status.
+pub struct NodeReporter {
+    /// Settings.
+    pub spec: Arc<KubeletSpec>,
+    /// `v1.36.3`.
+    pub kubernetes_version: &'static str,
+    /// The API; none in standalone mode.
+    pub api: Option<Arc<dyn NodeApi>>,
+    /// The runtime.
+    pub runtime: Arc<dyn Runtime>,
+    /// Its images.
+    pub images: Arc<dyn ImageService>,
+    /// The machine.
+    pub machine: Arc<dyn Machine>,
+    /// For events about the node.
+    pub events: Arc<dyn Events>,
+    /// Shortages, from eviction.
+    pub pressure: watch::Receiver<Pressure>,
+    /// The node is going down.
+    pub shutting_down: watch::Receiver<bool>,
+    /// The node as it is, for admission and others.
+    pub node: watch::Sender<Arc<Node>>,
+    /// Its uid, once registered.
+    pub node_uid: watch::Sender<Option<String>>,
+    /// What rendering needs of the node.
+    pub context: watch::Sender<Arc<NodeContext>>,
+}
+
+struct Seen {
+    machine: MachineFacts,
+    runtime: RuntimeView,
+    health: Health,
+    images_at: Option<Instant>,
+}
+
+impl NodeReporter {
+    /// Runs until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        stop.run_until_cancelled(async { self.work().await }).await;
+    }
+
+    async fn work(&mut self) {
+        let mut seen = Seen {
+            machine: self.machine.observe(&self.spec.node_name),
+            runtime: RuntimeView::default(),
+            health: Health::default(),
+            images_at: None,
+        };
+        self.observe(&mut seen).await;
+        self.tell_locally(&seen);
+        let Some(api) = self.api.clone() else { return self.stay_local(seen).await };
+        let node = register(&*api, self.spec.node.register, || derive_node(&self.inputs(&seen, &NodeStatus::default()))).await;
+        self.note_reboot(&node, &seen);
+        self.node_uid.send_replace(node.metadata.uid.clone());
+        let mut pod_cidr = String::new();
+        self.take(node, &mut pod_cidr).await;
+        let mut due = Instant::now();
+        let mut was_ready = None;
+        loop {
+            self.observe(&mut seen).await;
+            let heartbeat = Instant::now() >= due;
+            match self.send(&*api, &seen, heartbeat).await {
+                Ok(Some(node)) => {
+                    due = Instant::now() + jittered(self.spec.node.status_report);
+                    self.take(node, &mut pod_cidr).await;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    debug!(%error, "node status not sent");
+                    sleep(EAGER).await;
+                }
+            }
+            self.tell_locally(&seen);
+            let ready = seen.health.faults.is_empty();
+            if was_ready != Some(ready) {
+                self.announce(ready, &seen.health);
+                was_ready = Some(ready);
+            }
+            let next = Instant::now() + if ready { self.spec.node.status_update } else { EAGER };
+            tokio::select! {
+                () = sleep_until(next) => {}
+                Ok(()) = self.pressure.changed() => {}
+                Ok(()) = self.shutting_down.changed() => {}
+                () = api.changed() => {
+                    // Labels, taints, addresses or the pod CIDR may have been set by others.
+                    if let Ok(node) = api.get().await {
+                        self.take(node, &mut pod_cidr).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Without an API server only the context is kept current.
+    async fn stay_local(&mut self, mut seen: Seen) {
+        let cidr = self.spec.node.pod_cidr.clone();
+        if !cidr.is_empty() {
+            self.give_cidr(&cidr).await;
+        }
+        loop {
+            sleep(self.spec.node.status_update).await;
+            self.observe(&mut seen).await;
+            self.tell_locally(&seen);
+        }
+    }
+
+    fn inputs<'a>(&'a self, seen: &'a Seen, old: &'a NodeStatus) -> NodeInputs<'a> {
+        NodeInputs {
+            spec: &self.spec,
+            machine: &seen.machine,
+            runtime: &seen.runtime,
+            health: &seen.health,
+            kubernetes_version: self.kubernetes_version,
+            old,
+            now: Timestamp::now(),
+        }
+    }
+
+    async fn observe(&self, seen: &mut Seen) {
+        seen.machine = self.machine.observe(&self.spec.node_name);
+        let mut faults = Vec::new();
+        match self.runtime.status().await {
+            Ok(status) => {
+                for condition in status.status.iter().flat_map(|s| &s.conditions).filter(|c| !c.status) {
+                    let subject = if condition.r#type == "NetworkReady" { "container runtime network" } else { "container runtime" };
+                    let (type_, reason, message) = (&condition.r#type, &condition.reason, &condition.message);
+                    faults.push(format!("{subject} not ready: {type_}=false reason:{reason} message:{message}"));
+                }
+                seen.runtime.handlers = status.runtime_handlers;
+                seen.runtime.features = status.features;
+            }
+            Err(error) => faults.push(format!("container runtime is down: {error}")),
+        }
+        if seen.runtime.version.is_empty()
+            && let Ok(version) = self.runtime.version().await
+        {
+            let text = version.runtime_version.trim_start_matches('v');
+            seen.runtime.version = format!("{}://{text}", version.runtime_name);
+        }
+        if *self.shutting_down.borrow() {
+            faults.push("node is shutting down".into());
+        }
+        seen.health = Health { pressure: *self.pressure.borrow(), faults };
+        if seen.images_at.is_none_or(|at| at.elapsed() >= IMAGES)
+            && let Ok(images) = self.images.list_images().await
+        {
+            seen.runtime.images = images;
+            seen.images_at = Some(Instant::now());
+        }
+    }
+
+    async fn send(&self, api: &dyn NodeApi, seen: &Seen, heartbeat: bool) -> Result<Option<Node>, ApiError> {
+        let known = self.node.borrow().clone();
+        let old = known.status.clone().unwrap_or_default();
+        let new = derive_status(&self.inputs(seen, &old));
+        let Some(patch) = render_status_patch(&old, &new, heartbeat) else { return Ok(None) };
+        match api.patch_status(&patch).await {
+            Ok(node) => Ok(Some(node)),
+            Err(ApiError::NotFound(_)) => {
+                // Somebody deleted the node under us.
+                warn!("the node object is gone; registering again");
+                let node = register(api, self.spec.node.register, || derive_node(&self.inputs(seen, &NodeStatus::default()))).await;
+                self.node_uid.send_replace(node.metadata.uid.clone());
+                Ok(Some(node))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes in the node as the API has it.
+    async fn take(&self, mut node: Node, pod_cidr: &mut String) {
+        node.metadata.managed_fields = None;
+        let spec = node.spec.as_ref();
+        let cidrs = spec.and_then(|s| s.pod_cidrs.clone()).unwrap_or_default().join(",");
+        if !cidrs.is_empty() && cidrs != *pod_cidr && self.give_cidr(&cidrs).await {
+            *pod_cidr = cidrs;
+        }
+        self.node.send_replace(Arc::new(node));
+    }
+
+    async fn give_cidr(&self, cidr: &str) -> bool {
+        match self.runtime.update_pod_cidr(cidr).await {
+            Ok(()) => {
+                info!(cidr, "pod CIDR given to the runtime");
+                true
+            }
+            Err(error) => {
+                warn!(cidr, %error, "pod CIDR not taken by the runtime");
+                false
+            }
+        }
+    }
+
+    /// Renews the context of rendering, and in standalone mode the node object that admission looks at.
+    fn tell_locally(&self, seen: &Seen) {
+        let api_node = self.node.borrow().clone();
+        let registered = api_node.metadata.uid.is_some();
+        let local = derive_node(&self.inputs(seen, api_node.status.as_ref().unwrap_or(&NodeStatus::default())));
+        let mut host_ips = derive_addresses(&self.spec, &seen.machine);
+        if self.spec.node.external_cloud {
+            let status = api_node.status.as_ref();
+            let given = status.and_then(|s| s.addresses.as_ref()).into_iter().flatten();
+            host_ips = given.filter(|a| a.type_ == "InternalIP").filter_map(|a| a.address.parse().ok()).collect();
+        }
+        let allocatable = local.status.as_ref().and_then(|s| s.allocatable.clone()).unwrap_or_default();
+        self.context.send_if_modified(|context| {
+            let changed = context.host_ips != host_ips || context.allocatable != allocatable;
+            if changed {
+                *context = Arc::new(NodeContext { host_ips, allocatable, ..(**context).clone() });
+            }
+            changed
+        });
+        if !registered {
+            self.node.send_replace(Arc::new(local));
+        }
+    }
+
+    fn note_reboot(&self, node: &Node, seen: &Seen) {
+        let before = node.status.as_ref().and_then(|s| s.node_info.as_ref()).map(|i| i.boot_id.as_str());
+        let now = seen.machine.boot_id.as_str();
+        if before.is_some_and(|before| !before.is_empty() && before != now) {
+            let message = format!("Node {} has been rebooted, boot id: {now}", self.spec.node_name);
+            self.events.record(EventTarget::Node, EventKind::Warning, "Rebooted", message);
+        }
+    }
+
+    fn announce(&self, ready: bool, health: &Health) {
+        let (kind, reason) = if ready { (EventKind::Normal, "NodeReady") } else { (EventKind::Normal, "NodeNotReady") };
+        info!(ready, faults = ?health.faults, "node readiness");
+        let message = format!("Node {} status is now: {reason}", self.spec.node_name);
+        self.events.record(EventTarget::Node, kind, reason, message);
+    }
+}
+
+/// Half to one and a half times `period`, so that nodes do not report in step.
+fn jittered(period: Duration) -> Duration {
+    period.mul_f64(rand::rng().random_range(0.5..1.5))
+}

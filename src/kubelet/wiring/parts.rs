@@ -1,11 +1,13 @@
 //! The parts that only some kubelets have, or that are a few lines each.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +20,7 @@ use crate::adapters::apiserver::reviews::SessionReviews;
 use crate::adapters::apiserver::session::Session;
 use crate::adapters::cri::Cri;
 use crate::adapters::fs::atomic::write_if_changed;
+use crate::adapters::fs::node_context;
 use crate::adapters::standalone::LogEvents;
 use crate::core::model::{DesiredSet, KubeletSpec, PodUid, SourceKind};
 use crate::core::render::NodeContext;
@@ -142,11 +145,21 @@ impl StatusSink for NoStatuses {
     fn forget(&self, _: &PodUid) {}
 }
 
-/// The node as a kubelet without API server sees it: a name and no limits.
+/// The node as a kubelet without API server sees it: all of the machine.
 pub fn standalone_node(spec: &KubeletSpec) -> watch::Receiver<Arc<Node>> {
+    let memory = node_context::read(&spec.dirs, &spec.pods).memory_capacity;
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let amounts = [
+        ("cpu", cpus.to_string()),
+        ("memory", memory.to_string()),
+        ("pods", spec.node.max_pods.to_string()),
+        ("ephemeral-storage", i64::MAX.to_string()),
+    ];
+    let all: BTreeMap<_, _> = amounts.into_iter().map(|(name, amount)| (name.to_owned(), Quantity(amount))).collect();
     let mut node = Node::default();
     node.metadata.name = Some(spec.node_name.clone());
     node.metadata.labels = Some(spec.node.labels.clone());
+    node.status = Some(NodeStatus { capacity: Some(all.clone()), allocatable: Some(all), ..NodeStatus::default() });
     watch::channel(Arc::new(node)).1
 }
 

@@ -17,5 +17,6 @@ pub mod volumes;
 pub mod credentials;
 pub mod systemd;
 pub mod x509;
+pub mod serving;
 pub mod standalone;
 pub mod machine;

@@ -1,0 +1,170 @@
+//! The kubelet's serving certificate: given files, one asked of the cluster, or a self-signed one.
+//!
+//! The choice is made at each handshake, so that a renewed certificate is used at once. Files are looked at again when
+//! they changed, at most every few seconds and only when somebody connects.
+
+mod self_signed;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+pub use self_signed::ensure_self_signed;
+
+/// How often the files' times are looked at, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a certificate cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A PEM file is missing or holds something else.
+    #[error("{path}: {message}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Key and certificate do not belong together, or the key is of a kind that is not supported.
+    #[error("certificate {path}")]
+    Pair {
+        /// The certificate.
+        path: PathBuf,
+        /// What is wrong.
+        source: rustls::Error,
+    },
+    /// A self-signed certificate cannot be made.
+    #[error("make a self-signed certificate")]
+    Make(#[source] rcgen::Error),
+    /// A file cannot be written.
+    #[error("write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+}
+
+/// A certificate and its key in two PEM files, or both in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, with intermediates after it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// Serves what the files hold. While they hold nothing usable, the certificate of before, or none.
+#[derive(Debug)]
+pub struct FileCertificate {
+    files: CertificateFiles,
+    provider: Arc<CryptoProvider>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    pair: Option<Arc<CertifiedKey>>,
+    read: [Option<SystemTime>; 2],
+    looked: Instant,
+}
+
+impl FileCertificate {
+    /// Reads the files now; an error when they cannot be used.
+    pub fn load(files: CertificateFiles) -> Result<Self, Error> {
+        let served = Self::wait_for(files);
+        let pair = load_pair(&served.files, &served.provider)?;
+        served.hold(|held| held.pair = Some(pair));
+        Ok(served)
+    }
+
+    /// Serves the files once they are there; until then no handshake succeeds.
+    pub fn wait_for(files: CertificateFiles) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let read = times(&files);
+        let pair = load_pair(&files, &provider).ok();
+        Self { held: Mutex::new(Held { pair, read, looked: Instant::now() }), files, provider }
+    }
+
+    fn hold<T>(&self, with: impl FnOnce(&mut Held) -> T) -> T {
+        with(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The certificate of the moment, for whoever reports its end.
+    pub fn current(&self) -> Option<Arc<CertifiedKey>> {
+        self.hold(|held| {
+            if held.pair.is_none() || held.looked.elapsed() >= LOOK_EVERY {
+                held.looked = Instant::now();
+                let now = times(&self.files);
+                if now != held.read {
+                    held.read = now;
+                    match load_pair(&self.files, &self.provider) {
+                        Ok(pair) => held.pair = Some(pair),
+                        Err(error) => tracing::warn!(%error, "keeping the serving certificate of before"),
+                    }
+                }
+            }
+            held.pair.clone()
+        })
+    }
+}
+
+impl ResolvesServerCert for FileCertificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current()
+    }
+}
+
+fn times(files: &CertificateFiles) -> [Option<SystemTime>; 2] {
+    [&files.certificate, &files.key].map(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok())
+}
+
+fn load_pair(files: &CertificateFiles, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Error> {
+    let wrong = |path: &Path, message: String| Error::Pem { path: path.to_owned(), message };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|e| wrong(&files.certificate, e.to_string()))?;
+    if chain.is_empty() {
+        return Err(wrong(&files.certificate, "no certificate in it".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, e.to_string()))?;
+    let pair = CertifiedKey::from_der(chain, key, provider);
+    pair.map(Arc::new).map_err(|source| Error::Pair { path: files.certificate.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_self_signed_certificate_is_made_once_and_files_are_taken_when_they_appear() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["n1".to_owned(), "10.0.0.1".to_owned()];
+        let files = CertificateFiles {
+            certificate: directory.path().join("kubelet.crt"),
+            key: directory.path().join("kubelet.key"),
+        };
+        let waiting = FileCertificate::wait_for(files.clone());
+        assert!(waiting.current().is_none());
+        assert!(FileCertificate::load(files.clone()).is_err());
+
+        assert_eq!(ensure_self_signed(directory.path(), "n1", &names).unwrap(), files);
+        let made = std::fs::read(&files.certificate).unwrap();
+        assert!(waiting.current().is_some());
+        ensure_self_signed(directory.path(), "n1", &names).unwrap();
+        assert_eq!(std::fs::read(&files.certificate).unwrap(), made, "a usable certificate is kept");
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&files.key).unwrap().permissions().mode() & 0o777, 0o600);
+
+        std::fs::write(&files.key, "nonsense").unwrap();
+        ensure_self_signed(directory.path(), "n1", &names).unwrap();
+        FileCertificate::load(files).unwrap();
+    }
+}

@@ -1,6 +1,7 @@
 //! The kubelet put together: the one place where its rooms meet real adapters.
 
 mod parts;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,7 +83,8 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout));
     let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
     let mut context = node_context::read(&spec.dirs, &spec.pods);
-    context.host_ips = if spec.node.ips.is_empty() { parts::default_address() } else { spec.node.ips.clone() };
+    let addresses = if spec.node.ips.is_empty() { parts::default_address() } else { spec.node.ips.clone() };
+    context.host_ips = addresses.clone();
     let (context, node) = watch::channel(Arc::new(context));
     let ids = IdRange::of_node(spec.pods.user_namespace_ids)
         .map_err(|error| Error::Part { what: "id ranges of user namespaces", source: error.into() })?;
@@ -134,11 +136,12 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         Some(api) => api.node.clone(),
         None => parts::standalone_node(&spec),
     };
+    let driver = cgroup_driver(&spec, &*runtime).await;
     let pod_ports = PodPorts {
         runtime: Arc::clone(&runtime),
         images: Arc::<Images>::clone(&images),
         volumes: Arc::new(LocalVolumes::new(Arc::clone(&objects), node.clone())),
-        cgroups: Arc::new(cgroups(&spec, &*runtime).await),
+        cgroups: Arc::new(cgroups(&spec, driver).await),
         objects: Arc::clone(&objects),
         files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs)),
         probes: Arc::new(Prober::start(probe_ports, stop.clone())),
@@ -166,7 +169,8 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     if let Some(api) = &api {
         api.start(&spec, &table, &runtime, &cri, context, stop.clone());
     }
-    parts::start_server(&spec, api.as_ref(), &table, &runtime, stop.clone()).await?;
+    let usage = server::usage(&spec, &table, &cri, driver);
+    server::start(&spec, api.as_ref().map(Api::reviews), &table, &runtime, usage, &addresses, stop.clone()).await?;
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
     parts::keep_local_status(&table, stop.clone());
     parts::notify_systemd(stop.clone());
@@ -214,10 +218,13 @@ fn start_sources(
     }
 }
 
-async fn cgroups(spec: &KubeletSpec, runtime: &dyn Runtime) -> PodCgroups {
+async fn cgroup_driver(spec: &KubeletSpec, runtime: &dyn Runtime) -> CgroupDriver {
     let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
     // The runtime knows best; containerd 1.6 cannot tell.
-    let driver = runtime.cgroup_driver().await.ok().flatten().unwrap_or(named);
+    runtime.cgroup_driver().await.ok().flatten().unwrap_or(named)
+}
+
+async fn cgroups(spec: &KubeletSpec, driver: CgroupDriver) -> PodCgroups {
     let cgroups = PodCgroups::new(CgroupOptions {
         mount: PathBuf::from("/sys/fs/cgroup"),
         root: spec.runtime.cgroup_root.clone(),

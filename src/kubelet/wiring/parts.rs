@@ -29,10 +29,8 @@ use crate::kubelet::logs::{RotationSettings, rotate_logs};
 use crate::kubelet::mirrors::Mirrors;
 use crate::kubelet::report::Reporter;
 use crate::kubelet::run::PodTable;
-use crate::kubelet::server::{Listeners, ServerPorts, Settings};
 use crate::kubelet::sources::api::ApiSource;
 use crate::ports::{self, Runtime, StatusSink};
-use crate::telemetry::Metrics;
 
 /// Where `bootstrap status` looks for what this kubelet runs.
 const LOCAL_STATUS: &str = "/run/roost/pods.json";
@@ -131,7 +129,8 @@ impl Api {
         }
     }
 
-    fn reviews(&self) -> Arc<dyn ports::Reviews> {
+    /// Reviews for the server.
+    pub fn reviews(&self) -> Arc<dyn ports::Reviews> {
         Arc::new(SessionReviews::new(self.session.clone()))
     }
 }
@@ -195,19 +194,6 @@ pub fn default_address() -> Vec<IpAddr> {
         socket.local_addr()
     });
     address.map(|a| a.ip()).into_iter().filter(|ip| !ip.is_unspecified() && !ip.is_loopback()).collect()
-}
-
-/// Binds and serves the kubelet's ports.
-pub async fn start_server(
-    spec: &KubeletSpec,
-    api: Option<&Api>,
-    table: &PodTable,
-    runtime: &Arc<dyn Runtime>,
-    stop: CancellationToken,
-) -> Result<(), Error> {
-    let _ = (spec, api.map(Api::reviews), table, runtime, stop, Metrics::default());
-    let _ = (Settings::from_spec, |l: Listeners, p: ServerPorts| (l, p));
-    Ok(())
 }
 
 /// Keeps container logs at their size.

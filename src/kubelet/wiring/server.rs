@@ -1,0 +1,89 @@
+//! The server with its certificate, its statistics and its flags.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::server::ResolvesServerCert;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::Error;
+use crate::adapters::cri::Cri;
+use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
+use crate::adapters::usage::{MachineUsage, UsageOptions};
+use crate::cli::kubelet::KUBERNETES_VERSION;
+use crate::core::model::KubeletSpec;
+use crate::kubelet::run::PodTable;
+use crate::kubelet::server::{Listeners, ServerPorts, Settings};
+use crate::ports::{CgroupDriver, Reviews, Runtime, Usage};
+use crate::telemetry::Metrics;
+
+/// What measures this machine.
+pub fn usage(spec: &KubeletSpec, table: &PodTable, cri: &Arc<Cri>, driver: CgroupDriver) -> Arc<dyn Usage> {
+    let options = UsageOptions {
+        node_name: spec.node_name.clone(),
+        cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
+        cgroup_root: spec.runtime.cgroup_root.clone(),
+        driver,
+        proc: PathBuf::from("/proc"),
+        root_dir: spec.dirs.root.clone(),
+    };
+    let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(cri);
+    Arc::new(MachineUsage::new(options, Arc::clone(&table.pods), runtime, Arc::<Cri>::clone(cri)))
+}
+
+/// Binds the ports and serves them until `stop`.
+pub async fn start(
+    spec: &KubeletSpec,
+    reviews: Option<Arc<dyn Reviews>>,
+    table: &PodTable,
+    runtime: &Arc<dyn Runtime>,
+    usage: Arc<dyn Usage>,
+    addresses: &[IpAddr],
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    if !spec.server.enabled {
+        return Ok(());
+    }
+    let settings = Settings::from_spec(spec, KUBERNETES_VERSION, Vec::new());
+    let listeners =
+        Listeners::bind(&settings).await.map_err(|e| Error::Part { what: "ports of the server", source: e.into() })?;
+    let ports = ServerPorts {
+        pods: Arc::clone(&table.pods),
+        runtime: Arc::clone(runtime),
+        usage,
+        reviews,
+        certificate: certificate(spec, addresses)?,
+        metrics: Arc::new(Metrics::default()),
+        sync_loop: Arc::new(|| None),
+    };
+    tokio::spawn(async move {
+        if let Err(error) = listeners.serve(settings, ports, stop).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            error!(%error, cause, "the server ended");
+        }
+    });
+    Ok(())
+}
+
+fn certificate(spec: &KubeletSpec, addresses: &[IpAddr]) -> Result<Arc<dyn ResolvesServerCert>, Error> {
+    let wrong = |e: crate::adapters::serving::Error| Error::Part { what: "serving certificate", source: e.into() };
+    if let (Some(certificate), Some(key)) = (&spec.server.tls_cert, &spec.server.tls_key) {
+        let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+        return Ok(Arc::new(FileCertificate::load(files).map_err(wrong)?));
+    }
+    if spec.server_tls_bootstrap {
+        // Whoever asks the cluster for it puts it there; until then no handshake succeeds, as with upstream.
+        let both = spec.dirs.certs.join("kubelet-server-current.pem");
+        if !both.exists() {
+            warn!(path = %both.display(), "no serving certificate yet; the cluster has to issue one");
+        }
+        let files = CertificateFiles { certificate: both.clone(), key: both };
+        return Ok(Arc::new(FileCertificate::wait_for(files)));
+    }
+    let names: Vec<String> =
+        std::iter::once(spec.node_name.clone()).chain(addresses.iter().map(IpAddr::to_string)).collect();
+    let files = ensure_self_signed(&spec.dirs.certs, &spec.node_name, &names).map_err(wrong)?;
+    Ok(Arc::new(FileCertificate::load(files).map_err(wrong)?))
+}

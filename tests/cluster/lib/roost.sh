@@ -30,17 +30,19 @@ roost_config() {
 
 roost_bootstrap() {
 	local node join
-	mkdir -p "$(node_root n1)/etc/roost"
-	roost_config >"$(node_root n1)/etc/roost/cluster.toml"
+	for node in $(node_names); do
+		mkdir -p "$(node_root "$node")/etc/roost"
+		roost_config >"$(node_root "$node")/etc/roost/cluster.toml"
+	done
 	logged n1 bootstrap init --config /etc/roost/cluster.toml
 	say 'bootstrap init is done'
 	for node in $(node_names); do
-		[ "$node" != n1 ] || continue
-		[ ! -f "$(node_root "$node")/etc/kubernetes/kubelet.conf" ] || continue
+		if [ "$node" = n1 ] || [ -f "$(node_dir "$node")/joined" ]; then continue; fi
 		join=$(node_enter n1 bootstrap token create --print-join-command)
 		if is_control_plane "$node"; then join+=' --control-plane'; fi
 		# shellcheck disable=SC2086 # a command line
 		logged "$node" $join
+		touch "$(node_dir "$node")/joined"
 		say "node $node joined"
 	done
 }

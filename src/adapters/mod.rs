@@ -20,3 +20,4 @@ pub mod x509;
 pub mod serving;
 pub mod standalone;
 pub mod machine;
+pub mod premises;

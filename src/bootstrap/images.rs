@@ -15,6 +15,7 @@ pub async fn ensure(ports: &Ports, image: &str, from: &ImageOrigin, pinned: bool
         match from {
             ImageOrigin::Registry => pull(ports, image).await?,
             ImageOrigin::Archives(archives) => import(ports, image, archives).await?,
+            ImageOrigin::Program(program) => ports.images.make_single(image, program).await?,
             ImageOrigin::Scratch => ports.images.make_scratch(image).await?,
         }
         changed = true;

@@ -1,5 +1,6 @@
 //! Driver of the bootstrap phases: gathers facts, plans, prints or applies.
 
+pub mod certificates;
 pub mod discovery;
 pub mod join;
 pub mod tokens;

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::conditions;
 use super::credentials;
 use super::error::StepError;
 use super::objects;
 use super::ports::Ports;
-use crate::core::bootstrap::{Facts, Step};
+use crate::core::bootstrap::{Facts, Step, kubeconfig};
 use crate::core::model::spec::Spec;
 use crate::ports::UnitState;
 
@@ -20,11 +22,23 @@ pub fn observe_facts(ports: &Ports, spec: &Spec) -> Result<Facts, StepError> {
     facts.ca = ports.files.read(&spec.node.paths.pki("ca.crt"))?;
     facts.kubelet_credentials = ports.files.info(&spec.node.paths.kubeconfig("kubelet.conf"))?.is_some();
     facts.ca_key = ports.files.info(&spec.node.paths.pki("ca.key"))?.is_some();
+    for (component, file) in [("kube-controller-manager", "controller-manager.conf"), ("kube-scheduler", "scheduler.conf")] {
+        if let Some(text) = ports.files.read(&spec.node.paths.kubeconfig(file))?
+            && let Some(certificate) = kubeconfig::parse(&text).and_then(|parsed| parsed.client_certificate)
+        {
+            facts.client_digests.insert(component.to_owned(), digest(&certificate));
+        }
+    }
     let resolver = ports.files.read(Path::new("/etc/resolv.conf"))?.unwrap_or_default();
     if resolver.lines().any(|line| line.trim() == "nameserver 127.0.0.53") && ports.files.info(Path::new(RESOLVED))?.is_some() {
         facts.resolv_conf = Some(PathBuf::from(RESOLVED));
     }
     Ok(facts)
+}
+
+/// Sixteen hex digits of SHA-256, enough to tell certificates of one user apart.
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// True when the step's statement holds.

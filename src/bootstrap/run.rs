@@ -23,6 +23,14 @@ pub struct RunOptions {
     pub dry_run: bool,
     /// Run one phase alone.
     pub only: Option<String>,
+    /// Make leaf certificates anew although they are fit.
+    pub reissue: bool,
+}
+
+impl RunOptions {
+    fn forces(&self, step: &Step) -> bool {
+        self.reissue && matches!(step, Step::IssueCert(_) | Step::WriteKubeconfig(_))
+    }
 }
 
 /// Why a run ended early. What ran before keeps running; the same command continues.
@@ -88,11 +96,11 @@ pub async fn run(
         assumed.iter().for_each(|step| facts.assume(step, spec));
         let steps = (phase.plan)(spec, &facts).map_err(|source| RunError::Plan { phase: phase.id, source })?;
         let changed = if options.dry_run {
-            let changed = plan_only(phase, &steps, spec, ports, progress).await;
+            let changed = plan_only(phase, &steps, spec, ports, options, progress).await;
             assumed.extend(steps);
             changed
         } else {
-            carry_out(phase, &steps, spec, ports, progress).await?
+            carry_out(phase, &steps, spec, ports, options, progress).await?
         };
         progress.phase_ends(phase.id, changed, begun.elapsed());
         total += changed;
@@ -101,10 +109,17 @@ pub async fn run(
 }
 
 /// A step that cannot even be looked at yet (no runtime, no API) is one to do.
-async fn plan_only(phase: &Phase, steps: &[Step], spec: &Spec, ports: &Ports, progress: &dyn Progress) -> usize {
+async fn plan_only(
+    phase: &Phase,
+    steps: &[Step],
+    spec: &Spec,
+    ports: &Ports,
+    options: &RunOptions,
+    progress: &dyn Progress,
+) -> usize {
     let mut planned = 0;
     for step in steps {
-        if !matches!(is_met(ports, spec, step).await, Ok(true)) {
+        if options.forces(step) || !matches!(is_met(ports, spec, step).await, Ok(true)) {
             progress.step_ends(phase.id, &step.to_string(), StepOutcome::Planned);
             planned += 1;
         }
@@ -117,6 +132,7 @@ async fn carry_out(
     steps: &[Step],
     spec: &Spec,
     ports: &Ports,
+    options: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<usize, RunError> {
     let one = async |step: &Step| {
@@ -124,7 +140,7 @@ async fn carry_out(
         let attempt = async {
             // These say by themselves whether they changed anything.
             let direct = matches!(step, Step::ApplyObject { create_only: false, .. } | Step::EnsureImage { .. });
-            if !direct && is_met(ports, spec, step).await? {
+            if !direct && !options.forces(step) && is_met(ports, spec, step).await? {
                 return Ok(StepOutcome::Unchanged);
             }
             progress.step_begins(&line);

@@ -31,6 +31,9 @@ pub enum Command {
     Join(JoinArgs),
     /// Bootstrap tokens, with which nodes join
     Token(TokenArgs),
+    /// Certificates of this control plane
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Show the settings that hold here
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -146,4 +149,38 @@ pub struct JoinArgs {
 pub enum ConfigCommand {
     /// Every setting with its value and where it was set
     Print(SettingsArgs),
+}
+
+/// What to do with certificates.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CertsCommand {
+    /// Show every certificate, how long it lives and when it is renewed
+    List(CertsListArgs),
+    /// Renew what has lived two thirds of its life
+    Renew(CertsRenewArgs),
+}
+
+/// Arguments of `bootstrap certs list`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CertsListArgs {
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// Arguments of `bootstrap certs renew`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CertsRenewArgs {
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Running
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Renew every leaf, however young
+    #[arg(long)]
+    pub all: bool,
 }

@@ -42,6 +42,8 @@ pub trait ImageStore: Send + Sync {
     async fn import(&self, archive: &Path) -> Result<Vec<String>, ImageStoreError>;
     /// Makes an image without any bytes, for containers whose program is mounted from the host.
     async fn make_scratch(&self, name: &str) -> Result<(), ImageStoreError>;
+    /// Makes an image of one static program of the host: the sandbox image of a node without registry and archive.
+    async fn make_single(&self, name: &str, program: &Path) -> Result<(), ImageStoreError>;
     /// Keeps an image from garbage collection. `Ok(false)` when it was pinned already.
     async fn pin(&self, name: &str) -> Result<bool, ImageStoreError>;
 }

@@ -108,12 +108,31 @@ pub fn manifest_blob(bytes: Vec<u8>, manifest: &Manifest) -> Blob {
 
 /// The image that holds nothing: a config and a manifest without layers.
 pub fn scratch(name: &str) -> Image {
+    image(name, serde_json::json!({}), None)
+}
+
+/// The image of one static program, put at `/NAME` and run as nobody: what a sandbox image is.
+pub fn single(name: &str, program: &str, bytes: &[u8]) -> std::io::Result<Image> {
+    let mut layer = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o755);
+    // No time of making: equal programs give equal images.
+    header.set_mtime(0);
+    layer.append_data(&mut header, program, bytes)?;
+    let config = serde_json::json!({ "Entrypoint": [format!("/{program}")], "User": "65535:65535" });
+    Ok(image(name, config, Some(Blob::of(layer.into_inner()?))))
+}
+
+fn image(name: &str, config: serde_json::Value, layer: Option<Blob>) -> Image {
+    // An uncompressed layer's digest is its diff id as well.
+    let layers: Vec<&String> = layer.iter().map(|layer| &layer.digest).collect();
     let config = Blob::of(
         serde_json::json!({
             "architecture": architecture(),
             "os": "linux",
-            "config": {},
-            "rootfs": { "type": "layers", "diff_ids": [] }
+            "config": config,
+            "rootfs": { "type": "layers", "diff_ids": layers }
         })
         .to_string()
         .into_bytes(),
@@ -122,10 +141,11 @@ pub fn scratch(name: &str) -> Image {
         schema_version: 2,
         media_type: Some(MEDIA_MANIFEST.into()),
         config: config.descriptor(MEDIA_CONFIG),
-        layers: Vec::new(),
+        layers: layer.iter().map(|layer| layer.descriptor(MEDIA_LAYER)).collect(),
     };
     let blob = manifest_blob(serde_json::json!(manifest).to_string().into_bytes(), &manifest);
-    Image { names: vec![name.into()], target: blob.descriptor(MEDIA_MANIFEST), blobs: vec![config, blob] }
+    let target = blob.descriptor(MEDIA_MANIFEST);
+    Image { names: vec![name.into()], target, blobs: layer.into_iter().chain([config, blob]).collect() }
 }
 
 /// This machine's architecture by its OCI name.

@@ -219,6 +219,18 @@ impl ImageStore for ContainerdImages {
         result.map_err(|status| ImageStoreError::Refused { image: name.into(), message: status.message().into() })
     }
 
+    async fn make_single(&self, name: &str, program: &Path) -> Result<(), ImageStoreError> {
+        let refused = |message: String| ImageStoreError::Refused { image: name.into(), message };
+        let unreadable = |error: std::io::Error| refused(format!("{}: {error}", program.display()));
+        let bytes = tokio::fs::read(program).await.map_err(unreadable)?;
+        let file = program.file_name().map_or_else(|| "program".into(), |file| file.to_string_lossy());
+        let image = blob::single(name, &file, &bytes).map_err(unreadable)?;
+        let session = self.session(true).await?;
+        let result = session.store(&image, None).await;
+        Self::end(session).await;
+        result.map_err(|status| refused(status.message().into()))
+    }
+
     async fn pin(&self, name: &str) -> Result<bool, ImageStoreError> {
         let refused = |status: Status| ImageStoreError::Refused { image: name.into(), message: status.message().into() };
         let session = self.session(false).await?;

@@ -10,11 +10,13 @@ use roost::core::bootstrap::workflow::JOIN;
 use serde_json::json;
 
 use crate::init::run_failure;
+use crate::preflight::preflight;
 use crate::{Failure, settings, world};
 
 /// Makes this machine a node.
 pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
+    preflight(&spec, false, &args.run).await?;
     let ports = world::ports(&spec).await?;
     let own = spec.node.paths.kubeconfig("kubelet.conf");
     let joining = match &args.token {
@@ -40,7 +42,7 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
         }
     };
     let console = Console::new(args.run.output, args.run.dry_run);
-    let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone() };
+    let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), reissue: false };
     let with_joining = |mut facts: roost::core::bootstrap::Facts| {
         facts.joining = Some(joining.clone());
         facts

@@ -1,7 +1,9 @@
 //! `bootstrap`: parses, wires the adapters, maps errors to exit codes.
 
+mod certs;
 mod init;
 mod join;
+mod preflight;
 mod settings;
 mod tokens;
 mod world;
@@ -9,7 +11,7 @@ mod world;
 use std::process::ExitCode;
 
 use clap::Parser;
-use roost::cli::bootstrap::{Cli, Command, ConfigCommand};
+use roost::cli::bootstrap::{CertsCommand, Cli, Command, ConfigCommand};
 use roost::cli::output::{complain, complain_of, print_line};
 use roost::telemetry::logging;
 
@@ -85,6 +87,8 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Init(args) => init::init(args).await,
         Command::Join(args) => join::join(args).await,
         Command::Token(args) => tokens::token(args).await,
+        Command::Certs(CertsCommand::List(args)) => certs::list(&args),
+        Command::Certs(CertsCommand::Renew(args)) => certs::renew(&args).await,
         Command::Config(ConfigCommand::Print(args)) => {
             print_line(&settings::read(&args)?.print());
             Ok(())

@@ -11,6 +11,8 @@ use crate::Failure;
 
 /// Read when no file is named and it is there.
 const DEFAULT_FILE: &str = "/etc/roost/cluster.toml";
+/// What the last `init` was given, for later commands and timers; read when there is no other file.
+pub const KEPT_FILE: &str = "/var/lib/roost/cluster.toml";
 
 /// The values of all settings with their origins.
 pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
@@ -18,7 +20,7 @@ pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
     let mut faults = Vec::new();
     let file = match &args.config {
         Some(path) => Some(path.clone()),
-        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+        None => [DEFAULT_FILE, KEPT_FILE].map(PathBuf::from).into_iter().find(|path| path.exists()),
     };
     if let Some(path) = file {
         let text = std::fs::read_to_string(&path)

@@ -1,6 +1,7 @@
 //! What was seen before a phase is planned. Whether a single step is already met is not a fact: the driver asks that
 //! step by step.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -22,6 +23,9 @@ pub struct Facts {
     pub resolv_conf: Option<PathBuf>,
     /// Name and peer URL of etcd's members, this node's among them; empty where a new etcd begins.
     pub etcd_members: Vec<(String, String)>,
+    /// Digests of the certificates in the kubeconfigs of the controllers, by component name. They read their kubeconfig
+    /// only when they start, so that their manifests name what they were started with.
+    pub client_digests: BTreeMap<String, String>,
     /// True when the kubelet has its own client certificate (`kubelet.conf` is there).
     pub kubelet_credentials: bool,
     /// What a joining node was told and found out; none on the node that begins a cluster.
@@ -40,7 +44,7 @@ pub struct Joining {
 impl Facts {
     /// Nothing is known but the time.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, ca: None, ca_key: false, resolv_conf: None, etcd_members: Vec::new(), kubelet_credentials: false, joining: None }
+        Self { now, ca: None, ca_key: false, resolv_conf: None, etcd_members: Vec::new(), client_digests: BTreeMap::new(), kubelet_credentials: false, joining: None }
     }
 
     /// Takes a planned step for done, so that a dry run can plan the phases after it.

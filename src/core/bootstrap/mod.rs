@@ -13,6 +13,7 @@ pub mod membership;
 pub mod objects;
 pub mod phases;
 pub use crate::core::model::pki;
+pub mod preflight;
 pub mod serving_certificate;
 pub mod static_pods;
 pub mod step;

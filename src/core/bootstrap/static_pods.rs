@@ -17,6 +17,9 @@ pub const ETCD: &str = "etcd";
 pub const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 
+/// Names the client certificate a controller was started with: a renewed one makes a new pod.
+const CLIENT_DIGEST: &str = "roost.io/client-certificate";
+
 const MANIFESTS: [(&str, &str); 4] = [
     (ETCD, include_str!("../../../static-pods/etcd.yaml")),
     ("kube-apiserver", include_str!("../../../static-pods/kube-apiserver.yaml")),
@@ -54,7 +57,7 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Err
     container.image = Some(spec.cluster.image(component).to_owned());
     lay_probes(component, spec, container);
     lay_paths(component, spec, &mut pod);
-    lay_annotations(component, spec, &mut pod);
+    lay_annotations(component, spec, facts, &mut pod);
     lay_program(component, spec, &mut pod)?;
     let value = serde_json::to_value(&pod).map_err(|error| manifest_error(component, error))?;
     Ok(format!("# Written by roost from static-pods/{component}.yaml.\n{}", render_yaml(&value)))
@@ -257,7 +260,7 @@ fn lay_paths(component: &str, spec: &Spec, pod: &mut Pod) {
     }
 }
 
-fn lay_annotations(component: &str, spec: &Spec, pod: &mut Pod) {
+fn lay_annotations(component: &str, spec: &Spec, facts: &Facts, pod: &mut Pod) {
     let address = spec.node.address;
     let annotation = match component {
         ETCD => ("kubeadm.kubernetes.io/etcd.advertise-client-urls", Endpoint::new(address, 2379).url()),
@@ -265,7 +268,10 @@ fn lay_annotations(component: &str, spec: &Spec, pod: &mut Pod) {
             "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint",
             Endpoint::new(address, spec.node.api_port).to_string(),
         ),
-        _ => return,
+        _ => match facts.client_digests.get(component) {
+            Some(digest) => (CLIENT_DIGEST, digest.clone()),
+            None => return,
+        },
     };
     pod.metadata.annotations.get_or_insert_default().insert(annotation.0.to_owned(), annotation.1);
 }

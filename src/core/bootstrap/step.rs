@@ -150,6 +150,8 @@ pub enum ImageOrigin {
     Registry,
     /// Imported from whichever of these archives (or folders of archives) holds it.
     Archives(Vec<PathBuf>),
+    /// Made on the spot of one small static program of the node (the sandbox image, which mounts nothing).
+    Program(PathBuf),
     /// Made on the spot: an image without any layer, for programs mounted from the node.
     Scratch,
 }
@@ -230,6 +232,7 @@ impl fmt::Display for Step {
                 let how = match from {
                     ImageOrigin::Registry => "pull",
                     ImageOrigin::Archives(_) => "import",
+                    ImageOrigin::Program(_) => "make",
                     ImageOrigin::Scratch => "make scratch",
                 };
                 write!(f, "{how} image {reference}{}", if *pinned { ", pinned" } else { "" })

@@ -8,6 +8,52 @@ pub const KUBELET: &str = "kubelet.service";
 /// The node agent's unit.
 pub const AGENT: &str = "roost-agent.service";
 
+/// Renews certificates when it is time.
+pub const RENEWAL_SERVICE: &str = "roost-renewal.service";
+/// Starts it every day.
+pub const RENEWAL_TIMER: &str = "roost-renewal.timer";
+
+/// Looks whether anything is due, and renews that.
+pub fn render_renewal_service(spec: &Spec) -> String {
+    let command = command_line(&spec.node.programs.bootstrap, &["certs".to_owned(), "renew".to_owned()]);
+    format!(
+        "# Written by roost; your own settings go into {RENEWAL_SERVICE}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Roost: renewal of certificates\n\
+         After=kubelet.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart={command}\n\
+         PrivateTmp=yes\n\
+         ProtectHome=yes\n\
+         NoNewPrivileges=yes\n\
+         LockPersonality=yes\n\
+         MemoryDenyWriteExecute=yes\n\
+         RestrictRealtime=yes\n\
+         RestrictSUIDSGID=yes\n\
+         SystemCallArchitectures=native\n"
+    )
+}
+
+/// Every day at a time of each node's own, so that control planes renew one after another.
+pub fn render_renewal_timer() -> String {
+    format!(
+        "# Written by roost; your own settings go into {RENEWAL_TIMER}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Roost: daily look at the life of certificates\n\
+         \n\
+         [Timer]\n\
+         OnCalendar=daily\n\
+         RandomizedDelaySec=12h\n\
+         FixedRandomDelay=yes\n\
+         Persistent=yes\n\
+         \n\
+         [Install]\n\
+         WantedBy=timers.target\n"
+    )
+}
+
 /// The kubelet: a restart never stops pods (`KillMode=process`), a hang is ended by the watchdog.
 ///
 /// It makes and sees mounts of the host, so that namespaces of its own are out of the question; what it needs no

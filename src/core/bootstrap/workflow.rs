@@ -41,11 +41,21 @@ pub const INIT: &[Phase] = &[
     Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
     Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
+    Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
     Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
     Phase { id: "objects", summary: "RBAC, configuration, add-ons", plan: phases::objects::plan },
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
     Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+];
+
+/// Renews what has lived two thirds of its life, and lets its users load it. API server and etcd read their files again by
+/// themselves; the controllers are started again by their manifests.
+pub const RENEW: &[Phase] = &[
+    Phase { id: "certs", summary: "certificates", plan: phases::certs::plan },
+    Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan },
+    Phase { id: "control-plane", summary: "manifests of the control plane", plan: phases::control_plane::plan_control_plane },
+    Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
 ];
 
 /// Makes this machine a worker of a cluster that is there.

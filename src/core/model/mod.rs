@@ -15,6 +15,7 @@ mod observed;
 mod machine;
 mod manifest_file;
 mod pod;
+pub mod premises;
 pub mod pki;
 mod probe;
 mod stdio;

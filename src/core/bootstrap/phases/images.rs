@@ -55,14 +55,12 @@ fn plan_some(spec: &Spec, _facts: &Facts, components: &[&str]) -> Result<Vec<Ste
             }
             steps.extend(all.iter().map(|component| ensure(component, ImageOrigin::Archives(paths.clone()))));
         }
-        ComponentSource::Host { .. } => {
-            steps.push(ensure("pause", ImageOrigin::Registry));
-            steps.push(Step::EnsureImage {
-                reference: SCRATCH_IMAGE.to_owned(),
-                from: ImageOrigin::Scratch,
-                pinned: true,
-            });
+        ComponentSource::Host { programs } => {
+            let from = programs.get("pause").cloned().map_or(ImageOrigin::Registry, ImageOrigin::Program);
+            steps.push(ensure("pause", from));
         }
     }
+    // Static pods may name a program of the node whatever our own components come from.
+    steps.push(Step::EnsureImage { reference: SCRATCH_IMAGE.to_owned(), from: ImageOrigin::Scratch, pinned: true });
     Ok(steps)
 }

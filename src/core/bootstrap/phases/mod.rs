@@ -8,4 +8,5 @@ pub mod kubeconfigs;
 pub mod kubelet_start;
 pub mod objects;
 pub mod ready;
+pub mod renewal;
 pub mod kubelet_join;

@@ -1,0 +1,72 @@
+//! `bootstrap certs`.
+
+use jiff::Timestamp;
+use roost::adapters::fs::node_files::HostFiles;
+use roost::adapters::x509::X509;
+use roost::bootstrap::certificates::{CertificateReport, observe_certificates};
+use roost::bootstrap::{RunOptions, run};
+use roost::cli::bootstrap::{CertsListArgs, CertsRenewArgs, OutputFormat};
+use roost::cli::output::{Console, print_line};
+use roost::core::bootstrap::workflow::RENEW;
+use serde_json::json;
+
+use crate::init::run_failure;
+use crate::{Failure, settings, world};
+
+/// Shows every certificate of this node.
+pub fn list(args: &CertsListArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.settings)?;
+    let now = Timestamp::now();
+    let reports = observe_certificates(&HostFiles, &X509, &spec, now)?;
+    match args.output {
+        OutputFormat::Json => {
+            let items: Vec<_> = reports
+                .iter()
+                .map(|report| {
+                    json!({
+                        "path": report.path, "subject": report.subject, "authority": report.authority,
+                        "notAfter": report.not_after.map(|moment| moment.to_string()),
+                        "renewedAt": report.renewed_at.map(|moment| moment.to_string()),
+                        "fault": report.fault,
+                    })
+                })
+                .collect();
+            print_line(&format!("{:#}", json!({ "certificates": items })));
+        }
+        OutputFormat::Text => print_line(&table(&reports, now)),
+    }
+    Ok(())
+}
+
+fn table(reports: &[CertificateReport], now: Timestamp) -> String {
+    let width = reports.iter().map(|report| report.path.display().to_string().len()).max().unwrap_or_default();
+    let mut text = format!("{:width$}  {:>6}  {:20}  {:10}  {}\n", "CERTIFICATE", "LEFT", "ENDS", "RENEWED", "STATE");
+    for report in reports {
+        let day = |moment: Option<Timestamp>| moment.map_or_else(|| "-".to_owned(), |moment| moment.to_string());
+        let left = report.not_after.map_or_else(String::new, |end| format!("{}d", end.duration_since(now).as_hours() / 24));
+        let renewed: String = day(report.renewed_at).chars().take(10).collect();
+        let path = report.path.display().to_string();
+        let end: String = day(report.not_after).chars().take(20).collect();
+        let state = report.fault.as_deref().unwrap_or("ok");
+        text.push_str(&format!("{path:width$}  {left:>6}  {end:20}  {renewed:10}  {state}\n"));
+    }
+    text
+}
+
+/// Renews what is due.
+pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.settings)?;
+    let ports = world::ports(&spec).await?;
+    if ports.files.info(&spec.node.paths.pki("ca.crt"))?.is_none() {
+        return Err(Failure::from("this node has no certificates of a control plane; run `bootstrap init` first".to_owned()));
+    }
+    let console = Console::new(args.run.output, args.run.dry_run);
+    let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), reissue: args.all };
+    let changed = run(RENEW, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
+    let text = match changed {
+        0 => "nothing is due".to_owned(),
+        many => format!("{many} steps {}", if args.run.dry_run { "to do" } else { "done" }),
+    };
+    console.finish(changed, &json!({}), &text);
+    Ok(())
+}

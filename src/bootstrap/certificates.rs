@@ -1,0 +1,84 @@
+//! Every certificate of a control plane with its life, for people and monitors.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::core::bootstrap::kubeconfig;
+use crate::core::bootstrap::phases::{certs, kubeconfigs};
+use crate::core::model::pki::{ObservedCertificate, renewal_due};
+use crate::core::model::spec::Spec;
+use crate::ports::{FileError, NodeFiles, Pki, PkiError};
+
+/// One certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateReport {
+    /// The file it is in.
+    pub path: PathBuf,
+    /// Who it speaks for.
+    pub subject: String,
+    /// It is an authority, which nobody renews by itself.
+    pub authority: bool,
+    /// End of its life; none when it could not be read.
+    pub not_after: Option<Timestamp>,
+    /// When it will be renewed.
+    pub renewed_at: Option<Timestamp>,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+}
+
+/// Looks at all of them.
+pub fn observe_certificates(
+    files: &dyn NodeFiles,
+    pki: &dyn Pki,
+    spec: &Spec,
+    now: Timestamp,
+) -> Result<Vec<CertificateReport>, FileError> {
+    let mut reports = Vec::new();
+    for authority in certs::authorities(spec) {
+        let key = files.read(&authority.files.key)?;
+        let seen = files.read(&authority.files.cert)?.map(|cert| pki.inspect(&cert, key.as_deref(), None));
+        let judged = |seen: &ObservedCertificate| authority.check(seen, now).err().map(|unfit| unfit.to_string());
+        reports.push(report(authority.files.cert.clone(), &authority.common_name, true, seen, judged));
+    }
+    for certificate in certs::leaves(spec) {
+        let key = files.read(&certificate.files.key)?;
+        let signer = files.read(&certificate.leaf.signer.cert)?;
+        let seen = files.read(&certificate.files.cert)?;
+        let seen = seen.map(|cert| pki.inspect(&cert, key.as_deref(), signer.as_deref()));
+        let judged = |seen: &ObservedCertificate| certificate.leaf.check(seen, now).err().map(|unfit| unfit.to_string());
+        let subject = certificate.leaf.subject.to_string();
+        reports.push(report(certificate.files.cert.clone(), &subject, false, seen, judged));
+    }
+    for wanted in kubeconfigs::kubeconfigs(spec) {
+        let Some(parsed) = files.read(&wanted.path)?.and_then(|text| kubeconfig::parse(&text)) else { continue };
+        // A certificate elsewhere is renewed by whoever put it there.
+        let Some(certificate) = parsed.client_certificate else { continue };
+        let signer = files.read(&wanted.leaf.signer.cert)?;
+        let seen = Some(pki.inspect(&certificate, parsed.client_key.as_deref(), signer.as_deref()));
+        let judged = |seen: &ObservedCertificate| wanted.leaf.check(seen, now).err().map(|unfit| unfit.to_string());
+        reports.push(report(wanted.path.clone(), &wanted.leaf.subject.to_string(), false, seen, judged));
+    }
+    Ok(reports)
+}
+
+fn report(
+    path: PathBuf,
+    subject: &str,
+    authority: bool,
+    seen: Option<Result<ObservedCertificate, PkiError>>,
+    judged: impl Fn(&ObservedCertificate) -> Option<String>,
+) -> CertificateReport {
+    let mut report =
+        CertificateReport { path, subject: subject.to_owned(), authority, not_after: None, renewed_at: None, fault: None };
+    match seen {
+        None => report.fault = Some("is not there".to_owned()),
+        Some(Err(error)) => report.fault = Some(error.to_string()),
+        Some(Ok(seen)) => {
+            report.not_after = Some(seen.not_after);
+            report.renewed_at = (!authority).then(|| renewal_due(seen.not_before, seen.not_after));
+            report.fault = judged(&seen);
+        }
+    }
+    report
+}

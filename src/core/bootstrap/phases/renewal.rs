@@ -1,0 +1,17 @@
+//! Phase `renewal`: the timer that renews certificates before they run out.
+
+use super::super::units;
+use super::super::{Facts, PhaseError, Step};
+use crate::core::model::spec::Spec;
+
+/// Service and timer.
+pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let service = spec.node.paths.units.join(units::RENEWAL_SERVICE);
+    let timer = spec.node.paths.units.join(units::RENEWAL_TIMER);
+    Ok(vec![
+        Step::WriteUnit { path: service, content: units::render_renewal_service(spec) },
+        Step::WriteUnit { path: timer.clone(), content: units::render_renewal_timer() },
+        Step::EnableUnit { unit: units::RENEWAL_TIMER.to_owned() },
+        Step::StartUnit { unit: units::RENEWAL_TIMER.to_owned(), configured_by: vec![timer] },
+    ])
+}

@@ -1,0 +1,94 @@
+//! Checks before anything is changed: what is wrong with the machine, and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::core::model::premises::Premises;
+use crate::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Nothing can come of a run.
+    pub fatal: bool,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; {}", self.problem, self.remedy)
+    }
+}
+
+/// TCP ports a control plane listens on.
+pub fn control_plane_ports(spec: &Spec) -> Vec<u16> {
+    let mut ports = vec![spec.node.api_port, 10250, 10257, 10259];
+    if spec.cluster.external_etcd.is_none() {
+        ports.extend([2379, 2380]);
+    }
+    ports
+}
+
+/// TCP ports a worker listens on.
+pub const WORKER_PORTS: [u16; 1] = [10250];
+
+/// Programs that must be there for these settings.
+pub fn wanted_programs(spec: &Spec, control_plane: bool) -> Vec<PathBuf> {
+    let mut programs = vec![spec.node.programs.kubelet.clone()];
+    if let ComponentSource::Host { programs: ours } = &spec.cluster.source
+        && control_plane
+    {
+        programs.extend(ours.values().cloned());
+    }
+    programs
+}
+
+/// Judges the machine; the fatal findings come first.
+pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut fatal = |problem: String, remedy: &str| {
+        findings.push(Finding { fatal: true, problem, remedy: remedy.to_owned() });
+    };
+    if !machine.root {
+        fatal("this is not root".to_owned(), "run it with sudo");
+    }
+    if !machine.systemd {
+        fatal("process 1 is not systemd".to_owned(), "roost needs a machine that systemd runs; in a container start one with systemd in it");
+    }
+    if machine.systemd && !machine.runtime_unit {
+        fatal("there is no containerd.service".to_owned(), "install containerd (apt install containerd)");
+    }
+    for program in &machine.missing_programs {
+        fatal(format!("{} is not there or cannot be run", program.display()), "install it, or name another place in [programs] or [components.binaries]");
+    }
+    for archive in &machine.missing_archives {
+        fatal(format!("{} is not there", archive.display()), "copy the image archives there, or set components.archives");
+    }
+    if !machine.kubelet_active {
+        for port in &machine.taken_ports {
+            fatal(format!("port {port} is taken"), &format!("stop what listens on it (ss -ltnp 'sport = :{port}' shows it)"));
+        }
+    }
+    if !machine.has_address {
+        fatal(format!("no interface has the address {}", spec.node.address), "set node.address to one of this machine's addresses");
+    }
+    let mut warn = |problem: String, remedy: &str| {
+        findings.push(Finding { fatal: false, problem, remedy: remedy.to_owned() });
+    };
+    let tolerates_swap = spec.cluster.kubelet.get("failSwapOn") == Some(&serde_json::Value::Bool(false));
+    if !machine.swaps.is_empty() && !tolerates_swap {
+        warn(format!("swap is on ({})", machine.swaps.join(", ")), "turn it off (swapoff -a), or set kubelet.failSwapOn = false");
+    }
+    if !machine.cgroup_v2 {
+        warn("this machine uses cgroup v1".to_owned(), "it works, but memory quality of service and some limits need cgroup v2");
+    }
+    for module in &machine.missing_modules {
+        warn(format!("the kernel has no {module} loaded"), &format!("load it (modprobe {module}) if pods have no network"));
+    }
+    if !machine.ip_forward && spec.cluster.network.builtin && spec.cluster.mode == ControlPlaneMode::StaticPods {
+        warn("net.ipv4.ip_forward is off".to_owned(), "turn it on (sysctl -w net.ipv4.ip_forward=1), or pods reach no other node");
+    }
+    findings
+}

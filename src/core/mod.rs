@@ -17,3 +17,4 @@ pub mod gc;
 pub mod plan;
 pub mod status;
 pub mod usage;
+pub mod shutdown;

@@ -27,6 +27,7 @@ mod resize;
 pub mod run;
 mod sandbox;
 pub mod server;
+pub mod shutdown;
 pub mod sources;
 mod start;
 mod stop;

@@ -74,3 +74,5 @@ pub use units::{UnitError, UnitState, Units};
 pub use user_namespaces::UserNamespaces;
 pub use usage::{Usage, UsageDepth};
 pub use volumes::{MountedVolume, VolumeError, Volumes};
+mod shutdown;
+pub use shutdown::{InhibitLock, ShutdownError, ShutdownWatch};

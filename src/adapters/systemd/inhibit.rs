@@ -1,0 +1,114 @@
+//! logind's delay inhibitor (org.freedesktop.login1(5)): the machine waits a moment for pods to end.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use tokio::time::sleep;
+use zbus::{Connection, OwnedFd};
+
+use crate::adapters::fs::atomic::write_if_changed;
+use crate::ports::{InhibitLock, ShutdownError, ShutdownWatch};
+
+/// Where logind reads more settings; upstream's kubelet uses the same file.
+const DROP_IN: &str = "/etc/systemd/logind.conf.d/99-kubelet.conf";
+/// SIGHUP makes logind read its settings again.
+const RELOAD: i32 = 1;
+
+#[zbus::proxy(
+    interface = "org.freedesktop.login1.Manager",
+    default_service = "org.freedesktop.login1",
+    default_path = "/org/freedesktop/login1"
+)]
+trait Login {
+    fn inhibit(&self, what: &str, who: &str, why: &str, mode: &str) -> zbus::Result<OwnedFd>;
+
+    #[zbus(property(emits_changed_signal = "false"), name = "InhibitDelayMaxUSec")]
+    fn inhibit_delay_max(&self) -> zbus::Result<u64>;
+
+    #[zbus(signal)]
+    fn prepare_for_shutdown(&self, begins: bool) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn kill_unit(&self, unit: &str, whom: &str, signal: i32) -> zbus::Result<()>;
+}
+
+/// The connection to logind.
+pub struct Logind {
+    connection: Connection,
+    news: PrepareForShutdownStream,
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ShutdownError {
+    ShutdownError { message: error.to_string() }
+}
+
+impl Logind {
+    /// Connects and listens for shutdowns.
+    ///
+    /// # Errors
+    /// When the system bus or logind does not answer.
+    pub async fn connect() -> Result<Self, ShutdownError> {
+        let connection = Connection::system().await.map_err(|error| failed(&error))?;
+        let login = LoginProxy::new(&connection).await.map_err(|error| failed(&error))?;
+        let news = login.receive_prepare_for_shutdown().await.map_err(|error| failed(&error))?;
+        Ok(Self { connection, news })
+    }
+
+    async fn login(&self) -> Result<LoginProxy<'_>, ShutdownError> {
+        LoginProxy::new(&self.connection).await.map_err(|error| failed(&error))
+    }
+
+    async fn delay(&self) -> Result<Duration, ShutdownError> {
+        let micros = self.login().await?.inhibit_delay_max().await.map_err(|error| failed(&error))?;
+        Ok(Duration::from_micros(micros))
+    }
+}
+
+#[async_trait]
+impl ShutdownWatch for Logind {
+    async fn allow_delay(&mut self, delay: Duration) -> Result<(), ShutdownError> {
+        if self.delay().await? >= delay {
+            return Ok(());
+        }
+        write_drop_in(Path::new(DROP_IN), delay).map_err(|error| failed(&format!("{DROP_IN}: {error}")))?;
+        let manager = ManagerProxy::new(&self.connection).await.map_err(|error| failed(&error))?;
+        manager.kill_unit("systemd-logind.service", "all", RELOAD).await.map_err(|error| failed(&error))?;
+        // logind reads its settings at some later moment and does not say when it has.
+        for wait in [100, 200, 400, 800, 1600] {
+            sleep(Duration::from_millis(wait)).await;
+            if self.delay().await? >= delay {
+                return Ok(());
+            }
+        }
+        Err(failed(&format!("InhibitDelayMaxSec is still less than {} s", delay.as_secs())))
+    }
+
+    async fn inhibit(&mut self) -> Result<InhibitLock, ShutdownError> {
+        let why = "Kubelet needs time to handle node shutdown";
+        let lock = self.login().await?.inhibit("shutdown", "kubelet", why, "delay").await;
+        Ok(Box::new(lock.map_err(|error| failed(&error))?))
+    }
+
+    async fn next(&mut self) -> Result<bool, ShutdownError> {
+        let news = self.news.next().await.ok_or_else(|| failed(&"the connection to the bus ended"))?;
+        Ok(*news.args().map_err(|error| failed(&error))?.begins())
+    }
+}
+
+fn write_drop_in(path: &Path, delay: Duration) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let text =
+        format!("# Written by the kubelet: shutdownGracePeriod\n[Login]\nInhibitDelayMaxSec={}\n", delay.as_secs());
+    write_if_changed(path, text.as_bytes(), 0o644).map(drop)
+}

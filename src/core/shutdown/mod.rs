@@ -1,0 +1,119 @@
+//! In which order pods end when the node goes down (upstream `pkg/kubelet/nodeshutdown`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::core::model::kubelet_spec::ShutdownSettings;
+use crate::core::model::{PodKill, priority_of};
+
+/// From this priority on pods belong to the last group.
+const SYSTEM_CRITICAL: i32 = 2_000_000_000;
+
+/// A part of the time, for pods of one range of priorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Least priority of its pods.
+    pub priority: i32,
+    /// How long they may take.
+    pub seconds: u64,
+}
+
+/// The turns, lowest priority first; none when graceful shutdown is off.
+pub fn plan_turns(settings: &ShutdownSettings) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = settings
+        .by_priority
+        .iter()
+        .map(|(priority, seconds)| Turn { priority: *priority, seconds: *seconds })
+        .collect();
+    if turns.is_empty() && !settings.total.is_zero() && settings.critical <= settings.total {
+        let first = (settings.total - settings.critical).as_secs();
+        turns.push(Turn { priority: 0, seconds: first });
+        turns.push(Turn { priority: SYSTEM_CRITICAL, seconds: settings.critical.as_secs() });
+    }
+    turns.sort_by_key(|turn| turn.priority);
+    turns
+}
+
+/// All the time that the turns take together.
+pub fn total(turns: &[Turn]) -> Duration {
+    Duration::from_secs(turns.iter().map(|turn| turn.seconds).sum())
+}
+
+/// Pods of each turn: a pod belongs to the last turn whose priority does not exceed its own, or to the first.
+pub fn plan_groups(turns: &[Turn], pods: &[Arc<Pod>]) -> Vec<(Turn, Vec<Arc<Pod>>)> {
+    let mut groups: Vec<(Turn, Vec<Arc<Pod>>)> = turns.iter().map(|turn| (*turn, Vec::new())).collect();
+    for pod in pods {
+        let above = turns.iter().take_while(|turn| turn.priority <= priority_of(pod)).count();
+        if let Some((_, group)) = groups.get_mut(above.saturating_sub(1)) {
+            group.push(Arc::clone(pod));
+        }
+    }
+    groups.retain(|(_, pods)| !pods.is_empty());
+    groups
+}
+
+/// The order to end one pod of a turn.
+pub fn order(turn: Turn, pod: &Pod) -> PodKill {
+    let own = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
+    let most = i64::try_from(turn.seconds).unwrap_or(i64::MAX);
+    let message = "Pod was terminated in response to imminent node shutdown.";
+    PodKill {
+        reason: "Terminated".into(),
+        message: message.into(),
+        grace_seconds: Some(own.map_or(most, |own| own.min(most))),
+        disruption: Some(message.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(total: u64, critical: u64, by_priority: &[(i32, u64)]) -> ShutdownSettings {
+        ShutdownSettings {
+            total: Duration::from_secs(total),
+            critical: Duration::from_secs(critical),
+            by_priority: by_priority.to_vec(),
+        }
+    }
+
+    fn pod(name: &str, priority: i32) -> Arc<Pod> {
+        let pod = serde_json::json!({"metadata": {"name": name},
+            "spec": {"containers": [], "priority": priority, "terminationGracePeriodSeconds": 20}});
+        Arc::new(serde_json::from_value(pod).expect("a pod"))
+    }
+
+    fn names(turns: &[Turn], pods: &[Arc<Pod>]) -> Vec<(i32, String)> {
+        let name = |pod: &Arc<Pod>| pod.metadata.name.clone().unwrap_or_default();
+        let groups = plan_groups(turns, pods).into_iter();
+        groups.map(|(turn, pods)| (turn.priority, pods.iter().map(name).collect::<Vec<_>>().join(" "))).collect()
+    }
+
+    #[test]
+    fn critical_pods_have_the_last_part_of_the_time() {
+        let turns = plan_turns(&settings(30, 10, &[]));
+        assert_eq!(turns.iter().map(|t| t.seconds).collect::<Vec<_>>(), [20, 10]);
+        assert_eq!(total(&turns), Duration::from_secs(30));
+        let pods = [pod("critical", SYSTEM_CRITICAL), pod("plain", 0), pod("low", -5), pod("high", 1000)];
+        let expected = [(0, "plain low high".to_owned()), (SYSTEM_CRITICAL, "critical".to_owned())];
+        assert_eq!(names(&turns, &pods), expected);
+        assert_eq!(order(turns[1], &pods[0]).grace_seconds, Some(10));
+        assert_eq!(order(Turn { seconds: 60, ..turns[0] }, &pods[1]).grace_seconds, Some(20));
+    }
+
+    #[test]
+    fn priorities_can_have_turns_of_their_own() {
+        let turns = plan_turns(&settings(0, 0, &[(1000, 5), (0, 3), (100, 1)]));
+        let pods = [pod("a", 99), pod("b", 100), pod("c", 5000), pod("d", -1)];
+        let expected = [(0, "a d".to_owned()), (100, "b".to_owned()), (1000, "c".to_owned())];
+        assert_eq!(names(&turns, &pods), expected);
+    }
+
+    #[test]
+    fn it_is_off_unless_asked_for() {
+        assert!(plan_turns(&settings(0, 0, &[])).is_empty());
+        assert!(plan_turns(&settings(5, 10, &[])).is_empty());
+    }
+}

@@ -1,0 +1,90 @@
+//! Ends pods in their order when the machine goes down, and holds the machine up meanwhile (kubelet-contract 5.4).
+//!
+//! Output: a watch channel that is true from the first news of a shutdown on, for admission and the node's condition.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::core::model::uid_of;
+use crate::core::shutdown::{Turn, order, plan_groups, total};
+use crate::core::status::is_terminal;
+use crate::ports::{EventKind, EventTarget, Events, InhibitLock, PodControl, Pods, ShutdownError, ShutdownWatch};
+
+/// The lock is kept for this long after the last pod ended, so that the final statuses reach the API server.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// What the shutdown needs of the world.
+#[derive(Clone)]
+pub struct ShutdownPorts {
+    /// Who runs.
+    pub pods: Arc<dyn Pods>,
+    /// Ends pods.
+    pub control: Arc<dyn PodControl>,
+    /// For `NodeShutdown`.
+    pub events: Arc<dyn Events>,
+}
+
+/// Waits for shutdowns until `stop` is cancelled.
+///
+/// # Errors
+/// When the watch breaks; the caller makes a new one.
+pub async fn run(
+    ports: &ShutdownPorts,
+    turns: &[Turn],
+    logind: &mut dyn ShutdownWatch,
+    shutting_down: &watch::Sender<bool>,
+    stop: CancellationToken,
+) -> Result<(), ShutdownError> {
+    logind.allow_delay(total(turns)).await?;
+    let mut lock: Option<InhibitLock> = Some(logind.inhibit().await?);
+    loop {
+        let begins = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            news = logind.next() => news?,
+        };
+        let news = if begins { "shutdown event" } else { "shutdown cancellation" };
+        let message = format!("Shutdown manager detected {news}");
+        ports.events.record(EventTarget::Node, EventKind::Normal, "NodeShutdown", message);
+        shutting_down.send_replace(begins);
+        if begins {
+            end_pods(ports, turns).await;
+            sleep(FLUSH).await;
+            lock = None;
+        } else if lock.is_none() {
+            lock = Some(logind.inhibit().await?);
+        }
+    }
+}
+
+async fn end_pods(ports: &ShutdownPorts, turns: &[Turn]) {
+    let views = ports.pods.list();
+    let active: Vec<Arc<Pod>> = views
+        .iter()
+        .filter(|view| !is_terminal(view.status.phase.as_deref()))
+        .map(|view| Arc::clone(&view.pod))
+        .collect();
+    for (turn, pods) in plan_groups(turns, &active) {
+        tracing::info!(
+            priority = turn.priority,
+            pods = pods.len(),
+            seconds = turn.seconds,
+            "end pods for the shutdown"
+        );
+        let kills = pods.iter().map(|pod| {
+            let (control, kill, uid) = (Arc::clone(&ports.control), order(turn, pod), uid_of(pod));
+            async move { control.kill(&uid, kill).await }
+        });
+        if timeout(Duration::from_secs(turn.seconds), join_all(kills)).await.is_err() {
+            tracing::warn!(priority = turn.priority, "some pods did not end in time for the shutdown");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,27 @@
+//! The machine is going down.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+/// Why logind cannot be asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("logind: {message}")]
+pub struct ShutdownError {
+    /// What it, or the bus, said.
+    pub message: String,
+}
+
+/// Holds the machine's shutdown up until it is dropped.
+pub type InhibitLock = Box<dyn Send + Sync>;
+
+/// News of the machine's shutdown. One owner, who asks in a loop.
+#[async_trait]
+pub trait ShutdownWatch: Send {
+    /// Makes sure that a lock may hold the shutdown up for this long.
+    async fn allow_delay(&mut self, delay: Duration) -> Result<(), ShutdownError>;
+    /// Takes a lock.
+    async fn inhibit(&mut self) -> Result<InhibitLock, ShutdownError>;
+    /// The next news: true when a shutdown begins, false when it was cancelled. Safe to drop.
+    async fn next(&mut self) -> Result<bool, ShutdownError>;
+}

@@ -9,9 +9,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::config::kubelet::Flags;
 use crate::config::kubelet::fields::{FIELDS, Kind};
-
-/// The Kubernetes version whose contract this kubelet keeps.
-pub const KUBERNETES_VERSION: &str = "v1.36.3";
+use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 
 /// Flags that change nothing here but that installers and older units still pass.
 const IGNORED: &[&str] = &[

@@ -8,6 +8,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Taint;
 use serde_json::Value;
 
+/// The Kubernetes version whose contract this kubelet keeps.
+pub const KUBERNETES_VERSION: &str = "v1.36.3";
+
 /// All settings of the kubelet.
 #[derive(Clone, Debug)]
 pub struct KubeletSpec {

@@ -1,23 +1,26 @@
 //! The kubelet put together: the one place where its rooms meet real adapters.
 
+mod api;
 mod parts;
 mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::parts::{Api, NoStatuses};
+use self::api::Api;
+use self::parts::NoStatuses;
 use super::admission::NodeAdmission;
 use super::hooks::HookRunner;
 use super::images::{ImagePorts, Images};
 use super::probes::{ProbePorts, Prober};
-use super::run::{self, PodPorts, PodTable};
+use super::node::status::NodeReporter;
+use super::run::{self, PodPorts};
 use super::sources::file::FileSource;
 use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
 use crate::adapters::checks::NetChecks;
@@ -28,10 +31,12 @@ use crate::adapters::fs::node_context;
 use crate::adapters::fs::pod_files::LocalPodFiles;
 use crate::adapters::fs::pull_records::RecordFiles;
 use crate::adapters::fs::user_namespaces::{IdRange, LocalUserNamespaces};
+use crate::adapters::machine::LocalMachine;
 use crate::adapters::standalone::{LogEvents, NoObjects};
 use crate::adapters::volumes::LocalVolumes;
 use crate::core::model::cgroup::{CgroupLimits, CgroupSettings};
-use crate::core::model::{KubeletSpec, SourceKind};
+use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
 use crate::ports::{self, CgroupDriver, Runtime, StatusSink};
 
 /// Why the kubelet cannot run.
@@ -132,11 +137,24 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     images.recover().await;
     let (_pressure, pressure) = watch::channel(Default::default());
     let (_shutdown, shutting_down) = watch::channel(false);
-    let node_object = match &api {
-        Some(api) => api.node.clone(),
-        None => parts::standalone_node(&spec),
+    let (node_sender, node_object) = watch::channel(Arc::new(parts::unseen_node(&spec)));
+    let (uid_sender, node_uid) = watch::channel(None);
+    let node_reporter = NodeReporter {
+        spec: Arc::clone(&spec),
+        kubernetes_version: KUBERNETES_VERSION,
+        api: api.as_ref().map(|api| Arc::clone(&api.node)),
+        runtime: Arc::clone(&runtime),
+        images: Arc::<Cri>::clone(&cri),
+        machine: Arc::new(LocalMachine { root_dir: spec.dirs.root.clone() }),
+        events: Arc::clone(&events),
+        pressure: pressure.clone(),
+        shutting_down: shutting_down.clone(),
+        node: node_sender,
+        node_uid: uid_sender,
+        context,
     };
     let driver = cgroup_driver(&spec, &*runtime).await;
+    tokio::spawn(node_reporter.run(stop.clone()));
     let pod_ports = PodPorts {
         runtime: Arc::clone(&runtime),
         images: Arc::<Images>::clone(&images),
@@ -165,9 +183,11 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     };
     let (desired, incoming) = mpsc::channel(16);
     let table = run::start(pod_ports, settings, incoming, stop.clone());
-    start_sources(&spec, &desired, api.as_ref(), &table, stop.clone());
+    let (statics, static_pods) = watch::channel(None);
+    start_sources(&spec, &desired, statics, stop.clone());
     if let Some(api) = &api {
-        api.start(&spec, &table, &runtime, &cri, context, stop.clone());
+        api.start_pods(&spec, desired, static_pods, &table, node_uid.clone(), stop.clone());
+        api.start_lease(&spec, node_uid, stop.clone());
     }
     let usage = server::usage(&spec, &table, &cri, driver);
     server::start(&spec, api.as_ref().map(Api::reviews), &table, &runtime, usage, &addresses, stop.clone()).await?;
@@ -178,7 +198,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     stop.cancelled().await;
     // Statuses under way are sent; pods are left alone.
     if let Some(api) = api {
-        api.flush(Duration::from_secs(2)).await;
+        api.flush().await;
     }
     Ok(())
 }
@@ -193,12 +213,10 @@ fn sources(spec: &KubeletSpec) -> Vec<SourceKind> {
 
 fn start_sources(
     spec: &KubeletSpec,
-    desired: &mpsc::Sender<crate::core::model::DesiredSet>,
-    api: Option<&Api>,
-    table: &PodTable,
+    desired: &mpsc::Sender<DesiredSet>,
+    statics: watch::Sender<Option<Vec<Arc<Pod>>>>,
     stop: CancellationToken,
 ) {
-    let (statics, static_pods) = watch::channel(None);
     if let Some(path) = &spec.sources.path {
         let (faults, _) = watch::channel(Vec::new());
         let source = FileSource {
@@ -209,12 +227,11 @@ fn start_sources(
             faults,
         };
         tokio::spawn(source.run(stop.clone()));
+    } else {
+        statics.send_replace(Some(Vec::new()));
     }
     if let Some(url) = &spec.sources.url {
         warn!(url, "static pods by URL are not read yet");
-    }
-    if let Some(api) = api {
-        api.start_pods(spec, desired.clone(), static_pods, table, stop);
     }
 }
 

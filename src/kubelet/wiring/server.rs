@@ -12,7 +12,7 @@ use super::Error;
 use crate::adapters::cri::Cri;
 use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
 use crate::adapters::usage::{MachineUsage, UsageOptions};
-use crate::cli::kubelet::KUBERNETES_VERSION;
+use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::KubeletSpec;
 use crate::kubelet::run::PodTable;
 use crate::kubelet::server::{Listeners, ServerPorts, Settings};

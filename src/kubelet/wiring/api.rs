@@ -1,0 +1,154 @@
+//! Everything that needs an API server: session, pod source, reporter, mirrors, events.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::Error;
+use crate::adapters::apiserver::node::{ApiNode, ApiObjects};
+use crate::adapters::apiserver::objects::ReferencedObjects;
+use crate::adapters::apiserver::pods::{ApiPods, NodePods};
+use crate::adapters::apiserver::reviews::SessionReviews;
+use crate::adapters::apiserver::session::Session;
+use crate::core::model::{DesiredSet, KubeletSpec, key_of, uid_of};
+use crate::kubelet::api_pods::ApiPodView;
+use crate::kubelet::events::EventRecorder;
+use crate::kubelet::mirrors::Mirrors;
+use crate::kubelet::node::lease::LeaseKeeper;
+use crate::kubelet::report::Reporter;
+use crate::kubelet::run::PodTable;
+use crate::kubelet::sources::api::ApiSource;
+use crate::ports;
+
+/// How long statuses under way may take after the kubelet was told to stop.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// How often mirror pods are told to the table again.
+const NOTE_AGAIN: Duration = Duration::from_secs(10);
+
+/// The kubelet's side of the API server.
+pub struct Api {
+    session: Session,
+    view: Arc<ApiPodView>,
+    pub objects: Arc<dyn ports::Objects>,
+    pub events: Arc<dyn ports::Events>,
+    pub reporter: Reporter,
+    pub node: Arc<dyn ports::NodeApi>,
+    reporting: JoinHandle<()>,
+    stop_reporting: CancellationToken,
+}
+
+impl Api {
+    /// Makes the session; the server itself need not answer yet.
+    pub async fn connect(spec: &KubeletSpec, path: &Path, stop: CancellationToken) -> Result<Self, Error> {
+        let session = Session::open(path)
+            .await
+            .map_err(|source| Error::Kubeconfig { path: path.to_path_buf(), source: source.into() })?;
+        tokio::spawn(session.clone().follow_files(stop.clone()));
+        let view = Arc::new(ApiPodView::default());
+        let reporter = Reporter::new(Arc::new(ApiPods::new(&session)), Arc::clone(&view));
+        let stop_reporting = CancellationToken::new();
+        let reporting = tokio::spawn(reporter.clone().run(stop_reporting.clone(), FLUSH));
+        let (qps, burst) = (spec.api.event_qps, spec.api.event_burst);
+        let (events, sender) = EventRecorder::new(&spec.node_name, Arc::new(ApiObjects::new(&session)), qps, burst);
+        tokio::spawn(sender.run(stop));
+        Ok(Self {
+            objects: Arc::new(ReferencedObjects::new(&session)),
+            events: Arc::new(events),
+            node: Arc::new(ApiNode::new(&session, &spec.node_name)),
+            session,
+            view,
+            reporter,
+            reporting,
+            stop_reporting,
+        })
+    }
+
+    /// Starts the API source and the mirror pods.
+    pub fn start_pods(
+        &self,
+        spec: &KubeletSpec,
+        desired: mpsc::Sender<DesiredSet>,
+        statics: watch::Receiver<Option<Vec<Arc<Pod>>>>,
+        table: &PodTable,
+        node_uid: watch::Receiver<Option<String>>,
+        stop: CancellationToken,
+    ) {
+        let watch = Box::new(NodePods::new(&self.session, &spec.node_name));
+        let source = ApiSource { watch, view: Arc::clone(&self.view), desired };
+        tokio::spawn(source.run(stop.clone()));
+        tokio::spawn(note_mirrors(Arc::clone(&self.view), table.clone(), stop.clone()));
+        let mirrors = Mirrors {
+            api: Arc::new(ApiPods::new(&self.session)),
+            view: Arc::clone(&self.view),
+            statics,
+            pods: Arc::clone(&table.pods),
+            node_name: spec.node_name.clone(),
+            node_uid,
+        };
+        tokio::spawn(mirrors.run(stop));
+    }
+
+    /// Starts the lease.
+    pub fn start_lease(&self, spec: &KubeletSpec, node_uid: watch::Receiver<Option<String>>, stop: CancellationToken) {
+        let session = self.session.clone();
+        let keeper = LeaseKeeper {
+            api: Arc::clone(&self.node),
+            node_name: spec.node_name.clone(),
+            node_uid,
+            seconds: spec.node.lease_seconds,
+            suspect: Box::new(move || {
+                let session = session.clone();
+                tokio::spawn(async move { session.renew().await });
+            }),
+        };
+        tokio::spawn(keeper.run(stop));
+    }
+
+    /// Sends what is still to be sent, for a moment.
+    pub async fn flush(self) {
+        self.stop_reporting.cancel();
+        if tokio::time::timeout(FLUSH * 2, self.reporting).await.is_err() {
+            warn!("some pod statuses were not sent before the end");
+        }
+    }
+
+    /// Reviews for the server.
+    pub fn reviews(&self) -> Arc<dyn ports::Reviews> {
+        Arc::new(SessionReviews::new(self.session.clone()))
+    }
+}
+
+/// Tells the pod table the uids of mirror pods, so that requests that name them find the static pod.
+async fn note_mirrors(view: Arc<ApiPodView>, table: PodTable, stop: CancellationToken) {
+    let mut changes = view.subscribe();
+    // A mirror may be known before its static pod is: hence the second look.
+    let mut again = tokio::time::interval(NOTE_AGAIN);
+    loop {
+        let change = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = again.tick() => None,
+            change = changes.recv() => match change {
+                Ok(change) if !change.mirror => continue,
+                Ok(change) => Some(change),
+                Err(RecvError::Lagged(_)) => None,
+                Err(RecvError::Closed) => return,
+            },
+        };
+        match change {
+            Some(change) => table.table.set_mirror(&change.key, view.by_key(&change.key).map(|pod| uid_of(&pod))),
+            None => {
+                for mirror in view.list(true) {
+                    table.table.set_mirror(&key_of(&mirror), Some(uid_of(&mirror)));
+                }
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod api;
 mod parts;
 mod server;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,11 +133,11 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
             wall: Timestamp::now,
         },
         &spec.images,
-        Vec::new(),
+        upkeep::credential_plugins(&spec)?,
     ));
     images.recover().await;
-    let (_pressure, pressure) = watch::channel(Default::default());
-    let (_shutdown, shutting_down) = watch::channel(false);
+    let (pressure_sender, pressure) = watch::channel(Default::default());
+    let (shutdown_sender, shutting_down) = watch::channel(false);
     let (node_sender, node_object) = watch::channel(Arc::new(parts::unseen_node(&spec)));
     let (uid_sender, node_uid) = watch::channel(None);
     let node_reporter = NodeReporter {
@@ -190,6 +191,16 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         api.start_lease(&spec, node_uid, stop.clone());
     }
     let usage = server::usage(&spec, &table, &cri, driver);
+    let upkeep_parts = upkeep::UpkeepParts {
+        table: &table,
+        runtime: &runtime,
+        cri: &cri,
+        events: &events,
+        images: &images,
+        usage: Arc::clone(&usage),
+    };
+    upkeep::start(&spec, upkeep_parts, pressure_sender, stop.clone())?;
+    upkeep::watch_shutdown(&spec, &table, &events, shutdown_sender, stop.clone());
     server::start(&spec, api.as_ref().map(Api::reviews), &table, &runtime, usage, &addresses, stop.clone()).await?;
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
     parts::keep_local_status(&table, stop.clone());

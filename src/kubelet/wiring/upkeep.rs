@@ -1,0 +1,149 @@
+//! What keeps the node usable: eviction, image collection, credential plugins, graceful shutdown.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::Error;
+use crate::adapters::cri::Cri;
+use crate::adapters::systemd::Logind;
+use crate::core::admission::Pressure;
+use crate::core::evict::parse_thresholds;
+use crate::core::images::{CredentialPlugin, parse_plugins};
+use crate::core::model::KubeletSpec;
+use crate::core::shutdown::plan_turns;
+use crate::core::yaml::parse_document;
+use crate::kubelet::eviction::{self, EvictionLimits, EvictionPorts};
+use crate::kubelet::image_gc::{ImageGc, ImageGcPorts};
+use crate::kubelet::images::Images;
+use crate::kubelet::run::PodTable;
+use crate::kubelet::shutdown::{self, ShutdownPorts};
+use crate::ports::{self, Runtime};
+
+/// Credential plugins of `--image-credential-provider-config`.
+///
+/// # Errors
+/// When the file cannot be read or is wrong: images that need it could not be pulled.
+pub fn credential_plugins(spec: &KubeletSpec) -> Result<Vec<CredentialPlugin>, Error> {
+    let Some(path) = &spec.images.credential_config else { return Ok(Vec::new()) };
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Part {
+        what: "the credential provider configuration",
+        source,
+    };
+    let bytes = std::fs::read(path).map_err(|source| failed(source.into()))?;
+    let document = parse_document(&bytes).map_err(|source| failed(source.into()))?;
+    parse_plugins(&document).map_err(|source| failed(source.into()))
+}
+
+/// Where containerd keeps images and writable layers unless it is told otherwise.
+const CONTAINERD: &str = "/var/lib/containerd";
+
+/// What upkeep needs of the parts that run already.
+pub struct UpkeepParts<'a> {
+    /// Pods to measure and end.
+    pub table: &'a PodTable,
+    /// Containers, whose images are in use.
+    pub runtime: &'a Arc<dyn Runtime>,
+    /// Images.
+    pub cri: &'a Arc<Cri>,
+    /// For users.
+    pub events: &'a Arc<dyn ports::Events>,
+    /// Pull records.
+    pub images: &'a Arc<Images>,
+    /// Measures.
+    pub usage: Arc<dyn ports::Usage>,
+}
+
+/// Starts image collection and eviction.
+///
+/// # Errors
+/// When the eviction thresholds of the configuration are wrong.
+pub fn start(
+    spec: &KubeletSpec,
+    parts: UpkeepParts<'_>,
+    pressure: watch::Sender<Pressure>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let thresholds = parse_thresholds(&spec.eviction)
+        .map_err(|faults| Error::Part { what: "eviction thresholds", source: faults.join("; ").into() })?;
+    let gc_ports = ImageGcPorts {
+        images: Arc::<Cri>::clone(parts.cri),
+        runtime: Arc::clone(parts.runtime),
+        pods: Arc::clone(&parts.table.pods),
+        usage: Arc::clone(&parts.usage),
+        events: Arc::clone(parts.events),
+        records: Arc::clone(parts.images),
+        wall: Timestamp::now,
+    };
+    let gc = Arc::new(ImageGc::new(gc_ports, &spec.images));
+    let (collector, ended) = (Arc::clone(&gc), stop.clone());
+    tokio::spawn(async move { collector.run(ended).await });
+    let eviction_ports = EvictionPorts {
+        usage: parts.usage,
+        pods: Arc::clone(&parts.table.pods),
+        control: Arc::clone(&parts.table.control),
+        events: Arc::clone(parts.events),
+        images: gc,
+        wall: Timestamp::now,
+    };
+    let limits = EvictionLimits {
+        thresholds,
+        transition: spec.eviction.transition,
+        max_pod_grace: spec.eviction.max_pod_grace,
+        local_storage: spec.pods.local_storage_isolation,
+        dedicated_image_fs: on_different_file_systems(&spec.dirs.root, Path::new(CONTAINERD)),
+    };
+    tokio::spawn(eviction::run(eviction_ports, limits, pressure, stop));
+    Ok(())
+}
+
+/// How long a lost connection to logind is left alone, as upstream.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// Watches for shutdowns of the machine when the settings ask for it. A node without logind runs all the same.
+pub fn watch_shutdown(
+    spec: &KubeletSpec,
+    table: &PodTable,
+    events: &Arc<dyn ports::Events>,
+    shutting_down: watch::Sender<bool>,
+    stop: CancellationToken,
+) {
+    let turns = plan_turns(&spec.shutdown);
+    if turns.is_empty() {
+        return;
+    }
+    let ports = ShutdownPorts {
+        pods: Arc::clone(&table.pods),
+        control: Arc::clone(&table.control),
+        events: Arc::clone(events),
+    };
+    tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            let watched = match Logind::connect().await {
+                Ok(mut logind) => shutdown::run(&ports, &turns, &mut logind, &shutting_down, stop.clone()).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = watched {
+                warn!(%error, "shutdowns of the machine are not noticed for the moment");
+                tokio::time::sleep(RECONNECT).await;
+            }
+        }
+    });
+}
+
+/// Unknown counts as the same file system.
+fn on_different_file_systems(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (std::fs::metadata(one), std::fs::metadata(other)) {
+        (Ok(one), Ok(other)) => one.dev() != other.dev(),
+        (one, other) => {
+            warn!(one = one.is_ok(), other = other.is_ok(), "file systems of images and pods cannot be told apart");
+            false
+        }
+    }
+}

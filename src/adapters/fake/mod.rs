@@ -11,3 +11,4 @@ pub use events::FakeEvents;
 pub use exec::FakeExec;
 pub use images::{FakeImages, FakeNodeCredentials, FakeRecords};
 pub use secrets::FakeSecrets;
+pub mod node;

@@ -47,8 +47,9 @@ fn main() -> ExitCode {
     };
     let filter = match (cli.verbose, &cli.command) {
         (0, Command::Agent(_)) => "info",
-        (0, _) => "warn",
-        (1, _) => "warn,roost=debug",
+        // Waiting for an API server is no error.
+        (0, _) => "warn,kube_client=off",
+        (1, _) => "warn,kube_client=off,roost=debug",
         (_, _) => "debug",
     };
     let settings = logging::Settings { filter: Some(filter.to_owned()), ..logging::Settings::default() };

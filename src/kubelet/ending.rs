@@ -74,6 +74,7 @@ impl Worker {
                 table: &self.shared.table,
                 facts: &self.shared.facts,
                 pod: &self.pod,
+                is_static: self.is_static,
                 observed: &self.observed,
                 notes: &self.notes.0,
             };

@@ -64,6 +64,7 @@ pub(super) struct Pass {
     pub facts: RuntimeFacts,
     pub node: Arc<NodeContext>,
     pub pod: Arc<Pod>,
+    pub is_static: bool,
     pub uid: PodUid,
     pub observed: Observed,
     pub notes: mpsc::UnboundedSender<Note>,
@@ -307,6 +308,7 @@ pub(super) struct PassSeed<'a> {
     pub table: &'a Arc<Table>,
     pub facts: &'a RuntimeFacts,
     pub pod: &'a Arc<Pod>,
+    pub is_static: bool,
     pub observed: &'a Observed,
     pub notes: &'a mpsc::UnboundedSender<Note>,
 }
@@ -319,6 +321,7 @@ impl PassSeed<'_> {
             facts: self.facts.clone(),
             node: Arc::clone(&self.ports.node.borrow()),
             pod: Arc::clone(self.pod),
+            is_static: self.is_static,
             uid: uid_of(self.pod),
             observed: self.observed.clone(),
             notes: self.notes.clone(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use futures::FutureExt;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Container;
 
@@ -178,17 +179,19 @@ async fn fetch(pass: &Pass, container: &Container) -> Result<env::Fetched, Refus
             }
         }
     }
-    // Static pods run before there is an API server; they get the variables of services that are known.
-    let is_static = pass.pod.metadata.annotations.as_ref().is_some_and(|a| {
-        a.get(crate::core::model::labels::CONFIG_SOURCE).is_some_and(|source| source != "api")
-    });
     for namespace in env::service_namespaces(&pass.pod) {
-        match objects.services(&namespace).await {
+        let services = objects.services(&namespace);
+        if pass.is_static {
+            // It runs before there is an API server, so it gets the services that are known by now.
+            fetched.services.extend(services.now_or_never().and_then(Result::ok).unwrap_or_default());
+            continue;
+        }
+        match services.await {
             Ok(services) => fetched.services.extend(services),
             Err(ObjectError::Standalone { .. }) => {}
-            Err(_) if is_static => {}
             Err(_) => {
-                return Err(Refused::Config("services have not yet been read at least once, cannot construct envvars".into()));
+                let message = "services have not yet been read at least once, cannot construct envvars";
+                return Err(Refused::Config(message.into()));
             }
         }
     }

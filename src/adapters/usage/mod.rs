@@ -139,3 +139,6 @@ impl Usage for MachineUsage {
         self.blocking(move |shared| details::details(shared, &views, &layers)).await.unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

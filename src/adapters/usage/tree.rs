@@ -47,13 +47,17 @@ impl Tree {
 
     /// Path of a container or sandbox: the directory in its pod's cgroup that carries its id.
     pub fn container(&self, pod: &str, id: &str) -> Option<String> {
+        // An empty name would be the pod's own directory.
+        if id.is_empty() {
+            return None;
+        }
         // The names that containerd and CRI-O give come first: no directory has to be listed then.
         let usual = [format!("cri-containerd-{id}.scope"), format!("crio-{id}.scope"), id.to_owned()];
         let there = |name: &String| self.directory("memory", &format!("{pod}/{name}")).is_dir();
         let found = usual.into_iter().find(there).or_else(|| {
             let entries = fs::read_dir(self.directory("memory", pod)).ok()?;
             let names = entries.filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned()));
-            names.into_iter().find(|name| !id.is_empty() && name.contains(id))
+            names.into_iter().find(|name| name.contains(id))
         })?;
         Some(format!("{pod}/{found}"))
     }

@@ -129,3 +129,59 @@ pub fn print(summary: &Summary, page: &mut Page) {
         page.sample(name, &[], failed, None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::usage::{NodeUsage, PodReference};
+
+    #[test]
+    fn every_sample_has_its_time_and_a_node_without_figures_is_an_error() {
+        let at = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
+        let cpu = Some(CpuUsage { time: at, usage_nano_cores: None, usage_core_nano_seconds: Some(1_500_000_000), psi: None });
+        let container = ContainerUsage {
+            name: "app".into(),
+            start_time: at,
+            cpu,
+            memory: None,
+            io: None,
+            rootfs: None,
+            logs: None,
+            swap: None,
+        };
+        let pod_ref = PodReference { name: "web".into(), namespace: "ns".into(), uid: "u".into() };
+        let pod = PodUsage {
+            pod_ref,
+            start_time: at,
+            containers: vec![container],
+            cpu: None,
+            memory: None,
+            io: None,
+            network: None,
+            volumes: Vec::new(),
+            ephemeral_storage: None,
+            processes: None,
+            swap: None,
+        };
+        let node = NodeUsage {
+            node_name: "n".into(),
+            system_containers: Vec::new(),
+            start_time: at,
+            cpu: None,
+            memory: None,
+            io: None,
+            network: None,
+            fs: None,
+            runtime: None,
+            rlimit: None,
+            swap: None,
+        };
+        let mut page = Page::default();
+        print(&Summary { node, pods: vec![pod] }, &mut page);
+        let text = page.finish();
+        let sample = "container_cpu_usage_seconds_total{container=\"app\",namespace=\"ns\",pod=\"web\"} 1.5 1700000000123\n";
+        assert!(text.contains(sample), "{text}");
+        assert!(text.ends_with("\nresource_scrape_error 1\n# HELP scrape_error [ALPHA] 1 if there was an error while getting container metrics, 0 otherwise\n# TYPE scrape_error gauge\nscrape_error 1\n"));
+        assert!(!text.contains("pod_cpu_usage"), "a family without samples is left out");
+    }
+}

@@ -1,0 +1,138 @@
+//! A pretended machine in a directory, measured.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod, PodSpec, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::*;
+use crate::core::model::ContainerKind;
+use crate::ports::ContainerView;
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// One BestEffort pod with an emptyDir; its container's cgroup and its sandbox's process 77 are there.
+fn machine(root: &Path) -> Shared {
+    let pod = "cgroup/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podu1.slice";
+    write(root, "cgroup/cgroup.controllers", "cpu memory");
+    write(root, "cgroup/cpu.stat", "usage_usec 5000000\n");
+    write(root, "cgroup/memory.stat", "inactive_file 0\n");
+    write(root, &format!("{pod}/memory.current"), "3000\n");
+    write(root, &format!("{pod}/pids.current"), "4\n");
+    write(root, &format!("{pod}/cri-containerd-c1.scope/memory.current"), "2000\n");
+    write(root, &format!("{pod}/cri-containerd-c1.scope/cpu.stat"), "usage_usec 1000\n");
+    write(root, &format!("{pod}/cri-containerd-s1.scope/cgroup.procs"), "77\n");
+    write(root, "proc/77/net/dev", "a\nb\n eth0: 10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n");
+    write(root, "proc/meminfo", "MemTotal: 1000 kB\nMemFree: 400 kB\n");
+    write(root, "log/c/0.log", "text");
+    write(root, "kubelet/pods/u1/volumes/kubernetes.io~empty-dir/scratch/file", "content");
+    let options = UsageOptions {
+        node_name: "n1".into(),
+        cgroup_mount: root.join("cgroup"),
+        cgroup_root: "/".into(),
+        driver: CgroupDriver::Systemd,
+        proc: root.join("proc"),
+        root_dir: root.join("kubelet"),
+    };
+    Shared {
+        tree: Tree::new(options.cgroup_mount.clone(), options.cgroup_root.clone(), options.driver),
+        host: Host { proc: options.proc.clone() },
+        directories: Directories::default(),
+        rates: Mutex::default(),
+        options,
+    }
+}
+
+fn view(root: &Path) -> PodView {
+    PodView {
+        pod: Arc::new(Pod {
+            metadata: ObjectMeta {
+                name: Some("web".into()),
+                namespace: Some("ns".into()),
+                uid: Some("u1".into()),
+                ..Default::default()
+            },
+            spec: Some(PodSpec {
+                volumes: Some(vec![Volume {
+                    name: "scratch".into(),
+                    empty_dir: Some(EmptyDirVolumeSource::default()),
+                    ..Default::default()
+                }]),
+                ..Default::default()
+            }),
+            status: None,
+        }),
+        is_static: false,
+        mirror_uid: None,
+        status: Arc::default(),
+        sandbox: Some("s1".into()),
+        containers: vec![ContainerView {
+            name: "app".into(),
+            kind: ContainerKind::Regular,
+            id: "c1".into(),
+            attempt: 0,
+            running: true,
+            log_path: root.join("log/c/0.log").to_string_lossy().into_owned(),
+        }],
+        last_error: None,
+    }
+}
+
+#[test]
+fn a_pod_is_measured_from_its_files() {
+    let root = tempfile::tempdir().unwrap();
+    let shared = machine(root.path());
+    let usage =
+        pods::pod_usage(&shared, &view(root.path()), &pods::Layers::default(), UsageDepth::Full, false).unwrap();
+    assert_eq!(usage.memory.unwrap().usage_bytes, Some(3000));
+    assert_eq!(usage.processes.unwrap().process_count, 4);
+    let network = usage.network.unwrap().default.unwrap();
+    assert_eq!((network.name.as_str(), network.rx_bytes, network.tx_bytes), ("eth0", 10, 20));
+    let container = &usage.containers[0];
+    assert_eq!(container.cpu.unwrap().usage_core_nano_seconds, Some(1_000_000));
+    assert!(container.logs.unwrap().used_bytes.unwrap() > 0);
+    assert_eq!((usage.volumes[0].name.as_str(), usage.volumes[0].fs.inodes_used), ("scratch", Some(2)));
+    let parts = container.logs.unwrap().used_bytes.unwrap() + usage.volumes[0].fs.used_bytes.unwrap();
+    assert_eq!(usage.ephemeral_storage.unwrap().used_bytes, Some(parts));
+}
+
+#[test]
+fn a_pod_whose_cgroup_is_gone_is_left_out_and_a_shallow_look_touches_no_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let shared = machine(root.path());
+    let mut view = view(root.path());
+    let shallow = UsageDepth::CpuAndMemory;
+    let usage = pods::pod_usage(&shared, &view, &pods::Layers::default(), shallow, false).unwrap();
+    assert!(usage.network.is_none() && usage.volumes.is_empty() && usage.ephemeral_storage.is_none());
+    assert!(usage.containers[0].logs.is_none());
+    Arc::make_mut(&mut view.pod).metadata.uid = Some("other".into());
+    assert!(pods::pod_usage(&shared, &view, &pods::Layers::default(), shallow, false).is_none());
+}
+
+#[test]
+fn the_node_takes_memory_from_proc_where_the_root_cgroup_has_none() {
+    let root = tempfile::tempdir().unwrap();
+    let shared = machine(root.path());
+    let node = node::node_usage(&shared, UsageDepth::Full, None);
+    let memory = node.memory.unwrap();
+    assert_eq!((memory.usage_bytes, memory.available_bytes), (Some(600 * 1024), Some(400 * 1024)));
+    assert_eq!(node.cpu.unwrap().usage_core_nano_seconds, Some(5_000_000_000));
+    assert!(node.fs.unwrap().capacity_bytes.unwrap() > 0);
+}
+
+#[test]
+fn details_name_the_node_pods_containers_and_give_the_sandbox_its_interfaces() {
+    let root = tempfile::tempdir().unwrap();
+    let shared = machine(root.path());
+    let all = details::details(&shared, &[Arc::new(view(root.path()))], &pods::Layers::default());
+    let named: Vec<(&str, &str, usize)> =
+        all.iter().map(|d| (d.name.as_str(), d.container.as_str(), d.interfaces.len())).collect();
+    assert_eq!(all[0].id, "/");
+    assert!(named.ends_with(&[("", "", 0), ("s1", "", 1), ("c1", "app", 0)]), "{named:?}");
+}

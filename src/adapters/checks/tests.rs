@@ -125,3 +125,44 @@ async fn a_silent_server_times_out() {
     assert!(error.contains("context deadline exceeded"), "{error}");
     assert_eq!(checks.tcp("127.0.0.1", port, Duration::from_secs(5)).await, Ok(()));
 }
+
+/// A gRPC server whose health service answers with this status; `None` has no health service.
+async fn serve_health(status: Option<u8>) -> u16 {
+    use http_body_util::StreamBody;
+    use hyper::body::{Bytes, Frame, Incoming};
+    use hyper::{Request, Response};
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let answer = move |request: Request<Incoming>| async move {
+        assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+        let mut trailers = hyper::HeaderMap::new();
+        let code = if status.is_some() { "0" } else { "12" };
+        trailers.insert("grpc-status", code.parse().expect("a header"));
+        // One message: no compression, two bytes long, field 1 as a varint.
+        let message = status.map(|s| Ok(Frame::data(Bytes::from(vec![0, 0, 0, 0, 2, 8, s]))));
+        let frames = message.into_iter().chain([Ok::<_, std::io::Error>(Frame::trailers(trailers))]);
+        let body = StreamBody::new(futures::stream::iter(frames));
+        Response::builder().header("content-type", "application/grpc").body(body)
+    };
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let io = hyper_util::rt::TokioIo::new(stream);
+        let service = hyper::service::service_fn(answer);
+        let server = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+        server.serve_connection(io, service).await.ok();
+    });
+    port
+}
+
+#[tokio::test]
+async fn the_health_service_has_to_say_serving() {
+    let checks = NetChecks::new().expect("checks");
+    let ask = async |status| {
+        let port = serve_health(status).await;
+        checks.grpc("127.0.0.1", port, "web", Duration::from_secs(5)).await.map_err(|error| error.to_string())
+    };
+    assert_eq!(ask(Some(1)).await, Ok(()));
+    assert_eq!(ask(Some(2)).await, Err("service unhealthy (responded with \"NOT_SERVING\")".into()));
+    let missing = ask(None).await.expect_err("no health service");
+    assert!(missing.starts_with("error: this server does not implement the grpc health protocol"), "{missing}");
+}

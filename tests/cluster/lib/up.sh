@@ -9,7 +9,7 @@ build_programs() {
 	if [ "$KUBELET" = upstream ] || [ "$BOOTSTRAP" = kubeadm ]; then groups+=(reference); fi
 	say 'building upstream programs (cached; some ten minutes the first time)'
 	"$here/../upstream/build" "${groups[@]}"
-	if [ "$KUBELET" = ours ] || [ "$BOOTSTRAP" = ours ]; then
+	if [ -z "${PROGRAMS:-}" ] && { [ "$KUBELET" = ours ] || [ "$BOOTSTRAP" = ours ]; }; then
 		say "building bootstrap and kubelet ($PROFILE)"
 		(cd "$repo" && cargo build --quiet --locked --bins --profile "$PROFILE")
 	fi
@@ -17,6 +17,7 @@ build_programs() {
 
 # our_program NAME: where cargo put it.
 our_program() {
+	[ -z "${PROGRAMS:-}" ] || { echo "$PROGRAMS/$1" && return; }
 	local target
 	target=$(cd "$repo" && cargo metadata --no-deps --offline --format-version 1 | jq -r .target_directory)
 	echo "$target/${PROFILE/#dev/debug}/$1"

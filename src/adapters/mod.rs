@@ -21,3 +21,4 @@ pub mod serving;
 pub mod standalone;
 pub mod machine;
 pub mod premises;
+pub mod credential_files;

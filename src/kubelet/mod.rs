@@ -10,6 +10,7 @@ mod ending;
 mod facts;
 pub mod admission;
 pub mod eviction;
+pub mod credentials;
 pub mod events;
 pub mod hooks;
 pub mod node;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::core::model::pki::{Authority, Leaf, ObservedCertificate};
+use crate::core::model::pki::{Authority, Leaf, ObservedCertificate, San, Subject};
 use crate::core::model::Secret;
 
 /// A certificate and its key.
@@ -38,6 +38,8 @@ pub trait Pki: Send + Sync {
     fn issue(&self, leaf: &Leaf, signer_cert: &str, signer_key: &str, now: Timestamp) -> Result<KeyPairPem, PkiError>;
     /// Makes a bare key pair.
     fn generate_key(&self) -> Result<KeyPairPem, PkiError>;
+    /// Makes a certificate request (PKCS #10) for a key.
+    fn request(&self, subject: &Subject, names: &[San], key: &str) -> Result<String, PkiError>;
     /// The public half of a key, in PEM.
     fn public_of(&self, key: &str) -> Result<String, PkiError>;
 }

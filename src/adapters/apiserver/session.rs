@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Session {
     clients: watch::Sender<Client>,
-    path: PathBuf,
+    path: watch::Sender<PathBuf>,
 }
 
 impl Session {
@@ -31,7 +31,17 @@ impl Session {
     /// The kubeconfig cannot be used.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         let (clients, _) = watch::channel(connect(path).await?);
-        Ok(Self { clients, path: path.to_path_buf() })
+        Ok(Self { clients, path: watch::channel(path.to_path_buf()).0 })
+    }
+
+    /// Goes on with the credentials of another kubeconfig.
+    pub async fn switch_to(&self, path: &Path) {
+        self.path.send_replace(path.to_path_buf());
+        self.renew().await;
+    }
+
+    fn path(&self) -> PathBuf {
+        self.path.borrow().clone()
     }
 
     /// The client of the moment.
@@ -48,7 +58,7 @@ impl Session {
 
     /// Reads the credentials again and replaces the client.
     pub async fn renew(&self) {
-        match connect(&self.path).await {
+        match connect(&self.path()).await {
             Ok(client) => {
                 info!("API client renewed");
                 self.clients.send_replace(client);
@@ -59,13 +69,13 @@ impl Session {
 
     /// Watches the credential files until `stop`.
     pub async fn follow_files(self, stop: CancellationToken) {
-        let mut seen: Vec<Option<SystemTime>> = observe_credentials(&self.path);
+        let mut seen: Vec<Option<SystemTime>> = observe_credentials(&self.path());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(LOOK) => {}
             }
-            let now = observe_credentials(&self.path);
+            let now = observe_credentials(&self.path());
             if now != seen && now.iter().all(Option::is_some) {
                 seen = now;
                 self.renew().await;

@@ -72,6 +72,7 @@ where
         }
     }
 
+    /// Pauses, unless the credentials are renewed meanwhile.
     async fn wait_out(&mut self, error: &watcher::Error) {
         let refused = matches!(
             error,
@@ -80,7 +81,10 @@ where
                 | watcher::Error::WatchError(_)
         );
         debug!(kind = std::any::type_name::<K>(), error = chain(error), "watch interrupted");
-        sleep(self.pause).await;
+        tokio::select! {
+            () = sleep(self.pause) => {}
+            Ok(()) = self.renewals.changed() => self.stream = None,
+        }
         let most = if refused { PAUSE_REFUSED } else { PAUSE.1 };
         self.pause = (self.pause * 2).min(most);
     }

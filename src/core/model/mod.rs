@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod cgroup_sample;
 mod check;
 mod critical;
+pub mod credentials;
 mod desired;
 pub mod field;
 mod ids;

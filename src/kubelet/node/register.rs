@@ -12,7 +12,7 @@ use crate::ports::{ApiError, NodeApi};
 /// First and longest pause between attempts. Shorter than upstream's seven seconds: the API server may start next to us.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Longest pause while the server answers but refuses.
-const PAUSE_REFUSED: Duration = Duration::from_secs(7);
+const PAUSE_REFUSED: Duration = Duration::from_secs(2);
 
 /// Registers until it succeeds and gives the node as the API has it. With `create` false it waits for somebody else to
 /// create the node.

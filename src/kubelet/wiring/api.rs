@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Error;
+use super::{Error, credentials};
 use crate::adapters::apiserver::node::{ApiNode, ApiObjects};
 use crate::adapters::apiserver::objects::ReferencedObjects;
 use crate::adapters::apiserver::pods::{ApiPods, NodePods};
@@ -48,9 +48,7 @@ pub struct Api {
 impl Api {
     /// Makes the session; the server itself need not answer yet.
     pub async fn connect(spec: &KubeletSpec, path: &Path, stop: CancellationToken) -> Result<Self, Error> {
-        let session = Session::open(path)
-            .await
-            .map_err(|source| Error::Kubeconfig { path: path.to_path_buf(), source: source.into() })?;
+        let session = credentials::open(spec, path, &stop).await?;
         tokio::spawn(session.clone().follow_files(stop.clone()));
         let view = Arc::new(ApiPodView::default());
         let reporter = Reporter::new(Arc::new(ApiPods::new(&session)), Arc::clone(&view));
@@ -110,6 +108,11 @@ impl Api {
             }),
         };
         tokio::spawn(keeper.run(stop));
+    }
+
+    /// Starts renewal of the client certificate and, if the cluster is to issue it, the serving certificate.
+    pub fn start_certificates(&self, spec: &KubeletSpec, node: watch::Receiver<Arc<Node>>, stop: CancellationToken) {
+        credentials::start(spec, &self.session, node, stop);
     }
 
     /// Sends what is still to be sent, for a moment.

@@ -1,6 +1,7 @@
 //! The kubelet put together: the one place where its rooms meet real adapters.
 
 mod api;
+mod credentials;
 mod parts;
 mod server;
 mod upkeep;
@@ -139,6 +140,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     let (pressure_sender, pressure) = watch::channel(Default::default());
     let (shutdown_sender, shutting_down) = watch::channel(false);
     let (node_sender, node_object) = watch::channel(Arc::new(parts::unseen_node(&spec)));
+    let registered_node = node_object.clone();
     let (uid_sender, node_uid) = watch::channel(None);
     let node_reporter = NodeReporter {
         spec: Arc::clone(&spec),
@@ -189,6 +191,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     if let Some(api) = &api {
         api.start_pods(&spec, desired, static_pods, &table, node_uid.clone(), stop.clone());
         api.start_lease(&spec, node_uid, stop.clone());
+        api.start_certificates(&spec, registered_node, stop.clone());
     }
     let usage = server::usage(&spec, &table, &cri, driver);
     let upkeep_parts = upkeep::UpkeepParts {

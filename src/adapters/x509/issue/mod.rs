@@ -57,6 +57,14 @@ impl Pki for X509 {
         Ok(KeyPairPem { public: key.public_key_pem(), key: Secret::new(key.serialize_pem()) })
     }
 
+    fn request(&self, subject: &Subject, names: &[San], key: &str) -> Result<String, PkiError> {
+        let key = parse_key(key)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = distinguished(subject);
+        params.subject_alt_names = alternative(names)?;
+        params.serialize_request(&key).and_then(|request| request.pem()).map_err(make_error)
+    }
+
     fn public_of(&self, key: &str) -> Result<String, PkiError> {
         Ok(parse_key(key)?.public_key_pem())
     }
@@ -83,18 +91,26 @@ fn params(
     let end = now.checked_add(life).map_err(|_| wrong("its life is too long"))?;
     params.not_before = SystemTime::from(start).into();
     params.not_after = SystemTime::from(latest.map_or(end, |latest| end.min(latest))).into();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    for organization in &subject.organizations {
-        params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
-    }
-    params.distinguished_name.push(DnType::CommonName, subject.common_name.as_str());
-    for name in names {
-        params.subject_alt_names.push(match name {
-            San::Dns(name) => SanType::DnsName(name.as_str().try_into().map_err(make_error)?),
-            San::Ip(address) => SanType::IpAddress(*address),
-        });
-    }
+    params.distinguished_name = distinguished(subject);
+    params.subject_alt_names = alternative(names)?;
     Ok(params)
+}
+
+fn distinguished(subject: &Subject) -> rcgen::DistinguishedName {
+    let mut name = rcgen::DistinguishedName::new();
+    for organization in &subject.organizations {
+        name.push(DnType::OrganizationName, organization.as_str());
+    }
+    name.push(DnType::CommonName, subject.common_name.as_str());
+    name
+}
+
+fn alternative(names: &[San]) -> Result<Vec<SanType>, PkiError> {
+    let name = |name: &San| match name {
+        San::Dns(name) => Ok(SanType::DnsName(name.as_str().try_into().map_err(make_error)?)),
+        San::Ip(address) => Ok(SanType::IpAddress(*address)),
+    };
+    names.iter().map(name).collect()
 }
 
 #[cfg(test)]

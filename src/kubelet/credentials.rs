@@ -1,0 +1,270 @@
+//! Gets the kubelet's certificates from the cluster and renews them (kubelet-contract 7.1).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::core::credentials::{Answer, derive_rotation, derive_subject, read_answer, render_request};
+use crate::core::model::credentials::CertificateUse;
+use crate::core::model::pki::San;
+use crate::ports::{ApiError, CertificateApi, CredentialFiles, KubeconfigUser, Pki, PkiError};
+
+/// How often a request is looked at while it waits.
+const LOOK: Duration = Duration::from_millis(500);
+/// A request that nobody decided is made anew after this.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// First and longest pause after a failure.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Name of the user in a kubeconfig that we write.
+const USER: &str = "default-auth";
+
+/// Why a certificate was not got.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Key or request.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The request was denied or failed.
+    #[error("certificate request {name}: {message}")]
+    Refused {
+        /// The request.
+        name: String,
+        /// The approver's or signer's text.
+        message: String,
+    },
+    /// Nobody decided.
+    #[error("certificate request {0} was not decided in time")]
+    Undecided(String),
+    /// The disk.
+    #[error("store the certificate in {path}")]
+    Store {
+        /// Where.
+        path: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+}
+
+/// Gets certificates for one node.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Where they are kept.
+    pub files: Arc<dyn CredentialFiles>,
+    /// Makes keys and requests.
+    pub pki: Arc<dyn Pki>,
+    /// Name of the node.
+    pub node_name: String,
+}
+
+/// What the credentials in a kubeconfig are good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They can be used.
+    Good,
+    /// There is a file, but its certificate is over or cannot be read.
+    Stale,
+    /// There is no file.
+    Missing,
+}
+
+impl Credentials {
+    /// Looks at a kubeconfig without asking anybody.
+    pub fn standing(&self, kubeconfig: &Path) -> Standing {
+        match self.files.user_of(kubeconfig) {
+            KubeconfigUser::Missing => Standing::Missing,
+            KubeconfigUser::Other => Standing::Good,
+            KubeconfigUser::Unreadable => Standing::Stale,
+            KubeconfigUser::Certificate { pem, .. } => match self.pki.inspect(&pem, None, None) {
+                Ok(seen) if seen.not_after > Timestamp::now() => Standing::Good,
+                Ok(_) | Err(_) => Standing::Stale,
+            },
+        }
+    }
+
+    /// Asks with bootstrap credentials until there is a client certificate, and writes the kubeconfig that names it.
+    pub async fn bootstrap(&self, api: &dyn CertificateApi, template: &Path, kubeconfig: &Path) {
+        let mut pause = PAUSE.0;
+        loop {
+            let outcome = match self.obtain(api, CertificateUse::Client, &[]).await {
+                Ok(()) => self.files.write_kubeconfig(template, kubeconfig, USER).map_err(|source| Error::Store {
+                    path: kubeconfig.display().to_string(),
+                    source,
+                }),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(()) => return info!(kubeconfig = %kubeconfig.display(), "client certificate issued"),
+                Err(error) => warn!(error = &error as &dyn std::error::Error, "no client certificate yet"),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Renews the client certificate for ever; `renewed` is called after each time.
+    pub async fn rotate_client(self, api: Arc<dyn CertificateApi>, kubeconfig: PathBuf, renewed: impl Fn() + Send) {
+        let mut pause = PAUSE.0;
+        loop {
+            let user = self.files.user_of(&kubeconfig);
+            let KubeconfigUser::Certificate { pem, embedded } = user else { return };
+            let Ok(seen) = self.pki.inspect(&pem, None, None) else { return };
+            sleep_until_due(derive_rotation(seen.not_before, seen.not_after, rand::random())).await;
+            let outcome = self.obtain(&*api, CertificateUse::Client, &[]).await;
+            let outcome = outcome.and_then(|()| match embedded {
+                false => Ok(()),
+                true => self.files.write_kubeconfig(&kubeconfig, &kubeconfig, USER).map_err(|source| Error::Store {
+                    path: kubeconfig.display().to_string(),
+                    source,
+                }),
+            });
+            match outcome {
+                Ok(()) => {
+                    info!("client certificate renewed");
+                    pause = PAUSE.0;
+                    renewed();
+                }
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "client certificate not renewed yet");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+            }
+        }
+    }
+
+    /// Keeps a serving certificate for the node's addresses for ever.
+    pub async fn keep_serving(self, api: Arc<dyn CertificateApi>, mut node: watch::Receiver<Arc<Node>>) {
+        let mut pause = PAUSE.0;
+        loop {
+            let names = serving_names(&node.borrow_and_update());
+            if names.is_empty() {
+                if node.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            if let Some(due) = self.serving_due(&names) {
+                tokio::select! {
+                    () = sleep_until_due(due) => {}
+                    changed = node.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                        continue;
+                    }
+                }
+            }
+            match self.obtain(&*api, CertificateUse::Serving, &names).await {
+                Ok(()) => {
+                    info!(?names, "serving certificate issued");
+                    pause = PAUSE.0;
+                }
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "no serving certificate yet");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+            }
+        }
+    }
+
+    /// When the serving certificate is to be renewed; `None` when there is no fitting one.
+    fn serving_due(&self, names: &[San]) -> Option<Timestamp> {
+        let pem = self.files.current(CertificateUse::Serving)?;
+        let seen = self.pki.inspect(&pem, Some(&pem), None).ok()?;
+        let fits = names.iter().all(|name| seen.sans.contains(name)) && seen.key_matches == Some(true);
+        (fits && seen.not_after > Timestamp::now()).then(|| derive_rotation(seen.not_before, seen.not_after, rand::random()))
+    }
+
+    /// Asks for one certificate and stores it.
+    async fn obtain(&self, api: &dyn CertificateApi, use_: CertificateUse, names: &[San]) -> Result<(), Error> {
+        let store = |source| Error::Store { path: use_.stem().into(), source };
+        let key = match self.files.pending_key(use_).filter(|key| self.pki.public_of(key.reveal()).is_ok()) {
+            Some(key) => key,
+            None => {
+                let key = self.pki.generate_key()?.key;
+                self.files.set_pending_key(use_, Some(&key)).map_err(store)?;
+                key
+            }
+        };
+        let public = self.pki.public_of(key.reveal())?;
+        let csr = self.pki.request(&derive_subject(&self.node_name), names, key.reveal())?;
+        let request = render_request(use_, &self.node_name, &csr, &public);
+        let name = request.metadata.name.clone().unwrap_or_default();
+        match api.create(&request).await {
+            Ok(_) => info!(name, "certificate requested"),
+            Err(ApiError::AlreadyExists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match tokio::time::timeout(PATIENCE, self.wait(api, &name)).await {
+            Ok(Ok(cert)) => {
+                self.files.store(use_, &cert, &key, Timestamp::now()).map_err(store)?;
+                self.files.set_pending_key(use_, None).map_err(store)
+            }
+            Ok(Err(error)) => {
+                // The next request is another one: with a new key it has another name.
+                if matches!(error, Error::Refused { .. } | Error::Api(ApiError::NotFound(_))) {
+                    self.files.set_pending_key(use_, None).map_err(store)?;
+                }
+                Err(error)
+            }
+            Err(_) => {
+                self.files.set_pending_key(use_, None).map_err(store)?;
+                Err(Error::Undecided(name))
+            }
+        }
+    }
+
+    async fn wait(&self, api: &dyn CertificateApi, name: &str) -> Result<String, Error> {
+        loop {
+            match api.get(name).await {
+                Ok(request) => match read_answer(&request) {
+                    Answer::Issued(cert) => return Ok(cert),
+                    Answer::Refused(message) => return Err(Error::Refused { name: name.into(), message }),
+                    Answer::Waiting => {}
+                },
+                Err(ApiError::Unreachable { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// Sleeps in steps, since a machine may be suspended and its clock set.
+async fn sleep_until_due(due: Timestamp) {
+    const STEP: Duration = Duration::from_secs(3600);
+    loop {
+        let left = due.duration_since(Timestamp::now());
+        match Duration::try_from(left) {
+            Ok(left) if !left.is_zero() => sleep(left.min(STEP)).await,
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+fn serving_names(node: &Node) -> Vec<San> {
+    if node.metadata.uid.is_none() {
+        return Vec::new();
+    }
+    let addresses = node.status.iter().flat_map(|s| s.addresses.iter().flatten());
+    let mut names: Vec<San> = addresses
+        .filter_map(|address| match address.address.parse() {
+            Ok(ip) => Some(San::Ip(ip)),
+            Err(_) if !address.address.is_empty() => Some(San::Dns(address.address.clone())),
+            Err(_) => None,
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,77 @@
+//! The kubelet's credentials: the session to begin with, TLS bootstrap, renewal.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Node;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Error;
+use crate::adapters::apiserver::node::ApiObjects;
+use crate::adapters::apiserver::session::Session;
+use crate::adapters::credential_files::CertificateDir;
+use crate::adapters::x509::X509;
+use crate::core::model::KubeletSpec;
+use crate::kubelet::credentials::{Credentials, Standing};
+
+fn credentials(spec: &KubeletSpec) -> Credentials {
+    Credentials {
+        files: Arc::new(CertificateDir { path: spec.dirs.certs.clone() }),
+        pki: Arc::new(X509),
+        node_name: spec.node_name.clone(),
+    }
+}
+
+/// Opens the session with the kubeconfig or, where that is missing or stale, with the bootstrap credentials, which are
+/// exchanged for a certificate in the background: static pods do not wait for it.
+pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToken) -> Result<Session, Error> {
+    let wrong = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source: crate::adapters::apiserver::connect::Error| Error::Kubeconfig { path, source: source.into() }
+    };
+    let credentials = credentials(spec);
+    let standing = credentials.standing(kubeconfig);
+    let template = spec.bootstrap_kubeconfig.as_ref().filter(|path| standing != Standing::Good && path.exists());
+    let Some(template) = template else {
+        if standing == Standing::Stale {
+            warn!(path = %kubeconfig.display(), "the client certificate is over or cannot be read");
+        }
+        return Session::open(kubeconfig).await.map_err(wrong(kubeconfig));
+    };
+    info!(path = %template.display(), ?standing, "asking for a client certificate with bootstrap credentials");
+    let session = Session::open(template).await.map_err(wrong(template))?;
+    let (template, kubeconfig) = (template.clone(), kubeconfig.to_path_buf());
+    let (api, exchanged) = (ApiObjects::new(&session), session.clone());
+    let exchange = async move {
+        credentials.bootstrap(&api, &template, &kubeconfig).await;
+        exchanged.switch_to(&kubeconfig).await;
+    };
+    let stop = stop.clone();
+    tokio::spawn(async move { stop.run_until_cancelled(exchange).await });
+    Ok(session)
+}
+
+/// Starts the renewals that the settings ask for.
+pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<Node>>, stop: CancellationToken) {
+    if let (true, Some(kubeconfig)) = (spec.rotate_certificates, spec.kubeconfig.clone()) {
+        let (api, session, stop) = (Arc::new(ApiObjects::new(session)), session.clone(), stop.clone());
+        let credentials = credentials(spec);
+        let mut renewals = session.renewals();
+        let rotation = async move {
+            // While the bootstrap exchange is under way there is nothing to renew.
+            while credentials.standing(&kubeconfig) == Standing::Missing && renewals.changed().await.is_ok() {}
+            let renewed = move || {
+                let session = session.clone();
+                tokio::spawn(async move { session.renew().await });
+            };
+            credentials.rotate_client(api, kubeconfig, renewed).await;
+        };
+        tokio::spawn(async move { stop.run_until_cancelled(rotation).await });
+    }
+    if spec.server_tls_bootstrap {
+        let serving = credentials(spec).keep_serving(Arc::new(ApiObjects::new(session)), node);
+        tokio::spawn(async move { stop.run_until_cancelled(serving).await });
+    }
+}

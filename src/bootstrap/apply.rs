@@ -5,6 +5,7 @@ use super::credentials;
 use super::error::StepError;
 use super::images;
 use super::objects;
+use super::pods;
 use super::ports::Ports;
 use crate::core::bootstrap::Step;
 use crate::core::model::StepOutcome;
@@ -39,6 +40,12 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step) -> Result<StepOutcom
         Step::DeleteObject { object } => objects::delete(ports, spec, object).await?,
         Step::MarkControlPlane { node, taint } => objects::mark(ports, spec, node, *taint).await?,
         Step::WaitFor { condition, within } => conditions::wait(ports, spec, condition, *within).await?,
+        Step::RemovePods => pods::remove_all(ports).await?,
+        Step::RemovePodNetwork => ports.network.remove_traces().await?,
+        Step::RemoveUnit { path } => {
+            ports.files.remove(path)?;
+            ports.units.reload().await?;
+        }
         Step::AddMember { .. } | Step::RemoveMember { .. } => return Err(StepError::Unsupported),
     }
     Ok(StepOutcome::Changed)

@@ -1,7 +1,7 @@
 //! Why a step failed.
 
 use crate::core::model::pki::Unfit;
-use crate::ports::{ClusterObjectsError, FileError, ImageStoreError, PkiError, RuntimeError, UnitError};
+use crate::ports::{ClusterObjectsError, FileError, ImageStoreError, PkiError, RuntimeError, UnitError, PodNetworkError};
 
 /// Why a step could not be looked at or applied.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,12 @@ pub enum StepError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The runtime, about its pods.
+    #[error("pods of the container runtime")]
+    Pods(#[source] RuntimeError),
+    /// The node's network.
+    #[error(transparent)]
+    Network(#[from] PodNetworkError),
     /// A unit.
     #[error(transparent)]
     Unit(#[from] UnitError),

@@ -11,6 +11,7 @@ mod error;
 mod images;
 mod objects;
 mod observe;
+mod pods;
 mod ports;
 mod run;
 

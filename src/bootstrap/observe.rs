@@ -8,6 +8,7 @@ use super::conditions;
 use super::credentials;
 use super::error::StepError;
 use super::objects;
+use super::pods;
 use super::ports::Ports;
 use crate::core::bootstrap::{Facts, Step, kubeconfig};
 use crate::core::model::spec::Spec;
@@ -69,6 +70,9 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::DeleteObject { object } => objects::is_absent(ports, spec, object).await,
         Step::MarkControlPlane { node, taint } => objects::is_marked(ports, spec, node, *taint).await,
         Step::WaitFor { condition, .. } => conditions::holds(ports, spec, condition).await?,
+        Step::RemovePods => pods::are_gone(ports).await?,
+        Step::RemovePodNetwork => ports.network.observe_traces().await?.is_empty(),
+        Step::RemoveUnit { path } => ports.files.info(path)?.is_none(),
         Step::AddMember { .. } | Step::RemoveMember { .. } => false,
     })
 }

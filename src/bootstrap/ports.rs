@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::ports::{ImageService, ImageStore, NodeFiles, Pki, Reachability, Units};
+use crate::ports::{ImageService, ImageStore, NodeFiles, Pki, PodNetwork, Reachability, Runtime, Units};
 
 /// The world, port by port.
 #[derive(Clone)]
@@ -19,6 +19,10 @@ pub struct Ports {
     pub images: Arc<dyn ImageStore>,
     /// What pulls images by name.
     pub pulls: Arc<dyn ImageService>,
+    /// The runtime's pods.
+    pub runtime: Arc<dyn Runtime>,
+    /// The node's side of the pod network.
+    pub network: Arc<dyn PodNetwork>,
     /// Endpoints and API objects.
     pub net: Arc<dyn Reachability>,
     /// The clock.

@@ -29,6 +29,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make this machine a node of a cluster that is there
     Join(JoinArgs),
+    /// Take this machine out of its cluster: stop and remove all that init and join made
+    Reset(ResetArgs),
     /// Bootstrap tokens, with which nodes join
     Token(TokenArgs),
     /// Certificates of this control plane
@@ -136,6 +138,20 @@ pub struct JoinArgs {
     /// Hash of the cluster's CA, as `bootstrap token create --print-join-command` shows it
     #[arg(long, value_name = "sha256:HEX")]
     pub ca_hash: Vec<CaPin>,
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Running
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Arguments of `bootstrap reset`.
+#[derive(Args, Clone, Debug)]
+pub struct ResetArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,

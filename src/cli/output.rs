@@ -58,6 +58,18 @@ pub fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
+/// Asks on the terminal; none when nobody is there to answer.
+pub fn ask(question: &str) -> Option<bool> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    let mut out = std::io::stderr();
+    let _ = write!(out, "{question} [y/N] ").and_then(|()| out.flush());
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).ok()?;
+    Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
 /// One text on standard error.
 pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", text.trim_end());

@@ -51,6 +51,10 @@ pub trait PodNetwork: Send + Sync {
     async fn apply_ruleset(&self, ruleset: &str) -> Result<(), PodNetworkError>;
     /// Writes the CNI configuration; true when the file changed.
     async fn apply_conflist(&self, conflist: &Value) -> Result<bool, PodNetworkError>;
+    /// What is there of the pod network and of kube-proxy's rules, a word each, e.g. `bridge cni0`.
+    async fn observe_traces(&self) -> Result<Vec<String>, PodNetworkError>;
+    /// Removes all of that.
+    async fn remove_traces(&self) -> Result<(), PodNetworkError>;
     /// Returns once something in the routing tables changed since the last call.
     async fn changed(&self);
 }

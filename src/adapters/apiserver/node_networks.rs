@@ -136,19 +136,22 @@ fn parse(node: SlimNode) -> NodeNetwork {
     )
 }
 
-/// The time between two attempts: short at first, for a node becomes Ready no sooner than its network is known.
-struct Pause(Duration);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(Duration::from_millis(100))
-    }
+/// The time between two attempts: short for the first two minutes, for a node becomes Ready no sooner than its network
+/// is known, and longer and longer from then on.
+#[derive(Default)]
+struct Pause {
+    attempts: u32,
 }
 
 impl Pause {
     async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = self.0.mul_f32(1.15).min(Duration::from_secs(10));
+        self.attempts += 1;
+        let pause = match self.attempts {
+            0..=480 => Duration::from_millis(250),
+            481..=600 => Duration::from_secs(2),
+            _ => Duration::from_secs(10),
+        };
+        tokio::time::sleep(pause).await;
     }
 
     fn reset(&mut self) {

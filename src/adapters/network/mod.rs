@@ -2,6 +2,7 @@
 
 mod nft;
 mod routes;
+mod traces;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -58,6 +59,14 @@ impl PodNetwork for HostNetwork {
         std::fs::create_dir_all(&self.cni_directory)
             .and_then(|()| atomic::write_if_changed(&path, text.as_bytes(), 0o644))
             .map_err(|source| PodNetworkError::File { path: path.display().to_string(), source })
+    }
+
+    async fn observe_traces(&self) -> Result<Vec<String>, PodNetworkError> {
+        traces::observe(&self.nft, &self.cni_directory, &self.routes).await
+    }
+
+    async fn remove_traces(&self) -> Result<(), PodNetworkError> {
+        traces::remove(&self.nft, &self.cni_directory, &self.routes).await
     }
 
     async fn changed(&self) {

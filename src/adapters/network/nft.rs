@@ -26,6 +26,17 @@ pub(super) async fn apply(program: &Path, script: &str) -> Result<(), PodNetwork
     if output.status.success() { Ok(()) } else { Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
 }
 
+/// The list of tables as `nft` prints it.
+pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkError> {
+    let failed = |message: String| PodNetworkError::Rules { program: program.display().to_string(), message };
+    let output = Command::new(program).args(["list", "tables"]).kill_on_drop(true).output().await;
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}
+
 /// Turns IPv4 forwarding on when it is off. The bridge plugin does the same with the node's first pod, but a node
 /// without pods forwards too once it answers for a Service.
 pub(super) fn enable_forwarding() -> Result<(), PodNetworkError> {

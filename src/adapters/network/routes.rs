@@ -67,6 +67,23 @@ impl Routes {
         }
     }
 
+    /// True when there is a link of this name.
+    pub(super) async fn has_link(&self, name: &str) -> Result<bool, PodNetworkError> {
+        Ok(self.link_index(name).await?.is_some())
+    }
+
+    /// Removes a link; one that is not there is removed.
+    pub(super) async fn remove_link(&self, name: &str) -> Result<(), PodNetworkError> {
+        let Some(index) = self.link_index(name).await? else { return Ok(()) };
+        self.handle.link().del(index).execute().await.map_err(failed(&format!("remove link {name}")))
+    }
+
+    async fn link_index(&self, name: &str) -> Result<Option<u32>, PodNetworkError> {
+        let links: Vec<_> = self.handle.link().get().execute().try_collect().await.map_err(failed("list links"))?;
+        let named = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfName(found) if found == name);
+        Ok(links.iter().find(|link| link.attributes.iter().any(named)).map(|link| link.header.index))
+    }
+
     pub(super) async fn observe_mtu(&self, address: IpAddr) -> Result<Option<u32>, PodNetworkError> {
         let mut addresses = self.handle.address().get().execute();
         let mut index = None;

@@ -54,6 +54,14 @@ impl PodNetwork for FakeNetwork {
         Ok(true)
     }
 
+    async fn observe_traces(&self) -> Result<Vec<String>, PodNetworkError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove_traces(&self) -> Result<(), PodNetworkError> {
+        Ok(())
+    }
+
     async fn changed(&self) {
         self.changed.notified().await;
     }

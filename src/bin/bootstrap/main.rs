@@ -4,6 +4,7 @@ mod certs;
 mod init;
 mod join;
 mod preflight;
+mod reset;
 mod settings;
 mod tokens;
 mod world;
@@ -46,8 +47,8 @@ fn main() -> ExitCode {
         }
     };
     let filter = match (cli.verbose, &cli.command) {
-        (0, Command::Agent(_)) => "info",
         // Waiting for an API server is no error.
+        (0, Command::Agent(_)) => "info,kube_client=off,kube_runtime=off",
         (0, _) => "warn,kube_client=off",
         (1, _) => "warn,kube_client=off,roost=debug",
         (_, _) => "debug",
@@ -87,6 +88,7 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::init(args).await,
         Command::Join(args) => join::join(args).await,
+        Command::Reset(args) => reset::reset(args).await,
         Command::Token(args) => tokens::token(args).await,
         Command::Certs(CertsCommand::List(args)) => certs::list(&args),
         Command::Certs(CertsCommand::Renew(args)) => certs::renew(&args).await,

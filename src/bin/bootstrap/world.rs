@@ -8,6 +8,7 @@ use roost::adapters::apiserver::reachability::HttpReachability;
 use roost::adapters::containerd::ContainerdImages;
 use roost::adapters::cri::Cri;
 use roost::adapters::fs::node_files::HostFiles;
+use roost::adapters::network::HostNetwork;
 use roost::adapters::systemd::Systemd;
 use roost::adapters::x509::X509;
 use roost::agent::{AgentSettings, PodNetworkSettings};
@@ -29,6 +30,8 @@ pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
         units: Arc::new(Systemd::connect().await?),
         images: Arc::new(ContainerdImages::new(&spec.node.runtime_socket)),
         pulls: Arc::new(Cri::new(&spec.node.runtime_socket, RUNTIME_TIMEOUT)),
+        runtime: Arc::new(Cri::new(&spec.node.runtime_socket, RUNTIME_TIMEOUT)),
+        network: Arc::new(HostNetwork::connect("nft".into(), spec.node.paths.cni_conf.clone())?),
         net: Arc::new(HttpReachability),
         now: Timestamp::now,
     })

@@ -117,6 +117,15 @@ pub enum Step {
         /// Its peer URL.
         peer_url: String,
     },
+    /// No pod is in the container runtime.
+    RemovePods,
+    /// Nothing of the pod network is on the node: routes, rules, bridge, CNI configuration and leases.
+    RemovePodNetwork,
+    /// No such unit file; systemd is told to read its files again.
+    RemoveUnit {
+        /// The file.
+        path: PathBuf,
+    },
     /// No member of this name in etcd.
     RemoveMember {
         /// Name of the member.
@@ -247,6 +256,9 @@ impl fmt::Display for Step {
             Self::MarkControlPlane { node, taint } => {
                 write!(f, "mark node {node} as control plane{}", if *taint { ", tainted" } else { "" })
             }
+            Self::RemovePods => f.write_str("stop and remove every pod"),
+            Self::RemovePodNetwork => f.write_str("remove the pod network: routes, rules, bridge, CNI configuration"),
+            Self::RemoveUnit { path } => write!(f, "remove unit {}", path.display()),
             Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
             Self::RemoveMember { name } => write!(f, "remove etcd member {name}"),
         }

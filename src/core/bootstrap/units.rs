@@ -135,11 +135,24 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
          ExecStart={command}\n\
          Restart=always\n\
          RestartSec=1\n\
-         CapabilityBoundingSet=CAP_NET_ADMIN CAP_DAC_OVERRIDE\n\
+         CapabilityBoundingSet=CAP_NET_ADMIN\n\
          NoNewPrivileges=yes\n\
          PrivateTmp=yes\n\
+         PrivateDevices=yes\n\
+         ProtectSystem=strict\n\
+         ReadWritePaths={}\n\
          ProtectHome=yes\n\
          ProtectClock=yes\n\
+         ProtectControlGroups=yes\n\
+         ProtectHostname=yes\n\
+         ProtectKernelLogs=yes\n\
+         ProtectKernelModules=yes\n\
+         ProtectProc=invisible\n\
+         RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX\n\
+         RestrictNamespaces=yes\n\
+         SystemCallFilter=@system-service\n\
+         SystemCallErrorNumber=EPERM\n\
+         UMask=0077\n\
          LockPersonality=yes\n\
          MemoryDenyWriteExecute=yes\n\
          RestrictRealtime=yes\n\
@@ -147,7 +160,8 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
          SystemCallArchitectures=native\n\
          \n\
          [Install]\n\
-         WantedBy=multi-user.target\n"
+         WantedBy=multi-user.target\n",
+        paths.cni_conf.display()
     )
 }
 

@@ -67,3 +67,11 @@ pub const JOIN: &[Phase] = &[
     Phase { id: "kubelet-wait-bootstrap", summary: "the kubelet's own certificate", plan: phases::kubelet_join::plan_wait },
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];
+
+/// Takes a node out of its cluster's service and leaves the machine clean.
+pub const RESET: &[Phase] = &[
+    Phase { id: "units", summary: "kubelet and agent stopped", plan: phases::reset::plan_units },
+    Phase { id: "pods", summary: "pods removed", plan: phases::reset::plan_pods },
+    Phase { id: "network", summary: "pod network removed", plan: phases::reset::plan_network },
+    Phase { id: "files", summary: "files removed", plan: phases::reset::plan_files },
+];

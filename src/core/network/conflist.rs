@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// which the user adds later with a lower number wins.
 pub const FILE_NAME: &str = "10-roost.conflist";
 
+/// Name of the network, under which the runtime and the address plugin remember its pods.
+pub const NETWORK: &str = "roost";
+
 /// The bridge that the pods of a node hang on.
 pub const BRIDGE: &str = "cni0";
 
@@ -21,6 +24,8 @@ pub fn render_conflist(pod_cidrs: &[IpNet], mtu: Option<u32>) -> Value {
         "type": "bridge",
         "bridge": BRIDGE,
         "isGateway": true,
+        // A node that joined again may have another pod CIDR than the bridge was made for.
+        "forceAddress": true,
         "ipMasq": false,
         "hairpinMode": true,
         "ipam": { "type": "host-local", "ranges": ranges, "routes": routes },
@@ -30,7 +35,7 @@ pub fn render_conflist(pod_cidrs: &[IpNet], mtu: Option<u32>) -> Value {
     }
     json!({
         "cniVersion": "1.0.0",
-        "name": "roost",
+        "name": NETWORK,
         "plugins": [bridge, { "type": "portmap", "capabilities": { "portMappings": true } }],
     })
 }

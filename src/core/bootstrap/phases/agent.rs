@@ -17,6 +17,8 @@ pub fn plan_worker(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError>
 fn start(spec: &Spec, content: String) -> Vec<Step> {
     let path = spec.node.paths.units.join(units::AGENT);
     vec![
+        // The agent may write nothing but this folder, so it must be there before.
+        Step::EnsureDir { path: spec.node.paths.cni_conf.clone(), mode: 0o755 },
         Step::WriteUnit { path: path.clone(), content },
         Step::EnableUnit { unit: units::AGENT.to_owned() },
         Step::StartUnit { unit: units::AGENT.to_owned(), configured_by: vec![path] },

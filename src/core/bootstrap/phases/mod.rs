@@ -10,3 +10,4 @@ pub mod objects;
 pub mod ready;
 pub mod renewal;
 pub mod kubelet_join;
+pub mod reset;

@@ -1,0 +1,38 @@
+//! `bootstrap reset`.
+
+use roost::bootstrap::{RunOptions, run};
+use roost::cli::bootstrap::ResetArgs;
+use roost::cli::output::{Console, ask};
+use roost::core::bootstrap::workflow::RESET;
+use serde_json::json;
+
+use crate::init::run_failure;
+use crate::{Failure, settings, world};
+
+/// Leaves the machine as it was before `init` or `join`.
+pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.settings)?;
+    let name = &spec.node.name;
+    if !args.yes && !args.run.dry_run {
+        let question = format!(
+            "This stops every pod on {name} and removes its certificates, its kubelet's data and {}. Go on?",
+            spec.node.paths.etcd_data.display()
+        );
+        match ask(&question) {
+            Some(true) => {}
+            Some(false) => return Err(Failure::Usage("nothing was changed".to_owned())),
+            None => return Err(Failure::Usage("reset asks first, and nobody is here to answer; give --yes".to_owned())),
+        }
+    }
+    let ports = world::ports(&spec).await?;
+    let console = Console::new(args.run.output, args.run.dry_run);
+    let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), ..RunOptions::default() };
+    let changed = run(RESET, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
+    let text = match (args.run.dry_run, changed) {
+        (true, 0) | (false, 0) => "nothing to do".to_owned(),
+        (true, many) => format!("{many} steps to do"),
+        (false, _) => format!("\nThis machine is clean. The cluster may still know the node: kubectl delete node {name}"),
+    };
+    console.finish(changed, &json!({ "node": name }), &text);
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The phases of `reset`: a node as it was before `init` or `join`.
+
+use super::super::units;
+use super::super::{Facts, PhaseError, Step};
+use crate::core::model::spec::Spec;
+
+/// What is in `/etc/kubernetes` besides folders.
+const KUBECONFIGS: [&str; 8] = [
+    "admin.conf",
+    "super-admin.conf",
+    "kubelet.conf",
+    "bootstrap-kubelet.conf",
+    "controller-manager.conf",
+    "scheduler.conf",
+    super::kubeconfigs::SERVING_APPROVER_CONF,
+    "cloud-controller-manager.conf",
+];
+
+/// Ends what would bring pods back.
+pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    // The agent first: it would restore the network.
+    Ok([units::AGENT, units::KUBELET].map(|unit| Step::StopUnit { unit: unit.to_owned() }).into())
+}
+
+/// Ends the pods, etcd's and the API server's among them.
+pub fn plan_pods(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    Ok(vec![Step::RemovePods])
+}
+
+/// Takes the pod network off the node.
+pub fn plan_network(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    Ok(vec![Step::RemovePodNetwork])
+}
+
+/// Removes every file of ours; what the user put elsewhere stays.
+pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let paths = &spec.node.paths;
+    let mut steps: Vec<Step> =
+        [units::AGENT, units::KUBELET].map(|unit| Step::RemoveUnit { path: paths.units.join(unit) }).into();
+    steps.extend([paths.kubelet.clone(), paths.manifests(), paths.pki.clone()].map(|path| Step::EmptyDir { path }));
+    if spec.cluster.external_etcd.is_none() {
+        steps.push(Step::EmptyDir { path: paths.etcd_data.clone() });
+    }
+    steps.extend(KUBECONFIGS.map(|name| Step::RemoveFile { path: paths.kubeconfig(name) }));
+    Ok(steps)
+}

@@ -16,6 +16,24 @@ pub const KEPT_FILE: &str = "/var/lib/roost/cluster.toml";
 
 /// The values of all settings with their origins.
 pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
+    let (layers, faults) = gather(args)?;
+    if faults.is_empty() { Ok(layers) } else { Err(configuration(&faults)) }
+}
+
+/// The validated settings. Faults of single values and of all together are reported at once.
+pub fn spec(args: &SettingsArgs) -> Result<Spec, Failure> {
+    let (layers, mut faults) = gather(args)?;
+    match derive_spec(&layers, &host()) {
+        Ok(spec) if faults.is_empty() => Ok(spec),
+        Ok(_) => Err(configuration(&faults)),
+        Err(more) => {
+            faults.extend(more);
+            Err(configuration(&faults))
+        }
+    }
+}
+
+fn gather(args: &SettingsArgs) -> Result<(Layers, Vec<Fault>), Failure> {
     let mut layers = Layers::defaults();
     let mut faults = Vec::new();
     let file = match &args.config {
@@ -31,12 +49,7 @@ pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
     for (name, value) in args.flags() {
         faults.extend(layers.add_flag(&name, &value));
     }
-    if faults.is_empty() { Ok(layers) } else { Err(configuration(&faults)) }
-}
-
-/// The validated settings.
-pub fn spec(args: &SettingsArgs) -> Result<Spec, Failure> {
-    derive_spec(&read(args)?, &host()).map_err(|faults| configuration(&faults))
+    Ok((layers, faults))
 }
 
 fn configuration(faults: &[Fault]) -> Failure {

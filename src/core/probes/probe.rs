@@ -98,12 +98,13 @@ impl Probe {
         }
     }
 
-    /// A probe of a container that ran before the prober did. The first run comes after the part `jitter` (0 to 1) of
-    /// a period, lest a restarted kubelet probes everything at once.
-    pub fn adopt(kind: ProbeKind, timing: Timing, now: Duration, age: Duration, jitter: f64) -> Self {
+    /// A probe of a container that ran before the prober did. With `jitter` the first run comes after that part (0 to
+    /// 1) of a period, lest a restarted kubelet probes everything at once. Without it, which is for a container of
+    /// which nothing is remembered, it runs as soon as it may.
+    pub fn adopt(kind: ProbeKind, timing: Timing, now: Duration, age: Duration, jitter: Option<f64>) -> Self {
         let rest = timing.initial_delay.saturating_sub(age);
-        let phase = now + timing.period.mul_f64(jitter.clamp(0.0, 1.0));
-        Self { phase, not_before: now + rest, adopted: true, ..Self::new(kind, timing, phase, now) }
+        let phase = now + timing.period.mul_f64(jitter.unwrap_or(0.0).clamp(0.0, 1.0));
+        Self { phase, not_before: now + rest, adopted: jitter.is_some(), ..Self::new(kind, timing, phase, now) }
     }
 
     /// Begins to run. Without effect on one that runs already or has settled for good.
@@ -278,11 +279,14 @@ mod tests {
 
     #[test]
     fn a_container_from_before_is_first_probed_within_one_period() {
-        let mut probe = Probe::adopt(ProbeKind::Readiness, timing(5, 10, 1, 1), S, 60 * S, 0.5);
+        let mut probe = Probe::adopt(ProbeKind::Readiness, timing(5, 10, 1, 1), S, 60 * S, Some(0.5));
         probe.begin(S);
         assert_eq!(probe.due(), Some(6 * S));
-        let mut young = Probe::adopt(ProbeKind::Liveness, timing(30, 10, 1, 1), S, 10 * S, 0.5);
+        let mut young = Probe::adopt(ProbeKind::Liveness, timing(30, 10, 1, 1), S, 10 * S, Some(0.5));
         young.begin(S);
         assert_eq!(young.due(), Some(26 * S), "the rest of the initial delay is kept");
+        let mut unknown = Probe::adopt(ProbeKind::Startup, timing(5, 10, 1, 1), S, 60 * S, None);
+        unknown.begin(S);
+        assert_eq!(unknown.due(), Some(S), "nothing is remembered of it, so it is asked at once");
     }
 }

@@ -52,7 +52,7 @@ impl PodProbes {
                 let age = age(container);
                 let state = ContainerState::new(spec, container, |kind, timing| match now.checked_sub(age) {
                     Some(started) => Probe::new(kind, timing, self.phase, started),
-                    None => Probe::adopt(kind, timing, now, age, self.jitter),
+                    None => Probe::adopt(kind, timing, now, age, container.known_started.then_some(self.jitter)),
                 });
                 self.containers.insert(container.name.clone(), state);
             }

@@ -86,6 +86,18 @@ fn a_container_that_had_started_before_needs_no_startup_probe() {
 }
 
 #[test]
+fn a_container_of_which_nothing_is_remembered_is_probed_at_once() {
+    let mut probes = PodProbes::new(S, 0.5);
+    probes.observe(&subject("a", false, false), S, |_| 100 * S);
+    assert_eq!(run_next(&mut probes, Success), (S, vec![ProbeKind::Startup]));
+    assert_eq!(
+        run_next(&mut probes, Success),
+        (S, vec![ProbeKind::Liveness, ProbeKind::Readiness]),
+        "not only at the next tick"
+    );
+}
+
+#[test]
 fn termination_ends_all_but_readiness() {
     let mut probes = PodProbes::new(0 * S, 0.0);
     probes.observe(&subject("a", true, false), S, |_| 0 * S);

@@ -146,7 +146,10 @@ impl NodeReporter {
         let mut faults = Vec::new();
         match self.runtime.status().await {
             Ok(status) => {
-                for condition in status.status.iter().flat_map(|s| &s.conditions).filter(|c| !c.status) {
+                // Other conditions are remarks: containerd warns of deprecations by one.
+                let required = |name: &str| matches!(name, "RuntimeReady" | "NetworkReady");
+                let conditions = status.status.iter().flat_map(|s| &s.conditions);
+                for condition in conditions.filter(|c| !c.status && required(&c.r#type)) {
                     let subject = if condition.r#type == "NetworkReady" { "container runtime network" } else { "container runtime" };
                     let (type_, reason, message) = (&condition.r#type, &condition.reason, &condition.message);
                     faults.push(format!("{subject} not ready: {type_}=false reason:{reason} message:{message}"));

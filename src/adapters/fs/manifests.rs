@@ -37,13 +37,17 @@ struct Watch {
 impl ManifestDir {
     /// Manifests at `path`; last good copies are kept in the directory `store`. Without inotify the slow re-list remains.
     pub fn new(path: &Path, store: &Path) -> Self {
+        Self { path: path.to_path_buf(), store: store.to_path_buf(), watch: None }
+    }
+
+    /// Opens the watch. The machine may have run out of instances for the moment: then the next re-list tries again.
+    fn open_watch(&mut self) {
         let watch = Inotify::init().and_then(|inotify| {
             let watches = inotify.watches();
             let stream = inotify.into_event_stream(vec![0; 4096])?;
             Ok(Watch { stream, watches, points: BTreeMap::new() })
         });
-        let watch = watch.inspect_err(|error| warn!(%error, "no inotify: manifests are only re-listed")).ok();
-        Self { path: path.to_path_buf(), store: store.to_path_buf(), watch }
+        self.watch = watch.inspect_err(|error| warn!(%error, "no inotify: manifests are only re-listed")).ok();
     }
 
     fn kept_path(&self, path: &Path) -> PathBuf {
@@ -53,6 +57,9 @@ impl ManifestDir {
     }
 
     fn rearm(&mut self, files: &[PathBuf]) {
+        if self.watch.is_none() {
+            self.open_watch();
+        }
         let Some(watch) = &mut self.watch else { return };
         let mut wanted: BTreeMap<PathBuf, Option<BTreeSet<OsString>>> = BTreeMap::new();
         follow(&self.path, &mut wanted, MAX_LINKS);

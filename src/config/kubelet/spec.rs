@@ -52,10 +52,7 @@ impl Reader<'_> {
         let entries = get(self.value, path).and_then(Value::as_object).into_iter().flatten();
         entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string()))).collect()
     }
-    fn int<T: TryFrom<i64>>(&mut self, path: &str) -> T
-    where
-        T: Default,
-    {
+    fn int<T: TryFrom<i64> + Default>(&mut self, path: &str) -> T {
         let number = get(self.value, path).and_then(Value::as_i64).unwrap_or_default();
         T::try_from(number).unwrap_or_else(|_| {
             self.faults.push(format!("{path}: {number} is out of range"));

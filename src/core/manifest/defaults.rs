@@ -79,11 +79,8 @@ fn container_defaults(container: &mut Container, host_network: bool) {
     if let Some(resources) = &mut container.resources {
         requests_from_limits(resources);
     }
-    for probe in [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe] {
-        if let Some(probe) = probe {
-            probe_defaults(probe);
-        }
-    }
+    let probes = [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
+    probes.into_iter().flatten().for_each(probe_defaults);
     let hooks = container.lifecycle.iter_mut().flat_map(|l| [&mut l.post_start, &mut l.pre_stop]).flatten();
     for get in hooks.filter_map(|h| h.http_get.as_mut()) {
         fill_text(&mut get.path, "/");

@@ -27,6 +27,16 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+/// Pods here share the node's user namespace.
+struct NoUserNamespaces;
+
+#[async_trait]
+impl UserNamespaces for NoUserNamespaces {
+    async fn ensure(&self, _: &PodUid) -> std::io::Result<roost::cri::UserNamespace> {
+        Err(std::io::Error::other("no pod of these tests has a user namespace"))
+    }
+}
+
 /// A cluster that has nothing.
 struct NoObjects(broadcast::Sender<ObjectChange>);
 
@@ -176,6 +186,7 @@ impl Node {
             admission: Arc::new(AdmitAll),
             events: events.clone(),
             statuses: statuses.clone(),
+            user_namespaces: Arc::new(NoUserNamespaces),
             node,
         };
         let settings = Settings {

@@ -31,7 +31,7 @@ impl Hierarchy {
         }
         // cpu and cpuacct are mostly links to one and the same hierarchy.
         let real = |name: &&str| fs::canonicalize(root.join(name)).ok().filter(|p| p.is_dir());
-        let all: BTreeSet<PathBuf> = CONTROLLERS.iter().filter_map(|name| real(&name)).collect();
+        let all: BTreeSet<PathBuf> = CONTROLLERS.iter().filter_map(real).collect();
         Self::V1(all.into_iter().collect())
     }
 
@@ -171,11 +171,10 @@ fn delegate(dir: &Path) {
 fn inherit_cpuset(parent: &Path, dir: &Path) {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let empty = fs::read_to_string(dir.join(file)).is_ok_and(|text| text.trim().is_empty());
-        if let (true, Ok(value)) = (empty, fs::read(parent.join(file))) {
-            if let Err(error) = fs::write(dir.join(file), value) {
+        if let (true, Ok(value)) = (empty, fs::read(parent.join(file)))
+            && let Err(error) = fs::write(dir.join(file), value) {
                 tracing::warn!(dir = %dir.display(), file, %error, "cpuset not inherited");
             }
-        }
     }
 }
 

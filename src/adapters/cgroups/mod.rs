@@ -111,11 +111,10 @@ impl PodCgroups {
     }
 
     async fn change(&self, name: &CgroupName, limits: &CgroupLimits) {
-        if self.options.driver == CgroupDriver::Systemd {
-            if let Err(error) = self.slices.set(&name.slice(), limits).await {
+        if self.options.driver == CgroupDriver::Systemd
+            && let Err(error) = self.slices.set(&name.slice(), limits).await {
                 tracing::warn!(slice = name.slice(), %error, "systemd does not know the new limits");
             }
-        }
         self.hierarchy.set(&self.path(name), limits);
     }
 

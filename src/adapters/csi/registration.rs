@@ -92,11 +92,10 @@ impl Registrar {
     async fn forget(&self, name: &str) {
         tracing::info!(driver = name, "storage driver gone");
         self.drivers.remove(name);
-        if let Some(api) = &self.api {
-            if let Err(error) = api.withdraw_driver(name).await {
+        if let Some(api) = &self.api
+            && let Err(error) = api.withdraw_driver(name).await {
                 tracing::warn!(driver = name, error = &error as &dyn std::error::Error, "driver stays in the CSINode object");
             }
-        }
     }
 
     async fn register(&self, socket: &Path) -> Result<String, String> {

@@ -73,7 +73,7 @@ impl IdRange {
         let ["0:", _, first, length] = words[..] else { return Err(bad()) };
         let range = Self { first: first.parse().map_err(|_| bad())?, length: length.parse().map_err(|_| bad())?, per_pod };
         let unit = u64::from(per_pod);
-        if range.first == 0 || range.first % unit != 0 || range.length % unit != 0 || range.first + range.length > 1 << 32 {
+        if range.first == 0 || !range.first.is_multiple_of(unit) || !range.length.is_multiple_of(unit) || range.first + range.length > 1 << 32 {
             return Err(bad());
         }
         Ok(range)

@@ -84,6 +84,6 @@ fn kibi(bytes: u64) -> Quantity {
 /// Bytes with the largest binary unit that fits, as upstream prints huge pages.
 fn binary(bytes: u64) -> String {
     let units = [(1u64 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
-    let unit = units.iter().find(|(size, _)| bytes >= *size && bytes % size == 0);
+    let unit = units.iter().find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size));
     unit.map_or_else(|| bytes.to_string(), |(size, name)| format!("{}{name}", bytes / size))
 }

@@ -70,7 +70,7 @@ fn finish(inputs: &Inputs<'_>, draft: Draft) -> PodCondition {
         status: status.into(),
         reason: draft.reason.map(Into::into),
         message: draft.message,
-        last_transition_time: unchanged.or_else(|| Some(Time(inputs.now))),
+        last_transition_time: unchanged.or(Some(Time(inputs.now))),
         observed_generation: inputs.pod.metadata.generation.max(before.and_then(|c| c.observed_generation)),
         last_probe_time: None,
     }

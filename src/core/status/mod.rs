@@ -74,7 +74,7 @@ pub fn derive(inputs: &Inputs<'_>) -> Derived {
         return Derived { status: rejected(inputs, rejection), terminal: true };
     }
     let mut status = PodStatus {
-        start_time: previous.start_time.clone().or_else(|| Some(Time(now))),
+        start_time: previous.start_time.clone().or(Some(Time(now))),
         qos_class: Some(qos_class(pod).as_str().to_owned()),
         observed_generation: observed_generation(pod, previous),
         nominated_node_name: api.and_then(|s| s.nominated_node_name.clone()),
@@ -146,7 +146,7 @@ fn rejected(inputs: &Inputs<'_>, rejection: &Rejection) -> PodStatus {
         phase: Some("Failed".into()),
         reason: Some(rejection.reason.clone()),
         message: Some(format!("Pod was rejected: {}", rejection.message)),
-        start_time: inputs.previous.start_time.clone().or_else(|| Some(Time(inputs.now))),
+        start_time: inputs.previous.start_time.clone().or(Some(Time(inputs.now))),
         qos_class: Some(qos_class(inputs.pod).as_str().to_owned()),
         observed_generation: observed_generation(inputs.pod, inputs.previous),
         conditions: inputs.previous.conditions.clone(),

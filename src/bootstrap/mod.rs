@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod discovery;
 pub mod join;
+pub mod status;
 pub mod tokens;
 mod apply;
 mod conditions;

@@ -78,7 +78,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
 }
 
 /// A unit without `[Install]` (on NixOS, say) is started by whoever made it.
-fn is_enabled(state: &UnitState) -> bool {
+pub(super) fn is_enabled(state: &UnitState) -> bool {
     state.is_enabled() || matches!(state.file.as_str(), "enabled-runtime" | "static" | "linked" | "alias" | "generated")
 }
 

@@ -29,6 +29,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make this machine a node of a cluster that is there
     Join(JoinArgs),
+    /// Show how this node is doing, also without any API server; fails when something is wrong
+    Status(StatusArgs),
     /// Take this machine out of its cluster: stop and remove all that init and join made
     Reset(ResetArgs),
     /// Bootstrap tokens, with which nodes join
@@ -144,6 +146,17 @@ pub struct JoinArgs {
     /// Running
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// Arguments of `bootstrap status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
 }
 
 /// Arguments of `bootstrap reset`.

@@ -6,6 +6,7 @@ mod join;
 mod preflight;
 mod reset;
 mod settings;
+mod status;
 mod tokens;
 mod world;
 
@@ -88,6 +89,7 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::init(args).await,
         Command::Join(args) => join::join(args).await,
+        Command::Status(args) => status::status(&args).await,
         Command::Reset(args) => reset::reset(args).await,
         Command::Token(args) => tokens::token(args).await,
         Command::Certs(CertsCommand::List(args)) => certs::list(&args),

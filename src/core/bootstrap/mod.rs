@@ -10,6 +10,7 @@ pub mod jws;
 pub mod key_handover;
 pub mod kubeconfig;
 pub mod membership;
+pub mod node_status;
 pub mod objects;
 pub mod phases;
 pub use crate::core::model::pki;

@@ -1,0 +1,117 @@
+//! Looks at the node for `bootstrap status`. Nothing here needs the API server, and nothing that is broken ends it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::certificates::observe_certificates;
+use super::error::StepError;
+use super::ports::Ports;
+use crate::core::bootstrap::node_status::{ApiStatus, CertificateStatus, NodeStatus, StaticPodStatus, UnitStatus};
+use crate::core::bootstrap::units;
+use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART_COUNT};
+use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::model::is_manifest_name;
+use crate::core::yaml;
+use crate::cri;
+use crate::ports::RuntimeError;
+
+/// Units of every node.
+const UNITS: [&str; 3] = ["containerd.service", units::KUBELET, units::AGENT];
+
+/// Everything there is to see.
+pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError> {
+    let paths = &spec.node.paths;
+    let control_plane = ports.files.info(&paths.pki("apiserver.crt"))?.is_some();
+    let mut units = Vec::new();
+    for unit in UNITS {
+        let state = ports.units.state(unit).await?;
+        let seen = if state.load == "loaded" { state.active.clone() } else { state.load.clone() };
+        units.push(UnitStatus { unit: unit.to_owned(), state: seen, enabled: super::observe::is_enabled(&state) });
+    }
+    let api = if control_plane {
+        let url = format!("{}/readyz", Endpoint::new(spec.node.address, spec.node.api_port).url());
+        let ca = ports.files.read(&paths.pki("ca.crt"))?;
+        Some(ApiStatus { ready: ports.net.answers(&url, ca.as_deref()).await, url })
+    } else {
+        None
+    };
+    let static_pods = observe_static_pods(ports).await.ok();
+    let missing_pods = missing_pods(ports, spec, static_pods.as_deref().unwrap_or_default())?;
+    let certificates = observe_certificates(ports.files.as_ref(), ports.pki.as_ref(), spec, (ports.now)())?;
+    let certificates = certificates.into_iter().filter(|report| control_plane || report.fault.is_none());
+    Ok(NodeStatus {
+        node: spec.node.name.clone(),
+        control_plane,
+        units,
+        api,
+        static_pods,
+        missing_pods,
+        certificates: certificates
+            .map(|report| CertificateStatus {
+                path: report.path.display().to_string(),
+                not_after: report.not_after,
+                fault: report.fault,
+            })
+            .collect(),
+    })
+}
+
+/// Pods from manifests with a living sandbox, and their newest containers.
+async fn observe_static_pods(ports: &Ports) -> Result<Vec<StaticPodStatus>, RuntimeError> {
+    let sandboxes = ports.runtime.list_sandboxes(None).await?;
+    let containers = ports.runtime.list_containers(None).await?;
+    let ready = cri::PodSandboxState::SandboxReady as i32;
+    let from_file = |sandbox: &cri::PodSandbox| sandbox.annotations.get(CONFIG_SOURCE).is_some_and(|source| source == "file");
+    let mut pods: Vec<StaticPodStatus> = sandboxes
+        .iter()
+        .filter(|sandbox| sandbox.state == ready && from_file(sandbox))
+        .map(|sandbox| summarize(sandbox, &containers))
+        .collect();
+    pods.sort_by(|a, b| a.pod.cmp(&b.pod));
+    Ok(pods)
+}
+
+fn summarize(sandbox: &cri::PodSandbox, containers: &[cri::Container]) -> StaticPodStatus {
+    let label = |name: &str| sandbox.labels.get(name).cloned().unwrap_or_default();
+    let restarts = |container: &cri::Container| -> u32 {
+        container.annotations.get(RESTART_COUNT).and_then(|count| count.parse().ok()).unwrap_or_default()
+    };
+    let own = containers.iter().filter(|container| container.pod_sandbox_id == sandbox.id);
+    let mut newest: BTreeMap<String, &cri::Container> = BTreeMap::new();
+    for container in own {
+        let name = container.metadata.as_ref().map(|metadata| metadata.name.clone()).unwrap_or_default();
+        let slot = newest.entry(name).or_insert(container);
+        if container.created_at > slot.created_at {
+            *slot = container;
+        }
+    }
+    let running = cri::ContainerState::ContainerRunning as i32;
+    StaticPodStatus {
+        pod: format!("{}/{}", label(POD_NAMESPACE), label(POD_NAME)),
+        running: newest.values().filter(|container| container.state == running).count(),
+        containers: newest.len(),
+        restarts: newest.values().map(|container| restarts(container)).sum(),
+    }
+}
+
+/// Manifests whose pod the runtime does not have, and those that cannot be read.
+fn missing_pods(ports: &Ports, spec: &Spec, pods: &[StaticPodStatus]) -> Result<Vec<String>, StepError> {
+    let folder = spec.node.paths.manifests();
+    let mut missing = Vec::new();
+    for name in ports.files.list(&folder)? {
+        let path: PathBuf = folder.join(name);
+        if !path.file_name().is_some_and(|name| is_manifest_name(&name.to_string_lossy())) {
+            continue;
+        }
+        let text = ports.files.read(&path)?.unwrap_or_default();
+        let wanted = yaml::parse_document(text.as_bytes()).ok().and_then(|pod| {
+            let text = |pointer: &str| pod.pointer(pointer).and_then(|value| value.as_str()).map(str::to_owned);
+            let namespace = text("/metadata/namespace").unwrap_or_else(|| "default".to_owned());
+            Some(format!("{namespace}/{}-{}", text("/metadata/name")?, spec.node.name))
+        });
+        if !wanted.is_some_and(|wanted| pods.iter().any(|pod| pod.pod == wanted)) {
+            missing.push(path.display().to_string());
+        }
+    }
+    Ok(missing)
+}

@@ -1,0 +1,176 @@
+//! How a node is doing, from what can be seen on the node itself: units, API server, static pods, certificates.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+/// A certificate this near to its end is a problem: renewal at two thirds of its life should have come long before.
+const NEAR_END: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Everything that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// Name of the node.
+    pub node: String,
+    /// True where an API server is meant to run.
+    pub control_plane: bool,
+    /// Units that a node needs.
+    pub units: Vec<UnitStatus>,
+    /// This node's API server, on a control plane.
+    pub api: Option<ApiStatus>,
+    /// Pods from manifests; none when the runtime could not be asked.
+    pub static_pods: Option<Vec<StaticPodStatus>>,
+    /// Manifests that have no pod.
+    pub missing_pods: Vec<String>,
+    /// Certificates on the node.
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// A unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnitStatus {
+    /// Its full name.
+    pub unit: String,
+    /// `active`, `failed`, `not-found`, …
+    pub state: String,
+    /// It starts with the machine.
+    pub enabled: bool,
+}
+
+/// An API server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiStatus {
+    /// What was asked.
+    pub url: String,
+    /// It answered that it is ready.
+    pub ready: bool,
+}
+
+/// A pod from a manifest, as the runtime has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaticPodStatus {
+    /// Namespace and name.
+    pub pod: String,
+    /// Containers that run.
+    pub running: usize,
+    /// Containers there are.
+    pub containers: usize,
+    /// How often its containers were started again.
+    pub restarts: u32,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CertificateStatus {
+    /// Its file.
+    pub path: String,
+    /// Its end.
+    pub not_after: Option<Timestamp>,
+    /// Why it cannot be used.
+    pub fault: Option<String>,
+}
+
+impl NodeStatus {
+    /// What needs somebody's attention, a line each; empty when all is well.
+    pub fn problems(&self, now: Timestamp) -> Vec<String> {
+        let mut problems = Vec::new();
+        for unit in &self.units {
+            if unit.state != "active" {
+                problems.push(format!("{} is {}; see journalctl -u {}", unit.unit, unit.state, unit.unit));
+            } else if !unit.enabled {
+                problems.push(format!("{} does not start with the machine", unit.unit));
+            }
+        }
+        if let Some(api) = self.api.as_ref().filter(|api| !api.ready) {
+            problems.push(format!("the API server of this node does not answer at {}", api.url));
+        }
+        match &self.static_pods {
+            None => problems.push("the container runtime does not answer".to_owned()),
+            Some(pods) => {
+                let stopped = pods.iter().filter(|pod| pod.running < pod.containers || pod.containers == 0);
+                problems.extend(stopped.map(|pod| format!("static pod {}: {} of {} containers run", pod.pod, pod.running, pod.containers)));
+                problems.extend(self.missing_pods.iter().map(|manifest| format!("manifest {manifest} has no pod")));
+            }
+        }
+        for certificate in &self.certificates {
+            if let Some(fault) = &certificate.fault {
+                problems.push(format!("certificate {}: {fault}", certificate.path));
+            } else if let Some(end) = certificate.not_after.filter(|end| end.duration_since(now) < NEAR_END) {
+                problems.push(format!("certificate {} ends at {end}", certificate.path));
+            }
+        }
+        problems
+    }
+}
+
+/// The status for people; problems come last, where the eye is.
+pub fn render_text(status: &NodeStatus, now: Timestamp) -> String {
+    let mut lines = vec![format!("node {}{}", status.node, if status.control_plane { " (control plane)" } else { "" })];
+    lines.extend(status.units.iter().map(|unit| format!("  {:<28} {}", unit.unit, unit.state)));
+    if let Some(api) = &status.api {
+        lines.push(format!("  {:<28} {}", api.url, if api.ready { "ready" } else { "does not answer" }));
+    }
+    for pod in status.static_pods.iter().flatten() {
+        lines.push(format!("  {:<44} {}/{} running, {} restarts", pod.pod, pod.running, pod.containers, pod.restarts));
+    }
+    if let Some(first) = status.certificates.iter().filter_map(|certificate| certificate.not_after).min() {
+        let days = first.duration_since(now).as_hours() / 24;
+        lines.push(format!("  {} certificates, the first ends in {days} days", status.certificates.len()));
+    }
+    let problems = status.problems(now);
+    if problems.is_empty() {
+        lines.push("all is well".to_owned());
+    } else {
+        lines.extend(problems.iter().map(|problem| format!("problem: {problem}")));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn healthy() -> NodeStatus {
+        NodeStatus {
+            node: "n1".into(),
+            control_plane: true,
+            units: vec![UnitStatus { unit: "kubelet.service".into(), state: "active".into(), enabled: true }],
+            api: Some(ApiStatus { url: "https://10.0.0.1:6443/readyz".into(), ready: true }),
+            static_pods: Some(vec![StaticPodStatus { pod: "kube-system/etcd-n1".into(), running: 1, containers: 1, restarts: 2 }]),
+            missing_pods: Vec::new(),
+            certificates: vec![CertificateStatus {
+                path: "/etc/kubernetes/pki/apiserver.crt".into(),
+                not_after: Some("2026-12-01T00:00:00Z".parse().unwrap()),
+                fault: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_healthy_node_has_no_problems() {
+        assert!(healthy().problems(now()).is_empty());
+        assert!(render_text(&healthy(), now()).ends_with("all is well"));
+    }
+
+    #[test]
+    fn each_fault_is_one_line() {
+        let mut sick = healthy();
+        sick.units[0].state = "failed".into();
+        sick.api = Some(ApiStatus { url: "https://10.0.0.1:6443/readyz".into(), ready: false });
+        sick.static_pods = Some(vec![StaticPodStatus { pod: "kube-system/etcd-n1".into(), running: 0, containers: 1, restarts: 9 }]);
+        sick.missing_pods = vec!["/etc/kubernetes/manifests/kube-scheduler.yaml".into()];
+        sick.certificates[0].not_after = Some("2026-01-03T00:00:00Z".parse().unwrap());
+        insta::assert_snapshot!(sick.problems(now()).join("\n"), @r"
+        kubelet.service is failed; see journalctl -u kubelet.service
+        the API server of this node does not answer at https://10.0.0.1:6443/readyz
+        static pod kube-system/etcd-n1: 0 of 1 containers run
+        manifest /etc/kubernetes/manifests/kube-scheduler.yaml has no pod
+        certificate /etc/kubernetes/pki/apiserver.crt ends at 2026-01-03T00:00:00Z
+        ");
+        sick.static_pods = None;
+        assert!(sick.problems(now()).contains(&"the container runtime does not answer".to_owned()));
+    }
+}

@@ -67,7 +67,7 @@ impl Driver {
                 () = stop.cancelled() => break,
                 Some(event) = events.recv() => self.take_event(event),
                 Some(set) = desired.recv() => self.take_set(set),
-                Some(hint) = hints.recv() => self.take_hint(hint).await,
+                Some(hint) = hints.recv() => self.take_hint(hint),
                 uid = probes.recv(), if probes_open => match uid {
                     Some(uid) => self.put(&uid, |_| {}),
                     None => probes_open = false,
@@ -131,7 +131,7 @@ impl Driver {
         self.shared.settings.sources.iter().all(|source| self.sets.contains_key(source))
     }
 
-    async fn take_hint(&mut self, hint: RuntimeEvent) {
+    fn take_hint(&mut self, hint: RuntimeEvent) {
         match hint {
             RuntimeEvent::Container(id) => {
                 if let Some(uid) = self.shared.table.owner(id.as_str()) {
@@ -141,9 +141,13 @@ impl Driver {
             RuntimeEvent::Exited(id) => self.exited(id),
             RuntimeEvent::Pod(uid) => self.put(&uid, |mail| mail.look = true),
             RuntimeEvent::Resync => {
-                if let Ok(status) = self.shared.ports.runtime.status().await {
-                    self.shared.facts.learn(&status);
-                }
+                // Beside the loop: a runtime that hangs must not hold up what needs no runtime.
+                let shared = Arc::clone(&self.shared);
+                tokio::spawn(async move {
+                    if let Ok(status) = shared.ports.runtime.status().await {
+                        shared.facts.learn(&status);
+                    }
+                });
                 self.put_all(|mail| mail.fresh = true);
                 if self.ready() {
                     self.sweep();

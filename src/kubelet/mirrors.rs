@@ -65,7 +65,7 @@ impl Mirrors {
         let (statics, uid) = (self.statics.borrow().clone(), self.node_uid.borrow().clone());
         let (Some(statics), Some(node_uid)) = (statics, uid) else { return true };
         if !self.view.is_listed() {
-            return true;
+            return false;
         }
         let mut keys: BTreeSet<PodKey> = self.view.list(true).iter().map(|pod| key_of(pod)).collect();
         keys.extend(statics.iter().map(|pod| key_of(pod)));

@@ -34,6 +34,8 @@ pub(super) struct Look<'a> {
     pub exited: &'a BTreeSet<ContainerId>,
     /// Read everything again, also what seems unchanged.
     pub fresh: bool,
+    /// The pod is being ended: how a container ended is told as it was.
+    pub ending: bool,
     /// Number of containers in the spec, for the bound of termination messages.
     pub containers: usize,
 }
@@ -116,6 +118,9 @@ async fn container(look: &Look<'_>, listed: cri::Container) -> Result<Option<Obs
     }
     let Some(status) = gone_is_none(status)? else { return Ok(None) };
     let mut seen = convert(id, SandboxId::from(&listed.pod_sandbox_id), &status);
+    if !look.ending && called_off(&seen) {
+        seen.state = RunState::Created;
+    }
     if seen.state == RunState::Exited {
         seen.message = end_message(look, &seen, &status).await;
     }
@@ -146,6 +151,12 @@ fn convert(id: ContainerId, sandbox: SandboxId, status: &cri::ContainerStatus) -
         user: status.user.as_ref().and_then(|u| u.linux.clone()),
         annotations: status.annotations.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
     }
+}
+
+/// A start that was broken off because the kubelet went away: it is no run of the container, and does not count as one.
+fn called_off(seen: &ObservedContainer) -> bool {
+    const START_ERROR: i32 = 128;
+    seen.state == RunState::Exited && seen.exit_code == START_ERROR && seen.message.contains("context canceled")
 }
 
 /// The runtime's message, then the container's own (upstream `getTerminationMessage`).

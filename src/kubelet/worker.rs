@@ -68,6 +68,8 @@ pub(super) struct Worker {
     /// The pod before the resize under way, until its own size is in force.
     pub(super) resize_from: Option<Arc<Pod>>,
     pub(super) resize_retry: Option<Timestamp>,
+    /// When the runtime is to be read again after it could not be.
+    look_at: Option<Timestamp>,
     pub(super) resizing: bool,
     pub(super) retry_at: Option<Timestamp>,
     pub(super) wake_at: Option<Timestamp>,
@@ -105,6 +107,7 @@ impl Worker {
             start_failures: BTreeMap::new(),
             resize_from: None,
             resize_retry: None,
+            look_at: None,
             resizing: false,
             retry_at: None,
             wake_at: None,
@@ -191,25 +194,23 @@ impl Worker {
             before: &self.observed,
             exited: &exited,
             fresh,
+            ending: self.ledger.end.is_some(),
             containers: spec.map_or(1, |s| s.containers.len() + s.init_containers.as_ref().map_or(0, Vec::len)),
         };
         match observe_pod(&look).await {
             Ok(observed) => {
                 self.observed = observed;
                 self.seen = true;
+                self.look_at = None;
             }
             Err(error) => {
                 tracing::warn!(%error, uid = %self.uid, "the runtime could not be read");
                 self.last_error = Some(error.to_string());
                 self.mail.exited = exited;
                 self.mail.fresh = fresh;
-                self.retry_look();
+                self.look_at = Some(Timestamp::now() + SignedDuration::from_secs(1));
             }
         }
-    }
-
-    fn retry_look(&mut self) {
-        self.wake_at = Some(Timestamp::now() + SignedDuration::from_secs(1));
     }
 
     /// From the facts to the next stage, the next pass and the next status.
@@ -336,7 +337,7 @@ impl Worker {
         let now = Timestamp::now();
         let resync = now + SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
         let later = |at: Option<Timestamp>| at.filter(|at| *at > now);
-        let due = [self.wake_at, later(self.retry_at), later(self.resize_retry), Some(resync)];
+        let due = [self.wake_at, later(self.retry_at), later(self.resize_retry), self.look_at, Some(resync)];
         let due = due.into_iter().flatten().min().unwrap_or(resync);
         let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         tokio::select! {

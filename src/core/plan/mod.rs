@@ -7,6 +7,8 @@ mod containers;
 mod init;
 mod kill;
 mod ledger;
+#[cfg(test)]
+mod properties;
 mod prune;
 mod reset;
 pub mod resize;

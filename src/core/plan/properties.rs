@@ -1,0 +1,251 @@
+//! Properties of the planner over random pods, random histories and a kubelet that dies after any single call.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::core::model::{ContainerId, ObservedSandbox, SandboxId};
+
+/// A runtime in memory that does what actions say.
+struct World {
+    observed: Observed,
+    now: Timestamp,
+    made: i64,
+    /// Highest attempt ever made of each name, as log files would tell.
+    logs: BTreeMap<String, u32>,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        Self { observed: Observed::default(), now, made: 0, logs: BTreeMap::new() }
+    }
+
+    fn tick(&mut self) -> Timestamp {
+        self.now += SignedDuration::from_secs(1);
+        self.now
+    }
+
+    fn exit(&mut self, id: &ContainerId, exit_code: i32) {
+        let at = self.tick();
+        if let Some(c) = self.observed.containers.iter_mut().find(|c| &c.id == id && c.state == RunState::Running) {
+            c.state = RunState::Exited;
+            c.exit_code = exit_code;
+            c.finished_at = Some(at);
+        }
+    }
+
+    fn apply(&mut self, action: &Action, ledger: &mut Ledger) {
+        let at = self.tick();
+        match action {
+            Action::Kill(kills) => kills.iter().for_each(|k| self.exit(&k.id, 137)),
+            Action::Remove(ids) => self.observed.containers.retain(|c| !ids.contains(&c.id)),
+            Action::StopSandboxes(ids) => {
+                self.observed.sandboxes.iter_mut().filter(|s| ids.contains(&s.id)).for_each(|s| s.ready = false);
+            }
+            Action::RemoveSandboxes(ids) => {
+                self.observed.sandboxes.retain(|s| !ids.contains(&s.id));
+                self.observed.containers.retain(|c| !ids.contains(&c.sandbox));
+            }
+            Action::CreateSandbox { attempt } => {
+                self.made += 1;
+                self.observed.sandboxes.push(ObservedSandbox {
+                    id: SandboxId::from(format!("s{}", self.made)),
+                    attempt: *attempt,
+                    ready: true,
+                    created_at: at,
+                    host_network: false,
+                    ips: vec!["10.0.0.2".into()],
+                });
+            }
+            Action::SizePod(_) | Action::Update { .. } => {}
+            Action::Start(start) => self.start(start, at, ledger),
+        }
+        self.observed.sort();
+    }
+
+    fn start(&mut self, start: &StartContainer, at: Timestamp, ledger: &mut Ledger) {
+        let name = &start.name;
+        let alive = self.observed.containers.iter().any(|c| &c.name == name && c.state == RunState::Running);
+        assert!(!alive, "{name} would run twice");
+        let attempt = start.attempt.unwrap_or_else(|| self.logs.get(name).map_or(0, |n| n + 1));
+        let before = self.logs.insert(name.clone(), attempt);
+        assert!(before.is_none_or(|b| b < attempt), "{name} goes from {before:?} back to {attempt}");
+        self.made += 1;
+        let sandbox = self.observed.sandbox().filter(|s| s.ready).expect("a container needs a sandbox").id.clone();
+        self.observed.containers.push(ObservedContainer {
+            id: ContainerId::from(format!("c{}", self.made)),
+            sandbox,
+            name: name.clone(),
+            attempt,
+            state: RunState::Running,
+            created_at: at,
+            started_at: Some(at),
+            finished_at: None,
+            exit_code: 0,
+            reason: String::new(),
+            message: String::new(),
+            image: String::new(),
+            image_ref: String::new(),
+            hash: String::new(),
+            log_path: String::new(),
+            resources: None,
+            user: None,
+            annotations: BTreeMap::new(),
+        });
+        if let Some((key, finished)) = &start.raise {
+            ledger.raise(key, *finished, at);
+        }
+    }
+}
+
+/// What happens between two calls.
+#[derive(Clone, Debug)]
+enum Happening {
+    /// Nothing.
+    Quiet,
+    /// The running container of that rank ends.
+    Exit(usize, i32),
+    /// The newest sandbox dies with all that runs in it.
+    SandboxDies,
+    /// The kubelet is started anew and has forgotten all.
+    Forget,
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let one = prop_oneof![
+        4 => Just(Happening::Quiet),
+        3 => (0..4usize, prop_oneof![Just(0), Just(1), Just(88)]).prop_map(|(n, code)| Happening::Exit(n, code)),
+        1 => Just(Happening::SandboxDies),
+        1 => Just(Happening::Forget),
+    ];
+    prop::collection::vec(one, 0..25)
+}
+
+fn pods() -> impl Strategy<Value = Pod> {
+    let policy = prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")];
+    let inits = prop::collection::vec(any::<bool>(), 0..3);
+    (policy, inits, 1..3usize, any::<bool>()).prop_map(|(policy, inits, regular, reset)| {
+        let inits: Vec<_> = inits
+            .iter()
+            .enumerate()
+            .map(|(n, sidecar)| {
+                let mut c = json!({"name": format!("i{n}"), "image": "i"});
+                if *sidecar {
+                    c["restartPolicy"] = json!("Always");
+                }
+                c
+            })
+            .collect();
+        let regular: Vec<_> = (0..regular)
+            .map(|n| {
+                let mut c = json!({"name": format!("a{n}"), "image": "i"});
+                if reset && n == 0 {
+                    c["restartPolicy"] = json!("Never");
+                    let codes = json!({"operator": "In", "values": [88]});
+                    c["restartPolicyRules"] = json!([{"action": "RestartAllContainers", "exitCodes": codes}]);
+                }
+                c
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": "p", "namespace": "n", "uid": "u"},
+            "spec": {"restartPolicy": policy, "initContainers": inits, "containers": regular}
+        }))
+        .unwrap()
+    })
+}
+
+fn happen(world: &mut World, ledger: &mut Ledger, happening: &Happening) {
+    match happening {
+        Happening::Quiet => {}
+        Happening::Exit(rank, code) => {
+            let running: Vec<_> =
+                world.observed.containers.iter().filter(|c| c.state == RunState::Running).map(|c| c.id.clone()).collect();
+            if let Some(id) = running.get(*rank) {
+                world.exit(id, *code);
+            }
+        }
+        Happening::SandboxDies => {
+            let running: Vec<_> = world.observed.alive().map(|c| c.id.clone()).collect();
+            running.iter().for_each(|id| world.exit(id, 137));
+            world.observed.sandboxes.iter_mut().for_each(|s| s.ready = false);
+        }
+        Happening::Forget => *ledger = Ledger::default(),
+    }
+}
+
+fn next(pod: &Pod, world: &World, ledger: &Ledger) -> Plan {
+    let probes = ProbeResults::new();
+    let inputs = Inputs { pod, observed: &world.observed, ledger, probes: &probes, now: world.now };
+    let plan = plan(&inputs);
+    assert_eq!(plan, super::plan(&inputs), "the same input gives the same plan");
+    plan
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_container_runs_twice_no_count_goes_back_and_quiet_pods_settle(pod in pods(), happenings in happenings()) {
+        let (mut world, mut ledger) = (World::new(), Ledger::default());
+        for happening in &happenings {
+            happen(&mut world, &mut ledger, happening);
+            // Only the first call of each plan is made: the kubelet may die after any.
+            if let Some(action) = next(&pod, &world, &ledger).actions.first() {
+                world.apply(action, &mut ledger);
+            }
+        }
+        // Init containers end well from now on; everything else keeps running.
+        for _ in 0..60 {
+            let plan = next(&pod, &world, &ledger);
+            if let Some(at) = plan.wake_at.filter(|_| plan.actions.is_empty()) {
+                world.now = at;
+                continue;
+            }
+            let Some(action) = plan.actions.first() else {
+                let inits: Vec<_> = pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten())
+                    .filter(|c| !is_sidecar(c)).map(|c| c.name.clone()).collect();
+                let busy: Vec<_> =
+                    world.observed.alive().filter(|c| inits.contains(&c.name)).map(|c| c.id.clone()).collect();
+                if busy.is_empty() {
+                    break;
+                }
+                busy.iter().for_each(|id| world.exit(id, 0));
+                continue;
+            };
+            world.apply(action, &mut ledger);
+        }
+        let plan = next(&pod, &world, &ledger);
+        prop_assert!(plan.actions.is_empty(), "never settles: {:?}", plan.actions);
+        prop_assert!(world.observed.sandboxes.iter().filter(|s| s.ready).count() <= 1);
+    }
+
+    #[test]
+    fn an_ending_pod_ends_wherever_it_is_cut_short(pod in pods(), happenings in happenings()) {
+        let (mut world, mut ledger) = (World::new(), Ledger::default());
+        for happening in &happenings {
+            happen(&mut world, &mut ledger, happening);
+            if let Some(action) = next(&pod, &world, &ledger).actions.first() {
+                world.apply(action, &mut ledger);
+            }
+        }
+        let end = end_pod(None, EndCause::Removed, &pod, world.now);
+        for _ in 0..10 {
+            let Some(action) = plan_end(&pod, &world.observed, &end, world.now).into_iter().next() else { break };
+            let starts = matches!(action, Action::Start(_) | Action::CreateSandbox { .. });
+            prop_assert!(!starts, "an ending pod starts nothing");
+            world.apply(&action, &mut ledger);
+        }
+        prop_assert_eq!(world.observed.alive().count(), 0);
+        prop_assert!(world.observed.sandboxes.iter().all(|s| !s.ready));
+        for action in plan_removal(&world.observed) {
+            world.apply(&action, &mut ledger);
+        }
+        prop_assert!(world.observed.is_empty());
+    }
+}

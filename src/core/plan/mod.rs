@@ -147,13 +147,11 @@ fn plan_new_sandbox(inputs: &Inputs<'_>, attempt: u32) -> Plan {
     plan
 }
 
-/// A container that ended well and runs once only is not started in a new sandbox.
+/// A container that ended and is not to run again by its own policy is not started in a new sandbox either.
 fn done_for_good(container: &Container, pod: &Pod, observed: &Observed) -> bool {
-    let spec_policy = pod.spec.as_ref().and_then(|s| s.restart_policy.as_deref());
-    let run_once = container.restart_policy.as_deref().or(spec_policy) == Some("OnFailure");
-    let succeeded =
-        observed.container(&container.name).is_some_and(|r| r.state == RunState::Exited && r.exit_code == 0);
-    run_once && succeeded
+    let Some(spec) = &pod.spec else { return false };
+    let ended = observed.container(&container.name).filter(|r| r.state == RunState::Exited);
+    ended.is_some_and(|r| !restart::exited_should_restart(container, spec, r.exit_code))
 }
 
 /// Ends what runs and the sandboxes with it.

@@ -73,6 +73,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     if let Some(attempt) = sandbox_needed(pod, observed) {
         return plan_new_sandbox(inputs, attempt);
     }
+    if !spec.containers.is_empty() && spec.containers.iter().all(|c| done_for_good(c, pod, observed)) {
+        // Sidecars do not keep a pod alive, and are not started again for one that is done.
+        return Plan { actions: kill_everything(pod, observed), ..Plan::default() };
+    }
     let mut plan = Plan::default();
     let mut kills = Vec::new();
     let mut starts = Vec::new();

@@ -1,10 +1,15 @@
 //! `bootstrap init` on a node in memory: what it plans, that it converges, that it can be continued.
+
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
+use roost::adapters::fake::FakeExec;
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
 use roost::adapters::x509::X509;
 use roost::bootstrap::{Ports, RunOptions, run};
@@ -14,7 +19,9 @@ use roost::core::bootstrap::static_pods;
 use roost::core::bootstrap::workflow::INIT;
 use roost::core::model::StepOutcome;
 use roost::core::model::spec::Spec;
-use roost::ports::Progress;
+use roost::core::network::{Route, RouteChange};
+use roost::ports::{PodNetwork, PodNetworkError, Progress};
+use serde_json::Value;
 
 fn spec(settings: &[(&str, &str)]) -> Spec {
     let mut layers = Layers::defaults();
@@ -29,6 +36,37 @@ fn spec(settings: &[(&str, &str)]) -> Spec {
     derive_spec(&layers, &host).unwrap()
 }
 
+/// Init leaves the pod network to the node agent.
+struct NoNetwork;
+
+#[async_trait]
+impl PodNetwork for NoNetwork {
+    async fn observe_routes(&self) -> Result<Vec<Route>, PodNetworkError> {
+        Ok(Vec::new())
+    }
+    async fn apply_route(&self, _: &RouteChange) -> Result<(), PodNetworkError> {
+        Ok(())
+    }
+    async fn observe_mtu(&self, _: IpAddr) -> Result<Option<u32>, PodNetworkError> {
+        Ok(None)
+    }
+    async fn apply_ruleset(&self, _: &str) -> Result<(), PodNetworkError> {
+        Ok(())
+    }
+    async fn apply_conflist(&self, _: &Value) -> Result<bool, PodNetworkError> {
+        Ok(false)
+    }
+    async fn observe_traces(&self) -> Result<Vec<String>, PodNetworkError> {
+        Ok(Vec::new())
+    }
+    async fn remove_traces(&self) -> Result<(), PodNetworkError> {
+        Ok(())
+    }
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+}
+
 fn ports(node: &Arc<FakeNode>) -> Ports {
     Ports {
         files: node.clone(),
@@ -36,6 +74,8 @@ fn ports(node: &Arc<FakeNode>) -> Ports {
         units: node.clone(),
         images: node.clone(),
         pulls: node.clone(),
+        runtime: Arc::new(FakeExec::default()),
+        network: Arc::new(NoNetwork),
         net: Arc::new(FakeReachability(node.clone())),
         now: || Timestamp::from_second(1_800_000_000).unwrap(),
     }
@@ -100,7 +140,10 @@ async fn a_run_cut_short_anywhere_is_continued_by_running_again() {
         let ca = node.file("/etc/kubernetes/pki/ca.crt");
         init(&node, false).await.unwrap();
         assert_eq!(node.objects(), whole.objects(), "cut at change {cut}");
-        assert!(ca.is_none() || ca == node.file("/etc/kubernetes/pki/ca.crt"), "the CA was replaced after change {cut}");
+        assert!(
+            ca.is_none() || ca == node.file("/etc/kubernetes/pki/ca.crt"),
+            "the CA was replaced after change {cut}"
+        );
         assert_eq!(init(&node, false).await.unwrap().0, 0, "cut at change {cut}");
     }
 }
@@ -118,7 +161,8 @@ fn programs_of_the_host_take_the_place_of_images() {
     let programs = "etcd=/bin/etcd,kube-apiserver=/bin/api,kube-controller-manager=/bin/cm,kube-scheduler=/bin/s";
     let spec = spec(&[("components.source", "host"), ("components.binaries", programs)]);
     let manifest = static_pods::render("kube-apiserver", &spec, &Facts::at(Timestamp::UNIX_EPOCH)).unwrap();
-    for part in ["image: localhost/roost/scratch:1", "- /usr/local/bin/kube-apiserver", "path: /bin/api", "type: File"] {
+    for part in ["image: localhost/roost/scratch:1", "- /usr/local/bin/kube-apiserver", "path: /bin/api", "type: File"]
+    {
         assert!(manifest.contains(part), "{part} is not in\n{manifest}");
     }
 }
@@ -131,7 +175,9 @@ fn paths_and_flags_of_the_user_reach_the_manifest() {
         ("args", "[etcd]\nquota-backend-bytes = \"8589934592\"\nsnapshot-count = \"\""),
     ]);
     let manifest = static_pods::render("etcd", &spec, &Facts::at(Timestamp::UNIX_EPOCH)).unwrap();
-    for part in ["--data-dir=/data/etcd", "--cert-file=/var/lib/pki/etcd/server.crt", "--quota-backend-bytes=8589934592"] {
+    for part in
+        ["--data-dir=/data/etcd", "--cert-file=/var/lib/pki/etcd/server.crt", "--quota-backend-bytes=8589934592"]
+    {
         assert!(manifest.contains(part), "{part} is not in\n{manifest}");
     }
     assert!(!manifest.contains("/var/lib/etcd") && !manifest.contains("snapshot-count"), "{manifest}");

@@ -1,7 +1,7 @@
 //! The pod table on a real containerd. Runs on a node of the test cluster, as root:
 //! `cargo test --features node-tests,fakes --test pods -- --test-threads 1`.
 #![cfg(all(feature = "node-tests", feature = "fakes"))]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -87,8 +87,12 @@ impl PodImages for Present {
     ) -> Result<PulledImage, ImageWaiting> {
         let spec = roost::cri::ImageSpec { image: demand.image.clone(), ..Default::default() };
         match self.0.image_status(&spec).await {
-            Ok(Some(image)) => Ok(PulledImage { spec: roost::cri::ImageSpec { image: image.id.clone(), ..spec }, image }),
-            other => Err(ImageWaiting { reason: "ErrImageNeverPull".into(), message: format!("{other:?}"), retry_at: None }),
+            Ok(Some(image)) => {
+                Ok(PulledImage { spec: roost::cri::ImageSpec { image: image.id.clone(), ..spec }, image })
+            }
+            other => {
+                Err(ImageWaiting { reason: "ErrImageNeverPull".into(), message: format!("{other:?}"), retry_at: None })
+            }
         }
     }
     fn forget(&self, _: &PodUid) {}

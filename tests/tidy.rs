@@ -80,11 +80,22 @@ fn a_room_names_only_rooms_below_it() {
 #[test]
 fn the_core_does_no_io_and_reads_no_clock() {
     let banned = [
-        "async ", "tokio::", "std::fs", "std::env", "std::process", "std::net::Tcp", "std::net::Udp", "Timestamp::now",
-        "SystemTime::now", "Instant::now", "rand::", "println!",
+        "async ",
+        "tokio::",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "std::net::Tcp",
+        "std::net::Udp",
+        "Timestamp::now",
+        "SystemTime::now",
+        "Instant::now",
+        "rand::",
+        "println!",
     ];
     let mut faults = Vec::new();
-    for (path, text) in files().iter().filter(|(path, _)| path.starts_with("src/core/") && !path.ends_with("/tests.rs")) {
+    for (path, text) in files().iter().filter(|(path, _)| path.starts_with("src/core/") && !path.ends_with("/tests.rs"))
+    {
         for (number, line) in code(text) {
             faults.extend(banned.iter().filter(|b| line.contains(*b)).map(|b| format!("{path}:{}: {b}", number + 1)));
         }

@@ -85,7 +85,8 @@ impl CredentialFiles for CertificateDir {
         let Some(user) = current_user(&config) else { return KubeconfigUser::Other };
         if let Some(data) = &user.client_certificate_data {
             use base64::Engine;
-            let pem = base64::engine::general_purpose::STANDARD.decode(data).ok().and_then(|b| String::from_utf8(b).ok());
+            let pem =
+                base64::engine::general_purpose::STANDARD.decode(data).ok().and_then(|b| String::from_utf8(b).ok());
             return pem.map_or(KubeconfigUser::Unreadable, |pem| KubeconfigUser::Certificate { pem, embedded: true });
         }
         match &user.client_certificate {
@@ -101,7 +102,8 @@ impl CredentialFiles for CertificateDir {
         let mut config = Kubeconfig::read_from(template).map_err(invalid)?;
         let file = self.current_path(CertificateUse::Client).display().to_string();
         let info = AuthInfo { client_certificate: Some(file.clone()), client_key: Some(file), ..AuthInfo::default() };
-        config.auth_infos = vec![NamedAuthInfo { name: user.into(), auth_info: Some(info), ..NamedAuthInfo::default() }];
+        config.auth_infos =
+            vec![NamedAuthInfo { name: user.into(), auth_info: Some(info), ..NamedAuthInfo::default() }];
         let current = config.current_context.clone();
         config.contexts.retain(|context| Some(&context.name) == current.as_ref());
         for context in config.contexts.iter_mut().filter_map(|c| c.context.as_mut()) {
@@ -142,7 +144,9 @@ mod tests {
         assert_eq!(files.user_of(&path), KubeconfigUser::Missing);
         files.write_kubeconfig(&template, &path, "default-auth").expect("written");
         assert_eq!(files.user_of(&path), KubeconfigUser::Unreadable);
-        files.store(CertificateUse::Client, "PEM\n", &Secret::new("KEY".into()), Timestamp::UNIX_EPOCH).expect("stored");
+        files
+            .store(CertificateUse::Client, "PEM\n", &Secret::new("KEY".into()), Timestamp::UNIX_EPOCH)
+            .expect("stored");
         let want = KubeconfigUser::Certificate { pem: "PEM\nKEY".into(), embedded: false };
         assert_eq!(files.user_of(&path), want);
         let written = fs::read_to_string(&path).expect("read");

@@ -74,7 +74,8 @@ fn huge_pages() -> BTreeMap<u64, u64> {
 }
 
 fn os_image() -> String {
-    let text = ["/etc/os-release", "/usr/lib/os-release"].iter().map(|p| read(p)).find(|t| !t.is_empty()).unwrap_or_default();
+    let text =
+        ["/etc/os-release", "/usr/lib/os-release"].iter().map(|p| read(p)).find(|t| !t.is_empty()).unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     name.map_or_else(|| "Linux".to_string(), |name| name.trim_matches(['"', '\'']).to_string())
 }

@@ -29,7 +29,12 @@ pub async fn observe_premises(
         taken_ports: ports.iter().copied().filter(|port| is_taken(*port)).collect(),
         missing_programs: programs.iter().filter(|path| !is_program(path)).cloned().collect(),
         missing_archives: archives.iter().filter(|path| !path.exists()).cloned().collect(),
-        swaps: read("/proc/swaps").lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect(),
+        swaps: read("/proc/swaps")
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect(),
         cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         // Only an address of ours can be bound to.
         has_address: UdpSocket::bind(SocketAddr::new(spec.node.address, 0)).is_ok(),

@@ -33,11 +33,18 @@ pub async fn run_serving_approver(mut approvals: Box<dyn ServingApprovals>) {
                     waiting.remove(&name);
                 }
                 Ok(Outcome::Left(reason)) if last => {
-                    tracing::warn!(request = name, user = request.username, reason, "left a serving certificate to be decided by hand");
+                    tracing::warn!(
+                        request = name,
+                        user = request.username,
+                        reason,
+                        "left a serving certificate to be decided by hand"
+                    );
                     waiting.remove(&name);
                 }
                 Ok(Outcome::Left(reason)) => tracing::debug!(request = name, reason, "a serving certificate waits"),
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the serving approver cannot work"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the serving approver cannot work")
+                }
             }
         }
     }
@@ -48,7 +55,11 @@ enum Outcome {
     Left(String),
 }
 
-async fn decide(approvals: &mut dyn ServingApprovals, name: &str, request: &ServingRequest) -> Result<Outcome, ApprovalError> {
+async fn decide(
+    approvals: &mut dyn ServingApprovals,
+    name: &str,
+    request: &ServingRequest,
+) -> Result<Outcome, ApprovalError> {
     let node = match serving_certificate::node_of(request) {
         Ok(node) => node,
         Err(refusal) => return Ok(Outcome::Left(refusal.to_string())),

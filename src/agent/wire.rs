@@ -29,8 +29,7 @@ pub struct AgentSettings {
 pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
     if !settings.pod_network.pod_subnets.is_empty() {
-        let network =
-            HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
+        let network = HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
         tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network)));
     }

@@ -46,7 +46,8 @@ pub fn observe_certificates(
         let signer = files.read(&certificate.leaf.signer.cert)?;
         let seen = files.read(&certificate.files.cert)?;
         let seen = seen.map(|cert| pki.inspect(&cert, key.as_deref(), signer.as_deref()));
-        let judged = |seen: &ObservedCertificate| certificate.leaf.check(seen, now).err().map(|unfit| unfit.to_string());
+        let judged =
+            |seen: &ObservedCertificate| certificate.leaf.check(seen, now).err().map(|unfit| unfit.to_string());
         let subject = certificate.leaf.subject.to_string();
         reports.push(report(certificate.files.cert.clone(), &subject, false, seen, judged));
     }
@@ -69,8 +70,14 @@ fn report(
     seen: Option<Result<ObservedCertificate, PkiError>>,
     judged: impl Fn(&ObservedCertificate) -> Option<String>,
 ) -> CertificateReport {
-    let mut report =
-        CertificateReport { path, subject: subject.to_owned(), authority, not_after: None, renewed_at: None, fault: None };
+    let mut report = CertificateReport {
+        path,
+        subject: subject.to_owned(),
+        authority,
+        not_after: None,
+        renewed_at: None,
+        fault: None,
+    };
     match seen {
         None => report.fault = Some("is not there".to_owned()),
         Some(Err(error)) => report.fault = Some(error.to_string()),

@@ -26,7 +26,9 @@ pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<
         }
         Condition::UnitActive { unit } => ports.units.state(unit).await?.is_active(),
         Condition::NodeRegistered { name } => objects::node(ports, spec, name).await.is_some(),
-        Condition::NodeReady { name } => objects::node(ports, spec, name).await.is_some_and(|node| objects::is_ready(&node)),
+        Condition::NodeReady { name } => {
+            objects::node(ports, spec, name).await.is_some_and(|node| objects::is_ready(&node))
+        }
         Condition::FileExists { path } => ports.files.info(path)?.is_some(),
     })
 }

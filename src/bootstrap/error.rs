@@ -1,7 +1,9 @@
 //! Why a step failed.
 
 use crate::core::model::pki::Unfit;
-use crate::ports::{ClusterObjectsError, FileError, ImageStoreError, PkiError, RuntimeError, UnitError, PodNetworkError};
+use crate::ports::{
+    ClusterObjectsError, FileError, ImageStoreError, PkiError, PodNetworkError, RuntimeError, UnitError,
+};
 
 /// Why a step could not be looked at or applied.
 #[derive(Debug, thiserror::Error)]

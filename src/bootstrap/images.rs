@@ -36,7 +36,9 @@ async fn import(ports: &Ports, image: &str, places: &[PathBuf]) -> Result<(), St
     let mut archives = Vec::new();
     for place in places {
         if ports.files.info(place)?.is_some_and(|info| info.is_dir) {
-            archives.extend(ports.files.list(place)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "tar")));
+            archives.extend(
+                ports.files.list(place)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "tar")),
+            );
         } else {
             archives.push(place.clone());
         }

@@ -30,7 +30,9 @@ pub enum Error {
     #[error(transparent)]
     Configuration(#[from] cluster_configuration::Error),
     /// The token is refused as a credential.
-    #[error("token {id} is not accepted: it has expired, or may sign but not authenticate; make a new one on a control-plane node with `bootstrap token create --print-join-command`")]
+    #[error(
+        "token {id} is not accepted: it has expired, or may sign but not authenticate; make a new one on a control-plane node with `bootstrap token create --print-join-command`"
+    )]
     TokenRefused {
         /// The token's id.
         id: String,
@@ -73,7 +75,9 @@ pub async fn discover_cluster(
 /// it joined before.
 pub async fn adopt_settings(objects: &dyn ClusterObjects, cluster: &mut ClusterSpec) -> Result<(), Error> {
     let maps = ClusterConfigMaps {
-        kubeadm: read(objects, "kubeadm-config", "ClusterConfiguration").await?.ok_or(Error::Missing("kubeadm-config"))?,
+        kubeadm: read(objects, "kubeadm-config", "ClusterConfiguration")
+            .await?
+            .ok_or(Error::Missing("kubeadm-config"))?,
         kubelet: read(objects, "kubelet-config", "kubelet").await?.ok_or(Error::Missing("kubelet-config"))?,
         // A cluster that kubeadm made has no such map, and no rule that would let us see that.
         roost: match read(objects, "roost-config", "cluster").await {

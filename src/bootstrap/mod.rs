@@ -1,22 +1,21 @@
 //! Driver of the bootstrap phases: gathers facts, plans, prints or applies.
 
-pub mod certificates;
-pub mod discovery;
-pub mod join;
-pub mod status;
-pub mod tokens;
 mod apply;
+pub mod certificates;
 mod conditions;
 mod credentials;
+pub mod discovery;
 mod error;
 mod images;
+pub mod join;
 mod objects;
 mod observe;
 mod pods;
 mod ports;
 mod run;
+pub mod status;
+pub mod tokens;
 
 pub use error::StepError;
 pub use ports::Ports;
 pub use run::{RunError, RunOptions, run};
-

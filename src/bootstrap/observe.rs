@@ -23,7 +23,9 @@ pub fn observe_facts(ports: &Ports, spec: &Spec) -> Result<Facts, StepError> {
     facts.ca = ports.files.read(&spec.node.paths.pki("ca.crt"))?;
     facts.kubelet_credentials = ports.files.info(&spec.node.paths.kubeconfig("kubelet.conf"))?.is_some();
     facts.ca_key = ports.files.info(&spec.node.paths.pki("ca.key"))?.is_some();
-    for (component, file) in [("kube-controller-manager", "controller-manager.conf"), ("kube-scheduler", "scheduler.conf")] {
+    for (component, file) in
+        [("kube-controller-manager", "controller-manager.conf"), ("kube-scheduler", "scheduler.conf")]
+    {
         if let Some(text) = ports.files.read(&spec.node.paths.kubeconfig(file))?
             && let Some(certificate) = kubeconfig::parse(&text).and_then(|parsed| parsed.client_certificate)
         {
@@ -31,7 +33,9 @@ pub fn observe_facts(ports: &Ports, spec: &Spec) -> Result<Facts, StepError> {
         }
     }
     let resolver = ports.files.read(Path::new("/etc/resolv.conf"))?.unwrap_or_default();
-    if resolver.lines().any(|line| line.trim() == "nameserver 127.0.0.53") && ports.files.info(Path::new(RESOLVED))?.is_some() {
+    if resolver.lines().any(|line| line.trim() == "nameserver 127.0.0.53")
+        && ports.files.info(Path::new(RESOLVED))?.is_some()
+    {
         facts.resolv_conf = Some(PathBuf::from(RESOLVED));
     }
     Ok(facts)
@@ -45,9 +49,7 @@ fn digest(text: &str) -> String {
 /// True when the step's statement holds.
 pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, StepError> {
     Ok(match step {
-        Step::EnsureDir { path, mode } => {
-            ports.files.info(path)?.is_some_and(|info| info.is_dir && info.mode == *mode)
-        }
+        Step::EnsureDir { path, mode } => ports.files.info(path)?.is_some_and(|info| info.is_dir && info.mode == *mode),
         Step::WriteFile { path, mode, content } => same_file(ports, path, content.as_bytes(), Some(*mode))?,
         Step::WriteUnit { path, content } => same_file(ports, path, content.as_bytes(), None)?,
         Step::RemoveFile { path } => ports.files.info(path)?.is_none(),

@@ -8,9 +8,9 @@ use super::error::StepError;
 use super::ports::Ports;
 use crate::core::bootstrap::node_status::{ApiStatus, CertificateStatus, NodeStatus, StaticPodStatus, UnitStatus};
 use crate::core::bootstrap::units;
+use crate::core::model::is_manifest_name;
 use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART_COUNT};
 use crate::core::model::spec::{Endpoint, Spec};
-use crate::core::model::is_manifest_name;
 use crate::core::yaml;
 use crate::cri;
 use crate::ports::RuntimeError;
@@ -61,7 +61,8 @@ async fn observe_static_pods(ports: &Ports) -> Result<Vec<StaticPodStatus>, Runt
     let sandboxes = ports.runtime.list_sandboxes(None).await?;
     let containers = ports.runtime.list_containers(None).await?;
     let ready = cri::PodSandboxState::SandboxReady as i32;
-    let from_file = |sandbox: &cri::PodSandbox| sandbox.annotations.get(CONFIG_SOURCE).is_some_and(|source| source == "file");
+    let from_file =
+        |sandbox: &cri::PodSandbox| sandbox.annotations.get(CONFIG_SOURCE).is_some_and(|source| source == "file");
     let mut pods: Vec<StaticPodStatus> = sandboxes
         .iter()
         .filter(|sandbox| sandbox.state == ready && from_file(sandbox))

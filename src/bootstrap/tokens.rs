@@ -51,7 +51,8 @@ pub async fn create(
 pub async fn list(objects: &dyn ClusterObjects) -> Result<Vec<ObservedToken>, Error> {
     let kind = ObjectRef::new("v1", "Secret", NAMESPACE, "");
     let secrets = objects.list(&kind, "type=bootstrap.kubernetes.io/token").await?;
-    let mut tokens: Vec<ObservedToken> = secrets.iter().filter_map(|secret| parse_token_secret(&decode(secret))).collect();
+    let mut tokens: Vec<ObservedToken> =
+        secrets.iter().filter_map(|secret| parse_token_secret(&decode(secret))).collect();
     tokens.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(tokens)
 }

@@ -17,7 +17,12 @@ pub fn derive_subject(node_name: &str) -> Subject {
 }
 
 /// The request object. Its name follows from the public key, so that a restart finds the request it made.
-pub fn render_request(use_: CertificateUse, node_name: &str, csr_pem: &str, public_key: &str) -> CertificateSigningRequest {
+pub fn render_request(
+    use_: CertificateUse,
+    node_name: &str,
+    csr_pem: &str,
+    public_key: &str,
+) -> CertificateSigningRequest {
     let (prefix, signer, usage) = match use_ {
         CertificateUse::Client => ("node-csr-", "kubernetes.io/kube-apiserver-client-kubelet", "client auth"),
         CertificateUse::Serving => ("csr-", "kubernetes.io/kubelet-serving", "server auth"),
@@ -84,7 +89,10 @@ mod tests {
         assert_eq!(client.spec.usages, Some(vec!["digital signature".into(), "client auth".into()]));
         assert!(client.metadata.name.as_deref().is_some_and(|n| n.starts_with("node-csr-")));
         let subject = derive_subject("n1");
-        assert_eq!((subject.common_name.as_str(), subject.organizations[0].as_str()), ("system:node:n1", "system:nodes"));
+        assert_eq!(
+            (subject.common_name.as_str(), subject.organizations[0].as_str()),
+            ("system:node:n1", "system:nodes")
+        );
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! The pure core: values in, values out. No I/O, async, clock, randomness or environment.
 
+pub mod admission;
 pub mod bootstrap;
 pub mod credentials;
-pub mod manifest;
+pub mod evict;
+pub mod gc;
 pub mod images;
+pub mod logs;
+pub mod manifest;
 pub mod model;
 pub mod network;
 pub mod node;
-pub mod probes;
-pub mod yaml;
-pub mod logs;
-pub mod server;
-pub mod render;
-pub mod admission;
-pub mod evict;
-pub mod gc;
 pub mod plan;
+pub mod probes;
+pub mod render;
+pub mod server;
+pub mod shutdown;
 pub mod status;
 pub mod usage;
-pub mod shutdown;
+pub mod yaml;

@@ -38,10 +38,8 @@ fn text_of(bytes: &[u8]) -> Result<&str, Error> {
     if bytes.len() > MAX_MANIFEST_BYTES {
         return Err(Error { message: format!("larger than {MAX_MANIFEST_BYTES} bytes"), place: None });
     }
-    std::str::from_utf8(bytes).map_err(|e| Error {
-        message: format!("not UTF-8 at byte {}", e.valid_up_to()),
-        place: None,
-    })
+    std::str::from_utf8(bytes)
+        .map_err(|e| Error { message: format!("not UTF-8 at byte {}", e.valid_up_to()), place: None })
 }
 
 /// Parses one document; `Value::Null` for an empty one. More than one document, duplicate keys and resource bombs
@@ -176,7 +174,8 @@ mod tests {
     #[test]
     fn stops_alias_bombs_quickly() {
         let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
-        for (name, of) in ["b", "c", "d", "e", "f", "g", "h", "i"].iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"]) {
+        for (name, of) in ["b", "c", "d", "e", "f", "g", "h", "i"].iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"])
+        {
             bomb += &format!("{name}: &{name} [{}]\n", vec![format!("*{of}"); 9].join(","));
         }
         assert!(parse_document(bomb.as_bytes()).is_err());

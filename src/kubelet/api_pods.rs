@@ -52,7 +52,8 @@ impl ApiPodView {
                             Some(old) if same_version(&old, &pod) => old,
                             old => {
                                 // A pod of another uid under the same name: the old one is gone.
-                                changed.extend(old.iter().filter(|old| uid_of(old) != uid_of(&pod)).map(|old| note(old)));
+                                changed
+                                    .extend(old.iter().filter(|old| uid_of(old) != uid_of(&pod)).map(|old| note(old)));
                                 changed.push(note(&pod));
                                 Arc::new(pod)
                             }

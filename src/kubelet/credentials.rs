@@ -95,10 +95,10 @@ impl Credentials {
         let mut pause = PAUSE.0;
         loop {
             let outcome = match self.obtain(api, CertificateUse::Client, &[]).await {
-                Ok(()) => self.files.write_kubeconfig(template, kubeconfig, USER).map_err(|source| Error::Store {
-                    path: kubeconfig.display().to_string(),
-                    source,
-                }),
+                Ok(()) => self
+                    .files
+                    .write_kubeconfig(template, kubeconfig, USER)
+                    .map_err(|source| Error::Store { path: kubeconfig.display().to_string(), source }),
                 Err(error) => Err(error),
             };
             match outcome {
@@ -121,10 +121,10 @@ impl Credentials {
             let outcome = self.obtain(&*api, CertificateUse::Client, &[]).await;
             let outcome = outcome.and_then(|()| match embedded {
                 false => Ok(()),
-                true => self.files.write_kubeconfig(&kubeconfig, &kubeconfig, USER).map_err(|source| Error::Store {
-                    path: kubeconfig.display().to_string(),
-                    source,
-                }),
+                true => self
+                    .files
+                    .write_kubeconfig(&kubeconfig, &kubeconfig, USER)
+                    .map_err(|source| Error::Store { path: kubeconfig.display().to_string(), source }),
             });
             match outcome {
                 Ok(()) => {
@@ -182,7 +182,8 @@ impl Credentials {
         let pem = self.files.current(CertificateUse::Serving)?;
         let seen = self.pki.inspect(&pem, Some(&pem), None).ok()?;
         let fits = names.iter().all(|name| seen.sans.contains(name)) && seen.key_matches == Some(true);
-        (fits && seen.not_after > Timestamp::now()).then(|| derive_rotation(seen.not_before, seen.not_after, rand::random()))
+        (fits && seen.not_after > Timestamp::now())
+            .then(|| derive_rotation(seen.not_before, seen.not_after, rand::random()))
     }
 
     /// Asks for one certificate and stores it.

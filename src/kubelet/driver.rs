@@ -262,7 +262,12 @@ impl Driver {
             Verdict::Admit => {
                 entry.allocated = Arc::clone(&entry.pod);
                 entry.pending = None;
-                events.record(EventTarget::Pod(&entry.pod), EventKind::Normal, "ResizeStarted", format!("Pod resize started: {}", resize_text(&entry.pod)));
+                events.record(
+                    EventTarget::Pod(&entry.pod),
+                    EventKind::Normal,
+                    "ResizeStarted",
+                    format!("Pod resize started: {}", resize_text(&entry.pod)),
+                );
                 let pod = Arc::clone(&entry.pod);
                 entry.inbox.put(|mail| {
                     mail.pod = Some(pod);
@@ -303,12 +308,8 @@ impl Driver {
             let target = EventTarget::Pod(&entry.pod);
             self.shared.ports.events.record(target, EventKind::Warning, "Preempting", message.clone());
             let disruption = "Pod was preempted by Kubelet to accommodate a critical pod.".to_owned();
-            let kill = PodKill {
-                reason: "Preempting".into(),
-                message,
-                grace_seconds: None,
-                disruption: Some(disruption),
-            };
+            let kill =
+                PodKill { reason: "Preempting".into(), message, grace_seconds: None, disruption: Some(disruption) };
             entry.inbox.put(|mail| mail.kill = Some(kill));
         }
     }

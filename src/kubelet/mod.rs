@@ -4,26 +4,26 @@
 //! object changes, orders through [`crate::ports::PodControl`]. Its outputs: CRI calls (by one worker per pod) and
 //! statuses to a [`crate::ports::StatusSink`]; everybody else reads pods through [`crate::ports::Pods`].
 
+pub mod admission;
 pub mod api_pods;
+pub mod credentials;
 mod driver;
 mod ending;
-mod facts;
-pub mod admission;
-pub mod eviction;
-pub mod credentials;
 pub mod events;
+pub mod eviction;
+mod facts;
 pub mod hooks;
-pub mod node;
-pub mod mirrors;
-pub mod report;
 pub mod image_gc;
 pub mod images;
 mod inbox;
 mod leftovers;
 pub mod logs;
+pub mod mirrors;
+pub mod node;
 mod observe;
 mod pass;
 pub mod probes;
+pub mod report;
 mod resize;
 pub mod run;
 mod sandbox;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures::future::{join_all, try_join};
 use jiff::Timestamp;
 
+use crate::core::logs::parse_line;
 use crate::core::model::{
     ContainerId, Observed, ObservedContainer, ObservedSandbox, PodUid, RunState, SandboxId, labels,
 };
-use crate::core::logs::parse_line;
 use crate::cri;
 use crate::ports::{PodFiles, Runtime, RuntimeError};
 
@@ -43,8 +43,7 @@ pub(super) struct Look<'a> {
 /// Observes the pod.
 pub(super) async fn observe_pod(look: &Look<'_>) -> Result<Observed, RuntimeError> {
     let uid = Some(look.uid);
-    let (sandboxes, containers) =
-        try_join(look.runtime.list_sandboxes(uid), look.runtime.list_containers(uid)).await?;
+    let (sandboxes, containers) = try_join(look.runtime.list_sandboxes(uid), look.runtime.list_containers(uid)).await?;
     let (sandboxes, containers) = futures::future::join(
         join_all(sandboxes.into_iter().map(|s| sandbox(look, s))),
         join_all(containers.into_iter().map(|c| container(look, c))),
@@ -166,9 +165,11 @@ async fn end_message(look: &Look<'_>, seen: &ObservedContainer, status: &cri::Co
     let mount = path.and_then(|path| status.mounts.iter().find(|m| &m.container_path == path));
     let mut own = String::new();
     if let Some(mount) = mount {
-        own = look.files.read_termination_file(&mount.host_path, limit).await.unwrap_or_else(|error| {
-            format!("Error on reading termination log {}: {error}", mount.host_path)
-        });
+        own = look
+            .files
+            .read_termination_file(&mount.host_path, limit)
+            .await
+            .unwrap_or_else(|error| format!("Error on reading termination log {}: {error}", mount.host_path));
     }
     let policy = seen.annotations.get(labels::TERMINATION_MESSAGE_POLICY).map(String::as_str);
     if own.is_empty() && seen.exit_code != 0 && policy == Some("FallbackToLogsOnError") {

@@ -161,7 +161,8 @@ impl Pass {
                 return Err(Dropped::Failed(message));
             }
         }
-        self.user_namespace = super::sandbox::user_namespace(self).await.map_err(|error| self.sandbox_failed(&error))?;
+        self.user_namespace =
+            super::sandbox::user_namespace(self).await.map_err(|error| self.sandbox_failed(&error))?;
         Ok(())
     }
 
@@ -258,9 +259,8 @@ impl Pass {
             let used = mine.and_then(|s| s.memory?.usage_bytes).map_or(0, |u| u.value);
             let limit = resources.memory_limit_in_bytes;
             if i64::try_from(used).unwrap_or(i64::MAX) > limit {
-                let message = format!(
-                    "attempting to set container {name:?} memory limit ({limit}) below current usage ({used})"
-                );
+                let message =
+                    format!("attempting to set container {name:?} memory limit ({limit}) below current usage ({used})");
                 return Err(Dropped::Resize(message));
             }
         }

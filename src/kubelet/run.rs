@@ -94,7 +94,12 @@ pub(super) enum Event {
 }
 
 /// Starts the pod table; it ends (without stopping any pod) when `stop` is cancelled. `desired` takes full sets.
-pub fn start(ports: PodPorts, settings: Settings, desired: mpsc::Receiver<DesiredSet>, stop: CancellationToken) -> PodTable {
+pub fn start(
+    ports: PodPorts,
+    settings: Settings,
+    desired: mpsc::Receiver<DesiredSet>,
+    stop: CancellationToken,
+) -> PodTable {
     let (events, incoming) = mpsc::channel(256);
     let table = Arc::new(Table::default());
     let shared = Arc::new(Shared {

@@ -170,9 +170,12 @@ async fn fetch(pass: &Pass, container: &Container) -> Result<env::Fetched, Refus
             }
             env::Reference::File(volume, path) => {
                 let content = match pass.volumes.get(&volume) {
-                    Some(mounted) => pass.ports.volumes.read_file(mounted, &volume, &path).await.map_err(|error| {
-                        env::FetchError { not_found: error.transient, message: error.message }
-                    }),
+                    Some(mounted) => pass
+                        .ports
+                        .volumes
+                        .read_file(mounted, &volume, &path)
+                        .await
+                        .map_err(|error| env::FetchError { not_found: error.transient, message: error.message }),
                     None => Err(env::FetchError { not_found: true, message: format!("volume {volume} not found") }),
                 };
                 fetched.files.insert((volume, path), content);
@@ -211,11 +214,13 @@ async fn sub_paths(
     for sub in render::sub_paths(&pass.context(), container, env).map_err(config_error)? {
         let Some(volume) = pass.volumes.get(&sub.volume) else { continue };
         let volumes = &pass.ports.volumes;
-        let bound =
-            volumes.sub_path(&pass.pod, &container.name, sub.index, volume, &sub.volume, &sub.path).await;
+        let bound = volumes.sub_path(&pass.pod, &container.name, sub.index, volume, &sub.volume, &sub.path).await;
         let path = bound.map_err(|error| {
             tracing::info!(%error, container = container.name, "a sub-path could not be bound");
-            Refused::Config(format!("failed to prepare subPath for volumeMount {:?} of container {:?}", sub.volume, container.name))
+            Refused::Config(format!(
+                "failed to prepare subPath for volumeMount {:?} of container {:?}",
+                sub.volume, container.name
+            ))
         })?;
         paths.insert(sub.index, path);
     }

@@ -103,6 +103,11 @@ impl Worker {
             pod.namespace.as_deref().unwrap_or_default(),
             self.uid
         );
-        self.shared.ports.events.record(EventTarget::Container(&self.pod, &path), EventKind::Warning, "BackOff", message);
+        self.shared.ports.events.record(
+            EventTarget::Container(&self.pod, &path),
+            EventKind::Warning,
+            "BackOff",
+            message,
+        );
     }
 }

@@ -249,7 +249,10 @@ impl Worker {
             return;
         }
         let api_phase = self.pod.status.as_ref().and_then(|s| s.phase.as_deref());
-        if self.rejection.is_some() || is_terminal(self.status.phase.as_deref()) || (is_terminal(api_phase) && !self.is_static) {
+        if self.rejection.is_some()
+            || is_terminal(self.status.phase.as_deref())
+            || (is_terminal(api_phase) && !self.is_static)
+        {
             self.end(EndCause::Completed);
             return;
         }
@@ -335,7 +338,8 @@ impl Worker {
 
     async fn wait(&mut self) {
         let now = Timestamp::now();
-        let resync = now + SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
+        let resync =
+            now + SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
         let later = |at: Option<Timestamp>| at.filter(|at| *at > now);
         let due = [self.wake_at, later(self.retry_at), later(self.resize_retry), self.look_at, Some(resync)];
         let due = due.into_iter().flatten().min().unwrap_or(resync);

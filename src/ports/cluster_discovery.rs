@@ -34,7 +34,8 @@ pub enum ContactError {
 pub trait ClusterDiscovery: Send + Sync {
     /// Reads the data of `cluster-info` anonymously. Without `ca` whoever answers is taken for the cluster: nothing of
     /// the answer may be believed before its signature was checked. With `ca` (PEM) the server must prove itself.
-    async fn read_cluster_info(&self, server: &str, ca: Option<&str>) -> Result<BTreeMap<String, String>, ContactError>;
+    async fn read_cluster_info(&self, server: &str, ca: Option<&str>)
+    -> Result<BTreeMap<String, String>, ContactError>;
     /// The cluster's objects with a bootstrap token as credentials, or with none.
     fn connect(&self, server: &str, ca: &str, token: Option<&str>) -> Result<Arc<dyn ClusterObjects>, ContactError>;
 }

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::core::model::pki::{Authority, Leaf, ObservedCertificate, San, Subject};
 use crate::core::model::Secret;
+use crate::core::model::pki::{Authority, Leaf, ObservedCertificate, San, Subject};
 
 /// A certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]

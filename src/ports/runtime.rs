@@ -136,14 +136,24 @@ pub trait Runtime: Send + Sync {
         timeout: Duration,
     ) -> Result<cri::ExecSyncResponse, RuntimeError>;
     /// URL of the runtime's streaming server for an exec.
-    async fn exec_url(&self, id: &ContainerId, command: Vec<String>, stdio: StreamStdio) -> Result<String, RuntimeError>;
+    async fn exec_url(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        stdio: StreamStdio,
+    ) -> Result<String, RuntimeError>;
     /// URL of the runtime's streaming server for an attach.
     async fn attach_url(&self, id: &ContainerId, stdio: StreamStdio) -> Result<String, RuntimeError>;
     /// URL of the runtime's streaming server for a port-forward.
     async fn port_forward_url(&self, id: &SandboxId, ports: Vec<i32>) -> Result<String, RuntimeError>;
 
     /// Writes a checkpoint of the container to `location`.
-    async fn checkpoint_container(&self, id: &ContainerId, location: &str, timeout: Duration) -> Result<(), RuntimeError>;
+    async fn checkpoint_container(
+        &self,
+        id: &ContainerId,
+        location: &str,
+        timeout: Duration,
+    ) -> Result<(), RuntimeError>;
     /// Usage of all containers; for nodes where the cgroup files cannot be read.
     async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError>;
 

@@ -152,7 +152,12 @@ impl<I: Instrument, const N: usize> Family<I, N> {
 
 impl<const N: usize> Family<Histogram, N> {
     /// An empty family of histograms with these upper bounds (at most 25, ascending, without infinity).
-    pub fn histogram(name: &'static str, help: &'static str, labels: [&'static str; N], buckets: &'static [f64]) -> Self {
+    pub fn histogram(
+        name: &'static str,
+        help: &'static str,
+        labels: [&'static str; N],
+        buckets: &'static [f64],
+    ) -> Self {
         debug_assert!(buckets.len() <= MAX_BUCKETS);
         Self { name, help, labels, buckets, series: Mutex::default() }
     }

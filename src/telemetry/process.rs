@@ -15,9 +15,9 @@ pub fn print(page: &mut Page) {
     let (user, system, start, size, resident) = (field(10), field(11), field(18), field(19), field(20));
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     let page_size = rustix::param::page_size() as f64;
-    let boot = std::fs::read_to_string("/proc/stat").ok().and_then(|text| {
-        text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok())
-    });
+    let boot = std::fs::read_to_string("/proc/stat")
+        .ok()
+        .and_then(|text| text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok()));
     let open = std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64);
     let mut one = |name, kind, help, value: Option<f64>| {
         if let Some(value) = value {

@@ -21,9 +21,9 @@ pub struct ControlPlane {
 
 /// Where the upstream programs are: `ROOST_UPSTREAM_BIN`, or the cache of `make upstream`.
 pub fn program(name: &str) -> PathBuf {
-    let folder = std::env::var_os("ROOST_UPSTREAM_BIN").map(PathBuf::from).unwrap_or_else(|| {
-        PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/roost/bin")
-    });
+    let folder = std::env::var_os("ROOST_UPSTREAM_BIN")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/roost/bin"));
     let path = folder.join(name);
     assert!(path.exists(), "{} is missing: run tests/upstream/build {name}", path.display());
     path
@@ -101,15 +101,18 @@ impl ControlPlane {
     async fn start_processes(&mut self) {
         let etcd = format!("http://127.0.0.1:{}", free_port());
         let peer = format!("http://127.0.0.1:{}", free_port());
-        self.run("etcd", &[
-            ("data-dir", self.path("etcd").display().to_string()),
-            ("listen-client-urls", etcd.clone()),
-            ("advertise-client-urls", etcd.clone()),
-            ("listen-peer-urls", peer.clone()),
-            ("initial-advertise-peer-urls", peer.clone()),
-            ("initial-cluster", format!("default={peer}")),
-            ("unsafe-no-fsync", "true".into()),
-        ]);
+        self.run(
+            "etcd",
+            &[
+                ("data-dir", self.path("etcd").display().to_string()),
+                ("listen-client-urls", etcd.clone()),
+                ("advertise-client-urls", etcd.clone()),
+                ("listen-peer-urls", peer.clone()),
+                ("initial-advertise-peer-urls", peer.clone()),
+                ("initial-cluster", format!("default={peer}")),
+                ("unsafe-no-fsync", "true".into()),
+            ],
+        );
         let file = |name: &str| self.path(name).display().to_string();
         let apiserver = [
             ("etcd-servers", etcd),

@@ -97,7 +97,9 @@ async fn a_node_trusts_the_cluster_by_token_and_pin_and_nothing_else() {
     assert!(matches!(refused, Err(discovery::Error::Trust(TrustError::WrongCa { .. }))), "{refused:?}");
 
     // What a joining node reads with its token, and what it may not.
-    let joining = roost::ports::ClusterDiscovery::connect(&Discovery, &trusted.server, &trusted.ca, Some(&token.reveal())).unwrap();
+    let joining =
+        roost::ports::ClusterDiscovery::connect(&Discovery, &trusted.server, &trusted.ca, Some(&token.reveal()))
+            .unwrap();
     let config = ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "kubeadm-config");
     assert!(joining.get(&config).await.unwrap().is_some());
     let coredns = ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "coredns");
@@ -128,8 +130,17 @@ async fn kubeadm_reads_its_configuration_and_joins_by_our_token() {
     discovery::discover(&Discovery, &cluster.endpoint, &token, &[pin]).await.unwrap();
     // A dry run does everything that reads the cluster: discovery, kubeadm-config, kubelet-config, kube-proxy.
     let (joined, text) = kubeadm(&[
-        "join", &cluster.endpoint, "--token", &token.reveal(), "--discovery-token-ca-cert-hash", &pin.to_string(),
-        "--dry-run", "--ignore-preflight-errors=all", "--node-name=n2", "--cri-socket=unix:///nonexistent.sock", "-v=1",
+        "join",
+        &cluster.endpoint,
+        "--token",
+        &token.reveal(),
+        "--discovery-token-ca-cert-hash",
+        &pin.to_string(),
+        "--dry-run",
+        "--ignore-preflight-errors=all",
+        "--node-name=n2",
+        "--cri-socket=unix:///nonexistent.sock",
+        "-v=1",
     ]);
     assert!(joined, "{text}");
 }

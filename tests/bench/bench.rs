@@ -55,7 +55,9 @@ async fn main() -> anyhow::Result<()> {
         Some("clear") => pods::clear().await,
         Some("config-map") => pods::config_map(arg(2).unwrap_or_default(), number(3, 5)).await,
         Some("bare") => bare::calls(arg(2).unwrap_or("/run/containerd/containerd.sock"), number(3, 20)).await,
-        Some("manifest") => manifests::drop_and_remove(arg(2).unwrap_or("/etc/kubernetes/manifests"), number(3, 10)).await,
+        Some("manifest") => {
+            manifests::drop_and_remove(arg(2).unwrap_or("/etc/kubernetes/manifests"), number(3, 10)).await
+        }
         Some("idle") => idle::idle(number(2, 0) as u32, number(3, 60)).await,
         _ => anyhow::bail!(
             "usage: bench sequential NODE N | burst NODE N | fill NODE N | clear | config-map NODE N | bare SOCKET N | \

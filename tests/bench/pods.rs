@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::Client;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use serde_json::json;
 
 use crate::{Series, print_figure};
@@ -76,7 +76,8 @@ pub async fn sequential(node: &str, count: usize) -> anyhow::Result<()> {
         let before = version(&pods).await?;
         let start = Instant::now();
         let waiting = wait(&pods, &before, &names, false);
-        let creating = async { pods.create(&PostParams::default(), &pod(node, &name)?).await.map_err(anyhow::Error::from) };
+        let creating =
+            async { pods.create(&PostParams::default(), &pod(node, &name)?).await.map_err(anyhow::Error::from) };
         tokio::try_join!(waiting, creating)?;
         ready.push(start.elapsed());
         let before = version(&pods).await?;

@@ -41,8 +41,10 @@ impl ClusterObjects for ApiObjects {
         let version_of = |object: DynamicObject| object.metadata.resource_version;
         let before = api.get_metadata_opt(&name.name).await.map_err(|error| failed("get", &name, error))?;
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let after =
-            api.patch(&name.name, &params, &Patch::Apply(object)).await.map_err(|error| failed("apply", &name, error))?;
+        let after = api
+            .patch(&name.name, &params, &Patch::Apply(object))
+            .await
+            .map_err(|error| failed("apply", &name, error))?;
         // The server leaves the version alone when an apply changes nothing.
         let same = before.and_then(|before| before.metadata.resource_version) == version_of(after);
         Ok(if same { Applied::Unchanged } else { Applied::Changed })

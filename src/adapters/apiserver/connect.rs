@@ -59,7 +59,8 @@ pub fn observe_credentials(path: &Path) -> Vec<Option<SystemTime>> {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let mut times = vec![modified(path)];
     if let Ok(kubeconfig) = Kubeconfig::read_from(path) {
-        let certificates = kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()?.client_certificate.as_ref());
+        let certificates =
+            kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()?.client_certificate.as_ref());
         times.extend(certificates.map(|certificate| modified(Path::new(certificate))));
     }
     times

@@ -19,7 +19,11 @@ pub struct Discovery;
 
 #[async_trait]
 impl ClusterDiscovery for Discovery {
-    async fn read_cluster_info(&self, server: &str, ca: Option<&str>) -> Result<BTreeMap<String, String>, ContactError> {
+    async fn read_cluster_info(
+        &self,
+        server: &str,
+        ca: Option<&str>,
+    ) -> Result<BTreeMap<String, String>, ContactError> {
         let api: Api<ConfigMap> = Api::namespaced(client(server, ca, None)?, "kube-public");
         match api.get("cluster-info").await {
             Ok(map) => Ok(map.data.unwrap_or_default()),

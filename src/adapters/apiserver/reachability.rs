@@ -41,7 +41,10 @@ impl Reachability for HttpReachability {
         matches!(tokio::time::timeout(PATIENCE, ask(url, ca)).await, Ok(Some(())))
     }
 
-    async fn connect(&self, kubeconfig: &Path) -> Result<Arc<dyn ClusterObjects>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn connect(
+        &self,
+        kubeconfig: &Path,
+    ) -> Result<Arc<dyn ClusterObjects>, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Arc::new(ApiObjects::new(connect(kubeconfig).await?)))
     }
 }

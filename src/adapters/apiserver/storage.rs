@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSINodeDriver, CSINodeSpec, VolumeAttachment, VolumeNodeResources};
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSINode, CSINodeDriver, CSINodeSpec, VolumeAttachment, VolumeNodeResources,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::PostParams;
@@ -60,10 +62,16 @@ impl ApiStorage {
     }
 
     /// Writes labels and the annotation of a driver to the Node object, where they differ.
-    async fn mark_node(&self, name: &str, id: Option<&str>, topology: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    async fn mark_node(
+        &self,
+        name: &str,
+        id: Option<&str>,
+        topology: &BTreeMap<String, String>,
+    ) -> Result<(), ApiError> {
         let node = self.node.get().await?;
         let found = node.metadata.annotations.as_ref().and_then(|a| a.get(NODE_ID_ANNOTATION));
-        let mut ids: BTreeMap<String, String> = found.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let mut ids: BTreeMap<String, String> =
+            found.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let before = ids.clone();
         match id {
             Some(id) => _ = ids.insert(name.to_owned(), id.to_owned()),
@@ -113,11 +121,9 @@ impl StorageApi for ApiStorage {
             topology_keys: (!keys.is_empty()).then_some(keys),
             allocatable: driver.max_volumes.map(|count| VolumeNodeResources { count: Some(count) }),
         };
-        self.change(|drivers| {
-            match drivers.iter_mut().find(|d| d.name == entry.name) {
-                Some(found) => found.clone_from(&entry),
-                None => drivers.push(entry.clone()),
-            }
+        self.change(|drivers| match drivers.iter_mut().find(|d| d.name == entry.name) {
+            Some(found) => found.clone_from(&entry),
+            None => drivers.push(entry.clone()),
         })
         .await
     }

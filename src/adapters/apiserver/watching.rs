@@ -37,7 +37,11 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     /// A watch through the session's client.
-    pub fn new(session: &Session, config: watcher::Config, make_api: impl Fn(Client) -> Api<K> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        session: &Session,
+        config: watcher::Config,
+        make_api: impl Fn(Client) -> Api<K> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             session: session.clone(),
             renewals: session.renewals(),

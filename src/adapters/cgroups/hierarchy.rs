@@ -172,9 +172,10 @@ fn inherit_cpuset(parent: &Path, dir: &Path) {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let empty = fs::read_to_string(dir.join(file)).is_ok_and(|text| text.trim().is_empty());
         if let (true, Ok(value)) = (empty, fs::read(parent.join(file)))
-            && let Err(error) = fs::write(dir.join(file), value) {
-                tracing::warn!(dir = %dir.display(), file, %error, "cpuset not inherited");
-            }
+            && let Err(error) = fs::write(dir.join(file), value)
+        {
+            tracing::warn!(dir = %dir.display(), file, %error, "cpuset not inherited");
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use tokio::sync::Mutex;
 
 use self::hierarchy::Hierarchy;
 use self::systemd::Slices;
-use crate::core::model::cgroup::{CgroupLimits, CgroupName, CgroupSettings, MIN_SHARES, pod_cgroup_limits, shares_of_milli_cpu};
+use crate::core::model::cgroup::{
+    CgroupLimits, CgroupName, CgroupSettings, MIN_SHARES, pod_cgroup_limits, shares_of_milli_cpu,
+};
 use crate::core::model::totals::pod_requests;
 use crate::core::model::{PodUid, QosClass, qos_class, uid_of};
 use crate::ports::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
@@ -112,9 +114,10 @@ impl PodCgroups {
 
     async fn change(&self, name: &CgroupName, limits: &CgroupLimits) {
         if self.options.driver == CgroupDriver::Systemd
-            && let Err(error) = self.slices.set(&name.slice(), limits).await {
-                tracing::warn!(slice = name.slice(), %error, "systemd does not know the new limits");
-            }
+            && let Err(error) = self.slices.set(&name.slice(), limits).await
+        {
+            tracing::warn!(slice = name.slice(), %error, "systemd does not know the new limits");
+        }
         self.hierarchy.set(&self.path(name), limits);
     }
 

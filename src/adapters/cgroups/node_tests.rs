@@ -1,5 +1,7 @@
 //! The real kernel and the real systemd, inside a test node (`cargo test -- --ignored` there).
 
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
+
 use k8s_openapi::api::core::v1::Pod;
 
 use super::*;

@@ -116,9 +116,13 @@ impl Archive {
             }
             let index: Index = self.document(&blob_path(&target.digest)?)?;
             let ours = |d: &&Descriptor| d.platform.as_ref().is_some_and(|p| p.architecture == architecture());
-            target = index.manifests.iter().find(ours).or(index.manifests.first()).cloned().ok_or_else(|| {
-                fault(format!("{name} has no image for {}", architecture()))
-            })?;
+            target = index
+                .manifests
+                .iter()
+                .find(ours)
+                .or(index.manifests.first())
+                .cloned()
+                .ok_or_else(|| fault(format!("{name} has no image for {}", architecture())))?;
         }
         Err(fault(format!("{name}: its indexes are nested too deep")))
     }
@@ -235,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_docker_archive_becomes_a_manifest_over_its_layers() {
-        let list = br#"[{"Config":"c.json","RepoTags":["registry.k8s.io/pause:3","busybox:1"],"Layers":["a/layer.tar"]}]"#;
+        let list =
+            br#"[{"Config":"c.json","RepoTags":["registry.k8s.io/pause:3","busybox:1"],"Layers":["a/layer.tar"]}]"#;
         let found = images(&[("manifest.json", list), ("c.json", b"{}"), ("a/layer.tar", b"not really a tar")]);
         let found = found.expect("images");
         assert_eq!(found[0].names, ["registry.k8s.io/pause:3", "docker.io/library/busybox:1"]);

@@ -145,10 +145,8 @@ impl ContainerdImages {
     }
 
     async fn session(&self, lease: bool) -> Result<Session, ImageStoreError> {
-        let unavailable = |message: String| ImageStoreError::Unavailable {
-            socket: self.socket.display().to_string(),
-            message,
-        };
+        let unavailable =
+            |message: String| ImageStoreError::Unavailable { socket: self.socket.display().to_string(), message };
         let client =
             containerd_client::Client::from_path(&self.socket).await.map_err(|error| unavailable(error.to_string()))?;
         let mut session = Session { client, lease: None };
@@ -193,8 +191,7 @@ impl ImageStore for ContainerdImages {
             let images = archive.images()?;
             Ok::<_, std::io::Error>((Arc::new(archive), images))
         });
-        let (archive, images) =
-            opened.await.map_err(|e| fault(e.to_string()))?.map_err(|e| fault(e.to_string()))?;
+        let (archive, images) = opened.await.map_err(|e| fault(e.to_string()))?.map_err(|e| fault(e.to_string()))?;
         let session = self.session(true).await?;
         let mut names = Vec::new();
         let mut result = Ok(());
@@ -232,7 +229,8 @@ impl ImageStore for ContainerdImages {
     }
 
     async fn pin(&self, name: &str) -> Result<bool, ImageStoreError> {
-        let refused = |status: Status| ImageStoreError::Refused { image: name.into(), message: status.message().into() };
+        let refused =
+            |status: Status| ImageStoreError::Refused { image: name.into(), message: status.message().into() };
         let session = self.session(false).await?;
         let request = session.request(api::GetImageRequest { name: name.into() });
         let image = session.client.images().get(request).await.map_err(refused)?.into_inner().image;

@@ -26,7 +26,8 @@ impl Runtime for Cri {
 
     async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
         let request = cri::RuntimeConfigRequest {};
-        let answer = match self.call("RuntimeConfig", Some(self.timeout), self.runtime().runtime_config(request)).await {
+        let answer = match self.call("RuntimeConfig", Some(self.timeout), self.runtime().runtime_config(request)).await
+        {
             Err(RuntimeError::Unimplemented { .. }) => return Ok(None),
             other => other?,
         };
@@ -38,8 +39,7 @@ impl Runtime for Cri {
 
     async fn update_pod_cidr(&self, cidr: &str) -> Result<(), RuntimeError> {
         let network_config = Some(cri::NetworkConfig { pod_cidr: cidr.into() });
-        let request =
-            cri::UpdateRuntimeConfigRequest { runtime_config: Some(cri::RuntimeConfig { network_config }) };
+        let request = cri::UpdateRuntimeConfigRequest { runtime_config: Some(cri::RuntimeConfig { network_config }) };
         self.call("UpdateRuntimeConfig", Some(self.timeout), self.runtime().update_runtime_config(request)).await?;
         Ok(())
     }
@@ -58,7 +58,8 @@ impl Runtime for Cri {
 
     async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.to_string() };
-        let answer = self.call("RemovePodSandbox", Some(self.timeout), self.runtime().remove_pod_sandbox(request)).await;
+        let answer =
+            self.call("RemovePodSandbox", Some(self.timeout), self.runtime().remove_pod_sandbox(request)).await;
         gone_is_fine(answer)?;
         Ok(())
     }
@@ -151,7 +152,9 @@ impl Runtime for Cri {
             resources: Some(resources),
         };
         let mut client = self.runtime();
-        match self.call("UpdatePodSandboxResources", Some(self.timeout), client.update_pod_sandbox_resources(request)).await
+        match self
+            .call("UpdatePodSandboxResources", Some(self.timeout), client.update_pod_sandbox_resources(request))
+            .await
         {
             Ok(_) | Err(RuntimeError::Unimplemented { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -179,7 +182,12 @@ impl Runtime for Cri {
         self.call("ExecSync", limit, self.runtime().exec_sync(request)).await
     }
 
-    async fn exec_url(&self, id: &ContainerId, command: Vec<String>, stdio: StreamStdio) -> Result<String, RuntimeError> {
+    async fn exec_url(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        stdio: StreamStdio,
+    ) -> Result<String, RuntimeError> {
         let request = cri::ExecRequest {
             container_id: id.to_string(),
             cmd: command,
@@ -207,7 +215,12 @@ impl Runtime for Cri {
         Ok(self.call("PortForward", Some(self.timeout), self.runtime().port_forward(request)).await?.url)
     }
 
-    async fn checkpoint_container(&self, id: &ContainerId, location: &str, timeout: Duration) -> Result<(), RuntimeError> {
+    async fn checkpoint_container(
+        &self,
+        id: &ContainerId,
+        location: &str,
+        timeout: Duration,
+    ) -> Result<(), RuntimeError> {
         let request = cri::CheckpointContainerRequest {
             container_id: id.to_string(),
             location: location.into(),

@@ -11,8 +11,8 @@ use tonic::{Response, Status};
 use super::proto::csi::node_client::NodeClient;
 use super::proto::csi::node_service_capability::{Type, rpc};
 use super::proto::csi::{
-    NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse, NodePublishVolumeRequest, NodeStageVolumeRequest,
-    NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
+    NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse, NodePublishVolumeRequest,
+    NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
 };
 
 /// Upstream's bound for one call (`csiTimeout`).

@@ -53,9 +53,7 @@ impl Registrar {
         let mut events = inotify.into_event_stream([0; 4096])?;
         loop {
             let complete = self.look().await;
-            let again = async {
-                if complete { std::future::pending().await } else { tokio::time::sleep(RETRY).await }
-            };
+            let again = async { if complete { std::future::pending().await } else { tokio::time::sleep(RETRY).await } };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = again => {}
@@ -93,15 +91,21 @@ impl Registrar {
         tracing::info!(driver = name, "storage driver gone");
         self.drivers.remove(name);
         if let Some(api) = &self.api
-            && let Err(error) = api.withdraw_driver(name).await {
-                tracing::warn!(driver = name, error = &error as &dyn std::error::Error, "driver stays in the CSINode object");
-            }
+            && let Err(error) = api.withdraw_driver(name).await
+        {
+            tracing::warn!(
+                driver = name,
+                error = &error as &dyn std::error::Error,
+                "driver stays in the CSINode object"
+            );
+        }
     }
 
     async fn register(&self, socket: &Path) -> Result<String, String> {
         let mut plugin = RegistrationClient::new(channel(socket));
         let ask = tokio::time::timeout(TIMEOUT, plugin.get_info(InfoRequest {}));
-        let info = ask.await.map_err(|_| "no answer in time".to_owned())?.map_err(|e| e.message().to_owned())?.into_inner();
+        let info =
+            ask.await.map_err(|_| "no answer in time".to_owned())?.map_err(|e| e.message().to_owned())?.into_inner();
         let result = self.accept(&info, socket).await;
         let error = result.as_ref().err().cloned().unwrap_or_default();
         let told = RegistrationStatus { plugin_registered: result.is_ok(), error };
@@ -113,7 +117,11 @@ impl Registrar {
 
     async fn accept(&self, info: &PluginInfo, socket: &Path) -> Result<(), String> {
         if info.r#type != "CSIPlugin" {
-            return Err(format!("no handler registered for plugin type: {} at socket {}", info.r#type, socket.display()));
+            return Err(format!(
+                "no handler registered for plugin type: {} at socket {}",
+                info.r#type,
+                socket.display()
+            ));
         }
         if !info.supported_versions.iter().any(|v| v.trim_start_matches('v').starts_with("1.")) {
             return Err(format!("none of the versions specified {:?} are supported", info.supported_versions));

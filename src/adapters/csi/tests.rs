@@ -66,7 +66,11 @@ impl Registration for TestDriver {
 impl Node for TestDriver {
     async fn node_stage_volume(&self, r: Request<NodeStageVolumeRequest>) -> Answer<NodeStageVolumeResponse> {
         let r = r.into_inner();
-        self.journal.note(format!("stage {} {}", r.volume_id, r.publish_context.get("dev").cloned().unwrap_or_default()));
+        self.journal.note(format!(
+            "stage {} {}",
+            r.volume_id,
+            r.publish_context.get("dev").cloned().unwrap_or_default()
+        ));
         Ok(Response::new(NodeStageVolumeResponse {}))
     }
     async fn node_unstage_volume(&self, r: Request<NodeUnstageVolumeRequest>) -> Answer<NodeUnstageVolumeResponse> {
@@ -80,7 +84,10 @@ impl Node for TestDriver {
         self.journal.note(format!("publish {} staged={} {context:?}", r.volume_id, !r.staging_target_path.is_empty()));
         Ok(Response::new(NodePublishVolumeResponse {}))
     }
-    async fn node_unpublish_volume(&self, r: Request<NodeUnpublishVolumeRequest>) -> Answer<NodeUnpublishVolumeResponse> {
+    async fn node_unpublish_volume(
+        &self,
+        r: Request<NodeUnpublishVolumeRequest>,
+    ) -> Answer<NodeUnpublishVolumeResponse> {
         self.journal.note(format!("unpublish {}", r.into_inner().volume_id));
         Ok(Response::new(NodeUnpublishVolumeResponse {}))
     }
@@ -90,12 +97,20 @@ impl Node for TestDriver {
     async fn node_expand_volume(&self, _: Request<NodeExpandVolumeRequest>) -> Answer<NodeExpandVolumeResponse> {
         Err(Status::unimplemented("no"))
     }
-    async fn node_get_capabilities(&self, _: Request<NodeGetCapabilitiesRequest>) -> Answer<NodeGetCapabilitiesResponse> {
-        let stages = NodeServiceCapability { r#type: Some(Type::Rpc(Rpc { r#type: rpc::Type::StageUnstageVolume as i32 })) };
+    async fn node_get_capabilities(
+        &self,
+        _: Request<NodeGetCapabilitiesRequest>,
+    ) -> Answer<NodeGetCapabilitiesResponse> {
+        let stages =
+            NodeServiceCapability { r#type: Some(Type::Rpc(Rpc { r#type: rpc::Type::StageUnstageVolume as i32 })) };
         Ok(Response::new(NodeGetCapabilitiesResponse { capabilities: vec![stages] }))
     }
     async fn node_get_info(&self, _: Request<NodeGetInfoRequest>) -> Answer<NodeGetInfoResponse> {
-        Ok(Response::new(NodeGetInfoResponse { node_id: "id-1".into(), max_volumes_per_node: 5, accessible_topology: None }))
+        Ok(Response::new(NodeGetInfoResponse {
+            node_id: "id-1".into(),
+            max_volumes_per_node: 5,
+            accessible_topology: None,
+        }))
     }
 }
 
@@ -218,7 +233,8 @@ async fn a_persistent_volume_is_staged_once_and_unstaged_with_its_last_pod() {
     let world = Arc::new(World { attached: true, ..World::default() });
     let (drivers, journal, _registrar) = registered(root.path(), &world).await;
     let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
-    let source = CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
+    let source =
+        CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
     let dir = |uid: &str| root.path().join("pods").join(uid).join("volumes/kubernetes.io~csi/pv1");
     for uid in ["a", "b"] {
         volumes.publish(&pod(uid), &source, &dir(uid)).await.unwrap();
@@ -261,7 +277,8 @@ async fn what_is_not_ready_is_told_and_nothing_is_mounted() {
     let (drivers, journal, _registrar) = registered(root.path(), &world).await;
     let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
     let dir = root.path().join("pods/a/volumes/kubernetes.io~csi/pv1");
-    let source = CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
+    let source =
+        CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
     let error = volumes.publish(&pod("a"), &source, &dir).await.unwrap_err();
     assert_eq!(error, "volume h1 is not attached to node n1 yet");
     let away = CsiSource { driver: "other".into(), ..source };

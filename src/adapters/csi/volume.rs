@@ -77,7 +77,13 @@ type Secrets = BTreeMap<String, String>;
 
 impl CsiVolumes {
     /// `root` is `/var/lib/kubelet`.
-    pub fn new(root: &Path, node_name: &str, drivers: Drivers, objects: Arc<dyn Objects>, api: Arc<dyn StorageApi>) -> Self {
+    pub fn new(
+        root: &Path,
+        node_name: &str,
+        drivers: Drivers,
+        objects: Arc<dyn Objects>,
+        api: Arc<dyn StorageApi>,
+    ) -> Self {
         Self { root: root.to_path_buf(), node_name: node_name.to_owned(), drivers, objects, api }
     }
 
@@ -89,7 +95,8 @@ impl CsiVolumes {
         let settings = object.as_ref().map(|o: &CSIDriver| &o.spec);
         check_lifecycle(source, settings)?;
         let target = dir.join("mount");
-        let published = dir.join("vol_data.json").exists() && mounts::is_mount_point(&target).map_err(|e| e.to_string())?;
+        let published =
+            dir.join("vol_data.json").exists() && mounts::is_mount_point(&target).map_err(|e| e.to_string())?;
         let republish = settings.and_then(|s| s.requires_republish).unwrap_or_default();
         if published && !republish {
             return Ok(false);
@@ -123,7 +130,11 @@ impl CsiVolumes {
         }
         if let Some((key, tokens)) = self.tokens(pod, settings).await? {
             let hidden = settings.and_then(|s| s.service_account_token_in_secrets).unwrap_or_default();
-            if hidden { secrets.insert(key, tokens) } else { context.insert(key, tokens) };
+            if hidden {
+                secrets.insert(key, tokens)
+            } else {
+                context.insert(key, tokens)
+            };
         }
         let request = NodePublishVolumeRequest {
             volume_id: handle,
@@ -135,7 +146,10 @@ impl CsiVolumes {
             secrets: secrets.into_iter().collect(),
             volume_context: context.into_iter().collect(),
         };
-        driver.publish(request).await.map_err(|e| format!("rpc error: code = {:?} desc = {}", e.code(), e.message()))?;
+        driver
+            .publish(request)
+            .await
+            .map_err(|e| format!("rpc error: code = {:?} desc = {}", e.code(), e.message()))?;
         Ok(!published && !abilities.applies_group && kubelet_applies_group(source, settings))
     }
 
@@ -201,10 +215,11 @@ impl CsiVolumes {
     /// Whether another pod of the node has the volume.
     fn in_use(&self, record: &Record) -> bool {
         let pods = fs::read_dir(self.root.join("pods")).into_iter().flatten().flatten();
-        let volumes = pods.flat_map(|pod| fs::read_dir(pod.path().join("volumes/kubernetes.io~csi")).into_iter().flatten().flatten());
-        volumes.filter_map(|v| read_record(&v.path()).ok().flatten()).any(|other| {
-            other.driver_name == record.driver_name && other.volume_handle == record.volume_handle
-        })
+        let volumes = pods
+            .flat_map(|pod| fs::read_dir(pod.path().join("volumes/kubernetes.io~csi")).into_iter().flatten().flatten());
+        volumes
+            .filter_map(|v| read_record(&v.path()).ok().flatten())
+            .any(|other| other.driver_name == record.driver_name && other.volume_handle == record.volume_handle)
     }
 
     async fn unstage(&self, driver: &Driver, record: &Record) -> Result<(), String> {
@@ -228,7 +243,9 @@ impl CsiVolumes {
     }
 
     fn driver(&self, name: &str) -> Result<Driver, String> {
-        self.drivers.get(name).ok_or_else(|| format!("driver name {name} not found in the list of registered CSI drivers"))
+        self.drivers
+            .get(name)
+            .ok_or_else(|| format!("driver name {name} not found in the list of registered CSI drivers"))
     }
 
     /// What attaching the volume to the node gave; an error while it is not attached.
@@ -303,7 +320,10 @@ fn capability(source: &CsiSource, abilities: Abilities, group: Option<i64>) -> V
         mount_flags: source.mount_options.clone(),
         volume_mount_group: group.map(|g| g.to_string()).unwrap_or_default(),
     };
-    VolumeCapability { access_mode: Some(AccessMode { mode: mode as i32 }), access_type: Some(AccessType::Mount(mount)) }
+    VolumeCapability {
+        access_mode: Some(AccessMode { mode: mode as i32 }),
+        access_type: Some(AccessType::Mount(mount)),
+    }
 }
 
 /// Whether the driver's `fsGroupPolicy` leaves the group to the kubelet.

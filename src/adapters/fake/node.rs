@@ -40,7 +40,9 @@ impl FakeNode {
     /// An empty node with a container runtime.
     pub fn new() -> Arc<Self> {
         let node = Self { changes_left: AtomicUsize::new(usize::MAX), ..Self::default() };
-        node.state().units.insert("containerd.service".to_owned(), UnitState { load: "loaded".to_owned(), ..UnitState::default() });
+        node.state()
+            .units
+            .insert("containerd.service".to_owned(), UnitState { load: "loaded".to_owned(), ..UnitState::default() });
         Arc::new(node)
     }
 
@@ -103,7 +105,8 @@ impl NodeFiles for FakeNode {
     fn info(&self, path: &Path) -> Result<Option<FileInfo>, FileError> {
         let state = self.state();
         // The runtime's socket is there while the runtime is.
-        if path.ends_with("containerd.sock") && state.units.get("containerd.service").is_some_and(UnitState::is_active) {
+        if path.ends_with("containerd.sock") && state.units.get("containerd.service").is_some_and(UnitState::is_active)
+        {
             return Ok(Some(FileInfo { is_dir: false, mode: 0o660, modified: SystemTime::UNIX_EPOCH }));
         }
         let found = state.files.get(path);
@@ -258,7 +261,12 @@ impl ClusterObjects for FakeApi {
     async fn apply(&self, object: &Value) -> Result<Applied, ClusterObjectsError> {
         let name = ObjectRef::of(object).ok_or(ClusterObjectsError::NoObject)?;
         if !self.0.may_change() {
-            return Err(ClusterObjectsError::Refused { verb: "apply", object: name, code: 422, message: "injected".to_owned() });
+            return Err(ClusterObjectsError::Refused {
+                verb: "apply",
+                object: name,
+                code: 422,
+                message: "injected".to_owned(),
+            });
         }
         let before = self.0.state().objects.insert(name, object.clone());
         Ok(if before.is_some_and(|before| covers(&before, object)) { Applied::Unchanged } else { Applied::Changed })
@@ -317,7 +325,10 @@ impl Reachability for FakeReachability {
         runs
     }
 
-    async fn connect(&self, _kubeconfig: &Path) -> Result<Arc<dyn ClusterObjects>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn connect(
+        &self,
+        _kubeconfig: &Path,
+    ) -> Result<Arc<dyn ClusterObjects>, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Arc::new(FakeApi(self.0.clone())))
     }
 }

@@ -21,7 +21,8 @@ pub fn write_if_changed(path: &Path, content: &[u8], mode: u32) -> io::Result<bo
         Err(error) => return Err(error),
     }
     let directory = path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no parent directory"))?;
-    let mut file = tempfile::Builder::new().prefix(".roost-").permissions(Permissions::from_mode(mode)).tempfile_in(directory)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".roost-").permissions(Permissions::from_mode(mode)).tempfile_in(directory)?;
     file.write_all(content)?;
     // The mode given at creation passes through the umask.
     file.as_file().set_permissions(Permissions::from_mode(mode))?;

@@ -5,7 +5,9 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 const STAY: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
@@ -85,7 +87,10 @@ fn remove_entry(parent: &OwnedFd, name: &Path, device: u64) -> io::Result<()> {
         other => other?,
     };
     if stat.st_dev != device {
-        return Err(io::Error::new(io::ErrorKind::CrossesDevices, format!("{} is on another file system", name.display())));
+        return Err(io::Error::new(
+            io::ErrorKind::CrossesDevices,
+            format!("{} is on another file system", name.display()),
+        ));
     }
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         return ignore_missing(unlinkat(parent, name, AtFlags::empty()));

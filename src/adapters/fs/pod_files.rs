@@ -99,7 +99,10 @@ impl PodFiles for LocalPodFiles {
         let path = Path::new(path);
         let ours = self.root_dir.join("pods");
         if !path.starts_with(&ours) || path.components().any(|c| c == std::path::Component::ParentDir) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} is no termination file", path.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("{} is no termination file", path.display()),
+            ));
         }
         let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits();
         let file = match fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path) {
@@ -114,7 +117,10 @@ impl PodFiles for LocalPodFiles {
     async fn read_log_tail(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
         let path = Path::new(path);
         if !path.starts_with(&self.logs_dir) || path.components().any(|c| c == std::path::Component::ParentDir) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} is no container log", path.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("{} is no container log", path.display()),
+            ));
         }
         let mut file = fs::File::open(path)?;
         let length = file.metadata()?.len();

@@ -71,9 +71,14 @@ impl IdRange {
         let words: Vec<&str> = line.split_whitespace().collect();
         let bad = || io::Error::other(format!("getsubids said {line:?}, which is not one usable range for pods"));
         let ["0:", _, first, length] = words[..] else { return Err(bad()) };
-        let range = Self { first: first.parse().map_err(|_| bad())?, length: length.parse().map_err(|_| bad())?, per_pod };
+        let range =
+            Self { first: first.parse().map_err(|_| bad())?, length: length.parse().map_err(|_| bad())?, per_pod };
         let unit = u64::from(per_pod);
-        if range.first == 0 || !range.first.is_multiple_of(unit) || !range.length.is_multiple_of(unit) || range.first + range.length > 1 << 32 {
+        if range.first == 0
+            || !range.first.is_multiple_of(unit)
+            || !range.length.is_multiple_of(unit)
+            || range.first + range.length > 1 << 32
+        {
             return Err(bad());
         }
         Ok(range)
@@ -131,8 +136,11 @@ impl UserNamespaces for LocalUserNamespaces {
                 mapping
             }
         };
-        let ids =
-            vec![cri::IdMapping { host_id: mapping.host_id, container_id: mapping.container_id, length: mapping.length }];
+        let ids = vec![cri::IdMapping {
+            host_id: mapping.host_id,
+            container_id: mapping.container_id,
+            length: mapping.length,
+        }];
         Ok(cri::UserNamespace { mode: cri::NamespaceMode::Pod as i32, uids: ids.clone(), gids: ids })
     }
 }

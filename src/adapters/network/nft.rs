@@ -23,7 +23,11 @@ pub(super) async fn apply(program: &Path, script: &str) -> Result<(), PodNetwork
         stdin.write_all(script.as_bytes()).await.map_err(|error| failed(error.to_string()))?;
     }
     let output = child.wait_with_output().await.map_err(|error| failed(error.to_string()))?;
-    if output.status.success() { Ok(()) } else { Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
 }
 
 /// The list of tables as `nft` prints it.

@@ -38,7 +38,10 @@ impl Routes {
 
     pub(super) async fn observe(&self) -> Result<Vec<Route>, PodNetworkError> {
         let mut routes = Vec::new();
-        for request in [RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(), RouteMessageBuilder::<std::net::Ipv6Addr>::new().build()] {
+        for request in [
+            RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
+            RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
+        ] {
             let mut request = request;
             request.header.table = RouteHeader::RT_TABLE_UNSPEC;
             let found: Vec<RouteMessage> =
@@ -88,9 +91,7 @@ impl Routes {
         let mut addresses = self.handle.address().get().execute();
         let mut index = None;
         while let Some(message) = addresses.try_next().await.map_err(failed("list addresses"))? {
-            let is_it = |attribute: &AddressAttribute| {
-                matches!(attribute, AddressAttribute::Local(ip) | AddressAttribute::Address(ip) if *ip == address)
-            };
+            let is_it = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Local(ip) | AddressAttribute::Address(ip) if *ip == address);
             if message.attributes.iter().any(is_it) {
                 index = Some(message.header.index);
             }

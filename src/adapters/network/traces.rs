@@ -15,7 +15,8 @@ const PROXY_TABLE: &str = "kube-proxy";
 const LEASES: &str = "/var/lib/cni/networks";
 
 pub(super) async fn observe(nft: &Path, cni_directory: &Path, routes: &Routes) -> Result<Vec<String>, PodNetworkError> {
-    let mut traces: Vec<String> = tables(nft).await?.into_iter().map(|table| format!("nftables table {table}")).collect();
+    let mut traces: Vec<String> =
+        tables(nft).await?.into_iter().map(|table| format!("nftables table {table}")).collect();
     traces.extend(routes.observe().await?.iter().map(|route| format!("route {}", route.destination)));
     if routes.has_link(BRIDGE).await? {
         traces.push(format!("bridge {BRIDGE}"));
@@ -52,6 +53,7 @@ fn files(cni_directory: &Path) -> [PathBuf; 2] {
 async fn tables(nft: &Path) -> Result<Vec<String>, PodNetworkError> {
     let list = nft::list_tables(nft).await?;
     let tables = list.lines().filter_map(|line| line.strip_prefix("table "));
-    let ours = |table: &&str| table.split(' ').nth(1).is_some_and(|name| [masquerade::TABLE, PROXY_TABLE].contains(&name));
+    let ours =
+        |table: &&str| table.split(' ').nth(1).is_some_and(|name| [masquerade::TABLE, PROXY_TABLE].contains(&name));
     Ok(tables.filter(ours).map(str::to_owned).collect())
 }

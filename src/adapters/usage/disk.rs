@@ -59,7 +59,9 @@ fn walk(root: &Path) -> Taken {
         let Ok(entries) = fs::read_dir(&directory) else { continue };
         for entry in entries.flatten() {
             let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.dev() != top.dev() || (metadata.nlink() > 1 && metadata.is_file() && !linked.insert(metadata.ino())) {
+            if metadata.dev() != top.dev()
+                || (metadata.nlink() > 1 && metadata.is_file() && !linked.insert(metadata.ino()))
+            {
                 continue;
             }
             taken.bytes += metadata.blocks() * 512;

@@ -105,7 +105,8 @@ impl MachineUsage {
             UsageDepth::CpuAndMemory => pods::Layers::default(),
         };
         let measured = move |shared: &Shared| {
-            let mut all: Vec<PodUsage> = views.iter().filter_map(|v| pods::pod_usage(shared, v, &layers, depth, fresh)).collect();
+            let mut all: Vec<PodUsage> =
+                views.iter().filter_map(|v| pods::pod_usage(shared, v, &layers, depth, fresh)).collect();
             all.sort_by(|a, b| (&a.pod_ref.namespace, &a.pod_ref.name).cmp(&(&b.pod_ref.namespace, &b.pod_ref.name)));
             all
         };

@@ -31,11 +31,7 @@ pub(super) fn nothing(shared: &Shared) -> NodeUsage {
     }
 }
 
-pub(super) fn node_usage(
-    shared: &Shared,
-    depth: UsageDepth,
-    images: Option<&cri::ImageFsInfoResponse>,
-) -> NodeUsage {
+pub(super) fn node_usage(shared: &Shared, depth: UsageDepth, images: Option<&cri::ImageFsInfoResponse>) -> NodeUsage {
     let shallow = depth == UsageDepth::CpuAndMemory;
     let memory = shared.host.memory();
     let mut usage = nothing(shared);

@@ -148,7 +148,9 @@ fn switch(target: &Path, new_dir: &Path) -> io::Result<()> {
 
 fn link_visible(target: &Path, payload: &Payload) -> io::Result<()> {
     for (path, content) in payload {
-        let Some(Component::Normal(name)) = Path::new(path).components().find(|c| *c != Component::CurDir) else { continue };
+        let Some(Component::Normal(name)) = Path::new(path).components().find(|c| *c != Component::CurDir) else {
+            continue;
+        };
         match symlink(Path::new(DATA).join(name), target.join(name)) {
             Ok(()) if content.owner.is_some() => lchown(target.join(name), content.owner, None)?,
             Ok(()) => {}
@@ -206,7 +208,8 @@ mod tests {
         write_to(dir.path(), &[("a", "1"), ("d/x", "2"), ("d/y", "3")]);
         fs::create_dir(dir.path().join("nested-mount")).unwrap();
         assert!(write_to(dir.path(), &[("d/y", "3")]));
-        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.retain(|n| !n.starts_with("..2"));
         names.sort();
         assert_eq!(names, ["..data", "d", "nested-mount"]);

@@ -86,7 +86,13 @@ fn source_of(volume: &PersistentVolume, read_only: bool) -> Result<Source, Sourc
             inline: false,
             read_only: read_only || source.read_only.unwrap_or_default(),
             fs_type: source.fs_type.clone().unwrap_or_default(),
-            access_mode: spec.access_modes.iter().flatten().next().cloned().unwrap_or_else(|| "ReadWriteOnce".to_owned()),
+            access_mode: spec
+                .access_modes
+                .iter()
+                .flatten()
+                .next()
+                .cloned()
+                .unwrap_or_else(|| "ReadWriteOnce".to_owned()),
             attributes: source.volume_attributes.clone().unwrap_or_default(),
             mount_options: spec.mount_options.clone().unwrap_or_default(),
             publish_secret: reference(&source.node_publish_secret_ref),

@@ -23,7 +23,10 @@ pub struct Reader<'a> {
 }
 
 /// An optional object that is not there is an empty one.
-fn or_empty<T: Default + Clone>(answer: Result<std::sync::Arc<T>, ObjectError>, optional: bool) -> Result<T, SourceError> {
+fn or_empty<T: Default + Clone>(
+    answer: Result<std::sync::Arc<T>, ObjectError>,
+    optional: bool,
+) -> Result<T, SourceError> {
     match answer {
         Ok(object) => Ok(T::clone(&object)),
         Err(ObjectError::NotFound { .. }) if optional => Ok(T::default()),
@@ -37,13 +40,25 @@ impl Reader<'_> {
     }
 
     /// Files of a configMap.
-    pub async fn config_map(&self, name: &str, items: &[KeyToPath], mode: i32, optional: bool) -> Result<Payload, SourceError> {
+    pub async fn config_map(
+        &self,
+        name: &str,
+        items: &[KeyToPath],
+        mode: i32,
+        optional: bool,
+    ) -> Result<Payload, SourceError> {
         let map: ConfigMap = or_empty(self.objects.config_map(self.namespace(), name).await, optional)?;
         payload::of_config_map(&map, items, mode, optional).map_err(SourceError::passing)
     }
 
     /// Files of a secret.
-    pub async fn secret(&self, name: &str, items: &[KeyToPath], mode: i32, optional: bool) -> Result<Payload, SourceError> {
+    pub async fn secret(
+        &self,
+        name: &str,
+        items: &[KeyToPath],
+        mode: i32,
+        optional: bool,
+    ) -> Result<Payload, SourceError> {
         let secret: Secret = or_empty(self.objects.secret(self.namespace(), name).await, optional)?;
         payload::of_secret(&secret, items, mode, optional).map_err(SourceError::passing)
     }
@@ -73,7 +88,9 @@ impl Reader<'_> {
             return self.secret(&s.name, s.items.as_deref().unwrap_or_default(), mode, s.optional == Some(true)).await;
         }
         if let Some(s) = &source.config_map {
-            return self.config_map(&s.name, s.items.as_deref().unwrap_or_default(), mode, s.optional == Some(true)).await;
+            return self
+                .config_map(&s.name, s.items.as_deref().unwrap_or_default(), mode, s.optional == Some(true))
+                .await;
         }
         if let Some(s) = &source.downward_api {
             return self.downward_api(s.items.as_deref().unwrap_or_default(), mode);

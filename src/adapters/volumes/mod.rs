@@ -150,7 +150,9 @@ impl Volumes for LocalVolumes {
             tracing::warn!(container, volume = volume_name, %error, "sub-path not prepared");
             VolumeError {
                 volume: volume_name.to_owned(),
-                message: format!("failed to prepare subPath for volumeMount {volume_name:?} of container {container:?}"),
+                message: format!(
+                    "failed to prepare subPath for volumeMount {volume_name:?} of container {container:?}"
+                ),
                 transient: true,
             }
         };
@@ -165,7 +167,8 @@ impl Volumes for LocalVolumes {
     async fn read_file(&self, volume: &MountedVolume, volume_name: &str, path: &str) -> Result<Vec<u8>, VolumeError> {
         let (root, path) = (volume.path.clone(), PathBuf::from(path));
         let read = move || beneath::read_beneath(beneath::open_root(&root)?, &path, MAX_ENV_FILE);
-        let fault = |e: io::Error| VolumeError { volume: volume_name.to_owned(), message: e.to_string(), transient: true };
+        let fault =
+            |e: io::Error| VolumeError { volume: volume_name.to_owned(), message: e.to_string(), transient: true };
         blocking(read).await.map_err(fault)
     }
 
@@ -181,7 +184,8 @@ impl Volumes for LocalVolumes {
             }
         }
         let (place, work) = (dir.clone(), dir);
-        let faults = spawn_blocking(move || tear_down::tear_down(&work)).await.map_err(|e| vec![fault(e.to_string())])?;
+        let faults =
+            spawn_blocking(move || tear_down::tear_down(&work)).await.map_err(|e| vec![fault(e.to_string())])?;
         if faults.is_empty() {
             return Ok(!place.exists());
         }

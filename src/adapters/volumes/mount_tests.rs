@@ -1,5 +1,7 @@
 //! Real mounts, as root in a mount namespace of the test's own (feature `node-tests`): nothing is left behind.
 
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::Command;
@@ -65,7 +67,8 @@ fn the_content_of_foreign_mounts_survives_the_pod() {
         let disk = dir.path().join("disk");
         fs::create_dir(&disk).unwrap();
         fs::write(disk.join("f"), "precious").unwrap();
-        let claim = serde_json::json!({"metadata": {"uid": "c1"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}});
+        let claim =
+            serde_json::json!({"metadata": {"uid": "c1"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}});
         let pv = serde_json::json!({"metadata": {"name": "pv"},
             "spec": {"local": {"path": disk}, "claimRef": {"uid": "c1"}}});
         shelf.claims.lock().unwrap().insert("c".into(), serde_json::from_value(claim).unwrap());

@@ -36,9 +36,17 @@ mod tests {
     #[test]
     fn only_the_outermost_nested_mounts_need_a_directory() {
         let mount = |name: &str, path: &str| serde_json::json!({"name": name, "mountPath": path});
-        let mounts = [mount("cfg", "/etc/cfg"), mount("a", "/etc/cfg/a/b"), mount("b", "/etc/cfg/a/b/c"),
-            mount("c", "/etc/cfg-other"), mount("d", "/etc/cfg/a-b")];
-        let pod: Pod = serde_json::from_value(serde_json::json!({"spec": {"containers": [{"name": "c", "volumeMounts": mounts}]}})).unwrap();
+        let mounts = [
+            mount("cfg", "/etc/cfg"),
+            mount("a", "/etc/cfg/a/b"),
+            mount("b", "/etc/cfg/a/b/c"),
+            mount("c", "/etc/cfg-other"),
+            mount("d", "/etc/cfg/a-b"),
+        ];
+        let pod: Pod = serde_json::from_value(
+            serde_json::json!({"spec": {"containers": [{"name": "c", "volumeMounts": mounts}]}}),
+        )
+        .unwrap();
         assert_eq!(nested_mount_points(&pod, "cfg"), [Path::new("a/b"), Path::new("a-b")]);
         assert!(nested_mount_points(&pod, "a").contains(&PathBuf::from("c")));
     }

@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Mounts `server:path` at `target`.
 pub async fn mount(server: &str, path: &str, options: &[String], read_only: bool, target: &Path) -> io::Result<()> {
-    let server = if server.contains(':') && !server.starts_with('[') { format!("[{server}]") } else { server.to_owned() };
+    let server =
+        if server.contains(':') && !server.starts_with('[') { format!("[{server}]") } else { server.to_owned() };
     let mut all: Vec<&str> = options.iter().map(String::as_str).collect();
     if read_only {
         all.push("ro");
@@ -23,7 +24,9 @@ pub async fn mount(server: &str, path: &str, options: &[String], read_only: bool
         command.args(["-o", &all.join(",")]);
     }
     command.arg("--").arg(format!("{server}:{path}")).arg(target).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     if output.status.success() {
         return Ok(());
     }

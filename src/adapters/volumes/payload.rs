@@ -96,7 +96,9 @@ mod tests {
 
     #[test]
     fn items_choose_keys_paths_and_modes() {
-        let map: ConfigMap = serde_json::from_value(serde_json::json!({"data": {"a": "1", "b": "2"}, "binaryData": {"c": "AA=="}})).unwrap();
+        let map: ConfigMap =
+            serde_json::from_value(serde_json::json!({"data": {"a": "1", "b": "2"}, "binaryData": {"c": "AA=="}}))
+                .unwrap();
         let all = of_config_map(&map, &[], 0o644, false).unwrap();
         assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
         let some = of_config_map(&map, &[item("c", "x/y", Some(0o400))], 0o644, false).unwrap();
@@ -110,7 +112,10 @@ mod tests {
             of_config_map(&ConfigMap::default(), &items, 0o644, false),
             Err("configmap references non-existent config key: z".into())
         );
-        assert_eq!(of_secret(&Secret::default(), &items, 0o644, false), Err("references non-existent secret key: z".into()));
+        assert_eq!(
+            of_secret(&Secret::default(), &items, 0o644, false),
+            Err("references non-existent secret key: z".into())
+        );
         assert_eq!(of_secret(&Secret::default(), &items, 0o644, true), Ok(Payload::new()));
     }
 }

@@ -75,7 +75,13 @@ async fn driver_volume(
         blocking(move || ownership::apply(&target, ownership)).await.map_err(disk)?;
     }
     let read_only = source.read_only;
-    Ok(MountedVolume { path, read_only, selinux_relabel: true, supplemental_groups: groups, ..MountedVolume::default() })
+    Ok(MountedVolume {
+        path,
+        read_only,
+        selinux_relabel: true,
+        supplemental_groups: groups,
+        ..MountedVolume::default()
+    })
 }
 
 /// Makes the volume ready. Idempotent.
@@ -123,7 +129,12 @@ pub async fn set_up(
     }
 }
 
-async fn content(request: Request, plugin: &str, medium: Medium, payload: Payload) -> Result<MountedVolume, SourceError> {
+async fn content(
+    request: Request,
+    plugin: &str,
+    medium: Medium,
+    payload: Payload,
+) -> Result<MountedVolume, SourceError> {
     let path = request.path(plugin, &request.volume)?;
     let ready = request.ready(&format!("wrapped_{}", request.volume))?;
     let dir = path.clone();
@@ -151,11 +162,8 @@ async fn local(
 ) -> Result<MountedVolume, SourceError> {
     let path = request.path(plugin::LOCAL, name)?;
     let target = path.clone();
-    let group = request.group.map(|group| Ownership {
-        group,
-        only_on_root_mismatch: request.only_on_root_mismatch,
-        read_only,
-    });
+    let group =
+        request.group.map(|group| Ownership { group, only_on_root_mismatch: request.only_on_root_mismatch, read_only });
     blocking(move || {
         if mounts::is_mount_point(&target)? {
             return Ok(());
@@ -173,5 +181,11 @@ async fn local(
     })
     .await
     .map_err(disk)?;
-    Ok(MountedVolume { path, read_only, selinux_relabel: true, supplemental_groups: groups, ..MountedVolume::default() })
+    Ok(MountedVolume {
+        path,
+        read_only,
+        selinux_relabel: true,
+        supplemental_groups: groups,
+        ..MountedVolume::default()
+    })
 }

@@ -158,7 +158,11 @@ pub fn host_path(path: &str, kind: String, read_only: bool) -> Result<Source, So
     Ok(Source::HostPath { path: PathBuf::from(path), kind, read_only })
 }
 
-fn medium(pod: &Pod, source: &EmptyDirVolumeSource, allocatable: &BTreeMap<String, Quantity>) -> Result<Medium, SourceError> {
+fn medium(
+    pod: &Pod,
+    source: &EmptyDirVolumeSource,
+    allocatable: &BTreeMap<String, Quantity>,
+) -> Result<Medium, SourceError> {
     match source.medium.as_deref().unwrap_or_default() {
         "" => Ok(Medium::Disk),
         "Memory" => {
@@ -203,7 +207,11 @@ fn huge_pages_of(pod: &Pod) -> Result<u64, SourceError> {
     sizes.dedup();
     match sizes[..] {
         [size] => Ok(size),
-        [] => Err(SourceError::lasting("hugePages storage requested, but there is no resource request for huge pages.")),
-        _ => Err(SourceError::lasting("medium: HugePages can be used only if container requests use one huge page size")),
+        [] => {
+            Err(SourceError::lasting("hugePages storage requested, but there is no resource request for huge pages."))
+        }
+        _ => {
+            Err(SourceError::lasting("medium: HugePages can be used only if container requests use one huge page size"))
+        }
     }
 }

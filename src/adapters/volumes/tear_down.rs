@@ -8,8 +8,7 @@ use super::layout::plugin;
 use crate::adapters::fs::{beneath, mounts};
 
 /// Plugins whose directories hold nothing but what the pod itself put there.
-const OWN: [&str; 5] =
-    [plugin::EMPTY_DIR, plugin::CONFIG_MAP, plugin::SECRET, plugin::DOWNWARD_API, plugin::PROJECTED];
+const OWN: [&str; 5] = [plugin::EMPTY_DIR, plugin::CONFIG_MAP, plugin::SECRET, plugin::DOWNWARD_API, plugin::PROJECTED];
 
 /// Something that could not be taken down.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +74,9 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 /// content means that a mount is gone and data lies below it.
 fn remove_empty(path: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(path)?;
-    if meta.is_symlink() || (meta.is_file() && (meta.len() == 0 || path.file_name().is_some_and(|n| n == "vol_data.json"))) {
+    if meta.is_symlink()
+        || (meta.is_file() && (meta.len() == 0 || path.file_name().is_some_and(|n| n == "vol_data.json")))
+    {
         return fs::remove_file(path);
     }
     if !meta.is_dir() {

@@ -113,8 +113,10 @@ async fn a_changed_object_is_written_on_refresh() {
 async fn every_missing_object_is_told_unless_optional() {
     let dir = tempfile::tempdir().unwrap();
     let (volumes, _) = volumes(dir.path());
-    let faulty = pod(serde_json::json!([{"name": "c", "configMap": {"name": "m"}}, {"name": "o", "configMap": {"name": "m", "optional": true}},
-        {"name": "q", "persistentVolumeClaim": {"claimName": "pvc"}}]));
+    let faulty = pod(
+        serde_json::json!([{"name": "c", "configMap": {"name": "m"}}, {"name": "o", "configMap": {"name": "m", "optional": true}},
+        {"name": "q", "persistentVolumeClaim": {"claimName": "pvc"}}]),
+    );
     let faults = volumes.set_up(&faulty).await.unwrap_err();
     let texts: Vec<_> = faults.iter().map(|f| (f.volume.as_str(), f.message.as_str(), f.transient)).collect();
     assert_eq!(

@@ -54,7 +54,8 @@ fn moment(second: i64) -> Result<Timestamp, PkiError> {
 }
 
 fn subject(name: &X509Name<'_>) -> Subject {
-    let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().unwrap_or_default().to_owned();
+    let text =
+        |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().unwrap_or_default().to_owned();
     Subject {
         common_name: name.iter_common_name().map(text).next().unwrap_or_default(),
         organizations: name.iter_organization().map(text).collect(),

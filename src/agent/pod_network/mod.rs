@@ -78,8 +78,12 @@ async fn converge(
     for change in routes::plan_routes(&desired, &network.observe_routes().await?) {
         match network.apply_route(&change).await {
             Ok(()) => match &change {
-                RouteChange::Set(route) => tracing::info!(destination = %route.destination, gateway = %route.gateway, "set route"),
-                RouteChange::Remove(route) => tracing::info!(destination = %route.destination, gateway = %route.gateway, "removed route"),
+                RouteChange::Set(route) => {
+                    tracing::info!(destination = %route.destination, gateway = %route.gateway, "set route")
+                }
+                RouteChange::Remove(route) => {
+                    tracing::info!(destination = %route.destination, gateway = %route.gateway, "removed route")
+                }
             },
             Err(error) => outcome = outcome.and(Err(error)),
         }

@@ -73,8 +73,7 @@ fn nodes(list: &[(&str, &str, &str)]) -> Option<Arc<[NodeNetwork]>> {
 
 fn start(fake: &Arc<FakeNetwork>) -> watch::Sender<Option<Arc<[NodeNetwork]>>> {
     let (sender, receiver) = watch::channel(None);
-    let settings =
-        PodNetworkSettings { node_name: "n1".into(), pod_subnets: vec!["10.244.0.0/16".parse().unwrap()] };
+    let settings = PodNetworkSettings { node_name: "n1".into(), pod_subnets: vec!["10.244.0.0/16".parse().unwrap()] };
     tokio::spawn(run_pod_network(settings, receiver, fake.clone()));
     sender
 }

@@ -43,7 +43,8 @@ fn table(reports: &[CertificateReport], now: Timestamp) -> String {
     let mut text = format!("{:width$}  {:>6}  {:20}  {:10}  {}\n", "CERTIFICATE", "LEFT", "ENDS", "RENEWED", "STATE");
     for report in reports {
         let day = |moment: Option<Timestamp>| moment.map_or_else(|| "-".to_owned(), |moment| moment.to_string());
-        let left = report.not_after.map_or_else(String::new, |end| format!("{}d", end.duration_since(now).as_hours() / 24));
+        let left =
+            report.not_after.map_or_else(String::new, |end| format!("{}d", end.duration_since(now).as_hours() / 24));
         let renewed: String = day(report.renewed_at).chars().take(10).collect();
         let path = report.path.display().to_string();
         let end: String = day(report.not_after).chars().take(20).collect();
@@ -58,7 +59,9 @@ pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.settings)?;
     let ports = world::ports(&spec).await?;
     if ports.files.info(&spec.node.paths.pki("ca.crt"))?.is_none() {
-        return Err(Failure::from("this node has no certificates of a control plane; run `bootstrap init` first".to_owned()));
+        return Err(Failure::from(
+            "this node has no certificates of a control plane; run `bootstrap init` first".to_owned(),
+        ));
     }
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), reissue: args.all };

@@ -34,7 +34,8 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
             kubeconfig.display()
         ),
     };
-    let result = json!({ "endpoint": spec.cluster.endpoint.to_string(), "kubeconfig": kubeconfig, "node": spec.node.name });
+    let result =
+        json!({ "endpoint": spec.cluster.endpoint.to_string(), "kubeconfig": kubeconfig, "node": spec.node.name });
     console.finish(changed, &result, &text);
     Ok(())
 }

@@ -23,10 +23,12 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
         Some(token) => {
             if args.ca_hash.is_empty() {
                 return Err(Failure::Usage(
-                    "--ca-hash is needed to know the cluster; `bootstrap token create --print-join-command` shows it".to_owned(),
+                    "--ca-hash is needed to know the cluster; `bootstrap token create --print-join-command` shows it"
+                        .to_owned(),
                 ));
             }
-            let request = JoinRequest { endpoint: args.server.clone(), token: token.clone(), pins: args.ca_hash.clone() };
+            let request =
+                JoinRequest { endpoint: args.server.clone(), token: token.clone(), pins: args.ca_hash.clone() };
             discover_cluster(&Discovery, &request, &mut spec.cluster).await?.0
         }
         None if ports.files.info(&own)?.is_some() => {

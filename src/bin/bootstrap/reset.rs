@@ -21,7 +21,9 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
         match ask(&question) {
             Some(true) => {}
             Some(false) => return Err(Failure::Usage("nothing was changed".to_owned())),
-            None => return Err(Failure::Usage("reset asks first, and nobody is here to answer; give --yes".to_owned())),
+            None => {
+                return Err(Failure::Usage("reset asks first, and nobody is here to answer; give --yes".to_owned()));
+            }
         }
     }
     let ports = world::ports(&spec).await?;
@@ -31,7 +33,9 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
     let text = match (args.run.dry_run, changed) {
         (true, 0) | (false, 0) => "nothing to do".to_owned(),
         (true, many) => format!("{many} steps to do"),
-        (false, _) => format!("\nThis machine is clean. The cluster may still know the node: kubectl delete node {name}"),
+        (false, _) => {
+            format!("\nThis machine is clean. The cluster may still know the node: kubectl delete node {name}")
+        }
     };
     console.finish(changed, &json!({ "node": name }), &text);
     Ok(())

@@ -259,7 +259,8 @@ fn derive_source(reader: &mut Reader<'_>) -> ComponentSource {
         "archive" => {
             let paths: Vec<PathBuf> = reader.texts("components.archives").into_iter().map(PathBuf::from).collect();
             if paths.is_empty() {
-                reader.fault("components.archives", "has to name at least one archive or folder for source \"archive\"");
+                reader
+                    .fault("components.archives", "has to name at least one archive or folder for source \"archive\"");
             }
             ComponentSource::Archive { paths }
         }
@@ -310,7 +311,9 @@ fn check_networks(reader: &mut Reader<'_>, cluster: &ClusterSpec, node: &NodeSpe
             }
         }
     }
-    for (name, subnets) in [("network.pod_cidr", &cluster.pod_subnets), ("network.service_cidr", &cluster.service_subnets)] {
+    for (name, subnets) in
+        [("network.pod_cidr", &cluster.pod_subnets), ("network.service_cidr", &cluster.service_subnets)]
+    {
         for subnet in subnets.iter().filter(|subnet| subnet.contains(&node.address)) {
             reader.fault(name, format!("{subnet} holds the node's own address {}", node.address));
         }

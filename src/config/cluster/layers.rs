@@ -91,7 +91,8 @@ impl Layers {
 
     fn add_table(&mut self, prefix: &str, table: &DeTable<'_>, at: &dyn Fn(usize) -> Origin, faults: &mut Vec<Fault>) {
         for (key, value) in table {
-            let name = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+            let name =
+                if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
             let mut fault = |offset: usize, message: String| {
                 faults.push(Fault { origin: at(offset), setting: name.clone(), message });
             };
@@ -190,9 +191,10 @@ impl Layers {
 
 fn unknown(name: &str) -> String {
     let last = |text: &str| text.rsplit('.').next().unwrap_or_default().to_owned();
-    let near = SETTINGS.iter().map(|s| s.name).min_by_key(|known| {
-        (distance(known, name)).min(if last(known) == last(name) { 1 } else { usize::MAX })
-    });
+    let near = SETTINGS
+        .iter()
+        .map(|s| s.name)
+        .min_by_key(|known| (distance(known, name)).min(if last(known) == last(name) { 1 } else { usize::MAX }));
     match near.filter(|known| distance(known, name) * 3 <= name.len() || last(known) == last(name)) {
         Some(known) => format!("there is no such setting; did you mean {known}?"),
         None => "there is no such setting".into(),
@@ -217,10 +219,11 @@ fn distance(a: &str, b: &str) -> usize {
 fn to_value(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).map_or_else(|_| Value::String(number.to_string()), Value::Integer)
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| Value::String(number.to_string()), Value::Integer),
+        DeValue::Float(number) => {
+            number.as_str().parse().map_or_else(|_| Value::String(number.to_string()), Value::Float)
         }
-        DeValue::Float(number) => number.as_str().parse().map_or_else(|_| Value::String(number.to_string()), Value::Float),
         DeValue::Boolean(flag) => Value::Boolean(*flag),
         DeValue::Datetime(time) => Value::Datetime(*time),
         DeValue::Array(items) => Value::Array(items.iter().map(|item| to_value(item.get_ref())).collect()),

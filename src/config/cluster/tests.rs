@@ -44,7 +44,8 @@ fn every_default_parses_and_together_they_are_a_valid_cluster() {
 
 #[test]
 fn all_faults_are_reported_at_once_with_line_and_column() {
-    let text = "[network]\npod_cdir = \"10.0.0.0/8\"\nservice_cidr = \"10.96.0.1/12\"\nproxy = 3\n\n[nod]\nname = \"x\"\n";
+    let text =
+        "[network]\npod_cdir = \"10.0.0.0/8\"\nservice_cidr = \"10.96.0.1/12\"\nproxy = 3\n\n[nod]\nname = \"x\"\n";
     assert_eq!(
         spec(text).expect_err("four faults"),
         [
@@ -59,7 +60,10 @@ fn all_faults_are_reported_at_once_with_line_and_column() {
 #[test]
 fn overlapping_networks_are_refused() {
     let faults = spec("[network]\npod_cidr = \"10.100.0.0/16\"\n").expect_err("an overlap");
-    assert_eq!(faults, ["cluster.toml:2:1: network.pod_cidr: 10.100.0.0/16 overlaps network.service_cidr 10.96.0.0/12"]);
+    assert_eq!(
+        faults,
+        ["cluster.toml:2:1: network.pod_cidr: 10.100.0.0/16 overlaps network.service_cidr 10.96.0.0/12"]
+    );
     let faults = spec("[network]\npod_cidr = \"192.0.2.0/24\"\n").expect_err("the node inside");
     assert!(faults[0].contains("holds the node's own address"), "{faults:?}");
 }

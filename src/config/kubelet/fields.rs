@@ -84,12 +84,7 @@ pub const FIELDS: &[Field] = &[
     val("authentication.webhook.cacheTTL", Duration, "\"2m0s\"", "authentication-token-webhook-cache-ttl"),
     ptr("authentication.anonymous.enabled", Bool, "false", "anonymous-auth"),
     val("authorization.mode", Text, "\"Webhook\"", "authorization-mode"),
-    val(
-        "authorization.webhook.cacheAuthorizedTTL",
-        Duration,
-        "\"5m0s\"",
-        "authorization-webhook-cache-authorized-ttl",
-    ),
+    val("authorization.webhook.cacheAuthorizedTTL", Duration, "\"5m0s\"", "authorization-webhook-cache-authorized-ttl"),
     val(
         "authorization.webhook.cacheUnauthorizedTTL",
         Duration,
@@ -177,12 +172,7 @@ pub const FIELDS: &[Field] = &[
     none("kubeReservedCgroup", Text, "kube-reserved-cgroup"),
     ptr("enforceNodeAllocatable", List, "[\"pods\"]", "enforce-node-allocatable"),
     none("allowedUnsafeSysctls", List, "allowed-unsafe-sysctls"),
-    val(
-        "volumePluginDir",
-        Text,
-        "\"/usr/libexec/kubernetes/kubelet-plugins/volume/exec/\"",
-        "volume-plugin-dir",
-    ),
+    val("volumePluginDir", Text, "\"/usr/libexec/kubernetes/kubelet-plugins/volume/exec/\"", "volume-plugin-dir"),
     none("providerID", Text, "provider-id"),
     none("kernelMemcgNotification", Bool, "kernel-memcg-notification"),
     ptr(
@@ -207,12 +197,7 @@ pub const FIELDS: &[Field] = &[
     ptr("registerNode", Bool, "true", "register-node"),
     none("tracing", Json, ""),
     ptr("localStorageCapacityIsolation", Bool, "true", "local-storage-capacity-isolation"),
-    val(
-        "containerRuntimeEndpoint",
-        Text,
-        "\"unix:///run/containerd/containerd.sock\"",
-        "container-runtime-endpoint",
-    ),
+    val("containerRuntimeEndpoint", Text, "\"unix:///run/containerd/containerd.sock\"", "container-runtime-endpoint"),
     none("imageServiceEndpoint", Text, "image-service-endpoint"),
     ptr("failCgroupV1", Bool, "true", "fail-cgroupv1"),
     none("userNamespaces.idsPerPod", Int, ""),

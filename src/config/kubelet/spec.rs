@@ -92,7 +92,8 @@ pub(super) fn parse_taints(text: &str) -> Result<Value, String> {
     text.split(',')
         .filter(|t| !t.is_empty())
         .map(|taint| {
-            let (rest, effect) = taint.rsplit_once(':').ok_or_else(|| format!("want key=value:effect, got {taint:?}"))?;
+            let (rest, effect) =
+                taint.rsplit_once(':').ok_or_else(|| format!("want key=value:effect, got {taint:?}"))?;
             let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
             if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) || key.is_empty() {
                 return Err(format!("want key=value:effect, got {taint:?}"));
@@ -276,7 +277,8 @@ fn images(flags: &Flags, r: &mut Reader<'_>) -> ImageSettings {
     }
     let (gc_high, gc_low): (u8, u8) = (r.int("imageGCHighThresholdPercent"), r.int("imageGCLowThresholdPercent"));
     if gc_high > 100 || gc_low >= gc_high {
-        r.faults.push(format!("imageGCLowThresholdPercent {gc_low} must be below imageGCHighThresholdPercent {gc_high}"));
+        r.faults
+            .push(format!("imageGCLowThresholdPercent {gc_low} must be below imageGCHighThresholdPercent {gc_high}"));
     }
     ImageSettings {
         pull_qps: r.int("registryPullQPS"),

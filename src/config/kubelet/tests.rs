@@ -27,10 +27,12 @@ fn defaults_are_upstreams() {
 fn flags_win_over_drop_ins_and_drop_ins_over_the_file() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("config.yaml");
-    std::fs::write(&file, format!("{HEAD}maxPods: 10\npodsPerCore: 3\nhealthzPort: 0\nstaticPodPath: pods\n")).expect("written");
+    std::fs::write(&file, format!("{HEAD}maxPods: 10\npodsPerCore: 3\nhealthzPort: 0\nstaticPodPath: pods\n"))
+        .expect("written");
     let drop_ins = dir.path().join("d");
     std::fs::create_dir(&drop_ins).expect("made");
-    std::fs::write(drop_ins.join("20.conf"), format!("{HEAD}maxPods: 20\nevictionHard: {{memory.available: 1Mi}}\n")).expect("written");
+    std::fs::write(drop_ins.join("20.conf"), format!("{HEAD}maxPods: 20\nevictionHard: {{memory.available: 1Mi}}\n"))
+        .expect("written");
     std::fs::write(drop_ins.join("10.conf"), format!("{HEAD}maxPods: 15\n")).expect("written");
     std::fs::write(drop_ins.join("99.txt"), "garbage").expect("written");
     let mut flags = Flags { config: Some(file), config_dir: Some(drop_ins), ..flags() };

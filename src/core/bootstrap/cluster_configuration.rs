@@ -68,8 +68,7 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
         cluster.network.proxy = None;
     }
     let roost = maps.roost.as_deref().map(|text| parse("roost-config", text)).transpose()?;
-    cluster.network.builtin =
-        roost.is_some_and(|roost| roost.pointer("/network/builtin") == Some(&Value::Bool(true)));
+    cluster.network.builtin = roost.is_some_and(|roost| roost.pointer("/network/builtin") == Some(&Value::Bool(true)));
     cluster.kubelet = match parse("kubelet-config", &maps.kubelet)? {
         Value::Object(fields) => fields,
         _ => Map::new(),

@@ -44,7 +44,16 @@ pub struct Joining {
 impl Facts {
     /// Nothing is known but the time.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, ca: None, ca_key: false, resolv_conf: None, etcd_members: Vec::new(), client_digests: BTreeMap::new(), kubelet_credentials: false, joining: None }
+        Self {
+            now,
+            ca: None,
+            ca_key: false,
+            resolv_conf: None,
+            etcd_members: Vec::new(),
+            client_digests: BTreeMap::new(),
+            kubelet_credentials: false,
+            joining: None,
+        }
     }
 
     /// Takes a planned step for done, so that a dry run can plan the phases after it.

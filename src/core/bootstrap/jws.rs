@@ -22,7 +22,8 @@ pub fn is_signed(content: &str, jws: &str, id: &str, secret: &str) -> bool {
         kid: String,
     }
     let mut parts = jws.split('.');
-    let (Some(header), Some(""), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(header), Some(""), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return false;
     };
     let decoded = URL_SAFE_NO_PAD.decode(header).ok().and_then(|json| serde_json::from_slice::<Header>(&json).ok());
@@ -48,7 +49,8 @@ mod tests {
 
     // Upstream's vectors (`jws_test.go`).
     const SIGNED: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6Impvc2h1YSJ9..VShe2taLd-YTrmWuRkcL_8QTNDHYxQIEBsAYYiIj1_8";
-    const SIGNED_NOTHING: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6Impvc2h1YSJ9..7Ui1ALizW4jXphVUB7xUqC9vLYLL9RZeOFfVLoB7Tgk";
+    const SIGNED_NOTHING: &str =
+        "eyJhbGciOiJIUzI1NiIsImtpZCI6Impvc2h1YSJ9..7Ui1ALizW4jXphVUB7xUqC9vLYLL9RZeOFfVLoB7Tgk";
 
     #[test]
     fn signatures_are_those_of_upstream() {
@@ -64,7 +66,9 @@ mod tests {
         assert!(!is_signed(CONTENT, SIGNED, "joshua", "wrong"));
         let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"joshua"}"#);
         assert!(!is_signed(CONTENT, &format!("{none}.."), "joshua", SECRET));
-        for malformed in ["", "..", ".", &SIGNED.replace("..", "."), &SIGNED.replace("..", ".e30."), &format!("{SIGNED}.")] {
+        for malformed in
+            ["", "..", ".", &SIGNED.replace("..", "."), &SIGNED.replace("..", ".e30."), &format!("{SIGNED}.")]
+        {
             assert!(!is_signed(CONTENT, malformed, "joshua", SECRET), "{malformed}");
         }
     }

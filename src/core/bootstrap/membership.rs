@@ -57,7 +57,8 @@ pub fn initial_cluster(members: &[Member], name: &str, peer_url: &str) -> Vec<(S
         member.peer_urls.iter().map(|url| (name.to_owned(), url.clone())).collect::<Vec<_>>()
     };
     // A member that was added and never started has no name; etcd wants the others only.
-    let named = members.iter().filter(|member| !member.name.is_empty() || member.peer_urls.iter().any(|url| url == peer_url));
+    let named =
+        members.iter().filter(|member| !member.name.is_empty() || member.peer_urls.iter().any(|url| url == peer_url));
     let mut all: Vec<(String, String)> = named.flat_map(entry).collect();
     all.sort();
     all
@@ -90,7 +91,10 @@ mod tests {
     #[test]
     fn joins_queue_behind_another_learner() {
         let members = [member(1, "n1", "10.0.0.1", false), member(2, "", "10.0.0.2", true)];
-        assert_eq!(next_move(&members, "n3", "https://10.0.0.3:2380"), NextMove::WaitFor("https://10.0.0.2:2380".into()));
+        assert_eq!(
+            next_move(&members, "n3", "https://10.0.0.3:2380"),
+            NextMove::WaitFor("https://10.0.0.2:2380".into())
+        );
     }
 
     #[test]

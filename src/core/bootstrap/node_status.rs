@@ -87,7 +87,9 @@ impl NodeStatus {
             None => problems.push("the container runtime does not answer".to_owned()),
             Some(pods) => {
                 let stopped = pods.iter().filter(|pod| pod.running < pod.containers || pod.containers == 0);
-                problems.extend(stopped.map(|pod| format!("static pod {}: {} of {} containers run", pod.pod, pod.running, pod.containers)));
+                problems.extend(stopped.map(|pod| {
+                    format!("static pod {}: {} of {} containers run", pod.pod, pod.running, pod.containers)
+                }));
                 problems.extend(self.missing_pods.iter().map(|manifest| format!("manifest {manifest} has no pod")));
             }
         }
@@ -139,7 +141,12 @@ mod tests {
             control_plane: true,
             units: vec![UnitStatus { unit: "kubelet.service".into(), state: "active".into(), enabled: true }],
             api: Some(ApiStatus { url: "https://10.0.0.1:6443/readyz".into(), ready: true }),
-            static_pods: Some(vec![StaticPodStatus { pod: "kube-system/etcd-n1".into(), running: 1, containers: 1, restarts: 2 }]),
+            static_pods: Some(vec![StaticPodStatus {
+                pod: "kube-system/etcd-n1".into(),
+                running: 1,
+                containers: 1,
+                restarts: 2,
+            }]),
             missing_pods: Vec::new(),
             certificates: vec![CertificateStatus {
                 path: "/etc/kubernetes/pki/apiserver.crt".into(),
@@ -160,7 +167,8 @@ mod tests {
         let mut sick = healthy();
         sick.units[0].state = "failed".into();
         sick.api = Some(ApiStatus { url: "https://10.0.0.1:6443/readyz".into(), ready: false });
-        sick.static_pods = Some(vec![StaticPodStatus { pod: "kube-system/etcd-n1".into(), running: 0, containers: 1, restarts: 9 }]);
+        sick.static_pods =
+            Some(vec![StaticPodStatus { pod: "kube-system/etcd-n1".into(), running: 0, containers: 1, restarts: 9 }]);
         sick.missing_pods = vec!["/etc/kubernetes/manifests/kube-scheduler.yaml".into()];
         sick.certificates[0].not_after = Some("2026-01-03T00:00:00Z".parse().unwrap());
         insta::assert_snapshot!(sick.problems(now()).join("\n"), @r"

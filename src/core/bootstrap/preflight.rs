@@ -55,41 +55,68 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
         fatal("this is not root".to_owned(), "run it with sudo");
     }
     if !machine.systemd {
-        fatal("process 1 is not systemd".to_owned(), "roost needs a machine that systemd runs; in a container start one with systemd in it");
+        fatal(
+            "process 1 is not systemd".to_owned(),
+            "roost needs a machine that systemd runs; in a container start one with systemd in it",
+        );
     }
     // Only root is told of units on every machine.
     if machine.root && machine.systemd && !machine.runtime_unit {
         fatal("there is no containerd.service".to_owned(), "install containerd (apt install containerd)");
     }
     for program in &machine.missing_programs {
-        fatal(format!("{} is not there or cannot be run", program.display()), "install it, or name another place in [programs] or [components.binaries]");
+        fatal(
+            format!("{} is not there or cannot be run", program.display()),
+            "install it, or name another place in [programs] or [components.binaries]",
+        );
     }
     for archive in &machine.missing_archives {
-        fatal(format!("{} is not there", archive.display()), "copy the image archives there, or set components.archives");
+        fatal(
+            format!("{} is not there", archive.display()),
+            "copy the image archives there, or set components.archives",
+        );
     }
     if !machine.kubelet_active {
         for port in &machine.taken_ports {
-            fatal(format!("port {port} is taken"), &format!("stop what listens on it (ss -ltnp 'sport = :{port}' shows it)"));
+            fatal(
+                format!("port {port} is taken"),
+                &format!("stop what listens on it (ss -ltnp 'sport = :{port}' shows it)"),
+            );
         }
     }
     if !machine.has_address {
-        fatal(format!("no interface has the address {}", spec.node.address), "set node.address to one of this machine's addresses");
+        fatal(
+            format!("no interface has the address {}", spec.node.address),
+            "set node.address to one of this machine's addresses",
+        );
     }
     let mut warn = |problem: String, remedy: &str| {
         findings.push(Finding { fatal: false, problem, remedy: remedy.to_owned() });
     };
     let tolerates_swap = spec.cluster.kubelet.get("failSwapOn") == Some(&serde_json::Value::Bool(false));
     if !machine.swaps.is_empty() && !tolerates_swap {
-        warn(format!("swap is on ({})", machine.swaps.join(", ")), "turn it off (swapoff -a), or set kubelet.failSwapOn = false");
+        warn(
+            format!("swap is on ({})", machine.swaps.join(", ")),
+            "turn it off (swapoff -a), or set kubelet.failSwapOn = false",
+        );
     }
     if !machine.cgroup_v2 {
-        warn("this machine uses cgroup v1".to_owned(), "it works, but memory quality of service and some limits need cgroup v2");
+        warn(
+            "this machine uses cgroup v1".to_owned(),
+            "it works, but memory quality of service and some limits need cgroup v2",
+        );
     }
     for module in &machine.missing_modules {
-        warn(format!("the kernel has no {module} loaded"), &format!("load it (modprobe {module}) if pods have no network"));
+        warn(
+            format!("the kernel has no {module} loaded"),
+            &format!("load it (modprobe {module}) if pods have no network"),
+        );
     }
     if !machine.ip_forward && spec.cluster.network.builtin && spec.cluster.mode == ControlPlaneMode::StaticPods {
-        warn("net.ipv4.ip_forward is off".to_owned(), "turn it on (sysctl -w net.ipv4.ip_forward=1), or pods reach no other node");
+        warn(
+            "net.ipv4.ip_forward is off".to_owned(),
+            "turn it on (sysctl -w net.ipv4.ip_forward=1), or pods reach no other node",
+        );
     }
     findings
 }

@@ -119,7 +119,9 @@ impl Flags {
     }
 
     fn render(&self, program: &str) -> Vec<String> {
-        std::iter::once(program.to_owned()).chain(self.0.iter().map(|(name, value)| format!("--{name}={value}"))).collect()
+        std::iter::once(program.to_owned())
+            .chain(self.0.iter().map(|(name, value)| format!("--{name}={value}")))
+            .collect()
     }
 }
 
@@ -200,7 +202,10 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
             }
             // With the CA's key elsewhere nothing can be signed here (kubeadm does the same).
             if facts.ca.is_some() && !facts.ca_key {
-                flags.extend([("cluster-signing-cert-file", String::new()), ("cluster-signing-key-file", String::new())]);
+                flags.extend([
+                    ("cluster-signing-cert-file", String::new()),
+                    ("cluster-signing-key-file", String::new()),
+                ]);
             }
             if cluster.external_cloud {
                 flags.push(("cloud-provider", "external".to_owned()));
@@ -213,7 +218,8 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
 
 /// Host and port of the probes follow the flags.
 fn lay_probes(component: &str, spec: &Spec, container: &mut Container) {
-    let host = if component == "kube-apiserver" { spec.node.address.to_string() } else { localhost_of(component, spec) };
+    let host =
+        if component == "kube-apiserver" { spec.node.address.to_string() } else { localhost_of(component, spec) };
     let probes = [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
     for probe in probes.into_iter().flatten() {
         if let Probe { http_get: Some(get), .. } = probe {

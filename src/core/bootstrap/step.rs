@@ -282,7 +282,9 @@ pub fn covers(seen: &Value, wanted: &Value) -> bool {
         (Value::Object(seen), Value::Object(wanted)) => wanted.iter().all(|(name, wanted)| match seen.get(name) {
             Some(seen) => covers(seen, wanted),
             // The server leaves out what is empty.
-            None => wanted.is_null() || *wanted == Value::Object(Default::default()) || *wanted == Value::Array(Vec::new()),
+            None => {
+                wanted.is_null() || *wanted == Value::Object(Default::default()) || *wanted == Value::Array(Vec::new())
+            }
         }),
         (Value::Array(seen), Value::Array(wanted)) => {
             seen.len() == wanted.len() && seen.iter().zip(wanted).all(|(seen, wanted)| covers(seen, wanted))

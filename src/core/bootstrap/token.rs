@@ -79,7 +79,14 @@ mod tests {
     #[test]
     fn only_the_documented_form_is_a_token() {
         assert!("abcdef.0123456789abcdef".parse::<Token>().is_ok());
-        for wrong in ["", "abcdef", "Abcdef.0123456789abcdef", "abcdef.0123456789abcde", "abcdef.0123456789abcdef0", "abcde.0123456789abcdef"] {
+        for wrong in [
+            "",
+            "abcdef",
+            "Abcdef.0123456789abcdef",
+            "abcdef.0123456789abcde",
+            "abcdef.0123456789abcdef0",
+            "abcde.0123456789abcdef",
+        ] {
             assert_eq!(wrong.parse::<Token>(), Err(InvalidToken), "{wrong}");
         }
     }

@@ -37,7 +37,11 @@ pub const INIT: &[Phase] = &[
     Phase { id: "certs", summary: "certificates and keys", plan: phases::certs::plan },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan },
     Phase { id: "etcd", summary: "etcd's manifest", plan: phases::control_plane::plan_etcd },
-    Phase { id: "control-plane", summary: "manifests of the control plane", plan: phases::control_plane::plan_control_plane },
+    Phase {
+        id: "control-plane",
+        summary: "manifests of the control plane",
+        plan: phases::control_plane::plan_control_plane,
+    },
     Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
     Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
@@ -54,17 +58,29 @@ pub const INIT: &[Phase] = &[
 pub const RENEW: &[Phase] = &[
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan },
-    Phase { id: "control-plane", summary: "manifests of the control plane", plan: phases::control_plane::plan_control_plane },
+    Phase {
+        id: "control-plane",
+        summary: "manifests of the control plane",
+        plan: phases::control_plane::plan_control_plane,
+    },
     Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
 ];
 
 /// Makes this machine a worker of a cluster that is there.
 pub const JOIN: &[Phase] = &[
     Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker },
-    Phase { id: "kubelet-bootstrap", summary: "the cluster's CA and the token's kubeconfig", plan: phases::kubelet_join::plan },
+    Phase {
+        id: "kubelet-bootstrap",
+        summary: "the cluster's CA and the token's kubeconfig",
+        plan: phases::kubelet_join::plan,
+    },
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
     Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
-    Phase { id: "kubelet-wait-bootstrap", summary: "the kubelet's own certificate", plan: phases::kubelet_join::plan_wait },
+    Phase {
+        id: "kubelet-wait-bootstrap",
+        summary: "the kubelet's own certificate",
+        plan: phases::kubelet_join::plan_wait,
+    },
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];
 

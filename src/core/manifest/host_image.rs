@@ -43,7 +43,8 @@ pub fn expand_host_images(pod: &mut Pod) -> Result<(), Vec<Finding>> {
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let mut findings = Vec::new();
     let mut volumes: Vec<Volume> = Vec::new();
-    let init = spec.init_containers.iter_mut().flatten().enumerate().map(|(i, c)| (format!("spec.initContainers[{i}]"), c));
+    let init =
+        spec.init_containers.iter_mut().flatten().enumerate().map(|(i, c)| (format!("spec.initContainers[{i}]"), c));
     let regular = spec.containers.iter_mut().enumerate().map(|(i, c)| (format!("spec.containers[{i}]"), c));
     for (field, container) in init.chain(regular) {
         match expand(container) {
@@ -55,7 +56,10 @@ pub fn expand_host_images(pod: &mut Pod) -> Result<(), Vec<Finding>> {
     let have = spec.volumes.get_or_insert_default();
     for volume in volumes {
         if have.iter().any(|v| v.name == volume.name) {
-            findings.push(Finding::of("spec.volumes", format!("the name {} is taken by a program of the host", volume.name)));
+            findings.push(Finding::of(
+                "spec.volumes",
+                format!("the name {} is taken by a program of the host", volume.name),
+            ));
         }
         have.push(volume);
     }
@@ -164,7 +168,14 @@ mod tests {
 
     #[test]
     fn refuses_paths_that_lead_elsewhere() {
-        for image in ["host:etcd", "host:/usr/../etc/shadow", "host:/", "nix:0/nix/storeroom/x", "nix:0/nix/store/../x", "nix:0/etc"] {
+        for image in [
+            "host:etcd",
+            "host:/usr/../etc/shadow",
+            "host:/",
+            "nix:0/nix/storeroom/x",
+            "nix:0/nix/store/../x",
+            "nix:0/etc",
+        ] {
             let error = expanded(image, &["x"]).expect_err(image);
             assert!(error.contains("spec.containers[0].image"), "{error}");
         }

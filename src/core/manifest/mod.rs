@@ -26,9 +26,8 @@ pub use static_pod::Origin;
 /// All findings, each with its place in the text where there is one.
 pub fn parse_manifest(path: &Path, bytes: &[u8], node_name: &str) -> Result<Pod, Vec<Finding>> {
     let pod = parse::parse_pod(bytes).map_err(|finding| vec![finding])?;
-    static_pod::make_static(pod, &Origin::File(path.to_path_buf()), node_name).map_err(|findings| {
-        findings.into_iter().map(|finding| finding.located_in(bytes)).collect()
-    })
+    static_pod::make_static(pod, &Origin::File(path.to_path_buf()), node_name)
+        .map_err(|findings| findings.into_iter().map(|finding| finding.located_in(bytes)).collect())
 }
 
 #[cfg(test)]

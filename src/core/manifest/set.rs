@@ -61,7 +61,9 @@ impl StaticSet {
             if let Some(entry) = entries.get_mut(&path) {
                 let before = self.entries.get(&path).and_then(|e| e.pod.clone());
                 entry.pod = before.filter(|pod| !owners.contains_key(&key_of(pod)));
-                entry.faults.push(Finding::of("metadata.name", format!("{key} is already defined by {}", owner.display())));
+                entry
+                    .faults
+                    .push(Finding::of("metadata.name", format!("{key} is already defined by {}", owner.display())));
             }
         }
         Self { entries }
@@ -161,7 +163,16 @@ mod tests {
 
     #[test]
     fn only_manifest_names_are_read() {
-        for (name, want) in [("a.yaml", true), ("a.yml", true), ("a.json", true), (".a.yaml", false), ("a.yaml~", false), ("a.yaml.swp", false), (".yaml", false), ("a", false)] {
+        for (name, want) in [
+            ("a.yaml", true),
+            ("a.yml", true),
+            ("a.json", true),
+            (".a.yaml", false),
+            ("a.yaml~", false),
+            ("a.yaml.swp", false),
+            (".yaml", false),
+            ("a", false),
+        ] {
             assert_eq!(is_manifest_name(name), want, "{name}");
         }
     }

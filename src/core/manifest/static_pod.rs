@@ -68,11 +68,7 @@ pub fn make_static(mut pod: Pod, origin: &Origin, node_name: &str) -> Result<Pod
 
 /// A static pod stays on its node whatever taints the node gets.
 fn tolerate_everything(tolerations: &mut Vec<Toleration>) {
-    let all = Toleration {
-        operator: Some("Exists".into()),
-        effect: Some("NoExecute".into()),
-        ..Toleration::default()
-    };
+    let all = Toleration { operator: Some("Exists".into()), effect: Some("NoExecute".into()), ..Toleration::default() };
     let same_slot = |t: &Toleration| t.key.as_deref().unwrap_or_default().is_empty() && t.effect == all.effect;
     tolerations.retain(|t| !same_slot(t));
     tolerations.push(all);
@@ -155,7 +151,9 @@ fn api_reference(pod: &Pod) -> Option<(String, &'static str)> {
                 return Some((field, "configmaps"));
             }
         }
-        for (i, source) in container.env.iter().flatten().enumerate().filter_map(|(i, e)| Some((i, e.value_from.as_ref()?))) {
+        for (i, source) in
+            container.env.iter().flatten().enumerate().filter_map(|(i, e)| Some((i, e.value_from.as_ref()?)))
+        {
             let field = format!("{at}.env[{i}].valueFrom");
             if source.secret_key_ref.is_some() {
                 return Some((field, "secrets"));

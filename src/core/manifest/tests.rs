@@ -9,7 +9,8 @@ use super::parse::parse_pods;
 use super::parse_manifest;
 use crate::core::model::labels::{CONFIG_HASH, CONFIG_MIRROR};
 
-const GOOD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n  - name: a\n    image: r/x:v1\n";
+const GOOD: &str =
+    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n  - name: a\n    image: r/x:v1\n";
 
 fn parse(text: &str) -> Result<Pod, Vec<String>> {
     parse_manifest(Path::new("/m/web.yaml"), text.as_bytes(), "Node1")
@@ -38,7 +39,10 @@ fn identity_follows_content_node_and_path_but_not_form() {
     let same = "kind: Pod\nspec: {containers: [{image: 'r/x:v1', name: a}]}\nmetadata: {name: web, labels: {}}\napiVersion: v1\n";
     let base = uid(GOOD, "/m/web.yaml", "n");
     assert_eq!(base, uid(same, "/m/web.yaml", "n"));
-    assert_ne!(base, uid(&GOOD.replace("v1\n", "v2\n").replace("apiVersion: v2", "apiVersion: v1"), "/m/web.yaml", "n"));
+    assert_ne!(
+        base,
+        uid(&GOOD.replace("v1\n", "v2\n").replace("apiVersion: v2", "apiVersion: v1"), "/m/web.yaml", "n")
+    );
     assert_ne!(base, uid(GOOD, "/m/other.yaml", "n"));
     assert_ne!(base, uid(GOOD, "/m/web.yaml", "m"));
     // A kubelet upgrade must not restart static pods: this value is fixed for version 1 of the hash.
@@ -53,12 +57,24 @@ fn says_what_is_wrong_and_where() {
         (&GOOD.replace("kind: Pod", "kind: Job"), "line 2, column 1: kind: want Pod, got Job"),
         (&GOOD.replace("name: web", "labels: {}"), "metadata.name: is missing"),
         (&GOOD.replace("image: r/x:v1", "ports: []"), "spec.containers[0].image: is missing"),
-        (&GOOD.replace("  - name: a", "  - name: A"), "line 7, column 5: spec.containers[0].name: \"A\" is not a container name"),
-        (&format!("{GOOD}    volumeMounts:\n    - {{name: v, mountPath: /v}}\n"), "line 10, column 8: spec.containers[0].volumeMounts[0].name: there is no volume named \"v\""),
+        (
+            &GOOD.replace("  - name: a", "  - name: A"),
+            "line 7, column 5: spec.containers[0].name: \"A\" is not a container name",
+        ),
+        (
+            &format!("{GOOD}    volumeMounts:\n    - {{name: v, mountPath: /v}}\n"),
+            "line 10, column 8: spec.containers[0].volumeMounts[0].name: there is no volume named \"v\"",
+        ),
         (&format!("{GOOD}    tty: [1]\n"), "line 9, column 5: spec.containers[0].tty"),
         (&format!("{GOOD}  serviceAccountName: x\n"), "static pods may not reference serviceaccounts"),
-        (&format!("{GOOD}  volumes:\n  - name: v\n    configMap: {{name: c}}\n"), "static pods may not reference configmaps (via configmap volumes)"),
-        (&format!("{GOOD}    resources: {{requests: {{cpu: 2}}, limits: {{cpu: 1}}}}\n"), "must not be more than the limit"),
+        (
+            &format!("{GOOD}  volumes:\n  - name: v\n    configMap: {{name: c}}\n"),
+            "static pods may not reference configmaps (via configmap volumes)",
+        ),
+        (
+            &format!("{GOOD}    resources: {{requests: {{cpu: 2}}, limits: {{cpu: 1}}}}\n"),
+            "must not be more than the limit",
+        ),
     ] {
         let findings = parse(text).expect_err(want);
         assert!(findings.iter().any(|f| f.contains(want)), "{want}\n{findings:?}");
@@ -67,7 +83,9 @@ fn says_what_is_wrong_and_where() {
 
 #[test]
 fn defaults_requests_from_limits_and_ports_of_host_network() {
-    let text = format!("{GOOD}    resources: {{limits: {{cpu: 1}}}}\n    ports: [{{containerPort: 80}}]\n    livenessProbe: {{httpGet: {{port: 80}}}}\n  hostNetwork: true\n");
+    let text = format!(
+        "{GOOD}    resources: {{limits: {{cpu: 1}}}}\n    ports: [{{containerPort: 80}}]\n    livenessProbe: {{httpGet: {{port: 80}}}}\n  hostNetwork: true\n"
+    );
     let pod = parse(&text).expect("sound");
     let container = &pod.spec.as_ref().expect("a spec").containers[0];
     let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref()).expect("requests");
@@ -81,7 +99,10 @@ fn defaults_requests_from_limits_and_ports_of_host_network() {
 
 #[test]
 fn a_url_may_give_a_list() {
-    let list = format!("{{\"apiVersion\":\"v1\",\"kind\":\"PodList\",\"items\":[{}]}}", serde_json::to_string(&parse(GOOD).expect("sound")).expect("json"));
+    let list = format!(
+        "{{\"apiVersion\":\"v1\",\"kind\":\"PodList\",\"items\":[{}]}}",
+        serde_json::to_string(&parse(GOOD).expect("sound")).expect("json")
+    );
     assert_eq!(parse_pods(list.as_bytes()).map(|p| p.len()), Ok(1));
     assert_eq!(parse_pods(b" \n").map(|p| p.len()), Ok(0));
 }

@@ -119,7 +119,8 @@ fn volumes(spec: &PodSpec, out: &mut Findings) -> BTreeSet<String> {
             _ => out.add(at.clone(), "has more than one volume type"),
         }
         if let Some(host_path) = &volume.host_path {
-            let kinds = ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
+            let kinds =
+                ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
             out.one_of(format!("{at}.hostPath.type"), host_path.type_.as_deref(), &kinds);
             if host_path.path.is_empty() || host_path.path.split('/').any(|part| part == "..") {
                 out.add(format!("{at}.hostPath.path"), "must be set and hold no '..'");
@@ -163,8 +164,11 @@ fn container(at: &str, c: &Container, out: &mut Findings) {
     if let Some(resources) = &c.resources {
         self::resources(&format!("{at}.resources"), resources, out);
     }
-    let probes =
-        [("livenessProbe", &c.liveness_probe), ("readinessProbe", &c.readiness_probe), ("startupProbe", &c.startup_probe)];
+    let probes = [
+        ("livenessProbe", &c.liveness_probe),
+        ("readinessProbe", &c.readiness_probe),
+        ("startupProbe", &c.startup_probe),
+    ];
     for (name, probe) in probes.into_iter().filter_map(|(name, probe)| Some((name, probe.as_ref()?))) {
         self::probe(&format!("{at}.{name}"), name, probe, out);
     }
@@ -198,7 +202,9 @@ fn resources(at: &str, resources: &ResourceRequirements, out: &mut Findings) {
         for (name, quantity) in values.iter().flatten() {
             match Amount::parse(&quantity.0) {
                 None => out.add(format!("{at}.{list}.{name}"), format!("{:?} is not a quantity", quantity.0)),
-                Some(amount) if amount < Amount::default() => out.add(format!("{at}.{list}.{name}"), "must not be negative"),
+                Some(amount) if amount < Amount::default() => {
+                    out.add(format!("{at}.{list}.{name}"), "must not be negative")
+                }
                 Some(_) => {}
             }
         }

@@ -135,7 +135,10 @@ pub fn pod_cgroup_limits(pod: &Pod, settings: CgroupSettings) -> CgroupLimits {
         cpu_period: limited("cpu").then_some(settings.cpu_period),
         memory: limited("memory").then_some(memory),
         pids: (settings.pod_pids_limit > 0).then_some(settings.pod_pids_limit),
-        huge_pages: requests.iter().filter_map(|(name, a)| Some((huge_page_size(name)?, a.units().unsigned_abs()))).collect(),
+        huge_pages: requests
+            .iter()
+            .filter_map(|(name, a)| Some((huge_page_size(name)?, a.units().unsigned_abs())))
+            .collect(),
     }
 }
 
@@ -182,7 +185,12 @@ mod tests {
     #[test]
     fn uids_are_read_back_from_directories() {
         let uid = Some(PodUid::from("0a1b-2c3d"));
-        for name in ["kubepods-burstable-pod0a1b_2c3d.slice", "kubepods-pod0a1b_2c3d.slice", "a-kubepods-pod0a1b_2c3d.slice", "pod0a1b-2c3d"] {
+        for name in [
+            "kubepods-burstable-pod0a1b_2c3d.slice",
+            "kubepods-pod0a1b_2c3d.slice",
+            "a-kubepods-pod0a1b_2c3d.slice",
+            "pod0a1b-2c3d",
+        ] {
             assert_eq!(pod_uid_of_dir(name), uid, "{name}");
         }
         for name in ["kubepods-burstable.slice", "kubepods.slice", "cri-containerd-1.scope", "pod", "system.slice"] {

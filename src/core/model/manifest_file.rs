@@ -18,4 +18,3 @@ pub struct ReadFile {
     /// Its content, or why it could not be read.
     pub content: Result<Vec<u8>, String>,
 }
-

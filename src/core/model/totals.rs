@@ -120,7 +120,7 @@ fn compute_qos_class(pod: &Pod) -> QosClass {
     let mut count = |r: Option<&ResourceRequirements>, pod_level: bool| {
         let found = positive(r.and_then(LIMITS));
         let all = ["cpu", "memory"].iter().all(|name| found.contains_key(*name));
-        if !all && !(pod_level && found.is_empty()) {
+        if !(all || pod_level && found.is_empty()) {
             guaranteed = false;
         }
         add(&mut requests, &positive(r.and_then(REQUESTS)));
@@ -255,7 +255,9 @@ mod tests {
 
     #[test]
     fn classes_follow_upstream() {
-        let with = |resources: serde_json::Value| pod(serde_json::json!({"containers": [{"name": "a", "resources": resources}]}));
+        let with = |resources: serde_json::Value| {
+            pod(serde_json::json!({"containers": [{"name": "a", "resources": resources}]}))
+        };
         let both = serde_json::json!({"cpu": "1", "memory": "1Gi"});
         for (resources, class) in [
             (serde_json::json!({}), QosClass::BestEffort),

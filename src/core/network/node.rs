@@ -25,7 +25,11 @@ impl NodeNetwork {
     ) -> Self {
         Self {
             name: name.to_owned(),
-            pod_cidrs: pod_cidrs.into_iter().filter_map(|text| text.parse().ok()).map(|net: IpNet| net.trunc()).collect(),
+            pod_cidrs: pod_cidrs
+                .into_iter()
+                .filter_map(|text| text.parse().ok())
+                .map(|net: IpNet| net.trunc())
+                .collect(),
             addresses: internal_ips.into_iter().filter_map(|text| text.parse().ok()).collect(),
         }
     }

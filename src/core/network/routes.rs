@@ -54,7 +54,8 @@ pub fn derive_routes(nodes: &[NodeNetwork], own_name: &str, pod_subnets: &[IpNet
 /// The changes that turn our routes as observed into the desired ones: removals first.
 pub fn plan_routes(desired: &[Route], observed: &[Route]) -> Vec<RouteChange> {
     let wanted: BTreeMap<&IpNet, &IpAddr> = desired.iter().map(|route| (&route.destination, &route.gateway)).collect();
-    let gone = observed.iter().filter(|route| !wanted.contains_key(&route.destination)).cloned().map(RouteChange::Remove);
+    let gone =
+        observed.iter().filter(|route| !wanted.contains_key(&route.destination)).cloned().map(RouteChange::Remove);
     let new = desired.iter().filter(|route| !observed.contains(route)).cloned().map(RouteChange::Set);
     gone.chain(new).collect()
 }

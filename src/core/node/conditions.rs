@@ -18,8 +18,7 @@ pub struct Health {
 /// Derives the conditions; one whose status did not change keeps its transition time.
 pub fn derive_conditions(health: &Health, old: &[NodeCondition], now: Timestamp) -> Vec<NodeCondition> {
     let pressure = |type_: &str, holds: bool, bad: &str, good: &str, bad_text: &str, good_text: &str| {
-        let (status, reason, message) =
-            if holds { ("True", bad, bad_text) } else { ("False", good, good_text) };
+        let (status, reason, message) = if holds { ("True", bad, bad_text) } else { ("False", good, good_text) };
         (type_.to_string(), status, reason.to_string(), message.to_string())
     };
     let p = health.pressure;

@@ -29,17 +29,15 @@ pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &
     };
     let milli = i64::from(machine.cpus) * 1000;
     set("cpu", cpu(milli), cpu((milli - reserved(eviction, "cpu").milli()).max(0)));
-    let memory_left = less(machine.memory, [
-        reserved(eviction, "memory").units(),
-        threshold(eviction, "memory.available", machine.memory),
-        to_i64(huge),
-    ]);
+    let memory_left = less(
+        machine.memory,
+        [reserved(eviction, "memory").units(), threshold(eviction, "memory.available", machine.memory), to_i64(huge)],
+    );
     set("memory", kibi(machine.memory), kibi(memory_left));
-    let storage_left = less(machine.root_fs, [
-        reserved(eviction, "ephemeral-storage").units(),
-        threshold(eviction, "nodefs.available", machine.root_fs),
-        0,
-    ]);
+    let storage_left = less(
+        machine.root_fs,
+        [reserved(eviction, "ephemeral-storage").units(), threshold(eviction, "nodefs.available", machine.root_fs), 0],
+    );
     set("ephemeral-storage", kibi(machine.root_fs), Quantity(storage_left.to_string()));
     for (size, bytes) in &machine.huge_pages {
         let name = format!("hugepages-{}", binary(*size));

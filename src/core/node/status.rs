@@ -114,7 +114,11 @@ pub fn derive_status(inputs: &NodeInputs<'_>) -> NodeStatus {
         addresses: Some(addresses(inputs)),
         capacity: Some(resources.capacity),
         allocatable: Some(resources.allocatable),
-        conditions: Some(derive_conditions(inputs.health, inputs.old.conditions.as_deref().unwrap_or_default(), inputs.now)),
+        conditions: Some(derive_conditions(
+            inputs.health,
+            inputs.old.conditions.as_deref().unwrap_or_default(),
+            inputs.now,
+        )),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(spec.server.port) }),
         }),

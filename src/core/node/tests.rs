@@ -30,7 +30,15 @@ fn machine() -> MachineFacts {
 fn status(health: &Health, old: &NodeStatus, seconds: i64) -> NodeStatus {
     let (spec, machine, runtime) = (spec(), machine(), RuntimeView::default());
     let now = Timestamp::from_second(seconds).expect("a time");
-    derive_status(&NodeInputs { spec: &spec, machine: &machine, runtime: &runtime, health, kubernetes_version: "v1.36.3", old, now })
+    derive_status(&NodeInputs {
+        spec: &spec,
+        machine: &machine,
+        runtime: &runtime,
+        health,
+        kubernetes_version: "v1.36.3",
+        old,
+        now,
+    })
 }
 
 #[test]

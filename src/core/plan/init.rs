@@ -54,9 +54,10 @@ pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
     if inits.is_empty() {
         return InitPlan { initialized: true, ..InitPlan::default() };
     }
-    let regular_ran = spec.containers.iter().any(|c| {
-        observed.container(&c.name).is_some_and(|r| matches!(r.state, RunState::Created | RunState::Running))
-    });
+    let regular_ran = spec
+        .containers
+        .iter()
+        .any(|c| observed.container(&c.name).is_some_and(|r| matches!(r.state, RunState::Created | RunState::Running)));
     let mut plan = InitPlan { initialized: regular_ran, ..InitPlan::default() };
     // True once a later container (or a regular one) shows that this one had been done before.
     let mut passed = regular_ran;
@@ -71,11 +72,8 @@ pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
         if passed && !sidecar {
             continue;
         }
-        let look = if sidecar {
-            look_at_sidecar(inputs, container, record)
-        } else {
-            look_at_init(pod, container, record)
-        };
+        let look =
+            if sidecar { look_at_sidecar(inputs, container, record) } else { look_at_init(pod, container, record) };
         let done = |plan: &mut InitPlan| {
             if index + 1 == inits.len() {
                 plan.initialized = true;
@@ -132,7 +130,10 @@ fn look_at_sidecar(inputs: &Inputs<'_>, container: &Container, record: &Observed
                 }
             }
             if super::changed(container, record) {
-                return Look::DoneAndRestart(end(KillReason::Other, format!("Init container {name} definition changed")));
+                return Look::DoneAndRestart(end(
+                    KillReason::Other,
+                    format!("Init container {name} definition changed"),
+                ));
             }
             if container.liveness_probe.is_some() && results.liveness == Some(ProbeResult::Failure) {
                 let message = format!("Init container {name} failed liveness probe");

@@ -226,5 +226,6 @@ fn crash_loop(pod: &Pod, container: &str, until: Timestamp, delay: i64) -> Waiti
 
 /// Whether a record was made from another definition (image or name) than the pod has now.
 fn changed(container: &Container, record: &ObservedContainer) -> bool {
-    !record.hash.is_empty() && record.hash != container_hash(&container.name, container.image.as_deref().unwrap_or_default())
+    !record.hash.is_empty()
+        && record.hash != container_hash(&container.name, container.image.as_deref().unwrap_or_default())
 }

@@ -164,8 +164,13 @@ fn happen(world: &mut World, ledger: &mut Ledger, happening: &Happening) {
     match happening {
         Happening::Quiet => {}
         Happening::Exit(rank, code) => {
-            let running: Vec<_> =
-                world.observed.containers.iter().filter(|c| c.state == RunState::Running).map(|c| c.id.clone()).collect();
+            let running: Vec<_> = world
+                .observed
+                .containers
+                .iter()
+                .filter(|c| c.state == RunState::Running)
+                .map(|c| c.id.clone())
+                .collect();
             if let Some(id) = running.get(*rank) {
                 world.exit(id, *code);
             }

@@ -73,7 +73,9 @@ pub fn with_resources_of_status(pod: &Pod) -> Pod {
     for container in containers_mut(&mut held) {
         let mut all = lists.iter().flat_map(|list| list.iter().flatten());
         let Some(said) = all.find(|s| s.name == container.name) else { continue };
-        let (Some(requests), Some(wanted)) = (&said.allocated_resources, container.resources.as_mut()) else { continue };
+        let (Some(requests), Some(wanted)) = (&said.allocated_resources, container.resources.as_mut()) else {
+            continue;
+        };
         for name in RESOURCES {
             take(&mut wanted.requests, Some(requests), name);
             take(&mut wanted.limits, said.resources.as_ref().and_then(|r| r.limits.as_ref()), name);
@@ -131,7 +133,8 @@ fn larger(a: List, b: List, keep_single: bool) -> List {
 
 /// Running containers whose `resizePolicy` asks for a restart when going from one to the other.
 pub fn restarts(from: &Pod, to: &Pod, observed: &Observed) -> Vec<ContainerId> {
-    let before: BTreeMap<&str, _> = containers(from).map(|c| (c.name.as_str(), amounts(c.resources.as_ref()))).collect();
+    let before: BTreeMap<&str, _> =
+        containers(from).map(|c| (c.name.as_str(), amounts(c.resources.as_ref()))).collect();
     let asks = |container: &&Container| {
         let Some(old) = before.get(container.name.as_str()) else { return false };
         let new = amounts(container.resources.as_ref());
@@ -141,7 +144,8 @@ pub fn restarts(from: &Pod, to: &Pod, observed: &Observed) -> Vec<ContainerId> {
             changed && policies.any(|p| p.resource_name == *name && p.restart_policy == "RestartContainer")
         })
     };
-    let running = |c: &Container| observed.container(&c.name).filter(|r| r.state == RunState::Running).map(|r| r.id.clone());
+    let running =
+        |c: &Container| observed.container(&c.name).filter(|r| r.state == RunState::Running).map(|r| r.id.clone());
     containers(to).filter(asks).filter_map(running).collect()
 }
 
@@ -155,7 +159,9 @@ pub fn plan_resize(
 ) -> Vec<Action> {
     let mut updates = Vec::new();
     for container in containers(pod) {
-        let Some(record) = observed.container(&container.name).filter(|r| r.state == RunState::Running) else { continue };
+        let Some(record) = observed.container(&container.name).filter(|r| r.state == RunState::Running) else {
+            continue;
+        };
         let Some(want) = wanted.get(&container.name) else { continue };
         let have = record.resources.clone().unwrap_or_default();
         if in_force(want, &have) {

@@ -98,8 +98,8 @@ impl Probe {
         }
     }
 
-    /// A probe of a container that ran before the prober did. With `jitter` the first run comes after that part (0 to
-    /// 1) of a period, lest a restarted kubelet probes everything at once. Without it, which is for a container of
+    /// A probe of a container that ran before the prober did. With `jitter` the first run comes after that part (0 to 1)
+    /// of a period, lest a restarted kubelet probes everything at once. Without it, which is for a container of
     /// which nothing is remembered, it runs as soon as it may.
     pub fn adopt(kind: ProbeKind, timing: Timing, now: Duration, age: Duration, jitter: Option<f64>) -> Self {
         let rest = timing.initial_delay.saturating_sub(age);

@@ -71,11 +71,8 @@ fn host(node: &NodeContext) -> ResolvConf {
     if let Some(conf) = &node.resolv_conf {
         return conf.clone();
     }
-    let mut servers: Vec<String> = node
-        .host_ips
-        .iter()
-        .map(|ip| if ip.is_ipv6() { "::1".to_owned() } else { "127.0.0.1".to_owned() })
-        .collect();
+    let mut servers: Vec<String> =
+        node.host_ips.iter().map(|ip| if ip.is_ipv6() { "::1".to_owned() } else { "127.0.0.1".to_owned() }).collect();
     if servers.is_empty() {
         servers.push("127.0.0.1".to_owned());
     }
@@ -179,13 +176,16 @@ mod tests {
         NodeContext {
             cluster_dns: vec![IpAddr::from([10, 96, 0, 10])],
             cluster_domain: "cluster.local".into(),
-            resolv_conf: Some(parse_resolv_conf("nameserver 1.1.1.1\nsearch old\nsearch example.com. .\noptions edns0\n")),
+            resolv_conf: Some(parse_resolv_conf(
+                "nameserver 1.1.1.1\nsearch old\nsearch example.com. .\noptions edns0\n",
+            )),
             ..NodeContext::defaults(Path::new("/k"))
         }
     }
 
     fn pod(spec: serde_json::Value) -> Pod {
-        serde_json::from_value(serde_json::json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": spec})).expect("a pod")
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": spec}))
+            .expect("a pod")
     }
 
     fn lines(spec: serde_json::Value) -> String {

@@ -37,7 +37,10 @@ fn render(container: serde_json::Value, fetched: &Fetched) -> Result<String, Err
 #[test]
 fn later_sources_win_and_values_see_earlier_ones() {
     let fetched = Fetched {
-        config_maps: BTreeMap::from([("a".into(), config_map(&[("X", "1"), ("Y", "2")])), ("b".into(), config_map(&[("X", "3")]))]),
+        config_maps: BTreeMap::from([
+            ("a".into(), config_map(&[("X", "1"), ("Y", "2")])),
+            ("b".into(), config_map(&[("X", "3")])),
+        ]),
         ..Fetched::default()
     };
     let container = serde_json::json!({"name": "c",
@@ -49,7 +52,8 @@ fn later_sources_win_and_values_see_earlier_ones() {
 
 #[test]
 fn fields_tell_the_pod_about_itself() {
-    let field = |name: &str, path: &str| serde_json::json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    let field =
+        |name: &str, path: &str| serde_json::json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     let container = serde_json::json!({"name": "c", "env": [
         field("A", "metadata.name"), field("B", "status.hostIP"), field("C", "status.podIP"),
         field("D", "status.podIPs"), field("E", "metadata.labels['app']"), field("F", "spec.nodeName")]});
@@ -86,11 +90,8 @@ fn references_name_each_object_once() {
                 {"name": "B", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "k"}}},
                 {"name": "C", "value": "x"}]}));
     let found: Vec<_> = references(&pod.spec.expect("spec").containers[0]).into_iter().collect();
-    let expected = [
-        Reference::ConfigMap("a".into()),
-        Reference::Secret("s".into()),
-        Reference::File("v".into(), "p".into()),
-    ];
+    let expected =
+        [Reference::ConfigMap("a".into()), Reference::Secret("s".into()), Reference::File("v".into(), "p".into())];
     assert_eq!(found, expected);
 }
 

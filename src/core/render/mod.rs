@@ -21,8 +21,8 @@ mod security;
 mod service_env;
 
 pub use container::container;
-pub use env::environment;
 pub use dns::{ResolvConf, parse_resolv_conf};
+pub use env::environment;
 pub use error::Error;
 pub use expand::expand;
 pub use hash::container_hash;

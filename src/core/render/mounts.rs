@@ -63,7 +63,11 @@ fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<S
 }
 
 /// All mounts of a container: granted ones, volumes, the hosts file, the termination message.
-pub fn mounts(node: &NodeContext, ctx: &PodContext<'_>, inputs: &ContainerInputs<'_>) -> Result<Vec<cri::Mount>, Error> {
+pub fn mounts(
+    node: &NodeContext,
+    ctx: &PodContext<'_>,
+    inputs: &ContainerInputs<'_>,
+) -> Result<Vec<cri::Mount>, Error> {
     let container = inputs.container;
     let mut mounts = inputs.grant.mounts.clone();
     let own = container.volume_mounts.as_deref().unwrap_or_default();
@@ -99,8 +103,7 @@ fn volume_mount(
     index: usize,
     mount: &VolumeMount,
 ) -> Result<cri::Mount, Error> {
-    let unknown =
-        || fail!("cannot find volume {:?} to mount into container {:?}", mount.name, inputs.container.name);
+    let unknown = || fail!("cannot find volume {:?} to mount into container {:?}", mount.name, inputs.container.name);
     let volume = ctx.volumes.get(&mount.name).filter(|v| !v.block).ok_or_else(unknown)?;
     let sub_path = sub_path_of(mount, inputs.env)?;
     let image = inputs.image_volumes.get(&mount.name);
@@ -109,7 +112,11 @@ fn volume_mount(
         (None, None) => (volume.path.as_path(), String::new()),
         (None, Some(_)) => {
             let path = inputs.sub_paths.get(&index).ok_or_else(|| {
-                fail!("failed to prepare subPath for volumeMount {:?} of container {:?}", mount.name, inputs.container.name)
+                fail!(
+                    "failed to prepare subPath for volumeMount {:?} of container {:?}",
+                    mount.name,
+                    inputs.container.name
+                )
             })?;
             (path.as_path(), String::new())
         }

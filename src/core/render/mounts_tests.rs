@@ -19,7 +19,10 @@ fn volumes() -> BTreeMap<String, MountedVolume> {
     ])
 }
 
-fn with<T>(container: serde_json::Value, f: impl FnOnce(&NodeContext, &PodContext<'_>, &ContainerInputs<'_>) -> T) -> T {
+fn with<T>(
+    container: serde_json::Value,
+    f: impl FnOnce(&NodeContext, &PodContext<'_>, &ContainerInputs<'_>) -> T,
+) -> T {
     let pod: Pod = serde_json::from_value(serde_json::json!({"spec": {"containers": [container]}})).expect("a pod");
     let node = NodeContext::defaults(Path::new("/k"));
     let volumes = volumes();
@@ -32,7 +35,8 @@ fn with<T>(container: serde_json::Value, f: impl FnOnce(&NodeContext, &PodContex
         recursive_read_only: true,
     };
     let env = [("A".to_owned(), "x/y".to_owned()), ("E".to_owned(), String::new())];
-    let images = BTreeMap::from([("img".to_owned(), cri::ImageSpec { image: "sha".to_owned(), ..cri::ImageSpec::default() })]);
+    let images =
+        BTreeMap::from([("img".to_owned(), cri::ImageSpec { image: "sha".to_owned(), ..cri::ImageSpec::default() })]);
     let inputs = ContainerInputs {
         container: &pod.spec.as_ref().expect("spec").containers[0],
         attempt: 0,
@@ -63,7 +67,8 @@ fn rendered(container: serde_json::Value) -> Result<Vec<String>, String> {
 
 #[test]
 fn volumes_come_first_then_hosts_and_termination_message() {
-    let list = rendered(serde_json::json!({"name": "c", "terminationMessagePath": "/dev/termination-log", "volumeMounts": [
+    let list =
+        rendered(serde_json::json!({"name": "c", "terminationMessagePath": "/dev/termination-log", "volumeMounts": [
         {"name": "data", "mountPath": "/d", "subPath": "s"},
         {"name": "ro", "mountPath": "rel", "mountPropagation": "HostToContainer"},
         {"name": "img", "mountPath": "/i", "subPath": "in"},
@@ -81,13 +86,16 @@ fn volumes_come_first_then_hosts_and_termination_message() {
 
 #[test]
 fn a_mount_at_etc_hosts_replaces_ours() {
-    let list = rendered(serde_json::json!({"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/etc/hosts"}]}));
+    let list =
+        rendered(serde_json::json!({"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/etc/hosts"}]}));
     assert_eq!(list.expect("renders"), ["/v/data /etc/hosts 0"]);
 }
 
 #[test]
 fn faults_are_told_in_upstreams_words() {
-    let fault = |mount: serde_json::Value| rendered(serde_json::json!({"name": "c", "volumeMounts": [mount]})).expect_err("fails");
+    let fault = |mount: serde_json::Value| {
+        rendered(serde_json::json!({"name": "c", "volumeMounts": [mount]})).expect_err("fails")
+    };
     assert_eq!(
         fault(serde_json::json!({"name": "none", "mountPath": "/x"})),
         "cannot find volume \"none\" to mount into container \"c\""
@@ -108,7 +116,10 @@ fn sub_paths_are_expanded_and_stay_inside() {
     assert_eq!(one, [SubPath { index: 0, volume: "data".into(), path: "x/y/z".into() }]);
     for (mount, text) in [
         (serde_json::json!({"name": "data", "mountPath": "/x", "subPathExpr": "$(E)$(N)"}), "missing value for E, N"),
-        (serde_json::json!({"name": "data", "mountPath": "/x", "subPath": "/a"}), "error SubPath `/a` must not be an absolute path"),
+        (
+            serde_json::json!({"name": "data", "mountPath": "/x", "subPath": "/a"}),
+            "error SubPath `/a` must not be an absolute path",
+        ),
         (
             serde_json::json!({"name": "data", "mountPath": "/x", "subPath": "a/../b"}),
             "unable to provision SubPath `a/../b`: must not contain '..'",

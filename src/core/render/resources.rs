@@ -8,8 +8,8 @@ use super::{DeviceGrant, NodeContext};
 use crate::core::model::Amount;
 use crate::core::model::cgroup::{huge_page_size, quota_of_milli_cpu, shares_of_milli_cpu};
 use crate::core::model::totals::{
-    QosClass, container_limit, container_request, has_pod_level_resources, pod_level_limit, pod_level_request, pod_limits,
-    pod_requests, qos_class,
+    QosClass, container_limit, container_request, has_pod_level_resources, pod_level_limit, pod_level_request,
+    pod_limits, pod_requests, qos_class,
 };
 use crate::cri;
 
@@ -155,7 +155,8 @@ fn oom_score_adj(pod: &Pod, container: &Container, capacity: u64) -> i64 {
     let score = |request: i64| 1000 - (i128::from(request) * 1000 / i128::from(capacity)).min(10_000) as i64;
     let mut adj = score(request_of(container) + shared);
     let init = spec.and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
-    let sidecar = container.restart_policy.as_deref() == Some("Always") && init.iter().any(|c| c.name == container.name);
+    let sidecar =
+        container.restart_policy.as_deref() == Some("Always") && init.iter().any(|c| c.name == container.name);
     if sidecar {
         let least = spec.and_then(|s| s.containers.iter().map(request_of).min()).unwrap_or(0);
         adj = adj.min(score(least + shared));
@@ -185,7 +186,11 @@ mod tests {
     }
 
     fn node() -> NodeContext {
-        NodeContext { memory_capacity: 4 << 30, huge_page_sizes: vec!["2MB".into(), "1GB".into()], ..NodeContext::defaults(Path::new("/k")) }
+        NodeContext {
+            memory_capacity: 4 << 30,
+            huge_page_sizes: vec!["2MB".into(), "1GB".into()],
+            ..NodeContext::defaults(Path::new("/k"))
+        }
     }
 
     fn first(pod: &Pod, node: &NodeContext) -> cri::LinuxContainerResources {
@@ -197,7 +202,10 @@ mod tests {
         let p = pod(serde_json::json!({"containers": [{"name": "a", "resources": {
             "limits": {"cpu": "500m", "memory": "64Mi", "hugepages-2Mi": "4Mi"}, "requests": {"cpu": "250m"}}}]}));
         let r = first(&p, &node());
-        assert_eq!((r.cpu_shares, r.cpu_quota, r.cpu_period, r.memory_limit_in_bytes), (256, 50_000, 100_000, 64 << 20));
+        assert_eq!(
+            (r.cpu_shares, r.cpu_quota, r.cpu_period, r.memory_limit_in_bytes),
+            (256, 50_000, 100_000, 64 << 20)
+        );
         let pages: Vec<_> = r.hugepage_limits.iter().map(|h| (h.page_size.as_str(), h.limit)).collect();
         assert_eq!(pages, [("2MB", 4 << 20), ("1GB", 0)]);
         assert_eq!(r.unified.get("memory.oom.group").map(String::as_str), Some("1"));
@@ -215,7 +223,8 @@ mod tests {
     #[test]
     fn oom_scores_rank_the_classes() {
         let with = |resources: serde_json::Value| {
-            first(&pod(serde_json::json!({"containers": [{"name": "a", "resources": resources}]})), &node()).oom_score_adj
+            first(&pod(serde_json::json!({"containers": [{"name": "a", "resources": resources}]})), &node())
+                .oom_score_adj
         };
         assert_eq!(with(serde_json::json!({"requests": {"memory": "1Gi"}})), 750);
         assert_eq!(with(serde_json::json!({"requests": {"memory": "1"}})), 999);

@@ -58,7 +58,11 @@ pub fn container_security(
         capabilities: own.capabilities.as_ref().map(capabilities),
         privileged: own.privileged.unwrap_or_default(),
         namespace_options: Some(namespace_options),
-        selinux_options: own.se_linux_options.as_ref().or(of_pod.and_then(|p| p.se_linux_options.as_ref())).map(selinux),
+        selinux_options: own
+            .se_linux_options
+            .as_ref()
+            .or(of_pod.and_then(|p| p.se_linux_options.as_ref()))
+            .map(selinux),
         run_as_user: run_as_user.or(image_user.uid).map(|value| cri::Int64Value { value }),
         run_as_group: run_as_group.map(|value| cri::Int64Value { value }),
         run_as_username: if run_as_user.is_none() { image_user.username.clone() } else { String::new() },
@@ -162,7 +166,8 @@ fn seccomp(
         Some(SeccompProfile { type_, .. }) if type_ == "RuntimeDefault" => Ok(profile(ProfileType::RuntimeDefault)),
         Some(SeccompProfile { type_, localhost_profile }) if type_ == "Localhost" => {
             let file = localhost_profile.as_deref().filter(|f| !f.is_empty());
-            let file = file.ok_or_else(|| fail!("localhostProfile must be set if seccompProfile type is Localhost."))?;
+            let file =
+                file.ok_or_else(|| fail!("localhostProfile must be set if seccompProfile type is Localhost."))?;
             let path = node.root_dir.join("seccomp").join(file);
             let localhost_ref = path.to_string_lossy().into_owned();
             Ok(cri::SecurityProfile { profile_type: ProfileType::Localhost as i32, localhost_ref })

@@ -96,7 +96,11 @@ mod tests {
 
     #[test]
     fn the_api_server_is_always_there_and_links_are_optional() {
-        let all = [service("default", "kubernetes", "10.0.0.1"), service("ns", "a", "10.0.0.2"), service("x", "b", "10.0.0.3")];
+        let all = [
+            service("default", "kubernetes", "10.0.0.1"),
+            service("ns", "a", "10.0.0.2"),
+            service("x", "b", "10.0.0.3"),
+        ];
         let hosts = |links| {
             let vars = service_variables(&all, "ns", links);
             vars.keys().filter(|k| k.ends_with("_SERVICE_HOST")).cloned().collect::<Vec<_>>()

@@ -68,7 +68,9 @@ impl Endpoint {
             ["metrics", "probes"] => Self::MetricsProbes,
             ["metrics", "slis"] => Self::MetricsSlis,
             ["logs", rest @ ..] => Self::NodeLogs(rest.join("/")),
-            ["containerLogs", namespace, name, container] => Self::ContainerLogs(container_ref(namespace, name, container)),
+            ["containerLogs", namespace, name, container] => {
+                Self::ContainerLogs(container_ref(namespace, name, container))
+            }
             ["exec", rest @ ..] => Self::Exec(container_path(rest)?),
             ["attach", rest @ ..] => Self::Attach(container_path(rest)?),
             ["run", rest @ ..] => Self::Run(container_path(rest)?),
@@ -177,9 +179,26 @@ pub fn verb(method: &str) -> &'static str {
 /// The `path` label of the request metrics: a closed set, so that nobody can make series at will.
 pub fn metrics_bucket(path: &str) -> &'static str {
     const KNOWN: &[&str] = &[
-        "healthz", "pods", "stats", "metrics", "metrics/cadvisor", "metrics/probes", "metrics/resource", "metrics/slis",
-        "run", "exec", "attach", "portForward", "containerLogs", "configz", "runningpods", "checkpoint", "flagz",
-        "statusz", "logs", "debug",
+        "healthz",
+        "pods",
+        "stats",
+        "metrics",
+        "metrics/cadvisor",
+        "metrics/probes",
+        "metrics/resource",
+        "metrics/slis",
+        "run",
+        "exec",
+        "attach",
+        "portForward",
+        "containerLogs",
+        "configz",
+        "runningpods",
+        "checkpoint",
+        "flagz",
+        "statusz",
+        "logs",
+        "debug",
     ];
     let trimmed = path.trim_start_matches('/');
     let end = match trimmed.strip_prefix("metrics/") {
@@ -204,7 +223,9 @@ mod tests {
         assert_eq!(Endpoint::parse("/portForward/ns/pod"), Some(Endpoint::PortForward(pod_ref("ns", "pod", None))));
         assert_eq!(Endpoint::parse("/logs/pods/a%20b"), Some(Endpoint::NodeLogs("pods/a b".into())));
         assert_eq!(Endpoint::parse("/runningpods/"), Some(Endpoint::RunningPods));
-        for nothing in ["/", "", "/exec/ns/pod", "/exec/a/b/c/d/e", "/healthz/other", "/portforward/ns/pod", "/metricsx"] {
+        for nothing in
+            ["/", "", "/exec/ns/pod", "/exec/a/b/c/d/e", "/healthz/other", "/portforward/ns/pod", "/metricsx"]
+        {
             assert_eq!(Endpoint::parse(nothing), None, "{nothing}");
         }
     }

@@ -55,7 +55,8 @@ pub fn parse_journal_query(query: &Query) -> Result<Option<JournalQuery>, String
     arguments.extend(until.map(|(_, text)| format!("--until={text}")));
     if let Some(text) = tail {
         let lines = text.parse::<u32>().ok().filter(|n| *n <= MAX_TAIL);
-        let lines = lines.ok_or_else(|| format!("tailLines: Invalid value: {text:?}: must be between 0 and {MAX_TAIL}"))?;
+        let lines =
+            lines.ok_or_else(|| format!("tailLines: Invalid value: {text:?}: must be between 0 and {MAX_TAIL}"))?;
         arguments.push(format!("--lines={lines}"));
     }
     arguments.extend(services.iter().map(|s| format!("--unit={s}")));
@@ -92,7 +93,14 @@ mod tests {
         };
         assert_eq!(
             arguments[3..],
-            ["--since=2024-01-01 00:00:00 UTC", "--lines=5", "--unit=kubelet", "--unit=containerd", "--grep=--root=/", "--boot=-1"]
+            [
+                "--since=2024-01-01 00:00:00 UTC",
+                "--lines=5",
+                "--unit=kubelet",
+                "--unit=containerd",
+                "--grep=--root=/",
+                "--boot=-1"
+            ]
         );
     }
 
@@ -105,8 +113,16 @@ mod tests {
     #[test]
     fn hostile_or_senseless_queries_are_refused() {
         for text in [
-            "query=", "query=a%20b", "query=a%0a--root", "query=a&query=b&query=c&query=d&query=e", "query=a&query=/b",
-            "query=/a&tailLines=1", "query=a&tailLines=100001", "query=a&boot=1", "query=a&sinceTime=now", "tailLines=3",
+            "query=",
+            "query=a%20b",
+            "query=a%0a--root",
+            "query=a&query=b&query=c&query=d&query=e",
+            "query=a&query=/b",
+            "query=/a&tailLines=1",
+            "query=a&tailLines=100001",
+            "query=a&boot=1",
+            "query=a&sinceTime=now",
+            "tailLines=3",
             "query=a&sinceTime=2024-01-02T00:00:00Z&untilTime=2024-01-01T00:00:00Z",
         ] {
             assert!(parsed(text).is_err(), "{text}");

@@ -30,7 +30,9 @@ pub enum LogRequestError {
     #[error("{{\"message\": \"Invalid request.\"}}")]
     Invalid,
     /// One stream of a log needs a feature gate that is off: 400.
-    #[error("unable to return the given log stream: {0:?}. Please enable PodLogsQuerySplitStreams feature gate in kubelet")]
+    #[error(
+        "unable to return the given log stream: {0:?}. Please enable PodLogsQuerySplitStreams feature gate in kubelet"
+    )]
     Stream(String),
 }
 
@@ -133,7 +135,8 @@ mod tests {
         assert!(request.follow && request.previous && request.filter.timestamps);
         assert_eq!((request.tail_lines, request.filter.limit_bytes), (Some(5), Some(10)));
         assert_eq!(request.filter.since, Some("2024-01-01T00:00:00Z".parse().unwrap()));
-        let alias = parse_log_request(&Query::parse("tail=3&sinceTime=2024-01-01T02%3A00%3A00%2B02%3A00"), now()).unwrap();
+        let alias =
+            parse_log_request(&Query::parse("tail=3&sinceTime=2024-01-01T02%3A00%3A00%2B02%3A00"), now()).unwrap();
         assert_eq!(alias.tail_lines, Some(3));
         assert_eq!(alias.filter.since, Some("2024-01-01T00:00:00Z".parse().unwrap()));
         assert_eq!(parse_log_request(&Query::parse("tail=all&tailLines=4"), now()).unwrap().tail_lines, None);

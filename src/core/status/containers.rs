@@ -21,8 +21,7 @@ pub(super) fn derive(inputs: &Inputs<'_>, init: bool, previous: Option<&[Contain
     let Some(spec) = &inputs.pod.spec else { return Vec::new() };
     let containers: &[Container] =
         if init { spec.init_containers.as_deref().unwrap_or_default() } else { &spec.containers };
-    let mut statuses: Vec<_> =
-        containers.iter().map(|c| status(inputs, c, init, by_name(previous, &c.name))).collect();
+    let mut statuses: Vec<_> = containers.iter().map(|c| status(inputs, c, init, by_name(previous, &c.name))).collect();
     if !init {
         statuses.sort_by(|a, b| a.name.cmp(&b.name));
     }
@@ -159,8 +158,7 @@ fn without_record(inputs: &Inputs<'_>, container: &Container, old: Option<&Conta
     let last_known = status.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
     if state.running.is_some() && !last_known {
         // It ran and nobody can say how it ended; shown as ended, so that the pod does not seem to be new.
-        let message =
-            "The container could not be located when the pod was deleted.  The container used to be Running";
+        let message = "The container could not be located when the pod was deleted.  The container used to be Running";
         status.last_state = Some(unknown_end(message));
         if inputs.pod.metadata.deletion_timestamp.is_none() {
             status.restart_count += 1;
@@ -178,7 +176,8 @@ fn add_waiting(inputs: &Inputs<'_>, container: &Container, init: bool, status: &
         }
         let waits = status.state.as_ref().is_some_and(|s| s.waiting.is_some());
         let spec = inputs.pod.spec.as_ref();
-        let any_regular = spec.is_some_and(|s| s.containers.iter().any(|c| inputs.observed.container(&c.name).is_some()));
+        let any_regular =
+            spec.is_some_and(|s| s.containers.iter().any(|c| inputs.observed.container(&c.name).is_some()));
         if record.is_none() && any_regular && !is_sidecar(container) && waits {
             status.state = Some(ContainerState {
                 terminated: Some(ContainerStateTerminated {

@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn never_goes_back() {
-        let old = status(json!({"phase": "Failed", "reason": "Evicted", "observedGeneration": 7, "startTime": "2026-01-01T00:00:00Z"}));
+        let old = status(
+            json!({"phase": "Failed", "reason": "Evicted", "observedGeneration": 7, "startTime": "2026-01-01T00:00:00Z"}),
+        );
         let new = status(json!({"phase": "Running", "observedGeneration": 5, "startTime": "2026-02-01T00:00:00Z"}));
         assert_eq!(render_status_patch("u", &old, &new), None);
     }

@@ -11,9 +11,15 @@ pub(super) const RESTARTING_ALL: &str = "RestartingAllContainers";
 
 /// What one container's status amounts to.
 enum State {
-    Running { started: bool },
+    Running {
+        started: bool,
+    },
     /// Ended, now or before a wait.
-    Stopped { exit_code: i32, restarts: bool, waits: bool },
+    Stopped {
+        exit_code: i32,
+        restarts: bool,
+        waits: bool,
+    },
     /// Waits and never ran.
     Waiting,
     Unknown,
@@ -72,7 +78,8 @@ fn count(spec: &PodSpec, status: &PodStatus) -> Counts {
             }
         } else {
             match state {
-                State::Stopped { exit_code: 0, waits: true, .. } | State::Stopped { exit_code: 0, waits: false, .. } => {}
+                State::Stopped { exit_code: 0, waits: true, .. }
+                | State::Stopped { exit_code: 0, waits: false, .. } => {}
                 State::Stopped { restarts, .. } => n.init_failed |= !restarts,
                 State::Running { .. } | State::Waiting | State::Unknown => n.init_pending += 1,
             }

@@ -143,7 +143,12 @@ mod tests {
     fn available_memory_is_what_the_limit_leaves_and_absent_without_one() {
         let mut sample = CgroupSample {
             cpu: CpuSample { usage: Some(7), ..CpuSample::default() },
-            memory: MemorySample { usage: Some(100), inactive_file: Some(40), limit: Some(500), ..MemorySample::default() },
+            memory: MemorySample {
+                usage: Some(100),
+                inactive_file: Some(40),
+                limit: Some(500),
+                ..MemorySample::default()
+            },
             ..CgroupSample::default()
         };
         assert_eq!(derive_memory(&sample, None).unwrap().available_bytes, Some(440));

@@ -46,7 +46,8 @@ pub fn parse_sample_v2(files: &impl CgroupFiles, at: Timestamp) -> CgroupSample 
             periods: keyed(&cpu, "nr_periods"),
             throttled_periods: keyed(&cpu, "nr_throttled"),
             throttled: micros(&cpu, "throttled_usec"),
-            shares: number(read("cpu.weight")).map(|weight| 2 + weight.saturating_sub(1).saturating_mul(262_142) / 9999),
+            shares: number(read("cpu.weight"))
+                .map(|weight| 2 + weight.saturating_sub(1).saturating_mul(262_142) / 9999),
             quota: quota.parse().ok(),
             period: period.parse().ok(),
         },
@@ -202,7 +203,10 @@ mod tests {
     #[test]
     fn version_two_is_read() {
         let files = Fixed(HashMap::from([
-            ("cpu.stat", "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_periods 7\nnr_throttled 2\nthrottled_usec 30\n"),
+            (
+                "cpu.stat",
+                "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_periods 7\nnr_throttled 2\nthrottled_usec 30\n",
+            ),
             ("cpu.max", "50000 100000\n"),
             ("cpu.weight", "39\n"),
             ("memory.current", "1000\n"),
@@ -215,12 +219,21 @@ mod tests {
             ("cgroup.procs", "1\n2\n"),
         ]));
         let sample = parse_sample_v2(&files, Timestamp::UNIX_EPOCH);
-        assert_eq!((sample.cpu.usage, sample.cpu.throttled, sample.cpu.quota), (Some(1_500_000), Some(30_000), Some(50_000)));
+        assert_eq!(
+            (sample.cpu.usage, sample.cpu.throttled, sample.cpu.quota),
+            (Some(1_500_000), Some(30_000), Some(50_000))
+        );
         assert_eq!(sample.cpu.shares, Some(998), "weight 39 stands for about 1000 shares");
-        assert_eq!((sample.memory.working_set(), sample.memory.limit, sample.memory.oom_kills), (Some(700), None, Some(2)));
+        assert_eq!(
+            (sample.memory.working_set(), sample.memory.limit, sample.memory.oom_kills),
+            (Some(700), None, Some(2))
+        );
         let pressure = sample.cpu_pressure.unwrap();
         assert_eq!((pressure.some.avg10, pressure.some.total, pressure.full.total), (1.5, 12_345_000, 0));
-        assert_eq!((sample.io[0].read_bytes, sample.io[0].writes, sample.tasks, sample.processes), (10, 2, Some(5), Some(2)));
+        assert_eq!(
+            (sample.io[0].read_bytes, sample.io[0].writes, sample.tasks, sample.processes),
+            (10, 2, Some(5), Some(2))
+        );
     }
 
     #[test]
@@ -241,12 +254,16 @@ mod tests {
         assert_eq!((sample.cpu.usage, sample.cpu.user, sample.cpu.quota), (Some(123_456_789), Some(120_000_000), None));
         assert_eq!((sample.memory.limit, sample.memory.working_set()), (None, Some(700)));
         assert_eq!((sample.memory.oom_kills, sample.memory.cache), (Some(3), Some(400)));
-        assert_eq!(sample.io, [DeviceSample { device: "8:0".into(), read_bytes: 10, written_bytes: 20, reads: 1, writes: 2 }]);
+        assert_eq!(
+            sample.io,
+            [DeviceSample { device: "8:0".into(), read_bytes: 10, written_bytes: 20, reads: 1, writes: 2 }]
+        );
     }
 
     #[test]
     fn missing_and_hostile_files_give_nothing() {
-        let files = Fixed(HashMap::from([("cpu.stat", "usage_usec\nusage_usec x"), ("memory.stat", "\0"), ("io.stat", "8:0")]));
+        let files =
+            Fixed(HashMap::from([("cpu.stat", "usage_usec\nusage_usec x"), ("memory.stat", "\0"), ("io.stat", "8:0")]));
         let sample = parse_sample_v2(&files, Timestamp::UNIX_EPOCH);
         assert_eq!(sample, CgroupSample { at: Timestamp::UNIX_EPOCH, ..CgroupSample::default() });
     }

@@ -37,7 +37,10 @@ mod tests {
         let interfaces = parse_net_dev(text);
         assert_eq!(interfaces.len(), 1);
         let eth0 = &interfaces[0];
-        assert_eq!((eth0.name.as_str(), eth0.rx_bytes, eth0.rx_packets, eth0.rx_errors, eth0.rx_dropped), ("eth0", 1000, 10, 1, 2));
+        assert_eq!(
+            (eth0.name.as_str(), eth0.rx_bytes, eth0.rx_packets, eth0.rx_errors, eth0.rx_dropped),
+            ("eth0", 1000, 10, 1, 2)
+        );
         assert_eq!((eth0.tx_bytes, eth0.tx_packets, eth0.tx_errors, eth0.tx_dropped), (2000, 20, 3, 4));
         assert!(parse_net_dev("eth0: 1 2 3\neth1: x\n\0").is_empty());
     }

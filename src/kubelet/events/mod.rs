@@ -50,7 +50,14 @@ impl EventRecorder {
     pub fn new(node_name: &str, api: Arc<dyn EventApi>, qps: u32, burst: u32) -> (Self, EventSender) {
         let (queue, events) = mpsc::channel(BACKLOG);
         let limit = Bucket::new(f64::from(burst.max(1)), Duration::from_secs(1).div_f64(f64::from(qps.max(1))));
-        let sender = EventSender { api, events, limit, known: HashMap::new(), similar: HashMap::new(), subjects: HashMap::new() };
+        let sender = EventSender {
+            api,
+            events,
+            limit,
+            known: HashMap::new(),
+            similar: HashMap::new(),
+            subjects: HashMap::new(),
+        };
         (Self { node_name: node_name.into(), queue }, sender)
     }
 

@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn lines_longer_than_a_block_are_found() {
         let long = "x".repeat(BLOCK * 2);
-        let log = format!("2024-01-01T00:00:01Z stdout F a\n2024-01-01T00:00:02Z stdout F {long}\n2024-01-01T00:00:03Z stdout F b\n");
+        let log = format!(
+            "2024-01-01T00:00:01Z stdout F a\n2024-01-01T00:00:02Z stdout F {long}\n2024-01-01T00:00:03Z stdout F b\n"
+        );
         assert_eq!(tail(log.as_bytes(), 1), "b\n");
         assert_eq!(tail(log.as_bytes(), 2), format!("{long}\nb\n"));
         assert_eq!(tail(log.as_bytes(), 3).len(), long.len() + 5);

@@ -14,7 +14,9 @@ use tracing::{debug, info, warn};
 use super::register::register;
 use crate::core::admission::Pressure;
 use crate::core::model::{KubeletSpec, MachineFacts};
-use crate::core::node::{Health, NodeInputs, RuntimeView, derive_addresses, derive_node, derive_status, render_status_patch};
+use crate::core::node::{
+    Health, NodeInputs, RuntimeView, derive_addresses, derive_node, derive_status, render_status_patch,
+};
 use crate::core::render::NodeContext;
 use crate::ports::{ApiError, EventKind, EventTarget, Events, ImageService, Machine, NodeApi, Runtime};
 
@@ -74,7 +76,8 @@ impl NodeReporter {
         self.observe(&mut seen).await;
         self.tell_locally(&seen);
         let Some(api) = self.api.clone() else { return self.stay_local(seen).await };
-        let node = register(&*api, self.spec.node.register, || derive_node(&self.inputs(&seen, &NodeStatus::default()))).await;
+        let node =
+            register(&*api, self.spec.node.register, || derive_node(&self.inputs(&seen, &NodeStatus::default()))).await;
         self.note_reboot(&node, &seen);
         self.node_uid.send_replace(node.metadata.uid.clone());
         let mut pod_cidr = String::new();
@@ -150,7 +153,11 @@ impl NodeReporter {
                 let required = |name: &str| matches!(name, "RuntimeReady" | "NetworkReady");
                 let conditions = status.status.iter().flat_map(|s| &s.conditions);
                 for condition in conditions.filter(|c| !c.status && required(&c.r#type)) {
-                    let subject = if condition.r#type == "NetworkReady" { "container runtime network" } else { "container runtime" };
+                    let subject = if condition.r#type == "NetworkReady" {
+                        "container runtime network"
+                    } else {
+                        "container runtime"
+                    };
                     let (type_, reason, message) = (&condition.r#type, &condition.reason, &condition.message);
                     faults.push(format!("{subject} not ready: {type_}=false reason:{reason} message:{message}"));
                 }
@@ -187,7 +194,9 @@ impl NodeReporter {
             Err(ApiError::NotFound(_)) => {
                 // Somebody deleted the node under us.
                 warn!("the node object is gone; registering again");
-                let node = register(api, self.spec.node.register, || derive_node(&self.inputs(seen, &NodeStatus::default()))).await;
+                let node =
+                    register(api, self.spec.node.register, || derive_node(&self.inputs(seen, &NodeStatus::default())))
+                        .await;
                 self.node_uid.send_replace(node.metadata.uid.clone());
                 Ok(Some(node))
             }

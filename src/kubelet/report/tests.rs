@@ -64,7 +64,12 @@ fn phase(phase: &str) -> Arc<PodStatus> {
 fn start(failures: usize) -> (Reporter, Arc<FakeApi>, CancellationToken) {
     let view = Arc::new(ApiPodView::default());
     view.apply(PodChange::Listed(vec![pod("u")]));
-    let api = Arc::new(FakeApi { view: view.clone(), failures: failures.into(), patches: Mutex::default(), deleted: Mutex::default() });
+    let api = Arc::new(FakeApi {
+        view: view.clone(),
+        failures: failures.into(),
+        patches: Mutex::default(),
+        deleted: Mutex::default(),
+    });
     let reporter = Reporter::new(api.clone(), view);
     let stop = CancellationToken::new();
     tokio::spawn(reporter.clone().run(stop.clone(), Duration::from_secs(1)));

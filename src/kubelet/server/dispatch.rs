@@ -78,9 +78,8 @@ async fn dispatch(server: &Server, door: Door, request: Request<Incoming>) -> Re
     }
     let methods = endpoint.methods();
     // A HEAD request is a GET whose body is not sent.
-    let is_allowed = |method: &Method| {
-        methods.contains(&method.as_str()) || (*method == Method::HEAD && methods == ["GET"])
-    };
+    let is_allowed =
+        |method: &Method| methods.contains(&method.as_str()) || (*method == Method::HEAD && methods == ["GET"]);
     if !is_allowed(request.method()) {
         let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed");
         if let Ok(allow) = HeaderValue::from_str(&methods.join(", ")) {

@@ -24,7 +24,6 @@ mod streams;
 
 use std::sync::Arc;
 
-
 use crate::core::model::PodKey;
 use crate::core::server::PodRef;
 use crate::kubelet::logs::DirectoryWatch;

@@ -19,21 +19,22 @@ pub fn print(summary: &Summary, page: &mut Page) {
 
     let containers: Vec<(&PodUsage, &ContainerUsage)> =
         summary.pods.iter().flat_map(|pod| pod.containers.iter().map(move |c| (pod, c))).collect();
-    let mut of_containers = |name: &str, kind, help: &str, value: &dyn Fn(&ContainerUsage) -> Option<(f64, Timestamp)>| {
-        let mut begun = false;
-        for (pod, container) in &containers {
-            let Some((value, at)) = value(container) else { continue };
-            if !std::mem::replace(&mut begun, true) {
-                page.family(name, kind, help);
+    let mut of_containers =
+        |name: &str, kind, help: &str, value: &dyn Fn(&ContainerUsage) -> Option<(f64, Timestamp)>| {
+            let mut begun = false;
+            for (pod, container) in &containers {
+                let Some((value, at)) = value(container) else { continue };
+                if !std::mem::replace(&mut begun, true) {
+                    page.family(name, kind, help);
+                }
+                let labels = [
+                    ("container", container.name.as_str()),
+                    ("namespace", pod.pod_ref.namespace.as_str()),
+                    ("pod", pod.pod_ref.name.as_str()),
+                ];
+                page.sample(name, &labels, value, Some(at.as_millisecond()));
             }
-            let labels = [
-                ("container", container.name.as_str()),
-                ("namespace", pod.pod_ref.namespace.as_str()),
-                ("pod", pod.pod_ref.name.as_str()),
-            ];
-            page.sample(name, &labels, value, Some(at.as_millisecond()));
-        }
-    };
+        };
     of_containers(
         "container_cpu_usage_seconds_total",
         Kind::Counter,
@@ -109,12 +110,9 @@ pub fn print(summary: &Summary, page: &mut Page) {
         "[STABLE] Cumulative cpu time consumed by the pod in core-seconds",
         &|p| cpu(&p.cpu),
     );
-    of_pods(
-        "pod_memory_working_set_bytes",
-        Kind::Gauge,
-        "[STABLE] Current working set of the pod in bytes",
-        &|p| memory(&p.memory),
-    );
+    of_pods("pod_memory_working_set_bytes", Kind::Gauge, "[STABLE] Current working set of the pod in bytes", &|p| {
+        memory(&p.memory)
+    });
     of_pods(
         "pod_swap_usage_bytes",
         Kind::Gauge,
@@ -138,7 +136,12 @@ mod tests {
     #[test]
     fn every_sample_has_its_time_and_a_node_without_figures_is_an_error() {
         let at = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
-        let cpu = Some(CpuUsage { time: at, usage_nano_cores: None, usage_core_nano_seconds: Some(1_500_000_000), psi: None });
+        let cpu = Some(CpuUsage {
+            time: at,
+            usage_nano_cores: None,
+            usage_core_nano_seconds: Some(1_500_000_000),
+            psi: None,
+        });
         let container = ContainerUsage {
             name: "app".into(),
             start_time: at,
@@ -179,7 +182,8 @@ mod tests {
         let mut page = Page::default();
         print(&Summary { node, pods: vec![pod] }, &mut page);
         let text = page.finish();
-        let sample = "container_cpu_usage_seconds_total{container=\"app\",namespace=\"ns\",pod=\"web\"} 1.5 1700000000123\n";
+        let sample =
+            "container_cpu_usage_seconds_total{container=\"app\",namespace=\"ns\",pod=\"web\"} 1.5 1700000000123\n";
         assert!(text.contains(sample), "{text}");
         assert!(text.ends_with("\nresource_scrape_error 1\n# HELP scrape_error [ALPHA] 1 if there was an error while getting container metrics, 0 otherwise\n# TYPE scrape_error gauge\nscrape_error 1\n"));
         assert!(!text.contains("pod_cpu_usage"), "a family without samples is left out");

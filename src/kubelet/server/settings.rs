@@ -76,10 +76,7 @@ impl Settings {
             token_review: server.token_webhook.then_some(server.token_cache),
             authorization: match server.authorization_mode.as_str() {
                 "AlwaysAllow" => AuthorizationMode::AlwaysAllow,
-                _ => AuthorizationMode::Webhook {
-                    allowed_ttl: server.allow_cache,
-                    denied_ttl: server.deny_cache,
-                },
+                _ => AuthorizationMode::Webhook { allowed_ttl: server.allow_cache, denied_ttl: server.deny_cache },
             },
             debugging_handlers: server.debugging,
             system_logs: server.system_log_handler,

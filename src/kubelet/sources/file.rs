@@ -133,7 +133,8 @@ fn same_pods(a: &StaticSet, b: &StaticSet) -> bool {
 }
 
 fn desired_set(set: &StaticSet) -> DesiredSet {
-    let pods = set.pods().map(|(path, pod)| DesiredPod { pod: pod.clone(), source: PodSource::File(path.to_path_buf()) });
+    let pods =
+        set.pods().map(|(path, pod)| DesiredPod { pod: pod.clone(), source: PodSource::File(path.to_path_buf()) });
     let pods: Vec<DesiredPod> = pods.collect();
     info!(pods = pods.len(), "static pods of the manifest files");
     DesiredSet { source: SourceKind::File, pods }

@@ -133,4 +133,3 @@ pub fn notify_systemd(stop: CancellationToken) {
         }
     });
 }
-

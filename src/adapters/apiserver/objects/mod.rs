@@ -62,12 +62,9 @@ impl ReferencedObjects {
 fn failed(kind: &'static str, namespace: &str, name: &str, error: ApiError) -> ObjectError {
     match error {
         ApiError::NotFound(_) => ObjectError::NotFound { kind, name: name.into() },
-        error => ObjectError::Failed {
-            kind,
-            namespace: namespace.into(),
-            name: name.into(),
-            message: error.to_string(),
-        },
+        error => {
+            ObjectError::Failed { kind, namespace: namespace.into(), name: name.into(), message: error.to_string() }
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use rcgen::{
 
 use super::keys::parse_key;
 use super::read::inspect;
-use crate::core::model::pki::{Authority, BACKDATE, Leaf, ObservedCertificate, San, Subject};
 use crate::core::model::Secret;
+use crate::core::model::pki::{Authority, BACKDATE, Leaf, ObservedCertificate, San, Subject};
 use crate::ports::{KeyPairPem, Pki, PkiError};
 
 /// The maker of certificates.
@@ -28,7 +28,8 @@ impl Pki for X509 {
         let names = [San::Dns(authority.common_name.clone())];
         let mut params = params(&Subject::named(&authority.common_name), &names, now, authority.life, None)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let cert = params.self_signed(&key).map_err(make_error)?;
         Ok(KeyPairPem { public: cert.pem(), key: Secret::new(key.serialize_pem()) })
     }

@@ -77,7 +77,10 @@ fn an_authority_of_the_users_own_signs_whatever_its_key_is() {
     ];
     for make_key in keys {
         openssl(make_key, folder.path());
-        openssl(&["req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=mine", "-days", "900", "-out", "ca.crt"], folder.path());
+        openssl(
+            &["req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=mine", "-days", "900", "-out", "ca.crt"],
+            folder.path(),
+        );
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         let (cert, key) = (read("ca.crt"), read("ca.key"));
         let now = Timestamp::now();

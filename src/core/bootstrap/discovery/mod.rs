@@ -21,13 +21,17 @@ pub enum Error {
     #[error("configmap kube-public/cluster-info has no kubeconfig: this cluster was not set up for joining by token")]
     NoKubeconfig,
     /// No signature for this token.
-    #[error("token {id} is unknown to the cluster or has expired; make a new one on a control-plane node with `bootstrap token create --print-join-command`")]
+    #[error(
+        "token {id} is unknown to the cluster or has expired; make a new one on a control-plane node with `bootstrap token create --print-join-command`"
+    )]
     UnknownToken {
         /// The token's id.
         id: String,
     },
     /// A signature that the token's secret did not make.
-    #[error("cluster-info is not signed by token {id}: the secret half of the token is wrong, or something between this node and the API server answers in its place")]
+    #[error(
+        "cluster-info is not signed by token {id}: the secret half of the token is wrong, or something between this node and the API server answers in its place"
+    )]
     WrongSignature {
         /// The token's id.
         id: String,
@@ -39,7 +43,9 @@ pub enum Error {
         reason: String,
     },
     /// The CA's key is not the pinned one.
-    #[error("the cluster's CA has the hash {found}, not {expected}: check --ca-hash, and that the endpoint is the cluster you mean")]
+    #[error(
+        "the cluster's CA has the hash {found}, not {expected}: check --ca-hash, and that the endpoint is the cluster you mean"
+    )]
     WrongCa {
         /// Hashes of the CA certificates that the cluster showed.
         found: String,
@@ -47,7 +53,9 @@ pub enum Error {
         expected: String,
     },
     /// The answer over verified TLS differs.
-    #[error("cluster-info differs between the first reading and the one over verified TLS: something between this node and the API server changes it")]
+    #[error(
+        "cluster-info differs between the first reading and the one over verified TLS: something between this node and the API server changes it"
+    )]
     Differs,
     /// The text is no pin.
     #[error("a CA hash looks like sha256: and 64 hexadecimal digits")]
@@ -81,7 +89,10 @@ impl FromStr for CaPin {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64 && digits.is_ascii()).ok_or(Error::InvalidPin)?;
+        let digits = text
+            .strip_prefix("sha256:")
+            .filter(|digits| digits.len() == 64 && digits.is_ascii())
+            .ok_or(Error::InvalidPin)?;
         let mut hash = [0; 32];
         for (index, byte) in hash.iter_mut().enumerate() {
             *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).map_err(|_| Error::InvalidPin)?;
@@ -115,7 +126,11 @@ pub struct TrustedCluster {
 }
 
 /// Checks the data of `cluster-info`: signature first, then the CA against the pins.
-pub fn verify_cluster_info(data: &BTreeMap<String, String>, token: &Token, pins: &[CaPin]) -> Result<TrustedCluster, Error> {
+pub fn verify_cluster_info(
+    data: &BTreeMap<String, String>,
+    token: &Token,
+    pins: &[CaPin],
+) -> Result<TrustedCluster, Error> {
     let kubeconfig = data.get("kubeconfig").filter(|text| !text.is_empty()).ok_or(Error::NoKubeconfig)?;
     let unknown = || Error::UnknownToken { id: token.id().to_owned() };
     let signature = data.get(&format!("jws-kubeconfig-{}", token.id())).ok_or_else(unknown)?;

@@ -33,7 +33,9 @@ fn a_signed_cluster_with_the_pinned_ca_is_trusted() {
 #[test]
 fn pins_are_hashes_of_the_public_key() {
     assert_eq!(CaPin::of_pem(CA.as_bytes()).unwrap()[0].to_string(), PIN);
-    for wrong in ["", "sha256:", "sha256:zz", &PIN[7..], &PIN.replace("sha256", "sha512"), &format!("sha256:{}", "é".repeat(32))] {
+    for wrong in
+        ["", "sha256:", "sha256:zz", &PIN[7..], &PIN.replace("sha256", "sha512"), &format!("sha256:{}", "é".repeat(32))]
+    {
         assert_eq!(wrong.parse::<CaPin>(), Err(Error::InvalidPin), "{wrong}");
     }
 }
@@ -64,7 +66,9 @@ fn what_was_changed_on_the_way_is_not_believed() {
 
 #[test]
 fn a_signed_kubeconfig_must_still_be_usable() {
-    for kubeconfig in ["[", "clusters: []", "clusters: [{cluster: {server: 'http://x', certificate-authority-data: ''}}]"] {
+    for kubeconfig in
+        ["[", "clusters: []", "clusters: [{cluster: {server: 'http://x', certificate-authority-data: ''}}]"]
+    {
         let signature = jws::sign(kubeconfig, token().id(), token().secret());
         let data = BTreeMap::from([
             ("kubeconfig".to_owned(), kubeconfig.to_owned()),

@@ -22,16 +22,8 @@ pub const SIGNER: &str = "roost.local/control-plane-join";
 pub const TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane";
 /// The PKI files that every control plane shares, below the PKI folder. Those that the answering node lacks (an
 /// external CA, an external etcd) are not handed over.
-pub const SHARED_FILES: [&str; 8] = [
-    "ca.crt",
-    "ca.key",
-    "etcd/ca.crt",
-    "etcd/ca.key",
-    "front-proxy-ca.crt",
-    "front-proxy-ca.key",
-    "sa.key",
-    "sa.pub",
-];
+pub const SHARED_FILES: [&str; 8] =
+    ["ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
 
 /// Length of an X25519 public key.
 pub const PUBLIC_KEY_LENGTH: usize = 32;
@@ -98,7 +90,8 @@ pub fn parse_request(pem: &[u8]) -> Result<[u8; PUBLIC_KEY_LENGTH], Error> {
 
 /// The bytes that are sealed.
 pub fn render_files(files: &SharedFiles) -> Vec<u8> {
-    let plain: BTreeMap<&str, &str> = files.iter().map(|(name, text)| (name.as_str(), text.reveal().as_str())).collect();
+    let plain: BTreeMap<&str, &str> =
+        files.iter().map(|(name, text)| (name.as_str(), text.reveal().as_str())).collect();
     serde_json::to_vec(&plain).unwrap_or_default()
 }
 

@@ -63,7 +63,12 @@ pub fn parse_token_secret(data: &BTreeMap<String, Vec<u8>>) -> Option<ObservedTo
         id: text("token-id")?,
         expires: text("expiration"),
         usages: usages.filter_map(|(key, _)| key.strip_prefix(prefix)).map(str::to_owned).collect(),
-        groups: text("auth-extra-groups").unwrap_or_default().split(',').filter(|group| !group.is_empty()).map(str::to_owned).collect(),
+        groups: text("auth-extra-groups")
+            .unwrap_or_default()
+            .split(',')
+            .filter(|group| !group.is_empty())
+            .map(str::to_owned)
+            .collect(),
         description: text("description"),
     })
 }

@@ -15,13 +15,13 @@ mod yaml;
 
 use serde_json::Value;
 
-pub use bootstrap_token::{parse_token_secret, render_token_secret, ObservedToken};
+pub use bootstrap_token::{ObservedToken, parse_token_secret, render_token_secret};
 pub use cluster_info::render_cluster_info;
-pub use rbac::SERVING_APPROVER;
 pub use config::{render_cluster_configuration, render_kubelet_configuration};
 pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};
-pub use yaml::render_yaml;
+pub use rbac::SERVING_APPROVER;
 pub use spec::{Component, KubeProxy, ObjectsSpec, join_subnets, nth_address};
+pub use yaml::render_yaml;
 
 /// Everything but tokens and `cluster-info`, in an order in which each object finds what it refers to.
 pub fn render_objects(spec: &ObjectsSpec) -> Vec<Value> {

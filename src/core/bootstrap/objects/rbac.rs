@@ -71,7 +71,12 @@ fn render_serving_approver() -> [Value; 2] {
 pub const SERVING_APPROVER: &str = "roost:kubelet-serving-approver";
 
 /// A Role that lets `subjects` get one ConfigMap, with its binding of the same name.
-pub(super) fn render_config_map_reader(name: &str, namespace: &str, config_map: &str, subjects: &[Value]) -> [Value; 2] {
+pub(super) fn render_config_map_reader(
+    name: &str,
+    namespace: &str,
+    config_map: &str,
+    subjects: &[Value],
+) -> [Value; 2] {
     let mut get = rule("", "configmaps", &["get"]);
     get["resourceNames"] = json!([config_map]);
     [

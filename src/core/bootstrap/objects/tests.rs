@@ -46,11 +46,7 @@ fn cluster_info_holds_the_address_and_the_ca() {
 #[test]
 fn host_programs_are_mounted_over_an_image_without_bytes() {
     let host = Component { image: "roost.local/host:1".into(), host_binary: Some("/opt/bin/program".into()) };
-    let spec = ObjectsSpec {
-        coredns: Some(host.clone()),
-        kube_proxy: Some(KubeProxy::DaemonSet(host)),
-        ..spec()
-    };
+    let spec = ObjectsSpec { coredns: Some(host.clone()), kube_proxy: Some(KubeProxy::DaemonSet(host)), ..spec() };
     for object in render_objects(&spec) {
         if let Some(pod) = object.pointer("/spec/template/spec") {
             let program = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "program").unwrap();
@@ -78,7 +74,10 @@ fn a_host_unit_of_kube_proxy_uses_the_credentials_of_the_kubelet() {
     let names = names(&objects);
     assert!(names.contains(&"ClusterRoleBinding roost:node-proxier".to_owned()));
     assert!(!names.iter().any(|name| name.starts_with("DaemonSet")));
-    let map = objects.iter().find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "kube-proxy").unwrap();
+    let map = objects
+        .iter()
+        .find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "kube-proxy")
+        .unwrap();
     assert!(map["data"]["config.conf"].as_str().unwrap().contains("/etc/kubernetes/kubelet.conf"));
 }
 
@@ -100,7 +99,8 @@ fn a_token_secret_reads_back_without_its_secret_half() {
     let secret = render_token_secret(&token, Some("2026-01-02T03:04:05.678Z".parse().unwrap()), Some("for n2"));
     assert_eq!(secret["metadata"]["name"], "bootstrap-token-abcdef");
     let data = secret["data"].as_object().unwrap();
-    let data = data.iter().map(|(key, value)| (key.clone(), STANDARD.decode(value.as_str().unwrap()).unwrap())).collect();
+    let data =
+        data.iter().map(|(key, value)| (key.clone(), STANDARD.decode(value.as_str().unwrap()).unwrap())).collect();
     let observed = parse_token_secret(&data).unwrap();
     assert_eq!(
         observed,

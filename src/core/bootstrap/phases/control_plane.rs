@@ -25,7 +25,8 @@ fn manifests(spec: &Spec, facts: &Facts, components: &[&str]) -> Result<Vec<Step
     let folder = spec.node.paths.manifests();
     let mut steps = vec![Step::EnsureDir { path: folder.clone(), mode: 0o700 }];
     for component in components {
-        let manifest = static_pods::render(component, spec, facts).map_err(|error| PhaseError::Invalid(error.to_string()))?;
+        let manifest =
+            static_pods::render(component, spec, facts).map_err(|error| PhaseError::Invalid(error.to_string()))?;
         // Extra flags may hold a secret, so the content stays out of what is printed.
         let content = Content::Secret(Secret::new(manifest));
         steps.push(Step::WriteFile { path: folder.join(format!("{component}.yaml")), mode: 0o600, content });

@@ -27,10 +27,9 @@ pub fn derive(spec: &Spec) -> ObjectsSpec {
     let paths = &spec.node.paths;
     let text = |path: &std::path::Path| path.display().to_string();
     let component = |name: &str| match &cluster.source {
-        ComponentSource::Host { programs } if programs.contains_key(name) => Component {
-            image: SCRATCH_IMAGE.to_owned(),
-            host_binary: programs.get(name).map(|path| text(path)),
-        },
+        ComponentSource::Host { programs } if programs.contains_key(name) => {
+            Component { image: SCRATCH_IMAGE.to_owned(), host_binary: programs.get(name).map(|path| text(path)) }
+        }
         _ => Component { image: cluster.image(name).to_owned(), host_binary: None },
     };
     let repository = cluster.image("kube-apiserver").rsplit_once('/').map_or("registry.k8s.io", |(before, _)| before);

@@ -90,7 +90,11 @@ pub fn judge(request: &ServingRequest, node: &NodeNames) -> Result<(), Refusal> 
 fn judge_usages(usages: &[String]) -> Result<(), Refusal> {
     let allowed = ["digital signature", "key encipherment", "server auth"];
     let known = usages.iter().all(|usage| allowed.contains(&usage.as_str()));
-    if known && usages.iter().any(|usage| usage == "server auth") { Ok(()) } else { Err(Refusal::Usages(usages.to_vec())) }
+    if known && usages.iter().any(|usage| usage == "server auth") {
+        Ok(())
+    } else {
+        Err(Refusal::Usages(usages.to_vec()))
+    }
 }
 
 fn judge_subject(parsed: &X509CertificationRequest<'_>, request: &ServingRequest) -> Result<(), Refusal> {

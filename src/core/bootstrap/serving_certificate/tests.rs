@@ -51,7 +51,9 @@ fn names_of_others_are_refused() {
 
 #[test]
 fn a_request_for_another_subject_is_refused() {
-    for (name, organization) in [("system:node:n1", "system:nodes"), ("system:node:n2", "system:masters"), ("admin", "system:nodes")] {
+    for (name, organization) in
+        [("system:node:n1", "system:nodes"), ("system:node:n2", "system:masters"), ("admin", "system:nodes")]
+    {
         let request = request(pem(name, organization, &["n2"], &[]));
         assert!(matches!(judge(&request, &node()), Err(Refusal::Subject { .. })), "{name} {organization}");
     }

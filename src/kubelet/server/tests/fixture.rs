@@ -10,7 +10,9 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodSpec, PodStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -141,7 +143,12 @@ impl Runtime for StubRuntime {
         let exit_code = if command[0] == "fail" { 3 } else { 0 };
         Ok(cri::ExecSyncResponse { stdout: command.join("|").into(), stderr: b"!".to_vec(), exit_code })
     }
-    async fn exec_url(&self, id: &ContainerId, command: Vec<String>, stdio: StreamStdio) -> Result<String, RuntimeError> {
+    async fn exec_url(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        stdio: StreamStdio,
+    ) -> Result<String, RuntimeError> {
         self.asked.lock().unwrap().push(format!("exec {id} {command:?} {stdio:?}"));
         Ok(self.stream_url.lock().unwrap().clone())
     }

@@ -21,7 +21,10 @@ async fn health_is_plain_on_its_own_port_and_nothing_else_is_there() {
     *fixture.sick.lock().unwrap() = Some("no answer from the runtime".into());
     let sick = ask("/healthz").await;
     assert!(sick.starts_with("HTTP/1.1 500"), "{sick}");
-    assert!(sick.contains("[+]ping ok\n[+]log ok\n[-]syncloop failed: reason withheld\nhealthz check failed"), "{sick}");
+    assert!(
+        sick.contains("[+]ping ok\n[+]log ok\n[-]syncloop failed: reason withheld\nhealthz check failed"),
+        "{sick}"
+    );
 }
 
 #[tokio::test]
@@ -36,7 +39,9 @@ async fn pages_have_the_shape_that_clients_expect() {
     let (_, summary) = fixture.get("/stats/summary").await;
     assert_eq!(summary, r#"{"node":{"nodeName":"n1","startTime":"1970-01-01T00:00:00Z"},"pods":[]}"#);
     let (_, metrics) = fixture.get("/metrics").await;
-    assert!(metrics.contains("kubelet_http_requests_total{method=\"GET\",path=\"pods\",server_type=\"readwrite\",long_running=\"false\"} 1\n"));
+    assert!(metrics.contains(
+        "kubelet_http_requests_total{method=\"GET\",path=\"pods\",server_type=\"readwrite\",long_running=\"false\"} 1\n"
+    ));
 }
 
 #[tokio::test]
@@ -59,7 +64,8 @@ async fn methods_and_missing_pods_are_answered_as_upstream_does() {
 #[tokio::test]
 async fn debugging_handlers_can_be_turned_off() {
     let fixture = Fixture::start(|s| s.debugging_handlers = false).await;
-    for path in ["/exec/a/b/c", "/attach/a/b/c", "/portForward/a/b", "/containerLogs/a/b/c", "/runningpods/", "/logs/"] {
+    for path in ["/exec/a/b/c", "/attach/a/b/c", "/portForward/a/b", "/containerLogs/a/b/c", "/runningpods/", "/logs/"]
+    {
         assert_eq!(fixture.get(path).await.0, 405, "{path}");
     }
     assert_eq!(fixture.get("/pods").await.0, 200);

@@ -1,6 +1,6 @@
 //! The pod table on a real containerd. Runs on a node of the test cluster, as root:
-//! `cargo test --features node-tests,fakes --test pods -- --test-threads 1`.
-#![cfg(all(feature = "node-tests", feature = "fakes"))]
+//! `cargo test --features containerd-tests,fakes --test pods -- --test-threads 1`.
+#![cfg(all(feature = "containerd-tests", feature = "fakes"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;

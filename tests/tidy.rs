@@ -53,7 +53,7 @@ fn a_room_names_only_rooms_below_it() {
         ("src/ports/", &["ports", "core", "cri"]),
         ("src/adapters/", &["adapters", "ports", "core", "cri", "telemetry"]),
         ("src/config/", &["config", "core", "cri"]),
-        ("src/cli/", &["cli", "config", "core"]),
+        ("src/cli/", &["cli", "config", "core", "ports"]),
         ("src/telemetry/", &["telemetry"]),
         ("src/kubelet/", &["kubelet", "core", "ports", "cri", "config", "telemetry"]),
         ("src/bootstrap/", &["bootstrap", "core", "ports", "config", "cri"]),

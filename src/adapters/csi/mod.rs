@@ -7,7 +7,7 @@ mod drivers;
 mod registration;
 mod volume;
 
-#[allow(missing_docs, dead_code, clippy::all, clippy::unwrap_used)]
+#[allow(missing_docs, dead_code, clippy::all, clippy::unwrap_used, rustdoc::all)]
 mod proto {
     pub mod csi {
         tonic::include_proto!("csi.v1");

@@ -1,6 +1,6 @@
 //! The kubelet's settings: flags over drop-ins over file over defaults.
 //!
-//! [`load`] is the front door. [`fields`] is the table of upstream's `KubeletConfiguration`, [`document`] reads and
+//! [`load()`] is the front door. [`fields`] is the table of upstream's `KubeletConfiguration`, [`document`] reads and
 //! merges files, [`spec`] types the result.
 
 pub mod document;

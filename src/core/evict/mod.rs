@@ -1,7 +1,7 @@
 //! Node pressure: thresholds, signals, and who has to go (upstream `pkg/kubelet/eviction`).
 //!
 //! [`PressureState::observe`] turns what is left of each resource into node conditions and thresholds to act on;
-//! [`rank`] says in which order pods go; [`exceeds_local_limit`] finds pods that use more disk than they may.
+//! [`rank()`] says in which order pods go; [`exceeds_local_limit`] finds pods that use more disk than they may.
 
 mod local;
 mod message;

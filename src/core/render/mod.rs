@@ -1,7 +1,7 @@
 //! Pod → what the runtime is told: sandbox and container configurations, as values.
 //!
 //! The caller does the I/O in between: it asks [`env::references`] what to read, gives the answers to [`environment`],
-//! has [`sub_paths`] resolved by the volumes port and passes all of it to [`container`]. Rules come from upstream's
+//! has [`sub_paths`] resolved by the volumes port and passes all of it to [`container()`]. Rules come from upstream's
 //! `pkg/kubelet/kubelet_pods.go`, `pkg/kubelet/kuberuntime` and `pkg/kubelet/network/dns`.
 
 mod annotations;

@@ -30,7 +30,7 @@ pub async fn calls(socket: &str, count: usize) -> anyhow::Result<()> {
             }),
             log_directory: "/tmp".into(),
             labels: HashMap::from([("roost-bench".to_owned(), "bare".to_owned())]),
-            linux: Some(cri::LinuxPodSandboxConfig::default()),
+            linux: Some(cri::LinuxPodSandboxConfig { cgroup_parent: "roost-bench.slice".into(), ..Default::default() }),
             ..Default::default()
         };
         let container = cri::ContainerConfig {

@@ -40,7 +40,14 @@ bridge_up() {
 	ip link set "$bridge" up
 }
 
-bridge_down() { ip link delete "$(bridge_name)" 2>/dev/null || true; }
+# The kernel may keep a port whose namespace was cut off: the ports go first.
+bridge_down() {
+	local port
+	for port in $(ip -o link show master "$(bridge_name)" 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/\1/'); do
+		ip link delete "$port" 2>/dev/null || true
+	done
+	ip link delete "$(bridge_name)" 2>/dev/null || true
+}
 
 # inotify_room: warns when the machine's inotify instances will not do; the limit stays as the machine has it.
 inotify_room() {

@@ -4,7 +4,6 @@
   mode = "static-pods"; # or "systemd"
   cluster = {
     name = "kubernetes";
-    kubernetes_version = "v1.36.3";
     endpoint = ""; # host:port that all nodes reach; empty: this node's address
     extra_sans = [ ];
     control_planes = 1;
@@ -38,7 +37,6 @@
     kube_controller_manager = "v1.36.3";
     kube_scheduler = "v1.36.3";
   };
-  containerd_socket = "/run/containerd/containerd.sock";
   static_pods = { };
   package = "/usr/local";
   snapshots = {

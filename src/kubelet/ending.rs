@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::pass::PassSeed;
 use super::run::Event;
 use super::worker::{Ended, Worker};
 use crate::core::plan::{self, Stage};
@@ -69,16 +68,7 @@ impl Worker {
         }
         if self.removed && self.task.is_empty() && !self.records_removed {
             let actions = plan::plan_removal(&self.observed);
-            let seed = PassSeed {
-                ports: &self.shared.ports,
-                table: &self.shared.table,
-                facts: &self.shared.facts,
-                pod: &self.pod,
-                is_static: self.is_static,
-                observed: &self.observed,
-                notes: &self.notes.0,
-            };
-            let pass = seed.grow();
+            let pass = self.pass();
             let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));
             self.task.spawn(async move {
                 let _ = pass.run(actions).await;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::facts::RuntimeFacts;
 use super::run::PodPorts;
 use super::table::Table;
-use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId, uid_of};
+use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId};
 use crate::core::plan::{Action, Waiting};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
@@ -298,38 +298,6 @@ impl Pass {
             if let Err(error) = removed {
                 tracing::warn!(%error, sandbox = %id, "a sandbox could not be removed");
             }
-        }
-    }
-}
-
-/// A pass without anything set up yet.
-pub(super) struct PassSeed<'a> {
-    pub ports: &'a PodPorts,
-    pub table: &'a Arc<Table>,
-    pub facts: &'a RuntimeFacts,
-    pub pod: &'a Arc<Pod>,
-    pub is_static: bool,
-    pub observed: &'a Observed,
-    pub notes: &'a mpsc::UnboundedSender<Note>,
-}
-
-impl PassSeed<'_> {
-    pub fn grow(&self) -> Pass {
-        Pass {
-            ports: self.ports.clone(),
-            table: Arc::clone(self.table),
-            facts: self.facts.clone(),
-            node: Arc::clone(&self.ports.node.borrow()),
-            pod: Arc::clone(self.pod),
-            is_static: self.is_static,
-            uid: uid_of(self.pod),
-            observed: self.observed.clone(),
-            notes: self.notes.clone(),
-            home: None,
-            cgroup_parent: String::new(),
-            volumes: BTreeMap::new(),
-            user_namespace: None,
-            sandbox_config: None,
         }
     }
 }

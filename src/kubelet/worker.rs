@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::inbox::{Inbox, Mail};
 use super::observe::{Look, observe_pod};
-use super::pass::{Dropped, Note, PassSeed};
+use super::pass::{Dropped, Note, Pass};
 use super::run::{Event, Shared};
 use crate::core::model::{Observed, PodUid, Rejection};
 use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage, Waiting};
@@ -318,21 +318,32 @@ impl Worker {
         self.begin(actions, None);
     }
 
+    /// A pass for the pod as it stands.
+    pub(super) fn pass(&self) -> Pass {
+        Pass {
+            ports: self.shared.ports.clone(),
+            table: Arc::clone(&self.shared.table),
+            facts: self.shared.facts.clone(),
+            node: Arc::clone(&self.shared.ports.node.borrow()),
+            pod: Arc::clone(&self.pod),
+            is_static: self.is_static,
+            uid: self.uid.clone(),
+            observed: self.observed.clone(),
+            notes: self.notes.0.clone(),
+            home: None,
+            cgroup_parent: String::new(),
+            volumes: BTreeMap::new(),
+            user_namespace: None,
+            sandbox_config: None,
+        }
+    }
+
     pub(super) fn begin(&mut self, actions: Vec<Action>, ending: Option<i64>) {
         if actions.is_empty() {
             return;
         }
         self.ending = ending;
-        let seed = PassSeed {
-            ports: &self.shared.ports,
-            table: &self.shared.table,
-            facts: &self.shared.facts,
-            pod: &self.pod,
-            is_static: self.is_static,
-            observed: &self.observed,
-            notes: &self.notes.0,
-        };
-        let pass = seed.grow();
+        let pass = self.pass();
         self.task.spawn(async move { Ended::Pass(pass.run(actions).await) });
     }
 

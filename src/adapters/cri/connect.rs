@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -12,6 +13,7 @@ use super::errors;
 use crate::cri::image_service_client::ImageServiceClient;
 use crate::cri::runtime_service_client::RuntimeServiceClient;
 use crate::ports::RuntimeError;
+use crate::telemetry::Metrics;
 
 /// Upstream's bound for one message (`maxMsgSize` of `cri-client`).
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
@@ -22,12 +24,21 @@ pub struct Cri {
     pub(super) channel: Channel,
     /// `runtimeRequestTimeout`.
     pub(super) timeout: Duration,
+    /// Where calls are counted; none in programs without metrics.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Cri {
     /// A client of the socket at `path`; nothing is sent yet. `timeout` is `runtimeRequestTimeout` (2 min by default).
     pub fn new(path: &Path, timeout: Duration) -> Self {
-        Self { channel: channel(path.to_path_buf()), timeout }
+        Self { channel: channel(path.to_path_buf()), timeout, metrics: None }
+    }
+
+    /// Counts each call.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     pub(super) fn runtime(&self) -> RuntimeServiceClient<Channel> {
@@ -49,14 +60,60 @@ impl Cri {
         limit: Option<Duration>,
         call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     ) -> Result<T, RuntimeError> {
+        let began = Instant::now();
         let answer = match limit {
-            None => call.await,
-            Some(limit) => match tokio::time::timeout(limit, call).await {
-                Ok(answer) => answer,
-                Err(_) => return Err(RuntimeError::DeadlineExceeded { call: name }),
-            },
+            None => Ok(call.await),
+            Some(limit) => tokio::time::timeout(limit, call).await,
         };
-        answer.map(tonic::Response::into_inner).map_err(|status| errors::convert(name, &status))
+        let answer = match answer {
+            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| errors::convert(name, &status)),
+            Err(_) => Err(RuntimeError::DeadlineExceeded { call: name }),
+        };
+        if let Some(metrics) = &self.metrics {
+            let operation = operation(name);
+            metrics.runtime_operations.with([operation]).inc();
+            metrics.runtime_operation_duration.observe([operation], began.elapsed());
+            if answer.is_err() {
+                metrics.runtime_operation_errors.with([operation]).inc();
+            }
+        }
+        answer
+    }
+}
+
+/// A call as upstream's metrics name it (`pkg/kubelet/kuberuntime/instrumented_services.go`).
+fn operation(call: &str) -> &str {
+    match call {
+        "Attach" => "attach",
+        "CheckpointContainer" => "checkpoint_container",
+        "ContainerStatus" => "container_status",
+        "CreateContainer" => "create_container",
+        "Exec" => "exec",
+        "ExecSync" => "exec_sync",
+        "ImageFsInfo" => "image_fs_info",
+        "ImageStatus" => "image_status",
+        "ListContainerStats" => "list_container_stats",
+        "ListContainers" => "list_containers",
+        "ListImages" => "list_images",
+        "ListPodSandbox" => "list_podsandbox",
+        "PodSandboxStatus" => "podsandbox_status",
+        "PortForward" => "port_forward",
+        "PullImage" => "pull_image",
+        "RemoveContainer" => "remove_container",
+        "RemoveImage" => "remove_image",
+        "RemovePodSandbox" => "remove_podsandbox",
+        "ReopenContainerLog" => "reopen_container_log",
+        "RunPodSandbox" => "run_podsandbox",
+        "RuntimeConfig" => "runtime_config",
+        "StartContainer" => "start_container",
+        "Status" => "status",
+        "StopContainer" => "stop_container",
+        "StopPodSandbox" => "stop_podsandbox",
+        "UpdateContainerResources" => "update_container",
+        "UpdatePodSandboxResources" => "update_podsandbox",
+        "UpdateRuntimeConfig" => "update_runtime_config",
+        "Version" => "version",
+        other => other,
     }
 }
 

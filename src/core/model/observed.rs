@@ -87,6 +87,32 @@ pub struct ObservedContainer {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl ObservedContainer {
+    /// A record that was just made; nothing else is known of it.
+    pub fn made(id: ContainerId, sandbox: SandboxId, name: &str, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            sandbox,
+            name: name.to_owned(),
+            attempt: 0,
+            state: RunState::Created,
+            created_at,
+            started_at: None,
+            finished_at: None,
+            exit_code: 0,
+            reason: String::new(),
+            message: String::new(),
+            image: String::new(),
+            image_ref: String::new(),
+            hash: String::new(),
+            log_path: String::new(),
+            resources: None,
+            user: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
 impl Observed {
     /// Newest record of a container.
     pub fn container(&self, name: &str) -> Option<&ObservedContainer> {

@@ -35,6 +35,7 @@ pub use prune::surplus;
 pub use reset::restart_all_asked;
 pub use sandbox::{is_host_network, sandbox_needed};
 pub use stage::{Facts, Stage};
+use terminate::kill_everything;
 pub use terminate::{end_pod, plan_end, plan_removal};
 
 /// Everything a plan depends on.
@@ -75,7 +76,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     if !spec.containers.is_empty() && spec.containers.iter().all(|c| done_for_good(c, pod, observed)) {
         // Sidecars do not keep a pod alive, and are not started again for one that is done.
-        return Plan { actions: kill_everything(pod, observed), ..Plan::default() };
+        return Plan { actions: kill_everything(pod, observed, pod_grace(pod)), ..Plan::default() };
     }
     let mut plan = Plan::default();
     let mut kills = Vec::new();
@@ -88,13 +89,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let inits = spec.init_containers.as_deref().unwrap_or_default();
     let mut init = init::plan_init(inputs);
     if init.failed {
-        return Plan { actions: kill_everything(pod, observed), ..Plan::default() };
+        return Plan { actions: kill_everything(pod, observed, pod_grace(pod)), ..Plan::default() };
     }
     let mut regular = containers::RegularPlan::default();
     if init.initialized {
         regular = containers::plan_regular(inputs);
         if regular.keep == 0 && regular.start.is_empty() {
-            return Plan { actions: kill_everything(pod, observed), ..Plan::default() };
+            return Plan { actions: kill_everything(pod, observed, pod_grace(pod)), ..Plan::default() };
         }
     }
     kills.append(&mut init.kill);
@@ -115,7 +116,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
 fn plan_new_sandbox(inputs: &Inputs<'_>, attempt: u32) -> Plan {
     let Inputs { pod, observed, .. } = *inputs;
     let Some(spec) = &pod.spec else { return Plan::default() };
-    let mut plan = Plan { actions: kill_everything(pod, observed), ..Plan::default() };
+    let mut plan = Plan { actions: kill_everything(pod, observed, pod_grace(pod)), ..Plan::default() };
     if pod.metadata.deletion_timestamp.is_some() {
         return plan;
     }
@@ -156,20 +157,6 @@ fn done_for_good(container: &Container, pod: &Pod, observed: &Observed) -> bool 
     let Some(spec) = &pod.spec else { return false };
     let ended = observed.container(&container.name).filter(|r| r.state == RunState::Exited);
     ended.is_some_and(|r| !restart::exited_should_restart(container, spec, r.exit_code))
-}
-
-/// Ends what runs and the sandboxes with it.
-fn kill_everything(pod: &Pod, observed: &Observed) -> Vec<Action> {
-    let mut actions = Vec::new();
-    let kills = kill_all(pod, observed, pod_grace(pod));
-    if !kills.is_empty() {
-        actions.push(Action::Kill(kills));
-    }
-    let ready: Vec<_> = observed.sandboxes.iter().filter(|s| s.ready).map(|s| s.id.clone()).collect();
-    if !ready.is_empty() {
-        actions.push(Action::StopSandboxes(ready));
-    }
-    actions
 }
 
 /// Turns wishes into starts, except those that have to wait for their back-off.

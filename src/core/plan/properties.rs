@@ -78,24 +78,10 @@ impl World {
         self.made += 1;
         let sandbox = self.observed.sandbox().filter(|s| s.ready).expect("a container needs a sandbox").id.clone();
         self.observed.containers.push(ObservedContainer {
-            id: ContainerId::from(format!("c{}", self.made)),
-            sandbox,
-            name: name.clone(),
             attempt,
             state: RunState::Running,
-            created_at: at,
             started_at: Some(at),
-            finished_at: None,
-            exit_code: 0,
-            reason: String::new(),
-            message: String::new(),
-            image: String::new(),
-            image_ref: String::new(),
-            hash: String::new(),
-            log_path: String::new(),
-            resources: None,
-            user: None,
-            annotations: BTreeMap::new(),
+            ..ObservedContainer::made(ContainerId::from(format!("c{}", self.made)), sandbox, name, at)
         });
         if let Some((key, finished)) = &start.raise {
             ledger.raise(key, *finished, at);

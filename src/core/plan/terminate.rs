@@ -28,6 +28,11 @@ pub fn plan_end(pod: &Pod, observed: &Observed, end: &End, now: Timestamp) -> Ve
     // After a kubelet restart the clock starts anew; while it runs, a second attempt gets what is left.
     let used = now.duration_since(end.since).as_secs().max(0);
     let grace = end.grace_seconds.saturating_sub(used).max(1);
+    kill_everything(pod, observed, grace)
+}
+
+/// Ends what runs, within `grace` seconds, and the sandboxes with it.
+pub(super) fn kill_everything(pod: &Pod, observed: &Observed, grace: i64) -> Vec<Action> {
     let mut actions = Vec::new();
     let kills = kill_all(pod, observed, grace);
     if !kills.is_empty() {

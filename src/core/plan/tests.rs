@@ -32,24 +32,11 @@ fn sandbox() -> ObservedSandbox {
 fn record(name: &str, state: RunState, exit_code: i32) -> ObservedContainer {
     let ended = state == RunState::Exited;
     ObservedContainer {
-        id: format!("{name}-0").as_str().into(),
-        sandbox: "s0".into(),
-        name: name.into(),
-        attempt: 0,
         state,
-        created_at: at(1),
         started_at: Some(at(2)),
         finished_at: ended.then(|| at(10)),
         exit_code,
-        reason: String::new(),
-        message: String::new(),
-        image: String::new(),
-        image_ref: String::new(),
-        hash: String::new(),
-        log_path: String::new(),
-        resources: None,
-        user: None,
-        annotations: BTreeMap::new(),
+        ..ObservedContainer::made(format!("{name}-0").into(), "s0".into(), name, at(1))
     }
 }
 

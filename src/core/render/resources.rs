@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{DeviceGrant, NodeContext};
-use crate::core::model::Amount;
 use crate::core::model::cgroup::{huge_page_size, quota_of_milli_cpu, shares_of_milli_cpu};
 use crate::core::model::totals::{
     QosClass, container_limit, container_request, has_pod_level_resources, pod_level_limit, pod_level_request,
     pod_limits, pod_requests, qos_class,
 };
+use crate::core::model::{Amount, is_critical};
 use crate::cri;
 
 /// Resources of a container.
@@ -124,14 +124,6 @@ fn set_swap(node: &NodeContext, pod: &Pod, container: &Container, resources: &mu
         false => 0,
     };
     resources.unified.insert("memory.swap.max".to_owned(), share.to_string());
-}
-
-/// Whether a pod must not be lost: static, or of system priority (`types.IsCriticalPod`).
-fn is_critical(pod: &Pod) -> bool {
-    const SYSTEM_CRITICAL: i32 = 2_000_000_000;
-    let source = pod.metadata.annotations.as_ref().and_then(|a| a.get(crate::core::model::labels::CONFIG_SOURCE));
-    let is_static = source.is_some_and(|s| s != "api");
-    is_static || pod.spec.as_ref().and_then(|s| s.priority).is_some_and(|p| p >= SYSTEM_CRITICAL)
 }
 
 /// How willing the kernel is to kill the container when the node's memory runs out (upstream `pkg/kubelet/qos`).

@@ -1,1 +1,136 @@
 //! Tables of the status.
+
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateRunning};
+use serde_json::json;
+
+use super::*;
+use crate::core::model::{ContainerProbes, ObservedContainer, ObservedSandbox, ProbeResult, RunState};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + seconds).unwrap()
+}
+
+fn pod(containers: serde_json::Value) -> Pod {
+    let meta = json!({"name": "p", "namespace": "n", "uid": "u"});
+    serde_json::from_value(json!({"metadata": meta, "spec": {"containers": containers}})).unwrap()
+}
+
+/// A pod whose one container `c` has the state, made a second after `at(0)`.
+fn observed(state: RunState, exit_code: i32) -> Observed {
+    let sandbox = ObservedSandbox {
+        id: "s0".into(),
+        attempt: 0,
+        ready: true,
+        created_at: at(0),
+        host_network: false,
+        ips: vec!["10.0.0.2".into()],
+    };
+    let record = ObservedContainer {
+        state,
+        started_at: Some(at(2)),
+        finished_at: (state == RunState::Exited).then(|| at(10)),
+        exit_code,
+        ..ObservedContainer::made("c-0".into(), "s0".into(), "c", at(1))
+    };
+    Observed { sandboxes: vec![sandbox], containers: vec![record] }
+}
+
+struct Case {
+    pod: Pod,
+    observed: Observed,
+    probes: ProbeResults,
+    previous: PodStatus,
+    stage: Stage,
+    kubelet_started: Timestamp,
+}
+
+impl Case {
+    fn new(pod: Pod, observed: Observed) -> Self {
+        let (probes, previous) = (ProbeResults::default(), PodStatus::default());
+        Self { pod, observed, probes, previous, stage: Stage::Running, kubelet_started: at(0) }
+    }
+
+    fn status(&self) -> PodStatus {
+        let inputs = Inputs {
+            pod: &self.pod,
+            is_static: false,
+            observed: &self.observed,
+            ledger: &Ledger::default(),
+            probes: &self.probes,
+            previous: &self.previous,
+            stage: self.stage,
+            rejection: None,
+            host_ips: &[],
+            recursive_read_only: false,
+            kubelet_started: self.kubelet_started,
+            now: at(20),
+        };
+        derive(&inputs).status
+    }
+}
+
+fn ready(status: &PodStatus) -> (bool, String) {
+    let condition = status.conditions.iter().flatten().find(|c| c.type_ == "Ready").expect("a condition Ready");
+    (status.container_statuses.as_ref().unwrap()[0].ready, condition.status.clone())
+}
+
+#[test]
+fn a_running_container_without_probes_is_ready() {
+    let status = Case::new(pod(json!([{"name": "c", "image": "i"}])), observed(RunState::Running, 0)).status();
+    assert_eq!(status.phase.as_deref(), Some("Running"));
+    assert_eq!(ready(&status), (true, "True".into()));
+}
+
+#[test]
+fn a_restarted_kubelet_keeps_what_was_said_of_a_probed_container_until_its_probe_answers() {
+    let probed = json!([{"name": "c", "image": "i", "readinessProbe": {"tcpSocket": {"port": 1}}}]);
+    let mut case = Case::new(pod(probed), observed(RunState::Running, 0));
+    case.kubelet_started = at(15);
+    assert_eq!(ready(&case.status()), (false, "False".into()), "nothing was said of it");
+    case.probes.insert("c-0".into(), ContainerProbes { readiness: Some(ProbeResult::Success), ..Default::default() });
+    case.previous = case.status();
+    assert_eq!(ready(&case.previous), (true, "True".into()));
+    case.probes.clear();
+    assert_eq!(ready(&case.status()), (true, "True".into()), "what was said of it holds");
+    case.kubelet_started = at(0);
+    assert_eq!(ready(&case.status()), (false, "False".into()), "a new container has to prove itself");
+    case.kubelet_started = at(15);
+    case.probes.insert("c-0".into(), ContainerProbes { readiness: Some(ProbeResult::Failure), ..Default::default() });
+    assert_eq!(ready(&case.status()), (false, "False".into()));
+}
+
+#[test]
+fn restart_count_and_last_end_outlive_their_records() {
+    let mut case = Case::new(pod(json!([{"name": "c", "image": "i"}])), observed(RunState::Exited, 3));
+    case.previous = case.status();
+    let ended = case.previous.container_statuses.as_ref().unwrap()[0].clone();
+    assert_eq!(ended.state.unwrap().terminated.unwrap().exit_code, 3);
+    // The old record is gone, a new one with a smaller number runs.
+    case.previous.container_statuses.as_mut().unwrap()[0].restart_count = 4;
+    case.observed = observed(RunState::Running, 0);
+    case.observed.containers[0].id = "c-1".into();
+    let status = case.status().container_statuses.unwrap().remove(0);
+    assert_eq!(status.restart_count, 4);
+    assert_eq!(status.last_state.unwrap().terminated.unwrap().exit_code, 3);
+}
+
+#[test]
+fn a_terminal_phase_is_never_left() {
+    let mut case = Case::new(pod(json!([{"name": "c", "image": "i"}])), observed(RunState::Running, 0));
+    case.previous.phase = Some("Failed".into());
+    case.previous.reason = Some("Evicted".into());
+    let status = case.status();
+    assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("Evicted")));
+}
+
+#[test]
+fn a_container_that_ran_and_left_no_trace_is_shown_as_ended() {
+    let mut case = Case::new(pod(json!([{"name": "c", "image": "i"}])), Observed::default());
+    let running = ContainerState { running: Some(ContainerStateRunning::default()), ..ContainerState::default() };
+    let said = ContainerStatus { name: "c".into(), state: Some(running), restart_count: 1, ..Default::default() };
+    case.previous.container_statuses = Some(vec![said]);
+    let status = case.status().container_statuses.unwrap().remove(0);
+    assert_eq!(status.restart_count, 2);
+    let ended = status.last_state.unwrap().terminated.unwrap();
+    assert_eq!((ended.exit_code, ended.reason.as_deref()), (137, Some("ContainerStatusUnknown")));
+}

@@ -14,9 +14,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::model::{PodUid, ProbeResults, ProbeSubject, ProbedContainer, uid_of};
+use crate::core::model::{PodUid, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer, key_of, uid_of};
 use crate::core::probes::{DueProbe, PodProbes};
 use crate::ports::{Checks, Events, Probes, Runtime};
+use crate::telemetry::Metrics;
 
 /// How many changed pods may wait for the pod table.
 const CHANGES: usize = 256;
@@ -30,6 +31,8 @@ pub struct ProbePorts {
     pub checks: Arc<dyn Checks>,
     /// For `Unhealthy` and `ProbeWarning`.
     pub events: Arc<dyn Events>,
+    /// For the count and the duration of runs.
+    pub metrics: Arc<Metrics>,
     /// The wall clock, to which the runtime's start times are compared.
     pub wall: fn() -> Timestamp,
 }
@@ -113,6 +116,7 @@ impl Shared {
         let began = self.now();
         let Some(subject) = self.pods().get(&uid).map(|pod| pod.subject.clone()) else { return };
         let result = attempt::run(&self.ports, &subject, &run).await;
+        self.count(&uid, &subject, &run, result, self.now().saturating_sub(began));
         let changed = {
             let mut pods = self.pods();
             pods.get_mut(&uid).is_some_and(|pod| pod.probes.answer(&run, result, began, self.now()))
@@ -123,6 +127,20 @@ impl Shared {
             // Fails only when nobody will ever read changes.
             self.changed.send(uid).await.ok();
         }
+    }
+
+    /// Counts a run, with the labels of upstream's `pkg/kubelet/prober/prober.go`.
+    fn count(&self, uid: &PodUid, subject: &ProbeSubject, run: &DueProbe, result: Option<ProbeResult>, took: Duration) {
+        let (kind, key) = (run.kind.to_string(), key_of(&subject.pod));
+        let (pod, namespace) = (&*key.name, &*key.namespace);
+        let metrics = &self.ports.metrics;
+        let word = match result {
+            Some(ProbeResult::Success) => "successful",
+            Some(ProbeResult::Failure) => "failed",
+            None => "unknown",
+        };
+        metrics.probes.with([&kind, word, &run.container, pod, namespace, uid.as_str()]).inc();
+        metrics.probe_duration.observe([&kind, &run.container, pod, namespace], took);
     }
 }
 
@@ -143,7 +161,11 @@ impl Probes for Prober {
     }
 
     fn forget(&self, uid: &PodUid) {
-        self.shared.pods().remove(uid);
+        let Some(gone) = self.shared.pods().remove(uid) else { return };
+        let metrics = &self.shared.ports.metrics;
+        metrics.probes.retain(|labels| &*labels[5] != uid.as_str());
+        let key = key_of(&gone.subject.pod);
+        metrics.probe_duration.retain(|labels| (&*labels[3], &*labels[2]) != (&*key.namespace, &*key.name));
     }
 
     fn results(&self, uid: &PodUid) -> ProbeResults {

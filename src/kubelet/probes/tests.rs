@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::*;
 use crate::adapters::fake::{FakeChecks, FakeEvents, FakeExec};
-use crate::core::model::{ContainerKind, ContainerProbes, HttpAnswer, HttpGet, ProbeResult};
+use crate::core::model::{ContainerKind, ContainerProbes, HttpAnswer, HttpGet};
 use crate::ports::CheckError;
 
 fn wall() -> Timestamp {
@@ -16,18 +16,25 @@ struct World {
     prober: Prober,
     checks: Arc<FakeChecks>,
     events: Arc<FakeEvents>,
+    metrics: Arc<Metrics>,
     changes: mpsc::Receiver<PodUid>,
     _stop: tokio_util::sync::DropGuard,
 }
 
 fn world() -> World {
     let (checks, events) = (Arc::new(FakeChecks::default()), Arc::new(FakeEvents::default()));
-    let ports =
-        ProbePorts { runtime: Arc::new(FakeExec::default()), checks: checks.clone(), events: events.clone(), wall };
+    let metrics = Arc::new(Metrics::default());
+    let ports = ProbePorts {
+        runtime: Arc::new(FakeExec::default()),
+        checks: checks.clone(),
+        events: events.clone(),
+        metrics: metrics.clone(),
+        wall,
+    };
     let stop = CancellationToken::new();
     let prober = Prober::start(ports, stop.clone());
     let changes = prober.changes();
-    World { prober, checks, events, changes, _stop: stop.drop_guard() }
+    World { prober, checks, events, metrics, changes, _stop: stop.drop_guard() }
 }
 
 fn subject(containers: serde_json::Value) -> ProbeSubject {
@@ -65,8 +72,12 @@ async fn a_failing_liveness_probe_is_told_to_the_pod_table_once() {
     assert_eq!(world.results().liveness, Some(ProbeResult::Failure));
     let line = "n/p spec.containers{c} Unhealthy: Liveness probe failed: HTTP probe failed with statuscode: 500";
     assert_eq!(world.events.take(), [line, line]);
+    let failed = ["Liveness", "failed", "c", "p", "n", "u"];
+    assert_eq!(world.metrics.probes.with(failed).get(), 2);
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(world.checks.take_asked().len(), 2, "it rests until there is another container");
+    world.prober.forget(&"u".into());
+    assert_eq!(world.metrics.probes.with(failed).get(), 0, "counts of gone pods are gone");
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,7 @@ use crate::core::model::cgroup::{CgroupLimits, CgroupSettings};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
 use crate::ports::{self, CgroupDriver, Runtime, StatusSink};
+use crate::telemetry::Metrics;
 
 /// Why the kubelet cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,8 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     LocalVolumes::prepare_root(&spec.dirs.root)
         .map_err(|source| Error::Folder { path: spec.dirs.root.clone(), source })?;
     let socket = socket_of(&spec.runtime.endpoint)?;
-    let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout));
+    let metrics = Arc::new(Metrics::default());
+    let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout).with_metrics(Arc::clone(&metrics)));
     let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
     let mut context = node_context::read(&spec.dirs, &spec.pods);
     let addresses = if spec.node.ips.is_empty() { parts::default_address() } else { spec.node.ips.clone() };
@@ -118,6 +120,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         runtime: Arc::clone(&runtime),
         checks: Arc::<NetChecks>::clone(&checks),
         events: Arc::clone(&events),
+        metrics: Arc::clone(&metrics),
         wall: Timestamp::now,
     };
     let images = Arc::new(Images::new(
@@ -204,9 +207,9 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     };
     upkeep::start(&spec, upkeep_parts, pressure_sender, stop.clone())?;
     upkeep::watch_shutdown(&spec, &table, &events, shutdown_sender, stop.clone());
-    server::start(&spec, api.as_ref().map(Api::reviews), &table, &runtime, usage, &addresses, stop.clone()).await?;
+    server::start(&spec, api.as_ref().map(Api::reviews), &table, &runtime, usage, metrics, &addresses, stop.clone())
+        .await?;
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
-    parts::keep_local_status(&table, stop.clone());
     parts::notify_systemd(stop.clone());
     info!(node = spec.node_name, standalone = api.is_none(), "kubelet runs");
     stop.cancelled().await;

@@ -1,25 +1,18 @@
 //! The parts that only some kubelets have, or that are a few lines each.
 
 use std::net::{IpAddr, UdpSocket};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use crate::adapters::fs::atomic::write_if_changed;
 use crate::core::model::{DesiredSet, KubeletSpec, PodUid, SourceKind};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
 use crate::kubelet::run::PodTable;
 use crate::ports::{Runtime, StatusSink};
 
-/// Where `bootstrap status` looks for what this kubelet runs.
-const LOCAL_STATUS: &str = "/run/roost/pods.json";
-
-/// Statuses of a standalone kubelet go nowhere but the local file.
+/// Statuses of a standalone kubelet go nowhere.
 pub struct NoStatuses;
 
 impl StatusSink for NoStatuses {
@@ -83,40 +76,6 @@ pub fn start_log_rotation(spec: &KubeletSpec, table: &PodTable, runtime: &Arc<dy
 fn parse_size(text: &str) -> u64 {
     let amount = crate::core::model::Amount::parse(text).map(|a| a.units());
     amount.and_then(|units| u64::try_from(units).ok()).unwrap_or(10 << 20)
-}
-
-/// Keeps a file with the pods and their statuses, for `bootstrap status` on a node without an API server.
-pub fn keep_local_status(table: &PodTable, stop: CancellationToken) {
-    let pods = Arc::clone(&table.pods);
-    let path = PathBuf::from(LOCAL_STATUS);
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(Duration::from_secs(2));
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
-            let list: Vec<serde_json::Value> = pods
-                .list()
-                .iter()
-                .map(|view| {
-                    serde_json::json!({
-                        "namespace": view.pod.metadata.namespace,
-                        "name": view.pod.metadata.name,
-                        "uid": view.pod.metadata.uid,
-                        "static": view.is_static,
-                        "status": *view.status,
-                        "lastError": view.last_error,
-                    })
-                })
-                .collect();
-            let text = serde_json::json!({ "pods": list }).to_string();
-            let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-            if let Err(error) = written.and_then(|()| write_if_changed(&path, text.as_bytes(), 0o644)) {
-                warn!(%error, path = LOCAL_STATUS, "local status cannot be written");
-            }
-        }
-    });
 }
 
 /// Tells systemd that the kubelet is ready, and feeds its watchdog while the runtime's tasks turn.

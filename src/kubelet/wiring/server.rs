@@ -40,6 +40,7 @@ pub async fn start(
     table: &PodTable,
     runtime: &Arc<dyn Runtime>,
     usage: Arc<dyn Usage>,
+    metrics: Arc<Metrics>,
     addresses: &[IpAddr],
     stop: CancellationToken,
 ) -> Result<(), Error> {
@@ -55,7 +56,7 @@ pub async fn start(
         usage,
         reviews,
         certificate: certificate(spec, addresses)?,
-        metrics: Arc::new(Metrics::default()),
+        metrics,
         sync_loop: Arc::new(|| None),
     };
     tokio::spawn(async move {

@@ -27,6 +27,8 @@ pub trait StorageApi: Send + Sync {
     async fn csi_driver(&self, name: &str) -> Result<Option<CSIDriver>, ApiError>;
     /// An attachment of a volume to this node.
     async fn volume_attachment(&self, name: &str) -> Result<Option<VolumeAttachment>, ApiError>;
+    /// Makes sure that this node's CSINode object exists.
+    async fn publish_node(&self) -> Result<(), ApiError>;
     /// Makes the driver known on this node, or brings what is known up to date.
     async fn publish_driver(&self, driver: &NodeDriver) -> Result<(), ApiError>;
     /// The driver is gone from this node.

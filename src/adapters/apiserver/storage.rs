@@ -112,6 +112,10 @@ impl StorageApi for ApiStorage {
         ask(|| format!("get VolumeAttachment {name}"), api.get_opt(name)).await
     }
 
+    async fn publish_node(&self) -> Result<(), ApiError> {
+        self.change(|_| {}).await
+    }
+
     async fn publish_driver(&self, driver: &NodeDriver) -> Result<(), ApiError> {
         self.mark_node(&driver.name, Some(&driver.node_id), &driver.topology).await?;
         let keys: Vec<String> = driver.topology.keys().cloned().collect();

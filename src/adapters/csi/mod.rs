@@ -7,8 +7,9 @@ mod drivers;
 mod registration;
 mod volume;
 
+/// Messages and services, generated. Public for the driver of the tests (`tests/nodes/csi-driver.rs`).
 #[allow(missing_docs, dead_code, clippy::all, clippy::unwrap_used, rustdoc::all)]
-mod proto {
+pub mod proto {
     pub mod csi {
         tonic::include_proto!("csi.v1");
     }

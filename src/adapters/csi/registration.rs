@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use inotify::{Inotify, WatchMask};
+use inotify::{EventStream, Inotify, WatchMask};
 use tokio_util::sync::CancellationToken;
 
 use super::driver::{Driver, channel};
@@ -33,37 +33,59 @@ pub struct Registrar {
     api: Option<Arc<dyn StorageApi>>,
     /// Name of the driver by socket and inode; a new socket under an old name is another one.
     known: BTreeMap<(PathBuf, u64), String>,
+    /// The CSINode object is there, or there is no API server.
+    published: bool,
 }
 
 impl Registrar {
     /// `root_dir` is `/var/lib/kubelet`. Without an API server drivers are known on the node only.
     pub fn new(root_dir: &Path, drivers: Drivers, api: Option<Arc<dyn StorageApi>>) -> Self {
-        Self { directory: root_dir.join("plugins_registry"), drivers, api, known: BTreeMap::new() }
+        let published = api.is_none();
+        Self { directory: root_dir.join("plugins_registry"), drivers, api, known: BTreeMap::new(), published }
     }
 
-    /// Registers what comes and forgets what goes until `stop`.
-    ///
-    /// # Errors
-    /// The directory cannot be made or watched.
-    pub async fn run(mut self, stop: CancellationToken) -> io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let inotify = Inotify::init()?;
-        let mask = WatchMask::CREATE | WatchMask::DELETE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM;
-        inotify.watches().add(&self.directory, mask)?;
-        let mut events = inotify.into_event_stream([0; 4096])?;
+    /// Registers what comes and forgets what goes until `stop`. While the directory cannot be watched, it is looked at
+    /// now and then.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut events = None;
+        let mut told = false;
         loop {
-            let complete = self.look().await;
+            if events.is_none() {
+                events = match watch(&self.directory) {
+                    Ok(stream) => Some(stream),
+                    Err(error) => {
+                        if !std::mem::replace(&mut told, true) {
+                            tracing::warn!(path = %self.directory.display(), %error, "plugin sockets cannot be watched");
+                        }
+                        None
+                    }
+                };
+            }
+            let complete = self.look().await && events.is_some();
             let again = async { if complete { std::future::pending().await } else { tokio::time::sleep(RETRY).await } };
+            let event = async {
+                match &mut events {
+                    Some(events) => events.next().await.is_some(),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return,
                 () = again => {}
-                event = events.next() => if event.is_none() { return Ok(()) },
+                lasts = event => if !lasts { events = None },
             }
         }
     }
 
     /// Compares the sockets with what is known; true when every one of them is registered.
     pub(super) async fn look(&mut self) -> bool {
+        if let (false, Some(api)) = (self.published, &self.api) {
+            match api.publish_node().await {
+                Ok(()) => self.published = true,
+                // The node itself may not be registered yet.
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no CSINode object yet"),
+            }
+        }
         let found = sockets(&self.directory);
         let gone: Vec<_> = self.known.keys().filter(|key| !found.contains(key)).cloned().collect();
         for key in gone {
@@ -72,7 +94,7 @@ impl Registrar {
                 self.forget(&name).await;
             }
         }
-        let mut complete = true;
+        let mut complete = self.published;
         for key in found {
             if !self.known.contains_key(&key) {
                 match self.register(&key.0).await {
@@ -142,6 +164,15 @@ impl Registrar {
         tracing::info!(driver = info.name, endpoint = %endpoint.display(), "storage driver registered");
         Ok(())
     }
+}
+
+/// Events of a directory, which is made where it is missing.
+fn watch(directory: &Path) -> io::Result<EventStream<[u8; 4096]>> {
+    fs::create_dir_all(directory)?;
+    let inotify = Inotify::init()?;
+    let mask = WatchMask::CREATE | WatchMask::DELETE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM;
+    inotify.watches().add(directory, mask)?;
+    inotify.into_event_stream([0; 4096])
 }
 
 /// Sockets in a directory and its subdirectories, hidden ones left out.

@@ -142,6 +142,10 @@ impl StorageApi for World {
         let json = serde_json::json!({"spec": {"attacher": "", "nodeName": "", "source": {}}, "status": status});
         Ok(Some(serde_json::from_value(json).unwrap()))
     }
+    async fn publish_node(&self) -> Result<(), ApiError> {
+        self.journal.note("node".into());
+        Ok(())
+    }
     async fn publish_driver(&self, driver: &NodeDriver) -> Result<(), ApiError> {
         self.journal.note(format!("node {} {} {:?}", driver.name, driver.node_id, driver.max_volumes));
         Ok(())
@@ -207,7 +211,7 @@ async fn a_driver_is_known_while_its_socket_is_there() {
     let root = tempfile::tempdir().unwrap();
     let world = Arc::new(World::default());
     let (drivers, journal, mut registrar) = registered(root.path(), &world).await;
-    assert_eq!(world.journal.take(), ["node test.csi id-1 Some(5)"]);
+    assert_eq!(world.journal.take(), ["node", "node test.csi id-1 Some(5)"]);
     assert!(registrar.look().await && journal.take().is_empty());
     fs::remove_file(root.path().join("plugins_registry/test.sock")).unwrap();
     assert!(registrar.look().await);
@@ -240,12 +244,19 @@ async fn a_persistent_volume_is_staged_once_and_unstaged_with_its_last_pod() {
         volumes.publish(&pod(uid), &source, &dir(uid)).await.unwrap();
         assert_eq!(journal.take(), ["stage h1 sdx", "publish h1 staged=true {}"]);
     }
+    let in_use = volumes.in_use();
+    let listed = || in_use.borrow().iter().cloned().collect::<Vec<_>>();
+    assert_eq!(listed(), ["kubernetes.io/csi/test.csi^h1"]);
+    let restarted = CsiVolumes::new(root.path(), "n1", Drivers::default(), world.clone(), world.clone());
+    assert_eq!(*restarted.in_use().borrow(), *in_use.borrow(), "what is mounted is known after a restart");
     let staged = root.path().join("plugins/kubernetes.io/csi/test.csi");
     assert_eq!(fs::read_dir(&staged).unwrap().count(), 1);
     assert!(volumes.unpublish_all(&root.path().join("pods/a")).await.is_empty());
     assert_eq!(journal.take(), ["unpublish h1"]);
+    assert_eq!(listed().len(), 1);
     assert!(volumes.unpublish_all(&root.path().join("pods/b")).await.is_empty());
     assert_eq!(journal.take(), ["unpublish h1", "unstage h1"]);
+    assert!(listed().is_empty());
     assert_eq!(fs::read_dir(&staged).unwrap().count(), 0);
     assert!(!dir("a").exists());
 }

@@ -1,6 +1,6 @@
 //! Stages and publishes volumes of drivers, and takes them back (upstream `pkg/volume/csi`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::{CSIDriver, CSIDriverSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use super::driver::{Abilities, Driver};
 use super::drivers::Drivers;
@@ -64,6 +65,35 @@ struct Record {
     volume_lifecycle_mode: String,
 }
 
+impl Record {
+    /// As upstream names an attachable volume (`util.GetUniqueVolumeName` of the CSI plugin).
+    fn unique_name(&self) -> String {
+        format!("kubernetes.io/csi/{}^{}", self.driver_name, self.volume_handle)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.driver_name == other.driver_name && self.volume_handle == other.volume_handle
+    }
+}
+
+/// Lifecycle modes of volumes.
+const EPHEMERAL: &str = "Ephemeral";
+const PERSISTENT: &str = "Persistent";
+
+/// Records of the persistent volumes that pods of the node have.
+fn records(root: &Path) -> Vec<Record> {
+    let pods = fs::read_dir(root.join("pods")).into_iter().flatten().flatten();
+    let volumes =
+        pods.flat_map(|pod| fs::read_dir(pod.path().join("volumes/kubernetes.io~csi")).into_iter().flatten().flatten());
+    let found = volumes.filter_map(|volume| read_record(&volume.path()).ok().flatten());
+    found.filter(|record| record.volume_lifecycle_mode != EPHEMERAL).collect()
+}
+
+/// Whether a volume is attached to the node before it is mounted.
+fn is_attached(source: &CsiSource, settings: Option<&CSIDriverSpec>) -> bool {
+    !source.inline && settings.and_then(|s| s.attach_required) != Some(false)
+}
+
 /// Volumes of drivers on this node.
 pub struct CsiVolumes {
     root: PathBuf,
@@ -71,6 +101,8 @@ pub struct CsiVolumes {
     drivers: Drivers,
     objects: Arc<dyn Objects>,
     api: Arc<dyn StorageApi>,
+    /// Attachable volumes that are mounted or about to be, as `status.volumesInUse` of the node names them.
+    in_use: watch::Sender<BTreeSet<String>>,
 }
 
 type Secrets = BTreeMap<String, String>;
@@ -84,7 +116,19 @@ impl CsiVolumes {
         objects: Arc<dyn Objects>,
         api: Arc<dyn StorageApi>,
     ) -> Self {
-        Self { root: root.to_path_buf(), node_name: node_name.to_owned(), drivers, objects, api }
+        let (in_use, _) = watch::channel(records(root).iter().map(Record::unique_name).collect());
+        Self { root: root.to_path_buf(), node_name: node_name.to_owned(), drivers, objects, api, in_use }
+    }
+
+    /// Volumes that must not be detached from the node, for `status.volumesInUse`.
+    pub fn in_use(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.in_use.subscribe()
+    }
+
+    /// Adds a volume to those in use, or takes it away.
+    fn note_use(&self, record: &Record, used: bool) {
+        let name = record.unique_name();
+        self.in_use.send_if_modified(|names| if used { names.insert(name) } else { names.remove(&name) });
     }
 
     /// Publishes a volume at `<dir>/mount`, where `dir` is the volume's directory of the pod. True when the driver left
@@ -107,20 +151,23 @@ impl CsiVolumes {
         };
         let attachment = format!("csi-{}", sha256(&format!("{handle}{}{}", source.driver, self.node_name)));
         let publish_context = self.publish_context(source, settings, &attachment).await?;
-        let abilities = driver.abilities().await.map_err(|e| e.message().to_owned())?;
-        let group = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.fs_group);
-        let capability = capability(source, abilities, group.filter(|_| abilities.applies_group));
-        let staging = match abilities.stages && !source.inline {
-            true => self.stage(&driver, source, &publish_context, &capability).await?,
-            false => String::new(),
-        };
         let record = Record {
             attachment_id: attachment,
             driver_name: source.driver.clone(),
             node_name: self.node_name.clone(),
             spec_vol_id: source.name.clone(),
             volume_handle: handle.clone(),
-            volume_lifecycle_mode: if source.inline { "Ephemeral" } else { "Persistent" }.to_owned(),
+            volume_lifecycle_mode: if source.inline { EPHEMERAL } else { PERSISTENT }.to_owned(),
+        };
+        if is_attached(source, settings) {
+            self.note_use(&record, true);
+        }
+        let abilities = driver.abilities().await.map_err(|e| e.message().to_owned())?;
+        let group = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.fs_group);
+        let capability = capability(source, abilities, group.filter(|_| abilities.applies_group));
+        let staging = match abilities.stages && !source.inline {
+            true => self.stage(&driver, source, &publish_context, &capability).await?,
+            false => String::new(),
         };
         write_record(dir, &record).map_err(|e| e.to_string())?;
         let mut context = source.attributes.clone();
@@ -206,20 +253,12 @@ impl CsiVolumes {
         for result in [fs::remove_dir(&target), fs::remove_file(dir.join("vol_data.json")), fs::remove_dir(dir)] {
             ignore_missing(result).map_err(|e| e.to_string())?;
         }
-        if record.volume_lifecycle_mode != "Ephemeral" && !self.in_use(&record) {
+        if record.volume_lifecycle_mode != EPHEMERAL && !records(&self.root).iter().any(|other| other.is_same(&record))
+        {
             self.unstage(&driver, &record).await?;
+            self.note_use(&record, false);
         }
         Ok(())
-    }
-
-    /// Whether another pod of the node has the volume.
-    fn in_use(&self, record: &Record) -> bool {
-        let pods = fs::read_dir(self.root.join("pods")).into_iter().flatten().flatten();
-        let volumes = pods
-            .flat_map(|pod| fs::read_dir(pod.path().join("volumes/kubernetes.io~csi")).into_iter().flatten().flatten());
-        volumes
-            .filter_map(|v| read_record(&v.path()).ok().flatten())
-            .any(|other| other.driver_name == record.driver_name && other.volume_handle == record.volume_handle)
     }
 
     async fn unstage(&self, driver: &Driver, record: &Record) -> Result<(), String> {
@@ -255,7 +294,7 @@ impl CsiVolumes {
         settings: Option<&CSIDriverSpec>,
         attachment: &str,
     ) -> Result<BTreeMap<String, String>, String> {
-        if source.inline || settings.and_then(|s| s.attach_required) == Some(false) {
+        if !is_attached(source, settings) {
             return Ok(BTreeMap::new());
         }
         let found = self.api.volume_attachment(attachment).await.map_err(|e| e.to_string())?;
@@ -299,7 +338,7 @@ impl CsiVolumes {
 }
 
 fn check_lifecycle(source: &CsiSource, settings: Option<&CSIDriverSpec>) -> Result<(), String> {
-    let wanted = if source.inline { "Ephemeral" } else { "Persistent" };
+    let wanted = if source.inline { EPHEMERAL } else { PERSISTENT };
     let modes = settings.and_then(|s| s.volume_lifecycle_modes.as_deref()).unwrap_or_default();
     // Drivers without an object, or an object without modes, do persistent volumes only.
     let allowed = if modes.is_empty() { !source.inline } else { modes.iter().any(|m| m == wanted) };

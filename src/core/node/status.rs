@@ -1,6 +1,6 @@
 //! The Node to register and the status to send.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -44,6 +44,8 @@ pub struct NodeInputs<'a> {
     pub health: &'a Health,
     /// `v1.36.3`.
     pub kubernetes_version: &'a str,
+    /// Volumes that must not be detached from the node.
+    pub volumes_in_use: &'a BTreeSet<String>,
     /// The node's status as the API has it.
     pub old: &'a NodeStatus,
     /// Now.
@@ -138,6 +140,7 @@ pub fn derive_status(inputs: &NodeInputs<'_>) -> NodeStatus {
             swap: (machine.swap > 0).then(|| NodeSwapStatus { capacity: i64::try_from(machine.swap).ok() }),
             system_uuid: machine.system_uuid.clone(),
         }),
+        volumes_in_use: Some(inputs.volumes_in_use.iter().cloned().collect()),
         runtime_handlers: Some(runtime.handlers.iter().map(handler).collect()),
         ..NodeStatus::default()
     }

@@ -1,6 +1,6 @@
 //! Facts in, node out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::NodeStatus;
@@ -36,6 +36,7 @@ fn status(health: &Health, old: &NodeStatus, seconds: i64) -> NodeStatus {
         runtime: &runtime,
         health,
         kubernetes_version: "v1.36.3",
+        volumes_in_use: &BTreeSet::from(["kubernetes.io/csi/d^1".to_owned()]),
         old,
         now,
     })
@@ -51,6 +52,36 @@ fn allocatable_is_capacity_less_reservations_and_thresholds() {
     assert_eq!(allocatable["ephemeral-storage"].0, (90u64 << 30).to_string());
     assert_eq!(capacity["hugepages-2Mi"].0, "64Mi");
     assert_eq!(allocatable["pods"].0, "110");
+}
+
+#[test]
+fn pods_together_get_what_is_not_reserved_and_services_what_is() {
+    let mut settings = spec().eviction;
+    let machine = MachineFacts { max_pids: 10_000, ..machine() };
+    let all = limits_of_all_pods(&machine, &settings);
+    assert_eq!((all.memory, all.cpu_shares, all.pids), (Some(7 << 30), Some(1843), None));
+    settings.system_reserved = BTreeMap::from([("pid".into(), "1k".into()), ("memory".into(), "512Mi".into())]);
+    let all = limits_of_all_pods(&machine, &settings);
+    assert_eq!((all.memory, all.pids), (Some((7 << 30) - (512 << 20)), Some(9000)));
+    assert!(limits_of_services(&settings).is_empty(), "only pods are held to it by default");
+    settings.enforce = ["kube-reserved-compressible", "system-reserved"].map(str::to_owned).to_vec();
+    settings.kube_reserved_cgroup = "/kube.slice".into();
+    settings.system_reserved_cgroup = "/system.slice".into();
+    assert_eq!(limits_of_all_pods(&machine, &settings).memory, Some(8 << 30), "pods are not held to it any more");
+    let services = limits_of_services(&settings);
+    let names: Vec<_> = services.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["/kube.slice", "/system.slice"]);
+    assert_eq!((services[0].1.cpu_shares, services[0].1.memory), (Some(204), None));
+    assert_eq!((services[1].1.memory, services[1].1.pids), (Some(512 << 20), Some(1000)));
+}
+
+#[test]
+fn volumes_in_use_are_told_and_taken_back() {
+    let old = status(&Health::default(), &NodeStatus::default(), 0);
+    assert_eq!(old.volumes_in_use, Some(vec!["kubernetes.io/csi/d^1".to_owned()]));
+    let new = NodeStatus { volumes_in_use: Some(Vec::new()), ..old.clone() };
+    let patch = render_status_patch(&old, &new, false).expect("a change");
+    assert_eq!(patch, serde_json::json!({"status": {"volumesInUse": []}}));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Registers the node and keeps its status: facts of machine and runtime in, patches and the node's context out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct NodeReporter {
     pub events: Arc<dyn Events>,
     /// Shortages, from eviction.
     pub pressure: watch::Receiver<Pressure>,
+    /// Volumes that must not be detached.
+    pub volumes_in_use: watch::Receiver<BTreeSet<String>>,
     /// The node is going down.
     pub shutting_down: watch::Receiver<bool>,
     /// The node as it is, for admission and others.
@@ -58,6 +61,7 @@ struct Seen {
     runtime: RuntimeView,
     health: Health,
     images_at: Option<Instant>,
+    volumes_in_use: BTreeSet<String>,
 }
 
 impl NodeReporter {
@@ -72,6 +76,7 @@ impl NodeReporter {
             runtime: RuntimeView::default(),
             health: Health::default(),
             images_at: None,
+            volumes_in_use: BTreeSet::new(),
         };
         self.observe(&mut seen).await;
         self.tell_locally(&seen);
@@ -79,9 +84,11 @@ impl NodeReporter {
         let node =
             register(&*api, self.spec.node.register, || derive_node(&self.inputs(&seen, &NodeStatus::default()))).await;
         self.note_reboot(&node, &seen);
-        self.node_uid.send_replace(node.metadata.uid.clone());
         let mut pod_cidr = String::new();
+        let uid = node.metadata.uid.clone();
         self.take(node, &mut pod_cidr).await;
+        // Last: pods of the API are admitted from here on.
+        self.node_uid.send_replace(uid);
         let mut due = Instant::now();
         let mut was_ready = None;
         loop {
@@ -109,6 +116,8 @@ impl NodeReporter {
                 () = sleep_until(next) => {}
                 Ok(()) = self.pressure.changed() => {}
                 Ok(()) = self.shutting_down.changed() => {}
+                // Before anything is mounted the control plane should know that it must not detach it.
+                Ok(()) = self.volumes_in_use.changed() => {}
                 () = api.changed() => {
                     // Labels, taints, addresses or the pod CIDR may have been set by others.
                     if let Ok(node) = api.get().await {
@@ -139,6 +148,7 @@ impl NodeReporter {
             runtime: &seen.runtime,
             health: &seen.health,
             kubernetes_version: self.kubernetes_version,
+            volumes_in_use: &seen.volumes_in_use,
             old,
             now: Timestamp::now(),
         }
@@ -175,6 +185,7 @@ impl NodeReporter {
         if *self.shutting_down.borrow() {
             faults.push("node is shutting down".into());
         }
+        seen.volumes_in_use.clone_from(&self.volumes_in_use.borrow());
         seen.health = Health { pressure: *self.pressure.borrow(), faults };
         if seen.images_at.is_none_or(|at| at.elapsed() >= IMAGES)
             && let Ok(images) = self.images.list_images().await

@@ -1,0 +1,136 @@
+# shellcheck shell=bash
+# Volumes of a storage driver. The driver is the tests' own (csi-driver.rs); it runs beside the kubelet, not in a pod.
+
+calls() { on "$1" -- cat "/var/lib/test-csi-$ns/calls"; }
+has_called() { calls "$1" | grep -qxF "$2"; }
+
+# driver NODE: builds the driver, starts it on the node, and waits until the kubelet has made it known.
+driver() {
+	local folder=${PROFILE:-release}
+	(cd "$repo" && cargo build --quiet --locked --example csi-driver --profile "${PROFILE:-release}")
+	cluster copy "$1" "$repo/target/${folder/#dev/debug}/examples/csi-driver" /run/csi-driver
+	on "$1" -- chmod +x /run/csi-driver
+	on "$1" -- systemctl stop csi-driver || true # of a test that failed
+	on "$1" -- systemd-run --quiet --collect --unit csi-driver /run/csi-driver "$1" /var/lib/kubelet "/var/lib/test-csi-$ns"
+	eventually has_called "$1" 'registered true '
+	eventually is "id-of-$1" k get csinode "$1" -o 'jsonpath={.spec.drivers[?(@.name=="test.csi")].nodeID}'
+}
+
+# driver_gone NODE VOLUME: stops it, and takes away what it has in the API.
+driver_gone() {
+	on "$1" -- systemctl stop csi-driver
+	on "$1" -- rm -f /var/lib/kubelet/plugins_registry/test.csi.sock
+	eventually is '' k get csinode "$1" -o 'jsonpath={.spec.drivers[?(@.name=="test.csi")].nodeID}'
+	k delete csidriver test.csi
+	k delete persistentvolume "$2" --wait=false
+}
+
+csi_driver_object() { # csi_driver_object ATTACH_REQUIRED
+	k apply -f - <<-DRIVER
+		apiVersion: storage.k8s.io/v1
+		kind: CSIDriver
+		metadata: {name: test.csi}
+		spec: {attachRequired: $1, podInfoOnMount: true, volumeLifecycleModes: [Persistent, Ephemeral]}
+	DRIVER
+}
+
+claim() { # claim NAME: a claim that is bound to a volume of the driver
+	kn apply -f - <<-CLAIM
+		apiVersion: v1
+		kind: PersistentVolume
+		metadata: {name: $ns-$1}
+		spec:
+		  capacity: {storage: 1Mi}
+		  accessModes: [ReadWriteOnce]
+		  persistentVolumeReclaimPolicy: Retain
+		  storageClassName: ''
+		  claimRef: {namespace: $ns, name: $1}
+		  csi: {driver: test.csi, volumeHandle: $ns-$1}
+		---
+		apiVersion: v1
+		kind: PersistentVolumeClaim
+		metadata: {name: $1}
+		spec:
+		  accessModes: [ReadWriteOnce]
+		  storageClassName: ''
+		  volumeName: $ns-$1
+		  resources: {requests: {storage: 1Mi}}
+	CLAIM
+}
+
+writer() { # writer NAME NODE COMMAND VOLUME: a pod with the volume at /data
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: $1}
+		spec:
+		  nodeName: $2
+		  restartPolicy: Never
+		  terminationGracePeriodSeconds: 1
+		  tolerations: [{operator: Exists}]
+		  containers:
+		  - name: main
+		    image: $busybox
+		    command: [sh, -c, '$3; trap exit TERM; while :; do sleep 0.1; done']
+		    volumeMounts: [{name: data, mountPath: /data}]
+		  volumes: [{name: data, $4}]
+	POD
+}
+
+driver_volumes() {
+	local node=${nodes[-1]}
+	csi_driver_object false
+	driver "$node"
+	[ "$(k get node "$node" -o "jsonpath={.metadata.labels.topology\.test\.csi/node}")" = "$node" ]
+
+	# What one pod has written another one finds; the volume is staged for the first and unstaged after the last.
+	claim kept
+	writer one "$node" 'echo hello > /data/word' 'persistentVolumeClaim: {claimName: kept}'
+	ready pod/one
+	writer two "$node" 'cat /data/word' 'persistentVolumeClaim: {claimName: kept}'
+	ready pod/two
+	eventually is hello kn logs two
+	kn delete pod one
+	on "$node" -- systemctl restart kubelet
+	kn delete pod two
+	eventually has_called "$node" "unstage $ns-kept"
+	[ "$(calls "$node" | grep -c "^unpublish $ns-kept")" = 2 ]
+	[ "$(calls "$node" | grep -c '^unstage')" = 1 ]
+
+	# An inline volume learns of its pod, and goes with it.
+	writer inline "$node" 'cat /data/pod' 'csi: {driver: test.csi}'
+	ready pod/inline
+	eventually is inline kn logs inline
+	kn delete pod inline
+	eventually has_called "$node" 'unpublish inline'
+	is '' on "$node" -- sh -c 'grep kubernetes.io~csi /proc/self/mountinfo || true'
+	driver_gone "$node" "$ns-kept"
+}
+it 'volumes of a storage driver are staged, published and taken back' driver_volumes
+
+attached_volumes() {
+	local node=${nodes[-1]} attachment name
+	csi_driver_object true
+	driver "$node"
+	claim attached
+	writer one "$node" 'echo hello > /data/word' 'persistentVolumeClaim: {claimName: attached}'
+	# The controller asks for an attachment; the test is the attacher.
+	attachments() { k get volumeattachment -o json | jq -r --arg pv "$ns-attached" '.items[] | select(.spec.source.persistentVolumeName == $pv) | .metadata.name'; }
+	eventually eval '[ -n "$(attachments)" ]'
+	attachment=$(attachments)
+	sleep 2
+	! has_called "$node" "publish $ns-attached"
+	k patch volumeattachment "$attachment" --subresource=status --type=merge \
+		-p '{"status":{"attached":true,"attachmentMetadata":{"device":"sdx"}}}'
+	ready pod/one
+	has_called "$node" "stage $ns-attached sdx"
+	name=kubernetes.io/csi/test.csi^$ns-attached
+	in_use() { k get node "$node" -o json | jq -r '.status.volumesInUse // [] | .[]'; }
+	eventually is "$name" in_use
+	kn delete pod one
+	eventually is '' in_use
+	has_called "$node" "unstage $ns-attached"
+	eventually eval '[ -n "$(k get volumeattachment "'"$attachment"'" -o "jsonpath={.metadata.deletionTimestamp}" --ignore-not-found)" ] || ! k get volumeattachment "'"$attachment"'"'
+	driver_gone "$node" "$ns-attached"
+}
+it 'a volume that has to be attached waits for that, and is in use while it is mounted' attached_volumes

@@ -24,6 +24,7 @@ impl Machine for LocalMachine {
         MachineFacts {
             cpus: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
             memory: meminfo(&memory, "MemTotal"),
+            max_pids: max_pids(),
             swap: meminfo(&memory, "SwapTotal"),
             root_fs: root_fs(&self.root_dir),
             huge_pages: huge_pages(),
@@ -54,6 +55,12 @@ fn meminfo(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kilobytes.unwrap_or_default() * 1024
+}
+
+/// The smaller of the kernel's two bounds (upstream `pkg/kubelet/stats/pidlimit`).
+fn max_pids() -> u64 {
+    let bounds = ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"];
+    bounds.iter().filter_map(|path| read(path).trim().parse().ok()).min().unwrap_or_default()
 }
 
 fn root_fs(path: &Path) -> u64 {

@@ -75,6 +75,20 @@ impl PodCgroups {
         self.prepare_classes(&mut *self.state.lock().await).await
     }
 
+    /// Limits a cgroup that others have made.
+    ///
+    /// # Errors
+    /// It is not there, or the name is empty.
+    pub async fn limit_existing(&self, path: &str, limits: &CgroupLimits) -> Result<(), CgroupError> {
+        let name = CgroupName::named(path, self.options.driver == CgroupDriver::Systemd);
+        let place = self.path(&name);
+        if path.trim_matches('/').is_empty() || !self.hierarchy.exists(&place) {
+            return Err(CgroupError { path: path.to_owned(), message: "there is no such cgroup".to_owned() });
+        }
+        self.change(&name, limits).await;
+        Ok(())
+    }
+
     /// Whether the node has unified cgroups.
     pub fn is_v2(&self) -> bool {
         matches!(self.hierarchy, Hierarchy::V2(_))
@@ -240,6 +254,21 @@ mod tests {
         cgroups.ensure(&pod("a", "1500m")).await.unwrap();
         assert_eq!(read("kubepods/burstable/cpu.weight"), "79");
         assert_eq!(cgroups.known_pods().await, [PodUid::from("a"), PodUid::from("b")]);
+    }
+
+    #[tokio::test]
+    async fn a_cgroup_of_others_is_limited_and_never_made() {
+        let mount = tempfile::tempdir().unwrap();
+        let cgroups = tree(mount.path());
+        let limits = CgroupLimits { memory: Some(4096), ..CgroupLimits::default() };
+        for missing in ["", "/", "/kube"] {
+            assert!(cgroups.limit_existing(missing, &limits).await.is_err(), "{missing:?}");
+        }
+        fs::create_dir(mount.path().join("kube")).unwrap();
+        cgroups.limit_existing("/kube", &limits).await.unwrap();
+        assert_eq!(fs::read_to_string(mount.path().join("kube/memory.max")).unwrap(), "4096");
+        let slice = CgroupName::named("/system.slice/system-kube.slice", true);
+        assert_eq!(slice.systemd_path(), "/system.slice/system-kube.slice");
     }
 
     #[tokio::test]

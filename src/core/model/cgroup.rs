@@ -24,6 +24,19 @@ impl CgroupName {
         Self(parts.chain(["kubepods".to_owned()]).collect())
     }
 
+    /// A cgroup that others made, by its path: of plain directories, or of slices (the last of which names all).
+    pub fn named(path: &str, slices: bool) -> Self {
+        let mut parts = path.split('/').filter(|p| !p.is_empty());
+        let parts: Vec<String> = match slices {
+            true => {
+                let last = parts.next_back().unwrap_or_default();
+                last.trim_end_matches(".slice").split('-').map(str::to_owned).collect()
+            }
+            false => parts.map(str::to_owned).collect(),
+        };
+        Self(parts)
+    }
+
     /// The cgroup of a class; Guaranteed pods live directly under kubepods.
     pub fn class(root: &str, class: QosClass) -> Self {
         match class {

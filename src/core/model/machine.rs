@@ -10,6 +10,8 @@ pub struct MachineFacts {
     pub cpus: u32,
     /// Bytes of memory.
     pub memory: u64,
+    /// Most processes that the kernel allows at a time.
+    pub max_pids: u64,
     /// Bytes of swap.
     pub swap: u64,
     /// Bytes of the file system that holds the kubelet's root directory.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::core::model::cgroup::{CgroupLimits, shares_of_milli_cpu};
 use crate::core::model::kubelet_spec::{EvictionSettings, NodeSettings};
 use crate::core::model::{Amount, MachineFacts};
 
@@ -46,6 +47,42 @@ pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &
     let pods = Quantity(pods.to_string());
     set("pods", pods.clone(), pods);
     Resources { capacity, allocatable }
+}
+
+/// Limits of the cgroup of all pods: capacity, less what is reserved where that is enforced (upstream
+/// `createNodeAllocatableCgroups`). Eviction thresholds do not count, so that eviction comes before the kernel.
+pub fn limits_of_all_pods(machine: &MachineFacts, eviction: &EvictionSettings) -> CgroupLimits {
+    let enforced = eviction.enforce.iter().any(|what| what == "pods");
+    let held = |name: &str| if enforced { reserved(eviction, name) } else { Amount::ZERO };
+    let milli = i64::from(machine.cpus) * 1000 - held("cpu").milli();
+    let pids = held("pid").units();
+    CgroupLimits {
+        cpu_shares: Some(shares_of_milli_cpu(milli.max(0))),
+        memory: Some(to_i64(machine.memory).saturating_sub(held("memory").units())),
+        pids: (pids > 0).then(|| to_i64(machine.max_pids).saturating_sub(pids).max(1)),
+        ..CgroupLimits::default()
+    }
+}
+
+/// Cgroups of the node's own services that reservations are enforced on: the name as it is set, and its limits.
+pub fn limits_of_services(eviction: &EvictionSettings) -> Vec<(String, CgroupLimits)> {
+    let both = [
+        ("kube-reserved", &eviction.kube_reserved_cgroup, &eviction.kube_reserved),
+        ("system-reserved", &eviction.system_reserved_cgroup, &eviction.system_reserved),
+    ];
+    let mut limits = Vec::new();
+    for (key, cgroup, list) in both {
+        let asked = |name: &str| eviction.enforce.iter().any(|what| what == name);
+        let amount = |name: &str| list.get(name).and_then(|text| Amount::parse(text));
+        let cpu = amount("cpu").map(|cpu| shares_of_milli_cpu(cpu.milli()));
+        if asked(key) {
+            let (memory, pids) = (amount("memory").map(Amount::units), amount("pid").map(Amount::units));
+            limits.push((cgroup.clone(), CgroupLimits { cpu_shares: cpu, memory, pids, ..CgroupLimits::default() }));
+        } else if asked(&format!("{key}-compressible")) {
+            limits.push((cgroup.clone(), CgroupLimits { cpu_shares: cpu, ..CgroupLimits::default() }));
+        }
+    }
+    limits
 }
 
 fn to_i64(bytes: u64) -> i64 {

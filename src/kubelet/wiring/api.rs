@@ -17,6 +17,7 @@ use crate::adapters::apiserver::objects::ReferencedObjects;
 use crate::adapters::apiserver::pods::{ApiPods, NodePods};
 use crate::adapters::apiserver::reviews::SessionReviews;
 use crate::adapters::apiserver::session::Session;
+use crate::adapters::apiserver::storage::ApiStorage;
 use crate::core::model::{DesiredSet, KubeletSpec, key_of, uid_of};
 use crate::kubelet::api_pods::ApiPodView;
 use crate::kubelet::events::EventRecorder;
@@ -81,7 +82,15 @@ impl Api {
     ) {
         let watch = Box::new(NodePods::new(&self.session, &spec.node_name));
         let source = ApiSource { watch, view: Arc::clone(&self.view), desired };
-        tokio::spawn(source.run(stop.clone()));
+        let (mut registered, ended) = (node_uid.clone(), stop.clone());
+        tokio::spawn(async move {
+            // Admission looks at labels and taints of the node as the API has it: an older idea of them would make the
+            // node refuse pods that run on it.
+            let registered = registered.wait_for(Option::is_some);
+            if ended.run_until_cancelled(registered).await.is_some_and(|seen| seen.is_ok()) {
+                source.run(ended).await;
+            }
+        });
         tokio::spawn(note_mirrors(Arc::clone(&self.view), table.clone(), stop.clone()));
         let mirrors = Mirrors {
             api: Arc::new(ApiPods::new(&self.session)),
@@ -121,6 +130,11 @@ impl Api {
         if tokio::time::timeout(FLUSH * 2, self.reporting).await.is_err() {
             warn!("some pod statuses were not sent before the end");
         }
+    }
+
+    /// Objects around storage drivers.
+    pub fn storage(&self, spec: &KubeletSpec) -> Arc<dyn ports::StorageApi> {
+        Arc::new(ApiStorage::new(&self.session, Arc::clone(&self.node), &spec.node_name))
     }
 
     /// Reviews for the server.

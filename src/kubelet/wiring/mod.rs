@@ -1,11 +1,13 @@
 //! The kubelet put together: the one place where its rooms meet real adapters.
 
 mod api;
+mod cgroups;
 mod credentials;
 mod parts;
 mod server;
 mod upkeep;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,10 +26,10 @@ use super::node::status::NodeReporter;
 use super::probes::{ProbePorts, Prober};
 use super::run::{self, PodPorts};
 use super::sources::file::FileSource;
-use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
 use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
 use crate::adapters::cri::Cri;
+use crate::adapters::csi::CsiVolumes;
 use crate::adapters::fs::manifests::ManifestDir;
 use crate::adapters::fs::node_context;
 use crate::adapters::fs::pod_files::LocalPodFiles;
@@ -36,10 +38,9 @@ use crate::adapters::fs::user_namespaces::{IdRange, LocalUserNamespaces};
 use crate::adapters::machine::LocalMachine;
 use crate::adapters::standalone::{LogEvents, NoObjects};
 use crate::adapters::volumes::LocalVolumes;
-use crate::core::model::cgroup::{CgroupLimits, CgroupSettings};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
-use crate::ports::{self, CgroupDriver, Runtime, StatusSink};
+use crate::ports::{self, Machine, Runtime, StatusSink};
 use crate::telemetry::Metrics;
 
 /// Why the kubelet cannot run.
@@ -91,7 +92,11 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     let metrics = Arc::new(Metrics::default());
     let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout).with_metrics(Arc::clone(&metrics)));
     let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
+    let local = LocalMachine { root_dir: spec.dirs.root.clone() };
+    let machine = local.observe(&spec.node_name);
+    let unseen = parts::unseen_node(&spec, &machine);
     let mut context = node_context::read(&spec.dirs, &spec.pods);
+    context.allocatable = unseen.status.as_ref().and_then(|s| s.allocatable.clone()).unwrap_or_default();
     let addresses = if spec.node.ips.is_empty() { parts::default_address() } else { spec.node.ips.clone() };
     context.host_ips = addresses.clone();
     let (context, node) = watch::channel(Arc::new(context));
@@ -110,6 +115,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         Some(api) => Arc::clone(&api.events),
         None => Arc::new(LogEvents),
     };
+    let storage = api.as_ref().map(|api| parts::start_storage(&spec, api.storage(&spec), &objects, stop.clone()));
     let statuses: Arc<dyn StatusSink> = match &api {
         Some(api) => Arc::new(api.reporter.clone()),
         None => Arc::new(NoStatuses),
@@ -142,7 +148,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     images.recover().await;
     let (pressure_sender, pressure) = watch::channel(Default::default());
     let (shutdown_sender, shutting_down) = watch::channel(false);
-    let (node_sender, node_object) = watch::channel(Arc::new(parts::unseen_node(&spec)));
+    let (node_sender, node_object) = watch::channel(Arc::new(unseen));
     let registered_node = node_object.clone();
     let (uid_sender, node_uid) = watch::channel(None);
     let node_reporter = NodeReporter {
@@ -151,21 +157,27 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         api: api.as_ref().map(|api| Arc::clone(&api.node)),
         runtime: Arc::clone(&runtime),
         images: Arc::<Cri>::clone(&cri),
-        machine: Arc::new(LocalMachine { root_dir: spec.dirs.root.clone() }),
+        machine: Arc::new(local),
         events: Arc::clone(&events),
         pressure: pressure.clone(),
+        volumes_in_use: storage.as_ref().map_or_else(|| watch::channel(BTreeSet::new()).1, CsiVolumes::in_use),
         shutting_down: shutting_down.clone(),
         node: node_sender,
         node_uid: uid_sender,
         context,
     };
-    let driver = cgroup_driver(&spec, &*runtime).await;
+    let driver = cgroups::driver(&spec, &*runtime).await;
+    let pod_cgroups = cgroups::start(&spec, driver, &machine, &*events).await?;
     tokio::spawn(node_reporter.run(stop.clone()));
+    let volumes = LocalVolumes::new(Arc::clone(&objects), node.clone());
     let pod_ports = PodPorts {
         runtime: Arc::clone(&runtime),
         images: Arc::<Images>::clone(&images),
-        volumes: Arc::new(LocalVolumes::new(Arc::clone(&objects), node.clone())),
-        cgroups: Arc::new(cgroups(&spec, driver).await),
+        volumes: Arc::new(match storage {
+            Some(drivers) => volumes.with_drivers(drivers),
+            None => volumes,
+        }),
+        cgroups: Arc::new(pod_cgroups),
         objects: Arc::clone(&objects),
         files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs)),
         probes: Arc::new(Prober::start(probe_ports, stop.clone())),
@@ -250,28 +262,4 @@ fn start_sources(
     if let Some(url) = &spec.sources.url {
         warn!(url, "static pods by URL are not read yet");
     }
-}
-
-async fn cgroup_driver(spec: &KubeletSpec, runtime: &dyn Runtime) -> CgroupDriver {
-    let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
-    // The runtime knows best; containerd 1.6 cannot tell.
-    runtime.cgroup_driver().await.ok().flatten().unwrap_or(named)
-}
-
-async fn cgroups(spec: &KubeletSpec, driver: CgroupDriver) -> PodCgroups {
-    let cgroups = PodCgroups::new(CgroupOptions {
-        mount: PathBuf::from("/sys/fs/cgroup"),
-        root: spec.runtime.cgroup_root.clone(),
-        driver,
-        pods: CgroupSettings {
-            cpu_cfs_quota: spec.pods.cpu_cfs_quota,
-            cpu_period: u64::try_from(spec.pods.cpu_cfs_period.as_micros()).unwrap_or(100_000),
-            pod_pids_limit: spec.pods.pids_limit,
-        },
-        all_pods: CgroupLimits::default(),
-    });
-    if let Err(error) = cgroups.prepare().await {
-        warn!(%error, "cgroups of pods cannot be prepared");
-    }
-    cgroups
 }

@@ -1,16 +1,21 @@
 //! The parts that only some kubelets have, or that are a few lines each.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod, PodStatus};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::core::model::{DesiredSet, KubeletSpec, PodUid, SourceKind};
+use crate::adapters::csi::{CsiVolumes, Drivers, Registrar};
+use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind};
+use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
 use crate::kubelet::run::PodTable;
-use crate::ports::{Runtime, StatusSink};
+use crate::ports::{Objects, Runtime, StatusSink, StorageApi};
 
 /// Statuses of a standalone kubelet go nowhere.
 pub struct NoStatuses;
@@ -21,12 +26,18 @@ impl StatusSink for NoStatuses {
     fn forget(&self, _: &PodUid) {}
 }
 
-/// The node before it was observed: a name and no limits.
-pub fn unseen_node(spec: &KubeletSpec) -> Node {
-    let mut node = Node::default();
-    node.metadata.name = Some(spec.node_name.clone());
-    node.metadata.labels = Some(spec.node.labels.clone());
-    node
+/// The node before runtime and API server were asked, from the machine alone: static pods are admitted by it.
+pub fn unseen_node(spec: &KubeletSpec, machine: &MachineFacts) -> Node {
+    derive_node(&NodeInputs {
+        spec,
+        machine,
+        runtime: &RuntimeView::default(),
+        health: &Health::default(),
+        kubernetes_version: KUBERNETES_VERSION,
+        volumes_in_use: &BTreeSet::new(),
+        old: &NodeStatus::default(),
+        now: Timestamp::now(),
+    })
 }
 
 /// A sender that notes the static pods on their way to the table, for the mirrors.
@@ -61,6 +72,19 @@ pub fn default_address() -> Vec<IpAddr> {
         socket.local_addr()
     });
     address.map(|a| a.ip()).into_iter().filter(|ip| !ip.is_unspecified() && !ip.is_loopback()).collect()
+}
+
+/// Starts to follow storage drivers, and gives their volumes.
+pub fn start_storage(
+    spec: &KubeletSpec,
+    api: Arc<dyn StorageApi>,
+    objects: &Arc<dyn Objects>,
+    stop: CancellationToken,
+) -> CsiVolumes {
+    let (root, drivers) = (&spec.dirs.root, Drivers::default());
+    let registrar = Registrar::new(root, drivers.clone(), Some(Arc::clone(&api)));
+    tokio::spawn(registrar.run(stop));
+    CsiVolumes::new(root, &spec.node_name, drivers, Arc::clone(objects), api)
 }
 
 /// Keeps container logs at their size.

@@ -1,0 +1,62 @@
+//! The cgroups of pods, and what the node reserves for its own services.
+
+use std::path::PathBuf;
+
+use tracing::warn;
+
+use super::Error;
+use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
+use crate::core::model::cgroup::CgroupSettings;
+use crate::core::model::{KubeletSpec, MachineFacts};
+use crate::core::node::{limits_of_all_pods, limits_of_services};
+use crate::ports::{CgroupDriver, EventKind, EventTarget, Events, Runtime};
+
+/// Who makes cgroups. The runtime knows best; containerd 1.6 cannot tell.
+pub async fn driver(spec: &KubeletSpec, runtime: &dyn Runtime) -> CgroupDriver {
+    let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
+    runtime.cgroup_driver().await.ok().flatten().unwrap_or(named)
+}
+
+/// Makes the cgroups of all pods and limits those of services.
+///
+/// # Errors
+/// A reservation cannot be enforced; running on would break a promise of the settings.
+pub async fn start(
+    spec: &KubeletSpec,
+    driver: CgroupDriver,
+    machine: &MachineFacts,
+    events: &dyn Events,
+) -> Result<PodCgroups, Error> {
+    let cgroups = PodCgroups::new(CgroupOptions {
+        mount: PathBuf::from("/sys/fs/cgroup"),
+        root: spec.runtime.cgroup_root.clone(),
+        driver,
+        pods: CgroupSettings {
+            cpu_cfs_quota: spec.pods.cpu_cfs_quota,
+            cpu_period: u64::try_from(spec.pods.cpu_cfs_period.as_micros()).unwrap_or(100_000),
+            pod_pids_limit: spec.pods.pids_limit,
+        },
+        all_pods: limits_of_all_pods(machine, &spec.eviction),
+    });
+    let tell = |kind, reason: &str, message: String| events.record(EventTarget::Node, kind, reason, message);
+    match cgroups.prepare().await {
+        Ok(()) => {
+            tell(EventKind::Normal, "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods".to_owned())
+        }
+        // It is tried again with the first pod.
+        Err(error) => {
+            warn!(%error, "cgroups of pods cannot be prepared");
+            let message = format!("Failed to update Node Allocatable Limits {:?}: {error}", spec.runtime.cgroup_root);
+            tell(EventKind::Warning, "FailedNodeAllocatableEnforcement", message);
+        }
+    }
+    for (name, limits) in limits_of_services(&spec.eviction) {
+        if let Err(error) = cgroups.limit_existing(&name, &limits).await {
+            let message = format!("Failed to enforce reserved cgroup limits on {name:?}: {error}");
+            tell(EventKind::Warning, "FailedNodeAllocatableEnforcement", message);
+            return Err(Error::Part { what: "reservations of enforceNodeAllocatable", source: error.into() });
+        }
+        tell(EventKind::Normal, "NodeAllocatableEnforced", format!("Updated limits on reserved cgroup {name}"));
+    }
+    Ok(cgroups)
+}

@@ -23,6 +23,7 @@ pub mod node;
 mod observe;
 mod pass;
 pub mod probes;
+mod recall;
 pub mod report;
 mod resize;
 pub mod run;

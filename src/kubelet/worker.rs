@@ -55,6 +55,8 @@ pub(super) struct Worker {
     pub(super) seen: bool,
     pub(super) ledger: Ledger,
     pub(super) status: Arc<PodStatus>,
+    /// The status as it was kept last; of static pods only.
+    pub(super) kept: Arc<PodStatus>,
     pub(super) stage: Stage,
     pub(super) last_error: Option<String>,
     pub(super) mail: Mail,
@@ -96,6 +98,7 @@ impl Worker {
             seen: false,
             ledger: Ledger { max_backoff, ..Ledger::default() },
             status: Arc::new(status),
+            kept: Arc::default(),
             stage: Stage::Waiting,
             last_error: None,
             mail: Mail { look: true, ..Mail::default() },
@@ -120,6 +123,7 @@ impl Worker {
 
     /// Until nothing is left of the pod and no source lists it.
     pub async fn run(mut self) {
+        self.recall().await;
         loop {
             self.read_mail();
             if std::mem::take(&mut self.mail.look) {
@@ -127,6 +131,7 @@ impl Worker {
             }
             if self.seen {
                 self.settle().await;
+                self.remember().await;
             }
             if self.records_removed {
                 break;

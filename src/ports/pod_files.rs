@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use crate::core::model::PodUid;
 
@@ -25,6 +25,10 @@ pub trait PodFiles: Send + Sync {
     async fn read_log_tail(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
     /// Highest `N` of the container's `<N>.log` files, for a restart count that the runtime has forgotten.
     async fn highest_log(&self, pod: &Pod, container: &str) -> Option<u32>;
+    /// Keeps the status of a pod that no API server keeps, for after a restart; nothing when the pod has no directory.
+    async fn keep_status(&self, uid: &PodUid, status: &PodStatus) -> io::Result<()>;
+    /// The kept status.
+    async fn kept_status(&self, uid: &PodUid) -> Option<PodStatus>;
     /// Removes the pod's log directory.
     async fn remove_logs(&self, pod: &Pod) -> io::Result<()>;
 }

@@ -6,12 +6,15 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::atomic::write_if_changed;
 use super::beneath::remove_tree;
 use crate::core::model::{PodUid, key_of, uid_of};
 use crate::ports::PodFiles;
+
+/// File in the directory of a static pod, see [`PodFiles::keep_status`].
+pub const STATUS: &str = "status.json";
 
 /// Files below the kubelet's root directory and the log directory. Every operation is a few quick calls on local disk.
 #[derive(Clone, Debug)]
@@ -136,6 +139,18 @@ impl PodFiles for LocalPodFiles {
         names.filter_map(|name| name.split('.').next()?.parse().ok().filter(|_| name.contains(".log"))).max()
     }
 
+    async fn keep_status(&self, uid: &PodUid, status: &PodStatus) -> io::Result<()> {
+        let dir = self.pod_dir(uid)?;
+        if !dir.exists() {
+            return Ok(());
+        }
+        write_if_changed(&dir.join(STATUS), &serde_json::to_vec(status)?, 0o600).map(drop)
+    }
+
+    async fn kept_status(&self, uid: &PodUid) -> Option<PodStatus> {
+        serde_json::from_slice(&fs::read(self.pod_dir(uid).ok()?.join(STATUS)).ok()?).ok()
+    }
+
     async fn remove_logs(&self, pod: &Pod) -> io::Result<()> {
         remove_tree(&self.logs_of(pod)?)
     }
@@ -166,6 +181,11 @@ mod tests {
         fs::write(&message, "x".repeat(10)).unwrap();
         let text = message.to_str().unwrap();
         assert_eq!(files.read_termination_file(text, 4).await.unwrap(), "xxxx");
+        let status = PodStatus { phase: Some("Running".into()), ..PodStatus::default() };
+        files.keep_status(&uid_of(&pod), &status).await.unwrap();
+        assert_eq!(files.kept_status(&uid_of(&pod)).await, Some(status.clone()));
+        files.keep_status(&PodUid::from("gone"), &status).await.unwrap();
+        assert_eq!(files.kept_status(&PodUid::from("gone")).await, None, "no directory is made for it");
         files.remove_logs(&pod).await.unwrap();
         assert!(!dir.path().join("logs/ns_p_u1").exists());
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::plugin;
-use crate::adapters::fs::{beneath, mounts};
+use crate::adapters::fs::{beneath, mounts, pod_files};
 
 /// Plugins whose directories hold nothing but what the pod itself put there.
 const OWN: [&str; 5] = [plugin::EMPTY_DIR, plugin::CONFIG_MAP, plugin::SECRET, plugin::DOWNWARD_API, plugin::PROJECTED];
@@ -59,7 +59,7 @@ pub fn tear_down(pod_dir: &Path) -> Vec<Fault> {
     for name in ["plugins", "containers"] {
         faults.note(&pod_dir.join(name), beneath::remove_tree(&pod_dir.join(name)));
     }
-    for name in ["etc-hosts", "userns"] {
+    for name in ["etc-hosts", "userns", pod_files::STATUS] {
         faults.note(&pod_dir.join(name), fs::remove_file(pod_dir.join(name)));
     }
     faults.note(pod_dir, fs::remove_dir(pod_dir));
@@ -100,6 +100,7 @@ mod tests {
         fs::create_dir_all(&own).unwrap();
         fs::create_dir_all(&foreign).unwrap();
         fs::create_dir_all(pod.join("containers/c")).unwrap();
+        fs::write(pod.join(pod_files::STATUS), "{}").unwrap();
         fs::write(own.join("f"), "x").unwrap();
         fs::write(foreign.join("data"), "x").unwrap();
         let faults = tear_down(&pod);

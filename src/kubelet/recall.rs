@@ -1,0 +1,32 @@
+//! What a worker keeps of a static pod over a restart of the kubelet: its status, which no API server keeps for it.
+
+use std::sync::Arc;
+
+use super::worker::Worker;
+use crate::core::status::is_terminal;
+
+impl Worker {
+    /// Takes up what was said of a static pod before the kubelet was restarted: its manifest knows no status. A pod
+    /// that was over begins anew, as upstream leaves it.
+    pub(super) async fn recall(&mut self) {
+        if !self.is_static {
+            return;
+        }
+        let kept = self.shared.ports.files.kept_status(&self.uid).await;
+        if let Some(status) = kept.filter(|status| !is_terminal(status.phase.as_deref())) {
+            self.status = Arc::new(status);
+            self.kept = Arc::clone(&self.status);
+        }
+    }
+
+    /// Keeps the status of a static pod for that.
+    pub(super) async fn remember(&mut self) {
+        if !self.is_static || self.cleaned || Arc::ptr_eq(&self.kept, &self.status) {
+            return;
+        }
+        match self.shared.ports.files.keep_status(&self.uid, &self.status).await {
+            Ok(()) => self.kept = Arc::clone(&self.status),
+            Err(error) => tracing::warn!(%error, uid = %self.uid, "the status of a static pod could not be kept"),
+        }
+    }
+}

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use k8s_openapi::api::core::v1::Pod;
+
 use super::certificates::observe_certificates;
 use super::error::StepError;
 use super::ports::Ports;
-use crate::core::bootstrap::node_status::{ApiStatus, CertificateStatus, NodeStatus, StaticPodStatus, UnitStatus};
+use crate::core::bootstrap::node_status::{
+    ApiStatus, CertificateStatus, ManifestStatus, NodeStatus, StaticPodStatus, UnitStatus,
+};
 use crate::core::bootstrap::units;
-use crate::core::model::is_manifest_name;
+use crate::core::manifest::set::StaticSet;
 use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART_COUNT};
 use crate::core::model::spec::{Endpoint, Spec};
-use crate::core::yaml;
+use crate::core::model::{ReadFile, is_manifest_name, key_of};
 use crate::cri;
 use crate::ports::RuntimeError;
 
@@ -36,7 +40,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
         None
     };
     let static_pods = observe_static_pods(ports).await.ok();
-    let missing_pods = missing_pods(ports, spec, static_pods.as_deref().unwrap_or_default())?;
+    let manifests = observe_manifests(ports, spec, static_pods.as_deref().unwrap_or_default())?;
     let certificates = observe_certificates(ports.files.as_ref(), ports.pki.as_ref(), spec, (ports.now)())?;
     let certificates = certificates.into_iter().filter(|report| control_plane || report.fault.is_none());
     Ok(NodeStatus {
@@ -45,7 +49,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
         units,
         api,
         static_pods,
-        missing_pods,
+        manifests,
         certificates: certificates
             .map(|report| CertificateStatus {
                 path: report.path.display().to_string(),
@@ -95,24 +99,31 @@ fn summarize(sandbox: &cri::PodSandbox, containers: &[cri::Container]) -> Static
     }
 }
 
-/// Manifests whose pod the runtime does not have, and those that cannot be read.
-fn missing_pods(ports: &Ports, spec: &Spec, pods: &[StaticPodStatus]) -> Result<Vec<String>, StepError> {
+/// Manifests with a fault, read as the kubelet reads them, and those whose pod the runtime does not have.
+fn observe_manifests(ports: &Ports, spec: &Spec, pods: &[StaticPodStatus]) -> Result<Vec<ManifestStatus>, StepError> {
     let folder = spec.node.paths.manifests();
-    let mut missing = Vec::new();
+    let mut files = Vec::new();
     for name in ports.files.list(&folder)? {
         let path: PathBuf = folder.join(name);
-        if !path.file_name().is_some_and(|name| is_manifest_name(&name.to_string_lossy())) {
-            continue;
-        }
-        let text = ports.files.read(&path)?.unwrap_or_default();
-        let wanted = yaml::parse_document(text.as_bytes()).ok().and_then(|pod| {
-            let text = |pointer: &str| pod.pointer(pointer).and_then(|value| value.as_str()).map(str::to_owned);
-            let namespace = text("/metadata/namespace").unwrap_or_else(|| "default".to_owned());
-            Some(format!("{namespace}/{}-{}", text("/metadata/name")?, spec.node.name))
-        });
-        if !wanted.is_some_and(|wanted| pods.iter().any(|pod| pod.pod == wanted)) {
-            missing.push(path.display().to_string());
+        if path.file_name().is_some_and(|name| is_manifest_name(&name.to_string_lossy())) {
+            let content = match ports.files.read(&path) {
+                Ok(text) => Ok(text.unwrap_or_default().into_bytes()),
+                Err(error) => Err(error.source.to_string()),
+            };
+            files.push(ReadFile { path, content });
         }
     }
-    Ok(missing)
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let set = StaticSet::default().next(&files, &|_| None, &spec.node.name);
+    let runs = |wanted: &Pod| pods.iter().any(|pod| pod.pod == key_of(wanted).to_string());
+    Ok(set
+        .entries
+        .iter()
+        .map(|(path, entry)| ManifestStatus {
+            path: path.display().to_string(),
+            faults: entry.faults.iter().map(ToString::to_string).collect(),
+            has_pod: entry.pod.as_ref().is_some_and(|pod| runs(pod)),
+        })
+        .filter(|manifest| !manifest.has_pod || !manifest.faults.is_empty())
+        .collect())
 }

@@ -4,14 +4,16 @@
 calls() { on "$1" -- cat "/var/lib/test-csi-$ns/calls"; }
 has_called() { calls "$1" | grep -qxF "$2"; }
 
-# driver NODE: builds the driver, starts it on the node, and waits until the kubelet has made it known.
+# driver NODE: builds the driver (or takes it from PROGRAMS), starts it on the node, and waits until the kubelet has made
+# it known.
 driver() {
 	local folder=${PROFILE:-release}
-	(cd "$repo" && cargo build --quiet --locked --example csi-driver --profile "${PROFILE:-release}")
-	cluster copy "$1" "$repo/target/${folder/#dev/debug}/examples/csi-driver" /run/csi-driver
-	on "$1" -- chmod +x /run/csi-driver
+	local program=${PROGRAMS:-$repo/target/${folder/#dev/debug}/examples}/csi-driver
+	[ -n "${PROGRAMS:-}" ] || (cd "$repo" && cargo build --quiet --locked --example csi-driver --profile "$folder")
+	cluster copy "$1" "$program" /var/lib/csi-driver
+	on "$1" -- chmod +x /var/lib/csi-driver
 	on "$1" -- systemctl stop csi-driver || true # of a test that failed
-	on "$1" -- systemd-run --quiet --collect --unit csi-driver /run/csi-driver "$1" /var/lib/kubelet "/var/lib/test-csi-$ns"
+	on "$1" -- systemd-run --quiet --collect --unit csi-driver /var/lib/csi-driver "$1" /var/lib/kubelet "/var/lib/test-csi-$ns"
 	eventually has_called "$1" 'registered true '
 	eventually is "id-of-$1" k get csinode "$1" -o 'jsonpath={.spec.drivers[?(@.name=="test.csi")].nodeID}'
 }
@@ -26,6 +28,7 @@ driver_gone() {
 }
 
 csi_driver_object() { # csi_driver_object ATTACH_REQUIRED
+	k delete csidriver test.csi --ignore-not-found # of a test that failed
 	k apply -f - <<-DRIVER
 		apiVersion: storage.k8s.io/v1
 		kind: CSIDriver

@@ -111,7 +111,7 @@ impl Node for Driver {
             let volume = self.volume(&r.volume_id);
             fs::create_dir_all(&volume).map_err(failed)?;
             let pod = context.get("csi.storage.k8s.io/pod.name").map_or("", String::as_str);
-            fs::write(volume.join("pod"), pod).map_err(failed)?;
+            fs::write(volume.join("pod"), format!("{pod}\n")).map_err(failed)?;
             self.note(&format!("publish inline {pod}"))?;
             volume
         } else {

@@ -19,8 +19,8 @@ pub struct NodeStatus {
     pub api: Option<ApiStatus>,
     /// Pods from manifests; none when the runtime could not be asked.
     pub static_pods: Option<Vec<StaticPodStatus>>,
-    /// Manifests that have no pod.
-    pub missing_pods: Vec<String>,
+    /// Manifests that are faulty or have no pod.
+    pub manifests: Vec<ManifestStatus>,
     /// Certificates on the node.
     pub certificates: Vec<CertificateStatus>,
 }
@@ -58,6 +58,17 @@ pub struct StaticPodStatus {
     pub restarts: u32,
 }
 
+/// A manifest of a static pod that needs attention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ManifestStatus {
+    /// Its file.
+    pub path: String,
+    /// What is wrong with it, with line and column; empty for a sound one.
+    pub faults: Vec<String>,
+    /// The runtime has a pod of its name; never known of a faulty one, whose last good pod may run.
+    pub has_pod: bool,
+}
+
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CertificateStatus {
@@ -90,8 +101,12 @@ impl NodeStatus {
                 problems.extend(stopped.map(|pod| {
                     format!("static pod {}: {} of {} containers run", pod.pod, pod.running, pod.containers)
                 }));
-                problems.extend(self.missing_pods.iter().map(|manifest| format!("manifest {manifest} has no pod")));
+                let idle = self.manifests.iter().filter(|manifest| !manifest.has_pod && manifest.faults.is_empty());
+                problems.extend(idle.map(|manifest| format!("manifest {} has no pod", manifest.path)));
             }
+        }
+        for manifest in self.manifests.iter().filter(|manifest| !manifest.faults.is_empty()) {
+            problems.push(format!("manifest {} is not taken up: {}", manifest.path, manifest.faults.join("; ")));
         }
         for certificate in &self.certificates {
             if let Some(fault) = &certificate.fault {
@@ -147,7 +162,7 @@ mod tests {
                 containers: 1,
                 restarts: 2,
             }]),
-            missing_pods: Vec::new(),
+            manifests: Vec::new(),
             certificates: vec![CertificateStatus {
                 path: "/etc/kubernetes/pki/apiserver.crt".into(),
                 not_after: Some("2026-12-01T00:00:00Z".parse().unwrap()),
@@ -169,13 +184,20 @@ mod tests {
         sick.api = Some(ApiStatus { url: "https://10.0.0.1:6443/readyz".into(), ready: false });
         sick.static_pods =
             Some(vec![StaticPodStatus { pod: "kube-system/etcd-n1".into(), running: 0, containers: 1, restarts: 9 }]);
-        sick.missing_pods = vec!["/etc/kubernetes/manifests/kube-scheduler.yaml".into()];
+        let manifest = |name: &str, faults: &[&str]| ManifestStatus {
+            path: format!("/etc/kubernetes/manifests/{name}.yaml"),
+            faults: faults.iter().map(ToString::to_string).collect(),
+            has_pod: false,
+        };
+        sick.manifests =
+            vec![manifest("kube-scheduler", &[]), manifest("web", &["line 3, column 5: kind: is missing"])];
         sick.certificates[0].not_after = Some("2026-01-03T00:00:00Z".parse().unwrap());
         insta::assert_snapshot!(sick.problems(now()).join("\n"), @r"
         kubelet.service is failed; see journalctl -u kubelet.service
         the API server of this node does not answer at https://10.0.0.1:6443/readyz
         static pod kube-system/etcd-n1: 0 of 1 containers run
         manifest /etc/kubernetes/manifests/kube-scheduler.yaml has no pod
+        manifest /etc/kubernetes/manifests/web.yaml is not taken up: line 3, column 5: kind: is missing
         certificate /etc/kubernetes/pki/apiserver.crt ends at 2026-01-03T00:00:00Z
         ");
         sick.static_pods = None;

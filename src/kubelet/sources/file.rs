@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::core::manifest::Finding;
 use crate::core::manifest::set::StaticSet;
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, ReadFile, SourceKind};
-use crate::ports::ManifestFiles;
+use crate::ports::{EventKind, EventTarget, Events, ManifestFiles};
 
 /// Quiet time after a change before files are read.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -28,6 +28,27 @@ pub struct ManifestFault {
     pub findings: Vec<Finding>,
     /// A pod still runs from the file's last good content.
     pub last_good_runs: bool,
+}
+
+impl ManifestFault {
+    /// What is wrong and what that means, in one line.
+    pub fn text(&self) -> String {
+        let findings = self.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let outcome = if self.last_good_runs { "its last good pod keeps running" } else { "nothing runs for it" };
+        format!("manifest {} is faulty: {findings}; {outcome}", self.path.display())
+    }
+}
+
+/// Makes each new fault an event of the node; a fault that went and came back is told again.
+pub async fn tell_faults(mut faults: watch::Receiver<Vec<ManifestFault>>, events: Arc<dyn Events>) {
+    let mut told: Vec<ManifestFault> = Vec::new();
+    while faults.changed().await.is_ok() {
+        let now = faults.borrow_and_update().clone();
+        for fault in now.iter().filter(|fault| !told.contains(fault)) {
+            events.record(EventTarget::Node, EventKind::Warning, "FaultyManifest", fault.text());
+        }
+        told = now;
+    }
 }
 
 /// The file source.
@@ -116,13 +137,7 @@ impl FileSource {
             return;
         }
         for fault in &faults {
-            let findings = fault.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            let path = fault.path.display();
-            if fault.last_good_runs {
-                warn!(%path, %findings, "manifest is faulty; its last good pod keeps running");
-            } else {
-                warn!(%path, %findings, "manifest is faulty; nothing runs for it");
-            }
+            warn!(path = %fault.path.display(), "{}", fault.text());
         }
     }
 }
@@ -138,4 +153,37 @@ fn desired_set(set: &StaticSet) -> DesiredSet {
     let pods: Vec<DesiredPod> = pods.collect();
     info!(pods = pods.len(), "static pods of the manifest files");
     DesiredSet { source: SourceKind::File, pods }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::fake::FakeEvents;
+
+    #[tokio::test]
+    async fn each_fault_is_one_event_of_the_node() {
+        let events = Arc::new(FakeEvents::default());
+        let (sender, faults) = watch::channel(Vec::new());
+        let fault = |message: &str| ManifestFault {
+            path: "/etc/kubernetes/manifests/a.yaml".into(),
+            findings: vec![Finding::of("spec.containers", message)],
+            last_good_runs: true,
+        };
+        let telling = tokio::spawn(tell_faults(faults, Arc::<FakeEvents>::clone(&events)));
+        let mut seen = Vec::new();
+        for set in [vec![fault("is empty")], vec![fault("is empty"), fault("is odd")], vec![], vec![fault("is odd")]] {
+            sender.send_replace(set);
+            tokio::task::yield_now().await;
+            seen.push(events.take());
+        }
+        let line = |message: &str| {
+            format!(
+                "node FaultyManifest: manifest /etc/kubernetes/manifests/a.yaml is faulty: spec.containers: {message}; \
+                 its last good pod keeps running"
+            )
+        };
+        assert_eq!(seen, [vec![line("is empty")], vec![line("is odd")], vec![], vec![line("is odd")]]);
+        drop(sender);
+        telling.await.unwrap();
+    }
 }

@@ -25,7 +25,7 @@ use super::images::{ImagePorts, Images};
 use super::node::status::NodeReporter;
 use super::probes::{ProbePorts, Prober};
 use super::run::{self, PodPorts};
-use super::sources::file::FileSource;
+use super::sources::file::{FileSource, ManifestFault, tell_faults};
 use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
 use crate::adapters::cri::Cri;
@@ -202,7 +202,10 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     let (desired, incoming) = mpsc::channel(16);
     let table = run::start(pod_ports, settings, incoming, stop.clone());
     let (statics, static_pods) = watch::channel(None);
-    start_sources(&spec, &desired, statics, stop.clone());
+    let faults = start_sources(&spec, &desired, statics, stop.clone());
+    if api.is_some() {
+        tokio::spawn(tell_faults(faults, Arc::clone(&events)));
+    }
     if let Some(api) = &api {
         api.start_pods(&spec, desired, static_pods, &table, node_uid.clone(), stop.clone());
         api.start_lease(&spec, node_uid, stop.clone());
@@ -245,9 +248,9 @@ fn start_sources(
     desired: &mpsc::Sender<DesiredSet>,
     statics: watch::Sender<Option<Vec<Arc<Pod>>>>,
     stop: CancellationToken,
-) {
+) -> watch::Receiver<Vec<ManifestFault>> {
+    let (faults, told) = watch::channel(Vec::new());
     if let Some(path) = &spec.sources.path {
-        let (faults, _) = watch::channel(Vec::new());
         let source = FileSource {
             files: Box::new(ManifestDir::new(path, &spec.dirs.root.join("static-pods"))),
             node_name: spec.node_name.clone(),
@@ -262,4 +265,5 @@ fn start_sources(
     if let Some(url) = &spec.sources.url {
         warn!(url, "static pods by URL are not read yet");
     }
+    told
 }

@@ -21,7 +21,7 @@ use crate::core::plan::{EndCause, Ledger, Stage};
 
 pub use conditions::KUBELET_CONDITIONS;
 pub use ips::sort_pod_ips;
-pub use patch::render_status_patch;
+pub use patch::{is_urgent, render_status_patch};
 
 /// Everything a status depends on.
 #[derive(Clone, Copy, Debug)]

@@ -22,6 +22,25 @@ pub fn render_status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Optio
     (!patch.is_empty()).then(|| json!({"metadata": {"uid": uid}, "status": patch}))
 }
 
+/// Whether somebody waits for the step from `old` to `new`: another phase or readiness, the first start time, or a
+/// container that started, ended or is held up. The rest (addresses, generations, texts) may be told with the next step.
+pub fn is_urgent(old: &PodStatus, new: &PodStatus) -> bool {
+    let ready = |status: &PodStatus| {
+        let found = status.conditions.iter().flatten().find(|c| c.type_ == "Ready");
+        found.is_some_and(|c| c.status == "True")
+    };
+    let containers = |status: &PodStatus| {
+        let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+        let all = lists.into_iter().flat_map(|list| list.iter().flatten());
+        all.map(|c| (c.name.clone(), c.ready, c.restart_count, c.state.clone())).collect::<Vec<_>>()
+    };
+    old.phase != new.phase
+        || old.start_time != new.start_time
+        || old.reason != new.reason
+        || ready(old) != ready(new)
+        || containers(old) != containers(new)
+}
+
 /// Our status with what must not change any more taken from the API's.
 fn settle(old: &PodStatus, new: &PodStatus) -> PodStatus {
     let mut new = new.clone();
@@ -54,7 +73,8 @@ fn fields(old: &PodStatus, new: &PodStatus) -> Map<String, Value> {
     let (old, new) = (object(old), object(new));
     let mut patch = Map::new();
     for (name, value) in &new {
-        if NOT_OURS.contains(&name.as_str()) || old.get(name) == Some(value) {
+        let same = old.get(name).is_some_and(|before| without_empty(before) == without_empty(value));
+        if NOT_OURS.contains(&name.as_str()) || same {
             continue;
         }
         let merged = MERGED_LISTS.iter().find(|(list, _)| list == name);
@@ -68,6 +88,18 @@ fn fields(old: &PodStatus, new: &PodStatus) -> Map<String, Value> {
         patch.insert(name.clone(), Value::Null);
     }
     patch
+}
+
+/// The value without fields that hold `{}`: the API server adds `lastState: {}`, which says nothing.
+fn without_empty(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(without_empty).collect(),
+        Value::Object(fields) => {
+            let full = fields.iter().map(|(name, value)| (name.clone(), without_empty(value)));
+            full.filter(|(_, value)| value.as_object().is_none_or(|fields| !fields.is_empty())).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 /// Puts a merged list in place of the old one instead of adding to it.
@@ -148,6 +180,15 @@ mod tests {
             }})
         );
         assert_eq!(render_status_patch("u", &new, &new), None);
+    }
+
+    #[test]
+    fn an_empty_object_is_no_difference() {
+        let ours = json!({"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": true,
+            "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}]});
+        let mut theirs = ours.clone();
+        theirs["containerStatuses"][0]["lastState"] = json!({});
+        assert_eq!(render_status_patch("u", &status(theirs), &status(ours)), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Publishes pod statuses: at once on change, a few at a time, never more than the difference.
+//! Publishes pod statuses: at once where somebody waits for it, a few at a time, never more than the difference.
 //!
 //! Inputs: statuses of the pod table ([`StatusSink`]), and changes of the API's pods, so that an edit of somebody else is
 //! overwritten and a pod whose deletion was asked for goes once nothing of it is left on the node.
@@ -11,20 +11,22 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::api_pods::{ApiPodChange, ApiPodView};
 use crate::core::manifest::mirror::{hash_of, is_mirror};
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
-use crate::core::status::render_status_patch;
+use crate::core::status::{is_urgent, render_status_patch};
 use crate::ports::{ApiError, PodApi, StatusSink};
 
 /// Requests at the same time.
 const PARALLEL: usize = 10;
 /// First and longest pause before a failed request is made again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// What nobody waits for is gathered for this long after a request, so that a start or an end is told in few steps.
+const GATHER: Duration = Duration::from_millis(150);
 /// Everything is compared again after this long, should a change have been missed.
 const RECHECK: Duration = Duration::from_secs(120);
 
@@ -54,6 +56,10 @@ struct Entry {
     finished: bool,
     queued: bool,
     busy: bool,
+    /// When the last request was made.
+    sent: Option<Instant>,
+    /// A timer is under way that sends what is gathered.
+    gathering: bool,
     pause: Duration,
 }
 
@@ -89,6 +95,7 @@ impl Reporter {
             }
         }
         let deadline = Instant::now() + flush;
+        self.shared.enqueue_gathered();
         while let Some(uid) = self.shared.take() {
             let shared = self.shared.clone();
             sending.spawn(async move { shared.send(uid).await });
@@ -99,11 +106,20 @@ impl Reporter {
 
 impl StatusSink for Reporter {
     fn publish(&self, pod: &Arc<Pod>, is_static: bool, status: &Arc<PodStatus>) {
-        self.shared.update(pod, is_static, |entry| entry.status = status.clone());
+        let update = |entry: &mut Entry| {
+            let urgent = is_urgent(&entry.status, status);
+            entry.status = status.clone();
+            urgent
+        };
+        self.shared.update(pod, is_static, update);
     }
 
     fn finished(&self, pod: &Arc<Pod>, is_static: bool) {
-        self.shared.update(pod, is_static, |entry| entry.finished = true);
+        let update = |entry: &mut Entry| {
+            entry.finished = true;
+            true
+        };
+        self.shared.update(pod, is_static, update);
     }
 
     fn forget(&self, uid: &PodUid) {
@@ -116,7 +132,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn update(&self, pod: &Arc<Pod>, is_static: bool, change: impl FnOnce(&mut Entry)) {
+    /// Changes what is known of a pod; `change` says whether somebody waits for it.
+    fn update(self: &Arc<Self>, pod: &Arc<Pod>, is_static: bool, change: impl FnOnce(&mut Entry) -> bool) {
         let uid = uid_of(pod);
         let mut state = self.lock();
         let entry = state.pods.entry(uid.clone()).or_insert_with(|| Entry {
@@ -126,21 +143,44 @@ impl Shared {
             finished: false,
             queued: false,
             busy: false,
+            sent: None,
+            gathering: false,
             pause: RETRY.0,
         });
         entry.pod = pod.clone();
-        change(entry);
-        enqueue(&mut state, &uid);
-        drop(state);
-        self.wake.notify_one();
+        let urgent = change(entry);
+        let gather = entry.sent.map(|sent| sent + GATHER).filter(|until| !urgent && *until > Instant::now());
+        let Some(until) = gather else {
+            enqueue(&mut state, &uid);
+            drop(state);
+            return self.wake.notify_one();
+        };
+        if !std::mem::replace(&mut entry.gathering, true) {
+            let shared = Arc::clone(self);
+            tokio::spawn(async move {
+                sleep_until(until).await;
+                let mut state = shared.lock();
+                if let Some(entry) = state.pods.get_mut(&uid) {
+                    entry.gathering = false;
+                }
+                enqueue(&mut state, &uid);
+                drop(state);
+                shared.wake.notify_one();
+            });
+        }
     }
 
     fn enqueue_changed(&self, change: &ApiPodChange) {
         let mut state = self.lock();
+        // A pod whose changes are gathered has its turn soon.
+        let free = |entry: &Entry| !entry.gathering;
         if !change.mirror {
-            return enqueue(&mut state, &change.uid);
+            if state.pods.get(&change.uid).is_some_and(free) {
+                enqueue(&mut state, &change.uid);
+            }
+            return;
         }
-        let statics = state.pods.iter().filter(|(_, e)| e.is_static && key_of(&e.pod) == change.key);
+        let statics = state.pods.iter().filter(|(_, e)| e.is_static && free(e) && key_of(&e.pod) == change.key);
         let uids: Vec<PodUid> = statics.map(|(uid, _)| uid.clone()).collect();
         for uid in uids {
             enqueue(&mut state, &uid);
@@ -150,6 +190,15 @@ impl Shared {
     fn enqueue_all(&self) {
         let mut state = self.lock();
         let uids: Vec<PodUid> = state.pods.keys().cloned().collect();
+        for uid in uids {
+            enqueue(&mut state, &uid);
+        }
+    }
+
+    fn enqueue_gathered(&self) {
+        let mut state = self.lock();
+        let gathered = state.pods.iter().filter(|(_, entry)| entry.gathering);
+        let uids: Vec<PodUid> = gathered.map(|(uid, _)| uid.clone()).collect();
         for uid in uids {
             enqueue(&mut state, &uid);
         }
@@ -165,6 +214,7 @@ impl Shared {
                 Some(entry) => {
                     entry.queued = false;
                     entry.busy = true;
+                    entry.sent = Some(Instant::now());
                     return Some(uid);
                 }
                 None => {}
@@ -223,7 +273,7 @@ impl Shared {
         if let Some(patch) = patch {
             match self.api.patch_status(&key, &patch).await {
                 Ok(answer) => {
-                    debug!(%key, pod_phase = status.phase, "status published");
+                    debug!(%key, pod_phase = status.phase, patch = %patch, "status published");
                     current = Arc::new(answer);
                     self.view.renew(&current);
                 }

@@ -36,7 +36,10 @@ impl PodApi for FakeApi {
         }
         self.patches.lock().unwrap().push(patch.clone());
         let mut pod = (*self.view.by_key(key).unwrap()).clone();
-        pod.status.get_or_insert_default().phase = patch["status"]["phase"].as_str().map(String::from);
+        let status = pod.status.get_or_insert_default();
+        let text = |name: &str| patch["status"][name].as_str().map(String::from);
+        status.phase = text("phase").or(status.phase.take());
+        status.pod_ip = text("podIP").or(status.pod_ip.take());
         let version: u64 = pod.metadata.resource_version.as_deref().unwrap_or("1").parse().unwrap();
         pod.metadata.resource_version = Some((version + 1).to_string());
         self.view.apply(PodChange::Applied(Box::new(pod.clone())));
@@ -122,4 +125,40 @@ async fn leaves_another_pod_of_the_same_name_alone() {
     reporter.publish(&Arc::new(pod("other")), false, &phase("Running"));
     sleep(Duration::from_secs(300)).await;
     assert!(api.patches.lock().unwrap().is_empty());
+}
+
+fn with_ip(phase: &str, ip: &str) -> Arc<PodStatus> {
+    Arc::new(PodStatus { phase: Some(phase.into()), pod_ip: Some(ip.into()), ..PodStatus::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_goes_with_the_next_step() {
+    let (reporter, api, stop) = start(0);
+    let pod = Arc::new(pod("u"));
+    reporter.publish(&pod, false, &phase("Pending"));
+    eventually(|| api.patches.lock().unwrap().len() == 1).await;
+    reporter.publish(&pod, false, &with_ip("Pending", "10.0.0.1"));
+    sleep(GATHER / 2).await;
+    assert_eq!(api.patches.lock().unwrap().len(), 1, "an address alone waits");
+    reporter.publish(&pod, false, &with_ip("Running", "10.0.0.1"));
+    sleep(GATHER / 4).await;
+    let patches = api.patches.lock().unwrap().clone();
+    assert_eq!(patches.len(), 2, "a phase does not");
+    assert_eq!(patches[1]["status"]["podIP"], "10.0.0.1");
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gathered_is_sent_in_time_and_before_the_end() {
+    let (reporter, api, stop) = start(0);
+    let pod = Arc::new(pod("u"));
+    reporter.publish(&pod, false, &phase("Pending"));
+    eventually(|| api.patches.lock().unwrap().len() == 1).await;
+    reporter.publish(&pod, false, &with_ip("Pending", "10.0.0.1"));
+    sleep(GATHER * 2).await;
+    assert_eq!(api.patches.lock().unwrap().len(), 2);
+    reporter.publish(&pod, false, &with_ip("Pending", "10.0.0.2"));
+    stop.cancel();
+    sleep(GATHER / 2).await;
+    assert_eq!(api.patches.lock().unwrap().last().unwrap()["status"]["podIP"], "10.0.0.2");
 }

@@ -53,7 +53,7 @@ pub fn render_cluster_configuration(spec: &ObjectsSpec) -> Value {
         "imageRepository": spec.image_repository,
         "kubernetesVersion": spec.kubernetes_version,
         "networking": networking,
-        "proxy": { "disabled": !matches!(spec.kube_proxy, Some(super::KubeProxy::DaemonSet(_))) },
+        "proxy": { "disabled": spec.kube_proxy.is_none() },
         "scheduler": {},
     })
 }

@@ -1,19 +1,18 @@
-//! kube-proxy in nftables mode: as a DaemonSet like kubeadm's, or only its configuration for a unit on every node.
+//! kube-proxy in nftables mode: as a DaemonSet like kubeadm's. From a program of the host it uses the host's tools.
 
 use serde_json::{Value, json};
 
 use super::rbac::{BOOTSTRAP_GROUP, cluster_role_binding, group, render_config_map_reader, service_account};
 use super::yaml::{merge, render_yaml};
-use super::{Component, KubeProxy, ObjectsSpec, join_subnets};
+use super::{Component, ObjectsSpec, join_subnets};
 
 const IN_CONTAINER: &str = "/var/lib/kube-proxy";
 
-/// The objects for the chosen way of running it; none without kube-proxy.
+/// Its objects; none without kube-proxy.
 pub(super) fn render_kube_proxy(spec: &ObjectsSpec) -> Vec<Value> {
     let component = match &spec.kube_proxy {
         None => return Vec::new(),
-        Some(KubeProxy::HostUnit) => return render_configuration(spec, "/etc/kubernetes/kubelet.conf"),
-        Some(KubeProxy::DaemonSet(component)) => component,
+        Some(component) => component,
     };
     let mut objects = vec![
         json!({
@@ -65,21 +64,44 @@ fn render_configuration(spec: &ObjectsSpec, kubeconfig: &str) -> Vec<Value> {
     objects
 }
 
+/// Folders that hold the host's `nft` or `iptables`, which kube-proxy calls and a scratch image lacks, and its `PATH`.
+fn tools_of_host(program: &str) -> (&'static [&'static str], &'static str) {
+    if program.starts_with("/nix/") {
+        (&["/nix", "/run/current-system"], "/run/current-system/sw/bin")
+    } else {
+        (&["/usr", "/lib", "/lib64", "/etc/alternatives"], "/usr/sbin:/usr/bin")
+    }
+}
+
 fn render_daemon_set(component: &Component) -> Value {
-    let program = "/usr/local/bin/kube-proxy";
+    let mut program = "/usr/local/bin/kube-proxy";
     let mut mounts = vec![
         json!({ "mountPath": IN_CONTAINER, "name": "kube-proxy" }),
         json!({ "mountPath": "/run/xtables.lock", "name": "xtables-lock" }),
-        json!({ "mountPath": "/lib/modules", "name": "lib-modules", "readOnly": true }),
     ];
     let mut volumes = vec![
         json!({ "name": "kube-proxy", "configMap": { "name": "kube-proxy" } }),
         json!({ "name": "xtables-lock", "hostPath": { "path": "/run/xtables.lock", "type": "FileOrCreate" } }),
-        json!({ "name": "lib-modules", "hostPath": { "path": "/lib/modules" } }),
     ];
+    let mut env = vec![json!({
+        "name": "NODE_NAME",
+        "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } },
+    })];
     if let Some(binary) = &component.host_binary {
+        // Not in a folder that is mounted from the host.
+        program = "/kube-proxy";
         mounts.push(json!({ "mountPath": program, "name": "program", "readOnly": true }));
         volumes.push(json!({ "name": "program", "hostPath": { "path": binary, "type": "File" } }));
+        let (folders, path) = tools_of_host(binary);
+        for (n, folder) in folders.iter().enumerate() {
+            let name = format!("tools-{n}");
+            mounts.push(json!({ "mountPath": folder, "name": name, "readOnly": true }));
+            volumes.push(json!({ "name": name, "hostPath": { "path": folder } }));
+        }
+        env.push(json!({ "name": "PATH", "value": path }));
+    } else {
+        mounts.push(json!({ "mountPath": "/lib/modules", "name": "lib-modules", "readOnly": true }));
+        volumes.push(json!({ "name": "lib-modules", "hostPath": { "path": "/lib/modules" } }));
     }
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",
@@ -104,10 +126,7 @@ fn render_daemon_set(component: &Component) -> Value {
                             format!("--config={IN_CONTAINER}/config.conf"),
                             "--hostname-override=$(NODE_NAME)",
                         ],
-                        "env": [{
-                            "name": "NODE_NAME",
-                            "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } },
-                        }],
+                        "env": env,
                         "securityContext": { "privileged": true },
                         "volumeMounts": mounts,
                     }],

@@ -20,7 +20,7 @@ pub use cluster_info::render_cluster_info;
 pub use config::{render_cluster_configuration, render_kubelet_configuration};
 pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};
 pub use rbac::SERVING_APPROVER;
-pub use spec::{Component, KubeProxy, ObjectsSpec, join_subnets, nth_address};
+pub use spec::{Component, ObjectsSpec, join_subnets, nth_address};
 pub use yaml::render_yaml;
 
 /// Everything but tokens and `cluster-info`, in an order in which each object finds what it refers to.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KubeProxy, ObjectsSpec};
+use super::ObjectsSpec;
 
 /// The group of every bootstrap token that may join nodes.
 pub const BOOTSTRAP_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
@@ -41,9 +41,6 @@ pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
         // The node authorizer lets a kubelet read its own Node only; routes need the others' pod CIDRs and addresses.
         objects.push(cluster_role("roost:pod-network", json!([rule("", "nodes", &["get", "list", "watch"])])));
         objects.push(cluster_role_binding("roost:pod-network", "roost:pod-network", nodes()));
-    }
-    if spec.kube_proxy == Some(KubeProxy::HostUnit) {
-        objects.push(cluster_role_binding("roost:node-proxier", "system:node-proxier", nodes()));
     }
     objects
 }

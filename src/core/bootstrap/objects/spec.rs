@@ -41,7 +41,7 @@ pub struct ObjectsSpec {
     /// Laid over the `KubeProxyConfiguration` likewise.
     pub kube_proxy_configuration: Value,
     /// kube-proxy; none when the user's network replaces it.
-    pub kube_proxy: Option<KubeProxy>,
+    pub kube_proxy: Option<Component>,
 }
 
 /// Where a component's program comes from.
@@ -51,15 +51,6 @@ pub struct Component {
     pub image: String,
     /// A static program on the nodes, mounted read-only into the container and run in place of the image's.
     pub host_binary: Option<String>,
-}
-
-/// How kube-proxy runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KubeProxy {
-    /// As a DaemonSet, like kubeadm's.
-    DaemonSet(Component),
-    /// As a systemd unit on every node, with the kubelet's credentials.
-    HostUnit,
 }
 
 impl ObjectsSpec {

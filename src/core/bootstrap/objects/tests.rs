@@ -25,7 +25,7 @@ fn spec() -> ObjectsSpec {
         builtin_network: true,
         kube_proxy_configuration: Value::Null,
         coredns: Some(image("coredns/coredns:v1.14.2")),
-        kube_proxy: Some(KubeProxy::DaemonSet(image("kube-proxy:v1.36.3"))),
+        kube_proxy: Some(image("kube-proxy:v1.36.3")),
     }
 }
 
@@ -46,7 +46,7 @@ fn cluster_info_holds_the_address_and_the_ca() {
 #[test]
 fn host_programs_are_mounted_over_an_image_without_bytes() {
     let host = Component { image: "roost.local/host:1".into(), host_binary: Some("/opt/bin/program".into()) };
-    let spec = ObjectsSpec { coredns: Some(host.clone()), kube_proxy: Some(KubeProxy::DaemonSet(host)), ..spec() };
+    let spec = ObjectsSpec { coredns: Some(host.clone()), kube_proxy: Some(host), ..spec() };
     for object in render_objects(&spec) {
         if let Some(pod) = object.pointer("/spec/template/spec") {
             let program = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "program").unwrap();
@@ -68,17 +68,21 @@ fn add_ons_and_the_pod_network_can_be_left_out() {
 }
 
 #[test]
-fn a_host_unit_of_kube_proxy_uses_the_credentials_of_the_kubelet() {
-    let spec = ObjectsSpec { kube_proxy: Some(KubeProxy::HostUnit), ..spec() };
-    let objects = render_objects(&spec);
-    let names = names(&objects);
-    assert!(names.contains(&"ClusterRoleBinding roost:node-proxier".to_owned()));
-    assert!(!names.iter().any(|name| name.starts_with("DaemonSet")));
-    let map = objects
-        .iter()
-        .find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "kube-proxy")
-        .unwrap();
-    assert!(map["data"]["config.conf"].as_str().unwrap().contains("/etc/kubernetes/kubelet.conf"));
+fn kube_proxy_from_a_program_of_the_host_calls_the_tools_of_the_host() {
+    for (program, folder, path) in [
+        ("/usr/local/bin/kube-proxy", "/usr", "/usr/sbin:/usr/bin"),
+        ("/nix/store/x-kubernetes/bin/kube-proxy", "/nix", "/run/current-system/sw/bin"),
+    ] {
+        let host = Component { image: "scratch".to_owned(), host_binary: Some(program.to_owned()) };
+        let objects = render_objects(&ObjectsSpec { kube_proxy: Some(host), ..spec() });
+        let pod = &objects.iter().find(|o| o["kind"] == "DaemonSet").unwrap()["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        assert_eq!(container["command"][0], "/kube-proxy");
+        assert!(mounts.iter().any(|m| m["mountPath"] == folder && m["readOnly"] == true), "{mounts:?}");
+        assert!(!mounts.iter().any(|m| m["mountPath"] == "/lib/modules"), "it is inside /lib");
+        assert!(container["env"].as_array().unwrap().contains(&json!({ "name": "PATH", "value": path })));
+    }
 }
 
 #[test]

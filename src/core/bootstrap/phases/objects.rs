@@ -1,6 +1,6 @@
 //! Phases `upload-config`, `bootstrap-token` and `addons`: the objects that make an API server a cluster.
 
-use super::super::objects::{Component, KubeProxy, ObjectsSpec, render_cluster_info, render_objects};
+use super::super::objects::{Component, ObjectsSpec, render_cluster_info, render_objects};
 use super::super::static_pods::SCRATCH_IMAGE;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
@@ -51,6 +51,6 @@ pub fn derive(spec: &Spec) -> ObjectsSpec {
         kube_proxy_mode: cluster.network.proxy.map_or("nftables", ProxyMode::as_str).to_owned(),
         kube_proxy_configuration: cluster.kube_proxy.clone().into(),
         builtin_network: cluster.network.builtin,
-        kube_proxy: cluster.network.proxy.map(|_| KubeProxy::DaemonSet(component("kube-proxy"))),
+        kube_proxy: cluster.network.proxy.map(|_| component("kube-proxy")),
     }
 }

@@ -87,11 +87,14 @@ impl CredentialFiles for CertificateDir {
             use base64::Engine;
             let pem =
                 base64::engine::general_purpose::STANDARD.decode(data).ok().and_then(|b| String::from_utf8(b).ok());
-            return pem.map_or(KubeconfigUser::Unreadable, |pem| KubeconfigUser::Certificate { pem, embedded: true });
+            return pem.map_or(KubeconfigUser::Unreadable, |pem| KubeconfigUser::Certificate { pem, elsewhere: true });
         }
         match &user.client_certificate {
             Some(path) => match fs::read_to_string(path) {
-                Ok(pem) => KubeconfigUser::Certificate { pem, embedded: false },
+                Ok(pem) => {
+                    let elsewhere = Path::new(path) != self.current_path(CertificateUse::Client);
+                    KubeconfigUser::Certificate { pem, elsewhere }
+                }
                 Err(_) => KubeconfigUser::Unreadable,
             },
             None => KubeconfigUser::Other,
@@ -147,9 +150,15 @@ mod tests {
         files
             .store(CertificateUse::Client, "PEM\n", &Secret::new("KEY".into()), Timestamp::UNIX_EPOCH)
             .expect("stored");
-        let want = KubeconfigUser::Certificate { pem: "PEM\nKEY".into(), embedded: false };
+        let want = KubeconfigUser::Certificate { pem: "PEM\nKEY".into(), elsewhere: false };
         assert_eq!(files.user_of(&path), want);
         let written = fs::read_to_string(&path).expect("read");
+        let other = dir.path().join("other.pem");
+        fs::write(&other, "PEM").expect("written");
+        let current = files.current_path(CertificateUse::Client);
+        let changed = written.replace(current.to_str().expect("text"), other.to_str().expect("text"));
+        fs::write(&path, changed).expect("written");
+        assert_eq!(files.user_of(&path), KubeconfigUser::Certificate { pem: "PEM".into(), elsewhere: true });
         assert!(written.contains("https://h:6443") && !written.contains("secret"), "{written}");
     }
 }

@@ -13,12 +13,12 @@ use crate::core::model::credentials::CertificateUse;
 pub enum KubeconfigUser {
     /// There is no such file.
     Missing,
-    /// A client certificate, given as PEM; `embedded` tells whether it lies in the kubeconfig itself.
+    /// A client certificate, given as PEM.
     Certificate {
         /// The certificate.
         pem: String,
-        /// It is no file of its own.
-        embedded: bool,
+        /// It lies elsewhere than where renewed ones are stored: in the kubeconfig itself, or in another file.
+        elsewhere: bool,
     },
     /// A certificate file that cannot be read.
     Unreadable,

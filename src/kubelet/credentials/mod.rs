@@ -115,11 +115,11 @@ impl Credentials {
         let mut pause = PAUSE.0;
         loop {
             let user = self.files.user_of(&kubeconfig);
-            let KubeconfigUser::Certificate { pem, embedded } = user else { return };
+            let KubeconfigUser::Certificate { pem, elsewhere } = user else { return };
             let Ok(seen) = self.pki.inspect(&pem, None, None) else { return };
             sleep_until_due(derive_rotation(seen.not_before, seen.not_after, rand::random())).await;
             let outcome = self.obtain(&*api, CertificateUse::Client, &[]).await;
-            let outcome = outcome.and_then(|()| match embedded {
+            let outcome = outcome.and_then(|()| match elsewhere {
                 false => Ok(()),
                 true => self
                     .files
@@ -269,3 +269,6 @@ fn serving_names(node: &Node) -> Vec<San> {
     names.dedup();
     names
 }
+
+#[cfg(test)]
+mod tests;

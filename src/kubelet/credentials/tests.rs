@@ -1,0 +1,166 @@
+//! Renewal against a signer in memory, with real keys and files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::certificates::v1::{
+    CertificateSigningRequest, CertificateSigningRequestCondition, CertificateSigningRequestStatus,
+};
+use rcgen::{CertificateSigningRequestParams, Issuer, KeyPair};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::adapters::credential_files::CertificateDir;
+use crate::adapters::x509::X509;
+use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Usage};
+use crate::ports::KeyPairPem;
+
+/// Signs what it is asked for, after so many failures of each kind.
+struct Signer {
+    authority: KeyPairPem,
+    requests: Mutex<BTreeMap<String, CertificateSigningRequest>>,
+    away: Mutex<u32>,
+    denies: Mutex<u32>,
+}
+
+/// Counts down; true while there was something left.
+fn take(left: &Mutex<u32>) -> bool {
+    let mut left = left.lock().unwrap();
+    let some = *left > 0;
+    *left = left.saturating_sub(1);
+    some
+}
+
+#[async_trait]
+impl CertificateApi for Signer {
+    async fn create(&self, request: &CertificateSigningRequest) -> Result<CertificateSigningRequest, ApiError> {
+        if take(&self.away) {
+            return Err(ApiError::Unreachable { what: "create".into(), message: "away".into() });
+        }
+        let mut request = request.clone();
+        let mut status = CertificateSigningRequestStatus::default();
+        if take(&self.denies) {
+            status.conditions = Some(vec![CertificateSigningRequestCondition {
+                type_: "Denied".into(),
+                status: "True".into(),
+                message: Some("not today".into()),
+                ..CertificateSigningRequestCondition::default()
+            }]);
+        } else {
+            let pem = String::from_utf8(request.spec.request.0.clone()).unwrap();
+            let key = KeyPair::from_pem(self.authority.key.reveal()).unwrap();
+            let issuer = Issuer::from_ca_cert_pem(&self.authority.public, key).unwrap();
+            let signed = CertificateSigningRequestParams::from_pem(&pem).unwrap().signed_by(&issuer).unwrap();
+            status.certificate = Some(ByteString(signed.pem().into_bytes()));
+        }
+        request.status = Some(status);
+        self.requests.lock().unwrap().insert(request.metadata.name.clone().unwrap(), request.clone());
+        Ok(request)
+    }
+
+    async fn get(&self, name: &str) -> Result<CertificateSigningRequest, ApiError> {
+        let found = self.requests.lock().unwrap().get(name).cloned();
+        found.ok_or_else(|| ApiError::NotFound(name.into()))
+    }
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    credentials: Credentials,
+    signer: Arc<Signer>,
+}
+
+impl World {
+    /// A node whose client certificate of one hour has `left` to live.
+    fn new(left: SignedDuration, (away, denies): (u32, u32)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3600);
+        let authority =
+            Authority { files: KeyPairFiles::named(dir.path(), "ca"), common_name: "test".into(), life: hour * 1000 };
+        let now = Timestamp::now();
+        let authority = X509.make_authority(&authority, now - SignedDuration::from_hours(5)).unwrap();
+        let files = CertificateDir { path: dir.path().join("pki") };
+        let leaf = Leaf {
+            signer: KeyPairFiles::named(dir.path(), "ca"),
+            subject: derive_subject("n1"),
+            sans: BTreeSet::new(),
+            usage: Usage::Client,
+            life: hour,
+        };
+        let made = now - (SignedDuration::from_hours(1) - left);
+        let first = X509.issue(&leaf, &authority.public, authority.key.reveal(), made).unwrap();
+        files.store(CertificateUse::Client, &first.public, &first.key, made).unwrap();
+        let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: k, cluster: {server: 'https://h:6443'}}]\n\
+                    contexts: [{name: c, context: {cluster: k, user: t}}]\nusers: [{name: t, user: {token: secret}}]\n";
+        std::fs::write(dir.path().join("bootstrap.conf"), text).unwrap();
+        files.write_kubeconfig(&dir.path().join("bootstrap.conf"), &dir.path().join("kubelet.conf"), USER).unwrap();
+        let signer =
+            Signer { authority, requests: Mutex::default(), away: Mutex::new(away), denies: Mutex::new(denies) };
+        let credentials = Credentials { files: Arc::new(files), pki: Arc::new(X509), node_name: "n1".into() };
+        Self { dir, credentials, signer: Arc::new(signer) }
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("kubelet.conf")
+    }
+
+    /// Certificate and key as the kubeconfig names them.
+    fn current(&self) -> String {
+        match self.credentials.files.user_of(&self.kubeconfig()) {
+            KubeconfigUser::Certificate { pem, .. } => pem,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Renews until so many certificates came.
+    async fn rotate(&self, times: usize) {
+        let (sender, mut renewed) = mpsc::unbounded_channel();
+        let api: Arc<dyn CertificateApi> = Arc::<Signer>::clone(&self.signer);
+        let told = move || sender.send(()).unwrap_or_default();
+        let rotation = tokio::spawn(self.credentials.clone().rotate_client(api, self.kubeconfig(), told));
+        for _ in 0..times {
+            renewed.recv().await.expect("it goes on for ever");
+        }
+        rotation.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_near_its_end_is_renewed_although_the_server_is_away_at_first() {
+    let world = World::new(SignedDuration::from_secs(30), (3, 0));
+    let before = world.current();
+    world.rotate(1).await;
+    let after = world.current();
+    assert_ne!(before, after);
+    let seen = X509.inspect(&after, Some(&after), Some(&world.signer.authority.public)).unwrap();
+    assert_eq!(seen.key_matches, Some(true), "the new certificate has its own key beside it");
+    assert_eq!(world.credentials.standing(&world.kubeconfig()), Standing::Good);
+    assert_eq!(world.signer.requests.lock().unwrap().len(), 1, "one key, one request, however often it was tried");
+    assert!(world.credentials.files.pending_key(CertificateUse::Client).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_request_is_made_anew_with_another_key() {
+    let world = World::new(SignedDuration::from_secs(30), (0, 2));
+    world.rotate(1).await;
+    assert_eq!(world.signer.requests.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_young_certificate_is_left_alone() {
+    let world = World::new(SignedDuration::from_mins(50), (0, 0));
+    let waits = tokio::time::timeout(Duration::from_millis(50), world.rotate(1)).await;
+    assert!(waits.is_err() && world.signer.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_are_over_are_told_apart_and_got_again_by_bootstrap() {
+    let world = World::new(-SignedDuration::from_mins(30), (1, 0));
+    assert_eq!(world.credentials.standing(&world.kubeconfig()), Standing::Stale);
+    let template = world.dir.path().join("bootstrap.conf");
+    world.credentials.bootstrap(&*world.signer, &template, &world.kubeconfig()).await;
+    assert_eq!(world.credentials.standing(&world.kubeconfig()), Standing::Good);
+}

@@ -132,3 +132,68 @@ config_reaches_the_container() {
 token' ]
 }
 it 'ConfigMaps, Secrets, the downward API and the account token reach a container' config_reaches_the_container
+
+stages_of_a_pod_go_in_order() {
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: staged}
+		spec:
+		  restartPolicy: Never
+		  tolerations: [{operator: Exists}]
+		  initContainers:
+		  - {name: first, image: $busybox, command: [sh, -c, 'echo first >> /shared/order'], volumeMounts: [{name: shared, mountPath: /shared}]}
+		  - name: side
+		    image: $busybox
+		    restartPolicy: Always
+		    command: [sh, -c, 'echo side >> /shared/order; trap exit TERM; while :; do sleep 0.1; done']
+		    volumeMounts: [{name: shared, mountPath: /shared}]
+		    startupProbe: {exec: {command: [grep, -q, side, /shared/order]}, periodSeconds: 1}
+		  - {name: second, image: $busybox, command: [sh, -c, 'echo second >> /shared/order'], volumeMounts: [{name: shared, mountPath: /shared}]}
+		  containers:
+		  - name: main
+		    image: $busybox
+		    command: [sh, -c, 'tr "\\n" " " < /shared/order > /dev/termination-log']
+		    volumeMounts: [{name: shared, mountPath: /shared}]
+		  volumes: [{name: shared, emptyDir: {}}]
+	POD
+	eventually is Succeeded kn get pod staged -o 'jsonpath={.status.phase}'
+	[ "$(kn get pod staged -o 'jsonpath={.status.containerStatuses[0].state.terminated.message}')" = 'first side second ' ]
+}
+it 'init containers and sidecars start in their order, and a pod that is done has succeeded' stages_of_a_pod_go_in_order
+
+resize_in_place() {
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: sized}
+		spec:
+		  nodeName: ${nodes[-1]}
+		  terminationGracePeriodSeconds: 1
+		  tolerations: [{operator: Exists}]
+		  resources: {requests: {cpu: 60m, memory: 40Mi}, limits: {cpu: 80m, memory: 64Mi}}
+		  initContainers:
+		  - {name: side, restartPolicy: Always, image: $agnhost, args: [pause], resources: {requests: {cpu: 20m, memory: 16Mi}, limits: {cpu: 40m, memory: 24Mi}}}
+		  containers:
+		  - {name: main, image: $agnhost, args: [pause], resources: {requests: {cpu: 20m, memory: 16Mi}, limits: {cpu: 40m, memory: 24Mi}}}
+	POD
+	ready pod/sized
+	# Microseconds of each 100 ms, in either version of cgroups.
+	quota() {
+		# shellcheck disable=SC2016 # for the shell in the node
+		on "${nodes[-1]}" -- sh -c 'cd "$(find /sys/fs/cgroup/cpu /sys/fs/cgroup -type d -name "*$0*" 2>/dev/null | head -n1)" &&
+			{ cat cpu.cfs_quota_us 2>/dev/null || cut -d" " -f1 cpu.max; }' "$1"
+	}
+	id() { kn get pod sized -o "jsonpath={.status.$1[0].containerID}" | sed 's#.*//##'; }
+	local uid side main
+	uid=$(kn get pod sized -o 'jsonpath={.metadata.uid}') side=$(id initContainerStatuses) main=$(id containerStatuses)
+	kn patch pod sized --subresource resize -p '{"spec":{"initContainers":[{"name":"side","resources":{"limits":{"cpu":"50m"}}}]}}'
+	eventually is 5000 quota "$side"
+	kn patch pod sized --subresource resize -p '{"spec":{"resources":{"limits":{"cpu":"120m"}}}}'
+	eventually is 12000 quota "pod${uid//-/_}"
+	eventually is 120m kn get pod sized -o 'jsonpath={.status.resources.limits.cpu}'
+	eventually is 50m kn get pod sized -o 'jsonpath={.status.initContainerStatuses[0].resources.limits.cpu}'
+	eventually is '' kn get pod sized -o 'jsonpath={.status.conditions[?(@.type=="PodResizeInProgress")].type}'
+	[ "$side $main" = "$(id initContainerStatuses) $(id containerStatuses)" ] # nothing was restarted
+}
+it 'sidecars and whole pods are resized in place' resize_in_place

@@ -9,7 +9,11 @@ pub use resources::{Resources, derive_resources, limits_of_all_pods, limits_of_s
 pub use status::{NodeInputs, RuntimeView, derive_addresses, derive_node, derive_status, render_status_patch};
 
 /// Features of the node that the control plane may rely on (`status.declaredFeatures`), sorted; only what is finished.
-pub const DECLARED_FEATURES: &[&str] = &["RestartAllContainersOnContainerExits"];
+pub const DECLARED_FEATURES: &[&str] = &[
+    "InPlacePodLevelResourcesVerticalScaling",
+    "InPlacePodVerticalScalingInitContainers",
+    "RestartAllContainersOnContainerExits",
+];
 
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,8 @@ pub fn limits_of_all_pods(machine: &MachineFacts, eviction: &EvictionSettings) -
     CgroupLimits {
         cpu_shares: Some(shares_of_milli_cpu(milli.max(0))),
         memory: Some(to_i64(machine.memory).saturating_sub(held("memory").units())),
-        pids: (pids > 0).then(|| to_i64(machine.max_pids).saturating_sub(pids).max(1)),
+        // Without a reservation there is no limit: an earlier one is taken back.
+        pids: Some(if pids > 0 { to_i64(machine.max_pids).saturating_sub(pids).max(1) } else { -1 }),
         ..CgroupLimits::default()
     }
 }

@@ -59,7 +59,7 @@ fn pods_together_get_what_is_not_reserved_and_services_what_is() {
     let mut settings = spec().eviction;
     let machine = MachineFacts { max_pids: 10_000, ..machine() };
     let all = limits_of_all_pods(&machine, &settings);
-    assert_eq!((all.memory, all.cpu_shares, all.pids), (Some(7 << 30), Some(1843), None));
+    assert_eq!((all.memory, all.cpu_shares, all.pids), (Some(7 << 30), Some(1843), Some(-1)));
     settings.system_reserved = BTreeMap::from([("pid".into(), "1k".into()), ("memory".into(), "512Mi".into())]);
     let all = limits_of_all_pods(&machine, &settings);
     assert_eq!((all.memory, all.pids), (Some((7 << 30) - (512 << 20)), Some(9000)));

@@ -81,6 +81,14 @@ pub fn with_resources_of_status(pod: &Pod) -> Pod {
             take(&mut wanted.limits, said.resources.as_ref().and_then(|r| r.limits.as_ref()), name);
         }
     }
+    if let (Some(requests), Some(wanted)) =
+        (&status.allocated_resources, held.spec.as_mut().and_then(|spec| spec.resources.as_mut()))
+    {
+        for name in RESOURCES {
+            take(&mut wanted.requests, Some(requests), name);
+            take(&mut wanted.limits, status.resources.as_ref().and_then(|r| r.limits.as_ref()), name);
+        }
+    }
     // Equal amounts keep the spec's own words.
     if resources_differ(pod, &held) { held } else { pod.clone() }
 }

@@ -88,6 +88,7 @@ pub fn derive(inputs: &Inputs<'_>) -> Derived {
     status.init_container_statuses = some(init);
     status.container_statuses = some(regular);
     status.ephemeral_container_statuses = some(ephemeral);
+    resources::fill_pod_level(inputs, &mut status);
 
     let wanted = wanted_phase(inputs, &mut status);
     let terminal = is_terminal(Some(&wanted));

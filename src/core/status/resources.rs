@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, PodStatus, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::Inputs;
 use crate::core::model::{Amount, ObservedContainer, RunState};
 
 /// Below this the kernel's values say nothing (`MinMilliCPULimit`, `MinShares` of upstream's cgroup manager).
@@ -35,6 +36,15 @@ pub(super) fn in_force(container: &Container, record: &ObservedContainer) -> Opt
         put_milli(requests, "cpu", milli, MIN_SHARES);
     }
     Some(resources)
+}
+
+/// Resources of the pod as a whole, where it has some: what is allocated, and what its cgroup has, which is the same
+/// unless a resize is under way (upstream `convertToAPIPodLevelResourcesStatus`).
+pub(super) fn fill_pod_level(inputs: &Inputs<'_>, status: &mut PodStatus) {
+    let Some(allocated) = inputs.pod.spec.as_ref().and_then(|spec| spec.resources.as_ref()) else { return };
+    status.allocated_resources.clone_from(&allocated.requests);
+    let before = inputs.previous.resources.as_ref().filter(|_| inputs.ledger.resize.in_progress);
+    status.resources = Some(before.unwrap_or(allocated).clone());
 }
 
 /// Small values stay as they were allocated, and so does text that means the same.

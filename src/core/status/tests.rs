@@ -40,14 +40,15 @@ struct Case {
     observed: Observed,
     probes: ProbeResults,
     previous: PodStatus,
+    ledger: Ledger,
     stage: Stage,
     kubelet_started: Timestamp,
 }
 
 impl Case {
     fn new(pod: Pod, observed: Observed) -> Self {
-        let (probes, previous) = (ProbeResults::default(), PodStatus::default());
-        Self { pod, observed, probes, previous, stage: Stage::Running, kubelet_started: at(0) }
+        let (probes, previous, ledger) = (ProbeResults::default(), PodStatus::default(), Ledger::default());
+        Self { pod, observed, probes, previous, ledger, stage: Stage::Running, kubelet_started: at(0) }
     }
 
     fn status(&self) -> PodStatus {
@@ -55,7 +56,7 @@ impl Case {
             pod: &self.pod,
             is_static: false,
             observed: &self.observed,
-            ledger: &Ledger::default(),
+            ledger: &self.ledger,
             probes: &self.probes,
             previous: &self.previous,
             stage: self.stage,
@@ -112,6 +113,25 @@ fn restart_count_and_last_end_outlive_their_records() {
     let status = case.status().container_statuses.unwrap().remove(0);
     assert_eq!(status.restart_count, 4);
     assert_eq!(status.last_state.unwrap().terminated.unwrap().exit_code, 3);
+}
+
+#[test]
+fn resources_of_the_pod_as_a_whole_follow_its_cgroup() {
+    let mut pod = pod(json!([{"name": "c", "image": "i"}]));
+    let resources = |cpu: &str| json!({"requests": {"cpu": cpu}, "limits": {"cpu": "2"}});
+    let set = |pod: &mut Pod, cpu: &str| {
+        pod.spec.as_mut().unwrap().resources = serde_json::from_value(resources(cpu)).unwrap();
+    };
+    set(&mut pod, "1");
+    let mut case = Case::new(pod, observed(RunState::Running, 0));
+    case.previous = case.status();
+    assert_eq!(json!(case.previous.resources), resources("1"));
+    set(&mut case.pod, "1500m");
+    case.ledger.resize.in_progress = true;
+    let status = case.status();
+    assert_eq!((json!(status.allocated_resources), json!(status.resources)), (json!({"cpu": "1500m"}), resources("1")));
+    case.ledger.resize.in_progress = false;
+    assert_eq!(json!(case.status().resources), resources("1500m"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod csi;
 pub mod etcd;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
+pub mod fetch;
 pub mod fs;
 pub mod machine;
 pub mod network;

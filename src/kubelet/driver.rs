@@ -98,6 +98,8 @@ impl Driver {
                 mail.kill = Some(kill);
                 mail.waiters.push(done);
             }),
+            // Whoever asked may have gone.
+            Event::Ping(answer) => drop(answer.send(())),
             Event::Wake(uid) => self.put(&uid, |mail| mail.look = true),
             Event::Finished(uid) => {
                 if let Some(entry) = self.entries.get_mut(&uid) {

@@ -23,6 +23,7 @@ pub mod node;
 mod observe;
 mod pass;
 pub mod probes;
+pub mod pulse;
 mod recall;
 pub mod report;
 mod resize;

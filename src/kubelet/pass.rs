@@ -271,8 +271,17 @@ impl Pass {
 
     async fn remove(&self, ids: &[ContainerId]) {
         let removed = join_all(ids.iter().map(|id| self.ports.runtime.remove_container(id))).await;
-        for error in removed.into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, "a container record could not be removed");
+        for (id, removed) in ids.iter().zip(removed) {
+            let record = self.observed.by_id(id);
+            match (removed, record) {
+                (Err(error), _) => tracing::warn!(%error, "a container record could not be removed"),
+                (Ok(()), None) => {}
+                (Ok(()), Some(record)) => {
+                    if let Err(error) = self.ports.files.remove_log(&self.pod, &record.name, id, record.attempt).await {
+                        tracing::debug!(%error, container = %id, "the log of a removed record is still there");
+                    }
+                }
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::driver::Driver;
 use super::facts::RuntimeFacts;
 use super::leftovers::Leftover;
+use super::pulse::Pulse;
 use super::table::Table;
 use crate::core::model::{DesiredSet, PodKill, PodUid, SourceKind};
 use crate::core::render::NodeContext;
@@ -67,6 +68,8 @@ pub struct PodTable {
     pub control: Arc<dyn ports::PodControl>,
     /// Where mirror uids are noted.
     pub table: Arc<Table>,
+    /// Whether the table's task turns.
+    pub pulse: Pulse,
 }
 
 /// What all workers share.
@@ -85,6 +88,8 @@ pub(super) enum Event {
     Kill(PodUid, PodKill, oneshot::Sender<()>),
     /// A pod is to be looked at.
     Wake(PodUid),
+    /// Somebody wants to know whether the task turns.
+    Ping(oneshot::Sender<()>),
     /// A pod's name is free again.
     Finished(PodUid),
     /// A worker has ended.
@@ -111,7 +116,8 @@ pub fn start(
         events: events.clone(),
     });
     tokio::spawn(Driver::new(shared).run(desired, incoming, stop));
-    PodTable { pods: Arc::<Table>::clone(&table), control: Arc::new(Control { events }), table }
+    let pulse = Pulse::new(events.clone());
+    PodTable { pods: Arc::<Table>::clone(&table), control: Arc::new(Control { events }), table, pulse }
 }
 
 /// Sends orders to the table's task.

@@ -51,6 +51,9 @@ pub(super) async fn start(pass: &Pass, order: StartContainer) -> Result<(), Wait
         return Err(failed("RunContainerError", error.to_string()));
     }
     event(EventKind::Normal, "Started", "Container started".into());
+    if let Err(error) = pass.ports.files.link_log(&pass.pod, &container.name, &id, attempt).await {
+        tracing::warn!(%error, container = %id, "the container's log could not be linked");
+    }
     raise(pass, order);
     pass.note(Note::Waiting(container.name.clone(), None));
     pass.note(Note::Changed);

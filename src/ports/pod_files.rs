@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
-use crate::core::model::PodUid;
+use crate::core::model::{ContainerId, PodUid};
 
 /// Makes and reads files at the places that kubelet-contract section 0 lists.
 #[async_trait]
@@ -23,12 +23,17 @@ pub trait PodFiles: Send + Sync {
     async fn read_termination_file(&self, path: &str, limit: usize) -> io::Result<String>;
     /// The last `limit` bytes of a container's log file below the log directory, as they are.
     async fn read_log_tail(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
+    /// Links a running container's log from where cluster-wide log collectors look (`/var/log/containers`).
+    async fn link_log(&self, pod: &Pod, container: &str, id: &ContainerId, attempt: u32) -> io::Result<()>;
+    /// Removes the log of a container whose record is removed, with its rotated parts and its link. The newest log of a
+    /// container stays: its number is the restart count.
+    async fn remove_log(&self, pod: &Pod, container: &str, id: &ContainerId, attempt: u32) -> io::Result<()>;
     /// Highest `N` of the container's `<N>.log` files, for a restart count that the runtime has forgotten.
     async fn highest_log(&self, pod: &Pod, container: &str) -> Option<u32>;
     /// Keeps the status of a pod that no API server keeps, for after a restart; nothing when the pod has no directory.
     async fn keep_status(&self, uid: &PodUid, status: &PodStatus) -> io::Result<()>;
     /// The kept status.
     async fn kept_status(&self, uid: &PodUid) -> Option<PodStatus>;
-    /// Removes the pod's log directory.
+    /// Removes the pod's log directory, and links into it.
     async fn remove_logs(&self, pod: &Pod) -> io::Result<()>;
 }

@@ -44,6 +44,30 @@ failed_liveness_restarts() {
 }
 it 'a container whose liveness probe fails is started again' failed_liveness_restarts
 
+crashing_container_backs_off() {
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: crash}
+		spec:
+		  nodeName: ${nodes[-1]}
+		  tolerations: [{operator: Exists}]
+		  containers: [{name: main, image: $busybox, command: [sh, -c, 'echo run; exit 3']}]
+	POD
+	state() { kn get pod crash -o "jsonpath={.status.containerStatuses[0].$1}"; }
+	eventually is CrashLoopBackOff state state.waiting.reason
+	eventually is 2 state restartCount
+	[ "$(state lastState.terminated.exitCode)" = 3 ]
+	# Collectors find each run, and runs that nobody can ask for any more leave nothing behind.
+	links() { on "${nodes[-1]}" -- sh -c "ls /var/log/containers | grep -c ^crash_${ns}_main-"; }
+	logs() { on "${nodes[-1]}" -- sh -c "ls /var/log/pods/${ns}_crash_*/main | grep -c log"; }
+	eventually is 2 links
+	eventually is 2 logs
+	kn delete pod crash
+	eventually is 0 eval 'links || true'
+}
+it 'a crashing container waits longer each time, and its old logs go' crashing_container_backs_off
+
 # survives NODE COMMAND...: the command happens to the node, and every container is the same afterwards.
 survives() {
 	local node=$1 before

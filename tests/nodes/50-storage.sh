@@ -12,7 +12,8 @@ driver() {
 	[ -n "${PROGRAMS:-}" ] || (cd "$repo" && cargo build --quiet --locked --example csi-driver --profile "$folder")
 	cluster copy "$1" "$program" /var/lib/csi-driver
 	on "$1" -- chmod +x /var/lib/csi-driver
-	on "$1" -- systemctl stop csi-driver || true # of a test that failed
+	on "$1" -- systemctl stop csi-driver || true # of a test that failed, as its calls
+	on "$1" -- rm -rf "/var/lib/test-csi-$ns"
 	on "$1" -- systemd-run --quiet --collect --unit csi-driver /var/lib/csi-driver "$1" /var/lib/kubelet "/var/lib/test-csi-$ns"
 	eventually has_called "$1" 'registered true '
 	eventually is "id-of-$1" k get csinode "$1" -o 'jsonpath={.spec.drivers[?(@.name=="test.csi")].nodeID}'
@@ -38,6 +39,7 @@ csi_driver_object() { # csi_driver_object ATTACH_REQUIRED
 }
 
 claim() { # claim NAME: a claim that is bound to a volume of the driver
+	k delete persistentvolume "$ns-$1" --ignore-not-found # of a test that failed
 	kn apply -f - <<-CLAIM
 		apiVersion: v1
 		kind: PersistentVolume

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::atomic::write_if_changed;
 use super::beneath::remove_tree;
-use crate::core::model::{PodUid, key_of, uid_of};
+use crate::core::model::{ContainerId, PodUid, key_of, uid_of};
 use crate::ports::PodFiles;
 
 /// File in the directory of a static pod, see [`PodFiles::keep_status`].
@@ -21,12 +21,22 @@ pub const STATUS: &str = "status.json";
 pub struct LocalPodFiles {
     root_dir: PathBuf,
     logs_dir: PathBuf,
+    links_dir: PathBuf,
 }
 
 impl LocalPodFiles {
-    /// `root_dir` is `/var/lib/kubelet`, `logs_dir` `/var/log/pods`.
-    pub fn new(root_dir: &Path, logs_dir: &Path) -> Self {
-        Self { root_dir: root_dir.to_path_buf(), logs_dir: logs_dir.to_path_buf() }
+    /// `root_dir` is `/var/lib/kubelet`, `logs_dir` `/var/log/pods`, `links_dir` `/var/log/containers`.
+    pub fn new(root_dir: &Path, logs_dir: &Path, links_dir: &Path) -> Self {
+        Self { root_dir: root_dir.into(), logs_dir: logs_dir.into(), links_dir: links_dir.into() }
+    }
+
+    /// `<pod>_<namespace>_<container>-<id>.log`, cut as upstream cuts it (`logSymlink`).
+    fn link(&self, pod: &Pod, container: &str, id: &ContainerId) -> io::Result<PathBuf> {
+        const LONGEST: usize = 251;
+        let key = key_of(pod);
+        let name = format!("{}_{}_{container}-{id}", key.name, key.namespace);
+        let name: String = name.chars().take(LONGEST).chain(".log".chars()).collect();
+        Ok(self.links_dir.join(plain(&name)?))
     }
 
     fn pod_dir(&self, uid: &PodUid) -> io::Result<PathBuf> {
@@ -46,6 +56,14 @@ pub(super) fn plain(name: &str) -> io::Result<&str> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no file name")));
     }
     Ok(name)
+}
+
+/// Not there is success.
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {
@@ -133,6 +151,32 @@ impl PodFiles for LocalPodFiles {
         Ok(content)
     }
 
+    async fn link_log(&self, pod: &Pod, container: &str, id: &ContainerId, attempt: u32) -> io::Result<()> {
+        let log = self.logs_of(pod)?.join(plain(container)?).join(format!("{attempt}.log"));
+        let link = self.link(pod, container, id)?;
+        make_dirs(&self.links_dir, 0o755)?;
+        match std::os::unix::fs::symlink(log, link) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn remove_log(&self, pod: &Pod, container: &str, id: &ContainerId, attempt: u32) -> io::Result<()> {
+        remove_file(&self.link(pod, container, id)?)?;
+        if self.highest_log(pod, container).await.is_none_or(|highest| highest <= attempt) {
+            return Ok(());
+        }
+        let (dir, own) = (self.logs_of(pod)?.join(plain(container)?), format!("{attempt}.log"));
+        for entry in fs::read_dir(dir)?.flatten() {
+            let name = entry.file_name();
+            let rest = name.to_str().and_then(|name| name.strip_prefix(&own));
+            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+                remove_file(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     async fn highest_log(&self, pod: &Pod, container: &str) -> Option<u32> {
         let dir = self.logs_of(pod).ok()?.join(plain(container).ok()?);
         let names = fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());
@@ -152,7 +196,16 @@ impl PodFiles for LocalPodFiles {
     }
 
     async fn remove_logs(&self, pod: &Pod) -> io::Result<()> {
-        remove_tree(&self.logs_of(pod)?)
+        let logs = self.logs_of(pod)?;
+        let key = key_of(pod);
+        let of_pod = format!("{}_{}_", key.name, key.namespace);
+        for entry in fs::read_dir(&self.links_dir).into_iter().flatten().flatten() {
+            let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(&of_pod));
+            if named && fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(&logs)) {
+                remove_file(&entry.path())?;
+            }
+        }
+        remove_tree(&logs)
     }
 }
 
@@ -167,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn files_are_where_upstream_has_them() {
         let dir = tempfile::tempdir().unwrap();
-        let files = LocalPodFiles::new(&dir.path().join("k"), &dir.path().join("logs"));
+        let files = local(dir.path());
         let pod = pod("u1");
         files.make_pod_dirs(&pod).await.unwrap();
         files.make_log_dir(&pod, "c").await.unwrap();
@@ -190,10 +243,41 @@ mod tests {
         assert!(!dir.path().join("logs/ns_p_u1").exists());
     }
 
+    fn local(dir: &Path) -> LocalPodFiles {
+        LocalPodFiles::new(&dir.join("k"), &dir.join("logs"), &dir.join("links"))
+    }
+
+    #[tokio::test]
+    async fn logs_are_linked_and_go_with_their_records_except_the_newest() {
+        let dir = tempfile::tempdir().unwrap();
+        let (files, pod, logs) = (local(dir.path()), pod("u1"), dir.path().join("logs/ns_p_u1/c"));
+        files.make_log_dir(&pod, "c").await.unwrap();
+        let names = ["0.log", "0.log.20200101-000000.gz", "1.log", "10.log"];
+        for name in names {
+            fs::write(logs.join(name), name).unwrap();
+        }
+        let id = |n: u32| ContainerId::from(format!("id{n}"));
+        for n in [0, 1, 10, 10] {
+            files.link_log(&pod, "c", &id(n), n).await.unwrap();
+        }
+        assert_eq!(fs::read_to_string(dir.path().join("links/p_ns_c-id1.log")).unwrap(), "1.log");
+        for n in [0, 10] {
+            files.remove_log(&pod, "c", &id(n), n).await.unwrap();
+        }
+        let list = |dir: &Path| {
+            let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            names.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(list(&logs), ["1.log", "10.log"]);
+        assert_eq!(list(&dir.path().join("links")), ["p_ns_c-id1.log"]);
+        files.remove_logs(&pod).await.unwrap();
+        assert_eq!(list(&dir.path().join("links")), [""; 0]);
+    }
+
     #[tokio::test]
     async fn paths_cannot_lead_elsewhere() {
         let dir = tempfile::tempdir().unwrap();
-        let files = LocalPodFiles::new(dir.path(), dir.path());
+        let files = LocalPodFiles::new(dir.path(), dir.path(), dir.path());
         assert!(files.make_pod_dirs(&pod("..")).await.is_err());
         assert!(files.new_termination_file(&PodUid::from("u"), "../c").await.is_err());
         assert!(files.read_termination_file("/etc/passwd", 4).await.is_err());

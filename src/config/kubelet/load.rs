@@ -52,6 +52,37 @@ pub struct Flags {
     pub verbosity: Option<u8>,
 }
 
+impl Flags {
+    /// Those that were given, by name.
+    pub fn given(&self) -> Vec<(String, String)> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let named = [
+            ("bootstrap-kubeconfig", path(&self.bootstrap_kubeconfig)),
+            ("cert-dir", path(&self.cert_dir)),
+            ("cloud-provider", text(&self.cloud_provider)),
+            ("config", path(&self.config)),
+            ("config-dir", path(&self.config_dir)),
+            ("hostname-override", text(&self.node_name).filter(|_| self.hostname_overridden)),
+            ("image-credential-provider-bin-dir", path(&self.credential_bin_dir)),
+            ("image-credential-provider-config", path(&self.credential_config)),
+            ("kubeconfig", path(&self.kubeconfig)),
+            // Headers may hold a secret.
+            ("manifest-url-header", self.manifest_url_header.as_ref().map(|_| "[not shown]".to_owned())),
+            ("node-ip", text(&self.node_ip)),
+            ("node-labels", text(&self.node_labels)),
+            ("register-with-taints", self.register_with_taints.clone()),
+            ("root-dir", path(&self.root_dir)),
+            ("runtime-cgroups", text(&self.runtime_cgroups)),
+            ("v", self.verbosity.map(|v| v.to_string())),
+        ];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let mut all: Vec<_> = self.fields.clone().into_iter().chain(named).collect();
+        all.sort();
+        all
+    }
+}
+
 /// What is wrong with the configuration; the text lists every fault, one a line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]

@@ -373,6 +373,7 @@ pub(super) fn type_spec(flags: &Flags, value: Value, faults: &mut Vec<String>) -
         verbosity: get(r.value, "logging.verbosity").and_then(Value::as_u64).unwrap_or(0).min(255) as u8,
         oom_score_adj: r.int("oomScoreAdj"),
         feature_gates: r.json("featureGates"),
+        flags: flags.given(),
         effective: Value::Null,
     };
     if spec.node_name.is_empty() {

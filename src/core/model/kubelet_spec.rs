@@ -54,6 +54,8 @@ pub struct KubeletSpec {
     pub oom_score_adj: i32,
     /// Feature gates that were set by hand.
     pub feature_gates: BTreeMap<String, bool>,
+    /// Flags that were given, sorted, as `/flagz` shows them.
+    pub flags: Vec<(String, String)>,
     /// The whole effective `KubeletConfiguration` with apiVersion and kind, as `/configz` shows it.
     pub effective: Value,
 }

@@ -41,7 +41,7 @@ pub struct Settings {
     pub cipher_suites: Vec<String>,
     /// KubeletConfiguration in force, with apiVersion and kind, for `/configz`.
     pub configz: serde_json::Value,
-    /// Flags in force, sorted, for `/flagz`.
+    /// Flags that were given, sorted, for `/flagz`.
     pub flags: Vec<(String, String)>,
     /// Version of Kubernetes whose contract is kept, e.g. `v1.36.3`.
     pub version: String,
@@ -62,8 +62,8 @@ pub enum AuthorizationMode {
 }
 
 impl Settings {
-    /// The server's part of the kubelet's settings; `flags` are those in force, for `/flagz`.
-    pub fn from_spec(spec: &KubeletSpec, version: &str, flags: Vec<(String, String)>) -> Self {
+    /// The server's part of the kubelet's settings.
+    pub fn from_spec(spec: &KubeletSpec, version: &str) -> Self {
         let server = &spec.server;
         let some_port = |address, port| (port != 0).then(|| SocketAddr::new(address, port));
         Self {
@@ -86,7 +86,7 @@ impl Settings {
             tls13_only: server.min_tls == "VersionTLS13",
             cipher_suites: server.cipher_suites.clone(),
             configz: spec.effective.clone(),
-            flags,
+            flags: spec.flags.clone(),
             version: version.to_owned(),
         }
     }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use self::api::Api;
 use self::parts::NoStatuses;
@@ -26,10 +26,12 @@ use super::node::status::NodeReporter;
 use super::probes::{ProbePorts, Prober};
 use super::run::{self, PodPorts};
 use super::sources::file::{FileSource, ManifestFault, tell_faults};
+use super::sources::http::HttpSource;
 use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
 use crate::adapters::cri::Cri;
 use crate::adapters::csi::CsiVolumes;
+use crate::adapters::fetch::HttpFetch;
 use crate::adapters::fs::manifests::ManifestDir;
 use crate::adapters::fs::node_context;
 use crate::adapters::fs::pod_files::LocalPodFiles;
@@ -42,6 +44,9 @@ use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
 use crate::ports::{self, Machine, Runtime, StatusSink};
 use crate::telemetry::Metrics;
+
+/// Where log collectors look for the logs of containers.
+const CONTAINER_LOGS: &str = "/var/log/containers";
 
 /// Why the kubelet cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -179,7 +184,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         }),
         cgroups: Arc::new(pod_cgroups),
         objects: Arc::clone(&objects),
-        files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs)),
+        files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs, Path::new(CONTAINER_LOGS))),
         probes: Arc::new(Prober::start(probe_ports, stop.clone())),
         hooks: Arc::new(HookRunner { runtime: Arc::clone(&runtime), checks, events: Arc::clone(&events) }),
         admission: Arc::new(NodeAdmission {
@@ -202,7 +207,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     let (desired, incoming) = mpsc::channel(16);
     let table = run::start(pod_ports, settings, incoming, stop.clone());
     let (statics, static_pods) = watch::channel(None);
-    let faults = start_sources(&spec, &desired, statics, stop.clone());
+    let faults = start_sources(&spec, &desired, statics, stop.clone())?;
     if api.is_some() {
         tokio::spawn(tell_faults(faults, Arc::clone(&events)));
     }
@@ -222,10 +227,17 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     };
     upkeep::start(&spec, upkeep_parts, pressure_sender, stop.clone())?;
     upkeep::watch_shutdown(&spec, &table, &events, shutdown_sender, stop.clone());
-    server::start(&spec, api.as_ref().map(Api::reviews), &table, &runtime, usage, metrics, &addresses, stop.clone())
-        .await?;
+    let server_parts = server::ServerParts {
+        reviews: api.as_ref().map(Api::reviews),
+        table: &table,
+        runtime: &runtime,
+        usage,
+        metrics,
+        addresses: &addresses,
+    };
+    server::start(&spec, server_parts, stop.clone()).await?;
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
-    parts::notify_systemd(stop.clone());
+    parts::notify_systemd(table.pulse.clone(), stop.clone());
     info!(node = spec.node_name, standalone = api.is_none(), "kubelet runs");
     stop.cancelled().await;
     // Statuses under way are sent; pods are left alone.
@@ -243,27 +255,40 @@ fn sources(spec: &KubeletSpec) -> Vec<SourceKind> {
     sources
 }
 
+/// Starts the sources of static pods; gives the faults of manifest files.
 fn start_sources(
     spec: &KubeletSpec,
     desired: &mpsc::Sender<DesiredSet>,
     statics: watch::Sender<Option<Vec<Arc<Pod>>>>,
     stop: CancellationToken,
-) -> watch::Receiver<Vec<ManifestFault>> {
+) -> Result<watch::Receiver<Vec<ManifestFault>>, Error> {
     let (faults, told) = watch::channel(Vec::new());
+    let kinds: BTreeSet<SourceKind> = sources(spec).into_iter().filter(|kind| *kind != SourceKind::Api).collect();
+    if kinds.is_empty() {
+        statics.send_replace(Some(Vec::new()));
+    }
+    let desired = parts::tap_statics(desired.clone(), statics, kinds, stop.clone());
     if let Some(path) = &spec.sources.path {
         let source = FileSource {
             files: Box::new(ManifestDir::new(path, &spec.dirs.root.join("static-pods"))),
             node_name: spec.node_name.clone(),
             recheck: spec.sources.file_check,
-            desired: parts::tap_statics(desired.clone(), statics, stop.clone()),
+            desired: desired.clone(),
             faults,
         };
         tokio::spawn(source.run(stop.clone()));
-    } else {
-        statics.send_replace(Some(Vec::new()));
     }
     if let Some(url) = &spec.sources.url {
-        warn!(url, "static pods by URL are not read yet");
+        let fetch = HttpFetch::new().map_err(|e| Error::Part { what: "TLS of staticPodURL", source: e.into() })?;
+        let source = HttpSource {
+            fetch: Arc::new(fetch),
+            url: url.clone(),
+            headers: spec.sources.url_headers.clone(),
+            interval: spec.sources.http_check,
+            node_name: spec.node_name.clone(),
+            desired,
+        };
+        tokio::spawn(source.run(stop));
     }
-    told
+    Ok(told)
 }

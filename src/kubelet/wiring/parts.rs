@@ -1,6 +1,6 @@
 //! The parts that only some kubelets have, or that are a few lines each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 
@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod, PodStatus};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use crate::adapters::csi::{CsiVolumes, Drivers, Registrar};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind};
 use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
+use crate::kubelet::pulse::Pulse;
 use crate::kubelet::run::PodTable;
 use crate::ports::{Objects, Runtime, StatusSink, StorageApi};
 
@@ -40,22 +42,26 @@ pub fn unseen_node(spec: &KubeletSpec, machine: &MachineFacts) -> Node {
     })
 }
 
-/// A sender that notes the static pods on their way to the table, for the mirrors.
+/// A sender that notes the static pods on their way to the table, for the mirrors; those of all of `sources` together,
+/// once each of them has spoken.
 pub fn tap_statics(
     desired: mpsc::Sender<DesiredSet>,
     statics: watch::Sender<Option<Vec<Arc<Pod>>>>,
+    sources: BTreeSet<SourceKind>,
     stop: CancellationToken,
 ) -> mpsc::Sender<DesiredSet> {
     let (sender, mut receiver) = mpsc::channel::<DesiredSet>(4);
     tokio::spawn(async move {
+        let mut known: BTreeMap<SourceKind, Vec<Arc<Pod>>> = BTreeMap::new();
         loop {
             let set = tokio::select! {
                 () = stop.cancelled() => return,
                 set = receiver.recv() => set,
             };
             let Some(set) = set else { return };
-            if set.source == SourceKind::File {
-                statics.send_replace(Some(set.pods.iter().map(|pod| Arc::clone(&pod.pod)).collect()));
+            known.insert(set.source, set.pods.iter().map(|pod| Arc::clone(&pod.pod)).collect());
+            if sources.iter().all(|source| known.contains_key(source)) {
+                statics.send_replace(Some(known.values().flatten().cloned().collect()));
             }
             if desired.send(set).await.is_err() {
                 return;
@@ -102,8 +108,8 @@ fn parse_size(text: &str) -> u64 {
     amount.and_then(|units| u64::try_from(units).ok()).unwrap_or(10 << 20)
 }
 
-/// Tells systemd that the kubelet is ready, and feeds its watchdog while the runtime's tasks turn.
-pub fn notify_systemd(stop: CancellationToken) {
+/// Tells systemd that the kubelet is ready, and feeds its watchdog while the pod table turns.
+pub fn notify_systemd(pulse: Pulse, stop: CancellationToken) {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     tokio::spawn(async move {
@@ -111,7 +117,10 @@ pub fn notify_systemd(stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = ticks.tick() => drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog])),
+                _ = ticks.tick() => match pulse.fault() {
+                    None => drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog])),
+                    Some(fault) => error!(fault, "systemd's watchdog is not fed"),
+                },
             }
         }
     });

@@ -33,31 +33,39 @@ pub fn usage(spec: &KubeletSpec, table: &PodTable, cri: &Arc<Cri>, driver: Cgrou
     Arc::new(MachineUsage::new(options, Arc::clone(&table.pods), runtime, Arc::<Cri>::clone(cri)))
 }
 
+/// What the server needs of the parts that run already.
+pub struct ServerParts<'a> {
+    /// Who may do what; none in standalone mode.
+    pub reviews: Option<Arc<dyn Reviews>>,
+    /// Pods, and whether their table turns.
+    pub table: &'a PodTable,
+    /// Containers.
+    pub runtime: &'a Arc<dyn Runtime>,
+    /// Measures.
+    pub usage: Arc<dyn Usage>,
+    /// What was counted.
+    pub metrics: Arc<Metrics>,
+    /// Addresses of the node, for a certificate of its own.
+    pub addresses: &'a [IpAddr],
+}
+
 /// Binds the ports and serves them until `stop`.
-pub async fn start(
-    spec: &KubeletSpec,
-    reviews: Option<Arc<dyn Reviews>>,
-    table: &PodTable,
-    runtime: &Arc<dyn Runtime>,
-    usage: Arc<dyn Usage>,
-    metrics: Arc<Metrics>,
-    addresses: &[IpAddr],
-    stop: CancellationToken,
-) -> Result<(), Error> {
+pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: CancellationToken) -> Result<(), Error> {
     if !spec.server.enabled {
         return Ok(());
     }
-    let settings = Settings::from_spec(spec, KUBERNETES_VERSION, Vec::new());
+    let settings = Settings::from_spec(spec, KUBERNETES_VERSION);
     let listeners =
         Listeners::bind(&settings).await.map_err(|e| Error::Part { what: "ports of the server", source: e.into() })?;
+    let pulse = parts.table.pulse.clone();
     let ports = ServerPorts {
-        pods: Arc::clone(&table.pods),
-        runtime: Arc::clone(runtime),
-        usage,
-        reviews,
-        certificate: certificate(spec, addresses)?,
-        metrics,
-        sync_loop: Arc::new(|| None),
+        pods: Arc::clone(&parts.table.pods),
+        runtime: Arc::clone(parts.runtime),
+        usage: parts.usage,
+        reviews: parts.reviews,
+        certificate: certificate(spec, parts.addresses)?,
+        metrics: parts.metrics,
+        sync_loop: Arc::new(move || pulse.fault()),
     };
     tokio::spawn(async move {
         if let Err(error) = listeners.serve(settings, ports, stop).await {

@@ -17,7 +17,7 @@ use roost::adapters::apiserver::serving_requests::ServingRequests;
 use roost::agent::run_serving_approver;
 use roost::bootstrap::{discovery, tokens};
 use roost::core::bootstrap::discovery::{CaPin, Error as TrustError};
-use roost::core::bootstrap::objects::{self, Component, KubeProxy, ObjectsSpec};
+use roost::core::bootstrap::objects::{self, Component, ObjectsSpec};
 use roost::core::bootstrap::token::Token;
 use roost::ports::{Applied, ClusterObjects, ObjectRef};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn spec(endpoint: &str) -> ObjectsSpec {
         builtin_network: true,
         kube_proxy_configuration: Value::Null,
         coredns: Some(image("coredns/coredns:v1.14.2")),
-        kube_proxy: Some(KubeProxy::DaemonSet(image("kube-proxy:v1.36.3"))),
+        kube_proxy: Some(image("kube-proxy:v1.36.3")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Types the merged configuration: JSON → [`KubeletSpec`], with every fault named by its field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -150,6 +150,21 @@ fn node_label_allowed(key: &str) -> bool {
     KNOWN.contains(&key) || within("kubelet.kubernetes.io") || within("node.kubernetes.io")
 }
 
+/// How many processors a list in the kernel's form names; each counts once.
+fn count_cpus(list: &str) -> Option<usize> {
+    const MOST: u32 = 8192;
+    let mut cpus = BTreeSet::new();
+    for part in list.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        if first > last || last >= MOST {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus.len())
+}
+
 fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
     let given = r.map("evictionHard");
     let keep_defaults = r.bool("mergeDefaultEvictionSettings") || get(r.value, "evictionHard").is_none();
@@ -169,6 +184,18 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
     for signal in soft.keys().filter(|s| !soft_grace.contains_key(*s)) {
         r.faults.push(format!("evictionSoft: {signal} has no evictionSoftGracePeriod"));
     }
+    let (mut kube_reserved, mut system_reserved) = (r.map("kubeReserved"), r.map("systemReserved"));
+    let reserved_cpus = r.text("reservedSystemCPUs");
+    if !reserved_cpus.is_empty() {
+        match count_cpus(&reserved_cpus) {
+            // It stands in place of both amounts of CPU, as upstream's `--reserved-cpus`.
+            Some(count) => {
+                kube_reserved.remove("cpu");
+                system_reserved.insert("cpu".to_owned(), count.to_string());
+            }
+            None => r.faults.push(format!("reservedSystemCPUs: want a list such as 0-3,8, got {reserved_cpus:?}")),
+        }
+    }
     EvictionSettings {
         hard,
         soft,
@@ -176,8 +203,8 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
         minimum_reclaim: r.map("evictionMinimumReclaim"),
         transition: r.duration("evictionPressureTransitionPeriod"),
         max_pod_grace: r.int("evictionMaxPodGracePeriod"),
-        kube_reserved: r.map("kubeReserved"),
-        system_reserved: r.map("systemReserved"),
+        kube_reserved,
+        system_reserved,
         enforce: r.list("enforceNodeAllocatable"),
         kube_reserved_cgroup: r.text("kubeReservedCgroup"),
         system_reserved_cgroup: r.text("systemReservedCgroup"),

@@ -59,3 +59,20 @@ fn every_fault_is_reported_with_its_place() {
     assert!(parse_file("c.yaml", b"kind: Pod\n").is_err());
     assert!(parse_file("c.yaml", b"").is_err());
 }
+
+#[test]
+fn reserved_processors_stand_in_place_of_reserved_amounts_of_cpu() {
+    let with = |list: &str| {
+        let mut flags = flags();
+        flags.fields.insert("reserved-cpus".into(), list.into());
+        flags.fields.insert("kube-reserved".into(), "cpu=100m,memory=1Gi".into());
+        load(&flags).map(|spec| spec.eviction)
+    };
+    let eviction = with("0-2,2,7").expect("a sound list");
+    assert_eq!(eviction.system_reserved["cpu"], "4");
+    assert_eq!(eviction.kube_reserved.keys().collect::<Vec<_>>(), ["memory"]);
+    for bad in ["2-1", "a", "0-99999999", "1,,2"] {
+        let error = with(bad).expect_err(bad).to_string();
+        assert!(error.contains("reservedSystemCPUs"), "{error}");
+    }
+}

@@ -3,25 +3,19 @@
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
-use roost::adapters::fake::FakeExec;
+use roost::adapters::fake::members::{FakeEtcdClients, FakeHandover};
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
+use roost::adapters::fake::{FakeExec, NoNetwork, Record};
 use roost::adapters::x509::X509;
 use roost::bootstrap::{Ports, RunOptions, run};
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::Facts;
 use roost::core::bootstrap::static_pods;
 use roost::core::bootstrap::workflow::INIT;
-use roost::core::model::StepOutcome;
 use roost::core::model::spec::Spec;
-use roost::core::network::{Route, RouteChange};
-use roost::ports::{PodNetwork, PodNetworkError, Progress};
-use serde_json::Value;
 
 fn spec(settings: &[(&str, &str)]) -> Spec {
     let mut layers = Layers::defaults();
@@ -36,37 +30,6 @@ fn spec(settings: &[(&str, &str)]) -> Spec {
     derive_spec(&layers, &host).unwrap()
 }
 
-/// Init leaves the pod network to the node agent.
-struct NoNetwork;
-
-#[async_trait]
-impl PodNetwork for NoNetwork {
-    async fn observe_routes(&self) -> Result<Vec<Route>, PodNetworkError> {
-        Ok(Vec::new())
-    }
-    async fn apply_route(&self, _: &RouteChange) -> Result<(), PodNetworkError> {
-        Ok(())
-    }
-    async fn observe_mtu(&self, _: IpAddr) -> Result<Option<u32>, PodNetworkError> {
-        Ok(None)
-    }
-    async fn apply_ruleset(&self, _: &str) -> Result<(), PodNetworkError> {
-        Ok(())
-    }
-    async fn apply_conflist(&self, _: &Value) -> Result<bool, PodNetworkError> {
-        Ok(false)
-    }
-    async fn observe_traces(&self) -> Result<Vec<String>, PodNetworkError> {
-        Ok(Vec::new())
-    }
-    async fn remove_traces(&self) -> Result<(), PodNetworkError> {
-        Ok(())
-    }
-    async fn changed(&self) {
-        std::future::pending().await
-    }
-}
-
 fn ports(node: &Arc<FakeNode>) -> Ports {
     Ports {
         files: node.clone(),
@@ -77,32 +40,17 @@ fn ports(node: &Arc<FakeNode>) -> Ports {
         runtime: Arc::new(FakeExec::default()),
         network: Arc::new(NoNetwork),
         net: Arc::new(FakeReachability(node.clone())),
+        etcd: Arc::new(FakeEtcdClients(Arc::default())),
+        handover: Arc::new(FakeHandover::default()),
         now: || Timestamp::from_second(1_800_000_000).unwrap(),
     }
-}
-
-/// Writes down the steps that were not met.
-#[derive(Default)]
-struct Record(std::sync::Mutex<Vec<String>>);
-
-impl Progress for Record {
-    fn phase_begins(&self, id: &str, _summary: &str, _place: (usize, usize)) {
-        self.0.lock().unwrap().push(format!("{id}:"));
-    }
-    fn step_begins(&self, _step: &str) {}
-    fn step_ends(&self, _phase: &str, step: &str, outcome: StepOutcome) {
-        if outcome != StepOutcome::Unchanged {
-            self.0.lock().unwrap().push(format!("  {step}"));
-        }
-    }
-    fn phase_ends(&self, _id: &str, _changed: usize, _took: Duration) {}
 }
 
 async fn init(node: &Arc<FakeNode>, dry_run: bool) -> Result<(usize, String), roost::bootstrap::RunError> {
     let options = RunOptions { dry_run, ..RunOptions::default() };
     let record = Record::default();
     let changed = run(INIT, &spec(&[]), &ports(node), &options, &|facts| facts, &record).await?;
-    Ok((changed, record.0.into_inner().unwrap().join("\n")))
+    Ok((changed, record.text()))
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The only code that performs I/O: one room per technology, each behind a port.
 
 pub mod apiserver;
+pub mod balancer;
 pub mod cgroups;
 pub mod checks;
 pub mod containerd;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::core::bootstrap::units::AGENT;
 use crate::core::model::premises::{MODULES, Premises};
 use crate::core::model::spec::Spec;
 use crate::ports::Units;
@@ -26,6 +27,7 @@ pub async fn observe_premises(
         systemd: Path::new("/run/systemd/system").is_dir(),
         runtime_unit: state("containerd.service").await.load == "loaded",
         kubelet_active: state("kubelet.service").await.is_active(),
+        agent_active: state(AGENT).await.is_active(),
         taken_ports: ports.iter().copied().filter(|port| is_taken(*port)).collect(),
         missing_programs: programs.iter().filter(|path| !is_program(path)).cloned().collect(),
         missing_archives: archives.iter().filter(|path| !path.exists()).cloned().collect(),

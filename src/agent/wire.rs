@@ -1,14 +1,22 @@
 //! Puts the agent's tasks and their adapters together; the one file of this room that sees adapters.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use sd_notify::NotifyState;
+use tokio::sync::oneshot;
 
-use super::{PodNetworkSettings, run_pod_network, run_serving_approver};
+use super::{PodNetworkSettings, run_key_handover, run_pod_network, run_serving_approver};
+use crate::adapters::apiserver::api_servers::{ApiServerSources, watch_api_servers};
+use crate::adapters::apiserver::key_handover::CsrHandoverRequests;
 use crate::adapters::apiserver::node_networks::watch_node_networks;
 use crate::adapters::apiserver::serving_requests::ServingRequests;
+use crate::adapters::balancer::run_balancer;
+use crate::adapters::fs::node_files::HostFiles;
 use crate::adapters::network::HostNetwork;
+use crate::core::model::spec::Endpoint;
 
 /// What `bootstrap agent` was told.
 #[derive(Clone, Debug)]
@@ -19,26 +27,56 @@ pub struct AgentSettings {
     pub pod_network: PodNetworkSettings,
     /// The kubeconfig of the approver of serving certificates; on control-plane nodes only.
     pub approver_kubeconfig: Option<PathBuf>,
+    /// The keys that joining control planes get.
+    pub pki: PathBuf,
+    /// The balancer; none where the user has one for all nodes.
+    pub balancer: Option<BalancerSettings>,
     /// The nftables program.
     pub nft: PathBuf,
     /// Where the container runtime looks for CNI configurations.
     pub cni_directory: PathBuf,
 }
 
-/// Runs every duty until `stop` completes.
+/// The node's own way to all API servers.
+#[derive(Clone, Debug)]
+pub struct BalancerSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The node's own API server, on control planes.
+    pub own: Option<SocketAddr>,
+    /// API servers to begin with.
+    pub seeds: Vec<Endpoint>,
+    /// Where the list is kept.
+    pub cache: PathBuf,
+}
+
+/// Runs every duty until `stop` completes; systemd is told when the node's way to the API is open.
 pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
+    if let Some(balancer) = settings.balancer {
+        let mut seeds = balancer.seeds;
+        seeds.extend(balancer.own.map(|own| Endpoint::new(own.ip(), own.port())));
+        let sources = ApiServerSources { kubeconfig: settings.kubeconfig.clone(), seeds, cache: balancer.cache };
+        let (ready, listens) = oneshot::channel();
+        tasks.spawn(run_balancer(balancer.listen, balancer.own, watch_api_servers(sources), ready));
+        // A task that ended is found below.
+        let _ = listens.await;
+    }
     if !settings.pod_network.pod_subnets.is_empty() {
         let network = HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
         tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network)));
     }
     if let Some(kubeconfig) = settings.approver_kubeconfig {
-        tasks.spawn(run_serving_approver(Box::new(ServingRequests::new(kubeconfig))));
+        tasks.spawn(run_serving_approver(Box::new(ServingRequests::new(kubeconfig.clone()))));
+        let requests = Box::new(CsrHandoverRequests::new(kubeconfig));
+        tasks.spawn(run_key_handover(requests, Arc::new(HostFiles), settings.pki));
     }
     if tasks.is_empty() {
         tracing::info!("this node has nothing for the agent to do");
     }
+    // Run by hand there is nobody to tell.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
     tokio::select! {
         () = stop => Ok(()),
         // A task ends only by a panic: let systemd start the agent again.

@@ -4,15 +4,18 @@ use super::conditions;
 use super::credentials;
 use super::error::StepError;
 use super::images;
+use super::keys;
+use super::members;
 use super::objects;
 use super::pods;
 use super::ports::Ports;
 use crate::core::bootstrap::Step;
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
+use crate::ports::Progress;
 
 /// Applies a step that is not met.
-pub async fn apply(ports: &Ports, spec: &Spec, step: &Step) -> Result<StepOutcome, StepError> {
+pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progress) -> Result<StepOutcome, StepError> {
     match step {
         Step::EnsureDir { path, mode } => ports.files.ensure_dir(path, *mode)?,
         Step::WriteFile { path, mode, content } => ports.files.write(path, content.as_bytes(), *mode)?,
@@ -46,7 +49,12 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step) -> Result<StepOutcom
             ports.files.remove(path)?;
             ports.units.reload().await?;
         }
-        Step::AddMember { .. } | Step::RemoveMember { .. } => return Err(StepError::Unsupported),
+        Step::ReceiveKeys { kubeconfig, node, folder, needed } => {
+            keys::receive(ports, kubeconfig, node, folder, needed).await?;
+        }
+        Step::AddMember { name, peer_url } => members::add(ports, spec, name, peer_url, progress).await?,
+        Step::PromoteMember { name, peer_url } => members::promote(ports, spec, name, peer_url, progress).await?,
+        Step::RemoveMember { name, peer_url } => return members::remove(ports, spec, name, peer_url, progress).await,
     }
     Ok(StepOutcome::Changed)
 }

@@ -17,8 +17,11 @@ pub enum Error {
     Trust(#[from] discovery::Error),
 }
 
-/// How long a missing signature is waited for: the controller manager signs a new token a moment after it was made.
-const SIGNATURE_TRIES: u32 = 10;
+/// How long a missing signature is waited for: the controller manager signs a new token a moment after it was made, and
+/// some twenty seconds after it when another one takes the lead just then.
+const SIGNATURE_TRIES: u32 = 40;
+/// After so many it is said that it takes longer.
+const SIGNATURE_WORD: u32 = 5;
 const SIGNATURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads `cluster-info` unverified, checks signature and pin, reads it again over verified TLS, compares.
@@ -33,7 +36,15 @@ pub async fn discover(
     let trusted = loop {
         let data = contact.read_cluster_info(&server, None).await?;
         match verify_cluster_info(&data, token, pins) {
-            Err(discovery::Error::UnknownToken { .. }) if tries < SIGNATURE_TRIES => tries += 1,
+            Err(discovery::Error::UnknownToken { .. }) if tries < SIGNATURE_TRIES => {
+                if tries == SIGNATURE_WORD {
+                    tracing::warn!(
+                        token = token.id(),
+                        "the cluster does not know the token yet; trying on for a while"
+                    );
+                }
+                tries += 1;
+            }
             outcome => break outcome?,
         }
         tokio::time::sleep(SIGNATURE_PAUSE).await;

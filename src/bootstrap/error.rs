@@ -1,8 +1,10 @@
 //! Why a step failed.
 
+use crate::core::bootstrap::static_pods;
 use crate::core::model::pki::Unfit;
 use crate::ports::{
-    ClusterObjectsError, FileError, ImageStoreError, PkiError, PodNetworkError, RuntimeError, UnitError,
+    ClusterObjectsError, EtcdFileError, FileError, HandoverError, ImageStoreError, MembersError, PkiError,
+    PodNetworkError, RuntimeError, UnitError,
 };
 
 /// Why a step could not be looked at or applied.
@@ -87,7 +89,51 @@ pub enum StepError {
         /// Where to look.
         hint: String,
     },
-    /// Nobody does this yet.
-    #[error("this build cannot do that step")]
-    Unsupported,
+    /// Keys of the cluster.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
+    /// The answer lacked a file.
+    #[error("the control plane that answered has no {0}")]
+    NotHandedOver(String),
+    /// etcd.
+    #[error(transparent)]
+    Members(#[from] MembersError),
+    /// A snapshot, or etcd's data.
+    #[error(transparent)]
+    EtcdFile(#[from] EtcdFileError),
+    /// A manifest.
+    #[error(transparent)]
+    Manifest(#[from] static_pods::Error),
+    /// etcd is well enough.
+    #[error("etcd has its quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
+    QuorumIsThere,
+    /// Nobody would run a pod.
+    #[error("kubelet.service does not run, and without it no pod does; systemctl start kubelet")]
+    NoKubelet,
+    /// The tool refused.
+    #[error("etcdutl ended with code {code}; its words are in /var/log/pods/kube-system_{pod}-{node}_*")]
+    RestoreFailed {
+        /// Exit code.
+        code: i32,
+        /// The node.
+        node: String,
+        /// Name of the pod without the node's.
+        pod: String,
+    },
+    /// Another member has this node's name.
+    #[error(
+        "etcd has a member {name} at {urls}: this node had another address, or another node has its name; remove that member first (`bootstrap etcd members` shows it)"
+    )]
+    MemberTaken {
+        /// The name.
+        name: String,
+        /// Its peer URLs.
+        urls: String,
+    },
+    /// No member of etcd is known.
+    #[error("no member of etcd is known: the API server tells none, and {manifest} names none")]
+    NoMembers {
+        /// etcd's manifest on this node.
+        manifest: std::path::PathBuf,
+    },
 }

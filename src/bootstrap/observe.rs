@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 use super::conditions;
 use super::credentials;
 use super::error::StepError;
+use super::keys;
+use super::members;
 use super::objects;
 use super::pods;
 use super::ports::Ports;
@@ -18,10 +20,14 @@ use crate::ports::UnitState;
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
 /// The facts of this moment.
-pub fn observe_facts(ports: &Ports, spec: &Spec) -> Result<Facts, StepError> {
+pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Result<Facts, StepError> {
     let mut facts = Facts::at((ports.now)());
     facts.ca = ports.files.read(&spec.node.paths.pki("ca.crt"))?;
     facts.kubelet_credentials = ports.files.info(&spec.node.paths.kubeconfig("kubelet.conf"))?.is_some();
+    let kubelet = ports.files.read(&spec.node.paths.kubeconfig("kubelet.conf"))?;
+    let kubelet = kubelet.and_then(|text| kubeconfig::parse(&text));
+    facts.kubelet_rotates = kubelet.is_some_and(|parsed| parsed.client_certificate_path.is_some());
+    facts.super_admin = ports.files.info(&spec.node.paths.kubeconfig("super-admin.conf"))?.is_some();
     facts.ca_key = ports.files.info(&spec.node.paths.pki("ca.key"))?.is_some();
     for (component, file) in
         [("kube-controller-manager", "controller-manager.conf"), ("kube-scheduler", "scheduler.conf")]
@@ -31,6 +37,10 @@ pub fn observe_facts(ports: &Ports, spec: &Spec) -> Result<Facts, StepError> {
         {
             facts.client_digests.insert(component.to_owned(), digest(&certificate));
         }
+    }
+    facts.etcd_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();
+    if joins_etcd {
+        facts.etcd_members = members::observe(ports, spec).await?;
     }
     let resolver = ports.files.read(Path::new("/etc/resolv.conf"))?.unwrap_or_default();
     if resolver.lines().any(|line| line.trim() == "nameserver 127.0.0.53")
@@ -75,7 +85,11 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::RemovePods => pods::are_gone(ports).await?,
         Step::RemovePodNetwork => ports.network.observe_traces().await?.is_empty(),
         Step::RemoveUnit { path } => ports.files.info(path)?.is_none(),
-        Step::AddMember { .. } | Step::RemoveMember { .. } => false,
+        Step::ReceiveKeys { folder, needed, .. } => keys::are_there(ports, folder, needed)?,
+        Step::AddMember { name, peer_url } => members::is_added(ports, spec, name, peer_url).await?,
+        Step::PromoteMember { name, peer_url } => members::has_vote(ports, spec, name, peer_url).await?,
+        // Whether it can be left is found out by leaving.
+        Step::RemoveMember { .. } => !members::may_be_one(ports, spec)?,
     })
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::ports::{ImageService, ImageStore, NodeFiles, Pki, PodNetwork, Reachability, Runtime, Units};
+use crate::ports::{
+    Etcd, ImageService, ImageStore, KeyHandover, NodeFiles, Pki, PodNetwork, Reachability, Runtime, Units,
+};
 
 /// The world, port by port.
 #[derive(Clone)]
@@ -25,6 +27,10 @@ pub struct Ports {
     pub network: Arc<dyn PodNetwork>,
     /// Endpoints and API objects.
     pub net: Arc<dyn Reachability>,
+    /// Connections to etcd.
+    pub etcd: Arc<dyn Etcd>,
+    /// Keys from other control planes.
+    pub handover: Arc<dyn KeyHandover>,
     /// The clock.
     pub now: fn() -> Timestamp,
 }

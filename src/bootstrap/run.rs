@@ -25,6 +25,8 @@ pub struct RunOptions {
     pub only: Option<String>,
     /// Make leaf certificates anew although they are fit.
     pub reissue: bool,
+    /// This node becomes a member of an etcd that is there.
+    pub joins_etcd: bool,
 }
 
 impl RunOptions {
@@ -92,7 +94,8 @@ pub async fn run(
             let step = step.to_owned();
             move |source| RunError::Step { phase: phase.id, step, source }
         };
-        let mut facts = facts_of(observe_facts(ports, spec).map_err(failed("look at the node"))?);
+        let mut facts =
+            facts_of(observe_facts(ports, spec, options.joins_etcd).await.map_err(failed("look at the node"))?);
         assumed.iter().for_each(|step| facts.assume(step, spec));
         let steps = (phase.plan)(spec, &facts).map_err(|source| RunError::Plan { phase: phase.id, source })?;
         let changed = if options.dry_run {
@@ -144,7 +147,7 @@ async fn carry_out(
                 return Ok(StepOutcome::Unchanged);
             }
             progress.step_begins(&line);
-            apply(ports, spec, step).await
+            apply(ports, spec, step, progress).await
         };
         let outcome = attempt.await.map_err(|source| RunError::Step { phase: phase.id, step: line.clone(), source })?;
         progress.step_ends(phase.id, &line, outcome);

@@ -34,14 +34,15 @@ pub enum Error {
 
 const NAMESPACE: Option<&str> = Some("kube-system");
 
-/// Makes the Secret of a new token.
+/// Makes the Secret of a new token, for joining nodes or for joining control planes as well.
 pub async fn create(
     objects: &dyn ClusterObjects,
     token: &Token,
     expires: Option<Timestamp>,
     description: Option<&str>,
+    control_plane: bool,
 ) -> Result<(), Error> {
-    match objects.create(&render_token_secret(token, expires, description)).await {
+    match objects.create(&render_token_secret(token, expires, description, control_plane)).await {
         Err(ClusterObjectsError::Refused { code: 409, .. }) => Err(Error::Exists(token.id().to_owned())),
         outcome => Ok(outcome?),
     }
@@ -68,13 +69,14 @@ pub async fn delete(objects: &dyn ClusterObjects, id: &str) -> Result<(), Error>
     if objects.delete(&secret).await? { Ok(()) } else { Err(Error::Absent(id.to_owned())) }
 }
 
-/// The command line that joins a node, from what `cluster-info` says of the cluster.
-pub async fn join_command(objects: &dyn ClusterObjects, token: &Token) -> Result<String, Error> {
+/// The command line that joins a node (or a control plane), from what `cluster-info` says of the cluster.
+pub async fn join_command(objects: &dyn ClusterObjects, token: &Token, control_plane: bool) -> Result<String, Error> {
     let map = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-public"), "cluster-info")).await?;
     let map = map.ok_or(Error::NoClusterInfo)?;
     let (server, ca) = parse_cluster(map["data"]["kubeconfig"].as_str().unwrap_or_default())?;
     let pins = CaPin::of_pem(ca.as_bytes())?;
     let hashes: String = pins.iter().map(|pin| format!(" --ca-hash {pin}")).collect();
     let endpoint = server.trim_start_matches("https://");
-    Ok(format!("bootstrap join {endpoint} --token {}{hashes}", token.reveal()))
+    let role = if control_plane { " --control-plane" } else { "" };
+    Ok(format!("bootstrap join {endpoint} --token {}{hashes}{role}", token.reveal()))
 }

@@ -1,9 +1,12 @@
 //! `bootstrap agent`: the long-running part, started by `roost-agent.service`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use ipnet::IpNet;
+
+use crate::core::model::spec::Endpoint;
 
 /// Arguments of `bootstrap agent`.
 #[derive(Args, Clone, Debug)]
@@ -17,9 +20,24 @@ pub struct AgentArgs {
     /// On control planes: the kubeconfig with which serving certificates of kubelets are approved
     #[arg(long)]
     pub approver_kubeconfig: Option<PathBuf>,
+    /// On control planes: where the keys are that joining control planes get
+    #[arg(long, default_value = "/etc/kubernetes/pki")]
+    pub pki_dir: PathBuf,
     /// The cluster's pod subnets; without any, the pod network is left to a CNI of your own
     #[arg(long, value_delimiter = ',')]
     pub pod_subnet: Vec<IpNet>,
+    /// Balance connections to this address of the node over all API servers
+    #[arg(long)]
+    pub balancer: Option<SocketAddr>,
+    /// The API server of this node, which is asked first
+    #[arg(long)]
+    pub own_api_server: Option<SocketAddr>,
+    /// An API server to begin with; the others are learnt from it
+    #[arg(long)]
+    pub api_server: Vec<Endpoint>,
+    /// Where the list of API servers is kept for the next boot
+    #[arg(long, default_value = "/var/lib/roost/agent/api-servers.json")]
+    pub api_server_cache: PathBuf,
     /// The nftables program
     #[arg(long, default_value = "nft")]
     pub nft: PathBuf,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::agent::AgentArgs;
+use super::etcd::EtcdCommand;
 use super::token::TokenArgs;
 use crate::core::bootstrap::discovery::CaPin;
 use crate::core::bootstrap::token::Token;
@@ -38,6 +39,9 @@ pub enum Command {
     /// Certificates of this control plane
     #[command(subcommand)]
     Certs(CertsCommand),
+    /// etcd's members, snapshots, and the ways back after a loss
+    #[command(subcommand)]
+    Etcd(EtcdCommand),
     /// Show the settings that hold here
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -137,6 +141,12 @@ pub struct JoinArgs {
     /// A token of `bootstrap token create`; not needed by a node that joined before
     #[arg(long)]
     pub token: Option<Token>,
+    /// The token, in a file that holds nothing else
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
+    /// Make this machine a further control plane; takes a token of `bootstrap token create --control-plane`
+    #[arg(long)]
+    pub control_plane: bool,
     /// Hash of the cluster's CA, as `bootstrap token create --print-join-command` shows it
     #[arg(long, value_name = "sha256:HEX")]
     pub ca_hash: Vec<CaPin>,

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod bootstrap;
+pub mod etcd;
 pub mod kubelet;
 pub mod output;
 pub mod token;

@@ -109,6 +109,13 @@ impl Progress for Console {
         tracing::debug!(step, "begins");
     }
 
+    fn step_says(&self, word: &str) {
+        match &self.state().bar {
+            Some(bar) => bar.println(word),
+            None => complain(word),
+        }
+    }
+
     fn step_ends(&self, _phase: &str, step: &str, outcome: StepOutcome) {
         let mut state = self.state();
         if let Some(steps) = state.phases.last_mut().and_then(|phase| phase["steps"].as_array_mut()) {

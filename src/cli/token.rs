@@ -43,6 +43,9 @@ pub struct CreateArgs {
     /// What it is for, shown by `token list`
     #[arg(long)]
     pub description: Option<String>,
+    /// Let control planes join with it: whoever holds it gets the cluster's keys
+    #[arg(long)]
+    pub control_plane: bool,
     /// Print the whole command for the new node instead of the token alone
     #[arg(long)]
     pub print_join_command: bool,

@@ -1,6 +1,7 @@
 //! The pure core: values in, values out. No I/O, async, clock, randomness or environment.
 
 pub mod admission;
+pub mod balancer;
 pub mod bootstrap;
 pub mod credentials;
 pub mod evict;

@@ -70,7 +70,7 @@ pub trait Etcd: Send + Sync {
 /// The members of an etcd cluster, through any of them that answers.
 #[async_trait]
 pub trait Members: Send + Sync {
-    /// All members.
+    /// All members as the one that answers knows them, which may be from before it lost the others.
     async fn list(&self) -> Result<Vec<Member>, MembersError>;
     /// Adds a learner and tells its id.
     async fn add_learner(&self, peer_url: &str) -> Result<u64, MembersError>;
@@ -78,6 +78,8 @@ pub trait Members: Send + Sync {
     async fn promote(&self, id: u64) -> Result<(), MembersError>;
     /// Removes a member; one that is not there is removed.
     async fn remove(&self, id: u64) -> Result<(), MembersError>;
+    /// Succeeds when a majority of the members agrees now.
+    async fn confirm_quorum(&self) -> Result<(), MembersError>;
     /// How the member that answers is doing; connect to one endpoint to ask that one.
     async fn health(&self) -> Result<MemberHealth, MembersError>;
     /// Gives unused space of the member that answers back to the file system.

@@ -10,6 +10,8 @@ pub trait Progress: Send + Sync {
     fn phase_begins(&self, id: &str, summary: &str, place: (usize, usize));
     /// A step is being applied; nothing follows for steps that are met.
     fn step_begins(&self, step: &str);
+    /// Word of a step that takes its time, or of something that a person should know.
+    fn step_says(&self, _word: &str) {}
     /// A step is done or was found done.
     fn step_ends(&self, phase: &str, step: &str, outcome: StepOutcome);
     /// The phase is done: how many steps it changed.

@@ -28,6 +28,7 @@ fn spec(endpoint: &str) -> ObjectsSpec {
         cluster_name: "kubernetes".into(),
         kubernetes_version: "v1.36.3".into(),
         control_plane_endpoint: endpoint.into(),
+        node_endpoint: endpoint.into(),
         service_subnets: vec!["10.96.0.0/12".parse().unwrap()],
         pod_subnets: vec!["10.244.0.0/16".parse().unwrap()],
         dns_domain: "cluster.local".into(),
@@ -83,10 +84,10 @@ async fn a_node_trusts_the_cluster_by_token_and_pin_and_nothing_else() {
     let objects = admin(&cluster).await;
     apply_all(&cluster, objects.as_ref()).await;
     let token: Token = "abcdef.0123456789abcdef".parse().unwrap();
-    tokens::create(objects.as_ref(), &token, None, Some("test")).await.unwrap();
-    assert!(matches!(tokens::create(objects.as_ref(), &token, None, None).await, Err(tokens::Error::Exists(_))));
+    tokens::create(objects.as_ref(), &token, None, Some("test"), false).await.unwrap();
+    assert!(matches!(tokens::create(objects.as_ref(), &token, None, None, false).await, Err(tokens::Error::Exists(_))));
     assert_eq!(tokens::list(objects.as_ref()).await.unwrap()[0].description.as_deref(), Some("test"));
-    let command = tokens::join_command(objects.as_ref(), &token).await.unwrap();
+    let command = tokens::join_command(objects.as_ref(), &token, false).await.unwrap();
     let pin = CaPin::of_pem(cluster.ca().as_bytes()).unwrap()[0];
     assert_eq!(command, format!("bootstrap join {} --token abcdef.0123456789abcdef --ca-hash {pin}", cluster.endpoint));
 
@@ -115,7 +116,7 @@ async fn kubeadm_reads_its_configuration_and_joins_by_our_token() {
     let objects = admin(&cluster).await;
     apply_all(&cluster, objects.as_ref()).await;
     let token: Token = "abcdef.0123456789abcdef".parse().unwrap();
-    tokens::create(objects.as_ref(), &token, None, None).await.unwrap();
+    tokens::create(objects.as_ref(), &token, None, None, false).await.unwrap();
     let kubeadm = |arguments: &[&str]| {
         let output = Command::new(program("kubeadm")).args(arguments).output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())

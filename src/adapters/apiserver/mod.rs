@@ -1,8 +1,10 @@
 //! The API server: clients from kubeconfig files, and the objects that are watched and applied.
 
+pub mod api_servers;
 pub mod cluster_objects;
 pub mod connect;
 pub mod discovery;
+pub mod key_handover;
 pub mod node;
 pub mod node_networks;
 pub mod objects;

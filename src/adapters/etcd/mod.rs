@@ -1,5 +1,7 @@
 //! etcd by its own client.
 
+mod files;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::core::bootstrap::membership::Member;
 use crate::ports::{Etcd, EtcdIdentity, MemberHealth, Members, MembersError};
+
+pub use files::HostEtcdFiles;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,6 +95,11 @@ impl Members for EtcdMembers {
             Err(Error::GRpcStatus(status)) if status.message().contains("member not found") => Ok(()),
             Err(error) => Err(failed(format!("remove member {id:x}"))(error)),
         }
+    }
+
+    async fn confirm_quorum(&self) -> Result<(), MembersError> {
+        // A linearizable read, answered only by a leader that has just heard of a majority; the key need not exist.
+        self.client(CALL_TIMEOUT).await?.get("health", None).await.map(drop).map_err(failed("read with a quorum"))
     }
 
     async fn health(&self) -> Result<MemberHealth, MembersError> {

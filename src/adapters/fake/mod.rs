@@ -1,14 +1,17 @@
 //! The ports in memory, for tests of the drivers: they record calls and fail on request.
 
+mod bystanders;
 mod checks;
 mod events;
 mod exec;
 mod images;
 mod secrets;
 
+pub use bystanders::{NoNetwork, Record};
 pub use checks::FakeChecks;
 pub use events::FakeEvents;
 pub use exec::FakeExec;
 pub use images::{FakeImages, FakeNodeCredentials, FakeRecords};
 pub use secrets::FakeSecrets;
+pub mod members;
 pub mod node;

@@ -281,6 +281,11 @@ impl ClusterObjects for FakeApi {
     }
 
     async fn create(&self, object: &Value) -> Result<(), ClusterObjectsError> {
+        let name = ObjectRef::of(object).ok_or(ClusterObjectsError::NoObject)?;
+        if self.0.state().objects.contains_key(&name) {
+            let message = "already exists".to_owned();
+            return Err(ClusterObjectsError::Refused { verb: "create", object: name, code: 409, message });
+        }
         self.apply(object).await.map(drop)
     }
 

@@ -22,7 +22,7 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
     }
     let console = Console::new(args.run.output, args.run.dry_run);
-    let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), reissue: false };
+    let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), ..RunOptions::default() };
     let changed = run(INIT, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
     let kubeconfig = spec.node.paths.kubeconfig("admin.conf");
     let text = match (args.run.dry_run, changed) {

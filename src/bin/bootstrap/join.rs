@@ -1,12 +1,17 @@
 //! `bootstrap join`.
 
+use std::path::Path;
+
 use roost::adapters::apiserver::discovery::Discovery;
 use roost::bootstrap::join::{JoinRequest, adopt_settings, discover_cluster};
-use roost::bootstrap::{RunOptions, run};
+use roost::bootstrap::{Ports, RunOptions, members, run};
 use roost::cli::bootstrap::JoinArgs;
-use roost::cli::output::Console;
-use roost::core::bootstrap::Joining;
-use roost::core::bootstrap::workflow::JOIN;
+use roost::cli::output::{Console, complain};
+use roost::config::cluster::render_joined;
+use roost::core::bootstrap::token::Token;
+use roost::core::bootstrap::workflow::{JOIN, JOIN_CONTROL_PLANE};
+use roost::core::bootstrap::{Facts, Joining};
+use roost::core::model::spec::Spec;
 use serde_json::json;
 
 use crate::init::run_failure;
@@ -16,10 +21,59 @@ use crate::{Failure, settings, world};
 /// Makes this machine a node.
 pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
-    preflight(&spec, false, &args.run).await?;
+    preflight(&spec, args.control_plane, &args.run).await?;
     let ports = world::ports(&spec).await?;
+    if !args.control_plane && ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_some() {
+        return Err(Failure::Usage("this node is a control plane; give --control-plane as well".to_owned()));
+    }
+    let joining = find_cluster(&args, &mut spec, &ports).await?;
+    if !args.run.dry_run {
+        // Kept first: a run cut short is continued with the same settings.
+        let kept = settings::read(&args.settings)?.print();
+        ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
+        ports.files.write(Path::new(settings::JOINED_FILE), render_joined(&spec.cluster).as_bytes(), 0o644)?;
+    }
+    let console = Console::new(args.run.output, args.run.dry_run);
+    let options = RunOptions {
+        dry_run: args.run.dry_run,
+        only: args.run.phase.clone(),
+        joins_etcd: args.control_plane && spec.cluster.external_etcd.is_none(),
+        ..RunOptions::default()
+    };
+    let with_joining = |mut facts: Facts| {
+        facts.joining = Some(joining.clone());
+        facts
+    };
+    let phases = if args.control_plane { JOIN_CONTROL_PLANE } else { JOIN };
+    let outcome = tokio::select! {
+        outcome = run(phases, &spec, &ports, &options, &with_joining, &console) => outcome.map_err(run_failure),
+        () = world::told_to_stop()? => Err(Failure::from("told to stop; the same command goes on".to_owned())),
+    };
+    let changed = match outcome {
+        Ok(changed) => changed,
+        Err(failure) => {
+            if options.joins_etcd && !options.dry_run {
+                withdraw(&ports, &spec).await;
+            }
+            return Err(failure);
+        }
+    };
+    let text = match (args.run.dry_run, changed) {
+        (true, 0) | (false, 0) => "nothing to do".to_owned(),
+        (true, many) => format!("{many} steps to do"),
+        (false, _) => {
+            let role = if args.control_plane { " as a control plane" } else { "" };
+            format!("\nNode {} has joined {}{role}.", spec.node.name, spec.cluster.endpoint)
+        }
+    };
+    console.finish(changed, &json!({ "endpoint": spec.cluster.endpoint.to_string(), "node": spec.node.name }), &text);
+    Ok(())
+}
+
+/// Finds the cluster by the token, or by what this node has from an earlier join, and takes over its settings.
+async fn find_cluster(args: &JoinArgs, spec: &mut Spec, ports: &Ports) -> Result<Joining, Failure> {
     let own = spec.node.paths.kubeconfig("kubelet.conf");
-    let joining = match &args.token {
+    match token(args)? {
         Some(token) => {
             if args.ca_hash.is_empty() {
                 return Err(Failure::Usage(
@@ -27,34 +81,39 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
                         .to_owned(),
                 ));
             }
-            let request =
-                JoinRequest { endpoint: args.server.clone(), token: token.clone(), pins: args.ca_hash.clone() };
-            discover_cluster(&Discovery, &request, &mut spec.cluster).await?.0
+            let request = JoinRequest { endpoint: args.server.clone(), token, pins: args.ca_hash.clone() };
+            Ok(discover_cluster(&Discovery, &request, &mut spec.cluster).await?.0)
         }
         None if ports.files.info(&own)?.is_some() => {
             let objects = ports.net.connect(&own).await?;
             spec.cluster.endpoint = args.server.clone();
             adopt_settings(objects.as_ref(), &mut spec.cluster).await?;
-            Joining { token: None, ca: ports.files.read(&spec.node.paths.pki("ca.crt"))?.unwrap_or_default() }
+            Ok(Joining { token: None, ca: ports.files.read(&spec.node.paths.pki("ca.crt"))?.unwrap_or_default() })
         }
-        None => {
-            return Err(Failure::Usage(
-                "--token is needed; `bootstrap token create --print-join-command` on a control-plane node shows the whole command".to_owned(),
+        None => Err(Failure::Usage(
+            "--token is needed; `bootstrap token create --print-join-command` on a control-plane node shows the whole command".to_owned(),
+        )),
+    }
+}
+
+fn token(args: &JoinArgs) -> Result<Option<Token>, Failure> {
+    let Some(path) = &args.token_file else { return Ok(args.token.clone()) };
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    // The text itself stays out of the message: it may be nearly a token.
+    let token = text.trim().parse().map_err(|_| Failure::Usage(format!("{} holds no token", path.display())))?;
+    Ok(Some(token))
+}
+
+/// A learner that nobody promotes would keep every other node from joining.
+async fn withdraw(ports: &Ports, spec: &Spec) {
+    match members::withdraw(ports, spec).await {
+        Ok(true) => complain("This node's etcd had no vote yet and was taken out of the cluster again."),
+        Ok(false) => {}
+        Err(error) => {
+            let name = &spec.node.name;
+            complain(&format!(
+                "This node's etcd may be left in the cluster as a learner ({error}); see `bootstrap etcd members` and remove {name} there."
             ));
         }
-    };
-    let console = Console::new(args.run.output, args.run.dry_run);
-    let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), reissue: false };
-    let with_joining = |mut facts: roost::core::bootstrap::Facts| {
-        facts.joining = Some(joining.clone());
-        facts
-    };
-    let changed = run(JOIN, &spec, &ports, &options, &with_joining, &console).await.map_err(run_failure)?;
-    let text = match (args.run.dry_run, changed) {
-        (true, 0) | (false, 0) => "nothing to do".to_owned(),
-        (true, many) => format!("{many} steps to do"),
-        (false, _) => format!("\nNode {} has joined {}.", spec.node.name, spec.cluster.endpoint),
-    };
-    console.finish(changed, &json!({ "endpoint": spec.cluster.endpoint.to_string(), "node": spec.node.name }), &text);
-    Ok(())
+    }
 }

@@ -1,6 +1,7 @@
 //! `bootstrap`: parses, wires the adapters, maps errors to exit codes.
 
 mod certs;
+mod etcd;
 mod init;
 mod join;
 mod preflight;
@@ -94,6 +95,7 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Token(args) => tokens::token(args).await,
         Command::Certs(CertsCommand::List(args)) => certs::list(&args),
         Command::Certs(CertsCommand::Renew(args)) => certs::renew(&args).await,
+        Command::Etcd(command) => etcd::etcd(command).await,
         Command::Config(ConfigCommand::Print(args)) => {
             print_line(&settings::read(&args)?.print());
             Ok(())

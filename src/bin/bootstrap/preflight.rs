@@ -4,7 +4,7 @@ use roost::adapters::premises::observe_premises;
 use roost::adapters::systemd::Systemd;
 use roost::cli::bootstrap::RunArgs;
 use roost::cli::output::complain;
-use roost::core::bootstrap::preflight::{WORKER_PORTS, check, control_plane_ports, wanted_programs};
+use roost::core::bootstrap::preflight::{check, control_plane_ports, wanted_programs, worker_ports};
 use roost::core::model::spec::{ComponentSource, Spec};
 use roost::ports::Units;
 
@@ -17,7 +17,7 @@ pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Resu
     }
     let systemd = Systemd::connect().await.ok();
     let units = systemd.as_ref().map(|systemd| systemd as &dyn Units);
-    let ports = if control_plane { control_plane_ports(spec) } else { WORKER_PORTS.to_vec() };
+    let ports = if control_plane { control_plane_ports(spec) } else { worker_ports(spec) };
     let archives = match &spec.cluster.source {
         ComponentSource::Archive { paths } => paths.clone(),
         ComponentSource::Registry | ComponentSource::Host { .. } => Vec::new(),

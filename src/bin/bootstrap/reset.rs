@@ -1,5 +1,7 @@
 //! `bootstrap reset`.
 
+use std::path::Path;
+
 use roost::bootstrap::{RunOptions, run};
 use roost::cli::bootstrap::ResetArgs;
 use roost::cli::output::{Console, ask};
@@ -30,6 +32,11 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), ..RunOptions::default() };
     let changed = run(RESET, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
+    if !args.run.dry_run && args.run.phase.is_none() {
+        for kept in [settings::KEPT_FILE, settings::JOINED_FILE, "/var/lib/roost/agent/api-servers.json"] {
+            ports.files.remove(Path::new(kept))?;
+        }
+    }
     let text = match (args.run.dry_run, changed) {
         (true, 0) | (false, 0) => "nothing to do".to_owned(),
         (true, many) => format!("{many} steps to do"),

@@ -13,6 +13,8 @@ use crate::Failure;
 const DEFAULT_FILE: &str = "/etc/roost/cluster.toml";
 /// What the last `init` was given, for later commands and timers; read when there is no other file.
 pub const KEPT_FILE: &str = "/var/lib/roost/cluster.toml";
+/// What the cluster said of itself when this node joined; beneath everything but the defaults.
+pub const JOINED_FILE: &str = "/var/lib/roost/joined.toml";
 
 /// The values of all settings with their origins.
 pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
@@ -36,20 +38,26 @@ pub fn spec(args: &SettingsArgs) -> Result<Spec, Failure> {
 fn gather(args: &SettingsArgs) -> Result<(Layers, Vec<Fault>), Failure> {
     let mut layers = Layers::defaults();
     let mut faults = Vec::new();
+    let joined = Path::new(JOINED_FILE);
+    if joined.exists() {
+        faults.extend(layers.add_file(joined, &read_file(joined)?));
+    }
     let file = match &args.config {
         Some(path) => Some(path.clone()),
         None => [DEFAULT_FILE, KEPT_FILE].map(PathBuf::from).into_iter().find(|path| path.exists()),
     };
     if let Some(path) = file {
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())))?;
-        faults.extend(layers.add_file(&path, &text));
+        faults.extend(layers.add_file(&path, &read_file(&path)?));
     }
     faults.extend(layers.add_environment(&|name| std::env::var(name).ok()));
     for (name, value) in args.flags() {
         faults.extend(layers.add_flag(&name, &value));
     }
     Ok((layers, faults))
+}
+
+fn read_file(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())))
 }
 
 fn configuration(faults: &[Fault]) -> Failure {

@@ -23,9 +23,9 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                 std::time::Duration::ZERO => None,
                 life => Some(Timestamp::now().checked_add(life)?),
             };
-            create(objects.as_ref(), &token, expires, wanted.description.as_deref()).await?;
+            create(objects.as_ref(), &token, expires, wanted.description.as_deref(), wanted.control_plane).await?;
             if wanted.print_join_command {
-                print_line(&join_command(objects.as_ref(), &token).await?);
+                print_line(&join_command(objects.as_ref(), &token, wanted.control_plane).await?);
             } else {
                 print_line(&token.reveal());
             }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use roost::adapters::apiserver::key_handover::CsrHandover;
 use roost::adapters::apiserver::reachability::HttpReachability;
 use roost::adapters::containerd::ContainerdImages;
 use roost::adapters::cri::Cri;
+use roost::adapters::etcd::EtcdClients;
 use roost::adapters::fs::node_files::HostFiles;
 use roost::adapters::network::HostNetwork;
 use roost::adapters::systemd::Systemd;
 use roost::adapters::x509::X509;
-use roost::agent::{AgentSettings, PodNetworkSettings};
+use roost::agent::{AgentSettings, BalancerSettings, PodNetworkSettings};
 use roost::bootstrap::Ports;
 use roost::cli::agent::AgentArgs;
 use roost::core::model::spec::Spec;
@@ -33,24 +35,38 @@ pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
         runtime: Arc::new(Cri::new(&spec.node.runtime_socket, RUNTIME_TIMEOUT)),
         network: Arc::new(HostNetwork::connect("nft".into(), spec.node.paths.cni_conf.clone())?),
         net: Arc::new(HttpReachability),
+        etcd: Arc::new(EtcdClients),
+        handover: Arc::new(CsrHandover),
         now: Timestamp::now,
+    })
+}
+
+/// Completes when somebody wants this process to end.
+pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     })
 }
 
 /// Runs the agent until it is told to stop.
 pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let stop = told_to_stop()?;
     let settings = AgentSettings {
         kubeconfig: args.kubeconfig,
         pod_network: PodNetworkSettings { node_name: args.node_name, pod_subnets: args.pod_subnet },
         approver_kubeconfig: args.approver_kubeconfig,
+        pki: args.pki_dir,
+        balancer: args.balancer.map(|listen| BalancerSettings {
+            listen,
+            own: args.own_api_server,
+            seeds: args.api_server,
+            cache: args.api_server_cache,
+        }),
         nft: args.nft,
         cni_directory: args.cni_conf_dir,
     };

@@ -12,7 +12,7 @@ use toml::Value;
 use super::layers::{Fault, Layers};
 use crate::core::model::spec::{
     CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, NetworkSpec, NodeSpec, Paths,
-    Programs, ProxyMode, Spec, Taint,
+    Programs, ProxyMode, SnapshotSpec, Spec, Taint,
 };
 
 /// What the host itself says where nothing is set.
@@ -173,6 +173,7 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
             pki: reader.path("paths.pki"),
             kubelet: reader.path("paths.kubelet"),
             etcd_data: reader.path("paths.etcd_data"),
+            snapshots: reader.path("paths.snapshots"),
             units: reader.path("paths.units"),
             cni_conf: reader.path("paths.cni_conf"),
         },
@@ -214,6 +215,15 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
             Endpoint::new(node.address, node.api_port)
         }),
     };
+    let local_balancer = match reader.text("cluster.balancer").as_str() {
+        "auto" => reader.text("cluster.endpoint").is_empty(),
+        "on" => true,
+        "off" => false,
+        other => {
+            reader.fault("cluster.balancer", format!("\"{other}\" is no choice: on, off or auto"));
+            false
+        }
+    };
     let proxy = match reader.text("network.proxy").as_str() {
         "nftables" => Some(ProxyMode::Nftables),
         "iptables" => Some(ProxyMode::Iptables),
@@ -232,6 +242,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
     ClusterSpec {
         name: reader.text("cluster.name"),
         endpoint,
+        local_balancer,
         pod_subnets: reader.subnets("network.pod_cidr"),
         service_subnets: reader.subnets("network.service_cidr"),
         dns_domain,
@@ -246,6 +257,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
             ca: reader.hours("certs.ca"),
         },
         external_etcd: derive_etcd(reader),
+        snapshots: derive_snapshots(reader),
         kubelet: reader.json("kubelet"),
         kube_proxy: reader.json("kube_proxy"),
         network: NetworkSpec { builtin: reader.flag("network.enabled"), proxy, dns: reader.flag("network.dns") },
@@ -298,6 +310,22 @@ fn derive_etcd(reader: &mut Reader<'_>) -> Option<ExternalEtcd> {
         certificate: reader.path("etcd.certificate"),
         key: reader.path("etcd.key"),
     })
+}
+
+fn derive_snapshots(reader: &mut Reader<'_>) -> Option<SnapshotSpec> {
+    let schedule = reader.text("etcd.snapshots");
+    let keep = match reader.layers.value("etcd.snapshots_kept").and_then(Value::as_integer).map(u16::try_from) {
+        Some(Ok(keep)) if keep > 0 => keep,
+        _ => {
+            reader.fault("etcd.snapshots_kept", "has to be at least 1; for none set etcd.snapshots to never");
+            1
+        }
+    };
+    // A line break would begin another setting of the timer.
+    if schedule.is_empty() || schedule.contains(char::is_control) {
+        reader.fault("etcd.snapshots", "has to be a schedule like daily or *-*-* 00/6:00, or never");
+    }
+    (schedule != "never").then_some(SnapshotSpec { schedule, keep })
 }
 
 fn check_networks(reader: &mut Reader<'_>, cluster: &ClusterSpec, node: &NodeSpec) {

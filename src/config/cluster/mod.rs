@@ -4,10 +4,12 @@
 //! makes the validated [`Spec`](crate::core::model::spec::Spec) of the result.
 
 mod derive;
+mod joined;
 pub mod layers;
 pub mod schema;
 
 pub use derive::{HostDefaults, derive_spec};
+pub use joined::render_joined;
 pub use layers::{Fault, Layers, Origin};
 
 #[cfg(test)]

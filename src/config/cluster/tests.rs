@@ -37,6 +37,7 @@ fn every_default_parses_and_together_they_are_a_valid_cluster() {
     let spec = spec("").expect("a valid cluster");
     assert_eq!(spec.node.name, "n1");
     assert_eq!(spec.cluster.endpoint.to_string(), "192.0.2.11:6443");
+    assert_eq!(spec.cluster.node_endpoint().to_string(), "127.0.0.1:6444");
     assert_eq!(spec.cluster.image("kube-apiserver"), "registry.k8s.io/kube-apiserver:v1.36.3");
     assert_eq!(spec.cluster.image("coredns"), "registry.k8s.io/coredns/coredns:v1.14.2");
     assert_eq!(spec.node.programs.kubelet, Path::new("/usr/bin/kubelet"));
@@ -106,6 +107,7 @@ fn faults_of_single_settings_are_clear() {
         ("mode = \"docker\"", "no mode: static-pods or systemd"),
         ("[cluster]\nkubernetes_version = \"1.36\"", "no version like v1.36.3"),
         ("[cluster]\nendpoint = \"a b\"", "no endpoint"),
+        ("[cluster]\nbalancer = \"yes\"", "no choice: on, off or auto"),
         ("[node]\nname = \"N_1\"", "no node name"),
         ("[node]\napi_port = 70000", "70000 is no port"),
         ("[node]\ntaints = [\"x\"]", "no taint like"),

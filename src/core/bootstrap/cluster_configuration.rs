@@ -52,7 +52,11 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
     if let Some(domain) = text("/networking/dnsDomain") {
         cluster.dns_domain = domain.to_owned();
     }
-    if let Some(endpoint) = text("/controlPlaneEndpoint") {
+    let roost = maps.roost.as_deref().map(|text| parse("roost-config", text)).transpose()?;
+    let says = |pointer: &str| roost.as_ref().is_some_and(|roost| roost.pointer(pointer) == Some(&Value::Bool(true)));
+    cluster.local_balancer = says("/api/balancer");
+    // With a balancer on each node no address stands for all API servers: the one that answered is as good as the first.
+    if let Some(endpoint) = text("/controlPlaneEndpoint").filter(|_| !cluster.local_balancer) {
         cluster.endpoint = one::<Endpoint>("controlPlaneEndpoint", endpoint)?;
     }
     if let Some(subnets) = text("/networking/serviceSubnet") {
@@ -67,8 +71,7 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
     if disabled("/proxy/disabled") {
         cluster.network.proxy = None;
     }
-    let roost = maps.roost.as_deref().map(|text| parse("roost-config", text)).transpose()?;
-    cluster.network.builtin = roost.is_some_and(|roost| roost.pointer("/network/builtin") == Some(&Value::Bool(true)));
+    cluster.network.builtin = says("/network/builtin");
     cluster.kubelet = match parse("kubelet-config", &maps.kubelet)? {
         Value::Object(fields) => fields,
         _ => Map::new(),

@@ -26,6 +26,12 @@ pub struct Facts {
     /// Digests of the certificates in the kubeconfigs of the controllers, by component name. They read their kubeconfig
     /// only when they start, so that their manifests name what they were started with.
     pub client_digests: BTreeMap<String, String>,
+    /// True when the kubelet keeps its client certificate in a file of its own, which it renews itself.
+    pub kubelet_rotates: bool,
+    /// True when the way in for emergencies (`super-admin.conf`) is on the node: on the first control plane only.
+    pub super_admin: bool,
+    /// True when etcd's folder holds data.
+    pub etcd_data: bool,
     /// True when the kubelet has its own client certificate (`kubelet.conf` is there).
     pub kubelet_credentials: bool,
     /// What a joining node was told and found out; none on the node that begins a cluster.
@@ -51,6 +57,9 @@ impl Facts {
             resolv_conf: None,
             etcd_members: Vec::new(),
             client_digests: BTreeMap::new(),
+            kubelet_rotates: false,
+            super_admin: false,
+            etcd_data: false,
             kubelet_credentials: false,
             joining: None,
         }
@@ -64,6 +73,11 @@ impl Facts {
         {
             self.ca = Some("(the certificate that phase certs makes)".to_owned());
             self.ca_key = true;
+        }
+        if let Step::AddMember { name, peer_url } = step
+            && !self.etcd_members.iter().any(|(_, url)| url == peer_url)
+        {
+            self.etcd_members.push((name.clone(), peer_url.clone()));
         }
     }
 }

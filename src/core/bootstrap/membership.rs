@@ -1,5 +1,21 @@
 //! etcd's members: how a control plane becomes one (learner first, one learner at a time) and what a member list says.
 
+use crate::core::model::spec::{Endpoint, Spec};
+
+/// Where other members reach this node's.
+pub fn peer_url(spec: &Spec) -> String {
+    Endpoint::new(spec.node.address, 2380).url()
+}
+
+/// The members that a manifest of etcd was written with, when it joined a cluster that was there. etcd reads them at
+/// its first start only, so that they stay as they are.
+pub fn joined_members(manifest: &str) -> Option<Vec<(String, String)>> {
+    let flag = |name: &str| manifest.lines().find_map(|line| line.trim().trim_start_matches("- ").strip_prefix(name));
+    flag("--initial-cluster-state=existing")?;
+    let list = flag("--initial-cluster=")?.trim_matches(['"', '\'']);
+    list.split(',').map(|pair| pair.split_once('=').map(|(name, url)| (name.to_owned(), url.to_owned()))).collect()
+}
+
 /// A member of etcd.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Member {
@@ -86,6 +102,14 @@ mod tests {
         assert_eq!(next_move(&members, "n2", url), NextMove::Promote(2));
         members[1] = member(2, "n2", "10.0.0.2", false);
         assert_eq!(next_move(&members, "n2", url), NextMove::Done(2));
+    }
+
+    #[test]
+    fn a_manifest_tells_whom_it_joined() {
+        let joined = "  - --initial-cluster=n1=https://10.0.0.1:2380,n2=https://10.0.0.2:2380\n  - --initial-cluster-state=existing\n";
+        let members = joined_members(joined).unwrap();
+        assert_eq!(members[1], ("n2".to_owned(), "https://10.0.0.2:2380".to_owned()));
+        assert_eq!(joined_members("  - --initial-cluster=n1=https://10.0.0.1:2380\n"), None);
     }
 
     #[test]

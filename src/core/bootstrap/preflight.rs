@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::core::model::premises::Premises;
-use crate::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
+use crate::core::model::spec::{BALANCER_PORT, ComponentSource, ControlPlaneMode, Spec};
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +28,20 @@ pub fn control_plane_ports(spec: &Spec) -> Vec<u16> {
     if spec.cluster.external_etcd.is_none() {
         ports.extend([2379, 2380]);
     }
+    ports.extend(balancer_port(spec));
     ports
 }
 
 /// TCP ports a worker listens on.
-pub const WORKER_PORTS: [u16; 1] = [10250];
+pub fn worker_ports(spec: &Spec) -> Vec<u16> {
+    let mut ports = vec![10250];
+    ports.extend(balancer_port(spec));
+    ports
+}
+
+fn balancer_port(spec: &Spec) -> Option<u16> {
+    spec.cluster.local_balancer.then_some(BALANCER_PORT)
+}
 
 /// Programs that must be there for these settings.
 pub fn wanted_programs(spec: &Spec, control_plane: bool) -> Vec<PathBuf> {
@@ -77,7 +86,9 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
         );
     }
     if !machine.kubelet_active {
-        for port in &machine.taken_ports {
+        // Our own agent is there when a run was cut short between its start and the kubelet's.
+        let ours = |port: &u16| machine.agent_active && Some(*port) == balancer_port(spec);
+        for port in machine.taken_ports.iter().filter(|port| !ours(port)) {
             fatal(
                 format!("port {port} is taken"),
                 &format!("stop what listens on it (ss -ltnp 'sport = :{port}' shows it)"),

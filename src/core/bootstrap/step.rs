@@ -110,8 +110,26 @@ pub enum Step {
         /// Keep ordinary pods off.
         taint: bool,
     },
-    /// This node is a voting member of etcd. Added as a learner, promoted when it has caught up.
+    /// The PKI files that control planes share are in this folder, handed over by a control plane that has them.
+    ReceiveKeys {
+        /// Whose credentials ask for them.
+        kubeconfig: PathBuf,
+        /// Name of this node.
+        node: String,
+        /// The PKI folder.
+        folder: PathBuf,
+        /// What must be there, by names below the folder; what an external CA keeps is not among it.
+        needed: Vec<String>,
+    },
+    /// This node is a member of etcd; a new one is a learner.
     AddMember {
+        /// Name of the member.
+        name: String,
+        /// Its peer URL.
+        peer_url: String,
+    },
+    /// This node has a vote in etcd: its log is that of the leader.
+    PromoteMember {
         /// Name of the member.
         name: String,
         /// Its peer URL.
@@ -126,10 +144,12 @@ pub enum Step {
         /// The file.
         path: PathBuf,
     },
-    /// No member of this name in etcd.
+    /// This node is no member of etcd, unless it is the only one.
     RemoveMember {
         /// Name of the member.
         name: String,
+        /// Its peer URL.
+        peer_url: String,
     },
 }
 
@@ -260,7 +280,11 @@ impl fmt::Display for Step {
             Self::RemovePodNetwork => f.write_str("remove the pod network: routes, rules, bridge, CNI configuration"),
             Self::RemoveUnit { path } => write!(f, "remove unit {}", path.display()),
             Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
-            Self::RemoveMember { name } => write!(f, "remove etcd member {name}"),
+            Self::PromoteMember { name, .. } => write!(f, "promote etcd member {name}"),
+            Self::RemoveMember { name, .. } => write!(f, "remove etcd member {name}"),
+            Self::ReceiveKeys { folder, .. } => {
+                write!(f, "receive the keys that control planes share into {}", folder.display())
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The unit files of a node.
 
 use super::phases::kubeconfigs::SERVING_APPROVER_CONF;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Endpoint, Spec};
 
 /// The kubelet's unit.
 pub const KUBELET: &str = "kubelet.service";
@@ -12,6 +12,68 @@ pub const AGENT: &str = "roost-agent.service";
 pub const RENEWAL_SERVICE: &str = "roost-renewal.service";
 /// Starts it every day.
 pub const RENEWAL_TIMER: &str = "roost-renewal.timer";
+
+/// Takes a snapshot of etcd.
+pub const SNAPSHOT_SERVICE: &str = "roost-snapshot.service";
+/// Starts it on schedule.
+pub const SNAPSHOT_TIMER: &str = "roost-snapshot.timer";
+
+/// Takes one and removes those that had their time.
+pub fn render_snapshot_service(spec: &Spec, keep: u16) -> String {
+    let mut arguments = vec!["etcd".to_owned(), "snapshot".to_owned(), format!("--keep={keep}")];
+    let folder = spec.node.paths.snapshots.display();
+    arguments.push(format!("--directory={folder}"));
+    let command = command_line(&spec.node.programs.bootstrap, &arguments);
+    format!(
+        "# Written by roost; your own settings go into {SNAPSHOT_SERVICE}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Roost: snapshot of etcd\n\
+         After=kubelet.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart={command}\n\
+         CapabilityBoundingSet=\n\
+         PrivateTmp=yes\n\
+         PrivateDevices=yes\n\
+         ProtectSystem=strict\n\
+         ReadWritePaths={folder}\n\
+         ProtectHome=yes\n\
+         ProtectClock=yes\n\
+         ProtectControlGroups=yes\n\
+         ProtectHostname=yes\n\
+         ProtectKernelLogs=yes\n\
+         ProtectKernelModules=yes\n\
+         ProtectKernelTunables=yes\n\
+         NoNewPrivileges=yes\n\
+         LockPersonality=yes\n\
+         MemoryDenyWriteExecute=yes\n\
+         RestrictNamespaces=yes\n\
+         RestrictRealtime=yes\n\
+         RestrictSUIDSGID=yes\n\
+         SystemCallArchitectures=native\n\
+         UMask=0077\n"
+    )
+}
+
+/// On schedule, each node a little later than the schedule says.
+pub fn render_snapshot_timer(schedule: &str) -> String {
+    let schedule = schedule.replace('%', "%%");
+    format!(
+        "# Written by roost; your own settings go into {SNAPSHOT_TIMER}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Roost: schedule of etcd's snapshots\n\
+         \n\
+         [Timer]\n\
+         OnCalendar={schedule}\n\
+         RandomizedDelaySec=10m\n\
+         FixedRandomDelay=yes\n\
+         Persistent=yes\n\
+         \n\
+         [Install]\n\
+         WantedBy=timers.target\n"
+    )
+}
 
 /// Looks whether anything is due, and renews that.
 pub fn render_renewal_service(spec: &Spec) -> String {
@@ -121,17 +183,28 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     }
     if control_plane {
         flags.push(format!("--approver-kubeconfig={}", paths.kubeconfig(SERVING_APPROVER_CONF).display()));
+        if paths.pki.as_os_str() != "/etc/kubernetes/pki" {
+            flags.push(format!("--pki-dir={}", paths.pki.display()));
+        }
+    }
+    if spec.cluster.local_balancer {
+        flags.push(format!("--balancer={}", spec.cluster.node_endpoint()));
+        if control_plane {
+            flags.push(format!("--own-api-server={}", Endpoint::new(spec.node.address, spec.node.api_port)));
+        }
+        flags.push(format!("--api-server={}", spec.cluster.endpoint));
     }
     let command = command_line(&spec.node.programs.bootstrap, &flags);
     format!(
         "# Written by roost; your own settings go into {AGENT}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost node agent: pod network and serving certificates\n\
+         Description=Roost node agent: pod network, balancer of the API and serving certificates\n\
          Wants=network-online.target modprobe@br_netfilter.service\n\
          After=network-online.target modprobe@br_netfilter.service\n\
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
+         Type=notify\n\
          ExecStart={command}\n\
          Restart=always\n\
          RestartSec=1\n\
@@ -141,6 +214,8 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
          PrivateDevices=yes\n\
          ProtectSystem=strict\n\
          ReadWritePaths={}\n\
+         StateDirectory=roost/agent\n\
+         StateDirectoryMode=0700\n\
          ProtectHome=yes\n\
          ProtectClock=yes\n\
          ProtectControlGroups=yes\n\

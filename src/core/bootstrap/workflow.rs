@@ -43,9 +43,10 @@ pub const INIT: &[Phase] = &[
         plan: phases::control_plane::plan_control_plane,
     },
     Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
     Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
     Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
+    Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
     Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
     Phase { id: "objects", summary: "RBAC, configuration, add-ons", plan: phases::objects::plan },
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
@@ -57,7 +58,7 @@ pub const INIT: &[Phase] = &[
 /// themselves; the controllers are started again by their manifests.
 pub const RENEW: &[Phase] = &[
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan },
-    Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan },
+    Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_renewal },
     Phase {
         id: "control-plane",
         summary: "manifests of the control plane",
@@ -74,8 +75,8 @@ pub const JOIN: &[Phase] = &[
         summary: "the cluster's CA and the token's kubeconfig",
         plan: phases::kubelet_join::plan,
     },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
     Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
     Phase {
         id: "kubelet-wait-bootstrap",
         summary: "the kubelet's own certificate",
@@ -84,8 +85,42 @@ pub const JOIN: &[Phase] = &[
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];
 
+/// Makes this machine a further control plane. Its etcd begins as a learner and has its vote before an API server uses it.
+pub const JOIN_CONTROL_PLANE: &[Phase] = &[
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
+    Phase {
+        id: "kubelet-bootstrap",
+        summary: "the cluster's CA and the token's kubeconfig",
+        plan: phases::kubelet_join::plan,
+    },
+    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
+    Phase { id: "keys", summary: "keys that control planes share", plan: phases::keys::plan },
+    Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
+    Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_joining },
+    Phase { id: "etcd-member", summary: "a new member of etcd", plan: phases::etcd_member::plan_add },
+    Phase { id: "etcd", summary: "etcd's manifest", plan: phases::etcd_member::plan_manifest },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
+    Phase { id: "etcd-promote", summary: "etcd's log and its vote", plan: phases::etcd_member::plan_promote },
+    Phase {
+        id: "control-plane",
+        summary: "manifests of the control plane",
+        plan: phases::control_plane::plan_control_plane,
+    },
+    Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
+    Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
+    Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
+    Phase {
+        id: "kubelet-wait-bootstrap",
+        summary: "the kubelet's own certificate",
+        plan: phases::kubelet_join::plan_wait,
+    },
+    Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
+    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+];
+
 /// Takes a node out of its cluster's service and leaves the machine clean.
 pub const RESET: &[Phase] = &[
+    Phase { id: "etcd-member", summary: "etcd without this node", plan: phases::etcd_member::plan_remove },
     Phase { id: "units", summary: "kubelet and agent stopped", plan: phases::reset::plan_units },
     Phase { id: "pods", summary: "pods removed", plan: phases::reset::plan_pods },
     Phase { id: "network", summary: "pod network removed", plan: phases::reset::plan_network },

@@ -16,6 +16,8 @@ pub struct Premises {
     pub runtime_unit: bool,
     /// The kubelet runs already: its ports are its own.
     pub kubelet_active: bool,
+    /// Our node agent runs already: the port of its balancer is its own.
+    pub agent_active: bool,
     /// TCP ports of ours that something listens on.
     pub taken_ports: Vec<u16>,
     /// Programs of ours that are not there or cannot be run.

@@ -100,6 +100,8 @@ node_kill() {
 		kill -KILL "$pid" 2>/dev/null || true
 		wait_until 30 "node $node: end of its nspawn" node_is_down "$node"
 	fi
+	# Its network may outlive it for a while, and would keep the next boot from making it anew.
+	ip link delete "vb-$CLUSTER-$node" 2>/dev/null || true
 	cgroups_remove "$node"
 	rm -f "$(pid_file "$node")"
 }

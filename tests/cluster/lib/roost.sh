@@ -29,7 +29,7 @@ roost_config() {
 }
 
 roost_bootstrap() {
-	local node join
+	local node join role
 	for node in $(node_names); do
 		mkdir -p "$(node_root "$node")/etc/roost"
 		roost_config >"$(node_root "$node")/etc/roost/cluster.toml"
@@ -38,8 +38,9 @@ roost_bootstrap() {
 	say 'bootstrap init is done'
 	for node in $(node_names); do
 		if [ "$node" = n1 ] || [ -f "$(node_dir "$node")/joined" ]; then continue; fi
-		join=$(node_enter n1 bootstrap token create --print-join-command)
-		if is_control_plane "$node"; then join+=' --control-plane'; fi
+		role=()
+		if is_control_plane "$node"; then role=(--control-plane); fi
+		join=$(node_enter n1 bootstrap token create --print-join-command "${role[@]}")
 		# shellcheck disable=SC2086 # a command line
 		logged "$node" $join
 		touch "$(node_dir "$node")/joined"

@@ -3,8 +3,8 @@
 //! The joining node posts a CertificateSigningRequest to a signer of our own. In it is the public half of a key that
 //! lives only in that process. The API server stamps who asked: a token made for control planes is answered at once, any
 //! other request waits until somebody approves it (`kubectl certificate approve`). An agent on a control plane then
-//! puts the keys, sealed to that public key, into the request's status, where nobody else can use them; the request
-//! is deleted once it was read, and by the controller manager otherwise.
+//! puts the keys, sealed to that public key, into the request's status, where nobody else can use them; the controller
+//! manager deletes the request an hour later.
 
 use std::collections::BTreeMap;
 

@@ -8,16 +8,24 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::rbac::BOOTSTRAP_GROUP;
+use crate::core::bootstrap::key_handover::TOKEN_GROUP;
 use crate::core::bootstrap::token::Token;
 
-/// The Secret for a token that may join nodes until `expires`; without that, for ever.
-pub fn render_token_secret(token: &Token, expires: Option<Timestamp>, description: Option<&str>) -> Value {
+/// The Secret for a token that may join nodes until `expires`; without that, for ever. Only one for control planes gets
+/// the cluster's keys.
+pub fn render_token_secret(
+    token: &Token,
+    expires: Option<Timestamp>,
+    description: Option<&str>,
+    control_plane: bool,
+) -> Value {
+    let groups = if control_plane { format!("{BOOTSTRAP_GROUP},{TOKEN_GROUP}") } else { BOOTSTRAP_GROUP.to_owned() };
     let mut data = BTreeMap::from([
         ("token-id", token.id().to_owned()),
         ("token-secret", token.secret().to_owned()),
         ("usage-bootstrap-authentication", "true".to_owned()),
         ("usage-bootstrap-signing", "true".to_owned()),
-        ("auth-extra-groups", BOOTSTRAP_GROUP.to_owned()),
+        ("auth-extra-groups", groups),
     ]);
     if let Some(expires) = expires {
         data.insert("expiration", whole_seconds(expires));

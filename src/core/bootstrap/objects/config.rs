@@ -11,7 +11,14 @@ pub(super) fn render_config_maps(spec: &ObjectsSpec) -> Vec<Value> {
     let mut objects = vec![
         config_map("kubeadm-config", "ClusterConfiguration", render_yaml(&render_cluster_configuration(spec))),
         config_map("kubelet-config", "kubelet", render_yaml(&render_kubelet_configuration(spec))),
-        config_map("roost-config", "cluster", render_yaml(&json!({ "network": { "builtin": spec.builtin_network } }))),
+        config_map(
+            "roost-config",
+            "cluster",
+            render_yaml(&json!({
+                "api": { "balancer": spec.node_endpoint != spec.control_plane_endpoint },
+                "network": { "builtin": spec.builtin_network },
+            })),
+        ),
     ];
     let readers = [group(BOOTSTRAP_GROUP), group(NODES_GROUP)];
     objects.extend(render_config_map_reader("kubeadm:nodes-kubeadm-config", "kube-system", "kubeadm-config", &readers));

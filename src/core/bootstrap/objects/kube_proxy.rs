@@ -48,7 +48,7 @@ fn render_configuration(spec: &ObjectsSpec, kubeconfig: &str) -> Vec<Value> {
             "name": "default",
             "cluster": {
                 "certificate-authority": format!("{service_account_files}/ca.crt"),
-                "server": format!("https://{}", spec.control_plane_endpoint),
+                "server": format!("https://{}", spec.node_endpoint),
             },
         }],
         "contexts": [{ "name": "default", "context": { "cluster": "default", "namespace": "default", "user": "default" } }],

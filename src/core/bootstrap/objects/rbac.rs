@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ObjectsSpec;
+use crate::core::bootstrap::key_handover;
 
 /// The group of every bootstrap token that may join nodes.
 pub const BOOTSTRAP_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
@@ -37,6 +38,7 @@ pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
         ),
     ];
     objects.extend(render_serving_approver());
+    objects.extend(render_api_server_reader());
     if spec.builtin_network {
         // The node authorizer lets a kubelet read its own Node only; routes need the others' pod CIDRs and addresses.
         objects.push(cluster_role("roost:pod-network", json!([rule("", "nodes", &["get", "list", "watch"])])));
@@ -45,16 +47,45 @@ pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
     objects
 }
 
-/// The user of the approver of kubelet serving certificates, and no more than it needs.
+/// Lets nodes, and those that become one, see where the API servers are.
+fn render_api_server_reader() -> [Value; 2] {
+    let mut read = rule("discovery.k8s.io", "endpointslices", &["get", "list", "watch"]);
+    read["resourceNames"] = json!(["kubernetes"]);
+    [
+        json!({
+            "apiVersion": RBAC, "kind": "Role",
+            "metadata": { "name": API_SERVER_READER, "namespace": "default" },
+            "rules": [read],
+        }),
+        json!({
+            "apiVersion": RBAC, "kind": "RoleBinding",
+            "metadata": { "name": API_SERVER_READER, "namespace": "default" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": API_SERVER_READER },
+            "subjects": [group(BOOTSTRAP_GROUP), group(NODES_GROUP)],
+        }),
+    ]
+}
+
+const API_SERVER_READER: &str = "roost:api-servers";
+
+/// The user of the agent of a control plane, which approves kubelet serving certificates and hands the shared keys to
+/// joining control planes; and no more than it needs.
 fn render_serving_approver() -> [Value; 2] {
     let rules = json!([
         rule("certificates.k8s.io", "certificatesigningrequests", &["get", "list", "watch"]),
         rule("certificates.k8s.io", "certificatesigningrequests/approval", &["update"]),
+        rule("certificates.k8s.io", "certificatesigningrequests/status", &["update"]),
         {
             "apiGroups": ["certificates.k8s.io"],
             "resources": ["signers"],
             "resourceNames": ["kubernetes.io/kubelet-serving"],
             "verbs": ["approve"],
+        },
+        {
+            "apiGroups": ["certificates.k8s.io"],
+            "resources": ["signers"],
+            "resourceNames": [key_handover::SIGNER],
+            "verbs": ["approve", "sign"],
         },
         rule("", "nodes", &["get"]),
     ]);

@@ -14,6 +14,8 @@ pub struct ObjectsSpec {
     pub kubernetes_version: String,
     /// `host:port` under which every node reaches the API.
     pub control_plane_endpoint: String,
+    /// `host:port` under which programs of a node reach it: the same, or the node's own balancer.
+    pub node_endpoint: String,
     /// Service subnets, at most one per family; the DNS service has the first one's tenth address.
     pub service_subnets: Vec<IpNet>,
     /// Pod subnets, at most one per family; empty when the user brings a network that hands out its own.

@@ -12,6 +12,7 @@ fn spec() -> ObjectsSpec {
         cluster_name: "kubernetes".into(),
         kubernetes_version: "v1.36.3".into(),
         control_plane_endpoint: "10.0.0.1:6443".into(),
+        node_endpoint: "127.0.0.1:6444".into(),
         service_subnets: vec!["10.96.0.0/12".parse().unwrap()],
         pod_subnets: vec!["10.244.0.0/16".parse().unwrap()],
         dns_domain: "cluster.local".into(),
@@ -100,7 +101,7 @@ fn settings_of_the_user_are_laid_over_component_configurations() {
 #[test]
 fn a_token_secret_reads_back_without_its_secret_half() {
     let token = "abcdef.0123456789abcdef".parse().unwrap();
-    let secret = render_token_secret(&token, Some("2026-01-02T03:04:05.678Z".parse().unwrap()), Some("for n2"));
+    let secret = render_token_secret(&token, Some("2026-01-02T03:04:05.678Z".parse().unwrap()), Some("for n2"), false);
     assert_eq!(secret["metadata"]["name"], "bootstrap-token-abcdef");
     let data = secret["data"].as_object().unwrap();
     let data =

@@ -2,6 +2,7 @@
 //! (bootstrap contract, section 1; kubeadm's `phases/certs/certlist.go`).
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use super::super::pki::{Authority, Certificate, KeyPairFiles, San, Subject, Usage};
 use super::super::{Facts, PhaseError, Step};
@@ -24,6 +25,14 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         }
     }
     steps.push(Step::GenerateKey { key: pki.join("sa.key"), public: pki.join("sa.pub") });
+    Ok(steps)
+}
+
+/// The leaves of a further control plane, signed by authorities that were handed over. None is made here: the cluster
+/// would not know it.
+pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut steps = plan(spec, facts)?;
+    steps.retain(|step| !matches!(step, Step::MakeAuthority(_) | Step::GenerateKey { .. }));
     Ok(steps)
 }
 
@@ -91,6 +100,8 @@ fn apiserver_sans(spec: &Spec) -> BTreeSet<San> {
     sans.insert(San::Dns(spec.node.name.clone()));
     sans.insert(San::Ip(spec.node.address));
     sans.insert(San::parse(&cluster.endpoint.host));
+    // What connects through the node's own balancer.
+    sans.insert(San::Ip(Ipv4Addr::LOCALHOST.into()));
     sans.extend(cluster.api_service_ip().map(San::Ip));
     sans.extend(cluster.certs.sans.iter().map(|name| San::parse(name)));
     sans

@@ -26,6 +26,14 @@ pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     plan_some(spec, facts, all)
 }
 
+/// The kubeconfigs of a control plane that is there: none is made that it did not have, nor one that its kubelet renews.
+pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut all = kubeconfigs(spec);
+    all.retain(|config| facts.super_admin || !config.path.ends_with("super-admin.conf"));
+    all.retain(|config| !facts.kubelet_rotates || !config.path.ends_with("kubelet.conf"));
+    plan_some(spec, facts, all)
+}
+
 fn plan_some(spec: &Spec, facts: &Facts, all: Vec<ClientKubeconfig>) -> Result<Vec<Step>, PhaseError> {
     let mut steps = vec![Step::EnsureDir { path: spec.node.paths.kubernetes.clone(), mode: 0o755 }];
     let external_ca = facts.ca.is_some() && !facts.ca_key;
@@ -37,8 +45,10 @@ fn plan_some(spec: &Spec, facts: &Facts, all: Vec<ClientKubeconfig>) -> Result<V
 
 /// Every kubeconfig with a certificate made here.
 pub fn kubeconfigs(spec: &Spec) -> Vec<ClientKubeconfig> {
-    let anywhere = spec.cluster.endpoint.url();
     let here = Endpoint::new(spec.node.address, spec.node.api_port).url();
+    // Without an address that stands for all API servers, an administrator of this node is best served by its own.
+    let anywhere = if spec.cluster.local_balancer { here.clone() } else { spec.cluster.endpoint.url() };
+    let of_node = spec.cluster.node_endpoint().url();
     let config = |file: &str, server: &str, subject| ClientKubeconfig {
         path: spec.node.paths.kubeconfig(file),
         cluster: spec.cluster.name.clone(),
@@ -55,7 +65,7 @@ pub fn kubeconfigs(spec: &Spec) -> Vec<ClientKubeconfig> {
     vec![
         config("admin.conf", &anywhere, Subject::in_group("kubernetes-admin", "kubeadm:cluster-admins")),
         config("super-admin.conf", &anywhere, Subject::in_group("kubernetes-super-admin", "system:masters")),
-        config("kubelet.conf", &anywhere, Subject::in_group(format!("system:node:{}", spec.node.name), "system:nodes")),
+        config("kubelet.conf", &of_node, Subject::in_group(format!("system:node:{}", spec.node.name), "system:nodes")),
         config("controller-manager.conf", &here, Subject::named("system:kube-controller-manager")),
         config("scheduler.conf", &here, Subject::named("system:kube-scheduler")),
         config(SERVING_APPROVER_CONF, &here, Subject::named(SERVING_APPROVER)),

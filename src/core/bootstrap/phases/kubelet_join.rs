@@ -66,7 +66,7 @@ fn render_bootstrap_kubeconfig(spec: &Spec, ca: &str, token: &str) -> String {
         "kind": "Config",
         "clusters": [{
             "name": name,
-            "cluster": { "certificate-authority-data": STANDARD.encode(ca), "server": spec.cluster.endpoint.url() },
+            "cluster": { "certificate-authority-data": STANDARD.encode(ca), "server": spec.cluster.node_endpoint().url() },
         }],
         "contexts": [{ "name": context, "context": { "cluster": name, "user": user } }],
         "current-context": context,

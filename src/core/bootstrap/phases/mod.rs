@@ -3,7 +3,9 @@
 pub mod agent;
 pub mod certs;
 pub mod control_plane;
+pub mod etcd_member;
 pub mod images;
+pub mod keys;
 pub mod kubeconfigs;
 pub mod kubelet_join;
 pub mod kubelet_start;
@@ -11,3 +13,4 @@ pub mod objects;
 pub mod ready;
 pub mod renewal;
 pub mod reset;
+pub mod snapshots;

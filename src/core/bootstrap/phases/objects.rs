@@ -38,6 +38,7 @@ pub fn derive(spec: &Spec) -> ObjectsSpec {
         cluster_name: cluster.name.clone(),
         kubernetes_version: cluster.version.clone(),
         control_plane_endpoint: cluster.endpoint.to_string(),
+        node_endpoint: cluster.node_endpoint().to_string(),
         service_subnets: cluster.service_subnets.clone(),
         pod_subnets: cluster.pod_subnets.clone(),
         dns_domain: cluster.dns_domain.clone(),

@@ -18,8 +18,9 @@ const KUBECONFIGS: [&str; 8] = [
 
 /// Ends what would bring pods back.
 pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    // The agent first: it would restore the network.
-    Ok([units::AGENT, units::KUBELET].map(|unit| Step::StopUnit { unit: unit.to_owned() }).into())
+    // The agent before the kubelet: it would restore the network.
+    let units = [units::RENEWAL_TIMER, units::SNAPSHOT_TIMER, units::AGENT, units::KUBELET];
+    Ok(units.map(|unit| Step::StopUnit { unit: unit.to_owned() }).into())
 }
 
 /// Ends the pods, etcd's and the API server's among them.
@@ -32,11 +33,18 @@ pub fn plan_network(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseErro
     Ok(vec![Step::RemovePodNetwork])
 }
 
-/// Removes every file of ours; what the user put elsewhere stays.
+/// Removes every file of ours; what the user put elsewhere stays, and so do snapshots: they outlive a cluster.
 pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let paths = &spec.node.paths;
-    let mut steps: Vec<Step> =
-        [units::AGENT, units::KUBELET].map(|unit| Step::RemoveUnit { path: paths.units.join(unit) }).into();
+    let units = [
+        units::RENEWAL_TIMER,
+        units::RENEWAL_SERVICE,
+        units::SNAPSHOT_TIMER,
+        units::SNAPSHOT_SERVICE,
+        units::AGENT,
+        units::KUBELET,
+    ];
+    let mut steps: Vec<Step> = units.map(|unit| Step::RemoveUnit { path: paths.units.join(unit) }).into();
     steps.extend([paths.kubelet.clone(), paths.manifests(), paths.pki.clone()].map(|path| Step::EmptyDir { path }));
     if spec.cluster.external_etcd.is_none() {
         steps.push(Step::EmptyDir { path: paths.etcd_data.clone() });

@@ -1,7 +1,7 @@
 //! Settings that all nodes of a cluster share.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ pub struct ClusterSpec {
     pub version: String,
     /// Where every node and user reaches the API; the first node's own address when nothing else is set.
     pub endpoint: Endpoint,
+    /// True when the endpoint is one API server's own address and stands for nothing: then every node reaches all of them
+    /// through a balancer of its own.
+    pub local_balancer: bool,
     /// Pod subnets, at most one per address family; empty when no node gets a pod range from the cluster.
     pub pod_subnets: Vec<IpNet>,
     /// Service subnets, one or one per address family; the first gives `kubernetes` its address.
@@ -37,6 +40,8 @@ pub struct ClusterSpec {
     pub certs: CertSpec,
     /// etcd that somebody else runs; none means one member on each control plane.
     pub external_etcd: Option<ExternalEtcd>,
+    /// Scheduled snapshots of our own etcd; none where nobody wants them.
+    pub snapshots: Option<SnapshotSpec>,
     /// Fields laid over our KubeletConfiguration.
     pub kubelet: Map<String, Value>,
     /// Fields laid over our KubeProxyConfiguration.
@@ -100,6 +105,15 @@ pub struct ExternalEtcd {
     pub key: PathBuf,
 }
 
+/// Scheduled snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotSpec {
+    /// `OnCalendar=` of a timer (systemd.time(7)).
+    pub schedule: String,
+    /// How many of each node are kept.
+    pub keep: u16,
+}
+
 /// The pod network and the proxy for Services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSpec {
@@ -130,7 +144,15 @@ impl ProxyMode {
     }
 }
 
+/// Where a node's own balancer listens (beside the API server's 6443).
+pub const BALANCER_PORT: u16 = 6444;
+
 impl ClusterSpec {
+    /// Where the programs of a node reach the API.
+    pub fn node_endpoint(&self) -> Endpoint {
+        if self.local_balancer { Endpoint::new(Ipv4Addr::LOCALHOST, BALANCER_PORT) } else { self.endpoint.clone() }
+    }
+
     /// Image of a component, by component name.
     pub fn image(&self, component: &str) -> &str {
         self.images.get(component).map_or("", String::as_str)

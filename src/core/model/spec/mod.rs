@@ -5,7 +5,8 @@ mod endpoint;
 mod node;
 
 pub use cluster::{
-    CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, ExternalEtcd, ExtraArgs, NetworkSpec, ProxyMode,
+    BALANCER_PORT, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, ExternalEtcd, ExtraArgs, NetworkSpec,
+    ProxyMode, SnapshotSpec,
 };
 pub use endpoint::{Endpoint, EndpointError};
 pub use node::{NodeSpec, Paths, Programs, Taint};

@@ -59,6 +59,8 @@ pub struct Paths {
     pub kubelet: PathBuf,
     /// etcd's data.
     pub etcd_data: PathBuf,
+    /// Snapshots of etcd.
+    pub snapshots: PathBuf,
     /// Where unit files go; `/etc/systemd/system`, or `/run/systemd/system` where /etc is read-only.
     pub units: PathBuf,
     /// CNI configurations.

@@ -1,0 +1,157 @@
+//! Where the API servers are: the EndpointSlice `kubernetes`, watched, and remembered on disk for the next boot.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+use super::connect;
+use crate::adapters::balancer::KnownServers;
+use crate::adapters::fs::atomic::write_if_changed;
+use crate::core::model::spec::Endpoint;
+
+/// First and longest pause after the watch ended.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// How often the files behind the connection are looked at for new credentials.
+const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
+
+/// Where the list comes from.
+#[derive(Clone, Debug)]
+pub struct ApiServerSources {
+    /// Credentials to watch with; the file may appear later.
+    pub kubeconfig: PathBuf,
+    /// What the node was told: its own API server, the one it joined through.
+    pub seeds: Vec<Endpoint>,
+    /// Where the list is kept.
+    pub cache: PathBuf,
+}
+
+/// Watches for as long as anyone holds the receiver.
+pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServers> {
+    let cached = read_cache(&sources.cache);
+    let (sender, receiver) = watch::channel(KnownServers { current: cached, fallback: Vec::new() });
+    tokio::spawn(async move {
+        let mut pause = PAUSE.0;
+        while !sender.is_closed() {
+            // A name may lead elsewhere by now.
+            let fallback = resolve(&sources.seeds).await;
+            sender.send_if_modified(|known| std::mem::replace(&mut known.fallback, fallback.clone()) != fallback);
+            let credentials = connect::observe_credentials(&sources.kubeconfig);
+            let outcome = match connect::connect(&sources.kubeconfig).await {
+                Ok(client) => tokio::select! {
+                    outcome = follow(client, &sender, &sources.cache, &mut pause) => outcome,
+                    () = credentials_changed(&sources.kubeconfig, credentials) => Ok(()),
+                    () = sender.closed() => return,
+                },
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = outcome {
+                tracing::debug!(
+                    error = error.as_ref() as &dyn std::error::Error,
+                    "the list of API servers cannot be watched yet"
+                );
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
+            }
+        }
+    });
+    receiver
+}
+
+async fn credentials_changed(kubeconfig: &Path, before: Vec<Option<SystemTime>>) {
+    loop {
+        tokio::time::sleep(CREDENTIALS_CHECK).await;
+        if connect::observe_credentials(kubeconfig) != before {
+            return;
+        }
+    }
+}
+
+async fn follow(
+    client: Client,
+    sender: &watch::Sender<KnownServers>,
+    cache: &Path,
+    pause: &mut Duration,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let api: Api<EndpointSlice> = Api::namespaced(client, "default");
+    let config = watcher::Config::default().fields("metadata.name=kubernetes");
+    let mut events = std::pin::pin!(watcher::watcher(api, config));
+    while let Some(event) = events.next().await {
+        match event? {
+            Event::Init | Event::InitDone | Event::Delete(_) => {}
+            Event::InitApply(slice) | Event::Apply(slice) => {
+                *pause = PAUSE.0;
+                let servers = parse(&slice);
+                // An empty list is a hiccup of the control plane: whoever told it is an API server.
+                if servers.is_empty() || sender.borrow().current == servers {
+                    continue;
+                }
+                tracing::info!(?servers, "the API servers of the cluster");
+                if let Err(error) = write_cache(cache, &servers) {
+                    tracing::warn!(path = %cache.display(), %error, "the list of API servers cannot be kept");
+                }
+                sender.send_modify(|known| known.current = servers);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn parse(slice: &EndpointSlice) -> Vec<SocketAddr> {
+    let port = slice.ports.iter().flatten().find_map(|port| u16::try_from(port.port?).ok());
+    let Some(port) = port else { return Vec::new() };
+    let addresses = slice.endpoints.iter().flatten().flat_map(|endpoint| &endpoint.addresses);
+    let mut servers: Vec<SocketAddr> =
+        addresses.filter_map(|address| Some(SocketAddr::new(address.parse::<IpAddr>().ok()?, port))).collect();
+    servers.sort();
+    servers.dedup();
+    servers
+}
+
+async fn resolve(seeds: &[Endpoint]) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for seed in seeds {
+        match tokio::net::lookup_host((seed.host.as_str(), seed.port)).await {
+            Ok(addresses) => found.extend(addresses.filter(|address| !found.contains(address)).collect::<Vec<_>>()),
+            Err(error) => tracing::debug!(%seed, %error, "no address"),
+        }
+    }
+    found
+}
+
+/// A cache that cannot be read is an empty one.
+fn read_cache(path: &Path) -> Vec<SocketAddr> {
+    std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+fn write_cache(path: &Path, servers: &[SocketAddr]) -> std::io::Result<()> {
+    write_if_changed(path, serde_json::to_string(servers)?.as_bytes(), 0o600).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_read_from_the_slice_and_from_disk() {
+        let slice = serde_json::json!({
+            "metadata": { "name": "kubernetes" }, "addressType": "IPv4",
+            "endpoints": [{ "addresses": ["10.0.0.2"] }, { "addresses": ["10.0.0.1"] }],
+            "ports": [{ "name": "https", "port": 6443 }],
+        });
+        let servers = parse(&serde_json::from_value(slice).unwrap());
+        assert_eq!(servers, ["10.0.0.1:6443".parse().unwrap(), "10.0.0.2:6443".parse().unwrap()]);
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("api-servers.json");
+        assert_eq!(read_cache(&cache), []);
+        write_cache(&cache, &servers).unwrap();
+        assert_eq!(read_cache(&cache), servers);
+        std::fs::write(&cache, "{").unwrap();
+        assert_eq!(read_cache(&cache), []);
+    }
+}

@@ -1,0 +1,262 @@
+//! Keys for a joining control plane, through a CertificateSigningRequest: asked for, and answered.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::certificates::v1::{
+    CertificateSigningRequest, CertificateSigningRequestCondition, CertificateSigningRequestSpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::PostParams;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
+
+use super::connect;
+use crate::adapters::sealing::{OneTimeKey, seal};
+use crate::core::bootstrap::key_handover::{
+    PUBLIC_KEY_LENGTH, Requester, SIGNER, SharedFiles, parse_answer, parse_files, parse_request, render_answer,
+    render_files, render_key_uri,
+};
+use crate::ports::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
+
+/// How long an answer is waited for: time for a person to approve.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How often the request is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The side that joins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CsrHandover;
+
+#[async_trait]
+impl KeyHandover for CsrHandover {
+    async fn receive(&self, kubeconfig: &Path, node: &str) -> Result<SharedFiles, HandoverError> {
+        let api_failed = |what: String| {
+            move |source: kube::Error| HandoverError::Api { what: what.clone(), source: Box::new(source) }
+        };
+        let client = connect::connect(kubeconfig).await.map_err(|source| HandoverError::Api {
+            what: format!("connect by {}", kubeconfig.display()),
+            source: Box::new(source),
+        })?;
+        let requests: Api<CertificateSigningRequest> = Api::all(client);
+        let key = OneTimeKey::generate().map_err(|error| HandoverError::Request(error.to_string()))?;
+        let request = render_request(node, key.public())?;
+        let name = request.metadata.name.clone().unwrap_or_default();
+        let created = requests.create(&PostParams::default(), &request).await;
+        created.map_err(api_failed(format!("create certificate request {name}")))?;
+        let answer = tokio::time::timeout(PATIENCE, wait(&requests, &name)).await;
+        let unanswered = |_| HandoverError::Unanswered { name: name.clone(), seconds: PATIENCE.as_secs() };
+        let answer = answer.map_err(unanswered)??;
+        let unusable =
+            |source: Box<dyn std::error::Error + Send + Sync>| HandoverError::Answer { name: name.clone(), source };
+        let sealed = parse_answer(&answer).map_err(|error| unusable(error.into()))?;
+        let plain = key.open(&name, &sealed).map_err(|error| unusable(error.into()))?;
+        parse_files(&plain).map_err(|error| unusable(error.into()))
+    }
+}
+
+async fn wait(requests: &Api<CertificateSigningRequest>, name: &str) -> Result<Vec<u8>, HandoverError> {
+    let mut looks: u32 = 0;
+    loop {
+        match requests.get(name).await {
+            Ok(request) => {
+                let status = request.status.unwrap_or_default();
+                if let Some(answer) = status.certificate {
+                    return Ok(answer.0);
+                }
+                let denied = status.conditions.into_iter().flatten().find(|condition| condition.type_ == "Denied");
+                if let Some(condition) = denied {
+                    let message = condition.message.unwrap_or_default();
+                    return Err(HandoverError::Denied { name: name.to_owned(), message });
+                }
+            }
+            Err(kube::Error::Api(status)) if status.code < 500 => {
+                return Err(HandoverError::Api {
+                    what: format!("look at certificate request {name}"),
+                    source: Box::new(kube::Error::Api(status)),
+                });
+            }
+            // A server that is away for a moment is asked again.
+            Err(error) => tracing::debug!(%error, name, "the request cannot be looked at"),
+        }
+        looks += 1;
+        if looks == 20 {
+            tracing::warn!("no answer yet; on a control plane: kubectl certificate approve {name}");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn render_request(
+    node: &str,
+    public_key: &[u8; PUBLIC_KEY_LENGTH],
+) -> Result<CertificateSigningRequest, HandoverError> {
+    let failed = |error: rcgen::Error| HandoverError::Request(error.to_string());
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, node);
+    params.subject_alt_names = vec![SanType::URI(render_key_uri(public_key).try_into().map_err(failed)?)];
+    let signing_key = KeyPair::generate().map_err(failed)?;
+    let pem = params.serialize_request(&signing_key).and_then(|request| request.pem()).map_err(failed)?;
+    // The name is also what the answer is sealed for, so it must be new each time.
+    let unique: String = public_key.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    Ok(CertificateSigningRequest {
+        metadata: ObjectMeta { name: Some(format!("roost-join-{node}-{unique}")), ..ObjectMeta::default() },
+        spec: CertificateSigningRequestSpec {
+            request: ByteString(pem.into_bytes()),
+            signer_name: SIGNER.to_owned(),
+            usages: Some(vec!["client auth".to_owned()]),
+            ..CertificateSigningRequestSpec::default()
+        },
+        status: None,
+    })
+}
+
+/// The side that answers, through a kubeconfig that may sign for our signer.
+pub struct CsrHandoverRequests {
+    kubeconfig: PathBuf,
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    client: Client,
+    credentials: Vec<Option<SystemTime>>,
+    events: BoxStream<'static, Result<PendingHandover, watcher::Error>>,
+}
+
+impl CsrHandoverRequests {
+    /// Connects when it is first asked; the file need not exist yet.
+    pub fn new(kubeconfig: PathBuf) -> Self {
+        Self { kubeconfig, connection: None }
+    }
+
+    async fn connection(&mut self) -> Result<&mut Connection, ApprovalError> {
+        let credentials = connect::observe_credentials(&self.kubeconfig);
+        let current = self.connection.take().filter(|connection| connection.credentials == credentials);
+        let connection = match current {
+            Some(connection) => connection,
+            None => {
+                let client = connect::connect(&self.kubeconfig).await.map_err(failed("connect"))?;
+                Connection { events: watch(client.clone()), client, credentials }
+            }
+        };
+        Ok(self.connection.insert(connection))
+    }
+}
+
+#[async_trait]
+impl HandoverRequests for CsrHandoverRequests {
+    async fn next(&mut self) -> PendingHandover {
+        loop {
+            let outcome = match self.connection().await {
+                Ok(connection) => match connection.events.next().await {
+                    Some(Ok(pending)) => return pending,
+                    Some(Err(error)) => Err(failed("watch requests for keys")(error)),
+                    None => Ok(()),
+                },
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome {
+                tracing::debug!(error = &error as &dyn std::error::Error, "requests for keys cannot be watched yet");
+            }
+            self.connection = None;
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        name: &str,
+        key: &[u8; PUBLIC_KEY_LENGTH],
+        files: &SharedFiles,
+    ) -> Result<(), ApprovalError> {
+        let requests: Api<CertificateSigningRequest> = Api::all(self.connection().await?.client.clone());
+        let failed = failed(format!("answer certificate request {name}"));
+        let Some(mut object) = requests.get_opt(name).await.map_err(&failed)? else { return Ok(()) };
+        if parse_pending(&object).is_none() {
+            return Ok(());
+        }
+        let params = PostParams::default();
+        if !has_condition(&object, "Approved") {
+            let status = object.status.get_or_insert_default();
+            status.conditions.get_or_insert_default().push(approval(Timestamp::now()));
+            object = match requests.replace_subresource("approval", name, &params, &object).await {
+                Ok(object) => object,
+                Err(error) if is_overtaken(&error) => return Ok(()),
+                Err(error) => return Err(failed(error)),
+            };
+        }
+        let sealed = seal(key, name, &render_files(files)).map_err(self::failed("seal the shared keys"))?;
+        let ca = files.get("ca.crt").map(|ca| ca.reveal().clone()).unwrap_or_default();
+        let status = object.status.get_or_insert_default();
+        status.certificate = Some(ByteString(render_answer(&sealed, &ca).into_bytes()));
+        match requests.replace_status(name, &params, &object).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_overtaken(&error) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Another control plane was faster, or the request is gone; a change that leaves it open brings it up again.
+fn is_overtaken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404)
+}
+
+fn failed<E: std::error::Error + Send + Sync + 'static>(what: impl Into<String>) -> impl Fn(E) -> ApprovalError {
+    let what = what.into();
+    move |source| ApprovalError { what: what.clone(), source: Box::new(source) }
+}
+
+fn watch(client: Client) -> BoxStream<'static, Result<PendingHandover, watcher::Error>> {
+    let config = watcher::Config::default().fields(&format!("spec.signerName={SIGNER}"));
+    watcher::watcher(Api::<CertificateSigningRequest>::all(client), config)
+        .filter_map(|event| async {
+            match event {
+                Ok(Event::Apply(object) | Event::InitApply(object)) => parse_pending(&object).map(Ok),
+                Ok(Event::Init | Event::InitDone | Event::Delete(_)) => None,
+                Err(error) => Some(Err(error)),
+            }
+        })
+        .boxed()
+}
+
+fn approval(now: Timestamp) -> CertificateSigningRequestCondition {
+    CertificateSigningRequestCondition {
+        type_: "Approved".into(),
+        status: "True".into(),
+        reason: Some("TokenOfControlPlanes".into()),
+        message: Some("the token was made for control planes to join with".into()),
+        last_update_time: Some(Time(now)),
+        last_transition_time: Some(Time(now)),
+    }
+}
+
+fn has_condition(object: &CertificateSigningRequest, kind: &str) -> bool {
+    let conditions = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == kind)
+}
+
+/// What is asked; none of a request that was answered or denied.
+fn parse_pending(object: &CertificateSigningRequest) -> Option<PendingHandover> {
+    let answered = object.status.as_ref().is_some_and(|status| status.certificate.is_some());
+    if answered || has_condition(object, "Denied") || object.spec.signer_name != SIGNER {
+        return None;
+    }
+    Some(PendingHandover {
+        name: object.metadata.name.clone()?,
+        requester: Requester {
+            username: object.spec.username.clone().unwrap_or_default(),
+            groups: object.spec.groups.clone().unwrap_or_default(),
+        },
+        approved: has_condition(object, "Approved"),
+        key: parse_request(&object.spec.request.0),
+    })
+}

@@ -1,0 +1,188 @@
+//! `bootstrap etcd`.
+
+use roost::adapters::etcd::HostEtcdFiles;
+use roost::bootstrap::etcd::{MemberReport, defragment, health, members, recover, remove, restore, take};
+use roost::cli::bootstrap::OutputFormat;
+use roost::cli::etcd::{EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs};
+use roost::cli::output::{Console, ask, print_line};
+use roost::core::bootstrap::membership::Member;
+use serde_json::{Value, json};
+
+use crate::{Failure, settings, world};
+
+/// Carries out one of them.
+pub async fn etcd(command: EtcdCommand) -> Result<(), Failure> {
+    match command {
+        EtcdCommand::Members(args) => show_members(&args).await,
+        EtcdCommand::Health(args) => show_health(&args).await,
+        EtcdCommand::Snapshot(args) => snapshot(&args).await,
+        EtcdCommand::Restore(args) => restore_snapshot(&args).await,
+        EtcdCommand::Defragment(args) => defragment_all(&args).await,
+        EtcdCommand::Remove(args) => remove_member(&args).await,
+        EtcdCommand::Recover(args) => recover_quorum(&args).await,
+    }
+}
+
+fn print(format: OutputFormat, document: &Value, text: &str) {
+    match format {
+        OutputFormat::Json => print_line(&format!("{document:#}")),
+        OutputFormat::Text => print_line(text),
+    }
+}
+
+async fn show_members(args: &EtcdArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.settings)?;
+    let list = members(&world::ports(&spec).await?, &spec).await?;
+    let items: Vec<Value> = list
+        .iter()
+        .map(|member| {
+            json!({
+                "id": format!("{:x}", member.id), "name": member.name, "learner": member.learner,
+                "peerUrls": member.peer_urls, "clientUrls": member.client_urls,
+            })
+        })
+        .collect();
+    print(args.output, &json!({ "members": items }), &member_table(&list));
+    Ok(())
+}
+
+fn member_table(list: &[Member]) -> String {
+    let row = |id: &str, name: &str, role: &str, peers: &str, clients: &str| {
+        format!("{id:16}  {name:20}  {role:7}  {peers:32}  {clients}\n")
+    };
+    let mut text = row("ID", "NAME", "ROLE", "PEER URLS", "CLIENT URLS");
+    for member in list {
+        let name = if member.name.is_empty() { "(never started)" } else { member.name.as_str() };
+        let role = if member.learner { "learner" } else { "voter" };
+        let id = format!("{:x}", member.id);
+        text.push_str(&row(&id, name, role, &member.peer_urls.join(","), &member.client_urls.join(",")));
+    }
+    text
+}
+
+async fn show_health(args: &EtcdArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.settings)?;
+    let reports = health(&world::ports(&spec).await?, &spec).await?;
+    let items: Vec<Value> = reports
+        .iter()
+        .map(|report| match &report.health {
+            Ok(health) => json!({
+                "name": report.name, "endpoint": report.endpoint, "healthy": report.is_healthy(),
+                "id": format!("{:x}", health.id), "leader": format!("{:x}", health.leader),
+                "learner": health.learner, "version": health.version, "raftIndex": health.raft_index,
+                "appliedIndex": health.applied_index, "dbSize": health.db_size, "dbInUse": health.db_in_use,
+                "errors": health.errors,
+            }),
+            Err(error) => json!({
+                "name": report.name, "endpoint": report.endpoint, "healthy": false, "errors": [error.to_string()],
+            }),
+        })
+        .collect();
+    print(args.output, &json!({ "members": items }), &health_table(&reports));
+    match reports.iter().filter(|report| !report.is_healthy()).count() {
+        0 => Ok(()),
+        sick => Err(Failure::from(format!("{sick} of {} members are not well", reports.len()))),
+    }
+}
+
+fn health_table(reports: &[MemberReport]) -> String {
+    let row = |name: &str, endpoint: &str, role: &str, index: &str, size: &str, state: &str| {
+        format!("{name:20}  {endpoint:32}  {role:8}  {index:>12}  {size:>10}  {state}\n")
+    };
+    let mut text = row("NAME", "ENDPOINT", "ROLE", "RAFT INDEX", "DB MIB", "STATE");
+    for report in reports {
+        let line = match &report.health {
+            Ok(health) => {
+                let role = match (health.learner, health.leader == health.id) {
+                    (true, _) => "learner",
+                    (false, true) => "leader",
+                    (false, false) => "follower",
+                };
+                let state = match (health.leader, health.errors.as_slice()) {
+                    (0, _) => "knows no leader".to_owned(),
+                    (_, []) => "ok".to_owned(),
+                    (_, errors) => errors.join(", "),
+                };
+                let size = format!("{:.1}", health.db_size as f64 / f64::from(1 << 20));
+                row(&report.name, &report.endpoint, role, &health.raft_index.to_string(), &size, &state)
+            }
+            Err(error) => row(&report.name, &report.endpoint, "-", "-", "-", &error.to_string()),
+        };
+        text.push_str(&line);
+    }
+    text
+}
+
+async fn snapshot(args: &SnapshotArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.etcd.settings)?;
+    let ports = world::ports(&spec).await?;
+    let folder = args.directory.as_ref().unwrap_or(&spec.node.paths.snapshots);
+    let taken = take(&ports, &HostEtcdFiles, &spec, args.file.as_deref(), folder, args.keep).await?;
+    let text = format!("{} ({:.1} MiB, checked)", taken.path.display(), taken.size as f64 / f64::from(1 << 20));
+    let document = json!({ "path": taken.path, "size": taken.size, "removed": taken.removed });
+    print(args.etcd.output, &document, &text);
+    Ok(())
+}
+
+async fn defragment_all(args: &EtcdArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.settings)?;
+    let console = Console::new(args.output, false);
+    let done = defragment(&world::ports(&spec).await?, &spec, &console).await?;
+    print(args.output, &json!({ "defragmented": done }), &format!("{done} members defragmented"));
+    Ok(())
+}
+
+async fn remove_member(args: &RemoveArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.etcd.settings)?;
+    match remove(&world::ports(&spec).await?, &spec, &args.name).await? {
+        true => {
+            print(args.etcd.output, &json!({ "removed": args.name }), &format!("member {} is removed", args.name));
+            Ok(())
+        }
+        false => Err(Failure::from(format!("etcd has no member {}; `bootstrap etcd members` shows them", args.name))),
+    }
+}
+
+fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    match ask(question) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::Usage("nothing was changed".to_owned())),
+        None => Err(Failure::Usage("this asks first, and nobody is here to answer; give --yes".to_owned())),
+    }
+}
+
+/// What to do with the control planes that are not in the new etcd.
+const OTHERS: &str = "Every other control plane now has an etcd that is out of date. On each of them:\n\n  bootstrap reset --yes\n\nand then the command that this prints here:\n\n  bootstrap token create --control-plane --print-join-command";
+
+async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.etcd.settings)?;
+    let file = std::path::absolute(&args.file)?;
+    let question = format!(
+        "This puts the cluster back to {}: all that was written since is lost. The control planes of all other nodes must be stopped (`bootstrap reset` there). Go on?",
+        file.display()
+    );
+    confirm(args.yes, &question)?;
+    let ports = world::ports(&spec).await?;
+    let console = Console::new(args.etcd.output, false);
+    let kept = restore(&ports, &HostEtcdFiles, &spec, &file, &console).await?;
+    let beside = kept.as_ref().map_or_else(String::new, |kept| format!(" The data before lies in {}.", kept.display()));
+    let text = format!("The cluster is that of {} again.{beside}\n\n{OTHERS}", file.display());
+    print(args.etcd.output, &json!({ "restored": file, "kept": kept }), &text);
+    Ok(())
+}
+
+async fn recover_quorum(args: &RecoverArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.etcd.settings)?;
+    confirm(
+        args.yes,
+        "This makes this node's etcd the only member; use it when most members are lost for good. Members that live on must be stopped first. Go on?",
+    )?;
+    let console = Console::new(args.etcd.output, false);
+    recover(&world::ports(&spec).await?, &spec, &console).await?;
+    let name = &spec.node.name;
+    print(args.etcd.output, &json!({ "recovered": name }), &format!("etcd of {name} is a cluster of one.\n\n{OTHERS}"));
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! An etcd of one member again: from a snapshot, or from what is left of a cluster that lost its quorum.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::bootstrap::conditions;
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::members::{client, manifest, single};
+use crate::bootstrap::observe::observe_facts;
+use crate::bootstrap::ports::Ports;
+use crate::core::bootstrap::membership::peer_url;
+use crate::core::bootstrap::phases::ready;
+use crate::core::bootstrap::static_pods::{self, CONTROL_PLANE, ETCD};
+use crate::core::bootstrap::{Step, restore_pod, units};
+use crate::core::model::ContainerId;
+use crate::core::model::labels::{POD_NAME, POD_NAMESPACE};
+use crate::core::model::spec::{Endpoint, Spec};
+use crate::cri;
+use crate::ports::{EtcdFiles, Progress};
+
+/// How long pods may take to end; the API server finishes its requests first.
+const STOP_PATIENCE: Duration = Duration::from_secs(180);
+/// How long a restore, or etcd's first start after it, may take.
+const WORK_PATIENCE: Duration = Duration::from_secs(600);
+/// How long no leader answers before the quorum is taken for lost.
+const ELECTION_PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; tells where.
+pub async fn restore(
+    ports: &Ports,
+    files: &dyn EtcdFiles,
+    spec: &Spec,
+    snapshot: &Path,
+    progress: &dyn Progress,
+) -> Result<Option<PathBuf>, StepError> {
+    files.check_snapshot(snapshot)?;
+    needs_kubelet(ports).await?;
+    progress.step_says("stopping this node's control plane");
+    let manifests = spec.node.paths.manifests();
+    for component in CONTROL_PLANE.iter().chain(&[ETCD]) {
+        ports.files.remove(&manifests.join(format!("{component}.yaml")))?;
+    }
+    let of_control_plane = |labels: &Labels| {
+        let component = labels.get("component").map(String::as_str).unwrap_or_default();
+        in_kube_system(labels) && (component == ETCD || CONTROL_PLANE.contains(&component))
+    };
+    until_gone(ports, "the pods of the control plane have ended", of_control_plane).await?;
+
+    let data = &spec.node.paths.etcd_data;
+    let stamp = (ports.now)().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let kept = match ports.files.info(&data.join("member"))? {
+        Some(_) => {
+            let kept = data.join(format!("before-restore-{stamp}"));
+            files.rename(&data.join("member"), &kept)?;
+            Some(kept)
+        }
+        None => None,
+    };
+    ports.files.empty_dir(&data.join(restore_pod::FOLDER))?;
+
+    progress.step_says("restoring the snapshot");
+    let name = format!("etcd-restore-{}", stamp.to_lowercase());
+    let pod = restore_pod::render(spec, &name, snapshot)?;
+    let path = manifests.join("etcd-restore.yaml");
+    ports.files.write(&path, pod.as_bytes(), 0o600)?;
+    let outcome = until_exited(ports, &format!("{name}-{}", spec.node.name)).await;
+    ports.files.remove(&path)?;
+    match outcome? {
+        0 => {}
+        code => return Err(StepError::RestoreFailed { code, node: spec.node.name.clone(), pod: name }),
+    }
+    until_gone(ports, "the pod of the restore has ended", |labels| {
+        labels.get(POD_NAME).is_some_and(|pod| pod.starts_with("etcd-restore-"))
+    })
+    .await?;
+    files.rename(&data.join(restore_pod::FOLDER).join("member"), &data.join("member"))?;
+
+    progress.step_says("starting the control plane");
+    write_manifests(ports, spec).await?;
+    wait_for_api(ports, spec).await?;
+    Ok(kept)
+}
+
+/// Makes this node's etcd a cluster of one with all that it has, after the other members were lost for good.
+pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
+    if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_none() {
+        return Err(StepError::NoMembers { manifest: manifest(spec) });
+    }
+    // An election is no loss.
+    let begun = Instant::now();
+    let members = client(ports, spec).await?;
+    while begun.elapsed() < ELECTION_PATIENCE {
+        if members.confirm_quorum().await.is_ok() {
+            return Err(StepError::QuorumIsThere);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    needs_kubelet(ports).await?;
+    progress.step_says("starting etcd as the only member");
+    let mut alone = spec.clone();
+    let flags = alone.cluster.extra_args.entry(ETCD.to_owned()).or_default();
+    flags.insert("force-new-cluster".to_owned(), "true".to_owned());
+    write_etcd(ports, &alone).await?;
+    let own = single(ports, spec, &Endpoint::new(spec.node.address, 2379).url())?;
+    let begun = Instant::now();
+    let url = peer_url(spec);
+    loop {
+        if let Ok(members) = own.list().await
+            && let [member] = members.as_slice()
+            && member.peer_urls.contains(&url)
+        {
+            break;
+        }
+        if begun.elapsed() >= WORK_PATIENCE {
+            return Err(timed_out("etcd runs as the only member", begun));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    // The flag must go: with it every start would throw out those that join.
+    write_manifests(ports, spec).await?;
+    wait_for_api(ports, spec).await
+}
+
+async fn needs_kubelet(ports: &Ports) -> Result<(), StepError> {
+    match ports.units.state(units::KUBELET).await?.is_active() {
+        true => Ok(()),
+        false => Err(StepError::NoKubelet),
+    }
+}
+
+async fn write_etcd(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
+    let facts = observe_facts(ports, spec, false).await?;
+    let text = static_pods::render(ETCD, spec, &facts)?;
+    Ok(ports.files.write(&manifest(spec), text.as_bytes(), 0o600)?)
+}
+
+async fn write_manifests(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
+    write_etcd(ports, spec).await?;
+    let facts = observe_facts(ports, spec, false).await?;
+    for component in CONTROL_PLANE {
+        let text = static_pods::render(component, spec, &facts)?;
+        let path = spec.node.paths.manifests().join(format!("{component}.yaml"));
+        ports.files.write(&path, text.as_bytes(), 0o600)?;
+    }
+    Ok(())
+}
+
+async fn wait_for_api(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
+    for step in ready::plan_api(spec, &observe_facts(ports, spec, false).await?).unwrap_or_default() {
+        if let Step::WaitFor { condition, within } = step {
+            conditions::wait(ports, spec, &condition, within).await?;
+        }
+    }
+    Ok(())
+}
+
+type Labels = std::collections::HashMap<String, String>;
+
+fn in_kube_system(labels: &Labels) -> bool {
+    labels.get(POD_NAMESPACE).is_some_and(|namespace| namespace == "kube-system")
+}
+
+fn timed_out(condition: &str, since: Instant) -> StepError {
+    StepError::TimedOut {
+        condition: condition.to_owned(),
+        seconds: since.elapsed().as_secs(),
+        hint: "see journalctl -u kubelet, and the containers' logs in /var/log/pods/kube-system_*".to_owned(),
+    }
+}
+
+/// Waits until no such pod runs.
+async fn until_gone(ports: &Ports, condition: &str, wanted: impl Fn(&Labels) -> bool) -> Result<(), StepError> {
+    let begun = Instant::now();
+    let ready = cri::PodSandboxState::SandboxReady as i32;
+    loop {
+        let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?;
+        if !sandboxes.iter().any(|sandbox| sandbox.state == ready && wanted(&sandbox.labels)) {
+            return Ok(());
+        }
+        if begun.elapsed() >= STOP_PATIENCE {
+            return Err(timed_out(condition, begun));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Waits until the one container of a pod has run, and tells its exit code.
+async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
+    let begun = Instant::now();
+    let exited = cri::ContainerState::ContainerExited as i32;
+    loop {
+        let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
+        let own = containers.into_iter().find(|container| {
+            container.state == exited && container.labels.get(POD_NAME).is_some_and(|name| name == pod)
+        });
+        if let Some(container) = own {
+            let id = ContainerId::from(container.id);
+            return Ok(ports.runtime.container_status(&id).await.map_err(StepError::Pods)?.exit_code);
+        }
+        if begun.elapsed() >= WORK_PATIENCE {
+            return Err(timed_out("the pod of the restore has run", begun));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

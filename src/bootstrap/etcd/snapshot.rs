@@ -1,0 +1,74 @@
+//! Snapshots: taken, checked, and the older ones removed.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::members::{client, single};
+use crate::bootstrap::ports::Ports;
+use crate::core::bootstrap::snapshots::{file_name, outdated};
+use crate::core::model::spec::{Endpoint, Spec};
+use crate::ports::EtcdFiles;
+
+/// A snapshot on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenSnapshot {
+    /// The file, mode 0600.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Older ones that were removed.
+    pub removed: Vec<PathBuf>,
+}
+
+/// Writes a snapshot to `path`, or under a name of its own into `folder`, where only the newest `keep` stay (all with 0).
+/// The file is there only once it is whole.
+pub async fn take(
+    ports: &Ports,
+    files: &dyn EtcdFiles,
+    spec: &Spec,
+    path: Option<&Path>,
+    folder: &Path,
+    keep: usize,
+) -> Result<TakenSnapshot, StepError> {
+    let now: Timestamp = (ports.now)();
+    let target = path.map_or_else(|| folder.join(file_name(&spec.node.name, now)), Path::to_owned);
+    if let Some(parent) = target.parent().filter(|parent| path.is_none() && !parent.as_os_str().is_empty()) {
+        ports.files.ensure_dir(parent, 0o700)?;
+    }
+    let mut part = target.clone().into_os_string();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    ports.files.remove(&part)?;
+    // The node's own member is nearest; any other one has the same.
+    let own = single(ports, spec, &Endpoint::new(spec.node.address, 2379).url())?;
+    let written = match own.snapshot(&part).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the own member gives no snapshot");
+            ports.files.remove(&part)?;
+            client(ports, spec).await?.snapshot(&part).await.map(drop)
+        }
+    };
+    let checked = match written {
+        Ok(()) => files.check_snapshot(&part).map_err(StepError::from),
+        Err(error) => Err(error.into()),
+    };
+    let size = match checked {
+        Ok(size) => size,
+        Err(error) => {
+            ports.files.remove(&part)?;
+            return Err(error);
+        }
+    };
+    files.rename(&part, &target)?;
+    let mut removed = Vec::new();
+    if path.is_none() && keep > 0 {
+        for old in outdated(&ports.files.list(folder)?, &spec.node.name, keep) {
+            ports.files.remove(&old)?;
+            removed.push(old);
+        }
+    }
+    Ok(TakenSnapshot { path: target, size, removed })
+}

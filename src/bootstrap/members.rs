@@ -1,0 +1,363 @@
+//! This node's membership of etcd: joined as a learner, promoted, given up.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::error::StepError;
+use super::ports::Ports;
+use crate::core::bootstrap::membership::{self, Member, NextMove, initial_cluster, joined_members, next_move};
+use crate::core::bootstrap::phases::kubelet_join::BOOTSTRAP_CONF;
+use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::model::{Secret, StepOutcome};
+use crate::cri;
+use crate::ports::{EtcdIdentity, Members, MembersError, ObjectRef, Progress};
+
+/// How long another learner is waited for: it may copy a large database.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(600);
+/// How long a learner may stand still before it is given up.
+const STALL_PATIENCE: Duration = Duration::from_secs(240);
+/// How long etcd may refuse a change of members, as it does for some seconds after another one.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a stopping etcd may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long one API server may take to tell where the others are.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is told that a step still waits.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// etcd's manifest on this node.
+pub fn manifest(spec: &Spec) -> PathBuf {
+    spec.node.paths.manifests().join("etcd.yaml")
+}
+
+/// True when this node has what a member has.
+pub fn may_be_one(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
+    Ok(ports.files.info(&manifest(spec))?.is_some() && identity(ports, spec)?.is_some())
+}
+
+fn identity(ports: &Ports, spec: &Spec) -> Result<Option<EtcdIdentity>, StepError> {
+    let own = |name: &str| spec.node.paths.pki(name);
+    let [ca, certificate, key] = match &spec.cluster.external_etcd {
+        Some(etcd) => [etcd.ca.clone(), etcd.certificate.clone(), etcd.key.clone()],
+        None => [own("etcd/ca.crt"), own("etcd/healthcheck-client.crt"), own("etcd/healthcheck-client.key")],
+    }
+    .map(|path| ports.files.read(&path));
+    let [ca, certificate, key] = [ca?, certificate?, key?];
+    let (Some(ca), Some(certificate), Some(key)) = (ca, certificate, key) else { return Ok(None) };
+    Ok(Some(EtcdIdentity { ca, certificate, key: Secret::new(key) }))
+}
+
+/// A client of the members, this node's own one last: while it is a learner it does not tell of the others.
+pub async fn client(ports: &Ports, spec: &Spec) -> Result<Arc<dyn Members>, StepError> {
+    let endpoints = endpoints(ports, spec).await?;
+    Ok(ports.etcd.connect(endpoints, known_identity(ports, spec)?))
+}
+
+/// A client of the member at one URL.
+pub fn single(ports: &Ports, spec: &Spec, endpoint: &str) -> Result<Arc<dyn Members>, StepError> {
+    Ok(ports.etcd.connect(vec![endpoint.to_owned()], known_identity(ports, spec)?))
+}
+
+fn known_identity(ports: &Ports, spec: &Spec) -> Result<EtcdIdentity, StepError> {
+    identity(ports, spec)?.ok_or_else(|| StepError::NoMembers { manifest: manifest(spec) })
+}
+
+/// Client URLs of the members that this node knows of.
+pub async fn endpoints(ports: &Ports, spec: &Spec) -> Result<Vec<String>, StepError> {
+    if let Some(etcd) = &spec.cluster.external_etcd {
+        return Ok(etcd.endpoints.clone());
+    }
+    let own = Endpoint::new(spec.node.address, 2379).url();
+    let mut endpoints: Vec<String> = api_servers(ports, spec).await.iter().map(|address| client_url(address)).collect();
+    let text = ports.files.read(&manifest(spec))?;
+    let joined = text.as_deref().and_then(joined_members).unwrap_or_default();
+    endpoints.extend(joined.iter().filter_map(|(_, peer)| Some(format!("{}:2379", peer.strip_suffix(":2380")?))));
+    let mut seen = BTreeSet::from([own.clone()]);
+    endpoints.retain(|endpoint| seen.insert(endpoint.clone()));
+    if text.is_some() {
+        endpoints.push(own);
+    }
+    if endpoints.is_empty() {
+        return Err(StepError::NoMembers { manifest: manifest(spec) });
+    }
+    Ok(endpoints)
+}
+
+fn client_url(address: &str) -> String {
+    Endpoint::new(address, 2379).url()
+}
+
+/// Addresses of the API servers, beside each of which there is a member; none when no API server answers.
+async fn api_servers(ports: &Ports, spec: &Spec) -> Vec<String> {
+    let slice = ObjectRef::new("discovery.k8s.io/v1", "EndpointSlice", Some("default"), "kubernetes");
+    // Whatever this node has so far; the administrator's may lead to its own API server, which may not run.
+    for name in [BOOTSTRAP_CONF, "kubelet.conf", "admin.conf"] {
+        let path = spec.node.paths.kubeconfig(name);
+        if !matches!(ports.files.info(&path), Ok(Some(_))) {
+            continue;
+        }
+        let Ok(objects) = ports.net.connect(&path).await else { continue };
+        match tokio::time::timeout(ASK_TIMEOUT, objects.get(&slice)).await {
+            Ok(Ok(Some(slice))) => return addresses(&slice),
+            outcome => tracing::debug!(kubeconfig = %path.display(), ?outcome, "no API server tells of the others"),
+        }
+    }
+    Vec::new()
+}
+
+fn addresses(slice: &Value) -> Vec<String> {
+    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+    let addresses = endpoints.flat_map(|endpoint| endpoint["addresses"].as_array().into_iter().flatten());
+    addresses.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Name and peer URL of the members, for the manifest; none while this node is not among them.
+pub async fn observe(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, StepError> {
+    let own = membership::peer_url(spec);
+    let joined = ports.files.read(&manifest(spec))?.as_deref().and_then(joined_members).unwrap_or_default();
+    let has_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();
+    if has_data && joined.iter().any(|(_, url)| *url == own) {
+        return Ok(joined);
+    }
+    if identity(ports, spec)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let members = match client(ports, spec).await {
+        Ok(client) => client.list().await,
+        Err(StepError::NoMembers { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(match members {
+        Ok(members) if find(&members, &own).is_some() => initial_cluster(&members, &spec.node.name, &own),
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "etcd cannot be asked");
+            Vec::new()
+        }
+    })
+}
+
+fn find<'a>(members: &'a [Member], peer_url: &str) -> Option<&'a Member> {
+    members.iter().find(|member| member.peer_urls.iter().any(|url| url == peer_url))
+}
+
+/// True when etcd knows this node.
+pub async fn is_added(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) -> Result<bool, StepError> {
+    Ok(matches!(seen(ports, spec, name, peer_url).await?, Some(NextMove::Promote(_) | NextMove::Done(_))))
+}
+
+/// True when this node votes.
+pub async fn has_vote(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) -> Result<bool, StepError> {
+    Ok(matches!(seen(ports, spec, name, peer_url).await?, Some(NextMove::Done(_))))
+}
+
+async fn seen(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) -> Result<Option<NextMove>, StepError> {
+    if identity(ports, spec)?.is_none() {
+        return Ok(None);
+    }
+    let Ok(client) = client(ports, spec).await else { return Ok(None) };
+    Ok(client.list().await.ok().map(|members| next_move(&members, name, peer_url)))
+}
+
+/// Says what is waited for now and then.
+struct Word<'a> {
+    progress: &'a dyn Progress,
+    last: Option<Instant>,
+}
+
+impl<'a> Word<'a> {
+    fn new(progress: &'a dyn Progress) -> Self {
+        Self { progress, last: None }
+    }
+
+    fn say(&mut self, text: &str) {
+        if self.last.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
+            self.progress.step_says(text);
+            self.last = Some(Instant::now());
+        }
+    }
+}
+
+fn timed_out(condition: String, since: Instant) -> StepError {
+    let hint = "`bootstrap etcd members` on a control plane shows them".to_owned();
+    StepError::TimedOut { condition, seconds: since.elapsed().as_secs(), hint }
+}
+
+/// Makes this node a member: a learner, when no other learner is there.
+pub async fn add(
+    ports: &Ports,
+    spec: &Spec,
+    name: &str,
+    peer_url: &str,
+    progress: &dyn Progress,
+) -> Result<(), StepError> {
+    let client = client(ports, spec).await?;
+    let begun = Instant::now();
+    let mut refused_since: Option<Instant> = None;
+    let mut word = Word::new(progress);
+    loop {
+        let outcome = match client.list().await {
+            Ok(members) => match next_move(&members, name, peer_url) {
+                NextMove::Promote(_) | NextMove::Done(_) => return Ok(()),
+                NextMove::Taken(member) => {
+                    let urls = member.peer_urls.join(",");
+                    return Err(StepError::MemberTaken { name: name.to_owned(), urls });
+                }
+                NextMove::WaitFor(other) => {
+                    word.say(&format!("etcd takes one new member at a time: waiting for {other}"));
+                    if begun.elapsed() >= QUEUE_PATIENCE {
+                        return Err(timed_out(format!("etcd member {other} has its vote"), begun));
+                    }
+                    refused_since = None;
+                    Ok(())
+                }
+                NextMove::AddLearner => client.add_learner(peer_url).await.map(drop),
+            },
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) | Err(MembersError::TooManyLearners) => {}
+            Err(error) => {
+                let since = *refused_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= CHANGE_PATIENCE {
+                    return Err(error.into());
+                }
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not take a member yet");
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Gives this node its vote once its log has caught up; gives up when it makes no progress any more.
+pub async fn promote(
+    ports: &Ports,
+    spec: &Spec,
+    name: &str,
+    peer_url: &str,
+    progress: &dyn Progress,
+) -> Result<(), StepError> {
+    let client = client(ports, spec).await?;
+    let own = single(ports, spec, &Endpoint::new(spec.node.address, 2379).url())?;
+    let mut word = Word::new(progress);
+    let mut moved = Instant::now();
+    let mut index = 0;
+    loop {
+        let id = match client.list().await.map(|members| next_move(&members, name, peer_url)) {
+            Ok(NextMove::Done(_)) => return Ok(()),
+            Ok(NextMove::Promote(id)) => Some(id),
+            Ok(NextMove::AddLearner | NextMove::WaitFor(_) | NextMove::Taken(_)) => {
+                return Err(timed_out(format!("etcd member {name} is there; somebody removed it"), moved));
+            }
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd cannot be asked");
+                None
+            }
+        };
+        if let Some(id) = id {
+            match client.promote(id).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "not promoted yet"),
+            }
+        }
+        let (Ok(here), Ok(there)) = (own.health().await, client.health().await) else {
+            if moved.elapsed() >= STALL_PATIENCE {
+                return Err(timed_out(format!("etcd answers on this node ({name})"), moved));
+            }
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        if here.raft_index > index {
+            (index, moved) = (here.raft_index, Instant::now());
+        }
+        let lag = there.raft_index.saturating_sub(here.raft_index);
+        word.say(&format!("etcd copies its log: entry {} of {}, {lag} behind", here.raft_index, there.raft_index));
+        if moved.elapsed() >= STALL_PATIENCE {
+            return Err(timed_out(format!("etcd member {name} has caught up ({lag} entries behind)"), moved));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Takes this node out of etcd. A cluster that lost its quorum cannot do that and must not keep a node from being
+/// reset: then it is only said.
+pub async fn remove(
+    ports: &Ports,
+    spec: &Spec,
+    name: &str,
+    peer_url: &str,
+    progress: &dyn Progress,
+) -> Result<StepOutcome, StepError> {
+    let begun = Instant::now();
+    let client = match client(ports, spec).await {
+        Ok(client) => client,
+        Err(StepError::NoMembers { .. }) => return Ok(StepOutcome::Unchanged),
+        Err(error) => return Err(error),
+    };
+    loop {
+        let outcome = match client.list().await {
+            Ok(members) => match find(&members, peer_url) {
+                None => return Ok(StepOutcome::Unchanged),
+                Some(own) if members.iter().filter(|member| !member.learner).all(|voter| voter.id == own.id) => {
+                    return Ok(StepOutcome::Unchanged);
+                }
+                Some(own) => client.remove(own.id).await,
+            },
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => return Ok(StepOutcome::Changed),
+            Err(error) if begun.elapsed() >= CHANGE_PATIENCE => {
+                progress.step_says(&format!(
+                    "etcd did not let go of member {name} ({error}); if it lives on, remove the member there with `bootstrap etcd remove {name}`"
+                ));
+                return Ok(StepOutcome::Unchanged);
+            }
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not let go of a member yet")
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// After a join that failed: a learner that has no vote yet is taken out of etcd with its manifest and data, so that
+/// nobody waits for it. True when there was one.
+pub async fn withdraw(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
+    if identity(ports, spec)?.is_none() || spec.cluster.external_etcd.is_some() {
+        return Ok(false);
+    }
+    let peer_url = membership::peer_url(spec);
+    let client = match client(ports, spec).await {
+        Ok(client) => client,
+        Err(StepError::NoMembers { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let members = client.list().await?;
+    let Some(own) = find(&members, &peer_url).filter(|own| own.learner) else { return Ok(false) };
+    client.remove(own.id).await?;
+    ports.files.remove(&manifest(spec))?;
+    let stopped = async {
+        while etcd_runs(ports).await {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    // A kubelet that does not run stops nothing; the data of a removed member is of no use either way.
+    let _ = tokio::time::timeout(STOP_PATIENCE, stopped).await;
+    ports.files.empty_dir(&spec.node.paths.etcd_data)?;
+    Ok(true)
+}
+
+async fn etcd_runs(ports: &Ports) -> bool {
+    let ready = cri::PodSandboxState::SandboxReady as i32;
+    let sandboxes = ports.runtime.list_sandboxes(None).await.unwrap_or_default();
+    sandboxes.iter().any(|sandbox| {
+        sandbox.state == ready && sandbox.labels.get("component").is_some_and(|component| component == "etcd")
+    })
+}

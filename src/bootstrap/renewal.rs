@@ -1,0 +1,124 @@
+//! Control planes renew one after another: whoever restarts something takes its turn with a Lease.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
+
+/// How long a turn lasts at most: a node that died in it holds up nobody for longer.
+const TURN: Duration = Duration::from_secs(600);
+/// How long a turn is waited for. After that it is better to renew beside somebody than not at all.
+const PATIENCE: Duration = Duration::from_secs(1800);
+const PAUSE: Duration = Duration::from_secs(2);
+
+fn lease() -> ObjectRef {
+    ObjectRef::new("coordination.k8s.io/v1", "Lease", Some("kube-system"), "roost-renewal")
+}
+
+/// Waits for this node's turn. True when it has it; false when there is no API to ask, or the wait was too long: then
+/// it goes on without.
+pub async fn take_turn(
+    objects: &dyn ClusterObjects,
+    node: &str,
+    now: fn() -> Timestamp,
+    progress: &dyn Progress,
+) -> bool {
+    let begun = Instant::now();
+    let mut told = false;
+    while begun.elapsed() < PATIENCE {
+        match attempt(objects, node, now()).await {
+            Ok(None) => return true,
+            Ok(Some(holder)) => {
+                if !std::mem::replace(&mut told, true) {
+                    progress.step_says(&format!("waiting: control plane {holder} renews its certificates"));
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "there is no API to take turns by");
+                return false;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    progress.step_says("no turn came; going on without");
+    false
+}
+
+/// Takes the turn, or tells who has it.
+async fn attempt(
+    objects: &dyn ClusterObjects,
+    node: &str,
+    now: Timestamp,
+) -> Result<Option<String>, ClusterObjectsError> {
+    let spec = json!({
+        "holderIdentity": node,
+        "leaseDurationSeconds": TURN.as_secs(),
+        "renewTime": now.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+    });
+    let outcome = match objects.get(&lease()).await? {
+        None => {
+            let object = json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": { "namespace": "kube-system", "name": "roost-renewal" },
+                "spec": spec,
+            });
+            objects.create(&object).await
+        }
+        Some(seen) => {
+            if let Some(holder) = holder(&seen, now).filter(|holder| holder != node) {
+                return Ok(Some(holder));
+            }
+            // Made for the version that was seen: of two that try at once only one succeeds.
+            let version = &seen["metadata"]["resourceVersion"];
+            objects.merge_patch(&lease(), &json!({ "metadata": { "resourceVersion": version }, "spec": spec })).await
+        }
+    };
+    match outcome {
+        Err(ClusterObjectsError::Refused { code: 409, .. }) => Ok(Some("(another one)".to_owned())),
+        outcome => outcome.map(|()| None),
+    }
+}
+
+/// Who has the turn at that moment.
+fn holder(lease: &Value, now: Timestamp) -> Option<String> {
+    let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty())?;
+    let since: Timestamp = lease["spec"]["renewTime"].as_str()?.parse().ok()?;
+    let age = now.duration_since(since);
+    (age.unsigned_abs() < TURN).then(|| holder.to_owned())
+}
+
+/// Lets the next one have its turn.
+pub async fn end_turn(objects: &dyn ClusterObjects) {
+    if let Err(error) = objects.merge_patch(&lease(), &json!({ "spec": { "holderIdentity": "" } })).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the turn ends by itself");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::fake::Record;
+    use crate::adapters::fake::node::{FakeNode, FakeReachability};
+    use crate::ports::Reachability;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_control_plane_renews_at_a_time_and_a_dead_one_holds_up_nobody_for_ever() {
+        let api = FakeReachability(FakeNode::new()).connect("any".as_ref()).await.unwrap();
+        assert_eq!(attempt(api.as_ref(), "n1", at(1000)).await.unwrap(), None);
+        assert_eq!(attempt(api.as_ref(), "n2", at(1010)).await.unwrap(), Some("n1".to_owned()));
+        assert_eq!(attempt(api.as_ref(), "n1", at(1020)).await.unwrap(), None, "its own turn goes on");
+        end_turn(api.as_ref()).await;
+        assert_eq!(attempt(api.as_ref(), "n2", at(1030)).await.unwrap(), None);
+        assert_eq!(attempt(api.as_ref(), "n3", at(1640)).await.unwrap(), None, "n2 died in its turn");
+        let record = Record::default();
+        assert!(!take_turn(api.as_ref(), "n1", || at(1650), &record).await, "patience has an end");
+        assert!(record.text().contains("control plane n3 renews"), "{}", record.text());
+    }
+}

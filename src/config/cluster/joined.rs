@@ -1,0 +1,56 @@
+//! What a cluster said of itself when this node joined it, as settings that lie beneath the node's own.
+
+use toml::{Table, Value};
+
+use crate::core::model::spec::{ClusterSpec, ProxyMode};
+
+/// The text of the file.
+pub fn render_joined(cluster: &ClusterSpec) -> String {
+    let text = |value: &str| Value::String(value.to_owned());
+    let texts = |values: Vec<String>| Value::Array(values.into_iter().map(Value::String).collect());
+    let own = Table::from_iter([
+        ("name".to_owned(), text(&cluster.name)),
+        ("kubernetes_version".to_owned(), text(&cluster.version)),
+        ("endpoint".to_owned(), text(&cluster.endpoint.to_string())),
+        ("balancer".to_owned(), text(if cluster.local_balancer { "on" } else { "off" })),
+    ]);
+    let network = Table::from_iter([
+        ("pod_cidr".to_owned(), texts(cluster.pod_subnets.iter().map(ToString::to_string).collect())),
+        ("service_cidr".to_owned(), texts(cluster.service_subnets.iter().map(ToString::to_string).collect())),
+        ("dns_domain".to_owned(), text(&cluster.dns_domain)),
+        ("enabled".to_owned(), Value::Boolean(cluster.network.builtin)),
+        ("proxy".to_owned(), text(cluster.network.proxy.map_or("none", ProxyMode::as_str))),
+        ("dns".to_owned(), Value::Boolean(cluster.network.dns)),
+    ]);
+    let document =
+        Table::from_iter([("cluster".to_owned(), Value::Table(own)), ("network".to_owned(), Value::Table(network))]);
+    format!(
+        "# Written by roost when this node joined its cluster; your own settings go into /etc/roost/cluster.toml.\n{document}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{HostDefaults, Layers, derive_spec};
+    use super::*;
+
+    #[test]
+    fn it_reads_back_as_the_cluster_that_was_joined() {
+        let host = HostDefaults { name: "n2".into(), address: Some([10, 0, 0, 2].into()), program: "/b".into() };
+        let mut layers = Layers::defaults();
+        for (name, value) in [
+            ("cluster.endpoint", "10.0.0.1:7443"),
+            ("network.proxy", "none"),
+            ("cluster.balancer", "on"),
+            ("network.pod_cidr", ""),
+        ] {
+            assert_eq!(layers.add_flag(name, value), []);
+        }
+        let cluster = derive_spec(&layers, &host).unwrap().cluster;
+        let mut layers = Layers::defaults();
+        assert_eq!(layers.add_file(Path::new("joined.toml"), &render_joined(&cluster)), []);
+        assert_eq!(derive_spec(&layers, &host).unwrap().cluster, cluster);
+    }
+}

@@ -1,0 +1,81 @@
+//! The choice of a node's local balancer: which API server a new connection goes to.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a server that did not answer is asked last. Short: a server that comes back is of use at once.
+pub const SHUN: Duration = Duration::from_secs(10);
+
+/// What is remembered of the servers.
+#[derive(Clone, Debug, Default)]
+pub struct Servers {
+    /// The node's own API server, on control planes; it is asked first.
+    pub own: Option<SocketAddr>,
+    /// When a server last failed to answer, as a span since some fixed moment.
+    failed: BTreeMap<SocketAddr, Duration>,
+    turn: usize,
+}
+
+impl Servers {
+    /// Servers of a node with its own API server, or without one.
+    pub fn of(own: Option<SocketAddr>) -> Self {
+        Self { own, ..Self::default() }
+    }
+
+    /// The order in which a new connection tries the servers: the own one, then one after another in turn, and those
+    /// that failed lately at the end.
+    pub fn order(&mut self, known: &[SocketAddr], now: Duration) -> Vec<SocketAddr> {
+        self.turn = self.turn.wrapping_add(1);
+        let mut order: Vec<SocketAddr> = known.to_vec();
+        if !order.is_empty() {
+            let len = order.len();
+            order.rotate_left(self.turn % len);
+        }
+        let shunned = |server: &SocketAddr| self.failed.get(server).is_some_and(|at| now.saturating_sub(*at) < SHUN);
+        order.sort_by_key(|server| (shunned(server), Some(*server) != self.own));
+        order
+    }
+
+    /// Notes that a server did not answer.
+    pub fn note_failure(&mut self, server: SocketAddr, now: Duration) {
+        self.failed.insert(server, now);
+    }
+
+    /// Notes that a server answered.
+    pub fn note_success(&mut self, server: &SocketAddr) {
+        self.failed.remove(server);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(n: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, n], 6443))
+    }
+
+    #[test]
+    fn workers_spread_over_the_servers_and_a_control_plane_asks_itself_first() {
+        let known = [server(1), server(2), server(3)];
+        let mut worker = Servers::default();
+        let firsts: std::collections::BTreeSet<_> = (0..3).map(|_| worker.order(&known, Duration::ZERO)[0]).collect();
+        assert_eq!(firsts.len(), 3);
+        let mut control_plane = Servers::of(Some(server(2)));
+        assert!((0..3).all(|_| control_plane.order(&known, Duration::ZERO)[0] == server(2)));
+        assert_eq!(worker.order(&[], Duration::ZERO), []);
+    }
+
+    #[test]
+    fn a_server_that_failed_is_asked_last_for_a_while_and_never_dropped() {
+        let known = [server(1), server(2)];
+        let mut servers = Servers::of(Some(server(1)));
+        servers.note_failure(server(1), Duration::from_secs(100));
+        assert_eq!(servers.order(&known, Duration::from_secs(101)), [server(2), server(1)]);
+        assert_eq!(servers.order(&known, Duration::from_secs(111)), [server(1), server(2)]);
+        servers.note_failure(server(1), Duration::from_secs(112));
+        servers.note_success(&server(1));
+        assert_eq!(servers.order(&known, Duration::from_secs(113))[0], server(1));
+    }
+}

@@ -1,0 +1,53 @@
+//! Phases `etcd-member`, `etcd` and `etcd-promote` of a joining control plane, and the way out of etcd.
+
+use super::super::membership::peer_url;
+use super::super::{Facts, PhaseError, Step};
+use super::control_plane;
+use crate::core::model::spec::Spec;
+
+/// A learner, which etcd knows before it starts.
+pub fn plan_add(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    if spec.cluster.external_etcd.is_some() {
+        return Ok(Vec::new());
+    }
+    let url = peer_url(spec);
+    let known = facts.etcd_members.iter().any(|(_, peer)| *peer == url);
+    if facts.etcd_data && !known {
+        return Err(PhaseError::NotYet {
+            missing: format!(
+                "{} holds data of an etcd that this node is no member of",
+                spec.node.paths.etcd_data.display()
+            ),
+            remedy: "run `bootstrap reset` first, or move the data away".to_owned(),
+        });
+    }
+    Ok(vec![Step::AddMember { name: spec.node.name.clone(), peer_url: url }])
+}
+
+/// Its manifest.
+pub fn plan_manifest(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let url = peer_url(spec);
+    if spec.cluster.external_etcd.is_none() && !facts.etcd_members.iter().any(|(_, peer)| *peer == url) {
+        return Err(PhaseError::NotYet {
+            missing: format!("etcd does not know a member at {url}, or cannot be asked"),
+            remedy: "run the phase etcd-member first".to_owned(),
+        });
+    }
+    control_plane::plan_etcd(spec, facts)
+}
+
+/// Its vote.
+pub fn plan_promote(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    if spec.cluster.external_etcd.is_some() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Step::PromoteMember { name: spec.node.name.clone(), peer_url: peer_url(spec) }])
+}
+
+/// Leaves etcd while it still runs here.
+pub fn plan_remove(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    if spec.cluster.external_etcd.is_some() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Step::RemoveMember { name: spec.node.name.clone(), peer_url: peer_url(spec) }])
+}

@@ -1,0 +1,42 @@
+//! Phase `keys`: what all control planes share, handed over by one of them.
+
+use super::super::key_handover::SHARED_FILES;
+use super::super::{Facts, PhaseError, Step};
+use super::kubelet_join::BOOTSTRAP_CONF;
+use crate::core::model::spec::Spec;
+
+/// The shared files; a node that has them asks nobody, so that they may also be brought along.
+pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let pki = &spec.node.paths.pki;
+    let own_etcd = spec.cluster.external_etcd.is_none();
+    let mut steps = vec![Step::EnsureDir { path: pki.clone(), mode: 0o755 }];
+    if own_etcd {
+        steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
+    }
+    // The key of an authority may be elsewhere; certificates and the key of service accounts are on every control plane.
+    let needed =
+        SHARED_FILES.iter().filter(|name| !name.ends_with("ca.key") && (own_etcd || !name.starts_with("etcd/")));
+    steps.push(Step::ReceiveKeys {
+        // A node that is there already asks in its own name, and somebody has to approve that.
+        kubeconfig: spec.node.paths.kubeconfig(if facts.kubelet_credentials { "kubelet.conf" } else { BOOTSTRAP_CONF }),
+        node: spec.node.name.clone(),
+        folder: pki.clone(),
+        needed: needed.map(|name| (*name).to_owned()).collect(),
+    });
+    Ok(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::cluster::{HostDefaults, Layers, derive_spec};
+
+    #[test]
+    fn keys_of_authorities_may_be_elsewhere_but_not_those_of_service_accounts() {
+        let host = HostDefaults { name: "n2".into(), address: Some([10, 0, 0, 2].into()), program: "/b".into() };
+        let spec = derive_spec(&Layers::defaults(), &host).unwrap();
+        let steps = plan(&spec, &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap();
+        let Some(Step::ReceiveKeys { needed, .. }) = steps.last() else { panic!("{steps:?}") };
+        assert_eq!(needed, &["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.key", "sa.pub"]);
+    }
+}

@@ -1,0 +1,87 @@
+//! Both sides of the handover of shared keys to a joining control plane.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::ApprovalError;
+use crate::core::bootstrap::key_handover::{self, PUBLIC_KEY_LENGTH, Requester, SharedFiles};
+
+/// Why no keys were received.
+#[derive(Debug, thiserror::Error)]
+pub enum HandoverError {
+    /// The API server could not be asked, or refused.
+    #[error("{what}")]
+    Api {
+        /// What was tried.
+        what: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody denied the request.
+    #[error("certificate request {name} was denied: {message}")]
+    Denied {
+        /// Name of the request.
+        name: String,
+        /// The words of whoever denied it.
+        message: String,
+    },
+    /// Nobody answered.
+    #[error(
+        "certificate request {name} was not answered in {seconds} s: use a token of `bootstrap token create --control-plane`, or approve it (kubectl certificate approve {name}) and join again; and see that roost-agent.service runs on a control plane"
+    )]
+    Unanswered {
+        /// Name of the request.
+        name: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The answer cannot be used.
+    #[error("the answer to certificate request {name}")]
+    Answer {
+        /// Name of the request.
+        name: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No request could be made.
+    #[error("make a request for the cluster's keys: {0}")]
+    Request(String),
+}
+
+/// The side that joins.
+#[async_trait]
+pub trait KeyHandover: Send + Sync {
+    /// Asks the cluster of a kubeconfig for the shared files, and waits for the answer.
+    async fn receive(&self, kubeconfig: &Path, node: &str) -> Result<SharedFiles, HandoverError>;
+}
+
+/// A request for keys that nobody answered yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingHandover {
+    /// Name of the CertificateSigningRequest.
+    pub name: String,
+    /// Who asked.
+    pub requester: Requester,
+    /// Somebody with that right approved it.
+    pub approved: bool,
+    /// The key to seal to, or why there is none.
+    pub key: Result<[u8; PUBLIC_KEY_LENGTH], key_handover::Error>,
+}
+
+/// The side that answers.
+#[async_trait]
+pub trait HandoverRequests: Send {
+    /// The next unanswered request: first those that are there, then those to come; reconnects by itself. One request
+    /// may come more than once. Safe to cancel.
+    async fn next(&mut self) -> PendingHandover;
+    /// Seals the files to the key and answers. A request that somebody answered in the meantime is left alone.
+    async fn answer(
+        &mut self,
+        name: &str,
+        key: &[u8; PUBLIC_KEY_LENGTH],
+        files: &SharedFiles,
+    ) -> Result<(), ApprovalError>;
+}

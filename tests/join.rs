@@ -1,0 +1,249 @@
+//! `bootstrap join --control-plane` on a node in memory: its plan, that it converges, and its manners towards etcd.
+
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
+#![cfg(feature = "fakes")]
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
+use roost::adapters::fake::node::{FakeNode, FakeReachability};
+use roost::adapters::fake::{FakeExec, NoNetwork, Record};
+use roost::adapters::x509::X509;
+use roost::bootstrap::{Ports, RunError, RunOptions, members, run};
+use roost::config::cluster::{HostDefaults, Layers, derive_spec};
+use roost::core::bootstrap::key_handover::SharedFiles;
+use roost::core::bootstrap::workflow::{INIT, JOIN_CONTROL_PLANE, RENEW, RESET};
+use roost::core::bootstrap::{Facts, Joining};
+use roost::core::model::Secret;
+use roost::core::model::spec::Spec;
+use roost::ports::{MembersError, NodeFiles, Reachability};
+use serde_json::json;
+
+const SHARED: [&str; 8] =
+    ["ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
+
+fn spec(name: &str, address: &str) -> Spec {
+    let mut layers = Layers::defaults();
+    for (setting, value) in [("cluster.endpoint", "10.0.0.1"), ("cluster.balancer", "on")] {
+        assert_eq!(layers.add_flag(setting, value), []);
+    }
+    let host = HostDefaults {
+        name: name.to_owned(),
+        address: address.parse().ok(),
+        program: "/usr/local/bin/bootstrap".into(),
+    };
+    derive_spec(&layers, &host).unwrap()
+}
+
+fn ports(node: &Arc<FakeNode>, etcd: &Arc<FakeEtcd>, shared: &SharedFiles) -> Ports {
+    Ports {
+        files: node.clone(),
+        pki: Arc::new(X509),
+        units: node.clone(),
+        images: node.clone(),
+        pulls: node.clone(),
+        runtime: Arc::new(FakeExec::default()),
+        network: Arc::new(NoNetwork),
+        net: Arc::new(FakeReachability(node.clone())),
+        etcd: Arc::new(FakeEtcdClients(etcd.clone())),
+        handover: Arc::new(FakeHandover(shared.clone())),
+        now: || Timestamp::from_second(1_800_000_000).unwrap(),
+    }
+}
+
+/// The keys of a cluster, as its first control plane made them.
+async fn shared_files() -> SharedFiles {
+    let first = FakeNode::new();
+    let ports = ports(&first, &Arc::default(), &SharedFiles::new());
+    let only = RunOptions { only: Some("certs".to_owned()), ..RunOptions::default() };
+    run(INIT, &spec("n1", "10.0.0.1"), &ports, &only, &|facts| facts, &Record::default()).await.unwrap();
+    let text = |name: &str| first.file(&format!("/etc/kubernetes/pki/{name}")).unwrap();
+    SHARED.iter().map(|name| ((*name).to_owned(), Secret::new(text(name)))).collect()
+}
+
+struct World {
+    node: Arc<FakeNode>,
+    etcd: Arc<FakeEtcd>,
+    shared: SharedFiles,
+}
+
+impl World {
+    async fn new(etcd: Arc<FakeEtcd>) -> Self {
+        let node = FakeNode::new();
+        // Where the API servers are.
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": { "namespace": "default", "name": "kubernetes" },
+            "endpoints": [{ "addresses": ["10.0.0.1"] }],
+        });
+        let api = FakeReachability(node.clone()).connect("any".as_ref()).await.unwrap();
+        api.apply(&slice).await.unwrap();
+        // The node registers itself, and the kubelet has its certificate: neither is what is tested here.
+        let registered = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n2" },
+            "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+        });
+        api.apply(&registered).await.unwrap();
+        node.write("/etc/kubernetes/kubelet.conf".as_ref(), b"{}", 0o600).unwrap();
+        Self { node, etcd, shared: shared_files().await }
+    }
+
+    fn ports(&self) -> Ports {
+        ports(&self.node, &self.etcd, &self.shared)
+    }
+
+    async fn join(&self, dry_run: bool) -> (Result<usize, RunError>, String) {
+        let ca = self.shared.get("ca.crt").map_or_else(String::new, |ca| ca.reveal().clone());
+        let token = Some(Secret::new("abcdef.0123456789abcdef".to_owned()));
+        let with_joining = |mut facts: Facts| {
+            facts.joining = Some(Joining { token: token.clone(), ca: ca.clone() });
+            facts
+        };
+        let options = RunOptions { dry_run, joins_etcd: true, ..RunOptions::default() };
+        let record = Record::default();
+        let spec = spec("n2", "10.0.0.2");
+        let outcome = run(JOIN_CONTROL_PLANE, &spec, &self.ports(), &options, &with_joining, &record).await;
+        (outcome, record.text())
+    }
+}
+
+fn one() -> Arc<FakeEtcd> {
+    FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_shows_the_plan_and_changes_nothing() {
+    let world = World::new(one()).await;
+    let (outcome, plan) = world.join(true).await;
+    outcome.unwrap();
+    insta::assert_snapshot!(plan);
+    assert_eq!(world.etcd.members().len(), 1);
+    assert_eq!(world.node.file("/etc/kubernetes/pki/sa.key"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_joins_as_a_voter_with_the_clusters_keys_and_a_second_run_finds_nothing_to_do() {
+    let world = World::new(one()).await;
+    let (outcome, lines) = world.join(false).await;
+    outcome.unwrap();
+    assert!(world.etcd.members().iter().all(|member| !member.learner), "{lines}");
+    assert_eq!(world.etcd.members().len(), 2);
+    assert_eq!(*world.etcd.endpoints.lock().unwrap(), ["https://10.0.0.1:2379", "https://10.0.0.2:2379"]);
+    let pki = |name: &str| world.node.file(&format!("/etc/kubernetes/pki/{name}")).unwrap();
+    assert!(SHARED.iter().all(|name| pki(name) == *world.shared[*name].reveal()));
+    let manifest = world.node.file("/etc/kubernetes/manifests/etcd.yaml").unwrap();
+    assert!(manifest.contains("--initial-cluster=n1=https://10.0.0.1:2380,n2=https://10.0.0.2:2380"), "{manifest}");
+    assert!(manifest.contains("--initial-cluster-state=existing"), "{manifest}");
+
+    // Its etcd started and wrote data; meanwhile another node joined.
+    world.node.write("/var/lib/etcd/member".as_ref(), b"", 0o700).unwrap();
+    let (outcome, rest) = world.join(false).await;
+    assert_eq!(outcome.unwrap(), 0, "{rest}");
+    assert_eq!(world.node.file("/etc/kubernetes/manifests/etcd.yaml").unwrap(), manifest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewal_on_a_joined_control_plane_makes_nothing_that_the_join_did_not() {
+    let world = World::new(one()).await;
+    world.join(false).await.0.unwrap();
+    let rotated = "{clusters: [{name: k, cluster: {server: 'https://127.0.0.1:6444'}}], current-context: c, contexts: \
+                   [{name: c, context: {cluster: k, user: u}}], users: [{name: u, user: {client-certificate: /c.pem}}]}";
+    world.node.write("/etc/kubernetes/kubelet.conf".as_ref(), rotated.as_bytes(), 0o600).unwrap();
+    let options = RunOptions { reissue: true, ..RunOptions::default() };
+    let record = Record::default();
+    run(RENEW, &spec("n2", "10.0.0.2"), &world.ports(), &options, &|facts| facts, &record).await.unwrap();
+    assert!(record.text().contains("issue /etc/kubernetes/pki/apiserver.crt"), "{}", record.text());
+    assert_eq!(world.node.file("/etc/kubernetes/super-admin.conf"), None);
+    assert_eq!(world.node.file("/etc/kubernetes/kubelet.conf").unwrap(), rotated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_waits_for_another_learner_and_until_its_own_log_has_caught_up() {
+    let world =
+        World::new(FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false), member(2, "n3", "10.0.0.3", true)])).await;
+    let etcd = world.etcd.clone();
+    etcd.promotions.lock().unwrap().extend([MembersError::NotCaughtUp, MembersError::NotCaughtUp]);
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        *etcd.soon_promoted.lock().unwrap() = Some(2);
+    });
+    let (outcome, lines) = world.join(false).await;
+    outcome.unwrap();
+    assert!(lines.contains("waiting for n3"), "{lines}");
+    assert!(lines.contains("etcd copies its log: entry 7 of 7"), "{lines}");
+    assert!(world.etcd.members().iter().all(|member| !member.learner));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_learner_that_stands_still_is_given_up_and_leaves_no_trace_in_etcd() {
+    let world = World::new(one()).await;
+    world.etcd.promotions.lock().unwrap().extend((0..10_000).map(|_| MembersError::NotCaughtUp));
+    let (outcome, lines) = world.join(false).await;
+    assert!(matches!(outcome, Err(RunError::Step { phase: "etcd-promote", .. })), "{lines}");
+    world.node.write("/var/lib/etcd/member".as_ref(), b"", 0o700).unwrap();
+    assert!(members::withdraw(&world.ports(), &spec("n2", "10.0.0.2")).await.unwrap());
+    assert_eq!(world.etcd.members(), [member(1, "n1", "10.0.0.1", false)]);
+    assert_eq!(world.node.file("/etc/kubernetes/manifests/etcd.yaml"), None);
+    assert_eq!(world.node.list("/var/lib/etcd".as_ref()).unwrap(), Vec::<std::path::PathBuf>::new());
+
+    world.etcd.promotions.lock().unwrap().clear();
+    world.join(false).await.0.unwrap();
+    assert!(!members::withdraw(&world.ports(), &spec("n2", "10.0.0.2")).await.unwrap(), "a voter is never taken out");
+    assert_eq!(world.etcd.members().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_of_another_etcd_is_not_overwritten() {
+    let world = World::new(one()).await;
+    world.node.write("/var/lib/etcd/member".as_ref(), b"", 0o700).unwrap();
+    let (outcome, _) = world.join(false).await;
+    assert!(matches!(outcome, Err(RunError::Plan { phase: "etcd-member", .. })), "{outcome:?}");
+    assert_eq!(world.etcd.members().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_cut_short_anywhere_is_continued_by_running_again() {
+    for cut in 0.. {
+        let world = World::new(one()).await;
+        world.node.fail_after(cut);
+        let first = world.join(false).await.0;
+        if world.node.failure_is_ahead() {
+            assert!(cut > 40, "the failure was injected into every change");
+            break;
+        }
+        assert!(first.is_err(), "the failure of change {cut} was passed over");
+        let (outcome, lines) = world.join(false).await;
+        outcome.unwrap_or_else(|error| panic!("cut at change {cut}: {error:?}\n{lines}"));
+        assert_eq!(world.etcd.members().len(), 2, "cut at change {cut}");
+        let pki = |name: &str| world.node.file(&format!("/etc/kubernetes/pki/{name}")).unwrap();
+        assert!(SHARED.iter().all(|name| pki(name) == *world.shared[*name].reveal()), "cut at change {cut}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_takes_the_member_out_but_never_the_last_one() {
+    let world = World::new(one()).await;
+    world.join(false).await.0.unwrap();
+    let only = RunOptions { only: Some("etcd-member".to_owned()), ..RunOptions::default() };
+    let reset =
+        async || run(RESET, &spec("n2", "10.0.0.2"), &world.ports(), &only, &|facts| facts, &Record::default()).await;
+    assert_eq!(reset().await.unwrap(), 1);
+    assert_eq!(world.etcd.members(), [member(1, "n1", "10.0.0.1", false)]);
+
+    let last = World::new(FakeEtcd::with(&[member(2, "n2", "10.0.0.2", false)])).await;
+    last.join(false).await.0.unwrap();
+    let options = only.clone();
+    let changed =
+        run(RESET, &spec("n2", "10.0.0.2"), &last.ports(), &options, &|facts| facts, &Record::default()).await.unwrap();
+    assert_eq!((changed, last.etcd.members().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_lacks_a_file_is_refused() {
+    let mut world = World::new(one()).await;
+    world.shared.remove("sa.key");
+    let (outcome, _) = world.join(false).await;
+    assert!(matches!(outcome, Err(RunError::Step { phase: "keys", .. })), "{outcome:?}");
+    assert_eq!(world.node.file("/etc/kubernetes/pki/ca.key"), None);
+}

@@ -1,0 +1,123 @@
+# shellcheck shell=bash
+# Three control planes: what one of them may suffer while the cluster goes on.
+
+# api NODE ARGUMENT...: kubectl by that node's own API server.
+api() {
+	local node=$1
+	shift
+	k --server "https://$(cluster ip "$node"):6443" "$@"
+}
+
+# voters NODE: names of the voting members, as the etcd of that node tells.
+voters() { on "$1" -- bootstrap etcd members --output json | jq -r '.members[] | select(.learner | not) | .name' | sort | xargs; }
+api_servers() { api "$1" get endpointslice kubernetes -o json | jq -r '[.endpoints[].addresses[]] | length'; }
+node_ready() { is True api "$1" get node "$2" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'; }
+beat() { api "$1" -n kube-node-lease get lease "$2" -o 'jsonpath={.spec.renewTime}'; }
+new_beat() { [ "$(beat "$1" "$2")" != "$3" ]; }
+
+# beats NODE OTHER: the kubelet of OTHER renews its lease, as the API server of NODE tells.
+beats() {
+	local last
+	last=$(beat "$1" "$2")
+	eventually new_beat "$1" "$2" "$last"
+}
+
+system_pods_ready_on() {
+	api "$1" -n kube-system get pods -o json | jq -e --arg node "$2" '[.items[] | select(.spec.nodeName == $node)] |
+		length >= 5 and all(any(.status.conditions[]; .type == "Ready" and .status == "True"))'
+}
+
+everything_is_threefold() {
+	eventually is 'n1 n2 n3' voters n1
+	eventually is 3 api_servers n2
+	for node in n1 n2 n3; do
+		api "$node" get --raw /readyz
+		eventually system_pods_ready_on n1 "$node"
+		api n1 get node "$node" -o json | jq -e '.metadata.labels | has("node-role.kubernetes.io/control-plane")'
+		on "$node" -- test -f /etc/kubernetes/pki/ca.key
+		! on "$node" -- test -f /etc/kubernetes/bootstrap-kubelet.conf
+	done
+	# What was handed over is readable for its owner alone.
+	is 600 on n2 -- stat -c %a /etc/kubernetes/pki/ca.key
+	# A second run finds nothing to do, although another node joined since.
+	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
+	# shellcheck disable=SC2086 # a command line
+	on n2 -- $join --output json | jq -e '.changed == 0'
+}
+it 'every control plane has an etcd with a vote, an API server and the shared keys' everything_is_threefold
+
+a_worker_token_gets_no_keys() {
+	local token
+	token=$(on n1 -- bootstrap token create)
+	kubectl_with_token() { k --kubeconfig /dev/null --server "https://$(cluster ip n1):6443" --insecure-skip-tls-verify --token "$token" "$@"; }
+	kubectl_with_token auth can-i create certificatesigningrequests
+	! kubectl_with_token auth can-i list secrets -n kube-system
+	# The request of a finished join holds its keys sealed, and nothing else.
+	k get csr -o json | jq -r '[.items[] | select(.spec.signerName == "roost.local/control-plane-join") | .status.certificate][0]' |
+		base64 -d >"$log.answer"
+	grep -q roost-sealed "$log.answer"
+	! grep -q 'PRIVATE KEY' "$log.answer"
+	rm "$log.answer"
+}
+it 'the shared keys never lie open in the API' a_worker_token_gets_no_keys
+
+# goes_on_without NODE WITNESS: power off; the API goes on through WITNESS, every other node keeps its API; it comes back.
+goes_on_without() {
+	local down=$1 witness=$2 node i written=0
+	cluster kill "$down"
+	for i in $(seq 1 40); do
+		if api "$witness" -n "$ns" create configmap "write-$down-$i" --request-timeout=10s; then
+			echo "write-$down-$i" >>"$log.written"
+			written=$((written + 1))
+		fi
+		sleep 0.5
+	done
+	# An election takes a second or two; it does not take ten writes.
+	[ "$written" -ge 30 ]
+	for node in n1 n2 n3; do
+		[ "$node" = "$down" ] || beats "$witness" "$node"
+	done
+	cluster start "$down"
+	eventually node_ready "$witness" "$down"
+	beats "$witness" "$down"
+	eventually api "$down" get --raw /readyz
+	eventually is 'n1 n2 n3' voters "$down"
+	# No write that was acknowledged is lost, also in the eyes of the one that was away.
+	for name in $(cat "$log.written"); do api "$down" -n "$ns" get configmap "$name" -o name; done
+	rm "$log.written"
+}
+power_cut_of_a_joined_one() { goes_on_without n3 n1; }
+it 'a power cut of a control plane costs nobody the API and no write' power_cut_of_a_joined_one
+power_cut_of_the_first_one() { goes_on_without n1 n2; }
+it 'a power cut of the first control plane costs nobody the API and no write' power_cut_of_the_first_one
+
+own_api_server_gone() {
+	on n2 -- mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
+	gone() { ! api n2 get --raw /readyz --request-timeout=3s; }
+	eventually gone
+	beats n1 n2
+	# Also for programs that connect anew, and after a restart of the balancer.
+	on n2 -- systemctl restart roost-agent.service kubelet.service
+	beats n1 n2
+	is n2 on n2 -- kubectl --kubeconfig /etc/kubernetes/kubelet.conf get node n2 -o 'jsonpath={.metadata.name}'
+	on n2 -- mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/
+	eventually api n2 get --raw /readyz
+	on n2 -- grep -q "https://127.0.0.1:6444" /etc/kubernetes/kubelet.conf
+	k -n kube-system get configmap kube-proxy -o yaml | grep -q 'server: "\?https://127.0.0.1:6444'
+}
+it 'a node whose own API server is gone reaches the others' own_api_server_gone
+
+reset_and_join_again() {
+	on n3 -- bootstrap reset --yes
+	is 'n1 n2' voters n1
+	! on n3 -- test -d /etc/kubernetes/pki/etcd
+	api n1 get --raw /readyz
+	api n1 delete node n3
+	join=$(on n2 -- bootstrap token create --print-join-command --control-plane)
+	# shellcheck disable=SC2086 # a command line
+	on n3 -- $join
+	is 'n1 n2 n3' voters n3
+	eventually is 3 api_servers n3
+	eventually system_pods_ready_on n1 n3
+}
+it 'a reset takes the member out of etcd, and the node can join again' reset_and_join_again

@@ -52,6 +52,15 @@ impl Console {
     }
 }
 
+/// A result: the document for programs, the text for people.
+pub fn print_result(format: OutputFormat, document: &Value, text: &str) {
+    match format {
+        OutputFormat::Json => print_line(&format!("{document:#}")),
+        OutputFormat::Text if text.is_empty() => {}
+        OutputFormat::Text => print_line(text),
+    }
+}
+
 /// One text on standard output.
 pub fn print_line(text: &str) {
     // A reader that went away is no reason to fail.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::bootstrap::OutputFormat;
 use crate::core::bootstrap::token::Token;
 
 /// Arguments of `bootstrap token`.
@@ -13,6 +14,9 @@ pub struct TokenArgs {
     /// Kubeconfig of an administrator
     #[arg(long, env = "KUBECONFIG", default_value = "/etc/kubernetes/admin.conf", global = true)]
     pub kubeconfig: PathBuf,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    pub output: OutputFormat,
     /// What to do
     #[command(subcommand)]
     pub command: TokenCommand,

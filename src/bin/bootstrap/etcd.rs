@@ -2,9 +2,8 @@
 
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::etcd::{MemberReport, defragment, health, members, recover, remove, restore, take};
-use roost::cli::bootstrap::OutputFormat;
 use roost::cli::etcd::{EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs};
-use roost::cli::output::{Console, ask, print_line};
+use roost::cli::output::{Console, ask, print_result};
 use roost::core::bootstrap::membership::Member;
 use serde_json::{Value, json};
 
@@ -23,13 +22,6 @@ pub async fn etcd(command: EtcdCommand) -> Result<(), Failure> {
     }
 }
 
-fn print(format: OutputFormat, document: &Value, text: &str) {
-    match format {
-        OutputFormat::Json => print_line(&format!("{document:#}")),
-        OutputFormat::Text => print_line(text),
-    }
-}
-
 async fn show_members(args: &EtcdArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.settings)?;
     let list = members(&world::ports(&spec).await?, &spec).await?;
@@ -42,7 +34,7 @@ async fn show_members(args: &EtcdArgs) -> Result<(), Failure> {
             })
         })
         .collect();
-    print(args.output, &json!({ "members": items }), &member_table(&list));
+    print_result(args.output, &json!({ "members": items }), &member_table(&list));
     Ok(())
 }
 
@@ -78,7 +70,7 @@ async fn show_health(args: &EtcdArgs) -> Result<(), Failure> {
             }),
         })
         .collect();
-    print(args.output, &json!({ "members": items }), &health_table(&reports));
+    print_result(args.output, &json!({ "members": items }), &health_table(&reports));
     match reports.iter().filter(|report| !report.is_healthy()).count() {
         0 => Ok(()),
         sick => Err(Failure::from(format!("{sick} of {} members are not well", reports.len()))),
@@ -120,7 +112,7 @@ async fn snapshot(args: &SnapshotArgs) -> Result<(), Failure> {
     let taken = take(&ports, &HostEtcdFiles, &spec, args.file.as_deref(), folder, args.keep).await?;
     let text = format!("{} ({:.1} MiB, checked)", taken.path.display(), taken.size as f64 / f64::from(1 << 20));
     let document = json!({ "path": taken.path, "size": taken.size, "removed": taken.removed });
-    print(args.etcd.output, &document, &text);
+    print_result(args.etcd.output, &document, &text);
     Ok(())
 }
 
@@ -128,7 +120,7 @@ async fn defragment_all(args: &EtcdArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.settings)?;
     let console = Console::new(args.output, false);
     let done = defragment(&world::ports(&spec).await?, &spec, &console).await?;
-    print(args.output, &json!({ "defragmented": done }), &format!("{done} members defragmented"));
+    print_result(args.output, &json!({ "defragmented": done }), &format!("{done} members defragmented"));
     Ok(())
 }
 
@@ -136,7 +128,11 @@ async fn remove_member(args: &RemoveArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.etcd.settings)?;
     match remove(&world::ports(&spec).await?, &spec, &args.name).await? {
         true => {
-            print(args.etcd.output, &json!({ "removed": args.name }), &format!("member {} is removed", args.name));
+            print_result(
+                args.etcd.output,
+                &json!({ "removed": args.name }),
+                &format!("member {} is removed", args.name),
+            );
             Ok(())
         }
         false => Err(Failure::from(format!("etcd has no member {}; `bootstrap etcd members` shows them", args.name))),
@@ -170,7 +166,7 @@ async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
     let kept = restore(&ports, &HostEtcdFiles, &spec, &file, &console).await?;
     let beside = kept.as_ref().map_or_else(String::new, |kept| format!(" The data before lies in {}.", kept.display()));
     let text = format!("The cluster is that of {} again.{beside}\n\n{OTHERS}", file.display());
-    print(args.etcd.output, &json!({ "restored": file, "kept": kept }), &text);
+    print_result(args.etcd.output, &json!({ "restored": file, "kept": kept }), &text);
     Ok(())
 }
 
@@ -183,6 +179,10 @@ async fn recover_quorum(args: &RecoverArgs) -> Result<(), Failure> {
     let console = Console::new(args.etcd.output, false);
     recover(&world::ports(&spec).await?, &spec, &console).await?;
     let name = &spec.node.name;
-    print(args.etcd.output, &json!({ "recovered": name }), &format!("etcd of {name} is a cluster of one.\n\n{OTHERS}"));
+    print_result(
+        args.etcd.output,
+        &json!({ "recovered": name }),
+        &format!("etcd of {name} is a cluster of one.\n\n{OTHERS}"),
+    );
     Ok(())
 }

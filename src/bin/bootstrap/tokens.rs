@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use roost::adapters::apiserver::reachability::HttpReachability;
 use roost::bootstrap::tokens::{create, delete, join_command, list};
-use roost::cli::output::print_line;
+use roost::cli::output::print_result;
 use roost::cli::token::{TokenArgs, TokenCommand};
 use roost::core::bootstrap::token::Token;
 use roost::ports::Reachability;
+use serde_json::json;
 
 use crate::Failure;
 
@@ -24,21 +25,29 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                 life => Some(Timestamp::now().checked_add(life)?),
             };
             create(objects.as_ref(), &token, expires, wanted.description.as_deref(), wanted.control_plane).await?;
-            if wanted.print_join_command {
-                print_line(&join_command(objects.as_ref(), &token, wanted.control_plane).await?);
-            } else {
-                print_line(&token.reveal());
-            }
+            let join = match wanted.print_join_command {
+                true => Some(join_command(objects.as_ref(), &token, wanted.control_plane).await?),
+                false => None,
+            };
+            let expires = expires.map(|at| at.to_string());
+            let document = json!({ "token": token.reveal(), "expires": expires, "joinCommand": join });
+            print_result(args.output, &document, join.as_deref().unwrap_or(&token.reveal()));
         }
         TokenCommand::List => {
-            for token in list(objects.as_ref()).await? {
-                let expires = token.expires.unwrap_or_else(|| "never".to_owned());
-                print_line(&format!("{}\t{expires}\t{}", token.id, token.description.unwrap_or_default()));
-            }
+            let tokens = list(objects.as_ref()).await?;
+            let items =
+                tokens.iter().map(|t| json!({ "id": t.id, "expires": t.expires, "description": t.description }));
+            let document = json!({ "tokens": items.collect::<Vec<_>>() });
+            let lines = tokens.iter().map(|token| {
+                let expires = token.expires.as_deref().unwrap_or("never");
+                format!("{}\t{expires}\t{}", token.id, token.description.as_deref().unwrap_or_default())
+            });
+            print_result(args.output, &document, &lines.collect::<Vec<_>>().join("\n"));
         }
         TokenCommand::Delete { token } => {
             let id = token.split('.').next().unwrap_or_default();
             delete(objects.as_ref(), id).await?;
+            print_result(args.output, &json!({ "deleted": id }), &format!("token {id} is deleted"));
         }
     }
     Ok(())

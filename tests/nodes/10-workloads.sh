@@ -171,7 +171,7 @@ resize_in_place() {
 		  nodeName: ${nodes[-1]}
 		  terminationGracePeriodSeconds: 1
 		  tolerations: [{operator: Exists}]
-		  resources: {requests: {cpu: 60m, memory: 40Mi}, limits: {cpu: 80m, memory: 64Mi}}
+		  resources: {requests: {cpu: 50m, memory: 40Mi}, limits: {cpu: 80m, memory: 64Mi}}
 		  initContainers:
 		  - {name: side, restartPolicy: Always, image: $agnhost, args: [pause], resources: {requests: {cpu: 20m, memory: 16Mi}, limits: {cpu: 40m, memory: 24Mi}}}
 		  containers:
@@ -193,6 +193,9 @@ resize_in_place() {
 	eventually is 12000 quota "pod${uid//-/_}"
 	eventually is 120m kn get pod sized -o 'jsonpath={.status.resources.limits.cpu}'
 	eventually is 50m kn get pod sized -o 'jsonpath={.status.initContainerStatuses[0].resources.limits.cpu}'
+	# A fraction of a percent, which systemd rounds up: the pod's quota must not be below its container's.
+	kn patch pod sized --subresource resize -p '{"spec":{"resources":{"limits":{"cpu":"56m"}},"initContainers":[{"name":"side","resources":{"limits":{"cpu":"55m"}}}]}}'
+	eventually is 55m kn get pod sized -o 'jsonpath={.status.initContainerStatuses[0].resources.limits.cpu}'
 	eventually is '' kn get pod sized -o 'jsonpath={.status.conditions[?(@.type=="PodResizeInProgress")].type}'
 	[ "$side $main" = "$(id initContainerStatuses) $(id containerStatuses)" ] # nothing was restarted
 }

@@ -122,8 +122,15 @@ impl PodCgroups {
         }
         // systemd makes only the directories of controllers that it manages, and rounds; the rest is set directly.
         self.hierarchy.create(&path).map_err(|e| fault(e.to_string()))?;
-        self.hierarchy.set(&path, limits);
+        self.set(&path, limits);
         Ok(())
+    }
+
+    fn set(&self, path: &str, limits: &CgroupLimits) {
+        match self.options.driver {
+            CgroupDriver::Systemd => self.hierarchy.set(path, &limits.in_whole_percents()),
+            CgroupDriver::Cgroupfs => self.hierarchy.set(path, limits),
+        }
     }
 
     async fn change(&self, name: &CgroupName, limits: &CgroupLimits) {
@@ -132,7 +139,7 @@ impl PodCgroups {
         {
             tracing::warn!(slice = name.slice(), %error, "systemd does not know the new limits");
         }
-        self.hierarchy.set(&self.path(name), limits);
+        self.set(&self.path(name), limits);
     }
 
     /// Gives the burstable class the sum of what its pods request.

@@ -108,6 +108,16 @@ pub struct CgroupLimits {
     pub huge_pages: BTreeMap<u64, u64>,
 }
 
+impl CgroupLimits {
+    /// With the CPU quota rounded up to whole percents of a processor. systemd knows no smaller steps, and a runtime that
+    /// goes through it writes the rounded value for containers: the pod's must not be smaller than theirs.
+    pub fn in_whole_percents(&self) -> Self {
+        let step = i64::try_from(self.cpu_period.unwrap_or(100_000) / 100).unwrap_or(i64::MAX).max(1);
+        let up = |quota: i64| if quota > 0 { quota.saturating_add(step - 1) / step * step } else { quota };
+        Self { cpu_quota: self.cpu_quota.map(up), ..self.clone() }
+    }
+}
+
 /// Settings that shape pod cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CgroupSettings {
@@ -180,6 +190,17 @@ pub fn weight_of_shares(shares: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotas_by_systemd_are_whole_percents() {
+        let quota = |quota, period| CgroupLimits { cpu_quota: Some(quota), cpu_period: period, ..Default::default() };
+        let rounded = |limits: CgroupLimits| limits.in_whole_percents().cpu_quota;
+        assert_eq!(rounded(quota(3_500, Some(100_000))), Some(4_000));
+        assert_eq!(rounded(quota(4_000, None)), Some(4_000));
+        assert_eq!(rounded(quota(120, Some(10_000))), Some(200));
+        assert_eq!(rounded(quota(-1, None)), Some(-1));
+        assert_eq!(rounded(CgroupLimits::default()), None);
+    }
 
     #[test]
     fn names_of_both_drivers_follow_upstream() {

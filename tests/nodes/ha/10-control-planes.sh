@@ -83,6 +83,7 @@ goes_on_without() {
 	eventually api "$down" get --raw /readyz
 	eventually is 'n1 n2 n3' voters "$down"
 	# No write that was acknowledged is lost, also in the eyes of the one that was away.
+	# shellcheck disable=SC2013 # names without blanks
 	for name in $(cat "$log.written"); do api "$down" -n "$ns" get configmap "$name" -o name; done
 	rm "$log.written"
 }
@@ -93,6 +94,7 @@ it 'a power cut of the first control plane costs nobody the API and no write' po
 
 own_api_server_gone() {
 	on n2 -- mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
+	# shellcheck disable=SC2317 # called by name
 	gone() { ! api n2 get --raw /readyz --request-timeout=3s; }
 	eventually gone
 	beats n1 n2

@@ -28,6 +28,7 @@ the_timer_keeps_the_newest() {
 	snapshots_of n2 | grep -qx etcd-n2-mine.db
 	! snapshots_of n2 | grep -q 20200103
 	! snapshots_of n2 | grep -q part
+	# shellcheck disable=SC2016 # the node's shell expands it
 	is 600 on n2 -- sh -c 'stat -c %a $(ls -t /var/lib/roost/snapshots/etcd-n2-2* | head -n 1)'
 }
 it 'the snapshot service keeps the newest snapshots and nothing half-written' the_timer_keeps_the_newest

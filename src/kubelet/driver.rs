@@ -295,10 +295,12 @@ impl Driver {
         }
     }
 
-    /// Pods that count for admission.
+    /// Pods that count for admission. A pod that its source has dropped does not, although it may still end: whoever
+    /// schedules does not count it either (upstream asks its pod manager, which forgets such pods at once).
     fn active(&self) -> Vec<Arc<Pod>> {
         let terminal = |pod: &Pod| is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
-        let active = self.entries.values().filter(|e| !e.finished && !e.rejected && !terminal(&e.pod));
+        let counts = |e: &&Entry| !e.finished && !e.removed && !e.rejected && !terminal(&e.pod);
+        let active = self.entries.values().filter(counts);
         active.map(|e| Arc::clone(&e.allocated)).collect()
     }
 

@@ -81,8 +81,9 @@ pub fn with_resources_of_status(pod: &Pod) -> Pod {
             take(&mut wanted.limits, said.resources.as_ref().and_then(|r| r.limits.as_ref()), name);
         }
     }
-    if let (Some(requests), Some(wanted)) =
-        (&status.allocated_resources, held.spec.as_mut().and_then(|spec| spec.resources.as_mut()))
+    // With an overhead, which is part of what the status tells, the spec's own part is not known.
+    let spec = held.spec.as_mut().filter(|spec| spec.overhead.is_none());
+    if let (Some(requests), Some(wanted)) = (&status.allocated_resources, spec.and_then(|spec| spec.resources.as_mut()))
     {
         for name in RESOURCES {
             take(&mut wanted.requests, Some(requests), name);

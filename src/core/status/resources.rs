@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Container, PodStatus, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Inputs;
+use crate::core::model::totals::{Amounts, limit_declared, pod_limits, pod_requests};
 use crate::core::model::{Amount, ObservedContainer, RunState};
 
 /// Below this the kernel's values say nothing (`MinMilliCPULimit`, `MinShares` of upstream's cgroup manager).
@@ -38,13 +39,28 @@ pub(super) fn in_force(container: &Container, record: &ObservedContainer) -> Opt
     Some(resources)
 }
 
-/// Resources of the pod as a whole, where it has some: what is allocated, and what its cgroup has, which is the same
-/// unless a resize is under way (upstream `convertToAPIPodLevelResourcesStatus`).
+/// Resources of the pod as a whole: what is allocated, and what its cgroup has, which is the same unless a resize is
+/// under way (upstream `convertToAPIPodLevelResourcesStatus`). Pods without resources of their own tell the sum.
 pub(super) fn fill_pod_level(inputs: &Inputs<'_>, status: &mut PodStatus) {
-    let Some(allocated) = inputs.pod.spec.as_ref().and_then(|spec| spec.resources.as_ref()) else { return };
-    status.allocated_resources.clone_from(&allocated.requests);
-    let before = inputs.previous.resources.as_ref().filter(|_| inputs.ledger.resize.in_progress);
-    status.resources = Some(before.unwrap_or(allocated).clone());
+    let pod = inputs.pod;
+    let requests = quantities(pod_requests(pod, true));
+    let mut limits = pod_limits(pod, true);
+    limits.retain(|name, _| limit_declared(pod, name));
+    status.allocated_resources.clone_from(&requests);
+    let before = inputs.previous.resources.clone().filter(|_| inputs.ledger.resize.in_progress);
+    let limits = quantities(limits);
+    let any = requests.is_some() || limits.is_some();
+    status.resources =
+        before.or_else(|| any.then(|| ResourceRequirements { requests, limits, ..ResourceRequirements::default() }));
+}
+
+fn quantities(amounts: Amounts) -> Option<BTreeMap<String, Quantity>> {
+    let text = |amount: Amount| match amount.milli() % 1000 {
+        0 => amount.units().to_string(),
+        _ => format!("{}m", amount.milli()),
+    };
+    let all: BTreeMap<_, _> = amounts.into_iter().map(|(name, amount)| (name, Quantity(text(amount)))).collect();
+    (!all.is_empty()).then_some(all)
 }
 
 /// Small values stay as they were allocated, and so does text that means the same.

@@ -132,6 +132,14 @@ fn resources_of_the_pod_as_a_whole_follow_its_cgroup() {
     assert_eq!((json!(status.allocated_resources), json!(status.resources)), (json!({"cpu": "1500m"}), resources("1")));
     case.ledger.resize.in_progress = false;
     assert_eq!(json!(case.status().resources), resources("1500m"));
+    let own = json!({"requests": {"cpu": "2m", "memory": "1Mi"}, "limits": {"cpu": "10m"}});
+    let sum = json!([{"name": "c", "image": "i", "resources": own}, {"name": "d", "image": "i", "resources": own}]);
+    case.pod.spec.as_mut().unwrap().containers = serde_json::from_value(sum).unwrap();
+    case.pod.spec.as_mut().unwrap().resources = None;
+    let status = case.status();
+    let requests = json!({"cpu": "4m", "memory": "2097152"});
+    assert_eq!(json!(status.allocated_resources), requests);
+    assert_eq!(json!(status.resources), json!({"requests": requests, "limits": {"cpu": "20m"}}));
 }
 
 #[test]

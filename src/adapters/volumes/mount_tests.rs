@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
 use super::tests::{pod, volumes};
@@ -98,9 +98,10 @@ fn sub_paths_are_bound_and_follow_a_restart() {
         let pod = pod(serde_json::json!([{"name": "e", "emptyDir": {}}]));
         let volume = volumes.set_up(&pod).await.unwrap()["e"].clone();
         let bind = async |path: &str| volumes.sub_path(&pod, "c", 0, &volume, "e", path).await;
+        fs::set_permissions(&volume.path, fs::Permissions::from_mode(0o3777)).unwrap();
         let target = bind("new/dir").await.unwrap();
         assert_eq!(target, dir.path().join("pods/u1/volume-subpaths/e/c/0"));
-        assert_eq!(fs::metadata(volume.path.join("new/dir")).unwrap().mode() & 0o777, 0o777);
+        assert_eq!(fs::metadata(volume.path.join("new/dir")).unwrap().mode() & 0o7777, 0o3777);
         fs::write(target.join("f"), "1").unwrap();
         assert_eq!(fs::read_to_string(volume.path.join("new/dir/f")).unwrap(), "1");
         // The same path again changes nothing; another file under it is bound anew.

@@ -9,8 +9,8 @@ use rustix::fs::{FileType, fstat};
 
 use crate::adapters::fs::{beneath, mounts};
 
-/// Binds `sub_path` of the volume at `volume` to `target`. What is missing is made with the volume's own mode.
-/// A container's restart binds again when the path means another file by now.
+/// Binds `sub_path` of the volume at `volume` to `target`. What is missing is made with the volume's own mode, the sticky
+/// and the set-group-ID bit included. A container's restart binds again when the path means another file by now.
 pub fn bind(volume: &Path, sub_path: &Path, target: &Path) -> io::Result<()> {
     if fs::metadata(volume)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, "the volume is a single file"));
@@ -19,7 +19,7 @@ pub fn bind(volume: &Path, sub_path: &Path, target: &Path) -> io::Result<()> {
     let source = match beneath::open_beneath(&root, sub_path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mode = fs::metadata(volume)?.permissions().mode();
-            beneath::make_dirs_beneath(&root, sub_path, mode & 0o2777)?;
+            beneath::make_dirs_beneath(&root, sub_path, mode & 0o3777)?;
             beneath::open_beneath(&root, sub_path)?
         }
         other => other?,

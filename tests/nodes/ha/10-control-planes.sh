@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Three control planes: what one of them may suffer while the cluster goes on.
 
+# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
+not() { ! "$@"; }
+
 # api NODE ARGUMENT...: kubectl by that node's own API server.
 api() {
 	local node=$1
@@ -35,7 +38,7 @@ everything_is_threefold() {
 		eventually system_pods_ready_on n1 "$node"
 		api n1 get node "$node" -o json | jq -e '.metadata.labels | has("node-role.kubernetes.io/control-plane")'
 		on "$node" -- test -f /etc/kubernetes/pki/ca.key
-		! on "$node" -- test -f /etc/kubernetes/bootstrap-kubelet.conf
+		not on "$node" -- test -f /etc/kubernetes/bootstrap-kubelet.conf
 	done
 	# What was handed over is readable for its owner alone.
 	is 600 on n2 -- stat -c %a /etc/kubernetes/pki/ca.key
@@ -51,12 +54,12 @@ a_worker_token_gets_no_keys() {
 	token=$(on n1 -- bootstrap token create)
 	kubectl_with_token() { k --kubeconfig /dev/null --server "https://$(cluster ip n1):6443" --insecure-skip-tls-verify --token "$token" "$@"; }
 	kubectl_with_token auth can-i create certificatesigningrequests
-	! kubectl_with_token auth can-i list secrets -n kube-system
+	not kubectl_with_token auth can-i list secrets -n kube-system
 	# The request of a finished join holds its keys sealed, and nothing else.
 	k get csr -o json | jq -r '[.items[] | select(.spec.signerName == "roost.local/control-plane-join") | .status.certificate][0]' |
 		base64 -d >"$log.answer"
 	grep -q roost-sealed "$log.answer"
-	! grep -q 'PRIVATE KEY' "$log.answer"
+	not grep -q 'PRIVATE KEY' "$log.answer"
 	rm "$log.answer"
 }
 it 'the shared keys never lie open in the API' a_worker_token_gets_no_keys
@@ -112,7 +115,7 @@ it 'a node whose own API server is gone reaches the others' own_api_server_gone
 reset_and_join_again() {
 	on n3 -- bootstrap reset --yes
 	is 'n1 n2' voters n1
-	! on n3 -- test -d /etc/kubernetes/pki/etcd
+	not on n3 -- test -d /etc/kubernetes/pki/etcd
 	api n1 get --raw /readyz
 	api n1 delete node n3
 	join=$(on n2 -- bootstrap token create --print-join-command --control-plane)
@@ -123,3 +126,48 @@ reset_and_join_again() {
 	eventually system_pods_ready_on n1 n3
 }
 it 'a reset takes the member out of etcd, and the node can join again' reset_and_join_again
+
+# leave NODE...: control planes that go in order.
+leave() {
+	local node
+	for node in "$@"; do
+		on "$node" -- bootstrap reset --yes
+		k delete node "$node" --ignore-not-found
+	done
+}
+
+a_failed_join_leaves_nothing() {
+	leave n3
+	local join
+	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
+	# A kubelet that does not start: etcd has the learner by then.
+	on n3 -- sh -c 'mv /usr/local/bin/kubelet /root/ && cp /bin/false /usr/local/bin/kubelet'
+	# shellcheck disable=SC2086 # a command line
+	not on n3 -- $join >"$log.join" 2>&1
+	grep -q 'was taken out of the cluster again' "$log.join" || { cat "$log.join" && return 1; }
+	rm "$log.join"
+	is 2 on n1 -- sh -c 'bootstrap etcd members --output json | grep -c peerUrls'
+	on n3 -- mv /root/kubelet /usr/local/bin/kubelet
+	# The same command goes on where it was cut short.
+	# shellcheck disable=SC2086 # a command line
+	on n3 -- $join
+	eventually is 'n1 n2 n3' voters n1
+}
+it 'a join that fails before the vote leaves no learner, and goes on when it is run again' a_failed_join_leaves_nothing
+
+two_join_at_once() {
+	leave n2 n3
+	local join first second
+	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
+	# shellcheck disable=SC2086 # a command line
+	on n2 -- $join &
+	first=$!
+	# shellcheck disable=SC2086 # a command line
+	on n3 -- $join &
+	second=$!
+	wait $first
+	wait $second
+	is 'n1 n2 n3' voters n1
+	for node in n2 n3; do eventually system_pods_ready_on n1 "$node"; done
+}
+it 'two control planes that join at once queue up' two_join_at_once

@@ -19,7 +19,7 @@ renewed_and_loaded() {
 	on n2 -- bootstrap certs renew --output json | jq -e '.changed == 0'
 	is "$manager" container_of kube-controller-manager-n2
 	on n2 -- bootstrap certs renew --all
-	! on n2 -- test -e /etc/kubernetes/super-admin.conf
+	not on n2 -- test -e /etc/kubernetes/super-admin.conf
 	on n2 -- grep -q 'client-certificate: /var/lib/kubelet' /etc/kubernetes/kubelet.conf
 	# Servers take the new certificate by themselves; the controllers are started again.
 	for port in 6443 2379 2380; do eventually new_certificate n2 $port "${serials[$port]}"; done
@@ -43,7 +43,7 @@ renewal_waits_for_its_turn() {
 	LEASE
 	local serial
 	serial=$(on n3 -- sha256sum /etc/kubernetes/pki/apiserver.crt)
-	! on n3 -- timeout 10 bootstrap certs renew --all
+	not on n3 -- timeout 10 bootstrap certs renew --all
 	[ "$(on n3 -- sha256sum /etc/kubernetes/pki/apiserver.crt)" = "$serial" ]
 	k -n kube-system patch lease roost-renewal --type=merge -p '{"spec":{"holderIdentity":""}}'
 	on n3 -- bootstrap certs renew --all

@@ -32,8 +32,8 @@ cgroups_remove() {
 	local path pid tries file
 	for path in $(cgroup_paths "$1"); do
 		# What a runtime left frozen cannot even be killed.
-		for file in $(find "$path" -name freezer.state 2>/dev/null); do echo THAWED >"$file" 2>/dev/null || true; done
-		for file in $(find "$path" -name cgroup.freeze 2>/dev/null); do echo 0 >"$file" 2>/dev/null || true; done
+		find "$path" -name freezer.state 2>/dev/null | while read -r file; do echo THAWED >"$file" 2>/dev/null || true; done
+		find "$path" -name cgroup.freeze 2>/dev/null | while read -r file; do echo 0 >"$file" 2>/dev/null || true; done
 	done
 	for path in $(cgroup_paths "$1"); do
 		for tries in $(seq 100); do # a process takes a moment to leave its cgroup

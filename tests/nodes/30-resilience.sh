@@ -102,7 +102,8 @@ it 'a killed containerd comes back and loses no container' containerd_killed
 containerd_restarted_on_control_plane() { survives "${nodes[0]}" systemctl restart containerd.service; }
 it 'a restart of containerd beside the control plane loses no container' containerd_restarted_on_control_plane
 
-pods_of() { k get pods -A -o json | jq -r --arg node "$1" '.items[] | select(.spec.nodeName == $node) | "\(.metadata.namespace)/\(.metadata.name) \(.metadata.uid)"' | sort; }
+# Of the system and of this test: pods of the test before may still be going.
+pods_of() { k get pods -A -o json | jq -r --arg node "$1" --arg ns "$ns" '.items[] | select(.spec.nodeName == $node and (.metadata.namespace == "kube-system" or .metadata.namespace == $ns)) | "\(.metadata.namespace)/\(.metadata.name) \(.metadata.uid)"' | sort; }
 all_ready_on() {
 	k get pods -A -o json | jq -e --arg node "$1" '[.items[] | select(.spec.nodeName == $node and .metadata.deletionTimestamp == null)] |
 		length > 0 and all(any(.status.conditions[]; .type == "Ready" and .status == "True"))'

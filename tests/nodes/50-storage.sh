@@ -124,7 +124,10 @@ attached_volumes() {
 	eventually eval '[ -n "$(attachments)" ]'
 	attachment=$(attachments)
 	sleep 2
-	! has_called "$node" "publish $ns-attached"
+	if has_called "$node" "publish $ns-attached"; then
+		echo 'published before it was attached' >&2
+		return 1
+	fi
 	k patch volumeattachment "$attachment" --subresource=status --type=merge \
 		-p '{"status":{"attached":true,"attachmentMetadata":{"device":"sdx"}}}'
 	ready pod/one

@@ -8,7 +8,9 @@ claim() {
 	flock 8
 	local entry=$registry/$CLUSTER
 	if [ -f "$entry/owner" ] && [ "$(cat "$entry/owner")" != "$state" ]; then
-		fail "a cluster named $CLUSTER is already up from $(cat "$entry/owner"); choose another CLUSTER="
+		! claim_lives || fail "a cluster named $CLUSTER is already up from $(cat "$entry/owner"); choose another CLUSTER="
+		bridge_down # its nodes are gone
+		rm -rf "$entry"
 	fi
 	if [ ! -f "$entry/number" ]; then
 		mkdir -p "$entry"
@@ -21,6 +23,15 @@ claim() {
 		echo "$number" >"$entry/number"
 	fi
 	exec 8>&-
+}
+
+claim_lives() { # one of the nodes in the cluster's entry runs, whoever started them
+	local file node
+	for file in "$registry/$CLUSTER"/*.pid; do
+		node=${file##*/}
+		! node_nspawn "${node%.pid}" >/dev/null || return 0
+	done
+	return 1
 }
 
 unclaim() { rm -rf "${registry:?}/$CLUSTER"; }

@@ -32,8 +32,12 @@ cgroups_remove() {
 	local path pid tries file
 	for path in $(cgroup_paths "$1"); do
 		# What a runtime left frozen cannot even be killed.
-		find "$path" -name freezer.state 2>/dev/null | while read -r file; do echo THAWED >"$file" 2>/dev/null || true; done
-		find "$path" -name cgroup.freeze 2>/dev/null | while read -r file; do echo 0 >"$file" 2>/dev/null || true; done
+		while read -r file; do
+			case $file in
+			*/freezer.state) echo THAWED >"$file" ;;
+			*) echo 0 >"$file" ;;
+			esac 2>/dev/null || true
+		done < <(find "$path" -name freezer.state -o -name cgroup.freeze 2>/dev/null)
 	done
 	for path in $(cgroup_paths "$1"); do
 		for tries in $(seq 100); do # a process takes a moment to leave its cgroup

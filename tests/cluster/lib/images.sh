@@ -4,6 +4,7 @@
 
 # What a node is given beforehand. SOURCE=registry stands for a network: all images, as if they had been pulled.
 if [ "$SOURCE" = registry ]; then image_groups=(cluster test); else image_groups=(test); fi
+[ "$KUBERNETES" = v1.36.3 ] || image_groups+=(old)
 
 image_archives() { "$here/images/build" "${image_groups[@]}"; }
 

@@ -5,6 +5,9 @@ roost_config() {
 	cat <<-CONFIG
 		mode = "$MODE"
 
+		[cluster]
+		kubernetes_version = "$KUBERNETES"
+
 		[components]
 		source = "$SOURCE"
 	CONFIG

@@ -6,6 +6,7 @@ bin=$("$here/../upstream/build" --dir)
 build_programs() {
 	local groups=(cluster)
 	[ "$RUNTIME" != current ] || groups+=(runtime)
+	[ "$KUBERNETES" = v1.36.3 ] || groups+=(old)
 	if [ "$KUBELET" = upstream ] || [ "$BOOTSTRAP" = kubeadm ]; then groups+=(reference); fi
 	say 'building upstream programs (cached; some ten minutes the first time)'
 	"$here/../upstream/build" "${groups[@]}"

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
-use roost::adapters::fake::{FakeExec, NoNetwork, Record};
+use roost::adapters::fake::{FakeChecks, FakeExec, NoNetwork, Record};
 use roost::adapters::x509::X509;
 use roost::bootstrap::{Ports, RunError, RunOptions, members, run};
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
@@ -46,6 +46,7 @@ fn ports(node: &Arc<FakeNode>, etcd: &Arc<FakeEtcd>, shared: &SharedFiles) -> Po
         runtime: Arc::new(FakeExec::default()),
         network: Arc::new(NoNetwork),
         net: Arc::new(FakeReachability(node.clone())),
+        checks: Arc::<FakeChecks>::default(),
         etcd: Arc::new(FakeEtcdClients(etcd.clone())),
         handover: Arc::new(FakeHandover(shared.clone())),
         now: || Timestamp::from_second(1_800_000_000).unwrap(),

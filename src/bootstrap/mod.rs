@@ -19,6 +19,7 @@ pub mod renewal;
 mod run;
 pub mod status;
 pub mod tokens;
+pub mod upgrade;
 
 pub use error::StepError;
 pub use ports::Ports;

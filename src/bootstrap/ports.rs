@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::ports::{
-    Etcd, ImageService, ImageStore, KeyHandover, NodeFiles, Pki, PodNetwork, Reachability, Runtime, Units,
+    Checks, Etcd, ImageService, ImageStore, KeyHandover, NodeFiles, Pki, PodNetwork, Reachability, Runtime, Units,
 };
 
 /// The world, port by port.
@@ -27,6 +27,8 @@ pub struct Ports {
     pub network: Arc<dyn PodNetwork>,
     /// Endpoints and API objects.
     pub net: Arc<dyn Reachability>,
+    /// Questions as probes ask them.
+    pub checks: Arc<dyn Checks>,
     /// Connections to etcd.
     pub etcd: Arc<dyn Etcd>,
     /// Keys from other control planes.

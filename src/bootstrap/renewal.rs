@@ -1,4 +1,4 @@
-//! Control planes renew one after another: whoever restarts something takes its turn with a Lease.
+//! Control planes are renewed and upgraded one after another: whoever restarts something takes its turn with a Lease.
 
 use std::time::Duration;
 
@@ -10,41 +10,58 @@ use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
 /// How long a turn lasts at most: a node that died in it holds up nobody for longer.
 const TURN: Duration = Duration::from_secs(600);
-/// How long a turn is waited for. After that it is better to renew beside somebody than not at all.
+/// How long a turn is waited for.
 const PATIENCE: Duration = Duration::from_secs(1800);
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long the API may take to note that a turn goes on: it may be this node's own, which is just starting.
+const HOLD_PATIENCE: Duration = Duration::from_secs(5);
 
 fn lease() -> ObjectRef {
     ObjectRef::new("coordination.k8s.io/v1", "Lease", Some("kube-system"), "roost-renewal")
 }
 
-/// Waits for this node's turn. True when it has it; false when there is no API to ask, or the wait was too long: then
-/// it goes on without.
+/// What came of waiting for a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// This node has it.
+    Taken,
+    /// There is no API to take turns by.
+    NoApi,
+    /// Somebody else had it all the time.
+    NeverCame,
+}
+
+/// Waits for this node's turn.
 pub async fn take_turn(
     objects: &dyn ClusterObjects,
     node: &str,
     now: fn() -> Timestamp,
     progress: &dyn Progress,
-) -> bool {
+) -> Turn {
     let begun = Instant::now();
     let mut told = false;
     while begun.elapsed() < PATIENCE {
         match attempt(objects, node, now()).await {
-            Ok(None) => return true,
+            Ok(None) => return Turn::Taken,
             Ok(Some(holder)) => {
                 if !std::mem::replace(&mut told, true) {
-                    progress.step_says(&format!("waiting: control plane {holder} renews its certificates"));
+                    progress.step_says(&format!("waiting: control plane {holder} is being renewed or upgraded"));
                 }
             }
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "there is no API to take turns by");
-                return false;
+                return Turn::NoApi;
             }
         }
         tokio::time::sleep(PAUSE).await;
     }
-    progress.step_says("no turn came; going on without");
-    false
+    Turn::NeverCame
+}
+
+/// Keeps the turn for as long again; a failure costs no more than that it may end early.
+pub async fn hold_turn(objects: &dyn ClusterObjects, node: &str, now: Timestamp) {
+    let held = tokio::time::timeout(HOLD_PATIENCE, attempt(objects, node, now)).await;
+    tracing::debug!(?held, "the turn goes on");
 }
 
 /// Takes the turn, or tells who has it.
@@ -118,7 +135,10 @@ mod tests {
         assert_eq!(attempt(api.as_ref(), "n2", at(1030)).await.unwrap(), None);
         assert_eq!(attempt(api.as_ref(), "n3", at(1640)).await.unwrap(), None, "n2 died in its turn");
         let record = Record::default();
-        assert!(!take_turn(api.as_ref(), "n1", || at(1650), &record).await, "patience has an end");
-        assert!(record.text().contains("control plane n3 renews"), "{}", record.text());
+        let turn = take_turn(api.as_ref(), "n1", || at(1650), &record).await;
+        assert_eq!(turn, Turn::NeverCame, "patience has an end");
+        assert!(record.text().contains("control plane n3 is being renewed"), "{}", record.text());
+        hold_turn(api.as_ref(), "n3", at(2200)).await;
+        assert_eq!(attempt(api.as_ref(), "n1", at(2300)).await.unwrap(), Some("n3".to_owned()), "n3 still works");
     }
 }

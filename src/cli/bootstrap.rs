@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::agent::AgentArgs;
 use super::etcd::EtcdCommand;
 use super::token::TokenArgs;
+use super::upgrade::UpgradeCommand;
 use crate::core::bootstrap::discovery::CaPin;
 use crate::core::bootstrap::token::Token;
 use crate::core::model::spec::Endpoint;
@@ -42,6 +43,9 @@ pub enum Command {
     /// etcd's members, snapshots, and the ways back after a loss
     #[command(subcommand)]
     Etcd(EtcdCommand),
+    /// Bring the cluster to another version, one node after another
+    #[command(subcommand)]
+    Upgrade(UpgradeCommand),
     /// Show the settings that hold here
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -6,3 +6,4 @@ pub mod etcd;
 pub mod kubelet;
 pub mod output;
 pub mod token;
+pub mod upgrade;

@@ -1,4 +1,4 @@
-//! A runtime that runs commands and nothing else.
+//! A runtime that runs commands, and has the pods that a test gives it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,26 +6,49 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+use crate::core::model::labels::{POD_UID, RESTART_COUNT};
 use crate::core::model::{ContainerId, PodUid, SandboxId};
 use crate::cri;
 use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
 
 type Answer = Result<i32, RuntimeError>;
 
+/// A pod with one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FakePod {
+    /// Its uid.
+    pub uid: String,
+    /// Its container runs; else it has ended with code 1.
+    pub running: bool,
+    /// How often it was started again.
+    pub restarts: u32,
+}
+
+type Pods = Box<dyn Fn() -> Vec<FakePod> + Send + Sync>;
+
 /// Every command exits with what the test set, at first 0.
-#[derive(Debug)]
 pub struct FakeExec {
     answer: Mutex<Answer>,
     ran: Mutex<Vec<Vec<String>>>,
+    pods: Option<Pods>,
 }
 
 impl Default for FakeExec {
     fn default() -> Self {
-        Self { answer: Mutex::new(Ok(0)), ran: Mutex::default() }
+        Self { answer: Mutex::new(Ok(0)), ran: Mutex::default(), pods: None }
     }
 }
 
 impl FakeExec {
+    /// A runtime that has these pods at each look.
+    pub fn with_pods(pods: impl Fn() -> Vec<FakePod> + Send + Sync + 'static) -> Self {
+        Self { pods: Some(Box::new(pods)), ..Self::default() }
+    }
+
+    fn pods(&self, call: &'static str) -> Result<Vec<FakePod>, RuntimeError> {
+        self.pods.as_ref().map(|pods| pods()).ok_or(RuntimeError::Unimplemented { call })
+    }
+
     /// Sets the exit code, or the error, of all further commands.
     pub fn set(&self, answer: Answer) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
@@ -76,7 +99,13 @@ impl Runtime for FakeExec {
         absent("RemovePodSandbox")
     }
     async fn list_sandboxes(&self, _: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
-        absent("ListPodSandbox")
+        let sandbox = |pod: FakePod| cri::PodSandbox {
+            id: pod.uid.clone(),
+            state: cri::PodSandboxState::SandboxReady as i32,
+            labels: [(POD_UID.to_owned(), pod.uid)].into(),
+            ..cri::PodSandbox::default()
+        };
+        Ok(self.pods("ListPodSandbox")?.into_iter().map(sandbox).collect())
     }
     async fn sandbox_status(&self, _: &SandboxId) -> Result<cri::PodSandboxStatus, RuntimeError> {
         absent("PodSandboxStatus")
@@ -99,10 +128,22 @@ impl Runtime for FakeExec {
         absent("RemoveContainer")
     }
     async fn list_containers(&self, _: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
-        absent("ListContainers")
+        let container = |pod: FakePod| cri::Container {
+            id: pod.uid.clone(),
+            pod_sandbox_id: pod.uid,
+            annotations: [(RESTART_COUNT.to_owned(), pod.restarts.to_string())].into(),
+            ..cri::Container::default()
+        };
+        Ok(self.pods("ListContainers")?.into_iter().map(container).collect())
     }
-    async fn container_status(&self, _: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
-        absent("ContainerStatus")
+    async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
+        let found = self.pods("ContainerStatus")?.into_iter().find(|pod| pod.uid == id.as_str());
+        let pod = found.ok_or(RuntimeError::NotFound { call: "ContainerStatus", message: id.as_str().to_owned() })?;
+        let (state, code) = match pod.running {
+            true => (cri::ContainerState::ContainerRunning, 0),
+            false => (cri::ContainerState::ContainerExited, 1),
+        };
+        Ok(cri::ContainerStatus { state: state as i32, exit_code: code, ..cri::ContainerStatus::default() })
     }
     async fn update_container_resources(
         &self,

@@ -10,7 +10,7 @@ mod secrets;
 pub use bystanders::{NoNetwork, Record};
 pub use checks::FakeChecks;
 pub use events::FakeEvents;
-pub use exec::FakeExec;
+pub use exec::{FakeExec, FakePod};
 pub use images::{FakeImages, FakeNodeCredentials, FakeRecords};
 pub use secrets::FakeSecrets;
 pub mod members;

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use roost::adapters::fs::node_files::HostFiles;
 use roost::adapters::x509::X509;
 use roost::bootstrap::certificates::{CertificateReport, observe_certificates};
-use roost::bootstrap::renewal::{end_turn, take_turn};
+use roost::bootstrap::renewal::{Turn, end_turn, take_turn};
+use roost::bootstrap::upgrade::keep_running;
 use roost::bootstrap::{Ports, RunOptions, run};
 use roost::cli::bootstrap::{CertsListArgs, CertsRenewArgs, OutputFormat};
 use roost::cli::output::{Console, print_line};
@@ -73,7 +74,15 @@ async fn turn(
         return Ok(None);
     }
     let Ok(objects) = ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await else { return Ok(None) };
-    Ok(take_turn(objects.as_ref(), &spec.node.name, ports.now, console).await.then_some(objects))
+    match take_turn(objects.as_ref(), &spec.node.name, ports.now, console).await {
+        Turn::Taken => Ok(Some(objects)),
+        Turn::NoApi => Ok(None),
+        // Better beside somebody than not at all.
+        Turn::NeverCame => {
+            console.step_says("no turn came; going on without");
+            Ok(None)
+        }
+    }
 }
 
 /// Nobody watches a look ahead.
@@ -88,8 +97,9 @@ impl Progress for Silent {
 
 /// Renews what is due.
 pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
-    let spec = settings::spec(&args.settings)?;
+    let mut spec = settings::spec(&args.settings)?;
     let ports = world::ports(&spec).await?;
+    keep_running(&ports, &mut spec)?;
     if ports.files.info(&spec.node.paths.pki("ca.crt"))?.is_none() {
         return Err(Failure::from(
             "this node has no certificates of a control plane; run `bootstrap init` first".to_owned(),

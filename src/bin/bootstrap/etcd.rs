@@ -2,6 +2,7 @@
 
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::etcd::{MemberReport, defragment, health, members, recover, remove, restore, take};
+use roost::bootstrap::upgrade::keep_running;
 use roost::cli::etcd::{EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs};
 use roost::cli::output::{Console, ask, print_result};
 use roost::core::bootstrap::membership::Member;
@@ -154,7 +155,7 @@ fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
 const OTHERS: &str = "Every other control plane now has an etcd that is out of date. On each of them:\n\n  bootstrap reset --yes\n\nand then the command that this prints here:\n\n  bootstrap token create --control-plane --print-join-command";
 
 async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
-    let spec = settings::spec(&args.etcd.settings)?;
+    let mut spec = settings::spec(&args.etcd.settings)?;
     let file = std::path::absolute(&args.file)?;
     let question = format!(
         "This puts the cluster back to {}: all that was written since is lost. The control planes of all other nodes must be stopped (`bootstrap reset` there). Go on?",
@@ -162,6 +163,7 @@ async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
     );
     confirm(args.yes, &question)?;
     let ports = world::ports(&spec).await?;
+    keep_running(&ports, &mut spec)?;
     let console = Console::new(args.etcd.output, false);
     let kept = restore(&ports, &HostEtcdFiles, &spec, &file, &console).await?;
     let beside = kept.as_ref().map_or_else(String::new, |kept| format!(" The data before lies in {}.", kept.display()));
@@ -171,13 +173,15 @@ async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
 }
 
 async fn recover_quorum(args: &RecoverArgs) -> Result<(), Failure> {
-    let spec = settings::spec(&args.etcd.settings)?;
+    let mut spec = settings::spec(&args.etcd.settings)?;
     confirm(
         args.yes,
         "This makes this node's etcd the only member; use it when most members are lost for good. Members that live on must be stopped first. Go on?",
     )?;
     let console = Console::new(args.etcd.output, false);
-    recover(&world::ports(&spec).await?, &spec, &console).await?;
+    let ports = world::ports(&spec).await?;
+    keep_running(&ports, &mut spec)?;
+    recover(&ports, &spec, &console).await?;
     let name = &spec.node.name;
     print_result(
         args.etcd.output,

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use roost::bootstrap::{RunError, RunOptions, run};
+use roost::bootstrap::upgrade::keep_running;
+use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::cli::bootstrap::InitArgs;
-use roost::cli::output::Console;
+use roost::cli::output::{Console, complain};
 use roost::core::bootstrap::workflow::INIT;
+use roost::core::model::spec::Spec;
 use serde_json::json;
 
 use crate::preflight::preflight;
@@ -13,9 +15,10 @@ use crate::{Failure, settings, world};
 
 /// Makes the first control-plane node.
 pub async fn init(args: InitArgs) -> Result<(), Failure> {
-    let spec = settings::spec(&args.settings)?;
+    let mut spec = settings::spec(&args.settings)?;
     preflight(&spec, true, &args.run).await?;
     let ports = world::ports(&spec).await?;
+    leave_version(&ports, &mut spec)?;
     if !args.run.dry_run {
         // Kept first: a run cut short is continued with the same settings.
         let kept = settings::read(&args.settings)?.print();
@@ -37,6 +40,19 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
     let result =
         json!({ "endpoint": spec.cluster.endpoint.to_string(), "kubeconfig": kubeconfig, "node": spec.node.name });
     console.finish(changed, &result, &text);
+    Ok(())
+}
+
+/// A node that runs a version keeps it when it is run again: `upgrade` has the rules, the order and the way back.
+pub fn leave_version(ports: &Ports, spec: &mut Spec) -> Result<(), Failure> {
+    let told = spec.cluster.version.clone();
+    keep_running(ports, spec)?;
+    if spec.cluster.version != told {
+        complain(&format!(
+            "This node runs {} and stays at it; `bootstrap upgrade` goes to {told}.",
+            spec.cluster.version
+        ));
+    }
     Ok(())
 }
 

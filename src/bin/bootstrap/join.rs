@@ -14,7 +14,7 @@ use roost::core::bootstrap::{Facts, Joining};
 use roost::core::model::spec::Spec;
 use serde_json::json;
 
-use crate::init::run_failure;
+use crate::init::{leave_version, run_failure};
 use crate::preflight::preflight;
 use crate::{Failure, settings, world};
 
@@ -27,10 +27,12 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
         return Err(Failure::Usage("this node is a control plane; give --control-plane as well".to_owned()));
     }
     let joining = find_cluster(&args, &mut spec, &ports).await?;
+    leave_version(&ports, &mut spec)?;
     if !args.run.dry_run {
         // Kept first: a run cut short is continued with the same settings.
         let kept = settings::read(&args.settings)?.print();
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
+        ports.files.remove(Path::new(settings::VERSION_FILE))?;
         ports.files.write(Path::new(settings::JOINED_FILE), render_joined(&spec.cluster).as_bytes(), 0o644)?;
     }
     let console = Console::new(args.run.output, args.run.dry_run);

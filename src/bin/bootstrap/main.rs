@@ -9,6 +9,7 @@ mod reset;
 mod settings;
 mod status;
 mod tokens;
+mod upgrade;
 mod world;
 
 use std::process::ExitCode;
@@ -96,6 +97,7 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Certs(CertsCommand::List(args)) => certs::list(&args),
         Command::Certs(CertsCommand::Renew(args)) => certs::renew(&args).await,
         Command::Etcd(command) => etcd::etcd(command).await,
+        Command::Upgrade(command) => upgrade::upgrade(command).await,
         Command::Config(ConfigCommand::Print(args)) => {
             print_line(&settings::read(&args)?.print());
             Ok(())

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use roost::bootstrap::upgrade::KEPT;
 use roost::bootstrap::{RunOptions, run};
 use roost::cli::bootstrap::ResetArgs;
 use roost::cli::output::{Console, ask};
@@ -33,9 +34,15 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
     let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), ..RunOptions::default() };
     let changed = run(RESET, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
     if !args.run.dry_run && args.run.phase.is_none() {
-        for kept in [settings::KEPT_FILE, settings::JOINED_FILE, "/var/lib/roost/agent/api-servers.json"] {
+        for kept in [
+            settings::KEPT_FILE,
+            settings::JOINED_FILE,
+            settings::VERSION_FILE,
+            "/var/lib/roost/agent/api-servers.json",
+        ] {
             ports.files.remove(Path::new(kept))?;
         }
+        ports.files.empty_dir(Path::new(KEPT))?;
     }
     let text = match (args.run.dry_run, changed) {
         (true, 0) | (false, 0) => "nothing to do".to_owned(),

@@ -3,8 +3,12 @@
 use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
+use roost::bootstrap::Ports;
 use roost::cli::bootstrap::SettingsArgs;
-use roost::config::cluster::{Fault, HostDefaults, Layers, derive_spec};
+use roost::cli::output::complain;
+use roost::config::cluster::{Fault, HostDefaults, Layers, Origin, derive_spec};
+use roost::core::model::Version;
+use roost::core::model::kubelet_spec::KUBERNETES_VERSION;
 use roost::core::model::spec::Spec;
 
 use crate::Failure;
@@ -15,6 +19,11 @@ const DEFAULT_FILE: &str = "/etc/roost/cluster.toml";
 pub const KEPT_FILE: &str = "/var/lib/roost/cluster.toml";
 /// What the cluster said of itself when this node joined; beneath everything but the defaults.
 pub const JOINED_FILE: &str = "/var/lib/roost/joined.toml";
+/// The version that an upgrade brought this node to; beneath everything but that and the defaults.
+pub const VERSION_FILE: &str = "/var/lib/roost/version.toml";
+
+/// The setting that an upgrade changes.
+const VERSION: &str = "cluster.kubernetes_version";
 
 /// The values of all settings with their origins.
 pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
@@ -24,8 +33,12 @@ pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
 
 /// The validated settings. Faults of single values and of all together are reported at once.
 pub fn spec(args: &SettingsArgs) -> Result<Spec, Failure> {
-    let (layers, mut faults) = gather(args)?;
-    match derive_spec(&layers, &host()) {
+    let (layers, faults) = gather(args)?;
+    validated(&layers, faults)
+}
+
+fn validated(layers: &Layers, mut faults: Vec<Fault>) -> Result<Spec, Failure> {
+    match derive_spec(layers, &host()) {
         Ok(spec) if faults.is_empty() => Ok(spec),
         Ok(_) => Err(configuration(&faults)),
         Err(more) => {
@@ -35,12 +48,51 @@ pub fn spec(args: &SettingsArgs) -> Result<Spec, Failure> {
     }
 }
 
+/// The settings with the version that an upgrade is for: the one given, else the one that the user set, else the newest
+/// that this program knows. What init, join or an upgrade noted down is where the cluster is, not where it shall go.
+pub fn spec_to_upgrade(args: &SettingsArgs, version: Option<Version>) -> Result<Spec, Failure> {
+    let (mut layers, mut faults) = gather(args)?;
+    let noted = |path: &Path| [KEPT_FILE, JOINED_FILE, VERSION_FILE].map(Path::new).contains(&path);
+    let wanted = match (version, layers.origin(VERSION)) {
+        (Some(version), _) => Some(version.to_string()),
+        (None, Origin::File(path, ..)) if noted(&path) => Some(KUBERNETES_VERSION.to_owned()),
+        (None, _) => None,
+    };
+    if let Some(wanted) = wanted {
+        faults.extend(layers.add_flag(VERSION, &wanted));
+    }
+    validated(&layers, faults)
+}
+
+/// Notes the version that this node has now, for later commands; says so when the user's file still tells another one.
+pub fn record_version(ports: &Ports, args: &SettingsArgs, version: &str) -> Result<(), Failure> {
+    let text = format!("# Written by `bootstrap upgrade`.\n[cluster]\nkubernetes_version = \"{version}\"\n");
+    ports.files.write(Path::new(VERSION_FILE), text.as_bytes(), 0o644)?;
+    let mut layers = read(args)?;
+    let told = layers.value(VERSION).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    match layers.origin(VERSION) {
+        _ if told == version => {}
+        Origin::File(path, ..) if path == Path::new(KEPT_FILE) => {
+            let faults = layers.add_flag(VERSION, version);
+            if !faults.is_empty() {
+                return Err(configuration(&faults));
+            }
+            ports.files.write(&path, layers.print().as_bytes(), 0o600)?;
+        }
+        Origin::File(path, line, _) => complain(&format!(
+            "{}:{line} still says {told}: change it to {version}, so that nothing takes it for what is wanted",
+            path.display()
+        )),
+        Origin::Flag | Origin::Environment(_) | Origin::Default => {}
+    }
+    Ok(())
+}
+
 fn gather(args: &SettingsArgs) -> Result<(Layers, Vec<Fault>), Failure> {
     let mut layers = Layers::defaults();
     let mut faults = Vec::new();
-    let joined = Path::new(JOINED_FILE);
-    if joined.exists() {
-        faults.extend(layers.add_file(joined, &read_file(joined)?));
+    for beneath in [JOINED_FILE, VERSION_FILE].map(Path::new).into_iter().filter(|path| path.exists()) {
+        faults.extend(layers.add_file(beneath, &read_file(beneath)?));
     }
     let file = match &args.config {
         Some(path) => Some(path.clone()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use roost::adapters::apiserver::key_handover::CsrHandover;
 use roost::adapters::apiserver::reachability::HttpReachability;
+use roost::adapters::checks::NetChecks;
 use roost::adapters::containerd::ContainerdImages;
 use roost::adapters::cri::Cri;
 use roost::adapters::etcd::EtcdClients;
@@ -35,6 +36,7 @@ pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
         runtime: Arc::new(Cri::new(&spec.node.runtime_socket, RUNTIME_TIMEOUT)),
         network: Arc::new(HostNetwork::connect("nft".into(), spec.node.paths.cni_conf.clone())?),
         net: Arc::new(HttpReachability),
+        checks: Arc::new(NetChecks::new()?),
         etcd: Arc::new(EtcdClients),
         handover: Arc::new(CsrHandover),
         now: Timestamp::now,

@@ -47,7 +47,7 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
         cluster.name = name.to_owned();
     }
     if let Some(version) = text("/kubernetesVersion") {
-        cluster.version = version.to_owned();
+        cluster.set_version(version);
     }
     if let Some(domain) = text("/networking/dnsDomain") {
         cluster.dns_domain = domain.to_owned();
@@ -89,4 +89,26 @@ fn one<T: FromStr>(field: &'static str, value: &str) -> Result<T, Error> {
 
 fn several<T: FromStr>(field: &'static str, value: &str) -> Result<Vec<T>, Error> {
     value.split(',').map(|part| one(field, part.trim())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::cluster::{HostDefaults, Layers, derive_spec};
+
+    #[test]
+    fn a_cluster_of_another_version_has_other_images() {
+        let host = HostDefaults { name: "n2".into(), address: Some([10, 0, 0, 2].into()), program: "/b".into() };
+        let mut layers = Layers::defaults();
+        assert_eq!(layers.add_flag("components.images", "kube-scheduler=example.org/own:1"), []);
+        let mut cluster = derive_spec(&layers, &host).unwrap().cluster;
+        let dns = cluster.image("coredns").to_owned();
+        let kubeadm = "kubernetesVersion: v1.35.4\nnetworking: {dnsDomain: cluster.local}\n".to_owned();
+        let maps = ClusterConfigMaps { kubeadm, kubelet: "{}".to_owned(), roost: None };
+        adopt(&mut cluster, &maps).unwrap();
+        assert_eq!(cluster.version, "v1.35.4");
+        assert_eq!(cluster.image("kube-apiserver"), "registry.k8s.io/kube-apiserver:v1.35.4");
+        assert_eq!(cluster.image("kube-scheduler"), "example.org/own:1", "the user's own stays");
+        assert_eq!(cluster.image("coredns"), dns);
+    }
 }

@@ -34,6 +34,8 @@ pub struct Facts {
     pub etcd_data: bool,
     /// True when the kubelet has its own client certificate (`kubelet.conf` is there).
     pub kubelet_credentials: bool,
+    /// How many replicas CoreDNS has, where that was asked.
+    pub dns_replicas: Option<u64>,
     /// What a joining node was told and found out; none on the node that begins a cluster.
     pub joining: Option<Joining>,
 }
@@ -61,6 +63,7 @@ impl Facts {
             super_admin: false,
             etcd_data: false,
             kubelet_credentials: false,
+            dns_replicas: None,
             joining: None,
         }
     }

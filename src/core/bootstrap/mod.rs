@@ -22,6 +22,7 @@ pub mod static_pods;
 pub mod step;
 pub mod token;
 pub mod units;
+pub mod upgrade;
 pub mod workflow;
 
 pub use facts::{Facts, Joining};

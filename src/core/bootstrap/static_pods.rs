@@ -19,6 +19,10 @@ pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 
 /// Names the client certificate a controller was started with: a renewed one makes a new pod.
 const CLIENT_DIGEST: &str = "roost.io/client-certificate";
+/// Tells the version of a program of the host, which no image's tag tells: another version makes a new pod.
+pub const VERSION_ANNOTATION: &str = "roost.io/kubernetes-version";
+/// Name of the volume that is a program of the host.
+pub const PROGRAM_VOLUME: &str = "program";
 
 const MANIFESTS: [(&str, &str); 4] = [
     (ETCD, include_str!("../../../static-pods/etcd.yaml")),
@@ -292,7 +296,11 @@ fn lay_program(component: &str, spec: &Spec, pod: &mut Pod) -> Result<(), Error>
     if let Some(first) = container.command.as_mut().and_then(|command| command.first_mut()) {
         first.clone_from(&inside);
     }
-    add_host_path(pod, "program", program, &inside, "File");
+    add_host_path(pod, PROGRAM_VOLUME, program, &inside, "File");
+    if component != ETCD {
+        let annotations = pod.metadata.annotations.get_or_insert_default();
+        annotations.insert(VERSION_ANNOTATION.to_owned(), spec.cluster.version.clone());
+    }
     Ok(())
 }
 

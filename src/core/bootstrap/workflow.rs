@@ -118,6 +118,35 @@ pub const JOIN_CONTROL_PLANE: &[Phase] = &[
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];
 
+/// Before a control plane is touched: a pull that fails changes nothing.
+pub const UPGRADE_IMAGES: &[Phase] =
+    &[Phase { id: "images", summary: "images of the wanted version", plan: phases::images::plan }];
+
+/// Makes the version of an upgraded control plane that of the cluster.
+pub const UPGRADE_SETTINGS: &[Phase] =
+    &[Phase { id: "objects", summary: "RBAC and configuration", plan: phases::objects::plan_settings }];
+
+/// Once no API server is older.
+pub const UPGRADE_ADDONS: &[Phase] =
+    &[Phase { id: "addons", summary: "kube-proxy and CoreDNS", plan: phases::objects::plan_addons }];
+
+/// The rest of a control plane.
+pub const UPGRADE_NODE: &[Phase] = &[
+    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
+    Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
+    Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
+    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+];
+
+/// A worker.
+pub const UPGRADE_WORKER: &[Phase] = &[
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker },
+    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
+    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+];
+
 /// Takes a node out of its cluster's service and leaves the machine clean.
 pub const RESET: &[Phase] = &[
     Phase { id: "etcd-member", summary: "etcd without this node", plan: phases::etcd_member::plan_remove },

@@ -26,6 +26,7 @@ mod stdio;
 mod step_outcome;
 pub mod totals;
 pub mod usage;
+mod version;
 mod volume;
 
 pub use check::{Check, CheckOutcome, HttpAnswer, HttpGet};
@@ -44,4 +45,5 @@ pub use secret::Secret;
 pub use stdio::StreamStdio;
 pub use step_outcome::StepOutcome;
 pub use totals::{QosClass, qos_class};
+pub use version::{Version, VersionError};
 pub use volume::MountedVolume;

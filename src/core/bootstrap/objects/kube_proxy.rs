@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::rbac::{BOOTSTRAP_GROUP, cluster_role_binding, group, render_config_map_reader, service_account};
 use super::yaml::{merge, render_yaml};
 use super::{Component, ObjectsSpec, join_subnets};
+use crate::core::bootstrap::static_pods::VERSION_ANNOTATION;
 
 const IN_CONTAINER: &str = "/var/lib/kube-proxy";
 
@@ -22,7 +23,7 @@ pub(super) fn render_kube_proxy(spec: &ObjectsSpec) -> Vec<Value> {
         cluster_role_binding("kubeadm:node-proxier", "system:node-proxier", service_account("kube-proxy")),
     ];
     objects.extend(render_configuration(spec, &format!("{IN_CONTAINER}/kubeconfig.conf")));
-    objects.push(render_daemon_set(component));
+    objects.push(render_daemon_set(component, &spec.kubernetes_version));
     objects
 }
 
@@ -73,7 +74,7 @@ fn tools_of_host(program: &str) -> (&'static [&'static str], &'static str) {
     }
 }
 
-fn render_daemon_set(component: &Component) -> Value {
+fn render_daemon_set(component: &Component, version: &str) -> Value {
     let mut program = "/usr/local/bin/kube-proxy";
     let mut mounts = vec![
         json!({ "mountPath": IN_CONTAINER, "name": "kube-proxy" }),
@@ -103,6 +104,11 @@ fn render_daemon_set(component: &Component) -> Value {
         mounts.push(json!({ "mountPath": "/lib/modules", "name": "lib-modules", "readOnly": true }));
         volumes.push(json!({ "name": "lib-modules", "hostPath": { "path": "/lib/modules" } }));
     }
+    let mut template_metadata = json!({ "labels": { "k8s-app": "kube-proxy" } });
+    if component.host_binary.is_some() {
+        // Another version at the same path is another pod.
+        template_metadata["annotations"] = json!({ VERSION_ANNOTATION: version });
+    }
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",
         "metadata": { "name": "kube-proxy", "namespace": "kube-system", "labels": { "k8s-app": "kube-proxy" } },
@@ -110,7 +116,7 @@ fn render_daemon_set(component: &Component) -> Value {
             "selector": { "matchLabels": { "k8s-app": "kube-proxy" } },
             "updateStrategy": { "type": "RollingUpdate" },
             "template": {
-                "metadata": { "labels": { "k8s-app": "kube-proxy" } },
+                "metadata": template_metadata,
                 "spec": {
                     "priorityClassName": "system-node-critical",
                     "hostNetwork": true,

@@ -25,9 +25,21 @@ pub use yaml::render_yaml;
 
 /// Everything but tokens and `cluster-info`, in an order in which each object finds what it refers to.
 pub fn render_objects(spec: &ObjectsSpec) -> Vec<Value> {
+    let mut objects = render_settings(spec);
+    objects.extend(render_addons(spec));
+    objects
+}
+
+/// Who may do what, and what nodes must know.
+pub fn render_settings(spec: &ObjectsSpec) -> Vec<Value> {
     let mut objects = rbac::render_cluster_rbac(spec);
     objects.extend(config::render_config_maps(spec));
-    objects.extend(kube_proxy::render_kube_proxy(spec));
+    objects
+}
+
+/// kube-proxy and CoreDNS.
+pub fn render_addons(spec: &ObjectsSpec) -> Vec<Value> {
+    let mut objects = kube_proxy::render_kube_proxy(spec);
     objects.extend(coredns::render_coredns(spec));
     objects
 }

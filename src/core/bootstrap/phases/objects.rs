@@ -1,6 +1,10 @@
 //! Phases `upload-config`, `bootstrap-token` and `addons`: the objects that make an API server a cluster.
 
-use super::super::objects::{Component, ObjectsSpec, render_cluster_info, render_objects};
+use serde_json::Value;
+
+use super::super::objects::{
+    Component, ObjectsSpec, render_addons, render_cluster_info, render_objects, render_settings,
+};
 use super::super::static_pods::SCRATCH_IMAGE;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
@@ -9,6 +13,26 @@ use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
 pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let objects = render_objects(&derive(spec));
     Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
+}
+
+/// RBAC and configuration of a cluster whose version changed.
+pub fn plan_settings(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let objects = render_settings(&derive(spec));
+    Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
+}
+
+/// kube-proxy and CoreDNS of a cluster whose version changed. What users are told to change stays theirs: the Corefile,
+/// and how many replicas there are.
+pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut steps = Vec::new();
+    for mut object in render_addons(&derive(spec)) {
+        let (kind, is_dns) = (object["kind"].clone(), object["metadata"]["name"] == "coredns");
+        if let Some(replicas) = facts.dns_replicas.filter(|_| is_dns && kind == "Deployment") {
+            object["spec"]["replicas"] = Value::from(replicas);
+        }
+        steps.push(Step::ApplyObject { create_only: is_dns && kind == "ConfigMap", object });
+    }
+    Ok(steps)
 }
 
 /// Where the cluster is and who signs for it, readable by nodes that are to join.

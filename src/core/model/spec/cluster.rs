@@ -158,6 +158,17 @@ impl ClusterSpec {
         self.images.get(component).map_or("", String::as_str)
     }
 
+    /// Makes another version the wanted one. Images that are named by the version go along; others were named by the user.
+    pub fn set_version(&mut self, version: &str) {
+        let tag = format!(":{}", self.version);
+        for (_, image) in self.images.iter_mut().filter(|(component, _)| component.starts_with("kube-")) {
+            if let Some(name) = image.strip_suffix(&tag) {
+                *image = format!("{name}:{version}");
+            }
+        }
+        self.version = version.to_owned();
+    }
+
     /// First address of the first service subnet: the `kubernetes` Service.
     pub fn api_service_ip(&self) -> Option<IpAddr> {
         self.service_ip(1)

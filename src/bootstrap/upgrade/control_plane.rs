@@ -1,0 +1,249 @@
+//! Carries out the moves of one node's control plane.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::pods::{Look, look};
+use super::{KEPT, UpgradeError, manifests};
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::ports::Ports;
+use crate::bootstrap::{etcd, renewal};
+use crate::core::bootstrap::static_pods::ETCD;
+use crate::core::bootstrap::units;
+use crate::core::bootstrap::upgrade::moves::{Component, Facts, Move, PodState, foresee, next};
+use crate::core::model::StepOutcome;
+use crate::core::model::spec::Spec;
+use crate::ports::{ClusterObjects, EtcdFiles, Progress};
+
+const PAUSE: Duration = Duration::from_millis(500);
+/// A container that ended so often does not come up.
+const ENDS: u32 = 3;
+/// Id and summary for progress.
+const PHASE: (&str, &str) = ("control-plane", "control plane, component by component");
+
+/// What a passage from one set of manifests to another needs besides the ports.
+pub struct Passage<'a> {
+    /// Files of etcd.
+    pub etcd_files: &'a dyn EtcdFiles,
+    /// How long each component may take to be well.
+    pub timeout: Duration,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// The objects by which the turn among control planes is held; none without.
+    pub turn: Option<Arc<dyn ClusterObjects>>,
+}
+
+/// What a component was like when it began to be waited for.
+struct Waiting {
+    uid: String,
+    since: Instant,
+    restarts: u32,
+}
+
+/// A run in progress.
+struct Run<'a> {
+    ports: &'a Ports,
+    spec: &'a Spec,
+    passage: &'a Passage<'a>,
+    progress: &'a dyn Progress,
+    wanted: Vec<(&'static str, String)>,
+    snapshot: Option<PathBuf>,
+    needs_snapshot: bool,
+    given_up: Option<(&'static str, String)>,
+    waiting: BTreeMap<&'static str, Waiting>,
+    /// The last look at each component.
+    looks: BTreeMap<&'static str, Look>,
+}
+
+/// Brings this node's control plane to the manifests that the settings want. Returns how many were replaced (or, in a dry
+/// run, would be).
+pub async fn upgrade_control_plane(
+    ports: &Ports,
+    spec: &Spec,
+    passage: &Passage<'_>,
+    progress: &dyn Progress,
+) -> Result<usize, UpgradeError> {
+    let begun = Instant::now();
+    progress.phase_begins(PHASE.0, PHASE.1, (1, 1));
+    if !passage.dry_run && !ports.units.state(units::KUBELET).await.map_err(StepError::from)?.is_active() {
+        return Err(StepError::NoKubelet.into());
+    }
+    let mut run = Run {
+        ports,
+        spec,
+        passage,
+        progress,
+        wanted: manifests::wanted(ports, spec).await?,
+        snapshot: None,
+        // Of an etcd that somebody else runs, somebody else takes the snapshots.
+        needs_snapshot: spec.cluster.external_etcd.is_none(),
+        given_up: None,
+        waiting: BTreeMap::new(),
+        looks: BTreeMap::new(),
+    };
+    let changed = if passage.dry_run { run.foretell().await? } else { run.go().await? };
+    progress.phase_ends(PHASE.0, changed, begun.elapsed());
+    Ok(changed)
+}
+
+impl Run<'_> {
+    async fn foretell(&mut self) -> Result<usize, UpgradeError> {
+        let moves = foresee(&self.observe().await?);
+        for coming in &moves {
+            self.progress.step_ends(PHASE.0, &coming.to_string(), StepOutcome::Planned);
+        }
+        Ok(moves.iter().filter(|coming| matches!(coming, Move::Write(_))).count())
+    }
+
+    async fn go(&mut self) -> Result<usize, UpgradeError> {
+        let mut written = 0;
+        let mut waited_for: Option<&'static str> = None;
+        loop {
+            let facts = self.observe().await?;
+            let coming = next(&facts);
+            if let Some(name) = waited_for.filter(|name| coming != Move::Wait(name)) {
+                waited_for = None;
+                self.waiting.remove(name);
+                if !matches!(coming, Move::TurnBack { .. } | Move::Stuck { .. }) {
+                    self.progress.step_ends(PHASE.0, &format!("{name} is well"), StepOutcome::Changed);
+                    self.progress.step_says(&format!("{name} is well"));
+                }
+            }
+            let line = coming.to_string();
+            match &coming {
+                Move::Done => return Ok(written),
+                Move::Returned => {
+                    let (component, why) = self.given_up.take().unwrap_or(("the control plane", String::new()));
+                    return Err(UpgradeError::Returned { component, why, snapshot: self.snapshot.take() });
+                }
+                Move::Stuck { component, why } => return Err(UpgradeError::Stuck { component, why: why.clone() }),
+                Move::Wait(name) => {
+                    if waited_for != Some(*name) {
+                        self.progress.step_begins(&line);
+                        waited_for = Some(*name);
+                        self.begin_waiting(name);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Move::TurnBack { component, why } => {
+                    self.progress.step_says(&format!("{line}; going back to the former manifests"));
+                    self.given_up = Some((component, why.clone()));
+                    self.waiting.clear();
+                    continue;
+                }
+                _ => {}
+            }
+            self.progress.step_begins(&line);
+            self.carry_out(&coming, &facts).await?;
+            if !matches!(coming, Move::Keep(_) | Move::Forget) {
+                self.progress.step_says(&line);
+            }
+            self.progress.step_ends(PHASE.0, &line, StepOutcome::Changed);
+            written += usize::from(matches!(coming, Move::Write(_)));
+        }
+    }
+
+    /// Moves that change something.
+    async fn carry_out(&mut self, coming: &Move, facts: &Facts) -> Result<(), UpgradeError> {
+        let files = &self.ports.files;
+        let of = |name: &str| facts.components.iter().find(|component| component.name == name);
+        let (target, content) = match coming {
+            Move::Snapshot => return Ok(self.take_snapshot().await?),
+            Move::Forget => return Ok(files.empty_dir(Path::new(KEPT)).map_err(StepError::from)?),
+            Move::Keep(name) => {
+                files.ensure_dir(Path::new(KEPT), 0o700).map_err(StepError::from)?;
+                (manifests::kept(name), of(name).and_then(|component| component.present.as_ref()))
+            }
+            Move::Write(name) => {
+                if *name == ETCD {
+                    self.others_are_well().await?;
+                }
+                self.hold_turn().await;
+                (manifests::path(self.spec, name), of(name).map(|component| &component.wanted))
+            }
+            Move::Restore(name) => {
+                self.hold_turn().await;
+                (manifests::path(self.spec, name), of(name).and_then(|component| component.kept.as_ref()))
+            }
+            Move::Wait(_) | Move::TurnBack { .. } | Move::Done | Move::Returned | Move::Stuck { .. } => return Ok(()),
+        };
+        let Some(content) = content else { return Ok(()) };
+        files.write(&target, content.as_bytes(), 0o600).map_err(StepError::from)?;
+        Ok(())
+    }
+
+    async fn take_snapshot(&mut self) -> Result<(), StepError> {
+        let folder = &self.spec.node.paths.snapshots;
+        self.ports.files.ensure_dir(folder, 0o700)?;
+        // A name of its own: the timer removes older ones of its own only.
+        let stamp = (self.ports.now)().strftime("%Y%m%dT%H%M%SZ");
+        let file = format!("before-{}-{}-{stamp}.db", self.spec.cluster.version, self.spec.node.name);
+        let path = folder.join(file);
+        let taken = etcd::take(self.ports, self.passage.etcd_files, self.spec, Some(&path), folder, 0).await?;
+        self.snapshot = Some(taken.path);
+        Ok(())
+    }
+
+    /// While this member restarts, the others have to agree without it.
+    async fn others_are_well(&self) -> Result<(), UpgradeError> {
+        let reports = etcd::health(self.ports, self.spec).await?;
+        let ill = reports.iter().filter(|report| report.name != self.spec.node.name && !report.is_healthy());
+        let ill: Vec<String> = ill.map(|report| report.name.clone()).collect();
+        if ill.is_empty() { Ok(()) } else { Err(UpgradeError::MembersNotWell(ill.join(", "))) }
+    }
+
+    async fn hold_turn(&self) {
+        if let Some(objects) = &self.passage.turn {
+            renewal::hold_turn(objects.as_ref(), &self.spec.node.name, (self.ports.now)()).await;
+        }
+    }
+
+    fn begin_waiting(&mut self, name: &'static str) {
+        if let Some(look) = self.looks.get(name) {
+            let waiting = Waiting { uid: look.uid.clone(), since: Instant::now(), restarts: look.restarts };
+            self.waiting.insert(name, waiting);
+        }
+    }
+
+    async fn observe(&mut self) -> Result<Facts, StepError> {
+        let mut components = Vec::new();
+        for (name, wanted) in &self.wanted {
+            let path = manifests::path(self.spec, name);
+            let present = self.ports.files.read(&path)?;
+            let kept = self.ports.files.read(&manifests::kept(name))?;
+            let state = match &present {
+                None => PodState::NotYet,
+                Some(text) => {
+                    let seen = look(self.ports, &path, text, &self.spec.node.name).await?;
+                    let state = judge(&seen, self.waiting.get(name), self.passage.timeout);
+                    self.looks.insert(name, seen);
+                    state
+                }
+            };
+            components.push(Component { name, wanted: wanted.clone(), present, kept, state });
+        }
+        let snapshot = self.snapshot.is_some() || !self.needs_snapshot;
+        Ok(Facts { components, snapshot, returning: self.given_up.is_some() })
+    }
+}
+
+/// Only what is waited for can fail: a controller may well end while its API server is away.
+fn judge(look: &Look, waiting: Option<&Waiting>, timeout: Duration) -> PodState {
+    if look.well {
+        return PodState::Well;
+    }
+    let Some(waiting) = waiting else { return PodState::NotYet };
+    let before = if waiting.uid == look.uid { waiting.restarts } else { 0 };
+    if look.ended && look.restarts.saturating_sub(before) >= ENDS {
+        return PodState::Failed(format!("{}, {} times", look.word, look.restarts - before + 1));
+    }
+    match waiting.since.elapsed() > timeout {
+        true => PodState::Failed(format!("not well after {} s: {}", timeout.as_secs(), look.word)),
+        false => PodState::NotYet,
+    }
+}

@@ -1,0 +1,115 @@
+//! Whether the pod of a manifest is well: it runs what the manifest says, stays up, and answers its probe.
+
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::ports::Ports;
+use crate::core::manifest::parse_manifest;
+use crate::core::model::labels::{POD_UID, RESTART_COUNT};
+use crate::core::model::{ContainerId, HttpGet, uid_of};
+use crate::cri;
+
+/// How long a container has to run before its answer counts: some end a moment after they said that they are ready.
+const STEADY: Duration = Duration::from_secs(3);
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// One look at a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The pod of this very manifest.
+    pub uid: String,
+    /// It runs and answers.
+    pub well: bool,
+    /// What is missing, for people.
+    pub word: String,
+    /// How often its container was started again.
+    pub restarts: u32,
+    /// Its container does not run now.
+    pub ended: bool,
+}
+
+/// Looks at the pod of a manifest.
+pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> Result<Look, StepError> {
+    let mut look = Look { uid: String::new(), well: false, word: String::new(), restarts: 0, ended: false };
+    let pod = match parse_manifest(path, text.as_bytes(), node) {
+        Ok(pod) => pod,
+        Err(findings) => {
+            look.word = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            return Ok(look);
+        }
+    };
+    look.uid = uid_of(&pod).to_string();
+    let Some(container) = newest_container(ports, &look.uid).await? else {
+        look.word = "the kubelet has not started it yet (journalctl -u kubelet)".to_owned();
+        return Ok(look);
+    };
+    let restarts = container.annotations.get(RESTART_COUNT).and_then(|count| count.parse().ok());
+    look.restarts = restarts.unwrap_or_default();
+    let id = ContainerId::from(container.id);
+    let status = ports.runtime.container_status(&id).await.map_err(StepError::Pods)?;
+    if status.state != cri::ContainerState::ContainerRunning as i32 {
+        look.ended = status.state == cri::ContainerState::ContainerExited as i32;
+        let what = if status.message.is_empty() { status.reason } else { status.message };
+        look.word = format!("its container ended with code {} ({what})", status.exit_code);
+        return Ok(look);
+    }
+    let age = (ports.now)().as_nanosecond() - i128::from(status.started_at);
+    if age < STEADY.as_nanos() as i128 {
+        look.word = "it has only just started".to_owned();
+        return Ok(look);
+    }
+    match probe_of(&pod) {
+        None => look.well = true,
+        Some(get) => match ports.checks.http(&get, Some(ANSWER)).await {
+            Ok(answer) if (200..400).contains(&answer.status) => look.well = true,
+            Ok(answer) => look.word = format!("{} answers {}", get.url(), answer.status),
+            Err(error) => look.word = error.to_string(),
+        },
+    }
+    Ok(look)
+}
+
+/// The newest container of the pod with that uid, in a sandbox that lives.
+async fn newest_container(ports: &Ports, uid: &str) -> Result<Option<cri::Container>, StepError> {
+    let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?;
+    let ready = cri::PodSandboxState::SandboxReady as i32;
+    let own = |sandbox: &&cri::PodSandbox| {
+        sandbox.state == ready && sandbox.labels.get(POD_UID).is_some_and(|label| label == uid)
+    };
+    let own: Vec<&str> = sandboxes.iter().filter(own).map(|sandbox| sandbox.id.as_str()).collect();
+    let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
+    let mine = containers.into_iter().filter(|container| own.contains(&container.pod_sandbox_id.as_str()));
+    Ok(mine.max_by_key(|container| container.created_at))
+}
+
+/// What the kubelet asks as well: readiness, or else what tells that the start is over.
+fn probe_of(pod: &Pod) -> Option<HttpGet> {
+    let container = pod.spec.as_ref()?.containers.first()?;
+    let probes = [&container.readiness_probe, &container.startup_probe, &container.liveness_probe];
+    let get = probes.into_iter().find_map(|probe| probe.as_ref()?.http_get.as_ref())?;
+    Some(HttpGet {
+        tls: get.scheme.as_deref() == Some("HTTPS"),
+        host: get.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
+        port: port_of(container, &get.port)?,
+        target: get.path.clone().unwrap_or_else(|| "/".to_owned()),
+        headers: Vec::new(),
+        host_header: None,
+    })
+}
+
+fn port_of(container: &Container, port: &IntOrString) -> Option<u16> {
+    match port {
+        IntOrString::Int(number) => u16::try_from(*number).ok(),
+        IntOrString::String(name) => {
+            let mut ports = container.ports.iter().flatten();
+            ports
+                .find(|port| port.name.as_deref() == Some(name))
+                .and_then(|port| u16::try_from(port.container_port).ok())
+        }
+    }
+}

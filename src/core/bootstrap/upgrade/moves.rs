@@ -1,0 +1,340 @@
+//! The moves by which one node's control plane comes to its wanted manifests, or back to those it had.
+//!
+//! Nothing is remembered but the manifests themselves: the present ones, and copies of those that were replaced. A run
+//! that was cut short is one that finds some of them replaced.
+
+use std::fmt;
+
+use crate::core::bootstrap::static_pods::ETCD;
+
+/// How the pod of a present manifest does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodState {
+    /// It runs as the manifest says, and answers.
+    Well,
+    /// Not so yet.
+    NotYet,
+    /// It will not come, for this reason.
+    Failed(String),
+}
+
+/// One component of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Its name.
+    pub name: &'static str,
+    /// The manifest that is wanted.
+    pub wanted: String,
+    /// The manifest that is there.
+    pub present: Option<String>,
+    /// The copy of the manifest that an upgrade under way has replaced.
+    pub kept: Option<String>,
+    /// How the pod of the present manifest does.
+    pub state: PodState,
+}
+
+impl Component {
+    fn is_wanted(&self) -> bool {
+        self.present.as_ref() == Some(&self.wanted)
+    }
+}
+
+/// What the next move is chosen from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The components, each after those that it needs: etcd first.
+    pub components: Vec<Component>,
+    /// A snapshot of etcd was taken by this run, or none is to be taken.
+    pub snapshot: bool,
+    /// A component did not come up: everything goes back.
+    pub returning: bool,
+}
+
+impl Facts {
+    /// True when manifests were replaced and are not yet known to be well.
+    pub fn is_under_way(&self) -> bool {
+        self.components.iter().any(|component| component.kept.is_some())
+    }
+}
+
+/// One move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Take a snapshot of etcd, before anything is touched.
+    Snapshot,
+    /// Keep a copy of the present manifest.
+    Keep(&'static str),
+    /// Put the wanted manifest in place.
+    Write(&'static str),
+    /// Look again in a moment.
+    Wait(&'static str),
+    /// Give up and return.
+    TurnBack {
+        /// The component that does not come up.
+        component: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// Put the copy back in place.
+    Restore(&'static str),
+    /// Remove the copies: nothing needs them any more.
+    Forget,
+    /// Everything is as wanted.
+    Done,
+    /// Everything is as it was.
+    Returned,
+    /// Neither forth nor back.
+    Stuck {
+        /// The component that does not come up.
+        component: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Snapshot => f.write_str("take a snapshot of etcd"),
+            Self::Keep(component) => write!(f, "keep a copy of the manifest of {component}"),
+            Self::Write(component) => write!(f, "replace the manifest of {component} and wait until it is well"),
+            Self::Wait(component) => write!(f, "wait until {component} is well"),
+            Self::TurnBack { component, why } => write!(f, "{component} does not come up: {why}"),
+            Self::Restore(component) => write!(f, "put the former manifest of {component} back"),
+            Self::Forget => f.write_str("remove the copies of the former manifests"),
+            Self::Done => f.write_str("done"),
+            Self::Returned => f.write_str("everything is as it was"),
+            Self::Stuck { component, why } => write!(f, "{component} is not well: {why}"),
+        }
+    }
+}
+
+/// The next move.
+pub fn next(facts: &Facts) -> Move {
+    if facts.returning { back(facts) } else { forth(facts) }
+}
+
+fn forth(facts: &Facts) -> Move {
+    let under_way = facts.is_under_way();
+    for component in &facts.components {
+        let name = component.name;
+        if component.is_wanted() {
+            match &component.state {
+                PodState::Well => continue,
+                PodState::NotYet => return Move::Wait(name),
+                PodState::Failed(why) if under_way => return Move::TurnBack { component: name, why: why.clone() },
+                PodState::Failed(why) => return Move::Stuck { component: name, why: why.clone() },
+            }
+        }
+        // Copies are made after the snapshot: where there are any, it was taken.
+        if !under_way && !facts.snapshot {
+            return Move::Snapshot;
+        }
+        // A copy from before the cut is of the last set that was whole; what came after it is not kept.
+        if component.kept.is_none() && component.present.is_some() {
+            return Move::Keep(name);
+        }
+        return Move::Write(name);
+    }
+    if under_way { Move::Forget } else { Move::Done }
+}
+
+fn back(facts: &Facts) -> Move {
+    // Controllers first: they may be older than the API server, never newer.
+    for component in facts.components.iter().rev() {
+        // An etcd that came up stays: what it wrote since an older one need not read.
+        let stays = component.name == ETCD && component.is_wanted() && component.state == PodState::Well;
+        if component.kept.is_some() && component.kept != component.present && !stays {
+            return Move::Restore(component.name);
+        }
+    }
+    for component in &facts.components {
+        match &component.state {
+            PodState::Well => {}
+            PodState::NotYet => return Move::Wait(component.name),
+            PodState::Failed(why) => return Move::Stuck { component: component.name, why: why.clone() },
+        }
+    }
+    if facts.is_under_way() { Move::Forget } else { Move::Returned }
+}
+
+/// All moves to the end, if every component comes up: the plan of a dry run.
+pub fn foresee(facts: &Facts) -> Vec<Move> {
+    let mut facts = facts.clone();
+    let mut moves = Vec::new();
+    loop {
+        let coming = next(&facts);
+        if matches!(coming, Move::Done | Move::Returned | Move::Stuck { .. } | Move::TurnBack { .. }) {
+            return moves;
+        }
+        facts.assume(&coming);
+        moves.push(coming);
+    }
+}
+
+impl Facts {
+    fn assume(&mut self, done: &Move) {
+        let names = |component: &Component, name: &str| component.name == name;
+        match done {
+            Move::Snapshot => self.snapshot = true,
+            Move::Forget => self.components.iter_mut().for_each(|component| component.kept = None),
+            Move::Keep(name) | Move::Write(name) | Move::Wait(name) | Move::Restore(name) => {
+                let Some(component) = self.components.iter_mut().find(|component| names(component, name)) else {
+                    return;
+                };
+                match done {
+                    Move::Keep(_) => component.kept = component.present.clone(),
+                    Move::Write(_) => component.present = Some(component.wanted.clone()),
+                    Move::Restore(_) => component.present = component.kept.clone(),
+                    _ => {}
+                }
+                if !matches!(done, Move::Keep(_)) {
+                    component.state = PodState::Well;
+                }
+            }
+            Move::Done | Move::Returned | Move::Stuck { .. } | Move::TurnBack { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 4] = [ETCD, "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+    /// A node whose pods come up one look after their manifest changed, unless it is a broken one.
+    struct World {
+        facts: Facts,
+        broken: Option<&'static str>,
+        said: Vec<Move>,
+    }
+
+    impl World {
+        fn new(changed: &[&str], broken: Option<&'static str>) -> Self {
+            let component = |name: &&'static str| Component {
+                name,
+                wanted: if changed.contains(name) { "new".to_owned() } else { "old".to_owned() },
+                present: Some("old".to_owned()),
+                kept: None,
+                state: PodState::Well,
+            };
+            let components = NAMES.iter().map(component).collect();
+            Self { facts: Facts { components, snapshot: false, returning: false }, broken, said: Vec::new() }
+        }
+
+        fn look(&mut self) {
+            for component in &mut self.facts.components {
+                let broken = self.broken == Some(component.name) && component.present.as_deref() == Some("new");
+                if component.state == PodState::NotYet {
+                    component.state = if broken { PodState::Failed("it ends".to_owned()) } else { PodState::Well };
+                }
+            }
+        }
+
+        /// One move; none at the end.
+        fn advance(&mut self) -> Option<Move> {
+            let coming = next(&self.facts);
+            self.said.push(coming.clone());
+            match &coming {
+                Move::Done | Move::Returned | Move::Stuck { .. } => return None,
+                Move::TurnBack { .. } => self.facts.returning = true,
+                Move::Wait(_) => self.look(),
+                other => self.facts.assume(other),
+            }
+            if let Move::Write(name) | Move::Restore(name) = &coming {
+                let component = self.facts.components.iter_mut().find(|component| component.name == *name).unwrap();
+                component.state = PodState::NotYet;
+            }
+            Some(coming)
+        }
+
+        fn run(&mut self) {
+            while self.advance().is_some() {
+                assert!(self.said.len() < 100, "{:#?}", self.said);
+            }
+        }
+
+        /// A new process: it knows what it sees and nothing else.
+        fn forget_all_but_the_node(&mut self) {
+            self.facts.snapshot = false;
+            self.facts.returning = false;
+        }
+
+        fn manifests(&self) -> Vec<&str> {
+            self.facts.components.iter().map(|component| component.present.as_deref().unwrap_or("none")).collect()
+        }
+    }
+
+    #[test]
+    fn one_component_after_another_and_a_snapshot_before_all() {
+        let mut world = World::new(&NAMES[1..], None);
+        let foreseen = foresee(&world.facts);
+        world.run();
+        let told: Vec<String> = foreseen.iter().map(ToString::to_string).collect();
+        assert_eq!(told[0], "take a snapshot of etcd");
+        assert_eq!(told[2], "replace the manifest of kube-apiserver and wait until it is well");
+        world.said.retain(|said| !matches!(said, Move::Wait(_)));
+        assert_eq!(world.said.pop(), Some(Move::Done));
+        assert_eq!(world.said, foreseen, "a dry run tells what is done");
+        let mut nothing = World::new(&[], None);
+        nothing.run();
+        assert_eq!(nothing.said, [Move::Done]);
+    }
+
+    #[test]
+    fn cut_short_anywhere_it_comes_to_the_wanted_set_or_back_to_the_former() {
+        for broken in [None, Some(NAMES[0]), Some(NAMES[1]), Some(NAMES[2]), Some(NAMES[3])] {
+            let changed: &[&str] = if broken == Some(ETCD) { &NAMES } else { &NAMES[1..] };
+            let mut whole = World::new(changed, broken);
+            whole.run();
+            for cut in 0..=whole.said.len() {
+                let mut world = World::new(changed, broken);
+                (0..cut).for_each(|_| drop(world.advance()));
+                world.forget_all_but_the_node();
+                world.run();
+                let place = format!("{broken:?} cut after {cut}: {:#?}", world.said);
+                let end = world.said.last();
+                if broken.is_some() {
+                    assert_eq!((world.manifests(), end), (vec!["old"; 4], Some(&Move::Returned)), "{place}");
+                } else {
+                    assert_eq!((&world.manifests()[1..], end), (&["new"; 3][..], Some(&Move::Done)), "{place}");
+                }
+                assert!(!world.facts.is_under_way(), "copies are left: {place}");
+                let first = |wanted: fn(&Move) -> bool| world.said.iter().position(wanted);
+                let written = first(|said| matches!(said, Move::Write(_)));
+                assert!(written.is_none() || first(|said| *said == Move::Snapshot) < written, "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_etcd_that_came_up_stays_when_something_else_does_not() {
+        let mut world = World::new(&NAMES, Some("kube-scheduler"));
+        world.run();
+        assert_eq!(world.said.last(), Some(&Move::Returned));
+        assert_eq!(world.manifests(), ["new", "old", "old", "old"]);
+    }
+
+    #[test]
+    fn what_was_ill_before_is_not_taken_for_a_failed_upgrade() {
+        let mut world = World::new(&[], None);
+        world.facts.components[1].state = PodState::Failed("it ends".to_owned());
+        world.run();
+        assert_eq!(world.said, [Move::Stuck { component: "kube-apiserver", why: "it ends".to_owned() }]);
+    }
+
+    #[test]
+    fn a_third_version_after_a_cut_still_returns_to_the_first() {
+        let mut world = World::new(&NAMES[1..], Some("kube-controller-manager"));
+        while world.manifests()[1] != "new" || world.facts.components[1].state != PodState::Well {
+            world.advance();
+        }
+        world.forget_all_but_the_node();
+        world.facts.components.iter_mut().skip(1).for_each(|component| component.wanted = "newest".to_owned());
+        world.look();
+        world.advance();
+        assert_eq!(world.manifests()[1], "newest");
+        assert_eq!(world.facts.components[1].kept.as_deref(), Some("old"));
+    }
+}

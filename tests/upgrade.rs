@@ -1,0 +1,206 @@
+//! An upgrade of one control plane on a node in memory: forth, back, and on again from wherever it was cut short.
+
+#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![cfg(feature = "fakes")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
+use roost::adapters::fake::node::{FakeNode, FakeReachability};
+use roost::adapters::fake::{FakeChecks, FakeExec, FakePod, NoNetwork, Record};
+use roost::adapters::x509::X509;
+use roost::bootstrap::Ports;
+use roost::bootstrap::upgrade::{Passage, UpgradeError, is_under_way, keep_running, upgrade_control_plane};
+use roost::config::cluster::{HostDefaults, Layers, derive_spec};
+use roost::core::bootstrap::{Facts, static_pods};
+use roost::core::manifest::parse_manifest;
+use roost::core::model::spec::Spec;
+use roost::ports::{EtcdFileError, EtcdFiles, NodeFiles, Units};
+
+const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+const OLD: &str = "v1.35.4";
+const NEW: &str = "v1.36.3";
+
+fn spec(version: &str) -> Spec {
+    let mut layers = Layers::defaults();
+    assert_eq!(layers.add_flag("cluster.kubernetes_version", version), []);
+    let host = HostDefaults { name: "n1".into(), address: "10.0.0.1".parse().ok(), program: "/b".into() };
+    derive_spec(&layers, &host).unwrap()
+}
+
+fn path(component: &str) -> String {
+    format!("/etc/kubernetes/manifests/{component}.yaml")
+}
+
+/// The pods of the manifests; one of `broken` (component and version) ends again and again.
+fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> FakeExec {
+    let node = node.clone();
+    let looks: Mutex<BTreeMap<String, u32>> = Mutex::default();
+    // Reading a manifest takes longer than all the rest.
+    let uids: Mutex<BTreeMap<String, String>> = Mutex::default();
+    FakeExec::with_pods(move || {
+        let pod = |component: &&str| {
+            let text = node.file(&path(component))?;
+            let read =
+                || parse_manifest(Path::new(&path(component)), text.as_bytes(), "n1").unwrap().metadata.uid.unwrap();
+            let uid = uids.lock().unwrap().entry(text.clone()).or_insert_with(read).clone();
+            let running = !broken.is_some_and(|(name, version)| name == *component && text.contains(version));
+            let mut looks = looks.lock().unwrap();
+            let look = looks.entry(uid.clone()).or_default();
+            *look += 1;
+            Some(FakePod { uid, running, restarts: if running { 0 } else { *look / 3 } })
+        };
+        COMPONENTS.iter().filter_map(pod).collect()
+    })
+}
+
+fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> Ports {
+    let checks = FakeChecks::default();
+    for url in [
+        "http://127.0.0.1:2381/readyz",
+        "https://10.0.0.1:6443/readyz",
+        "https://127.0.0.1:10257/healthz",
+        "https://127.0.0.1:10259/readyz",
+    ] {
+        checks.set(url, Ok(200));
+    }
+    Ports {
+        files: node.clone(),
+        pki: Arc::new(X509),
+        units: node.clone(),
+        images: node.clone(),
+        pulls: node.clone(),
+        runtime: Arc::new(pods_of(node, broken)),
+        network: Arc::new(NoNetwork),
+        net: Arc::new(FakeReachability(node.clone())),
+        checks: Arc::new(checks),
+        etcd: Arc::new(FakeEtcdClients(FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)]))),
+        handover: Arc::new(FakeHandover::default()),
+        now: || Timestamp::from_second(1_800_000_000).unwrap(),
+    }
+}
+
+/// Snapshots are whole.
+struct Snapshots(Arc<FakeNode>);
+
+impl EtcdFiles for Snapshots {
+    fn check_snapshot(&self, _path: &Path) -> Result<u64, EtcdFileError> {
+        Ok(1)
+    }
+    fn rename(&self, _from: &Path, to: &Path) -> Result<(), EtcdFileError> {
+        let io =
+            |error: roost::ports::FileError| EtcdFileError::Io { verb: "move", path: to.into(), source: error.source };
+        self.0.write(to, b"snapshot", 0o600).map_err(io)
+    }
+}
+
+/// A control plane of that version, with what it takes to ask its etcd.
+async fn node_of(version: &str) -> Arc<FakeNode> {
+    let node = FakeNode::new();
+    let facts = Facts::at(Timestamp::UNIX_EPOCH);
+    for component in COMPONENTS {
+        let manifest = static_pods::render(component, &spec(version), &facts).unwrap();
+        node.write(Path::new(&path(component)), manifest.as_bytes(), 0o600).unwrap();
+    }
+    for name in ["ca.crt", "healthcheck-client.crt", "healthcheck-client.key"] {
+        node.write(&Path::new("/etc/kubernetes/pki/etcd").join(name), b"(pem)", 0o600).unwrap();
+    }
+    node.start("kubelet.service").await.unwrap();
+    node
+}
+
+async fn upgrade(
+    node: &Arc<FakeNode>,
+    broken: Option<(&'static str, &'static str)>,
+    dry_run: bool,
+) -> (Result<usize, UpgradeError>, String) {
+    let record = Record::default();
+    let snapshots = Snapshots(node.clone());
+    let passage = Passage { etcd_files: &snapshots, timeout: Duration::from_secs(300), dry_run, turn: None };
+    let outcome = upgrade_control_plane(&ports(node, broken), &spec(NEW), &passage, &record).await;
+    (outcome, record.text())
+}
+
+fn manifests(node: &Arc<FakeNode>) -> Vec<String> {
+    COMPONENTS.iter().map(|component| node.file(&path(component)).unwrap()).collect()
+}
+
+fn versions(node: &Arc<FakeNode>) -> Vec<bool> {
+    manifests(node)[1..].iter().map(|manifest| manifest.contains(NEW) && !manifest.contains(OLD)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_tells_and_a_run_does_one_component_after_another() {
+    let node = node_of(OLD).await;
+    let before = manifests(&node);
+    let (planned, told) = upgrade(&node, None, true).await;
+    assert_eq!((planned.unwrap(), manifests(&node)), (3, before.clone()));
+    insta::assert_snapshot!(told);
+    let (done, _) = upgrade(&node, None, false).await;
+    assert_eq!((done.unwrap(), versions(&node)), (3, vec![true; 3]));
+    assert_eq!(manifests(&node)[0], before[0], "etcd is left alone");
+    assert_eq!(
+        node.file("/var/lib/roost/snapshots/before-v1.36.3-n1-20270115T080000Z.db").as_deref(),
+        Some("snapshot")
+    );
+    assert_eq!(upgrade(&node, None, false).await.0.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_short_at_any_change_it_goes_on_when_run_again() {
+    for broken in [None, Some(("kube-apiserver", NEW)), Some(("kube-scheduler", NEW))] {
+        for cut in 0.. {
+            let node = node_of(OLD).await;
+            let before = manifests(&node);
+            node.fail_after(cut);
+            let (first, _) = upgrade(&node, broken, false).await;
+            if node.failure_is_ahead() {
+                assert!(cut > 5, "the failure was injected into every change");
+                break;
+            }
+            assert!(matches!(first, Err(UpgradeError::Step(_))), "the failure of change {cut} was passed over");
+            let (second, told) = upgrade(&node, broken, false).await;
+            match broken {
+                None => assert_eq!((second.is_ok(), versions(&node)), (true, vec![true; 3]), "cut at {cut}: {told}"),
+                Some((name, _)) => {
+                    assert!(
+                        matches!(second, Err(UpgradeError::Returned { component, .. }) if component == name),
+                        "{told}"
+                    );
+                    assert_eq!(manifests(&node), before, "cut at {cut}: {told}");
+                }
+            }
+            assert!(!is_under_way(&ports(&node, broken)).unwrap(), "copies are left after cut {cut}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_answers_is_given_up_after_its_time() {
+    let node = node_of(OLD).await;
+    let before = manifests(&node);
+    let mut ports = ports(&node, None);
+    // The pod runs, but it says nothing: neither forth nor back.
+    ports.checks = Arc::new(FakeChecks::default());
+    let record = Record::default();
+    let snapshots = Snapshots(node.clone());
+    let passage = Passage { etcd_files: &snapshots, timeout: Duration::from_secs(10), dry_run: false, turn: None };
+    let outcome = upgrade_control_plane(&ports, &spec(NEW), &passage, &record).await;
+    assert!(
+        matches!(&outcome, Err(UpgradeError::Stuck { component: "etcd", why }) if why.contains("10 s")),
+        "{outcome:?}"
+    );
+    assert_eq!(manifests(&node), before, "nothing is touched while etcd is not well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_runs_leave_the_version() {
+    let node = node_of(OLD).await;
+    let mut newer = spec(NEW);
+    keep_running(&ports(&node, None), &mut newer).unwrap();
+    assert_eq!(newer, spec(OLD));
+}

@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha upgrade e2e bench check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha upgrade test-vm e2e bench check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ nodes-ha: ## tests of three control planes, on a cluster of their own that goes 
 
 upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a cluster of their own that goes afterwards
 	@CLUSTER=upgrade NODES=$(or $(NODES),3) CONTROL_PLANES=$(or $(CONTROL_PLANES),3) KUBERNETES=v1.35.4 SUITE=upgrade tests/nodes/run $(ONLY) && CLUSTER=upgrade tests/cluster/cluster down
+
+test-vm: ## a node in a virtual machine: cgroup v2, a current systemd, a reboot
+	@tests/vm/run
 
 e2e: cluster ## upstream's suite against the cluster: FOCUS='\[NodeConformance\]' SKIP=… PROCS=12
 	@tests/e2e/run

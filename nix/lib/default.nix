@@ -41,6 +41,18 @@ in
       faults = import ./faults.nix { inherit net; } settings;
       files = import ./files.nix { inherit toml; } settings;
       units = builtins.mapAttrs (_: unit.render) (import ./units.nix settings);
+      # Settings of single instances: the control plane starts, and at a shutdown ends, in the order of its needs.
+      dropins =
+        if settings.role == "control-plane" then
+          builtins.mapAttrs (_: before: unit.render { Unit.Before = before; }) {
+            "static-pod@etcd.service" = [ "static-pod@kube-apiserver.service" ];
+            "static-pod@kube-apiserver.service" = [
+              "static-pod@kube-controller-manager.service"
+              "static-pod@kube-scheduler.service"
+            ];
+          }
+        else
+          { };
       unitSets = import ./units.nix settings;
       firewall = import ./firewall.nix settings;
       sysctls = {

@@ -86,7 +86,12 @@ in
   "kubelet.service" = {
     Unit = {
       Description = "Kubelet: runs static pods and the pods of the API server";
-      After = [ "containerd.service" ];
+      # After the bus, so that at a shutdown the slices of pods can still be removed.
+      After = [
+        "dbus.service"
+        "dbus.socket"
+        "containerd.service"
+      ];
       Wants = [ "containerd.service" ];
       StartLimitIntervalSec = 0;
     };
@@ -95,11 +100,13 @@ in
       # The pods outlive the kubelet.
       KillMode = "process";
       Delegate = true;
-      ExecStart = "${kubelet} --config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf";
+      ExecStart = "${kubelet} --config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --static-pod-units";
       Restart = "always";
       RestartSec = "1s";
       WatchdogSec = "30s";
       OOMScoreAdjust = -999;
+      # The logs of static pods go to the journal under its name as well.
+      LogRateLimitBurst = 50000;
       LockPersonality = true;
       RestrictRealtime = true;
       SystemCallArchitectures = "native";
@@ -109,7 +116,73 @@ in
     Install.WantedBy = "multi-user.target";
   };
   "roost-bootstrap.service" = start;
+  # Active while the static pod of its name is Ready.
+  "static-pod@.service" = {
+    Unit = {
+      Description = "Static pod %i";
+      Wants = "kubelet.service";
+      After = "kubelet.service";
+      Before = "static-pods.target";
+      StartLimitIntervalSec = 0;
+      CollectMode = "inactive-or-failed";
+    };
+    Service = hardened // {
+      Type = "notify";
+      ExecStart = "${kubelet} static-pod keep %i";
+      ExecReload = "${kubelet} static-pod reload %i";
+      Restart = "always";
+      RestartSec = "100ms";
+      RestartPreventExitStatus = 66;
+      TimeoutStartSec = "infinity";
+      TimeoutStopSec = "90s";
+      KillMode = "process";
+      CapabilityBoundingSet = "";
+      PrivateNetwork = true;
+      ProtectProc = "invisible";
+      RestrictAddressFamilies = "AF_UNIX";
+      RestrictNamespaces = true;
+      SystemCallFilter = "@system-service";
+      SystemCallErrorNumber = "EPERM";
+    };
+  };
+  # What wants all static pods running is ordered after this.
+  "static-pods.target".Unit = {
+    Description = "All static pods of this node are Ready";
+    Wants = "kubelet.service";
+    After = "kubelet.service";
+  };
 }
+// (
+  if s.static_pods == { } then
+    { }
+  else
+    {
+      # Runs again with each generation that changes the set; a set that does not come up is rolled back, and this fails.
+      "roost-manifests.service" = {
+        Unit = {
+          Description = "Switch to this system's static pods as a whole";
+          Documentation = "man:bootstrap(1)";
+          After = [
+            "kubelet.service"
+            "roost-bootstrap.service"
+          ];
+          Requires = [ "kubelet.service" ];
+          X-Restart-Triggers = builtins.hashString "sha256" (builtins.toJSON s.static_pods);
+        };
+        Service = hardened // {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = "${bootstrap} manifests apply /etc/roost/static-pods --name nixos";
+          ReadWritePaths = [
+            "/etc/kubernetes"
+            "/var/lib/roost"
+          ];
+          TimeoutStartSec = "15min";
+        };
+        Install.WantedBy = "multi-user.target";
+      };
+    }
+)
 // (
   if controlPlane && s.snapshots.enabled then
     {

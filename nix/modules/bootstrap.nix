@@ -13,8 +13,16 @@ in
     }) node.faults;
     environment.systemPackages = [ cfg.package ];
     environment.etc."roost/cluster.toml".text = node.files."roost/cluster.toml";
-    systemd.units = lib.mapAttrs (_: text: { inherit text; }) own;
-    systemd.targets.multi-user.wants = [ "roost-bootstrap.service" ];
+    systemd.units =
+      lib.mapAttrs (_: text: { inherit text; }) own
+      // lib.mapAttrs (_: text: {
+        inherit text;
+        overrideStrategy = "asDropin";
+      }) node.dropins;
+    systemd.targets.multi-user.wants = [
+      "roost-bootstrap.service"
+    ]
+    ++ builtins.filter (name: name == "roost-manifests.service") (builtins.attrNames own);
     systemd.targets.timers.wants = builtins.filter (lib.hasSuffix ".timer") (builtins.attrNames own);
   };
 }

@@ -20,6 +20,7 @@ pub mod premises;
 pub mod sealing;
 pub mod serving;
 pub mod standalone;
+pub mod static_pods;
 pub mod systemd;
 pub mod usage;
 pub mod volumes;

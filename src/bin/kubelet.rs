@@ -1,8 +1,11 @@
 //! The kubelet: reads its settings, starts logging, runs until it is told to stop.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use roost::cli::kubelet::{Request, parse};
+use roost::cli::kubelet::{Request, Verb, parse};
+use roost::core::static_units::SOCKET;
+use roost::kubelet::units::keep;
 use roost::telemetry::logging;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +18,7 @@ fn main() -> ExitCode {
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let flags = match parse(std::env::args_os(), hostname.trim()) {
         Request::Run(flags) => flags,
+        Request::StaticPod(verb, name) => return act_for_unit(verb, &name),
         Request::Print(text) => {
             print!("{text}");
             return ExitCode::SUCCESS;
@@ -49,6 +53,37 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The process of a unit `static-pod@NAME.service`.
+#[expect(clippy::print_stderr, reason = "the program's own front")]
+fn act_for_unit(verb: Verb, name: &str) -> ExitCode {
+    let socket = Path::new(SOCKET);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the task runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let end = runtime.block_on(async {
+        match verb {
+            Verb::Keep => keep::keep(socket, name).await,
+            Verb::Reload => keep::reload(socket, name).await,
+        }
+    });
+    match end {
+        Ok(end) => {
+            if !end.text.is_empty() {
+                eprintln!("{}", end.text);
+            }
+            ExitCode::from(end.code)
+        }
+        Err(error) => {
+            eprintln!("static pod {name}: the kubelet's socket {SOCKET}: {error}");
             ExitCode::FAILURE
         }
     }

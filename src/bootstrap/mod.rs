@@ -10,6 +10,7 @@ pub mod etcd;
 mod images;
 pub mod join;
 mod keys;
+pub mod manifest_sets;
 pub mod members;
 mod objects;
 mod observe;

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::certificates::observe_certificates;
 use super::error::StepError;
+use super::manifest_sets::observe_results;
 use super::ports::Ports;
 use crate::core::bootstrap::node_status::{
     ApiStatus, CertificateStatus, ManifestStatus, NodeStatus, StaticPodStatus, UnitStatus,
@@ -50,6 +51,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
         api,
         static_pods,
         manifests,
+        manifest_sets: observe_sets(ports)?,
         certificates: certificates
             .map(|report| CertificateStatus {
                 path: report.path.display().to_string(),
@@ -58,6 +60,20 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
             })
             .collect(),
     })
+}
+
+fn observe_sets(ports: &Ports) -> Result<Vec<(String, String)>, StepError> {
+    let results = observe_results(ports.files.as_ref())?;
+    let unwell = results.into_iter().filter(|(_, result)| result.outcome != "applied");
+    Ok(unwell
+        .map(|(name, result)| {
+            let what = match result.outcome.as_str() {
+                "switching" => "a switch was cut short; apply the set again".to_owned(),
+                outcome => format!("{outcome} at {}: {}", result.at, result.reason),
+            };
+            (name, what)
+        })
+        .collect())
 }
 
 /// Pods from manifests with a living sandbox, and their newest containers.

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::agent::AgentArgs;
 use super::etcd::EtcdCommand;
+use super::manifests::ManifestsCommand;
 use super::token::TokenArgs;
 use super::upgrade::UpgradeCommand;
 use crate::core::bootstrap::discovery::CaPin;
@@ -46,6 +47,9 @@ pub enum Command {
     /// Bring the cluster to another version, one node after another
     #[command(subcommand)]
     Upgrade(UpgradeCommand),
+    /// Sets of static pods: check one, switch to it as a whole, go back
+    #[command(subcommand)]
+    Manifests(ManifestsCommand),
     /// Show the settings that hold here
     #[command(subcommand)]
     Config(ConfigCommand),

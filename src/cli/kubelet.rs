@@ -10,6 +10,7 @@ use clap::{Arg, ArgMatches, Command};
 use crate::config::kubelet::Flags;
 use crate::config::kubelet::fields::{FIELDS, Kind};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::core::static_units::is_name;
 
 /// Flags that change nothing here but that installers and older units still pass.
 const IGNORED: &[&str] = &[
@@ -53,10 +54,34 @@ const IGNORED: &[&str] = &[
 pub enum Request {
     /// Run with these flags.
     Run(Box<Flags>),
+    /// Act for a unit of a static pod.
+    StaticPod(Verb, String),
     /// Print this and end with success.
     Print(String),
     /// Print this to the error stream and end with this code (64: usage).
     Refuse(String, u8),
+}
+
+/// What a unit of a static pod asks of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Follow the pod (`ExecStart=`).
+    Keep,
+    /// Have its manifest read again (`ExecReload=`).
+    Reload,
+}
+
+/// `kubelet static-pod keep|reload NAME`.
+fn parse_static_pod(args: &[OsString]) -> Request {
+    let words: Vec<&str> = args.iter().filter_map(|word| word.to_str()).collect();
+    match words[..] {
+        ["keep", name] if is_name(name) => Request::StaticPod(Verb::Keep, name.to_owned()),
+        ["reload", name] if is_name(name) => Request::StaticPod(Verb::Reload, name.to_owned()),
+        _ => Request::Refuse(
+            "usage: kubelet static-pod keep|reload NAME\nof units static-pod@NAME.service\n".to_owned(),
+            64,
+        ),
+    }
 }
 
 fn text(name: &'static str, help: &'static str) -> Arg {
@@ -93,7 +118,8 @@ fn command() -> Command {
         .arg(text("manifest-url-header", "Headers for --manifest-url, name:value,..."))
         .arg(text("runtime-cgroups", "Cgroup of the container runtime"))
         .arg(text("image-credential-provider-config", "Configuration of credential provider plugins"))
-        .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"));
+        .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"))
+        .arg(boolean(text("static-pod-units", "Keep a unit static-pod@NAME.service for each static pod")));
     for field in FIELDS.iter().filter(|f| !f.flag.is_empty()) {
         let arg = text(field.flag, "Overrides the field of the configuration file").hide_short_help(true);
         command = command.arg(if field.kind == Kind::Bool { boolean(arg) } else { arg });
@@ -106,6 +132,10 @@ fn command() -> Command {
 
 /// Parses the command line; `hostname` names the node when no flag does.
 pub fn parse(args: impl IntoIterator<Item = OsString>, hostname: &str) -> Request {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(rest) = args.get(1..).and_then(|rest| rest.strip_prefix(&[OsString::from("static-pod")])) {
+        return parse_static_pod(rest);
+    }
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(e) if e.use_stderr() => return Request::Refuse(e.to_string(), 64),
@@ -153,6 +183,7 @@ fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
         runtime_cgroups: text("runtime-cgroups").unwrap_or_default(),
         credential_config: path("image-credential-provider-config"),
         credential_bin_dir: path("image-credential-provider-bin-dir"),
+        static_pod_units: text("static-pod-units").is_some_and(|v| v != "false"),
         verbosity,
     })
 }
@@ -175,6 +206,17 @@ mod tests {
         assert_eq!(flags.fields["fail-swap-on"], "false");
         assert_eq!(flags.fields["seccomp-default"], "true");
         assert_eq!(flags.fields["eviction-hard"], "memory.available<1Mi");
+    }
+
+    #[test]
+    fn acts_for_units_of_static_pods() {
+        assert!(matches!(run(&["static-pod", "keep", "etcd"]), Request::StaticPod(Verb::Keep, name) if name == "etcd"));
+        assert!(matches!(run(&["static-pod", "reload", "a.b"]), Request::StaticPod(Verb::Reload, _)));
+        for wrong in
+            [&["static-pod"][..], &["static-pod", "keep"], &["static-pod", "keep", "../a"], &["static-pod", "x", "a"]]
+        {
+            assert!(matches!(run(wrong), Request::Refuse(_, 64)), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod bootstrap;
 pub mod etcd;
 pub mod kubelet;
+pub mod manifests;
 pub mod output;
 pub mod token;
 pub mod upgrade;

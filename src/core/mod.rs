@@ -17,6 +17,7 @@ pub mod probes;
 pub mod render;
 pub mod server;
 pub mod shutdown;
+pub mod static_units;
 pub mod status;
 pub mod usage;
 pub mod yaml;

@@ -36,6 +36,7 @@ mod start;
 mod stop;
 mod table;
 mod tell;
+pub mod units;
 mod uses;
 pub mod wiring;
 mod worker;

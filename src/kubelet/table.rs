@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::watch;
+
 use crate::core::model::{PodKey, PodUid, key_of};
 use crate::ports::{PodView, Pods};
 
@@ -10,6 +12,8 @@ use crate::ports::{PodView, Pods};
 #[derive(Default)]
 pub struct Table {
     inner: RwLock<Inner>,
+    /// Changes with each static pod.
+    statics: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -37,7 +41,17 @@ impl Table {
         if inner.keys.get(&key) != Some(uid) {
             inner.keys.insert(key, uid.clone());
         }
+        let is_static = view.is_static;
         inner.views.insert(uid.clone(), Arc::new(view));
+        drop(inner);
+        if is_static {
+            self.statics.send_replace(());
+        }
+    }
+
+    /// Tells when a static pod came, changed or went.
+    pub fn static_changes(&self) -> watch::Receiver<()> {
+        self.statics.subscribe()
     }
 
     /// Notes a runtime id as soon as it exists, so that its first event finds the pod.
@@ -49,10 +63,14 @@ impl Table {
     /// Forgets a pod.
     pub(super) fn remove(&self, uid: &PodUid) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        inner.views.remove(uid);
+        let view = inner.views.remove(uid);
         inner.keys.retain(|_, of| of != uid);
         inner.mirrors.retain(|_, of| of != uid);
         inner.ids.retain(|_, of| of != uid);
+        drop(inner);
+        if view.is_some_and(|view| view.is_static) {
+            self.statics.send_replace(());
+        }
     }
 
     /// Whose container or sandbox this is.

@@ -8,4 +8,5 @@ pub mod node_context;
 pub mod node_files;
 pub mod pod_files;
 pub mod pull_records;
+pub mod stop_notes;
 pub mod user_namespaces;

@@ -64,7 +64,14 @@ impl NodeFiles for HostFiles {
     }
 
     fn remove(&self, path: &Path) -> Result<(), FileError> {
-        unless_missing(fs::remove_file(path)).map(drop).map_err(failed("remove", path))
+        unless_missing(fs::remove_file(path)).map(drop).map_err(failed("remove", path))?;
+        // The folder of a unit's settings goes with the last of them; one that still holds others stays.
+        if let Some(folder) = path.parent().filter(|folder| folder.extension().is_some_and(|end| end == "d"))
+            && folder.file_stem().is_some_and(|unit| Path::new(unit).extension().is_some_and(|end| end == "service"))
+        {
+            let _ = fs::remove_dir(folder);
+        }
+        Ok(())
     }
 
     fn empty_dir(&self, path: &Path) -> Result<(), FileError> {

@@ -1,7 +1,11 @@
 //! systemd over D-Bus.
 
 mod inhibit;
+mod journal;
+mod pod_units;
 mod units;
 
 pub use inhibit::Logind;
+pub use journal::NativeJournal;
+pub use pod_units::StaticPodUnits;
 pub use units::Systemd;

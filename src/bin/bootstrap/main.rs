@@ -4,6 +4,7 @@ mod certs;
 mod etcd;
 mod init;
 mod join;
+mod manifests;
 mod preflight;
 mod reset;
 mod settings;
@@ -98,6 +99,7 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Certs(CertsCommand::Renew(args)) => certs::renew(&args).await,
         Command::Etcd(command) => etcd::etcd(command).await,
         Command::Upgrade(command) => upgrade::upgrade(command).await,
+        Command::Manifests(command) => manifests::manifests(command).await,
         Command::Config(ConfigCommand::Print(args)) => {
             print_line(&settings::read(&args)?.print());
             Ok(())

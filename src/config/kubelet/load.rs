@@ -48,6 +48,8 @@ pub struct Flags {
     pub credential_config: Option<PathBuf>,
     /// `--image-credential-provider-bin-dir`.
     pub credential_bin_dir: Option<PathBuf>,
+    /// `--static-pod-units`.
+    pub static_pod_units: bool,
     /// `-v`, if given.
     pub verbosity: Option<u8>,
 }
@@ -74,6 +76,7 @@ impl Flags {
             ("register-with-taints", self.register_with_taints.clone()),
             ("root-dir", path(&self.root_dir)),
             ("runtime-cgroups", text(&self.runtime_cgroups)),
+            ("static-pod-units", self.static_pod_units.then(|| "true".to_owned())),
             ("v", self.verbosity.map(|v| v.to_string())),
         ];
         let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

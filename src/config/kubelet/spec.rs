@@ -366,6 +366,7 @@ pub(super) fn type_spec(flags: &Flags, value: Value, faults: &mut Vec<String>) -
             url: Some(r.text("staticPodURL")).filter(|u| !u.is_empty()),
             url_headers: r.json("staticPodURLHeader"),
             http_check: r.duration("httpCheckFrequency"),
+            units: flags.static_pod_units,
         },
         runtime: RuntimeSettings {
             image_endpoint: image_endpoint.unwrap_or_else(|| endpoint.clone()),

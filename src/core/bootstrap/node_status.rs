@@ -21,6 +21,8 @@ pub struct NodeStatus {
     pub static_pods: Option<Vec<StaticPodStatus>>,
     /// Manifests that are faulty or have no pod.
     pub manifests: Vec<ManifestStatus>,
+    /// Manifest sets whose last switch did not end well: name and what happened.
+    pub manifest_sets: Vec<(String, String)>,
     /// Certificates on the node.
     pub certificates: Vec<CertificateStatus>,
 }
@@ -108,6 +110,7 @@ impl NodeStatus {
         for manifest in self.manifests.iter().filter(|manifest| !manifest.faults.is_empty()) {
             problems.push(format!("manifest {} is not taken up: {}", manifest.path, manifest.faults.join("; ")));
         }
+        problems.extend(self.manifest_sets.iter().map(|(name, what)| format!("manifest set {name}: {what}")));
         for certificate in &self.certificates {
             if let Some(fault) = &certificate.fault {
                 problems.push(format!("certificate {}: {fault}", certificate.path));
@@ -163,6 +166,7 @@ mod tests {
                 restarts: 2,
             }]),
             manifests: Vec::new(),
+            manifest_sets: Vec::new(),
             certificates: vec![CertificateStatus {
                 path: "/etc/kubernetes/pki/apiserver.crt".into(),
                 not_after: Some("2026-12-01T00:00:00Z".parse().unwrap()),
@@ -191,6 +195,7 @@ mod tests {
         };
         sick.manifests =
             vec![manifest("kube-scheduler", &[]), manifest("web", &["line 3, column 5: kind: is missing"])];
+        sick.manifest_sets = vec![("edge".into(), "rolled back: static pod web is not Ready".into())];
         sick.certificates[0].not_after = Some("2026-01-03T00:00:00Z".parse().unwrap());
         insta::assert_snapshot!(sick.problems(now()).join("\n"), @r"
         kubelet.service is failed; see journalctl -u kubelet.service
@@ -198,6 +203,7 @@ mod tests {
         static pod kube-system/etcd-n1: 0 of 1 containers run
         manifest /etc/kubernetes/manifests/kube-scheduler.yaml has no pod
         manifest /etc/kubernetes/manifests/web.yaml is not taken up: line 3, column 5: kind: is missing
+        manifest set edge: rolled back: static pod web is not Ready
         certificate /etc/kubernetes/pki/apiserver.crt ends at 2026-01-03T00:00:00Z
         ");
         sick.static_pods = None;

@@ -2,6 +2,7 @@
 
 use super::phases::kubeconfigs::SERVING_APPROVER_CONF;
 use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::static_units::NO_SUCH_POD;
 
 /// The kubelet's unit.
 pub const KUBELET: &str = "kubelet.service";
@@ -116,7 +117,98 @@ pub fn render_renewal_timer() -> String {
     )
 }
 
-/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is ended by the watchdog.
+/// What every static pod's unit is an instance of.
+pub const STATIC_POD: &str = "static-pod@.service";
+/// Holds all of its instances, so that they can be stopped together (systemd.slice(5): `-` of a name as `\x2d`).
+pub const STATIC_POD_SLICE: &str = "system-static\\x2dpod.slice";
+/// Reached when all static pods are Ready.
+pub const STATIC_PODS: &str = "static-pods.target";
+
+/// The unit of a static pod: active while the pod is Ready. Its process watches; the kubelet acts.
+pub fn render_static_pod(spec: &Spec) -> String {
+    let command = |verb: &str| {
+        let words = ["static-pod", verb, "%i"].map(str::to_owned);
+        // The instance is for systemd to put in.
+        command_line(&spec.node.programs.kubelet, &words).replace("%%i", "%i")
+    };
+    format!(
+        "# Written by roost; your own settings go into {STATIC_POD}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Static pod %i\n\
+         Wants=kubelet.service\n\
+         After=kubelet.service\n\
+         Before={STATIC_PODS}\n\
+         StartLimitIntervalSec=0\n\
+         CollectMode=inactive-or-failed\n\
+         \n\
+         [Service]\n\
+         Type=notify\n\
+         ExecStart={}\n\
+         ExecReload={}\n\
+         Restart=always\n\
+         RestartSec=100ms\n\
+         RestartPreventExitStatus={NO_SUCH_POD}\n\
+         TimeoutStartSec=infinity\n\
+         TimeoutStopSec=90s\n\
+         KillMode=process\n\
+         CapabilityBoundingSet=\n\
+         NoNewPrivileges=yes\n\
+         PrivateTmp=yes\n\
+         PrivateDevices=yes\n\
+         PrivateNetwork=yes\n\
+         ProtectSystem=strict\n\
+         ProtectHome=yes\n\
+         ProtectClock=yes\n\
+         ProtectControlGroups=yes\n\
+         ProtectHostname=yes\n\
+         ProtectKernelLogs=yes\n\
+         ProtectKernelModules=yes\n\
+         ProtectKernelTunables=yes\n\
+         ProtectProc=invisible\n\
+         RestrictAddressFamilies=AF_UNIX\n\
+         RestrictNamespaces=yes\n\
+         SystemCallFilter=@system-service\n\
+         SystemCallErrorNumber=EPERM\n\
+         LockPersonality=yes\n\
+         MemoryDenyWriteExecute=yes\n\
+         RestrictRealtime=yes\n\
+         RestrictSUIDSGID=yes\n\
+         SystemCallArchitectures=native\n\
+         UMask=0077\n",
+        command("keep"),
+        command("reload"),
+    )
+}
+
+/// Settings of single static pods' units: each of the control plane starts after, and at a shutdown ends before, what
+/// it cannot work without.
+pub const STATIC_POD_ORDER: [(&str, &str); 2] = [
+    (
+        "static-pod@etcd.service.d/10-roost.conf",
+        "# Written by roost.\n[Unit]\nBefore=static-pod@kube-apiserver.service\n",
+    ),
+    (
+        "static-pod@kube-apiserver.service.d/10-roost.conf",
+        "# Written by roost.\n\
+         [Unit]\n\
+         Before=static-pod@kube-controller-manager.service static-pod@kube-scheduler.service\n\
+         Before=static-pod@cloud-controller-manager.service\n",
+    ),
+];
+
+/// All static pods: what wants them running is ordered after this.
+pub fn render_static_pods() -> String {
+    format!(
+        "# Written by roost; your own settings go into {STATIC_PODS}.d/*.conf.\n\
+         [Unit]\n\
+         Description=All static pods of this node are Ready\n\
+         Wants=kubelet.service\n\
+         After=kubelet.service\n"
+    )
+}
+
+/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is ended by the watchdog. It is after the bus
+/// so that at a shutdown it can still remove the slices of pods that end.
 ///
 /// It makes and sees mounts of the host, so that namespaces of its own are out of the question; what it needs no
 /// access to is taken from it.
@@ -136,6 +228,7 @@ pub fn render_kubelet(spec: &Spec) -> String {
         let labels: Vec<_> = spec.node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         flags.push(format!("--node-labels={}", labels.join(",")));
     }
+    flags.push("--static-pod-units".to_owned());
     if spec.cluster.external_cloud {
         flags.push("--cloud-provider=external".to_owned());
     }
@@ -146,7 +239,7 @@ pub fn render_kubelet(spec: &Spec) -> String {
          Description=Kubernetes node agent\n\
          Documentation=https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/\n\
          Wants=network-online.target\n\
-         After=network-online.target containerd.service\n\
+         After=network-online.target dbus.service dbus.socket containerd.service\n\
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
@@ -159,6 +252,7 @@ pub fn render_kubelet(spec: &Spec) -> String {
          Delegate=yes\n\
          OOMScoreAdjust=-999\n\
          LimitNOFILE=1048576\n\
+         LogRateLimitBurst=50000\n\
          LockPersonality=yes\n\
          RestrictRealtime=yes\n\
          SystemCallArchitectures=native\n\

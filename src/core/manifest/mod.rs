@@ -11,6 +11,7 @@ mod names;
 pub mod parse;
 pub mod set;
 pub mod static_pod;
+pub mod switch;
 pub mod validate;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::Pod;
 
 pub use finding::{Finding, Location};
+pub(in crate::core) use names::is_dns_subdomain;
 pub use static_pod::Origin;
 
 /// One manifest → the static pod that this node runs for it.

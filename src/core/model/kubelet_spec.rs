@@ -84,6 +84,8 @@ pub struct Sources {
     pub url_headers: BTreeMap<String, Vec<String>>,
     /// How often the URL is read.
     pub http_check: Duration,
+    /// `--static-pod-units`: each static pod has a systemd unit.
+    pub units: bool,
 }
 
 /// The container runtime.

@@ -21,7 +21,6 @@ use super::access::Access;
 use super::client_ca::{AskForCertificate, ClientCa, ClientCaError};
 use super::dispatch::{Door, answer};
 use super::{Server, ServerPorts, Settings};
-use crate::kubelet::logs::DirectoryWatch;
 
 /// A client that has not finished its handshake or its request's head by then is cut off.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,9 +92,9 @@ impl Listeners {
         let access = Access::new(&settings, client_ca, ports.reviews.clone());
         let server = Arc::new(Server {
             settings,
+            log_watch: Arc::clone(&ports.log_watch),
             ports,
             access,
-            log_watch: Arc::new(DirectoryWatch::default()),
             started: jiff::Timestamp::now(),
         });
         let secure = accept(self.secure, Arc::clone(&server), Door::Secure, Some(acceptor));

@@ -52,6 +52,8 @@ pub struct ServerPorts {
     pub metrics: Arc<Metrics>,
     /// `None` while the pod table is alive; else what is wrong (`/healthz/syncloop`).
     pub sync_loop: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Tells of changed log files.
+    pub log_watch: Arc<DirectoryWatch>,
 }
 
 /// What all requests share.

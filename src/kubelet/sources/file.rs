@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -51,6 +51,9 @@ pub async fn tell_faults(mut faults: watch::Receiver<Vec<ManifestFault>>, events
     }
 }
 
+/// Asks for all files to be read now; answered with the faults there are then.
+pub type Reread = oneshot::Sender<Vec<ManifestFault>>;
+
 /// The file source.
 pub struct FileSource {
     /// The files.
@@ -63,6 +66,8 @@ pub struct FileSource {
     pub desired: mpsc::Sender<DesiredSet>,
     /// Where faults go.
     pub faults: watch::Sender<Vec<ManifestFault>>,
+    /// Who wants the files read again.
+    pub rereads: mpsc::Receiver<Reread>,
 }
 
 impl FileSource {
@@ -70,6 +75,7 @@ impl FileSource {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut set = StaticSet::default();
         let mut first = true;
+        let mut asked: Option<Reread> = None;
         loop {
             match self.files.read() {
                 Ok(files) => {
@@ -87,9 +93,14 @@ impl FileSource {
                 }
                 Err(error) => warn!(%error, "static pod path cannot be listed; its pods stay as they are"),
             }
+            if let Some(asked) = asked.take() {
+                // Who asked may have gone.
+                let _ = asked.send(self.faults.borrow().clone());
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.files.changed() => self.settle().await,
+                Some(reread) = self.rereads.recv() => asked = Some(reread),
                 () = sleep(self.recheck) => {}
             }
         }

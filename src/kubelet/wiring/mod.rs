@@ -5,6 +5,8 @@ mod cgroups;
 mod credentials;
 mod parts;
 mod server;
+mod sources;
+mod units;
 mod upkeep;
 
 use std::collections::BTreeSet;
@@ -12,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -22,17 +23,15 @@ use self::parts::NoStatuses;
 use super::admission::NodeAdmission;
 use super::hooks::HookRunner;
 use super::images::{ImagePorts, Images};
+use super::logs::DirectoryWatch;
 use super::node::status::NodeReporter;
 use super::probes::{ProbePorts, Prober};
 use super::run::{self, PodPorts};
-use super::sources::file::{FileSource, ManifestFault, tell_faults};
-use super::sources::http::HttpSource;
+use super::sources::file::tell_faults;
 use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
 use crate::adapters::cri::Cri;
 use crate::adapters::csi::CsiVolumes;
-use crate::adapters::fetch::HttpFetch;
-use crate::adapters::fs::manifests::ManifestDir;
 use crate::adapters::fs::node_context;
 use crate::adapters::fs::pod_files::LocalPodFiles;
 use crate::adapters::fs::pull_records::RecordFiles;
@@ -40,8 +39,8 @@ use crate::adapters::fs::user_namespaces::{IdRange, LocalUserNamespaces};
 use crate::adapters::machine::LocalMachine;
 use crate::adapters::standalone::{LogEvents, NoObjects};
 use crate::adapters::volumes::LocalVolumes;
+use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
-use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
 use crate::ports::{self, Machine, Runtime, StatusSink};
 use crate::telemetry::Metrics;
 
@@ -200,14 +199,15 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         node,
     };
     let settings = run::Settings {
-        sources: sources(&spec),
+        sources: sources::kinds(&spec),
         resync: spec.pods.sync_frequency,
         max_restart_backoff: spec.pods.max_restart_backoff,
     };
     let (desired, incoming) = mpsc::channel(16);
     let table = run::start(pod_ports, settings, incoming, stop.clone());
     let (statics, static_pods) = watch::channel(None);
-    let faults = start_sources(&spec, &desired, statics, stop.clone())?;
+    let log_watch = Arc::new(DirectoryWatch::default());
+    let (faults, unit_reports) = sources::start(&spec, &table, &log_watch, &desired, statics, stop.clone())?;
     if api.is_some() {
         tokio::spawn(tell_faults(faults, Arc::clone(&events)));
     }
@@ -233,10 +233,12 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         runtime: &runtime,
         usage,
         metrics,
+        log_watch,
         addresses: &addresses,
     };
     server::start(&spec, server_parts, stop.clone()).await?;
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
+    units::wait_for_start(unit_reports).await;
     parts::notify_systemd(table.pulse.clone(), stop.clone());
     info!(node = spec.node_name, standalone = api.is_none(), "kubelet runs");
     stop.cancelled().await;
@@ -245,50 +247,4 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         api.flush().await;
     }
     Ok(())
-}
-
-fn sources(spec: &KubeletSpec) -> Vec<SourceKind> {
-    let mut sources = Vec::new();
-    sources.extend(spec.sources.path.is_some().then_some(SourceKind::File));
-    sources.extend(spec.sources.url.is_some().then_some(SourceKind::Http));
-    sources.extend(spec.kubeconfig.is_some().then_some(SourceKind::Api));
-    sources
-}
-
-/// Starts the sources of static pods; gives the faults of manifest files.
-fn start_sources(
-    spec: &KubeletSpec,
-    desired: &mpsc::Sender<DesiredSet>,
-    statics: watch::Sender<Option<Vec<Arc<Pod>>>>,
-    stop: CancellationToken,
-) -> Result<watch::Receiver<Vec<ManifestFault>>, Error> {
-    let (faults, told) = watch::channel(Vec::new());
-    let kinds: BTreeSet<SourceKind> = sources(spec).into_iter().filter(|kind| *kind != SourceKind::Api).collect();
-    if kinds.is_empty() {
-        statics.send_replace(Some(Vec::new()));
-    }
-    let desired = parts::tap_statics(desired.clone(), statics, kinds, stop.clone());
-    if let Some(path) = &spec.sources.path {
-        let source = FileSource {
-            files: Box::new(ManifestDir::new(path, &spec.dirs.root.join("static-pods"))),
-            node_name: spec.node_name.clone(),
-            recheck: spec.sources.file_check,
-            desired: desired.clone(),
-            faults,
-        };
-        tokio::spawn(source.run(stop.clone()));
-    }
-    if let Some(url) = &spec.sources.url {
-        let fetch = HttpFetch::new().map_err(|e| Error::Part { what: "TLS of staticPodURL", source: e.into() })?;
-        let source = HttpSource {
-            fetch: Arc::new(fetch),
-            url: url.clone(),
-            headers: spec.sources.url_headers.clone(),
-            interval: spec.sources.http_check,
-            node_name: spec.node_name.clone(),
-            desired,
-        };
-        tokio::spawn(source.run(stop));
-    }
-    Ok(told)
 }

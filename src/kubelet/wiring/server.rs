@@ -14,6 +14,7 @@ use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_si
 use crate::adapters::usage::{MachineUsage, UsageOptions};
 use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::kubelet::logs::DirectoryWatch;
 use crate::kubelet::run::PodTable;
 use crate::kubelet::server::{Listeners, ServerPorts, Settings};
 use crate::ports::{CgroupDriver, Reviews, Runtime, Usage};
@@ -45,6 +46,8 @@ pub struct ServerParts<'a> {
     pub usage: Arc<dyn Usage>,
     /// What was counted.
     pub metrics: Arc<Metrics>,
+    /// Tells of changed log files.
+    pub log_watch: Arc<DirectoryWatch>,
     /// Addresses of the node, for a certificate of its own.
     pub addresses: &'a [IpAddr],
 }
@@ -66,6 +69,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
         certificate: certificate(spec, parts.addresses)?,
         metrics: parts.metrics,
         sync_loop: Arc::new(move || pulse.fault()),
+        log_watch: parts.log_watch,
     };
     tokio::spawn(async move {
         if let Err(error) = listeners.serve(settings, ports, stop).await {

@@ -67,6 +67,7 @@ node_boot() {
 	cgroups_create "$node"
 	(
 		cgroups_enter "$node"
+		close_other_files
 		exec setsid systemd-nspawn --quiet --directory="$root" --machine="$CLUSTER-$node" --hostname="$node" \
 			--register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off --console=read-only \
 			--kill-signal=SIGRTMIN+3 --network-bridge="$(bridge_name)" \
@@ -74,10 +75,19 @@ node_boot() {
 			--bind="$dir/containerd:/var/lib/containerd" --bind="$dir/kubelet:/var/lib/kubelet" --bind="$dir/etcd:/var/lib/etcd" \
 			--bind-ro="$state/archives:/var/lib/roost/archives" \
 			/usr/local/sbin/node-init
-	) </dev/null >"$dir/console.log" 2>&1 8>&- 9>&- &
+	) </dev/null >"$dir/console.log" 2>&1 &
 	echo $! >"$(pid_file "$node")"
 	disown
 	wait_until 60 "node $node: containerd" node_answers "$node"
+}
+
+# close_other_files: a node must not hold what its starter has open, a lock for one.
+close_other_files() {
+	local fd
+	for fd in /proc/"$BASHPID"/fd/*; do
+		fd=${fd##*/}
+		if [ "$fd" -gt 2 ] && [ "$fd" -lt 255 ]; then eval "exec $fd>&-"; fi
+	done
 }
 
 node_answers() { node_enter "$1" systemctl is-active --quiet containerd.service; }

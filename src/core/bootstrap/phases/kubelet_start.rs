@@ -8,7 +8,14 @@ use crate::core::model::spec::Spec;
 
 /// The kubelet of a control plane: registers with the taint that keeps ordinary pods off.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    plan_with(spec, facts, spec.node.taint_control_plane)
+    let mut steps = Vec::new();
+    for (name, content) in units::STATIC_POD_ORDER {
+        let path = spec.node.paths.units.join(name);
+        steps.extend(path.parent().map(|folder| Step::EnsureDir { path: folder.to_owned(), mode: 0o755 }));
+        steps.push(Step::WriteUnit { path, content: content.to_owned() });
+    }
+    steps.extend(plan_with(spec, facts, spec.node.taint_control_plane)?);
+    Ok(steps)
 }
 
 /// The kubelet of a worker.
@@ -39,10 +46,13 @@ fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Ve
     }
     let unit_file = paths.units.join(units::KUBELET);
     let config_file = paths.kubelet_config();
+    let unit = |name: &str, content: String| Step::WriteUnit { path: paths.units.join(name), content };
     Ok(vec![
         Step::EnsureDir { path: paths.kubelet.clone(), mode: 0o755 },
         Step::EnsureDir { path: paths.manifests(), mode: 0o700 },
         Step::WriteFile { path: config_file.clone(), mode: 0o644, content: Content::Text(render_yaml(&configuration)) },
+        unit(units::STATIC_POD, units::render_static_pod(spec)),
+        unit(units::STATIC_PODS, units::render_static_pods()),
         Step::WriteUnit { path: unit_file.clone(), content: units::render_kubelet(spec) },
         Step::EnableUnit { unit: units::KUBELET.to_owned() },
         Step::StartUnit { unit: units::KUBELET.to_owned(), configured_by: vec![config_file, unit_file] },

@@ -18,8 +18,16 @@ const KUBECONFIGS: [&str; 8] = [
 
 /// Ends what would bring pods back.
 pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    // The agent before the kubelet: it would restore the network.
-    let units = [units::RENEWAL_TIMER, units::SNAPSHOT_TIMER, units::AGENT, units::KUBELET];
+    // The units of static pods while the kubelet can still end their pods; the agent before the kubelet: it would
+    // restore the network.
+    let units = [
+        units::RENEWAL_TIMER,
+        units::SNAPSHOT_TIMER,
+        units::STATIC_PODS,
+        units::STATIC_POD_SLICE,
+        units::AGENT,
+        units::KUBELET,
+    ];
     Ok(units.map(|unit| Step::StopUnit { unit: unit.to_owned() }).into())
 }
 
@@ -42,9 +50,12 @@ pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> 
         units::SNAPSHOT_TIMER,
         units::SNAPSHOT_SERVICE,
         units::AGENT,
+        units::STATIC_PODS,
+        units::STATIC_POD,
         units::KUBELET,
     ];
-    let mut steps: Vec<Step> = units.map(|unit| Step::RemoveUnit { path: paths.units.join(unit) }).into();
+    let units = units.into_iter().chain(units::STATIC_POD_ORDER.map(|(name, _)| name));
+    let mut steps: Vec<Step> = units.map(|unit| Step::RemoveUnit { path: paths.units.join(unit) }).collect();
     steps.extend([paths.kubelet.clone(), paths.manifests(), paths.pki.clone()].map(|path| Step::EmptyDir { path }));
     if spec.cluster.external_etcd.is_none() {
         steps.push(Step::EmptyDir { path: paths.etcd_data.clone() });

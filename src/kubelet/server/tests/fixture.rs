@@ -320,6 +320,7 @@ impl Fixture {
         let sick = Arc::new(Mutex::new(None));
         let asked = Arc::clone(&sick);
         let ports = ServerPorts {
+            log_watch: Arc::default(),
             pods: Arc::clone(&pods) as _,
             runtime: Arc::clone(&runtime) as _,
             usage: Arc::new(StubUsage),

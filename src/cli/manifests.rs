@@ -1,0 +1,60 @@
+//! The command line of `bootstrap manifests`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::bootstrap::{OutputFormat, SettingsArgs};
+
+/// What to do with manifest sets.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ManifestsCommand {
+    /// Check manifests as the kubelet would read them; changes nothing and needs no node
+    Check(CheckArgs),
+    /// Switch to a folder of manifests as a whole; goes back when its pods do not become Ready
+    Apply(ApplyArgs),
+    /// Switch back to the set before the last good one
+    Rollback(SwitchArgs),
+}
+
+/// Arguments of `bootstrap manifests check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// A folder of manifests, or one manifest
+    pub path: PathBuf,
+}
+
+/// Arguments of `bootstrap manifests apply`.
+#[derive(Args, Clone, Debug)]
+pub struct ApplyArgs {
+    /// The folder with the set's manifests
+    pub folder: PathBuf,
+    /// The switch itself
+    #[command(flatten)]
+    pub switch: SwitchArgs,
+}
+
+/// How a set is switched.
+#[derive(Args, Clone, Debug)]
+pub struct SwitchArgs {
+    /// Name of the set on this node; each has its own files
+    #[arg(long, default_value = "default", value_parser = parse_name)]
+    pub name: String,
+    /// Seconds in which all of its pods have to become Ready
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub within: u64,
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match !text.is_empty() && text.len() <= 63 && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("use up to 63 lower-case letters, digits and dashes".to_owned()),
+    }
+}

@@ -1,0 +1,116 @@
+//! Lines of containers as entries of the journal.
+
+use crate::core::logs::{Line, Stream};
+
+/// Whose lines they are.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The unit that `journalctl -u` is asked for.
+    pub unit: String,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod as kubectl shows it.
+    pub pod: String,
+    /// Its uid.
+    pub uid: String,
+    /// Name of the container.
+    pub container: String,
+    /// Id of the container.
+    pub id: String,
+}
+
+/// The entry of one line: name and value of each field.
+///
+/// `OBJECT_SYSTEMD_UNIT` from a process of root is what `journalctl -u` also looks for (systemd.journal-fields(7)).
+pub fn render_entry<'a>(facts: &'a Facts, line: &Line<'a>, text: &'a [u8]) -> Vec<(&'static str, &'a [u8])> {
+    let stream: &[u8] = match line.stream {
+        Stream::Stdout => b"stdout",
+        Stream::Stderr => b"stderr",
+    };
+    vec![
+        ("MESSAGE", text),
+        ("PRIORITY", priority_of(text).as_bytes()),
+        ("SYSLOG_IDENTIFIER", facts.container.as_bytes()),
+        ("SYSLOG_TIMESTAMP", line.time_text.as_bytes()),
+        ("OBJECT_SYSTEMD_UNIT", facts.unit.as_bytes()),
+        ("NAMESPACE", facts.namespace.as_bytes()),
+        ("POD", facts.pod.as_bytes()),
+        ("POD_UID", facts.uid.as_bytes()),
+        ("CONTAINER", facts.container.as_bytes()),
+        ("CONTAINER_ID", facts.id.as_bytes()),
+        ("STREAM", stream),
+    ]
+}
+
+/// The syslog priority of a line, from what klog (`E1121 10:00:00.000000`) and zap (`"level":"error"`) write at its
+/// start; 6, informational, where a line says nothing: programs write everything to standard error.
+pub fn priority_of(text: &[u8]) -> &'static str {
+    let klog = text.len() > 5 && text[1..5].iter().all(u8::is_ascii_digit) && text[5] == b' ';
+    let level = if klog {
+        text.first().map(|letter| std::slice::from_ref(letter)).unwrap_or_default()
+    } else {
+        text.strip_prefix(b"{\"level\":\"").and_then(|rest| rest.split(|b| *b == b'"').next()).unwrap_or_default()
+    };
+    match level {
+        b"F" | b"fatal" | b"panic" | b"dpanic" => "2",
+        b"E" | b"error" => "3",
+        b"W" | b"warn" => "4",
+        b"debug" => "7",
+        _ => "6",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::logs::parse_line;
+
+    #[test]
+    fn a_line_becomes_an_entry_with_fields_to_search_for() {
+        let facts = Facts {
+            unit: "static-pod@etcd.service".into(),
+            namespace: "kube-system".into(),
+            pod: "etcd-n1".into(),
+            uid: "u".into(),
+            container: "etcd".into(),
+            id: "c".into(),
+        };
+        let line = parse_line(b"2026-01-01T00:00:00Z stderr F {\"level\":\"warn\",\"x\":1}").unwrap();
+        let entry = render_entry(&facts, &line, line.text);
+        let text: Vec<String> =
+            entry.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect();
+        assert_eq!(
+            text,
+            [
+                "MESSAGE={\"level\":\"warn\",\"x\":1}",
+                "PRIORITY=4",
+                "SYSLOG_IDENTIFIER=etcd",
+                "SYSLOG_TIMESTAMP=2026-01-01T00:00:00Z",
+                "OBJECT_SYSTEMD_UNIT=static-pod@etcd.service",
+                "NAMESPACE=kube-system",
+                "POD=etcd-n1",
+                "POD_UID=u",
+                "CONTAINER=etcd",
+                "CONTAINER_ID=c",
+                "STREAM=stderr"
+            ]
+        );
+    }
+
+    #[test]
+    fn priorities_are_read_from_the_usual_headers() {
+        let cases: [(&[u8], &str); 8] = [
+            (b"E1121 10:00:00.000000       1 x.go:1] no", "3"),
+            (b"I1121 10:00:00.000000       1 x.go:1] yes", "6"),
+            (b"W1121 10:00", "4"),
+            (b"F1121 ", "2"),
+            (b"Everything is fine", "6"),
+            (b"{\"level\":\"error\"", "3"),
+            (b"", "6"),
+            (b"\xff\xff", "6"),
+        ];
+        for (text, priority) in cases {
+            assert_eq!(priority_of(text), priority, "{}", String::from_utf8_lossy(text));
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Container logs of static pods into the journal, so that `journalctl -u static-pod@NAME` shows them.
+//!
+//! The log files stay the truth: a container that writes faster than the journal takes is read later, and after a
+//! restart of the kubelet each file is read on from where its last entry was made.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{debug, warn};
+
+use crate::core::logs::parse_line;
+use crate::core::model::ContainerId;
+use crate::core::static_units::{Facts, render_entry, unit_of};
+use crate::kubelet::logs::{Changes, DirectoryWatch};
+use crate::ports::{ContainerView, Journal, PodView, Pods};
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 16 * 1024;
+/// Parts of one line are joined up to this; the journal's own limit of a line is the same.
+const MAX_TEXT: usize = 48 * 1024;
+/// After a change: what is written in one go is read in one go.
+const SETTLE: Duration = Duration::from_millis(100);
+/// A look without any change, should inotify have missed one.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// After a chunk when there is more: keeps one container far below the journal's limit for the kubelet's unit.
+const PACE: Duration = Duration::from_millis(100);
+/// After a container's end: what the runtime still writes of it.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// What the forwarder needs.
+#[derive(Clone)]
+pub struct ForwardPorts {
+    /// The pods there are.
+    pub pods: Arc<dyn Pods>,
+    /// Changes when a static pod among them does.
+    pub changes: watch::Receiver<()>,
+    /// Where lines go.
+    pub journal: Arc<dyn Journal>,
+    /// Tells of changed log files.
+    pub logs: Arc<DirectoryWatch>,
+    /// Folder of the places up to which logs were read, one file for each container.
+    pub places: PathBuf,
+    /// Name of the node, the suffix of static pods' names.
+    pub node_name: String,
+}
+
+/// Forwards until `stop`.
+pub async fn run(mut ports: ForwardPorts, stop: CancellationToken) {
+    let mut followed: HashMap<ContainerId, (CancellationToken, DropGuard)> = HashMap::new();
+    loop {
+        let views: Vec<_> = ports.pods.list().into_iter().filter(|view| view.is_static).collect();
+        let mut there = Vec::new();
+        for view in &views {
+            for container in &view.containers {
+                there.push(container.id.clone());
+                if let Some((ended, _)) = followed.get(&container.id) {
+                    if !container.running {
+                        ended.cancel();
+                    }
+                    continue;
+                }
+                // Of one that ended before the kubelet came there may be a rest.
+                let (ended, cut) = (CancellationToken::new(), stop.child_token());
+                if !container.running {
+                    ended.cancel();
+                }
+                let follow = Follow::new(&ports, view, container, ended.clone());
+                followed.insert(container.id.clone(), (ended, cut.clone().drop_guard()));
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = cut.cancelled() => {}
+                        () = follow.run() => {}
+                    }
+                });
+            }
+        }
+        // A container whose record is gone has nothing more to say; its last lines were read at its end.
+        followed.retain(|id, _| {
+            let keep = there.contains(id);
+            if !keep {
+                let _ = std::fs::remove_file(ports.places.join(id.as_str()));
+            }
+            keep
+        });
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = ports.changes.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// One container's log.
+struct Follow {
+    facts: Facts,
+    path: PathBuf,
+    place: PathBuf,
+    journal: Arc<dyn Journal>,
+    logs: Arc<DirectoryWatch>,
+    ended: CancellationToken,
+}
+
+impl Follow {
+    fn new(ports: &ForwardPorts, view: &PodView, container: &ContainerView, ended: CancellationToken) -> Self {
+        let pod = view.pod.metadata.name.clone().unwrap_or_default();
+        let name = pod.strip_suffix(&format!("-{}", ports.node_name)).unwrap_or(&pod);
+        Self {
+            facts: Facts {
+                unit: unit_of(name),
+                namespace: view.pod.metadata.namespace.clone().unwrap_or_default(),
+                uid: view.pod.metadata.uid.clone().unwrap_or_default(),
+                container: container.name.clone(),
+                id: container.id.as_str().to_owned(),
+                pod,
+            },
+            path: container.log_path.clone().into(),
+            place: ports.places.join(container.id.as_str()),
+            journal: Arc::clone(&ports.journal),
+            logs: Arc::clone(&ports.logs),
+            ended,
+        }
+    }
+
+    async fn run(self) {
+        // Watched before the first read, so that nothing written in between is missed.
+        let mut changes = self.path.parent().and_then(|folder| self.logs.subscribe(folder).ok());
+        let mut log: Option<Log> = None;
+        loop {
+            let last = self.ended.is_cancelled();
+            if last {
+                sleep(LAST_LINES).await;
+            }
+            match self.forward(&mut log).await {
+                Ok(true) => {
+                    sleep(PACE).await;
+                    continue;
+                }
+                Ok(false) if last => return,
+                Err(error) if last || error.kind() != io::ErrorKind::NotFound => {
+                    warn!(%error, path = %self.path.display(), "log is not forwarded to the journal any more");
+                    return;
+                }
+                Ok(false) | Err(_) => {}
+            }
+            tokio::select! {
+                () = next_change(&mut changes) => sleep(SETTLE).await,
+                () = self.ended.cancelled() => {}
+                () = sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    /// Forwards at most one chunk; true when there may be more.
+    async fn forward(&self, log: &mut Option<Log>) -> io::Result<bool> {
+        let open = match log {
+            Some(open) => open,
+            None => log.insert(Log::open(&self.path, &self.place)?),
+        };
+        let read = open.read()?;
+        while let Some(line) = open.next_line() {
+            self.write(open, &line).await?;
+        }
+        if read > 0 {
+            open.remember();
+            return Ok(true);
+        }
+        // Rotated: the old file was read to its end.
+        if std::fs::metadata(&self.path).is_ok_and(|now| now.ino() != open.inode) {
+            *log = Some(Log::open(&self.path, &self.place)?);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    async fn write(&self, log: &mut Log, bytes: &[u8]) -> io::Result<()> {
+        let line = match parse_line(bytes) {
+            Ok(line) => line,
+            Err(error) => {
+                debug!(%error, path = %self.path.display(), "line of a log");
+                return Ok(());
+            }
+        };
+        if line.partial && log.text.len() + line.text.len() <= MAX_TEXT {
+            log.text.extend_from_slice(line.text);
+            return Ok(());
+        }
+        let mut text = std::mem::take(&mut log.text);
+        text.extend_from_slice(line.text);
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.journal.write(&render_entry(&self.facts, &line, &text)).await
+    }
+}
+
+async fn next_change(changes: &mut Option<Changes>) {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An open log file, read up to a place that is kept on disk.
+struct Log {
+    file: std::fs::File,
+    inode: u64,
+    /// Up to where entries were made.
+    offset: u64,
+    /// Read and not yet a whole line.
+    rest: Vec<u8>,
+    /// Parts of a line that goes on.
+    text: Vec<u8>,
+    place: Option<std::fs::File>,
+}
+
+impl Log {
+    fn open(path: &Path, place: &Path) -> io::Result<Self> {
+        let mut file = std::fs::File::open(path)?;
+        let inode = file.metadata()?.ino();
+        let mut options = std::fs::OpenOptions::new();
+        let place = options.read(true).write(true).create(true).truncate(false).open(place).ok();
+        let mut kept = [0; 16];
+        let offset = match place.as_ref().map(|place| place.read_exact_at(&mut kept, 0)) {
+            Some(Ok(())) if kept[..8] == inode.to_le_bytes() => {
+                u64::from_le_bytes([kept[8], kept[9], kept[10], kept[11], kept[12], kept[13], kept[14], kept[15]])
+            }
+            _ => 0,
+        };
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Self { file, inode, offset, rest: Vec::new(), text: Vec::new(), place })
+    }
+
+    /// Reads a chunk.
+    fn read(&mut self) -> io::Result<usize> {
+        let old = self.rest.len();
+        self.rest.resize(old + CHUNK, 0);
+        let read = self.file.read(&mut self.rest[old..])?;
+        self.rest.truncate(old + read);
+        // A runtime writes lines of 16 KiB at most; what is longer is none of its.
+        if self.rest.len() > MAX_TEXT && !self.rest.contains(&b'\n') {
+            self.offset += self.rest.len() as u64;
+            self.rest.clear();
+        }
+        Ok(read)
+    }
+
+    fn next_line(&mut self) -> Option<Vec<u8>> {
+        let end = self.rest.iter().position(|byte| *byte == b'\n')?;
+        let mut line: Vec<u8> = self.rest.drain(..=end).collect();
+        line.pop();
+        self.offset += end as u64 + 1;
+        Some(line)
+    }
+
+    /// Notes the place. Without the note a restart of the kubelet writes lines a second time, no more.
+    fn remember(&self) {
+        if let (Some(place), true) = (&self.place, self.text.is_empty()) {
+            let mut bytes = self.inode.to_le_bytes().to_vec();
+            bytes.extend(self.offset.to_le_bytes());
+            let _ = place.write_all_at(&bytes, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Lines(Mutex<Vec<String>>);
+
+    #[async_trait]
+    impl Journal for Lines {
+        async fn write(&self, fields: &[(&'static str, &[u8])]) -> io::Result<()> {
+            let text = String::from_utf8_lossy(fields[0].1).into_owned();
+            self.0.lock().unwrap().push(text);
+            Ok(())
+        }
+    }
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        journal: Arc<Lines>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { dir: tempfile::tempdir().unwrap(), journal: Arc::default() }
+        }
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("0.log")
+        }
+        fn append(&self, text: &str) {
+            let file = std::fs::OpenOptions::new().append(true).create(true).open(self.path());
+            file.unwrap().write_all(text.as_bytes()).unwrap();
+        }
+        fn follow(&self) -> Follow {
+            Follow {
+                facts: Facts {
+                    unit: "static-pod@a.service".into(),
+                    namespace: "n".into(),
+                    pod: "a-n1".into(),
+                    uid: "u".into(),
+                    container: "c".into(),
+                    id: "id".into(),
+                },
+                path: self.path(),
+                place: self.dir.path().join("place"),
+                journal: Arc::<Lines>::clone(&self.journal),
+                logs: Arc::default(),
+                ended: CancellationToken::new(),
+            }
+        }
+        async fn forward(&self, log: &mut Option<Log>) -> Vec<String> {
+            let follow = self.follow();
+            while follow.forward(log).await.unwrap() {}
+            std::mem::take(&mut *self.journal.0.lock().unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn whole_lines_are_forwarded_once_also_over_a_restart() {
+        let bench = Bench::new();
+        let mut log = None;
+        bench.append("2026-01-01T00:00:01Z stdout F one\nnonsense\n2026-01-01T00:00:02Z stdout F tw");
+        assert_eq!(bench.forward(&mut log).await, ["one"]);
+        bench.append("o\n");
+        assert_eq!(bench.forward(&mut log).await, ["two"]);
+        bench.append("2026-01-01T00:00:03Z stderr F three\n");
+        assert_eq!(bench.forward(&mut None).await, ["three"], "another kubelet goes on");
+    }
+
+    #[tokio::test]
+    async fn parts_of_a_line_are_one_entry() {
+        let bench = Bench::new();
+        bench.append("2026-01-01T00:00:01Z stdout P one,\n2026-01-01T00:00:01Z stdout F two\n");
+        assert_eq!(bench.forward(&mut None).await, ["one,two"]);
+    }
+
+    #[tokio::test]
+    async fn a_rotated_log_is_read_to_its_end_first() {
+        let bench = Bench::new();
+        let mut log = None;
+        bench.append("2026-01-01T00:00:01Z stdout F one\n");
+        bench.forward(&mut log).await;
+        bench.append("2026-01-01T00:00:02Z stdout F two\n");
+        std::fs::rename(bench.path(), bench.dir.path().join("old")).unwrap();
+        bench.append("2026-01-01T00:00:03Z stdout F three\n");
+        assert_eq!(bench.forward(&mut log).await, ["two", "three"]);
+    }
+}

@@ -1,0 +1,88 @@
+//! Units of static pods, with systemd, the journal and files of `/run`.
+
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::Error;
+use crate::adapters::fs::stop_notes::NoteFiles;
+use crate::adapters::systemd::{NativeJournal, StaticPodUnits};
+use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
+use crate::core::static_units::{RUN_DIR, SOCKET};
+use crate::kubelet::logs::DirectoryWatch;
+use crate::kubelet::run::PodTable;
+use crate::kubelet::sources::file::Reread;
+use crate::kubelet::units::forward::{self, ForwardPorts};
+use crate::kubelet::units::serve::{Desk, listen, serve};
+use crate::kubelet::units::{Board, BoardPorts, Reports};
+
+/// The kubelet counts as started without its units after this, should manifests or systemd keep it waiting.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Starts the board, its socket and the forwarding of logs; gives where sources send, and the states of pods.
+pub fn start(
+    spec: &KubeletSpec,
+    table: &PodTable,
+    logs: &Arc<DirectoryWatch>,
+    outgoing: mpsc::Sender<DesiredSet>,
+    sources: BTreeSet<SourceKind>,
+    reread: Option<mpsc::Sender<Reread>>,
+    stop: &CancellationToken,
+) -> Result<(mpsc::Sender<DesiredSet>, watch::Receiver<Reports>), Error> {
+    let stopped = make_folder("stopped")?;
+    let places = make_folder("logs")?;
+    let socket = PathBuf::from(SOCKET);
+    let listener = listen(&socket).map_err(|source| Error::Folder { path: socket, source })?;
+    let (desired, incoming) = mpsc::channel(4);
+    let (wish, wishes) = mpsc::channel(16);
+    let (reports, states) = watch::channel(Reports::default());
+    let ports = BoardPorts {
+        incoming,
+        outgoing,
+        wishes,
+        pods: Arc::clone(&table.pods),
+        changes: table.table.static_changes(),
+        units: Arc::new(StaticPodUnits),
+        notes: Arc::new(NoteFiles::new(stopped)),
+        reports,
+    };
+    tokio::spawn(Board::new(ports, &spec.node_name, sources).run(stop.clone()));
+    tokio::spawn(serve(listener, Desk { wishes: wish, reports: states.clone(), reread }, stop.clone()));
+    let journal =
+        NativeJournal::open().map_err(|e| Error::Part { what: "a socket for the journal", source: e.into() })?;
+    let ports = ForwardPorts {
+        pods: Arc::clone(&table.pods),
+        changes: table.table.static_changes(),
+        journal: Arc::new(journal),
+        logs: Arc::clone(logs),
+        places,
+        node_name: spec.node_name.clone(),
+    };
+    tokio::spawn(forward::run(ports, stop.clone()));
+    Ok((desired, states))
+}
+
+/// A folder for root alone in the folder of the units.
+fn make_folder(name: &str) -> Result<PathBuf, Error> {
+    let path = Path::new(RUN_DIR).join(name);
+    let failed = |source| Error::Folder { path: path.clone(), source };
+    std::fs::create_dir_all(&path).map_err(failed)?;
+    std::fs::set_permissions(RUN_DIR, Permissions::from_mode(0o700)).map_err(failed)?;
+    Ok(path)
+}
+
+/// Waits until the units were asked to start: what is ordered after the kubelet then waits for them.
+pub async fn wait_for_start(reports: Option<watch::Receiver<Reports>>) {
+    let Some(mut reports) = reports else { return };
+    if timeout(START_LIMIT, reports.wait_for(|reports| reports.complete)).await.is_err() {
+        warn!("units of static pods were not asked to start yet; going on without them");
+    }
+}

@@ -27,20 +27,32 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::WriteKubeconfig(kubeconfig) => credentials::write_kubeconfig(ports, kubeconfig)?,
         Step::EnsureImage { reference, from, pinned } => return images::ensure(ports, reference, from, *pinned).await,
         Step::WriteUnit { path, content } => {
+            let replaced = ports.files.info(path)?.is_some();
             ports.files.write(path, content.as_bytes(), 0o644)?;
-            ports.units.reload().await?;
+            // A new one is read when it is enabled or started; reading all units takes a moment each time.
+            if replaced {
+                ports.units.reload().await?;
+            }
         }
         Step::EnableUnit { unit } => ports.units.enable(unit).await?,
         Step::StartUnit { unit, .. } => {
+            let state = ports.units.state(unit).await?;
+            if state.needs_reload || state.load != "loaded" {
+                ports.units.reload().await?;
+            }
             // It may run with an older configuration; a restart starts one that does not run as well.
             ports.units.restart(unit).await?;
         }
         Step::StopUnit { unit } => {
             ports.units.stop(unit).await?;
-            ports.units.disable(unit).await?;
+            // A slice has no file to be disabled.
+            if ports.units.state(unit).await?.is_enabled() {
+                ports.units.disable(unit).await?;
+            }
         }
         Step::ApplyObject { object, .. } => return objects::apply(ports, spec, object).await,
         Step::DeleteObject { object } => objects::delete(ports, spec, object).await?,
+        Step::AssignPodSubnets { node, subnets } => objects::assign_pod_subnets(ports, spec, node, subnets).await?,
         Step::MarkControlPlane { node, taint } => objects::mark(ports, spec, node, *taint).await?,
         Step::WaitFor { condition, within } => conditions::wait(ports, spec, condition, *within).await?,
         Step::RemovePods => pods::remove_all(ports).await?,

@@ -175,6 +175,12 @@ impl ManifestSet {
                 let all = all.into_iter().cloned().collect();
                 self.carry_out(ports, &plan_switch(&self.there(ports, &all)?, &good))?;
                 ports.files.remove(&self.kept.join("switching"))?;
+                // Not ready again is worth knowing; there is nothing older to go back to.
+                let back = check_set(&good, &[], &self.folder, &self.node_name).unwrap_or_default();
+                let reason = match self.judge(ports, &back, within).await {
+                    Ok(()) => reason,
+                    Err(more) => format!("{reason}; of the set before, {more}"),
+                };
                 self.record(ports, "rolled back", &reason)?;
                 Err(SetError::RolledBack { set: self.name.clone(), reason })
             }
@@ -419,6 +425,7 @@ mod tests {
         bench.kubelet.sick.lock().unwrap().insert("sick".into());
         bench.act(Some("one")).await.unwrap();
         let error = bench.act(Some("two")).await.unwrap_err().to_string();
+        assert!(!error.contains("of the set before"), "{error}");
         assert!(error.contains("static pod sick is not Ready after 60 s: main: ErrImagePull"), "{error}");
         assert_eq!(bench.there(), ["a.yaml", "etcd.yaml"]);
         assert_eq!(std::fs::read_to_string(bench.path("manifests/a.yaml")).unwrap(), pod("a"));

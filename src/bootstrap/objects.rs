@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::error::StepError;
@@ -112,4 +113,24 @@ pub async fn mark(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> Result
         }
     })
     .await
+}
+
+/// True when any node has pod subnets: then the controller manager gives them, and knows which are free.
+pub async fn has_pod_subnets(ports: &Ports, spec: &Spec) -> bool {
+    let Ok(objects) = connect(ports, spec).await else { return false };
+    let nodes = objects.list(&ObjectRef::new("v1", "Node", None, ""), "").await.unwrap_or_default();
+    nodes.iter().any(|node| node.pointer("/spec/podCIDR").is_some())
+}
+
+/// Gives a Node its pod subnets. When the controller manager was faster they stay as it gave them.
+pub async fn assign_pod_subnets(ports: &Ports, spec: &Spec, name: &str, subnets: &[IpNet]) -> Result<(), StepError> {
+    let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
+    let patch = serde_json::json!({"spec": {"podCIDR": subnets.first(), "podCIDRs": subnets}});
+    let objects = connect(ports, spec).await?;
+    let reference = ObjectRef::new("v1", "Node", None, name);
+    match retry(|| objects.merge_patch(&reference, &patch)).await {
+        // Once set they cannot be changed.
+        Err(_) if has_pod_subnets(ports, spec).await => Ok(()),
+        outcome => outcome,
+    }
 }

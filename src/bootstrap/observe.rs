@@ -80,6 +80,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         }
         Step::ApplyObject { object, create_only } => objects::is_met(ports, spec, object, *create_only).await,
         Step::DeleteObject { object } => objects::is_absent(ports, spec, object).await,
+        Step::AssignPodSubnets { .. } => objects::has_pod_subnets(ports, spec).await,
         Step::MarkControlPlane { node, taint } => objects::is_marked(ports, spec, node, *taint).await,
         Step::WaitFor { condition, .. } => conditions::holds(ports, spec, condition).await?,
         Step::RemovePods => pods::are_gone(ports).await?,

@@ -276,8 +276,10 @@ impl ClusterObjects for FakeApi {
         Ok(self.0.state().objects.get(object).cloned())
     }
 
-    async fn list(&self, _kind: &ObjectRef, _field_selector: &str) -> Result<Vec<Value>, ClusterObjectsError> {
-        Ok(Vec::new())
+    async fn list(&self, kind: &ObjectRef, _field_selector: &str) -> Result<Vec<Value>, ClusterObjectsError> {
+        let same = |name: &ObjectRef| (&name.kind, &name.namespace) == (&kind.kind, &kind.namespace);
+        let state = self.0.state();
+        Ok(state.objects.iter().filter(|(name, _)| same(name)).map(|(_, object)| object.clone()).collect())
     }
 
     async fn create(&self, object: &Value) -> Result<(), ClusterObjectsError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::pki::{Authority, Certificate, KeyPairFiles, Leaf};
@@ -109,6 +110,13 @@ pub enum Step {
         node: String,
         /// Keep ordinary pods off.
         taint: bool,
+    },
+    /// The Node has pod subnets; these ones, as long as no node of the cluster has any.
+    AssignPodSubnets {
+        /// Name of the Node.
+        node: String,
+        /// One for each address family.
+        subnets: Vec<IpNet>,
     },
     /// The PKI files that control planes share are in this folder, handed over by a control plane that has them.
     ReceiveKeys {
@@ -278,6 +286,10 @@ impl fmt::Display for Step {
             }
             Self::RemovePods => f.write_str("stop and remove every pod"),
             Self::RemovePodNetwork => f.write_str("remove the pod network: routes, rules, bridge, CNI configuration"),
+            Self::AssignPodSubnets { node, subnets } => {
+                let subnets: Vec<_> = subnets.iter().map(ToString::to_string).collect();
+                write!(f, "give node {node} the pod subnet {}", subnets.join(" and "))
+            }
             Self::RemoveUnit { path } => write!(f, "remove unit {}", path.display()),
             Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
             Self::PromoteMember { name, .. } => write!(f, "promote etcd member {name}"),

@@ -49,7 +49,7 @@ pub const INIT: &[Phase] = &[
     Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
     Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
     Phase { id: "objects", summary: "RBAC, configuration, add-ons", plan: phases::objects::plan },
-    Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
+    Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark_first },
     Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];

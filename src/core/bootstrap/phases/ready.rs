@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::super::step::Condition;
 use super::super::{Facts, PhaseError, Step};
 use super::certs::ca_files;
@@ -23,6 +25,25 @@ pub fn plan_mark(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         Step::WaitFor { condition: Condition::NodeRegistered { name: name.clone() }, within: PATIENCE },
         Step::MarkControlPlane { node: name, taint: spec.node.taint_control_plane },
     ])
+}
+
+/// The marks of a cluster's first node, and its pod subnets: the first there are, which the controller manager would
+/// give it too, some seconds later. A size of subnets that was set by flag is the controller manager's to know.
+pub fn plan_mark_first(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut steps = plan_mark(spec, facts)?;
+    let flags = spec.cluster.extra_args.get("kube-controller-manager");
+    let sized = flags.is_some_and(|flags| flags.keys().any(|name| name.contains("cidr")));
+    if spec.cluster.network.builtin && !spec.cluster.pod_subnets.is_empty() && !sized {
+        let subnets = spec.cluster.pod_subnets.iter().map(|subnet| first_subnet(*subnet)).collect();
+        steps.push(Step::AssignPodSubnets { node: spec.node.name.clone(), subnets });
+    }
+    Ok(steps)
+}
+
+/// The first subnet of the sizes that the controller manager gives nodes by default.
+fn first_subnet(all: IpNet) -> IpNet {
+    let size = if all.addr().is_ipv4() { 24 } else { 64 };
+    IpNet::new(all.network(), size.max(all.prefix_len())).unwrap_or(all)
 }
 
 /// The node is Ready, when the cluster itself brings all that takes.

@@ -3,6 +3,7 @@
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
+use crate::core::static_units::RUN_DIR;
 
 /// What is in `/etc/kubernetes` besides folders.
 const KUBECONFIGS: [&str; 8] = [
@@ -56,6 +57,8 @@ pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> 
     ];
     let units = units.into_iter().chain(units::STATIC_POD_ORDER.map(|(name, _)| name));
     let mut steps: Vec<Step> = units.map(|unit| Step::RemoveUnit { path: paths.units.join(unit) }).collect();
+    // Notes of pods that their units stopped, above all; another cluster is to start all of its pods.
+    steps.push(Step::EmptyDir { path: RUN_DIR.into() });
     steps.extend([paths.kubelet.clone(), paths.manifests(), paths.pki.clone()].map(|path| Step::EmptyDir { path }));
     if spec.cluster.external_etcd.is_none() {
         steps.push(Step::EmptyDir { path: paths.etcd_data.clone() });

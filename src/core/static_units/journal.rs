@@ -47,7 +47,7 @@ pub fn render_entry<'a>(facts: &'a Facts, line: &Line<'a>, text: &'a [u8]) -> Ve
 pub fn priority_of(text: &[u8]) -> &'static str {
     let klog = text.len() > 5 && text[1..5].iter().all(u8::is_ascii_digit) && text[5] == b' ';
     let level = if klog {
-        text.first().map(|letter| std::slice::from_ref(letter)).unwrap_or_default()
+        text.first().map(std::slice::from_ref).unwrap_or_default()
     } else {
         text.strip_prefix(b"{\"level\":\"").and_then(|rest| rest.split(|b| *b == b'"').next()).unwrap_or_default()
     };

@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha upgrade test-vm e2e bench check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd upgrade test-vm e2e bench check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,9 @@ nodes: ## tests of whole nodes; ONLY=word runs those that hold the word
 
 nodes-ha: ## tests of three control planes, on a cluster of their own that goes afterwards; ONLY=word
 	@CLUSTER=ha NODES=3 CONTROL_PLANES=3 SUITE=ha tests/nodes/run $(ONLY) && CLUSTER=ha tests/cluster/cluster down
+
+nodes-systemd: ## tests of a control plane made of systemd services, on a cluster of their own that goes afterwards; ONLY=word
+	@CLUSTER=systemd MODE=systemd SOURCE=host NODES=2 SUITE=systemd tests/nodes/run $(ONLY) && CLUSTER=systemd tests/cluster/cluster down
 
 upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a cluster of their own that goes afterwards
 	@CLUSTER=upgrade NODES=$(or $(NODES),3) CONTROL_PLANES=$(or $(CONTROL_PLANES),3) KUBERNETES=v1.35.4 SUITE=upgrade tests/nodes/run $(ONLY) && CLUSTER=upgrade tests/cluster/cluster down

@@ -13,11 +13,12 @@ use roost::adapters::x509::X509;
 use roost::bootstrap::{Ports, RunError, RunOptions, members, run};
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::key_handover::SharedFiles;
+use roost::core::bootstrap::services::COMPONENTS;
 use roost::core::bootstrap::workflow::{INIT, JOIN_CONTROL_PLANE, RENEW, RESET};
 use roost::core::bootstrap::{Facts, Joining};
 use roost::core::model::Secret;
-use roost::core::model::spec::Spec;
-use roost::ports::{MembersError, NodeFiles, Reachability};
+use roost::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
+use roost::ports::{MembersError, NodeFiles, Owner, Reachability};
 use serde_json::json;
 
 const SHARED: [&str; 8] =
@@ -43,7 +44,7 @@ fn ports(node: &Arc<FakeNode>, etcd: &Arc<FakeEtcd>, shared: &SharedFiles) -> Po
         units: node.clone(),
         images: node.clone(),
         pulls: node.clone(),
-        runtime: Arc::new(FakeExec::default()),
+        runtime: Arc::new(FakeExec::with_pods_of(node)),
         network: Arc::new(NoNetwork),
         net: Arc::new(FakeReachability(node.clone())),
         checks: Arc::<FakeChecks>::default(),
@@ -63,7 +64,17 @@ async fn shared_files() -> SharedFiles {
     SHARED.iter().map(|name| ((*name).to_owned(), Secret::new(text(name)))).collect()
 }
 
+/// The same node with its components as services.
+fn as_services(mut spec: Spec) -> Spec {
+    let programs = COMPONENTS.map(|name| (name.to_owned(), format!("/usr/local/bin/{name}").into()));
+    spec.cluster.mode = ControlPlaneMode::Systemd;
+    spec.cluster.source = ComponentSource::Host { programs: programs.into() };
+    spec
+}
+
 struct World {
+    /// Components are services.
+    services: bool,
     node: Arc<FakeNode>,
     etcd: Arc<FakeEtcd>,
     shared: SharedFiles,
@@ -87,7 +98,12 @@ impl World {
         });
         api.apply(&registered).await.unwrap();
         node.write("/etc/kubernetes/kubelet.conf".as_ref(), b"{}", 0o600).unwrap();
-        Self { node, etcd, shared: shared_files().await }
+        Self { services: false, node, etcd, shared: shared_files().await }
+    }
+
+    fn spec(&self) -> Spec {
+        let spec = spec("n2", "10.0.0.2");
+        if self.services { as_services(spec) } else { spec }
     }
 
     fn ports(&self) -> Ports {
@@ -103,8 +119,7 @@ impl World {
         };
         let options = RunOptions { dry_run, joins_etcd: true, ..RunOptions::default() };
         let record = Record::default();
-        let spec = spec("n2", "10.0.0.2");
-        let outcome = run(JOIN_CONTROL_PLANE, &spec, &self.ports(), &options, &with_joining, &record).await;
+        let outcome = run(JOIN_CONTROL_PLANE, &self.spec(), &self.ports(), &options, &with_joining, &record).await;
         (outcome, record.text())
     }
 }
@@ -142,6 +157,28 @@ async fn a_control_plane_joins_as_a_voter_with_the_clusters_keys_and_a_second_ru
     let (outcome, rest) = world.join(false).await;
     assert_eq!(outcome.unwrap(), 0, "{rest}");
     assert_eq!(world.node.file("/etc/kubernetes/manifests/etcd.yaml").unwrap(), manifest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_of_services_joins_in_the_same_way_and_withdraws() {
+    let mut world = World::new(one()).await;
+    world.services = true;
+    world.join(false).await.0.unwrap();
+    assert!(world.etcd.members().iter().all(|member| !member.learner));
+    let file = "/etc/systemd/system/roost-etcd.service";
+    let unit = world.node.file(file).unwrap();
+    assert!(unit.contains("--initial-cluster=n1=https://10.0.0.1:2380,n2=https://10.0.0.2:2380"), "{unit}");
+    world.node.write("/var/lib/etcd/member".as_ref(), b"", 0o700).unwrap();
+    world.node.give_to("/var/lib/etcd".as_ref(), Owner { user: 998, group: 997 }).unwrap();
+    let (outcome, rest) = world.join(false).await;
+    assert_eq!(outcome.unwrap(), 0, "{rest}");
+
+    let stuck = World { services: true, ..World::new(one()).await };
+    stuck.etcd.promotions.lock().unwrap().extend((0..10_000).map(|_| MembersError::NotCaughtUp));
+    stuck.join(false).await.0.unwrap_err();
+    assert!(members::withdraw(&stuck.ports(), &stuck.spec()).await.unwrap());
+    assert_eq!(stuck.node.file(file), None);
+    assert!(!stuck.node.active_units().contains(&"roost-etcd.service".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

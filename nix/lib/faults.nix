@@ -89,6 +89,8 @@ oneOf "role" s.role [
   "static-pods"
   "systemd"
 ]
+++ when (controlPlane && s.mode == "systemd" && s.components.source != "host")
+  "services.roost.mode is \"systemd\", and a service runs a program of the host: set services.roost.components.source = \"host\" and name the programs in components.binaries"
 ++ oneOf "components.source" s.components.source [
   "registry"
   "archive"

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::core::bootstrap::services;
+use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::units::AGENT;
 use crate::core::model::premises::{MODULES, Premises};
 use crate::core::model::spec::Spec;
@@ -28,6 +30,8 @@ pub async fn observe_premises(
         runtime_unit: state("containerd.service").await.load == "loaded",
         kubelet_active: state("kubelet.service").await.is_active(),
         agent_active: state(AGENT).await.is_active(),
+        services_active: state(&services::unit(ETCD)).await.is_on_its_way()
+            || state(&services::unit("kube-apiserver")).await.is_on_its_way(),
         taken_ports: ports.iter().copied().filter(|port| is_taken(*port)).collect(),
         missing_programs: programs.iter().filter(|path| !is_program(path)).cloned().collect(),
         missing_archives: archives.iter().filter(|path| !path.exists()).cloned().collect(),

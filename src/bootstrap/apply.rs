@@ -1,5 +1,7 @@
 //! The single match over `Step` that makes it so.
 
+use std::time::Duration;
+
 use super::conditions;
 use super::credentials;
 use super::error::StepError;
@@ -7,12 +9,36 @@ use super::images;
 use super::keys;
 use super::members;
 use super::objects;
+use super::owners;
 use super::pods;
 use super::ports::Ports;
 use crate::core::bootstrap::Step;
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
 use crate::ports::Progress;
+
+/// How long a unit may take to end before it is started anew; systemd's own patience is shorter.
+const LAUNCH_PATIENCE: Duration = Duration::from_secs(180);
+const PAUSE: Duration = Duration::from_millis(75);
+
+/// Restarts a unit until its new process is there; when that is ready is another matter.
+async fn launch(ports: &Ports, unit: &str) -> Result<(), StepError> {
+    let before = ports.units.state(unit).await?.begun_at;
+    ports.units.restart_no_wait(unit).await?;
+    let begun = async {
+        while ports.units.state(unit).await?.begun_at == before {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LAUNCH_PATIENCE, begun).await.unwrap_or_else(|_| {
+        Err(StepError::TimedOut {
+            condition: format!("{unit} is started"),
+            seconds: LAUNCH_PATIENCE.as_secs(),
+            hint: format!("see journalctl -u {unit}"),
+        })
+    })
+}
 
 /// Applies a step that is not met.
 pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progress) -> Result<StepOutcome, StepError> {
@@ -43,6 +69,8 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
             // It may run with an older configuration; a restart starts one that does not run as well.
             ports.units.restart(unit).await?;
         }
+        Step::LaunchUnit { unit, .. } => launch(ports, unit).await?,
+        Step::OwnTree { path, user } => owners::own(ports, path, user)?,
         Step::StopUnit { unit } => {
             ports.units.stop(unit).await?;
             // A slice has no file to be disabled.

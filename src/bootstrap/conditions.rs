@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::StepError;
 use super::objects;
+use super::pods;
 use super::ports::Ports;
 use crate::core::bootstrap::step::Condition;
 use crate::core::model::spec::Spec;
@@ -30,6 +31,8 @@ pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<
             objects::node(ports, spec, name).await.is_some_and(|node| objects::is_ready(&node))
         }
         Condition::FileExists { path } => ports.files.info(path)?.is_some(),
+        Condition::PodGone { component } => pods::sandbox_of(ports, component).await?.is_none(),
+        Condition::PodRuns { component } => pods::runs(ports, component).await?,
     })
 }
 
@@ -54,12 +57,15 @@ pub async fn wait(ports: &Ports, spec: &Spec, condition: &Condition, within: Dur
 fn hint(condition: &Condition) -> String {
     match condition {
         Condition::Answers { .. } => {
-            "see journalctl -u kubelet, and the containers' logs in /var/log/pods/kube-system_*".to_owned()
+            "see `bootstrap status`, journalctl -u kubelet -u 'roost-*', and /var/log/pods/kube-system_*".to_owned()
         }
         Condition::UnitActive { unit } => format!("see journalctl -u {unit}"),
         Condition::NodeRegistered { .. } | Condition::NodeReady { .. } => {
             "see journalctl -u kubelet -u roost-agent".to_owned()
         }
         Condition::FileExists { .. } => "see journalctl -u containerd".to_owned(),
+        Condition::PodGone { component } | Condition::PodRuns { component } => {
+            format!("see journalctl -u kubelet, and the container's log in /var/log/pods/kube-system_{component}-*")
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a step failed.
 
-use crate::core::bootstrap::static_pods;
+use crate::core::bootstrap::{PhaseError, static_pods};
 use crate::core::model::pki::Unfit;
 use crate::ports::{
     ClusterObjectsError, EtcdFileError, FileError, HandoverError, ImageStoreError, MembersError, PkiError,
@@ -104,6 +104,15 @@ pub enum StepError {
     /// A manifest.
     #[error(transparent)]
     Manifest(#[from] static_pods::Error),
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PhaseError),
+    /// Nobody made the user.
+    #[error("this machine has no user {user}; roost-users.service makes it (see journalctl -u roost-users)")]
+    NoUser {
+        /// Its name.
+        user: String,
+    },
     /// etcd is well enough.
     #[error("etcd has its quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
     QuorumIsThere,

@@ -9,12 +9,14 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::StepError;
+use super::pods::sandbox_of;
 use super::ports::Ports;
 use crate::core::bootstrap::membership::{self, Member, NextMove, initial_cluster, joined_members, next_move};
 use crate::core::bootstrap::phases::kubelet_join::BOOTSTRAP_CONF;
+use crate::core::bootstrap::services;
+use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::model::spec::{Endpoint, Spec};
 use crate::core::model::{Secret, StepOutcome};
-use crate::cri;
 use crate::ports::{EtcdIdentity, Members, MembersError, ObjectRef, Progress};
 
 /// How long another learner is waited for: it may copy a large database.
@@ -36,9 +38,26 @@ pub fn manifest(spec: &Spec) -> PathBuf {
     spec.node.paths.manifests().join("etcd.yaml")
 }
 
+/// The text that etcd's flags stand in on this node: a unit's or a manifest's.
+pub fn definition(ports: &Ports, spec: &Spec) -> Result<Option<String>, StepError> {
+    match ports.files.read(&unit_file(spec))? {
+        Some(unit) => Ok(Some(unit)),
+        None => Ok(ports.files.read(&manifest(spec))?),
+    }
+}
+
+/// True when this node's etcd was added to others.
+pub fn has_joined(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
+    Ok(definition(ports, spec)?.as_deref().and_then(joined_members).is_some())
+}
+
+fn unit_file(spec: &Spec) -> PathBuf {
+    spec.node.paths.units.join(services::unit(ETCD))
+}
+
 /// True when this node has what a member has.
 pub fn may_be_one(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
-    Ok(ports.files.info(&manifest(spec))?.is_some() && identity(ports, spec)?.is_some())
+    Ok(definition(ports, spec)?.is_some() && identity(ports, spec)?.is_some())
 }
 
 fn identity(ports: &Ports, spec: &Spec) -> Result<Option<EtcdIdentity>, StepError> {
@@ -75,7 +94,7 @@ pub async fn endpoints(ports: &Ports, spec: &Spec) -> Result<Vec<String>, StepEr
     }
     let own = Endpoint::new(spec.node.address, 2379).url();
     let mut endpoints: Vec<String> = api_servers(ports, spec).await.iter().map(|address| client_url(address)).collect();
-    let text = ports.files.read(&manifest(spec))?;
+    let text = definition(ports, spec)?;
     let joined = text.as_deref().and_then(joined_members).unwrap_or_default();
     endpoints.extend(joined.iter().filter_map(|(_, peer)| Some(format!("{}:2379", peer.strip_suffix(":2380")?))));
     let mut seen = BTreeSet::from([own.clone()]);
@@ -120,7 +139,7 @@ fn addresses(slice: &Value) -> Vec<String> {
 /// Name and peer URL of the members, for the manifest; none while this node is not among them.
 pub async fn observe(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, StepError> {
     let own = membership::peer_url(spec);
-    let joined = ports.files.read(&manifest(spec))?.as_deref().and_then(joined_members).unwrap_or_default();
+    let joined = definition(ports, spec)?.as_deref().and_then(joined_members).unwrap_or_default();
     let has_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();
     if has_data && joined.iter().any(|(_, url)| *url == own) {
         return Ok(joined);
@@ -342,9 +361,15 @@ pub async fn withdraw(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
     let members = client.list().await?;
     let Some(own) = find(&members, &peer_url).filter(|own| own.learner) else { return Ok(false) };
     client.remove(own.id).await?;
+    if ports.files.info(&unit_file(spec))?.is_some() {
+        ports.units.stop(&services::unit(ETCD)).await?;
+        ports.units.disable(&services::unit(ETCD)).await?;
+        ports.files.remove(&unit_file(spec))?;
+        ports.units.reload().await?;
+    }
     ports.files.remove(&manifest(spec))?;
     let stopped = async {
-        while etcd_runs(ports).await {
+        while matches!(sandbox_of(ports, ETCD).await, Ok(Some(_))) {
             tokio::time::sleep(PAUSE).await;
         }
     };
@@ -352,12 +377,4 @@ pub async fn withdraw(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
     let _ = tokio::time::timeout(STOP_PATIENCE, stopped).await;
     ports.files.empty_dir(&spec.node.paths.etcd_data)?;
     Ok(true)
-}
-
-async fn etcd_runs(ports: &Ports) -> bool {
-    let ready = cri::PodSandboxState::SandboxReady as i32;
-    let sandboxes = ports.runtime.list_sandboxes(None).await.unwrap_or_default();
-    sandboxes.iter().any(|sandbox| {
-        sandbox.state == ready && sandbox.labels.get("component").is_some_and(|component| component == "etcd")
-    })
 }

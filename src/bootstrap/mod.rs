@@ -14,6 +14,7 @@ pub mod manifest_sets;
 pub mod members;
 mod objects;
 mod observe;
+mod owners;
 mod pods;
 mod ports;
 pub mod renewal;

@@ -10,9 +10,10 @@ use super::error::StepError;
 use super::keys;
 use super::members;
 use super::objects;
+use super::owners;
 use super::pods;
 use super::ports::Ports;
-use crate::core::bootstrap::{Facts, Step, kubeconfig};
+use crate::core::bootstrap::{Facts, Step, kubeconfig, services};
 use crate::core::model::spec::Spec;
 use crate::ports::UnitState;
 
@@ -36,6 +37,14 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
             && let Some(certificate) = kubeconfig::parse(&text).and_then(|parsed| parsed.client_certificate)
         {
             facts.client_digests.insert(component.to_owned(), digest(&certificate));
+        }
+    }
+    for component in services::COMPONENTS {
+        if ports.files.info(&spec.node.paths.units.join(services::unit(component)))?.is_some() {
+            facts.services.insert(component.to_owned());
+        }
+        if ports.files.info(&spec.node.paths.manifests().join(format!("{component}.yaml")))?.is_some() {
+            facts.pods.insert(component.to_owned());
         }
     }
     facts.etcd_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();
@@ -72,11 +81,16 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),
         Step::StartUnit { unit, configured_by } => {
             let state = ports.units.state(unit).await?;
-            state.is_active() && !changed_since(ports, configured_by, state.active_since)?
+            state.is_active() && !changed_since(ports, configured_by, state.begun_at.or(state.active_since))?
         }
+        Step::LaunchUnit { unit, configured_by } => {
+            let state = ports.units.state(unit).await?;
+            state.is_on_its_way() && !changed_since(ports, configured_by, state.begun_at)?
+        }
+        Step::OwnTree { path, user } => owners::is_owned(ports, path, user)?,
         Step::StopUnit { unit } => {
             let state = ports.units.state(unit).await?;
-            state.load != "loaded" || !(state.is_active() || state.is_enabled())
+            state.load != "loaded" || (state.is_at_rest() && !state.is_enabled())
         }
         Step::ApplyObject { object, create_only } => objects::is_met(ports, spec, object, *create_only).await,
         Step::DeleteObject { object } => objects::is_absent(ports, spec, object).await,

@@ -6,11 +6,33 @@ use futures::StreamExt;
 
 use super::error::StepError;
 use super::ports::Ports;
+use crate::core::model::labels::POD_NAMESPACE;
 use crate::core::model::{ContainerId, SandboxId};
+use crate::cri;
 
 /// What a container gets to end by itself; etcd and the API server need a moment to close.
 const GRACE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 16;
+
+/// The living sandbox of a component's static pod.
+pub async fn sandbox_of(ports: &Ports, component: &str) -> Result<Option<SandboxId>, StepError> {
+    let ready = cri::PodSandboxState::SandboxReady as i32;
+    let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?;
+    let own = sandboxes.into_iter().find(|sandbox| {
+        let label = |name: &str| sandbox.labels.get(name).map(String::as_str);
+        let of_component = label("component") == Some(component) && label(POD_NAMESPACE) == Some("kube-system");
+        sandbox.state == ready && of_component
+    });
+    Ok(own.map(|sandbox| SandboxId::from(sandbox.id)))
+}
+
+/// True when a container of the component's static pod runs.
+pub async fn runs(ports: &Ports, component: &str) -> Result<bool, StepError> {
+    let Some(id) = sandbox_of(ports, component).await? else { return Ok(false) };
+    let running = cri::ContainerState::ContainerRunning as i32;
+    let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
+    Ok(containers.iter().any(|container| container.state == running && container.pod_sandbox_id == id.as_str()))
+}
 
 /// True when the runtime has no pod.
 pub async fn are_gone(ports: &Ports) -> Result<bool, StepError> {

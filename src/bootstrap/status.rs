@@ -8,14 +8,17 @@ use k8s_openapi::api::core::v1::Pod;
 use super::certificates::observe_certificates;
 use super::error::StepError;
 use super::manifest_sets::observe_results;
+use super::observe::observe_facts;
 use super::ports::Ports;
 use crate::core::bootstrap::node_status::{
     ApiStatus, CertificateStatus, ManifestStatus, NodeStatus, StaticPodStatus, UnitStatus,
 };
+use crate::core::bootstrap::services::{self, COMPONENTS, place};
+use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::units;
 use crate::core::manifest::set::StaticSet;
 use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART_COUNT};
-use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
 use crate::core::model::{ReadFile, is_manifest_name, key_of};
 use crate::cri;
 use crate::ports::RuntimeError;
@@ -27,11 +30,18 @@ const UNITS: [&str; 3] = ["containerd.service", units::KUBELET, units::AGENT];
 pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError> {
     let paths = &spec.node.paths;
     let control_plane = ports.files.info(&paths.pki("apiserver.crt"))?.is_some();
+    let mut wanted: Vec<String> = UNITS.map(str::to_owned).into();
+    if control_plane {
+        let facts = observe_facts(ports, spec, false).await?;
+        let own = COMPONENTS.iter().filter(|name| **name != ETCD || spec.cluster.external_etcd.is_none());
+        let own = own.filter(|name| place(name, spec, &facts) == ControlPlaneMode::Systemd);
+        wanted.extend(own.map(|component| services::unit(component)));
+    }
     let mut units = Vec::new();
-    for unit in UNITS {
-        let state = ports.units.state(unit).await?;
+    for unit in wanted {
+        let state = ports.units.state(&unit).await?;
         let seen = if state.load == "loaded" { state.active.clone() } else { state.load.clone() };
-        units.push(UnitStatus { unit: unit.to_owned(), state: seen, enabled: super::observe::is_enabled(&state) });
+        units.push(UnitStatus { unit, state: seen, enabled: super::observe::is_enabled(&state) });
     }
     let api = if control_plane {
         let url = format!("{}/readyz", Endpoint::new(spec.node.address, spec.node.api_port).url());

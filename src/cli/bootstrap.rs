@@ -36,6 +36,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Take this machine out of its cluster: stop and remove all that init and join made
     Reset(ResetArgs),
+    /// Move this node's control plane between static pods and services of systemd, while the cluster runs
+    Convert(ConvertArgs),
     /// Bootstrap tokens, with which nodes join
     Token(TokenArgs),
     /// Certificates of this control plane
@@ -183,6 +185,39 @@ pub struct ResetArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Running
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// How a control plane is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunAs {
+    /// Services of systemd, from programs of the host.
+    Systemd,
+    /// Static pods of the kubelet.
+    StaticPods,
+}
+
+impl RunAs {
+    /// The value of the setting `mode`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::StaticPods => "static-pods",
+        }
+    }
+}
+
+/// Arguments of `bootstrap convert`.
+#[derive(Args, Clone, Debug)]
+pub struct ConvertArgs {
+    /// What the control plane shall be [mode]
+    #[arg(long, value_enum)]
+    pub to: RunAs,
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,

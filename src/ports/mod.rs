@@ -59,7 +59,7 @@ pub use machine::Machine;
 pub use manifests::ManifestFiles;
 pub use members::{Etcd, EtcdIdentity, MemberHealth, Members, MembersError};
 pub use node_credentials::{DockerFile, NodeCredentials, PluginCall};
-pub use node_files::{FileError, FileInfo, NodeFiles};
+pub use node_files::{FileError, FileInfo, NodeFiles, Owner};
 pub use objects::{ObjectChange, ObjectError, Objects, TokenRequest};
 pub use pki::{KeyPairPem, Pki, PkiError};
 pub use pod_control::PodControl;

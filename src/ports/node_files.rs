@@ -15,6 +15,15 @@ pub struct FileInfo {
     pub modified: SystemTime,
 }
 
+/// Whom a file belongs to, by numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub user: u32,
+    /// Group id.
+    pub group: u32,
+}
+
 /// A file operation that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{verb} {path}")]
@@ -44,4 +53,8 @@ pub trait NodeFiles: Send + Sync {
     fn remove(&self, path: &Path) -> Result<(), FileError>;
     /// Unmounts what is mounted below the folder and removes all that is in it.
     fn empty_dir(&self, path: &Path) -> Result<(), FileError>;
+    /// True when the folder and all that is in it belong to the owner, and when there is no such folder.
+    fn belongs_to(&self, path: &Path, owner: Owner) -> Result<bool, FileError>;
+    /// Gives the folder and all that is in it to the owner. Of a link in it the link itself, never what it leads to.
+    fn give_to(&self, path: &Path, owner: Owner) -> Result<(), FileError>;
 }

@@ -46,6 +46,8 @@ pub struct UnitState {
     pub file: String,
     /// When it became active last; none of one that never did.
     pub active_since: Option<SystemTime>,
+    /// When its main process was started last; none of one that never was, and of units without processes.
+    pub begun_at: Option<SystemTime>,
     /// Whether the file on disk is newer than what systemd has loaded.
     pub needs_reload: bool,
 }
@@ -54,6 +56,16 @@ impl UnitState {
     /// Whether the unit runs.
     pub fn is_active(&self) -> bool {
         self.active == "active"
+    }
+
+    /// Whether it runs or is about to.
+    pub fn is_on_its_way(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "activating" | "reloading")
+    }
+
+    /// Whether nothing of it runs, and nothing is about to.
+    pub fn is_at_rest(&self) -> bool {
+        !self.is_on_its_way() && self.active != "deactivating"
     }
 
     /// Whether it starts at boot.
@@ -75,6 +87,8 @@ pub trait Units: Send + Sync {
     async fn stop(&self, unit: &str) -> Result<(), UnitError>;
     /// Restarts a unit, or starts it.
     async fn restart(&self, unit: &str) -> Result<(), UnitError>;
+    /// Asks for a restart, or a start, without waiting for the job.
+    async fn restart_no_wait(&self, unit: &str) -> Result<(), UnitError>;
     /// Enables unit files, so that they start at boot.
     async fn enable(&self, unit: &str) -> Result<(), UnitError>;
     /// Disables unit files.

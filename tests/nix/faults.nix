@@ -20,6 +20,7 @@ in
   (fault "role is \"boss\"" { role = "boss"; })
   (fault "mode is \"docker\"" { mode = "docker"; })
   (fault "components.source is \"floppy\"" { components.source = "floppy"; })
+  (fault "a service runs a program of the host" { mode = "systemd"; })
   (fault "pod_cidr is \"10.244.0.1/16\"" { network.pod_cidr = "10.244.0.1/16"; })
   (fault "service_cidr is \"10.96.0.0/33\"" { network.service_cidr = "10.96.0.0/33"; })
   (fault "overlaps service_cidr" { network.pod_cidr = "10.100.0.0/16"; })

@@ -1,11 +1,12 @@
 //! A runtime that runs commands, and has the pods that a test gives it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+use super::node::FakeNode;
 use crate::core::model::labels::{POD_UID, RESTART_COUNT};
 use crate::core::model::{ContainerId, PodUid, SandboxId};
 use crate::cri;
@@ -31,11 +32,13 @@ pub struct FakeExec {
     answer: Mutex<Answer>,
     ran: Mutex<Vec<Vec<String>>>,
     pods: Option<Pods>,
+    /// Whose static pods it runs.
+    node: Option<Arc<FakeNode>>,
 }
 
 impl Default for FakeExec {
     fn default() -> Self {
-        Self { answer: Mutex::new(Ok(0)), ran: Mutex::default(), pods: None }
+        Self { answer: Mutex::new(Ok(0)), ran: Mutex::default(), pods: None, node: None }
     }
 }
 
@@ -47,6 +50,11 @@ impl FakeExec {
 
     fn pods(&self, call: &'static str) -> Result<Vec<FakePod>, RuntimeError> {
         self.pods.as_ref().map(|pods| pods()).ok_or(RuntimeError::Unimplemented { call })
+    }
+
+    /// A runtime that also has the static pods of a node.
+    pub fn with_pods_of(node: &Arc<FakeNode>) -> Self {
+        Self { node: Some(node.clone()), ..Self::default() }
     }
 
     /// Sets the exit code, or the error, of all further commands.
@@ -99,6 +107,9 @@ impl Runtime for FakeExec {
         absent("RemovePodSandbox")
     }
     async fn list_sandboxes(&self, _: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
+        if let Some(node) = &self.node {
+            return Ok(node.sandboxes());
+        }
         let sandbox = |pod: FakePod| cri::PodSandbox {
             id: pod.uid.clone(),
             state: cri::PodSandboxState::SandboxReady as i32,
@@ -128,6 +139,15 @@ impl Runtime for FakeExec {
         absent("RemoveContainer")
     }
     async fn list_containers(&self, _: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
+        if let Some(node) = &self.node {
+            let container = |sandbox: cri::PodSandbox| cri::Container {
+                id: format!("{}-1", sandbox.id),
+                pod_sandbox_id: sandbox.id,
+                state: cri::ContainerState::ContainerRunning as i32,
+                ..cri::Container::default()
+            };
+            return Ok(node.sandboxes().into_iter().map(container).collect());
+        }
         let container = |pod: FakePod| cri::Container {
             id: pod.uid.clone(),
             pod_sandbox_id: pod.uid,

@@ -10,12 +10,18 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use crate::core::bootstrap::services::USERS;
 use crate::core::bootstrap::step::covers;
+use crate::core::model::labels::POD_NAMESPACE;
 use crate::cri;
 use crate::ports::{
     Applied, ClusterObjects, ClusterObjectsError, FileError, FileInfo, ImageService, ImageStore, ImageStoreError,
-    NodeFiles, ObjectRef, Reachability, RuntimeError, UnitError, UnitState, Units,
+    NodeFiles, ObjectRef, Owner, Reachability, RuntimeError, UnitError, UnitState, Units,
 };
+
+const ROOT: Owner = Owner { user: 0, group: 0 };
+/// What systemd-sysusers leaves.
+const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nroost-etcd:x:998:997::/:/usr/sbin/nologin\n";
 
 /// The node.
 #[derive(Default)]
@@ -29,6 +35,8 @@ pub struct FakeNode {
 struct State {
     /// Mode, content (none of a folder) and time of the last change.
     files: BTreeMap<PathBuf, (u32, Option<String>, SystemTime)>,
+    /// Owners other than root.
+    owners: BTreeMap<PathBuf, Owner>,
     units: BTreeMap<String, UnitState>,
     images: BTreeSet<String>,
     pinned: BTreeSet<String>,
@@ -59,6 +67,29 @@ impl FakeNode {
     /// The text of a file.
     pub fn file(&self, path: &str) -> Option<String> {
         self.state().files.get(Path::new(path)).and_then(|(_, text, _)| text.clone())
+    }
+
+    /// Sandboxes of its static pods: those of the manifests that a running kubelet sees.
+    pub fn sandboxes(&self) -> Vec<cri::PodSandbox> {
+        let state = self.state();
+        let folder = Path::new("/etc/kubernetes/manifests");
+        let runs = state.units.get("kubelet.service").is_some_and(UnitState::is_active);
+        let names = state.files.keys().filter(|file| runs && file.parent() == Some(folder));
+        let sandbox = |file: &PathBuf| {
+            let component = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let labels = [("component", component.as_str()), (POD_NAMESPACE, "kube-system")];
+            cri::PodSandbox {
+                id: component.clone(),
+                labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+                ..cri::PodSandbox::default()
+            }
+        };
+        names.map(sandbox).collect()
+    }
+
+    /// Units that run.
+    pub fn active_units(&self) -> Vec<String> {
+        self.state().units.iter().filter(|(_, state)| state.is_active()).map(|(unit, _)| unit.clone()).collect()
     }
 
     /// The names of all objects.
@@ -148,6 +179,20 @@ impl NodeFiles for FakeNode {
         self.state().files.retain(|file, _| file == path || !file.starts_with(path));
         Ok(())
     }
+
+    fn belongs_to(&self, path: &Path, owner: Owner) -> Result<bool, FileError> {
+        let state = self.state();
+        let mut tree = state.files.keys().filter(|file| file.starts_with(path));
+        Ok(tree.all(|file| state.owners.get(file).copied().unwrap_or(ROOT) == owner))
+    }
+
+    fn give_to(&self, path: &Path, owner: Owner) -> Result<(), FileError> {
+        self.may_write(path)?;
+        let mut state = self.state();
+        let tree: Vec<PathBuf> = state.files.keys().filter(|file| file.starts_with(path)).cloned().collect();
+        state.owners.extend(tree.into_iter().map(|file| (file, owner)));
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -180,7 +225,15 @@ impl Units for FakeNode {
         entry.load = "loaded".to_owned();
         entry.active = "active".to_owned();
         entry.active_since = Some(now);
+        entry.begun_at = Some(now);
+        if unit == USERS {
+            state.files.insert("/etc/passwd".into(), (0o644, Some(PASSWD.to_owned()), now));
+        }
         Ok(())
+    }
+
+    async fn restart_no_wait(&self, unit: &str) -> Result<(), UnitError> {
+        self.restart(unit).await
     }
 
     async fn enable(&self, unit: &str) -> Result<(), UnitError> {

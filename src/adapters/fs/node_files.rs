@@ -6,7 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::atomic::write_if_changed;
-use crate::ports::{FileError, FileInfo, NodeFiles};
+use super::owner;
+use crate::ports::{FileError, FileInfo, NodeFiles, Owner};
 
 /// The node's own file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,6 +86,14 @@ impl NodeFiles for HostFiles {
             unless_missing(outcome).map_err(failed("remove", &entry))?;
         }
         Ok(())
+    }
+
+    fn belongs_to(&self, path: &Path, owner: Owner) -> Result<bool, FileError> {
+        owner::tree_belongs_to(path, owner).map_err(failed("look at", path))
+    }
+
+    fn give_to(&self, path: &Path, owner: Owner) -> Result<(), FileError> {
+        owner::give_tree_to(path, owner).map_err(failed("change the owner of", path))
     }
 }
 

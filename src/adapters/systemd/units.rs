@@ -48,6 +48,12 @@ trait Unit {
     fn need_daemon_reload(&self) -> zbus::Result<bool>;
 }
 
+#[zbus::proxy(interface = "org.freedesktop.systemd1.Service", default_service = "org.freedesktop.systemd1")]
+trait Service {
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
+}
+
 /// The system's service manager.
 #[derive(Clone, Debug)]
 pub struct Systemd {
@@ -84,6 +90,11 @@ fn refused(unit: &str, error: &zbus::Error) -> UnitError {
     UnitError::Refused { unit: unit.to_owned(), message }
 }
 
+/// Microseconds since the epoch; 0 means never.
+fn moment(micros: u64) -> Option<SystemTime> {
+    (micros != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+}
+
 impl Systemd {
     /// Connects to the system bus.
     ///
@@ -110,6 +121,19 @@ impl Systemd {
         job.map_err(|error| refused(unit, &error))
     }
 
+    /// When the main process of a service was started; none of other units.
+    async fn main_start(&self, unit: &str, path: &OwnedObjectPath) -> zbus::Result<Option<SystemTime>> {
+        if !unit.ends_with(".service") {
+            return Ok(None);
+        }
+        let proxy = ServiceProxy::builder(&self.connection)
+            .path(path.clone())
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await?;
+        Ok(moment(proxy.exec_main_start_timestamp().await?))
+    }
+
     async fn run(&self, verb: Verb, unit: &str) -> Result<(), UnitError> {
         let manager = self.manager().await?;
         // Before the job is made: a quick one could be over before anybody listens.
@@ -134,6 +158,7 @@ impl Units for Systemd {
     async fn state(&self, unit: &str) -> Result<UnitState, UnitError> {
         let manager = self.manager().await?;
         let path = manager.load_unit(unit).await.map_err(|error| refused(unit, &error))?;
+        let main_start = self.main_start(unit, &path).await;
         let proxy = UnitProxy::builder(&self.connection)
             .path(path)
             .cache_properties(zbus::proxy::CacheProperties::No)
@@ -147,11 +172,8 @@ impl Units for Systemd {
                 sub: proxy.sub_state().await?,
                 // A unit without a file has no file state.
                 file: manager.get_unit_file_state(unit).await.unwrap_or_default(),
-                // Microseconds since the epoch; 0 means never.
-                active_since: match proxy.active_enter_timestamp().await? {
-                    0 => None,
-                    micros => Some(SystemTime::UNIX_EPOCH + Duration::from_micros(micros)),
-                },
+                active_since: moment(proxy.active_enter_timestamp().await?),
+                begun_at: main_start?,
                 needs_reload: proxy.need_daemon_reload().await?,
             })
         };
@@ -175,6 +197,10 @@ impl Units for Systemd {
 
     async fn restart(&self, unit: &str) -> Result<(), UnitError> {
         self.run(Verb::Restart, unit).await
+    }
+
+    async fn restart_no_wait(&self, unit: &str) -> Result<(), UnitError> {
+        Self::enqueue(&self.manager().await?, Verb::Restart, unit).await.map(drop)
     }
 
     async fn enable(&self, unit: &str) -> Result<(), UnitError> {

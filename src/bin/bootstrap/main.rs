@@ -1,6 +1,7 @@
 //! `bootstrap`: parses, wires the adapters, maps errors to exit codes.
 
 mod certs;
+mod convert;
 mod etcd;
 mod init;
 mod join;
@@ -94,6 +95,7 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Join(args) => join::join(args).await,
         Command::Status(args) => status::status(&args).await,
         Command::Reset(args) => reset::reset(args).await,
+        Command::Convert(args) => convert::convert(args).await,
         Command::Token(args) => tokens::token(args).await,
         Command::Certs(CertsCommand::List(args)) => certs::list(&args),
         Command::Certs(CertsCommand::Renew(args)) => certs::renew(&args).await,

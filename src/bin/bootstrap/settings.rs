@@ -25,6 +25,11 @@ pub const VERSION_FILE: &str = "/var/lib/roost/version.toml";
 /// The setting that an upgrade changes.
 const VERSION: &str = "cluster.kubernetes_version";
 
+/// Files that say something of the settings and win over what `init` was given.
+pub fn own_file(args: &SettingsArgs) -> Option<PathBuf> {
+    args.config.clone().or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()))
+}
+
 /// The values of all settings with their origins.
 pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
     let (layers, faults) = gather(args)?;

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bootstrap::conditions;
+use crate::bootstrap::apply::apply;
 use crate::bootstrap::error::StepError;
 use crate::bootstrap::members::{client, manifest, single};
-use crate::bootstrap::observe::observe_facts;
+use crate::bootstrap::observe::{is_met, observe_facts};
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::membership::peer_url;
-use crate::core::bootstrap::phases::ready;
-use crate::core::bootstrap::static_pods::{self, CONTROL_PLANE, ETCD};
+use crate::core::bootstrap::phases::control_plane::{plan_component, wait_for_etcd};
+use crate::core::bootstrap::phases::{convert, ready};
+use crate::core::bootstrap::services::place;
+use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::{Step, restore_pod, units};
 use crate::core::model::ContainerId;
 use crate::core::model::labels::{POD_NAME, POD_NAMESPACE};
-use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
 use crate::cri;
 use crate::ports::{EtcdFiles, Progress};
 
@@ -38,8 +40,12 @@ pub async fn restore(
 ) -> Result<Option<PathBuf>, StepError> {
     files.check_snapshot(snapshot)?;
     needs_kubelet(ports).await?;
+    let spec = &as_it_is(ports, spec).await?;
     progress.step_says("stopping this node's control plane");
     let manifests = spec.node.paths.manifests();
+    let mut stops = convert::stop_services();
+    stops.extend(convert::remove_services(spec));
+    carry_out(ports, spec, &stops, progress).await?;
     for component in CONTROL_PLANE.iter().chain(&[ETCD]) {
         ports.files.remove(&manifests.join(format!("{component}.yaml")))?;
     }
@@ -79,8 +85,7 @@ pub async fn restore(
     files.rename(&data.join(restore_pod::FOLDER).join("member"), &data.join("member"))?;
 
     progress.step_says("starting the control plane");
-    write_manifests(ports, spec).await?;
-    wait_for_api(ports, spec).await?;
+    write_all(ports, spec, progress).await?;
     Ok(kept)
 }
 
@@ -98,12 +103,15 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
         }
         tokio::time::sleep(PAUSE).await;
     }
-    needs_kubelet(ports).await?;
+    let spec = &as_it_is(ports, spec).await?;
+    if spec.cluster.mode == ControlPlaneMode::StaticPods {
+        needs_kubelet(ports).await?;
+    }
     progress.step_says("starting etcd as the only member");
     let mut alone = spec.clone();
     let flags = alone.cluster.extra_args.entry(ETCD.to_owned()).or_default();
     flags.insert("force-new-cluster".to_owned(), "true".to_owned());
-    write_etcd(ports, &alone).await?;
+    write(ports, &alone, ETCD, progress).await?;
     let own = single(ports, spec, &Endpoint::new(spec.node.address, 2379).url())?;
     let begun = Instant::now();
     let url = peer_url(spec);
@@ -120,8 +128,14 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
         tokio::time::sleep(PAUSE).await;
     }
     // The flag must go: with it every start would throw out those that join.
-    write_manifests(ports, spec).await?;
-    wait_for_api(ports, spec).await
+    write_all(ports, spec, progress).await
+}
+
+/// The settings with the way in which this node's etcd is run.
+async fn as_it_is(ports: &Ports, spec: &Spec) -> Result<Spec, StepError> {
+    let mut found = spec.clone();
+    found.cluster.mode = place(ETCD, spec, &observe_facts(ports, spec, false).await?);
+    Ok(found)
 }
 
 async fn needs_kubelet(ports: &Ports) -> Result<(), StepError> {
@@ -131,30 +145,33 @@ async fn needs_kubelet(ports: &Ports) -> Result<(), StepError> {
     }
 }
 
-async fn write_etcd(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
-    let facts = observe_facts(ports, spec, false).await?;
-    let text = static_pods::render(ETCD, spec, &facts)?;
-    Ok(ports.files.write(&manifest(spec), text.as_bytes(), 0o600)?)
-}
-
-async fn write_manifests(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
-    write_etcd(ports, spec).await?;
-    let facts = observe_facts(ports, spec, false).await?;
-    for component in CONTROL_PLANE {
-        let text = static_pods::render(component, spec, &facts)?;
-        let path = spec.node.paths.manifests().join(format!("{component}.yaml"));
-        ports.files.write(&path, text.as_bytes(), 0o600)?;
-    }
-    Ok(())
-}
-
-async fn wait_for_api(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
-    for step in ready::plan_api(spec, &observe_facts(ports, spec, false).await?).unwrap_or_default() {
-        if let Step::WaitFor { condition, within } = step {
-            conditions::wait(ports, spec, &condition, within).await?;
+async fn carry_out(ports: &Ports, spec: &Spec, steps: &[Step], progress: &dyn Progress) -> Result<(), StepError> {
+    for step in steps {
+        if !is_met(ports, spec, step).await? {
+            apply(ports, spec, step, progress).await?;
         }
     }
     Ok(())
+}
+
+/// A component's manifest, or its service, which is started.
+async fn write(ports: &Ports, spec: &Spec, component: &str, progress: &dyn Progress) -> Result<(), StepError> {
+    let facts = observe_facts(ports, spec, false).await?;
+    let steps = plan_component(component, spec, &facts, spec.cluster.mode)?;
+    carry_out(ports, spec, &steps, progress).await
+}
+
+/// Everything as it should be, and the API there.
+async fn write_all(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
+    write(ports, spec, ETCD, progress).await?;
+    if spec.cluster.mode == ControlPlaneMode::Systemd {
+        carry_out(ports, spec, &[wait_for_etcd()], progress).await?;
+    }
+    for component in CONTROL_PLANE {
+        write(ports, spec, component, progress).await?;
+    }
+    let facts = observe_facts(ports, spec, false).await?;
+    carry_out(ports, spec, &ready::plan_api(spec, &facts)?, progress).await
 }
 
 type Labels = std::collections::HashMap<String, String>;

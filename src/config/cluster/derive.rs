@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use toml::Value;
 
 use super::layers::{Fault, Layers};
+use crate::core::bootstrap::services::NEEDS_PROGRAMS;
 use crate::core::model::spec::{
     CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, NetworkSpec, NodeSpec, Paths,
     Programs, ProxyMode, SnapshotSpec, Spec, Taint,
@@ -239,6 +240,10 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
     }
     let args = reader.layers.value("args").and_then(Value::as_table).into_iter().flatten();
     let extra_args = args.map(|(component, flags)| (component.clone(), text_map(flags))).collect();
+    let source = derive_source(reader);
+    if mode == ControlPlaneMode::Systemd {
+        check_services(reader, &source, node);
+    }
     ClusterSpec {
         name: reader.text("cluster.name"),
         endpoint,
@@ -247,7 +252,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         service_subnets: reader.subnets("network.service_cidr"),
         dns_domain,
         mode,
-        source: derive_source(reader),
+        source,
         images: derive_images(reader, &version),
         version,
         extra_args,
@@ -287,6 +292,16 @@ fn derive_source(reader: &mut Reader<'_>) -> ComponentSource {
             reader.fault("components.source", format!("\"{other}\" is no source: registry, archive or host"));
             ComponentSource::Registry
         }
+    }
+}
+
+/// What services of systemd need.
+fn check_services(reader: &mut Reader<'_>, source: &ComponentSource, node: &NodeSpec) {
+    if !matches!(source, ComponentSource::Host { .. }) {
+        reader.fault("mode", NEEDS_PROGRAMS);
+    }
+    if node.api_port < 1024 {
+        reader.fault("node.api_port", "has to be at least 1024: a service of systemd has no privileges");
     }
 }
 

@@ -105,6 +105,8 @@ fn what_is_printed_gives_the_same_cluster() {
 fn faults_of_single_settings_are_clear() {
     for (text, words) in [
         ("mode = \"docker\"", "no mode: static-pods or systemd"),
+        ("mode = \"systemd\"", "a service runs a program of the host"),
+        ("mode = \"systemd\"\n[node]\napi_port = 443", "has to be at least 1024"),
         ("[cluster]\nkubernetes_version = \"1.36\"", "no version like v1.36.3"),
         ("[cluster]\nendpoint = \"a b\"", "no endpoint"),
         ("[cluster]\nbalancer = \"yes\"", "no choice: on, off or auto"),

@@ -1,7 +1,7 @@
 //! What was seen before a phase is planned. Whether a single step is already met is not a fact: the driver asks that
 //! step by step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -32,6 +32,10 @@ pub struct Facts {
     pub super_admin: bool,
     /// True when etcd's folder holds data.
     pub etcd_data: bool,
+    /// Components that have a unit on this node.
+    pub services: BTreeSet<String>,
+    /// Components that have a manifest on this node.
+    pub pods: BTreeSet<String>,
     /// True when the kubelet has its own client certificate (`kubelet.conf` is there).
     pub kubelet_credentials: bool,
     /// How many replicas CoreDNS has, where that was asked.
@@ -62,6 +66,8 @@ impl Facts {
             kubelet_rotates: false,
             super_admin: false,
             etcd_data: false,
+            services: BTreeSet::new(),
+            pods: BTreeSet::new(),
             kubelet_credentials: false,
             dns_replicas: None,
             joining: None,

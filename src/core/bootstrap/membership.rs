@@ -7,12 +7,14 @@ pub fn peer_url(spec: &Spec) -> String {
     Endpoint::new(spec.node.address, 2380).url()
 }
 
-/// The members that a manifest of etcd was written with, when it joined a cluster that was there. etcd reads them at
+/// The members that a manifest or a unit of etcd was written with, when it joined a cluster that was there. etcd reads them at
 /// its first start only, so that they stay as they are.
 pub fn joined_members(manifest: &str) -> Option<Vec<(String, String)>> {
-    let flag = |name: &str| manifest.lines().find_map(|line| line.trim().trim_start_matches("- ").strip_prefix(name));
+    let word = |line: &'_ str| line.trim().trim_start_matches("- ").trim_end_matches(" \\").to_owned();
+    let flag = |name: &str| manifest.lines().map(word).find_map(|word| word.strip_prefix(name).map(str::to_owned));
     flag("--initial-cluster-state=existing")?;
-    let list = flag("--initial-cluster=")?.trim_matches(['"', '\'']);
+    let list = flag("--initial-cluster=")?;
+    let list = list.trim_matches(['"', '\'']);
     list.split(',').map(|pair| pair.split_once('=').map(|(name, url)| (name.to_owned(), url.to_owned()))).collect()
 }
 
@@ -109,6 +111,8 @@ mod tests {
         let joined = "  - --initial-cluster=n1=https://10.0.0.1:2380,n2=https://10.0.0.2:2380\n  - --initial-cluster-state=existing\n";
         let members = joined_members(joined).unwrap();
         assert_eq!(members[1], ("n2".to_owned(), "https://10.0.0.2:2380".to_owned()));
+        let unit = "ExecStart=/bin/etcd \\\n  --initial-cluster=n1=https://10.0.0.1:2380,n2=https://10.0.0.2:2380 \\\n  --initial-cluster-state=existing \\\n  --name=n2\n";
+        assert_eq!(joined_members(unit), Some(members));
         assert_eq!(joined_members("  - --initial-cluster=n1=https://10.0.0.1:2380\n"), None);
     }
 

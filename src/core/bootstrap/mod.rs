@@ -16,6 +16,7 @@ pub mod phases;
 pub use crate::core::model::pki;
 pub mod preflight;
 pub mod restore_pod;
+pub mod services;
 pub mod serving_certificate;
 pub mod snapshots;
 pub mod static_pods;

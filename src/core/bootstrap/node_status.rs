@@ -125,9 +125,9 @@ impl NodeStatus {
 /// The status for people; problems come last, where the eye is.
 pub fn render_text(status: &NodeStatus, now: Timestamp) -> String {
     let mut lines = vec![format!("node {}{}", status.node, if status.control_plane { " (control plane)" } else { "" })];
-    lines.extend(status.units.iter().map(|unit| format!("  {:<28} {}", unit.unit, unit.state)));
+    lines.extend(status.units.iter().map(|unit| format!("  {:<44} {}", unit.unit, unit.state)));
     if let Some(api) = &status.api {
-        lines.push(format!("  {:<28} {}", api.url, if api.ready { "ready" } else { "does not answer" }));
+        lines.push(format!("  {:<44} {}", api.url, if api.ready { "ready" } else { "does not answer" }));
     }
     for pod in status.static_pods.iter().flatten() {
         lines.push(format!("  {:<44} {}/{} running, {} restarts", pod.pod, pod.running, pod.containers, pod.restarts));

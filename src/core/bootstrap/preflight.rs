@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::core::model::premises::Premises;
-use crate::core::model::spec::{BALANCER_PORT, ComponentSource, ControlPlaneMode, Spec};
+use crate::core::model::spec::{BALANCER_PORT, ComponentSource, Spec};
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub fn control_plane_ports(spec: &Spec) -> Vec<u16> {
     ports.extend(balancer_port(spec));
     ports
 }
+
+/// Ports of the components besides the API server's.
+const COMPONENT_PORTS: [u16; 4] = [10257, 10259, 2379, 2380];
 
 /// TCP ports a worker listens on.
 pub fn worker_ports(spec: &Spec) -> Vec<u16> {
@@ -86,8 +89,11 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
         );
     }
     if !machine.kubelet_active {
-        // Our own agent is there when a run was cut short between its start and the kubelet's.
-        let ours = |port: &u16| machine.agent_active && Some(*port) == balancer_port(spec);
+        // Our own agent, or services of ours, are there when a run was cut short between its start and the kubelet's.
+        let ours = |port: &u16| {
+            (machine.agent_active && Some(*port) == balancer_port(spec))
+                || (machine.services_active && (COMPONENT_PORTS.contains(port) || *port == spec.node.api_port))
+        };
         for port in machine.taken_ports.iter().filter(|port| !ours(port)) {
             fatal(
                 format!("port {port} is taken"),
@@ -123,7 +129,7 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
             &format!("load it (modprobe {module}) if pods have no network"),
         );
     }
-    if !machine.ip_forward && spec.cluster.network.builtin && spec.cluster.mode == ControlPlaneMode::StaticPods {
+    if !machine.ip_forward && spec.cluster.network.builtin {
         warn(
             "net.ipv4.ip_forward is off".to_owned(),
             "turn it on (sysctl -w net.ipv4.ip_forward=1), or pods reach no other node",

@@ -80,6 +80,20 @@ pub enum Step {
         /// Files it reads only when it starts.
         configured_by: Vec<PathBuf>,
     },
+    /// As `StartUnit`, and on its way is enough: whether it gets there depends on others.
+    LaunchUnit {
+        /// Full name of the unit.
+        unit: String,
+        /// Files it reads only when it starts.
+        configured_by: Vec<PathBuf>,
+    },
+    /// The folder and all that is in it belong to this user. Links in it are not followed.
+    OwnTree {
+        /// The folder; one that is not there is met.
+        path: PathBuf,
+        /// Name of the user, whose group is that of the same entry.
+        user: String,
+    },
     /// The unit does not run and does not start with the machine.
     StopUnit {
         /// Full name of the unit.
@@ -238,6 +252,16 @@ pub enum Condition {
         /// The file.
         path: PathBuf,
     },
+    /// No static pod of this component runs.
+    PodGone {
+        /// Component.
+        component: String,
+    },
+    /// A static pod of this component runs.
+    PodRuns {
+        /// Component.
+        component: String,
+    },
 }
 
 impl fmt::Display for Condition {
@@ -248,6 +272,8 @@ impl fmt::Display for Condition {
             Self::NodeRegistered { name } => write!(f, "node {name} is registered"),
             Self::NodeReady { name } => write!(f, "node {name} is Ready"),
             Self::FileExists { path } => write!(f, "{} is there", path.display()),
+            Self::PodGone { component } => write!(f, "no static pod of {component} runs"),
+            Self::PodRuns { component } => write!(f, "the static pod of {component} runs"),
         }
     }
 }
@@ -276,7 +302,8 @@ impl fmt::Display for Step {
             }
             Self::WriteUnit { path, .. } => write!(f, "write unit {}", path.display()),
             Self::EnableUnit { unit } => write!(f, "enable {unit}"),
-            Self::StartUnit { unit, .. } => write!(f, "start {unit}"),
+            Self::StartUnit { unit, .. } | Self::LaunchUnit { unit, .. } => write!(f, "start {unit}"),
+            Self::OwnTree { path, user } => write!(f, "give {} to {user}", path.display()),
             Self::StopUnit { unit } => write!(f, "stop and disable {unit}"),
             Self::ApplyObject { object, .. } => write!(f, "apply {}", object_name(object)),
             Self::DeleteObject { object } => write!(f, "delete {}", object_name(object)),

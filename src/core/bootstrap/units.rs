@@ -336,13 +336,20 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
 
 /// A program and its arguments as systemd reads them: one quoted word each, `%` and `$` without meaning.
 fn command_line(program: &std::path::Path, arguments: &[String]) -> String {
-    let quote = |word: &str| {
-        let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%".contains(c);
-        if escaped.chars().all(plain) { escaped } else { format!("\"{escaped}\"") }
-    };
     let words = arguments.iter().map(|argument| quote(argument));
     std::iter::once(quote(&program.display().to_string())).chain(words).collect::<Vec<_>>().join(" \\\n  ")
+}
+
+/// One word of a command line.
+pub(super) fn quote(word: &str) -> String {
+    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%".contains(c);
+    if escaped.chars().all(plain) { escaped } else { format!("\"{escaped}\"") }
+}
+
+/// The value of a setting: `%` has no meaning there.
+pub(super) fn quote_setting(value: &str) -> String {
+    value.replace('%', "%%")
 }
 
 #[cfg(test)]

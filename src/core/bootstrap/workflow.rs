@@ -32,17 +32,17 @@ pub struct Phase {
 }
 
 /// Makes the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
-/// runs etcd and the control plane at once.
+/// runs etcd and the control plane at once; as services they are started before it.
 pub const INIT: &[Phase] = &[
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
     Phase { id: "certs", summary: "certificates and keys", plan: phases::certs::plan },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan },
-    Phase { id: "etcd", summary: "etcd's manifest", plan: phases::control_plane::plan_etcd },
+    Phase { id: "etcd", summary: "etcd", plan: phases::control_plane::plan_etcd },
     Phase {
         id: "control-plane",
-        summary: "manifests of the control plane",
+        summary: "API server, controller manager, scheduler",
         plan: phases::control_plane::plan_control_plane,
     },
-    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
     Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
     Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
@@ -54,15 +54,14 @@ pub const INIT: &[Phase] = &[
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];
 
-/// Renews what has lived two thirds of its life, and lets its users load it. API server and etcd read their files again by
-/// themselves; the controllers are started again by their manifests.
+/// Renews what has lived two thirds of its life, and lets its users load it.
 pub const RENEW: &[Phase] = &[
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_renewal },
     Phase {
         id: "control-plane",
-        summary: "manifests of the control plane",
-        plan: phases::control_plane::plan_control_plane,
+        summary: "components with what was renewed",
+        plan: phases::control_plane::plan_renewal,
     },
     Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
 ];
@@ -98,12 +97,12 @@ pub const JOIN_CONTROL_PLANE: &[Phase] = &[
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_joining },
     Phase { id: "etcd-member", summary: "a new member of etcd", plan: phases::etcd_member::plan_add },
-    Phase { id: "etcd", summary: "etcd's manifest", plan: phases::etcd_member::plan_manifest },
+    Phase { id: "etcd", summary: "etcd", plan: phases::etcd_member::plan_manifest },
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
     Phase { id: "etcd-promote", summary: "etcd's log and its vote", plan: phases::etcd_member::plan_promote },
     Phase {
         id: "control-plane",
-        summary: "manifests of the control plane",
+        summary: "API server, controller manager, scheduler",
         plan: phases::control_plane::plan_control_plane,
     },
     Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
@@ -145,6 +144,32 @@ pub const UPGRADE_WORKER: &[Phase] = &[
     Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+];
+
+/// Moves the control plane of a node from static pods to services of systemd.
+pub const TO_SERVICES: &[Phase] = &[
+    Phase { id: "kubelet", summary: "kubelet there", plan: phases::convert::plan_kubelet },
+    Phase { id: "etcd", summary: "etcd as a service", plan: phases::convert::etcd_to_service },
+    Phase { id: "kube-apiserver", summary: "API server as a service", plan: phases::convert::api_to_service },
+    Phase {
+        id: "controllers",
+        summary: "controller manager and scheduler as services",
+        plan: phases::convert::controllers_to_service,
+    },
+];
+
+/// Moves it back.
+pub const TO_STATIC_PODS: &[Phase] = &[
+    Phase { id: "kubelet", summary: "kubelet there", plan: phases::convert::plan_kubelet },
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
+    Phase { id: "etcd", summary: "etcd as a static pod", plan: phases::convert::etcd_to_pod },
+    Phase { id: "kube-apiserver", summary: "API server as a static pod", plan: phases::convert::api_to_pod },
+    Phase {
+        id: "controllers",
+        summary: "controller manager and scheduler as static pods",
+        plan: phases::convert::controllers_to_pod,
+    },
+    Phase { id: "users", summary: "users no more needed", plan: phases::convert::plan_no_users },
 ];
 
 /// Takes a node out of its cluster's service and leaves the machine clean.

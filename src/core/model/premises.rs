@@ -18,6 +18,8 @@ pub struct Premises {
     pub kubelet_active: bool,
     /// Our node agent runs already: the port of its balancer is its own.
     pub agent_active: bool,
+    /// Services of the control plane run already.
+    pub services_active: bool,
     /// TCP ports of ours that something listens on.
     pub taken_ports: Vec<u16>,
     /// Programs of ours that are not there or cannot be run.

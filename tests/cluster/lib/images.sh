@@ -78,6 +78,6 @@ lay_archives() {
 lay_programs() {
 	local root name
 	root=$(node_root "$1")/usr/local/bin
-	for name in etcd etcdctl kube-apiserver kube-controller-manager kube-scheduler kube-proxy coredns; do put "$bin/$name" "$root/$name"; done
+	for name in etcd etcdctl etcdutl kube-apiserver kube-controller-manager kube-scheduler kube-proxy coredns; do put "$bin/$name" "$root/$name"; done
 	put "$("$here/images/build" --program pause)" "$root/pause"
 }

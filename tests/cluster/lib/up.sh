@@ -57,9 +57,12 @@ nodes_ready() {
 	[ "$(kubectl get nodes -o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' | grep -cx True)" = "$NODES" ]
 }
 
-# pods_ready: every pod of kube-system is Ready (finished ones aside).
+# pods_ready: every pod of kube-system is Ready (finished ones aside): CoreDNS twice, kube-proxy on each node, and the
+# control plane where it is made of pods.
 pods_ready() {
-	kubectl get pods -n kube-system -o json | jq -e '(.items | length) >= 7 and
+	local least=$((NODES + 2))
+	[ "$MODE" = systemd ] || least=$((least + 4 * CONTROL_PLANES))
+	kubectl get pods -n kube-system -o json | jq -e --argjson least "$least" '(.items | length) >= $least and
 		all(.items[] | select(.status.phase != "Succeeded"); any(.status.conditions[]?; .type == "Ready" and .status == "True"))'
 }
 

@@ -1,35 +1,152 @@
-//! Phases `etcd` and `control-plane`: the manifests that the kubelet runs without any API server.
+//! Phases `etcd` and `control-plane`: the components as manifests, which the kubelet runs without any API server, or as
+//! services of systemd.
 
+use std::time::Duration;
+
+use super::super::services::{self, place};
 use super::super::static_pods::{self, CONTROL_PLANE, ETCD};
-use super::super::step::Content;
+use super::super::step::{Condition, Content};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::Secret;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
 
-/// etcd's folder and manifest; nothing with an external etcd.
+/// How long a service may take until it is ready: kubeadm's four minutes.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// etcd's folder, and its manifest or service; nothing with an external etcd.
 pub fn plan_etcd(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());
     }
-    let mut steps = vec![Step::EnsureDir { path: spec.node.paths.etcd_data.clone(), mode: 0o700 }];
-    steps.extend(manifests(spec, facts, &[ETCD])?);
-    Ok(steps)
+    plan_as_set(ETCD, spec, facts)
 }
 
 /// API server, controller manager and scheduler.
 pub fn plan_control_plane(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    manifests(spec, facts, &CONTROL_PLANE)
+    let mut steps: Vec<Step> = Vec::new();
+    if spec.cluster.external_etcd.is_none() && spec.cluster.mode == ControlPlaneMode::Systemd {
+        steps.push(wait_for_etcd());
+    }
+    for component in CONTROL_PLANE {
+        for step in plan_as_set(component, spec, facts)? {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+    }
+    Ok(steps)
 }
 
-fn manifests(spec: &Spec, facts: &Facts, components: &[&str]) -> Result<Vec<Step>, PhaseError> {
+/// As the settings say; nothing while the component is there in the other way, for it must never run twice.
+fn plan_as_set(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    if place(component, spec, facts) != spec.cluster.mode {
+        let (is, wanted, to) = match spec.cluster.mode {
+            ControlPlaneMode::Systemd => ("a static pod", "systemd", "systemd"),
+            ControlPlaneMode::StaticPods => ("a service of systemd", "static-pods", "static-pods"),
+        };
+        return Err(PhaseError::NotYet {
+            missing: format!("{component} is {is} on this node, and `mode` is \"{wanted}\""),
+            remedy: format!("run `bootstrap convert --to {to}`, or set `mode` to what is there"),
+        });
+    }
+    plan_component(component, spec, facts, spec.cluster.mode)
+}
+
+/// A component in one of the two ways.
+pub fn plan_component(
+    component: &str,
+    spec: &Spec,
+    facts: &Facts,
+    mode: ControlPlaneMode,
+) -> Result<Vec<Step>, PhaseError> {
+    let mut steps = Vec::new();
+    if component == ETCD {
+        steps.push(Step::EnsureDir { path: spec.node.paths.etcd_data.clone(), mode: 0o700 });
+    }
+    match mode {
+        ControlPlaneMode::StaticPods => steps.extend(manifest(component, spec, facts)?),
+        ControlPlaneMode::Systemd => steps.extend(service(component, spec, facts)?),
+    }
+    Ok(steps)
+}
+
+fn manifest(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let folder = spec.node.paths.manifests();
-    let mut steps = vec![Step::EnsureDir { path: folder.clone(), mode: 0o700 }];
-    for component in components {
-        let manifest =
-            static_pods::render(component, spec, facts).map_err(|error| PhaseError::Invalid(error.to_string()))?;
-        // Extra flags may hold a secret, so the content stays out of what is printed.
-        let content = Content::Secret(Secret::new(manifest));
-        steps.push(Step::WriteFile { path: folder.join(format!("{component}.yaml")), mode: 0o600, content });
+    let manifest =
+        static_pods::render(component, spec, facts).map_err(|error| PhaseError::Invalid(error.to_string()))?;
+    // Extra flags may hold a secret, so the content stays out of what is printed.
+    let content = Content::Secret(Secret::new(manifest));
+    Ok(vec![
+        Step::EnsureDir { path: folder.clone(), mode: 0o700 },
+        Step::WriteFile { path: folder.join(format!("{component}.yaml")), mode: 0o600, content },
+    ])
+}
+
+fn service(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let service = render(component, spec, facts)?;
+    let users = spec.node.paths.units.join(services::USERS);
+    let unit = services::unit(component);
+    let mut steps = vec![
+        Step::WriteUnit { path: users.clone(), content: services::render_users() },
+        Step::EnableUnit { unit: services::USERS.to_owned() },
+        Step::StartUnit { unit: services::USERS.to_owned(), configured_by: vec![users] },
+    ];
+    // A pod may outlive its manifest for a while; two of them must never share ports or data.
+    let condition = Condition::PodGone { component: component.to_owned() };
+    steps.push(Step::WaitFor { condition, within: PATIENCE });
+    if component == ETCD {
+        let user = services::user(component);
+        let own = |path| Step::OwnTree { path, user: user.clone() };
+        steps.extend(services::etcd_folders(spec).into_iter().map(own));
+    }
+    steps.push(Step::WriteUnit { path: spec.node.paths.units.join(&unit), content: service.unit });
+    steps.push(Step::EnableUnit { unit });
+    steps.push(start(component, spec, service.reads));
+    Ok(steps)
+}
+
+fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<services::Service, PhaseError> {
+    if !matches!(spec.cluster.source, ComponentSource::Host { .. }) {
+        return Err(PhaseError::Invalid(services::NEEDS_PROGRAMS.to_owned()));
+    }
+    services::render(component, spec, facts).map_err(|error| PhaseError::Invalid(error.to_string()))
+}
+
+/// etcd is only launched: a new member is ready once it has all data, and how it gets on is seen elsewhere.
+fn start(component: &str, spec: &Spec, reads: Vec<std::path::PathBuf>) -> Step {
+    let unit = services::unit(component);
+    let configured_by = std::iter::once(spec.node.paths.units.join(&unit)).chain(reads).collect();
+    match component {
+        ETCD => Step::LaunchUnit { unit, configured_by },
+        _ => Step::StartUnit { unit, configured_by },
+    }
+}
+
+/// Until a launched etcd is ready.
+pub fn wait_for_etcd() -> Step {
+    Step::WaitFor { condition: Condition::UnitActive { unit: services::unit(ETCD) }, within: PATIENCE }
+}
+
+/// What lets the components load renewed certificates. As static pods API server and etcd read them again by
+/// themselves; services have copies, and are started again one after another.
+pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut steps: Vec<Step> = Vec::new();
+    for component in services::COMPONENTS {
+        if component == ETCD && spec.cluster.external_etcd.is_some() {
+            continue;
+        }
+        match place(component, spec, facts) {
+            ControlPlaneMode::StaticPods if component == ETCD => {}
+            ControlPlaneMode::StaticPods => steps.extend(manifest(component, spec, facts)?),
+            ControlPlaneMode::Systemd => {
+                steps.push(start(component, spec, render(component, spec, facts)?.reads));
+                if component == ETCD {
+                    steps.push(wait_for_etcd());
+                } else if component == CONTROL_PLANE[0] {
+                    steps.extend(super::ready::plan_api(spec, facts)?);
+                }
+            }
+        }
     }
     Ok(steps)
 }

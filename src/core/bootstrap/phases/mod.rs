@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod certs;
 pub mod control_plane;
+pub mod convert;
 pub mod etcd_member;
 pub mod images;
 pub mod keys;

@@ -2,6 +2,7 @@
 
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
+use super::convert;
 use crate::core::model::spec::Spec;
 use crate::core::static_units::RUN_DIR;
 
@@ -29,7 +30,9 @@ pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError>
         units::AGENT,
         units::KUBELET,
     ];
-    Ok(units.map(|unit| Step::StopUnit { unit: unit.to_owned() }).into())
+    let mut steps: Vec<Step> = units.map(|unit| Step::StopUnit { unit: unit.to_owned() }).into();
+    steps.extend(convert::stop_services());
+    Ok(steps)
 }
 
 /// Ends the pods, etcd's and the API server's among them.
@@ -59,9 +62,11 @@ pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> 
     let mut steps: Vec<Step> = units.map(|unit| Step::RemoveUnit { path: paths.units.join(unit) }).collect();
     // Notes of pods that their units stopped, above all; another cluster is to start all of its pods.
     steps.push(Step::EmptyDir { path: RUN_DIR.into() });
+    steps.extend(convert::remove_services(spec));
     steps.extend([paths.kubelet.clone(), paths.manifests(), paths.pki.clone()].map(|path| Step::EmptyDir { path }));
     if spec.cluster.external_etcd.is_none() {
         steps.push(Step::EmptyDir { path: paths.etcd_data.clone() });
+        steps.push(Step::OwnTree { path: paths.etcd_data.clone(), user: "root".to_owned() });
     }
     steps.extend(KUBECONFIGS.map(|name| Step::RemoveFile { path: paths.kubeconfig(name) }));
     Ok(steps)

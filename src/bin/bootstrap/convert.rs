@@ -1,0 +1,79 @@
+//! `bootstrap convert`.
+
+use std::path::Path;
+
+use roost::bootstrap::renewal::{end_turn, take_turn};
+use roost::bootstrap::{RunOptions, members, run};
+use roost::cli::bootstrap::{ConvertArgs, RunAs};
+use roost::cli::output::Console;
+use roost::core::bootstrap::workflow::{TO_SERVICES, TO_STATIC_PODS};
+use serde_json::json;
+
+use crate::init::run_failure;
+use crate::preflight::preflight;
+use crate::{Failure, settings, world};
+
+/// Moves this node's control plane, one component after another.
+pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
+    let mode = args.to.as_str();
+    let mut with_mode = args.settings.clone();
+    with_mode.set.push(("mode".to_owned(), mode.to_owned()));
+    let spec = settings::spec(&with_mode)?;
+    preflight(&spec, true, &args.run).await?;
+    let ports = world::ports(&spec).await?;
+    if ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_none() {
+        return Err(Failure::from("this node has no control plane".to_owned()));
+    }
+    let console = Console::new(args.run.output, args.run.dry_run);
+    let options = RunOptions {
+        dry_run: args.run.dry_run,
+        only: args.run.phase.clone(),
+        // A member that joined others keeps the flags that it joined with.
+        joins_etcd: members::has_joined(&ports, &spec)?,
+        ..RunOptions::default()
+    };
+    let phases = match args.to {
+        RunAs::Systemd => TO_SERVICES,
+        RunAs::StaticPods => TO_STATIC_PODS,
+    };
+    // Several control planes never move at once, nor while another one loads its certificates.
+    let objects = match args.run.dry_run {
+        true => None,
+        false => ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await.ok(),
+    };
+    let turn = match objects {
+        Some(objects) if take_turn(objects.as_ref(), &spec.node.name, ports.now, &console).await => Some(objects),
+        _ => None,
+    };
+    let outcome = run(phases, &spec, &ports, &options, &|facts| facts, &console).await;
+    if let Some(objects) = turn {
+        end_turn(objects.as_ref()).await;
+    }
+    let changed = outcome.map_err(run_failure)?;
+    if !args.run.dry_run && args.run.phase.is_none() {
+        // What later commands and timers go by.
+        let kept = settings::read(&with_mode)?.print();
+        ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
+    }
+    let stale = match settings::own_file(&args.settings) {
+        Some(file) if settings::spec(&args.settings)?.cluster.mode != spec.cluster.mode => Some(file),
+        _ => None,
+    };
+    let mut text = match (args.run.dry_run, changed) {
+        (_, 0) => "nothing to do".to_owned(),
+        (true, many) => format!("{many} steps to do"),
+        (false, _) => format!("\nThe control plane of {} runs as {}.", spec.node.name, words(args.to)),
+    };
+    if let Some(file) = stale.as_ref().filter(|_| !args.run.dry_run) {
+        text.push_str(&format!("\nSet mode = \"{mode}\" in {} as well.", file.display()));
+    }
+    console.finish(changed, &json!({ "node": spec.node.name, "mode": mode, "setModeIn": stale }), &text);
+    Ok(())
+}
+
+fn words(to: RunAs) -> &'static str {
+    match to {
+        RunAs::Systemd => "services of systemd",
+        RunAs::StaticPods => "static pods",
+    }
+}

@@ -1,0 +1,130 @@
+//! Phases of `convert`: a control plane that runs moves from static pods to services of systemd, or back, one component
+//! after another. The old one is gone before the new one starts, on the same data and the same ports.
+//!
+//! The API server ends before etcd moves: etcd takes seconds to let go of a client, so that one short pause is all there is.
+
+use std::time::Duration;
+
+use super::super::services::{self, COMPONENTS, etcd_folders};
+use super::super::static_pods::{CONTROL_PLANE, ETCD};
+use super::super::step::Condition;
+use super::super::units::KUBELET;
+use super::super::{Facts, PhaseError, Step};
+use super::control_plane::{plan_component, wait_for_etcd};
+use super::ready;
+use crate::core::model::spec::{ControlPlaneMode, Spec};
+
+/// How long a static pod may take to start, and the kubelet to be there.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+type Plan = Result<Vec<Step>, PhaseError>;
+
+/// Nothing ends or starts pods but the kubelet.
+pub fn plan_kubelet(_spec: &Spec, _facts: &Facts) -> Plan {
+    let condition = Condition::UnitActive { unit: KUBELET.to_owned() };
+    Ok(vec![Step::WaitFor { condition, within: Duration::from_secs(10) }])
+}
+
+/// etcd as a service.
+pub fn etcd_to_service(spec: &Spec, facts: &Facts) -> Plan {
+    if spec.cluster.external_etcd.is_some() {
+        return Ok(Vec::new());
+    }
+    let mut steps = without_pod(CONTROL_PLANE[0], spec);
+    steps.extend(to_service(ETCD, spec, facts)?);
+    Ok(steps)
+}
+
+/// The API server as a service.
+pub fn api_to_service(spec: &Spec, facts: &Facts) -> Plan {
+    to_service(CONTROL_PLANE[0], spec, facts)
+}
+
+/// Controller manager and scheduler as services.
+pub fn controllers_to_service(spec: &Spec, facts: &Facts) -> Plan {
+    let mut steps = to_service(CONTROL_PLANE[1], spec, facts)?;
+    steps.extend(to_service(CONTROL_PLANE[2], spec, facts)?);
+    Ok(steps)
+}
+
+/// etcd as a static pod.
+pub fn etcd_to_pod(spec: &Spec, facts: &Facts) -> Plan {
+    if spec.cluster.external_etcd.is_some() {
+        return Ok(Vec::new());
+    }
+    let mut steps = without_service(CONTROL_PLANE[0], spec);
+    steps.extend(to_pod(ETCD, spec, facts)?);
+    Ok(steps)
+}
+
+/// The API server as a static pod.
+pub fn api_to_pod(spec: &Spec, facts: &Facts) -> Plan {
+    to_pod(CONTROL_PLANE[0], spec, facts)
+}
+
+/// Controller manager and scheduler as static pods.
+pub fn controllers_to_pod(spec: &Spec, facts: &Facts) -> Plan {
+    let mut steps = to_pod(CONTROL_PLANE[1], spec, facts)?;
+    steps.extend(to_pod(CONTROL_PLANE[2], spec, facts)?);
+    Ok(steps)
+}
+
+/// The unit that made the users goes with the services; the users stay.
+pub fn plan_no_users(spec: &Spec, _facts: &Facts) -> Plan {
+    let path = spec.node.paths.units.join(services::USERS);
+    Ok(vec![Step::StopUnit { unit: services::USERS.to_owned() }, Step::RemoveUnit { path }])
+}
+
+fn to_service(component: &str, spec: &Spec, facts: &Facts) -> Plan {
+    let mut steps = without_pod(component, spec);
+    for step in plan_component(component, spec, facts, ControlPlaneMode::Systemd)? {
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    match component {
+        ETCD => steps.push(wait_for_etcd()),
+        "kube-apiserver" => steps.extend(ready::plan_api(spec, facts)?),
+        _ => {}
+    }
+    Ok(steps)
+}
+
+fn to_pod(component: &str, spec: &Spec, facts: &Facts) -> Plan {
+    let mut steps = without_service(component, spec);
+    if component == ETCD {
+        let root = |path| Step::OwnTree { path, user: "root".to_owned() };
+        steps.extend(etcd_folders(spec).into_iter().map(root));
+    }
+    steps.extend(plan_component(component, spec, facts, ControlPlaneMode::StaticPods)?);
+    let condition = Condition::PodRuns { component: component.to_owned() };
+    steps.push(Step::WaitFor { condition, within: PATIENCE });
+    if component == "kube-apiserver" {
+        steps.extend(ready::plan_api(spec, facts)?);
+    }
+    Ok(steps)
+}
+
+fn without_pod(component: &str, spec: &Spec) -> Vec<Step> {
+    let path = spec.node.paths.manifests().join(format!("{component}.yaml"));
+    let condition = Condition::PodGone { component: component.to_owned() };
+    vec![Step::RemoveFile { path }, Step::WaitFor { condition, within: PATIENCE }]
+}
+
+fn without_service(component: &str, spec: &Spec) -> Vec<Step> {
+    let unit = services::unit(component);
+    let path = spec.node.paths.units.join(&unit);
+    vec![Step::StopUnit { unit }, Step::RemoveUnit { path }]
+}
+
+/// Every service stopped, those first that need the others.
+pub fn stop_services() -> Vec<Step> {
+    let components = COMPONENTS.iter().rev().map(|component| services::unit(component));
+    components.chain([services::USERS.to_owned()]).map(|unit| Step::StopUnit { unit }).collect()
+}
+
+/// No unit file of theirs left.
+pub fn remove_services(spec: &Spec) -> Vec<Step> {
+    let units = COMPONENTS.iter().map(|component| services::unit(component)).chain([services::USERS.to_owned()]);
+    units.map(|unit| Step::RemoveUnit { path: spec.node.paths.units.join(unit) }).collect()
+}

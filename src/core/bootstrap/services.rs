@@ -1,0 +1,327 @@
+//! The components of the control plane as services of systemd: units with the flags and the PKI of the static pods.
+//!
+//! A service has a user of its own and reads no file of `/etc/kubernetes` itself: systemd hands it copies of what its
+//! flags name (`LoadCredential=`, systemd.exec(5)), so that private keys stay 0600 and root's. A copy is made when the
+//! service starts, and a restart is what makes it load a renewed one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Facts;
+use super::static_pods::{self, CONTROL_PLANE, ETCD};
+use super::units::{quote, quote_setting};
+use crate::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
+
+/// Makes the users that the services run as.
+pub const USERS: &str = "roost-users.service";
+
+/// Why there is no service without programs, and what to do.
+pub const NEEDS_PROGRAMS: &str = "a service runs a program of the host: for mode \"systemd\" set components.source = \"host\" and name the programs in [components.binaries]";
+
+/// Every component, in the order in which they are started.
+pub const COMPONENTS: [&str; 4] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2]];
+
+/// What all services can do without (systemd.exec(5), `systemd-analyze security`). Calls to other hosts they cannot.
+const SANDBOX: &str = "\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProcSubset=pid
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+UMask=0077
+";
+
+/// A component as a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The text of its unit.
+    pub unit: String,
+    /// The files that systemd hands to it when it starts.
+    pub reads: Vec<PathBuf>,
+}
+
+/// The unit of a component.
+pub fn unit(component: &str) -> String {
+    format!("roost-{component}.service")
+}
+
+/// The user of a component; systemd takes at most 31 characters.
+pub fn user(component: &str) -> String {
+    format!("roost-{component}")
+}
+
+/// How a component of this node is run: as it is found, and as the settings say where there is none.
+pub fn place(component: &str, spec: &Spec, facts: &Facts) -> ControlPlaneMode {
+    if facts.services.contains(component) {
+        ControlPlaneMode::Systemd
+    } else if facts.pods.contains(component) {
+        ControlPlaneMode::StaticPods
+    } else {
+        spec.cluster.mode
+    }
+}
+
+/// The folders that etcd writes.
+pub fn etcd_folders(spec: &Spec) -> Vec<PathBuf> {
+    let wal = spec.cluster.extra_args.get(ETCD).and_then(|flags| flags.get("wal-dir")).filter(|path| !path.is_empty());
+    std::iter::once(spec.node.paths.etcd_data.clone()).chain(wal.map(PathBuf::from)).collect()
+}
+
+/// A unit that makes the users. They stay when it goes: a user id must not come to mean somebody else.
+pub fn render_users() -> String {
+    let lines = COMPONENTS.map(|component| quote(&format!("u {} - \"Kubernetes {component}\"", user(component))));
+    format!(
+        "# Written by roost; your own settings go into {USERS}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Users of the control plane's services\n\
+         Documentation=man:sysusers.d(5)\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         RemainAfterExit=yes\n\
+         ExecStart=systemd-sysusers --inline \\\n  {}\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        lines.join(" \\\n  ")
+    )
+}
+
+/// The service of a component on this node.
+///
+/// # Errors
+/// No such component, or no program of it: services run programs of the host.
+pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<Service, static_pods::Error> {
+    let unknown = || static_pods::Error::Unknown(component.to_owned());
+    let ComponentSource::Host { programs } = &spec.cluster.source else { return Err(unknown()) };
+    let program = programs.get(component).ok_or_else(unknown)?;
+    let mut credentials = Credentials::default();
+    let mut words = vec![quote(&program.display().to_string())];
+    for flag in static_pods::arguments(component, spec, facts)? {
+        words.push(match flag.split_once('=') {
+            Some((name, value)) if names_a_file(name, value) => {
+                format!("{name}=%d/{}", credentials.add(Path::new(value), spec))
+            }
+            _ => quote(&flag),
+        });
+    }
+    let name = unit(component);
+    let manifest = spec.node.paths.manifests().join(format!("{component}.yaml"));
+    let manifest = quote_setting(&manifest.display().to_string());
+    let before = order(component, spec);
+    let text = format!(
+        "# Written by roost; your own settings go into {name}.d/*.conf.\n\
+         [Unit]\n\
+         Description=Kubernetes: {component}\n\
+         Documentation={}\n\
+         Wants=network-online.target {USERS}\n\
+         After=network-online.target {USERS}{before}\n\
+         AssertPathExists=!{manifest}\n\
+         StartLimitIntervalSec=0\n\
+         \n\
+         [Service]\n\
+         {}\
+         ExecStart={}\n\
+         {}\
+         User={}\n\
+         Restart=always\n\
+         RestartSec=1\n\
+         OOMScoreAdjust=-997\n\
+         LimitNOFILE=1048576\n\
+         {}\
+         {SANDBOX}\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        documentation(component),
+        kind(component),
+        words.join(" \\\n  "),
+        credentials.render(),
+        user(component),
+        writable(component, spec),
+    );
+    Ok(Service { unit: text, reads: credentials.0.into_keys().collect() })
+}
+
+fn documentation(component: &str) -> String {
+    match component {
+        ETCD => "https://etcd.io/docs/".to_owned(),
+        _ => format!("https://kubernetes.io/docs/reference/command-line-tools-reference/{component}/"),
+    }
+}
+
+/// What a component is started after, and therefore stopped before: an API server that has lost its etcd takes long to
+/// end. None wants another one: whoever is started again after a failure would start one that is being stopped.
+fn order(component: &str, spec: &Spec) -> String {
+    match component {
+        "kube-apiserver" if spec.cluster.external_etcd.is_none() => format!(" {}", unit(ETCD)),
+        "kube-controller-manager" | "kube-scheduler" => format!(" {}", unit("kube-apiserver")),
+        _ => String::new(),
+    }
+}
+
+/// etcd and the API server say when they are ready. A member of etcd may have to wait for the others, or for a copy of a
+/// large database: ending it then would only begin that anew.
+fn kind(component: &str) -> &'static str {
+    match component {
+        ETCD => "Type=notify\nTimeoutStartSec=infinity\n",
+        "kube-apiserver" => "Type=notify\nTimeoutStartSec=300\nTimeoutStopSec=30\n",
+        _ => "Type=exec\nTimeoutStopSec=30\n",
+    }
+}
+
+/// What a component may write.
+fn writable(component: &str, spec: &Spec) -> String {
+    if component == ETCD {
+        let folders = etcd_folders(spec);
+        return folders.iter().map(|path| format!("ReadWritePaths={}\n", quote_path(path))).collect();
+    }
+    let log = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("audit-log-path"));
+    let folder = log.and_then(|path| Path::new(path).parent()?.strip_prefix("/var/log").ok());
+    match folder.filter(|folder| !folder.as_os_str().is_empty()) {
+        // systemd makes it for the user of the service.
+        Some(folder) => format!("LogsDirectory={}\nLogsDirectoryMode=0750\n", quote_path(folder)),
+        None => String::new(),
+    }
+}
+
+fn quote_path(path: &Path) -> String {
+    let text = quote_setting(&path.display().to_string());
+    if text.contains([' ', '\t', '"', '\\']) {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        text
+    }
+}
+
+/// True when a flag names one file that the component reads. Folders, sockets and logs have other names upstream.
+fn names_a_file(flag: &str, value: &str) -> bool {
+    let endings = ["file", "kubeconfig", "config", "-certificate", "-key", "-authority"];
+    value.starts_with('/') && !value.contains(',') && endings.iter().any(|ending| flag.ends_with(ending))
+}
+
+/// Files and the names under which systemd hands them out.
+#[derive(Default)]
+struct Credentials(BTreeMap<PathBuf, String>);
+
+impl Credentials {
+    fn add(&mut self, path: &Path, spec: &Spec) -> String {
+        if let Some(name) = self.0.get(path) {
+            return name.clone();
+        }
+        let paths = &spec.node.paths;
+        let below = path.strip_prefix(&paths.pki).or_else(|_| path.strip_prefix(&paths.kubernetes));
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+        let text = below.unwrap_or(path).display().to_string();
+        let base: String = text.trim_start_matches('/').chars().map(plain).collect();
+        let mut name = base.clone();
+        let mut number = 1;
+        while self.0.values().any(|taken| *taken == name) {
+            number += 1;
+            name = format!("{base}.{number}");
+        }
+        self.0.insert(path.to_owned(), name.clone());
+        name
+    }
+
+    fn render(&self) -> String {
+        let line = |(path, name): (&PathBuf, &String)| {
+            format!("LoadCredential={name}:{}\n", quote_setting(&path.display().to_string()))
+        };
+        self.0.iter().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::cluster::{HostDefaults, Layers, derive_spec};
+
+    fn spec(settings: &[(&str, &str)]) -> Spec {
+        let programs = "etcd=/b/etcd,kube-apiserver=/b/api,kube-controller-manager=/b/cm,kube-scheduler=/b/s";
+        let mut layers = Layers::defaults();
+        let all = [("mode", "systemd"), ("components.source", "host"), ("components.binaries", programs)];
+        for (name, value) in all.iter().chain(settings) {
+            assert_eq!(layers.add_flag(name, value), []);
+        }
+        let host = HostDefaults { name: "n1".into(), address: Some([10, 0, 0, 1].into()), program: "/b".into() };
+        derive_spec(&layers, &host).unwrap()
+    }
+
+    fn facts() -> Facts {
+        Facts::at(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn every_flag_of_the_static_pod_is_in_the_unit_and_no_key_is_named_by_its_own_path() {
+        let spec = spec(&[]);
+        for component in COMPONENTS {
+            let service = render(component, &spec, &facts()).unwrap();
+            let start = service.unit.split("ExecStart=").nth(1).unwrap().split("LoadCredential").next().unwrap();
+            let start = start.replace('"', "");
+            for flag in static_pods::arguments(component, &spec, &facts()).unwrap() {
+                let (name, value) = flag.split_once('=').unwrap();
+                assert!(start.contains(&format!("  {name}=")), "{component} lacks {name}");
+                assert!(value.starts_with("/etc/") || start.contains(value), "{component} lacks {flag}");
+            }
+            assert!(!start.contains("/etc/kubernetes"), "{start}");
+            assert!(user(component).len() <= 31);
+            assert!(service.reads.iter().all(|path| path.starts_with("/etc/kubernetes")), "{:?}", service.reads);
+        }
+    }
+
+    #[test]
+    fn files_of_the_users_own_flags_are_handed_over_and_names_never_clash() {
+        let args = "[kube-apiserver]\nencryption-provider-config = \"/root/a b/100%.yaml\"\n\
+                    audit-log-path = \"/var/log/kubernetes/audit.log\"\noidc-ca-file = \"/etc/kubernetes/pki/etcd-ca.crt\"\n\
+                    tls-sni-cert-key = \"/a.crt,/a.key\"";
+        let text = render("kube-apiserver", &spec(&[("args", args)]), &facts()).unwrap().unit;
+        for line in [
+            "--encryption-provider-config=%d/root-a-b-100-.yaml",
+            "LoadCredential=root-a-b-100-.yaml:/root/a b/100%%.yaml",
+            "--etcd-cafile=%d/etcd-ca.crt",
+            "--oidc-ca-file=%d/etcd-ca.crt.2",
+            "LogsDirectory=kubernetes",
+            "--audit-log-path=/var/log/kubernetes/audit.log",
+            "--tls-sni-cert-key=/a.crt,/a.key",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_found_wins_over_the_settings() {
+        let spec = spec(&[]);
+        let mut found = facts();
+        assert_eq!(place(ETCD, &spec, &found), ControlPlaneMode::Systemd);
+        found.pods.insert(ETCD.to_owned());
+        assert_eq!(place(ETCD, &spec, &found), ControlPlaneMode::StaticPods);
+    }
+
+    #[test]
+    fn a_log_of_etcd_on_a_disk_of_its_own_may_be_written() {
+        let text = render(ETCD, &spec(&[("args", "[etcd]\nwal-dir = \"/fast disk/wal\"")]), &facts()).unwrap().unit;
+        assert!(text.contains("ReadWritePaths=/var/lib/etcd\nReadWritePaths=\"/fast disk/wal\"\n"), "{text}");
+    }
+}

@@ -1,0 +1,268 @@
+//! The control plane as services of systemd on a node in memory: init, renewal, reset, and the move from static pods to
+//! services and back; and the units, as systemd itself judges them.
+
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
+#![cfg(feature = "fakes")]
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use roost::adapters::fake::members::{FakeEtcdClients, FakeHandover};
+use roost::adapters::fake::node::{FakeNode, FakeReachability};
+use roost::adapters::fake::{FakeExec, NoNetwork, Record};
+use roost::adapters::x509::X509;
+use roost::bootstrap::{Ports, RunError, RunOptions, run};
+use roost::config::cluster::{HostDefaults, Layers, derive_spec};
+use roost::core::bootstrap::services::{self, COMPONENTS};
+use roost::core::bootstrap::workflow::{INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
+use roost::core::bootstrap::{Facts, Phase};
+use roost::core::model::spec::Spec;
+use roost::ports::{NodeFiles, Owner};
+
+const ETCD_USER: Owner = Owner { user: 998, group: 997 };
+
+fn spec_with(mode: &str, programs: &str) -> Spec {
+    let mut layers = Layers::defaults();
+    let settings = [("mode", mode), ("components.source", "host"), ("components.binaries", programs)];
+    for (name, value) in settings {
+        assert_eq!(layers.add_flag(name, value), []);
+    }
+    let host = HostDefaults {
+        name: "n1".to_owned(),
+        address: "10.0.0.1".parse().ok(),
+        program: "/usr/local/bin/bootstrap".into(),
+    };
+    derive_spec(&layers, &host).unwrap()
+}
+
+fn spec(mode: &str) -> Spec {
+    let names = COMPONENTS.map(|name| format!("{name}=/usr/local/bin/{name}"));
+    spec_with(mode, &names.join(","))
+}
+
+fn ports(node: &Arc<FakeNode>) -> Ports {
+    Ports {
+        files: node.clone(),
+        pki: Arc::new(X509),
+        units: node.clone(),
+        images: node.clone(),
+        pulls: node.clone(),
+        runtime: Arc::new(FakeExec::with_pods_of(node)),
+        network: Arc::new(NoNetwork),
+        net: Arc::new(FakeReachability(node.clone())),
+        etcd: Arc::new(FakeEtcdClients(Arc::default())),
+        handover: Arc::new(FakeHandover::default()),
+        now: || Timestamp::from_second(1_800_000_000).unwrap(),
+    }
+}
+
+async fn run_with(
+    phases: &[Phase],
+    mode: &str,
+    node: &Arc<FakeNode>,
+    options: &RunOptions,
+) -> Result<(usize, String), RunError> {
+    let record = Record::default();
+    let changed = run(phases, &spec(mode), &ports(node), options, &|facts| facts, &record).await?;
+    Ok((changed, record.text()))
+}
+
+async fn do_all(phases: &[Phase], mode: &str, node: &Arc<FakeNode>) -> Result<(usize, String), RunError> {
+    run_with(phases, mode, node, &RunOptions::default()).await
+}
+
+fn manifest(component: &str) -> String {
+    format!("/etc/kubernetes/manifests/{component}.yaml")
+}
+
+fn unit_file(component: &str) -> String {
+    format!("/etc/systemd/system/{}", services::unit(component))
+}
+
+fn is_service(node: &FakeNode, component: &str) -> bool {
+    node.active_units().contains(&services::unit(component))
+}
+
+fn is_pod(node: &FakeNode, component: &str) -> bool {
+    node.sandboxes().iter().any(|sandbox| sandbox.id == component)
+}
+
+fn assert_none_runs_twice(node: &FakeNode, when: &str) {
+    for component in COMPONENTS {
+        assert!(!(is_service(node, component) && is_pod(node, component)), "{component} runs twice {when}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_shows_the_plan_and_changes_nothing() {
+    let node = FakeNode::new();
+    let options = RunOptions { dry_run: true, ..RunOptions::default() };
+    let (_, plan) = run_with(&INIT[..5], "systemd", &node, &options).await.unwrap();
+    insta::assert_snapshot!(plan);
+    assert_eq!(node.file(&unit_file("etcd")), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_take_the_place_of_manifests_and_a_second_run_finds_nothing_to_do() {
+    let node = FakeNode::new();
+    do_all(INIT, "systemd", &node).await.unwrap();
+    for component in COMPONENTS {
+        assert!(is_service(&node, component) && !is_pod(&node, component), "{component}");
+    }
+    assert!(node.belongs_to("/var/lib/etcd".as_ref(), ETCD_USER).unwrap());
+    let (changed, rest) = do_all(INIT, "systemd", &node).await.unwrap();
+    assert_eq!(changed, 0, "{rest}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_cut_short_anywhere_is_continued_by_running_again() {
+    for cut in 0.. {
+        let node = FakeNode::new();
+        node.fail_after(cut);
+        let first = do_all(INIT, "systemd", &node).await;
+        if node.failure_is_ahead() {
+            assert!(cut > 50, "the failure was injected into every change");
+            break;
+        }
+        assert!(first.is_err(), "the failure of change {cut} was passed over");
+        do_all(INIT, "systemd", &node).await.unwrap();
+        assert!(COMPONENTS.iter().all(|component| is_service(&node, component)), "cut at change {cut}");
+        assert_eq!(do_all(INIT, "systemd", &node).await.unwrap().0, 0, "cut at change {cut}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn init_never_makes_a_second_one_beside_the_first() {
+    for (mode, other, word) in
+        [("systemd", "static-pods", "convert --to static-pods"), ("static-pods", "systemd", "convert --to systemd")]
+    {
+        let node = FakeNode::new();
+        do_all(INIT, mode, &node).await.unwrap();
+        let refusal = do_all(INIT, other, &node).await.unwrap_err();
+        let RunError::Plan { source, .. } = refusal else { panic!("{refusal}") };
+        assert!(source.to_string().contains(word), "{source}");
+        assert_none_runs_twice(&node, "after a refusal");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_moves_there_and_back_wherever_it_is_cut_short() {
+    for (from, phases, to, owner) in [
+        ("static-pods", TO_SERVICES, "systemd", ETCD_USER),
+        ("systemd", TO_STATIC_PODS, "static-pods", Owner { user: 0, group: 0 }),
+    ] {
+        for cut in 0.. {
+            let node = FakeNode::new();
+            do_all(INIT, from, &node).await.unwrap();
+            node.write("/var/lib/etcd/member".as_ref(), b"data", 0o600).unwrap();
+            let ca = node.file("/etc/kubernetes/pki/ca.crt");
+            node.fail_after(cut);
+            let first = do_all(phases, to, &node).await;
+            assert_none_runs_twice(&node, &format!("on the way to {to}, cut at change {cut}"));
+            let whole = node.failure_is_ahead();
+            if whole {
+                node.fail_after(usize::MAX);
+                assert!(cut > 15, "the failure was injected into every change");
+            } else {
+                assert!(first.is_err(), "the failure of change {cut} was passed over");
+                do_all(phases, to, &node).await.unwrap();
+            }
+            for component in COMPONENTS {
+                let (service, pod) = (is_service(&node, component), is_pod(&node, component));
+                assert_eq!((service, pod), (to == "systemd", to != "systemd"), "{component}, cut at change {cut}");
+                let (left, there) = (node.file(&manifest(component)), node.file(&unit_file(component)));
+                assert_eq!((left.is_some(), there.is_some()), (pod, service), "{component}, cut at change {cut}");
+            }
+            assert!(node.belongs_to("/var/lib/etcd".as_ref(), owner).unwrap(), "to {to}, cut at change {cut}");
+            assert_eq!(node.file("/var/lib/etcd/member").unwrap(), "data");
+            assert_eq!(node.file("/etc/kubernetes/pki/ca.crt"), ca);
+            assert_eq!(do_all(phases, to, &node).await.unwrap().0, 0, "to {to}, cut at change {cut}");
+            let (changed, rest) = do_all(INIT, to, &node).await.unwrap();
+            assert_eq!(changed, 0, "to {to}, cut at change {cut}: {rest}");
+            if whole {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewal_restarts_each_service_once_and_only_for_what_was_renewed() {
+    let node = FakeNode::new();
+    do_all(INIT, "systemd", &node).await.unwrap();
+    assert_eq!(do_all(RENEW, "systemd", &node).await.unwrap().0, 0);
+    let all = RunOptions { reissue: true, ..RunOptions::default() };
+    // The settings on the node may not have followed a move yet: what runs counts.
+    let (_, lines) = run_with(RENEW, "static-pods", &node, &all).await.unwrap();
+    for component in COMPONENTS {
+        let line = format!("start {}", services::unit(component));
+        assert_eq!(lines.matches(&line).count(), 1, "{line} is not once in\n{lines}");
+        assert_eq!(node.file(&manifest(component)), None);
+    }
+    let scheduler = "/etc/kubernetes/scheduler.conf";
+    let text = node.file(scheduler).unwrap();
+    node.write(scheduler.as_ref(), text.as_bytes(), 0o600).unwrap();
+    let (changed, lines) = do_all(RENEW, "systemd", &node).await.unwrap();
+    assert_eq!(changed, 1, "{lines}");
+    assert!(lines.contains("start roost-kube-scheduler.service"), "{lines}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_leaves_no_unit_and_gives_the_folder_of_the_data_back() {
+    let node = FakeNode::new();
+    do_all(INIT, "systemd", &node).await.unwrap();
+    do_all(RESET, "systemd", &node).await.unwrap();
+    assert_eq!(node.active_units(), ["containerd.service"]);
+    let left = node.list("/etc/systemd/system".as_ref()).unwrap();
+    assert_eq!(left, Vec::<std::path::PathBuf>::new());
+    assert!(node.belongs_to("/var/lib/etcd".as_ref(), Owner { user: 0, group: 0 }).unwrap());
+}
+
+fn all_units(spec: &Spec) -> Vec<(String, String)> {
+    let facts = Facts::at(Timestamp::UNIX_EPOCH);
+    let unit = |component: &str| (services::unit(component), services::render(component, spec, &facts).unwrap().unit);
+    COMPONENTS
+        .iter()
+        .map(|component| unit(component))
+        .chain([(services::USERS.to_owned(), services::render_users())])
+        .collect()
+}
+
+#[test]
+fn the_units_are_these() {
+    let texts = all_units(&spec("systemd")).into_iter().map(|(name, text)| format!("## {name}\n{text}"));
+    insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n"));
+}
+
+/// What systemd of this machine says of the units, without loading them.
+#[cfg(feature = "node-tests")]
+#[test]
+fn systemd_accepts_the_units_and_finds_little_to_expose() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let names = COMPONENTS.map(|name| format!("{name}={}", program.display()));
+    let mut files = Vec::new();
+    for (name, text) in all_units(&spec_with("systemd", &names.join(","))) {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        files.push(path);
+    }
+    let path = format!("{}:", folder.path().display());
+    let mut verify = Command::new("systemd-analyze");
+    let said = verify.arg("verify").args(&files).env("SYSTEMD_UNIT_PATH", &path).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let own: Vec<&str> = said.lines().filter(|line| line.contains("roost-") && !line.contains("man ")).collect();
+    assert_eq!(own, Vec::<&str>::new());
+    for file in files.iter().filter(|file| !file.ends_with(services::USERS)) {
+        // In tenths: at most 3.0.
+        let arguments = ["security", "--no-pager", "--offline=true", "--threshold=30"];
+        let judged = Command::new("systemd-analyze").args(arguments).arg(file).output().unwrap();
+        let said = String::from_utf8_lossy(&judged.stdout).into_owned();
+        assert!(judged.status.success(), "{}\n{said}", file.display());
+    }
+}

@@ -215,7 +215,7 @@ impl RunAs {
 /// Arguments of `bootstrap convert`.
 #[derive(Args, Clone, Debug)]
 pub struct ConvertArgs {
-    /// What the control plane shall be [mode]
+    /// What the control plane shall be
     #[arg(long, value_enum)]
     pub to: RunAs,
     /// Settings

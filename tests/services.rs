@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use roost::adapters::fake::members::{FakeEtcdClients, FakeHandover};
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
-use roost::adapters::fake::{FakeExec, NoNetwork, Record};
+use roost::adapters::fake::{FakeChecks, FakeExec, NoNetwork, Record};
 use roost::adapters::x509::X509;
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
@@ -50,6 +50,7 @@ fn ports(node: &Arc<FakeNode>) -> Ports {
         runtime: Arc::new(FakeExec::with_pods_of(node)),
         network: Arc::new(NoNetwork),
         net: Arc::new(FakeReachability(node.clone())),
+        checks: Arc::<FakeChecks>::default(),
         etcd: Arc::new(FakeEtcdClients(Arc::default())),
         handover: Arc::new(FakeHandover::default()),
         now: || Timestamp::from_second(1_800_000_000).unwrap(),

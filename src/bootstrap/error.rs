@@ -104,6 +104,11 @@ pub enum StepError {
     /// A manifest.
     #[error(transparent)]
     Manifest(#[from] static_pods::Error),
+    /// An upgrade writes manifests, and those would run beside the services.
+    #[error(
+        "the control plane of this node is made of services of systemd, whose programs are yours to replace (see docs/systemd.md); `bootstrap convert --to static-pods` makes it one that is upgraded here"
+    )]
+    AreServices,
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PhaseError),

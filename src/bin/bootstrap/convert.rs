@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use roost::bootstrap::renewal::{end_turn, take_turn};
+use roost::bootstrap::renewal::{Turn, end_turn, take_turn};
+use roost::bootstrap::upgrade::{is_under_way, keep_running};
 use roost::bootstrap::{RunOptions, members, run};
 use roost::cli::bootstrap::{ConvertArgs, RunAs};
 use roost::cli::output::Console;
@@ -18,11 +19,15 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
     let mode = args.to.as_str();
     let mut with_mode = args.settings.clone();
     with_mode.set.push(("mode".to_owned(), mode.to_owned()));
-    let spec = settings::spec(&with_mode)?;
+    let mut spec = settings::spec(&with_mode)?;
     preflight(&spec, true, &args.run).await?;
     let ports = world::ports(&spec).await?;
+    keep_running(&ports, &mut spec)?;
     if ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_none() {
         return Err(Failure::from("this node has no control plane".to_owned()));
+    }
+    if is_under_way(&ports)? {
+        return Err(Failure::from("an upgrade of this node was cut short; finish it first".to_owned()));
     }
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions {
@@ -42,8 +47,12 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
         false => ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await.ok(),
     };
     let turn = match objects {
-        Some(objects) if take_turn(objects.as_ref(), &spec.node.name, ports.now, &console).await => Some(objects),
-        _ => None,
+        Some(objects) => match take_turn(objects.as_ref(), &spec.node.name, ports.now, &console).await {
+            Turn::Taken => Some(objects),
+            Turn::NoApi => None,
+            Turn::NeverCame => return Err(Failure::from("no turn came; run it again later".to_owned())),
+        },
+        None => None,
     };
     let outcome = run(phases, &spec, &ports, &options, &|facts| facts, &console).await;
     if let Some(objects) = turn {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::pods::{Look, look};
 use super::{KEPT, UpgradeError, manifests};
 use crate::bootstrap::error::StepError;
+use crate::bootstrap::observe::observe_facts;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::{etcd, renewal};
 use crate::core::bootstrap::static_pods::ETCD;
@@ -69,6 +70,9 @@ pub async fn upgrade_control_plane(
 ) -> Result<usize, UpgradeError> {
     let begun = Instant::now();
     progress.phase_begins(PHASE.0, PHASE.1, (1, 1));
+    if !observe_facts(ports, spec, false).await?.services.is_empty() {
+        return Err(StepError::AreServices.into());
+    }
     if !passage.dry_run && !ports.units.state(units::KUBELET).await.map_err(StepError::from)?.is_active() {
         return Err(StepError::NoKubelet.into());
     }

@@ -5,12 +5,15 @@
 #![cfg(feature = "fakes")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use roost::adapters::etcd::HostEtcdFiles;
 use roost::adapters::fake::members::{FakeEtcdClients, FakeHandover};
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
 use roost::adapters::fake::{FakeChecks, FakeExec, NoNetwork, Record};
 use roost::adapters::x509::X509;
+use roost::bootstrap::upgrade::{Passage, upgrade_control_plane};
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::services::{self, COMPONENTS};
@@ -217,6 +220,17 @@ async fn reset_leaves_no_unit_and_gives_the_folder_of_the_data_back() {
     let left = node.list("/etc/systemd/system".as_ref()).unwrap();
     assert_eq!(left, Vec::<std::path::PathBuf>::new());
     assert!(node.belongs_to("/var/lib/etcd".as_ref(), Owner { user: 0, group: 0 }).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_of_manifests_leaves_services_alone() {
+    let node = FakeNode::new();
+    do_all(INIT, "systemd", &node).await.unwrap();
+    let passage = Passage { etcd_files: &HostEtcdFiles, timeout: Duration::from_secs(1), dry_run: false, turn: None };
+    let outcome = upgrade_control_plane(&ports(&node), &spec("systemd"), &passage, &Record::default()).await;
+    let refusal = outcome.unwrap_err().to_string();
+    assert!(refusal.contains("convert --to static-pods"), "{refusal}");
+    assert!(COMPONENTS.iter().all(|component| node.file(&manifest(component)).is_none()));
 }
 
 fn all_units(spec: &Spec) -> Vec<(String, String)> {

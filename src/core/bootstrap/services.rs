@@ -215,10 +215,13 @@ fn quote_path(path: &Path) -> String {
     }
 }
 
-/// True when a flag names one file that the component reads. Folders, sockets and logs have other names upstream.
+/// True when a flag names one file that the component reads. Folders, sockets and logs have other names upstream; what
+/// lies below /run/credentials was handed over by a drop-in.
 fn names_a_file(flag: &str, value: &str) -> bool {
     let endings = ["file", "kubeconfig", "config", "-certificate", "-key", "-authority"];
-    value.starts_with('/') && !value.contains(',') && endings.iter().any(|ending| flag.ends_with(ending))
+    let path = Path::new(value);
+    let ours = path.is_absolute() && !value.contains(',') && !path.starts_with("/run/credentials");
+    ours && endings.iter().any(|ending| flag.ends_with(ending))
 }
 
 /// Files and the names under which systemd hands them out.
@@ -295,7 +298,7 @@ mod tests {
     fn files_of_the_users_own_flags_are_handed_over_and_names_never_clash() {
         let args = "[kube-apiserver]\nencryption-provider-config = \"/root/a b/100%.yaml\"\n\
                     audit-log-path = \"/var/log/kubernetes/audit.log\"\noidc-ca-file = \"/etc/kubernetes/pki/etcd-ca.crt\"\n\
-                    tls-sni-cert-key = \"/a.crt,/a.key\"";
+                    tls-sni-cert-key = \"/a.crt,/a.key\"\naudit-policy-file = \"/run/credentials/u/p.yaml\"";
         let text = render("kube-apiserver", &spec(&[("args", args)]), &facts()).unwrap().unit;
         for line in [
             "--encryption-provider-config=%d/root-a-b-100-.yaml",
@@ -305,6 +308,7 @@ mod tests {
             "LogsDirectory=kubernetes",
             "--audit-log-path=/var/log/kubernetes/audit.log",
             "--tls-sni-cert-key=/a.crt,/a.key",
+            "--audit-policy-file=/run/credentials/u/p.yaml",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -1,4 +1,4 @@
-//! Which versions may stand beside each other (https://kubernetes.io/releases/version-skew-policy/), and what else keeps
+//! Which versions may stand beside each other (<https://kubernetes.io/releases/version-skew-policy/>), and what else keeps
 //! a cluster from being upgraded.
 
 use super::observed::ObservedCluster;

@@ -118,6 +118,9 @@ pub enum StepError {
         /// Its name.
         user: String,
     },
+    /// Snapshots are taken by whoever runs it.
+    #[error("etcd is somebody else's here (etcd.endpoints), and so are its snapshots")]
+    NotOurEtcd,
     /// etcd is well enough.
     #[error("etcd has its quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
     QuorumIsThere,

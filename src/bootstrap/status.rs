@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::certificates::observe_certificates;
 use super::error::StepError;
+use super::etcd::last_drill;
 use super::manifest_sets::observe_results;
 use super::observe::observe_facts;
 use super::ports::Ports;
@@ -69,6 +70,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
                 fault: report.fault,
             })
             .collect(),
+        drill: last_drill(ports, spec)?,
     })
 }
 

@@ -15,6 +15,8 @@ pub enum EtcdCommand {
     Health(EtcdArgs),
     /// Write a snapshot and check it
     Snapshot(SnapshotArgs),
+    /// Show that the newest snapshot would bring the cluster back: restore it into an etcd of its own and read all of it
+    Drill(DrillArgs),
     /// Replace etcd's data on this node by a snapshot: a cluster of one, which the other control planes join again
     Restore(RestoreArgs),
     /// Give unused space of the database back, one member at a time
@@ -47,6 +49,16 @@ pub struct SnapshotArgs {
     /// Remove all but so many of this node's snapshots in the folder; 0 keeps all
     #[arg(long, default_value_t = 0, conflicts_with = "file")]
     pub keep: usize,
+    /// Etcd
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+}
+
+/// Arguments of `bootstrap etcd drill`.
+#[derive(Args, Clone, Debug)]
+pub struct DrillArgs {
+    /// The snapshot; this node's newest in the folder of snapshots when left out
+    pub file: Option<PathBuf>,
     /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,

@@ -61,6 +61,19 @@ pub struct MemberHealth {
     pub errors: Vec<String>,
 }
 
+/// What a member holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holdings {
+    /// Revision of the newest write.
+    pub revision: i64,
+    /// Keys that are there.
+    pub keys: i64,
+    /// Hash over all keys, values and revisions.
+    pub hash: u32,
+    /// The key that was asked for is there, with a value.
+    pub known: bool,
+}
+
 /// Connections to etcd.
 pub trait Etcd: Send + Sync {
     /// A client of the members at these URLs. Nothing is sent yet.
@@ -84,6 +97,8 @@ pub trait Members: Send + Sync {
     async fn health(&self) -> Result<MemberHealth, MembersError>;
     /// Gives unused space of the member that answers back to the file system.
     async fn defragment(&self) -> Result<(), MembersError>;
+    /// Reads all that the member that answers holds, for the hash over it, and one key.
+    async fn holdings(&self, known: &str) -> Result<Holdings, MembersError>;
     /// Writes a snapshot of the member that answers to this new file; tells its size in bytes.
     async fn snapshot(&self, path: &std::path::Path) -> Result<u64, MembersError>;
 }

@@ -57,7 +57,7 @@ pub use images::ImageService;
 pub use key_handover::{HandoverError, HandoverRequests, KeyHandover, PendingHandover};
 pub use machine::Machine;
 pub use manifests::ManifestFiles;
-pub use members::{Etcd, EtcdIdentity, MemberHealth, Members, MembersError};
+pub use members::{Etcd, EtcdIdentity, Holdings, MemberHealth, Members, MembersError};
 pub use node_credentials::{DockerFile, NodeCredentials, PluginCall};
 pub use node_files::{FileError, FileInfo, NodeFiles, Owner};
 pub use objects::{ObjectChange, ObjectError, Objects, TokenRequest};

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, MemberAddOptions, TlsOptions};
+use etcd_client::{Certificate, Client, ConnectOptions, Error, GetOptions, Identity, MemberAddOptions, TlsOptions};
 use tokio::io::AsyncWriteExt;
 
 use crate::core::bootstrap::membership::Member;
-use crate::ports::{Etcd, EtcdIdentity, MemberHealth, Members, MembersError};
+use crate::ports::{Etcd, EtcdIdentity, Holdings, MemberHealth, Members, MembersError};
 
 pub use files::HostEtcdFiles;
 
@@ -25,6 +25,11 @@ impl Etcd for EtcdClients {
     fn connect(&self, endpoints: Vec<String>, identity: EtcdIdentity) -> Arc<dyn Members> {
         Arc::new(EtcdMembers { endpoints, identity })
     }
+}
+
+/// A port of the loopback that nobody listens on now.
+pub fn free_port() -> std::io::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 struct EtcdMembers {
@@ -120,6 +125,20 @@ impl Members for EtcdMembers {
     async fn defragment(&self) -> Result<(), MembersError> {
         let mut client = self.client(Duration::from_secs(120)).await?;
         client.defragment().await.map(drop).map_err(failed("defragment"))
+    }
+
+    async fn holdings(&self, known: &str) -> Result<Holdings, MembersError> {
+        let mut client = self.client(Duration::from_secs(600)).await?;
+        let hash = client.hash_kv(0).await.map_err(failed("hash all keys"))?;
+        let every = GetOptions::new().with_all_keys().with_count_only();
+        let all = client.get("", Some(every)).await.map_err(failed("count the keys"))?;
+        let one = client.get(known, None).await.map_err(failed(format!("read {known}")))?;
+        Ok(Holdings {
+            revision: all.header().map_or(0, etcd_client::ResponseHeader::revision),
+            keys: all.count(),
+            hash: hash.hash(),
+            known: one.kvs().first().is_some_and(|pair| !pair.value().is_empty()),
+        })
     }
 
     async fn snapshot(&self, path: &Path) -> Result<u64, MembersError> {

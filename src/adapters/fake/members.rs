@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::core::bootstrap::key_handover::SharedFiles;
 use crate::core::bootstrap::membership::Member;
-use crate::ports::{Etcd, EtcdIdentity, HandoverError, KeyHandover, MemberHealth, Members, MembersError};
+use crate::ports::{Etcd, EtcdIdentity, HandoverError, Holdings, KeyHandover, MemberHealth, Members, MembersError};
 
 /// An etcd whose members are those that were put or added.
 #[derive(Default)]
@@ -18,6 +18,8 @@ pub struct FakeEtcd {
     pub promotions: Mutex<VecDeque<MembersError>>,
     /// Who gets its vote when somebody asks for the list the next time.
     pub soon_promoted: Mutex<Option<u64>>,
+    /// How many keys there are.
+    pub keys: Mutex<i64>,
     /// Endpoints of the last client.
     pub endpoints: Mutex<Vec<String>>,
 }
@@ -112,6 +114,11 @@ impl Members for FakeEtcd {
 
     async fn defragment(&self) -> Result<(), MembersError> {
         Ok(())
+    }
+
+    async fn holdings(&self, _known: &str) -> Result<Holdings, MembersError> {
+        let keys = *lock(&self.keys);
+        Ok(Holdings { revision: 42, keys, hash: 7, known: keys > 0 })
     }
 
     async fn snapshot(&self, _path: &Path) -> Result<u64, MembersError> {

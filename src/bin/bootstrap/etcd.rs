@@ -1,9 +1,9 @@
 //! `bootstrap etcd`.
 
-use roost::adapters::etcd::HostEtcdFiles;
-use roost::bootstrap::etcd::{MemberReport, defragment, health, members, recover, remove, restore, take};
+use roost::adapters::etcd::{HostEtcdFiles, free_port};
+use roost::bootstrap::etcd::{MemberReport, defragment, drill, health, members, recover, remove, restore, take};
 use roost::bootstrap::upgrade::keep_running;
-use roost::cli::etcd::{EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs};
+use roost::cli::etcd::{DrillArgs, EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs};
 use roost::cli::output::{Console, ask, print_result};
 use roost::core::bootstrap::membership::Member;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ pub async fn etcd(command: EtcdCommand) -> Result<(), Failure> {
         EtcdCommand::Members(args) => show_members(&args).await,
         EtcdCommand::Health(args) => show_health(&args).await,
         EtcdCommand::Snapshot(args) => snapshot(&args).await,
+        EtcdCommand::Drill(args) => hold_drill(&args).await,
         EtcdCommand::Restore(args) => restore_snapshot(&args).await,
         EtcdCommand::Defragment(args) => defragment_all(&args).await,
         EtcdCommand::Remove(args) => remove_member(&args).await,
@@ -115,6 +116,29 @@ async fn snapshot(args: &SnapshotArgs) -> Result<(), Failure> {
     let document = json!({ "path": taken.path, "size": taken.size, "removed": taken.removed });
     print_result(args.etcd.output, &document, &text);
     Ok(())
+}
+
+async fn hold_drill(args: &DrillArgs) -> Result<(), Failure> {
+    let mut spec = settings::spec(&args.etcd.settings)?;
+    let file = args.file.as_ref().map(std::path::absolute).transpose()?;
+    let ports = world::ports(&spec).await?;
+    keep_running(&ports, &mut spec)?;
+    let console = Console::new(args.etcd.output, false);
+    let result = drill(&ports, &HostEtcdFiles, &spec, file.as_deref(), free_port()?, &console).await?;
+    let name = result.snapshot.as_ref().map_or_else(String::new, |path| path.display().to_string());
+    let text = result.contents.as_ref().map_or_else(String::new, |contents| {
+        let mib = contents.size as f64 / f64::from(1 << 20);
+        let seconds = contents.millis as f64 / 1000.0;
+        format!(
+            "{name} is good: {} keys at revision {}, {mib:.1} MiB, all read; etcd answered after {seconds:.1} s",
+            contents.keys, contents.revision
+        )
+    });
+    print_result(args.etcd.output, &json!(result), &text);
+    match result.fault {
+        None => Ok(()),
+        Some(fault) => Err(Failure::from(format!("no cluster could be restored from the newest snapshot: {fault}"))),
+    }
 }
 
 async fn defragment_all(args: &EtcdArgs) -> Result<(), Failure> {

@@ -1,8 +1,11 @@
 //! etcd's members for an operator: who they are, how they do, and their upkeep.
 
+mod drill;
+mod pods;
 mod rebuild;
 mod snapshot;
 
+pub use drill::{drill, last_drill};
 pub use rebuild::{recover, restore};
 pub use snapshot::{TakenSnapshot, take};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::pods::{Labels, PAUSE, WORK_PATIENCE, in_kube_system, timed_out, until_exited, until_gone};
 use crate::bootstrap::apply::apply;
 use crate::bootstrap::error::StepError;
 use crate::bootstrap::members::{client, manifest, single};
@@ -16,19 +17,12 @@ use crate::core::bootstrap::phases::{convert, ready};
 use crate::core::bootstrap::services::place;
 use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::{Step, restore_pod, units};
-use crate::core::model::ContainerId;
-use crate::core::model::labels::{POD_NAME, POD_NAMESPACE};
+use crate::core::model::labels::POD_NAME;
 use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
-use crate::cri;
 use crate::ports::{EtcdFiles, Progress};
 
-/// How long pods may take to end; the API server finishes its requests first.
-const STOP_PATIENCE: Duration = Duration::from_secs(180);
-/// How long a restore, or etcd's first start after it, may take.
-const WORK_PATIENCE: Duration = Duration::from_secs(600);
 /// How long no leader answers before the quorum is taken for lost.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; tells where.
 pub async fn restore(
@@ -138,7 +132,8 @@ async fn as_it_is(ports: &Ports, spec: &Spec) -> Result<Spec, StepError> {
     Ok(found)
 }
 
-async fn needs_kubelet(ports: &Ports) -> Result<(), StepError> {
+/// Fails when no kubelet runs.
+pub async fn needs_kubelet(ports: &Ports) -> Result<(), StepError> {
     match ports.units.state(units::KUBELET).await?.is_active() {
         true => Ok(()),
         false => Err(StepError::NoKubelet),
@@ -172,54 +167,4 @@ async fn write_all(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Resul
     }
     let facts = observe_facts(ports, spec, false).await?;
     carry_out(ports, spec, &ready::plan_api(spec, &facts)?, progress).await
-}
-
-type Labels = std::collections::HashMap<String, String>;
-
-fn in_kube_system(labels: &Labels) -> bool {
-    labels.get(POD_NAMESPACE).is_some_and(|namespace| namespace == "kube-system")
-}
-
-fn timed_out(condition: &str, since: Instant) -> StepError {
-    StepError::TimedOut {
-        condition: condition.to_owned(),
-        seconds: since.elapsed().as_secs(),
-        hint: "see journalctl -u kubelet, and the containers' logs in /var/log/pods/kube-system_*".to_owned(),
-    }
-}
-
-/// Waits until no such pod runs.
-async fn until_gone(ports: &Ports, condition: &str, wanted: impl Fn(&Labels) -> bool) -> Result<(), StepError> {
-    let begun = Instant::now();
-    let ready = cri::PodSandboxState::SandboxReady as i32;
-    loop {
-        let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?;
-        if !sandboxes.iter().any(|sandbox| sandbox.state == ready && wanted(&sandbox.labels)) {
-            return Ok(());
-        }
-        if begun.elapsed() >= STOP_PATIENCE {
-            return Err(timed_out(condition, begun));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Waits until the one container of a pod has run, and tells its exit code.
-async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
-    let begun = Instant::now();
-    let exited = cri::ContainerState::ContainerExited as i32;
-    loop {
-        let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
-        let own = containers.into_iter().find(|container| {
-            container.state == exited && container.labels.get(POD_NAME).is_some_and(|name| name == pod)
-        });
-        if let Some(container) = own {
-            let id = ContainerId::from(container.id);
-            return Ok(ports.runtime.container_status(&id).await.map_err(StepError::Pods)?.exit_code);
-        }
-        if begun.elapsed() >= WORK_PATIENCE {
-            return Err(timed_out("the pod of the restore has run", begun));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
 }

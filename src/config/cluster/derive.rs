@@ -336,11 +336,15 @@ fn derive_snapshots(reader: &mut Reader<'_>) -> Option<SnapshotSpec> {
             1
         }
     };
-    // A line break would begin another setting of the timer.
-    if schedule.is_empty() || schedule.contains(char::is_control) {
-        reader.fault("etcd.snapshots", "has to be a schedule like daily or *-*-* 00/6:00, or never");
+    let drills = reader.text("etcd.drills");
+    for (name, schedule) in [("etcd.snapshots", &schedule), ("etcd.drills", &drills)] {
+        // A line break would begin another setting of the timer.
+        if schedule.is_empty() || schedule.contains(char::is_control) {
+            reader.fault(name, "has to be a schedule like daily or *-*-* 00/6:00, or never");
+        }
     }
-    (schedule != "never").then_some(SnapshotSpec { schedule, keep })
+    let drills = (drills != "never").then_some(drills);
+    (schedule != "never").then_some(SnapshotSpec { schedule, keep, drills })
 }
 
 fn check_networks(reader: &mut Reader<'_>, cluster: &ClusterSpec, node: &NodeSpec) {

@@ -109,6 +109,12 @@ pub const SETTINGS: &[Setting] = &[
         "when snapshots are taken, as systemd.time(7) writes it; never: not at all",
     ),
     setting("etcd.snapshots_kept", Kind::Number, "7", "how many snapshots of each node are kept"),
+    setting(
+        "etcd.drills",
+        Kind::Text,
+        "\"weekly\"",
+        "when the newest snapshot is restored for a trial, as systemd.time(7) writes it; never: not at all",
+    ),
     setting("paths.kubernetes", Kind::Text, "\"/etc/kubernetes\"", "kubeconfigs and manifests"),
     setting("paths.pki", Kind::Text, "\"/etc/kubernetes/pki\"", "certificates and keys"),
     setting("paths.kubelet", Kind::Text, "\"/var/lib/kubelet\"", "the kubelet's folder"),

@@ -5,6 +5,7 @@
 
 pub mod cluster_configuration;
 pub mod discovery;
+pub mod drill;
 pub mod facts;
 pub mod jws;
 pub mod key_handover;

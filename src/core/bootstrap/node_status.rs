@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::drill::DrillResult;
+
 /// A certificate this near to its end is a problem: renewal at two thirds of its life should have come long before.
 const NEAR_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -25,6 +27,8 @@ pub struct NodeStatus {
     pub manifest_sets: Vec<(String, String)>,
     /// Certificates on the node.
     pub certificates: Vec<CertificateStatus>,
+    /// The last restore drill.
+    pub drill: Option<DrillResult>,
 }
 
 /// A unit.
@@ -118,6 +122,10 @@ impl NodeStatus {
                 problems.push(format!("certificate {} ends at {end}", certificate.path));
             }
         }
+        if let Some((drill, fault)) = self.drill.as_ref().and_then(|drill| Some((drill, drill.fault.as_ref()?))) {
+            problems
+                .push(format!("the restore drill at {:.0} found that no cluster could be restored: {fault}", drill.at));
+        }
         problems
     }
 }
@@ -135,6 +143,9 @@ pub fn render_text(status: &NodeStatus, now: Timestamp) -> String {
     if let Some(first) = status.certificates.iter().filter_map(|certificate| certificate.not_after).min() {
         let days = first.duration_since(now).as_hours() / 24;
         lines.push(format!("  {} certificates, the first ends in {days} days", status.certificates.len()));
+    }
+    if let Some((drill, contents)) = status.drill.as_ref().and_then(|drill| Some((drill, drill.contents.as_ref()?))) {
+        lines.push(format!("  restore drill at {:.0}: {} keys, good", drill.at, contents.keys));
     }
     let problems = status.problems(now);
     if problems.is_empty() {
@@ -172,6 +183,7 @@ mod tests {
                 not_after: Some("2026-12-01T00:00:00Z".parse().unwrap()),
                 fault: None,
             }],
+            drill: None,
         }
     }
 
@@ -197,6 +209,12 @@ mod tests {
             vec![manifest("kube-scheduler", &[]), manifest("web", &["line 3, column 5: kind: is missing"])];
         sick.manifest_sets = vec![("edge".into(), "rolled back: static pod web is not Ready".into())];
         sick.certificates[0].not_after = Some("2026-01-03T00:00:00Z".parse().unwrap());
+        sick.drill = Some(DrillResult {
+            at: now(),
+            snapshot: Some("/s/etcd-n1-20260101T000000Z.db".into()),
+            contents: None,
+            fault: Some("/s/etcd-n1-20260101T000000Z.db is no whole snapshot of etcd".into()),
+        });
         insta::assert_snapshot!(sick.problems(now()).join("\n"), @r"
         kubelet.service is failed; see journalctl -u kubelet.service
         the API server of this node does not answer at https://10.0.0.1:6443/readyz
@@ -205,6 +223,7 @@ mod tests {
         manifest /etc/kubernetes/manifests/web.yaml is not taken up: line 3, column 5: kind: is missing
         manifest set edge: rolled back: static pod web is not Ready
         certificate /etc/kubernetes/pki/apiserver.crt ends at 2026-01-03T00:00:00Z
+        the restore drill at 2026-01-01T00:00:00Z found that no cluster could be restored: /s/etcd-n1-20260101T000000Z.db is no whole snapshot of etcd
         ");
         sick.static_pods = None;
         assert!(sick.problems(now()).contains(&"the container runtime does not answer".to_owned()));

@@ -1,12 +1,13 @@
-//! The pod that makes etcd's data from a snapshot: `etcdutl snapshot restore`, once.
+//! The pods that make etcd's data from a snapshot by `etcdutl snapshot restore`: the one of a restore, which leaves the
+//! data to the node's etcd, and the one of a drill, which runs an etcd of its own on it.
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::membership::peer_url;
 use super::objects::render_yaml;
-use super::static_pods::{self, SCRATCH_IMAGE};
+use super::static_pods::{self, ETCD, SCRATCH_IMAGE};
 use crate::core::model::spec::{ComponentSource, Spec};
 
 /// Where the data comes to lie, below etcd's folder.
@@ -15,16 +16,21 @@ pub const FOLDER: &str = "restored";
 /// Controllers and kubelets remember revisions that the snapshot has not seen. This many are passed over, and all older
 /// ones count as compacted, so that everybody lists anew (etcd's guide to disaster recovery).
 const PASSED_REVISIONS: u64 = 1_000_000_000;
+/// Where the pods see the snapshot.
+const SNAPSHOT: &str = "/snapshot.db";
+/// How long a drill's pod may live, should nobody be there any more to end it, seconds.
+const DRILL_LIFE: u64 = 900;
+/// Where a drill's pod has its data, which goes with the pod.
+const DRILL: &str = "/drill";
 
 /// The manifest of a static pod named `name`.
 pub fn render(spec: &Spec, name: &str, snapshot: &Path) -> Result<String, static_pods::Error> {
     let data = spec.node.paths.etcd_data.display().to_string();
     let url = peer_url(spec);
-    let mut command = vec![
-        "etcdutl".to_owned(),
+    let arguments = vec![
         "snapshot".to_owned(),
         "restore".to_owned(),
-        "/snapshot.db".to_owned(),
+        SNAPSHOT.to_owned(),
         format!("--data-dir={data}/{FOLDER}"),
         format!("--name={}", spec.node.name),
         format!("--initial-cluster={}={url}", spec.node.name),
@@ -34,27 +40,13 @@ pub fn render(spec: &Spec, name: &str, snapshot: &Path) -> Result<String, static
         format!("--bump-revision={PASSED_REVISIONS}"),
         "--mark-compacted".to_owned(),
     ];
-    let host_path =
-        |name: &str, path: &str, kind: &str| json!({ "name": name, "hostPath": { "path": path, "type": kind } });
-    let mut mounts = vec![
+    let mut volumes =
+        vec![host_path("data", &data, "DirectoryOrCreate"), host_path("snapshot", &snapshot.display(), "File")];
+    let mounts = vec![
         json!({ "name": "data", "mountPath": data }),
-        json!({ "name": "snapshot", "mountPath": "/snapshot.db", "readOnly": true }),
+        json!({ "name": "snapshot", "mountPath": SNAPSHOT, "readOnly": true }),
     ];
-    let mut volumes = vec![
-        host_path("data", &data, "DirectoryOrCreate"),
-        host_path("snapshot", &snapshot.display().to_string(), "File"),
-    ];
-    let mut image = spec.cluster.image(static_pods::ETCD);
-    if let ComponentSource::Host { programs } = &spec.cluster.source {
-        // Beside etcd when it is not named itself: they come in one archive.
-        let program = programs.get("etcdutl").cloned();
-        let program = program.or_else(|| Some(programs.get(static_pods::ETCD)?.with_file_name("etcdutl")));
-        let program = program.ok_or_else(|| static_pods::Error::Unknown("etcdutl".to_owned()))?;
-        image = SCRATCH_IMAGE;
-        "/usr/local/bin/etcdutl".clone_into(&mut command[0]);
-        mounts.push(json!({ "name": "program", "mountPath": command[0], "readOnly": true }));
-        volumes.push(host_path("program", &program.display().to_string(), "File"));
-    }
+    let container = container(spec, "restore", "etcdutl", arguments, mounts, &mut volumes)?;
     Ok(render_yaml(&json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -64,14 +56,95 @@ pub fn render(spec: &Spec, name: &str, snapshot: &Path) -> Result<String, static
             "priorityClassName": "system-node-critical",
             "priority": 2_000_001_000,
             "restartPolicy": "Never",
-            "containers": [{
-                "name": "restore",
-                "image": image,
-                "imagePullPolicy": "IfNotPresent",
-                "command": command,
-                "volumeMounts": mounts,
-            }],
+            "containers": [container],
             "volumes": volumes,
         },
     })))
+}
+
+/// The manifest of a drill's static pod: an etcd with the snapshot's data that answers on a port of the loopback, to
+/// clients with a certificate of etcd's CA only, as the node's own does.
+pub fn render_drill(spec: &Spec, name: &str, snapshot: &Path, port: u16) -> Result<String, static_pods::Error> {
+    // Never listened on nor called: the only member has no peers.
+    let peer = "http://localhost:1";
+    let data = format!("{DRILL}/data");
+    let member = [
+        format!("--data-dir={data}"),
+        "--name=drill".to_owned(),
+        format!("--initial-cluster=drill={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+    ];
+    let mut restore = vec!["snapshot".to_owned(), "restore".to_owned(), SNAPSHOT.to_owned()];
+    restore.extend(member.clone());
+    let pki = spec.node.paths.pki("etcd").display().to_string();
+    let url = format!("https://127.0.0.1:{port}");
+    let mut serve = member.to_vec();
+    serve.extend([
+        format!("--listen-client-urls={url}"),
+        format!("--advertise-client-urls={url}"),
+        format!("--listen-peer-urls=unix://{DRILL}/peer.sock"),
+        format!("--cert-file={pki}/server.crt"),
+        format!("--key-file={pki}/server.key"),
+        format!("--trusted-ca-file={pki}/ca.crt"),
+        "--client-cert-auth=true".to_owned(),
+        // Nobody will miss this data.
+        "--unsafe-no-fsync=true".to_owned(),
+    ]);
+    let mut volumes = vec![
+        json!({ "name": "data", "emptyDir": {} }),
+        host_path("snapshot", &snapshot.display(), "File"),
+        host_path("pki", &pki, "Directory"),
+    ];
+    let place = json!({ "name": "data", "mountPath": DRILL });
+    let file = json!({ "name": "snapshot", "mountPath": SNAPSHOT, "readOnly": true });
+    let keys = json!({ "name": "pki", "mountPath": pki, "readOnly": true });
+    let restore = container(spec, "restore", "etcdutl", restore, vec![place.clone(), file], &mut volumes)?;
+    let etcd = container(spec, ETCD, ETCD, serve, vec![place, keys], &mut volumes)?;
+    Ok(render_yaml(&json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name, "namespace": "kube-system", "labels": { "component": "etcd-drill" } },
+        "spec": {
+            "hostNetwork": true,
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": DRILL_LIFE,
+            "terminationGracePeriodSeconds": 5,
+            "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
+            "initContainers": [restore],
+            "containers": [etcd],
+            "volumes": volumes,
+        },
+    })))
+}
+
+fn host_path(name: &str, path: &impl ToString, kind: &str) -> Value {
+    json!({ "name": name, "hostPath": { "path": path.to_string(), "type": kind } })
+}
+
+/// A container of etcd's image that runs one of its programs, or the node's own program of that name.
+fn container(
+    spec: &Spec,
+    name: &str,
+    program: &str,
+    arguments: Vec<String>,
+    mut mounts: Vec<Value>,
+    volumes: &mut Vec<Value>,
+) -> Result<Value, static_pods::Error> {
+    let mut image = spec.cluster.image(static_pods::ETCD);
+    let mut command = vec![program.to_owned()];
+    if let ComponentSource::Host { programs } = &spec.cluster.source {
+        // Beside etcd when it is not named itself: they come in one archive.
+        let path = programs.get(program).cloned();
+        let path = path.or_else(|| Some(programs.get(ETCD)?.with_file_name(program)));
+        let path = path.ok_or_else(|| static_pods::Error::Unknown(program.to_owned()))?;
+        image = SCRATCH_IMAGE;
+        command[0] = format!("/usr/local/bin/{program}");
+        let volume = format!("program-{program}");
+        mounts.push(json!({ "name": volume, "mountPath": command[0], "readOnly": true }));
+        volumes.push(host_path(&volume, &path.display(), "File"));
+    }
+    command.extend(arguments);
+    Ok(json!({
+        "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": command, "volumeMounts": mounts,
+    }))
 }

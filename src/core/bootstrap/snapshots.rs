@@ -24,6 +24,11 @@ pub fn outdated(files: &[PathBuf], node: &str, keep: usize) -> Vec<PathBuf> {
     own
 }
 
+/// This node's newest snapshot of those in its folder.
+pub fn newest(files: &[PathBuf], node: &str) -> Option<PathBuf> {
+    files.iter().filter(|path| is_own(path, node)).max().cloned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +43,7 @@ mod tests {
         files.extend(others.map(|name| Path::new("/s").join(name)));
         assert_eq!(outdated(&files, "n1", 1), [Path::new("/s").join(at(10)), Path::new("/s").join(at(20))]);
         assert_eq!(outdated(&files, "n1", 3), Vec::<PathBuf>::new());
+        assert_eq!(newest(&files, "n1"), Some(Path::new("/s").join(at(30))));
+        assert_eq!(newest(&files, "n2"), None);
     }
 }

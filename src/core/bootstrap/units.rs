@@ -19,16 +19,34 @@ pub const SNAPSHOT_SERVICE: &str = "roost-snapshot.service";
 /// Starts it on schedule.
 pub const SNAPSHOT_TIMER: &str = "roost-snapshot.timer";
 
+/// Holds a restore drill.
+pub const DRILL_SERVICE: &str = "roost-drill.service";
+/// Starts it on schedule.
+pub const DRILL_TIMER: &str = "roost-drill.timer";
+
 /// Takes one and removes those that had their time.
 pub fn render_snapshot_service(spec: &Spec, keep: u16) -> String {
-    let mut arguments = vec!["etcd".to_owned(), "snapshot".to_owned(), format!("--keep={keep}")];
-    let folder = spec.node.paths.snapshots.display();
-    arguments.push(format!("--directory={folder}"));
+    let folder = spec.node.paths.snapshots.display().to_string();
+    let arguments = ["etcd", "snapshot", &format!("--keep={keep}"), &format!("--directory={folder}")];
+    render_upkeep(spec, SNAPSHOT_SERVICE, "snapshot of etcd", &arguments, &[&folder])
+}
+
+/// Restores the newest snapshot for a trial. It writes the result, and the manifest of the etcd that is tried.
+pub fn render_drill_service(spec: &Spec) -> String {
+    let folder = spec.node.paths.snapshots.display().to_string();
+    let manifests = spec.node.paths.manifests().display().to_string();
+    render_upkeep(spec, DRILL_SERVICE, "restore drill of etcd", &["etcd", "drill"], &[&folder, &manifests])
+}
+
+/// A command of ours that writes these folders and nothing else.
+fn render_upkeep(spec: &Spec, unit: &str, description: &str, arguments: &[&str], writes: &[&str]) -> String {
+    let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let command = command_line(&spec.node.programs.bootstrap, &arguments);
+    let writes = writes.join(" ");
     format!(
-        "# Written by roost; your own settings go into {SNAPSHOT_SERVICE}.d/*.conf.\n\
+        "# Written by roost; your own settings go into {unit}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost: snapshot of etcd\n\
+         Description=Roost: {description}\n\
          After=kubelet.service\n\
          \n\
          [Service]\n\
@@ -38,7 +56,7 @@ pub fn render_snapshot_service(spec: &Spec, keep: u16) -> String {
          PrivateTmp=yes\n\
          PrivateDevices=yes\n\
          ProtectSystem=strict\n\
-         ReadWritePaths={folder}\n\
+         ReadWritePaths={writes}\n\
          ProtectHome=yes\n\
          ProtectClock=yes\n\
          ProtectControlGroups=yes\n\
@@ -59,15 +77,24 @@ pub fn render_snapshot_service(spec: &Spec, keep: u16) -> String {
 
 /// On schedule, each node a little later than the schedule says.
 pub fn render_snapshot_timer(schedule: &str) -> String {
+    render_schedule(SNAPSHOT_TIMER, "schedule of etcd's snapshots", schedule, "10m")
+}
+
+/// On schedule, spread over some hours: two drills at a time would only take each other's machine.
+pub fn render_drill_timer(schedule: &str) -> String {
+    render_schedule(DRILL_TIMER, "schedule of restore drills", schedule, "6h")
+}
+
+fn render_schedule(unit: &str, description: &str, schedule: &str, spread: &str) -> String {
     let schedule = schedule.replace('%', "%%");
     format!(
-        "# Written by roost; your own settings go into {SNAPSHOT_TIMER}.d/*.conf.\n\
+        "# Written by roost; your own settings go into {unit}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost: schedule of etcd's snapshots\n\
+         Description=Roost: {description}\n\
          \n\
          [Timer]\n\
          OnCalendar={schedule}\n\
-         RandomizedDelaySec=10m\n\
+         RandomizedDelaySec={spread}\n\
          FixedRandomDelay=yes\n\
          Persistent=yes\n\
          \n\

@@ -25,6 +25,7 @@ pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError>
     let units = [
         units::RENEWAL_TIMER,
         units::SNAPSHOT_TIMER,
+        units::DRILL_TIMER,
         units::STATIC_PODS,
         units::STATIC_POD_SLICE,
         units::AGENT,
@@ -53,6 +54,8 @@ pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> 
         units::RENEWAL_SERVICE,
         units::SNAPSHOT_TIMER,
         units::SNAPSHOT_SERVICE,
+        units::DRILL_TIMER,
+        units::DRILL_SERVICE,
         units::AGENT,
         units::STATIC_PODS,
         units::STATIC_POD,

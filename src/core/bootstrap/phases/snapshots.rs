@@ -1,27 +1,43 @@
-//! Phase `snapshots`: the timer that takes snapshots of etcd.
+//! Phase `snapshots`: the timers that take snapshots of etcd, and that show that they are good.
 
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
 
-/// Service and timer; none with an etcd of somebody else's, or when nobody wants them.
+/// Services and timers; none with an etcd of somebody else's, or when nobody wants them.
 pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let wanted = spec.cluster.snapshots.as_ref().filter(|_| spec.cluster.external_etcd.is_none());
-    let service = spec.node.paths.units.join(units::SNAPSHOT_SERVICE);
-    let timer = spec.node.paths.units.join(units::SNAPSHOT_TIMER);
-    let Some(wanted) = wanted else {
-        return Ok(vec![
-            Step::StopUnit { unit: units::SNAPSHOT_TIMER.to_owned() },
-            Step::RemoveUnit { path: timer },
-            Step::RemoveUnit { path: service },
-        ]);
-    };
-    Ok(vec![
-        // The service may write nothing but this folder, so it must be there before.
-        Step::EnsureDir { path: spec.node.paths.snapshots.clone(), mode: 0o700 },
-        Step::WriteUnit { path: service, content: units::render_snapshot_service(spec, wanted.keep) },
-        Step::WriteUnit { path: timer.clone(), content: units::render_snapshot_timer(&wanted.schedule) },
-        Step::EnableUnit { unit: units::SNAPSHOT_TIMER.to_owned() },
-        Step::StartUnit { unit: units::SNAPSHOT_TIMER.to_owned(), configured_by: vec![timer] },
-    ])
+    let snapshots = wanted.map(|wanted| {
+        let service = units::render_snapshot_service(spec, wanted.keep);
+        (service, units::render_snapshot_timer(&wanted.schedule))
+    });
+    let drills = wanted.and_then(|wanted| wanted.drills.as_ref());
+    let drills = drills.map(|schedule| (units::render_drill_service(spec), units::render_drill_timer(schedule)));
+    let mut steps = Vec::new();
+    if snapshots.is_some() {
+        // The services may write nothing but this folder, so it must be there before.
+        steps.push(Step::EnsureDir { path: spec.node.paths.snapshots.clone(), mode: 0o700 });
+    }
+    steps.extend(plan_timer(spec, units::SNAPSHOT_SERVICE, units::SNAPSHOT_TIMER, snapshots));
+    steps.extend(plan_timer(spec, units::DRILL_SERVICE, units::DRILL_TIMER, drills));
+    Ok(steps)
+}
+
+/// A service and its timer with these texts; none: without them.
+fn plan_timer(spec: &Spec, service: &str, timer: &str, texts: Option<(String, String)>) -> Vec<Step> {
+    let folder = &spec.node.paths.units;
+    let path = folder.join(timer);
+    match texts {
+        Some((service_text, timer_text)) => vec![
+            Step::WriteUnit { path: folder.join(service), content: service_text },
+            Step::WriteUnit { path: path.clone(), content: timer_text },
+            Step::EnableUnit { unit: timer.to_owned() },
+            Step::StartUnit { unit: timer.to_owned(), configured_by: vec![path] },
+        ],
+        None => vec![
+            Step::StopUnit { unit: timer.to_owned() },
+            Step::RemoveUnit { path },
+            Step::RemoveUnit { path: folder.join(service) },
+        ],
+    }
 }

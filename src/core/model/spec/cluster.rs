@@ -112,6 +112,8 @@ pub struct SnapshotSpec {
     pub schedule: String,
     /// How many of each node are kept.
     pub keep: u16,
+    /// `OnCalendar=` of the drills that restore the newest one; none where nobody wants them.
+    pub drills: Option<String>,
 }
 
 /// The pod network and the proxy for Services.

@@ -15,7 +15,7 @@ use super::worker::{Birth, Worker};
 use crate::core::model::{
     ContainerId, DesiredPod, DesiredSet, PodKey, PodKill, PodUid, Rejection, SourceKind, Verdict, key_of, uid_of,
 };
-use crate::core::plan::resize::{resources_differ, with_resources_of, with_resources_of_status};
+use crate::core::plan::resize::{Pending, infeasible, resources_differ, with_resources_of, with_resources_of_status};
 use crate::core::status::is_terminal;
 use crate::ports::{EventKind, EventTarget, ObjectChange, RuntimeEvent};
 
@@ -27,7 +27,7 @@ struct Entry {
     /// With the resources that are allocated to it.
     allocated: Arc<Pod>,
     /// Why other resources are not allocated yet.
-    pending: Option<String>,
+    pending: Option<Pending>,
     key: PodKey,
     is_static: bool,
     rejected: bool,
@@ -256,12 +256,20 @@ impl Driver {
     fn resize(&mut self, uid: &PodUid, newer: bool) {
         let Some(entry) = self.entries.get(uid) else { return };
         let others: Vec<_> = self.active().into_iter().filter(|pod| uid_of(pod) != *uid).collect();
-        // Critical pods do not evict others to grow.
-        let verdict = self.shared.ports.admission.admit(&entry.pod, false, &others);
+        let pending = infeasible(&self.shared.ports.node.borrow(), &entry.pod, &entry.allocated).or_else(|| {
+            match self.shared.ports.admission.admit(&entry.pod, false, &others) {
+                Verdict::Admit => None,
+                Verdict::Reject(Rejection { message, .. }) => Some(Pending::Deferred(message)),
+                // Critical pods do not end others to grow.
+                Verdict::Preempt(_) => {
+                    Some(Pending::Deferred("The node has no room for it beside its other pods".to_owned()))
+                }
+            }
+        });
         let Some(entry) = self.entries.get_mut(uid) else { return };
         let events = &self.shared.ports.events;
-        match verdict {
-            Verdict::Admit => {
+        match pending {
+            None => {
                 entry.allocated = Arc::clone(&entry.pod);
                 entry.pending = None;
                 events.record(
@@ -277,21 +285,21 @@ impl Driver {
                     mail.resize_pending = Some(None);
                 });
             }
-            Verdict::Reject(Rejection { message, .. }) => {
-                if entry.pending.as_ref() != Some(&message) {
-                    events.record(EventTarget::Pod(&entry.pod), EventKind::Warning, "ResizeDeferred", message.clone());
+            Some(pending) => {
+                if entry.pending.as_ref() != Some(&pending) {
+                    let message = pending.message().to_owned();
+                    events.record(EventTarget::Pod(&entry.pod), EventKind::Warning, pending.event(), message);
                 } else if !newer {
                     return;
                 }
-                entry.pending = Some(message.clone());
+                entry.pending = Some(pending.clone());
                 entry.allocated = Arc::new(with_resources_of(&entry.pod, &entry.allocated));
                 let pod = Arc::clone(&entry.allocated);
                 entry.inbox.put(|mail| {
                     mail.pod = Some(pod);
-                    mail.resize_pending = Some(Some(message));
+                    mail.resize_pending = Some(Some(pending));
                 });
             }
-            Verdict::Preempt(_) => {}
         }
     }
 

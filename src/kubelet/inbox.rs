@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, oneshot};
 
 use crate::core::model::{ContainerId, PodKill};
+use crate::core::plan::resize::Pending;
 
 /// What came in since the worker last looked.
 #[derive(Default)]
@@ -16,7 +17,7 @@ pub(super) struct Mail {
     /// The newer definition has other resources allocated; the containers follow.
     pub resized: bool,
     /// What the spec asks for but is not allocated, with the reason; none when nothing waits.
-    pub resize_pending: Option<Option<String>>,
+    pub resize_pending: Option<Option<Pending>>,
     /// No source lists the pod any more.
     pub removed: bool,
     /// An order to end it.

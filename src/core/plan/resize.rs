@@ -10,19 +10,73 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::action::Action;
 use crate::core::model::{Amount, ContainerId, Observed, RunState};
+use crate::core::render::{NodeContext, resources::may_swap};
 use crate::cri;
 
 /// Where a resize stands; shown as conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resize {
-    /// The wanted resources do not fit now, with the reason why.
-    pub pending: Option<String>,
+    /// Why the wanted resources are not allocated.
+    pub pending: Option<Pending>,
     /// The allocated resources are not yet in force.
     pub in_progress: bool,
     /// Why they could not be put in force.
     pub error: Option<String>,
     /// Containers that have to be started anew for it.
     pub restart: Vec<ContainerId>,
+}
+
+/// Resources that are wanted and not allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// They do not fit now; tried again with every change of the node's pods.
+    Deferred(String),
+    /// They can never be given to this pod while it runs on this node.
+    Infeasible(String),
+}
+
+impl Pending {
+    /// Reason of the condition `PodResizePending`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Deferred(_) => "Deferred",
+            Self::Infeasible(_) => "Infeasible",
+        }
+    }
+
+    /// Reason of the event.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Deferred(_) => "ResizeDeferred",
+            Self::Infeasible(_) => "ResizeInfeasible",
+        }
+    }
+
+    /// For people.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Deferred(message) | Self::Infeasible(message) => message,
+        }
+    }
+}
+
+/// Why the pod can never be given what it wants in place: a container's share of swap follows its memory request, and is
+/// set only when it starts (upstream `pkg/kubelet/allocation/handlers.go`).
+pub fn infeasible(node: &NodeContext, wanted: &Pod, allocated: &Pod) -> Option<Pending> {
+    let request = |c: &Container| amounts(c.resources.as_ref())[3].clone();
+    let restarts = |c: &Container| {
+        let mut policies = c.resize_policy.iter().flatten();
+        policies.any(|p| p.resource_name == "memory" && p.restart_policy == "RestartContainer")
+    };
+    let held: BTreeMap<&str, &Container> = containers(allocated).map(|c| (c.name.as_str(), c)).collect();
+    let swaps = containers(wanted).any(|new| {
+        held.get(new.name.as_str()).is_some_and(|old| {
+            request(new) != request(old)
+                && !restarts(old)
+                && (may_swap(node, wanted, new) || may_swap(node, allocated, old))
+        })
+    });
+    swaps.then(|| Pending::Infeasible("In-place resize of containers with swap is not supported.".to_owned()))
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {

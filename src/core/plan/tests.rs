@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::core::model::{ContainerProbes, ObservedSandbox, ProbeResult};
+use crate::core::render::NodeContext;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + seconds).unwrap()
@@ -199,4 +200,25 @@ fn an_exit_that_restarts_all_ends_everything_and_removes_its_own_record_last() {
     check(spec.clone(), &with(records.clone()), &["kill b(0s)", "remove [b-0, i1-0]", "remove [a-0]"]);
     records.clear();
     check(spec, &with(records), &["start i1"]);
+}
+
+#[test]
+fn what_swaps_is_not_resized_in_place_unless_it_restarts() {
+    let known = NodeContext::defaults(std::path::Path::new("/k"));
+    let node = NodeContext { limited_swap: true, swap_controller: true, ..known };
+    let sized = |request: &str, policy: &str| {
+        pod(json!({"containers": [{
+            "name": "a", "image": "i", "resizePolicy": [{"resourceName": "memory", "restartPolicy": policy}],
+            "resources": {"requests": {"memory": request, "cpu": "1m"}, "limits": {"memory": "1Gi"}}
+        }]}))
+    };
+    let reason = |node: &NodeContext, from: &str, to: &str, policy: &str| {
+        resize::infeasible(node, &sized(to, policy), &sized(from, policy)).map(|p| (p.reason(), p.event()))
+    };
+    let never = Some(("Infeasible", "ResizeInfeasible"));
+    assert_eq!(reason(&node, "64Mi", "128Mi", "NotRequired"), never);
+    assert_eq!(reason(&node, "64Mi", "128Mi", "RestartContainer"), None);
+    assert_eq!(reason(&node, "64Mi", "65536Ki", "NotRequired"), None);
+    let no_swap = NodeContext { limited_swap: false, ..node };
+    assert_eq!(reason(&no_swap, "64Mi", "128Mi", "NotRequired"), None);
 }

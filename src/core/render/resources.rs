@@ -102,6 +102,19 @@ fn hugetlb_size(name: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_shl(shift)
 }
 
+/// Whether the container may use the node's swap (KEP-2400: `LimitedSwap`).
+pub fn may_swap(node: &NodeContext, pod: &Pod, container: &Container) -> bool {
+    let request = container_request(container, "memory").unwrap_or_default();
+    let limit = container_limit(container, "memory").unwrap_or_default();
+    node.limited_swap
+        && node.swap_controller
+        && node.cgroup_v2
+        && !is_critical(pod)
+        && qos_class(pod) == QosClass::Burstable
+        && !(request.is_zero() && limit.is_zero())
+        && request != limit
+}
+
 fn set_swap(node: &NodeContext, pod: &Pod, container: &Container, resources: &mut cri::LinuxContainerResources) {
     if !node.swap_controller {
         return;
@@ -112,14 +125,8 @@ fn set_swap(node: &NodeContext, pod: &Pod, container: &Container, resources: &mu
         return;
     }
     let request = container_request(container, "memory").unwrap_or_default();
-    let limit = container_limit(container, "memory").unwrap_or_default();
-    let swaps = node.limited_swap
-        && !is_critical(pod)
-        && qos_class(pod) == QosClass::Burstable
-        && !(request.is_zero() && limit.is_zero())
-        && request != limit;
     let request = u128::try_from(request.units()).unwrap_or(0);
-    let share = match swaps && node.memory_capacity > 0 && request <= u128::from(node.memory_capacity) {
+    let share = match may_swap(node, pod, container) && node.memory_capacity > 0 && request <= u128::from(node.memory_capacity) {
         true => request * u128::from(node.swap_capacity) / u128::from(node.memory_capacity),
         false => 0,
     };

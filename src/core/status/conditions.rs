@@ -195,8 +195,12 @@ pub(super) fn is_restarting_all(inputs: &Inputs<'_>) -> bool {
 
 /// What the spec asks for does not fit now.
 fn resize_pending(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
-    let message = inputs.ledger.resize.pending.clone().filter(|_| !super::is_terminal(Some(wanted)))?;
-    Some(Draft { reason: Some("Deferred"), message: Some(message), ..met("PodResizePending") })
+    let pending = inputs.ledger.resize.pending.as_ref().filter(|_| !super::is_terminal(Some(wanted)))?;
+    Some(Draft {
+        reason: Some(pending.reason()),
+        message: Some(pending.message().to_owned()),
+        ..met("PodResizePending")
+    })
 }
 
 /// What is allocated is not in force yet.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::core::model::{ContainerProbes, ObservedContainer, ObservedSandbox, ProbeResult, RunState};
+use crate::core::plan::resize::Pending;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + seconds).unwrap()
@@ -140,6 +141,23 @@ fn resources_of_the_pod_as_a_whole_follow_its_cgroup() {
     let requests = json!({"cpu": "4m", "memory": "2097152"});
     assert_eq!(json!(status.allocated_resources), requests);
     assert_eq!(json!(status.resources), json!({"requests": requests, "limits": {"cpu": "20m"}}));
+}
+
+#[test]
+fn a_resize_that_waits_says_whether_it_can_ever_be() {
+    let mut case = Case::new(pod(json!([{"name": "c", "image": "i"}])), observed(RunState::Running, 0));
+    let condition = |case: &Case| {
+        let conditions = case.status().conditions.unwrap();
+        conditions.into_iter().find(|c| c.type_ == "PodResizePending").map(|c| (c.status, c.reason, c.message))
+    };
+    assert_eq!(condition(&case), None);
+    for (pending, reason) in [
+        (Pending::Deferred("no room".into()), "Deferred"),
+        (Pending::Infeasible("no room".into()), "Infeasible"),
+    ] {
+        case.ledger.resize.pending = Some(pending);
+        assert_eq!(condition(&case), Some(("True".into(), Some(reason.into()), Some("no room".into()))));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, missing_docs)]
 
 mod bare;
+mod failover;
 mod idle;
 mod manifests;
 mod pods;
@@ -58,10 +59,13 @@ async fn main() -> anyhow::Result<()> {
         Some("manifest") => {
             manifests::drop_and_remove(arg(2).unwrap_or("/etc/kubernetes/manifests"), number(3, 10)).await
         }
+        Some("failover") => {
+            failover::longest_pause(arg(2).unwrap_or_default(), arg(3).unwrap_or_default(), number(4, 40)).await
+        }
         Some("idle") => idle::idle(number(2, 0) as u32, number(3, 60)).await,
         _ => anyhow::bail!(
             "usage: bench sequential NODE N | burst NODE N | fill NODE N | clear | config-map NODE N | bare SOCKET N | \
-             manifest DIR N | idle PID SECONDS"
+             manifest DIR N | failover KUBECONFIG SERVER SECONDS | idle PID SECONDS"
         ),
     }
 }

@@ -11,7 +11,7 @@ registry=/run/roost-clusters # one folder for each cluster of this machine, whoe
 if [ "$CLUSTER" = roost ]; then state=$repo/target/cluster; else state=$repo/target/cluster-$CLUSTER; fi
 
 # The settings a cluster keeps for its life; after `up` they come from its own file.
-kept_settings=(NODES CONTROL_PLANES RUNTIME MODE KUBELET SOURCE BOOTSTRAP KUBERNETES)
+kept_settings=(NODES CONTROL_PLANES RUNTIME MODE KUBELET SOURCE BOOTSTRAP KUBERNETES MAX_PODS)
 if [ -f "$state/settings" ]; then
 	while IFS='=' read -r name value; do
 		if [ -n "${!name:-}" ] && [ "${!name}" != "$value" ]; then
@@ -21,7 +21,7 @@ if [ -f "$state/settings" ]; then
 	done <"$state/settings"
 fi
 : "${NODES:=2}" "${CONTROL_PLANES:=1}" "${RUNTIME:=current}" "${MODE:=static-pods}"
-: "${KUBELET:=ours}" "${SOURCE:=registry}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}" "${KUBERNETES:=v1.36.3}"
+: "${KUBELET:=ours}" "${SOURCE:=registry}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}" "${KUBERNETES:=v1.36.3}" "${MAX_PODS:=110}"
 
 one_of() { # one_of NAME ALLOWED...
 	local name=$1 allowed
@@ -38,6 +38,7 @@ one_of PROFILE release dev
 one_of KUBERNETES v1.36.3 v1.35.4
 [[ $NODES =~ ^[1-9]$ ]] || fail "NODES=$NODES: use 1 to 9" 64
 [[ $CONTROL_PLANES =~ ^[1-9]$ && $CONTROL_PLANES -le $NODES ]] || fail "CONTROL_PLANES=$CONTROL_PLANES: use 1 to NODES" 64
+[[ $MAX_PODS =~ ^[1-9][0-9]{0,2}$ ]] || fail "MAX_PODS=$MAX_PODS: use 1 to 999" 64
 
 node_names() { seq -f 'n%g' 1 "$NODES"; }
 is_control_plane() { [ "${1#n}" -le "$CONTROL_PLANES" ]; }

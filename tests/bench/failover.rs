@@ -1,0 +1,46 @@
+//! Writes while an API server and an etcd member go away.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::json;
+
+use crate::print_figure;
+
+/// Between two writes.
+const PACE: Duration = Duration::from_millis(20);
+/// A write that takes longer counts as refused.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Writes for `seconds` as the admin of `kubeconfig` through `server`, and prints the longest time without an
+/// acknowledged write.
+pub async fn longest_pause(kubeconfig: &str, server: &str, seconds: usize) -> anyhow::Result<()> {
+    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
+    config.cluster_url = server.parse()?;
+    config.tls_server_name = Some("kubernetes".into());
+    let maps: Api<ConfigMap> = Api::namespaced(Client::try_from(config.clone())?, "default");
+    let parameters = PatchParams::apply("roost-bench").force();
+    let begin = Instant::now();
+    let (mut last, mut longest, mut number) = (None, Duration::ZERO, 0_u64);
+    let mut maps_now = maps;
+    while begin.elapsed() < Duration::from_secs(seconds as u64) {
+        number += 1;
+        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "failover" }, "data": { "n": number.to_string() } });
+        let patch = Patch::Apply(map);
+        let write = maps_now.patch("failover", &parameters, &patch);
+        if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, write).await {
+            longest = longest.max(last.map_or(Duration::ZERO, |last: Instant| last.elapsed()));
+            last = Some(Instant::now());
+        } else {
+            // As kubectl would come: by a new connection.
+            maps_now = Api::namespaced(Client::try_from(config.clone())?, "default");
+        }
+        tokio::time::sleep(PACE).await;
+    }
+    anyhow::ensure!(last.is_some(), "no write was acknowledged");
+    print_figure("power cut of 1 of 3 → writes again", &[("p50", longest.as_secs_f64())], "s");
+    Ok(())
+}

@@ -4,7 +4,7 @@
   mode = "static-pods"; # or "systemd"
   cluster = {
     name = "kubernetes";
-    endpoint = ""; # host:port that all nodes reach; empty: this node's address
+    endpoint = ""; # host:port that all nodes reach; empty: a balancer on each node
     extra_sans = [ ];
     control_planes = 1;
   };
@@ -19,6 +19,7 @@
     address = "";
     labels = { };
     taints = [ ];
+    host_programs = [ ]; # folders from which pods of the API may run programs as host:/… and nix:0/nix/store/…
   };
   join = {
     endpoint = "";

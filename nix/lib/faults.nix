@@ -30,7 +30,7 @@ let
       "services.roost.versions.${component} is ${s.versions.${component}}, but has to be the API server's minor version (${s.versions.kube_apiserver}) or one older";
 
   controlPlane = s.role == "control-plane";
-  worker = s.role == "worker";
+  joins = s.role == "worker" || s.join.endpoint != "";
   even = n: n / 2 * 2 == n;
   endpointHost =
     let
@@ -111,8 +111,6 @@ oneOf "role" s.role [
   "services.roost.node.name is \"${s.node.name}\", but a node name has only lower-case letters, digits, '-' and '.'"
 ++ when (s.cluster.endpoint != "" && endpointHost == null)
   "services.roost.cluster.endpoint is \"${s.cluster.endpoint}\", but has to be host:port"
-++ when (controlPlane && s.cluster.control_planes > 1 && s.cluster.endpoint == "")
-  "services.roost.cluster.endpoint has to be set (host:port) when there is more than one control plane"
 ++ when (even s.cluster.control_planes)
   "services.roost.cluster.control_planes is ${toString s.cluster.control_planes}: an even number of etcd members survives no more failures than one less; take an odd number"
 ++ when (endpointHost != null && s.cluster.extra_sans != [ ] && !builtins.elem endpointHost s.cluster.extra_sans && endpointHost != s.node.address)
@@ -123,10 +121,10 @@ oneOf "role" s.role [
   "services.roost.versions.kubelet is ${s.versions.kubelet}, but must not be newer than the API server (${s.versions.kube_apiserver}) nor more than three minor versions older"
 ++ skewed "kube_controller_manager"
 ++ skewed "kube_scheduler"
-++ when (worker && s.join.endpoint == "") "services.roost.join.endpoint has to be set on a worker (host:port of the API server)"
-++ when (worker && builtins.match "sha256:[0-9a-f]{64}" s.join.ca_hash == null)
+++ when (joins && s.join.endpoint == "") "services.roost.join.endpoint has to be set on a worker (host:port of the API server)"
+++ when (joins && builtins.match "sha256:[0-9a-f]{64}" s.join.ca_hash == null)
   "services.roost.join.ca_hash has to be sha256: and 64 hex digits, as `bootstrap token create --print-join-command` prints it"
-++ when (worker && s.join.token_file == "")
+++ when (joins && s.join.token_file == "")
   "services.roost.join.token_file has to name a file with the join token, outside the Nix store"
 ++ when (builtins.substring 0 11 (toString s.join.token_file) == "/nix/store/")
   "services.roost.join.token_file lies in the Nix store, which every user of the machine can read: keep it outside, or give an encrypted credential"

@@ -42,6 +42,7 @@ in
         address
         labels
         taints
+        host_programs
         ;
     };
     components = nonEmpty {

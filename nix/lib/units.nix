@@ -4,6 +4,10 @@ let
   bootstrap = "${s.package}/bin/bootstrap";
   kubelet = "${s.package}/bin/kubelet";
   controlPlane = s.role == "control-plane";
+  joins = !controlPlane || s.join.endpoint != "";
+
+  commas = builtins.concatStringsSep ",";
+  flag = name: value: if value == "" then [ ] else [ "--${name}=${value}" ];
 
   # What every helper service can do without (systemd.exec(5)).
   hardened = {
@@ -58,7 +62,7 @@ let
   # init and join converge: a second start finds nothing to do.
   start = {
     Unit = {
-      Description = if controlPlane then "Bring up the Kubernetes control plane" else "Join the Kubernetes cluster";
+      Description = if joins then "Join the Kubernetes cluster" else "Bring up the Kubernetes control plane";
       Documentation = "man:bootstrap(1)";
       After = [
         "network-online.target"
@@ -73,12 +77,14 @@ let
       Restart = "on-failure";
       RestartSec = "5s";
       ExecStart =
-        if controlPlane then
-          "${bootstrap} init --config /etc/roost/cluster.toml"
+        if joins then
+          "${bootstrap} join ${s.join.endpoint} --config /etc/roost/cluster.toml --token-file %d/join-token --ca-hash ${s.join.ca_hash}${
+            if controlPlane then " --control-plane" else ""
+          }"
         else
-          "${bootstrap} join ${s.join.endpoint} --config /etc/roost/cluster.toml --token-file %d/join-token --ca-hash ${s.join.ca_hash}";
+          "${bootstrap} init --config /etc/roost/cluster.toml";
     }
-    // (if controlPlane then { } else token);
+    // (if joins then token else { });
     Install.WantedBy = "multi-user.target";
   };
 in
@@ -100,7 +106,21 @@ in
       # The pods outlive the kubelet.
       KillMode = "process";
       Delegate = true;
-      ExecStart = "${kubelet} --config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --static-pod-units";
+      ExecStart = builtins.concatStringsSep " " (
+        [
+          kubelet
+          "--config=/var/lib/kubelet/config.yaml"
+          "--kubeconfig=/etc/kubernetes/kubelet.conf"
+          "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf"
+          "--static-pod-units"
+        ]
+        ++ flag "hostname-override" s.node.name
+        ++ flag "node-ip" s.node.address
+        ++ flag "node-labels" (
+          commas (map (name: "${name}=${s.node.labels.${name}}") (builtins.attrNames s.node.labels))
+        )
+        ++ flag "host-programs" (commas (map toString s.node.host_programs))
+      );
       Restart = "always";
       RestartSec = "1s";
       WatchdogSec = "30s";

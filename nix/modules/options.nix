@@ -61,10 +61,16 @@ in
       };
       labels = option (types.attrsOf types.str) defaults.node.labels "Labels of the node.";
       taints = strings defaults.node.taints "Taints of the node, as key=value:Effect.";
+      host_programs = mkOption {
+        type = types.listOf types.path;
+        default = defaults.node.host_programs;
+        example = [ "/nix/store" ];
+        description = "Folders from which pods of the API may run programs as host:/… and nix:0/nix/store/…; static pods always may.";
+      };
     };
 
     join = {
-      endpoint = string defaults.join.endpoint "API server to join (host:port), for workers.";
+      endpoint = string defaults.join.endpoint "API server to join (host:port): for workers, and for every control plane but the first.";
       ca_hash = string defaults.join.ca_hash "Pin of the cluster's CA, as `bootstrap token create --print-join-command` prints it.";
       token_file = mkOption {
         type = types.str;

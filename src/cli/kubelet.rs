@@ -119,6 +119,7 @@ fn command() -> Command {
         .arg(text("runtime-cgroups", "Cgroup of the container runtime"))
         .arg(text("image-credential-provider-config", "Configuration of credential provider plugins"))
         .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"))
+        .arg(text("host-programs", "Folders from which pods of the API may run programs as host:/… and nix:0/…"))
         .arg(boolean(text("static-pod-units", "Keep a unit static-pod@NAME.service for each static pod")));
     for field in FIELDS.iter().filter(|f| !f.flag.is_empty()) {
         let arg = text(field.flag, "Overrides the field of the configuration file").hide_short_help(true);
@@ -164,6 +165,7 @@ fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
         Some(v) => Some(v.parse().map_err(|_| format!("-v: want a number from 0 to 10, got {v:?}"))?),
         None => None,
     };
+    let host_programs = folders(&text("host-programs").unwrap_or_default())?;
     let overridden = text("hostname-override").filter(|t| !t.is_empty());
     Ok(Flags {
         fields,
@@ -184,8 +186,18 @@ fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
         credential_config: path("image-credential-provider-config"),
         credential_bin_dir: path("image-credential-provider-bin-dir"),
         static_pod_units: text("static-pod-units").is_some_and(|v| v != "false"),
+        host_programs,
         verbosity,
     })
+}
+
+/// Absolute folders, separated by commas.
+fn folders(list: &str) -> Result<Vec<PathBuf>, String> {
+    let folder = |text: &str| match text.starts_with('/') {
+        true => Ok(PathBuf::from(text)),
+        false => Err(format!("--host-programs: want absolute folders, got {text:?}")),
+    };
+    list.split(',').filter(|text| !text.is_empty()).map(folder).collect()
 }
 
 #[cfg(test)]

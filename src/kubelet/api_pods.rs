@@ -1,11 +1,13 @@
 //! What the API server last said of this node's pods: the one copy that the source, the reporter and the mirrors share.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::broadcast;
 
+use crate::core::manifest::host_image::expand_allowed;
 use crate::core::manifest::mirror::is_mirror;
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
 use crate::ports::PodChange;
@@ -29,15 +31,29 @@ pub struct ApiPodView {
     pods: Mutex<HashMap<PodKey, Arc<Pod>>>,
     listed: Mutex<bool>,
     changes: broadcast::Sender<ApiPodChange>,
+    /// `--host-programs`.
+    host_programs: Vec<PathBuf>,
 }
 
 impl Default for ApiPodView {
     fn default() -> Self {
-        Self { pods: Mutex::default(), listed: Mutex::new(false), changes: broadcast::channel(BACKLOG).0 }
+        Self::new(Vec::new())
     }
 }
 
 impl ApiPodView {
+    /// An empty view; its pods may run programs of the host from these folders.
+    pub fn new(host_programs: Vec<PathBuf>) -> Self {
+        let changes = broadcast::channel(BACKLOG).0;
+        Self { pods: Mutex::default(), listed: Mutex::new(false), changes, host_programs }
+    }
+
+    /// The pod as this node runs it.
+    fn taken_in(&self, pod: Pod) -> Arc<Pod> {
+        let expanded = if is_mirror(&pod) { None } else { expand_allowed(&pod, &self.host_programs) };
+        Arc::new(expanded.unwrap_or(pod))
+    }
+
     /// Takes a change of the watch in; gives whether pods other than mirror pods changed.
     pub fn apply(&self, change: PodChange) -> bool {
         let mut changed = Vec::new();
@@ -55,7 +71,7 @@ impl ApiPodView {
                                 changed
                                     .extend(old.iter().filter(|old| uid_of(old) != uid_of(&pod)).map(|old| note(old)));
                                 changed.push(note(&pod));
-                                Arc::new(pod)
+                                self.taken_in(pod)
                             }
                         };
                         next.insert(key, pod);
@@ -66,7 +82,7 @@ impl ApiPodView {
                 }
                 PodChange::Applied(pod) => {
                     changed.push(note(&pod));
-                    pods.insert(key_of(&pod), Arc::from(pod));
+                    pods.insert(key_of(&pod), self.taken_in(*pod));
                 }
                 PodChange::Deleted(pod) => {
                     changed.push(note(&pod));
@@ -94,7 +110,7 @@ impl ApiPodView {
         {
             let mut pod = (**answer).clone();
             pod.metadata.managed_fields = None;
-            *known = Arc::new(pod);
+            *known = self.taken_in(pod);
         }
     }
 

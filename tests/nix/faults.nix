@@ -29,7 +29,6 @@ in
   (fault "lies in service_cidr" { node.address = "10.96.3.1"; })
   (fault "node.name is \"N1\"" { node.name = "N1"; })
   (fault "has to be host:port" { cluster.endpoint = "example.org"; })
-  (fault "more than one control plane" { cluster.control_planes = 3; })
   (fault "even number of etcd members" {
     cluster = {
       control_planes = 2;
@@ -46,6 +45,7 @@ in
   (fault "more than three minor versions older" { versions.kubelet = "v1.32.0"; })
   (fault "kube_scheduler is v1.34.1" { versions.kube_scheduler = "v1.34.1"; })
   (fault "kube_controller_manager is \"latest\"" { versions.kube_controller_manager = "latest"; })
+  (fault "join.token_file has to name" { join = (worker { token_file = ""; }).join; })
   (fault "join.endpoint has to be set" (worker { endpoint = ""; }))
   (fault "join.ca_hash has to be sha256" (worker { ca_hash = "sha256:12"; }))
   (fault "join.token_file has to name" (worker { token_file = ""; }))

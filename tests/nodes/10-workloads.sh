@@ -200,3 +200,24 @@ resize_in_place() {
 	[ "$side $main" = "$(id initContainerStatuses) $(id containerStatuses)" ] # nothing was restarted
 }
 it 'sidecars and whole pods are resized in place' resize_in_place
+
+a_pod_runs_a_program_of_the_node() {
+	host_pod() {
+		kn apply -f - <<-POD
+			apiVersion: v1
+			kind: Pod
+			metadata: {name: $1}
+			spec:
+			  nodeName: ${nodes[-1]}
+			  restartPolicy: Never
+			  containers: [{name: main, image: "host:$2", args: [version, --client]}]
+		POD
+	}
+	host_pod allowed /usr/local/bin/kubectl
+	host_pod other /usr/bin/env
+	eventually is Succeeded kn get pod allowed -o 'jsonpath={.status.phase}'
+	kn logs allowed | grep 'Client Version: v1\.'
+	eventually is InvalidImageName kn get pod other -o 'jsonpath={.status.containerStatuses[0].state.waiting.reason}'
+	kn get pod other -o 'jsonpath={.status.containerStatuses[0].state.waiting.message}' | grep -e --host-programs
+}
+[ "${KUBELET:-ours}" != ours ] || it 'a pod of the API runs a program of the node without any image, where the node allows it' a_pod_runs_a_program_of_the_node

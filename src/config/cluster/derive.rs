@@ -158,6 +158,10 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
             None => reader.fault("node.taints", format!("\"{text}\" is no taint like key=value:NoSchedule")),
         }
     }
+    let host_programs: Vec<PathBuf> = reader.texts("node.host_programs").into_iter().map(PathBuf::from).collect();
+    if let Some(odd) = host_programs.iter().find(|folder| !folder.is_absolute()) {
+        reader.fault("node.host_programs", format!("\"{}\" is no absolute folder", odd.display()));
+    }
     let program = |reader: &mut Reader<'_>, name: &str, default: PathBuf| {
         if reader.text(name).is_empty() { default } else { reader.path(name) }
     };
@@ -167,6 +171,7 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
         api_port: port,
         labels: reader.map("node.labels"),
         taints,
+        host_programs,
         taint_control_plane: reader.flag("node.taint_control_plane"),
         runtime_socket: reader.path("node.containerd_socket"),
         paths: Paths {

@@ -80,6 +80,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("node.taints", Kind::Texts, "[]", "taints of the node, as key=value:Effect"),
     setting("node.taint_control_plane", Kind::Bool, "true", "keep ordinary pods off a control-plane node"),
     setting("node.containerd_socket", Kind::Text, "\"/run/containerd/containerd.sock\"", "socket of containerd"),
+    setting(
+        "node.host_programs",
+        Kind::Texts,
+        "[]",
+        "folders from which pods of the API may run programs as host:/… and nix:0/nix/store/…",
+    ),
     setting("components.source", Kind::Text, "\"registry\"", "where components come from: registry, archive or host"),
     setting(
         "components.registry",

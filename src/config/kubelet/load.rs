@@ -50,6 +50,8 @@ pub struct Flags {
     pub credential_bin_dir: Option<PathBuf>,
     /// `--static-pod-units`.
     pub static_pod_units: bool,
+    /// `--host-programs`.
+    pub host_programs: Vec<PathBuf>,
     /// `-v`, if given.
     pub verbosity: Option<u8>,
 }
@@ -59,12 +61,16 @@ impl Flags {
     pub fn given(&self) -> Vec<(String, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let list = |paths: &[PathBuf]| {
+            paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",")
+        };
         let named = [
             ("bootstrap-kubeconfig", path(&self.bootstrap_kubeconfig)),
             ("cert-dir", path(&self.cert_dir)),
             ("cloud-provider", text(&self.cloud_provider)),
             ("config", path(&self.config)),
             ("config-dir", path(&self.config_dir)),
+            ("host-programs", text(&list(&self.host_programs))),
             ("hostname-override", text(&self.node_name).filter(|_| self.hostname_overridden)),
             ("image-credential-provider-bin-dir", path(&self.credential_bin_dir)),
             ("image-credential-provider-config", path(&self.credential_config)),

@@ -367,6 +367,7 @@ pub(super) fn type_spec(flags: &Flags, value: Value, faults: &mut Vec<String>) -
             url_headers: r.json("staticPodURLHeader"),
             http_check: r.duration("httpCheckFrequency"),
             units: flags.static_pod_units,
+            host_programs: flags.host_programs.clone(),
         },
         runtime: RuntimeSettings {
             image_endpoint: image_endpoint.unwrap_or_else(|| endpoint.clone()),

@@ -256,6 +256,10 @@ pub fn render_kubelet(spec: &Spec) -> String {
         flags.push(format!("--node-labels={}", labels.join(",")));
     }
     flags.push("--static-pod-units".to_owned());
+    if !spec.node.host_programs.is_empty() {
+        let folders: Vec<_> = spec.node.host_programs.iter().map(|folder| folder.display().to_string()).collect();
+        flags.push(format!("--host-programs={}", folders.join(",")));
+    }
     if spec.cluster.external_cloud {
         flags.push("--cloud-provider=external".to_owned());
     }

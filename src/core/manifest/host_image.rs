@@ -3,7 +3,7 @@
 //! Such a container runs on the scratch image, which holds no bytes, with the program (or the whole Nix store) mounted
 //! read-only where it is on the node. The pod that results is plain: a hostPath volume, a mount and a command.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Volume, VolumeMount};
 
@@ -28,11 +28,38 @@ fn parse(image: &str) -> Option<HostImage<'_>> {
     image.strip_prefix("host:").map(HostImage::Binary).or_else(|| image.strip_prefix("nix:0").map(HostImage::Nix))
 }
 
-/// Whether any container names a program of the host instead of an image.
-pub fn uses_host_images(pod: &Pod) -> bool {
+impl HostImage<'_> {
+    fn path(&self) -> &Path {
+        let (Self::Binary(path) | Self::Nix(path)) = self;
+        Path::new(path)
+    }
+}
+
+fn host_images(pod: &Pod) -> impl Iterator<Item = HostImage<'_>> {
     let spec = pod.spec.iter();
     let containers = spec.flat_map(|s| s.init_containers.iter().flatten().chain(&s.containers));
-    containers.filter_map(|c| c.image.as_deref()).any(|image| parse(image).is_some())
+    containers.filter_map(|c| parse(c.image.as_deref()?))
+}
+
+/// Whether any container names a program of the host instead of an image.
+pub fn uses_host_images(pod: &Pod) -> bool {
+    host_images(pod).next().is_some()
+}
+
+/// Replaces programs of the host in a pod of the API, where all of them are below the folders that the node allows;
+/// any other pod stays as it is, and its images are no image names. None when nothing is replaced.
+pub fn expand_allowed(pod: &Pod, folders: &[PathBuf]) -> Option<Pod> {
+    let allowed = |image: HostImage<'_>| folders.iter().any(|folder| image.path().starts_with(folder));
+    if folders.is_empty() || !uses_host_images(pod) || !host_images(pod).all(allowed) {
+        return None;
+    }
+    let mut expanded = pod.clone();
+    expand_host_images(&mut expanded).ok().map(|()| expanded)
+}
+
+/// Whether an image is a program of the host.
+pub fn is_host_image(image: &str) -> bool {
+    parse(image).is_some()
 }
 
 /// Replaces programs of the host by the scratch image and read-only mounts.
@@ -129,6 +156,24 @@ mod tests {
         let mut pod = pod(image, command);
         expand_host_images(&mut pod).map_err(|f| f.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         Ok(pod)
+    }
+
+    #[test]
+    fn pods_of_the_api_run_what_the_node_allows() {
+        let allow = |image: &str, folders: &[&str]| {
+            let folders: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
+            expand_allowed(&pod(image, &["/x"]), &folders).is_some()
+        };
+        assert!(allow("nix:0/nix/store/abc-etcd", &["/nix/store"]));
+        assert!(allow("host:/opt/tools/run", &["/nix/store", "/opt/tools"]));
+        assert!(!allow("host:/opt/tools/run", &[]));
+        assert!(!allow("host:/opt/toolshed/run", &["/opt/tools"]));
+        assert!(!allow("host:/opt/tools/../run", &["/opt/tools"]));
+        assert!(!allow("r.io/image:1", &["/"]));
+        let mut mixed = pod("host:/opt/tools/run", &["/x"]);
+        let other = pod("host:/etc/run", &["/x"]).spec.unwrap().containers;
+        mixed.spec.as_mut().unwrap().init_containers = Some(other);
+        assert_eq!(expand_allowed(&mixed, &["/opt/tools".into()]), None);
     }
 
     #[test]

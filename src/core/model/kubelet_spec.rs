@@ -86,6 +86,8 @@ pub struct Sources {
     pub http_check: Duration,
     /// `--static-pod-units`: each static pod has a systemd unit.
     pub units: bool,
+    /// `--host-programs`: folders from which pods of the API may run programs as `host:…` and `nix:0…`.
+    pub host_programs: Vec<PathBuf>,
 }
 
 /// The container runtime.

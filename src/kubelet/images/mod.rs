@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Mutex as TurnLock, Semaphore};
 
 use crate::core::images::{CredentialPlugin, PullBackoff, PullPolicy, Verification, with_default_tag};
+use crate::core::manifest::host_image::is_host_image;
 use crate::core::model::kubelet_spec::ImageSettings;
 use crate::core::model::{PodUid, uid_of};
 use crate::cri;
@@ -187,7 +188,10 @@ impl PodImages for Images {
                 self.ensure_demand(&errand).await
             }
             Err(error) => {
-                let message = format!("Failed to apply default image tag \"{}\": {error}", demand.image);
+                let mut message = format!("Failed to apply default image tag \"{}\": {error}", demand.image);
+                if is_host_image(&demand.image) {
+                    message += " (programs of the host run where the kubelet's --host-programs names their folder)";
+                }
                 self.record(&errand, EventKind::Warning, "InspectFailed", message.clone());
                 Err(ImageWaiting { reason: "InvalidImageName".into(), message, retry_at: None })
             }

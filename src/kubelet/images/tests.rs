@@ -163,6 +163,8 @@ async fn never_and_odd_names_are_told_apart() {
     let odd = world.ensure(&pod("u", &[]), "FAILED_IMAGE", "IfNotPresent").await.expect_err("no name");
     assert_eq!(odd.0, "InvalidImageName");
     assert!(world.reasons().contains(&"Failed: Error: InvalidImageName".to_owned()));
+    let host = world.ensure(&pod("u", &[]), "host:/bin/x", "IfNotPresent").await.expect_err("not allowed");
+    assert!(host.0 == "InvalidImageName" && host.1.contains("--host-programs"), "{host:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,7 +51,7 @@ impl Api {
     pub async fn connect(spec: &KubeletSpec, path: &Path, stop: CancellationToken) -> Result<Self, Error> {
         let session = credentials::open(spec, path, &stop).await?;
         tokio::spawn(session.clone().follow_files(stop.clone()));
-        let view = Arc::new(ApiPodView::default());
+        let view = Arc::new(ApiPodView::new(spec.sources.host_programs.clone()));
         let reporter = Reporter::new(Arc::new(ApiPods::new(&session)), Arc::clone(&view));
         let stop_reporting = CancellationToken::new();
         let reporting = tokio::spawn(reporter.clone().run(stop_reporting.clone(), FLUSH));

@@ -20,6 +20,9 @@ roost_config() {
 	esac
 	cat <<-CONFIG
 
+		[node]
+		host_programs = ["/usr/local/bin"]
+
 		# The machine has cgroup v1, and its disk and its connection table are not the node's to judge or size.
 		[kubelet]
 		failCgroupV1 = false

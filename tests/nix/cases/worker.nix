@@ -1,7 +1,12 @@
 # A worker whose join token is sealed to the machine.
 {
   role = "worker";
-  node.name = "n2";
+  node = {
+    name = "n2";
+    address = "192.0.2.12";
+    labels.disk = "fast";
+    host_programs = [ "/nix/store" ];
+  };
   join = {
     endpoint = "192.0.2.11:6443";
     ca_hash = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -22,6 +22,8 @@ pub struct NodeSpec {
     pub taint_control_plane: bool,
     /// Socket of the container runtime, without scheme.
     pub runtime_socket: PathBuf,
+    /// Folders from which pods of the API may run programs of the host in place of images.
+    pub host_programs: Vec<PathBuf>,
     /// Where things are put.
     pub paths: Paths,
     /// Programs that are run.

@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Writes for `seconds` as the admin of `kubeconfig` through `server`, and prints the longest time without an
 /// acknowledged write.
 pub async fn longest_pause(kubeconfig: &str, server: &str, seconds: usize) -> anyhow::Result<()> {
-    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
+    let mut config =
+        Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
     config.cluster_url = server.parse()?;
     config.tls_server_name = Some("kubernetes".into());
     let maps: Api<ConfigMap> = Api::namespaced(Client::try_from(config.clone())?, "default");

@@ -141,3 +141,44 @@ power_cut() {
 	comes_back "${nodes[0]}" cut
 }
 it 'a power cut of the control plane loses no pod' power_cut
+
+is_off() { cluster status | grep -q "^$1 .*stopped"; }
+
+# A shutdown that logind knows of (as by the power button or `systemctl poweroff`), where shutdownGracePeriod is set.
+orderly_shutdown() {
+	local node=${nodes[-1]}
+	# shellcheck disable=SC2016 # for the shells of the containers
+	local say='trap "sleep $0; cut -d. -f1 /proc/uptime >/host/$1; exit 0" TERM; while :; do sleep 0.2; done'
+	ending() { # ending NAME SECONDS: a pod that writes the time of its end
+		jq -n --arg name "$1" --arg say "$say" --arg seconds "$2" --arg image "$busybox" --arg ns "$ns" --arg node "$3" '{
+			apiVersion: "v1", kind: "Pod", metadata: {name: $name, namespace: $ns}, spec: ({
+				terminationGracePeriodSeconds: 15, volumes: [{name: "host", hostPath: {path: "/var/lib/shutdown-test"}}],
+				containers: [{name: "main", image: $image, command: ["sh", "-c", $say, $seconds, $name],
+					volumeMounts: [{name: "host", mountPath: "/host"}]}]} + if $node == "" then {} else {nodeName: $node} end)}'
+	}
+	on "$node" -- rm -rf /var/lib/shutdown-test
+	on "$node" -- mkdir /var/lib/shutdown-test
+	ending of-api 3 "$node" | kn apply -f -
+	ending static 1 '' >"$log.manifest"
+	cluster copy "$node" "$log.manifest" "/etc/kubernetes/manifests/$ns.yaml"
+	rm "$log.manifest"
+	ready pod/of-api
+	eventually ready "pod/static-$node"
+	on "$node" -- systemctl poweroff
+	eventually is_off "$node"
+	# What ended is known although the node is gone.
+	is Failed kn get pod of-api -o 'jsonpath={.status.phase}'
+	is Terminated kn get pod of-api -o 'jsonpath={.status.reason}'
+	cluster start "$node"
+	eventually node_ready "$node"
+	beats "$node"
+	# Both had their time; with ours the static pod after the other, whose end an API server among them can still be told.
+	on "$node" -- cat /var/lib/shutdown-test/static /var/lib/shutdown-test/of-api >"$log.ends"
+	is 2 grep -c . "$log.ends"
+	[ "${KUBELET:-ours}" != ours ] || sort -rnc "$log.ends"
+	rm "$log.ends"
+	eventually ready "pod/static-$node"
+	on "$node" -- rm "/etc/kubernetes/manifests/$ns.yaml"
+	eventually eval '! kn get pod '"static-$node"
+}
+it 'an orderly shutdown of a node gives its pods their time, tells how they ended, and brings static pods back' orderly_shutdown

@@ -12,8 +12,8 @@ use zbus::{Connection, OwnedFd};
 use crate::adapters::fs::atomic::write_if_changed;
 use crate::ports::{InhibitLock, ShutdownError, ShutdownWatch};
 
-/// Where logind reads more settings; upstream's kubelet uses the same file.
-const DROP_IN: &str = "/etc/systemd/logind.conf.d/99-kubelet.conf";
+/// Where logind reads more settings; upstream's kubelet uses the file of this name in /etc, which may be read-only.
+const DROP_IN: &str = "/run/systemd/logind.conf.d/99-kubelet.conf";
 /// SIGHUP makes logind read its settings again.
 const RELOAD: i32 = 1;
 

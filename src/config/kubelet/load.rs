@@ -61,9 +61,8 @@ impl Flags {
     pub fn given(&self) -> Vec<(String, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let list = |paths: &[PathBuf]| {
-            paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",")
-        };
+        let list =
+            |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
         let named = [
             ("bootstrap-kubeconfig", path(&self.bootstrap_kubeconfig)),
             ("cert-dir", path(&self.cert_dir)),

@@ -126,10 +126,12 @@ fn set_swap(node: &NodeContext, pod: &Pod, container: &Container, resources: &mu
     }
     let request = container_request(container, "memory").unwrap_or_default();
     let request = u128::try_from(request.units()).unwrap_or(0);
-    let share = match may_swap(node, pod, container) && node.memory_capacity > 0 && request <= u128::from(node.memory_capacity) {
-        true => request * u128::from(node.swap_capacity) / u128::from(node.memory_capacity),
-        false => 0,
-    };
+    let share =
+        match may_swap(node, pod, container) && node.memory_capacity > 0 && request <= u128::from(node.memory_capacity)
+        {
+            true => request * u128::from(node.swap_capacity) / u128::from(node.memory_capacity),
+            false => 0,
+        };
     resources.unified.insert("memory.swap.max".to_owned(), share.to_string());
 }
 

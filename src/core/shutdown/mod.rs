@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::core::model::kubelet_spec::ShutdownSettings;
-use crate::core::model::{PodKill, priority_of};
+use crate::core::model::{PodKill, is_static, priority_of};
 
 /// From this priority on pods belong to the last group.
 const SYSTEM_CRITICAL: i32 = 2_000_000_000;
@@ -54,10 +54,38 @@ pub fn plan_groups(turns: &[Turn], pods: &[Arc<Pod>]) -> Vec<(Turn, Vec<Arc<Pod>
     groups
 }
 
-/// The order to end one pod of a turn.
-pub fn order(turn: Turn, pod: &Pod) -> PodKill {
+/// Pods of one turn in the order in which they end: those of the API, while its server can still be told; then static
+/// pods; etcd last, for the API server needs it to its end.
+pub fn plan_stages(pods: &[Arc<Pod>]) -> Vec<(Stage, Vec<Arc<Pod>>)> {
+    let stages = [Stage::Api, Stage::Static, Stage::Etcd];
+    let of = |stage| pods.iter().filter(|pod| stage_of(pod) == stage).cloned().collect::<Vec<_>>();
+    stages.into_iter().map(|stage| (stage, of(stage))).filter(|(_, pods)| !pods.is_empty()).collect()
+}
+
+/// Part of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Pods of the API.
+    Api,
+    /// Static pods.
+    Static,
+    /// etcd as a static pod, by the labels that kubeadm and we give it.
+    Etcd,
+}
+
+fn stage_of(pod: &Pod) -> Stage {
+    let label = |name| pod.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
+    match is_static(pod) {
+        false => Stage::Api,
+        true if label("component") == Some("etcd") && label("tier") == Some("control-plane") => Stage::Etcd,
+        true => Stage::Static,
+    }
+}
+
+/// The order to end one pod, which has at most so many seconds.
+pub fn order(seconds: u64, pod: &Pod) -> PodKill {
     let own = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
-    let most = i64::try_from(turn.seconds).unwrap_or(i64::MAX);
+    let most = i64::try_from(seconds).unwrap_or(i64::MAX);
     let message = "Pod was terminated in response to imminent node shutdown.";
     PodKill {
         reason: "Terminated".into(),
@@ -99,8 +127,25 @@ mod tests {
         let pods = [pod("critical", SYSTEM_CRITICAL), pod("plain", 0), pod("low", -5), pod("high", 1000)];
         let expected = [(0, "plain low high".to_owned()), (SYSTEM_CRITICAL, "critical".to_owned())];
         assert_eq!(names(&turns, &pods), expected);
-        assert_eq!(order(turns[1], &pods[0]).grace_seconds, Some(10));
-        assert_eq!(order(Turn { seconds: 60, ..turns[0] }, &pods[1]).grace_seconds, Some(20));
+        assert_eq!(order(10, &pods[0]).grace_seconds, Some(10));
+        assert_eq!(order(60, &pods[1]).grace_seconds, Some(20));
+    }
+
+    #[test]
+    fn static_pods_end_after_those_of_the_api_and_etcd_last() {
+        let made = |name: &str, component: &str, source: &str| {
+            let mut pod = (*pod(name, SYSTEM_CRITICAL)).clone();
+            let labels = [("component", component), ("tier", "control-plane")];
+            pod.metadata.labels = Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+            pod.metadata.annotations = Some([("kubernetes.io/config.source".to_owned(), source.to_owned())].into());
+            Arc::new(pod)
+        };
+        let pods = [made("etcd", "etcd", "file"), made("api", "kube-apiserver", "file"), made("of-api", "etcd", "api")];
+        let names = |pods: &[Arc<Pod>]| pods.iter().map(|p| p.metadata.name.clone().unwrap_or_default()).collect();
+        let stages: Vec<(Stage, Vec<String>)> =
+            plan_stages(&pods).iter().map(|(stage, pods)| (*stage, names(pods))).collect();
+        let one = |stage, name: &str| (stage, vec![name.to_owned()]);
+        assert_eq!(stages, [one(Stage::Api, "of-api"), one(Stage::Static, "api"), one(Stage::Etcd, "etcd")]);
     }
 
     #[test]

@@ -151,10 +151,9 @@ fn a_resize_that_waits_says_whether_it_can_ever_be() {
         conditions.into_iter().find(|c| c.type_ == "PodResizePending").map(|c| (c.status, c.reason, c.message))
     };
     assert_eq!(condition(&case), None);
-    for (pending, reason) in [
-        (Pending::Deferred("no room".into()), "Deferred"),
-        (Pending::Infeasible("no room".into()), "Infeasible"),
-    ] {
+    for (pending, reason) in
+        [(Pending::Deferred("no room".into()), "Deferred"), (Pending::Infeasible("no room".into()), "Infeasible")]
+    {
         case.ledger.resize.pending = Some(pending);
         assert_eq!(condition(&case), Some(("True".into(), Some(reason.into()), Some("no room".into()))));
     }

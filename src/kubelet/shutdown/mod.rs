@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::model::uid_of;
-use crate::core::shutdown::{Turn, order, plan_groups, total};
+use crate::core::shutdown::{Stage, Turn, order, plan_groups, plan_stages, total};
 use crate::core::status::is_terminal;
 use crate::ports::{EventKind, EventTarget, Events, InhibitLock, PodControl, Pods, ShutdownError, ShutdownWatch};
 
@@ -69,6 +69,7 @@ async fn end_pods(ports: &ShutdownPorts, turns: &[Turn]) {
         .filter(|view| !is_terminal(view.status.phase.as_deref()))
         .map(|view| Arc::clone(&view.pod))
         .collect();
+    let mut told = true;
     for (turn, pods) in plan_groups(turns, &active) {
         tracing::info!(
             priority = turn.priority,
@@ -76,14 +77,31 @@ async fn end_pods(ports: &ShutdownPorts, turns: &[Turn]) {
             seconds = turn.seconds,
             "end pods for the shutdown"
         );
-        let kills = pods.iter().map(|pod| {
-            let (control, kill, uid) = (Arc::clone(&ports.control), order(turn, pod), uid_of(pod));
-            async move { control.kill(&uid, kill).await }
-        });
-        if timeout(Duration::from_secs(turn.seconds), join_all(kills)).await.is_err() {
-            tracing::warn!(priority = turn.priority, "some pods did not end in time for the shutdown");
+        let end = Instant::now() + Duration::from_secs(turn.seconds);
+        let stages = plan_stages(&pods);
+        for (i, (stage, pods)) in stages.iter().enumerate() {
+            if *stage == Stage::Api {
+                told = false;
+            } else if !told {
+                // The API server may be among those that end now.
+                sleep(FLUSH).await;
+                told = true;
+            }
+            // What a stage leaves of its share is for those after it.
+            let share = end.saturating_duration_since(Instant::now()) / u32::try_from(stages.len() - i).unwrap_or(1);
+            if timeout(share, end_stage(ports, pods, share.as_secs())).await.is_err() {
+                tracing::warn!(priority = turn.priority, "some pods did not end in time for the shutdown");
+            }
         }
     }
+}
+
+async fn end_stage(ports: &ShutdownPorts, pods: &[Arc<Pod>], seconds: u64) {
+    let kills = pods.iter().map(|pod| {
+        let (control, kill, uid) = (Arc::clone(&ports.control), order(seconds, pod), uid_of(pod));
+        async move { control.kill(&uid, kill).await }
+    });
+    join_all(kills).await;
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::PodStatus;
-use tokio::time::Instant;
 
 use super::*;
 use crate::adapters::fake::FakeEvents;
@@ -78,7 +77,17 @@ impl ShutdownWatch for FakeLogind {
 }
 
 fn view(uid: &str, priority: i32, phase: &str) -> Arc<PodView> {
-    let pod = serde_json::json!({"metadata": {"uid": uid}, "spec": {"containers": [], "priority": priority}});
+    made(uid, priority, phase, "api", "")
+}
+
+fn made(uid: &str, priority: i32, phase: &str, source: &str, component: &str) -> Arc<PodView> {
+    let pod = serde_json::json!({
+        "metadata": {
+            "uid": uid, "labels": {"component": component, "tier": "control-plane"},
+            "annotations": {"kubernetes.io/config.source": source}
+        },
+        "spec": {"containers": [], "priority": priority}
+    });
     Arc::new(PodView {
         pod: Arc::new(serde_json::from_value(pod).expect("a pod")),
         is_static: false,
@@ -91,9 +100,15 @@ fn view(uid: &str, priority: i32, phase: &str) -> Arc<PodView> {
 }
 
 async fn shut_down(news: &[bool]) -> (Vec<String>, bool) {
+    shut_down_with(
+        news,
+        vec![view("3", 0, "Running"), view("100", 0, "Running"), view("2", 100, "Running"), view("1", 0, "Failed")],
+    )
+    .await
+}
+
+async fn shut_down_with(news: &[bool], views: Vec<Arc<PodView>>) -> (Vec<String>, bool) {
     let (log, began) = (Log::default(), Instant::now());
-    let views =
-        vec![view("3", 0, "Running"), view("100", 0, "Running"), view("2", 100, "Running"), view("1", 0, "Failed")];
     let world = Arc::new(World { views, log: Arc::clone(&log), began });
     let ports = ShutdownPorts { pods: world.clone(), control: world, events: Arc::new(FakeEvents::default()) };
     let mut logind = FakeLogind { news: news.iter().copied().collect(), log: Arc::clone(&log), began };
@@ -128,4 +143,25 @@ async fn a_cancelled_shutdown_takes_a_new_lock() {
     let (log, shutting_down) = shut_down(&[true, false]).await;
     assert_eq!(log.iter().filter(|line| *line == "lock").count(), 2);
     assert!(!shutting_down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_api_server_ends_after_it_was_told_of_all_pods_and_etcd_last() {
+    let views = vec![
+        made("2", 100, "Running", "file", "etcd"),
+        made("3", 100, "Running", "file", "kube-apiserver"),
+        view("1", 100, "Running"),
+        view("4", 0, "Running"),
+    ];
+    let (log, _) = shut_down_with(&[true], views).await;
+    assert_eq!(
+        log[2..],
+        [
+            "0 kill 4 Terminated 20",
+            "4 kill 1 Terminated 3",
+            "6 kill 3 Terminated 4",
+            "9 kill 2 Terminated 5",
+            "12 release"
+        ]
+    );
 }

@@ -17,6 +17,8 @@ kubeadm_config() { # kubeadm_config NODE
 		kind: KubeletConfiguration
 		cgroupDriver: systemd
 		failCgroupV1: false
+		shutdownGracePeriod: 40s
+		shutdownGracePeriodCriticalPods: 20s
 		maxPods: $MAX_PODS
 		resolvConf: /etc/resolv.conf
 		# The disk is the whole machine's: how full it is says nothing about the node.

@@ -26,6 +26,8 @@ roost_config() {
 		# The machine has cgroup v1, and its disk and its connection table are not the node's to judge or size.
 		[kubelet]
 		failCgroupV1 = false
+		shutdownGracePeriod = "40s"
+		shutdownGracePeriodCriticalPods = "20s"
 		maxPods = $MAX_PODS
 		imageGCHighThresholdPercent = 100
 		evictionHard = { "memory.available" = "100Mi", "nodefs.available" = "0%", "nodefs.inodesFree" = "0%", "imagefs.available" = "0%" }

@@ -145,7 +145,8 @@ async fn a_control_plane_joins_as_a_voter_with_the_clusters_keys_and_a_second_ru
     outcome.unwrap();
     assert!(world.etcd.members().iter().all(|member| !member.learner), "{lines}");
     assert_eq!(world.etcd.members().len(), 2);
-    assert_eq!(*world.etcd.endpoints.lock().unwrap(), ["https://10.0.0.1:2379", "https://10.0.0.2:2379"]);
+    let endpoints = ["https://10.0.0.1:2379", "https://10.0.0.2:2379", "https://127.0.0.1:2379"];
+    assert_eq!(*world.etcd.endpoints.lock().unwrap(), endpoints);
     let pki = |name: &str| world.node.file(&format!("/etc/kubernetes/pki/{name}")).unwrap();
     assert!(SHARED.iter().all(|name| pki(name) == *world.shared[*name].reveal()));
     let manifest = world.node.file("/etc/kubernetes/manifests/etcd.yaml").unwrap();

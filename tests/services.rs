@@ -13,7 +13,7 @@ use roost::adapters::fake::members::{FakeEtcdClients, FakeHandover};
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
 use roost::adapters::fake::{FakeChecks, FakeExec, NoNetwork, Record};
 use roost::adapters::x509::X509;
-use roost::bootstrap::upgrade::{Passage, upgrade_control_plane};
+use roost::bootstrap::upgrade::{Passage, Purpose, upgrade_control_plane};
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::services::{self, COMPONENTS};
@@ -227,7 +227,13 @@ async fn reset_leaves_no_unit_and_gives_the_folder_of_the_data_back() {
 async fn an_upgrade_of_manifests_leaves_services_alone() {
     let node = FakeNode::new();
     do_all(INIT, "systemd", &node).await.unwrap();
-    let passage = Passage { etcd_files: &HostEtcdFiles, timeout: Duration::from_secs(1), dry_run: false, turn: None };
+    let passage = Passage {
+        etcd_files: &HostEtcdFiles,
+        timeout: Duration::from_secs(1),
+        dry_run: false,
+        purpose: Purpose::Version,
+        turn: None,
+    };
     let outcome = upgrade_control_plane(&ports(&node), &spec("systemd"), &passage, &Record::default()).await;
     let refusal = outcome.unwrap_err().to_string();
     assert!(refusal.contains("convert --to static-pods"), "{refusal}");

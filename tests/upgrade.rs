@@ -3,25 +3,24 @@
 #![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
-use std::collections::BTreeMap;
+mod shared;
+
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
-use roost::adapters::fake::node::{FakeNode, FakeReachability};
-use roost::adapters::fake::{FakeChecks, FakeExec, FakePod, NoNetwork, Record};
-use roost::adapters::x509::X509;
+use roost::adapters::fake::members::{FakeEtcd, member};
+use roost::adapters::fake::node::FakeNode;
+use roost::adapters::fake::{FakeChecks, Record};
 use roost::bootstrap::Ports;
-use roost::bootstrap::upgrade::{Passage, UpgradeError, is_under_way, keep_running, upgrade_control_plane};
+use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way, keep_running, upgrade_control_plane};
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::{Facts, static_pods};
-use roost::core::manifest::parse_manifest;
 use roost::core::model::spec::Spec;
 use roost::ports::{EtcdFileError, EtcdFiles, NodeFiles, Units};
+use shared::{COMPONENTS, path};
 
-const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 const OLD: &str = "v1.35.4";
 const NEW: &str = "v1.36.3";
 
@@ -32,56 +31,8 @@ fn spec(version: &str) -> Spec {
     derive_spec(&layers, &host).unwrap()
 }
 
-fn path(component: &str) -> String {
-    format!("/etc/kubernetes/manifests/{component}.yaml")
-}
-
-/// The pods of the manifests; one of `broken` (component and version) ends again and again.
-fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> FakeExec {
-    let node = node.clone();
-    let looks: Mutex<BTreeMap<String, u32>> = Mutex::default();
-    // Reading a manifest takes longer than all the rest.
-    let uids: Mutex<BTreeMap<String, String>> = Mutex::default();
-    FakeExec::with_pods(move || {
-        let pod = |component: &&str| {
-            let text = node.file(&path(component))?;
-            let read =
-                || parse_manifest(Path::new(&path(component)), text.as_bytes(), "n1").unwrap().metadata.uid.unwrap();
-            let uid = uids.lock().unwrap().entry(text.clone()).or_insert_with(read).clone();
-            let running = !broken.is_some_and(|(name, version)| name == *component && text.contains(version));
-            let mut looks = looks.lock().unwrap();
-            let look = looks.entry(uid.clone()).or_default();
-            *look += 1;
-            Some(FakePod { uid, running, restarts: if running { 0 } else { *look / 3 } })
-        };
-        COMPONENTS.iter().filter_map(pod).collect()
-    })
-}
-
 fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> Ports {
-    let checks = FakeChecks::default();
-    for url in [
-        "http://127.0.0.1:2381/readyz",
-        "https://10.0.0.1:6443/readyz",
-        "https://127.0.0.1:10257/healthz",
-        "https://127.0.0.1:10259/readyz",
-    ] {
-        checks.set(url, Ok(200));
-    }
-    Ports {
-        files: node.clone(),
-        pki: Arc::new(X509),
-        units: node.clone(),
-        images: node.clone(),
-        pulls: node.clone(),
-        runtime: Arc::new(pods_of(node, broken)),
-        network: Arc::new(NoNetwork),
-        net: Arc::new(FakeReachability(node.clone())),
-        checks: Arc::new(checks),
-        etcd: Arc::new(FakeEtcdClients(FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)]))),
-        handover: Arc::new(FakeHandover::default()),
-        now: || Timestamp::from_second(1_800_000_000).unwrap(),
-    }
+    shared::ports(node, broken, &FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)]))
 }
 
 /// Snapshots are whole.
@@ -120,7 +71,13 @@ async fn upgrade(
 ) -> (Result<usize, UpgradeError>, String) {
     let record = Record::default();
     let snapshots = Snapshots(node.clone());
-    let passage = Passage { etcd_files: &snapshots, timeout: Duration::from_secs(300), dry_run, turn: None };
+    let passage = Passage {
+        etcd_files: &snapshots,
+        timeout: Duration::from_secs(300),
+        dry_run,
+        purpose: Purpose::Version,
+        turn: None,
+    };
     let outcome = upgrade_control_plane(&ports(node, broken), &spec(NEW), &passage, &record).await;
     (outcome, record.text())
 }
@@ -174,7 +131,7 @@ async fn cut_short_at_any_change_it_goes_on_when_run_again() {
                     assert_eq!(manifests(&node), before, "cut at {cut}: {told}");
                 }
             }
-            assert!(!is_under_way(&ports(&node, broken)).unwrap(), "copies are left after cut {cut}");
+            assert!(!is_under_way(&ports(&node, broken), Purpose::Version).unwrap(), "copies are left after cut {cut}");
         }
     }
 }
@@ -188,10 +145,16 @@ async fn what_never_answers_is_given_up_after_its_time() {
     ports.checks = Arc::new(FakeChecks::default());
     let record = Record::default();
     let snapshots = Snapshots(node.clone());
-    let passage = Passage { etcd_files: &snapshots, timeout: Duration::from_secs(10), dry_run: false, turn: None };
+    let passage = Passage {
+        etcd_files: &snapshots,
+        timeout: Duration::from_secs(10),
+        dry_run: false,
+        purpose: Purpose::Version,
+        turn: None,
+    };
     let outcome = upgrade_control_plane(&ports, &spec(NEW), &passage, &record).await;
     assert!(
-        matches!(&outcome, Err(UpgradeError::Stuck { component: "etcd", why }) if why.contains("10 s")),
+        matches!(&outcome, Err(UpgradeError::Stuck { component: "etcd", why, .. }) if why.contains("10 s")),
         "{outcome:?}"
     );
     assert_eq!(manifests(&node), before, "nothing is touched while etcd is not well");

@@ -7,6 +7,7 @@ use super::credentials;
 use super::error::StepError;
 use super::images;
 use super::keys;
+use super::member_address;
 use super::members;
 use super::objects;
 use super::owners;
@@ -51,6 +52,9 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::IssueCert(certificate) => credentials::issue(ports, certificate)?,
         Step::GenerateKey { key, public } => credentials::make_key(ports, key, public)?,
         Step::WriteKubeconfig(kubeconfig) => credentials::write_kubeconfig(ports, kubeconfig)?,
+        Step::PointKubeconfig { path, server, ca, readers } => {
+            credentials::point(ports, path, server, ca, readers).await?;
+        }
         Step::EnsureImage { reference, from, pinned } => return images::ensure(ports, reference, from, *pinned).await,
         Step::WriteUnit { path, content } => {
             let replaced = ports.files.info(path)?.is_some();
@@ -94,6 +98,9 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         }
         Step::AddMember { name, peer_url } => members::add(ports, spec, name, peer_url, progress).await?,
         Step::PromoteMember { name, peer_url } => members::promote(ports, spec, name, peer_url, progress).await?,
+        Step::MoveMember { name, peer_url, may_wait } => {
+            return member_address::tell(ports, spec, name, peer_url, *may_wait).await;
+        }
         Step::RemoveMember { name, peer_url } => return members::remove(ports, spec, name, peer_url, progress).await,
     }
     Ok(StepOutcome::Changed)

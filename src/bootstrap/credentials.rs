@@ -121,3 +121,28 @@ pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), 
     });
     Ok(ports.files.write(&wanted.path, content.as_bytes(), 0o600)?)
 }
+
+/// True when a kubeconfig leads there and trusts that; one that is not there has nobody to lead.
+pub fn is_pointed(ports: &Ports, path: &Path, server: &str, ca: &Path) -> Result<bool, StepError> {
+    let Some(text) = ports.files.read(path)? else { return Ok(true) };
+    let trusted = ports.files.read(ca)?.unwrap_or_default();
+    let seen = kubeconfig::parse(&text);
+    Ok(seen.is_some_and(|seen| seen.server == server && seen.ca.is_some_and(|ca| ca.trim() == trusted.trim())))
+}
+
+/// Lets a kubeconfig lead there. Whoever reads it is stopped meanwhile: a run that is cut short leaves it stopped, and
+/// whatever starts it lets it read the new one.
+pub async fn point(ports: &Ports, path: &Path, server: &str, ca: &Path, readers: &[String]) -> Result<(), StepError> {
+    let text = ports.files.read(path)?.unwrap_or_default();
+    let trusted = ports.files.read(ca)?.unwrap_or_default();
+    let pointed = kubeconfig::point(&text, server, &trusted);
+    let pointed = pointed.ok_or_else(|| StepError::NoKubeconfig { path: path.to_owned() })?;
+    for unit in readers {
+        ports.units.stop(unit).await?;
+    }
+    ports.files.write(path, pointed.as_bytes(), 0o600)?;
+    for unit in readers {
+        ports.units.start(unit).await?;
+    }
+    Ok(())
+}

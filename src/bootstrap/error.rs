@@ -109,6 +109,29 @@ pub enum StepError {
         "the control plane of this node is made of services of systemd, whose programs are yours to replace (see docs/systemd.md); `bootstrap convert --to static-pods` makes it one that is upgraded here"
     )]
     AreServices,
+    /// A conversion was cut short.
+    #[error("this node has both manifests and services of its control plane; `bootstrap convert` makes it one of them")]
+    BothForms,
+    /// `mode` is another one.
+    #[error(
+        "the control plane of this node is not what `mode` says; run `bootstrap convert --to {to}`, or set `mode` to what is there"
+    )]
+    OtherMode {
+        /// What `mode` says.
+        to: &'static str,
+    },
+    /// A node that is no member.
+    #[error("etcd has no member {name}; `bootstrap etcd members` shows them")]
+    NotMember {
+        /// Name of the node.
+        name: String,
+    },
+    /// A file that is no kubeconfig.
+    #[error("{path} is no kubeconfig with a context, a cluster and a user")]
+    NoKubeconfig {
+        /// The file.
+        path: std::path::PathBuf,
+    },
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PhaseError),

@@ -72,9 +72,14 @@ fn identity(ports: &Ports, spec: &Spec) -> Result<Option<EtcdIdentity>, StepErro
     Ok(Some(EtcdIdentity { ca, certificate, key: Secret::new(key) }))
 }
 
-/// A client of the members, this node's own one last: while it is a learner it does not tell of the others.
+/// A client of the members, this node's own one last: while it is a learner it does not tell of the others. That one
+/// answers at the loopback even where its address is another one by now.
 pub async fn client(ports: &Ports, spec: &Spec) -> Result<Arc<dyn Members>, StepError> {
-    let endpoints = endpoints(ports, spec).await?;
+    let mut endpoints = endpoints(ports, spec).await?;
+    if spec.cluster.external_etcd.is_none() && definition(ports, spec)?.is_some() {
+        let loopback = if spec.node.address.is_ipv4() { "127.0.0.1" } else { "::1" };
+        endpoints.push(client_url(loopback));
+    }
     Ok(ports.etcd.connect(endpoints, known_identity(ports, spec)?))
 }
 

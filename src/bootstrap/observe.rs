@@ -8,12 +8,13 @@ use super::conditions;
 use super::credentials;
 use super::error::StepError;
 use super::keys;
+use super::member_address;
 use super::members;
 use super::objects;
 use super::owners;
 use super::pods;
 use super::ports::Ports;
-use crate::core::bootstrap::{Facts, Step, kubeconfig, services};
+use crate::core::bootstrap::{Facts, Step, api_files, kubeconfig, services};
 use crate::core::model::spec::Spec;
 use crate::ports::UnitState;
 
@@ -39,6 +40,11 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
             facts.client_digests.insert(component.to_owned(), digest(&certificate));
         }
     }
+    for (_, path) in api_files::files(&spec.cluster) {
+        if let Some(text) = ports.files.read(path)? {
+            facts.file_digests.insert(path.to_owned(), digest(&text));
+        }
+    }
     for component in services::COMPONENTS {
         if ports.files.info(&spec.node.paths.units.join(services::unit(component)))?.is_some() {
             facts.services.insert(component.to_owned());
@@ -60,7 +66,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     Ok(facts)
 }
 
-/// Sixteen hex digits of SHA-256, enough to tell certificates of one user apart.
+/// Sixteen hex digits of SHA-256, enough to tell versions of one file apart.
 fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -77,6 +83,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::IssueCert(certificate) => credentials::leaf_is_met(ports, certificate)?,
         Step::GenerateKey { key, public } => credentials::key_is_met(ports, key, public)?,
         Step::WriteKubeconfig(kubeconfig) => credentials::kubeconfig_is_met(ports, kubeconfig)?,
+        Step::PointKubeconfig { path, server, ca, .. } => credentials::is_pointed(ports, path, server, ca)?,
         Step::EnsureImage { reference, .. } => ports.images.names().await?.contains(reference),
         Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),
         Step::StartUnit { unit, configured_by } => {
@@ -103,6 +110,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::ReceiveKeys { folder, needed, .. } => keys::are_there(ports, folder, needed)?,
         Step::AddMember { name, peer_url } => members::is_added(ports, spec, name, peer_url).await?,
         Step::PromoteMember { name, peer_url } => members::has_vote(ports, spec, name, peer_url).await?,
+        Step::MoveMember { peer_url, .. } => member_address::is_known(ports, spec, peer_url).await?,
         // Whether it can be left is found out by leaving.
         Step::RemoveMember { .. } => !members::may_be_one(ports, spec)?,
     })

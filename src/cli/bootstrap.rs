@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::agent::AgentArgs;
+use super::apply::{ApplyArgs, VerifyArgs};
 use super::etcd::EtcdCommand;
 use super::manifests::ManifestsCommand;
 use super::token::TokenArgs;
@@ -32,6 +33,10 @@ pub enum Command {
     Init(InitArgs),
     /// Make this machine a node of a cluster that is there
     Join(JoinArgs),
+    /// Bring this node to what its settings say by now; shows what that changes
+    Apply(ApplyArgs),
+    /// Compare what is written and what runs with the settings; fails when something differs
+    Verify(VerifyArgs),
     /// Show how this node is doing, also without any API server; fails when something is wrong
     Status(StatusArgs),
     /// Take this machine out of its cluster: stop and remove all that init and join made

@@ -1,6 +1,7 @@
 //! Arguments as the user types them, and the only writer to stdout and stderr.
 
 pub mod agent;
+pub mod apply;
 pub mod bootstrap;
 pub mod etcd;
 pub mod kubelet;

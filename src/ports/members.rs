@@ -89,6 +89,8 @@ pub trait Members: Send + Sync {
     async fn add_learner(&self, peer_url: &str) -> Result<u64, MembersError>;
     /// Gives a learner its vote.
     async fn promote(&self, id: u64) -> Result<(), MembersError>;
+    /// Tells the others where a member is.
+    async fn set_peer_url(&self, id: u64, peer_url: &str) -> Result<(), MembersError>;
     /// Removes a member; one that is not there is removed.
     async fn remove(&self, id: u64) -> Result<(), MembersError>;
     /// Succeeds when a majority of the members agrees now.

@@ -11,6 +11,8 @@ pub struct FileInfo {
     pub is_dir: bool,
     /// Permission bits.
     pub mode: u32,
+    /// Whom it belongs to.
+    pub owner: Owner,
     /// Last change of the content.
     pub modified: SystemTime,
 }

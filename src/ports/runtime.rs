@@ -112,6 +112,10 @@ pub trait Runtime: Send + Sync {
     async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError>;
     /// One container with its exit code, times, mounts and resources.
     async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError>;
+    /// The words of the process that a container was made with; none where the runtime does not tell.
+    async fn container_arguments(&self, _id: &ContainerId) -> Result<Option<Vec<String>>, RuntimeError> {
+        Ok(None)
+    }
     /// Changes a running container's limits.
     async fn update_container_resources(
         &self,

@@ -48,6 +48,8 @@ pub struct UnitState {
     pub active_since: Option<SystemTime>,
     /// When its main process was started last; none of one that never was, and of units without processes.
     pub begun_at: Option<SystemTime>,
+    /// How often systemd started it again by itself.
+    pub restarts: u32,
     /// Whether the file on disk is newer than what systemd has loaded.
     pub needs_reload: bool,
 }

@@ -125,6 +125,16 @@ impl Runtime for Cri {
         answer.status.ok_or_else(|| empty(call, id.as_str()))
     }
 
+    async fn container_arguments(&self, id: &ContainerId) -> Result<Option<Vec<String>>, RuntimeError> {
+        let request = cri::ContainerStatusRequest { container_id: id.to_string(), verbose: true };
+        let mut client = self.runtime();
+        let answer = self.call("ContainerStatus", Some(self.timeout), client.container_status(request)).await?;
+        // containerd's debugging aid: the OCI spec of the container, as JSON.
+        let info = answer.info.get("info").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        let words = info.as_ref().and_then(|info| info.pointer("/runtimeSpec/process/args")?.as_array());
+        Ok(words.map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()))
+    }
+
     async fn update_container_resources(
         &self,
         id: &ContainerId,

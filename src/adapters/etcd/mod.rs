@@ -94,6 +94,11 @@ impl Members for EtcdMembers {
         }
     }
 
+    async fn set_peer_url(&self, id: u64, peer_url: &str) -> Result<(), MembersError> {
+        let answer = self.client(CALL_TIMEOUT).await?.member_update(id, vec![peer_url.to_owned()]).await;
+        answer.map(drop).map_err(failed(format!("move member {id:x} to {peer_url}")))
+    }
+
     async fn remove(&self, id: u64) -> Result<(), MembersError> {
         match self.client(CALL_TIMEOUT).await?.member_remove(id).await {
             Ok(_) => Ok(()),

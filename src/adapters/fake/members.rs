@@ -89,6 +89,13 @@ impl Members for FakeEtcd {
         Ok(())
     }
 
+    async fn set_peer_url(&self, id: u64, peer_url: &str) -> Result<(), MembersError> {
+        let mut members = lock(&self.members);
+        let own = members.iter_mut().filter(|member| member.id == id);
+        own.for_each(|member| member.peer_urls = vec![peer_url.to_owned()]);
+        Ok(())
+    }
+
     async fn remove(&self, id: u64) -> Result<(), MembersError> {
         lock(&self.members).retain(|member| member.id != id);
         Ok(())

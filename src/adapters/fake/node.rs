@@ -138,10 +138,16 @@ impl NodeFiles for FakeNode {
         // The runtime's socket is there while the runtime is.
         if path.ends_with("containerd.sock") && state.units.get("containerd.service").is_some_and(UnitState::is_active)
         {
-            return Ok(Some(FileInfo { is_dir: false, mode: 0o660, modified: SystemTime::UNIX_EPOCH }));
+            return Ok(Some(FileInfo { is_dir: false, mode: 0o660, owner: ROOT, modified: SystemTime::UNIX_EPOCH }));
         }
+        let owner = state.owners.get(path).copied().unwrap_or(ROOT);
         let found = state.files.get(path);
-        Ok(found.map(|(mode, text, modified)| FileInfo { is_dir: text.is_none(), mode: *mode, modified: *modified }))
+        Ok(found.map(|(mode, text, modified)| FileInfo {
+            is_dir: text.is_none(),
+            mode: *mode,
+            owner,
+            modified: *modified,
+        }))
     }
 
     fn read(&self, path: &Path) -> Result<Option<String>, FileError> {
@@ -321,8 +327,15 @@ impl ClusterObjects for FakeApi {
                 message: "injected".to_owned(),
             });
         }
-        let before = self.0.state().objects.insert(name, object.clone());
-        Ok(if before.is_some_and(|before| covers(&before, object)) { Applied::Unchanged } else { Applied::Changed })
+        let mut state = self.0.state();
+        let known = state.objects.contains_key(&name);
+        let seen = state.objects.entry(name).or_insert_with(|| json!({}));
+        if known && covers(seen, object) {
+            return Ok(Applied::Unchanged);
+        }
+        // What others have set stays.
+        merge(seen, object);
+        Ok(Applied::Changed)
     }
 
     async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ClusterObjectsError> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::atomic::write_if_changed;
@@ -31,7 +31,8 @@ impl NodeFiles for HostFiles {
         let meta = unless_missing(fs::metadata(path)).map_err(failed("look at", path))?;
         meta.map(|meta| {
             let modified = meta.modified().map_err(failed("look at", path))?;
-            Ok(FileInfo { is_dir: meta.is_dir(), mode: meta.permissions().mode() & 0o7777, modified })
+            let owner = Owner { user: meta.uid(), group: meta.gid() };
+            Ok(FileInfo { is_dir: meta.is_dir(), mode: meta.permissions().mode() & 0o7777, owner, modified })
         })
         .transpose()
     }

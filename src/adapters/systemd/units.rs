@@ -52,6 +52,8 @@ trait Unit {
 trait Service {
     #[zbus(property(emits_changed_signal = "false"))]
     fn exec_main_start_timestamp(&self) -> zbus::Result<u64>;
+    #[zbus(property(emits_changed_signal = "false"), name = "NRestarts")]
+    fn restarts(&self) -> zbus::Result<u32>;
 }
 
 /// The system's service manager.
@@ -121,17 +123,17 @@ impl Systemd {
         job.map_err(|error| refused(unit, &error))
     }
 
-    /// When the main process of a service was started; none of other units.
-    async fn main_start(&self, unit: &str, path: &OwnedObjectPath) -> zbus::Result<Option<SystemTime>> {
+    /// When the main process of a service was started, and how often systemd did that by itself; none of other units.
+    async fn main_start(&self, unit: &str, path: &OwnedObjectPath) -> zbus::Result<(Option<SystemTime>, u32)> {
         if !unit.ends_with(".service") {
-            return Ok(None);
+            return Ok((None, 0));
         }
         let proxy = ServiceProxy::builder(&self.connection)
             .path(path.clone())
             .cache_properties(zbus::proxy::CacheProperties::No)
             .build()
             .await?;
-        Ok(moment(proxy.exec_main_start_timestamp().await?))
+        Ok((moment(proxy.exec_main_start_timestamp().await?), proxy.restarts().await?))
     }
 
     async fn run(&self, verb: Verb, unit: &str) -> Result<(), UnitError> {
@@ -166,6 +168,7 @@ impl Units for Systemd {
             .await
             .map_err(|error| unavailable(&error))?;
         let read = async {
+            let (begun_at, restarts) = main_start?;
             Ok::<_, zbus::Error>(UnitState {
                 load: proxy.load_state().await?,
                 active: proxy.active_state().await?,
@@ -173,7 +176,8 @@ impl Units for Systemd {
                 // A unit without a file has no file state.
                 file: manager.get_unit_file_state(unit).await.unwrap_or_default(),
                 active_since: moment(proxy.active_enter_timestamp().await?),
-                begun_at: main_start?,
+                begun_at,
+                restarts,
                 needs_reload: proxy.need_daemon_reload().await?,
             })
         };

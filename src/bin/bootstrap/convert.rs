@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use roost::bootstrap::renewal::{Turn, end_turn, take_turn};
-use roost::bootstrap::upgrade::{is_under_way, keep_running};
+use roost::bootstrap::upgrade::{Purpose, keep_running};
 use roost::bootstrap::{RunOptions, members, run};
 use roost::cli::bootstrap::{ConvertArgs, RunAs};
 use roost::cli::output::Console;
@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::init::run_failure;
 use crate::preflight::preflight;
+use crate::upgrade::refuse_under_way;
 use crate::{Failure, settings, world};
 
 /// Moves this node's control plane, one component after another.
@@ -26,8 +27,8 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
     if ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_none() {
         return Err(Failure::from("this node has no control plane".to_owned()));
     }
-    if is_under_way(&ports)? {
-        return Err(Failure::from("an upgrade of this node was cut short; finish it first".to_owned()));
+    for purpose in Purpose::ALL {
+        refuse_under_way(&ports, purpose)?;
     }
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions {

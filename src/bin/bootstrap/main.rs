@@ -1,5 +1,6 @@
 //! `bootstrap`: parses, wires the adapters, maps errors to exit codes.
 
+mod apply;
 mod certs;
 mod convert;
 mod etcd;
@@ -93,6 +94,8 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::init(args).await,
         Command::Join(args) => join::join(args).await,
+        Command::Apply(args) => apply::apply(&args).await,
+        Command::Verify(args) => apply::verify(&args).await,
         Command::Status(args) => status::status(&args).await,
         Command::Reset(args) => reset::reset(args).await,
         Command::Convert(args) => convert::convert(args).await,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use roost::bootstrap::upgrade::KEPT;
+use roost::bootstrap::upgrade::Purpose;
 use roost::bootstrap::{RunOptions, run};
 use roost::cli::bootstrap::ResetArgs;
 use roost::cli::output::{Console, ask};
@@ -42,7 +42,9 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
         ] {
             ports.files.remove(Path::new(kept))?;
         }
-        ports.files.empty_dir(Path::new(KEPT))?;
+        for purpose in Purpose::ALL {
+            ports.files.empty_dir(purpose.kept())?;
+        }
     }
     let text = match (args.run.dry_run, changed) {
         (true, 0) | (false, 0) => "nothing to do".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::join::adopt_settings;
 use roost::bootstrap::renewal::{Turn, end_turn, take_turn};
-use roost::bootstrap::upgrade::{Passage, is_under_way, observe_cluster, upgrade_control_plane};
+use roost::bootstrap::upgrade::{Passage, Purpose, is_under_way, observe_cluster, upgrade_control_plane};
 use roost::bootstrap::{Ports, RunOptions, run};
 use roost::cli::output::{Console, complain, print_result};
 use roost::cli::upgrade::{UpgradeApplyArgs, UpgradeCommand, UpgradeNodeArgs, UpgradePlanArgs};
@@ -95,7 +95,17 @@ async fn node(args: &UpgradeNodeArgs) -> Result<(), Failure> {
     finish(&console, &spec, args, changed)
 }
 
-fn is_control_plane(ports: &Ports, spec: &Spec) -> Result<bool, Failure> {
+/// Nothing else is begun while a change of this node's control plane was cut short.
+pub fn refuse_under_way(ports: &Ports, purpose: Purpose) -> Result<(), Failure> {
+    let what = match purpose {
+        Purpose::Version => "an upgrade of this node was cut short; finish it first",
+        Purpose::Settings => "`bootstrap apply` was cut short on this node; run it again first",
+    };
+    if is_under_way(ports, purpose)? { Err(Failure::from(what.to_owned())) } else { Ok(()) }
+}
+
+/// True when this node is one, as its disk tells.
+pub fn is_control_plane(ports: &Ports, spec: &Spec) -> Result<bool, Failure> {
     Ok(ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_some())
 }
 
@@ -104,11 +114,14 @@ async fn control_plane(ports: &Ports, spec: &Spec, args: &UpgradeNodeArgs, first
     if spec.cluster.mode != ControlPlaneMode::StaticPods {
         return Err(Failure::from("only control planes of static pods can be upgraded yet".to_owned()));
     }
+    refuse_under_way(ports, Purpose::Settings)?;
     let objects = administrator(ports, spec).await?;
     match observe_plan(ports, spec, objects.as_ref()).await {
         Ok(plan) => check(&plan, &spec.node.name, args.ignore_preflight)?,
         // Cut short while nothing ran: what was begun was checked.
-        Err(_) if is_under_way(ports)? => complain("The API does not answer; going on with what was begun."),
+        Err(_) if is_under_way(ports, Purpose::Version)? => {
+            complain("The API does not answer; going on with what was begun.")
+        }
         Err(failure) => return Err(failure),
     }
     let console = Console::new(args.output, args.dry_run);
@@ -134,7 +147,8 @@ fn check(plan: &UpgradePlan, node: &str, although_ill: bool) -> Result<(), Failu
     }
 }
 
-async fn turn(
+/// This node's turn among the control planes; none without an API.
+pub async fn turn(
     ports: &Ports,
     spec: &Spec,
     objects: Arc<dyn ClusterObjects>,
@@ -159,7 +173,8 @@ async fn in_turn(
     console: &Console,
 ) -> Result<usize, Failure> {
     let mut changed = phases(UPGRADE_IMAGES, ports, spec, args, None, console).await?;
-    let passage = Passage { etcd_files: &HostEtcdFiles, timeout: args.timeout, dry_run: args.dry_run, turn };
+    let (timeout, dry_run, purpose) = (args.timeout, args.dry_run, Purpose::Version);
+    let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose, turn };
     changed += upgrade_control_plane(ports, spec, &passage, console).await?;
     if !args.dry_run {
         settings::record_version(ports, &args.settings, &spec.cluster.version)?;

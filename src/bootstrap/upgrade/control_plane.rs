@@ -1,20 +1,22 @@
 //! Carries out the moves of one node's control plane.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pods::{Look, look};
-use super::{KEPT, UpgradeError, manifests};
+use super::form::Form;
+use super::pods::Look;
+use super::{Purpose, UpgradeError, manifests};
 use crate::bootstrap::error::StepError;
 use crate::bootstrap::observe::observe_facts;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::{etcd, renewal};
 use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::units;
+use crate::core::bootstrap::upgrade::difference::difference;
 use crate::core::bootstrap::upgrade::moves::{Component, Facts, Move, PodState, foresee, next};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
@@ -34,6 +36,8 @@ pub struct Passage<'a> {
     pub timeout: Duration,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// What for.
+    pub purpose: Purpose,
     /// The objects by which the turn among control planes is held; none without.
     pub turn: Option<Arc<dyn ClusterObjects>>,
 }
@@ -51,6 +55,7 @@ struct Run<'a> {
     spec: &'a Spec,
     passage: &'a Passage<'a>,
     progress: &'a dyn Progress,
+    form: Form,
     wanted: Vec<(&'static str, String)>,
     snapshot: Option<PathBuf>,
     needs_snapshot: bool,
@@ -70,10 +75,17 @@ pub async fn upgrade_control_plane(
 ) -> Result<usize, UpgradeError> {
     let begun = Instant::now();
     progress.phase_begins(PHASE.0, PHASE.1, (1, 1));
-    if !observe_facts(ports, spec, false).await?.services.is_empty() {
+    let form = Form::of(&observe_facts(ports, spec, false).await?)?;
+    if form == Form::Services && passage.purpose == Purpose::Version {
         return Err(StepError::AreServices.into());
     }
-    if !passage.dry_run && !ports.units.state(units::KUBELET).await.map_err(StepError::from)?.is_active() {
+    if form.mode_of_cluster() != spec.cluster.mode && passage.purpose == Purpose::Settings {
+        return Err(StepError::OtherMode { to: spec.cluster.mode.as_str() }.into());
+    }
+    if form == Form::Pods
+        && !passage.dry_run
+        && !ports.units.state(units::KUBELET).await.map_err(StepError::from)?.is_active()
+    {
         return Err(StepError::NoKubelet.into());
     }
     let mut run = Run {
@@ -81,10 +93,11 @@ pub async fn upgrade_control_plane(
         spec,
         passage,
         progress,
-        wanted: manifests::wanted(ports, spec).await?,
+        form,
+        wanted: manifests::wanted(ports, spec, form, passage.purpose).await?,
         snapshot: None,
         // Of an etcd that somebody else runs, somebody else takes the snapshots.
-        needs_snapshot: spec.cluster.external_etcd.is_none(),
+        needs_snapshot: spec.cluster.external_etcd.is_none() && passage.purpose == Purpose::Version,
         given_up: None,
         waiting: BTreeMap::new(),
         looks: BTreeMap::new(),
@@ -96,9 +109,13 @@ pub async fn upgrade_control_plane(
 
 impl Run<'_> {
     async fn foretell(&mut self) -> Result<usize, UpgradeError> {
-        let moves = foresee(&self.observe().await?);
+        let facts = self.observe().await?;
+        let moves = foresee(&facts);
         for coming in &moves {
             self.progress.step_ends(PHASE.0, &coming.to_string(), StepOutcome::Planned);
+            for line in changed_lines(coming, &facts) {
+                self.progress.step_ends(PHASE.0, &line, StepOutcome::Planned);
+            }
         }
         Ok(moves.iter().filter(|coming| matches!(coming, Move::Write(_))).count())
     }
@@ -124,12 +141,15 @@ impl Run<'_> {
                     let (component, why) = self.given_up.take().unwrap_or(("the control plane", String::new()));
                     return Err(UpgradeError::Returned { component, why, snapshot: self.snapshot.take() });
                 }
-                Move::Stuck { component, why } => return Err(UpgradeError::Stuck { component, why: why.clone() }),
+                Move::Stuck { component, why } => {
+                    let kept = self.passage.purpose.kept();
+                    return Err(UpgradeError::Stuck { component, why: why.clone(), kept });
+                }
                 Move::Wait(name) => {
                     if waited_for != Some(*name) {
                         self.progress.step_begins(&line);
                         waited_for = Some(*name);
-                        self.begin_waiting(name);
+                        self.begin_waiting(name).await?;
                     }
                     tokio::time::sleep(PAUSE).await;
                     continue;
@@ -143,6 +163,7 @@ impl Run<'_> {
                 _ => {}
             }
             self.progress.step_begins(&line);
+            changed_lines(&coming, &facts).iter().for_each(|line| self.progress.step_says(line));
             self.carry_out(&coming, &facts).await?;
             if !matches!(coming, Move::Keep(_) | Move::Forget) {
                 self.progress.step_says(&line);
@@ -155,29 +176,30 @@ impl Run<'_> {
     /// Moves that change something.
     async fn carry_out(&mut self, coming: &Move, facts: &Facts) -> Result<(), UpgradeError> {
         let files = &self.ports.files;
+        let (kept, form, spec) = (self.passage.purpose.kept(), self.form, self.spec);
         let of = |name: &str| facts.components.iter().find(|component| component.name == name);
         let (target, content) = match coming {
             Move::Snapshot => return Ok(self.take_snapshot().await?),
-            Move::Forget => return Ok(files.empty_dir(Path::new(KEPT)).map_err(StepError::from)?),
+            Move::Forget => return Ok(files.empty_dir(kept).map_err(StepError::from)?),
             Move::Keep(name) => {
-                files.ensure_dir(Path::new(KEPT), 0o700).map_err(StepError::from)?;
-                (manifests::kept(name), of(name).and_then(|component| component.present.as_ref()))
+                files.ensure_dir(kept, 0o700).map_err(StepError::from)?;
+                (form.kept(spec, name, self.passage.purpose), of(name).and_then(|component| component.present.as_ref()))
             }
             Move::Write(name) => {
                 if *name == ETCD {
                     self.others_are_well().await?;
                 }
                 self.hold_turn().await;
-                (manifests::path(self.spec, name), of(name).map(|component| &component.wanted))
+                (form.path(spec, name), of(name).map(|component| &component.wanted))
             }
             Move::Restore(name) => {
                 self.hold_turn().await;
-                (manifests::path(self.spec, name), of(name).and_then(|component| component.kept.as_ref()))
+                (form.path(spec, name), of(name).and_then(|component| component.kept.as_ref()))
             }
             Move::Wait(_) | Move::TurnBack { .. } | Move::Done | Move::Returned | Move::Stuck { .. } => return Ok(()),
         };
         let Some(content) = content else { return Ok(()) };
-        files.write(&target, content.as_bytes(), 0o600).map_err(StepError::from)?;
+        files.write(&target, content.as_bytes(), form.mode()).map_err(StepError::from)?;
         Ok(())
     }
 
@@ -196,6 +218,10 @@ impl Run<'_> {
     /// While this member restarts, the others have to agree without it.
     async fn others_are_well(&self) -> Result<(), UpgradeError> {
         let reports = etcd::health(self.ports, self.spec).await?;
+        // Nobody tells of members: there is no majority to lose, and this one may have lost the address that it had.
+        if self.passage.purpose == Purpose::Settings && reports.iter().all(|report| report.name.is_empty()) {
+            return Ok(());
+        }
         let ill = reports.iter().filter(|report| report.name != self.spec.node.name && !report.is_healthy());
         let ill: Vec<String> = ill.map(|report| report.name.clone()).collect();
         if ill.is_empty() { Ok(()) } else { Err(UpgradeError::MembersNotWell(ill.join(", "))) }
@@ -207,23 +233,24 @@ impl Run<'_> {
         }
     }
 
-    fn begin_waiting(&mut self, name: &'static str) {
+    async fn begin_waiting(&mut self, name: &'static str) -> Result<(), StepError> {
+        self.form.rouse(self.ports, self.spec, name).await?;
         if let Some(look) = self.looks.get(name) {
             let waiting = Waiting { uid: look.uid.clone(), since: Instant::now(), restarts: look.restarts };
             self.waiting.insert(name, waiting);
         }
+        Ok(())
     }
 
     async fn observe(&mut self) -> Result<Facts, StepError> {
         let mut components = Vec::new();
         for (name, wanted) in &self.wanted {
-            let path = manifests::path(self.spec, name);
-            let present = self.ports.files.read(&path)?;
-            let kept = self.ports.files.read(&manifests::kept(name))?;
+            let present = self.ports.files.read(&self.form.path(self.spec, name))?;
+            let kept = self.ports.files.read(&self.form.kept(self.spec, name, self.passage.purpose))?;
             let state = match &present {
                 None => PodState::NotYet,
                 Some(text) => {
-                    let seen = look(self.ports, &path, text, &self.spec.node.name).await?;
+                    let seen = self.form.look(self.ports, self.spec, name, text).await?;
                     let state = judge(&seen, self.waiting.get(name), self.passage.timeout);
                     self.looks.insert(name, seen);
                     state
@@ -234,6 +261,15 @@ impl Run<'_> {
         let snapshot = self.snapshot.is_some() || !self.needs_snapshot;
         Ok(Facts { components, snapshot, returning: self.given_up.is_some() })
     }
+}
+
+/// What a replaced manifest or unit changes, line by line.
+fn changed_lines(coming: &Move, facts: &Facts) -> Vec<String> {
+    let Move::Write(name) = coming else { return Vec::new() };
+    let component = facts.components.iter().find(|component| component.name == *name);
+    let lines =
+        component.map(|component| difference(component.present.as_deref().unwrap_or_default(), &component.wanted));
+    lines.unwrap_or_default().iter().map(|line| format!("  {line}")).collect()
 }
 
 /// Only what is waited for can fail: a controller may well end while its API server is away.

@@ -1,20 +1,42 @@
-//! Upgrades: what the cluster runs, and one node's control plane brought to another version or back.
+//! Upgrades: what the cluster runs, and one node's control plane brought to another version, or other settings, or back.
 
 mod cluster;
 mod control_plane;
+mod drift;
+mod form;
 mod manifests;
 mod pods;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use cluster::observe_cluster;
 pub use control_plane::{Passage, upgrade_control_plane};
+pub use drift::observe_drift;
 pub use manifests::{is_under_way, keep_running};
 
 use super::error::StepError;
 
-/// Where the manifests are kept that an upgrade under way has replaced.
-pub const KEPT: &str = "/var/lib/roost/upgrade";
+/// Why a control plane is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Another version: etcd, whose version may be the same, is restarted for that alone, and a snapshot comes first.
+    Version,
+    /// Other settings.
+    Settings,
+}
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Version, Self::Settings];
+
+    /// Where the manifests are kept that were replaced, while a change is under way.
+    pub fn kept(self) -> &'static Path {
+        Path::new(match self {
+            Self::Version => "/var/lib/roost/upgrade",
+            Self::Settings => "/var/lib/roost/apply",
+        })
+    }
+}
 
 /// Why a node's control plane is not upgraded.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +56,15 @@ pub enum UpgradeError {
     },
     /// There is no way forth or back.
     #[error(
-        "{component} is not well: {why}. See /var/log/pods/kube-system_{component}-*; the manifests before an upgrade are kept in {KEPT} while it is under way"
+        "{component} is not well: {why}. See /var/log/pods/kube-system_{component}-* or journalctl -u roost-{component}; what was there before is kept in {} while this is under way", .kept.display()
     )]
     Stuck {
         /// What is not well.
         component: &'static str,
         /// Why.
         why: String,
+        /// Where copies are.
+        kept: &'static Path,
     },
     /// One member at a time may be away.
     #[error("etcd is not touched while another member is not well: {0}")]

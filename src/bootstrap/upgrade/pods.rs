@@ -14,7 +14,7 @@ use crate::core::model::{ContainerId, HttpGet, uid_of};
 use crate::cri;
 
 /// How long a container has to run before its answer counts: some end a moment after they said that they are ready.
-const STEADY: Duration = Duration::from_secs(3);
+pub(super) const STEADY: Duration = Duration::from_secs(3);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -63,7 +63,13 @@ pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> 
         look.word = "it has only just started".to_owned();
         return Ok(look);
     }
-    match probe_of(&pod) {
+    ask(ports, &pod, &mut look).await;
+    Ok(look)
+}
+
+/// Asks what runs as the probe of its pod does.
+pub(super) async fn ask(ports: &Ports, pod: &Pod, look: &mut Look) {
+    match probe_of(pod) {
         None => look.well = true,
         Some(get) => match ports.checks.http(&get, Some(ANSWER)).await {
             Ok(answer) if (200..400).contains(&answer.status) => look.well = true,
@@ -71,11 +77,10 @@ pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> 
             Err(error) => look.word = error.to_string(),
         },
     }
-    Ok(look)
 }
 
 /// The newest container of the pod with that uid, in a sandbox that lives.
-async fn newest_container(ports: &Ports, uid: &str) -> Result<Option<cri::Container>, StepError> {
+pub(super) async fn newest_container(ports: &Ports, uid: &str) -> Result<Option<cri::Container>, StepError> {
     let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?;
     let ready = cri::PodSandboxState::SandboxReady as i32;
     let own = |sandbox: &&cri::PodSandbox| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use toml::Value;
 use super::layers::{Fault, Layers};
 use crate::core::bootstrap::services::NEEDS_PROGRAMS;
 use crate::core::model::spec::{
-    CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, NetworkSpec, NodeSpec, Paths,
-    Programs, ProxyMode, SnapshotSpec, Spec, Taint,
+    AuditSpec, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, NetworkSpec, NodeSpec,
+    Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
 };
 
 /// What the host itself says where nothing is set.
@@ -268,6 +268,8 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         },
         external_etcd: derive_etcd(reader),
         snapshots: derive_snapshots(reader),
+        audit: derive_audit(reader),
+        encryption: optional_path(reader, "encryption.config"),
         kubelet: reader.json("kubelet"),
         kube_proxy: reader.json("kube_proxy"),
         network: NetworkSpec { builtin: reader.flag("network.enabled"), proxy, dns: reader.flag("network.dns") },
@@ -330,6 +332,21 @@ fn derive_etcd(reader: &mut Reader<'_>) -> Option<ExternalEtcd> {
         certificate: reader.path("etcd.certificate"),
         key: reader.path("etcd.key"),
     })
+}
+
+fn optional_path(reader: &mut Reader<'_>, name: &str) -> Option<PathBuf> {
+    (!reader.text(name).is_empty()).then(|| reader.path(name))
+}
+
+fn derive_audit(reader: &mut Reader<'_>) -> Option<AuditSpec> {
+    let policy = optional_path(reader, "audit.policy")?;
+    let log = reader.path("audit.log");
+    // The folder is the API server's to write; /var/log itself must not become that.
+    let shared = ["/", "/var", "/var/log", "/tmp", "/etc"];
+    if log.parent().is_none_or(|folder| shared.iter().any(|shared| folder == Path::new(shared))) {
+        reader.fault("audit.log", format!("\"{}\" has to be in a folder of its own", log.display()));
+    }
+    Some(AuditSpec { policy, log })
 }
 
 fn derive_snapshots(reader: &mut Reader<'_>) -> Option<SnapshotSpec> {

@@ -26,6 +26,8 @@ pub struct Facts {
     /// Digests of the certificates in the kubeconfigs of the controllers, by component name. They read their kubeconfig
     /// only when they start, so that their manifests name what they were started with.
     pub client_digests: BTreeMap<String, String>,
+    /// Digests of the files that the API server reads only when it starts, by path; none of one that is not there.
+    pub file_digests: BTreeMap<PathBuf, String>,
     /// True when the kubelet keeps its client certificate in a file of its own, which it renews itself.
     pub kubelet_rotates: bool,
     /// True when the way in for emergencies (`super-admin.conf`) is on the node: on the first control plane only.
@@ -63,6 +65,7 @@ impl Facts {
             resolv_conf: None,
             etcd_members: Vec::new(),
             client_digests: BTreeMap::new(),
+            file_digests: BTreeMap::new(),
             kubelet_rotates: false,
             super_admin: false,
             etcd_data: false,

@@ -80,6 +80,22 @@ pub fn parse(text: &str) -> Option<ObservedKubeconfig> {
     })
 }
 
+/// The text with another server and authority (PEM) for the cluster of its current context; none of what is no kubeconfig.
+pub fn point(text: &str, server: &str, ca: &str) -> Option<String> {
+    let mut value = yaml::parse_document(text.as_bytes()).ok()?;
+    let current = value["current-context"].as_str()?.to_owned();
+    let contexts = value["contexts"].as_array()?;
+    let context = contexts.iter().find(|entry| entry["name"] == current.as_str())?;
+    let name = context["context"]["cluster"].as_str()?.to_owned();
+    let clusters = value["clusters"].as_array_mut()?;
+    let cluster =
+        clusters.iter_mut().find(|entry| entry["name"] == name.as_str())?.get_mut("cluster")?.as_object_mut()?;
+    cluster.remove("certificate-authority");
+    cluster.insert("certificate-authority-data".to_owned(), STANDARD.encode(ca).into());
+    cluster.insert("server".to_owned(), server.into());
+    Some(render_yaml(&value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +117,10 @@ mod tests {
             (seen.ca.as_deref(), seen.client_certificate.as_deref(), seen.client_key.as_deref()),
             (Some("ca"), Some("cert"), Some("key"))
         );
+        let moved = parse(&point(&text, "https://10.0.0.2:6443", "another").unwrap()).unwrap();
+        assert_eq!((moved.server.as_str(), moved.ca.as_deref()), ("https://10.0.0.2:6443", Some("another")));
+        assert_eq!(moved.client_certificate, seen.client_certificate, "the user stays");
+        assert_eq!(point("{}", "", ""), None);
         assert_eq!(parse("{}"), None);
         assert_eq!(parse("a: ["), None);
     }

@@ -62,6 +62,25 @@ pub fn next_move(members: &[Member], name: &str, peer_url: &str) -> NextMove {
     }
 }
 
+/// What etcd has to be told of this node's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressMove {
+    /// Nothing.
+    Known,
+    /// This member is somewhere else by now.
+    Tell(u64),
+    /// The node is no member.
+    NoMember,
+}
+
+/// Decides from the member list.
+pub fn address_move(members: &[Member], name: &str, peer_url: &str) -> AddressMove {
+    if members.iter().any(|member| member.peer_urls.iter().any(|url| url == peer_url)) {
+        return AddressMove::Known;
+    }
+    members.iter().find(|member| member.name == name).map_or(AddressMove::NoMember, |own| AddressMove::Tell(own.id))
+}
+
 /// A name for people; a member that never started has none.
 pub fn label(member: &Member) -> String {
     if member.name.is_empty() { member.peer_urls.join(",") } else { member.name.clone() }
@@ -129,6 +148,14 @@ mod tests {
     fn a_member_of_the_same_name_elsewhere_is_not_overwritten() {
         let members = [member(1, "n1", "10.0.0.1", false), member(2, "n2", "10.0.0.9", false)];
         assert_eq!(next_move(&members, "n2", "https://10.0.0.2:2380"), NextMove::Taken(members[1].clone()));
+    }
+
+    #[test]
+    fn a_member_with_another_address_is_told_of_once() {
+        let members = [member(1, "n1", "10.0.0.1", false), member(2, "n2", "10.0.0.9", false)];
+        assert_eq!(address_move(&members, "n2", "https://10.0.0.2:2380"), AddressMove::Tell(2));
+        assert_eq!(address_move(&members, "n2", "https://10.0.0.9:2380"), AddressMove::Known);
+        assert_eq!(address_move(&members, "n3", "https://10.0.0.3:2380"), AddressMove::NoMember);
     }
 
     #[test]

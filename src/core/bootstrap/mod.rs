@@ -3,6 +3,7 @@
 //! A step states what shall be so, with every argument it needs. The driver asks the world whether a step is already
 //! met, prints or applies the others, and thereby a second run finds nothing to do and a run cut short is continued.
 
+pub mod api_files;
 pub mod cluster_configuration;
 pub mod discovery;
 pub mod drill;

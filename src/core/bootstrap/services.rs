@@ -197,8 +197,9 @@ fn writable(component: &str, spec: &Spec) -> String {
         let folders = etcd_folders(spec);
         return folders.iter().map(|path| format!("ReadWritePaths={}\n", quote_path(path))).collect();
     }
-    let log = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("audit-log-path"));
-    let folder = log.and_then(|path| Path::new(path).parent()?.strip_prefix("/var/log").ok());
+    let set = spec.cluster.audit.as_ref().filter(|_| component == CONTROL_PLANE[0]).map(|audit| audit.log.as_path());
+    let flag = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("audit-log-path")).map(Path::new);
+    let folder = flag.or(set).and_then(|path| path.parent()?.strip_prefix("/var/log").ok());
     match folder.filter(|folder| !folder.as_os_str().is_empty()) {
         // systemd makes it for the user of the service.
         Some(folder) => format!("LogsDirectory={}\nLogsDirectoryMode=0750\n", quote_path(folder)),

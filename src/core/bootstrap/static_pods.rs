@@ -1,13 +1,13 @@
 //! The manifests of the control plane: plain Pods from `static-pods/`, with this cluster's settings laid over them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Probe, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Facts;
 use super::objects::{join_subnets, render_yaml};
+use super::{Facts, api_files};
 use crate::core::model::spec::{ComponentSource, Endpoint, Spec};
 use crate::core::yaml;
 
@@ -37,6 +37,14 @@ pub enum Error {
     /// No such component.
     #[error("there is no component {0}")]
     Unknown(String),
+    /// A file that a setting names.
+    #[error("{setting}: there is no file {path}")]
+    NoFile {
+        /// The setting.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// The built-in manifest is no Pod with one container.
     #[error("static-pods/{component}.yaml: {message}")]
     Manifest {
@@ -62,6 +70,9 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Err
     lay_probes(component, spec, container);
     lay_paths(component, spec, &mut pod);
     lay_annotations(component, spec, facts, &mut pod);
+    if component == CONTROL_PLANE[0] {
+        api_files::lay(&spec.cluster, facts, &mut pod)?;
+    }
     lay_program(component, spec, &mut pod)?;
     let value = serde_json::to_value(&pod).map_err(|error| manifest_error(component, error))?;
     Ok(format!("# Written by roost from static-pods/{component}.yaml.\n{}", render_yaml(&value)))
@@ -69,6 +80,9 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Err
 
 /// The flags of a component for this node, without its program: what a systemd unit runs it with.
 pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<String>, Error> {
+    if component == CONTROL_PLANE[0] {
+        api_files::digests(&spec.cluster, facts)?;
+    }
     let mut pod = parse(component)?;
     let mut flags = Flags::parse(container_of(&mut pod, component)?.command.as_deref().unwrap_or_default());
     flags.relocate(spec);
@@ -77,6 +91,13 @@ pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Stri
         flags.set_or_remove(name, value);
     }
     Ok(flags.render(component).split_off(1))
+}
+
+/// The plain pod of a component with its probes as on this node.
+pub fn probed(component: &str, spec: &Spec) -> Result<Pod, Error> {
+    let mut pod = parse(component)?;
+    lay_probes(component, spec, container_of(&mut pod, component)?);
+    Ok(pod)
 }
 
 fn manifest_error(component: &str, error: impl ToString) -> Error {
@@ -193,6 +214,7 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
                     ("etcd-keyfile", etcd.key.display().to_string()),
                 ]);
             }
+            flags.extend(api_files::flags(cluster));
             flags
         }
         "kube-controller-manager" => {
@@ -265,7 +287,9 @@ fn lay_paths(component: &str, spec: &Spec, pod: &mut Pod) {
             .filter(|folder| !folder.starts_with(&spec.node.paths.pki))
             .collect();
         for (index, folder) in folders.into_iter().enumerate() {
-            add_host_path(pod, &format!("etcd-certs-{index}"), folder, &folder.display().to_string(), "Directory");
+            let inside = folder.display().to_string();
+            let certs = HostPath { path: folder, inside: &inside, kind: "Directory", writable: false };
+            add_host_path(pod, &format!("etcd-certs-{index}"), certs);
         }
     }
 }
@@ -296,7 +320,7 @@ fn lay_program(component: &str, spec: &Spec, pod: &mut Pod) -> Result<(), Error>
     if let Some(first) = container.command.as_mut().and_then(|command| command.first_mut()) {
         first.clone_from(&inside);
     }
-    add_host_path(pod, PROGRAM_VOLUME, program, &inside, "File");
+    add_host_path(pod, PROGRAM_VOLUME, HostPath { path: program, inside: &inside, kind: "File", writable: false });
     if component != ETCD {
         let annotations = pod.metadata.annotations.get_or_insert_default();
         annotations.insert(VERSION_ANNOTATION.to_owned(), spec.cluster.version.clone());
@@ -304,18 +328,33 @@ fn lay_program(component: &str, spec: &Spec, pod: &mut Pod) -> Result<(), Error>
     Ok(())
 }
 
-fn add_host_path(pod: &mut Pod, name: &str, path: &Path, inside: &str, kind: &str) {
+/// Something of the node in a pod.
+pub(super) struct HostPath<'a> {
+    /// Where it is on the node.
+    pub path: &'a Path,
+    /// Where the pod sees it.
+    pub inside: &'a str,
+    /// A volume's `hostPath.type`.
+    pub kind: &'a str,
+    /// The pod may write it.
+    pub writable: bool,
+}
+
+pub(super) fn add_host_path(pod: &mut Pod, name: &str, host: HostPath<'_>) {
     let Some(pod_spec) = pod.spec.as_mut() else { return };
     pod_spec.volumes.get_or_insert_default().push(Volume {
         name: name.to_owned(),
-        host_path: Some(HostPathVolumeSource { path: path.display().to_string(), type_: Some(kind.to_owned()) }),
+        host_path: Some(HostPathVolumeSource {
+            path: host.path.display().to_string(),
+            type_: Some(host.kind.to_owned()),
+        }),
         ..Volume::default()
     });
     if let Some(container) = pod_spec.containers.first_mut() {
         container.volume_mounts.get_or_insert_default().push(VolumeMount {
             name: name.to_owned(),
-            mount_path: inside.to_owned(),
-            read_only: Some(true),
+            mount_path: host.inside.to_owned(),
+            read_only: (!host.writable).then_some(true),
             ..VolumeMount::default()
         });
     }

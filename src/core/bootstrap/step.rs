@@ -52,6 +52,17 @@ pub enum Step {
     },
     /// A kubeconfig with a client certificate in it; a fit one that is there is kept.
     WriteKubeconfig(ClientKubeconfig),
+    /// A kubeconfig that is there leads to this server and trusts this authority. Its user stays as it is.
+    PointKubeconfig {
+        /// The file; one that is not there is met.
+        path: PathBuf,
+        /// URL of the API server.
+        server: String,
+        /// The certificates that are trusted, PEM.
+        ca: PathBuf,
+        /// Units that read it when they start; they do not run while it changes.
+        readers: Vec<String>,
+    },
     /// An image under this name in the runtime's store, and its use.
     EnsureImage {
         /// Full name with tag.
@@ -165,6 +176,15 @@ pub enum Step {
     RemoveUnit {
         /// The file.
         path: PathBuf,
+    },
+    /// The other members of etcd reach this node's at this URL.
+    MoveMember {
+        /// Name of the member.
+        name: String,
+        /// Its peer URL.
+        peer_url: String,
+        /// It may be done later: a member whose address is gone has to be started with its new one first.
+        may_wait: bool,
     },
     /// This node is no member of etcd, unless it is the only one.
     RemoveMember {
@@ -291,6 +311,9 @@ impl fmt::Display for Step {
             Self::WriteKubeconfig(config) => {
                 write!(f, "write kubeconfig {} for {} at {}", config.path.display(), config.leaf.subject, config.server)
             }
+            Self::PointKubeconfig { path, server, ca, .. } => {
+                write!(f, "let kubeconfig {} lead to {server} and trust {}", path.display(), ca.display())
+            }
             Self::EnsureImage { reference, from, pinned } => {
                 let how = match from {
                     ImageOrigin::Registry => "pull",
@@ -320,6 +343,7 @@ impl fmt::Display for Step {
             Self::RemoveUnit { path } => write!(f, "remove unit {}", path.display()),
             Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
             Self::PromoteMember { name, .. } => write!(f, "promote etcd member {name}"),
+            Self::MoveMember { name, peer_url, .. } => write!(f, "tell etcd that member {name} is at {peer_url}"),
             Self::RemoveMember { name, .. } => write!(f, "remove etcd member {name}"),
             Self::ReceiveKeys { folder, .. } => {
                 write!(f, "receive the keys that control planes share into {}", folder.display())

@@ -146,6 +146,53 @@ pub const UPGRADE_WORKER: &[Phase] = &[
     Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
 ];
 
+/// A control plane whose settings changed: what its components find when they start. They follow one by one.
+pub const APPLY_FIRST: &[Phase] = &[
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
+    Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
+    Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_settled },
+    Phase { id: "etcd-address", summary: "address of etcd's member", plan: phases::etcd_member::plan_address_first },
+];
+
+/// The rest of it.
+pub const APPLY_NODE: &[Phase] = &[
+    Phase { id: "etcd-address", summary: "address of etcd's member", plan: phases::etcd_member::plan_address },
+    Phase {
+        id: "certificates",
+        summary: "components with what was renewed",
+        plan: phases::control_plane::plan_renewal,
+    },
+    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
+    Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
+    Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
+    Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
+];
+
+/// What the cluster shares.
+pub const APPLY_CLUSTER: &[Phase] = &[
+    Phase { id: "objects", summary: "RBAC and configuration", plan: phases::objects::plan_settings },
+    Phase { id: "addons", summary: "kube-proxy and CoreDNS", plan: phases::objects::plan_addons },
+    Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
+];
+
+/// The Node of a control plane.
+pub const APPLY_MARKS: &[Phase] = &[
+    Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
+    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+    Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan },
+];
+
+/// A worker whose settings changed.
+pub const APPLY_WORKER: &[Phase] = &[
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker },
+    Phase { id: "kubeconfig", summary: "the kubelet's kubeconfig", plan: phases::kubeconfigs::plan_kubelet },
+    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
+    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+    Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan },
+];
+
 /// Moves the control plane of a node from static pods to services of systemd.
 pub const TO_SERVICES: &[Phase] = &[
     Phase { id: "kubelet", summary: "kubelet there", plan: phases::convert::plan_kubelet },

@@ -44,6 +44,23 @@ pub fn plan_promote(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError
     Ok(vec![Step::PromoteMember { name: spec.node.name.clone(), peer_url: peer_url(spec) }])
 }
 
+/// Tells the others of another address before this member restarts with it, where they or it can be asked.
+pub fn plan_address_first(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    plan_move(spec, facts, true)
+}
+
+/// Tells them, at the latest now.
+pub fn plan_address(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    plan_move(spec, facts, false)
+}
+
+fn plan_move(spec: &Spec, _facts: &Facts, may_wait: bool) -> Result<Vec<Step>, PhaseError> {
+    if spec.cluster.external_etcd.is_some() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Step::MoveMember { name: spec.node.name.clone(), peer_url: peer_url(spec), may_wait }])
+}
+
 /// Leaves etcd while it still runs here.
 pub fn plan_remove(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.external_etcd.is_some() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::pki::{Leaf, Subject, Usage};
 use super::super::step::ClientKubeconfig;
-use super::super::{Facts, PhaseError, Step};
+use super::super::{Facts, PhaseError, Step, units};
 use super::certs::ca_files;
 use crate::core::bootstrap::objects::SERVING_APPROVER;
 use crate::core::model::spec::{Endpoint, Spec};
@@ -32,6 +32,25 @@ pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     all.retain(|config| facts.super_admin || !config.path.ends_with("super-admin.conf"));
     all.retain(|config| !facts.kubelet_rotates || !config.path.ends_with("kubelet.conf"));
     plan_some(spec, facts, all)
+}
+
+/// The kubeconfigs of a control plane whose settings changed. The kubelet's own credentials stay what they are.
+pub fn plan_settled(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut steps = plan_renewal(spec, facts)?;
+    let kubelet = spec.node.paths.kubeconfig("kubelet.conf");
+    steps.retain(|step| !matches!(step, Step::WriteKubeconfig(config) if config.path == kubelet));
+    steps.extend(plan_kubelet(spec, facts)?);
+    Ok(steps)
+}
+
+/// Where the kubelet and the agent of a node reach the API.
+pub fn plan_kubelet(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    Ok(vec![Step::PointKubeconfig {
+        path: spec.node.paths.kubeconfig("kubelet.conf"),
+        server: spec.cluster.node_endpoint().url(),
+        ca: ca_files(spec).cert,
+        readers: vec![units::KUBELET.to_owned(), units::AGENT.to_owned()],
+    }])
 }
 
 fn plan_some(spec: &Spec, facts: &Facts, all: Vec<ClientKubeconfig>) -> Result<Vec<Step>, PhaseError> {

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod kubeconfigs;
 pub mod kubelet_join;
 pub mod kubelet_start;
+pub mod labels;
 pub mod objects;
 pub mod ready;
 pub mod renewal;

@@ -3,6 +3,7 @@
 //! A control plane goes component by component, judged by whether the pod of the new manifest is well. What was there
 //! before is kept beside until all is well, so that the way back is open also to a run that was cut short.
 
+pub mod difference;
 pub mod moves;
 pub mod observed;
 pub mod plan;

@@ -42,6 +42,10 @@ pub struct ClusterSpec {
     pub external_etcd: Option<ExternalEtcd>,
     /// Scheduled snapshots of our own etcd; none where nobody wants them.
     pub snapshots: Option<SnapshotSpec>,
+    /// The API server's log of who did what; none where nobody wants it.
+    pub audit: Option<AuditSpec>,
+    /// The EncryptionConfiguration by which the API server writes to etcd; none: as it comes.
+    pub encryption: Option<PathBuf>,
     /// Fields laid over our KubeletConfiguration.
     pub kubelet: Map<String, Value>,
     /// Fields laid over our KubeProxyConfiguration.
@@ -62,6 +66,16 @@ pub enum ControlPlaneMode {
     StaticPods,
     /// As services of systemd.
     Systemd,
+}
+
+impl ControlPlaneMode {
+    /// The value of the setting.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StaticPods => "static-pods",
+            Self::Systemd => "systemd",
+        }
+    }
 }
 
 /// Where the components come from.
@@ -114,6 +128,15 @@ pub struct SnapshotSpec {
     pub keep: u16,
     /// `OnCalendar=` of the drills that restore the newest one; none where nobody wants them.
     pub drills: Option<String>,
+}
+
+/// The audit log of an API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSpec {
+    /// The policy: what is logged, at which level.
+    pub policy: PathBuf,
+    /// The log, in a folder of its own.
+    pub log: PathBuf,
 }
 
 /// The pod network and the proxy for Services.

@@ -1,0 +1,104 @@
+//! Brings a node to what its settings say by now: the phases of init and join, on a node that is there.
+
+use super::error::StepError;
+use super::members;
+use super::ports::Ports;
+use super::run::{RunError, RunOptions, run};
+use super::upgrade::{Passage, UpgradeError, upgrade_control_plane};
+use crate::core::bootstrap::Facts;
+use crate::core::bootstrap::workflow::{APPLY_CLUSTER, APPLY_FIRST, APPLY_MARKS, APPLY_NODE, APPLY_WORKER, Phase};
+use crate::core::model::spec::Spec;
+use crate::ports::{ObjectRef, Progress};
+
+/// Why a node is not what its settings say.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// A phase ended early.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A component did not come up, or could not be changed.
+    #[error(transparent)]
+    ControlPlane(#[from] UpgradeError),
+    /// The node could not be looked at.
+    #[error(transparent)]
+    Step(#[from] StepError),
+}
+
+/// A worker. Returns how many steps were changed (or, in a dry run, would be).
+pub async fn settle_worker(
+    ports: &Ports,
+    spec: &Spec,
+    dry_run: bool,
+    progress: &dyn Progress,
+) -> Result<usize, SettleError> {
+    phases(APPLY_WORKER, ports, spec, dry_run, None, progress).await
+}
+
+/// A control plane, one component after another; with `shared` also what the cluster shares.
+pub async fn settle_control_plane(
+    ports: &Ports,
+    spec: &Spec,
+    passage: &Passage<'_>,
+    shared: bool,
+    progress: &dyn Progress,
+) -> Result<usize, SettleError> {
+    let dry_run = passage.dry_run;
+    let mut changed = phases(APPLY_FIRST, ports, spec, dry_run, None, progress).await?;
+    changed += upgrade_control_plane(ports, spec, passage, progress).await?;
+    let rest = if dry_run { not_told() } else { APPLY_NODE.to_vec() };
+    changed += phases(&rest, ports, spec, dry_run, None, progress).await?;
+    if shared {
+        changed += phases(APPLY_CLUSTER, ports, spec, dry_run, dns_replicas(ports, spec).await, progress).await?;
+    }
+    Ok(changed + phases(APPLY_MARKS, ports, spec, dry_run, None, progress).await?)
+}
+
+/// All phases of a node but its components, as a dry run: what a run would change.
+pub async fn look_ahead(
+    ports: &Ports,
+    spec: &Spec,
+    control_plane: bool,
+    shared: bool,
+    progress: &dyn Progress,
+) -> Result<usize, SettleError> {
+    if !control_plane {
+        return settle_worker(ports, spec, true, progress).await;
+    }
+    let mut changed = phases(APPLY_FIRST, ports, spec, true, None, progress).await?;
+    changed += phases(&not_told(), ports, spec, true, None, progress).await?;
+    if shared {
+        changed += phases(APPLY_CLUSTER, ports, spec, true, dns_replicas(ports, spec).await, progress).await?;
+    }
+    Ok(changed + phases(APPLY_MARKS, ports, spec, true, None, progress).await?)
+}
+
+/// The rest of a dry run, which has told of the others before: etcd's address, and components as they would be by then.
+fn not_told() -> Vec<Phase> {
+    let told = ["etcd-address", "certificates"];
+    APPLY_NODE.iter().filter(|phase| !told.contains(&phase.id)).copied().collect()
+}
+
+/// How many there are stays the user's.
+async fn dns_replicas(ports: &Ports, spec: &Spec) -> Option<u64> {
+    let objects = ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await.ok()?;
+    let coredns = ObjectRef::new("apps/v1", "Deployment", Some("kube-system"), "coredns");
+    objects.get(&coredns).await.ok()??.pointer("/spec/replicas")?.as_u64()
+}
+
+async fn phases(
+    table: &[Phase],
+    ports: &Ports,
+    spec: &Spec,
+    dry_run: bool,
+    dns_replicas: Option<u64>,
+    progress: &dyn Progress,
+) -> Result<usize, SettleError> {
+    // A member that joined others keeps the flags that it joined with.
+    let joins_etcd = members::has_joined(ports, spec)?;
+    let options = RunOptions { dry_run, joins_etcd, ..RunOptions::default() };
+    let with_replicas = |mut facts: Facts| {
+        facts.dns_replicas = dns_replicas;
+        facts
+    };
+    Ok(run(table, spec, ports, &options, &with_replicas, progress).await?)
+}

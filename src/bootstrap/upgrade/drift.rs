@@ -1,0 +1,70 @@
+//! What the components of this node are, beside what the settings say: as they are written, and as they run.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Container;
+
+use super::form::Form;
+use super::pods::newest_container;
+use super::{Purpose, manifests};
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::observe::observe_facts;
+use crate::bootstrap::ports::Ports;
+use crate::core::bootstrap::upgrade::difference::difference;
+use crate::core::manifest::parse_manifest;
+use crate::core::model::ContainerId;
+use crate::core::model::spec::Spec;
+use crate::cri;
+
+/// Component and difference.
+pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, StepError> {
+    let form = Form::of(&observe_facts(ports, spec, false).await?)?;
+    let mut drift = Vec::new();
+    for (name, wanted) in manifests::wanted(ports, spec, form, Purpose::Settings).await? {
+        let mut add = |what: String| drift.push((name.to_owned(), what));
+        let path = form.path(spec, name);
+        let Some(present) = ports.files.read(&path)? else {
+            add(format!("{} is not there", path.display()));
+            continue;
+        };
+        difference(&present, &wanted).into_iter().for_each(|line| add(format!("{}: {line}", path.display())));
+        let look = form.look(ports, spec, name, &present).await?;
+        if !look.well {
+            add(format!("does not run as it is written, or is not well: {}", look.word));
+        }
+        if form == Form::Pods
+            && let Ok(pod) = parse_manifest(&path, present.as_bytes(), &spec.node.name)
+            && let Some(written) = pod.spec.as_ref().and_then(|spec| spec.containers.first())
+            && let Some(runs) = newest_container(ports, &look.uid).await?
+        {
+            running(ports, written, &ContainerId::from(runs.id)).await?.into_iter().for_each(add);
+        }
+    }
+    Ok(drift)
+}
+
+/// What a container is, as the runtime tells.
+async fn running(ports: &Ports, written: &Container, id: &ContainerId) -> Result<Vec<String>, StepError> {
+    let mut lines = Vec::new();
+    if let Some(words) = ports.runtime.container_arguments(id).await.map_err(StepError::Pods)? {
+        let wanted: BTreeSet<&String> = written.command.iter().chain(&written.args).flatten().collect();
+        let seen: BTreeSet<&String> = words.iter().collect();
+        let text = |words: &BTreeSet<&String>| words.iter().map(|word| format!("{word}\n")).collect::<String>();
+        lines.extend(difference(&text(&seen), &text(&wanted)).iter().map(|line| format!("its process: {line}")));
+    }
+    let status = ports.runtime.container_status(id).await.map_err(StepError::Pods)?;
+    let name = written.image.clone().unwrap_or_default();
+    let wanted = cri::ImageSpec { image: name.clone(), ..cri::ImageSpec::default() };
+    match ports.pulls.image_status(&wanted).await.map_err(StepError::Pods)? {
+        Some(image) => {
+            let same = |told: &String| *told == image.id || image.repo_digests.contains(told);
+            let told = [&status.image_id, &status.image_ref];
+            if told.iter().any(|told| !told.is_empty()) && !told.into_iter().any(same) {
+                lines.push(format!("runs image {}, and {name} is {} by now", status.image_ref, image.id));
+            }
+        }
+        None if status.image_ref.is_empty() => {}
+        None => lines.push(format!("image {name} is not on the node any more; {} runs", status.image_ref)),
+    }
+    Ok(lines)
+}

@@ -1,0 +1,116 @@
+//! The two forms of a component, static pod and service: where it is written, and how it is seen to be well.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::Purpose;
+use super::pods::{self, Look, STEADY, ask};
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::ports::Ports;
+use crate::core::bootstrap::{Facts, services, static_pods};
+use crate::core::model::spec::{ControlPlaneMode, Spec};
+use crate::ports::UnitState;
+
+/// How the control plane of a node is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Manifests, which the kubelet runs.
+    Pods,
+    /// Services of systemd.
+    Services,
+}
+
+impl Form {
+    /// As it is found.
+    pub fn of(facts: &Facts) -> Result<Self, StepError> {
+        match (facts.services.is_empty(), facts.pods.is_empty()) {
+            (true, _) => Ok(Self::Pods),
+            (false, true) => Ok(Self::Services),
+            (false, false) => Err(StepError::BothForms),
+        }
+    }
+
+    /// The value of the setting `mode` that says so.
+    pub fn mode_of_cluster(self) -> ControlPlaneMode {
+        if self == Self::Pods { ControlPlaneMode::StaticPods } else { ControlPlaneMode::Systemd }
+    }
+
+    /// Where a component is written.
+    pub fn path(self, spec: &Spec, component: &str) -> PathBuf {
+        match self {
+            Self::Pods => spec.node.paths.manifests().join(format!("{component}.yaml")),
+            Self::Services => spec.node.paths.units.join(services::unit(component)),
+        }
+    }
+
+    /// The mode of that file.
+    pub fn mode(self) -> u32 {
+        if self == Self::Pods { 0o600 } else { 0o644 }
+    }
+
+    /// Where the former one is kept.
+    pub fn kept(self, spec: &Spec, component: &str, purpose: Purpose) -> PathBuf {
+        purpose.kept().join(self.path(spec, component).file_name().unwrap_or_default())
+    }
+
+    /// What the settings say of a component.
+    pub fn render(self, component: &str, spec: &Spec, facts: &Facts) -> Result<String, StepError> {
+        Ok(match self {
+            Self::Pods => static_pods::render(component, spec, facts)?,
+            Self::Services => services::render(component, spec, facts)?.unit,
+        })
+    }
+
+    /// Looks at a component whose text is this one.
+    pub async fn look(self, ports: &Ports, spec: &Spec, component: &str, text: &str) -> Result<Look, StepError> {
+        match self {
+            Self::Pods => pods::look(ports, &self.path(spec, component), text, &spec.node.name).await,
+            Self::Services => self.look_at_service(ports, spec, component).await,
+        }
+    }
+
+    /// Lets a service run what its unit says by now; the kubelet does that for pods.
+    pub async fn rouse(self, ports: &Ports, spec: &Spec, component: &str) -> Result<(), StepError> {
+        if self == Self::Pods {
+            return Ok(());
+        }
+        let unit = services::unit(component);
+        if self.is_stale(ports, spec, component, &ports.units.state(&unit).await?)? {
+            ports.units.reload().await?;
+            ports.units.restart_no_wait(&unit).await?;
+        }
+        Ok(())
+    }
+
+    fn is_stale(self, ports: &Ports, spec: &Spec, component: &str, state: &UnitState) -> Result<bool, StepError> {
+        let changed = ports.files.info(&self.path(spec, component))?.map(|info| info.modified);
+        let Some(begun) = state.begun_at else { return Ok(true) };
+        Ok(state.needs_reload || changed.is_some_and(|changed| changed > begun))
+    }
+
+    async fn look_at_service(self, ports: &Ports, spec: &Spec, component: &str) -> Result<Look, StepError> {
+        let unit = services::unit(component);
+        let state = ports.units.state(&unit).await?;
+        let mut look =
+            Look { uid: unit.clone(), well: false, word: String::new(), restarts: state.restarts, ended: false };
+        if self.is_stale(ports, spec, component, &state)? {
+            // Those before its restart do not count.
+            look.restarts = 0;
+            look.word = "it was not started since its unit changed".to_owned();
+            return Ok(look);
+        }
+        if !state.is_active() {
+            look.ended = state.active == "failed" || state.sub == "auto-restart";
+            look.word = format!("{unit} is {} ({})", state.active, state.sub);
+            return Ok(look);
+        }
+        let now = SystemTime::from((ports.now)());
+        if state.begun_at.is_some_and(|begun| now.duration_since(begun).is_ok_and(|age| age < STEADY)) {
+            look.word = "it has only just started".to_owned();
+            return Ok(look);
+        }
+        // Asked like the pod that it is not.
+        ask(ports, &static_pods::probed(component, spec)?, &mut look).await;
+        Ok(look)
+    }
+}

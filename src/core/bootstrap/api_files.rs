@@ -1,0 +1,124 @@
+//! Files of the operator that the API server reads when it starts: the audit policy, the configuration of encryption.
+
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::Facts;
+use super::static_pods::{Error, HostPath, add_host_path};
+use crate::core::model::spec::ClusterSpec;
+
+/// Tells the content of those files: another content makes a new pod.
+const DIGESTS: &str = "roost.io/files";
+
+/// Each file with the setting that names it.
+pub fn files(cluster: &ClusterSpec) -> Vec<(&'static str, &Path)> {
+    let audit = cluster.audit.as_ref().map(|audit| ("audit.policy", audit.policy.as_path()));
+    let encryption = cluster.encryption.as_deref().map(|path| ("encryption.config", path));
+    audit.into_iter().chain(encryption).collect()
+}
+
+/// The flags of the API server. Thirty days of audit in ten files of a hundred megabytes, unless `args` says otherwise.
+pub fn flags(cluster: &ClusterSpec) -> Vec<(&'static str, String)> {
+    let mut flags = Vec::new();
+    if let Some(audit) = &cluster.audit {
+        flags.extend([
+            ("audit-policy-file", audit.policy.display().to_string()),
+            ("audit-log-path", audit.log.display().to_string()),
+            ("audit-log-maxage", "30".to_owned()),
+            ("audit-log-maxbackup", "10".to_owned()),
+            ("audit-log-maxsize", "100".to_owned()),
+        ]);
+    }
+    if let Some(path) = &cluster.encryption {
+        flags.push(("encryption-provider-config", path.display().to_string()));
+    }
+    flags
+}
+
+/// The digests of those files, in their order.
+///
+/// # Errors
+/// One of them is not there.
+pub fn digests<'a>(cluster: &ClusterSpec, facts: &'a Facts) -> Result<Vec<&'a str>, Error> {
+    let digest = |(setting, path): (&'static str, &Path)| {
+        let missing = || Error::NoFile { setting, path: path.to_owned() };
+        facts.file_digests.get(path).map(String::as_str).ok_or_else(missing)
+    };
+    files(cluster).into_iter().map(digest).collect()
+}
+
+/// Gives the pod of the API server those files.
+///
+/// # Errors
+/// One of them is not there: the API server would end again and again.
+pub fn lay(cluster: &ClusterSpec, facts: &Facts, pod: &mut Pod) -> Result<(), Error> {
+    let digests = digests(cluster, facts)?;
+    for (setting, path) in files(cluster) {
+        let name = setting.replace('.', "-");
+        add_host_path(
+            pod,
+            &name,
+            HostPath { path, inside: &path.display().to_string(), kind: "File", writable: false },
+        );
+    }
+    if let Some(folder) = cluster.audit.as_ref().and_then(|audit| audit.log.parent()) {
+        let inside = folder.display().to_string();
+        add_host_path(
+            pod,
+            "audit-log",
+            HostPath { path: folder, inside: &inside, kind: "DirectoryOrCreate", writable: true },
+        );
+    }
+    if !digests.is_empty() {
+        pod.metadata.annotations.get_or_insert_default().insert(DIGESTS.to_owned(), digests.join(","));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::cluster::{HostDefaults, Layers, derive_spec};
+    use crate::core::bootstrap::static_pods::render;
+    use crate::core::model::spec::Spec;
+
+    fn spec() -> Spec {
+        let mut layers = Layers::defaults();
+        for (name, value) in [("audit.policy", "/etc/roost/audit.yaml"), ("encryption.config", "/etc/roost/keys.yaml")]
+        {
+            assert_eq!(layers.add_flag(name, value), []);
+        }
+        let host = HostDefaults { name: "n1".into(), address: Some([10, 0, 0, 1].into()), program: "/b".into() };
+        derive_spec(&layers, &host).unwrap()
+    }
+
+    fn facts(policy: &str) -> Facts {
+        let mut facts = Facts::at(jiff::Timestamp::UNIX_EPOCH);
+        facts.file_digests.insert("/etc/roost/audit.yaml".into(), policy.to_owned());
+        facts.file_digests.insert("/etc/roost/keys.yaml".into(), "beef".to_owned());
+        facts
+    }
+
+    #[test]
+    fn the_pod_has_the_files_and_another_content_makes_another_pod() {
+        let manifest = render("kube-apiserver", &spec(), &facts("cafe")).unwrap();
+        for line in [
+            "- --audit-policy-file=/etc/roost/audit.yaml",
+            "- --audit-log-path=/var/log/kubernetes/audit/audit.log",
+            "- --encryption-provider-config=/etc/roost/keys.yaml",
+            "roost.io/files: cafe,beef",
+            "path: /var/log/kubernetes/audit",
+        ] {
+            assert!(manifest.contains(line), "{line} is not in\n{manifest}");
+        }
+        assert_ne!(manifest, render("kube-apiserver", &spec(), &facts("fade")).unwrap());
+        assert!(!render("kube-scheduler", &spec(), &facts("cafe")).unwrap().contains("roost.io/files"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_told_before_anything_is_written() {
+        let error = render("kube-apiserver", &spec(), &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap_err();
+        assert_eq!(error.to_string(), "audit.policy: there is no file /etc/roost/audit.yaml");
+    }
+}

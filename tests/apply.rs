@@ -1,0 +1,236 @@
+//! A control plane in memory whose settings change: brought to them, back when a component does not come up, and at rest.
+
+#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![cfg(feature = "fakes")]
+
+mod shared;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roost::adapters::etcd::HostEtcdFiles;
+use roost::adapters::fake::Record;
+use roost::adapters::fake::members::{FakeEtcd, member};
+use roost::adapters::fake::node::FakeNode;
+use roost::bootstrap::settle::{SettleError, settle_control_plane};
+use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way};
+use roost::bootstrap::verify::observe_differences;
+use roost::bootstrap::{RunOptions, run};
+use roost::config::cluster::{HostDefaults, Layers, derive_spec};
+use roost::core::bootstrap::workflow::INIT;
+use roost::core::model::spec::Spec;
+use roost::ports::{NodeFiles, Units};
+use shared::{COMPONENTS, path, ports};
+
+type Settings = [(&'static str, &'static str)];
+const SYSTEMD: [(&str, &str); 3] = [
+    ("mode", "systemd"),
+    ("components.source", "host"),
+    (
+        "components.binaries",
+        "etcd=/b/etcd,kube-apiserver=/b/api,kube-controller-manager=/b/cm,kube-scheduler=/b/s,pause=/b/p,coredns=/b/c,kube-proxy=/b/x",
+    ),
+];
+
+fn spec(settings: &Settings) -> Spec {
+    let mut layers = Layers::defaults();
+    for (name, value) in settings {
+        assert_eq!(layers.add_flag(name, value), []);
+    }
+    let host = HostDefaults { name: "n1".into(), address: "10.0.0.1".parse().ok(), program: "/b/bootstrap".into() };
+    derive_spec(&layers, &host).unwrap()
+}
+
+struct World {
+    node: Arc<FakeNode>,
+    etcd: Arc<FakeEtcd>,
+    broken: Option<(&'static str, &'static str)>,
+}
+
+impl World {
+    /// A control plane that `init` made.
+    async fn of(settings: &Settings) -> Self {
+        let etcd = FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)]);
+        let world = Self { node: FakeNode::new(), etcd, broken: None };
+        let ports = ports(&world.node, None, &world.etcd);
+        run(INIT, &spec(settings), &ports, &RunOptions::default(), &|facts| facts, &Record::default()).await.unwrap();
+        world
+    }
+
+    async fn apply(&self, settings: &Settings, dry_run: bool) -> (Result<usize, SettleError>, String) {
+        let record = Record::default();
+        let timeout = Duration::from_secs(300);
+        let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose: Purpose::Settings, turn: None };
+        let ports = ports(&self.node, self.broken, &self.etcd);
+        let outcome = settle_control_plane(&ports, &spec(settings), &passage, true, &record).await;
+        assert!(dry_run || !is_under_way(&ports, Purpose::Settings).unwrap() || outcome.is_err());
+        (outcome, record.text())
+    }
+
+    fn manifests(&self) -> Vec<String> {
+        COMPONENTS.iter().map(|component| self.node.file(&path(component)).unwrap()).collect()
+    }
+}
+
+const CHANGED: [(&str, &str); 4] = [
+    ("args", "kube-scheduler = { v = \"4\" }"),
+    ("certs.sans", "api.example.org"),
+    ("node.labels", "zone=a"),
+    ("audit.policy", "/etc/roost/audit.yaml"),
+];
+
+#[tokio::test(start_paused = true)]
+async fn what_init_made_is_at_rest() {
+    let world = World::of(&[]).await;
+    let (planned, told) = world.apply(&[], true).await;
+    assert_eq!(planned.unwrap(), 0, "{told}");
+    let (done, told) = world.apply(&[], false).await;
+    assert_eq!(done.unwrap(), 0, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_shows_the_difference_and_a_run_makes_it_once() {
+    let world = World::of(&[]).await;
+    let before = world.manifests();
+    let missing = world.apply(&CHANGED, true).await.0.unwrap_err().to_string();
+    assert_eq!(missing, "audit.policy: there is no file /etc/roost/audit.yaml");
+    world.node.write(Path::new("/etc/roost/audit.yaml"), b"kind: Policy", 0o600).unwrap();
+    let (planned, told) = world.apply(&CHANGED, true).await;
+    assert!(planned.unwrap() > 0);
+    for line in [
+        "+ --v=4",
+        "+ --audit-policy-file=/etc/roost/audit.yaml",
+        "apply Node n1",
+        "issue /etc/kubernetes/pki/apiserver.crt",
+    ] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    assert_eq!(world.manifests(), before);
+    let (done, told) = world.apply(&CHANGED, false).await;
+    assert!(done.unwrap() > 0, "{told}");
+    let manifests = world.manifests();
+    assert!(manifests[3].contains("--v=4") && manifests[1].contains("--audit-policy-file"));
+    assert_eq!((&manifests[0], &manifests[2]), (&before[0], &before[2]), "the others are left alone");
+    let (again, told) = world.apply(&CHANGED, false).await;
+    assert_eq!(again.unwrap(), 0, "{told}");
+    // Another policy in the same file.
+    world.node.write(Path::new("/etc/roost/audit.yaml"), b"kind: Policy # other", 0o600).unwrap();
+    assert_eq!(world.apply(&CHANGED, false).await.0.unwrap(), 1);
+    assert_ne!(world.manifests()[1], manifests[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_component_that_does_not_come_up_gets_its_former_manifest_back() {
+    let mut world = World::of(&[]).await;
+    let before = world.manifests();
+    world.broken = Some(("kube-scheduler", "--v=4"));
+    let (outcome, told) = world.apply(&CHANGED[..3], false).await;
+    assert!(
+        matches!(
+            &outcome,
+            Err(SettleError::ControlPlane(UpgradeError::Returned { component: "kube-scheduler", snapshot: None, .. }))
+        ),
+        "{outcome:?} {told}"
+    );
+    assert_eq!(world.manifests(), before);
+    let (again, told) = world.apply(&[], false).await;
+    assert_eq!(again.unwrap(), 0, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_short_at_any_change_it_comes_to_the_same_end() {
+    for cut in 0.. {
+        let world = World::of(&[]).await;
+        world.node.fail_after(cut);
+        let (first, _) = world.apply(&CHANGED[..3], false).await;
+        if world.node.failure_is_ahead() {
+            assert!(cut > 5, "the failure was injected into every change");
+            break;
+        }
+        assert!(first.is_err(), "the failure of change {cut} was passed over");
+        let (second, told) = world.apply(&CHANGED[..3], false).await;
+        assert!(second.is_ok(), "cut at {cut}: {second:?} {told}");
+        assert!(world.manifests()[3].contains("--v=4"));
+        assert_eq!(world.apply(&CHANGED[..3], false).await.0.unwrap(), 0, "cut at {cut}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_address_is_told_to_etcd_and_written_everywhere() {
+    let world = World::of(&[]).await;
+    let moved: &Settings = &[("node.address", "10.0.0.2")];
+    let (done, told) = world.apply(moved, false).await;
+    assert!(done.unwrap() > 0, "{told}");
+    assert_eq!(world.etcd.members()[0].peer_urls, ["https://10.0.0.2:2380"]);
+    let manifests = world.manifests();
+    assert!(manifests.iter().all(|manifest| !manifest.contains("10.0.0.1:")), "{manifests:?}");
+    assert!(manifests[1].contains("--advertise-address=10.0.0.2"));
+    for config in ["admin.conf", "controller-manager.conf", "scheduler.conf"] {
+        let text = world.node.file(&format!("/etc/kubernetes/{config}")).unwrap();
+        assert!(text.contains("https://10.0.0.2:6443"), "{config}: {text}");
+    }
+    let (again, told) = world.apply(moved, false).await;
+    assert_eq!(again.unwrap(), 0, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kubelet_follows_to_another_endpoint_with_the_credentials_that_it_has() {
+    let world = World::of(&[]).await;
+    let before = world.node.file("/etc/kubernetes/kubelet.conf").unwrap();
+    let moved: &Settings = &[("cluster.endpoint", "api.example.org"), ("cluster.balancer", "off")];
+    assert!(world.apply(moved, false).await.0.unwrap() > 0);
+    let after = world.node.file("/etc/kubernetes/kubelet.conf").unwrap();
+    let user = |text: &str| text.split("users:").nth(1).unwrap().to_owned();
+    assert!(after.contains("server: https://api.example.org:6443"), "{after}");
+    assert_eq!(user(&after), user(&before));
+    assert!(world.node.state("kubelet.service").await.unwrap().is_active());
+    let (again, told) = world.apply(moved, false).await;
+    assert_eq!(again.unwrap(), 0, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_get_their_units_one_after_another() {
+    let world = World::of(&SYSTEMD).await;
+    let at_rest = world.apply(&SYSTEMD, false).await;
+    assert_eq!(at_rest.0.unwrap(), 0, "{}", at_rest.1);
+    let begun = async |component: &str| world.node.state(&format!("roost-{component}.service")).await.unwrap().begun_at;
+    let (scheduler, api) = (begun("kube-scheduler").await, begun("kube-apiserver").await);
+    let changed = [SYSTEMD.as_slice(), &CHANGED[..1]].concat();
+    let (done, told) = world.apply(&changed, false).await;
+    assert_eq!(done.unwrap(), 1, "{told}");
+    assert!(begun("kube-scheduler").await > scheduler, "it runs its new unit");
+    assert_eq!(begun("kube-apiserver").await, api, "the others are left alone");
+    let pods = world.apply(&CHANGED[..1], true).await.0.unwrap_err().to_string();
+    assert!(pods.contains("convert --to static-pods"), "{pods}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn verify_finds_what_differs_and_changes_nothing() {
+    let world = World::of(&[]).await;
+    let ports = ports(&world.node, None, &world.etcd);
+    let found = observe_differences(&ports, &spec(&[]), true, true).await.unwrap();
+    assert_eq!(found, []);
+    world
+        .node
+        .write(
+            Path::new("/etc/kubernetes/pki/sa.key"),
+            world.node.file("/etc/kubernetes/pki/sa.key").unwrap().as_bytes(),
+            0o644,
+        )
+        .unwrap();
+    let manifest = world.node.file(&path("kube-scheduler")).unwrap().replace("leader-elect=true", "leader-elect=false");
+    world.node.write(Path::new(&path("kube-scheduler")), manifest.as_bytes(), 0o600).unwrap();
+    let found = observe_differences(&ports, &spec(&[("certs.sans", "a.example.org")]), true, true).await.unwrap();
+    let lines: Vec<String> = found.iter().map(|found| format!("{}: {}", found.subject, found.what)).collect();
+    let manifest = path("kube-scheduler");
+    assert_eq!(
+        lines,
+        [
+            format!("kube-scheduler: {manifest}: - --leader-elect=false"),
+            format!("kube-scheduler: {manifest}: + --leader-elect=true"),
+            "/etc/kubernetes/pki/apiserver.crt: it lacks a.example.org".to_owned(),
+            "/etc/kubernetes/pki/sa.key: others may read it: its mode is 0644, not 0600".to_owned(),
+        ]
+    );
+}

@@ -1,0 +1,72 @@
+//! A control plane in memory: static pods that run what their manifests say.
+
+#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover};
+use roost::adapters::fake::node::{FakeNode, FakeReachability};
+use roost::adapters::fake::{FakeChecks, FakeExec, FakePod, NoNetwork};
+use roost::adapters::x509::X509;
+use roost::bootstrap::Ports;
+use roost::core::manifest::parse_manifest;
+
+pub const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+/// The manifest of a component.
+pub fn path(component: &str) -> String {
+    format!("/etc/kubernetes/manifests/{component}.yaml")
+}
+
+/// The pods of the manifests; one of `broken` (component, and what is in its manifest) ends again and again.
+fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> FakeExec {
+    let node = node.clone();
+    let looks: Mutex<BTreeMap<String, u32>> = Mutex::default();
+    // Reading a manifest takes longer than all the rest.
+    let uids: Mutex<BTreeMap<String, String>> = Mutex::default();
+    FakeExec::with_pods(move || {
+        let pod = |component: &&str| {
+            let text = node.file(&path(component))?;
+            let read =
+                || parse_manifest(Path::new(&path(component)), text.as_bytes(), "n1").unwrap().metadata.uid.unwrap();
+            let uid = uids.lock().unwrap().entry(text.clone()).or_insert_with(read).clone();
+            let running = !broken.is_some_and(|(name, version)| name == *component && text.contains(version));
+            let mut looks = looks.lock().unwrap();
+            let look = looks.entry(uid.clone()).or_default();
+            *look += 1;
+            Some(FakePod { uid, running, restarts: if running { 0 } else { *look / 3 } })
+        };
+        COMPONENTS.iter().filter_map(pod).collect()
+    })
+}
+
+/// The node with its pods; whatever runs answers.
+pub fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>, etcd: &Arc<FakeEtcd>) -> Ports {
+    let checks = FakeChecks::default();
+    for url in [
+        "http://127.0.0.1:2381/readyz",
+        "https://10.0.0.1:6443/readyz",
+        "https://10.0.0.2:6443/readyz",
+        "https://127.0.0.1:10257/healthz",
+        "https://127.0.0.1:10259/readyz",
+    ] {
+        checks.set(url, Ok(200));
+    }
+    Ports {
+        files: node.clone(),
+        pki: Arc::new(X509),
+        units: node.clone(),
+        images: node.clone(),
+        pulls: node.clone(),
+        runtime: Arc::new(pods_of(node, broken)),
+        network: Arc::new(NoNetwork),
+        net: Arc::new(FakeReachability(node.clone())),
+        checks: Arc::new(checks),
+        etcd: Arc::new(FakeEtcdClients(etcd.clone())),
+        handover: Arc::new(FakeHandover::default()),
+        now: || Timestamp::from_second(1_800_000_000).unwrap(),
+    }
+}

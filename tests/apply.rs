@@ -17,11 +17,10 @@ use roost::bootstrap::settle::{SettleError, settle_control_plane};
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way};
 use roost::bootstrap::verify::observe_differences;
 use roost::bootstrap::{RunOptions, run};
-use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::workflow::INIT;
 use roost::core::model::spec::Spec;
 use roost::ports::{NodeFiles, Units};
-use shared::{COMPONENTS, path, ports};
+use shared::{COMPONENTS, path, ports, spec_of};
 
 type Settings = [(&'static str, &'static str)];
 const SYSTEMD: [(&str, &str); 3] = [
@@ -34,12 +33,7 @@ const SYSTEMD: [(&str, &str); 3] = [
 ];
 
 fn spec(settings: &Settings) -> Spec {
-    let mut layers = Layers::defaults();
-    for (name, value) in settings {
-        assert_eq!(layers.add_flag(name, value), []);
-    }
-    let host = HostDefaults { name: "n1".into(), address: "10.0.0.1".parse().ok(), program: "/b/bootstrap".into() };
-    derive_spec(&layers, &host).unwrap()
+    spec_of("n1", "10.0.0.1", settings)
 }
 
 struct World {

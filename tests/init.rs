@@ -3,54 +3,28 @@
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
+mod shared;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use roost::adapters::fake::members::{FakeEtcdClients, FakeHandover};
-use roost::adapters::fake::node::{FakeNode, FakeReachability};
-use roost::adapters::fake::{FakeChecks, FakeExec, NoNetwork, Record};
-use roost::adapters::x509::X509;
-use roost::bootstrap::{Ports, RunOptions, run};
-use roost::config::cluster::{HostDefaults, Layers, derive_spec};
+use roost::adapters::fake::Record;
+use roost::adapters::fake::node::FakeNode;
+use roost::bootstrap::{RunOptions, run};
 use roost::core::bootstrap::Facts;
 use roost::core::bootstrap::static_pods;
 use roost::core::bootstrap::workflow::INIT;
 use roost::core::model::spec::Spec;
+use shared::{ports_of, spec_of};
 
 fn spec(settings: &[(&str, &str)]) -> Spec {
-    let mut layers = Layers::defaults();
-    for (name, value) in settings {
-        assert_eq!(layers.add_flag(name, value), []);
-    }
-    let host = HostDefaults {
-        name: "n1".to_owned(),
-        address: "10.0.0.1".parse().ok(),
-        program: "/usr/local/bin/bootstrap".into(),
-    };
-    derive_spec(&layers, &host).unwrap()
-}
-
-fn ports(node: &Arc<FakeNode>) -> Ports {
-    Ports {
-        files: node.clone(),
-        pki: Arc::new(X509),
-        units: node.clone(),
-        images: node.clone(),
-        pulls: node.clone(),
-        runtime: Arc::new(FakeExec::default()),
-        network: Arc::new(NoNetwork),
-        net: Arc::new(FakeReachability(node.clone())),
-        checks: Arc::<FakeChecks>::default(),
-        etcd: Arc::new(FakeEtcdClients(Arc::default())),
-        handover: Arc::new(FakeHandover::default()),
-        now: || Timestamp::from_second(1_800_000_000).unwrap(),
-    }
+    spec_of("n1", "10.0.0.1", settings)
 }
 
 async fn init(node: &Arc<FakeNode>, dry_run: bool) -> Result<(usize, String), roost::bootstrap::RunError> {
     let options = RunOptions { dry_run, ..RunOptions::default() };
     let record = Record::default();
-    let changed = run(INIT, &spec(&[]), &ports(node), &options, &|facts| facts, &record).await?;
+    let changed = run(INIT, &spec(&[]), &ports_of(node), &options, &|facts| facts, &record).await?;
     Ok((changed, record.text()))
 }
 

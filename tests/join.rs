@@ -3,15 +3,14 @@
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
+mod shared;
+
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use roost::adapters::fake::Record;
 use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
-use roost::adapters::fake::{FakeChecks, FakeExec, NoNetwork, Record};
-use roost::adapters::x509::X509;
 use roost::bootstrap::{Ports, RunError, RunOptions, members, run};
-use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::key_handover::SharedFiles;
 use roost::core::bootstrap::services::COMPONENTS;
 use roost::core::bootstrap::workflow::{INIT, JOIN_CONTROL_PLANE, RENEW, RESET};
@@ -20,37 +19,20 @@ use roost::core::model::Secret;
 use roost::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
 use roost::ports::{MembersError, NodeFiles, Owner, Reachability};
 use serde_json::json;
+use shared::{ports_of, spec_of};
 
 const SHARED: [&str; 8] =
     ["ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
 
 fn spec(name: &str, address: &str) -> Spec {
-    let mut layers = Layers::defaults();
-    for (setting, value) in [("cluster.endpoint", "10.0.0.1"), ("cluster.balancer", "on")] {
-        assert_eq!(layers.add_flag(setting, value), []);
-    }
-    let host = HostDefaults {
-        name: name.to_owned(),
-        address: address.parse().ok(),
-        program: "/usr/local/bin/bootstrap".into(),
-    };
-    derive_spec(&layers, &host).unwrap()
+    spec_of(name, address, &[("cluster.endpoint", "10.0.0.1"), ("cluster.balancer", "on")])
 }
 
 fn ports(node: &Arc<FakeNode>, etcd: &Arc<FakeEtcd>, shared: &SharedFiles) -> Ports {
     Ports {
-        files: node.clone(),
-        pki: Arc::new(X509),
-        units: node.clone(),
-        images: node.clone(),
-        pulls: node.clone(),
-        runtime: Arc::new(FakeExec::with_pods_of(node)),
-        network: Arc::new(NoNetwork),
-        net: Arc::new(FakeReachability(node.clone())),
-        checks: Arc::<FakeChecks>::default(),
         etcd: Arc::new(FakeEtcdClients(etcd.clone())),
         handover: Arc::new(FakeHandover(shared.clone())),
-        now: || Timestamp::from_second(1_800_000_000).unwrap(),
+        ..ports_of(node)
     }
 }
 

@@ -4,60 +4,34 @@
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
+mod shared;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use roost::adapters::etcd::HostEtcdFiles;
-use roost::adapters::fake::members::{FakeEtcdClients, FakeHandover};
-use roost::adapters::fake::node::{FakeNode, FakeReachability};
-use roost::adapters::fake::{FakeChecks, FakeExec, NoNetwork, Record};
-use roost::adapters::x509::X509;
+use roost::adapters::fake::Record;
+use roost::adapters::fake::node::FakeNode;
 use roost::bootstrap::upgrade::{Passage, Purpose, upgrade_control_plane};
-use roost::bootstrap::{Ports, RunError, RunOptions, run};
-use roost::config::cluster::{HostDefaults, Layers, derive_spec};
+use roost::bootstrap::{RunError, RunOptions, run};
 use roost::core::bootstrap::services::{self, COMPONENTS};
 use roost::core::bootstrap::workflow::{INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
 use roost::core::bootstrap::{Facts, Phase};
 use roost::core::model::spec::Spec;
 use roost::ports::{NodeFiles, Owner};
+use shared::{ports_of, spec_of};
 
 const ETCD_USER: Owner = Owner { user: 998, group: 997 };
 
 fn spec_with(mode: &str, programs: &str) -> Spec {
-    let mut layers = Layers::defaults();
     let settings = [("mode", mode), ("components.source", "host"), ("components.binaries", programs)];
-    for (name, value) in settings {
-        assert_eq!(layers.add_flag(name, value), []);
-    }
-    let host = HostDefaults {
-        name: "n1".to_owned(),
-        address: "10.0.0.1".parse().ok(),
-        program: "/usr/local/bin/bootstrap".into(),
-    };
-    derive_spec(&layers, &host).unwrap()
+    spec_of("n1", "10.0.0.1", &settings)
 }
 
 fn spec(mode: &str) -> Spec {
     let names = COMPONENTS.map(|name| format!("{name}=/usr/local/bin/{name}"));
     spec_with(mode, &names.join(","))
-}
-
-fn ports(node: &Arc<FakeNode>) -> Ports {
-    Ports {
-        files: node.clone(),
-        pki: Arc::new(X509),
-        units: node.clone(),
-        images: node.clone(),
-        pulls: node.clone(),
-        runtime: Arc::new(FakeExec::with_pods_of(node)),
-        network: Arc::new(NoNetwork),
-        net: Arc::new(FakeReachability(node.clone())),
-        checks: Arc::<FakeChecks>::default(),
-        etcd: Arc::new(FakeEtcdClients(Arc::default())),
-        handover: Arc::new(FakeHandover::default()),
-        now: || Timestamp::from_second(1_800_000_000).unwrap(),
-    }
 }
 
 async fn run_with(
@@ -67,7 +41,7 @@ async fn run_with(
     options: &RunOptions,
 ) -> Result<(usize, String), RunError> {
     let record = Record::default();
-    let changed = run(phases, &spec(mode), &ports(node), options, &|facts| facts, &record).await?;
+    let changed = run(phases, &spec(mode), &ports_of(node), options, &|facts| facts, &record).await?;
     Ok((changed, record.text()))
 }
 
@@ -234,7 +208,7 @@ async fn an_upgrade_of_manifests_leaves_services_alone() {
         purpose: Purpose::Version,
         turn: None,
     };
-    let outcome = upgrade_control_plane(&ports(&node), &spec("systemd"), &passage, &Record::default()).await;
+    let outcome = upgrade_control_plane(&ports_of(&node), &spec("systemd"), &passage, &Record::default()).await;
     let refusal = outcome.unwrap_err().to_string();
     assert!(refusal.contains("convert --to static-pods"), "{refusal}");
     assert!(COMPONENTS.iter().all(|component| node.file(&manifest(component)).is_none()));

@@ -15,20 +15,16 @@ use roost::adapters::fake::node::FakeNode;
 use roost::adapters::fake::{FakeChecks, Record};
 use roost::bootstrap::Ports;
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way, keep_running, upgrade_control_plane};
-use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::{Facts, static_pods};
 use roost::core::model::spec::Spec;
 use roost::ports::{EtcdFileError, EtcdFiles, NodeFiles, Units};
-use shared::{COMPONENTS, path};
+use shared::{COMPONENTS, path, spec_of};
 
 const OLD: &str = "v1.35.4";
 const NEW: &str = "v1.36.3";
 
 fn spec(version: &str) -> Spec {
-    let mut layers = Layers::defaults();
-    assert_eq!(layers.add_flag("cluster.kubernetes_version", version), []);
-    let host = HostDefaults { name: "n1".into(), address: "10.0.0.1".parse().ok(), program: "/b".into() };
-    derive_spec(&layers, &host).unwrap()
+    spec_of("n1", "10.0.0.1", &[("cluster.kubernetes_version", version)])
 }
 
 fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> Ports {

@@ -1,6 +1,6 @@
-//! A control plane in memory: static pods that run what their manifests say.
+//! What tests of `bootstrap` on a node in memory share; each takes its part.
 
-#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used, missing_docs, dead_code)] // a failed assumption ends the test
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,9 @@ use roost::adapters::fake::node::{FakeNode, FakeReachability};
 use roost::adapters::fake::{FakeChecks, FakeExec, FakePod, NoNetwork};
 use roost::adapters::x509::X509;
 use roost::bootstrap::Ports;
+use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::manifest::parse_manifest;
+use roost::core::model::spec::Spec;
 
 pub const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
@@ -43,7 +45,36 @@ fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -
     })
 }
 
-/// The node with its pods; whatever runs answers.
+/// The specification of a node with these settings.
+pub fn spec_of(name: &str, address: &str, settings: &[(&str, &str)]) -> Spec {
+    let mut layers = Layers::defaults();
+    for (setting, value) in settings {
+        assert_eq!(layers.add_flag(setting, value), []);
+    }
+    let program = "/usr/local/bin/bootstrap".into();
+    let host = HostDefaults { name: name.to_owned(), address: address.parse().ok(), program };
+    derive_spec(&layers, &host).unwrap()
+}
+
+/// The ports of a node in memory, whose pods are those of its manifests; a test overwrites what it looks at.
+pub fn ports_of(node: &Arc<FakeNode>) -> Ports {
+    Ports {
+        files: node.clone(),
+        pki: Arc::new(X509),
+        units: node.clone(),
+        images: node.clone(),
+        pulls: node.clone(),
+        runtime: Arc::new(FakeExec::with_pods_of(node)),
+        network: Arc::new(NoNetwork),
+        net: Arc::new(FakeReachability(node.clone())),
+        checks: Arc::<FakeChecks>::default(),
+        etcd: Arc::new(FakeEtcdClients(Arc::default())),
+        handover: Arc::new(FakeHandover::default()),
+        now: || Timestamp::from_second(1_800_000_000).unwrap(),
+    }
+}
+
+/// A control plane with its pods; whatever runs answers.
 pub fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>, etcd: &Arc<FakeEtcd>) -> Ports {
     let checks = FakeChecks::default();
     for url in [
@@ -56,17 +87,9 @@ pub fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>,
         checks.set(url, Ok(200));
     }
     Ports {
-        files: node.clone(),
-        pki: Arc::new(X509),
-        units: node.clone(),
-        images: node.clone(),
-        pulls: node.clone(),
         runtime: Arc::new(pods_of(node, broken)),
-        network: Arc::new(NoNetwork),
-        net: Arc::new(FakeReachability(node.clone())),
         checks: Arc::new(checks),
         etcd: Arc::new(FakeEtcdClients(etcd.clone())),
-        handover: Arc::new(FakeHandover::default()),
-        now: || Timestamp::from_second(1_800_000_000).unwrap(),
+        ..ports_of(node)
     }
 }

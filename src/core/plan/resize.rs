@@ -63,7 +63,7 @@ impl Pending {
 /// Why the pod can never be given what it wants in place: a container's share of swap follows its memory request, and is
 /// set only when it starts (upstream `pkg/kubelet/allocation/handlers.go`).
 pub fn infeasible(node: &NodeContext, wanted: &Pod, allocated: &Pod) -> Option<Pending> {
-    let request = |c: &Container| amounts(c.resources.as_ref())[3].clone();
+    let request = |c: &Container| amounts(c.resources.as_ref())[3];
     let restarts = |c: &Container| {
         let mut policies = c.resize_policy.iter().flatten();
         policies.any(|p| p.resource_name == "memory" && p.restart_policy == "RestartContainer")

@@ -3,6 +3,7 @@
   lib,
   rustPlatform,
   protobuf,
+  installShellFiles,
   program ? null,
 }:
 let
@@ -23,7 +24,10 @@ rustPlatform.buildRustPackage {
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;
-  nativeBuildInputs = [ protobuf ];
+  nativeBuildInputs = [
+    protobuf
+    installShellFiles
+  ];
   cargoBuildFlags = lib.optionals (program != null) [
     "--bin"
     program
@@ -34,6 +38,15 @@ rustPlatform.buildRustPackage {
     "--features"
     "fakes"
   ];
+  # Both come out of the program itself.
+  postInstall = lib.optionalString (program != "kubelet") ''
+    $out/bin/bootstrap man pages
+    installManPage pages/*.1
+    installShellCompletion --cmd bootstrap \
+      --bash <($out/bin/bootstrap completions bash) \
+      --zsh <($out/bin/bootstrap completions zsh) \
+      --fish <($out/bin/bootstrap completions fish)
+  '';
   meta = {
     inherit (manifest.package) description;
     license = lib.licenses.asl20;

@@ -8,6 +8,7 @@ use super::agent::AgentArgs;
 use super::apply::{ApplyArgs, VerifyArgs};
 use super::etcd::EtcdCommand;
 use super::manifests::ManifestsCommand;
+use super::manual::{CompletionsArgs, ManArgs};
 use super::token::TokenArgs;
 use super::upgrade::UpgradeCommand;
 use crate::core::bootstrap::discovery::CaPin;
@@ -62,6 +63,11 @@ pub enum Command {
     Config(ConfigCommand),
     /// The long-running part, started by roost-agent.service
     Agent(AgentArgs),
+    /// Print what lets a shell complete these commands
+    Completions(CompletionsArgs),
+    /// Write manual pages, for packages
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 /// How results are printed.
@@ -235,7 +241,18 @@ pub struct ConvertArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Every setting with its value and where it was set
-    Print(SettingsArgs),
+    Print(ConfigPrintArgs),
+}
+
+/// Arguments of `bootstrap config print`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigPrintArgs {
+    /// Settings
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
 }
 
 /// What to do with certificates.

@@ -22,6 +22,9 @@ pub enum ManifestsCommand {
 pub struct CheckArgs {
     /// A folder of manifests, or one manifest
     pub path: PathBuf,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
 }
 
 /// Arguments of `bootstrap manifests apply`.

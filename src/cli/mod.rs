@@ -6,6 +6,7 @@ pub mod bootstrap;
 pub mod etcd;
 pub mod kubelet;
 pub mod manifests;
+pub mod manual;
 pub mod output;
 pub mod token;
 pub mod upgrade;

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use roost::cli::bootstrap::{CertsCommand, Cli, Command, ConfigCommand};
-use roost::cli::output::{complain, complain_of, print_line};
+use roost::cli::manual::{completions, write_pages};
+use roost::cli::output::{complain, complain_of, print_line, print_result};
 use roost::telemetry::logging;
 
 /// A command line that cannot be understood (sysexits.h).
@@ -106,9 +107,15 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Upgrade(command) => upgrade::upgrade(command).await,
         Command::Manifests(command) => manifests::manifests(command).await,
         Command::Config(ConfigCommand::Print(args)) => {
-            print_line(&settings::read(&args)?.print());
+            let layers = settings::read(&args.settings)?;
+            print_result(args.output, &layers.document(), &layers.print());
             Ok(())
         }
+        Command::Completions(args) => {
+            print_line(&completions(args.shell));
+            Ok(())
+        }
+        Command::Man(args) => Ok(write_pages(&args.folder)?),
         Command::Agent(args) => world::agent(args).await,
     }
 }

@@ -9,7 +9,7 @@ use roost::adapters::static_pods::KubeletSocket;
 use roost::bootstrap::manifest_sets::{ManifestSet, SetPorts, read_set};
 use roost::cli::bootstrap::OutputFormat;
 use roost::cli::manifests::{CheckArgs, ManifestsCommand, SwitchArgs};
-use roost::cli::output::{complain, print_line};
+use roost::cli::output::{complain, print_line, print_result};
 use roost::core::manifest::switch::{SetFiles, check_set};
 use roost::core::static_units::SOCKET;
 use serde_json::json;
@@ -37,8 +37,13 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
     };
     match check_set(&files, &[], Path::new("/etc/kubernetes/manifests"), "node") {
         Ok(pods) => {
-            print_line(&format!("{} static pods are sound", pods.len()));
+            let text = format!("{} static pods are sound", pods.len());
+            print_result(args.output, &json!({ "pods": pods.len(), "faults": [] }), &text);
             Ok(())
+        }
+        Err(faults) if args.output == OutputFormat::Json => {
+            print_result(args.output, &json!({ "pods": 0, "faults": faults }), "");
+            Err(Failure::Configuration(format!("{} faults", faults.len())))
         }
         Err(faults) => Err(Failure::Configuration(faults.join("\n"))),
     }

@@ -187,6 +187,20 @@ impl Layers {
         }
         text
     }
+
+    /// The same for programs: value and place by setting.
+    pub fn document(&self) -> serde_json::Value {
+        let entry = |(name, (value, origin)): (&&str, &(Value, Origin))| {
+            let place = match origin {
+                Origin::Default => "default".to_owned(),
+                Origin::Flag => "command line".to_owned(),
+                Origin::Environment(name) => name.clone(),
+                Origin::File(path, line, _) => format!("{}:{line}", path.display()),
+            };
+            ((*name).to_owned(), serde_json::json!({ "value": value, "from": place }))
+        };
+        serde_json::Value::Object(self.values.iter().map(entry).collect())
+    }
 }
 
 fn unknown(name: &str) -> String {

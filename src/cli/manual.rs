@@ -1,0 +1,79 @@
+//! Completions for shells and manual pages, generated from the command line itself.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::bootstrap::Cli;
+
+/// Arguments of `bootstrap completions`.
+#[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// Arguments of `bootstrap man`.
+#[derive(Args, Clone, Debug)]
+pub struct ManArgs {
+    /// Folder for the pages; it is made where it is not there
+    pub folder: PathBuf,
+}
+
+/// What a shell has to read to complete our commands.
+pub fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "bootstrap", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Writes a page for each command, `bootstrap-etcd-drill.1` and so on.
+pub fn write_pages(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Cli::command(), folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_page_and_shells_know_it() {
+        let folder = tempfile::tempdir().unwrap();
+        write_pages(folder.path()).unwrap();
+        for page in ["bootstrap.1", "bootstrap-init.1", "bootstrap-etcd-drill.1"] {
+            assert!(folder.path().join(page).is_file(), "{page}");
+        }
+        assert!(!folder.path().join("bootstrap-man.1").exists(), "a command for packagers");
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            assert!(completions(shell).contains("defragment"), "{shell}");
+        }
+    }
+
+    /// Commands that do things, by their whole name.
+    fn leaves(command: &Command, name: &str, found: &mut Vec<(String, Command)>) {
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            let name = format!("{name} {}", inner.get_name());
+            if inner.has_subcommands() {
+                leaves(inner, &name, found);
+            } else {
+                found.push((name, inner.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn programs_can_read_what_every_command_tells() {
+        let mut command = Cli::command();
+        command.build();
+        let mut found = Vec::new();
+        leaves(&command, "bootstrap", &mut found);
+        let mute = found.iter().filter(|(_, command)| !command.get_arguments().any(|arg| arg.get_id() == "output"));
+        let mute: Vec<&str> = mute.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(mute, ["bootstrap agent", "bootstrap completions", "bootstrap man"]);
+    }
+}

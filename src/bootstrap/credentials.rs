@@ -1,5 +1,6 @@
 //! Certificates, keys and kubeconfigs of a plan: is what lies on the node fit, and if not, make it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use base64::Engine;
@@ -10,17 +11,25 @@ use super::ports::Ports;
 use crate::core::bootstrap::kubeconfig::{self, KubeconfigParts};
 use crate::core::bootstrap::step::ClientKubeconfig;
 use crate::core::model::pki::{Authority, Certificate, KeyPairFiles, Leaf};
-use crate::ports::{KeyPairPem, PkiError};
+use crate::ports::{FileError, KeyPairPem, NodeFiles, PkiError};
 
 fn pki_error(path: &Path) -> impl FnOnce(PkiError) -> StepError {
     let path = path.to_owned();
     move |source| StepError::Pki { path, source }
 }
 
+/// The text of a file. One that holds no text at all, as after a fault of the disk, is there and fits nothing.
+pub fn read_text(files: &dyn NodeFiles, path: &Path) -> Result<Option<String>, FileError> {
+    match files.read(path) {
+        Err(error) if error.source.kind() == ErrorKind::InvalidData => Ok(Some(String::new())),
+        read => read,
+    }
+}
+
 /// True when an authority is there and usable; its key may be elsewhere.
 pub fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepError> {
-    let Some(cert) = ports.files.read(&wanted.files.cert)? else { return Ok(false) };
-    let key = ports.files.read(&wanted.files.key)?;
+    let Some(cert) = read_text(ports.files.as_ref(), &wanted.files.cert)? else { return Ok(false) };
+    let key = read_text(ports.files.as_ref(), &wanted.files.key)?;
     let seen = ports.pki.inspect(&cert, key.as_deref(), None).map_err(pki_error(&wanted.files.cert))?;
     match wanted.check(&seen, (ports.now)()) {
         Ok(()) => Ok(true),
@@ -37,14 +46,16 @@ pub fn make_authority(ports: &Ports, wanted: &Authority) -> Result<(), StepError
 /// True when a fit leaf is there.
 pub fn leaf_is_met(ports: &Ports, wanted: &Certificate) -> Result<bool, StepError> {
     let files = &wanted.files;
-    let (Some(cert), Some(key)) = (ports.files.read(&files.cert)?, ports.files.read(&files.key)?) else {
+    let (Some(cert), Some(key)) =
+        (read_text(ports.files.as_ref(), &files.cert)?, read_text(ports.files.as_ref(), &files.key)?)
+    else {
         return Ok(false);
     };
     fits(ports, &wanted.leaf, &cert, &key)
 }
 
 fn fits(ports: &Ports, wanted: &Leaf, cert: &str, key: &str) -> Result<bool, StepError> {
-    let signer = ports.files.read(&wanted.signer.cert)?;
+    let signer = read_text(ports.files.as_ref(), &wanted.signer.cert)?;
     // What cannot be read is not fit; the signer's own faults are found where the signer is looked at.
     let Ok(seen) = ports.pki.inspect(cert, Some(key), signer.as_deref()) else { return Ok(false) };
     Ok(wanted.check(&seen, (ports.now)()).is_ok())
@@ -58,8 +69,8 @@ pub fn issue(ports: &Ports, wanted: &Certificate) -> Result<(), StepError> {
 
 fn sign(ports: &Ports, leaf: &Leaf, path: &Path) -> Result<KeyPairPem, StepError> {
     let external = || StepError::ExternalSigner { path: path.to_owned(), signer: leaf.signer.cert.clone() };
-    let cert = ports.files.read(&leaf.signer.cert)?.ok_or_else(external)?;
-    let key = ports.files.read(&leaf.signer.key)?.ok_or_else(external)?;
+    let cert = read_text(ports.files.as_ref(), &leaf.signer.cert)?.ok_or_else(external)?;
+    let key = read_text(ports.files.as_ref(), &leaf.signer.key)?.ok_or_else(external)?;
     ports.pki.issue(leaf, &cert, &key, (ports.now)()).map_err(pki_error(path))
 }
 
@@ -71,14 +82,14 @@ fn write_pair(ports: &Ports, files: &KeyPairFiles, pair: &KeyPairPem) -> Result<
 
 /// True when both halves are there and belong together.
 pub fn key_is_met(ports: &Ports, key: &Path, public: &Path) -> Result<bool, StepError> {
-    let Some(text) = ports.files.read(key)? else { return Ok(false) };
+    let Some(text) = read_text(ports.files.as_ref(), key)? else { return Ok(false) };
     let derived = ports.pki.public_of(&text).map_err(pki_error(key))?;
-    Ok(ports.files.read(public)?.is_some_and(|public| public.trim() == derived.trim()))
+    Ok(read_text(ports.files.as_ref(), public)?.is_some_and(|public| public.trim() == derived.trim()))
 }
 
 /// Makes the key if there is none, and its public half.
 pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepError> {
-    let half = match ports.files.read(key)? {
+    let half = match read_text(ports.files.as_ref(), key)? {
         Some(text) => ports.pki.public_of(&text).map_err(pki_error(key))?,
         None => {
             let pair = ports.pki.generate_key().map_err(pki_error(key))?;
@@ -92,9 +103,9 @@ pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepErro
 /// True when a kubeconfig is there for this server and authority with a fit certificate. One that names its
 /// certificate by path belongs to whoever rotates that (the kubelet).
 pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<bool, StepError> {
-    let Some(text) = ports.files.read(&wanted.path)? else { return Ok(false) };
+    let Some(text) = read_text(ports.files.as_ref(), &wanted.path)? else { return Ok(false) };
     let Some(seen) = kubeconfig::parse(&text) else { return Ok(false) };
-    let ca = ports.files.read(&wanted.ca.cert)?.unwrap_or_default();
+    let ca = read_text(ports.files.as_ref(), &wanted.ca.cert)?.unwrap_or_default();
     if seen.server != wanted.server || seen.ca.as_deref().is_some_and(|seen| seen.trim() != ca.trim()) {
         return Ok(false);
     }
@@ -110,7 +121,7 @@ pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<boo
 /// Makes a kubeconfig with a new certificate.
 pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), StepError> {
     let pair = sign(ports, &wanted.leaf, &wanted.path)?;
-    let ca = ports.files.read(&wanted.ca.cert)?.unwrap_or_default();
+    let ca = read_text(ports.files.as_ref(), &wanted.ca.cert)?.unwrap_or_default();
     let content = kubeconfig::render(&KubeconfigParts {
         cluster: &wanted.cluster,
         server: &wanted.server,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::conditions;
-use super::credentials;
+use super::credentials::{self, read_text};
 use super::error::StepError;
 use super::keys;
 use super::member_address;
@@ -14,8 +14,9 @@ use super::objects;
 use super::owners;
 use super::pods;
 use super::ports::Ports;
+use crate::core::bootstrap::phases::kubeconfigs::CLOUD_CONF;
 use crate::core::bootstrap::{Facts, Step, api_files, kubeconfig, services};
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
 use crate::ports::UnitState;
 
 /// Where systemd-resolved keeps the servers it asks itself; pods cannot reach its own local one.
@@ -24,17 +25,19 @@ const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 /// The facts of this moment.
 pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Result<Facts, StepError> {
     let mut facts = Facts::at((ports.now)());
-    facts.ca = ports.files.read(&spec.node.paths.pki("ca.crt"))?;
+    facts.ca = read_text(ports.files.as_ref(), &spec.node.paths.pki("ca.crt"))?;
     facts.kubelet_credentials = ports.files.info(&spec.node.paths.kubeconfig("kubelet.conf"))?.is_some();
-    let kubelet = ports.files.read(&spec.node.paths.kubeconfig("kubelet.conf"))?;
+    let kubelet = read_text(ports.files.as_ref(), &spec.node.paths.kubeconfig("kubelet.conf"))?;
     let kubelet = kubelet.and_then(|text| kubeconfig::parse(&text));
     facts.kubelet_rotates = kubelet.is_some_and(|parsed| parsed.client_certificate_path.is_some());
     facts.super_admin = ports.files.info(&spec.node.paths.kubeconfig("super-admin.conf"))?.is_some();
     facts.ca_key = ports.files.info(&spec.node.paths.pki("ca.key"))?.is_some();
-    for (component, file) in
-        [("kube-controller-manager", "controller-manager.conf"), ("kube-scheduler", "scheduler.conf")]
-    {
-        if let Some(text) = ports.files.read(&spec.node.paths.kubeconfig(file))?
+    for (component, file) in [
+        ("kube-controller-manager", "controller-manager.conf"),
+        ("kube-scheduler", "scheduler.conf"),
+        (CLOUD_CONTROLLER_MANAGER, CLOUD_CONF),
+    ] {
+        if let Some(text) = read_text(ports.files.as_ref(), &spec.node.paths.kubeconfig(file))?
             && let Some(certificate) = kubeconfig::parse(&text).and_then(|parsed| parsed.client_certificate)
         {
             facts.client_digests.insert(component.to_owned(), digest(&certificate));
@@ -53,11 +56,15 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
             facts.pods.insert(component.to_owned());
         }
     }
+    let cloud = spec.node.paths.manifests().join(format!("{CLOUD_CONTROLLER_MANAGER}.yaml"));
+    if ports.files.info(&cloud)?.is_some() {
+        facts.pods.insert(CLOUD_CONTROLLER_MANAGER.to_owned());
+    }
     facts.etcd_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();
     if joins_etcd {
         facts.etcd_members = members::observe(ports, spec).await?;
     }
-    let resolver = ports.files.read(Path::new("/etc/resolv.conf"))?.unwrap_or_default();
+    let resolver = read_text(ports.files.as_ref(), Path::new("/etc/resolv.conf"))?.unwrap_or_default();
     if resolver.lines().any(|line| line.trim() == "nameserver 127.0.0.53")
         && ports.files.info(Path::new(RESOLVED))?.is_some()
     {
@@ -123,7 +130,7 @@ pub(super) fn is_enabled(state: &UnitState) -> bool {
 
 fn same_file(ports: &Ports, path: &Path, content: &[u8], mode: Option<u32>) -> Result<bool, StepError> {
     let same_mode = ports.files.info(path)?.is_some_and(|info| mode.is_none_or(|mode| info.mode == mode));
-    Ok(same_mode && ports.files.read(path)?.is_some_and(|text| text.as_bytes() == content))
+    Ok(same_mode && read_text(ports.files.as_ref(), path)?.is_some_and(|text| text.as_bytes() == content))
 }
 
 /// True when one of the files changed after that moment.

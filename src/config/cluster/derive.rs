@@ -273,8 +273,18 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         kubelet: reader.json("kubelet"),
         kube_proxy: reader.json("kube_proxy"),
         network: NetworkSpec { builtin: reader.flag("network.enabled"), proxy, dns: reader.flag("network.dns") },
-        external_cloud: reader.flag("cluster.external_cloud"),
+        external_cloud: derive_cloud(reader),
     }
+}
+
+fn derive_cloud(reader: &mut Reader<'_>) -> bool {
+    let provider = reader.text("cluster.cloud_provider");
+    if !["none", "external"].contains(&provider.as_str()) {
+        let remedy = "providers are not part of Kubernetes any more: set external, and name the image or program of your \
+                      provider's cloud-controller-manager in [components]";
+        reader.fault("cluster.cloud_provider", format!("\"{provider}\" is neither none nor external; {remedy}"));
+    }
+    provider == "external"
 }
 
 fn derive_source(reader: &mut Reader<'_>) -> ComponentSource {

@@ -56,7 +56,12 @@ pub const SETTINGS: &[Setting] = &[
         "\"auto\"",
         "a balancer on each node to all API servers: on, off, or auto: on while cluster.endpoint is unset",
     ),
-    setting("cluster.external_cloud", Kind::Bool, "false", "a cloud controller manager completes the nodes"),
+    setting(
+        "cluster.cloud_provider",
+        Kind::Text,
+        "\"none\"",
+        "none, or external: a cloud controller manager completes the nodes and makes load balancers",
+    ),
     setting(
         "network.pod_cidr",
         Kind::Texts,

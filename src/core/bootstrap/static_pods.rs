@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::objects::{join_subnets, render_yaml};
 use super::{Facts, api_files};
-use crate::core::model::spec::{ComponentSource, Endpoint, Spec};
+use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Endpoint, Spec};
 use crate::core::yaml;
 
 /// etcd's component name.
@@ -24,11 +24,12 @@ pub const VERSION_ANNOTATION: &str = "roost.io/kubernetes-version";
 /// Name of the volume that is a program of the host.
 pub const PROGRAM_VOLUME: &str = "program";
 
-const MANIFESTS: [(&str, &str); 4] = [
+const MANIFESTS: [(&str, &str); 5] = [
     (ETCD, include_str!("../../../static-pods/etcd.yaml")),
     ("kube-apiserver", include_str!("../../../static-pods/kube-apiserver.yaml")),
     ("kube-controller-manager", include_str!("../../../static-pods/kube-controller-manager.yaml")),
     ("kube-scheduler", include_str!("../../../static-pods/kube-scheduler.yaml")),
+    (CLOUD_CONTROLLER_MANAGER, include_str!("../../../static-pods/cloud-controller-manager.yaml")),
 ];
 
 /// Why there is no manifest.
@@ -235,6 +236,13 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
             }
             if cluster.external_cloud {
                 flags.push(("cloud-provider", "external".to_owned()));
+            }
+            flags
+        }
+        CLOUD_CONTROLLER_MANAGER => {
+            let mut flags = vec![("cluster-name", cluster.name.clone())];
+            if !cluster.pod_subnets.is_empty() {
+                flags.push(("cluster-cidr", join_subnets(&cluster.pod_subnets)));
             }
             flags
         }

@@ -4,6 +4,7 @@
 //! Every function returns whole objects for server-side apply; nothing here talks to a server.
 
 mod bootstrap_token;
+mod cloud;
 mod cluster_info;
 mod config;
 mod coredns;
@@ -16,6 +17,7 @@ mod yaml;
 use serde_json::Value;
 
 pub use bootstrap_token::{ObservedToken, parse_token_secret, render_token_secret};
+pub use cloud::CLOUD_CONTROLLER;
 pub use cluster_info::render_cluster_info;
 pub use config::{render_cluster_configuration, render_kubelet_configuration};
 pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};

@@ -39,6 +39,9 @@ pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
     ];
     objects.extend(render_serving_approver());
     objects.extend(render_api_server_reader());
+    if spec.cloud_controller {
+        objects.extend(super::cloud::render_rights());
+    }
     if spec.builtin_network {
         // The node authorizer lets a kubelet read its own Node only; routes need the others' pod CIDRs and addresses.
         objects.push(cluster_role("roost:pod-network", json!([rule("", "nodes", &["get", "list", "watch"])])));

@@ -40,6 +40,8 @@ pub struct ObjectsSpec {
     pub kube_proxy_mode: String,
     /// True when our own pod network runs on the nodes.
     pub builtin_network: bool,
+    /// True when we run a cloud controller manager, which needs its rights.
+    pub cloud_controller: bool,
     /// Laid over the `KubeProxyConfiguration` likewise.
     pub kube_proxy_configuration: Value,
     /// kube-proxy; none when the user's network replaces it.

@@ -24,6 +24,7 @@ fn spec() -> ObjectsSpec {
         kubelet_configuration: Value::Null,
         kube_proxy_mode: "nftables".into(),
         builtin_network: true,
+        cloud_controller: false,
         kube_proxy_configuration: Value::Null,
         coredns: Some(image("coredns/coredns:v1.14.2")),
         kube_proxy: Some(image("kube-proxy:v1.36.3")),

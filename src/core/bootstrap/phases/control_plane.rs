@@ -8,7 +8,7 @@ use super::super::static_pods::{self, CONTROL_PLANE, ETCD};
 use super::super::step::{Condition, Content};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::Secret;
-use crate::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
+use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
 
 /// How long a service may take until it is ready: kubeadm's four minutes.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -34,7 +34,17 @@ pub fn plan_control_plane(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Phase
             }
         }
     }
+    steps.extend(plan_cloud(spec, facts)?);
     Ok(steps)
+}
+
+/// The cloud controller manager: a static pod whatever the others are, for it comes as an image; none where none is wanted.
+fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    if spec.cluster.runs_cloud_controller() {
+        return manifest(CLOUD_CONTROLLER_MANAGER, spec, facts);
+    }
+    let path = spec.node.paths.manifests().join(format!("{CLOUD_CONTROLLER_MANAGER}.yaml"));
+    Ok(facts.pods.contains(CLOUD_CONTROLLER_MANAGER).then_some(Step::RemoveFile { path }).into_iter().collect())
 }
 
 /// As the settings say; nothing while the component is there in the other way, for it must never run twice.
@@ -147,6 +157,9 @@ pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
                 }
             }
         }
+    }
+    if facts.pods.contains(CLOUD_CONTROLLER_MANAGER) && spec.cluster.runs_cloud_controller() {
+        steps.extend(manifest(CLOUD_CONTROLLER_MANAGER, spec, facts)?);
     }
     Ok(steps)
 }

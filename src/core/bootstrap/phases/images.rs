@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::static_pods::{CONTROL_PLANE, ETCD, SCRATCH_IMAGE};
 use super::super::step::{Condition, ImageOrigin};
 use super::super::{Facts, PhaseError, Step};
-use crate::core::model::spec::{ComponentSource, Spec};
+use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Spec};
 
 const RUNTIME_UNIT: &str = "containerd.service";
 
@@ -14,6 +14,9 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut components: Vec<&str> = CONTROL_PLANE.to_vec();
     if spec.cluster.external_etcd.is_none() {
         components.push(ETCD);
+    }
+    if spec.cluster.runs_cloud_controller() {
+        components.push(CLOUD_CONTROLLER_MANAGER);
     }
     plan_some(spec, facts, &components)
 }

@@ -6,11 +6,14 @@ use super::super::pki::{Leaf, Subject, Usage};
 use super::super::step::ClientKubeconfig;
 use super::super::{Facts, PhaseError, Step, units};
 use super::certs::ca_files;
-use crate::core::bootstrap::objects::SERVING_APPROVER;
+use crate::core::bootstrap::objects::{CLOUD_CONTROLLER, SERVING_APPROVER};
 use crate::core::model::spec::{Endpoint, Spec};
 
 /// The kubeconfig with which the node agent approves serving certificates of kubelets.
 pub const SERVING_APPROVER_CONF: &str = "serving-approver.conf";
+
+/// The kubeconfig of the cloud controller manager.
+pub const CLOUD_CONF: &str = "cloud-controller-manager.conf";
 
 /// All kubeconfigs of the first control plane.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
@@ -81,12 +84,16 @@ pub fn kubeconfigs(spec: &Spec) -> Vec<ClientKubeconfig> {
             life: spec.cluster.certs.leaf,
         },
     };
-    vec![
+    let mut all = vec![
         config("admin.conf", &anywhere, Subject::in_group("kubernetes-admin", "kubeadm:cluster-admins")),
         config("super-admin.conf", &anywhere, Subject::in_group("kubernetes-super-admin", "system:masters")),
         config("kubelet.conf", &of_node, Subject::in_group(format!("system:node:{}", spec.node.name), "system:nodes")),
         config("controller-manager.conf", &here, Subject::named("system:kube-controller-manager")),
         config("scheduler.conf", &here, Subject::named("system:kube-scheduler")),
         config(SERVING_APPROVER_CONF, &here, Subject::named(SERVING_APPROVER)),
-    ]
+    ];
+    if spec.cluster.runs_cloud_controller() {
+        all.push(config(CLOUD_CONF, &here, Subject::named(CLOUD_CONTROLLER)));
+    }
+    all
 }

@@ -76,6 +76,7 @@ pub fn derive(spec: &Spec) -> ObjectsSpec {
         kube_proxy_mode: cluster.network.proxy.map_or("nftables", ProxyMode::as_str).to_owned(),
         kube_proxy_configuration: cluster.kube_proxy.clone().into(),
         builtin_network: cluster.network.builtin,
+        cloud_controller: cluster.runs_cloud_controller(),
         kube_proxy: cluster.network.proxy.map(|_| component("kube-proxy")),
     }
 }

@@ -15,7 +15,7 @@ const KUBECONFIGS: [&str; 8] = [
     "controller-manager.conf",
     "scheduler.conf",
     super::kubeconfigs::SERVING_APPROVER_CONF,
-    "cloud-controller-manager.conf",
+    super::kubeconfigs::CLOUD_CONF,
 ];
 
 /// Ends what would bring pods back.

@@ -169,6 +169,9 @@ impl ProxyMode {
     }
 }
 
+/// The component of clouds, which each provider builds.
+pub const CLOUD_CONTROLLER_MANAGER: &str = "cloud-controller-manager";
+
 /// Where a node's own balancer listens (beside the API server's 6443).
 pub const BALANCER_PORT: u16 = 6444;
 
@@ -176,6 +179,17 @@ impl ClusterSpec {
     /// Where the programs of a node reach the API.
     pub fn node_endpoint(&self) -> Endpoint {
         if self.local_balancer { Endpoint::new(Ipv4Addr::LOCALHOST, BALANCER_PORT) } else { self.endpoint.clone() }
+    }
+
+    /// True when the cloud controller manager is ours to run: its image, or its program, is named.
+    pub fn runs_cloud_controller(&self) -> bool {
+        let program = match &self.source {
+            ComponentSource::Host { programs } => programs.contains_key(CLOUD_CONTROLLER_MANAGER),
+            ComponentSource::Registry | ComponentSource::Archive { .. } => {
+                self.images.contains_key(CLOUD_CONTROLLER_MANAGER)
+            }
+        };
+        self.external_cloud && program
     }
 
     /// Image of a component, by component name.

@@ -5,8 +5,8 @@ mod endpoint;
 mod node;
 
 pub use cluster::{
-    AuditSpec, BALANCER_PORT, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, ExternalEtcd, ExtraArgs,
-    NetworkSpec, ProxyMode, SnapshotSpec,
+    AuditSpec, BALANCER_PORT, CLOUD_CONTROLLER_MANAGER, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode,
+    ExternalEtcd, ExtraArgs, NetworkSpec, ProxyMode, SnapshotSpec,
 };
 pub use endpoint::{Endpoint, EndpointError};
 pub use node::{NodeSpec, Paths, Programs, Taint};

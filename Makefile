@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd upgrade test-vm e2e bench check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud upgrade chaos chaos-pods test-vm e2e bench check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,8 +32,17 @@ nodes-ha: ## tests of three control planes, on a cluster of their own that goes 
 nodes-systemd: ## tests of a control plane made of systemd services, on a cluster of their own that goes afterwards; ONLY=word
 	@CLUSTER=systemd MODE=systemd SOURCE=host NODES=2 SUITE=systemd tests/nodes/run $(ONLY) && CLUSTER=systemd tests/cluster/cluster down
 
+nodes-cloud: ## tests of a cloud controller manager, on a cluster of their own that goes afterwards; ONLY=word
+	@CLUSTER=cloud NODES=2 SUITE=cloud tests/nodes/run $(ONLY) && CLUSTER=cloud tests/cluster/cluster down
+
 upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a cluster of their own that goes afterwards
 	@CLUSTER=upgrade NODES=$(or $(NODES),3) CONTROL_PLANES=$(or $(CONTROL_PLANES),3) KUBERNETES=v1.35.4 SUITE=upgrade tests/nodes/run $(ONLY) && CLUSTER=upgrade tests/cluster/cluster down
+
+chaos: ## faults on three control planes under load, about ten minutes; SEED=number repeats a run, ONLY=word
+	@CLUSTER=chaos NODES=3 CONTROL_PLANES=3 SUITE=chaos tests/nodes/run $(ONLY) && CLUSTER=chaos tests/cluster/cluster down
+
+chaos-pods: ## kill -9 of kubelet and containerd while pods come and go, on the cluster of `make cluster`; SEED=, CHAOS_SECONDS=90
+	@SUITE=chaos-pods tests/nodes/run $(ONLY)
 
 test-vm: ## a node in a virtual machine: cgroup v2, a current systemd, a reboot
 	@tests/vm/run

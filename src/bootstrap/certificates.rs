@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::credentials::read_text;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::bootstrap::phases::{certs, kubeconfigs};
 use crate::core::model::pki::{ObservedCertificate, renewal_due};
@@ -36,15 +37,15 @@ pub fn observe_certificates(
 ) -> Result<Vec<CertificateReport>, FileError> {
     let mut reports = Vec::new();
     for authority in certs::authorities(spec) {
-        let key = files.read(&authority.files.key)?;
-        let seen = files.read(&authority.files.cert)?.map(|cert| pki.inspect(&cert, key.as_deref(), None));
+        let key = read_text(files, &authority.files.key)?;
+        let seen = read_text(files, &authority.files.cert)?.map(|cert| pki.inspect(&cert, key.as_deref(), None));
         let judged = |seen: &ObservedCertificate| authority.check(seen, now).err().map(|unfit| unfit.to_string());
         reports.push(report(authority.files.cert.clone(), &authority.common_name, true, seen, judged));
     }
     for certificate in certs::leaves(spec) {
-        let key = files.read(&certificate.files.key)?;
-        let signer = files.read(&certificate.leaf.signer.cert)?;
-        let seen = files.read(&certificate.files.cert)?;
+        let key = read_text(files, &certificate.files.key)?;
+        let signer = read_text(files, &certificate.leaf.signer.cert)?;
+        let seen = read_text(files, &certificate.files.cert)?;
         let seen = seen.map(|cert| pki.inspect(&cert, key.as_deref(), signer.as_deref()));
         let judged =
             |seen: &ObservedCertificate| certificate.leaf.check(seen, now).err().map(|unfit| unfit.to_string());
@@ -52,13 +53,20 @@ pub fn observe_certificates(
         reports.push(report(certificate.files.cert.clone(), &subject, false, seen, judged));
     }
     for wanted in kubeconfigs::kubeconfigs(spec) {
-        let Some(parsed) = files.read(&wanted.path)?.and_then(|text| kubeconfig::parse(&text)) else { continue };
+        let Some(text) = read_text(files, &wanted.path)? else { continue };
+        let subject = wanted.leaf.subject.to_string();
+        let Some(parsed) = kubeconfig::parse(&text) else {
+            let mut unreadable = report(wanted.path.clone(), &subject, false, None, |_| None);
+            unreadable.fault = Some("is no kubeconfig".to_owned());
+            reports.push(unreadable);
+            continue;
+        };
         // A certificate elsewhere is renewed by whoever put it there.
         let Some(certificate) = parsed.client_certificate else { continue };
-        let signer = files.read(&wanted.leaf.signer.cert)?;
+        let signer = read_text(files, &wanted.leaf.signer.cert)?;
         let seen = Some(pki.inspect(&certificate, parsed.client_key.as_deref(), signer.as_deref()));
         let judged = |seen: &ObservedCertificate| wanted.leaf.check(seen, now).err().map(|unfit| unfit.to_string());
-        reports.push(report(wanted.path.clone(), &wanted.leaf.subject.to_string(), false, seen, judged));
+        reports.push(report(wanted.path.clone(), &subject, false, seen, judged));
     }
     Ok(reports)
 }

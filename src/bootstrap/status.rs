@@ -67,6 +67,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
             .map(|report| CertificateStatus {
                 path: report.path.display().to_string(),
                 not_after: report.not_after,
+                renewed_at: report.renewed_at,
                 fault: report.fault,
             })
             .collect(),

@@ -19,8 +19,8 @@ pub enum EtcdCommand {
     Drill(DrillArgs),
     /// Replace etcd's data on this node by a snapshot: a cluster of one, which the other control planes join again
     Restore(RestoreArgs),
-    /// Give unused space of the database back, one member at a time
-    Defragment(EtcdArgs),
+    /// Give unused space of the database back, one member at a time, and let writes in again where it was full
+    Defragment(DefragmentArgs),
     /// Remove a member that is lost for good; `bootstrap reset` does that for the node it runs on
     Remove(RemoveArgs),
     /// Make this node's member a cluster of one with all its data, when most members are lost for good
@@ -49,6 +49,17 @@ pub struct SnapshotArgs {
     /// Remove all but so many of this node's snapshots in the folder; 0 keeps all
     #[arg(long, default_value_t = 0, conflicts_with = "file")]
     pub keep: usize,
+    /// Etcd
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+}
+
+/// Arguments of `bootstrap etcd defragment`.
+#[derive(Args, Clone, Debug)]
+pub struct DefragmentArgs {
+    /// First forget what keys were in former times; whoever watches from then on has to list anew
+    #[arg(long)]
+    pub compact: bool,
     /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,

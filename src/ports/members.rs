@@ -53,6 +53,8 @@ pub struct MemberHealth {
     pub db_size: i64,
     /// Bytes of it in use.
     pub db_in_use: i64,
+    /// Bytes it may come to before it takes no more writes; 0 when it does not tell (etcd before 3.6).
+    pub db_quota: i64,
     /// Server version.
     pub version: String,
     /// It has no vote yet.
@@ -99,6 +101,10 @@ pub trait Members: Send + Sync {
     async fn health(&self) -> Result<MemberHealth, MembersError>;
     /// Gives unused space of the member that answers back to the file system.
     async fn defragment(&self) -> Result<(), MembersError>;
+    /// Forgets all that keys were before now; whoever watches from an earlier revision on has to list anew.
+    async fn compact(&self) -> Result<(), MembersError>;
+    /// Lets writes in again after a member had come to its quota; tells whether there was such an alarm.
+    async fn disarm_no_space(&self) -> Result<bool, MembersError>;
     /// Reads all that the member that answers holds, for the hash over it, and one key.
     async fn holdings(&self, known: &str) -> Result<Holdings, MembersError>;
     /// Writes a snapshot of the member that answers to this new file; tells its size in bytes.

@@ -35,6 +35,7 @@ run_one() {
 # finish CODE: the end of a test.
 finish() {
 	set +ex
+	touch "$log.stop" # ends what goes on in the background
 	[ "$1" = 0 ] || explain
 	k delete namespace "$ns" --wait=false >/dev/null
 	exit "$1"

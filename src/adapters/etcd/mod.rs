@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::{Certificate, Client, ConnectOptions, Error, GetOptions, Identity, MemberAddOptions, TlsOptions};
+use etcd_client::{
+    AlarmAction, AlarmOptions, AlarmType, Certificate, Client, CompactionOptions, ConnectOptions, Error, GetOptions,
+    Identity, MemberAddOptions, TlsOptions,
+};
 use tokio::io::AsyncWriteExt;
 
 use crate::core::bootstrap::membership::Member;
@@ -121,6 +124,7 @@ impl Members for EtcdMembers {
             applied_index: status.raft_applied_index(),
             db_size: status.db_size(),
             db_in_use: status.raft_used_db_size(),
+            db_quota: status.db_size_quota(),
             version: status.version().to_owned(),
             learner: status.is_learner(),
             errors: status.errors().to_vec(),
@@ -130,6 +134,35 @@ impl Members for EtcdMembers {
     async fn defragment(&self) -> Result<(), MembersError> {
         let mut client = self.client(Duration::from_secs(120)).await?;
         client.defragment().await.map(drop).map_err(failed("defragment"))
+    }
+
+    async fn compact(&self) -> Result<(), MembersError> {
+        let mut client = self.client(Duration::from_secs(120)).await?;
+        let now = client.get("health", None).await.map_err(failed("ask for the revision"))?;
+        let revision = now.header().map_or(0, etcd_client::ResponseHeader::revision);
+        // Done only once the space is free, so that a defragmentation after it finds it.
+        let physical = CompactionOptions::new().with_physical();
+        match client.compact(revision, Some(physical)).await {
+            // Somebody else was faster.
+            Err(Error::GRpcStatus(status)) if status.message().contains("has been compacted") => Ok(()),
+            outcome => outcome.map(drop).map_err(failed(format!("compact to revision {revision}"))),
+        }
+    }
+
+    async fn disarm_no_space(&self) -> Result<bool, MembersError> {
+        let mut client = self.client(CALL_TIMEOUT).await?;
+        let answer = client.alarm(AlarmAction::Get, AlarmType::None, None).await.map_err(failed("ask for alarms"))?;
+        let full = answer.alarms().iter().filter(|alarm| alarm.alarm() == AlarmType::Nospace);
+        let members: Vec<u64> = full.map(etcd_client::AlarmMember::member_id).collect();
+        for member in &members {
+            let mut options = AlarmOptions::new();
+            options.with_member(*member);
+            client
+                .alarm(AlarmAction::Deactivate, AlarmType::Nospace, Some(options))
+                .await
+                .map_err(failed(format!("disarm the alarm of member {member:x}")))?;
+        }
+        Ok(!members.is_empty())
     }
 
     async fn holdings(&self, known: &str) -> Result<Holdings, MembersError> {

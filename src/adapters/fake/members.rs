@@ -18,6 +18,10 @@ pub struct FakeEtcd {
     pub promotions: Mutex<VecDeque<MembersError>>,
     /// Who gets its vote when somebody asks for the list the next time.
     pub soon_promoted: Mutex<Option<u64>>,
+    /// Size of the database, of 100 that it may have.
+    pub db_size: Mutex<i64>,
+    /// The alarm of a full database is on.
+    pub full: Mutex<bool>,
     /// How many keys there are.
     pub keys: Mutex<i64>,
     /// Endpoints of the last client.
@@ -111,8 +115,9 @@ impl Members for FakeEtcd {
             leader: 1,
             raft_index: 7,
             applied_index: 7,
-            db_size: 1,
+            db_size: *lock(&self.db_size),
             db_in_use: 1,
+            db_quota: 100,
             version: "3.6.8".to_owned(),
             learner: false,
             errors: Vec::new(),
@@ -121,6 +126,14 @@ impl Members for FakeEtcd {
 
     async fn defragment(&self) -> Result<(), MembersError> {
         Ok(())
+    }
+
+    async fn compact(&self) -> Result<(), MembersError> {
+        Ok(())
+    }
+
+    async fn disarm_no_space(&self) -> Result<bool, MembersError> {
+        Ok(std::mem::take(&mut *lock(&self.full)))
     }
 
     async fn holdings(&self, _known: &str) -> Result<Holdings, MembersError> {

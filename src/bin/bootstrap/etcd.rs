@@ -3,7 +3,9 @@
 use roost::adapters::etcd::{HostEtcdFiles, free_port};
 use roost::bootstrap::etcd::{MemberReport, defragment, drill, health, members, recover, remove, restore, take};
 use roost::bootstrap::upgrade::keep_running;
-use roost::cli::etcd::{DrillArgs, EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs};
+use roost::cli::etcd::{
+    DefragmentArgs, DrillArgs, EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs,
+};
 use roost::cli::output::{Console, ask, print_result};
 use roost::core::bootstrap::membership::Member;
 use serde_json::{Value, json};
@@ -65,6 +67,7 @@ async fn show_health(args: &EtcdArgs) -> Result<(), Failure> {
                 "id": format!("{:x}", health.id), "leader": format!("{:x}", health.leader),
                 "learner": health.learner, "version": health.version, "raftIndex": health.raft_index,
                 "appliedIndex": health.applied_index, "dbSize": health.db_size, "dbInUse": health.db_in_use,
+                "dbQuota": health.db_quota,
                 "errors": health.errors,
             }),
             Err(error) => json!({
@@ -141,11 +144,17 @@ async fn hold_drill(args: &DrillArgs) -> Result<(), Failure> {
     }
 }
 
-async fn defragment_all(args: &EtcdArgs) -> Result<(), Failure> {
-    let spec = settings::spec(&args.settings)?;
-    let console = Console::new(args.output, false);
-    let done = defragment(&world::ports(&spec).await?, &spec, &console).await?;
-    print_result(args.output, &json!({ "defragmented": done }), &format!("{done} members defragmented"));
+async fn defragment_all(args: &DefragmentArgs) -> Result<(), Failure> {
+    let spec = settings::spec(&args.etcd.settings)?;
+    let console = Console::new(args.etcd.output, false);
+    let done = defragment(&world::ports(&spec).await?, &spec, args.compact, &console).await?;
+    let again = if done.disarmed { "; writes are let in again" } else { "" };
+    let text = format!("{} members defragmented{again}", done.members);
+    print_result(
+        args.etcd.output,
+        &json!({ "defragmented": done.members, "compacted": args.compact, "disarmed": done.disarmed }),
+        &text,
+    );
     Ok(())
 }
 

@@ -60,21 +60,51 @@ pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, Ste
     Ok(reports)
 }
 
+/// What came of giving space back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defragmented {
+    /// So many members did it.
+    pub members: usize,
+    /// A full database kept writes out, and they are let in again.
+    pub disarmed: bool,
+}
+
 /// Gives unused space back, member by member, the leader last; a member that does not answer ends it, for one at a time
-/// may be away.
-pub async fn defragment(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<usize, StepError> {
+/// may be away. With `compact`, what keys were in former times is forgotten first. When every member has room again,
+/// the alarm of a full database is ended.
+pub async fn defragment(
+    ports: &Ports,
+    spec: &Spec,
+    compact: bool,
+    progress: &dyn Progress,
+) -> Result<Defragmented, StepError> {
+    let cluster = client(ports, spec).await?;
+    if compact {
+        cluster.compact().await?;
+        progress.step_says("former revisions are forgotten");
+    }
     let mut reports = health(ports, spec).await?;
     reports.sort_by_key(|report| report.health.as_ref().is_ok_and(|health| health.leader == health.id));
-    let mut done = 0;
+    let mut members = 0;
+    let mut room = true;
     for report in reports {
         let before = report.health?;
         let member = single(ports, spec, &report.endpoint)?;
         member.defragment().await?;
         let after = member.health().await?;
         progress.step_says(&format!("{}: {} → {} bytes", report.name, before.db_size, after.db_size));
-        done += 1;
+        room &= has_room(&after);
+        members += 1;
     }
-    Ok(done)
+    if !room {
+        progress.step_says("no room was won: delete what is not needed, or raise quota-backend-bytes of etcd");
+    }
+    Ok(Defragmented { members, disarmed: room && cluster.disarm_no_space().await? })
+}
+
+/// Less than nine tenths of what it may have; an alarm that comes again at once helps nobody.
+fn has_room(health: &MemberHealth) -> bool {
+    health.db_quota <= 0 || health.db_size < health.db_quota / 10 * 9
 }
 
 /// Removes the member of this name (or peer URL, of one that never started); false when there is none.
@@ -84,4 +114,28 @@ pub async fn remove(ports: &Ports, spec: &Spec, name: &str) -> Result<bool, Step
     let Some(member) = members.iter().find(|member| label(member) == name) else { return Ok(false) };
     client.remove(member.id).await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_let_in_again_only_where_there_is_room() {
+        let health = |db_size, db_quota| MemberHealth {
+            id: 1,
+            leader: 1,
+            raft_index: 1,
+            applied_index: 1,
+            db_size,
+            db_in_use: 1,
+            db_quota,
+            version: "3.6.8".to_owned(),
+            learner: false,
+            errors: Vec::new(),
+        };
+        assert!(has_room(&health(10, 100)));
+        assert!(!has_room(&health(90, 100)));
+        assert!(has_room(&health(90, 0)), "an etcd that does not tell its quota");
+    }
 }

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::drill::DrillResult;
 
-/// A certificate this near to its end is a problem: renewal at two thirds of its life should have come long before.
+/// A certificate this near to its end is a problem: renewal at two thirds of its life should have come long before. Of a
+/// short life it is half of what is left then.
 const NEAR_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Everything that was seen.
@@ -82,8 +83,20 @@ pub struct CertificateStatus {
     pub path: String,
     /// Its end.
     pub not_after: Option<Timestamp>,
+    /// When it is to be renewed; none of an authority.
+    pub renewed_at: Option<Timestamp>,
     /// Why it cannot be used.
     pub fault: Option<String>,
+}
+
+impl CertificateStatus {
+    /// How long before its end somebody has to look.
+    fn near_end(&self) -> SignedDuration {
+        match (self.renewed_at, self.not_after) {
+            (Some(due), Some(end)) => NEAR_END.min(end.duration_since(due) / 2),
+            _ => NEAR_END,
+        }
+    }
 }
 
 impl NodeStatus {
@@ -118,7 +131,9 @@ impl NodeStatus {
         for certificate in &self.certificates {
             if let Some(fault) = &certificate.fault {
                 problems.push(format!("certificate {}: {fault}", certificate.path));
-            } else if let Some(end) = certificate.not_after.filter(|end| end.duration_since(now) < NEAR_END) {
+            } else if let Some(end) =
+                certificate.not_after.filter(|end| end.duration_since(now) < certificate.near_end())
+            {
                 problems.push(format!("certificate {} ends at {end}", certificate.path));
             }
         }
@@ -141,8 +156,12 @@ pub fn render_text(status: &NodeStatus, now: Timestamp) -> String {
         lines.push(format!("  {:<44} {}/{} running, {} restarts", pod.pod, pod.running, pod.containers, pod.restarts));
     }
     if let Some(first) = status.certificates.iter().filter_map(|certificate| certificate.not_after).min() {
-        let days = first.duration_since(now).as_hours() / 24;
-        lines.push(format!("  {} certificates, the first ends in {days} days", status.certificates.len()));
+        let left = match first.duration_since(now) {
+            left if left < SignedDuration::from_hours(2) => format!("{} minutes", left.as_mins()),
+            left if left < SignedDuration::from_hours(48) => format!("{} hours", left.as_hours()),
+            left => format!("{} days", left.as_hours() / 24),
+        };
+        lines.push(format!("  {} certificates, the first ends in {left}", status.certificates.len()));
     }
     if let Some((drill, contents)) = status.drill.as_ref().and_then(|drill| Some((drill, drill.contents.as_ref()?))) {
         lines.push(format!("  restore drill at {:.0}: {} keys, good", drill.at, contents.keys));
@@ -181,6 +200,7 @@ mod tests {
             certificates: vec![CertificateStatus {
                 path: "/etc/kubernetes/pki/apiserver.crt".into(),
                 not_after: Some("2026-12-01T00:00:00Z".parse().unwrap()),
+                renewed_at: Some("2026-08-01T00:00:00Z".parse().unwrap()),
                 fault: None,
             }],
             drill: None,
@@ -191,6 +211,15 @@ mod tests {
     fn a_healthy_node_has_no_problems() {
         assert!(healthy().problems(now()).is_empty());
         assert!(render_text(&healthy(), now()).ends_with("all is well"));
+    }
+
+    #[test]
+    fn a_short_life_is_no_problem_until_renewal_is_late() {
+        let mut status = healthy();
+        status.certificates[0].not_after = Some("2026-01-01T00:06:00Z".parse().unwrap());
+        status.certificates[0].renewed_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
+        let at = |text: &str| status.problems(text.parse().unwrap()).len();
+        assert_eq!((at("2026-01-01T00:02:59Z"), at("2026-01-01T00:03:01Z")), (0, 1));
     }
 
     #[test]
@@ -209,6 +238,7 @@ mod tests {
             vec![manifest("kube-scheduler", &[]), manifest("web", &["line 3, column 5: kind: is missing"])];
         sick.manifest_sets = vec![("edge".into(), "rolled back: static pod web is not Ready".into())];
         sick.certificates[0].not_after = Some("2026-01-03T00:00:00Z".parse().unwrap());
+        sick.certificates[0].renewed_at = Some("2025-09-01T00:00:00Z".parse().unwrap());
         sick.drill = Some(DrillResult {
             at: now(),
             snapshot: Some("/s/etcd-n1-20260101T000000Z.db".into()),

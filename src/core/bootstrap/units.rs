@@ -1,5 +1,7 @@
 //! The unit files of a node.
 
+use std::time::Duration;
+
 use super::phases::kubeconfigs::SERVING_APPROVER_CONF;
 use crate::core::model::spec::{Endpoint, Spec};
 use crate::core::static_units::NO_SUCH_POD;
@@ -126,19 +128,27 @@ pub fn render_renewal_service(spec: &Spec) -> String {
     )
 }
 
-/// Every day at a time of each node's own, so that control planes renew one after another.
-pub fn render_renewal_timer() -> String {
+/// Leaves that live shorter are looked at oftener than every day: what is left of them when they are due is a third.
+const DAILY_IS_ENOUGH: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Whatever their life, certificates are not looked at oftener.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(10);
+
+/// Every day at a time of each node's own, so that control planes renew one after another; with leaves of a short life
+/// twelve times in it.
+pub fn render_renewal_timer(leaf: Duration) -> String {
+    let schedule = if leaf >= DAILY_IS_ENOUGH {
+        "OnCalendar=daily\nRandomizedDelaySec=12h\nFixedRandomDelay=yes\nPersistent=yes\n".to_owned()
+    } else {
+        let period = (leaf / 12).max(SHORTEST_PERIOD).as_secs();
+        format!("OnActiveSec={period}\nOnBootSec={period}\nOnUnitActiveSec={period}\nAccuracySec=1s\n")
+    };
     format!(
         "# Written by roost; your own settings go into {RENEWAL_TIMER}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost: daily look at the life of certificates\n\
+         Description=Roost: regular look at the life of certificates\n\
          \n\
          [Timer]\n\
-         OnCalendar=daily\n\
-         RandomizedDelaySec=12h\n\
-         FixedRandomDelay=yes\n\
-         Persistent=yes\n\
-         \n\
+         {schedule}\n\
          [Install]\n\
          WantedBy=timers.target\n"
     )
@@ -386,6 +396,14 @@ pub(super) fn quote_setting(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn certificates_are_looked_at_several_times_while_they_are_due() {
+        let timer = |minutes: u64| render_renewal_timer(Duration::from_secs(minutes * 60));
+        assert!(timer(365 * 24 * 60).contains("OnCalendar=daily\n"));
+        assert!(timer(24 * 60).contains("OnUnitActiveSec=7200\n"), "two hours, and eight are left");
+        assert!(timer(1).contains("OnUnitActiveSec=10\n"));
+    }
 
     #[test]
     fn arguments_reach_the_program_unchanged() {

@@ -1,34 +1,7 @@
 # shellcheck shell=bash
 # Three control planes: what one of them may suffer while the cluster goes on.
 
-# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
-not() { ! "$@"; }
-
-# api NODE ARGUMENT...: kubectl by that node's own API server.
-api() {
-	local node=$1
-	shift
-	k --server "https://$(cluster ip "$node"):6443" "$@"
-}
-
-# voters NODE: names of the voting members, as the etcd of that node tells.
-voters() { on "$1" -- bootstrap etcd members --output json | jq -r '.members[] | select(.learner | not) | .name' | sort | xargs; }
-api_servers() { api "$1" get endpointslice kubernetes -o json | jq -r '[.endpoints[].addresses[]] | length'; }
-node_ready() { is True api "$1" get node "$2" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'; }
-beat() { api "$1" -n kube-node-lease get lease "$2" -o 'jsonpath={.spec.renewTime}'; }
-new_beat() { [ "$(beat "$1" "$2")" != "$3" ]; }
-
-# beats NODE OTHER: the kubelet of OTHER renews its lease, as the API server of NODE tells.
-beats() {
-	local last
-	last=$(beat "$1" "$2")
-	eventually new_beat "$1" "$2" "$last"
-}
-
-system_pods_ready_on() {
-	api "$1" -n kube-system get pods -o json | jq -e --arg node "$2" '[.items[] | select(.spec.nodeName == $node)] |
-		length >= 5 and all(any(.status.conditions[]; .type == "Ready" and .status == "True"))'
-}
+. "$here/share/control-planes.sh"
 
 everything_is_threefold() {
 	eventually is 'n1 n2 n3' voters n1

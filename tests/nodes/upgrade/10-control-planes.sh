@@ -1,15 +1,8 @@
 # shellcheck shell=bash
 # Several control planes of v1.35.4 on their way to v1.36.3: the rules, the way back, the cut, and the load.
 
-# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
-not() { ! "$@"; }
-
-# api NODE ARGUMENT...: kubectl by that node's own API server.
-api() {
-	local node=$1
-	shift
-	k --server "https://$(cluster ip "$node"):6443" "$@"
-}
+. "$here/share/control-planes.sh"
+. "$here/share/load.sh"
 
 images=(kube-apiserver kube-controller-manager kube-scheduler kube-proxy)
 
@@ -26,7 +19,6 @@ retag() {
 
 wanted_version() { on "$1" -- sed -i "s/^kubernetes_version = .*/kubernetes_version = \"$2\"/" /etc/roost/cluster.toml; }
 manifests() { on "$1" -- sh -c 'cat /etc/kubernetes/manifests/*.yaml' | sha256sum; }
-control_planes() { k get nodes -l node-role.kubernetes.io/control-plane -o name | cut -d/ -f2; }
 
 # runs NODE VERSION: its components are of that version, and Ready.
 runs() {
@@ -88,52 +80,20 @@ a_bad_version_is_returned_from() {
 }
 it 'when a component does not come up, the former manifests come back' a_bad_version_is_returned_from
 
-# writer: creates objects without a pause, by one API server after another, until $log.stop is there. Acknowledged ones
-# go to $log.written, attempts that failed to $log.errors; a write that two servers refused is in $log.lost.
-writer() {
-	set +e
-	local n=0 i server tries servers=()
-	for server in $(control_planes); do servers+=("https://$(cluster ip "$server"):6443"); done
-	while [ ! -e "$log.stop" ]; do
-		n=$((n + 1)) tries=0
-		for i in "${!servers[@]}"; do
-			server=${servers[$(((n + i) % ${#servers[@]}))]}
-			if k --server "$server" -n "$ns" create configmap "w-$n" --request-timeout=10s 2>"$log.said"; then
-				echo "w-$n" >>"$log.written"
-				break
-			fi
-			# A server that went away after it wrote: the write is there, and was not acknowledged.
-			if grep -q AlreadyExists "$log.said"; then break; fi
-			echo "$(date +%T) $server $(head -c 200 "$log.said" | tr '\n' ' ')" >>"$log.errors"
-			tries=$((tries + 1))
-			if [ "$tries" -ge 2 ]; then echo "w-$n" >>"$log.lost"; fi
-		done
-	done
-}
-
 upgraded_under_load() {
-	local node writers begin
+	local node begin
 	for node in "${nodes[@]}"; do wanted_version "$node" v1.36.3; done
 	k -n kube-system scale deployment coredns --replicas=3
-	rm -f "$log".{stop,written,errors,lost}
-	touch "$log.errors" "$log.lost"
-	writer >/dev/null 2>&1 &
-	writers=$!
+	load_begins
 	begin=$SECONDS
 	on n1 -- bootstrap upgrade apply
 	for node in "${nodes[@]:1}"; do on "$node" -- bootstrap upgrade node; done
 	begin=$((SECONDS - begin))
-	touch "$log.stop"
-	wait $writers
-	k -n "$ns" get configmap -o name | sed 's#.*/##' | sort >"$log.there"
-	sort "$log.written" >"$log.acknowledged"
-	echo "FIGURES: $begin s, $(wc -l <"$log.acknowledged") writes acknowledged, $(wc -l <"$log.errors") attempts failed, $(sort -u "$log.lost" | wc -l) writes failed at two servers" >"$state/upgrade-figures"
-	cat "$log.errors"
-	# No write that was acknowledged is gone.
-	is '' comm -23 "$log.acknowledged" "$log.there"
-	[ "$(wc -l <"$log.acknowledged")" -gt 50 ]
+	load_ends
+	[ "$acknowledged" -gt 50 ]
+	echo "FIGURES: $begin s, $load" >"$state/upgrade-figures"
 	# At most one server was away at a time.
-	if [ "$(control_planes | wc -l)" -gt 1 ]; then [ ! -s "$log.lost" ]; fi
+	if [ "$(control_planes | wc -l)" -gt 1 ]; then [ "$refused" = 0 ]; fi
 	for node in $(control_planes); do
 		eventually runs "$node" v1.36.3
 		serves "$node" v1.36.3
@@ -147,7 +107,6 @@ upgraded_under_load() {
 	is 3 k -n kube-system get deployment coredns -o 'jsonpath={.spec.replicas}'
 	on n1 -- bootstrap upgrade plan --output json | jq -e '.work == [] and .allowed'
 	pod lives n1 pause
-	rm -f "$log".{stop,written,errors,lost,said,there,acknowledged}
 }
 it 'the cluster goes to the next minor version under load, and no acknowledged write is lost' upgraded_under_load
 

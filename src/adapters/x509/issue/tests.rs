@@ -58,6 +58,16 @@ fn a_leaf_never_outlives_its_authority() {
 }
 
 #[test]
+fn a_leaf_with_a_short_life_is_not_due_when_it_is_made() {
+    let now = Timestamp::now();
+    let ca = X509.make_authority(&authority(), now).unwrap();
+    let short = Leaf { life: Duration::from_secs(120), ..leaf() };
+    let pair = X509.issue(&short, &ca.public, ca.key.reveal(), now).unwrap();
+    let seen = X509.inspect(&pair.public, Some(pair.key.reveal()), Some(&ca.public)).unwrap();
+    assert_eq!(short.check(&seen, now), Ok(()));
+}
+
+#[test]
 fn a_foreign_signer_and_a_foreign_key_are_noticed() {
     let now = Timestamp::now();
     let ca = X509.make_authority(&authority(), now).unwrap();

@@ -10,7 +10,7 @@ pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let timer = spec.node.paths.units.join(units::RENEWAL_TIMER);
     Ok(vec![
         Step::WriteUnit { path: service, content: units::render_renewal_service(spec) },
-        Step::WriteUnit { path: timer.clone(), content: units::render_renewal_timer() },
+        Step::WriteUnit { path: timer.clone(), content: units::render_renewal_timer(spec.cluster.certs.leaf) },
         Step::EnableUnit { unit: units::RENEWAL_TIMER.to_owned() },
         Step::StartUnit { unit: units::RENEWAL_TIMER.to_owned(), configured_by: vec![timer] },
     ])

@@ -1,0 +1,110 @@
+# shellcheck shell=bash
+# The kubelet and containerd are killed at random moments while pods come and go. CHAOS_SECONDS=90 bounds it.
+
+. "$here/share/chance.sh"
+
+victim=${nodes[-1]}
+on_victim() { on "$victim" -- sh -c "$1"; }
+
+# run NAME KIND COMMAND: a pod that notes each start of its container in /root/runs of the node.
+run() {
+	cat <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: $1, labels: {kind: $2}}
+		spec:
+		  nodeName: $victim
+		  restartPolicy: Never
+		  terminationGracePeriodSeconds: 2
+		  tolerations: [{operator: Exists}]
+		  containers:
+		  - name: main
+		    image: $busybox
+		    command: [sh, -c, "echo started >>/runs/$1; $3"]
+		    volumeMounts: [{name: runs, mountPath: /runs}, {name: scratch, mountPath: /scratch}]
+		  volumes:
+		  - {name: runs, hostPath: {path: /root/runs, type: DirectoryOrCreate}}
+		  - {name: scratch, emptyDir: {medium: Memory}}
+		---
+	POD
+}
+
+# comings_and_goings: one pod that stays, and one that ends with a code of its own, each second; the older ones go.
+comings_and_goings() {
+	set +e
+	local n=0
+	while [ ! -e "$log.stop" ]; do
+		n=$((n + 1))
+		{ run "stays-$n" stays 'trap "exit 0" TERM; sleep 3600 & wait' && run "ends-$n" ends "sleep 1; exit $((n % 100 + 1))"; } | kn apply -f -
+		[ "$n" -le 4 ] || kn delete pod "stays-$((n - 4))" --wait=false
+		sleep 1
+	done
+	echo "$n" >"$log.count"
+}
+
+# watch_victim: the Ready condition and every restart count, as anybody could see them.
+watch_victim() {
+	set +e
+	while [ ! -e "$log.stop" ]; do
+		k get node "$victim" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}{"\n"}' >>"$log.ready"
+		kn get pods -o json | jq -r '.items[] | .metadata.uid as $uid | .status.containerStatuses[]? | "\($uid) \(.restartCount)"' >>"$log.restarts"
+		kn get pods -o json | jq -r '.items[].metadata.uid' >>"$log.uids"
+		sleep 1
+	done
+}
+
+gone() { [ -z "$(kn get pods -o name)" ]; }
+all_ended() { [ "$(kn get pods -l kind=ends -o json | jq '[.items[] | select(.status.phase == "Failed")] | length')" = "$1" ]; }
+
+# traces: what the node still has of the pods in $log.uids: folders, mounts, cgroups, logs.
+traces() {
+	sort -u "$log.uids" | on "$victim" -- sh -c 'while read -r uid; do
+			ls -d /var/lib/kubelet/pods/$uid 2>/dev/null
+			grep -F "$uid" /proc/mounts
+		done
+		ls -d /var/log/pods/'"$ns"'_* 2>/dev/null
+		true'
+}
+no_traces() { [ -z "$(traces)" ]; }
+
+kubelet_and_runtime_killed() {
+	local begin=$SECONDS rounds=0 working watching count n told
+	rm -f "$log".{ready,restarts,count,uids,stop}
+	on_victim 'rm -rf /root/runs'
+	comings_and_goings >"$log.applied" 2>&1 &
+	working=$!
+	watch_victim >/dev/null 2>&1 &
+	watching=$!
+	while [ $((SECONDS - begin)) -lt "${CHAOS_SECONDS:-90}" ]; do
+		roll 60
+		sleep "$((rolled / 10)).$((rolled % 10))"
+		pick kubelet kubelet containerd
+		echo "$((SECONDS - begin)) s: $picked"
+		on "$victim" -- systemctl kill --signal=KILL --kill-whom=main "$picked.service" || echo "it is just starting"
+		rounds=$((rounds + 1))
+	done
+	touch "$log.stop"
+	wait $working $watching
+	count=$(cat "$log.count")
+	eventually on "$victim" -- systemctl is-active kubelet.service containerd.service
+	# Every pod that was to end has ended, with its own code, and every container was started once.
+	eventually all_ended "$count"
+	kn get pods -l kind=ends -o json >"$log.pods"
+	for n in $(seq "$count"); do
+		told=$(jq -r --arg name "ends-$n" '.items[] | select(.metadata.name == $name) | .status.containerStatuses[0] | "\(.state.terminated.exitCode) \(.restartCount)"' "$log.pods")
+		[ "$told" = "$((n % 100 + 1)) 0" ] || { echo "ends-$n tells: $told" && return 1; }
+	done
+	is '' on_victim 'cd /root/runs; for file in *; do [ "$(wc -l <"$file")" = 1 ] || echo "$file"; done'
+	is '' eval 'kn get pods -l kind=stays -o json | jq -r ".items[] | select(.status.containerStatuses[0].restartCount != 0) | .metadata.name"'
+	# The node was Ready all the time, and no count ever went back.
+	is True sort -u "$log.ready"
+	awk '$2 < last[$1] { print "went back:", $0; bad = 1 } { last[$1] = $2 } END { exit bad }' "$log.restarts"
+	# When all are gone, nothing of them is left.
+	kn delete pods --all --wait=false
+	eventually gone
+	traces
+	eventually no_traces
+	echo "      kubelet and containerd killed $rounds times while $((2 * count)) pods came and went" >>"$state/figures"
+	rm -f "$log".{ready,restarts,count,uids,pods,applied}
+}
+it 'kill -9 of kubelet and containerd at random moments loses nothing and leaves nothing' kubelet_and_runtime_killed

@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# SIGKILL of `bootstrap` in each phase of init and of join; run again, it makes what it was to make.
+# These come first: they make the cluster anew that the other faults then come over.
+
+. "$here/share/control-planes.sh"
+. "$here/share/load.sh"
+. "$here/share/chance.sh"
+
+# killed_in NODE PHASE PAUSE COMMAND...: the command on the node, killed so long after that phase ended. Fails when the
+# command does; 9 when it was killed.
+killed_in() {
+	# shellcheck disable=SC2016 # the node's shell expands it
+	on "$1" -- bash -c '
+		phase=$1 pause=$2
+		shift 2
+		"$@" >/root/killed.log 2>&1 & pid=$!
+		until [ "$phase" = 0 ] || grep -q "^\[$phase/" /root/killed.log || ! kill -0 $pid 2>/dev/null; do sleep 0.01; done
+		sleep "$pause"
+		kill -9 $pid 2>/dev/null
+		wait $pid
+		code=$?
+		[ $code != 137 ] || exit 9
+		[ $code = 0 ] || cat /root/killed.log
+		exit $code' bash "${@:2}"
+}
+
+# killed_in_each NODE PHASES COMMAND...: killed once in each phase, and again until it comes to its end.
+killed_in_each() {
+	local node=$1 phases=$2 phase code kills=0
+	shift 2
+	for phase in $(seq 0 $((phases - 1))); do
+		roll 250
+		code=0
+		killed_in "$node" "$phase" "0.$(printf %03d "$rolled")" "$@" || code=$?
+		case $code in
+		0) ;;
+		9) kills=$((kills + 1)) ;;
+		*) return 1 ;;
+		esac
+	done
+	# Fast as it is, most phases were caught.
+	[ "$kills" -ge $((phases / 2)) ]
+	on "$node" -- "$@"
+	on "$node" -- "$@" --output json | jq -e '.changed == 0'
+}
+
+well() { on "$1" -- bootstrap status; }
+joining() { on n1 -- bootstrap token create --print-join-command "$@"; }
+client_of_n1() { on n1 -- cat /etc/kubernetes/admin.conf >"$state/admin.conf"; }
+
+init_killed() {
+	local node
+	for node in n3 n2 n1; do on "$node" -- bootstrap reset --yes; done
+	killed_in_each n1 14 bootstrap init --config /etc/roost/cluster.toml
+	client_of_n1
+	k create namespace "$ns"
+	eventually node_ready n1 n1
+	eventually well n1
+	k -n kube-system wait --for=condition=Ready --timeout=180s pod -l tier=control-plane
+	is 1 api_servers n1
+	k -n kube-system rollout status --timeout=180s deployment/coredns
+	pod lives n1 pause
+}
+it 'init that is killed in each of its phases makes a whole cluster when it is run again' init_killed
+
+join_killed() {
+	local join
+	join=$(joining)
+	# shellcheck disable=SC2086 # a command line
+	killed_in_each n3 6 $join
+	eventually node_ready n1 n3
+	eventually well n3
+	pod lives n3 pause
+	on n3 -- bootstrap reset --yes
+	k delete node n3
+}
+it 'join of a worker that is killed in each of its phases makes a whole node when it is run again' join_killed
+
+join_control_plane_killed() {
+	local join node
+	join=$(joining --control-plane)
+	# shellcheck disable=SC2086 # a command line
+	killed_in_each n2 17 $join
+	is 'n1 n2' voters n1
+	# shellcheck disable=SC2086 # a command line
+	on n3 -- $join
+	eventually is 'n1 n2 n3' voters n1
+	eventually is 3 api_servers n1
+	for node in n1 n2 n3; do
+		eventually system_pods_ready_on n1 "$node"
+		eventually well "$node"
+	done
+}
+it 'join of a control plane that is killed in each of its phases leaves one member and one vote' join_control_plane_killed

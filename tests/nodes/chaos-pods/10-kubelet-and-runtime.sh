@@ -20,7 +20,7 @@ run() {
 		  containers:
 		  - name: main
 		    image: $busybox
-		    command: [sh, -c, "echo started >>/runs/$1; $3"]
+		    command: [sh, -c, 'echo started >>/runs/$1; $3']
 		    volumeMounts: [{name: runs, mountPath: /runs}, {name: scratch, mountPath: /scratch}]
 		  volumes:
 		  - {name: runs, hostPath: {path: /root/runs, type: DirectoryOrCreate}}
@@ -86,9 +86,10 @@ kubelet_and_runtime_killed() {
 	touch "$log.stop"
 	wait $working $watching
 	count=$(cat "$log.count")
+	tail -n 3 "$log.applied"
 	eventually on "$victim" -- systemctl is-active kubelet.service containerd.service
 	# Every pod that was to end has ended, with its own code, and every container was started once.
-	eventually all_ended "$count"
+	eventually all_ended "$count" || { kn get pods -l kind=ends -o wide | grep -v Error && return 1; }
 	kn get pods -l kind=ends -o json >"$log.pods"
 	for n in $(seq "$count"); do
 		told=$(jq -r --arg name "ends-$n" '.items[] | select(.metadata.name == $name) | .status.containerStatuses[0] | "\(.state.terminated.exitCode) \(.restartCount)"' "$log.pods")

@@ -17,7 +17,7 @@ use roost::bootstrap::settle::{SettleError, settle_control_plane};
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way};
 use roost::bootstrap::verify::observe_differences;
 use roost::bootstrap::{RunOptions, run};
-use roost::core::bootstrap::workflow::INIT;
+use roost::core::bootstrap::workflow::{INIT, RENEW};
 use roost::core::model::spec::Spec;
 use roost::ports::{NodeFiles, Units};
 use shared::{COMPONENTS, path, ports, spec_of};
@@ -227,4 +227,19 @@ async fn verify_finds_what_differs_and_changes_nothing() {
             "/etc/kubernetes/pki/sa.key: others may read it: its mode is 0644, not 0600".to_owned(),
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewal_leaves_settings_that_nobody_applied() {
+    let world = World::of(&[]).await;
+    let before = world.manifests();
+    let (ports, changed) = (ports(&world.node, None, &world.etcd), spec(&CHANGED[..1]));
+    let options = RunOptions { reissue: true, ..RunOptions::default() };
+    run(RENEW, &changed, &ports, &options, &|facts| facts, &Record::default()).await.unwrap();
+    let manifests = world.manifests();
+    assert_eq!(manifests[..2], before[..2]);
+    assert!(manifests[2] != before[2] && manifests[3] != before[3], "their certificates are new");
+    assert!(!manifests[3].contains("--v=4"), "{}", manifests[3]);
+    let (at_rest, told) = world.apply(&[], false).await;
+    assert_eq!(at_rest.unwrap(), 0, "the texts are those of the settings: {told}");
 }

@@ -52,8 +52,9 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
         if ports.files.info(&spec.node.paths.units.join(services::unit(component)))?.is_some() {
             facts.services.insert(component.to_owned());
         }
-        if ports.files.info(&spec.node.paths.manifests().join(format!("{component}.yaml")))?.is_some() {
+        if let Some(text) = ports.files.read(&spec.node.paths.manifests().join(format!("{component}.yaml")))? {
             facts.pods.insert(component.to_owned());
+            facts.manifests.insert(component.to_owned(), text);
         }
     }
     let cloud = spec.node.paths.manifests().join(format!("{CLOUD_CONTROLLER_MANAGER}.yaml"));

@@ -38,6 +38,8 @@ pub struct Facts {
     pub services: BTreeSet<String>,
     /// Components that have a manifest on this node.
     pub pods: BTreeSet<String>,
+    /// Those manifests.
+    pub manifests: BTreeMap<String, String>,
     /// True when the kubelet has its own client certificate (`kubelet.conf` is there).
     pub kubelet_credentials: bool,
     /// How many replicas CoreDNS has, where that was asked.
@@ -71,6 +73,7 @@ impl Facts {
             etcd_data: false,
             services: BTreeSet::new(),
             pods: BTreeSet::new(),
+            manifests: BTreeMap::new(),
             kubelet_credentials: false,
             dns_replicas: None,
             joining: None,

@@ -79,6 +79,19 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Err
     Ok(format!("# Written by roost from static-pods/{component}.yaml.\n{}", render_yaml(&value)))
 }
 
+/// A manifest that is there, of a pod whose client certificate is another one by now; none where it names none, or this.
+pub fn with_client_certificate(manifest: &str, digest: &str) -> Option<String> {
+    let mut value = yaml::parse_document(manifest.as_bytes()).ok()?;
+    let named = value.pointer_mut("/metadata/annotations")?.get_mut(CLIENT_DIGEST)?;
+    if named == digest {
+        return None;
+    }
+    *named = digest.into();
+    let comment: String =
+        manifest.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    Some(format!("{comment}{}", render_yaml(&value)))
+}
+
 /// The flags of a component for this node, without its program: what a systemd unit runs it with.
 pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<String>, Error> {
     if component == CONTROL_PLANE[0] {

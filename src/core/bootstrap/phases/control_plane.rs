@@ -137,6 +137,15 @@ pub fn wait_for_etcd() -> Step {
     Step::WaitFor { condition: Condition::UnitActive { unit: services::unit(ETCD) }, within: PATIENCE }
 }
 
+/// The present manifest with the present client certificate, and nothing else of the settings: those are for `apply`,
+/// which has a way back.
+fn reload(component: &str, spec: &Spec, facts: &Facts) -> Option<Step> {
+    let (present, digest) = (facts.manifests.get(component)?, facts.client_digests.get(component)?);
+    let renewed = static_pods::with_client_certificate(present, digest)?;
+    let path = spec.node.paths.manifests().join(format!("{component}.yaml"));
+    Some(Step::WriteFile { path, mode: 0o600, content: Content::Secret(Secret::new(renewed)) })
+}
+
 /// What lets the components load renewed certificates. As static pods API server and etcd read them again by
 /// themselves; services have copies, and are started again one after another.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
@@ -146,8 +155,7 @@ pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
             continue;
         }
         match place(component, spec, facts) {
-            ControlPlaneMode::StaticPods if component == ETCD => {}
-            ControlPlaneMode::StaticPods => steps.extend(manifest(component, spec, facts)?),
+            ControlPlaneMode::StaticPods => steps.extend(reload(component, spec, facts)),
             ControlPlaneMode::Systemd => {
                 steps.push(start(component, spec, render(component, spec, facts)?.reads));
                 if component == ETCD {

@@ -109,8 +109,7 @@ node_moves() {
 	is 0 changes n1 --set "node.address=$new"
 	on n1 -- ip address delete "$old/24" dev "$device"
 	on n1 -- ip address add "$new/24" dev "$device" || true # it may go with the first one
-	moved() { k --server "https://$new:6443" "$@"; }
-	eventually moved get --raw /readyz
+	eventually k --server "https://$new:6443" get --raw /readyz
 	eventually is "$new" address_of n1 --server "https://$new:6443"
 	on n1 -- bootstrap etcd members --output json | grep -q "https://$new:2380"
 	# The other node finds it again by itself.

@@ -58,8 +58,9 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
         }
     }
     let cloud = spec.node.paths.manifests().join(format!("{CLOUD_CONTROLLER_MANAGER}.yaml"));
-    if ports.files.info(&cloud)?.is_some() {
+    if let Some(text) = ports.files.read(&cloud)? {
         facts.pods.insert(CLOUD_CONTROLLER_MANAGER.to_owned());
+        facts.manifests.insert(CLOUD_CONTROLLER_MANAGER.to_owned(), text);
     }
     facts.etcd_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();
     if joins_etcd {

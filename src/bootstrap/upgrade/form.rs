@@ -23,7 +23,9 @@ pub(super) enum Form {
 impl Form {
     /// As it is found.
     pub fn of(facts: &Facts) -> Result<Self, StepError> {
-        match (facts.services.is_empty(), facts.pods.is_empty()) {
+        // A provider's controller manager is a pod whatever the others are.
+        let pods = services::COMPONENTS.iter().any(|component| facts.pods.contains(*component));
+        match (facts.services.is_empty(), !pods) {
             (true, _) => Ok(Self::Pods),
             (false, true) => Ok(Self::Services),
             (false, false) => Err(StepError::BothForms),

@@ -162,6 +162,7 @@ pub const APPLY_NODE: &[Phase] = &[
         summary: "components with what was renewed",
         plan: phases::control_plane::plan_renewal,
     },
+    Phase { id: "cloud", summary: "a provider's controller manager", plan: phases::control_plane::plan_cloud },
     Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
     Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },

@@ -39,7 +39,7 @@ pub fn plan_control_plane(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Phase
 }
 
 /// The cloud controller manager: a static pod whatever the others are, for it comes as an image; none where none is wanted.
-fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+pub fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.runs_cloud_controller() {
         return manifest(CLOUD_CONTROLLER_MANAGER, spec, facts);
     }
@@ -166,8 +166,6 @@ pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
             }
         }
     }
-    if facts.pods.contains(CLOUD_CONTROLLER_MANAGER) && spec.cluster.runs_cloud_controller() {
-        steps.extend(manifest(CLOUD_CONTROLLER_MANAGER, spec, facts)?);
-    }
+    steps.extend(reload(CLOUD_CONTROLLER_MANAGER, spec, facts));
     Ok(steps)
 }

@@ -41,7 +41,7 @@ upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a cluste
 chaos: ## faults on three control planes under load, about ten minutes; SEED=number repeats a run, ONLY=word
 	@CLUSTER=chaos NODES=3 CONTROL_PLANES=3 SUITE=chaos tests/nodes/run $(ONLY) && CLUSTER=chaos tests/cluster/cluster down
 
-chaos-pods: ## kill -9 of kubelet and containerd while pods come and go, on the cluster of `make cluster`; SEED=, CHAOS_SECONDS=90
+chaos-pods: ## kill -9 of kubelet and containerd while pods come and go, on the cluster of `make cluster`; SEED=, CHAOS_SECONDS=60
 	@SUITE=chaos-pods tests/nodes/run $(ONLY)
 
 test-vm: ## a node in a virtual machine: cgroup v2, a current systemd, a reboot

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The kubelet and containerd are killed at random moments while pods come and go. CHAOS_SECONDS=90 bounds it.
+# The kubelet and containerd are killed at random moments while pods come and go. CHAOS_SECONDS=60 bounds each test.
 
 . "$here/share/chance.sh"
 
@@ -67,7 +67,8 @@ traces() {
 }
 no_traces() { [ -z "$(traces)" ]; }
 
-kubelet_and_runtime_killed() {
+# killed PROCESS...: they are killed at random moments, and nothing is lost.
+killed() {
 	local begin=$SECONDS rounds=0 working watching count n told
 	rm -f "$log".{ready,restarts,count,uids,stop}
 	on_victim 'rm -rf /root/runs'
@@ -75,10 +76,10 @@ kubelet_and_runtime_killed() {
 	working=$!
 	watch_victim >/dev/null 2>&1 &
 	watching=$!
-	while [ $((SECONDS - begin)) -lt "${CHAOS_SECONDS:-90}" ]; do
+	while [ $((SECONDS - begin)) -lt "${CHAOS_SECONDS:-60}" ]; do
 		roll 60
 		sleep "$((rolled / 10)).$((rolled % 10))"
-		pick kubelet kubelet containerd
+		pick "$@"
 		echo "$((SECONDS - begin)) s: $picked"
 		on "$victim" -- systemctl kill --signal=KILL --kill-whom=main "$picked.service" || echo "it is just starting"
 		rounds=$((rounds + 1))
@@ -92,11 +93,17 @@ kubelet_and_runtime_killed() {
 	eventually all_ended "$count" || { kn get pods -l kind=ends -o wide | grep -v Error && return 1; }
 	kn get pods -l kind=ends -o json >"$log.pods"
 	for n in $(seq "$count"); do
-		told=$(jq -r --arg name "ends-$n" '.items[] | select(.metadata.name == $name) | .status.containerStatuses[0] | "\(.state.terminated.exitCode) \(.restartCount)"' "$log.pods")
-		[ "$told" = "$((n % 100 + 1)) 0" ] || { echo "ends-$n tells: $told" && return 1; }
+		told=$(jq -r --arg name "ends-$n" '.items[] | select(.metadata.name == $name) | .status.containerStatuses[0].state.terminated | "\(.exitCode) \(.reason)"' "$log.pods")
+		case "$told $*" in
+		"$((n % 100 + 1)) Error "*) ;;
+		# containerd itself forgets the code of a container that it was just starting when it was killed.
+		'255 Unknown '*containerd*) echo "ends-$n tells: $told" ;;
+		*) echo "ends-$n tells: $told" && return 1 ;;
+		esac
 	done
 	is '' on_victim 'cd /root/runs; for file in *; do [ "$(wc -l <"$file")" = 1 ] || echo "$file"; done'
-	is '' eval 'kn get pods -l kind=stays -o json | jq -r ".items[] | select(.status.containerStatuses[0].restartCount != 0) | .metadata.name"'
+	# A container that was made and never started is replaced by the next one, which counts as a restart (as upstream has it).
+	is '' eval 'kn get pods -o json | jq -r ".items[] | select(.status.containerStatuses[0].restartCount > 1) | .metadata.name"'
 	# The node was Ready all the time, and no count ever went back.
 	is True sort -u "$log.ready"
 	awk '$2 < last[$1] { print "went back:", $0; bad = 1 } { last[$1] = $2 } END { exit bad }' "$log.restarts"
@@ -105,7 +112,11 @@ kubelet_and_runtime_killed() {
 	eventually gone
 	traces
 	eventually no_traces
-	echo "      kubelet and containerd killed $rounds times while $((2 * count)) pods came and went" >>"$state/figures"
+	echo "      $(printf '%s\n' "$@" | sort -u | xargs) killed $rounds times while $((2 * count)) pods came and went" >>"$state/figures"
 	rm -f "$log".{ready,restarts,count,uids,pods,applied}
 }
-it 'kill -9 of kubelet and containerd at random moments loses nothing and leaves nothing' kubelet_and_runtime_killed
+kubelet_killed() { killed kubelet; }
+it 'kill -9 of the kubelet at random moments loses nothing and leaves nothing' kubelet_killed
+
+kubelet_and_runtime_killed() { killed kubelet kubelet containerd; }
+it 'kill -9 of kubelet and containerd at random moments loses no pod and leaves nothing' kubelet_and_runtime_killed

@@ -39,11 +39,12 @@ impl Leftover {
 /// Everything that is there, sorted; a part that cannot be read is left out and found next time.
 pub(super) async fn observe_leftovers(shared: &Shared) -> Vec<Leftover> {
     let ports = &shared.ports;
-    let (sandboxes, containers, directories, cgroups) = tokio::join!(
+    let (sandboxes, containers, directories, cgroups, logged) = tokio::join!(
         ports.runtime.list_sandboxes(None),
         ports.runtime.list_containers(None),
         ports.volumes.known_pods(),
         ports.cgroups.known_pods(),
+        ports.files.logged_pods(),
     );
     let sandboxes = sandboxes.unwrap_or_default().into_iter().map(|s| s.labels);
     let containers = containers.unwrap_or_default().into_iter().map(|c| c.labels);
@@ -56,6 +57,12 @@ pub(super) async fn observe_leftovers(shared: &Shared) -> Vec<Leftover> {
             namespace: labels.remove(labels::POD_NAMESPACE).unwrap_or_default(),
             name: labels.remove(labels::POD_NAME).unwrap_or_default(),
         });
+    }
+    // Before those of which only the uid is known: the name leads to the logs.
+    for (key, uid) in logged {
+        let leftover =
+            || Leftover { uid: uid.clone(), namespace: key.namespace.to_string(), name: key.name.to_string() };
+        found.entry(uid.clone()).or_insert_with(leftover);
     }
     for uid in directories.into_iter().chain(cgroups) {
         found.entry(uid.clone()).or_insert_with(|| Leftover { uid, namespace: String::new(), name: String::new() });

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
-use crate::core::model::{ContainerId, PodUid};
+use crate::core::model::{ContainerId, PodKey, PodUid};
 
 /// Makes and reads files at the places that kubelet-contract section 0 lists.
 #[async_trait]
@@ -34,6 +34,8 @@ pub trait PodFiles: Send + Sync {
     async fn keep_status(&self, uid: &PodUid, status: &PodStatus) -> io::Result<()>;
     /// The kept status.
     async fn kept_status(&self, uid: &PodUid) -> Option<PodStatus>;
+    /// The pods that have a log directory.
+    async fn logged_pods(&self) -> Vec<(PodKey, PodUid)>;
     /// Removes the pod's log directory, and links into it.
     async fn remove_logs(&self, pod: &Pod) -> io::Result<()>;
 }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::atomic::write_if_changed;
 use super::beneath::remove_tree;
-use crate::core::model::{ContainerId, PodUid, key_of, uid_of};
+use crate::core::model::{ContainerId, PodKey, PodUid, key_of, uid_of};
 use crate::ports::PodFiles;
 
 /// File in the directory of a static pod, see [`PodFiles::keep_status`].
@@ -58,6 +58,13 @@ pub(super) fn plain(name: &str) -> io::Result<&str> {
     Ok(name)
 }
 
+/// `<namespace>_<pod>_<uid>`, of which no part holds an underscore.
+fn logged_pod(name: &str) -> Option<(PodKey, PodUid)> {
+    let [namespace, name, uid] = name.split('_').collect::<Vec<_>>().try_into().ok()?;
+    let whole = ![namespace, name, uid].contains(&"");
+    whole.then(|| (PodKey::new(namespace, name), PodUid::from(uid)))
+}
+
 /// Not there is success.
 fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -73,6 +80,12 @@ fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {
 
 #[async_trait]
 impl PodFiles for LocalPodFiles {
+    async fn logged_pods(&self) -> Vec<(PodKey, PodUid)> {
+        let Ok(entries) = fs::read_dir(&self.logs_dir) else { return Vec::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter_map(|name| logged_pod(&name)).collect()
+    }
+
     async fn make_pod_dirs(&self, pod: &Pod) -> io::Result<()> {
         let dir = self.pod_dir(&uid_of(pod))?;
         make_dirs(&dir.join("volumes"), 0o750)?;
@@ -239,6 +252,8 @@ mod tests {
         assert_eq!(files.kept_status(&uid_of(&pod)).await, Some(status.clone()));
         files.keep_status(&PodUid::from("gone"), &status).await.unwrap();
         assert_eq!(files.kept_status(&PodUid::from("gone")).await, None, "no directory is made for it");
+        fs::create_dir(dir.path().join("logs/not-a-pod_u2")).unwrap();
+        assert_eq!(files.logged_pods().await, [(PodKey::new("ns", "p"), PodUid::from("u1"))]);
         files.remove_logs(&pod).await.unwrap();
         assert!(!dir.path().join("logs/ns_p_u1").exists());
     }

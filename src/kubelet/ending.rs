@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::run::Event;
 use super::worker::{Ended, Worker};
+use crate::core::model::uid_of;
 use crate::core::plan::{self, Stage};
 
 impl Worker {
@@ -73,7 +74,7 @@ impl Worker {
             self.task.spawn(async move {
                 let _ = pass.run(actions).await;
                 if let Err(error) = ports.files.remove_logs(&pod).await {
-                    tracing::debug!(%error, "logs of a pod could not be removed");
+                    tracing::warn!(%error, uid = %uid_of(&pod), "logs of a pod could not be removed");
                 }
                 Ended::Removed
             });

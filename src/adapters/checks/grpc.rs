@@ -11,6 +11,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
 
+use crate::core::model::with_causes;
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct HealthCheckRequest {
     #[prost(string, tag = "1")]
@@ -41,7 +43,9 @@ pub(super) async fn check(host: &str, port: u16, service: &str, limit: Duration)
         .map_err(|error| format!("error: failed to connect service at {address:?}: {error}"))?;
     let channel = match timeout(limit, endpoint.connect()).await {
         Ok(Ok(channel)) => channel,
-        Ok(Err(error)) => return Err(format!("error: failed to connect service at {address:?}: {}", chain(&error))),
+        Ok(Err(error)) => {
+            return Err(format!("error: failed to connect service at {address:?}: {}", with_causes(&error)));
+        }
         Err(_) => {
             return Err(format!(
                 "timeout: failed to connect service {address:?} within {}s: context deadline exceeded",
@@ -57,7 +61,7 @@ pub(super) async fn check(host: &str, port: u16, service: &str, limit: Duration)
 
 async fn ask(channel: Channel, service: &str) -> Result<(), String> {
     let mut client = Grpc::new(channel).max_decoding_message_size(1 << 20);
-    client.ready().await.map_err(|error| format!("error: health rpc probe failed: {}", chain(&error)))?;
+    client.ready().await.map_err(|error| format!("error: health rpc probe failed: {}", with_causes(&error)))?;
     let request = Request::new(HealthCheckRequest { service: service.to_owned() });
     let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
     let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
@@ -85,15 +89,4 @@ async fn ask(channel: Channel, service: &str) -> Result<(), String> {
         Err(_) => status.to_string(),
     };
     Err(format!("service unhealthy (responded with {word:?})"))
-}
-
-/// An error with its causes; the outermost text of the transport says nothing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

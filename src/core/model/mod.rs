@@ -1,6 +1,7 @@
 //! Nouns that all rooms share.
 
 pub mod access;
+mod cause;
 pub mod cgroup;
 pub mod cgroup_sample;
 mod check;
@@ -29,6 +30,7 @@ pub mod usage;
 mod version;
 mod volume;
 
+pub use cause::with_causes;
 pub use check::{Check, CheckOutcome, HttpAnswer, HttpGet};
 pub use critical::{is_critical, is_static, priority_of};
 pub use desired::{DesiredPod, DesiredSet, PodKill, Rejection, SourceKind, Verdict};

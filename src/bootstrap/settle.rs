@@ -42,15 +42,7 @@ pub async fn settle_control_plane(
     shared: bool,
     progress: &dyn Progress,
 ) -> Result<usize, SettleError> {
-    let dry_run = passage.dry_run;
-    let mut changed = phases(APPLY_FIRST, ports, spec, dry_run, None, progress).await?;
-    changed += upgrade_control_plane(ports, spec, passage, progress).await?;
-    let rest = if dry_run { not_told() } else { APPLY_NODE.to_vec() };
-    changed += phases(&rest, ports, spec, dry_run, None, progress).await?;
-    if shared {
-        changed += phases(APPLY_CLUSTER, ports, spec, dry_run, dns_replicas(ports, spec).await, progress).await?;
-    }
-    Ok(changed + phases(APPLY_MARKS, ports, spec, dry_run, None, progress).await?)
+    around_components(ports, spec, Some(passage), passage.dry_run, shared, progress).await
 }
 
 /// All phases of a node but its components, as a dry run: what a run would change.
@@ -64,12 +56,28 @@ pub async fn look_ahead(
     if !control_plane {
         return settle_worker(ports, spec, true, progress).await;
     }
-    let mut changed = phases(APPLY_FIRST, ports, spec, true, None, progress).await?;
-    changed += phases(&not_told(), ports, spec, true, None, progress).await?;
-    if shared {
-        changed += phases(APPLY_CLUSTER, ports, spec, true, dns_replicas(ports, spec).await, progress).await?;
+    around_components(ports, spec, None, true, shared, progress).await
+}
+
+/// All of a control plane in its order; its components where there is a passage for them.
+async fn around_components(
+    ports: &Ports,
+    spec: &Spec,
+    passage: Option<&Passage<'_>>,
+    dry_run: bool,
+    shared: bool,
+    progress: &dyn Progress,
+) -> Result<usize, SettleError> {
+    let mut changed = phases(APPLY_FIRST, ports, spec, dry_run, None, progress).await?;
+    if let Some(passage) = passage {
+        changed += upgrade_control_plane(ports, spec, passage, progress).await?;
     }
-    Ok(changed + phases(APPLY_MARKS, ports, spec, true, None, progress).await?)
+    let rest = if dry_run { not_told() } else { APPLY_NODE.to_vec() };
+    changed += phases(&rest, ports, spec, dry_run, None, progress).await?;
+    if shared {
+        changed += phases(APPLY_CLUSTER, ports, spec, dry_run, dns_replicas(ports, spec).await, progress).await?;
+    }
+    Ok(changed + phases(APPLY_MARKS, ports, spec, dry_run, None, progress).await?)
 }
 
 /// The rest of a dry run, which has told of the others before: etcd's address, and components as they would be by then.

@@ -22,22 +22,22 @@ pub async fn longest_pause(kubeconfig: &str, server: &str, seconds: usize) -> an
         Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
     config.cluster_url = server.parse()?;
     config.tls_server_name = Some("kubernetes".into());
-    let maps: Api<ConfigMap> = Api::namespaced(Client::try_from(config.clone())?, "default");
+    let connect = || Client::try_from(config.clone()).map(|client| Api::<ConfigMap>::namespaced(client, "default"));
+    let mut maps = connect()?;
     let parameters = PatchParams::apply("roost-bench").force();
     let begin = Instant::now();
     let (mut last, mut longest, mut number) = (None, Duration::ZERO, 0_u64);
-    let mut maps_now = maps;
     while begin.elapsed() < Duration::from_secs(seconds as u64) {
         number += 1;
         let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "failover" }, "data": { "n": number.to_string() } });
         let patch = Patch::Apply(map);
-        let write = maps_now.patch("failover", &parameters, &patch);
+        let write = maps.patch("failover", &parameters, &patch);
         if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, write).await {
             longest = longest.max(last.map_or(Duration::ZERO, |last: Instant| last.elapsed()));
             last = Some(Instant::now());
         } else {
             // As kubectl would come: by a new connection.
-            maps_now = Api::namespaced(Client::try_from(config.clone())?, "default");
+            maps = connect()?;
         }
         tokio::time::sleep(PACE).await;
     }

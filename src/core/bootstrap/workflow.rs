@@ -31,10 +31,24 @@ pub struct Phase {
     pub plan: fn(&Spec, &Facts) -> Result<Vec<Step>, PhaseError>,
 }
 
+// Phases of several tables.
+const IMAGES: Phase = Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan };
+const AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: phases::agent::plan };
+const KUBELET: Phase = Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan };
+const RENEWAL: Phase = Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan };
+const SNAPSHOTS: Phase = Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan };
+const WAIT_API: Phase = Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api };
+const WAIT_NODE: Phase = Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node };
+const WORKER_IMAGES: Phase =
+    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker };
+const WORKER_AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker };
+const WORKER_KUBELET: Phase =
+    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker };
+
 /// Makes the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
 /// runs etcd and the control plane at once; as services they are started before it.
 pub const INIT: &[Phase] = &[
-    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
+    IMAGES,
     Phase { id: "certs", summary: "certificates and keys", plan: phases::certs::plan },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan },
     Phase { id: "etcd", summary: "etcd", plan: phases::control_plane::plan_etcd },
@@ -43,15 +57,15 @@ pub const INIT: &[Phase] = &[
         summary: "API server, controller manager, scheduler",
         plan: phases::control_plane::plan_control_plane,
     },
-    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
-    Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
-    Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
-    Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
+    AGENT,
+    KUBELET,
+    RENEWAL,
+    SNAPSHOTS,
+    WAIT_API,
     Phase { id: "objects", summary: "RBAC, configuration, add-ons", plan: phases::objects::plan },
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark_first },
     Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
-    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+    WAIT_NODE,
 ];
 
 /// Renews what has lived two thirds of its life, and lets its users load it.
@@ -63,58 +77,58 @@ pub const RENEW: &[Phase] = &[
         summary: "components with what was renewed",
         plan: phases::control_plane::plan_renewal,
     },
-    Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
+    WAIT_API,
 ];
 
 /// Makes this machine a worker of a cluster that is there.
 pub const JOIN: &[Phase] = &[
-    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker },
+    WORKER_IMAGES,
     Phase {
         id: "kubelet-bootstrap",
         summary: "the cluster's CA and the token's kubeconfig",
         plan: phases::kubelet_join::plan,
     },
-    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
+    WORKER_AGENT,
+    WORKER_KUBELET,
     Phase {
         id: "kubelet-wait-bootstrap",
         summary: "the kubelet's own certificate",
         plan: phases::kubelet_join::plan_wait,
     },
-    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+    WAIT_NODE,
 ];
 
 /// Makes this machine a further control plane. Its etcd begins as a learner and has its vote before an API server uses it.
 pub const JOIN_CONTROL_PLANE: &[Phase] = &[
-    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
+    IMAGES,
     Phase {
         id: "kubelet-bootstrap",
         summary: "the cluster's CA and the token's kubeconfig",
         plan: phases::kubelet_join::plan,
     },
-    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
+    AGENT,
     Phase { id: "keys", summary: "keys that control planes share", plan: phases::keys::plan },
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_joining },
     Phase { id: "etcd-member", summary: "a new member of etcd", plan: phases::etcd_member::plan_add },
     Phase { id: "etcd", summary: "etcd", plan: phases::etcd_member::plan_manifest },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
+    KUBELET,
     Phase { id: "etcd-promote", summary: "etcd's log and its vote", plan: phases::etcd_member::plan_promote },
     Phase {
         id: "control-plane",
         summary: "API server, controller manager, scheduler",
         plan: phases::control_plane::plan_control_plane,
     },
-    Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
-    Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
-    Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
+    RENEWAL,
+    SNAPSHOTS,
+    WAIT_API,
     Phase {
         id: "kubelet-wait-bootstrap",
         summary: "the kubelet's own certificate",
         plan: phases::kubelet_join::plan_wait,
     },
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
-    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+    WAIT_NODE,
 ];
 
 /// Before a control plane is touched: a pull that fails changes nothing.
@@ -130,25 +144,14 @@ pub const UPGRADE_ADDONS: &[Phase] =
     &[Phase { id: "addons", summary: "kube-proxy and CoreDNS", plan: phases::objects::plan_addons }];
 
 /// The rest of a control plane.
-pub const UPGRADE_NODE: &[Phase] = &[
-    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
-    Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
-    Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
-    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
-];
+pub const UPGRADE_NODE: &[Phase] = &[AGENT, KUBELET, RENEWAL, SNAPSHOTS, WAIT_NODE];
 
 /// A worker.
-pub const UPGRADE_WORKER: &[Phase] = &[
-    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker },
-    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
-    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
-];
+pub const UPGRADE_WORKER: &[Phase] = &[WORKER_IMAGES, WORKER_AGENT, WORKER_KUBELET, WAIT_NODE];
 
 /// A control plane whose settings changed: what its components find when they start. They follow one by one.
 pub const APPLY_FIRST: &[Phase] = &[
-    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
+    IMAGES,
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_settled },
     Phase { id: "etcd-address", summary: "address of etcd's member", plan: phases::etcd_member::plan_address_first },
@@ -163,11 +166,11 @@ pub const APPLY_NODE: &[Phase] = &[
         plan: phases::control_plane::plan_renewal,
     },
     Phase { id: "cloud", summary: "a provider's controller manager", plan: phases::control_plane::plan_cloud },
-    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan },
-    Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan },
-    Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan },
-    Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api },
+    AGENT,
+    KUBELET,
+    RENEWAL,
+    SNAPSHOTS,
+    WAIT_API,
 ];
 
 /// What the cluster shares.
@@ -180,17 +183,17 @@ pub const APPLY_CLUSTER: &[Phase] = &[
 /// The Node of a control plane.
 pub const APPLY_MARKS: &[Phase] = &[
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
-    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+    WAIT_NODE,
     Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan },
 ];
 
 /// A worker whose settings changed.
 pub const APPLY_WORKER: &[Phase] = &[
-    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker },
+    WORKER_IMAGES,
     Phase { id: "kubeconfig", summary: "the kubelet's kubeconfig", plan: phases::kubeconfigs::plan_kubelet },
-    Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker },
-    Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker },
-    Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node },
+    WORKER_AGENT,
+    WORKER_KUBELET,
+    WAIT_NODE,
     Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan },
 ];
 
@@ -209,7 +212,7 @@ pub const TO_SERVICES: &[Phase] = &[
 /// Moves it back.
 pub const TO_STATIC_PODS: &[Phase] = &[
     Phase { id: "kubelet", summary: "kubelet there", plan: phases::convert::plan_kubelet },
-    Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan },
+    IMAGES,
     Phase { id: "etcd", summary: "etcd as a static pod", plan: phases::convert::etcd_to_pod },
     Phase { id: "kube-apiserver", summary: "API server as a static pod", plan: phases::convert::api_to_pod },
     Phase {

@@ -64,15 +64,11 @@ impl Pending {
 /// set only when it starts (upstream `pkg/kubelet/allocation/handlers.go`).
 pub fn infeasible(node: &NodeContext, wanted: &Pod, allocated: &Pod) -> Option<Pending> {
     let request = |c: &Container| amounts(c.resources.as_ref())[3];
-    let restarts = |c: &Container| {
-        let mut policies = c.resize_policy.iter().flatten();
-        policies.any(|p| p.resource_name == "memory" && p.restart_policy == "RestartContainer")
-    };
     let held: BTreeMap<&str, &Container> = containers(allocated).map(|c| (c.name.as_str(), c)).collect();
     let swaps = containers(wanted).any(|new| {
         held.get(new.name.as_str()).is_some_and(|old| {
             request(new) != request(old)
-                && !restarts(old)
+                && !restarts_for(old, "memory")
                 && (may_swap(node, wanted, new) || may_swap(node, allocated, old))
         })
     });
@@ -194,6 +190,12 @@ fn larger(a: List, b: List, keep_single: bool) -> List {
     Some(all)
 }
 
+/// Whether the container's `resizePolicy` asks for a restart when this resource changes.
+fn restarts_for(container: &Container, resource: &str) -> bool {
+    let mut policies = container.resize_policy.iter().flatten();
+    policies.any(|p| p.resource_name == resource && p.restart_policy == "RestartContainer")
+}
+
 /// Running containers whose `resizePolicy` asks for a restart when going from one to the other.
 pub fn restarts(from: &Pod, to: &Pod, observed: &Observed) -> Vec<ContainerId> {
     let before: BTreeMap<&str, _> =
@@ -202,10 +204,7 @@ pub fn restarts(from: &Pod, to: &Pod, observed: &Observed) -> Vec<ContainerId> {
         let Some(old) = before.get(container.name.as_str()) else { return false };
         let new = amounts(container.resources.as_ref());
         let changed = [old[..2] != new[..2], old[2..] != new[2..]];
-        RESOURCES.iter().zip(changed).any(|(name, changed)| {
-            let mut policies = container.resize_policy.iter().flatten();
-            changed && policies.any(|p| p.resource_name == *name && p.restart_policy == "RestartContainer")
-        })
+        RESOURCES.iter().zip(changed).any(|(name, changed)| changed && restarts_for(container, name))
     };
     let running =
         |c: &Container| observed.container(&c.name).filter(|r| r.state == RunState::Running).map(|r| r.id.clone());

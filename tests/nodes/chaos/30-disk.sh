@@ -48,16 +48,21 @@ it 'a full volume of etcd stops one member, and room brings it back' full_volume
 
 healthy() { on "$1" -- bootstrap etcd health; }
 
+# each_etcd SCRIPT: every member goes, its manifest is changed by this script of sed, and it comes back.
+each_etcd() {
+	for node in "${three[@]}"; do
+		etcd_down "$node"
+		on "$node" -- sed -i "$1" /root/etcd.yaml
+		etcd_up "$node"
+		whole
+	done
+}
+
 quota_used_up() {
 	local i
 	# A quota a little above what is used.
 	quota=$(on n1 -- bootstrap etcd health --output json | jq '[.members[].dbSize] | max + 6000000')
-	for node in "${three[@]}"; do
-		etcd_down "$node"
-		on "$node" -- sed -i "s/^\( *\)- --snapshot-count=.*/&\n\1- --quota-backend-bytes=$quota/" /root/etcd.yaml
-		etcd_up "$node"
-		whole
-	done
+	each_etcd "s/^\( *\)- --snapshot-count=.*/&\n\1- --quota-backend-bytes=$quota/"
 	head -c 700000 /dev/zero | tr '\0' x >"$log.big"
 	i=0
 	for _ in 1 2 3 4 5 6; do
@@ -83,12 +88,7 @@ quota_used_up() {
 	on n1 -- bootstrap etcd defragment --compact --output json | jq -e '.compacted and .disarmed'
 	eventually healthy n1
 	kn create configmap small
-	for node in "${three[@]}"; do
-		etcd_down "$node"
-		on "$node" -- sed -i '/--quota-backend-bytes=/d' /root/etcd.yaml
-		etcd_up "$node"
-		whole
-	done
+	each_etcd '/--quota-backend-bytes=/d'
 	kn get configmap small
 }
 it "when etcd's quota is used up it is told, and compaction and defragmentation let writes in again" quota_used_up

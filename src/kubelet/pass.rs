@@ -73,6 +73,8 @@ pub(super) struct Pass {
     pub volumes: BTreeMap<String, MountedVolume>,
     pub user_namespace: Option<cri::UserNamespace>,
     pub sandbox_config: Option<cri::PodSandboxConfig>,
+    /// Numbers from which on containers can be made although an older record of theirs could not be removed.
+    pub taken: BTreeMap<String, u32>,
 }
 
 impl Pass {
@@ -99,7 +101,9 @@ impl Pass {
                 Action::Update { id, name, resources, shrinks_memory } => {
                     self.update(&id, &name, *resources, shrinks_memory).await?;
                 }
-                Action::Start(start) => {
+                Action::Start(mut start) => {
+                    let free = self.taken.get(&start.name).copied().unwrap_or_default();
+                    start.attempt = start.attempt.map(|attempt| attempt.max(free));
                     let (name, kind) = (start.name.clone(), start.kind);
                     let started = super::start::start(&self, start).await;
                     let waits = started.as_ref().err().cloned();
@@ -269,12 +273,19 @@ impl Pass {
         updated.map_err(|error| Dropped::Resize(format!("failed to update resources of container {name:?}: {error}")))
     }
 
-    async fn remove(&self, ids: &[ContainerId]) {
+    async fn remove(&mut self, ids: &[ContainerId]) {
         let removed = join_all(ids.iter().map(|id| self.ports.runtime.remove_container(id))).await;
         for (id, removed) in ids.iter().zip(removed) {
             let record = self.observed.by_id(id);
             match (removed, record) {
-                (Err(error), _) => tracing::warn!(%error, "a container record could not be removed"),
+                (Err(error), record) => {
+                    tracing::warn!(%error, container = %id, "a container record could not be removed");
+                    // Its name stays reserved at the runtime, by this number.
+                    if let Some(record) = record {
+                        let free = self.taken.entry(record.name.clone()).or_default();
+                        *free = record.attempt.saturating_add(1).max(*free);
+                    }
+                }
                 (Ok(()), None) => {}
                 (Ok(()), Some(record)) => {
                     if let Err(error) = self.ports.files.remove_log(&self.pod, &record.name, id, record.attempt).await {

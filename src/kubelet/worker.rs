@@ -340,6 +340,7 @@ impl Worker {
             volumes: BTreeMap::new(),
             user_namespace: None,
             sandbox_config: None,
+            taken: BTreeMap::new(),
         }
     }
 

@@ -29,7 +29,7 @@ pub trait Cgroups: Send + Sync {
     async fn ensure(&self, pod: &Pod) -> Result<PodCgroup, CgroupError>;
     /// Whether the pod's cgroup is there.
     async fn exists(&self, pod: &Pod) -> bool;
-    /// Removes the cgroups of pods that are not in `keep`, after their processes ended.
+    /// Removes a pod's cgroup, after its processes ended or were killed. Not there is success.
     async fn remove(&self, uid: &PodUid) -> Result<(), CgroupError>;
     /// Pods that have a cgroup on the node.
     async fn known_pods(&self) -> Vec<PodUid>;

@@ -44,7 +44,7 @@ finish() {
 # explain: what a reader of a failure wants to see.
 explain() {
 	k get nodes
-	k -n "$ns" get pods -o wide
+	k -n "$ns" get pods -o wide | tail -n 15
 	k -n "$ns" get events --sort-by=.lastTimestamp | tail -n 15
 }
 

@@ -18,7 +18,12 @@ const CONTROLLERS: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "h
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hierarchy {
     /// One directory per controller, some of them shared.
-    V1(Vec<PathBuf>),
+    V1 {
+        /// Those whose limits are set.
+        controllers: Vec<PathBuf>,
+        /// Where runtimes freeze containers while they change them.
+        freezer: Option<PathBuf>,
+    },
     /// One tree for all.
     V2(PathBuf),
 }
@@ -32,14 +37,23 @@ impl Hierarchy {
         // cpu and cpuacct are mostly links to one and the same hierarchy.
         let real = |name: &&str| fs::canonicalize(root.join(name)).ok().filter(|p| p.is_dir());
         let all: BTreeSet<PathBuf> = CONTROLLERS.iter().filter_map(real).collect();
-        Self::V1(all.into_iter().collect())
+        Self::V1 { controllers: all.into_iter().collect(), freezer: real(&"freezer") }
     }
 
     fn roots(&self) -> &[PathBuf] {
         match self {
-            Self::V1(roots) => roots,
+            Self::V1 { controllers, .. } => controllers,
             Self::V2(root) => std::slice::from_ref(root),
         }
+    }
+
+    /// With those where only runtimes make cgroups, for which nobody else clears up.
+    fn all_roots(&self) -> impl Iterator<Item = &PathBuf> {
+        let freezer = match self {
+            Self::V1 { freezer, .. } => freezer.as_ref(),
+            Self::V2(_) => None,
+        };
+        self.roots().iter().chain(freezer)
     }
 
     /// Whether the cgroup is in every hierarchy that can hold it.
@@ -78,7 +92,7 @@ impl Hierarchy {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 other => other?,
             }
-            if matches!(self, Self::V1(_)) {
+            if matches!(self, Self::V1 { .. }) {
                 inherit_cpuset(&parent, &dir);
             }
         }
@@ -98,7 +112,7 @@ impl Hierarchy {
 
     /// Whether a file belongs into this directory: in version 1 each controller has its own.
     fn holds(&self, dir: &Path, file: &str) -> bool {
-        let Self::V1(roots) = self else { return true };
+        let Self::V1 { controllers: roots, .. } = self else { return true };
         let controller = file.split('.').next().unwrap_or_default();
         let root = roots.iter().find(|root| dir.starts_with(root));
         let name = root.and_then(|root| root.file_name()).and_then(|n| n.to_str()).unwrap_or_default();
@@ -140,14 +154,32 @@ impl Hierarchy {
 
     /// Names of the pods with a cgroup directly below `path`.
     pub fn pods_in(&self, path: &str) -> BTreeSet<PodUid> {
-        let dirs = self.roots().iter().flat_map(|root| fs::read_dir(below(root, path)).into_iter().flatten().flatten());
-        let names = dirs.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.file_name());
-        names.filter_map(|name| pod_uid_of_dir(name.to_str()?)).collect()
+        let dirs = self.all_roots().flat_map(|root| children(&below(root, path)));
+        dirs.filter_map(|dir| pod_uid_of_dir(dir.file_name()?.to_str()?)).collect()
     }
 
-    /// Removes the cgroup with all below it, after killing processes that are left. Not there is success.
-    pub fn remove(&self, path: &str) -> io::Result<()> {
+    /// Kills every process that is left in the cgroup and below it.
+    ///
+    /// A runtime that dies while it changes a container leaves it frozen, and no signal ends a frozen process of version
+    /// 1: those are thawed first.
+    pub fn kill(&self, path: &str) {
+        if let Self::V1 { freezer: Some(freezer), .. } = self {
+            thaw(&below(freezer, path));
+        }
+        let mut left = BTreeSet::new();
         for root in self.roots() {
+            processes(&below(root, path), &mut left);
+        }
+        for pid in left.into_iter().filter_map(rustix::process::Pid::from_raw) {
+            tracing::warn!(pid = pid.as_raw_nonzero().get(), path, "killing a process left in a pod's cgroup");
+            // One that ended meanwhile is as good as killed.
+            _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+
+    /// Removes the cgroup with all below it. Not there is success.
+    pub fn remove(&self, path: &str) -> io::Result<()> {
+        for root in self.all_roots() {
             remove_dir(&below(root, path))?;
         }
         Ok(())
@@ -179,31 +211,39 @@ fn inherit_cpuset(parent: &Path, dir: &Path) {
     }
 }
 
+/// The cgroups below this one; none where it is not there.
+fn children(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+}
+
 fn remove_dir(dir: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_dir(&entry.path())?;
-        }
+    for child in children(dir) {
+        remove_dir(&child)?;
     }
-    kill_processes(dir);
     match fs::remove_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }
 
-fn kill_processes(dir: &Path) {
-    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    for pid in text.lines().filter_map(|line| rustix::process::Pid::from_raw(line.trim().parse().ok()?)) {
-        tracing::warn!(pid = pid.as_raw_nonzero().get(), dir = %dir.display(), "killing a process left in a pod's cgroup");
-        // One that ended meanwhile is as good as killed.
-        _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+/// From the top, since a cgroup stays frozen as long as one above it is.
+fn thaw(dir: &Path) {
+    let state = dir.join("freezer.state");
+    if fs::read_to_string(&state).is_ok_and(|text| text.trim() != "THAWED") {
+        tracing::warn!(dir = %dir.display(), "thawing what was left frozen in a pod's cgroup");
+        if let Err(error) = fs::write(&state, "THAWED") {
+            tracing::warn!(dir = %dir.display(), %error, "not thawed");
+        }
     }
+    children(dir).for_each(|child| thaw(&child));
+}
+
+/// The processes in a cgroup and below it.
+fn processes(dir: &Path, found: &mut BTreeSet<i32>) {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    found.extend(text.lines().filter_map(|line| line.trim().parse::<i32>().ok()));
+    children(dir).for_each(|child| processes(&child, found));
 }
 
 /// The hugetlb controller's name of a page size: 64KB, 2MB, 1GB.
@@ -269,6 +309,22 @@ mod tests {
         assert_eq!(read(root.path().join("memory/kubepods/memory.limit_in_bytes")), "1048576");
         assert!(!root.path().join("memory/kubepods/cpu.shares").exists());
         assert!(tree.exists("/kubepods") && !tree.exists("/kubepods/podx"));
+    }
+
+    #[test]
+    fn what_was_left_frozen_is_thawed_from_the_top() {
+        let root = tempfile::tempdir().unwrap();
+        for dir in ["cpu", "freezer/pod/scope"] {
+            fs::create_dir_all(root.path().join(dir)).unwrap();
+        }
+        for state in ["freezer/pod/freezer.state", "freezer/pod/scope/freezer.state"] {
+            fs::write(root.path().join(state), "FROZEN\n").unwrap();
+        }
+        let tree = Hierarchy::detect(root.path());
+        tree.kill("/pod");
+        tree.kill("/nothing/there");
+        assert_eq!(read(root.path().join("freezer/pod/freezer.state")), "THAWED");
+        assert_eq!(read(root.path().join("freezer/pod/scope/freezer.state")), "THAWED");
     }
 
     #[test]

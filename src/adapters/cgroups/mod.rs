@@ -58,7 +58,8 @@ pub struct PodCgroups {
     options: CgroupOptions,
     hierarchy: Hierarchy,
     slices: Slices,
-    /// Changes of the tree are made one after another, since classes and pods depend on each other.
+    /// Held while something is decided by it or noted in it, never while a pod's own cgroup is made or removed: one that
+    /// systemd cannot get rid of must hold up no other pod.
     state: Mutex<State>,
 }
 
@@ -66,7 +67,7 @@ impl PodCgroups {
     /// Looks at what is mounted; nothing is made before the first pod or [`PodCgroups::prepare`].
     pub fn new(options: CgroupOptions) -> Self {
         let hierarchy = Hierarchy::detect(&options.mount);
-        let slices = Slices::new(matches!(hierarchy, Hierarchy::V1(_)));
+        let slices = Slices::new(matches!(hierarchy, Hierarchy::V1 { .. }));
         Self { options, hierarchy, slices, state: Mutex::default() }
     }
 
@@ -176,15 +177,19 @@ impl Cgroups for PodCgroups {
         let name = self.name_of(pod);
         let limits = pod_cgroup_limits(pod, self.options.pods);
         let path = self.path(&name);
-        let mut state = self.state.lock().await;
-        self.prepare_classes(&mut state).await?;
+        let known = {
+            let mut state = self.state.lock().await;
+            self.prepare_classes(&mut state).await?;
+            state.pods.get(&uid).map(|applied| applied.limits.clone())
+        };
         let there = self.hierarchy.exists(&path);
-        match state.pods.get(&uid) {
-            Some(applied) if there && applied.limits == limits => return Ok(PodCgroup { parent: path }),
+        match known {
+            Some(applied) if there && applied == limits => return Ok(PodCgroup { parent: path }),
             Some(_) if there => self.change(&name, &limits).await,
             _ => self.make(&name, &limits).await?,
         }
         let milli_cpu = pod_requests(pod, true).get("cpu").map_or(0, |a| a.milli());
+        let mut state = self.state.lock().await;
         state.pods.insert(uid, Applied { name, limits, milli_cpu });
         self.refresh_burstable(&mut state).await;
         Ok(PodCgroup { parent: path })
@@ -196,20 +201,22 @@ impl Cgroups for PodCgroups {
 
     async fn remove(&self, uid: &PodUid) -> Result<(), CgroupError> {
         check_uid(uid)?;
-        let mut state = self.state.lock().await;
+        let known = self.state.lock().await.pods.get(uid).map(|applied| applied.name.clone());
         // After a restart the class is not known: the name is tried in all of them.
-        let names = match state.pods.get(uid) {
-            Some(applied) => vec![applied.name.clone()],
+        let names = match known {
+            Some(name) => vec![name],
             None => CLASSES.map(|class| CgroupName::pod(&self.options.root, class, uid)).to_vec(),
         };
         for name in names {
             let path = self.path(&name);
             let fault = |message: String| CgroupError { path: path.clone(), message };
+            self.hierarchy.kill(&path);
             if self.options.driver == CgroupDriver::Systemd {
                 self.slices.stop(&name.slice()).await.map_err(|e| fault(e.to_string()))?;
             }
             self.hierarchy.remove(&path).map_err(|e| fault(e.to_string()))?;
         }
+        let mut state = self.state.lock().await;
         if state.pods.remove(uid).is_some() {
             self.refresh_burstable(&mut state).await;
         }

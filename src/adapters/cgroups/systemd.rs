@@ -1,5 +1,7 @@
 //! Slices for pods by systemd's D-Bus interface, so that systemd and the kubelet do not fight over the tree.
 
+use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -52,7 +54,7 @@ impl Slices {
         let connection = match slot.as_ref() {
             Some(connection) if !connection.is_closed() => connection.clone(),
             _ => {
-                let connection = zbus::Connection::system().await?;
+                let connection = zbus::connection::Builder::system().method_timeout(PATIENCE).build().await?;
                 ManagerProxy::new(&connection).await?.subscribe().await?;
                 slot.insert(connection).clone()
             }
@@ -71,12 +73,11 @@ impl Slices {
             ("TasksAccounting", true.into()),
         ];
         properties.extend(limit_properties(limits, self.v1));
-        let mut jobs = manager.receive_job_removed().await?;
-        let job = match manager.start_transient_unit(name, "replace", &properties, &[]).await {
-            Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => return self.set(name, limits).await,
-            other => other?,
-        };
-        wait(&mut jobs, &job, name).await
+        let jobs = manager.receive_job_removed().await?;
+        match run_job(name, jobs, manager.start_transient_unit(name, "replace", &properties, &[])).await {
+            Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => self.set(name, limits).await,
+            other => other,
+        }
     }
 
     /// Changes the limits of a slice that runs.
@@ -91,12 +92,11 @@ impl Slices {
     /// Stops a slice with everything in it. One that is not loaded is success.
     pub async fn stop(&self, name: &str) -> zbus::Result<()> {
         let manager = self.manager().await?;
-        let mut jobs = manager.receive_job_removed().await?;
-        let job = match manager.stop_unit(name, "replace").await {
+        let jobs = manager.receive_job_removed().await?;
+        let result = match run_job(name, jobs, manager.stop_unit(name, "replace")).await {
             Err(error) if is(&error, "org.freedesktop.systemd1.NoSuchUnit") => return Ok(()),
-            other => other?,
+            other => other,
         };
-        let result = wait(&mut jobs, &job, name).await;
         // A unit that failed would stay in memory for ever; one that did not is already gone.
         _ = manager.reset_failed_unit(name).await;
         result
@@ -107,18 +107,35 @@ fn is(error: &zbus::Error, name: &str) -> bool {
     matches!(error, zbus::Error::MethodError(found, _, _) if found.as_str() == name)
 }
 
-async fn wait(jobs: &mut JobRemovedStream, job: &OwnedObjectPath, name: &str) -> zbus::Result<()> {
+/// Asks for a job and waits for its end. The signals are read from the first moment on: a stream of them that nobody reads
+/// fills up, and then holds up everything else on the connection, the answer to the call among it.
+async fn run_job(
+    name: &str,
+    mut jobs: JobRemovedStream,
+    call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
+) -> zbus::Result<()> {
     let done = async {
-        while let Some(signal) = jobs.next().await {
-            let args = signal.args()?;
-            if args.job == *job {
-                return match args.result.as_str() {
-                    "done" | "skipped" => Ok(()),
-                    result => Err(zbus::Error::Failure(format!("systemd's job for {name} ended as {result}"))),
-                };
+        let mut call = pin!(call);
+        let mut job = None;
+        let mut ended = HashMap::new();
+        loop {
+            tokio::select! {
+                made = &mut call, if job.is_none() => job = Some(made?),
+                signal = jobs.next() => {
+                    let closed = || zbus::Error::Failure("the connection to systemd was closed".to_owned());
+                    let signal = signal.ok_or_else(closed)?;
+                    let args = signal.args()?;
+                    ended.insert(args.job.clone(), args.result.clone());
+                }
+            }
+            match job.as_ref().and_then(|job| ended.get(job)).map(String::as_str) {
+                None => {}
+                Some("done" | "skipped") => return Ok(()),
+                Some(result) => {
+                    return Err(zbus::Error::Failure(format!("systemd's job for {name} ended as {result}")));
+                }
             }
         }
-        Err(zbus::Error::Failure("the connection to systemd was closed".to_owned()))
     };
     let late = |_| zbus::Error::Failure(format!("systemd's job for {name} took too long"));
     tokio::time::timeout(PATIENCE, done).await.map_err(late)?

@@ -6,4 +6,4 @@ mod archive;
 mod blob;
 mod store;
 
-pub use store::ContainerdImages;
+pub use store::{ContainerdImages, NAMESPACE};

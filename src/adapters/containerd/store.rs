@@ -14,7 +14,7 @@ use super::blob::{self, Blob, Descriptor, Image, Source};
 use crate::ports::{ImageStore, ImageStoreError};
 
 /// CRI's namespace.
-const NAMESPACE: &str = "k8s.io";
+pub const NAMESPACE: &str = "k8s.io";
 /// Images with this label are CRI's (containerd, internal/cri/labels).
 const MANAGED: (&str, &str) = ("io.cri-containerd.image", "managed");
 /// Images with this label are not collected (since containerd 1.7; older ones ignore it).

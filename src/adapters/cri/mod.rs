@@ -4,6 +4,7 @@ mod connect;
 mod errors;
 mod events;
 mod images;
+mod lost_task;
 mod runtime;
 
 pub use connect::Cri;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::connect::Cri;
 use super::errors::gone_is_fine;
 use super::events;
+use super::lost_task::is_lost_task;
 use crate::core::model::{ContainerId, PodUid, SandboxId, labels};
 use crate::cri;
 use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
@@ -57,11 +58,25 @@ impl Runtime for Cri {
     }
 
     async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
-        let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.to_string() };
-        let answer =
-            self.call("RemovePodSandbox", Some(self.timeout), self.runtime().remove_pod_sandbox(request)).await;
-        gone_is_fine(answer)?;
-        Ok(())
+        let remove = || async {
+            let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.to_string() };
+            let answer =
+                self.call("RemovePodSandbox", Some(self.timeout), self.runtime().remove_pod_sandbox(request)).await;
+            gone_is_fine(answer).map(|_| ())
+        };
+        match remove().await {
+            Err(error) if is_lost_task(&error) => {
+                let filter = cri::ContainerFilter { pod_sandbox_id: id.to_string(), ..Default::default() };
+                let request = cri::ListContainersRequest { filter: Some(filter) };
+                let mut client = self.runtime();
+                let listed = self.call("ListContainers", Some(self.timeout), client.list_containers(request)).await?;
+                for container in listed.containers {
+                    self.remove_container(&container.id.into()).await?;
+                }
+                remove().await
+            }
+            other => other,
+        }
     }
 
     async fn list_sandboxes(&self, pod: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
@@ -107,9 +122,25 @@ impl Runtime for Cri {
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        let request = cri::RemoveContainerRequest { container_id: id.to_string() };
-        gone_is_fine(self.call("RemoveContainer", Some(self.timeout), self.runtime().remove_container(request)).await)?;
-        Ok(())
+        let remove = || async {
+            let request = cri::RemoveContainerRequest { container_id: id.to_string() };
+            let answer =
+                self.call("RemoveContainer", Some(self.timeout), self.runtime().remove_container(request)).await;
+            gone_is_fine(answer).map(|_| ())
+        };
+        match remove().await {
+            Err(error) if is_lost_task(&error) => match self.delete_lost_task(id).await {
+                Ok(()) => {
+                    tracing::info!(container = %id, "the runtime had lost sight of a container's task; it is gone now");
+                    remove().await
+                }
+                Err(status) => {
+                    tracing::warn!(container = %id, %status, "a task that the runtime lost sight of cannot be ended");
+                    Err(error)
+                }
+            },
+            other => other,
+        }
     }
 
     async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {

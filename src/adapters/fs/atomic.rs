@@ -5,6 +5,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// How the name of a file begins that is still being written. Whoever is killed meanwhile leaves it behind.
+const DRAFT: &str = ".roost-";
+
+/// Whether this is such a file.
+pub fn is_draft(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(DRAFT.as_bytes()))
+}
+
 /// Puts `content` at `path` with `mode` by a dot-named temporary file in the same directory, fsync and rename.
 /// True when the content or the mode changed; an equal file is left alone.
 pub fn write_if_changed(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
@@ -22,7 +30,7 @@ pub fn write_if_changed(path: &Path, content: &[u8], mode: u32) -> io::Result<bo
     }
     let directory = path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no parent directory"))?;
     let mut file =
-        tempfile::Builder::new().prefix(".roost-").permissions(Permissions::from_mode(mode)).tempfile_in(directory)?;
+        tempfile::Builder::new().prefix(DRAFT).permissions(Permissions::from_mode(mode)).tempfile_in(directory)?;
     file.write_all(content)?;
     // The mode given at creation passes through the umask.
     file.as_file().set_permissions(Permissions::from_mode(mode))?;

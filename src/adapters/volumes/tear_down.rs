@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::plugin;
-use crate::adapters::fs::{beneath, mounts, pod_files};
+use crate::adapters::fs::{atomic, beneath, mounts, pod_files};
 
 /// Plugins whose directories hold nothing but what the pod itself put there.
 const OWN: [&str; 5] = [plugin::EMPTY_DIR, plugin::CONFIG_MAP, plugin::SECRET, plugin::DOWNWARD_API, plugin::PROJECTED];
@@ -62,6 +62,9 @@ pub fn tear_down(pod_dir: &Path) -> Vec<Fault> {
     for name in ["etc-hosts", "userns", pod_files::STATUS] {
         faults.note(&pod_dir.join(name), fs::remove_file(pod_dir.join(name)));
     }
+    for draft in entries(pod_dir).iter().filter(|path| atomic::is_draft(path)) {
+        faults.note(draft, fs::remove_file(draft));
+    }
     faults.note(pod_dir, fs::remove_dir(pod_dir));
     faults.0
 }
@@ -71,12 +74,11 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Removes directories bottom-up, and of files only empty ones and links (mount targets and device links): a file with
-/// content means that a mount is gone and data lies below it.
+/// content means that a mount is gone and data lies below it. The kubelet's own notes go too.
 fn remove_empty(path: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(path)?;
-    if meta.is_symlink()
-        || (meta.is_file() && (meta.len() == 0 || path.file_name().is_some_and(|n| n == "vol_data.json")))
-    {
+    let note = path.file_name().is_some_and(|name| name == "vol_data.json") || atomic::is_draft(path);
+    if meta.is_symlink() || (meta.is_file() && (meta.len() == 0 || note)) {
         return fs::remove_file(path);
     }
     if !meta.is_dir() {
@@ -102,6 +104,7 @@ mod tests {
         fs::create_dir_all(pod.join("containers/c")).unwrap();
         fs::write(pod.join(pod_files::STATUS), "{}").unwrap();
         fs::write(own.join("f"), "x").unwrap();
+        fs::write(pod.join(".roost-a1B2c3"), "a kubelet was killed while it wrote this").unwrap();
         fs::write(foreign.join("data"), "x").unwrap();
         let faults = tear_down(&pod);
         assert!(!own.exists() && foreign.join("data").exists() && !faults.is_empty());

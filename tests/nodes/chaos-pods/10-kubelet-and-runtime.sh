@@ -61,6 +61,7 @@ traces() {
 	sort -u "$log.uids" | on "$victim" -- sh -c 'while read -r uid; do
 			ls -d /var/lib/kubelet/pods/$uid 2>/dev/null
 			grep -F "$uid" /proc/mounts
+			find /sys/fs/cgroup -type d -name "*pod$(echo "$uid" | tr - _)*"
 		done
 		ls -d /var/log/pods/'"$ns"'_* 2>/dev/null
 		true'

@@ -8,13 +8,18 @@ mod shared;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use roost::adapters::etcd::HostEtcdFiles;
 use roost::adapters::fake::Record;
 use roost::adapters::fake::node::FakeNode;
-use roost::bootstrap::{RunOptions, run};
+use roost::adapters::x509::X509;
+use roost::bootstrap::certificates::observe_certificates;
+use roost::bootstrap::{RunOptions, StepError, etcd, run};
 use roost::core::bootstrap::Facts;
 use roost::core::bootstrap::static_pods;
-use roost::core::bootstrap::workflow::INIT;
+use roost::core::bootstrap::workflow::{INIT, RENEW};
 use roost::core::model::spec::Spec;
+use roost::core::model::with_causes;
+use roost::ports::NodeFiles;
 use shared::{ports_of, spec_of};
 
 fn spec(settings: &[(&str, &str)]) -> Spec {
@@ -69,6 +74,90 @@ async fn a_run_cut_short_anywhere_is_continued_by_running_again() {
         );
         assert_eq!(init(&node, false).await.unwrap().0, 0, "cut at change {cut}");
     }
+}
+
+const SIGNED: [&str; 8] = [
+    "pki/apiserver.crt",
+    "pki/apiserver-kubelet-client.crt",
+    "admin.conf",
+    "super-admin.conf",
+    "kubelet.conf",
+    "controller-manager.conf",
+    "scheduler.conf",
+    "serving-approver.conf",
+];
+
+#[tokio::test(start_paused = true)]
+async fn without_the_key_of_the_ca_all_that_it_signs_has_to_be_brought_along() {
+    let elsewhere = FakeNode::new();
+    init(&elsewhere, false).await.unwrap();
+    let node = FakeNode::new();
+    let bring = |name: &str| {
+        let path = format!("/etc/kubernetes/{name}");
+        node.write(path.as_ref(), elsewhere.file(&path).unwrap().as_bytes(), 0o600).unwrap();
+    };
+    bring("pki/ca.crt");
+    let error = with_causes(&init(&node, false).await.unwrap_err());
+    for name in SIGNED {
+        assert!(error.contains(&format!("/etc/kubernetes/{name} (")), "{name} is not in\n{error}");
+    }
+    assert!(error.contains("/O=system:nodes/CN=system:node:n1, for a client, at https://127.0.0.1:6444"), "{error}");
+    assert_eq!(node.active_units(), ["containerd.service"], "nothing is started");
+    SIGNED.iter().for_each(|name| bring(name));
+    let error = with_causes(&init(&node, false).await.unwrap_err());
+    assert!(
+        error.contains("apiserver.crt (") && error.contains("has no key") && !error.contains("admin.conf"),
+        "{error}"
+    );
+    ["pki/apiserver.key", "pki/apiserver-kubelet-client.key"].iter().for_each(|name| bring(name));
+    init(&node, false).await.unwrap();
+    assert_eq!(node.file("/etc/kubernetes/pki/ca.key"), None);
+    assert_eq!(init(&node, false).await.unwrap().0, 0);
+
+    // Nine months later all is due: what is signed here is renewed, and the rest still does.
+    let mut ports = ports_of(&node);
+    ports.now = || Timestamp::from_second(1_800_000_000 + 270 * 86400).unwrap();
+    let brought = node.file("/etc/kubernetes/pki/apiserver.crt");
+    let own = node.file("/etc/kubernetes/pki/front-proxy-client.crt");
+    for table in [RENEW, INIT] {
+        run(table, &spec(&[]), &ports, &RunOptions::default(), &|facts| facts, &Record::default()).await.unwrap();
+    }
+    assert_eq!(node.file("/etc/kubernetes/pki/apiserver.crt"), brought);
+    assert_ne!(node.file("/etc/kubernetes/pki/front-proxy-client.crt"), own);
+    let reports = observe_certificates(node.as_ref(), &X509, &spec(&[]), (ports.now)()).unwrap();
+    let due = reports.iter().filter(|report| !report.renewed_here && report.fault.is_some()).count();
+    assert_eq!(due, SIGNED.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_etcd_of_somebody_else_needs_its_clients_files_and_is_left_to_its_owner() {
+    let node = FakeNode::new();
+    let spec = spec(&[
+        ("etcd.endpoints", "https://10.0.0.9:2379"),
+        ("etcd.ca", "/etc/own/ca.crt"),
+        ("etcd.certificate", "/etc/own/client.crt"),
+        ("etcd.key", "/etc/own/client.key"),
+    ]);
+    let ports = ports_of(&node);
+    let init = async || run(INIT, &spec, &ports, &RunOptions::default(), &|facts| facts, &Record::default()).await;
+    for name in ["ca.crt", "client.crt"] {
+        node.write(format!("/etc/own/{name}").as_ref(), b"x", 0o600).unwrap();
+    }
+    let error = with_causes(&init().await.unwrap_err());
+    assert!(error.contains("etcd.key: there is no file /etc/own/client.key"), "{error}");
+    assert_eq!(node.active_units(), ["containerd.service"], "nothing is started");
+    node.write("/etc/own/client.key".as_ref(), b"x", 0o600).unwrap();
+    init().await.unwrap();
+    assert_eq!(node.file("/etc/kubernetes/manifests/etcd.yaml"), None);
+    let api = node.file("/etc/kubernetes/manifests/kube-apiserver.yaml").unwrap();
+    assert!(api.contains("--etcd-servers=https://10.0.0.9:2379"), "{api}");
+    let restored = etcd::restore(&ports, &HostEtcdFiles, &spec, "/x.db".as_ref(), &Record::default()).await;
+    let recovered = etcd::recover(&ports, &spec, &Record::default()).await;
+    let removed = etcd::remove(&ports, &spec, "own").await;
+    for error in [restored.map(drop).unwrap_err(), recovered.unwrap_err(), removed.map(drop).unwrap_err()] {
+        assert!(matches!(error, StepError::NotOurEtcd), "{error}");
+    }
+    assert_eq!(node.file("/etc/kubernetes/manifests/kube-apiserver.yaml"), Some(api));
 }
 
 #[test]

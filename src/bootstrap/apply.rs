@@ -52,6 +52,10 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::IssueCert(certificate) => credentials::issue(ports, certificate)?,
         Step::GenerateKey { key, public } => credentials::make_key(ports, key, public)?,
         Step::WriteKubeconfig(kubeconfig) => credentials::write_kubeconfig(ports, kubeconfig)?,
+        Step::FindSigned { signer, certificates, kubeconfigs } => {
+            let faults = credentials::missing(ports, certificates, kubeconfigs)?;
+            return Err(StepError::NotBrought { signer: signer.clone(), faults });
+        }
         Step::PointKubeconfig { path, server, ca, readers } => {
             credentials::point(ports, path, server, ca, readers).await?;
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::credentials::read_text;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::bootstrap::phases::{certs, kubeconfigs};
-use crate::core::model::pki::{ObservedCertificate, renewal_due};
+use crate::core::model::pki::{Leaf, ObservedCertificate, renewal_due};
 use crate::core::model::spec::Spec;
 use crate::ports::{FileError, NodeFiles, Pki, PkiError};
 
@@ -26,6 +26,8 @@ pub struct CertificateReport {
     pub renewed_at: Option<Timestamp>,
     /// What is wrong with it.
     pub fault: Option<String>,
+    /// The key of its signer is here; without it somebody else has to renew it.
+    pub renewed_here: bool,
 }
 
 /// Looks at all of them.
@@ -36,6 +38,7 @@ pub fn observe_certificates(
     now: Timestamp,
 ) -> Result<Vec<CertificateReport>, FileError> {
     let mut reports = Vec::new();
+    let is_here = |leaf: &Leaf| Ok::<_, FileError>(files.info(&leaf.signer.key)?.is_some());
     for authority in certs::authorities(spec) {
         let key = read_text(files, &authority.files.key)?;
         let seen = read_text(files, &authority.files.cert)?.map(|cert| pki.inspect(&cert, key.as_deref(), None));
@@ -50,7 +53,9 @@ pub fn observe_certificates(
         let judged =
             |seen: &ObservedCertificate| certificate.leaf.check(seen, now).err().map(|unfit| unfit.to_string());
         let subject = certificate.leaf.subject.to_string();
-        reports.push(report(certificate.files.cert.clone(), &subject, false, seen, judged));
+        let mut report = report(certificate.files.cert.clone(), &subject, false, seen, judged);
+        report.renewed_here = is_here(&certificate.leaf)?;
+        reports.push(report);
     }
     for wanted in kubeconfigs::kubeconfigs(spec) {
         let Some(text) = read_text(files, &wanted.path)? else { continue };
@@ -66,7 +71,24 @@ pub fn observe_certificates(
         let signer = read_text(files, &wanted.leaf.signer.cert)?;
         let seen = Some(pki.inspect(&certificate, parsed.client_key.as_deref(), signer.as_deref()));
         let judged = |seen: &ObservedCertificate| wanted.leaf.check(seen, now).err().map(|unfit| unfit.to_string());
-        reports.push(report(wanted.path.clone(), &subject, false, seen, judged));
+        let mut report = report(wanted.path.clone(), &subject, false, seen, judged);
+        report.renewed_here = is_here(&wanted.leaf)?;
+        reports.push(report);
+    }
+    if let Some(etcd) = &spec.cluster.external_etcd {
+        let (key, signer) = (read_text(files, &etcd.key)?, read_text(files, &etcd.ca)?);
+        let seen = read_text(files, &etcd.certificate)?;
+        let seen = seen.map(|cert| pki.inspect(&cert, key.as_deref(), signer.as_deref()));
+        let subject = match &seen {
+            Some(Ok(seen)) => seen.subject.to_string(),
+            Some(Err(_)) | None => "client of etcd".to_owned(),
+        };
+        let judged = |seen: &ObservedCertificate| {
+            seen.is_usable(now, &etcd.ca).and_then(|()| seen.is_young(now)).err().map(|unfit| unfit.to_string())
+        };
+        let mut report = report(etcd.certificate.clone(), &subject, false, seen, judged);
+        report.renewed_here = false;
+        reports.push(report);
     }
     Ok(reports)
 }
@@ -85,6 +107,7 @@ fn report(
         not_after: None,
         renewed_at: None,
         fault: None,
+        renewed_here: !authority,
     };
     match seen {
         None => report.fault = Some("is not there".to_owned()),

@@ -10,7 +10,7 @@ use super::error::StepError;
 use super::ports::Ports;
 use crate::core::bootstrap::kubeconfig::{self, KubeconfigParts};
 use crate::core::bootstrap::step::ClientKubeconfig;
-use crate::core::model::pki::{Authority, Certificate, KeyPairFiles, Leaf};
+use crate::core::model::pki::{Authority, Certificate, KeyPairFiles, Leaf, Unfit};
 use crate::ports::{FileError, KeyPairPem, NodeFiles, PkiError};
 
 fn pki_error(path: &Path) -> impl FnOnce(PkiError) -> StepError {
@@ -78,6 +78,52 @@ fn sign(ports: &Ports, leaf: &Leaf, path: &Path) -> Result<KeyPairPem, StepError
 fn write_pair(ports: &Ports, files: &KeyPairFiles, pair: &KeyPairPem) -> Result<(), StepError> {
     ports.files.write(&files.key, pair.key.reveal().as_bytes(), 0o600)?;
     Ok(ports.files.write(&files.cert, pair.public.as_bytes(), 0o644)?)
+}
+
+/// What another machine has to sign and is not there, or does not fit: each with what it must say, for whoever makes it.
+/// One that is due for renewal does for now.
+pub fn missing(
+    ports: &Ports,
+    certificates: &[Certificate],
+    kubeconfigs: &[ClientKubeconfig],
+) -> Result<Vec<String>, StepError> {
+    let files = ports.files.as_ref();
+    let judge = |leaf: &Leaf, cert: &str, key: Option<&str>| -> Result<Option<String>, StepError> {
+        let signer = read_text(files, &leaf.signer.cert)?;
+        Ok(match ports.pki.inspect(cert, key, signer.as_deref()) {
+            Err(error) => Some(error.to_string()),
+            Ok(seen) => match leaf.check(&seen, (ports.now)()) {
+                Ok(()) | Err(Unfit::Due(_)) => None,
+                Err(why) => Some(why.to_string()),
+            },
+        })
+    };
+    let mut faults = Vec::new();
+    for Certificate { files: pair, leaf } in certificates {
+        let (cert, key) = (read_text(files, &pair.cert)?, read_text(files, &pair.key)?);
+        let fault = match (cert, key) {
+            (None, _) => Some("is not there".to_owned()),
+            (Some(_), None) => Some(format!("has no key {}", pair.key.display())),
+            (Some(cert), Some(key)) => judge(leaf, &cert, Some(&key))?,
+        };
+        faults.extend(fault.map(|fault| format!("{} ({leaf}): {fault}", pair.cert.display())));
+    }
+    for wanted in kubeconfigs {
+        let fault = match read_text(files, &wanted.path)?.map(|text| kubeconfig::parse(&text)) {
+            None => Some("is not there".to_owned()),
+            Some(None) => Some("is no kubeconfig with a context, a cluster and a user".to_owned()),
+            Some(Some(seen)) if seen.server != wanted.server => Some(format!("leads to {}", seen.server)),
+            // One that names its certificate by path belongs to whoever rotates that.
+            Some(Some(seen)) if seen.client_certificate_path.is_some() => None,
+            Some(Some(seen)) => match &seen.client_certificate {
+                None => Some("has no client certificate in it".to_owned()),
+                Some(cert) => judge(&wanted.leaf, cert, seen.client_key.as_deref())?,
+            },
+        };
+        let (path, leaf, server) = (wanted.path.display(), &wanted.leaf, &wanted.server);
+        faults.extend(fault.map(|fault| format!("{path} ({leaf}, at {server}): {fault}")));
+    }
+    Ok(faults)
 }
 
 /// True when both halves are there and belong together.

@@ -70,6 +70,14 @@ pub enum StepError {
         /// The signer's certificate.
         signer: std::path::PathBuf,
     },
+    /// What another machine signs is not there, or does not fit.
+    #[error("the key of {signer} is not on this node: bring along what it has to sign\n  {}", .faults.join("\n  "))]
+    NotBrought {
+        /// The signer's certificate.
+        signer: std::path::PathBuf,
+        /// File, content and what is wrong, one line each.
+        faults: Vec<String>,
+    },
     /// No connection to the cluster.
     #[error("connect to the cluster of {kubeconfig}")]
     Connect {
@@ -141,8 +149,8 @@ pub enum StepError {
         /// Its name.
         user: String,
     },
-    /// Snapshots are taken by whoever runs it.
-    #[error("etcd is somebody else's here (etcd.endpoints), and so are its snapshots")]
+    /// What is done there, is done by whoever runs it.
+    #[error("etcd is none of ours here (etcd.endpoints): its members, drills and restores are for whoever runs it")]
     NotOurEtcd,
     /// etcd is well enough.
     #[error("etcd has its quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]

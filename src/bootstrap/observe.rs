@@ -43,7 +43,8 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
             facts.client_digests.insert(component.to_owned(), digest(&certificate));
         }
     }
-    for (_, path) in api_files::files(&spec.cluster) {
+    let of_etcd = spec.cluster.external_etcd.as_ref().map(api_files::etcd_files).unwrap_or_default();
+    for (_, path) in api_files::files(&spec.cluster).into_iter().chain(of_etcd) {
         if let Some(text) = ports.files.read(path)? {
             facts.file_digests.insert(path.to_owned(), digest(&text));
         }
@@ -92,6 +93,9 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::IssueCert(certificate) => credentials::leaf_is_met(ports, certificate)?,
         Step::GenerateKey { key, public } => credentials::key_is_met(ports, key, public)?,
         Step::WriteKubeconfig(kubeconfig) => credentials::kubeconfig_is_met(ports, kubeconfig)?,
+        Step::FindSigned { certificates, kubeconfigs, .. } => {
+            credentials::missing(ports, certificates, kubeconfigs)?.is_empty()
+        }
         Step::PointKubeconfig { path, server, ca, .. } => credentials::is_pointed(ports, path, server, ca)?,
         Step::EnsureImage { reference, .. } => ports.images.names().await?.contains(reference),
         Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),

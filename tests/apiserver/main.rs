@@ -35,6 +35,7 @@ fn spec(endpoint: &str) -> ObjectsSpec {
         certificates_directory: "/etc/kubernetes/pki".into(),
         manifests_directory: "/etc/kubernetes/manifests".into(),
         etcd_data_directory: "/var/lib/etcd".into(),
+        external_etcd: None,
         image_repository: "registry.k8s.io".into(),
         cgroup_driver: "systemd".into(),
         kubelet_configuration: Value::Null,

@@ -35,7 +35,7 @@ pub fn list(args: &CertsListArgs) -> Result<(), Failure> {
                         "path": report.path, "subject": report.subject, "authority": report.authority,
                         "notAfter": report.not_after.map(|moment| moment.to_string()),
                         "renewedAt": report.renewed_at.map(|moment| moment.to_string()),
-                        "fault": report.fault,
+                        "fault": report.fault, "renewedHere": report.renewed_here,
                     })
                 })
                 .collect();
@@ -56,8 +56,9 @@ fn table(reports: &[CertificateReport], now: Timestamp) -> String {
         let renewed: String = day(report.renewed_at).chars().take(10).collect();
         let path = report.path.display().to_string();
         let end: String = day(report.not_after).chars().take(20).collect();
+        let elsewhere = if report.renewed_here || report.authority { "" } else { " (signed elsewhere)" };
         let state = report.fault.as_deref().unwrap_or("ok");
-        text.push_str(&format!("{path:width$}  {left:>6}  {end:20}  {renewed:10}  {state}\n"));
+        text.push_str(&format!("{path:width$}  {left:>6}  {end:20}  {renewed:10}  {state}{elsewhere}\n"));
     }
     text
 }
@@ -118,6 +119,30 @@ pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
         0 => "nothing is due".to_owned(),
         many => format!("{many} steps {}", if args.run.dry_run { "to do" } else { "done" }),
     };
-    console.finish(changed, &json!({}), &text);
-    Ok(())
+    let (due, kept) = signed_elsewhere(&ports, &spec)?;
+    if args.all && !kept.is_empty() {
+        console.step_says(&format!("the keys of their authorities are elsewhere, so these stay: {}", kept.join(", ")));
+    }
+    console.finish(changed, &json!({ "dueElsewhere": due }), &text);
+    match due.as_slice() {
+        [] => Ok(()),
+        due => Err(Failure::from(format!(
+            "the keys of their authorities are elsewhere: have these signed anew there, and put them here:\n  {}",
+            due.join("\n  ")
+        ))),
+    }
+}
+
+/// What cannot be renewed here: that which should be, with the reason, and the rest.
+fn signed_elsewhere(ports: &Ports, spec: &Spec) -> Result<(Vec<String>, Vec<String>), Failure> {
+    let reports = observe_certificates(ports.files.as_ref(), ports.pki.as_ref(), spec, (ports.now)())?;
+    let elsewhere = reports.into_iter().filter(|report| !report.renewed_here && !report.authority);
+    let (mut due, mut kept) = (Vec::new(), Vec::new());
+    for report in elsewhere {
+        match report.fault {
+            Some(fault) => due.push(format!("{} ({}): {fault}", report.path.display(), report.subject)),
+            None => kept.push(report.path.display().to_string()),
+        }
+    }
+    Ok((due, kept))
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use roost::adapters::apiserver::discovery::Discovery;
+use roost::adapters::apiserver::reachability::HttpReachability;
+use roost::adapters::fs::node_files::HostFiles;
 use roost::bootstrap::join::{JoinRequest, adopt_settings, discover_cluster};
 use roost::bootstrap::{Ports, RunOptions, members, run};
 use roost::cli::bootstrap::JoinArgs;
@@ -12,6 +14,7 @@ use roost::core::bootstrap::token::Token;
 use roost::core::bootstrap::workflow::{JOIN, JOIN_CONTROL_PLANE};
 use roost::core::bootstrap::{Facts, Joining};
 use roost::core::model::spec::Spec;
+use roost::ports::{NodeFiles, Reachability};
 use serde_json::json;
 
 use crate::init::{leave_version, run_failure};
@@ -21,12 +24,13 @@ use crate::{Failure, settings, world};
 /// Makes this machine a node.
 pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
-    preflight(&spec, args.control_plane, &args.run).await?;
-    let ports = world::ports(&spec).await?;
-    if !args.control_plane && ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_some() {
+    if !args.control_plane && HostFiles.info(&spec.node.paths.pki("apiserver.crt"))?.is_some() {
         return Err(Failure::Usage("this node is a control plane; give --control-plane as well".to_owned()));
     }
-    let joining = find_cluster(&args, &mut spec, &ports).await?;
+    // The cluster says what this machine has to have: with an etcd elsewhere, for one, its ports may be taken.
+    let joining = find_cluster(&args, &mut spec).await?;
+    preflight(&spec, args.control_plane, &args.run).await?;
+    let ports = world::ports(&spec).await?;
     leave_version(&ports, &mut spec)?;
     if !args.run.dry_run {
         // Kept first: a run cut short is continued with the same settings.
@@ -73,7 +77,7 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
 }
 
 /// Finds the cluster by the token, or by what this node has from an earlier join, and takes over its settings.
-async fn find_cluster(args: &JoinArgs, spec: &mut Spec, ports: &Ports) -> Result<Joining, Failure> {
+async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failure> {
     let own = spec.node.paths.kubeconfig("kubelet.conf");
     match token(args)? {
         Some(token) => {
@@ -86,11 +90,11 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec, ports: &Ports) -> Result
             let request = JoinRequest { endpoint: args.server.clone(), token, pins: args.ca_hash.clone() };
             Ok(discover_cluster(&Discovery, &request, &mut spec.cluster).await?.0)
         }
-        None if ports.files.info(&own)?.is_some() => {
-            let objects = ports.net.connect(&own).await?;
+        None if HostFiles.info(&own)?.is_some() => {
+            let objects = HttpReachability.connect(&own).await?;
             spec.cluster.endpoint = args.server.clone();
             adopt_settings(objects.as_ref(), &mut spec.cluster).await?;
-            Ok(Joining { token: None, ca: ports.files.read(&spec.node.paths.pki("ca.crt"))?.unwrap_or_default() })
+            Ok(Joining { token: None, ca: HostFiles.read(&spec.node.paths.pki("ca.crt"))?.unwrap_or_default() })
         }
         None => Err(Failure::Usage(
             "--token is needed; `bootstrap token create --print-join-command` on a control-plane node shows the whole command".to_owned(),

@@ -10,6 +10,7 @@ use roost::core::bootstrap::workflow::RESET;
 use serde_json::json;
 
 use crate::init::run_failure;
+use crate::upgrade::is_control_plane;
 use crate::{Failure, settings, world};
 
 /// Leaves the machine as it was before `init` or `join`.
@@ -30,6 +31,7 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
         }
     }
     let ports = world::ports(&spec).await?;
+    let control_plane = is_control_plane(&ports, &spec)?;
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), ..RunOptions::default() };
     let changed = run(RESET, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
@@ -50,7 +52,14 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
         (true, 0) | (false, 0) => "nothing to do".to_owned(),
         (true, many) => format!("{many} steps to do"),
         (false, _) => {
-            format!("\nThis machine is clean. The cluster may still know the node: kubectl delete node {name}")
+            let etcd = match &spec.cluster.external_etcd {
+                Some(etcd) if control_plane => format!(
+                    "\nYour etcd keeps what the cluster wrote; another cluster needs it empty: etcdctl --endpoints={} del --prefix /registry/",
+                    etcd.endpoints.join(",")
+                ),
+                Some(_) | None => String::new(),
+            };
+            format!("\nThis machine is clean. The cluster may still know the node: kubectl delete node {name}{etcd}")
         }
     };
     console.finish(changed, &json!({ "node": name }), &text);

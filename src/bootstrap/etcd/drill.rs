@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokio::time::Instant;
 
+use super::must_be_ours;
 use super::pods::{Labels, PAUSE, WORK_PATIENCE, exited, in_kube_system, timed_out, until_gone};
 use super::rebuild::needs_kubelet;
 use crate::bootstrap::error::StepError;
@@ -31,9 +32,7 @@ pub async fn drill(
     port: u16,
     progress: &dyn Progress,
 ) -> Result<DrillResult, StepError> {
-    if spec.cluster.external_etcd.is_some() {
-        return Err(StepError::NotOurEtcd);
-    }
+    must_be_ours(spec)?;
     let folder = &spec.node.paths.snapshots;
     let newest = match snapshot {
         Some(snapshot) => Some(snapshot.to_owned()),

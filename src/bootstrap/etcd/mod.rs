@@ -34,6 +34,14 @@ impl MemberReport {
     }
 }
 
+/// Fails where somebody else runs etcd.
+fn must_be_ours(spec: &Spec) -> Result<(), StepError> {
+    match &spec.cluster.external_etcd {
+        None => Ok(()),
+        Some(_) => Err(StepError::NotOurEtcd),
+    }
+}
+
 /// All members.
 pub async fn members(ports: &Ports, spec: &Spec) -> Result<Vec<Member>, StepError> {
     Ok(client(ports, spec).await?.list().await?)
@@ -109,6 +117,7 @@ fn has_room(health: &MemberHealth) -> bool {
 
 /// Removes the member of this name (or peer URL, of one that never started); false when there is none.
 pub async fn remove(ports: &Ports, spec: &Spec, name: &str) -> Result<bool, StepError> {
+    must_be_ours(spec)?;
     let client = client(ports, spec).await?;
     let members = client.list().await?;
     let Some(member) = members.iter().find(|member| label(member) == name) else { return Ok(false) };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::must_be_ours;
 use super::pods::{Labels, PAUSE, WORK_PATIENCE, in_kube_system, timed_out, until_exited, until_gone};
 use crate::bootstrap::apply::apply;
 use crate::bootstrap::error::StepError;
@@ -32,6 +33,7 @@ pub async fn restore(
     snapshot: &Path,
     progress: &dyn Progress,
 ) -> Result<Option<PathBuf>, StepError> {
+    must_be_ours(spec)?;
     files.check_snapshot(snapshot)?;
     needs_kubelet(ports).await?;
     let spec = &as_it_is(ports, spec).await?;
@@ -85,6 +87,7 @@ pub async fn restore(
 
 /// Makes this node's etcd a cluster of one with all that it has, after the other members were lost for good.
 pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
+    must_be_ours(spec)?;
     if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_none() {
         return Err(StepError::NoMembers { manifest: manifest(spec) });
     }

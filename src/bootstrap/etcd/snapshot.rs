@@ -42,17 +42,20 @@ pub async fn take(
     let part = PathBuf::from(part);
     ports.files.remove(&part)?;
     // The node's own member is nearest; any other one has the same.
-    let own = single(ports, spec, &Endpoint::new(spec.node.address, 2379).url())?;
+    let own = match spec.cluster.external_etcd {
+        None => single(ports, spec, &Endpoint::new(spec.node.address, 2379).url())?,
+        Some(_) => client(ports, spec).await?,
+    };
     let written = match own.snapshot(&part).await {
-        Ok(_) => Ok(()),
-        Err(error) => {
+        Err(error) if spec.cluster.external_etcd.is_none() => {
             tracing::debug!(error = &error as &dyn std::error::Error, "the own member gives no snapshot");
             ports.files.remove(&part)?;
-            client(ports, spec).await?.snapshot(&part).await.map(drop)
+            client(ports, spec).await?.snapshot(&part).await
         }
+        outcome => outcome,
     };
     let checked = match written {
-        Ok(()) => files.check_snapshot(&part).map_err(StepError::from),
+        Ok(_) => files.check_snapshot(&part).map_err(StepError::from),
         Err(error) => Err(error.into()),
     };
     let size = match checked {

@@ -22,8 +22,18 @@ pub fn render_joined(cluster: &ClusterSpec) -> String {
         ("proxy".to_owned(), text(cluster.network.proxy.map_or("none", ProxyMode::as_str))),
         ("dns".to_owned(), Value::Boolean(cluster.network.dns)),
     ]);
-    let document =
+    let mut document =
         Table::from_iter([("cluster".to_owned(), Value::Table(own)), ("network".to_owned(), Value::Table(network))]);
+    if let Some(etcd) = &cluster.external_etcd {
+        let path = |path: &std::path::Path| text(&path.display().to_string());
+        let external = Table::from_iter([
+            ("endpoints".to_owned(), texts(etcd.endpoints.clone())),
+            ("ca".to_owned(), path(&etcd.ca)),
+            ("certificate".to_owned(), path(&etcd.certificate)),
+            ("key".to_owned(), path(&etcd.key)),
+        ]);
+        document.insert("etcd".to_owned(), Value::Table(external));
+    }
     format!(
         "# Written by roost when this node joined its cluster; your own settings go into /etc/roost/cluster.toml.\n{document}"
     )
@@ -45,6 +55,10 @@ mod tests {
             ("network.proxy", "none"),
             ("cluster.balancer", "on"),
             ("network.pod_cidr", ""),
+            ("etcd.endpoints", "https://10.0.0.9:2379"),
+            ("etcd.ca", "/etc/own/ca.crt"),
+            ("etcd.certificate", "/etc/own/client.crt"),
+            ("etcd.key", "/etc/own/client.key"),
         ] {
             assert_eq!(layers.add_flag(name, value), []);
         }

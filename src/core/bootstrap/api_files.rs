@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::Facts;
 use super::static_pods::{Error, HostPath, add_host_path};
-use crate::core::model::spec::ClusterSpec;
+use crate::core::model::spec::{ClusterSpec, ExternalEtcd};
 
 /// Tells the content of those files: another content makes a new pod.
 const DIGESTS: &str = "roost.io/files";
@@ -36,16 +36,29 @@ pub fn flags(cluster: &ClusterSpec) -> Vec<(&'static str, String)> {
     flags
 }
 
+/// What a client of an external etcd needs, each with the setting that names it. The API server reads them again by itself.
+pub fn etcd_files(etcd: &ExternalEtcd) -> Vec<(&'static str, &Path)> {
+    vec![("etcd.ca", &etcd.ca), ("etcd.certificate", &etcd.certificate), ("etcd.key", &etcd.key)]
+}
+
 /// The digests of those files, in their order.
 ///
 /// # Errors
 /// One of them is not there.
 pub fn digests<'a>(cluster: &ClusterSpec, facts: &'a Facts) -> Result<Vec<&'a str>, Error> {
+    are_there(files(cluster), facts)
+}
+
+/// The same of any files of settings.
+///
+/// # Errors
+/// One of them is not there.
+pub fn are_there<'a>(files: Vec<(&'static str, &Path)>, facts: &'a Facts) -> Result<Vec<&'a str>, Error> {
     let digest = |(setting, path): (&'static str, &Path)| {
         let missing = || Error::NoFile { setting, path: path.to_owned() };
         facts.file_digests.get(path).map(String::as_str).ok_or_else(missing)
     };
-    files(cluster).into_iter().map(digest).collect()
+    files.into_iter().map(digest).collect()
 }
 
 /// Gives the pod of the API server those files.

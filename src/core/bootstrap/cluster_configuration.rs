@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::core::model::spec::{ClusterSpec, Endpoint};
+use crate::core::model::spec::{ClusterSpec, Endpoint, ExternalEtcd};
 use crate::core::yaml;
 
 /// The ConfigMaps of kube-system that a joining node reads.
@@ -66,6 +66,9 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
         Some(subnets) => several("networking.podSubnet", subnets)?,
         None => Vec::new(),
     };
+    if kubeadm.get("etcd").is_some() {
+        cluster.external_etcd = external_etcd(&kubeadm, cluster.external_etcd.take())?;
+    }
     let disabled = |pointer: &str| kubeadm.pointer(pointer) == Some(&Value::Bool(true));
     cluster.network.dns = !disabled("/dns/disabled");
     if disabled("/proxy/disabled") {
@@ -77,6 +80,34 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
         _ => Map::new(),
     };
     Ok(())
+}
+
+/// The etcd that somebody else runs. Where its files lie is the node's own matter, if it says so.
+fn external_etcd(kubeadm: &Value, own: Option<ExternalEtcd>) -> Result<Option<ExternalEtcd>, Error> {
+    let Some(external) = kubeadm.pointer("/etcd/external").filter(|external| !external.is_null()) else {
+        return Ok(None);
+    };
+    let endpoints: Vec<String> = external["endpoints"].as_array().into_iter().flatten().filter_map(text_of).collect();
+    if endpoints.is_empty() {
+        return Err(Error::Field { field: "etcd.external.endpoints", value: external["endpoints"].to_string() });
+    }
+    let path = |field: &'static str, name: &str| match external[name].as_str().filter(|path| path.starts_with('/')) {
+        Some(path) => Ok(path.into()),
+        None => Err(Error::Field { field, value: external[name].to_string() }),
+    };
+    Ok(Some(match own {
+        Some(own) => ExternalEtcd { endpoints, ..own },
+        None => ExternalEtcd {
+            endpoints,
+            ca: path("etcd.external.caFile", "caFile")?,
+            certificate: path("etcd.external.certFile", "certFile")?,
+            key: path("etcd.external.keyFile", "keyFile")?,
+        },
+    }))
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 fn parse(config_map: &'static str, text: &str) -> Result<Value, Error> {

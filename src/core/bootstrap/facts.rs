@@ -80,6 +80,11 @@ impl Facts {
         }
     }
 
+    /// True when the CA's certificate is here, and its key elsewhere.
+    pub fn external_ca(&self) -> bool {
+        self.ca.is_some() && !self.ca_key
+    }
+
     /// Takes a planned step for done, so that a dry run can plan the phases after it.
     pub fn assume(&mut self, step: &Step, spec: &Spec) {
         if let Step::MakeAuthority(authority) = step

@@ -241,7 +241,7 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
                 ]);
             }
             // With the CA's key elsewhere nothing can be signed here (kubeadm does the same).
-            if facts.ca.is_some() && !facts.ca_key {
+            if facts.external_ca() {
                 flags.extend([
                     ("cluster-signing-cert-file", String::new()),
                     ("cluster-signing-key-file", String::new()),

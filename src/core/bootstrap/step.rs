@@ -52,6 +52,15 @@ pub enum Step {
     },
     /// A kubeconfig with a client certificate in it; a fit one that is there is kept.
     WriteKubeconfig(ClientKubeconfig),
+    /// What an authority signs whose key is elsewhere: brought along, and fit.
+    FindSigned {
+        /// The authority.
+        signer: PathBuf,
+        /// Leaves.
+        certificates: Vec<Certificate>,
+        /// Kubeconfigs with a client certificate in them.
+        kubeconfigs: Vec<ClientKubeconfig>,
+    },
     /// A kubeconfig that is there leads to this server and trusts this authority. Its user stays as it is.
     PointKubeconfig {
         /// The file; one that is not there is met.
@@ -310,6 +319,10 @@ impl fmt::Display for Step {
             Self::GenerateKey { key, .. } => write!(f, "generate key {}", key.display()),
             Self::WriteKubeconfig(config) => {
                 write!(f, "write kubeconfig {} for {} at {}", config.path.display(), config.leaf.subject, config.server)
+            }
+            Self::FindSigned { signer, certificates, kubeconfigs } => {
+                let many = certificates.len() + kubeconfigs.len();
+                write!(f, "find {many} certificates that {} signed elsewhere", signer.display())
             }
             Self::PointKubeconfig { path, server, ca, .. } => {
                 write!(f, "let kubeconfig {} lead to {server} and trust {}", path.display(), ca.display())

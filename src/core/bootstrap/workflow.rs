@@ -70,7 +70,7 @@ pub const INIT: &[Phase] = &[
 
 /// Renews what has lived two thirds of its life, and lets its users load it.
 pub const RENEW: &[Phase] = &[
-    Phase { id: "certs", summary: "certificates", plan: phases::certs::plan },
+    Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_renewal },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_renewal },
     Phase {
         id: "control-plane",

@@ -56,7 +56,12 @@ pub fn render_cluster_configuration(spec: &ObjectsSpec) -> Value {
         "controllerManager": {},
         "dns": { "disabled": spec.coredns.is_none() },
         "encryptionAlgorithm": "RSA-2048",
-        "etcd": { "local": { "dataDir": spec.etcd_data_directory } },
+        "etcd": match &spec.external_etcd {
+            None => json!({ "local": { "dataDir": spec.etcd_data_directory } }),
+            Some(etcd) => json!({ "external": {
+                "endpoints": etcd.endpoints, "caFile": etcd.ca, "certFile": etcd.certificate, "keyFile": etcd.key,
+            } }),
+        },
         "imageRepository": spec.image_repository,
         "kubernetesVersion": spec.kubernetes_version,
         "networking": networking,

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use crate::core::model::spec::ExternalEtcd;
+
 /// The settings of a cluster that its API objects carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectsSpec {
@@ -28,6 +30,8 @@ pub struct ObjectsSpec {
     pub manifests_directory: String,
     /// etcd's data directory.
     pub etcd_data_directory: String,
+    /// An etcd that somebody else runs.
+    pub external_etcd: Option<ExternalEtcd>,
     /// Registry and path before the upstream image names.
     pub image_repository: String,
     /// `systemd` or `cgroupfs`.

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use super::super::pki::{Authority, Certificate, KeyPairFiles, San, Subject, Usage};
 use super::super::{Facts, PhaseError, Step};
+use super::kubeconfigs;
 use crate::core::model::spec::Spec;
 
 /// The PKI folder and all that is in it.
@@ -16,15 +17,23 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
     }
     steps.extend(authorities(spec).into_iter().map(Step::MakeAuthority));
-    let external_ca = facts.ca.is_some() && !facts.ca_key;
-    for certificate in leaves(spec) {
-        // Whoever holds the CA's key elsewhere brings these leaves along.
-        let by_cluster_ca = certificate.leaf.signer == ca_files(spec);
-        if !(external_ca && by_cluster_ca) {
-            steps.push(Step::IssueCert(certificate));
-        }
+    // Whoever holds the CA's key elsewhere brings along what it signs.
+    let (brought, issued): (Vec<_>, Vec<_>) = leaves(spec)
+        .into_iter()
+        .partition(|certificate| facts.external_ca() && certificate.leaf.signer == ca_files(spec));
+    if facts.external_ca() {
+        let kubeconfigs = kubeconfigs::kubeconfigs(spec);
+        steps.push(Step::FindSigned { signer: ca_files(spec).cert, certificates: brought, kubeconfigs });
     }
+    steps.extend(issued.into_iter().map(Step::IssueCert));
     steps.push(Step::GenerateKey { key: pki.join("sa.key"), public: pki.join("sa.pub") });
+    Ok(steps)
+}
+
+/// What of it can be made anew here.
+pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let mut steps = plan(spec, facts)?;
+    steps.retain(|step| !matches!(step, Step::FindSigned { .. }));
     Ok(steps)
 }
 
@@ -33,6 +42,11 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;
     steps.retain(|step| !matches!(step, Step::MakeAuthority(_) | Step::GenerateKey { .. }));
+    for step in &mut steps {
+        if let Step::FindSigned { kubeconfigs, .. } = step {
+            kubeconfigs.retain(kubeconfigs::is_of_joining);
+        }
+    }
     Ok(steps)
 }
 

@@ -6,16 +6,18 @@ use std::time::Duration;
 use super::super::services::{self, place};
 use super::super::static_pods::{self, CONTROL_PLANE, ETCD};
 use super::super::step::{Condition, Content};
-use super::super::{Facts, PhaseError, Step};
+use super::super::{Facts, PhaseError, Step, api_files};
 use crate::core::model::Secret;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
 
 /// How long a service may take until it is ready: kubeadm's four minutes.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// etcd's folder, and its manifest or service; nothing with an external etcd.
+/// etcd's folder, and its manifest or service; nothing with an external etcd, whose client's files must be there.
 pub fn plan_etcd(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    if spec.cluster.external_etcd.is_some() {
+    if let Some(etcd) = &spec.cluster.external_etcd {
+        api_files::are_there(api_files::etcd_files(etcd), facts)
+            .map_err(|error| PhaseError::Invalid(format!("{error}; put the files for a client of your etcd there")))?;
         return Ok(Vec::new());
     }
     plan_as_set(ETCD, spec, facts)

@@ -25,8 +25,13 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 /// (`super-admin.conf`) stays on the first node alone.
 pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut all = kubeconfigs(spec);
-    all.retain(|config| !config.path.ends_with("kubelet.conf") && !config.path.ends_with("super-admin.conf"));
+    all.retain(is_of_joining);
     plan_some(spec, facts, all)
+}
+
+/// Is it one of those that every control plane has?
+pub fn is_of_joining(config: &ClientKubeconfig) -> bool {
+    !config.path.ends_with("kubelet.conf") && !config.path.ends_with("super-admin.conf")
 }
 
 /// The kubeconfigs of a control plane that is there: none is made that it did not have, nor one that its kubelet renews.
@@ -58,8 +63,8 @@ pub fn plan_kubelet(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError
 
 fn plan_some(spec: &Spec, facts: &Facts, all: Vec<ClientKubeconfig>) -> Result<Vec<Step>, PhaseError> {
     let mut steps = vec![Step::EnsureDir { path: spec.node.paths.kubernetes.clone(), mode: 0o755 }];
-    let external_ca = facts.ca.is_some() && !facts.ca_key;
-    if !external_ca {
+    // With the CA's key elsewhere they were brought along (phase certs).
+    if !facts.external_ca() {
         steps.extend(all.into_iter().map(Step::WriteKubeconfig));
     }
     Ok(steps)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -188,18 +188,25 @@ pub enum Unfit {
     NotAuthority,
 }
 
+/// For whoever makes it: subject as openssl writes it, use, names.
+impl fmt::Display for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.subject.organizations.iter().try_for_each(|group| write!(f, "/O={group}"))?;
+        write!(f, "/CN={}, for a ", self.subject.common_name)?;
+        f.write_str(match self.usage {
+            Usage::Client => "client",
+            Usage::Server => "server",
+            Usage::Both => "server and client",
+        })?;
+        let names: Vec<String> = self.sans.iter().map(San::to_string).collect();
+        if names.is_empty() { Ok(()) } else { write!(f, " named {}", names.join(", ")) }
+    }
+}
+
 impl Leaf {
     /// Checks a leaf on disk against what is wanted. A certificate of the user's own with more names is fit.
     pub fn check(&self, seen: &ObservedCertificate, now: Timestamp) -> Result<(), Unfit> {
-        if now >= seen.not_after {
-            return Err(Unfit::Expired(seen.not_after));
-        }
-        if seen.signed == Some(false) {
-            return Err(Unfit::Signer(self.signer.cert.display().to_string()));
-        }
-        if seen.key_matches == Some(false) {
-            return Err(Unfit::Key);
-        }
+        seen.is_usable(now, &self.signer.cert)?;
         if seen.subject != self.subject {
             return Err(Unfit::Subject { seen: seen.subject.to_string(), wanted: self.subject.to_string() });
         }
@@ -207,10 +214,31 @@ impl Leaf {
         if !missing.is_empty() {
             return Err(Unfit::Sans(missing.join(", ")));
         }
-        if now >= renewal_due(seen.not_before, seen.not_after) {
-            return Err(Unfit::Due(seen.not_after));
+        seen.is_young(now)
+    }
+}
+
+impl ObservedCertificate {
+    /// Whatever it is for: it lives, its signer is that one, and its key is its own.
+    pub fn is_usable(&self, now: Timestamp, signer: &Path) -> Result<(), Unfit> {
+        if now >= self.not_after {
+            return Err(Unfit::Expired(self.not_after));
+        }
+        if self.signed == Some(false) {
+            return Err(Unfit::Signer(signer.display().to_string()));
+        }
+        if self.key_matches == Some(false) {
+            return Err(Unfit::Key);
         }
         Ok(())
+    }
+
+    /// Two thirds of its life are not over.
+    pub fn is_young(&self, now: Timestamp) -> Result<(), Unfit> {
+        match now >= renewal_due(self.not_before, self.not_after) {
+            true => Err(Unfit::Due(self.not_after)),
+            false => Ok(()),
+        }
     }
 }
 

@@ -12,14 +12,15 @@ use std::time::Duration;
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::adapters::fake::Record;
 use roost::adapters::fake::members::{FakeEtcd, member};
-use roost::adapters::fake::node::FakeNode;
+use roost::adapters::fake::node::{FakeNode, FakeReachability};
 use roost::bootstrap::settle::{SettleError, settle_control_plane};
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way};
 use roost::bootstrap::verify::observe_differences;
 use roost::bootstrap::{RunOptions, run};
 use roost::core::bootstrap::workflow::{INIT, RENEW};
 use roost::core::model::spec::Spec;
-use roost::ports::{NodeFiles, Units};
+use roost::ports::{NodeFiles, ObjectRef, Reachability, Units};
+use serde_json::{Value, json};
 use shared::{COMPONENTS, path, ports, spec_of};
 
 type Settings = [(&'static str, &'static str)];
@@ -95,7 +96,7 @@ async fn a_dry_run_shows_the_difference_and_a_run_makes_it_once() {
     for line in [
         "+ --v=4",
         "+ --audit-policy-file=/etc/roost/audit.yaml",
-        "apply Node n1",
+        "label node n1 zone=a",
         "issue /etc/kubernetes/pki/apiserver.crt",
     ] {
         assert!(told.contains(line), "{line} is not in\n{told}");
@@ -112,6 +113,25 @@ async fn a_dry_run_shows_the_difference_and_a_run_makes_it_once() {
     world.node.write(Path::new("/etc/roost/audit.yaml"), b"kind: Policy # other", 0o600).unwrap();
     assert_eq!(world.apply(&CHANGED, false).await.0.unwrap(), 1);
     assert_ne!(world.manifests()[1], manifests[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_label_goes_with_its_setting_and_somebody_elses_stays() {
+    let world = World::of(&[("node.labels", "zone=a,size=b")]).await;
+    let api = FakeReachability(world.node.clone()).connect("any".as_ref()).await.unwrap();
+    let node = ObjectRef::new("v1", "Node", None, "n1");
+    api.merge_patch(&node, &json!({"metadata": {"labels": {"mine": "yes"}}})).await.unwrap();
+    let settings: &Settings = &[("node.labels", "zone=a")];
+    let differences = observe_differences(&ports(&world.node, None, &world.etcd), &spec(settings), true, true).await;
+    let told: Vec<String> = differences.unwrap().into_iter().map(|difference| difference.what).collect();
+    assert!(told.iter().any(|what| what.contains("label node n1 zone=a, and no more")), "{told:?}");
+    world.apply(settings, false).await.0.unwrap();
+    let labels = api.get(&node).await.unwrap().unwrap()["metadata"]["labels"].clone();
+    assert_eq!((&labels["zone"], &labels["size"], &labels["mine"]), (&json!("a"), &Value::Null, &json!("yes")));
+    assert_eq!(world.apply(settings, false).await.0.unwrap(), 0);
+    world.apply(&[], false).await.0.unwrap();
+    let labels = api.get(&node).await.unwrap().unwrap()["metadata"]["labels"].clone();
+    assert_eq!((&labels["zone"], &labels["mine"]), (&Value::Null, &json!("yes")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,6 +90,7 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::DeleteObject { object } => objects::delete(ports, spec, object).await?,
         Step::AssignPodSubnets { node, subnets } => objects::assign_pod_subnets(ports, spec, node, subnets).await?,
         Step::MarkControlPlane { node, taint } => objects::mark(ports, spec, node, *taint).await?,
+        Step::LabelNode { node, labels } => objects::label(ports, spec, node, labels).await?,
         Step::WaitFor { condition, within } => conditions::wait(ports, spec, condition, *within).await?,
         Step::RemovePods => pods::remove_all(ports).await?,
         Step::RemovePodNetwork => ports.network.remove_traces().await?,

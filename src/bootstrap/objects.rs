@@ -1,5 +1,6 @@
 //! Objects of the cluster as steps name them, by the node's own administrator kubeconfig.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use super::error::StepError;
 use super::ports::Ports;
-use crate::core::bootstrap::objects::{plan_control_plane_mark, render_control_plane_taint};
+use crate::core::bootstrap::objects::{plan_control_plane_mark, plan_labels, render_control_plane_taint};
 use crate::core::bootstrap::step::covers;
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
@@ -101,13 +102,33 @@ pub async fn delete(ports: &Ports, spec: &Spec, object: &Value) -> Result<(), St
     retry(|| objects.delete(&reference)).await.map(drop)
 }
 
+/// True when a Node has the labels that its settings name, and none that they named before.
+pub async fn is_labelled(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    node(ports, spec, name).await.is_some_and(|node| plan_labels(&node, labels).is_none())
+}
+
 /// Gives a Node the labels and taint of a control plane.
 pub async fn mark(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> Result<(), StepError> {
+    patch_node(ports, spec, name, |node| plan_control_plane_mark(node, &taints(taint))).await
+}
+
+/// Gives a Node the labels that its settings name, and takes those away that they named before.
+pub async fn label(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String, String>) -> Result<(), StepError> {
+    patch_node(ports, spec, name, |node| plan_labels(node, labels)).await
+}
+
+/// Patches a Node as long as there is something to do and somebody else was faster.
+async fn patch_node(
+    ports: &Ports,
+    spec: &Spec,
+    name: &str,
+    plan: impl Fn(&Value) -> Option<Value>,
+) -> Result<(), StepError> {
     let reference = ObjectRef::new("v1", "Node", None, name);
     let objects = connect(ports, spec).await?;
     retry(|| async {
         let node = objects.get(&reference).await?.unwrap_or_default();
-        match plan_control_plane_mark(&node, &taints(taint)) {
+        match plan(&node) {
             Some(patch) => objects.merge_patch(&reference, &patch).await,
             None => Ok(()),
         }

@@ -116,6 +116,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::DeleteObject { object } => objects::is_absent(ports, spec, object).await,
         Step::AssignPodSubnets { .. } => objects::has_pod_subnets(ports, spec).await,
         Step::MarkControlPlane { node, taint } => objects::is_marked(ports, spec, node, *taint).await,
+        Step::LabelNode { node, labels } => objects::is_labelled(ports, spec, node, labels).await,
         Step::WaitFor { condition, .. } => conditions::holds(ports, spec, condition).await?,
         Step::RemovePods => pods::are_gone(ports).await?,
         Step::RemovePodNetwork => ports.network.observe_traces().await?.is_empty(),

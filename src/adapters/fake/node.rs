@@ -373,6 +373,10 @@ fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(fields), Value::Object(changes)) => {
             for (name, change) in changes {
+                if change.is_null() {
+                    fields.remove(name);
+                    continue;
+                }
                 merge(fields.entry(name.clone()).or_insert(Value::Null), change);
             }
         }

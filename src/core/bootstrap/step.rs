@@ -1,5 +1,6 @@
 //! The steps: each states one thing that shall be so, and carries all that is needed to make it so.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -144,6 +145,13 @@ pub enum Step {
         node: String,
         /// Keep ordinary pods off.
         taint: bool,
+    },
+    /// The Node has these labels, and none that its settings gave it before.
+    LabelNode {
+        /// Name of the Node.
+        node: String,
+        /// The labels.
+        labels: BTreeMap<String, String>,
     },
     /// The Node has pod subnets; these ones, as long as no node of the cluster has any.
     AssignPodSubnets {
@@ -347,6 +355,13 @@ impl fmt::Display for Step {
             Self::MarkControlPlane { node, taint } => {
                 write!(f, "mark node {node} as control plane{}", if *taint { ", tainted" } else { "" })
             }
+            Self::LabelNode { node, labels } => match labels.is_empty() {
+                true => write!(f, "take the labels of former settings off node {node}"),
+                false => {
+                    let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    write!(f, "label node {node} {}, and no more as former settings did", labels.join(" "))
+                }
+            },
             Self::RemovePods => f.write_str("stop and remove every pod"),
             Self::RemovePodNetwork => f.write_str("remove the pod network: routes, rules, bridge, CNI configuration"),
             Self::AssignPodSubnets { node, subnets } => {

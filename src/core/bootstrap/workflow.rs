@@ -39,6 +39,8 @@ const RENEWAL: Phase = Phase { id: "renewal", summary: "renewal of certificates"
 const SNAPSHOTS: Phase = Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan };
 const WAIT_API: Phase = Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api };
 const WAIT_NODE: Phase = Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node };
+const LABELS: Phase = Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan };
+const NEW_LABELS: Phase = Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan_new };
 const WORKER_IMAGES: Phase =
     Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker };
 const WORKER_AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker };
@@ -66,6 +68,7 @@ pub const INIT: &[Phase] = &[
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark_first },
     Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
     WAIT_NODE,
+    NEW_LABELS,
 ];
 
 /// Renews what has lived two thirds of its life, and lets its users load it.
@@ -96,6 +99,7 @@ pub const JOIN: &[Phase] = &[
         plan: phases::kubelet_join::plan_wait,
     },
     WAIT_NODE,
+    NEW_LABELS,
 ];
 
 /// Makes this machine a further control plane. Its etcd begins as a learner and has its vote before an API server uses it.
@@ -129,6 +133,7 @@ pub const JOIN_CONTROL_PLANE: &[Phase] = &[
     },
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
     WAIT_NODE,
+    NEW_LABELS,
 ];
 
 /// Before a control plane is touched: a pull that fails changes nothing.
@@ -184,7 +189,7 @@ pub const APPLY_CLUSTER: &[Phase] = &[
 pub const APPLY_MARKS: &[Phase] = &[
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
     WAIT_NODE,
-    Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan },
+    LABELS,
 ];
 
 /// A worker whose settings changed.
@@ -194,7 +199,7 @@ pub const APPLY_WORKER: &[Phase] = &[
     WORKER_AGENT,
     WORKER_KUBELET,
     WAIT_NODE,
-    Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan },
+    LABELS,
 ];
 
 /// Moves the control plane of a node from static pods to services of systemd.

@@ -1,0 +1,70 @@
+//! The labels of a Node that its settings name, and what the Node remembers of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// The labels that its settings gave a Node, as JSON: those that they name no more are known by it, and nobody else's.
+const REMEMBERED: &str = "roost.io/labels";
+
+/// The merge patch that gives `node` these labels, and takes away those that its settings gave it before and that are
+/// still as they were given; none when it has what is wanted.
+pub fn plan_labels(node: &Value, wanted: &BTreeMap<String, String>) -> Option<Value> {
+    let label_of =
+        |name: &str| node.pointer("/metadata/labels").and_then(|labels| labels.get(name)).and_then(Value::as_str);
+    let memory = node.pointer("/metadata/annotations").and_then(|all| all.get(REMEMBERED)).and_then(Value::as_str);
+    // Whatever somebody wrote there that is no memory of ours is none.
+    let remembered: BTreeMap<String, String> =
+        memory.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let gone =
+        remembered.iter().filter(|(name, value)| !wanted.contains_key(*name) && label_of(name) == Some(value.as_str()));
+    let mut labels: Map<String, Value> = gone.map(|(name, _)| (name.clone(), Value::Null)).collect();
+    let lacking = wanted.iter().filter(|(name, value)| label_of(name) != Some(value.as_str()));
+    labels.extend(lacking.map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
+    let keeps = match wanted.is_empty() {
+        true => Value::Null,
+        false => serde_json::to_string(wanted).unwrap_or_default().into(),
+    };
+    if labels.is_empty() && memory == keeps.as_str() {
+        return None;
+    }
+    // Made of the labels of that version: another one is looked at anew.
+    Some(json!({ "metadata": {
+        "resourceVersion": node.pointer("/metadata/resourceVersion"),
+        "labels": labels,
+        "annotations": { REMEMBERED: keeps },
+    } }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn node(labels: Value, memory: Value) -> Value {
+        json!({ "metadata": { "resourceVersion": "7", "labels": labels, "annotations": { REMEMBERED: memory } } })
+    }
+
+    #[test]
+    fn labels_that_the_settings_gave_go_with_them_and_no_others() {
+        let seen = node(json!({"a": "1", "b": "2", "c": "3", "d": "4"}), json!(r#"{"a":"1","b":"2","c":"before"}"#));
+        let patch = plan_labels(&seen, &wanted(&[("a", "1")])).unwrap();
+        assert_eq!(patch["metadata"]["labels"], json!({"b": null}), "c was changed by somebody, d is somebody else's");
+        assert_eq!(patch["metadata"]["annotations"], json!({ REMEMBERED: r#"{"a":"1"}"# }));
+        assert_eq!(patch["metadata"]["resourceVersion"], "7");
+    }
+
+    #[test]
+    fn a_node_that_has_them_and_remembers_them_needs_nothing() {
+        assert_eq!(plan_labels(&node(json!({"a": "1"}), json!(r#"{"a":"1"}"#)), &wanted(&[("a", "1")])), None);
+        assert_eq!(plan_labels(&json!({"metadata": {"labels": {"x": "y"}}}), &wanted(&[])), None);
+        // A kubelet gave it when it registered: that is remembered.
+        assert!(plan_labels(&node(json!({"a": "1"}), Value::Null), &wanted(&[("a", "1")])).is_some());
+        // Nonsense is no memory, and does not stay.
+        let patch = plan_labels(&node(json!({"a": "1"}), json!("[")), &wanted(&[])).unwrap();
+        assert_eq!(patch["metadata"]["labels"], json!({}));
+    }
+}

@@ -153,7 +153,7 @@ async fn an_etcd_of_somebody_else_needs_its_clients_files_and_is_left_to_its_own
     assert!(api.contains("--etcd-servers=https://10.0.0.9:2379"), "{api}");
     let restored = etcd::restore(&ports, &HostEtcdFiles, &spec, "/x.db".as_ref(), &Record::default()).await;
     let recovered = etcd::recover(&ports, &spec, &Record::default()).await;
-    let removed = etcd::remove(&ports, &spec, "own").await;
+    let removed = etcd::remove(&ports, &spec, "own", false).await;
     for error in [restored.map(drop).unwrap_err(), recovered.unwrap_err(), removed.map(drop).unwrap_err()] {
         assert!(matches!(error, StepError::NotOurEtcd), "{error}");
     }

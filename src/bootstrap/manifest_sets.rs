@@ -117,11 +117,15 @@ impl ManifestSet {
     /// # Errors
     /// See [`SetError`]; after all of them but a failed file operation the last good set runs.
     pub async fn apply(&self, ports: &SetPorts<'_>, source: &Path, within: Duration) -> Result<usize, SetError> {
+        self.switch(ports, self.named(ports, source)?, within).await
+    }
+
+    /// The set in a folder.
+    pub(super) fn named(&self, ports: &SetPorts<'_>, source: &Path) -> Result<SetFiles, SetError> {
         if !ports.files.info(source)?.is_some_and(|info| info.is_dir) {
             return Err(SetError::NoFolder { set: self.name.clone(), folder: source.to_owned() });
         }
-        let next = read_set(ports.files, source)?;
-        self.switch(ports, next, within).await
+        Ok(read_set(ports.files, source)?)
     }
 
     /// Switches back to the set before the last good one.
@@ -129,12 +133,16 @@ impl ManifestSet {
     /// # Errors
     /// See [`SetError`].
     pub async fn roll_back(&self, ports: &SetPorts<'_>, within: Duration) -> Result<usize, SetError> {
+        self.switch(ports, self.previous(ports)?, within).await
+    }
+
+    /// The set before the last good one.
+    pub(super) fn previous(&self, ports: &SetPorts<'_>) -> Result<SetFiles, SetError> {
         let folder = self.kept.join("previous");
         if ports.files.info(&folder)?.is_none() {
             return Err(SetError::NoPrevious { set: self.name.clone(), folder });
         }
-        let previous = read_set(ports.files, &folder)?;
-        self.switch(ports, previous, within).await
+        Ok(read_set(ports.files, &folder)?)
     }
 
     async fn switch(&self, ports: &SetPorts<'_>, next: SetFiles, within: Duration) -> Result<usize, SetError> {
@@ -188,7 +196,7 @@ impl ManifestSet {
     }
 
     /// Files in the folder of static pods that are not the set's.
-    fn others(&self, ports: &SetPorts<'_>, names: &BTreeSet<String>) -> Result<Vec<ReadFile>, SetError> {
+    pub(super) fn others(&self, ports: &SetPorts<'_>, names: &BTreeSet<String>) -> Result<Vec<ReadFile>, SetError> {
         let mut others = Vec::new();
         for path in ports.files.list(&self.folder)? {
             let name = file_name(&path);
@@ -203,7 +211,7 @@ impl ManifestSet {
     }
 
     /// What lies there of the set's files.
-    fn there(
+    pub(super) fn there(
         &self,
         ports: &SetPorts<'_>,
         names: &BTreeSet<String>,
@@ -250,7 +258,7 @@ impl ManifestSet {
         Ok(())
     }
 
-    fn read_switching(&self, ports: &SetPorts<'_>) -> Result<Option<BTreeSet<String>>, SetError> {
+    pub(super) fn read_switching(&self, ports: &SetPorts<'_>) -> Result<Option<BTreeSet<String>>, SetError> {
         let text = ports.files.read(&self.kept.join("switching"))?;
         let names: Option<BTreeSet<String>> = text.map(|text| serde_json::from_str(&text).unwrap_or_default());
         Ok(names.map(|names| names.into_iter().filter(|name| is_manifest_name(name) && !name.contains('/')).collect()))

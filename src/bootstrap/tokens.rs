@@ -48,6 +48,12 @@ pub async fn create(
     }
 }
 
+/// True when there is a token with this id.
+pub async fn is_there(objects: &dyn ClusterObjects, id: &str) -> Result<bool, Error> {
+    let secret = ObjectRef::new("v1", "Secret", NAMESPACE, &format!("bootstrap-token-{id}"));
+    Ok(objects.get(&secret).await?.is_some())
+}
+
 /// All tokens, by id.
 pub async fn list(objects: &dyn ClusterObjects) -> Result<Vec<ObservedToken>, Error> {
     let kind = ObjectRef::new("v1", "Secret", NAMESPACE, "");

@@ -49,6 +49,9 @@ pub struct SnapshotArgs {
     /// Remove all but so many of this node's snapshots in the folder; 0 keeps all
     #[arg(long, default_value_t = 0, conflicts_with = "file")]
     pub keep: usize,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
     /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
@@ -60,6 +63,9 @@ pub struct DefragmentArgs {
     /// First forget what keys were in former times; whoever watches from then on has to list anew
     #[arg(long)]
     pub compact: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
     /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
@@ -70,6 +76,9 @@ pub struct DefragmentArgs {
 pub struct DrillArgs {
     /// The snapshot; this node's newest in the folder of snapshots when left out
     pub file: Option<PathBuf>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
     /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
@@ -83,6 +92,9 @@ pub struct RestoreArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
     /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
@@ -93,6 +105,9 @@ pub struct RestoreArgs {
 pub struct RemoveArgs {
     /// Name of the member; its peer URL when it never started
     pub name: String,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
     /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
@@ -104,6 +119,9 @@ pub struct RecoverArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
     /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,

@@ -46,6 +46,9 @@ pub struct SwitchArgs {
     /// Seconds in which all of its pods have to become Ready
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub within: u64,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,

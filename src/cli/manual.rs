@@ -76,4 +76,32 @@ mod tests {
         let mute: Vec<&str> = mute.map(|(name, _)| name.as_str()).collect();
         assert_eq!(mute, ["bootstrap agent", "bootstrap completions", "bootstrap man"]);
     }
+
+    #[test]
+    fn every_command_that_changes_something_can_only_say_so() {
+        let mut command = Cli::command();
+        command.build();
+        let mut found = Vec::new();
+        leaves(&command, "bootstrap", &mut found);
+        let bold = found.iter().filter(|(_, command)| !command.get_arguments().any(|arg| arg.get_id() == "dry_run"));
+        let bold: Vec<&str> = bold.map(|(name, _)| name.strip_prefix("bootstrap ").unwrap()).collect();
+        // What only looks, what packagers and units run, and nothing else.
+        let others = [
+            "status",
+            "verify",
+            "certs list",
+            "etcd members",
+            "etcd health",
+            "upgrade plan",
+            "token list",
+            "manifests check",
+            "config print",
+            "agent",
+            "completions",
+            "man",
+        ];
+        let surplus: Vec<&&str> = bold.iter().filter(|name| !others.contains(name)).collect();
+        assert!(surplus.is_empty(), "{surplus:?}");
+        assert_eq!(bold.len(), others.len(), "{bold:?}");
+    }
 }

@@ -33,6 +33,9 @@ pub enum TokenCommand {
     Delete {
         /// The token, or the six characters before its dot
         token: String,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -53,6 +56,9 @@ pub struct CreateArgs {
     /// Print the whole command for the new node instead of the token alone
     #[arg(long)]
     pub print_join_command: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// A span such as `24h`, `90m` or `1h30m`, as jiff writes it; a bare 0 is none.

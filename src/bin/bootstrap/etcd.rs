@@ -1,13 +1,21 @@
 //! `bootstrap etcd`.
 
+use std::time::Duration;
+
 use roost::adapters::etcd::{HostEtcdFiles, free_port};
-use roost::bootstrap::etcd::{MemberReport, defragment, drill, health, members, recover, remove, restore, take};
+use roost::bootstrap::etcd::{
+    MemberReport, defragment, drill, foresee_defragment, foresee_drill, foresee_recover, foresee_restore, foresee_take,
+    health, members, recover, remove, restore, take,
+};
 use roost::bootstrap::upgrade::keep_running;
+use roost::cli::bootstrap::OutputFormat;
 use roost::cli::etcd::{
     DefragmentArgs, DrillArgs, EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs,
 };
 use roost::cli::output::{Console, ask, print_result};
 use roost::core::bootstrap::membership::Member;
+use roost::core::model::StepOutcome;
+use roost::ports::Progress;
 use serde_json::{Value, json};
 
 use crate::{Failure, settings, world};
@@ -114,6 +122,11 @@ async fn snapshot(args: &SnapshotArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.etcd.settings)?;
     let ports = world::ports(&spec).await?;
     let folder = args.directory.as_ref().unwrap_or(&spec.node.paths.snapshots);
+    if args.dry_run {
+        let lines = foresee_take(&ports, &spec, args.file.as_deref(), folder, args.keep).await?;
+        foretell(args.etcd.output, "snapshot", &lines);
+        return Ok(());
+    }
     let taken = take(&ports, &HostEtcdFiles, &spec, args.file.as_deref(), folder, args.keep).await?;
     let text = format!("{} ({:.1} MiB, checked)", taken.path.display(), taken.size as f64 / f64::from(1 << 20));
     let document = json!({ "path": taken.path, "size": taken.size, "removed": taken.removed });
@@ -126,6 +139,10 @@ async fn hold_drill(args: &DrillArgs) -> Result<(), Failure> {
     let file = args.file.as_ref().map(std::path::absolute).transpose()?;
     let ports = world::ports(&spec).await?;
     keep_running(&ports, &mut spec)?;
+    if args.dry_run {
+        foretell(args.etcd.output, "drill", &foresee_drill(&ports, &spec, file.as_deref()).await?);
+        return Ok(());
+    }
     let console = Console::new(args.etcd.output, false);
     let result = drill(&ports, &HostEtcdFiles, &spec, file.as_deref(), free_port()?, &console).await?;
     let name = result.snapshot.as_ref().map_or_else(String::new, |path| path.display().to_string());
@@ -146,8 +163,13 @@ async fn hold_drill(args: &DrillArgs) -> Result<(), Failure> {
 
 async fn defragment_all(args: &DefragmentArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.etcd.settings)?;
+    let ports = world::ports(&spec).await?;
+    if args.dry_run {
+        foretell(args.etcd.output, "defragment", &foresee_defragment(&ports, &spec, args.compact).await?);
+        return Ok(());
+    }
     let console = Console::new(args.etcd.output, false);
-    let done = defragment(&world::ports(&spec).await?, &spec, args.compact, &console).await?;
+    let done = defragment(&ports, &spec, args.compact, &console).await?;
     let again = if done.disarmed { "; writes are let in again" } else { "" };
     let text = format!("{} members defragmented{again}", done.members);
     print_result(
@@ -160,8 +182,13 @@ async fn defragment_all(args: &DefragmentArgs) -> Result<(), Failure> {
 
 async fn remove_member(args: &RemoveArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.etcd.settings)?;
-    match remove(&world::ports(&spec).await?, &spec, &args.name).await? {
-        true => {
+    match remove(&world::ports(&spec).await?, &spec, &args.name, args.dry_run).await? {
+        Some(member) if args.dry_run => {
+            let line = format!("remove member {} ({}) of etcd", args.name, member.peer_urls.join(","));
+            foretell(args.etcd.output, "remove", &[line]);
+            Ok(())
+        }
+        Some(_) => {
             print_result(
                 args.etcd.output,
                 &json!({ "removed": args.name }),
@@ -169,8 +196,17 @@ async fn remove_member(args: &RemoveArgs) -> Result<(), Failure> {
             );
             Ok(())
         }
-        false => Err(Failure::from(format!("etcd has no member {}; `bootstrap etcd members` shows them", args.name))),
+        None => Err(Failure::from(format!("etcd has no member {}; `bootstrap etcd members` shows them", args.name))),
     }
+}
+
+/// What a dry run says of a command, as a run of phases says it.
+fn foretell(output: OutputFormat, command: &str, lines: &[String]) {
+    let console = Console::new(output, true);
+    console.phase_begins(command, &format!("etcd {command}"), (1, 1));
+    lines.iter().for_each(|line| console.step_ends(command, line, StepOutcome::Planned));
+    console.phase_ends(command, lines.len(), Duration::ZERO);
+    console.finish(lines.len(), &json!({}), &format!("{} steps to do", lines.len()));
 }
 
 fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
@@ -194,9 +230,14 @@ async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
         "This puts the cluster back to {}: all that was written since is lost. The control planes of all other nodes must be stopped (`bootstrap reset` there). Go on?",
         file.display()
     );
-    confirm(args.yes, &question)?;
     let ports = world::ports(&spec).await?;
     keep_running(&ports, &mut spec)?;
+    if args.dry_run {
+        let lines = foresee_restore(&ports, &HostEtcdFiles, &spec, &file).await?;
+        foretell(args.etcd.output, "restore", &lines);
+        return Ok(());
+    }
+    confirm(args.yes, &question)?;
     let console = Console::new(args.etcd.output, false);
     let kept = restore(&ports, &HostEtcdFiles, &spec, &file, &console).await?;
     let beside = kept.as_ref().map_or_else(String::new, |kept| format!(" The data before lies in {}.", kept.display()));
@@ -207,13 +248,17 @@ async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
 
 async fn recover_quorum(args: &RecoverArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.etcd.settings)?;
+    let ports = world::ports(&spec).await?;
+    keep_running(&ports, &mut spec)?;
+    if args.dry_run {
+        foretell(args.etcd.output, "recover", &foresee_recover(&ports, &spec).await?);
+        return Ok(());
+    }
     confirm(
         args.yes,
         "This makes this node's etcd the only member; use it when most members are lost for good. Members that live on must be stopped first. Go on?",
     )?;
     let console = Console::new(args.etcd.output, false);
-    let ports = world::ports(&spec).await?;
-    keep_running(&ports, &mut spec)?;
     recover(&ports, &spec, &console).await?;
     let name = &spec.node.name;
     print_result(

@@ -10,7 +10,7 @@ use roost::bootstrap::manifest_sets::{ManifestSet, SetPorts, read_set};
 use roost::cli::bootstrap::OutputFormat;
 use roost::cli::manifests::{CheckArgs, ManifestsCommand, SwitchArgs};
 use roost::cli::output::{complain, print_line, print_result};
-use roost::core::manifest::switch::{SetFiles, check_set};
+use roost::core::manifest::switch::{Change, SetFiles, check_set};
 use roost::core::static_units::SOCKET;
 use serde_json::json;
 
@@ -59,6 +59,21 @@ async fn switch(args: &SwitchArgs, folder: Option<&Path>) -> Result<(), Failure>
         }
     };
     let ports = SetPorts { files: &HostFiles, states: &states, now: Timestamp::now, say: &say };
+    if args.dry_run {
+        let changes = set.foresee(&ports, folder)?;
+        let lines: Vec<String> = changes
+            .iter()
+            .map(|change| match change {
+                Change::Write { name, .. } => format!("write {}", set.folder.join(name).display()),
+                Change::Remove { name } => format!("remove {}", set.folder.join(name).display()),
+            })
+            .collect();
+        let text =
+            if lines.is_empty() { format!("manifest set {}: nothing to do", args.name) } else { lines.join("\n") };
+        let document = json!({ "set": args.name, "dryRun": true, "changed": lines.len(), "changes": lines });
+        print_result(args.output, &document, &text);
+        return Ok(());
+    }
     let within = Duration::from_secs(args.within);
     let changed = match folder {
         Some(folder) => set.apply(&ports, folder, within).await?,

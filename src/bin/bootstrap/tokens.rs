@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use roost::adapters::apiserver::reachability::HttpReachability;
-use roost::bootstrap::tokens::{create, delete, join_command, list};
+use roost::bootstrap::tokens::{Error, create, delete, is_there, join_command, list};
 use roost::cli::output::print_result;
 use roost::cli::token::{TokenArgs, TokenCommand};
 use roost::core::bootstrap::token::Token;
@@ -24,6 +24,17 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                 std::time::Duration::ZERO => None,
                 life => Some(Timestamp::now().checked_add(life)?),
             };
+            if wanted.dry_run {
+                let id = token.id();
+                if is_there(objects.as_ref(), id).await? {
+                    return Err(Error::Exists(id.to_owned()).into());
+                }
+                let until = expires.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
+                let whom = if wanted.control_plane { "nodes and control planes" } else { "nodes" };
+                let document = json!({ "dryRun": true, "changed": 1, "expires": expires.map(|at| at.to_string()) });
+                print_result(args.output, &document, &format!("would make a token for {whom}, valid {until}"));
+                return Ok(());
+            }
             create(objects.as_ref(), &token, expires, wanted.description.as_deref(), wanted.control_plane).await?;
             let join = match wanted.print_join_command {
                 true => Some(join_command(objects.as_ref(), &token, wanted.control_plane).await?),
@@ -44,8 +55,16 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
             });
             print_result(args.output, &document, &lines.collect::<Vec<_>>().join("\n"));
         }
-        TokenCommand::Delete { token } => {
+        TokenCommand::Delete { token, dry_run } => {
             let id = token.split('.').next().unwrap_or_default();
+            if dry_run {
+                if !is_there(objects.as_ref(), id).await? {
+                    return Err(Error::Absent(id.to_owned()).into());
+                }
+                let document = json!({ "dryRun": true, "changed": 1 });
+                print_result(args.output, &document, &format!("would delete token {id}"));
+                return Ok(());
+            }
             delete(objects.as_ref(), id).await?;
             print_result(args.output, &json!({ "deleted": id }), &format!("token {id} is deleted"));
         }

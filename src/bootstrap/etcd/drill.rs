@@ -1,6 +1,6 @@
 //! The restore drill: shows, while all is well, that the newest snapshot would bring the cluster back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::time::Instant;
 
@@ -34,10 +34,7 @@ pub async fn drill(
 ) -> Result<DrillResult, StepError> {
     must_be_ours(spec)?;
     let folder = &spec.node.paths.snapshots;
-    let newest = match snapshot {
-        Some(snapshot) => Some(snapshot.to_owned()),
-        None => snapshots::newest(&ports.files.list(folder)?, &spec.node.name),
-    };
+    let newest = chosen(ports, spec, snapshot)?;
     let found = match &newest {
         None => Err(Verdict::Unfit(format!("there is no snapshot of this node in {}", folder.display()))),
         Some(snapshot) => try_out(ports, files, spec, snapshot, port, progress).await,
@@ -52,6 +49,26 @@ pub async fn drill(
     ports.files.ensure_dir(folder, 0o700)?;
     ports.files.write(&result_file(spec), text.as_bytes(), 0o600)?;
     Ok(result)
+}
+
+fn chosen(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Option<PathBuf>, StepError> {
+    Ok(match snapshot {
+        Some(snapshot) => Some(snapshot.to_owned()),
+        None => snapshots::newest(&ports.files.list(&spec.node.paths.snapshots)?, &spec.node.name),
+    })
+}
+
+/// What `drill` would do, a line for each thing.
+pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Vec<String>, StepError> {
+    must_be_ours(spec)?;
+    needs_kubelet(ports).await?;
+    let first = match chosen(ports, spec, snapshot)? {
+        Some(snapshot) => {
+            format!("restore {} into an etcd of its own, read all of it, and remove that", snapshot.display())
+        }
+        None => format!("say that {} has no snapshot of this node", spec.node.paths.snapshots.display()),
+    };
+    Ok(vec![first, format!("write what came of it to {}", result_file(spec).display())])
 }
 
 /// The result of the last drill on this node.

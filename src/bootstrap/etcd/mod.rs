@@ -5,9 +5,9 @@ mod pods;
 mod rebuild;
 mod snapshot;
 
-pub use drill::{drill, last_drill};
-pub use rebuild::{recover, restore};
-pub use snapshot::{TakenSnapshot, take};
+pub use drill::{drill, foresee_drill, last_drill};
+pub use rebuild::{foresee_recover, foresee_restore, recover, restore};
+pub use snapshot::{TakenSnapshot, foresee_take, take};
 
 use super::error::StepError;
 use super::members::{client, endpoints, single};
@@ -91,8 +91,7 @@ pub async fn defragment(
         cluster.compact().await?;
         progress.step_says("former revisions are forgotten");
     }
-    let mut reports = health(ports, spec).await?;
-    reports.sort_by_key(|report| report.health.as_ref().is_ok_and(|health| health.leader == health.id));
+    let reports = leader_last(health(ports, spec).await?);
     let mut members = 0;
     let mut room = true;
     for report in reports {
@@ -110,19 +109,36 @@ pub async fn defragment(
     Ok(Defragmented { members, disarmed: room && cluster.disarm_no_space().await? })
 }
 
+fn leader_last(mut reports: Vec<MemberReport>) -> Vec<MemberReport> {
+    reports.sort_by_key(|report| report.health.as_ref().is_ok_and(|health| health.leader == health.id));
+    reports
+}
+
+/// What `defragment` would do, a line for each thing.
+pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Result<Vec<String>, StepError> {
+    let mut lines: Vec<String> = compact.then(|| "forget former revisions".to_owned()).into_iter().collect();
+    for report in leader_last(health(ports, spec).await?) {
+        let health = report.health?;
+        lines.push(format!("defragment {}: {} of {} bytes are in use", report.name, health.db_in_use, health.db_size));
+    }
+    Ok(lines)
+}
+
 /// Less than nine tenths of what it may have; an alarm that comes again at once helps nobody.
 fn has_room(health: &MemberHealth) -> bool {
     health.db_quota <= 0 || health.db_size < health.db_quota / 10 * 9
 }
 
-/// Removes the member of this name (or peer URL, of one that never started); false when there is none.
-pub async fn remove(ports: &Ports, spec: &Spec, name: &str) -> Result<bool, StepError> {
+/// Removes the member of this name (or peer URL, of one that never started), and gives it; none when there is none.
+/// A dry run only finds it.
+pub async fn remove(ports: &Ports, spec: &Spec, name: &str, dry_run: bool) -> Result<Option<Member>, StepError> {
     must_be_ours(spec)?;
     let client = client(ports, spec).await?;
-    let members = client.list().await?;
-    let Some(member) = members.iter().find(|member| label(member) == name) else { return Ok(false) };
-    client.remove(member.id).await?;
-    Ok(true)
+    let Some(member) = client.list().await?.into_iter().find(|member| label(member) == name) else { return Ok(None) };
+    if !dry_run {
+        client.remove(member.id).await?;
+    }
+    Ok(Some(member))
 }
 
 #[cfg(test)]

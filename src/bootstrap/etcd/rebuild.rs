@@ -25,6 +25,62 @@ use crate::ports::{EtcdFiles, Progress};
 /// How long no leader answers before the quorum is taken for lost.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(20);
 
+/// What `restore` would do, a line for each thing; what it refuses is refused here as well.
+pub async fn foresee_restore(
+    ports: &Ports,
+    files: &dyn EtcdFiles,
+    spec: &Spec,
+    snapshot: &Path,
+) -> Result<Vec<String>, StepError> {
+    must_be_ours(spec)?;
+    files.check_snapshot(snapshot)?;
+    needs_kubelet(ports).await?;
+    let spec = &as_it_is(ports, spec).await?;
+    let mut lines = Vec::new();
+    for step in away(spec) {
+        if !is_met(ports, spec, &step).await? {
+            lines.push(step.to_string());
+        }
+    }
+    let data = &spec.node.paths.etcd_data;
+    if ports.files.info(&data.join("member"))?.is_some() {
+        let kept = kept_beside(spec, &stamp(ports));
+        lines.push(format!("move {} to {}", data.join("member").display(), kept.display()));
+    }
+    lines.push(format!("restore {} into {} as a cluster of one", snapshot.display(), data.display()));
+    lines.push(format!("start etcd, {}", CONTROL_PLANE.join(", ")));
+    Ok(lines)
+}
+
+/// What `recover` would do, likewise.
+pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, StepError> {
+    must_have_lost_quorum(ports, spec).await?;
+    let spec = &as_it_is(ports, spec).await?;
+    Ok(vec![
+        format!("start etcd of {} with --force-new-cluster, as the only member", spec.node.name),
+        "start it once more without that flag".to_owned(),
+        format!("start {}, where they do not run as they should", CONTROL_PLANE.join(", ")),
+    ])
+}
+
+/// This node's control plane ended: its services, then its manifests.
+fn away(spec: &Spec) -> Vec<Step> {
+    let mut steps = convert::stop_services();
+    steps.extend(convert::remove_services(spec));
+    let manifest = |component: &&str| spec.node.paths.manifests().join(format!("{component}.yaml"));
+    steps.extend(CONTROL_PLANE.iter().chain(&[ETCD]).map(|component| Step::RemoveFile { path: manifest(component) }));
+    steps
+}
+
+fn stamp(ports: &Ports) -> String {
+    (ports.now)().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// Where the data before a restore is kept.
+fn kept_beside(spec: &Spec, stamp: &str) -> PathBuf {
+    spec.node.paths.etcd_data.join(format!("before-restore-{stamp}"))
+}
+
 /// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; tells where.
 pub async fn restore(
     ports: &Ports,
@@ -38,13 +94,7 @@ pub async fn restore(
     needs_kubelet(ports).await?;
     let spec = &as_it_is(ports, spec).await?;
     progress.step_says("stopping this node's control plane");
-    let manifests = spec.node.paths.manifests();
-    let mut stops = convert::stop_services();
-    stops.extend(convert::remove_services(spec));
-    carry_out(ports, spec, &stops, progress).await?;
-    for component in CONTROL_PLANE.iter().chain(&[ETCD]) {
-        ports.files.remove(&manifests.join(format!("{component}.yaml")))?;
-    }
+    carry_out(ports, spec, &away(spec), progress).await?;
     let of_control_plane = |labels: &Labels| {
         let component = labels.get("component").map(String::as_str).unwrap_or_default();
         in_kube_system(labels) && (component == ETCD || CONTROL_PLANE.contains(&component))
@@ -52,10 +102,10 @@ pub async fn restore(
     until_gone(ports, "the pods of the control plane have ended", of_control_plane).await?;
 
     let data = &spec.node.paths.etcd_data;
-    let stamp = (ports.now)().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let stamp = stamp(ports);
     let kept = match ports.files.info(&data.join("member"))? {
         Some(_) => {
-            let kept = data.join(format!("before-restore-{stamp}"));
+            let kept = kept_beside(spec, &stamp);
             files.rename(&data.join("member"), &kept)?;
             Some(kept)
         }
@@ -66,7 +116,7 @@ pub async fn restore(
     progress.step_says("restoring the snapshot");
     let name = format!("etcd-restore-{}", stamp.to_lowercase());
     let pod = restore_pod::render(spec, &name, snapshot)?;
-    let path = manifests.join("etcd-restore.yaml");
+    let path = spec.node.paths.manifests().join("etcd-restore.yaml");
     ports.files.write(&path, pod.as_bytes(), 0o600)?;
     let outcome = until_exited(ports, &format!("{name}-{}", spec.node.name)).await;
     ports.files.remove(&path)?;
@@ -87,19 +137,7 @@ pub async fn restore(
 
 /// Makes this node's etcd a cluster of one with all that it has, after the other members were lost for good.
 pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
-    must_be_ours(spec)?;
-    if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_none() {
-        return Err(StepError::NoMembers { manifest: manifest(spec) });
-    }
-    // An election is no loss.
-    let begun = Instant::now();
-    let members = client(ports, spec).await?;
-    while begun.elapsed() < ELECTION_PATIENCE {
-        if members.confirm_quorum().await.is_ok() {
-            return Err(StepError::QuorumIsThere);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    must_have_lost_quorum(ports, spec).await?;
     let spec = &as_it_is(ports, spec).await?;
     if spec.cluster.mode == ControlPlaneMode::StaticPods {
         needs_kubelet(ports).await?;
@@ -126,6 +164,23 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
     }
     // The flag must go: with it every start would throw out those that join.
     write_all(ports, spec, progress).await
+}
+
+/// Fails unless this node has a member whose cluster has no quorum. An election is no loss.
+async fn must_have_lost_quorum(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
+    must_be_ours(spec)?;
+    if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_none() {
+        return Err(StepError::NoMembers { manifest: manifest(spec) });
+    }
+    let begun = Instant::now();
+    let members = client(ports, spec).await?;
+    while begun.elapsed() < ELECTION_PATIENCE {
+        if members.confirm_quorum().await.is_ok() {
+            return Err(StepError::QuorumIsThere);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 /// The settings with the way in which this node's etcd is run.

@@ -22,6 +22,26 @@ pub struct TakenSnapshot {
     pub removed: Vec<PathBuf>,
 }
 
+/// What `take` would do, a line for each thing; somebody must be there to give a snapshot.
+pub async fn foresee_take(
+    ports: &Ports,
+    spec: &Spec,
+    path: Option<&Path>,
+    folder: &Path,
+    keep: usize,
+) -> Result<Vec<String>, StepError> {
+    client(ports, spec).await?.list().await?;
+    let target = path.map_or_else(|| folder.join(file_name(&spec.node.name, (ports.now)())), Path::to_owned);
+    let mut lines = vec![format!("write a snapshot to {} and check it", target.display())];
+    if path.is_none() && keep > 0 {
+        let mut there = ports.files.list(folder)?;
+        there.push(target);
+        let old = outdated(&there, &spec.node.name, keep);
+        lines.extend(old.iter().map(|old| format!("remove {}", old.display())));
+    }
+    Ok(lines)
+}
+
 /// Writes a snapshot to `path`, or under a name of its own into `folder`, where only the newest `keep` stay (all with 0).
 /// The file is there only once it is whole.
 pub async fn take(

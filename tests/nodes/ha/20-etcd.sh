@@ -6,7 +6,10 @@ members_well() { on "$1" -- bootstrap etcd health; }
 health_tells_the_sick() {
 	eventually members_well n1
 	on n1 -- bootstrap etcd health --output json | jq -e '[.members[] | select(.healthy)] | length == 3'
+	on n1 -- bootstrap etcd defragment --dry-run | grep -c 'defragment n[123]: .* bytes are in use' | grep -x 3
 	on n1 -- bootstrap etcd defragment
+	eventually members_well n1
+	on n1 -- bootstrap etcd remove --dry-run n3 | grep 'remove member n3'
 	eventually members_well n1
 	cluster kill n3
 	not members_well n1
@@ -51,6 +54,8 @@ all_well() {
 	done
 }
 
+state_of() { on "$1" -- sh -c 'ls -R /etc/kubernetes /var/lib/etcd/before* /var/lib/etcd/member/snap/db 2>/dev/null; cat /etc/kubernetes/manifests/*.yaml' | sha256sum; }
+
 restored_from_a_snapshot() {
 	kn create configmap before --from-literal=a=b
 	on n1 -- bootstrap etcd snapshot /root/drill.db
@@ -60,6 +65,17 @@ restored_from_a_snapshot() {
 	on n1 -- sh -c 'head -c 100000 /root/drill.db >/root/cut.db'
 	not on n1 -- bootstrap etcd restore --yes /root/cut.db
 	k get --raw /readyz
+	not on n1 -- bootstrap etcd restore --dry-run /root/cut.db
+	# What would be done is told, and nothing is done.
+	local before
+	before=$(state_of n1)
+	on n1 -- bootstrap etcd restore --dry-run /root/drill.db >"$log.plan"
+	cat "$log.plan"
+	for line in 'remove /etc/kubernetes/manifests/kube-apiserver.yaml' 'move /var/lib/etcd/member to /var/lib/etcd/before-restore-' 'restore /root/drill.db into /var/lib/etcd' 'start etcd'; do
+		grep -q "$line" "$log.plan"
+	done
+	rm "$log.plan"
+	is "$before" state_of n1
 	on n2 -- bootstrap reset --yes
 	on n3 -- bootstrap reset --yes
 	on n1 -- bootstrap etcd restore --yes /root/drill.db
@@ -79,6 +95,10 @@ quorum_lost() {
 	cluster kill n2
 	cluster kill n3
 	not members_well n1
+	local before
+	before=$(state_of n1)
+	on n1 -- bootstrap etcd recover --dry-run --output json | jq -e '.dryRun and .changed == 3 and (.phases[0].steps[0].step | test("force-new-cluster"))'
+	is "$before" state_of n1
 	on n1 -- bootstrap etcd recover --yes
 	is n1 voters n1
 	not on n1 -- grep -q force-new-cluster /etc/kubernetes/manifests/etcd.yaml
@@ -94,5 +114,6 @@ quorum_lost() {
 	all_well
 	kn get configmap new
 	not on n1 -- bootstrap etcd recover --yes
+	not on n1 -- bootstrap etcd recover --dry-run
 }
 it 'after the loss of two of three control planes the last one goes on with all data' quorum_lost

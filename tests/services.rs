@@ -12,11 +12,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::adapters::fake::Record;
+use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, member};
 use roost::adapters::fake::node::FakeNode;
 use roost::bootstrap::upgrade::{Passage, Purpose, upgrade_control_plane};
-use roost::bootstrap::{RunError, RunOptions, run};
+use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::core::bootstrap::services::{self, COMPONENTS};
-use roost::core::bootstrap::workflow::{INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
+use roost::core::bootstrap::workflow::{APPLY_FIRST, APPLY_NODE, INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
 use roost::core::bootstrap::{Facts, Phase};
 use roost::core::model::spec::Spec;
 use roost::ports::{NodeFiles, Owner};
@@ -59,6 +60,53 @@ fn unit_file(component: &str) -> String {
 
 fn is_service(node: &FakeNode, component: &str) -> bool {
     node.active_units().contains(&services::unit(component))
+}
+
+const CLOUD: &str = "cloud-controller-manager";
+
+#[tokio::test(start_paused = true)]
+async fn the_manager_of_a_cloud_goes_the_way_of_the_others() {
+    let names = services::ALL.map(|name| format!("{name}=/usr/local/bin/{name}")).join(",");
+    let in_cloud = |mode, provider| {
+        let settings = [
+            ("mode", mode),
+            ("components.source", "host"),
+            ("components.binaries", names.as_str()),
+            ("cluster.cloud_provider", provider),
+        ];
+        spec_of("n1", "10.0.0.1", &settings)
+    };
+    let node = FakeNode::new();
+    let etcd = FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)]);
+    let ports = Ports { etcd: Arc::new(FakeEtcdClients(etcd)), ..ports_of(&node) };
+    let go = async |phases: &[Phase], spec: Spec| {
+        run(phases, &spec, &ports, &RunOptions::default(), &|facts| facts, &Record::default()).await.unwrap()
+    };
+    go(INIT, in_cloud("systemd", "external")).await;
+    assert!(is_service(&node, CLOUD) && node.file(&manifest(CLOUD)).is_none());
+    let unit = node.file(&unit_file(CLOUD)).unwrap();
+    assert!(
+        unit.contains("--kubeconfig=%d/cloud-controller-manager.conf") && unit.contains("CapabilityBoundingSet=\n"),
+        "{unit}"
+    );
+    assert_eq!(go(INIT, in_cloud("systemd", "external")).await, 0);
+    go(TO_STATIC_PODS, in_cloud("static-pods", "external")).await;
+    assert!(!is_service(&node, CLOUD) && is_pod(&node, CLOUD) && node.file(&unit_file(CLOUD)).is_none());
+    go(TO_SERVICES, in_cloud("systemd", "external")).await;
+    assert!(is_service(&node, CLOUD) && !is_pod(&node, CLOUD));
+    // Its certificate is renewed and loaded like the others'.
+    let all = RunOptions { reissue: true, ..RunOptions::default() };
+    let record = Record::default();
+    run(RENEW, &in_cloud("systemd", "external"), &ports, &all, &|facts| facts, &record).await.unwrap();
+    assert!(record.text().contains("start roost-cloud-controller-manager.service"), "{}", record.text());
+    // It goes with its setting.
+    go(APPLY_NODE, in_cloud("systemd", "none")).await;
+    assert!(!is_service(&node, CLOUD) && node.file(&unit_file(CLOUD)).is_none());
+    go(APPLY_FIRST, in_cloud("systemd", "external")).await;
+    go(APPLY_NODE, in_cloud("systemd", "external")).await;
+    assert!(is_service(&node, CLOUD));
+    go(RESET, in_cloud("systemd", "external")).await;
+    assert!(!is_service(&node, CLOUD) && node.file(&unit_file(CLOUD)).is_none());
 }
 
 fn is_pod(node: &FakeNode, component: &str) -> bool {
@@ -217,10 +265,11 @@ async fn an_upgrade_of_manifests_leaves_services_alone() {
 fn all_units(spec: &Spec) -> Vec<(String, String)> {
     let facts = Facts::at(Timestamp::UNIX_EPOCH);
     let unit = |component: &str| (services::unit(component), services::render(component, spec, &facts).unwrap().unit);
-    COMPONENTS
+    services::ALL
         .iter()
+        .filter(|component| **component != CLOUD || spec.cluster.runs_cloud_controller())
         .map(|component| unit(component))
-        .chain([(services::USERS.to_owned(), services::render_users())])
+        .chain([(services::USERS.to_owned(), services::render_users(spec))])
         .collect()
 }
 
@@ -241,9 +290,11 @@ fn systemd_accepts_the_units_and_finds_little_to_expose() {
     let program = folder.path().join("program");
     std::fs::write(&program, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let names = COMPONENTS.map(|name| format!("{name}={}", program.display()));
+    let names = services::ALL.map(|name| format!("{name}={}", program.display()));
+    let mut spec = spec_with("systemd", &names.join(","));
+    spec.cluster.external_cloud = true;
     let mut files = Vec::new();
-    for (name, text) in all_units(&spec_with("systemd", &names.join(","))) {
+    for (name, text) in all_units(&spec) {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         files.push(path);

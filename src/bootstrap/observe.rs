@@ -49,7 +49,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
             facts.file_digests.insert(path.to_owned(), digest(&text));
         }
     }
-    for component in services::COMPONENTS {
+    for component in services::ALL {
         if ports.files.info(&spec.node.paths.units.join(services::unit(component)))?.is_some() {
             facts.services.insert(component.to_owned());
         }
@@ -57,11 +57,6 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
             facts.pods.insert(component.to_owned());
             facts.manifests.insert(component.to_owned(), text);
         }
-    }
-    let cloud = spec.node.paths.manifests().join(format!("{CLOUD_CONTROLLER_MANAGER}.yaml"));
-    if let Some(text) = ports.files.read(&cloud)? {
-        facts.pods.insert(CLOUD_CONTROLLER_MANAGER.to_owned());
-        facts.manifests.insert(CLOUD_CONTROLLER_MANAGER.to_owned(), text);
     }
     facts.etcd_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();
     if joins_etcd {

@@ -19,7 +19,7 @@ use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::units;
 use crate::core::manifest::set::StaticSet;
 use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART_COUNT};
-use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
+use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Endpoint, Spec};
 use crate::core::model::{ReadFile, is_manifest_name, key_of};
 use crate::cri;
 use crate::ports::RuntimeError;
@@ -36,7 +36,8 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
         let facts = observe_facts(ports, spec, false).await?;
         let own = COMPONENTS.iter().filter(|name| **name != ETCD || spec.cluster.external_etcd.is_none());
         let own = own.filter(|name| place(name, spec, &facts) == ControlPlaneMode::Systemd);
-        wanted.extend(own.map(|component| services::unit(component)));
+        let cloud = facts.services.get(CLOUD_CONTROLLER_MANAGER).map(String::as_str);
+        wanted.extend(own.copied().chain(cloud).map(services::unit));
     }
     let mut units = Vec::new();
     for unit in wanted {

@@ -13,7 +13,7 @@ use crate::bootstrap::members::{client, manifest, single};
 use crate::bootstrap::observe::{is_met, observe_facts};
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::membership::peer_url;
-use crate::core::bootstrap::phases::control_plane::{plan_component, wait_for_etcd};
+use crate::core::bootstrap::phases::control_plane::{plan_cloud, plan_component, wait_for_etcd};
 use crate::core::bootstrap::phases::{convert, ready};
 use crate::core::bootstrap::services::place;
 use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
@@ -224,5 +224,6 @@ async fn write_all(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Resul
         write(ports, spec, component, progress).await?;
     }
     let facts = observe_facts(ports, spec, false).await?;
+    carry_out(ports, spec, &plan_cloud(spec, &facts)?, progress).await?;
     carry_out(ports, spec, &ready::plan_api(spec, &facts)?, progress).await
 }

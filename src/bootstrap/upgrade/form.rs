@@ -1,5 +1,6 @@
 //! The two forms of a component, static pod and service: where it is written, and how it is seen to be well.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -23,12 +24,12 @@ pub(super) enum Form {
 impl Form {
     /// As it is found.
     pub fn of(facts: &Facts) -> Result<Self, StepError> {
-        // A provider's controller manager is a pod whatever the others are.
-        let pods = services::COMPONENTS.iter().any(|component| facts.pods.contains(*component));
-        match (facts.services.is_empty(), !pods) {
-            (true, _) => Ok(Self::Pods),
-            (false, true) => Ok(Self::Services),
-            (false, false) => Err(StepError::BothForms),
+        // A provider's controller manager comes and goes with its own settings, and says nothing of the others.
+        let any = |found: &BTreeSet<String>| services::COMPONENTS.iter().any(|component| found.contains(*component));
+        match (any(&facts.services), any(&facts.pods)) {
+            (false, _) => Ok(Self::Pods),
+            (true, false) => Ok(Self::Services),
+            (true, true) => Err(StepError::BothForms),
         }
     }
 

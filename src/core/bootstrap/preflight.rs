@@ -28,12 +28,15 @@ pub fn control_plane_ports(spec: &Spec) -> Vec<u16> {
     if spec.cluster.external_etcd.is_none() {
         ports.extend([2379, 2380]);
     }
+    if spec.cluster.runs_cloud_controller() {
+        ports.push(10258);
+    }
     ports.extend(balancer_port(spec));
     ports
 }
 
 /// Ports of the components besides the API server's.
-const COMPONENT_PORTS: [u16; 4] = [10257, 10259, 2379, 2380];
+const COMPONENT_PORTS: [u16; 5] = [10257, 10258, 10259, 2379, 2380];
 
 /// TCP ports a worker listens on.
 pub fn worker_ports(spec: &Spec) -> Vec<u16> {

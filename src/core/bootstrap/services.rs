@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::Facts;
 use super::static_pods::{self, CONTROL_PLANE, ETCD};
 use super::units::{quote, quote_setting};
-use crate::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
+use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
 
 /// Makes the users that the services run as.
 pub const USERS: &str = "roost-users.service";
@@ -18,8 +18,11 @@ pub const USERS: &str = "roost-users.service";
 /// Why there is no service without programs, and what to do.
 pub const NEEDS_PROGRAMS: &str = "a service runs a program of the host: for mode \"systemd\" set components.source = \"host\" and name the programs in [components.binaries]";
 
-/// Every component, in the order in which they are started.
+/// Every component that each control plane has, in the order in which they are started.
 pub const COMPONENTS: [&str; 4] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2]];
+
+/// Those, and a provider's own, which is there only in clouds.
+pub const ALL: [&str; 5] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2], CLOUD_CONTROLLER_MANAGER];
 
 /// What all services can do without (systemd.exec(5), `systemd-analyze security`). Calls to other hosts they cannot.
 const SANDBOX: &str = "\
@@ -89,8 +92,10 @@ pub fn etcd_folders(spec: &Spec) -> Vec<PathBuf> {
 }
 
 /// A unit that makes the users. They stay when it goes: a user id must not come to mean somebody else.
-pub fn render_users() -> String {
-    let lines = COMPONENTS.map(|component| quote(&format!("u {} - \"Kubernetes {component}\"", user(component))));
+pub fn render_users(spec: &Spec) -> String {
+    let wanted = ALL.iter().filter(|name| **name != CLOUD_CONTROLLER_MANAGER || spec.cluster.runs_cloud_controller());
+    let line = |component: &&str| quote(&format!("u {} - \"Kubernetes {component}\"", user(component)));
+    let lines: Vec<String> = wanted.map(line).collect();
     format!(
         "# Written by roost; your own settings go into {USERS}.d/*.conf.\n\
          [Unit]\n\
@@ -176,7 +181,9 @@ fn documentation(component: &str) -> String {
 fn order(component: &str, spec: &Spec) -> String {
     match component {
         "kube-apiserver" if spec.cluster.external_etcd.is_none() => format!(" {}", unit(ETCD)),
-        "kube-controller-manager" | "kube-scheduler" => format!(" {}", unit("kube-apiserver")),
+        "kube-controller-manager" | "kube-scheduler" | CLOUD_CONTROLLER_MANAGER => {
+            format!(" {}", unit("kube-apiserver"))
+        }
         _ => String::new(),
     }
 }
@@ -263,7 +270,8 @@ mod tests {
     use crate::config::cluster::{HostDefaults, Layers, derive_spec};
 
     fn spec(settings: &[(&str, &str)]) -> Spec {
-        let programs = "etcd=/b/etcd,kube-apiserver=/b/api,kube-controller-manager=/b/cm,kube-scheduler=/b/s";
+        let programs = "etcd=/b/etcd,kube-apiserver=/b/api,kube-controller-manager=/b/cm,kube-scheduler=/b/s,\
+                        cloud-controller-manager=/b/cloud";
         let mut layers = Layers::defaults();
         let all = [("mode", "systemd"), ("components.source", "host"), ("components.binaries", programs)];
         for (name, value) in all.iter().chain(settings) {
@@ -280,7 +288,7 @@ mod tests {
     #[test]
     fn every_flag_of_the_static_pod_is_in_the_unit_and_no_key_is_named_by_its_own_path() {
         let spec = spec(&[]);
-        for component in COMPONENTS {
+        for component in ALL {
             let service = render(component, &spec, &facts()).unwrap();
             let start = service.unit.split("ExecStart=").nth(1).unwrap().split("LoadCredential").next().unwrap();
             let start = start.replace('"', "");
@@ -313,6 +321,13 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn the_user_of_a_clouds_manager_is_made_only_in_clouds() {
+        let name = "roost-cloud-controller-manager";
+        assert!(!render_users(&spec(&[])).contains(name));
+        assert!(render_users(&spec(&[("cluster.cloud_provider", "external")])).contains(name));
     }
 
     #[test]

@@ -29,24 +29,35 @@ pub fn plan_control_plane(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Phase
     if spec.cluster.external_etcd.is_none() && spec.cluster.mode == ControlPlaneMode::Systemd {
         steps.push(wait_for_etcd());
     }
+    let mut all: Vec<Step> = Vec::new();
     for component in CONTROL_PLANE {
-        for step in plan_as_set(component, spec, facts)? {
-            if !steps.contains(&step) {
-                steps.push(step);
-            }
+        all.extend(plan_as_set(component, spec, facts)?);
+    }
+    all.extend(plan_cloud(spec, facts)?);
+    for step in all {
+        if !steps.contains(&step) {
+            steps.push(step);
         }
     }
-    steps.extend(plan_cloud(spec, facts)?);
     Ok(steps)
 }
 
-/// The cloud controller manager: a static pod whatever the others are, for it comes as an image; none where none is wanted.
+/// The cloud controller manager, in the way of the others; none where none is wanted.
 pub fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.runs_cloud_controller() {
-        return manifest(CLOUD_CONTROLLER_MANAGER, spec, facts);
+        return plan_as_set(CLOUD_CONTROLLER_MANAGER, spec, facts);
     }
     let path = spec.node.paths.manifests().join(format!("{CLOUD_CONTROLLER_MANAGER}.yaml"));
-    Ok(facts.pods.contains(CLOUD_CONTROLLER_MANAGER).then_some(Step::RemoveFile { path }).into_iter().collect())
+    let mut steps = Vec::new();
+    if facts.pods.contains(CLOUD_CONTROLLER_MANAGER) {
+        steps.push(Step::RemoveFile { path });
+    }
+    if facts.services.contains(CLOUD_CONTROLLER_MANAGER) {
+        let unit = services::unit(CLOUD_CONTROLLER_MANAGER);
+        let path = spec.node.paths.units.join(&unit);
+        steps.extend([Step::StopUnit { unit }, Step::RemoveUnit { path }]);
+    }
+    Ok(steps)
 }
 
 /// As the settings say; nothing while the component is there in the other way, for it must never run twice.
@@ -99,7 +110,7 @@ fn service(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Pha
     let users = spec.node.paths.units.join(services::USERS);
     let unit = services::unit(component);
     let mut steps = vec![
-        Step::WriteUnit { path: users.clone(), content: services::render_users() },
+        Step::WriteUnit { path: users.clone(), content: services::render_users(spec) },
         Step::EnableUnit { unit: services::USERS.to_owned() },
         Step::StartUnit { unit: services::USERS.to_owned(), configured_by: vec![users] },
     ];
@@ -152,8 +163,10 @@ fn reload(component: &str, spec: &Spec, facts: &Facts) -> Option<Step> {
 /// themselves; services have copies, and are started again one after another.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps: Vec<Step> = Vec::new();
-    for component in services::COMPONENTS {
-        if component == ETCD && spec.cluster.external_etcd.is_some() {
+    for component in services::ALL {
+        let is_there = facts.pods.contains(component) || facts.services.contains(component);
+        let no_etcd = component == ETCD && spec.cluster.external_etcd.is_some();
+        if no_etcd || (component == CLOUD_CONTROLLER_MANAGER && !(is_there && spec.cluster.runs_cloud_controller())) {
             continue;
         }
         match place(component, spec, facts) {
@@ -168,6 +181,5 @@ pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
             }
         }
     }
-    steps.extend(reload(CLOUD_CONTROLLER_MANAGER, spec, facts));
     Ok(steps)
 }

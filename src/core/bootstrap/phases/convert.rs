@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use super::super::services::{self, COMPONENTS, etcd_folders};
+use super::super::services::{self, etcd_folders};
 use super::super::static_pods::{CONTROL_PLANE, ETCD};
 use super::super::step::Condition;
 use super::super::units::KUBELET;
 use super::super::{Facts, PhaseError, Step};
 use super::control_plane::{plan_component, wait_for_etcd};
 use super::ready;
-use crate::core::model::spec::{ControlPlaneMode, Spec};
+use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Spec};
 
 /// How long a static pod may take to start, and the kubelet to be there.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -40,11 +40,18 @@ pub fn api_to_service(spec: &Spec, facts: &Facts) -> Plan {
     to_service(CONTROL_PLANE[0], spec, facts)
 }
 
-/// Controller manager and scheduler as services.
+/// Controller manager and scheduler as services, and a cloud's controller manager.
 pub fn controllers_to_service(spec: &Spec, facts: &Facts) -> Plan {
-    let mut steps = to_service(CONTROL_PLANE[1], spec, facts)?;
-    steps.extend(to_service(CONTROL_PLANE[2], spec, facts)?);
+    let mut steps = Vec::new();
+    for component in controllers(spec) {
+        steps.extend(to_service(component, spec, facts)?);
+    }
     Ok(steps)
+}
+
+fn controllers(spec: &Spec) -> Vec<&'static str> {
+    let cloud = spec.cluster.runs_cloud_controller().then_some(CLOUD_CONTROLLER_MANAGER);
+    [CONTROL_PLANE[1], CONTROL_PLANE[2]].into_iter().chain(cloud).collect()
 }
 
 /// etcd as a static pod.
@@ -62,10 +69,12 @@ pub fn api_to_pod(spec: &Spec, facts: &Facts) -> Plan {
     to_pod(CONTROL_PLANE[0], spec, facts)
 }
 
-/// Controller manager and scheduler as static pods.
+/// Controller manager and scheduler as static pods, and a cloud's controller manager.
 pub fn controllers_to_pod(spec: &Spec, facts: &Facts) -> Plan {
-    let mut steps = to_pod(CONTROL_PLANE[1], spec, facts)?;
-    steps.extend(to_pod(CONTROL_PLANE[2], spec, facts)?);
+    let mut steps = Vec::new();
+    for component in controllers(spec) {
+        steps.extend(to_pod(component, spec, facts)?);
+    }
     Ok(steps)
 }
 
@@ -119,12 +128,12 @@ fn without_service(component: &str, spec: &Spec) -> Vec<Step> {
 
 /// Every service stopped, those first that need the others.
 pub fn stop_services() -> Vec<Step> {
-    let components = COMPONENTS.iter().rev().map(|component| services::unit(component));
+    let components = services::ALL.iter().rev().map(|component| services::unit(component));
     components.chain([services::USERS.to_owned()]).map(|unit| Step::StopUnit { unit }).collect()
 }
 
 /// No unit file of theirs left.
 pub fn remove_services(spec: &Spec) -> Vec<Step> {
-    let units = COMPONENTS.iter().map(|component| services::unit(component)).chain([services::USERS.to_owned()]);
+    let units = services::ALL.iter().map(|component| services::unit(component)).chain([services::USERS.to_owned()]);
     units.map(|unit| Step::RemoveUnit { path: spec.node.paths.units.join(unit) }).collect()
 }

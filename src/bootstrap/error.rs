@@ -26,7 +26,9 @@ pub enum StepError {
     #[error(transparent)]
     Image(#[from] ImageStoreError),
     /// A pull.
-    #[error("pull image {image}; without a network set `source = \"archive\"` or \"host\" in [components]")]
+    #[error(
+        "pull image {image}; without a network set `source = \"archive\"` in [components], or \"host\" and name its program in [components.binaries]"
+    )]
     Pull {
         /// Its name.
         image: String,

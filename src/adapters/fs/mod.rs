@@ -10,4 +10,5 @@ mod owner;
 pub mod pod_files;
 pub mod pull_records;
 pub mod stop_notes;
+pub mod tree;
 pub mod user_namespaces;

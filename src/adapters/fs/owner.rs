@@ -1,30 +1,22 @@
 //! The owner of a whole tree. Its content may be hostile: a user who had it may have put links into it.
 
-use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, openat};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, openat};
 use rustix::io::Errno;
 
+use super::tree::{self, Visit};
 use crate::ports::Owner;
-
-/// What is done with each entry; false ends the walk.
-type Visit<'a> = &'a dyn Fn(&OwnedFd) -> io::Result<bool>;
 
 /// True when everything belongs to the owner, and when there is no such folder.
 pub fn tree_belongs_to(path: &Path, owner: Owner) -> io::Result<bool> {
-    walk(path, &|entry| {
-        let stat = fstat(entry)?;
-        Ok(stat.st_uid == owner.user && stat.st_gid == owner.group)
-    })
+    walk(path, &|_, stat| Ok(stat.st_uid == owner.user && stat.st_gid == owner.group))
 }
 
 /// Gives everything to the owner.
 pub fn give_tree_to(path: &Path, owner: Owner) -> io::Result<()> {
-    walk(path, &|entry| {
+    walk(path, &|entry, _| {
         let (user, group) = (Uid::from_raw(owner.user), Gid::from_raw(owner.group));
         chownat(entry, "", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
         Ok(true)
@@ -35,34 +27,10 @@ pub fn give_tree_to(path: &Path, owner: Owner) -> io::Result<()> {
 /// The folder itself may be reached by a link of the administrator's.
 fn walk(path: &Path, visit: Visit<'_>) -> io::Result<bool> {
     match openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(handle) => walk_entry(&handle, visit),
+        Ok(handle) => tree::walk(&handle, visit),
         Err(Errno::NOENT) => Ok(true),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Content first, the folder last, so that a run cut short does not look finished.
-fn walk_entry(handle: &OwnedFd, visit: Visit<'_>) -> io::Result<bool> {
-    if FileType::from_raw_mode(fstat(handle)?.st_mode) == FileType::Directory {
-        let dir = openat(handle, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        for entry in Dir::read_from(&dir)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
-            match openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(child) => {
-                    if !walk_entry(&child, visit)? {
-                        return Ok(false);
-                    }
-                }
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    visit(handle)
 }
 
 #[cfg(test)]

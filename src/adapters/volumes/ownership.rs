@@ -1,12 +1,12 @@
 //! `fsGroup`: gives a volume's content to the pod's group (upstream `pkg/volume/volume_linux.go`).
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RawMode, chownat, fstat, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, Stat, chownat, fstat, openat};
+
+use crate::adapters::fs::tree::walk;
 
 const READ_WRITE: RawMode = 0o660;
 const READ_ONLY: RawMode = 0o440;
@@ -46,39 +46,23 @@ fn fits(root: impl AsFd, ownership: Ownership) -> io::Result<bool> {
         && stat.st_mode & needed == needed)
 }
 
-/// Content first, the directory itself last, so that an interrupted run does not look finished.
 fn change(handle: &OwnedFd, ownership: Ownership) -> io::Result<()> {
-    let stat = fstat(handle)?;
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    let mut bits = mask(ownership);
-    if kind == FileType::Directory {
-        bits |= SEARCH | SET_GID;
-        let dir = openat(handle, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        for entry in Dir::read_from(&dir)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            match openat(&dir, name, flags, Mode::empty()) {
-                Ok(child) => change(&child, ownership)?,
-                Err(rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
+    let give = |entry: &OwnedFd, stat: &Stat| {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let bits = if kind == FileType::Directory { SEARCH | SET_GID } else { 0 } | mask(ownership);
+        if let Err(error) = chownat(entry, "", None, Some(Gid::from_raw(ownership.group)), AtFlags::EMPTY_PATH) {
+            tracing::warn!(%error, "a file of a volume keeps its group");
+        }
+        if kind != FileType::Symlink {
+            let path = format!("/proc/self/fd/{}", entry.as_raw_fd());
+            let mode = Mode::from_raw_mode((stat.st_mode & 0o7777) | bits);
+            if let Err(error) = rustix::fs::chmod(path, mode) {
+                tracing::warn!(%error, "a file of a volume keeps its mode");
             }
         }
-    }
-    if let Err(error) = chownat(handle, "", None, Some(Gid::from_raw(ownership.group)), AtFlags::EMPTY_PATH) {
-        tracing::warn!(%error, "a file of a volume keeps its group");
-    }
-    if kind != FileType::Symlink {
-        let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
-        let mode = Mode::from_raw_mode((stat.st_mode & 0o7777) | bits);
-        if let Err(error) = rustix::fs::chmod(path, mode) {
-            tracing::warn!(%error, "a file of a volume keeps its mode");
-        }
-    }
-    Ok(())
+        Ok(true)
+    };
+    walk(handle, &give).map(drop)
 }
 
 #[cfg(test)]

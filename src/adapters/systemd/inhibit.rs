@@ -9,6 +9,7 @@ use futures::StreamExt;
 use tokio::time::sleep;
 use zbus::{Connection, OwnedFd};
 
+use super::manager::ManagerProxy;
 use crate::adapters::fs::atomic::write_if_changed;
 use crate::ports::{InhibitLock, ShutdownError, ShutdownWatch};
 
@@ -30,15 +31,6 @@ trait Login {
 
     #[zbus(signal)]
     fn prepare_for_shutdown(&self, begins: bool) -> zbus::Result<()>;
-}
-
-#[zbus::proxy(
-    interface = "org.freedesktop.systemd1.Manager",
-    default_service = "org.freedesktop.systemd1",
-    default_path = "/org/freedesktop/systemd1"
-)]
-trait Manager {
-    fn kill_unit(&self, unit: &str, whom: &str, signal: i32) -> zbus::Result<()>;
 }
 
 /// The connection to logind.

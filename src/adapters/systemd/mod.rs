@@ -2,6 +2,7 @@
 
 mod inhibit;
 mod journal;
+mod manager;
 mod pod_units;
 mod units;
 

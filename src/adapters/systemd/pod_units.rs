@@ -3,39 +3,21 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use zbus::{Connection, OwnedObjectPath};
+use zbus::Connection;
 
+use super::manager::{ManagerProxy, refused, unavailable};
 use crate::ports::{PodUnits, UnitError};
-
-/// One line of `ListUnitsByPatterns`: name, description, load, active and sub state, followed unit, path, job id, job
-/// type, job path.
-type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
-
-#[zbus::proxy(
-    interface = "org.freedesktop.systemd1.Manager",
-    default_service = "org.freedesktop.systemd1",
-    default_path = "/org/freedesktop/systemd1"
-)]
-trait Manager {
-    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
-    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
-    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<Listed>>;
-}
 
 /// The service manager; each call connects anew, for they are rare and a connection costs memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StaticPodUnits;
 
 async fn connect() -> Result<Connection, UnitError> {
-    Connection::system().await.map_err(|error| UnitError::Unavailable { message: error.to_string() })
+    Connection::system().await.map_err(|error| unavailable(&error))
 }
 
 async fn manager(connection: &Connection) -> Result<ManagerProxy<'_>, UnitError> {
-    ManagerProxy::new(connection).await.map_err(|error| UnitError::Unavailable { message: error.to_string() })
-}
-
-fn refused(unit: &str, error: &zbus::Error) -> UnitError {
-    UnitError::Refused { unit: unit.to_owned(), message: error.to_string() }
+    ManagerProxy::new(connection).await.map_err(|error| unavailable(&error))
 }
 
 #[async_trait]

@@ -5,34 +5,10 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use futures::StreamExt;
 use zbus::Connection;
-use zbus::{ObjectPath, OwnedObjectPath};
+use zbus::OwnedObjectPath;
 
+use super::manager::{ManagerProxy, refused, unavailable};
 use crate::ports::{UnitError, UnitState, Units};
-
-#[zbus::proxy(
-    interface = "org.freedesktop.systemd1.Manager",
-    default_service = "org.freedesktop.systemd1",
-    default_path = "/org/freedesktop/systemd1"
-)]
-trait Manager {
-    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
-    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
-    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
-    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
-    fn get_unit_file_state(&self, name: &str) -> zbus::Result<String>;
-    fn enable_unit_files(
-        &self,
-        files: &[&str],
-        runtime: bool,
-        force: bool,
-    ) -> zbus::Result<(bool, Vec<(String, String, String)>)>;
-    fn disable_unit_files(&self, files: &[&str], runtime: bool) -> zbus::Result<Vec<(String, String, String)>>;
-    fn reload(&self) -> zbus::Result<()>;
-    fn subscribe(&self) -> zbus::Result<()>;
-
-    #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
-}
 
 #[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
 trait Unit {
@@ -78,18 +54,6 @@ impl Verb {
             Self::Restart => "restart",
         }
     }
-}
-
-fn unavailable(error: &zbus::Error) -> UnitError {
-    UnitError::Unavailable { message: error.to_string() }
-}
-
-fn refused(unit: &str, error: &zbus::Error) -> UnitError {
-    let message = match error {
-        zbus::Error::MethodError(_, Some(text), _) => text.clone(),
-        other => other.to_string(),
-    };
-    UnitError::Refused { unit: unit.to_owned(), message }
 }
 
 /// Microseconds since the epoch; 0 means never.

@@ -16,7 +16,8 @@ use super::register::register;
 use crate::core::admission::Pressure;
 use crate::core::model::{KubeletSpec, MachineFacts};
 use crate::core::node::{
-    Health, NodeInputs, RuntimeView, derive_addresses, derive_node, derive_status, render_status_patch,
+    Health, NodeInputs, PATIENCE, RuntimeHealth, RuntimeView, derive_addresses, derive_node, derive_status,
+    render_status_patch, was_ready,
 };
 use crate::core::render::NodeContext;
 use crate::ports::{ApiError, EventKind, EventTarget, Events, ImageService, Machine, NodeApi, Runtime};
@@ -59,6 +60,9 @@ pub struct NodeReporter {
 struct Seen {
     machine: MachineFacts,
     runtime: RuntimeView,
+    runtime_health: RuntimeHealth,
+    /// When the kubelet began to look.
+    begun: Instant,
     health: Health,
     images_at: Option<Instant>,
     volumes_in_use: BTreeSet<String>,
@@ -74,6 +78,8 @@ impl NodeReporter {
         let mut seen = Seen {
             machine: self.machine.observe(&self.spec.node_name),
             runtime: RuntimeView::default(),
+            runtime_health: RuntimeHealth::default(),
+            begun: Instant::now(),
             health: Health::default(),
             images_at: None,
             volumes_in_use: BTreeSet::new(),
@@ -89,6 +95,13 @@ impl NodeReporter {
         self.take(node, &mut pod_cidr).await;
         // Last: pods of the API are admitted from here on.
         self.node_uid.send_replace(uid);
+        while seen.runtime_health.is_unknown()
+            && seen.begun.elapsed() < PATIENCE
+            && was_ready(&self.node.borrow(), &seen.machine.boot_id)
+        {
+            sleep(EAGER).await;
+            self.observe(&mut seen).await;
+        }
         let mut due = Instant::now();
         let mut was_ready = None;
         loop {
@@ -156,26 +169,17 @@ impl NodeReporter {
 
     async fn observe(&self, seen: &mut Seen) {
         seen.machine = self.machine.observe(&self.spec.node_name);
-        let mut faults = Vec::new();
-        match self.runtime.status().await {
+        let now = seen.begun.elapsed();
+        let silence = match self.runtime.status().await {
             Ok(status) => {
-                // Other conditions are remarks: containerd warns of deprecations by one.
-                let required = |name: &str| matches!(name, "RuntimeReady" | "NetworkReady");
-                let conditions = status.status.iter().flat_map(|s| &s.conditions);
-                for condition in conditions.filter(|c| !c.status && required(&c.r#type)) {
-                    let subject = if condition.r#type == "NetworkReady" {
-                        "container runtime network"
-                    } else {
-                        "container runtime"
-                    };
-                    let (type_, reason, message) = (&condition.r#type, &condition.reason, &condition.message);
-                    faults.push(format!("{subject} not ready: {type_}=false reason:{reason} message:{message}"));
-                }
+                seen.runtime_health.answer(&status, now);
                 seen.runtime.handlers = status.runtime_handlers;
                 seen.runtime.features = status.features;
+                None
             }
-            Err(error) => faults.push(format!("container runtime is down: {error}")),
-        }
+            Err(error) => Some(error.to_string()),
+        };
+        let mut faults = seen.runtime_health.faults(silence.as_deref(), now);
         if seen.runtime.version.is_empty()
             && let Ok(version) = self.runtime.version().await
         {

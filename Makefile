@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external upgrade chaos chaos-pods test-vm e2e bench check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm e2e bench check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ nodes-ha: ## tests of three control planes, on a cluster of their own that goes 
 
 nodes-systemd: ## tests of a control plane made of systemd services, on a cluster of their own that goes afterwards; ONLY=word
 	@CLUSTER=systemd MODE=systemd SOURCE=host NODES=2 SUITE=systemd tests/nodes/run $(ONLY) && CLUSTER=systemd tests/cluster/cluster down
+
+nodes-rotation: ## other authorities for two control planes and a worker, on a cluster of their own that goes afterwards; ONLY=word
+	@CLUSTER=rotation NODES=3 CONTROL_PLANES=2 SUITE=rotation tests/nodes/run $(ONLY) && CLUSTER=rotation tests/cluster/cluster down
 
 nodes-cloud: ## tests of a cloud controller manager, on a cluster of their own that goes afterwards; ONLY=word
 	@CLUSTER=cloud NODES=2 SUITE=cloud tests/nodes/run $(ONLY) && CLUSTER=cloud tests/cluster/cluster down

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::config::{AuthInfo, Kubeconfig, NamedAuthInfo};
 
 use super::fs::atomic::write_if_changed;
+use crate::core::bootstrap::kubeconfig;
 use crate::core::model::Secret;
 use crate::core::model::credentials::CertificateUse;
 use crate::ports::{CredentialFiles, KubeconfigUser};
@@ -99,6 +100,10 @@ impl CredentialFiles for CertificateDir {
             },
             None => KubeconfigUser::Other,
         }
+    }
+
+    fn authorities(&self, kubeconfig: &Path) -> Option<String> {
+        kubeconfig::parse(&fs::read_to_string(kubeconfig).ok()?)?.ca
     }
 
     fn write_kubeconfig(&self, template: &Path, kubeconfig: &Path, user: &str) -> io::Result<()> {

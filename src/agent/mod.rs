@@ -1,10 +1,12 @@
 //! Driver of the node agent: the long-running part of `bootstrap`, one small task per duty.
 
+mod authorities;
 mod key_handover;
 mod pod_network;
 mod serving_certificates;
 mod wire;
 
+pub use authorities::{AuthoritiesPorts, AuthoritiesSettings, run_authorities};
 pub use key_handover::run_key_handover;
 pub use pod_network::{PodNetworkSettings, run_pod_network};
 pub use serving_certificates::run_serving_approver;

@@ -8,14 +8,20 @@ use anyhow::Context;
 use sd_notify::NotifyState;
 use tokio::sync::oneshot;
 
-use super::{PodNetworkSettings, run_key_handover, run_pod_network, run_serving_approver};
+use super::authorities::serving_certificate;
+use super::{
+    AuthoritiesPorts, AuthoritiesSettings, PodNetworkSettings, run_authorities, run_key_handover, run_pod_network,
+    run_serving_approver,
+};
 use crate::adapters::apiserver::api_servers::{ApiServerSources, watch_api_servers};
 use crate::adapters::apiserver::key_handover::CsrHandoverRequests;
 use crate::adapters::apiserver::node_networks::watch_node_networks;
+use crate::adapters::apiserver::reachability::HttpReachability;
 use crate::adapters::apiserver::serving_requests::ServingRequests;
 use crate::adapters::balancer::run_balancer;
 use crate::adapters::fs::node_files::HostFiles;
 use crate::adapters::network::HostNetwork;
+use crate::adapters::x509::X509;
 use crate::core::model::spec::Endpoint;
 
 /// What `bootstrap agent` was told.
@@ -27,8 +33,10 @@ pub struct AgentSettings {
     pub pod_network: PodNetworkSettings,
     /// The kubeconfig of the approver of serving certificates; on control-plane nodes only.
     pub approver_kubeconfig: Option<PathBuf>,
-    /// The keys that joining control planes get.
+    /// Certificates, and on control planes the keys that joining ones get.
     pub pki: PathBuf,
+    /// The kubelet's own certificates.
+    pub kubelet_certs: PathBuf,
     /// The balancer; none where the user has one for all nodes.
     pub balancer: Option<BalancerSettings>,
     /// The nftables program.
@@ -62,6 +70,15 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         // A task that ended is found below.
         let _ = listens.await;
     }
+    let authorities = AuthoritiesSettings {
+        node_name: settings.pod_network.node_name.clone(),
+        kubeconfig: settings.kubeconfig.clone(),
+        client_ca: settings.pki.join("ca.crt"),
+        serving: serving_certificate(&settings.kubelet_certs),
+        follows: settings.approver_kubeconfig.is_none(),
+    };
+    let ports = AuthoritiesPorts { files: Arc::new(HostFiles), pki: Arc::new(X509), net: Arc::new(HttpReachability) };
+    tasks.spawn(run_authorities(authorities, ports));
     if !settings.pod_network.pod_subnets.is_empty() {
         let network = HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
@@ -71,9 +88,6 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         tasks.spawn(run_serving_approver(Box::new(ServingRequests::new(kubeconfig.clone()))));
         let requests = Box::new(CsrHandoverRequests::new(kubeconfig));
         tasks.spawn(run_key_handover(requests, Arc::new(HostFiles), settings.pki));
-    }
-    if tasks.is_empty() {
-        tracing::info!("this node has nothing for the agent to do");
     }
     // Run by hand there is nobody to tell.
     let _ = sd_notify::notify(&[NotifyState::Ready]);

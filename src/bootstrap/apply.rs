@@ -46,6 +46,7 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
     match step {
         Step::EnsureDir { path, mode } => ports.files.ensure_dir(path, *mode)?,
         Step::WriteFile { path, mode, content } => ports.files.write(path, content.as_bytes(), *mode)?,
+        Step::JoinFiles { path, parts, mode } => credentials::join_files(ports, path, parts, *mode)?,
         Step::RemoveFile { path } => ports.files.remove(path)?,
         Step::EmptyDir { path } => ports.files.empty_dir(path)?,
         Step::MakeAuthority(authority) => credentials::make_authority(ports, authority)?,
@@ -98,8 +99,8 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
             ports.files.remove(path)?;
             ports.units.reload().await?;
         }
-        Step::ReceiveKeys { kubeconfig, node, folder, needed } => {
-            keys::receive(ports, kubeconfig, node, folder, needed).await?;
+        Step::ReceiveKeys { kubeconfig, node, folder, needed, wanted } => {
+            keys::receive(ports, kubeconfig, node, folder, needed, wanted).await?;
         }
         Step::AddMember { name, peer_url } => members::add(ports, spec, name, peer_url, progress).await?,
         Step::PromoteMember { name, peer_url } => members::promote(ports, spec, name, peer_url, progress).await?,

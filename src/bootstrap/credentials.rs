@@ -1,7 +1,7 @@
 //! Certificates, keys and kubeconfigs of a plan: is what lies on the node fit, and if not, make it.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::error::StepError;
 use super::ports::Ports;
 use crate::core::bootstrap::kubeconfig::{self, KubeconfigParts};
+use crate::core::bootstrap::rotation;
 use crate::core::bootstrap::step::ClientKubeconfig;
 use crate::core::model::pki::{Authority, Certificate, KeyPairFiles, Leaf, Unfit};
 use crate::ports::{FileError, KeyPairPem, NodeFiles, PkiError};
@@ -179,16 +180,52 @@ pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), 
     Ok(ports.files.write(&wanted.path, content.as_bytes(), 0o600)?)
 }
 
-/// True when a kubeconfig leads there and trusts that; one that is not there has nobody to lead.
-pub fn is_pointed(ports: &Ports, path: &Path, server: &str, ca: &Path) -> Result<bool, StepError> {
+/// What several files hold, one after another; none while one of them is not there.
+fn joined(ports: &Ports, parts: &[PathBuf]) -> Result<Option<String>, StepError> {
+    let mut texts = Vec::new();
+    for part in parts {
+        let Some(text) = read_text(ports.files.as_ref(), part)? else { return Ok(None) };
+        texts.push(text);
+    }
+    Ok(Some(rotation::join(texts.iter().map(String::as_str))))
+}
+
+/// True when a file holds what these hold.
+pub fn is_joined(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> Result<bool, StepError> {
+    let (Some(wanted), Some(seen)) = (joined(ports, parts)?, read_text(ports.files.as_ref(), path)?) else {
+        return Ok(false);
+    };
+    let same_mode = ports.files.info(path)?.is_some_and(|info| info.mode == mode);
+    Ok(same_mode && rotation::join([seen.as_str()]) == wanted)
+}
+
+/// Writes it.
+pub fn join_files(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> Result<(), StepError> {
+    let text = joined(ports, parts)?.ok_or_else(|| StepError::NoParts { path: path.to_owned() })?;
+    Ok(ports.files.write(path, text.as_bytes(), mode)?)
+}
+
+/// True when a kubeconfig leads there and trusts that, and whoever reads it runs: a run that was cut short may have
+/// left them stopped. One that is not there has nobody to lead.
+pub async fn is_pointed(
+    ports: &Ports,
+    path: &Path,
+    server: &str,
+    ca: &Path,
+    readers: &[String],
+) -> Result<bool, StepError> {
     let Some(text) = ports.files.read(path)? else { return Ok(true) };
+    for unit in readers {
+        if !ports.units.state(unit).await?.is_on_its_way() {
+            return Ok(false);
+        }
+    }
     let trusted = ports.files.read(ca)?.unwrap_or_default();
     let seen = kubeconfig::parse(&text);
     Ok(seen.is_some_and(|seen| seen.server == server && seen.ca.is_some_and(|ca| ca.trim() == trusted.trim())))
 }
 
-/// Lets a kubeconfig lead there. Whoever reads it is stopped meanwhile: a run that is cut short leaves it stopped, and
-/// whatever starts it lets it read the new one.
+/// Lets a kubeconfig lead there. Whoever reads it is stopped meanwhile, and reads the new one when it is started.
 pub async fn point(ports: &Ports, path: &Path, server: &str, ca: &Path, readers: &[String]) -> Result<(), StepError> {
     let text = ports.files.read(path)?.unwrap_or_default();
     let trusted = ports.files.read(ca)?.unwrap_or_default();

@@ -142,6 +142,15 @@ pub enum StepError {
         /// The file.
         path: std::path::PathBuf,
     },
+    /// What a file is to be made of is not there.
+    #[error("{path} cannot be written: what it is made of is not there")]
+    NoParts {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// Somebody sent other authorities than were asked for.
+    #[error("the authorities that were handed over are not those that the other control planes trust")]
+    OtherAuthorities,
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PhaseError),

@@ -1,18 +1,28 @@
-//! The PKI files that control planes share, received by one that joins.
+//! The PKI files that control planes share, received by one that joins, or that follows to other authorities.
 
 use std::path::Path;
 
+use super::credentials::read_text;
 use super::error::StepError;
 use super::ports::Ports;
+use crate::core::bootstrap::key_handover::Wanted;
+use crate::core::bootstrap::rotation::digest;
 
 /// True when all that is needed is there.
-pub fn are_there(ports: &Ports, folder: &Path, needed: &[String]) -> Result<bool, StepError> {
+pub fn are_there(ports: &Ports, folder: &Path, needed: &[String], wanted: &Wanted) -> Result<bool, StepError> {
+    let mut certificates = Vec::new();
     for name in needed {
         if ports.files.info(&folder.join(name))?.is_none() {
             return Ok(false);
         }
+        if name.ends_with(".crt") {
+            certificates.extend(read_text(ports.files.as_ref(), &folder.join(name))?);
+        }
     }
-    Ok(true)
+    Ok(match wanted {
+        Wanted::Shared => true,
+        Wanted::Next(wanted) => digest(certificates.iter().map(String::as_str)) == *wanted,
+    })
 }
 
 /// Asks for the files and puts them into the folder.
@@ -22,10 +32,18 @@ pub async fn receive(
     node: &str,
     folder: &Path,
     needed: &[String],
+    wanted: &Wanted,
 ) -> Result<(), StepError> {
-    let files = ports.handover.receive(kubeconfig, node).await?;
+    let mut files = ports.handover.receive(kubeconfig, node, wanted).await?;
     if let Some(missing) = needed.iter().find(|name| !files.contains_key(*name)) {
         return Err(StepError::NotHandedOver(missing.clone()));
+    }
+    if let Wanted::Next(wanted) = wanted {
+        files.retain(|name, _| needed.contains(name));
+        let certificates = needed.iter().filter(|name| name.ends_with(".crt")).filter_map(|name| files.get(name));
+        if digest(certificates.map(|text| text.reveal().as_str())) != *wanted {
+            return Err(StepError::OtherAuthorities);
+        }
     }
     // Keys first: what is needed is there only when all is. The CA's certificate was believed before anything was
     // asked, so that it stays.

@@ -20,6 +20,7 @@ mod owners;
 mod pods;
 mod ports;
 pub mod renewal;
+pub mod rotation;
 mod run;
 pub mod settle;
 pub mod status;

@@ -73,7 +73,9 @@ fn taints(taint: bool) -> Vec<Value> {
 }
 
 /// Does it again while the server is not yet itself.
-async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>(attempt: impl Fn() -> F) -> Result<T, StepError> {
+pub(super) async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>(
+    attempt: impl Fn() -> F,
+) -> Result<T, StepError> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         match attempt().await {

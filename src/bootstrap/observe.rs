@@ -14,7 +14,9 @@ use super::objects;
 use super::owners;
 use super::pods;
 use super::ports::Ports;
+use crate::core::bootstrap::phases::certs::authorities;
 use crate::core::bootstrap::phases::kubeconfigs::CLOUD_CONF;
+use crate::core::bootstrap::rotation::{self, ObservedAuthority, Rotation};
 use crate::core::bootstrap::{Facts, Step, api_files, kubeconfig, services};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
 use crate::ports::UnitState;
@@ -32,6 +34,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     facts.kubelet_rotates = kubelet.is_some_and(|parsed| parsed.client_certificate_path.is_some());
     facts.super_admin = ports.files.info(&spec.node.paths.kubeconfig("super-admin.conf"))?.is_some();
     facts.ca_key = ports.files.info(&spec.node.paths.pki("ca.key"))?.is_some();
+    facts.rotation = observe_rotation(ports, spec)?;
     for (component, file) in [
         ("kube-controller-manager", "controller-manager.conf"),
         ("kube-scheduler", "scheduler.conf"),
@@ -71,6 +74,24 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     Ok(facts)
 }
 
+/// The authorities of this node, and those to come.
+pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepError> {
+    let read = |path: &Path| read_text(ports.files.as_ref(), path);
+    let mut all = Rotation::default();
+    for wanted in authorities(spec) {
+        let next = rotation::next(&wanted.files);
+        all.authorities.push(ObservedAuthority {
+            bundle: read(&wanted.files.cert)?,
+            former: read(&rotation::former(&wanted.files))?,
+            next: read(&next.cert)?,
+            key: ports.files.info(&wanted.files.key)?.is_some(),
+            next_key: ports.files.info(&next.key)?.is_some(),
+            cert: wanted.files.cert,
+        });
+    }
+    Ok(all)
+}
+
 /// Sixteen hex digits of SHA-256, enough to tell versions of one file apart.
 fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -82,6 +103,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::EnsureDir { path, mode } => ports.files.info(path)?.is_some_and(|info| info.is_dir && info.mode == *mode),
         Step::WriteFile { path, mode, content } => same_file(ports, path, content.as_bytes(), Some(*mode))?,
         Step::WriteUnit { path, content } => same_file(ports, path, content.as_bytes(), None)?,
+        Step::JoinFiles { path, parts, mode } => credentials::is_joined(ports, path, parts, *mode)?,
         Step::RemoveFile { path } => ports.files.info(path)?.is_none(),
         Step::EmptyDir { path } => ports.files.list(path)?.is_empty(),
         Step::MakeAuthority(authority) => credentials::authority_is_met(ports, authority)?,
@@ -91,7 +113,9 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::FindSigned { certificates, kubeconfigs, .. } => {
             credentials::missing(ports, certificates, kubeconfigs)?.is_empty()
         }
-        Step::PointKubeconfig { path, server, ca, .. } => credentials::is_pointed(ports, path, server, ca)?,
+        Step::PointKubeconfig { path, server, ca, readers } => {
+            credentials::is_pointed(ports, path, server, ca, readers).await?
+        }
         Step::EnsureImage { reference, .. } => ports.images.names().await?.contains(reference),
         Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),
         Step::StartUnit { unit, configured_by } => {
@@ -116,7 +140,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::RemovePods => pods::are_gone(ports).await?,
         Step::RemovePodNetwork => ports.network.observe_traces().await?.is_empty(),
         Step::RemoveUnit { path } => ports.files.info(path)?.is_none(),
-        Step::ReceiveKeys { folder, needed, .. } => keys::are_there(ports, folder, needed)?,
+        Step::ReceiveKeys { folder, needed, wanted, .. } => keys::are_there(ports, folder, needed, wanted)?,
         Step::AddMember { name, peer_url } => members::is_added(ports, spec, name, peer_url).await?,
         Step::PromoteMember { name, peer_url } => members::has_vote(ports, spec, name, peer_url).await?,
         Step::MoveMember { peer_url, .. } => member_address::is_known(ports, spec, peer_url).await?,

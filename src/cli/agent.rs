@@ -20,9 +20,12 @@ pub struct AgentArgs {
     /// On control planes: the kubeconfig with which serving certificates of kubelets are approved
     #[arg(long)]
     pub approver_kubeconfig: Option<PathBuf>,
-    /// On control planes: where the keys are that joining control planes get
+    /// Where certificates are, and on control planes the keys that joining ones get
     #[arg(long, default_value = "/etc/kubernetes/pki")]
     pub pki_dir: PathBuf,
+    /// Where the kubelet keeps its own certificates
+    #[arg(long, default_value = "/var/lib/kubelet/pki")]
+    pub kubelet_cert_dir: PathBuf,
     /// The cluster's pod subnets; without any, the pod network is left to a CNI of your own
     #[arg(long, value_delimiter = ',')]
     pub pod_subnet: Vec<IpNet>,

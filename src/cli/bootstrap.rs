@@ -9,6 +9,7 @@ use super::apply::{ApplyArgs, VerifyArgs};
 use super::etcd::EtcdCommand;
 use super::manifests::ManifestsCommand;
 use super::manual::{CompletionsArgs, ManArgs};
+use super::rotation::RotateCommand;
 use super::token::TokenArgs;
 use super::upgrade::UpgradeCommand;
 use crate::core::bootstrap::discovery::CaPin;
@@ -262,6 +263,9 @@ pub enum CertsCommand {
     List(CertsListArgs),
     /// Renew what has lived two thirds of its life
     Renew(CertsRenewArgs),
+    /// Replace the cluster's authorities while it runs: prepare, switch and finish, each on every control plane in turn
+    #[command(subcommand)]
+    RotateCa(RotateCommand),
 }
 
 /// Arguments of `bootstrap certs list`.

@@ -8,5 +8,6 @@ pub mod kubelet;
 pub mod manifests;
 pub mod manual;
 pub mod output;
+pub mod rotation;
 pub mod token;
 pub mod upgrade;

@@ -38,6 +38,9 @@ pub trait CredentialFiles: Send + Sync {
     fn store(&self, use_: CertificateUse, cert: &str, key: &Secret<String>, now: Timestamp) -> io::Result<()>;
     /// Who the current context of a kubeconfig authenticates as.
     fn user_of(&self, kubeconfig: &Path) -> KubeconfigUser;
+    /// The authorities that the cluster of a kubeconfig's current context is trusted by, as PEM; none where they are not
+    /// in it.
+    fn authorities(&self, kubeconfig: &Path) -> Option<String>;
     /// Writes a kubeconfig with the cluster of `template` and the current client certificate's file.
     fn write_kubeconfig(&self, template: &Path, kubeconfig: &Path, user: &str) -> io::Result<()>;
 }

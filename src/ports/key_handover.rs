@@ -5,7 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::ApprovalError;
-use crate::core::bootstrap::key_handover::{self, PUBLIC_KEY_LENGTH, Requester, SharedFiles};
+use crate::core::bootstrap::key_handover::{self, Asked, PUBLIC_KEY_LENGTH, Requester, SharedFiles, Wanted};
 
 /// Why no keys were received.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum HandoverError {
     },
     /// Nobody answered.
     #[error(
-        "certificate request {name} was not answered in {seconds} s: use a token of `bootstrap token create --control-plane`, or approve it (kubectl certificate approve {name}) and join again; and see that roost-agent.service runs on a control plane"
+        "certificate request {name} was not answered in {seconds} s: to join, use a token of `bootstrap token create --control-plane`, or approve it (kubectl certificate approve {name}) and join again; and see that roost-agent.service runs on a control plane"
     )]
     Unanswered {
         /// Name of the request.
@@ -54,8 +54,9 @@ pub enum HandoverError {
 /// The side that joins.
 #[async_trait]
 pub trait KeyHandover: Send + Sync {
-    /// Asks the cluster of a kubeconfig for the shared files, and waits for the answer.
-    async fn receive(&self, kubeconfig: &Path, node: &str) -> Result<SharedFiles, HandoverError>;
+    /// Asks the cluster of a kubeconfig for files, and waits for the answer. Whoever asks for authorities to come is an
+    /// administrator and approves that itself.
+    async fn receive(&self, kubeconfig: &Path, node: &str, wanted: &Wanted) -> Result<SharedFiles, HandoverError>;
 }
 
 /// A request for keys that nobody answered yet.
@@ -67,8 +68,8 @@ pub struct PendingHandover {
     pub requester: Requester,
     /// Somebody with that right approved it.
     pub approved: bool,
-    /// The key to seal to, or why there is none.
-    pub key: Result<[u8; PUBLIC_KEY_LENGTH], key_handover::Error>,
+    /// What is asked for and the key to seal to, or why there is none.
+    pub asked: Result<Asked, key_handover::Error>,
 }
 
 /// The side that answers.

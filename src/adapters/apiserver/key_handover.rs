@@ -20,8 +20,8 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use super::connect;
 use crate::adapters::sealing::{OneTimeKey, seal};
 use crate::core::bootstrap::key_handover::{
-    PUBLIC_KEY_LENGTH, Requester, SIGNER, SharedFiles, parse_answer, parse_files, parse_request, render_answer,
-    render_files, render_key_uri,
+    PUBLIC_KEY_LENGTH, Requester, SIGNER, SharedFiles, Wanted, parse_answer, parse_files, parse_request, render_answer,
+    render_files, render_key_uri, render_next_uri,
 };
 use crate::ports::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
 
@@ -37,7 +37,7 @@ pub struct CsrHandover;
 
 #[async_trait]
 impl KeyHandover for CsrHandover {
-    async fn receive(&self, kubeconfig: &Path, node: &str) -> Result<SharedFiles, HandoverError> {
+    async fn receive(&self, kubeconfig: &Path, node: &str, wanted: &Wanted) -> Result<SharedFiles, HandoverError> {
         let api_failed = |what: String| {
             move |source: kube::Error| HandoverError::Api { what: what.clone(), source: Box::new(source) }
         };
@@ -47,10 +47,18 @@ impl KeyHandover for CsrHandover {
         })?;
         let requests: Api<CertificateSigningRequest> = Api::all(client);
         let key = OneTimeKey::generate().map_err(|error| HandoverError::Request(error.to_string()))?;
-        let request = render_request(node, key.public())?;
+        let request = render_request(node, key.public(), wanted)?;
         let name = request.metadata.name.clone().unwrap_or_default();
         let created = requests.create(&PostParams::default(), &request).await;
-        created.map_err(api_failed(format!("create certificate request {name}")))?;
+        let mut created = created.map_err(api_failed(format!("create certificate request {name}")))?;
+        if *wanted != Wanted::Shared {
+            let reason =
+                ("ReplacementOfAuthorities", "an administrator has a control plane follow to other authorities");
+            let conditions = &mut created.status.get_or_insert_default().conditions;
+            conditions.get_or_insert_default().push(approval(Timestamp::now(), reason));
+            let approved = requests.replace_subresource("approval", &name, &PostParams::default(), &created).await;
+            approved.map_err(api_failed(format!("approve certificate request {name}")))?;
+        }
         let answer = tokio::time::timeout(PATIENCE, wait(&requests, &name)).await;
         let unanswered = |_| HandoverError::Unanswered { name: name.clone(), seconds: PATIENCE.as_secs() };
         let answer = answer.map_err(unanswered)??;
@@ -97,12 +105,16 @@ async fn wait(requests: &Api<CertificateSigningRequest>, name: &str) -> Result<V
 fn render_request(
     node: &str,
     public_key: &[u8; PUBLIC_KEY_LENGTH],
+    wanted: &Wanted,
 ) -> Result<CertificateSigningRequest, HandoverError> {
     let failed = |error: rcgen::Error| HandoverError::Request(error.to_string());
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, node);
     params.subject_alt_names = vec![SanType::URI(render_key_uri(public_key).try_into().map_err(failed)?)];
+    if let Wanted::Next(digest) = wanted {
+        params.subject_alt_names.push(SanType::URI(render_next_uri(digest).try_into().map_err(failed)?));
+    }
     let signing_key = KeyPair::generate().map_err(failed)?;
     let pem = params.serialize_request(&signing_key).and_then(|request| request.pem()).map_err(failed)?;
     // The name is also what the answer is sealed for, so it must be new each time.
@@ -186,7 +198,8 @@ impl HandoverRequests for CsrHandoverRequests {
         let params = PostParams::default();
         if !has_condition(&object, "Approved") {
             let status = object.status.get_or_insert_default();
-            status.conditions.get_or_insert_default().push(approval(Timestamp::now()));
+            let reason = ("TokenOfControlPlanes", "the token was made for control planes to join with");
+            status.conditions.get_or_insert_default().push(approval(Timestamp::now(), reason));
             object = match requests.replace_subresource("approval", name, &params, &object).await {
                 Ok(object) => object,
                 Err(error) if is_overtaken(&error) => return Ok(()),
@@ -194,7 +207,8 @@ impl HandoverRequests for CsrHandoverRequests {
             };
         }
         let sealed = seal(key, name, &render_files(files)).map_err(self::failed("seal the shared keys"))?;
-        let ca = files.get("ca.crt").map(|ca| ca.reveal().clone()).unwrap_or_default();
+        let ca =
+            files.get("ca.crt").or_else(|| files.get("ca-next.crt")).map(|ca| ca.reveal().clone()).unwrap_or_default();
         let status = object.status.get_or_insert_default();
         status.certificate = Some(ByteString(render_answer(&sealed, &ca).into_bytes()));
         match requests.replace_status(name, &params, &object).await {
@@ -228,12 +242,12 @@ fn watch(client: Client) -> BoxStream<'static, Result<PendingHandover, watcher::
         .boxed()
 }
 
-fn approval(now: Timestamp) -> CertificateSigningRequestCondition {
+fn approval(now: Timestamp, (reason, message): (&str, &str)) -> CertificateSigningRequestCondition {
     CertificateSigningRequestCondition {
         type_: "Approved".into(),
         status: "True".into(),
-        reason: Some("TokenOfControlPlanes".into()),
-        message: Some("the token was made for control planes to join with".into()),
+        reason: Some(reason.into()),
+        message: Some(message.into()),
         last_update_time: Some(Time(now)),
         last_transition_time: Some(Time(now)),
     }
@@ -257,6 +271,6 @@ fn parse_pending(object: &CertificateSigningRequest) -> Option<PendingHandover> 
             groups: object.spec.groups.clone().unwrap_or_default(),
         },
         approved: has_condition(object, "Approved"),
-        key: parse_request(&object.spec.request.0),
+        asked: parse_request(&object.spec.request.0),
     })
 }

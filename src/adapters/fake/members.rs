@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::core::bootstrap::key_handover::SharedFiles;
+use crate::core::bootstrap::key_handover::{SharedFiles, Wanted};
 use crate::core::bootstrap::membership::Member;
 use crate::ports::{Etcd, EtcdIdentity, HandoverError, Holdings, KeyHandover, MemberHealth, Members, MembersError};
 
@@ -152,7 +152,7 @@ pub struct FakeHandover(pub SharedFiles);
 
 #[async_trait]
 impl KeyHandover for FakeHandover {
-    async fn receive(&self, _kubeconfig: &Path, _node: &str) -> Result<SharedFiles, HandoverError> {
+    async fn receive(&self, _kubeconfig: &Path, _node: &str, _wanted: &Wanted) -> Result<SharedFiles, HandoverError> {
         Ok(self.0.clone())
     }
 }

@@ -31,7 +31,7 @@ pub struct FakeNode {
     changes_left: AtomicUsize,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     /// Mode, content (none of a folder) and time of the last change.
     files: BTreeMap<PathBuf, (u32, Option<String>, SystemTime)>,
@@ -52,6 +52,11 @@ impl FakeNode {
             .units
             .insert("containerd.service".to_owned(), UnitState { load: "loaded".to_owned(), ..UnitState::default() });
         Arc::new(node)
+    }
+
+    /// Another node that is as this one is now.
+    pub fn copy(&self) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(self.state().clone()), changes_left: AtomicUsize::new(usize::MAX) })
     }
 
     /// Lets so many changes succeed; the one after them fails, and those after that succeed again.

@@ -71,15 +71,17 @@ pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 }
 
 /// What this node is.
-struct Look {
-    control_plane: bool,
+pub struct Look {
+    /// It is one, as its disk tells.
+    pub control_plane: bool,
     /// The first control plane says what the cluster is, and the others follow.
     follows: bool,
     /// The cluster said what it is by now.
     adopted: bool,
 }
 
-async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Look), Failure> {
+/// The node, its settings, and what the cluster says of itself by now.
+pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Look), Failure> {
     let mut spec = settings::spec(args)?;
     let ports = world::ports(&spec).await?;
     let control_plane = is_control_plane(&ports, &spec)?;

@@ -9,6 +9,7 @@ mod join;
 mod manifests;
 mod preflight;
 mod reset;
+mod rotation;
 mod settings;
 mod status;
 mod tokens;
@@ -103,6 +104,7 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Token(args) => tokens::token(args).await,
         Command::Certs(CertsCommand::List(args)) => certs::list(&args),
         Command::Certs(CertsCommand::Renew(args)) => certs::renew(&args).await,
+        Command::Certs(CertsCommand::RotateCa(command)) => rotation::rotate_ca(&command).await,
         Command::Etcd(command) => etcd::etcd(command).await,
         Command::Upgrade(command) => upgrade::upgrade(command).await,
         Command::Manifests(command) => manifests::manifests(command).await,

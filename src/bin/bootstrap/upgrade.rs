@@ -42,7 +42,7 @@ fn wanted(spec: &Spec) -> Result<Wanted, Failure> {
 }
 
 /// The API by an administrator's credentials, which control planes have.
-async fn administrator(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, Failure> {
+pub async fn administrator(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, Failure> {
     let path = spec.node.paths.kubeconfig("admin.conf");
     if ports.files.info(&path)?.is_none() {
         return Err(Failure::from(format!("{} is not here: run this on a control plane", path.display())));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::Step;
+use super::rotation::Rotation;
 use crate::core::model::Secret;
 use crate::core::model::spec::Spec;
 
@@ -44,6 +45,8 @@ pub struct Facts {
     pub kubelet_credentials: bool,
     /// How many replicas CoreDNS has, where that was asked.
     pub dns_replicas: Option<u64>,
+    /// Authorities, and those to come while they are replaced.
+    pub rotation: Rotation,
     /// What a joining node was told and found out; none on the node that begins a cluster.
     pub joining: Option<Joining>,
 }
@@ -76,6 +79,7 @@ impl Facts {
             manifests: BTreeMap::new(),
             kubelet_credentials: false,
             dns_replicas: None,
+            rotation: Rotation::default(),
             joining: None,
         }
     }

@@ -18,6 +18,7 @@ pub mod phases;
 pub use crate::core::model::pki;
 pub mod preflight;
 pub mod restore_pod;
+pub mod rotation;
 pub mod services;
 pub mod serving_certificate;
 pub mod snapshots;

@@ -135,8 +135,11 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<Service, st
     let manifest = spec.node.paths.manifests().join(format!("{component}.yaml"));
     let manifest = quote_setting(&manifest.display().to_string());
     let before = order(component, spec);
+    // Another text is another start.
+    let trust = static_pods::trust(component, facts).map_or(String::new(), |trust| format!("# Authorities: {trust}\n"));
     let text = format!(
         "# Written by roost; your own settings go into {name}.d/*.conf.\n\
+         {trust}\
          [Unit]\n\
          Description=Kubernetes: {component}\n\
          Documentation={}\n\

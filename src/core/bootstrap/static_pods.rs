@@ -19,6 +19,8 @@ pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 
 /// Names the client certificate a controller was started with: a renewed one makes a new pod.
 const CLIENT_DIGEST: &str = "roost.io/client-certificate";
+/// Names the authorities a component was started with while they are replaced: others make a new pod.
+const AUTHORITIES: &str = "roost.io/authorities";
 /// Tells the version of a program of the host, which no image's tag tells: another version makes a new pod.
 pub const VERSION_ANNOTATION: &str = "roost.io/kubernetes-version";
 /// Name of the volume that is a program of the host.
@@ -247,6 +249,10 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
                     ("cluster-signing-key-file", String::new()),
                 ]);
             }
+            // It takes a file with one certificate.
+            if let Some(signer) = facts.rotation.signer() {
+                flags.push(("cluster-signing-cert-file", signer.display().to_string()));
+            }
             if cluster.external_cloud {
                 flags.push(("cloud-provider", "external".to_owned()));
             }
@@ -317,6 +323,9 @@ fn lay_paths(component: &str, spec: &Spec, pod: &mut Pod) {
 
 fn lay_annotations(component: &str, spec: &Spec, facts: &Facts, pod: &mut Pod) {
     let address = spec.node.address;
+    if let Some(trust) = trust(component, facts) {
+        pod.metadata.annotations.get_or_insert_default().insert(AUTHORITIES.to_owned(), trust);
+    }
     let annotation = match component {
         ETCD => ("kubeadm.kubernetes.io/etcd.advertise-client-urls", Endpoint::new(address, 2379).url()),
         "kube-apiserver" => (
@@ -329,6 +338,12 @@ fn lay_annotations(component: &str, spec: &Spec, facts: &Facts, pod: &mut Pod) {
         },
     };
     pod.metadata.annotations.get_or_insert_default().insert(annotation.0.to_owned(), annotation.1);
+}
+
+/// Names what a component trusts, while that is more than one authority; it reads that only when it starts.
+pub(super) fn trust(component: &str, facts: &Facts) -> Option<String> {
+    let reads = component == ETCD || component == CONTROL_PLANE[0] || component == CONTROL_PLANE[1];
+    facts.rotation.trust().filter(|_| reads)
 }
 
 /// A program of the node takes the place of the image's.

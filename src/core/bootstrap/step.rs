@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::key_handover::Wanted;
 use super::pki::{Authority, Certificate, KeyPairFiles, Leaf};
 use crate::core::model::Secret;
 
@@ -29,6 +30,15 @@ pub enum Step {
         mode: u32,
         /// Its content.
         content: Content,
+    },
+    /// A file that holds what these hold, one after another.
+    JoinFiles {
+        /// The file.
+        path: PathBuf,
+        /// The others, which are there by then.
+        parts: Vec<PathBuf>,
+        /// Its mode.
+        mode: u32,
     },
     /// No such file.
     RemoveFile {
@@ -170,6 +180,8 @@ pub enum Step {
         folder: PathBuf,
         /// What must be there, by names below the folder; what an external CA keeps is not among it.
         needed: Vec<String>,
+        /// Which ones are asked for.
+        wanted: Wanted,
     },
     /// This node is a member of etcd; a new one is a learner.
     AddMember {
@@ -320,6 +332,10 @@ impl fmt::Display for Step {
         match self {
             Self::EnsureDir { path, mode } => write!(f, "make folder {} ({mode:04o})", path.display()),
             Self::WriteFile { path, mode, .. } => write!(f, "write {} ({mode:04o})", path.display()),
+            Self::JoinFiles { path, parts, mode } => {
+                let parts: Vec<_> = parts.iter().map(|part| part.display().to_string()).collect();
+                write!(f, "write {} ({mode:04o}) from {}", path.display(), parts.join(" and "))
+            }
             Self::RemoveFile { path } => write!(f, "remove {}", path.display()),
             Self::EmptyDir { path } => write!(f, "empty folder {}", path.display()),
             Self::MakeAuthority(ca) => write!(f, "make authority {} ({})", ca.files.cert.display(), ca.common_name),

@@ -318,9 +318,12 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     }
     if control_plane {
         flags.push(format!("--approver-kubeconfig={}", paths.kubeconfig(SERVING_APPROVER_CONF).display()));
-        if paths.pki.as_os_str() != "/etc/kubernetes/pki" {
-            flags.push(format!("--pki-dir={}", paths.pki.display()));
-        }
+    }
+    if paths.pki.as_os_str() != "/etc/kubernetes/pki" {
+        flags.push(format!("--pki-dir={}", paths.pki.display()));
+    }
+    if paths.kubelet.as_os_str() != "/var/lib/kubelet" {
+        flags.push(format!("--kubelet-cert-dir={}", paths.kubelet.join("pki").display()));
     }
     if spec.cluster.local_balancer {
         flags.push(format!("--balancer={}", spec.cluster.node_endpoint()));
@@ -329,6 +332,12 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
         }
         flags.push(format!("--api-server={}", spec.cluster.endpoint));
     }
+    // A worker's one takes over which authorities the cluster trusts.
+    let mut writes = vec![paths.cni_conf.display().to_string()];
+    if !control_plane {
+        writes.extend([&paths.kubernetes, &paths.pki].map(|path| path.display().to_string()));
+    }
+    let writes = writes.join(" ");
     let command = command_line(&spec.node.programs.bootstrap, &flags);
     format!(
         "# Written by roost; your own settings go into {AGENT}.d/*.conf.\n\
@@ -348,7 +357,7 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
          PrivateTmp=yes\n\
          PrivateDevices=yes\n\
          ProtectSystem=strict\n\
-         ReadWritePaths={}\n\
+         ReadWritePaths={writes}\n\
          StateDirectory=roost/agent\n\
          StateDirectoryMode=0700\n\
          ProtectHome=yes\n\
@@ -370,8 +379,7 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
          SystemCallArchitectures=native\n\
          \n\
          [Install]\n\
-         WantedBy=multi-user.target\n",
-        paths.cni_conf.display()
+         WantedBy=multi-user.target\n"
     )
 }
 

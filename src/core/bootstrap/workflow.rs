@@ -185,6 +185,26 @@ pub const APPLY_CLUSTER: &[Phase] = &[
     Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
 ];
 
+/// Another authority is trusted besides.
+pub const ROTATE_PREPARE: &[Phase] =
+    &[Phase { id: "authorities", summary: "trust in both authorities", plan: phases::rotation::plan_prepare }];
+
+/// It signs from now on.
+pub const ROTATE_SWITCH: &[Phase] =
+    &[Phase { id: "authorities", summary: "the next authorities sign", plan: phases::rotation::plan_switch }];
+
+/// The former one is no more trusted.
+pub const ROTATE_FINISH: &[Phase] =
+    &[Phase { id: "authorities", summary: "trust in the next authorities alone", plan: phases::rotation::plan_finish }];
+
+/// What is left of that.
+pub const ROTATE_CLEAN: &[Phase] =
+    &[Phase { id: "clean", summary: "files of the replacement", plan: phases::rotation::plan_clean }];
+
+/// What all nodes take over.
+pub const ROTATE_PUBLISH: &[Phase] =
+    &[Phase { id: "cluster-info", summary: "what nodes must know", plan: phases::objects::plan_cluster_info }];
+
 /// The Node of a control plane.
 pub const APPLY_MARKS: &[Phase] = &[
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },

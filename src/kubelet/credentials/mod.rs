@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::core::bootstrap::rotation::split;
 use crate::core::credentials::{Answer, derive_rotation, derive_subject, read_answer, render_request};
 use crate::core::model::credentials::CertificateUse;
 use crate::core::model::pki::San;
@@ -21,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// First and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// First and longest pause after a certificate came from an authority that is on its way out.
+const FORMER_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(30 * 60));
 /// Name of the user in a kubeconfig that we write.
 const USER: &str = "default-auth";
 
@@ -76,7 +79,36 @@ pub enum Standing {
     Missing,
 }
 
+/// Certificates that came from a former authority, while its cluster trusts two.
+#[derive(Debug, Default)]
+struct Former {
+    /// What is trusted.
+    bundle: String,
+    /// How many came since then.
+    came: u32,
+}
+
 impl Credentials {
+    /// How long to wait before a certificate is replaced that is of a former authority: another one than the first that
+    /// the cluster trusts, which signs. None of one that may live its life.
+    fn former(&self, pem: &str, kubeconfig: &Path, seen: &mut Former) -> Option<Duration> {
+        let bundle = self.files.authorities(kubeconfig)?;
+        let signed = |authority: &String| {
+            self.pki.inspect(pem, None, Some(authority)).is_ok_and(|seen| seen.signed == Some(true))
+        };
+        let all = split(&bundle);
+        let (first, others) = all.split_first()?;
+        if signed(first) || !others.iter().any(signed) {
+            return None;
+        }
+        if seen.bundle != bundle {
+            *seen = Former { bundle, came: 0 };
+        }
+        // A controller manager may not sign by the new one yet.
+        let pause = |came: u32| FORMER_PAUSE.0.saturating_mul(1 << came.min(16)).min(FORMER_PAUSE.1);
+        Some(seen.came.checked_sub(1).map_or(Duration::ZERO, pause))
+    }
+
     /// Looks at a kubeconfig without asking anybody.
     pub fn standing(&self, kubeconfig: &Path) -> Standing {
         match self.files.user_of(kubeconfig) {
@@ -110,14 +142,27 @@ impl Credentials {
         }
     }
 
-    /// Renews the client certificate for ever; `renewed` is called after each time.
-    pub async fn rotate_client(self, api: Arc<dyn CertificateApi>, kubeconfig: PathBuf, renewed: impl Fn() + Send) {
+    /// Renews the client certificate for ever; `renewed` is called after each time. `changes` tells of other credentials
+    /// in the kubeconfig.
+    pub async fn rotate_client<T>(
+        self,
+        api: Arc<dyn CertificateApi>,
+        kubeconfig: PathBuf,
+        renewed: impl Fn() + Send,
+        mut changes: watch::Receiver<T>,
+    ) {
         let mut pause = PAUSE.0;
+        let mut of_former = Former::default();
         loop {
             let user = self.files.user_of(&kubeconfig);
             let KubeconfigUser::Certificate { pem, elsewhere } = user else { return };
             let Ok(seen) = self.pki.inspect(&pem, None, None) else { return };
-            sleep_until_due(derive_rotation(seen.not_before, seen.not_after, rand::random())).await;
+            let former = self.former(&pem, &kubeconfig, &mut of_former);
+            tokio::select! {
+                () = sleep_until_due(derive_rotation(seen.not_before, seen.not_after, rand::random())) => {}
+                () = sleep_if(former) => {}
+                Ok(()) = changes.changed() => continue,
+            }
             let outcome = self.obtain(&*api, CertificateUse::Client, &[]).await;
             let outcome = outcome.and_then(|()| match elsewhere {
                 false => Ok(()),
@@ -130,6 +175,7 @@ impl Credentials {
                 Ok(()) => {
                     info!("client certificate renewed");
                     pause = PAUSE.0;
+                    of_former.came += 1;
                     renewed();
                 }
                 Err(error) => {
@@ -141,9 +187,17 @@ impl Credentials {
         }
     }
 
-    /// Keeps a serving certificate for the node's addresses for ever.
-    pub async fn keep_serving(self, api: Arc<dyn CertificateApi>, mut node: watch::Receiver<Arc<Node>>) {
+    /// Keeps a serving certificate for the node's addresses for ever. `changes` tells of other credentials in the
+    /// kubeconfig.
+    pub async fn keep_serving<T>(
+        self,
+        api: Arc<dyn CertificateApi>,
+        kubeconfig: PathBuf,
+        mut node: watch::Receiver<Arc<Node>>,
+        mut changes: watch::Receiver<T>,
+    ) {
         let mut pause = PAUSE.0;
+        let mut of_former = Former::default();
         loop {
             let names = serving_names(&node.borrow_and_update());
             if names.is_empty() {
@@ -153,8 +207,12 @@ impl Credentials {
                 continue;
             }
             if let Some(due) = self.serving_due(&names) {
+                let current = self.files.current(CertificateUse::Serving).unwrap_or_default();
+                let former = self.former(&current, &kubeconfig, &mut of_former);
                 tokio::select! {
                     () = sleep_until_due(due) => {}
+                    () = sleep_if(former) => {}
+                    Ok(()) = changes.changed() => continue,
                     changed = node.changed() => {
                         if changed.is_err() {
                             return;
@@ -167,6 +225,7 @@ impl Credentials {
                 Ok(()) => {
                     info!(?names, "serving certificate issued");
                     pause = PAUSE.0;
+                    of_former.came += 1;
                 }
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "no serving certificate yet");
@@ -250,6 +309,14 @@ async fn sleep_until_due(due: Timestamp) {
             Ok(left) if !left.is_zero() => sleep(left.min(STEP)).await,
             Ok(_) | Err(_) => return,
         }
+    }
+}
+
+/// Sleeps so long, or for ever.
+async fn sleep_if(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => sleep(pause).await,
+        None => std::future::pending().await,
     }
 }
 

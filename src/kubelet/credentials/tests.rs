@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::adapters::credential_files::CertificateDir;
 use crate::adapters::x509::X509;
+use crate::core::bootstrap::kubeconfig;
 use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Usage};
 use crate::ports::KeyPairPem;
 
@@ -120,7 +121,8 @@ impl World {
         let (sender, mut renewed) = mpsc::unbounded_channel();
         let api: Arc<dyn CertificateApi> = Arc::<Signer>::clone(&self.signer);
         let told = move || sender.send(()).unwrap_or_default();
-        let rotation = tokio::spawn(self.credentials.clone().rotate_client(api, self.kubeconfig(), told));
+        let (_changes, seen) = watch::channel(());
+        let rotation = tokio::spawn(self.credentials.clone().rotate_client(api, self.kubeconfig(), told, seen));
         for _ in 0..times {
             renewed.recv().await.expect("it goes on for ever");
         }
@@ -154,6 +156,42 @@ async fn a_young_certificate_is_left_alone() {
     let world = World::new(SignedDuration::from_mins(50), (0, 0));
     let waits = tokio::time::timeout(Duration::from_millis(50), world.rotate(1)).await;
     assert!(waits.is_err() && world.signer.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_young_certificate_of_a_former_authority_is_replaced_until_it_comes_from_the_first() {
+    let mut world = World::new(SignedDuration::from_mins(50), (0, 0));
+    let wanted = Authority {
+        files: KeyPairFiles::named(world.dir.path(), "ca"),
+        common_name: "test".into(),
+        life: Duration::from_secs(3600),
+    };
+    let next = X509.make_authority(&wanted, Timestamp::now()).unwrap();
+    let both = |first: &KeyPairPem, second: &KeyPairPem| format!("{}{}", first.public, second.public);
+    let former = KeyPairPem { public: world.signer.authority.public.clone(), key: next.key.clone() };
+    let trust = |world: &World, bundle: &str| {
+        let text = std::fs::read_to_string(world.kubeconfig()).unwrap();
+        std::fs::write(world.kubeconfig(), kubeconfig::point(&text, "https://h:6443", bundle).unwrap()).unwrap();
+    };
+    let is_quiet =
+        async |world: &World| tokio::time::timeout(Duration::from_millis(50), world.rotate(1)).await.is_err();
+    // Trusted besides, it changes nothing.
+    trust(&world, &both(&former, &next));
+    assert!(is_quiet(&world).await);
+    // It signs, or shall: the signer is not yet there at first.
+    trust(&world, &both(&next, &former));
+    world.rotate(2).await;
+    let signer =
+        |world: &World, by: &KeyPairPem| X509.inspect(&world.current(), None, Some(&by.public)).unwrap().signed;
+    assert_eq!(signer(&world, &former), Some(true));
+    let requests = Mutex::new(BTreeMap::new());
+    world.signer = Arc::new(Signer { authority: next.clone(), requests, away: Mutex::new(0), denies: Mutex::new(0) });
+    world.rotate(1).await;
+    assert_eq!(signer(&world, &next), Some(true));
+    assert!(is_quiet(&world).await, "and then it rests");
+    // Somebody else's authority is no former one.
+    trust(&world, &former.public);
+    assert!(is_quiet(&world).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,12 +66,13 @@ pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<No
                 let session = session.clone();
                 tokio::spawn(async move { session.renew().await });
             };
-            credentials.rotate_client(api, kubeconfig, renewed).await;
+            credentials.rotate_client(api, kubeconfig, renewed, renewals).await;
         };
         tokio::spawn(async move { stop.run_until_cancelled(rotation).await });
     }
-    if spec.server_tls_bootstrap {
-        let serving = credentials(spec).keep_serving(Arc::new(ApiObjects::new(session)), node);
+    if let (true, Some(kubeconfig)) = (spec.server_tls_bootstrap, spec.kubeconfig.clone()) {
+        let (api, changes) = (Arc::new(ApiObjects::new(session)), session.renewals());
+        let serving = credentials(spec).keep_serving(api, kubeconfig, node, changes);
         tokio::spawn(async move { stop.run_until_cancelled(serving).await });
     }
 }

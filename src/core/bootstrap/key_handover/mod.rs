@@ -25,10 +25,39 @@ pub const TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane";
 pub const SHARED_FILES: [&str; 8] =
     ["ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
 
+/// Certificates and keys of the authorities to come, while those of the cluster are replaced.
+pub const NEXT_FILES: [&str; 6] = [
+    "ca-next.crt",
+    "ca-next.key",
+    "etcd/ca-next.crt",
+    "etcd/ca-next.key",
+    "front-proxy-ca-next.crt",
+    "front-proxy-ca-next.key",
+];
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What every control plane shares.
+    Shared,
+    /// The authorities to come that have this digest.
+    Next(String),
+}
+
+/// A request as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The key to seal to.
+    pub key: [u8; PUBLIC_KEY_LENGTH],
+    /// What for.
+    pub wanted: Wanted,
+}
+
 /// Length of an X25519 public key.
 pub const PUBLIC_KEY_LENGTH: usize = 32;
 
 const KEY_URI: &str = "roost:x25519:";
+const NEXT_URI: &str = "roost:authorities:";
 const SEALED_LINE: &str = "roost-sealed: ";
 
 /// Shared files by their name below the PKI folder.
@@ -67,8 +96,13 @@ pub fn render_key_uri(public_key: &[u8; PUBLIC_KEY_LENGTH]) -> String {
     format!("{KEY_URI}{}", URL_SAFE_NO_PAD.encode(public_key))
 }
 
-/// The public key in a PEM request, which must be signed by its own key.
-pub fn parse_request(pem: &[u8]) -> Result<[u8; PUBLIC_KEY_LENGTH], Error> {
+/// The SAN that says in a request that authorities to come are asked for.
+pub fn render_next_uri(digest: &str) -> String {
+    format!("{NEXT_URI}{digest}")
+}
+
+/// What a PEM request asks for, which must be signed by its own key.
+pub fn parse_request(pem: &[u8]) -> Result<Asked, Error> {
     let malformed = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
     let (_, block) = x509_parser::pem::parse_x509_pem(pem).map_err(|error| malformed(&error))?;
     let (_, parsed) = X509CertificationRequest::from_der(&block.contents).map_err(|error| malformed(&error))?;
@@ -77,15 +111,22 @@ pub fn parse_request(pem: &[u8]) -> Result<[u8; PUBLIC_KEY_LENGTH], Error> {
         ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
         _ => None,
     });
-    let mut keys = names.flatten().filter_map(|name| match name {
-        GeneralName::URI(uri) => uri.strip_prefix(KEY_URI),
-        _ => None,
-    });
+    let uris: Vec<&str> = names
+        .flatten()
+        .filter_map(|name| match name {
+            GeneralName::URI(uri) => Some(*uri),
+            _ => None,
+        })
+        .collect();
+    let wanted = uris.iter().find_map(|uri| uri.strip_prefix(NEXT_URI));
+    let wanted = wanted.map_or(Wanted::Shared, |digest| Wanted::Next(digest.to_owned()));
+    let mut keys = uris.iter().filter_map(|uri| uri.strip_prefix(KEY_URI));
     let (Some(key), None) = (keys.next(), keys.next()) else {
         return Err(Error::Request(format!("it does not hold exactly one SAN {KEY_URI}…")));
     };
     let key = URL_SAFE_NO_PAD.decode(key).map_err(|error| malformed(&error))?;
-    key.try_into().map_err(|_| Error::Request(format!("the key does not have {PUBLIC_KEY_LENGTH} bytes")))
+    let key = key.try_into().map_err(|_| Error::Request(format!("the key does not have {PUBLIC_KEY_LENGTH} bytes")))?;
+    Ok(Asked { key, wanted })
 }
 
 /// The bytes that are sealed.
@@ -99,7 +140,7 @@ pub fn render_files(files: &SharedFiles) -> Vec<u8> {
 pub fn parse_files(bytes: &[u8]) -> Result<SharedFiles, Error> {
     let plain: BTreeMap<String, String> =
         serde_json::from_slice(bytes).map_err(|error| Error::Answer(error.to_string()))?;
-    if let Some(name) = plain.keys().find(|name| !SHARED_FILES.contains(&name.as_str())) {
+    if let Some(name) = plain.keys().find(|name| !SHARED_FILES.iter().chain(&NEXT_FILES).any(|known| known == name)) {
         return Err(Error::Answer(format!("\"{name}\" is no file that control planes share")));
     }
     Ok(plain.into_iter().map(|(name, text)| (name, Secret::new(text))).collect())

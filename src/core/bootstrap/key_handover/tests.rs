@@ -13,7 +13,9 @@ fn request(uris: &[&str]) -> Vec<u8> {
 #[test]
 fn the_one_time_key_is_read_from_the_request() {
     let uri = render_key_uri(&[7; 32]);
-    assert_eq!(parse_request(&request(&[&uri])), Ok([7; 32]));
+    assert_eq!(parse_request(&request(&[&uri])), Ok(Asked { key: [7; 32], wanted: Wanted::Shared }));
+    let next = parse_request(&request(&[&uri, &render_next_uri("ab12")]));
+    assert_eq!(next, Ok(Asked { key: [7; 32], wanted: Wanted::Next("ab12".to_owned()) }));
 }
 
 #[test]

@@ -5,10 +5,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::rbac::{render_config_map_reader, user};
+use super::rbac::{NODES_GROUP, group, render_config_map_reader, user};
 use super::yaml::render_yaml;
 
-/// The ConfigMap, the Role and its binding to anonymous users. `ca` is the PEM text of the cluster's CA.
+/// The ConfigMap, the Role and its binding to anonymous users and nodes. `ca` is the PEM text of the cluster's CA.
 pub fn render_cluster_info(control_plane_endpoint: &str, ca: &str) -> Vec<Value> {
     let kubeconfig = json!({
         "apiVersion": "v1",
@@ -29,12 +29,13 @@ pub fn render_cluster_info(control_plane_endpoint: &str, ca: &str) -> Vec<Value>
         "metadata": { "name": "cluster-info", "namespace": "kube-public" },
         "data": { "kubeconfig": render_yaml(&kubeconfig) },
     })];
-    let anonymous = [user("system:anonymous")];
+    // Nodes follow when the authorities are replaced.
+    let readers = [user("system:anonymous"), group(NODES_GROUP)];
     objects.extend(render_config_map_reader(
         "kubeadm:bootstrap-signer-clusterinfo",
         "kube-public",
         "cluster-info",
-        &anonymous,
+        &readers,
     ));
     objects
 }

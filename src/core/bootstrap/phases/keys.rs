@@ -1,6 +1,6 @@
 //! Phase `keys`: what all control planes share, handed over by one of them.
 
-use super::super::key_handover::SHARED_FILES;
+use super::super::key_handover::{SHARED_FILES, Wanted};
 use super::super::{Facts, PhaseError, Step};
 use super::kubelet_join::BOOTSTRAP_CONF;
 use crate::core::model::spec::Spec;
@@ -22,6 +22,7 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         node: spec.node.name.clone(),
         folder: pki.clone(),
         needed: needed.map(|name| (*name).to_owned()).collect(),
+        wanted: Wanted::Shared,
     });
     Ok(steps)
 }

@@ -15,4 +15,5 @@ pub mod objects;
 pub mod ready;
 pub mod renewal;
 pub mod reset;
+pub mod rotation;
 pub mod snapshots;

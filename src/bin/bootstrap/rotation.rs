@@ -1,0 +1,140 @@
+//! `bootstrap certs rotate-ca`.
+
+use roost::adapters::etcd::HostEtcdFiles;
+use roost::bootstrap::Ports;
+use roost::bootstrap::renewal::end_turn;
+use roost::bootstrap::rotation::{Observed, Outcome, observe, rotate};
+use roost::bootstrap::upgrade::{Passage, Purpose};
+use roost::cli::bootstrap::SettingsArgs;
+use roost::cli::output::{Console, print_result};
+use roost::cli::rotation::{RotateArgs, RotateCommand, RotateStatusArgs};
+use roost::core::bootstrap::rotation::{Stage, Standing, Told, ids, next_stage};
+use roost::core::model::spec::Spec;
+use serde_json::json;
+
+use crate::apply::look;
+use crate::init::leave_version;
+use crate::upgrade::{administrator, refuse_under_way, turn};
+use crate::{Failure, world};
+
+/// Carries out one of them.
+pub async fn rotate_ca(command: &RotateCommand) -> Result<(), Failure> {
+    match command {
+        RotateCommand::Status(args) => status(args).await,
+        RotateCommand::Prepare(args) => stage(args, Stage::Prepared).await,
+        RotateCommand::Switch(args) => stage(args, Stage::Switched).await,
+        RotateCommand::Finish(args) => stage(args, Stage::Finished).await,
+    }
+}
+
+async fn control_plane(args: &SettingsArgs) -> Result<(Ports, Spec), Failure> {
+    let (ports, mut spec, look) = look(args, false).await?;
+    if !look.control_plane {
+        return Err(Failure::from("this is no control plane; workers follow by themselves".to_owned()));
+    }
+    leave_version(&ports, &mut spec)?;
+    Ok((ports, spec))
+}
+
+async fn stage(args: &RotateArgs, stage: Stage) -> Result<(), Failure> {
+    let (ports, spec) = control_plane(&args.settings).await?;
+    refuse_under_way(&ports, Purpose::Version)?;
+    let console = Console::new(args.output, args.dry_run);
+    let objects = administrator(&ports, &spec).await?;
+    let turn = if args.dry_run { None } else { turn(&ports, &spec, objects, &console).await? };
+    let (timeout, dry_run, purpose) = (args.timeout, args.dry_run, Purpose::Settings);
+    let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose, turn: turn.clone() };
+    let outcome = tokio::select! {
+        outcome = rotate(&ports, &spec, &passage, stage, &console) => outcome.map_err(Failure::from),
+        () = world::told_to_stop()? => Err(Failure::from("told to stop; the same command goes on".to_owned())),
+    };
+    if turn.is_some() {
+        // The credentials that it was taken with may be over by now.
+        end_turn(administrator(&ports, &spec).await?.as_ref()).await;
+    }
+    let outcome = outcome?;
+    let result = json!({ "node": spec.node.name, "stage": stage, "left": outcome.left });
+    console.finish(outcome.changed, &result, &told(&spec, stage, dry_run, &outcome));
+    Ok(())
+}
+
+fn told(spec: &Spec, stage: Stage, dry_run: bool, outcome: &Outcome) -> String {
+    let node = &spec.node.name;
+    let word = stage.as_str();
+    if dry_run {
+        return match outcome.changed {
+            0 => format!("nothing to do: {node} has {word}"),
+            many => format!("{many} steps to do"),
+        };
+    }
+    let next = match (stage, outcome.left.as_slice()) {
+        (Stage::Finished, []) => "the cluster has its new authorities, and no other is trusted".to_owned(),
+        (_, []) => {
+            let next = next_stage(if stage == Stage::Prepared { Standing::Prepared } else { Standing::Switched });
+            let what = format!(
+                "bootstrap certs rotate-ca {}` on each control plane, when `rotate-ca status` shows that all nodes followed",
+                next.command()
+            );
+            match stage {
+                Stage::Prepared => format!(
+                    "all control planes trust both. Start pods again that read only once whom to trust, give out admin.conf anew, then run `{what}"
+                ),
+                _ => format!(
+                    "the next authorities sign everywhere. Give out admin.conf anew and start what has certificates of its own, then run `{what}"
+                ),
+            }
+        }
+        (_, left) => format!("still to do: `bootstrap certs rotate-ca {}` on {}", stage.command(), left.join(", ")),
+    };
+    match outcome.changed {
+        0 => format!("nothing to do: {node} has {word}; {next}"),
+        _ => format!("\n{node} has {word}; {next}"),
+    }
+}
+
+async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
+    let (ports, spec) = control_plane(&args.settings).await?;
+    let objects = administrator(&ports, &spec).await?;
+    let seen = observe(&ports, &spec, objects.as_ref()).await?;
+    let standing = seen.own.standing()?;
+    let cluster = seen.own.authorities.first();
+    let id = |text: Option<&String>| text.and_then(|text| ids(text).into_iter().next());
+    let (former, next) =
+        (id(cluster.and_then(|one| one.former.as_ref())), id(cluster.and_then(|one| one.next.as_ref())));
+    let signs = id(cluster.and_then(|one| one.bundle.as_ref()));
+    let document = json!({
+        "node": spec.node.name,
+        "next": if standing == Standing::Settled { None } else { Some(next_stage(standing).command()) },
+        "authority": { "signs": signs, "former": former, "next": next },
+        "controlPlanes": seen.control_planes.iter()
+            .map(|one| json!({ "node": one.name, "told": one.told })).collect::<Vec<_>>(),
+        "kubelets": seen.kubelets.iter()
+            .map(|(node, trust)| json!({ "node": node, "authorities": trust })).collect::<Vec<_>>(),
+    });
+    print_result(args.output, &document, &text(&seen, standing, (former, next)));
+    Ok(())
+}
+
+fn text(seen: &Observed, standing: Standing, (former, next): (Option<String>, Option<String>)) -> String {
+    let name = |id: &String| match id {
+        id if Some(id) == former.as_ref() => "former".to_owned(),
+        id if Some(id) == next.as_ref() => "next".to_owned(),
+        id => id.clone(),
+    };
+    let mut text = format!("{:24}  {:12}  {:24}  {:18}  {}\n", "NODE", "STAGE", "TRUSTS", "CLIENT", "SERVING");
+    for (node, trust) in &seen.kubelets {
+        let told = seen.told(node).map_or("-", |told: &Told| told.stage.as_str());
+        let trust = trust.clone().unwrap_or_default();
+        let trusts = trust.trusts.iter().map(name).collect::<Vec<_>>().join(",");
+        let [client, serving] = [&trust.client, &trust.serving].map(|id| id.as_ref().map_or("-".to_owned(), name));
+        text.push_str(&format!("{node:24}  {told:12}  {trusts:24}  {client:18}  {serving}\n"));
+    }
+    match standing {
+        Standing::Settled => text.push_str("No authority is being replaced on this node."),
+        standing => {
+            let next = next_stage(standing).command();
+            text.push_str(&format!("Next on this node: bootstrap certs rotate-ca {next}"));
+        }
+    }
+    text
+}

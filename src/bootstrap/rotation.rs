@@ -1,0 +1,294 @@
+//! Replaces the authorities of a cluster that runs, stage by stage and one control plane after another.
+//!
+//! Each stage changes the files of this node's authorities, brings everything that reads them to that as other settings
+//! are brought (`settle.rs`), and tells so on the Node. Whoever is last of all control planes publishes it for the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::error::StepError;
+use super::objects::retry;
+use super::observe::observe_rotation;
+use super::ports::Ports;
+use super::run::{RunError, RunOptions, run};
+use super::settle::{SettleError, settle_control_plane};
+use super::upgrade::Passage;
+use crate::core::bootstrap::Facts;
+use crate::core::bootstrap::rotation::{
+    ControlPlane, KubeletTrust, ROTATION_ANNOTATION, Refusal, Rotation, Stage, Told, Way, ids, is_control_plane, way,
+};
+use crate::core::bootstrap::workflow::{
+    Phase, ROTATE_CLEAN, ROTATE_FINISH, ROTATE_PREPARE, ROTATE_PUBLISH, ROTATE_SWITCH,
+};
+use crate::core::model::StepOutcome;
+use crate::core::model::spec::Spec;
+use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
+
+/// How long the controller manager may take to let all namespaces know: it has just been started again, and one that
+/// ended without giving up its lead is waited out.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(500);
+/// On the template of our own pods: they read what they trust only when they start.
+const AUTHORITIES: &str = "roost.io/authorities";
+
+/// Why a stage is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationError {
+    /// It may not begin.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The node did not come to it.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    /// A phase ended early.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The node could not be looked at.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The API.
+    #[error(transparent)]
+    Objects(#[from] ClusterObjectsError),
+}
+
+/// What is seen of a replacement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// This node's files.
+    pub own: Rotation,
+    /// All control planes by name.
+    pub control_planes: Vec<ControlPlane>,
+    /// The kubelets of all nodes.
+    pub kubelets: Vec<(String, Option<KubeletTrust>)>,
+}
+
+impl Observed {
+    /// What a control plane told.
+    pub fn told(&self, node: &str) -> Option<&Told> {
+        self.control_planes.iter().find(|other| other.name == node)?.told.as_ref()
+    }
+
+    /// Control planes besides that node.
+    fn others(&self, node: &str) -> Vec<ControlPlane> {
+        self.control_planes.iter().filter(|other| other.name != node).cloned().collect()
+    }
+}
+
+/// What a stage came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How many steps were changed (or, in a dry run, would be).
+    pub changed: usize,
+    /// Control planes that have yet to come to this stage.
+    pub left: Vec<String>,
+}
+
+/// Looks at this node and at what all nodes tell.
+pub async fn observe(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<Observed, RotationError> {
+    let kind = ObjectRef::new("v1", "Node", None, "");
+    let nodes = retry(|| objects.list(&kind, "")).await?;
+    let name = |node: &Value| node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let control_planes = nodes.iter().filter(|node| is_control_plane(node));
+    Ok(Observed {
+        own: observe_rotation(ports, spec)?,
+        control_planes: control_planes.map(|node| ControlPlane { name: name(node), told: Told::of(node) }).collect(),
+        kubelets: nodes.iter().map(|node| (name(node), KubeletTrust::of(node))).collect(),
+    })
+}
+
+async fn administrator(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, StepError> {
+    let kubeconfig = spec.node.paths.kubeconfig("admin.conf");
+    ports.net.connect(&kubeconfig).await.map_err(|source| StepError::Connect { kubeconfig, source })
+}
+
+/// Brings this control plane to a stage.
+pub async fn rotate(
+    ports: &Ports,
+    spec: &Spec,
+    passage: &Passage<'_>,
+    stage: Stage,
+    progress: &dyn Progress,
+) -> Result<Outcome, RotationError> {
+    let objects = administrator(ports, spec).await?;
+    let node = &spec.node.name;
+    let seen = observe(ports, spec, objects.as_ref()).await?;
+    let way = way(stage, &seen.own, seen.told(node), &seen.others(node), &seen.kubelets)?;
+    if stage == Stage::Switched {
+        let next = seen.own.authorities.first().and_then(|cluster| cluster.next.clone()).unwrap_or_default();
+        is_published(objects.as_ref(), &next, &seen.own.digest()).await?;
+    }
+    let dry_run = passage.dry_run;
+    let mut changed = phases(stage_phases(stage), ports, spec, dry_run, &way, progress).await?;
+    if dry_run {
+        if changed > 0 {
+            for line in ["make anew what is not of these authorities", "start the components again, one by one"] {
+                progress.step_ends("authorities", line, StepOutcome::Planned);
+            }
+        }
+        return Ok(Outcome { changed, left: Vec::new() });
+    }
+    changed += settle_control_plane(ports, spec, passage, false, progress).await?;
+    if stage == Stage::Finished {
+        changed += phases(ROTATE_CLEAN, ports, spec, dry_run, &way, progress).await?;
+    }
+    // The credentials of before are over, or soon will be.
+    let objects = administrator(ports, spec).await?;
+    let told = Told { stage, digest: observe_rotation(ports, spec)?.digest() };
+    if seen.told(node) != Some(&told) {
+        let patch = json!({ "metadata": { "annotations": { ROTATION_ANNOTATION: told.to_string() } } });
+        let own = ObjectRef::new("v1", "Node", None, node);
+        retry(|| objects.merge_patch(&own, &patch)).await?;
+        changed += 1;
+    }
+    let seen = observe(ports, spec, objects.as_ref()).await?;
+    let there = |other: &Told| other.digest == told.digest && other.stage >= stage;
+    let left = seen.control_planes.iter().filter(|other| !other.told.as_ref().is_some_and(there));
+    let left: Vec<String> = left.map(|other| other.name.clone()).collect();
+    if left.is_empty() {
+        changed += publish(ports, spec, &objects, &told, progress).await?;
+    }
+    Ok(Outcome { changed, left })
+}
+
+fn stage_phases(stage: Stage) -> &'static [Phase] {
+    match stage {
+        Stage::Prepared => ROTATE_PREPARE,
+        Stage::Switched => ROTATE_SWITCH,
+        Stage::Finished => ROTATE_FINISH,
+    }
+}
+
+async fn phases(
+    table: &[Phase],
+    ports: &Ports,
+    spec: &Spec,
+    dry_run: bool,
+    way: &Way,
+    progress: &dyn Progress,
+) -> Result<usize, RunError> {
+    let options = RunOptions { dry_run, ..RunOptions::default() };
+    let receiving = |mut facts: Facts| {
+        if let Way::Receive(digest) = way {
+            facts.rotation.receive = Some(digest.clone());
+        }
+        facts
+    };
+    run(table, spec, ports, &options, &receiving, progress).await
+}
+
+/// All control planes are there: everybody else shall follow.
+async fn publish(
+    ports: &Ports,
+    spec: &Spec,
+    objects: &Arc<dyn ClusterObjects>,
+    told: &Told,
+    progress: &dyn Progress,
+) -> Result<usize, RotationError> {
+    let mut changed = phases(ROTATE_PUBLISH, ports, spec, false, &Way::Go, progress).await?;
+    let own = observe_rotation(ports, spec)?;
+    match told.stage {
+        Stage::Prepared => {
+            let next = own.authorities.first().and_then(|cluster| cluster.next.clone()).unwrap_or_default();
+            if !pods_are_told(objects.as_ref(), &next).await? {
+                progress.step_says("the controller manager has not written kube-root-ca.crt yet; run this again");
+                return Ok(changed);
+            }
+            for addon in addons() {
+                changed += usize::from(start_again(objects.as_ref(), &addon, &told.digest).await?);
+            }
+        }
+        Stage::Switched => {}
+        Stage::Finished => changed += usize::from(forget_former(objects.as_ref(), &own).await?),
+    }
+    Ok(changed)
+}
+
+/// What the controller manager tells all pods.
+fn root_ca() -> ObjectRef {
+    ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "kube-root-ca.crt")
+}
+
+/// Our own pods that ask the API server, and read only once whom to trust.
+fn addons() -> [ObjectRef; 2] {
+    let object = |kind, name| ObjectRef::new("apps/v1", kind, Some("kube-system"), name);
+    [object("DaemonSet", "kube-proxy"), object("Deployment", "coredns")]
+}
+
+async fn holds(objects: &dyn ClusterObjects, next: &str) -> Result<bool, StepError> {
+    let root_ca = root_ca();
+    let seen = retry(|| objects.get(&root_ca)).await?.unwrap_or_default();
+    let seen = ids(seen["data"]["ca.crt"].as_str().unwrap_or_default());
+    Ok(ids(next).iter().all(|id| seen.contains(id)))
+}
+
+async fn pods_are_told(objects: &dyn ClusterObjects, next: &str) -> Result<bool, StepError> {
+    let begun = Instant::now();
+    while !holds(objects, next).await? {
+        if begun.elapsed() > PATIENCE {
+            return Ok(false);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(true)
+}
+
+/// Makes new pods of a workload that is there; true when they are not yet of these authorities.
+async fn start_again(objects: &dyn ClusterObjects, workload: &ObjectRef, digest: &str) -> Result<bool, StepError> {
+    let Some(seen) = retry(|| objects.get(workload)).await? else { return Ok(false) };
+    if is_started_for(&seen, digest) {
+        return Ok(false);
+    }
+    let patch = json!({ "spec": { "template": { "metadata": { "annotations": { AUTHORITIES: digest } } } } });
+    retry(|| objects.merge_patch(workload, &patch)).await?;
+    Ok(true)
+}
+
+fn is_started_for(workload: &Value, digest: &str) -> bool {
+    workload["spec"]["template"]["metadata"]["annotations"][AUTHORITIES] == digest
+}
+
+/// All pods of a DaemonSet or Deployment are of its present template.
+fn is_rolled_out(workload: &Value) -> bool {
+    let number = |pointer: &str| workload.pointer(pointer).and_then(Value::as_u64);
+    let wanted = number("/status/desiredNumberScheduled").or_else(|| number("/status/replicas"));
+    let updated = number("/status/updatedNumberScheduled").or_else(|| number("/status/updatedReplicas"));
+    number("/status/observedGeneration") >= number("/metadata/generation")
+        && updated.unwrap_or_default() >= wanted.unwrap_or_default()
+}
+
+/// Pods believe in the next authority before anything shows a certificate of it.
+async fn is_published(objects: &dyn ClusterObjects, next: &str, digest: &str) -> Result<(), RotationError> {
+    if !holds(objects, next).await? {
+        return Err(Refusal::NotPublished("configmap kube-system/kube-root-ca.crt".to_owned()).into());
+    }
+    for addon in addons() {
+        let Some(seen) = retry(|| objects.get(&addon)).await? else { continue };
+        if !is_started_for(&seen, digest) || !is_rolled_out(&seen) {
+            return Err(Refusal::NotPublished(addon.to_string()).into());
+        }
+    }
+    Ok(())
+}
+
+/// What API servers let extension servers know: they only ever add to it.
+async fn forget_former(objects: &dyn ClusterObjects, own: &Rotation) -> Result<bool, StepError> {
+    let shared = ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "extension-apiserver-authentication");
+    let Some(seen) = retry(|| objects.get(&shared)).await? else { return Ok(false) };
+    let mut data = serde_json::Map::new();
+    for (key, file) in [("client-ca-file", "ca.crt"), ("requestheader-client-ca-file", "front-proxy-ca.crt")] {
+        let bundle = own.authorities.iter().find(|authority| authority.cert.ends_with(file));
+        let Some(bundle) = bundle.and_then(|authority| authority.bundle.as_ref()) else { continue };
+        if ids(seen["data"][key].as_str().unwrap_or_default()) != ids(bundle) {
+            data.insert(key.to_owned(), bundle.as_str().into());
+        }
+    }
+    if data.is_empty() {
+        return Ok(false);
+    }
+    let patch = json!({ "data": data });
+    retry(|| objects.merge_patch(&shared, &patch)).await?;
+    Ok(true)
+}

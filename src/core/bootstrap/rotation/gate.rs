@@ -1,0 +1,176 @@
+//! Whether a stage may begin on this control plane, by what all nodes tell; and if not, who is missing.
+
+use super::nodes::{KubeletTrust, Stage, Told};
+use super::{Rotation, Standing, Unclear, ids};
+
+/// Another control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlPlane {
+    /// Its Node's name.
+    pub name: String,
+    /// What it tells.
+    pub told: Option<Told>,
+}
+
+/// Why a stage may not begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The files are of no stage.
+    #[error(transparent)]
+    Unclear(#[from] Unclear),
+    /// An authority is somebody else's.
+    #[error(
+        "the key of {0} is not on this node: whoever keeps it has to replace this authority (docs/certificates.md, \"A CA of your own\")"
+    )]
+    External(String),
+    /// A stage of before is not done here.
+    #[error("run `bootstrap certs rotate-ca {0}` on this node first")]
+    First(&'static str),
+    /// It went on already.
+    #[error("this node is past that; `bootstrap certs rotate-ca {0}` is next")]
+    Past(&'static str),
+    /// Control planes that are behind.
+    #[error("`bootstrap certs rotate-ca {stage}` has yet to be run, or to end, on {nodes}")]
+    Behind {
+        /// The stage they lack.
+        stage: &'static str,
+        /// Their names.
+        nodes: String,
+    },
+    /// Control planes that are about other authorities.
+    #[error("{nodes} tells of other authorities than this node: one replacement after another")]
+    Other {
+        /// Their names.
+        nodes: String,
+    },
+    /// Kubelets that do not know the next authority.
+    #[error(
+        "the kubelet of {0} does not trust the next authority yet; agents of nodes take it over within a minute (journalctl -u roost-agent), and a node that is gone for good is to be deleted (kubectl delete node)"
+    )]
+    Untrusting(String),
+    /// Kubelets with certificates of the former authority.
+    #[error(
+        "the kubelet of {0} still has a certificate of the former authority; kubelets renew them within some minutes (journalctl -u kubelet), and a node that is gone for good is to be deleted (kubectl delete node)"
+    )]
+    SignedByFormer(String),
+    /// Clients of the API server in pods would lose it.
+    #[error(
+        "{0} is not yet of both authorities; `bootstrap certs rotate-ca prepare` on any control plane sees to it, and some moments may go by"
+    )]
+    NotPublished(String),
+}
+
+/// How a stage goes on here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// With what is here, or is made here.
+    Go,
+    /// With the authorities that another control plane has made.
+    Receive(String),
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<&str> = names.collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// The stage that comes after what a node stands at.
+pub fn next_stage(standing: Standing) -> Stage {
+    match standing {
+        Standing::Settled | Standing::Begun => Stage::Prepared,
+        Standing::Prepared => Stage::Switched,
+        Standing::Switched | Standing::Finished => Stage::Finished,
+    }
+}
+
+/// Whether and how the stage may be carried out on this control plane. `others` are the other control planes, `kubelets`
+/// those of all nodes.
+pub fn way(
+    stage: Stage,
+    own: &Rotation,
+    own_told: Option<&Told>,
+    others: &[ControlPlane],
+    kubelets: &[(String, Option<KubeletTrust>)],
+) -> Result<Way, Refusal> {
+    let standing = own.standing()?;
+    if let Some(cert) = own.external().first() {
+        return Err(Refusal::External(cert.display().to_string()));
+    }
+    let digest = own.digest();
+    match stage {
+        Stage::Prepared => prepare(standing, own, &digest, others),
+        Stage::Switched => {
+            match standing {
+                Standing::Settled | Standing::Begun => return Err(Refusal::First(Stage::Prepared.command())),
+                Standing::Finished => return Err(Refusal::Past(Stage::Finished.command())),
+                Standing::Prepared if own_told.is_none_or(|told| told.digest != digest) => {
+                    return Err(Refusal::First(Stage::Prepared.command()));
+                }
+                Standing::Prepared | Standing::Switched => {}
+            }
+            all_at_least(Stage::Prepared, &digest, others)?;
+            let next = own.authorities.first().and_then(|cluster| cluster.next.as_deref()).unwrap_or_default();
+            let id = ids(next).into_iter().next().unwrap_or_default();
+            let trusting =
+                |trust: &Option<KubeletTrust>| trust.as_ref().is_some_and(|trust| trust.trusts.contains(&id));
+            let behind = kubelets.iter().filter(|(_, trust)| !trusting(trust)).map(|(name, _)| name.as_str());
+            list(behind).map_or(Ok(Way::Go), |names| Err(Refusal::Untrusting(names)))
+        }
+        Stage::Finished => {
+            match standing {
+                Standing::Begun | Standing::Prepared => return Err(Refusal::First(Stage::Switched.command())),
+                Standing::Settled if own_told.is_none_or(|told| told.digest != digest) => {
+                    return Err(Refusal::First(Stage::Prepared.command()));
+                }
+                Standing::Switched if own_told.is_none_or(|told| told.stage < Stage::Switched) => {
+                    return Err(Refusal::First(Stage::Switched.command()));
+                }
+                Standing::Settled | Standing::Switched | Standing::Finished => {}
+            }
+            all_at_least(Stage::Switched, &digest, others)?;
+            let cluster = own.authorities.first();
+            let next = cluster.and_then(|cluster| cluster.next.as_deref().or(cluster.bundle.as_deref()));
+            let id = ids(next.unwrap_or_default()).into_iter().next().unwrap_or_default();
+            let new = |trust: &Option<KubeletTrust>| trust.as_ref().is_some_and(|trust| trust.is_signed_by(&id));
+            let behind = kubelets.iter().filter(|(_, trust)| !new(trust)).map(|(name, _)| name.as_str());
+            list(behind).map_or(Ok(Way::Go), |names| Err(Refusal::SignedByFormer(names)))
+        }
+    }
+}
+
+fn prepare(standing: Standing, own: &Rotation, digest: &str, others: &[ControlPlane]) -> Result<Way, Refusal> {
+    if standing > Standing::Prepared {
+        return Err(Refusal::Past(Stage::Finished.command()));
+    }
+    let under_way = || others.iter().filter_map(|other| Some((other, other.told.as_ref()?)));
+    let unfinished = || under_way().filter(|(_, told)| told.stage != Stage::Finished);
+    let at = |same: bool| {
+        let those = unfinished().filter(move |(_, told)| (told.digest == digest) == same);
+        list(those.map(|(other, _)| other.name.as_str()))
+    };
+    if standing == Standing::Prepared {
+        return at(false).map_or(Ok(Way::Go), |nodes| Err(Refusal::Other { nodes }));
+    }
+    if let Some(nodes) = at(true) {
+        // What others are at is what this node has come to already: they lag behind.
+        let stage = Stage::Finished.command();
+        return if own.has_next() { Ok(Way::Go) } else { Err(Refusal::Behind { stage, nodes }) };
+    }
+    let mut made: Vec<&str> = unfinished().map(|(_, told)| told.digest.as_str()).collect();
+    made.dedup();
+    match made.as_slice() {
+        [] => Ok(Way::Go),
+        // Whatever was made here and nobody heard of goes.
+        [digest] => Ok(Way::Receive((*digest).to_owned())),
+        _ => Err(Refusal::Other { nodes: at(false).unwrap_or_default() }),
+    }
+}
+
+fn all_at_least(stage: Stage, digest: &str, others: &[ControlPlane]) -> Result<(), Refusal> {
+    let there = |told: &Told| told.digest == digest && told.stage >= stage;
+    let behind = others.iter().filter(|other| !other.told.as_ref().is_some_and(there)).map(|other| other.name.as_str());
+    match list(behind) {
+        None => Ok(()),
+        Some(nodes) => Err(Refusal::Behind { stage: stage.command(), nodes }),
+    }
+}

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# Other authorities for a cluster that runs: two control planes and a worker.
+
+. "$here/share/control-planes.sh"
+
+pki=/etc/kubernetes/pki
+rotate() { on "$1" -- bootstrap certs rotate-ca "${@:2}"; }
+new_admin() { on n1 -- cat /etc/kubernetes/admin.conf >"$state/admin.conf"; }
+
+# kubelets JQ: what holds of the authorities of every kubelet, as all nodes tell.
+kubelets() { rotate n1 status --output json | jq -e --arg next "$next" "[.kubelets[].authorities | $1] | length == 3 and all"; }
+
+# shows PORT NODE: the certificate that a server shows comes from the new authority, and not from the old one.
+shows() { { openssl s_client -connect "$(cluster ip "$2"):$1" -verify_return_error -CAfile "$3" </dev/null 2>&1 || true; } | grep -q 'Verification: OK'; }
+
+reached() {
+	kn exec probe -- curl -sf --max-time 10 --cacert /var/run/secrets/kubernetes.io/serviceaccount/ca.crt https://kubernetes.default.svc/livez
+}
+
+# refused_for WORD COMMAND...: the command fails, and names that.
+refused_for() {
+	local word=$1 said
+	shift
+	! said=$("$@" 2>&1)
+	[[ $said == *"$word"* ]]
+}
+
+authorities_are_replaced() {
+	local next old=$log.old node
+	pod probe n3 pause
+	container=$(kn get pod probe -o 'jsonpath={.status.containerStatuses[0].containerID}')
+	reached
+	on n1 -- cat $pki/ca.crt >"$old.crt"
+	cp "$state/admin.conf" "$old.conf"
+
+	refused_for 'rotate-ca prepare` on this node first' rotate n1 switch
+	rotate n1 prepare
+	next=$(rotate n1 status --output json | jq -r .authority.next)
+	refused_for n2 rotate n1 switch
+	rotate n2 prepare
+	rotate n2 prepare --output json | jq -e '.changed == 0 and .left == []'
+	is "$(on n1 -- cat $pki/etcd/ca-next.key | sha256sum)" eval 'on n2 -- cat $pki/etcd/ca-next.key | sha256sum'
+	# The keys crossed over sealed.
+	not eval "k get csr -o json | jq -r '.items[].status.certificate // empty' | base64 -di | grep -q 'PRIVATE KEY'"
+	eventually kubelets '.trusts | contains([$next])'
+	is "$(on n1 -- cat $pki/ca.crt)" on n3 -- cat $pki/ca.crt
+	k get nodes
+	new_admin
+	eventually reached
+
+	rotate n1 switch
+	refused_for n2 rotate n1 finish
+	on n3 -- systemctl stop kubelet
+	# Killed on the way, it goes on.
+	on n2 -- timeout -s KILL 10 bootstrap certs rotate-ca switch || true
+	rotate n2 switch
+	refused_for n3 rotate n1 finish
+	on n3 -- systemctl start kubelet
+	new_admin
+	eventually kubelets '.client == $next and (.serving == null or .serving == $next)'
+	eventually is 'n1 n2' voters n1
+	kn exec probe -- true
+	kn logs probe
+
+	rotate n1 finish
+	rotate n2 finish
+	rotate n2 finish --output json | jq -e '.changed == 0'
+	on n1 -- cat $pki/ca.crt >"$log.new.crt"
+	for node in n1 n2; do
+		shows 6443 "$node" "$log.new.crt"
+		not shows 6443 "$node" "$old.crt"
+		on "$node" -- sh -c "! ls $pki/*next* $pki/*former* $pki/etcd/*next* $pki/etcd/*former* 2>/dev/null"
+		eventually on "$node" -- bootstrap status
+		eventually system_pods_ready_on n1 "$node"
+	done
+	on n1 -- bootstrap verify
+	# Whoever kept a certificate of the old authority is nobody now.
+	refused_for 'Unauthorized' "$state/bin/kubectl" --kubeconfig "$old.conf" --insecure-skip-tls-verify get nodes
+	eventually is "$(cat "$log.new.crt")" on n3 -- cat $pki/ca.crt
+	is 1 eval "on n1 -- bootstrap token create --print-join-command | grep -o ca-hash | wc -l"
+	is "$(grep -c BEGIN "$log.new.crt")" eval "k -n kube-system get configmap extension-apiserver-authentication -o 'jsonpath={.data.client-ca-file}' | grep -c BEGIN"
+	# What ran on the worker was not touched.
+	is "$container" kn get pod probe -o 'jsonpath={.status.containerStatuses[0].containerID}'
+	eventually reached
+	beats n1 n3
+	pod later n3 pause
+	rm -f "$old".* "$log.new.crt"
+}
+it 'the authorities of a cluster are replaced while it runs' authorities_are_replaced

@@ -70,7 +70,9 @@ pub async fn run_authorities(settings: AuthoritiesSettings, ports: AuthoritiesPo
             // Seen at once with what was taken over.
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error @ Error::Unusable(_)) => tracing::warn!("{error}"),
+            Err(error @ (Error::Unusable(_) | Error::File(_))) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot follow to the cluster's authorities");
+            }
             Err(error) => {
                 connection = None;
                 tracing::debug!(

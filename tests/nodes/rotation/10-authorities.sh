@@ -7,6 +7,14 @@ pki=/etc/kubernetes/pki
 rotate() { on "$1" -- bootstrap certs rotate-ca "${@:2}"; }
 new_admin() { on n1 -- cat /etc/kubernetes/admin.conf >"$state/admin.conf"; }
 
+digest() { on "$1" -- sha256sum "$2" | cut -d' ' -f1; }
+private_keys() { k get csr -o json | jq -r '.items[].status.certificate // empty' | base64 -di | grep -c 'PRIVATE KEY'; }
+hashes_to_join_with() { on n1 -- bootstrap token create --print-join-command | grep -o ca-hash | wc -l; }
+told_to_extensions() { k -n kube-system get configmap extension-apiserver-authentication -o 'jsonpath={.data.client-ca-file}' | grep -c BEGIN; }
+left_over() { on "$1" -- find $pki -name '*-next.*' -o -name '*-former.*'; }
+
+# shellcheck disable=SC2016 # $next is jq's
+both='.trusts | contains([$next])' renewed='.client == $next and (.serving == null or .serving == $next)'
 # kubelets JQ: what holds of the authorities of every kubelet, as all nodes tell.
 kubelets() { rotate n1 status --output json | jq -e --arg next "$next" "[.kubelets[].authorities | $1] | length == 3 and all"; }
 
@@ -39,11 +47,12 @@ authorities_are_replaced() {
 	refused_for n2 rotate n1 switch
 	rotate n2 prepare
 	rotate n2 prepare --output json | jq -e '.changed == 0 and .left == []'
-	is "$(on n1 -- cat $pki/etcd/ca-next.key | sha256sum)" eval 'on n2 -- cat $pki/etcd/ca-next.key | sha256sum'
+	is "$(digest n1 $pki/etcd/ca-next.key)" digest n2 $pki/etcd/ca-next.key
+	is 600 on n2 -- stat -c %a $pki/etcd/ca-next.key
 	# The keys crossed over sealed.
-	not eval "k get csr -o json | jq -r '.items[].status.certificate // empty' | base64 -di | grep -q 'PRIVATE KEY'"
-	eventually kubelets '.trusts | contains([$next])'
-	is "$(on n1 -- cat $pki/ca.crt)" on n3 -- cat $pki/ca.crt
+	is 0 private_keys
+	eventually kubelets "$both"
+	is "$(digest n1 $pki/ca.crt)" digest n3 $pki/ca.crt
 	k get nodes
 	new_admin
 	eventually reached
@@ -57,7 +66,7 @@ authorities_are_replaced() {
 	refused_for n3 rotate n1 finish
 	on n3 -- systemctl start kubelet
 	new_admin
-	eventually kubelets '.client == $next and (.serving == null or .serving == $next)'
+	eventually kubelets "$renewed"
 	eventually is 'n1 n2' voters n1
 	kn exec probe -- true
 	kn logs probe
@@ -69,16 +78,16 @@ authorities_are_replaced() {
 	for node in n1 n2; do
 		shows 6443 "$node" "$log.new.crt"
 		not shows 6443 "$node" "$old.crt"
-		on "$node" -- sh -c "! ls $pki/*next* $pki/*former* $pki/etcd/*next* $pki/etcd/*former* 2>/dev/null"
+		is '' left_over "$node"
 		eventually on "$node" -- bootstrap status
 		eventually system_pods_ready_on n1 "$node"
 	done
 	on n1 -- bootstrap verify
 	# Whoever kept a certificate of the old authority is nobody now.
 	refused_for 'Unauthorized' "$state/bin/kubectl" --kubeconfig "$old.conf" --insecure-skip-tls-verify get nodes
-	eventually is "$(cat "$log.new.crt")" on n3 -- cat $pki/ca.crt
-	is 1 eval "on n1 -- bootstrap token create --print-join-command | grep -o ca-hash | wc -l"
-	is "$(grep -c BEGIN "$log.new.crt")" eval "k -n kube-system get configmap extension-apiserver-authentication -o 'jsonpath={.data.client-ca-file}' | grep -c BEGIN"
+	eventually is "$(digest n1 $pki/ca.crt)" digest n3 $pki/ca.crt
+	is 1 hashes_to_join_with
+	eventually is 1 told_to_extensions
 	# What ran on the worker was not touched.
 	is "$container" kn get pod probe -o 'jsonpath={.status.containerStatuses[0].containerID}'
 	eventually reached

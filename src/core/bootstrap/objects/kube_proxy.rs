@@ -7,6 +7,10 @@ use super::yaml::{merge, render_yaml};
 use super::{Component, ObjectsSpec, join_subnets};
 use crate::core::bootstrap::static_pods::VERSION_ANNOTATION;
 
+/// Without names of protocols nft tells numbers, and kube-proxy, which starts again beside its own rules, takes those for
+/// others' and removes what it needs. A scratch image and small systems have no such file (netbase).
+const PROTOCOLS: &str = "icmp 1\ntcp 6\nudp 17\nipv6-icmp 58\nsctp 132\n";
+
 const IN_CONTAINER: &str = "/var/lib/kube-proxy";
 
 /// Its objects; none without kube-proxy.
@@ -59,7 +63,11 @@ fn render_configuration(spec: &ObjectsSpec, kubeconfig: &str) -> Vec<Value> {
     let mut objects = vec![json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": { "name": "kube-proxy", "namespace": "kube-system", "labels": { "app": "kube-proxy" } },
-        "data": { "config.conf": render_yaml(&configuration), "kubeconfig.conf": render_yaml(&kubeconfig) },
+        "data": {
+            "config.conf": render_yaml(&configuration),
+            "kubeconfig.conf": render_yaml(&kubeconfig),
+            "protocols": PROTOCOLS,
+        },
     })];
     objects.extend(render_config_map_reader("kube-proxy", "kube-system", "kube-proxy", &[group(BOOTSTRAP_GROUP)]));
     objects
@@ -79,6 +87,7 @@ fn render_daemon_set(component: &Component, version: &str) -> Value {
     let mut mounts = vec![
         json!({ "mountPath": IN_CONTAINER, "name": "kube-proxy" }),
         json!({ "mountPath": "/run/xtables.lock", "name": "xtables-lock" }),
+        json!({ "mountPath": "/etc/protocols", "name": "kube-proxy", "subPath": "protocols", "readOnly": true }),
     ];
     let mut volumes = vec![
         json!({ "name": "kube-proxy", "configMap": { "name": "kube-proxy" } }),

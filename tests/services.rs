@@ -17,7 +17,7 @@ use roost::adapters::fake::node::FakeNode;
 use roost::bootstrap::upgrade::{Passage, Purpose, upgrade_control_plane};
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::core::bootstrap::services::{self, COMPONENTS};
-use roost::core::bootstrap::workflow::{APPLY_FIRST, APPLY_NODE, INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
+use roost::core::bootstrap::workflow::{APPLY_FIRST, APPLY_LAST, INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
 use roost::core::bootstrap::{Facts, Phase};
 use roost::core::model::spec::Spec;
 use roost::ports::{NodeFiles, Owner};
@@ -100,10 +100,10 @@ async fn the_manager_of_a_cloud_goes_the_way_of_the_others() {
     run(RENEW, &in_cloud("systemd", "external"), &ports, &all, &|facts| facts, &record).await.unwrap();
     assert!(record.text().contains("start roost-cloud-controller-manager.service"), "{}", record.text());
     // It goes with its setting.
-    go(APPLY_NODE, in_cloud("systemd", "none")).await;
+    go(APPLY_LAST, in_cloud("systemd", "none")).await;
     assert!(!is_service(&node, CLOUD) && node.file(&unit_file(CLOUD)).is_none());
     go(APPLY_FIRST, in_cloud("systemd", "external")).await;
-    go(APPLY_NODE, in_cloud("systemd", "external")).await;
+    go(APPLY_LAST, in_cloud("systemd", "external")).await;
     assert!(is_service(&node, CLOUD));
     go(RESET, in_cloud("systemd", "external")).await;
     assert!(!is_service(&node, CLOUD) && node.file(&unit_file(CLOUD)).is_none());

@@ -6,7 +6,7 @@ use super::ports::Ports;
 use super::run::{RunError, RunOptions, run};
 use super::upgrade::{Passage, UpgradeError, upgrade_control_plane};
 use crate::core::bootstrap::Facts;
-use crate::core::bootstrap::workflow::{APPLY_CLUSTER, APPLY_FIRST, APPLY_MARKS, APPLY_NODE, APPLY_WORKER, Phase};
+use crate::core::bootstrap::workflow::{APPLY_CLUSTER, APPLY_FIRST, APPLY_LAST, APPLY_NODE, APPLY_WORKER, Phase};
 use crate::core::model::spec::Spec;
 use crate::ports::{ObjectRef, Progress};
 
@@ -77,7 +77,7 @@ async fn around_components(
     if shared {
         changed += phases(APPLY_CLUSTER, ports, spec, dry_run, dns_replicas(ports, spec).await, progress).await?;
     }
-    Ok(changed + phases(APPLY_MARKS, ports, spec, dry_run, None, progress).await?)
+    Ok(changed + phases(APPLY_LAST, ports, spec, dry_run, None, progress).await?)
 }
 
 /// The rest of a dry run, which has told of the others before: etcd's address, and components as they would be by then.

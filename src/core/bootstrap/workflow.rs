@@ -33,6 +33,8 @@ pub struct Phase {
 
 // Phases of several tables.
 const IMAGES: Phase = Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan };
+const CERTS: Phase = Phase { id: "certs", summary: "certificates and keys", plan: phases::certs::plan };
+const KUBECONFIGS: Phase = Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan };
 const AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: phases::agent::plan };
 const KUBELET: Phase = Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan };
 const RENEWAL: Phase = Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan };
@@ -51,8 +53,8 @@ const WORKER_KUBELET: Phase =
 /// runs etcd and the control plane at once; as services they are started before it.
 pub const INIT: &[Phase] = &[
     IMAGES,
-    Phase { id: "certs", summary: "certificates and keys", plan: phases::certs::plan },
-    Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan },
+    CERTS,
+    KUBECONFIGS,
     Phase { id: "etcd", summary: "etcd", plan: phases::control_plane::plan_etcd },
     Phase {
         id: "control-plane",
@@ -70,6 +72,10 @@ pub const INIT: &[Phase] = &[
     WAIT_NODE,
     NEW_LABELS,
 ];
+
+/// What a machine needs before a snapshot is restored on it: no API server yet, for an empty one would have the kubelets of
+/// workers end their pods.
+pub const INIT_FOR_SNAPSHOT: &[Phase] = &[IMAGES, CERTS, KUBECONFIGS, AGENT, KUBELET];
 
 /// Renews what has lived two thirds of its life, and lets its users load it.
 pub const RENEW: &[Phase] = &[
@@ -170,7 +176,6 @@ pub const APPLY_NODE: &[Phase] = &[
         summary: "components with what was renewed",
         plan: phases::control_plane::plan_renewal,
     },
-    Phase { id: "cloud", summary: "a provider's controller manager", plan: phases::control_plane::plan_cloud },
     AGENT,
     KUBELET,
     RENEWAL,
@@ -205,8 +210,9 @@ pub const ROTATE_CLEAN: &[Phase] =
 pub const ROTATE_PUBLISH: &[Phase] =
     &[Phase { id: "cluster-info", summary: "what nodes must know", plan: phases::objects::plan_cluster_info }];
 
-/// The Node of a control plane.
-pub const APPLY_MARKS: &[Phase] = &[
+/// What needs the objects: a provider's controller manager, which ends without its rights, and the Node of a control plane.
+pub const APPLY_LAST: &[Phase] = &[
+    Phase { id: "cloud", summary: "a provider's controller manager", plan: phases::control_plane::plan_cloud },
     Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
     WAIT_NODE,
     LABELS,

@@ -92,7 +92,11 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::AssignPodSubnets { node, subnets } => objects::assign_pod_subnets(ports, spec, node, subnets).await?,
         Step::MarkControlPlane { node, taint } => objects::mark(ports, spec, node, *taint).await?,
         Step::LabelNode { node, labels } => objects::label(ports, spec, node, labels).await?,
-        Step::WaitFor { condition, within } => conditions::wait(ports, spec, condition, *within).await?,
+        Step::WaitFor { condition, within } => {
+            conditions::wait(ports, spec, condition, *within).await?;
+            // It came by itself.
+            return Ok(StepOutcome::Unchanged);
+        }
         Step::RemovePods => pods::remove_all(ports).await?,
         Step::RemovePodNetwork => ports.network.remove_traces().await?,
         Step::RemoveUnit { path } => {

@@ -11,6 +11,9 @@ use super::bootstrap::OutputFormat;
 use crate::core::model::StepOutcome;
 use crate::ports::Progress;
 
+/// A phase that changed nothing and took as long has waited.
+const NOTEWORTHY: Duration = Duration::from_millis(500);
+
 /// Writes what a run of phases does, in the way that fits the reader.
 pub struct Console {
     format: OutputFormat,
@@ -147,6 +150,7 @@ impl Progress for Console {
         }
         if self.format == OutputFormat::Text {
             let what = match changed {
+                0 if !self.dry_run && took >= NOTEWORTHY => "waited".to_owned(),
                 0 => "nothing to do".to_owned(),
                 1 => "1 step".to_owned(),
                 many => format!("{many} steps"),

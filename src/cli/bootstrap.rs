@@ -147,6 +147,9 @@ pub struct RunArgs {
 /// Arguments of `bootstrap init`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InitArgs {
+    /// Begin with the data of a lost cluster: a snapshot of its etcd. Its PKI has to be there
+    #[arg(long, value_name = "FILE", conflicts_with = "phase")]
+    pub snapshot: Option<PathBuf>,
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,

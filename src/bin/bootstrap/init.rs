@@ -1,13 +1,18 @@
 //! `bootstrap init`.
 
 use std::path::Path;
+use std::time::Duration;
 
+use roost::adapters::etcd::HostEtcdFiles;
+use roost::bootstrap::etcd::restore;
 use roost::bootstrap::upgrade::keep_running;
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::cli::bootstrap::InitArgs;
 use roost::cli::output::{Console, complain};
-use roost::core::bootstrap::workflow::INIT;
+use roost::core::bootstrap::workflow::{INIT, INIT_FOR_SNAPSHOT};
+use roost::core::model::StepOutcome;
 use roost::core::model::spec::Spec;
+use roost::ports::{EtcdFiles, Progress};
 use serde_json::json;
 
 use crate::preflight::preflight;
@@ -26,7 +31,11 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
     }
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), ..RunOptions::default() };
-    let changed = run(INIT, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
+    let begun = match &args.snapshot {
+        Some(snapshot) => begin_again(&ports, &spec, snapshot, &options, &console).await?,
+        None => 0,
+    };
+    let changed = run(INIT, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)? + begun;
     let kubeconfig = spec.node.paths.kubeconfig("admin.conf");
     let text = match (args.run.dry_run, changed) {
         (true, 0) | (false, 0) => "nothing to do".to_owned(),
@@ -41,6 +50,40 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
         json!({ "endpoint": spec.cluster.endpoint.to_string(), "kubeconfig": kubeconfig, "node": spec.node.name });
     console.finish(changed, &result, &text);
     Ok(())
+}
+
+/// The data of a lost cluster, before an API server could tell its nodes that there is nothing. Returns how many steps were
+/// changed (or, in a dry run, would be).
+async fn begin_again(
+    ports: &Ports,
+    spec: &Spec,
+    snapshot: &Path,
+    options: &RunOptions,
+    console: &Console,
+) -> Result<usize, Failure> {
+    let snapshot = std::path::absolute(snapshot)?;
+    for name in ["ca.crt", "sa.key"] {
+        let path = spec.node.paths.pki(name);
+        if ports.files.info(&path)?.is_none() {
+            let why = "without the PKI of the lost cluster no node and no program trusts what is restored";
+            return Err(Failure::from(format!("there is no {}: {why}", path.display())));
+        }
+    }
+    if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_some() {
+        let then = "`bootstrap init` without --snapshot goes on with it, `bootstrap etcd restore` replaces it";
+        return Err(Failure::from(format!("etcd has data in {}: {then}", spec.node.paths.etcd_data.display())));
+    }
+    HostEtcdFiles.check_snapshot(&snapshot)?;
+    if options.dry_run {
+        console.phase_begins("etcd-restore", "data of the lost cluster", (1, 1));
+        let line = format!("restore {} into {}", snapshot.display(), spec.node.paths.etcd_data.display());
+        console.step_ends("etcd-restore", &line, StepOutcome::Planned);
+        console.phase_ends("etcd-restore", 1, Duration::ZERO);
+        return Ok(1);
+    }
+    let changed = run(INIT_FOR_SNAPSHOT, spec, ports, options, &|facts| facts, console).await.map_err(run_failure)?;
+    restore(ports, &HostEtcdFiles, spec, &snapshot, console).await?;
+    Ok(changed + 1)
 }
 
 /// A node that runs a version keeps it when it is run again: `upgrade` has the rules, the order and the way back.

@@ -116,6 +116,7 @@ renewed_and_changed() {
 	on n1 -- bootstrap certs renew --all
 	[ "$(serial n1)" != "$before" ]
 	eventually api n1 get --raw /readyz
+	on n1 -- bootstrap upgrade plan --output json | jq -e '.allowed and .work == []'
 	# Another certificate of etcd's client, and another flag.
 	leaf "$own/other" "$own/ca" '/CN=other-client' clientAuth
 	for file in other.crt other.key; do cluster copy n1 "$own/$file" "/etc/own-etcd/$file"; done

@@ -6,7 +6,7 @@ use std::time::Duration;
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::etcd::restore;
 use roost::bootstrap::upgrade::keep_running;
-use roost::bootstrap::{Ports, RunError, RunOptions, run};
+use roost::bootstrap::{Ports, RunError, RunOptions, StepError, run};
 use roost::cli::bootstrap::InitArgs;
 use roost::cli::output::{Console, complain};
 use roost::core::bootstrap::workflow::{INIT, INIT_FOR_SNAPSHOT};
@@ -61,6 +61,9 @@ async fn begin_again(
     options: &RunOptions,
     console: &Console,
 ) -> Result<usize, Failure> {
+    if spec.cluster.external_etcd.is_some() {
+        return Err(StepError::NotOurEtcd.into());
+    }
     let snapshot = std::path::absolute(snapshot)?;
     for name in ["ca.crt", "sa.key"] {
         let path = spec.node.paths.pki(name);

@@ -90,6 +90,7 @@ mod tests {
             "status",
             "verify",
             "certs list",
+            "certs rotate-ca status",
             "etcd members",
             "etcd health",
             "upgrade plan",

@@ -217,8 +217,8 @@ in
 // (
   if controlPlane && s.renewal.enabled then
     {
-      "roost-renew.timer" = timer s.renewal.schedule;
-      "roost-renew.service" = task "Renew certificates that are past two thirds of their life" "certs renew" [
+      "roost-renewal.timer" = timer s.renewal.schedule;
+      "roost-renewal.service" = task "Renew certificates that are past two thirds of their life" "certs renew" [
         "/etc/kubernetes"
         "/var/lib/kubelet"
       ];

@@ -292,6 +292,8 @@ pub fn render_kubelet(spec: &Spec) -> String {
          KillMode=process\n\
          Delegate=yes\n\
          OOMScoreAdjust=-999\n\
+         # What a burst of pods took goes back to the system (glibc's malloc).\n\
+         Environment=MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072\n\
          LimitNOFILE=1048576\n\
          LogRateLimitBurst=50000\n\
          LockPersonality=yes\n\

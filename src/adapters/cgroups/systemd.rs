@@ -1,39 +1,15 @@
 //! Slices for pods by systemd's D-Bus interface, so that systemd and the kubelet do not fight over the tree.
 
-use std::collections::HashMap;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::StreamExt;
 use tokio::sync::Mutex;
 use zbus::{OwnedObjectPath, Variant};
 
+use crate::adapters::systemd::manager::{JobRemovedStream, ManagerProxy, end_of_job};
 use crate::core::model::cgroup::{CgroupLimits, weight_of_shares};
 
 /// How long systemd may take for a job.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-#[zbus::proxy(
-    interface = "org.freedesktop.systemd1.Manager",
-    default_service = "org.freedesktop.systemd1",
-    default_path = "/org/freedesktop/systemd1"
-)]
-trait Manager {
-    fn subscribe(&self) -> zbus::Result<()>;
-    #[allow(clippy::type_complexity, reason = "the interface's own signature")]
-    fn start_transient_unit(
-        &self,
-        name: &str,
-        mode: &str,
-        properties: &[(&str, Variant<'_>)],
-        aux: &[(&str, &[(&str, Variant<'_>)])],
-    ) -> zbus::Result<OwnedObjectPath>;
-    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
-    fn set_unit_properties(&self, name: &str, runtime: bool, properties: &[(&str, Variant<'_>)]) -> zbus::Result<()>;
-    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
-    #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
-}
 
 /// Makes and removes slices. The connection is opened at first use and again after it broke.
 #[derive(Debug, Default)]
@@ -107,38 +83,17 @@ fn is(error: &zbus::Error, name: &str) -> bool {
     matches!(error, zbus::Error::MethodError(found, _, _) if found.as_str() == name)
 }
 
-/// Asks for a job and waits for its end. The signals are read from the first moment on: a stream of them that nobody reads
-/// fills up, and then holds up everything else on the connection, the answer to the call among it.
+/// Asks for a job and waits until it is done.
 async fn run_job(
     name: &str,
-    mut jobs: JobRemovedStream,
+    jobs: JobRemovedStream,
     call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
 ) -> zbus::Result<()> {
-    let done = async {
-        let mut call = pin!(call);
-        let mut job = None;
-        let mut ended = HashMap::new();
-        loop {
-            tokio::select! {
-                made = &mut call, if job.is_none() => job = Some(made?),
-                signal = jobs.next() => {
-                    let closed = || zbus::Error::Failure("the connection to systemd was closed".to_owned());
-                    let signal = signal.ok_or_else(closed)?;
-                    let args = signal.args()?;
-                    ended.insert(args.job.clone(), args.result.clone());
-                }
-            }
-            match job.as_ref().and_then(|job| ended.get(job)).map(String::as_str) {
-                None => {}
-                Some("done" | "skipped") => return Ok(()),
-                Some(result) => {
-                    return Err(zbus::Error::Failure(format!("systemd's job for {name} ended as {result}")));
-                }
-            }
-        }
-    };
     let late = |_| zbus::Error::Failure(format!("systemd's job for {name} took too long"));
-    tokio::time::timeout(PATIENCE, done).await.map_err(late)?
+    match tokio::time::timeout(PATIENCE, end_of_job(jobs, call)).await.map_err(late)??.as_str() {
+        "done" | "skipped" => Ok(()),
+        result => Err(zbus::Error::Failure(format!("systemd's job for {name} ended as {result}"))),
+    }
 }
 
 /// Limits as systemd's properties (runc's `systemd` cgroup managers).

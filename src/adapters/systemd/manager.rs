@@ -1,6 +1,10 @@
 //! The service manager's D-Bus interface (org.freedesktop.systemd1(5)), as much of it as is called.
 
-use zbus::{ObjectPath, OwnedObjectPath};
+use std::collections::HashMap;
+use std::pin::pin;
+
+use futures::StreamExt;
+use zbus::{OwnedObjectPath, Variant};
 
 use crate::ports::UnitError;
 
@@ -14,10 +18,20 @@ pub(super) type Listed =
     default_service = "org.freedesktop.systemd1",
     default_path = "/org/freedesktop/systemd1"
 )]
-pub(super) trait Manager {
+pub(in crate::adapters) trait Manager {
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    #[allow(clippy::type_complexity, reason = "the interface's own signature")]
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: &[(&str, Variant<'_>)],
+        aux: &[(&str, &[(&str, Variant<'_>)])],
+    ) -> zbus::Result<OwnedObjectPath>;
+    fn set_unit_properties(&self, name: &str, runtime: bool, properties: &[(&str, Variant<'_>)]) -> zbus::Result<()>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn kill_unit(&self, unit: &str, whom: &str, signal: i32) -> zbus::Result<()>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<Listed>>;
@@ -33,7 +47,33 @@ pub(super) trait Manager {
     fn subscribe(&self) -> zbus::Result<()>;
 
     #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+}
+
+/// Asks for a job and waits for its end; gives its result (`done`, `failed`, …). `jobs` was opened before, since a quick
+/// job could be over before anybody listens. It is read from the first moment on: a stream of signals that nobody reads
+/// fills up, and then holds up everything else on the connection, the answer to the call among it.
+pub(in crate::adapters) async fn end_of_job(
+    mut jobs: JobRemovedStream,
+    call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
+) -> zbus::Result<String> {
+    let mut call = pin!(call);
+    let mut job = None;
+    let mut ended = HashMap::new();
+    loop {
+        tokio::select! {
+            made = &mut call, if job.is_none() => job = Some(made?),
+            signal = jobs.next() => {
+                let closed = || zbus::Error::Failure("the bus closed while a job ran".to_owned());
+                let signal = signal.ok_or_else(closed)?;
+                let arguments = signal.args()?;
+                ended.insert(arguments.job.clone(), arguments.result.clone());
+            }
+        }
+        if let Some(result) = job.as_ref().and_then(|job| ended.remove(job)) {
+            return Ok(result);
+        }
+    }
 }
 
 /// There is no bus, or nobody on it: the host does not run systemd.

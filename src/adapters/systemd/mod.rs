@@ -2,7 +2,7 @@
 
 mod inhibit;
 mod journal;
-mod manager;
+pub(in crate::adapters) mod manager;
 mod pod_units;
 mod units;
 

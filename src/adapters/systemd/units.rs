@@ -3,11 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use zbus::Connection;
 use zbus::OwnedObjectPath;
 
-use super::manager::{ManagerProxy, refused, unavailable};
+use super::manager::{ManagerProxy, end_of_job, refused, unavailable};
 use crate::ports::{UnitError, UnitState, Units};
 
 #[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
@@ -78,13 +77,12 @@ impl Systemd {
         ManagerProxy::new(&self.connection).await.map_err(|error| unavailable(&error))
     }
 
-    async fn enqueue(manager: &ManagerProxy<'_>, verb: Verb, unit: &str) -> Result<OwnedObjectPath, UnitError> {
-        let job = match verb {
+    async fn enqueue(manager: &ManagerProxy<'_>, verb: Verb, unit: &str) -> zbus::Result<OwnedObjectPath> {
+        match verb {
             Verb::Start => manager.start_unit(unit, "replace").await,
             Verb::Stop => manager.stop_unit(unit, "replace").await,
             Verb::Restart => manager.restart_unit(unit, "replace").await,
-        };
-        job.map_err(|error| refused(unit, &error))
+        }
     }
 
     /// When the main process of a service was started, and how often systemd did that by itself; none of other units.
@@ -102,20 +100,12 @@ impl Systemd {
 
     async fn run(&self, verb: Verb, unit: &str) -> Result<(), UnitError> {
         let manager = self.manager().await?;
-        // Before the job is made: a quick one could be over before anybody listens.
-        let mut ended = manager.receive_job_removed().await.map_err(|error| unavailable(&error))?;
-        let job = Self::enqueue(&manager, verb, unit).await?;
-        while let Some(signal) = ended.next().await {
-            let arguments = signal.args().map_err(|error| unavailable(&error))?;
-            if arguments.job.as_str() != job.as_str() {
-                continue;
-            }
-            return match arguments.result {
-                "done" => Ok(()),
-                result => Err(UnitError::JobFailed { unit: unit.into(), verb: verb.name(), result: result.into() }),
-            };
+        let jobs = manager.receive_job_removed().await.map_err(|error| unavailable(&error))?;
+        let ended = end_of_job(jobs, Self::enqueue(&manager, verb, unit)).await;
+        match ended.map_err(|error| refused(unit, &error))?.as_str() {
+            "done" => Ok(()),
+            result => Err(UnitError::JobFailed { unit: unit.into(), verb: verb.name(), result: result.into() }),
         }
-        Err(UnitError::Unavailable { message: "the bus closed while a job ran".into() })
     }
 }
 
@@ -153,7 +143,8 @@ impl Units for Systemd {
     }
 
     async fn start_no_wait(&self, unit: &str) -> Result<(), UnitError> {
-        Self::enqueue(&self.manager().await?, Verb::Start, unit).await.map(drop)
+        let job = Self::enqueue(&self.manager().await?, Verb::Start, unit).await;
+        job.map(drop).map_err(|error| refused(unit, &error))
     }
 
     async fn stop(&self, unit: &str) -> Result<(), UnitError> {
@@ -168,7 +159,8 @@ impl Units for Systemd {
     }
 
     async fn restart_no_wait(&self, unit: &str) -> Result<(), UnitError> {
-        Self::enqueue(&self.manager().await?, Verb::Restart, unit).await.map(drop)
+        let job = Self::enqueue(&self.manager().await?, Verb::Restart, unit).await;
+        job.map(drop).map_err(|error| refused(unit, &error))
     }
 
     async fn enable(&self, unit: &str) -> Result<(), UnitError> {

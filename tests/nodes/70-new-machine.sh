@@ -10,7 +10,7 @@ all_pods_ready() { k -n kube-system get pods -o json | jq -e '.items | length > 
 logs_of() { kn logs "$1" --tail=1; }
 
 a_new_machine() {
-	local pki=$log.pki.tar.gz settings=$log.toml snapshot=$log.db before begun
+	local pki=$log.pki.tar.gz settings=$log.settings.tar.gz snapshot=$log.db before begun
 	pod lives "${nodes[1]}" pause
 	before=$(runs lives)
 	begun=$(on "${nodes[1]}" -- sh -c "crictl ps --name main -q 2>/dev/null; pgrep -fx '/agnhost pause'")
@@ -20,14 +20,15 @@ a_new_machine() {
 	first cat /root/cluster.db >"$snapshot"
 	first tar -C /etc/kubernetes -czf /root/pki.tar.gz pki
 	first cat /root/pki.tar.gz >"$pki"
-	first cat /etc/roost/cluster.toml >"$settings"
+	first tar -C /etc -czf /root/settings.tar.gz roost # with the files that it names, such as an audit policy
+	first cat /root/settings.tar.gz >"$settings"
 	kn create configmap after
 
 	cluster replace "${nodes[0]}"
 	not first test -e /etc/kubernetes/pki/ca.crt
 	not first test -e /var/lib/etcd/member
-	first mkdir -p /etc/roost
-	cluster copy "${nodes[0]}" "$settings" /etc/roost/cluster.toml
+	cluster copy "${nodes[0]}" "$settings" /root/settings.tar.gz
+	first tar -C /etc -xzf /root/settings.tar.gz
 	cluster copy "${nodes[0]}" "$snapshot" /root/cluster.db
 	cluster copy "${nodes[0]}" "$pki" /root/pki.tar.gz
 	not first bootstrap init --snapshot /root/cluster.db # there is no PKI

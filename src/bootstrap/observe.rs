@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::conditions;
 use super::credentials::{self, read_text};
 use super::error::StepError;
@@ -18,6 +16,7 @@ use crate::core::bootstrap::phases::certs::authorities;
 use crate::core::bootstrap::phases::kubeconfigs::CLOUD_CONF;
 use crate::core::bootstrap::rotation::{self, ObservedAuthority, Rotation};
 use crate::core::bootstrap::{Facts, Step, api_files, kubeconfig, services};
+use crate::core::model::short_digest;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
 use crate::ports::UnitState;
 
@@ -43,13 +42,13 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
         if let Some(text) = read_text(ports.files.as_ref(), &spec.node.paths.kubeconfig(file))?
             && let Some(certificate) = kubeconfig::parse(&text).and_then(|parsed| parsed.client_certificate)
         {
-            facts.client_digests.insert(component.to_owned(), digest(&certificate));
+            facts.client_digests.insert(component.to_owned(), short_digest(&certificate));
         }
     }
     let of_etcd = spec.cluster.external_etcd.as_ref().map(api_files::etcd_files).unwrap_or_default();
     for (_, path) in api_files::files(&spec.cluster).into_iter().chain(of_etcd) {
         if let Some(text) = ports.files.read(path)? {
-            facts.file_digests.insert(path.to_owned(), digest(&text));
+            facts.file_digests.insert(path.to_owned(), short_digest(&text));
         }
     }
     for component in services::ALL {
@@ -90,11 +89,6 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
         });
     }
     Ok(all)
-}
-
-/// Sixteen hex digits of SHA-256, enough to tell versions of one file apart.
-fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// True when the step's statement holds.

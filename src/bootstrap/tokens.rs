@@ -48,10 +48,13 @@ pub async fn create(
     }
 }
 
+fn secret_of(id: &str) -> ObjectRef {
+    ObjectRef::new("v1", "Secret", NAMESPACE, &format!("bootstrap-token-{id}"))
+}
+
 /// True when there is a token with this id.
 pub async fn is_there(objects: &dyn ClusterObjects, id: &str) -> Result<bool, Error> {
-    let secret = ObjectRef::new("v1", "Secret", NAMESPACE, &format!("bootstrap-token-{id}"));
-    Ok(objects.get(&secret).await?.is_some())
+    Ok(objects.get(&secret_of(id)).await?.is_some())
 }
 
 /// All tokens, by id.
@@ -71,8 +74,7 @@ fn decode(secret: &Value) -> BTreeMap<String, Vec<u8>> {
 
 /// Removes the token with this id.
 pub async fn delete(objects: &dyn ClusterObjects, id: &str) -> Result<(), Error> {
-    let secret = ObjectRef::new("v1", "Secret", NAMESPACE, &format!("bootstrap-token-{id}"));
-    if objects.delete(&secret).await? { Ok(()) } else { Err(Error::Absent(id.to_owned())) }
+    if objects.delete(&secret_of(id)).await? { Ok(()) } else { Err(Error::Absent(id.to_owned())) }
 }
 
 /// The command line that joins a node (or a control plane), from what `cluster-info` says of the cluster.

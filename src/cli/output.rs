@@ -98,6 +98,15 @@ pub fn complain_of(error: &(dyn std::error::Error + 'static)) {
     complain(&text);
 }
 
+impl Console {
+    /// What a dry run says of one command, as a run of phases says it.
+    pub fn foretell(&self, id: &str, summary: &str, lines: &[String]) {
+        self.phase_begins(id, summary, (1, 1));
+        lines.iter().for_each(|line| self.step_ends(id, line, StepOutcome::Planned));
+        self.phase_ends(id, lines.len(), Duration::ZERO);
+    }
+}
+
 impl Progress for Console {
     fn phase_begins(&self, id: &str, summary: &str, place: (usize, usize)) {
         let mut state = self.state();

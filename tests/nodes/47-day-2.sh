@@ -1,7 +1,6 @@
 # shellcheck shell=bash
 # Settings of a node that is there: changed, shown, applied, taken back.
 
-not() { ! "$@"; }
 changes() { on "$1" -- bootstrap apply --output json "${@:2}" | jq .changed; }
 at_rest() { is 0 changes "$1" --dry-run; }
 pod_has_flag() { k -n kube-system get pod "$1" -o json | jq -e --arg flag "$2" '.spec.containers[0].command | index($flag)'; }

@@ -1,10 +1,6 @@
 # shellcheck shell=bash
 # The restore drill: a good snapshot, ones that are not, and what the node looks like afterwards.
 
-# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
-not() { ! "$@"; }
-
-first() { on "${nodes[0]}" -- "$@"; }
 snapshots=/var/lib/roost/snapshots
 
 # no_drill: nothing of a drill is on the node.

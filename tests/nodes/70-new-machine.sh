@@ -1,13 +1,10 @@
 # shellcheck shell=bash
 # The only control plane is lost with its disk; the guide (docs/backup-and-disaster.md) makes another one.
 
-not() { ! "$@"; }
-first() { on "${nodes[0]}" -- "$@"; }
 # runs POD: its container, and how often that was started.
 runs() { kn get pod "$1" -o 'jsonpath={.metadata.uid} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}'; }
 all_ready() { k wait --for=condition=Ready --timeout=5s nodes --all; }
 all_pods_ready() { k -n kube-system get pods -o json | jq -e '.items | length > 0 and all(.[] | select(.metadata.deletionTimestamp == null); any(.status.conditions[]?; .type == "Ready" and .status == "True"))'; }
-logs_of() { kn logs "$1" --tail=1; }
 
 a_new_machine() {
 	local pki=$log.pki.tar.gz settings=$log.settings.tar.gz snapshot=$log.db before begun

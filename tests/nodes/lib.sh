@@ -56,6 +56,11 @@ k() {
 kn() { k -n "$ns" "$@"; }
 cluster() { "$repo/tests/cluster/cluster" "$@"; }
 on() { cluster exec "$@"; }
+first() { on "${nodes[0]}" -- "$@"; }
+logs_of() { kn logs "$1" --tail=1; }
+
+# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
+not() { ! "$@"; }
 
 # eventually COMMAND...: polls until it succeeds; three minutes is never, and no test measures how long it took.
 eventually() {

@@ -14,6 +14,13 @@ use crate::core::model::{ContainerId, PodUid, SandboxId, labels};
 use crate::cri;
 use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
 
+impl Cri {
+    async fn containers(&self, filter: Option<cri::ContainerFilter>) -> Result<Vec<cri::Container>, RuntimeError> {
+        let request = cri::ListContainersRequest { filter };
+        Ok(self.call("ListContainers", Some(self.timeout), self.runtime().list_containers(request)).await?.containers)
+    }
+}
+
 #[async_trait]
 impl Runtime for Cri {
     async fn version(&self) -> Result<cri::VersionResponse, RuntimeError> {
@@ -67,10 +74,7 @@ impl Runtime for Cri {
         match remove().await {
             Err(error) if is_lost_task(&error) => {
                 let filter = cri::ContainerFilter { pod_sandbox_id: id.to_string(), ..Default::default() };
-                let request = cri::ListContainersRequest { filter: Some(filter) };
-                let mut client = self.runtime();
-                let listed = self.call("ListContainers", Some(self.timeout), client.list_containers(request)).await?;
-                for container in listed.containers {
+                for container in self.containers(Some(filter)).await? {
                     self.remove_container(&container.id.into()).await?;
                 }
                 remove().await
@@ -145,8 +149,7 @@ impl Runtime for Cri {
 
     async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
         let filter = pod.map(|uid| cri::ContainerFilter { label_selector: uid_label(uid), ..Default::default() });
-        let request = cri::ListContainersRequest { filter };
-        Ok(self.call("ListContainers", Some(self.timeout), self.runtime().list_containers(request)).await?.containers)
+        self.containers(filter).await
     }
 
     async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {

@@ -1,7 +1,5 @@
 //! `bootstrap etcd`.
 
-use std::time::Duration;
-
 use roost::adapters::etcd::{HostEtcdFiles, free_port};
 use roost::bootstrap::etcd::{
     MemberReport, defragment, drill, foresee_defragment, foresee_drill, foresee_recover, foresee_restore, foresee_take,
@@ -14,8 +12,6 @@ use roost::cli::etcd::{
 };
 use roost::cli::output::{Console, ask, print_result};
 use roost::core::bootstrap::membership::Member;
-use roost::core::model::StepOutcome;
-use roost::ports::Progress;
 use serde_json::{Value, json};
 
 use crate::{Failure, settings, world};
@@ -200,12 +196,9 @@ async fn remove_member(args: &RemoveArgs) -> Result<(), Failure> {
     }
 }
 
-/// What a dry run says of a command, as a run of phases says it.
 fn foretell(output: OutputFormat, command: &str, lines: &[String]) {
     let console = Console::new(output, true);
-    console.phase_begins(command, &format!("etcd {command}"), (1, 1));
-    lines.iter().for_each(|line| console.step_ends(command, line, StepOutcome::Planned));
-    console.phase_ends(command, lines.len(), Duration::ZERO);
+    console.foretell(command, &format!("etcd {command}"), lines);
     console.finish(lines.len(), &json!({}), &format!("{} steps to do", lines.len()));
 }
 

@@ -1,7 +1,6 @@
 //! `bootstrap init`.
 
 use std::path::Path;
-use std::time::Duration;
 
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::etcd::restore;
@@ -10,9 +9,8 @@ use roost::bootstrap::{Ports, RunError, RunOptions, StepError, run};
 use roost::cli::bootstrap::InitArgs;
 use roost::cli::output::{Console, complain};
 use roost::core::bootstrap::workflow::{INIT, INIT_FOR_SNAPSHOT};
-use roost::core::model::StepOutcome;
 use roost::core::model::spec::Spec;
-use roost::ports::{EtcdFiles, Progress};
+use roost::ports::EtcdFiles;
 use serde_json::json;
 
 use crate::preflight::preflight;
@@ -78,10 +76,8 @@ async fn begin_again(
     }
     HostEtcdFiles.check_snapshot(&snapshot)?;
     if options.dry_run {
-        console.phase_begins("etcd-restore", "data of the lost cluster", (1, 1));
         let line = format!("restore {} into {}", snapshot.display(), spec.node.paths.etcd_data.display());
-        console.step_ends("etcd-restore", &line, StepOutcome::Planned);
-        console.phase_ends("etcd-restore", 1, Duration::ZERO);
+        console.foretell("etcd-restore", "data of the lost cluster", &[line]);
         return Ok(1);
     }
     let changed = run(INIT_FOR_SNAPSHOT, spec, ports, options, &|facts| facts, console).await.map_err(run_failure)?;

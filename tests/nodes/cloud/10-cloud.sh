@@ -3,9 +3,6 @@
 
 image=registry.k8s.io/test-cloud-controller-manager:v1
 
-# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
-not() { ! "$@"; }
-
 with_cloud() {
 	on "$1" -- sed -i 's/^\[cluster\]$/&\ncloud_provider = "external"/' /etc/roost/cluster.toml
 	on "$1" -- sh -c "printf '\n[components.images]\ncloud-controller-manager = \"$image\"\n\n[args.cloud-controller-manager]\ncloud-provider = \"tests\"\n' >>/etc/roost/cluster.toml"

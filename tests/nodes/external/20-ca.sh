@@ -79,7 +79,6 @@ signs_all() {
 	done
 }
 unsigned() { k get csr -o json | jq -e '[.items[] | select(.spec.signerName == "kubernetes.io/kubelet-serving" and .status.certificate == null and any(.status.conditions[]?; .type == "Approved"))] | length > 0'; }
-logs_of() { kn logs "$1" --tail=1; }
 
 comes_up_without_the_key() {
 	local node

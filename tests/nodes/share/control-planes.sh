@@ -1,9 +1,6 @@
 # shellcheck shell=bash
 # What tests of several control planes ask and wait for.
 
-# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
-not() { ! "$@"; }
-
 # api NODE ARGUMENT...: kubectl by that node's own API server.
 api() {
 	local node=$1

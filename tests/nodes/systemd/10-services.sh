@@ -3,9 +3,6 @@
 
 components='etcd kube-apiserver kube-controller-manager kube-scheduler'
 
-# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
-not() { ! "$@"; }
-
 unit() { echo "roost-$1.service"; }
 active() { on n1 -- systemctl is-active --quiet "$(unit "$1")"; }
 property() { on n1 -- systemctl show --property="$2" --value "$(unit "$1")"; }

@@ -8,13 +8,12 @@ mod nodes;
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 pub use gate::{ControlPlane, Refusal, Way, next_stage, way};
 pub use nodes::{KUBELET_ANNOTATION, KubeletTrust, ROTATION_ANNOTATION, Stage, Told, is_control_plane};
 
 use super::discovery::CaPin;
 use super::pki::KeyPairFiles;
+use crate::core::model::short_digest;
 
 /// How far a node is, for one authority or for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,8 +87,7 @@ pub fn ids(bundle: &str) -> Vec<String> {
 
 /// Sixteen hex digits of SHA-256 over certificates, in an order that all nodes have.
 pub fn digest<'a>(certificates: impl IntoIterator<Item = &'a str>) -> String {
-    let digest = Sha256::digest(join(certificates));
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    short_digest(join(certificates))
 }
 
 impl ObservedAuthority {

@@ -64,7 +64,7 @@ pub async fn print_log(
     out: &mpsc::Sender<Bytes>,
 ) -> io::Result<()> {
     let path = tokio::fs::canonicalize(&path).await?;
-    let mut reader = Reader::open(&path, request).await?;
+    let mut reader = Reader::open(&path, request, follow.is_some()).await?;
     let Some((liveness, hub)) = follow else {
         reader.read_to_end(out).await?;
         return reader.finish(out).await;
@@ -122,29 +122,39 @@ struct Reader {
     inode: u64,
     printer: Printer,
     chunk: Vec<u8>,
+    /// Bytes that are still to be read; all that ever come where the log is followed.
+    left: u64,
 }
 
 impl Reader {
-    async fn open(path: &Path, request: &LogRequest) -> io::Result<Self> {
+    /// Opens the log at the place where printing begins. Without `follow` it ends where the log ends now: lines that are
+    /// written while it is read would be more than `tailLines` asked for, and a busy writer would never let it end.
+    async fn open(path: &Path, request: &LogRequest, follow: bool) -> io::Result<Self> {
         let mut file = File::open(path).await?;
+        let metadata = file.metadata().await?;
+        let (size, inode) = (metadata.len(), metadata.ino());
+        let mut start = 0;
         if let Some(lines) = request.tail_lines {
             let std_file = file.try_clone().await?.into_std().await;
-            let found = tokio::task::spawn_blocking(move || tail_offset(&std_file, lines)).await;
-            file.seek(io::SeekFrom::Start(found.map_err(io::Error::other)??)).await?;
+            let found = tokio::task::spawn_blocking(move || tail_offset(&std_file, size, lines)).await;
+            start = found.map_err(io::Error::other)??;
+            file.seek(io::SeekFrom::Start(start)).await?;
         }
-        let inode = file.metadata().await?.ino();
-        Ok(Self { file, inode, printer: Printer::new(request.filter.clone()), chunk: vec![0; CHUNK] })
+        let left = if follow { u64::MAX } else { size - start };
+        Ok(Self { file, inode, printer: Printer::new(request.filter.clone()), chunk: vec![0; CHUNK], left })
     }
 
     /// Prints what there is; also tells how many bytes were read.
     async fn read_to_end(&mut self, out: &mpsc::Sender<Bytes>) -> io::Result<(Flow, usize)> {
         let mut total = 0;
         loop {
-            let read = self.file.read(&mut self.chunk).await?;
+            let room = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
+            let read = self.file.read(&mut self.chunk[..room]).await?;
             if read == 0 {
                 return Ok((Flow::More, total));
             }
             total += read;
+            self.left = self.left.saturating_sub(read as u64);
             let mut printed = Vec::new();
             let flow = self.printer.push(&self.chunk[..read], &mut printed);
             if !printed.is_empty() && out.send(printed.into()).await.is_err() {
@@ -187,5 +197,40 @@ impl Reader {
         self.inode = self.file.metadata().await?.ino();
         self.printer.restart_line();
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// What a request prints of a log to which a line is added after it was opened.
+    async fn printed_while_it_grows(tail_lines: Option<u64>, follow: bool) -> String {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        log.write_all(b"2024-01-01T00:00:01Z stdout F one\n2024-01-01T00:00:02Z stdout F two\n").unwrap();
+        let request = LogRequest { tail_lines, ..LogRequest::default() };
+        let mut reader = Reader::open(log.path(), &request, follow).await.unwrap();
+        log.write_all(b"2024-01-01T00:00:03Z stdout F three\n").unwrap();
+        let (out, mut printed) = mpsc::channel(8);
+        reader.read_to_end(&out).await.unwrap();
+        drop(out);
+        let mut all = Vec::new();
+        while let Some(bytes) = printed.recv().await {
+            all.extend_from_slice(&bytes);
+        }
+        String::from_utf8(all).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_tail_has_no_more_lines_than_asked_for_though_the_container_writes_on() {
+        assert_eq!(printed_while_it_grows(Some(1), false).await, "two\n");
+        assert_eq!(printed_while_it_grows(None, false).await, "one\ntwo\n");
+    }
+
+    #[tokio::test]
+    async fn a_follower_gets_what_is_written_meanwhile() {
+        assert_eq!(printed_while_it_grows(Some(1), true).await, "two\nthree\n");
     }
 }

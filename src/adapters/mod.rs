@@ -22,6 +22,7 @@ pub mod serving;
 pub mod standalone;
 pub mod static_pods;
 pub mod systemd;
+pub mod turns;
 pub mod usage;
 pub mod volumes;
 pub mod x509;

@@ -38,7 +38,7 @@ csi_driver_object() { # csi_driver_object ATTACH_REQUIRED
 	DRIVER
 }
 
-claim() { # claim NAME: a claim that is bound to a volume of the driver
+claim() { # claim NAME [Block]: a claim that is bound to a volume of the driver
 	k delete persistentvolume "$ns-$1" --ignore-not-found # of a test that failed
 	kn apply -f - <<-CLAIM
 		apiVersion: v1
@@ -49,6 +49,7 @@ claim() { # claim NAME: a claim that is bound to a volume of the driver
 		  accessModes: [ReadWriteOnce]
 		  persistentVolumeReclaimPolicy: Retain
 		  storageClassName: ''
+		  volumeMode: ${2:-Filesystem}
 		  claimRef: {namespace: $ns, name: $1}
 		  csi: {driver: test.csi, volumeHandle: $ns-$1}
 		---
@@ -58,6 +59,7 @@ claim() { # claim NAME: a claim that is bound to a volume of the driver
 		spec:
 		  accessModes: [ReadWriteOnce]
 		  storageClassName: ''
+		  volumeMode: ${2:-Filesystem}
 		  volumeName: $ns-$1
 		  resources: {requests: {storage: 1Mi}}
 	CLAIM
@@ -112,6 +114,39 @@ driver_volumes() {
 	driver_gone "$node" "$ns-kept"
 }
 it 'volumes of a storage driver are staged, published and taken back' driver_volumes
+
+block_volumes() {
+	local node=${nodes[-1]} left
+	csi_driver_object false
+	driver "$node"
+	claim disk Block
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: disk}
+		spec:
+		  nodeName: $node
+		  terminationGracePeriodSeconds: 1
+		  tolerations: [{operator: Exists}]
+		  containers:
+		  - name: main
+		    image: $busybox
+		    command: [sh, -c, 'head -c 7 /dev/disk | wc -c; trap exit TERM; while :; do sleep 0.1; done']
+		    volumeDevices: [{name: data, devicePath: /dev/disk}]
+		  volumes: [{name: data, persistentVolumeClaim: {claimName: disk}}]
+	POD
+	ready pod/disk
+	eventually is 7 kn logs disk
+	on "$node" -- systemctl restart kubelet
+	kn delete pod disk
+	eventually has_called "$node" "unstage $ns-disk"
+	has_called "$node" "unpublish $ns-disk"
+	left=$(on "$node" -- find /var/lib/kubelet/plugins/kubernetes.io/csi/volumeDevices -name "*$ns*")
+	[ -z "$left" ]
+	is '' on "$node" -- sh -c 'grep volumeDevices /proc/self/mountinfo || true'
+	driver_gone "$node" "$ns-disk"
+}
+it 'a block volume of a storage driver is a device of the container' block_volumes
 
 attached_volumes() {
 	local node=${nodes[-1]} attachment name

@@ -1,4 +1,5 @@
-//! A storage driver for the tests of whole nodes: volumes are folders, staging and publishing are bind mounts.
+//! A storage driver for the tests of whole nodes: volumes are folders, staging and publishing are bind
+//! mounts. A block volume is the node's `/dev/full`: it reads as zeros.
 //!
 //! `csi-driver NODE ROOT DATA` serves `ROOT/plugins_registry/test.csi.sock` until it is killed; volumes lie in `DATA`, and
 //! each call is a line of `DATA/calls`. Runs in a node, as root.
@@ -40,6 +41,10 @@ fn run(program: &str, args: &[&Path]) -> Result<(), Status> {
     if done.success() { Ok(()) } else { Err(Status::internal(format!("{program} {args:?}: {done}"))) }
 }
 
+fn is_block(capability: Option<&VolumeCapability>) -> bool {
+    capability.is_some_and(|c| matches!(c.access_type, Some(volume_capability::AccessType::Block(_))))
+}
+
 fn is_mounted(path: &Path) -> bool {
     Command::new("mountpoint").arg("-q").arg(path).status().is_ok_and(|done| done.success())
 }
@@ -56,7 +61,11 @@ impl Driver {
 
     fn bind(&self, from: &Path, to: &str, read_only: bool) -> Result<(), Status> {
         let to = Path::new(to);
-        fs::create_dir_all(to).map_err(failed)?;
+        if from.is_dir() {
+            fs::create_dir_all(to).map_err(failed)?;
+        } else {
+            fs::OpenOptions::new().create(true).append(true).open(to).map_err(failed)?;
+        }
         if is_mounted(to) {
             return Ok(());
         }
@@ -91,9 +100,11 @@ impl Node for Driver {
         let r = r.into_inner();
         let device = r.publish_context.get("device").map_or("-", String::as_str);
         self.note(&format!("stage {} {device}", r.volume_id))?;
-        let volume = self.volume(&r.volume_id);
-        fs::create_dir_all(&volume).map_err(failed)?;
-        self.bind(&volume, &r.staging_target_path, false)?;
+        if !is_block(r.volume_capability.as_ref()) {
+            let volume = self.volume(&r.volume_id);
+            fs::create_dir_all(&volume).map_err(failed)?;
+            self.bind(&volume, &r.staging_target_path, false)?;
+        }
         Ok(Response::new(NodeStageVolumeResponse {}))
     }
 
@@ -107,7 +118,10 @@ impl Node for Driver {
     async fn node_publish_volume(&self, r: Request<NodePublishVolumeRequest>) -> Answer<NodePublishVolumeResponse> {
         let r = r.into_inner();
         let context: HashMap<_, _> = r.volume_context;
-        let from = if r.staging_target_path.is_empty() {
+        let from = if is_block(r.volume_capability.as_ref()) {
+            self.note(&format!("publish block {}", r.volume_id))?;
+            PathBuf::from("/dev/full")
+        } else if r.staging_target_path.is_empty() {
             let volume = self.volume(&r.volume_id);
             fs::create_dir_all(&volume).map_err(failed)?;
             let pod = context.get("csi.storage.k8s.io/pod.name").map_or("", String::as_str);
@@ -128,6 +142,9 @@ impl Node for Driver {
     ) -> Answer<NodeUnpublishVolumeResponse> {
         let r = r.into_inner();
         self.unbind(&r.target_path)?;
+        if Path::new(&r.target_path).is_file() {
+            fs::remove_file(&r.target_path).map_err(failed)?;
+        }
         let inline = r.volume_id.starts_with("csi-");
         if inline {
             // It lived as long as its pod.

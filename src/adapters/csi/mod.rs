@@ -4,7 +4,10 @@
 
 mod driver;
 mod drivers;
+mod place;
+mod record;
 mod registration;
+mod terms;
 mod volume;
 
 /// Messages and services, generated. Public for the driver of the tests (`tests/nodes/csi-driver.rs`).
@@ -20,7 +23,7 @@ pub mod proto {
 
 pub use drivers::Drivers;
 pub use registration::Registrar;
-pub use volume::{CsiSource, CsiVolumes};
+pub use volume::{CsiSource, CsiVolumes, Published};
 
 #[cfg(test)]
 mod tests;

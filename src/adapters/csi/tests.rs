@@ -79,7 +79,12 @@ impl Node for TestDriver {
     }
     async fn node_publish_volume(&self, r: Request<NodePublishVolumeRequest>) -> Answer<NodePublishVolumeResponse> {
         let r = r.into_inner();
-        fs::create_dir_all(&r.target_path).unwrap();
+        let access = r.volume_capability.unwrap().access_type.unwrap();
+        if matches!(access, volume_capability::AccessType::Block(_)) {
+            fs::write(&r.target_path, "a device").unwrap();
+        } else {
+            fs::create_dir_all(&r.target_path).unwrap();
+        }
         let context: BTreeMap<_, _> = r.volume_context.into_iter().collect();
         self.journal.note(format!("publish {} staged={} {context:?}", r.volume_id, !r.staging_target_path.is_empty()));
         Ok(Response::new(NodePublishVolumeResponse {}))
@@ -259,6 +264,38 @@ async fn a_persistent_volume_is_staged_once_and_unstaged_with_its_last_pod() {
     assert!(listed().is_empty());
     assert_eq!(fs::read_dir(&staged).unwrap().count(), 0);
     assert!(!dir("a").exists());
+}
+
+#[tokio::test]
+async fn a_block_volume_is_a_device_and_leaves_nothing_with_its_last_pod() {
+    let root = tempfile::tempdir().unwrap();
+    let world = Arc::new(World { attached: true, ..World::default() });
+    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
+    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
+    let source = CsiSource {
+        name: "pv1".into(),
+        driver: "test.csi".into(),
+        handle: "h1".into(),
+        block: true,
+        ..CsiSource::default()
+    };
+    let link = |uid: &str| root.path().join("pods").join(uid).join("volumeDevices/kubernetes.io~csi/pv1");
+    let devices = root.path().join("plugins/kubernetes.io/csi/volumeDevices");
+    for uid in ["a", "b"] {
+        let published = volumes.publish(&pod(uid), &source, &link(uid)).await.unwrap();
+        assert_eq!(published.path, devices.join("publish/pv1").join(uid));
+        assert_eq!(fs::read_to_string(link(uid)).unwrap(), "a device");
+        assert_eq!(journal.take(), ["stage h1 sdx", "publish h1 staged=true {}"]);
+    }
+    let restarted = CsiVolumes::new(root.path(), "n1", Drivers::default(), world.clone(), world.clone());
+    assert_eq!(restarted.in_use().borrow().len(), 1, "what is published is known after a restart");
+    assert!(volumes.unpublish_all(&root.path().join("pods/a")).await.is_empty());
+    assert_eq!(journal.take(), ["unpublish h1"]);
+    assert!(fs::symlink_metadata(link("a")).is_err() && link("b").exists());
+    assert!(volumes.unpublish_all(&root.path().join("pods/b")).await.is_empty());
+    assert_eq!(journal.take(), ["unpublish h1", "unstage h1"]);
+    let left: Vec<_> = ["pv1", "publish/pv1", "staging/pv1"].into_iter().filter(|p| devices.join(p).exists()).collect();
+    assert!(left.is_empty() && volumes.in_use().borrow().is_empty(), "{left:?}");
 }
 
 #[tokio::test]

@@ -72,9 +72,6 @@ fn source_of(volume: &PersistentVolume, read_only: bool) -> Result<Source, Sourc
         });
     }
     if let Some(source) = &spec.csi {
-        if block {
-            return Err(SourceError::lasting("block volumes of storage drivers are not supported by this kubelet"));
-        }
         let reference = |r: &Option<SecretReference>| {
             let r = r.as_ref()?;
             Some((r.namespace.clone().unwrap_or_default(), r.name.clone().unwrap_or_default()))
@@ -84,6 +81,7 @@ fn source_of(volume: &PersistentVolume, read_only: bool) -> Result<Source, Sourc
             driver: source.driver.clone(),
             handle: source.volume_handle.clone(),
             inline: false,
+            block,
             read_only: read_only || source.read_only.unwrap_or_default(),
             fs_type: source.fs_type.clone().unwrap_or_default(),
             access_mode: spec

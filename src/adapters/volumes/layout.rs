@@ -61,6 +61,11 @@ impl Layout {
         Ok(self.pod(uid)?.join("volumes").join(plugin).join(plain(volume)?))
     }
 
+    /// Link to the device of a block volume.
+    pub fn device(&self, uid: &PodUid, plugin: &str, volume: &str) -> Result<PathBuf, BadName> {
+        Ok(self.pod(uid)?.join("volumeDevices").join(plugin).join(plain(volume)?))
+    }
+
     /// Directory that holds the mark `ready` of an emptyDir; `wrapped_` is put before volumes that are built on one.
     pub fn ready(&self, uid: &PodUid, volume: &str) -> Result<PathBuf, BadName> {
         Ok(self.pod(uid)?.join("plugins").join(plugin::EMPTY_DIR).join(plain(volume)?))

@@ -19,21 +19,22 @@ mod source;
 mod sub_path;
 mod tear_down;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, Volume};
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use self::layout::Layout;
 use self::source::SourceError;
 use crate::adapters::csi::CsiVolumes;
 use crate::adapters::fs::{beneath, mounts};
+use crate::adapters::turns::Turns;
 use crate::core::model::{MountedVolume, PodUid, uid_of};
 use crate::core::render::NodeContext;
 use crate::ports::{Objects, VolumeError, Volumes};
@@ -48,15 +49,15 @@ pub struct LocalVolumes {
     node: watch::Receiver<Arc<NodeContext>>,
     /// Volumes of storage drivers, where there is an API server.
     drivers: Option<CsiVolumes>,
-    /// One lock per pod with an operation under way.
-    busy: Mutex<HashMap<PodUid, Arc<tokio::sync::Mutex<()>>>>,
+    /// Operations on one pod follow each other.
+    turns: Turns<PodUid>,
 }
 
 impl LocalVolumes {
     /// Volumes below the root directory that `node` names; allocatable is read at the moment of use.
     pub fn new(objects: Arc<dyn Objects>, node: watch::Receiver<Arc<NodeContext>>) -> Self {
         let layout = Layout::new(&node.borrow().root_dir);
-        Self { layout, objects, node, drivers: None, busy: Mutex::default() }
+        Self { layout, objects, node, drivers: None, turns: Turns::default() }
     }
 
     /// With volumes of storage drivers.
@@ -73,16 +74,6 @@ impl LocalVolumes {
         mounts::make_shared(root_dir)
     }
 
-    async fn lock(&self, uid: &PodUid) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-            // Locks that nobody holds are dropped on the way.
-            busy.retain(|_, lock| Arc::strong_count(lock) > 1);
-            busy.entry(uid.clone()).or_default().clone()
-        };
-        lock.lock_owned().await
-    }
-
     async fn set_up_one(&self, pod: &Pod, volume: &Volume) -> Result<MountedVolume, SourceError> {
         let node = self.node.borrow().clone();
         let source = source::resolve(self.objects.as_ref(), &node.allocatable, pod, volume).await?;
@@ -95,7 +86,7 @@ impl LocalVolumes {
         pod: &Pod,
         chosen: impl Fn(&Volume) -> bool,
     ) -> Result<BTreeMap<String, MountedVolume>, Vec<VolumeError>> {
-        let _guard = self.lock(&uid_of(pod)).await;
+        let _guard = self.turns.take(uid_of(pod)).await;
         let volumes = pod.spec.as_ref().and_then(|s| s.volumes.as_deref()).unwrap_or_default();
         let each = volumes.iter().filter(|v| chosen(v)).map(async |volume| match self.set_up_one(pod, volume).await {
             Ok(mounted) => Ok((volume.name.clone(), mounted)),
@@ -158,7 +149,7 @@ impl Volumes for LocalVolumes {
         };
         let uid = uid_of(pod);
         let target = self.layout.sub_path(&uid, volume_name, container, index).map_err(|e| fault(e.to_string()))?;
-        let _guard = self.lock(&uid).await;
+        let _guard = self.turns.take(uid.clone()).await;
         let (root, path, place) = (volume.path.clone(), PathBuf::from(sub_path), target.clone());
         blocking(move || sub_path::bind(&root, &path, &place)).await.map_err(|e| fault(e.to_string()))?;
         Ok(target)
@@ -175,7 +166,7 @@ impl Volumes for LocalVolumes {
     async fn tear_down(&self, uid: &PodUid) -> Result<bool, Vec<VolumeError>> {
         let fault = |message: String| VolumeError { volume: String::new(), message, transient: true };
         let dir = self.layout.pod(uid).map_err(|e| vec![fault(e.to_string())])?;
-        let _guard = self.lock(uid).await;
+        let _guard = self.turns.take(uid.clone()).await;
         // A driver that is away keeps the whole pod's directory: unmounting behind its back would lose track of it.
         if let Some(drivers) = &self.drivers {
             let faults = drivers.unpublish_all(&dir).await;

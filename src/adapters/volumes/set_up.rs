@@ -65,21 +65,24 @@ async fn driver_volume(
     groups: Vec<i64>,
 ) -> Result<MountedVolume, SourceError> {
     let drivers = drivers.ok_or_else(|| SourceError::lasting("this kubelet runs without storage drivers"))?;
-    let dir = request.path(plugin::CSI, &source.name)?;
-    let left = drivers.publish(pod, &source, &dir).await.map_err(SourceError::passing)?;
-    let path = dir.join("mount");
-    if let (true, Some(group)) = (left, request.group) {
-        let target = path.clone();
+    let of_pod = match source.block {
+        true => request.layout.device(&request.uid, plugin::CSI, &source.name),
+        false => request.layout.volume(&request.uid, plugin::CSI, &source.name),
+    };
+    let of_pod = of_pod.map_err(|e| SourceError::lasting(e.to_string()))?;
+    let published = drivers.publish(pod, &source, &of_pod).await.map_err(SourceError::passing)?;
+    if let (true, Some(group)) = (published.group_is_left, request.group) {
+        let target = published.path.clone();
         let only_on_root_mismatch = request.only_on_root_mismatch;
         let ownership = Ownership { group, only_on_root_mismatch, read_only: source.read_only };
         blocking(move || ownership::apply(&target, ownership)).await.map_err(disk)?;
     }
-    let read_only = source.read_only;
     Ok(MountedVolume {
-        path,
-        read_only,
-        selinux_relabel: true,
+        path: published.path,
+        read_only: source.read_only,
+        selinux_relabel: !source.block,
         supplemental_groups: groups,
+        block: source.block,
         ..MountedVolume::default()
     })
 }

@@ -108,6 +108,7 @@ pub async fn resolve(
             name: volume.name.clone(),
             driver: source.driver.clone(),
             inline: true,
+            block: false,
             read_only: source.read_only.unwrap_or_default(),
             fs_type: source.fs_type.clone().unwrap_or_default(),
             access_mode: "ReadWriteOnce".to_owned(),

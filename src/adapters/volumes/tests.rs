@@ -1,6 +1,8 @@
 //! Volumes on a temporary directory, with objects in memory.
 
+use std::collections::HashMap;
 use std::fs;
+use std::sync::Mutex;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service};

@@ -1,0 +1,138 @@
+//! Where a driver's volume has its paths on the node; upstream's layout (`pkg/volume/csi/csi_mounter.go`, `csi_block.go`).
+//!
+//! ```text
+//! file system  pods/UID/volumes/kubernetes.io~csi/NAME/{vol_data.json,mount}
+//!              plugins/kubernetes.io/csi/DRIVER/SHA256-OF-HANDLE/{vol_data.json,globalmount}
+//! block        pods/UID/volumeDevices/kubernetes.io~csi/NAME -> the published device
+//!              plugins/kubernetes.io/csi/volumeDevices/{NAME/data/vol_data.json,publish/NAME/UID,staging/NAME}
+//! ```
+//!
+//! Upstream also holds a block device by a loop device, so that its number is not given to another disk while a pod has it;
+//! here the driver is trusted to keep it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::record::{Record, ignore_missing};
+use crate::adapters::fs::mounts;
+
+/// The plugin's name as a folder of pods.
+pub const PLUGIN: &str = "kubernetes.io~csi";
+const PLUGINS: &str = "plugins/kubernetes.io/csi";
+const DEVICES: &str = "plugins/kubernetes.io/csi/volumeDevices";
+
+/// The paths of one volume for one pod.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The volume in the pod's folder: a folder, or the link to the device.
+    pub of_pod: PathBuf,
+    /// What the driver publishes.
+    pub target: PathBuf,
+    /// Folder of the record.
+    pub data: PathBuf,
+    /// What the driver stages, once on the node.
+    pub staging: PathBuf,
+    block: bool,
+}
+
+/// Folder of the record of a block volume.
+pub fn device_data(root: &Path, name: &OsStr) -> PathBuf {
+    root.join(DEVICES).join(name).join("data")
+}
+
+impl Place {
+    /// For the volume at `of_pod` (`<pod>/volumes/kubernetes.io~csi/NAME`, or below `volumeDevices`); `root` is
+    /// `/var/lib/kubelet`.
+    pub fn new(root: &Path, of_pod: &Path, block: bool, driver: &str, handle: &str) -> Self {
+        let of_pod = of_pod.to_path_buf();
+        if !block {
+            // A driver's name is a DNS name; what is none must not become a path.
+            let driver = driver.replace(['/', '\0'], "_");
+            let staging = root.join(PLUGINS).join(driver.trim_start_matches('.')).join(sha256(handle));
+            let (target, data) = (of_pod.join("mount"), of_pod.clone());
+            return Self { target, data, staging: staging.join("globalmount"), of_pod, block };
+        }
+        let name = of_pod.file_name().unwrap_or_default();
+        let uid = of_pod.ancestors().nth(3).and_then(Path::file_name).unwrap_or_default();
+        let devices = root.join(DEVICES);
+        let (target, staging) = (devices.join("publish").join(name).join(uid), devices.join("staging").join(name));
+        Self { target, data: device_data(root, name), staging, of_pod, block }
+    }
+
+    /// Whether the volume is published already, as far as the disk tells.
+    pub fn is_published(&self) -> io::Result<bool> {
+        if self.block {
+            use std::os::unix::fs::FileTypeExt;
+            return Ok(fs::metadata(&self.of_pod).is_ok_and(|device| device.file_type().is_block_device()));
+        }
+        Ok(Record::is_in(&self.data) && mounts::is_mount_point(&self.target)?)
+    }
+
+    /// Notes the volume before it is published, so that a kubelet that is killed meanwhile finds it again.
+    pub fn note(&self, record: &Record) -> io::Result<()> {
+        record.write(&self.data)?;
+        if !self.block {
+            return Ok(());
+        }
+        for path in [&self.target, &self.of_pod] {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        }
+        ignore_missing(fs::remove_file(&self.of_pod))?;
+        std::os::unix::fs::symlink(&self.target, &self.of_pod)
+    }
+
+    /// Makes the folder for staging; that of a file system gets a record of its own.
+    pub fn note_staging(&self, record: &Record) -> io::Result<()> {
+        fs::create_dir_all(&self.staging)?;
+        if self.block { Ok(()) } else { record.write(self.staging_data()) }
+    }
+
+    /// Whether the volume may be staged.
+    pub fn is_staged(&self) -> bool {
+        if self.block { self.staging.exists() } else { Record::is_in(self.staging_data()) }
+    }
+
+    /// Removes what the driver published to; the pod's own note stays.
+    pub fn remove_target(&self) -> io::Result<()> {
+        if self.block {
+            ignore_missing(fs::remove_file(&self.target))
+        } else {
+            ignore_missing(fs::remove_dir(&self.target))
+        }
+    }
+
+    /// Removes what was staged to; for a block volume also all that no pod needs any more.
+    pub fn remove_staging(&self) -> io::Result<()> {
+        ignore_missing(fs::remove_dir(&self.staging))?;
+        if self.block { Ok(()) } else { Record::remove(self.staging_data()) }
+    }
+
+    /// Removes the pod's note of the volume. `last` tells that no other pod has it.
+    pub fn forget(&self, last: bool) -> io::Result<()> {
+        if !self.block {
+            return Record::remove(&self.data);
+        }
+        ignore_missing(fs::remove_file(&self.of_pod))?;
+        if !last {
+            return Ok(());
+        }
+        Record::remove(&self.data)?;
+        for parent in [self.data.parent(), self.target.parent()].into_iter().flatten() {
+            ignore_missing(fs::remove_dir(parent))?;
+        }
+        Ok(())
+    }
+
+    fn staging_data(&self) -> &Path {
+        self.staging.parent().unwrap_or(&self.staging)
+    }
+}
+
+/// The digest by which upstream names volumes and attachments.
+pub fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

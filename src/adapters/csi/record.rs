@@ -1,0 +1,105 @@
+//! What is noted on disk beside a driver's volume, in upstream's format: enough to take it back after a restart.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::place::{self, PLUGIN};
+use crate::adapters::fs::atomic::write_if_changed;
+
+/// Lifecycle modes of volumes.
+pub const EPHEMERAL: &str = "Ephemeral";
+pub const PERSISTENT: &str = "Persistent";
+
+/// The content of `vol_data.json`.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    #[serde(default, rename = "attachmentID")]
+    pub attachment_id: String,
+    pub driver_name: String,
+    #[serde(default)]
+    pub node_name: String,
+    #[serde(default, rename = "specVolID")]
+    pub spec_vol_id: String,
+    pub volume_handle: String,
+    #[serde(default)]
+    pub volume_lifecycle_mode: String,
+}
+
+impl Record {
+    /// As upstream names an attachable volume (`util.GetUniqueVolumeName` of the CSI plugin).
+    pub fn unique_name(&self) -> String {
+        format!("kubernetes.io/csi/{}^{}", self.driver_name, self.volume_handle)
+    }
+
+    /// Both are of one volume.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.driver_name == other.driver_name && self.volume_handle == other.volume_handle
+    }
+
+    /// The volume outlives the pod.
+    pub fn is_persistent(&self) -> bool {
+        self.volume_lifecycle_mode != EPHEMERAL
+    }
+
+    /// Keeps it in a folder, which is made.
+    pub fn write(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)?;
+        write_if_changed(&dir.join(FILE), &serde_json::to_vec(self)?, 0o600).map(drop)
+    }
+
+    /// The record of a folder, where there is one.
+    pub fn read(dir: &Path) -> io::Result<Option<Self>> {
+        match fs::read(dir.join(FILE)) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes it with its folder.
+    pub fn remove(dir: &Path) -> io::Result<()> {
+        ignore_missing(fs::remove_file(dir.join(FILE)))?;
+        ignore_missing(fs::remove_dir(dir))
+    }
+
+    /// Whether a folder has one.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+}
+
+const FILE: &str = "vol_data.json";
+
+/// What is gone already needs no removing.
+pub fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Entries of a folder; none when it is not there.
+pub fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// Persistent volumes that pods of the node have: the place of each in its pod, and its record.
+pub fn in_pods(root: &Path) -> Vec<(PathBuf, Record)> {
+    let mut found = Vec::new();
+    for pod in entries(&root.join("pods")) {
+        for dir in entries(&pod.join("volumes").join(PLUGIN)) {
+            found.extend(Record::read(&dir).ok().flatten().map(|record| (dir, record)));
+        }
+        for link in entries(&pod.join("volumeDevices").join(PLUGIN)) {
+            let name = link.file_name().unwrap_or_default();
+            let data = place::device_data(root, name);
+            found.extend(Record::read(&data).ok().flatten().map(|record| (link, record)));
+        }
+    }
+    found.retain(|(_, record)| record.is_persistent());
+    found
+}

@@ -1,0 +1,73 @@
+//! What the driver's object and the pod say about a volume, in the words of the driver. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::storage::v1::CSIDriverSpec;
+
+use super::driver::Abilities;
+use super::proto::csi::VolumeCapability;
+use super::proto::csi::volume_capability::access_mode::Mode;
+use super::proto::csi::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
+use super::record::{EPHEMERAL, PERSISTENT};
+use super::volume::CsiSource;
+use crate::core::model::{key_of, uid_of};
+
+/// Whether a volume is attached to the node before it is mounted.
+pub fn is_attached(source: &CsiSource, settings: Option<&CSIDriverSpec>) -> bool {
+    !source.inline && settings.and_then(|s| s.attach_required) != Some(false)
+}
+
+/// An error where the driver's object does not allow volumes of this lifecycle.
+pub fn check_lifecycle(source: &CsiSource, settings: Option<&CSIDriverSpec>) -> Result<(), String> {
+    let wanted = if source.inline { EPHEMERAL } else { PERSISTENT };
+    let modes = settings.and_then(|s| s.volume_lifecycle_modes.as_deref()).unwrap_or_default();
+    // Drivers without an object, or an object without modes, do persistent volumes only.
+    let allowed = if modes.is_empty() { !source.inline } else { modes.iter().any(|m| m == wanted) };
+    let driver = &source.driver;
+    if allowed { Ok(()) } else { Err(format!("volume mode {wanted:?} not supported by driver {driver}")) }
+}
+
+/// How the pod wants to use the volume.
+pub fn capability(source: &CsiSource, abilities: Abilities, group: Option<i64>) -> VolumeCapability {
+    let mode = match source.access_mode.as_str() {
+        "ReadOnlyMany" => Mode::MultiNodeReaderOnly,
+        "ReadWriteMany" => Mode::MultiNodeMultiWriter,
+        "ReadWriteOncePod" if abilities.single_writer_modes => Mode::SingleNodeSingleWriter,
+        _ if abilities.single_writer_modes => Mode::SingleNodeMultiWriter,
+        _ => Mode::SingleNodeWriter,
+    };
+    let access_type = match source.block {
+        true => AccessType::Block(BlockVolume {}),
+        false => AccessType::Mount(MountVolume {
+            fs_type: source.fs_type.clone(),
+            mount_flags: source.mount_options.clone(),
+            volume_mount_group: group.map(|g| g.to_string()).unwrap_or_default(),
+        }),
+    };
+    VolumeCapability { access_mode: Some(AccessMode { mode: mode as i32 }), access_type: Some(access_type) }
+}
+
+/// Whether the driver's `fsGroupPolicy` leaves the group to the kubelet.
+pub fn kubelet_applies_group(source: &CsiSource, settings: Option<&CSIDriverSpec>) -> bool {
+    match settings.and_then(|s| s.fs_group_policy.as_deref()).unwrap_or("ReadWriteOnceWithFSType") {
+        _ if source.read_only || source.block => false,
+        "File" => true,
+        "None" => false,
+        _ => !source.fs_type.is_empty() && (source.inline || source.access_mode == "ReadWriteOnce"),
+    }
+}
+
+/// What a driver with `podInfoOnMount` learns of the pod.
+pub fn pod_info(pod: &Pod, inline: bool) -> BTreeMap<String, String> {
+    let key = key_of(pod);
+    let account = pod.spec.as_ref().and_then(|s| s.service_account_name.clone()).unwrap_or_default();
+    let pairs = [
+        ("pod.name", key.name.to_string()),
+        ("pod.namespace", key.namespace.to_string()),
+        ("pod.uid", uid_of(pod).to_string()),
+        ("serviceAccount.name", account),
+        ("ephemeral", inline.to_string()),
+    ];
+    pairs.into_iter().map(|(name, value)| (format!("csi.storage.k8s.io/{name}"), value)).collect()
+}

@@ -51,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
     let number = |n: usize, default: usize| arg(n).and_then(|a| a.parse().ok()).unwrap_or(default);
     match arg(1) {
         Some("sequential") => pods::sequential(arg(2).unwrap_or_default(), number(3, 20)).await,
+        Some("bare-api") => pods::bare_api(number(2, 20)).await,
         Some("burst") => pods::burst(arg(2).unwrap_or_default(), number(3, 50)).await,
         Some("fill") => pods::fill(arg(2).unwrap_or_default(), number(3, 50)).await,
         Some("clear") => pods::clear().await,
@@ -64,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
         }
         Some("idle") => idle::idle(number(2, 0) as u32, number(3, 60)).await,
         _ => anyhow::bail!(
-            "usage: bench sequential NODE N | burst NODE N | fill NODE N | clear | config-map NODE N | bare SOCKET N | \
+            "usage: bench sequential NODE N | bare-api N | burst NODE N | fill NODE N | clear | config-map NODE N | bare SOCKET N | \
              manifest DIR N | failover KUBECONFIG SERVER SECONDS | idle PID SECONDS"
         ),
     }

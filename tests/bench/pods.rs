@@ -92,6 +92,31 @@ pub async fn sequential(node: &str, count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the API alone takes of create → Ready: a pod of a node that is not there is created, a status is written for it, and
+/// a watch tells so.
+pub async fn bare_api(count: usize) -> anyhow::Result<()> {
+    let pods = api().await?;
+    let mut told = Series::new("bare API: create + status → watched");
+    let ready = json!({ "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] } });
+    for i in 0..count {
+        let name = format!("bench-api-{i}");
+        let names = BTreeSet::from([name.clone()]);
+        let before = version(&pods).await?;
+        let start = Instant::now();
+        let waiting = wait(&pods, &before, &names, false);
+        let writing = async {
+            pods.create(&PostParams::default(), &pod("nobody", &name)?).await?;
+            pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(&ready)).await?;
+            Ok(())
+        };
+        tokio::try_join!(waiting, writing)?;
+        told.push(start.elapsed());
+        pods.delete(&name, &DeleteParams::default().grace_period(0)).await?;
+    }
+    told.print();
+    Ok(())
+}
+
 async fn create_many(pods: &Api<Pod>, node: &str, count: usize) -> anyhow::Result<BTreeSet<String>> {
     let have = pods.list_metadata(&ListParams::default().labels(LABEL)).await?.items.len();
     let names: BTreeSet<String> = (have..have + count).map(|i| format!("bench-{i}")).collect();

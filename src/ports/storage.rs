@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 
 use super::ApiError;
+use crate::core::status::GrowthStep;
 
 /// What a driver says of this node; published as part of the CSINode object and the node's labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,12 @@ pub trait StorageApi: Send + Sync {
     async fn csi_driver(&self, name: &str) -> Result<Option<CSIDriver>, ApiError>;
     /// An attachment of a volume to this node.
     async fn volume_attachment(&self, name: &str) -> Result<Option<VolumeAttachment>, ApiError>;
+    /// Writes into a claim's status how far growing its volume has come; gives the claim as it is then.
+    async fn tell_growth(
+        &self,
+        claim: &PersistentVolumeClaim,
+        step: GrowthStep,
+    ) -> Result<PersistentVolumeClaim, ApiError>;
     /// Makes sure that this node's CSINode object exists.
     async fn publish_node(&self) -> Result<(), ApiError>;
     /// Makes the driver known on this node, or brings what is known up to date.

@@ -148,6 +148,28 @@ block_volumes() {
 }
 it 'a block volume of a storage driver is a device of the container' block_volumes
 
+growing_volumes() {
+	local node=${nodes[-1]}
+	csi_driver_object false
+	driver "$node"
+	claim grown
+	writer one "$node" 'echo hello > /data/word' 'persistentVolumeClaim: {claimName: grown}'
+	ready pod/one
+	# The test is the controller that has made the volume larger in the storage system.
+	k patch persistentvolume "$ns-grown" --type=merge -p '{"spec":{"capacity":{"storage":"2Mi"}}}'
+	kn patch pvc grown --subresource=status --type=merge -p '{"status":{
+		"allocatedResourceStatuses":{"storage":"NodeResizePending"},
+		"conditions":[{"type":"FileSystemResizePending","status":"True"}]}}'
+	eventually is 2Mi kn get pvc grown -o 'jsonpath={.status.capacity.storage}'
+	is '' kn get pvc grown -o 'jsonpath={.status.conditions}{.status.allocatedResourceStatuses}'
+	has_called "$node" "expand $ns-grown 2097152 mounted=true"
+	is 0 kn get pod one -o 'jsonpath={.status.containerStatuses[0].restartCount}'
+	kn delete pod one
+	eventually has_called "$node" "unstage $ns-grown"
+	driver_gone "$node" "$ns-grown"
+}
+it 'a volume grows while a pod uses it' growing_volumes
+
 attached_volumes() {
 	local node=${nodes[-1]} attachment name
 	csi_driver_object true

@@ -158,16 +158,23 @@ impl Node for Driver {
         Err(Status::unimplemented("no statistics"))
     }
 
-    async fn node_expand_volume(&self, _: Request<NodeExpandVolumeRequest>) -> Answer<NodeExpandVolumeResponse> {
-        Err(Status::unimplemented("folders have no size"))
+    async fn node_expand_volume(&self, r: Request<NodeExpandVolumeRequest>) -> Answer<NodeExpandVolumeResponse> {
+        let r = r.into_inner();
+        let capacity_bytes = r.capacity_range.unwrap_or_default().required_bytes;
+        self.note(&format!(
+            "expand {} {capacity_bytes} mounted={}",
+            r.volume_id,
+            is_mounted(Path::new(&r.volume_path))
+        ))?;
+        Ok(Response::new(NodeExpandVolumeResponse { capacity_bytes }))
     }
 
     async fn node_get_capabilities(
         &self,
         _: Request<NodeGetCapabilitiesRequest>,
     ) -> Answer<NodeGetCapabilitiesResponse> {
-        let stages = Type::Rpc(Rpc { r#type: rpc::Type::StageUnstageVolume as i32 });
-        let capabilities = vec![NodeServiceCapability { r#type: Some(stages) }];
+        let able = |what: rpc::Type| NodeServiceCapability { r#type: Some(Type::Rpc(Rpc { r#type: what as i32 })) };
+        let capabilities = vec![able(rpc::Type::StageUnstageVolume), able(rpc::Type::ExpandVolume)];
         Ok(Response::new(NodeGetCapabilitiesResponse { capabilities }))
     }
 

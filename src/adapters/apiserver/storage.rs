@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::{
     CSIDriver, CSINode, CSINodeDriver, CSINodeSpec, VolumeAttachment, VolumeNodeResources,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 
 use super::session::{Session, ask};
+use crate::core::status::{GrowthStep, render_growth_patch};
 use crate::ports::{ApiError, NodeApi, NodeDriver, StorageApi};
 
 /// The node's ids in the storage systems, as JSON; older controllers read it.
@@ -110,6 +111,20 @@ impl StorageApi for ApiStorage {
     async fn volume_attachment(&self, name: &str) -> Result<Option<VolumeAttachment>, ApiError> {
         let api: Api<VolumeAttachment> = Api::all(self.session.client());
         ask(|| format!("get VolumeAttachment {name}"), api.get_opt(name)).await
+    }
+
+    async fn tell_growth(
+        &self,
+        claim: &PersistentVolumeClaim,
+        step: GrowthStep,
+    ) -> Result<PersistentVolumeClaim, ApiError> {
+        let Some(patch) = render_growth_patch(claim, &step, jiff::Timestamp::now()) else { return Ok(claim.clone()) };
+        let namespace = claim.metadata.namespace.as_deref().unwrap_or("default");
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.session.client(), namespace);
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let written = api.patch_status(name, &parameters, &patch);
+        ask(|| format!("status of persistentvolumeclaim {namespace}/{name}"), written).await
     }
 
     async fn publish_node(&self) -> Result<(), ApiError> {

@@ -11,8 +11,8 @@ use tonic::{Response, Status};
 use super::proto::csi::node_client::NodeClient;
 use super::proto::csi::node_service_capability::{Type, rpc};
 use super::proto::csi::{
-    NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse, NodePublishVolumeRequest,
-    NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
+    NodeExpandVolumeRequest, NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse,
+    NodePublishVolumeRequest, NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
 };
 
 /// Upstream's bound for one call (`csiTimeout`).
@@ -25,6 +25,8 @@ pub struct Abilities {
     pub stages: bool,
     /// The driver applies the pod's group itself.
     pub applies_group: bool,
+    /// Volumes grow by a call on the node.
+    pub grows: bool,
     /// It tells one writer per node from one writer in all.
     pub single_writer_modes: bool,
 }
@@ -77,6 +79,7 @@ impl Driver {
             match found.r#type() {
                 rpc::Type::StageUnstageVolume => abilities.stages = true,
                 rpc::Type::VolumeMountGroup => abilities.applies_group = true,
+                rpc::Type::ExpandVolume => abilities.grows = true,
                 rpc::Type::SingleNodeMultiWriter => abilities.single_writer_modes = true,
                 _ => {}
             }
@@ -98,6 +101,11 @@ impl Driver {
     /// Mounts a volume at a pod's place. Idempotent.
     pub async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), Status> {
         call(self.node().node_publish_volume(request)).await.map(drop)
+    }
+
+    /// Grows a published volume to its size in the storage system. Idempotent.
+    pub async fn expand(&self, request: NodeExpandVolumeRequest) -> Result<(), Status> {
+        call(self.node().node_expand_volume(request)).await.map(drop)
     }
 
     /// Reverses [`Driver::publish`]. Idempotent.

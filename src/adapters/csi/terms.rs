@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::CSIDriverSpec;
+use tonic::{Code, Status};
 
 use super::driver::Abilities;
 use super::proto::csi::VolumeCapability;
@@ -70,4 +71,9 @@ pub fn pod_info(pod: &Pod, inline: bool) -> BTreeMap<String, String> {
         ("ephemeral", inline.to_string()),
     ];
     pairs.into_iter().map(|(name, value)| (format!("csi.storage.k8s.io/{name}"), value)).collect()
+}
+
+/// Whether a driver's refusal to grow a volume will never change (upstream `isInfeasibleError`).
+pub fn is_infeasible(status: &Status) -> bool {
+    matches!(status.code(), Code::InvalidArgument | Code::OutOfRange | Code::NotFound)
 }

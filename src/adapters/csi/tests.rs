@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tokio::net::UnixListener;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -21,6 +22,7 @@ use super::proto::csi::*;
 use super::proto::registration::registration_server::{Registration, RegistrationServer};
 use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus, RegistrationStatusResponse};
 use super::*;
+use crate::core::status::GrowthStep;
 use crate::ports::{ApiError, NodeDriver, ObjectChange, ObjectError, Objects, StorageApi, TokenRequest};
 
 /// Remembers every call as a line of text.
@@ -99,16 +101,23 @@ impl Node for TestDriver {
     async fn node_get_volume_stats(&self, _: Request<NodeGetVolumeStatsRequest>) -> Answer<NodeGetVolumeStatsResponse> {
         Err(Status::unimplemented("no"))
     }
-    async fn node_expand_volume(&self, _: Request<NodeExpandVolumeRequest>) -> Answer<NodeExpandVolumeResponse> {
-        Err(Status::unimplemented("no"))
+    async fn node_expand_volume(&self, r: Request<NodeExpandVolumeRequest>) -> Answer<NodeExpandVolumeResponse> {
+        let r = r.into_inner();
+        let bytes = r.capacity_range.unwrap_or_default().required_bytes;
+        self.journal.note(format!("expand {} {bytes}", r.volume_id));
+        match bytes {
+            ..1000 => Ok(Response::new(NodeExpandVolumeResponse { capacity_bytes: bytes })),
+            ..2000 => Err(Status::failed_precondition("in use")),
+            _ => Err(Status::out_of_range("too much")),
+        }
     }
     async fn node_get_capabilities(
         &self,
         _: Request<NodeGetCapabilitiesRequest>,
     ) -> Answer<NodeGetCapabilitiesResponse> {
-        let stages =
-            NodeServiceCapability { r#type: Some(Type::Rpc(Rpc { r#type: rpc::Type::StageUnstageVolume as i32 })) };
-        Ok(Response::new(NodeGetCapabilitiesResponse { capabilities: vec![stages] }))
+        let able = |what: rpc::Type| NodeServiceCapability { r#type: Some(Type::Rpc(Rpc { r#type: what as i32 })) };
+        let capabilities = vec![able(rpc::Type::StageUnstageVolume), able(rpc::Type::ExpandVolume)];
+        Ok(Response::new(NodeGetCapabilitiesResponse { capabilities }))
     }
     async fn node_get_info(&self, _: Request<NodeGetInfoRequest>) -> Answer<NodeGetInfoResponse> {
         Ok(Response::new(NodeGetInfoResponse {
@@ -146,6 +155,14 @@ impl StorageApi for World {
         let status = serde_json::json!({"attached": self.attached, "attachmentMetadata": {"dev": "sdx"}});
         let json = serde_json::json!({"spec": {"attacher": "", "nodeName": "", "source": {}}, "status": status});
         Ok(Some(serde_json::from_value(json).unwrap()))
+    }
+    async fn tell_growth(
+        &self,
+        claim: &PersistentVolumeClaim,
+        step: GrowthStep,
+    ) -> Result<PersistentVolumeClaim, ApiError> {
+        self.journal.note(format!("{step:?}"));
+        Ok(claim.clone())
     }
     async fn publish_node(&self) -> Result<(), ApiError> {
         self.journal.note("node".into());
@@ -296,6 +313,33 @@ async fn a_block_volume_is_a_device_and_leaves_nothing_with_its_last_pod() {
     assert_eq!(journal.take(), ["unpublish h1", "unstage h1"]);
     let left: Vec<_> = ["pv1", "publish/pv1", "staging/pv1"].into_iter().filter(|p| devices.join(p).exists()).collect();
     assert!(left.is_empty() && volumes.in_use().borrow().is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_volume_whose_claim_waits_for_it_grows_and_is_used_where_it_cannot() {
+    let root = tempfile::tempdir().unwrap();
+    let world = Arc::new(World { attached: true, ..World::default() });
+    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
+    world.journal.take();
+    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
+    let of_size = |size: &str| CsiSource {
+        name: "pv1".into(),
+        driver: "test.csi".into(),
+        handle: "h1".into(),
+        growing: Some((Arc::default(), Quantity(size.into()))),
+        ..CsiSource::default()
+    };
+    let dir = root.path().join("pods/a/volumes/kubernetes.io~csi/pv1");
+    volumes.publish(&pod("a"), &of_size("500"), &dir).await.unwrap();
+    assert_eq!(journal.take()[1..], ["publish h1 staged=true {}", "expand h1 500"]);
+    assert_eq!(world.journal.take(), ["Begun", "Done(Quantity(\"500\"))"]);
+    volumes.publish(&pod("a"), &of_size("1k"), &dir).await.unwrap();
+    assert!(world.journal.take()[1].starts_with("Failed"));
+    let refused = volumes.publish(&pod("a"), &of_size("2k"), &dir).await.unwrap_err();
+    assert!(refused.contains("too much") && world.journal.take()[1].starts_with("Infeasible"), "{refused}");
+    let read_only = CsiSource { read_only: true, ..of_size("500") };
+    volumes.publish(&pod("a"), &read_only, &dir).await.unwrap();
+    assert!(world.journal.take().is_empty());
 }
 
 #[tokio::test]

@@ -4,22 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{CSIDriver, CSIDriverSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tokio::sync::watch;
+use tonic::Code;
 
 use super::driver::Driver;
 use super::drivers::Drivers;
 use super::place::{PLUGIN, Place, sha256};
-use super::proto::csi::{NodePublishVolumeRequest, NodeStageVolumeRequest, VolumeCapability};
+use super::proto::csi::{
+    CapacityRange, NodeExpandVolumeRequest, NodePublishVolumeRequest, NodeStageVolumeRequest, VolumeCapability,
+};
 use super::record::{self, EPHEMERAL, PERSISTENT, Record};
-use super::terms::{capability, check_lifecycle, is_attached, kubelet_applies_group, pod_info};
+use super::terms::{capability, check_lifecycle, is_attached, is_infeasible, kubelet_applies_group, pod_info};
 use crate::adapters::turns::Turns;
-use crate::core::model::uid_of;
+use crate::core::model::{Amount, uid_of};
+use crate::core::status::GrowthStep;
 use crate::ports::{Objects, StorageApi, TokenRequest};
 
 /// A volume of a driver, from a pod or from a persistent volume.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CsiSource {
     /// Name of the persistent volume, or of the pod's volume.
     pub name: String,
@@ -45,6 +50,10 @@ pub struct CsiSource {
     pub publish_secret: Option<(String, String)>,
     /// Namespace and name of the secret for staging.
     pub stage_secret: Option<(String, String)>,
+    /// Namespace and name of the secret for growing.
+    pub grow_secret: Option<(String, String)>,
+    /// The claim waits for this node to grow the volume to this size.
+    pub growing: Option<(Arc<PersistentVolumeClaim>, Quantity)>,
 }
 
 /// Volumes of drivers on this node.
@@ -121,9 +130,29 @@ impl CsiVolumes {
         let place = Place::new(&self.root, of_pod, source.block, &source.driver, &handle);
         let published = place.is_published().map_err(|e| e.to_string())?;
         let republish = settings.and_then(|s| s.requires_republish).unwrap_or_default();
-        if published && !republish {
-            return Ok(Published { path: place.target, group_is_left: false });
+        let mut group_is_left = false;
+        if !published || republish {
+            let leaves_group = self.publish_at(&place, &driver, pod, source, settings, handle).await?;
+            group_is_left = !published && leaves_group;
         }
+        match self.grow(&place, &driver, source).await {
+            // The volume can be used as it is.
+            Err(error) if published => tracing::warn!(volume = source.name, %error, "a volume in use does not grow"),
+            other => other?,
+        }
+        Ok(Published { path: place.target, group_is_left })
+    }
+
+    /// Publishes a volume; true when the driver leaves the pod's group to the kubelet.
+    async fn publish_at(
+        &self,
+        place: &Place,
+        driver: &Driver,
+        pod: &Pod,
+        source: &CsiSource,
+        settings: Option<&CSIDriverSpec>,
+        handle: String,
+    ) -> Result<bool, String> {
         let attachment = format!("csi-{}", sha256(&format!("{handle}{}{}", source.driver, self.node_name)));
         let publish_context = self.publish_context(source, settings, &attachment).await?;
         let record = Record {
@@ -141,7 +170,7 @@ impl CsiVolumes {
         let group = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.fs_group);
         let capability = capability(source, abilities, group.filter(|_| abilities.applies_group));
         let staging = match abilities.stages && !source.inline {
-            true => self.stage(&driver, source, &place, &publish_context, &capability).await?,
+            true => self.stage(driver, source, place, &publish_context, &capability).await?,
             false => String::new(),
         };
         place.note(&record).map_err(|e| e.to_string())?;
@@ -169,8 +198,7 @@ impl CsiVolumes {
             volume_context: context.into_iter().collect(),
         };
         driver.publish(request).await.map_err(|e| told(&e))?;
-        let group_is_left = !published && !abilities.applies_group && kubelet_applies_group(source, settings);
-        Ok(Published { path: place.target, group_is_left })
+        Ok(!abilities.applies_group && kubelet_applies_group(source, settings))
     }
 
     async fn stage(
@@ -194,6 +222,36 @@ impl CsiVolumes {
         };
         driver.stage(request).await.map_err(|e| told(&e))?;
         Ok(text(&place.staging))
+    }
+
+    /// Grows a published volume where its claim waits for that, and tells the claim how it went.
+    async fn grow(&self, place: &Place, driver: &Driver, source: &CsiSource) -> Result<(), String> {
+        let Some((claim, size)) = source.growing.as_ref().filter(|_| !source.read_only) else { return Ok(()) };
+        let abilities = driver.abilities().await.map_err(|e| told(&e))?;
+        if !abilities.grows {
+            return Ok(());
+        }
+        let request = NodeExpandVolumeRequest {
+            volume_id: source.handle.clone(),
+            volume_path: text(&place.target),
+            capacity_range: Some(CapacityRange { required_bytes: Amount::of(size).units(), limit_bytes: 0 }),
+            staging_target_path: if abilities.stages { text(&place.staging) } else { String::new() },
+            volume_capability: Some(capability(source, abilities, None)),
+            secrets: self.secret(source.grow_secret.as_ref(), "NodeExpandSecretRef").await?.into_iter().collect(),
+        };
+        let claim = self.api.tell_growth(claim, GrowthStep::Begun).await.map_err(|e| e.to_string())?;
+        let grown = driver.expand(request).await;
+        let step = match &grown {
+            Ok(()) => GrowthStep::Done(size.clone()),
+            Err(status) if is_infeasible(status) => GrowthStep::Infeasible(told(status)),
+            Err(status) => GrowthStep::Failed(told(status)),
+        };
+        self.api.tell_growth(&claim, step).await.map_err(|e| e.to_string())?;
+        match grown {
+            // It cannot grow while it is in use, which is no reason not to use it.
+            Err(status) if status.code() == Code::FailedPrecondition => Ok(()),
+            other => other.map_err(|e| told(&e)),
+        }
     }
 
     /// Takes back every volume of drivers that a pod has. Each fault is a path and what went wrong.

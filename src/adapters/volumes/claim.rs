@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Persis
 
 use super::source::{Source, SourceError, host_path};
 use crate::adapters::csi::CsiSource;
+use crate::core::status::growth_wanted;
 use crate::ports::Objects;
 
 const GID_ANNOTATION: &str = "pv.beta.kubernetes.io/gid";
@@ -39,7 +40,11 @@ pub async fn resolve(
     if bound_to != claim.metadata.uid.as_deref() {
         return Err(fault(format!("PV {volume_name:?} is not bound to this PVC")));
     }
-    source_of(&volume, read_only)
+    let mut source = source_of(&volume, read_only)?;
+    if let Source::Csi { source, .. } = &mut source {
+        source.growing = growth_wanted(&claim, &volume).map(|size| (claim, size));
+    }
+    Ok(source)
 }
 
 fn is_owned_by(claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
@@ -95,6 +100,8 @@ fn source_of(volume: &PersistentVolume, read_only: bool) -> Result<Source, Sourc
             mount_options: spec.mount_options.clone().unwrap_or_default(),
             publish_secret: reference(&source.node_publish_secret_ref),
             stage_secret: reference(&source.node_stage_secret_ref),
+            grow_secret: reference(&source.node_expand_secret_ref),
+            growing: None,
         };
         return Ok(Source::Csi { source, groups });
     }

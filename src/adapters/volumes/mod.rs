@@ -31,8 +31,8 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use self::layout::Layout;
-use self::source::SourceError;
-use crate::adapters::csi::CsiVolumes;
+use self::source::{Source, SourceError};
+use crate::adapters::csi::{CsiSource, CsiVolumes};
 use crate::adapters::fs::{beneath, mounts};
 use crate::adapters::turns::Turns;
 use crate::core::model::{MountedVolume, PodUid, uid_of};
@@ -81,6 +81,21 @@ impl LocalVolumes {
         set_up::set_up(request, self.drivers.as_ref(), pod, source).await
     }
 
+    /// Lets drivers grow the volumes whose claims wait for that. The pod runs whatever becomes of it.
+    async fn grow_claims(&self, pod: &Pod) {
+        let volumes = pod.spec.as_ref().and_then(|s| s.volumes.as_deref()).unwrap_or_default();
+        for volume in volumes.iter().filter(|v| v.persistent_volume_claim.is_some() || v.ephemeral.is_some()) {
+            let allocatable = self.node.borrow().allocatable.clone();
+            let source = source::resolve(self.objects.as_ref(), &allocatable, pod, volume).await;
+            let Ok(source @ Source::Csi { source: CsiSource { growing: Some(_), .. }, .. }) = source else { continue };
+            let _turn = self.turns.take(uid_of(pod)).await;
+            let request = set_up::Request::new(&self.layout, pod, &volume.name);
+            if let Err(error) = set_up::set_up(request, self.drivers.as_ref(), pod, source).await {
+                tracing::warn!(volume = volume.name, %error, "a volume does not grow");
+            }
+        }
+    }
+
     async fn set_up_those(
         &self,
         pod: &Pod,
@@ -124,6 +139,7 @@ impl Volumes for LocalVolumes {
     }
 
     async fn refresh(&self, pod: &Pod) -> Result<(), Vec<VolumeError>> {
+        self.grow_claims(pod).await;
         self.set_up_those(pod, has_content).await.map(drop)
     }
 

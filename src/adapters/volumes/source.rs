@@ -56,7 +56,7 @@ pub enum Medium {
 }
 
 /// A local or remote directory that a persistent volume names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// An empty directory.
     EmptyDir(Medium),

@@ -1,5 +1,6 @@
 //! Pod + observation + ledger + probes + previous status → the status to publish (kubelet-contract 2.9).
 
+mod claim_growth;
 mod conditions;
 mod containers;
 mod finish;
@@ -19,6 +20,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::core::model::{ContainerKind, Observed, ProbeResults, Rejection, qos_class};
 use crate::core::plan::{EndCause, Ledger, Stage};
 
+pub use claim_growth::{GrowthStep, growth_wanted, render_growth_patch};
 pub use conditions::KUBELET_CONDITIONS;
 pub use ips::sort_pod_ips;
 pub use patch::{is_urgent, render_status_patch};

@@ -1,0 +1,131 @@
+//! A claim whose volume grew in its storage system and waits for this node to grow the file system (KEP-1790; upstream
+//! `pkg/volume/util/operationexecutor/node_expander.go`).
+//!
+//! A volume that several nodes write at once is grown by the first of them only; upstream asks all of them.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+
+const STORAGE: &str = "storage";
+const PENDING: &str = "NodeResizePending";
+const IN_PROGRESS: &str = "NodeResizeInProgress";
+const FAILED: &str = "NodeResizeError";
+/// Conditions of growing; the rest of a claim's conditions are somebody else's.
+const CONDITIONS: [&str; 4] = ["Resizing", "FileSystemResizePending", "ControllerResizeError", FAILED];
+
+/// How far growing has come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GrowthStep {
+    /// The driver is about to be asked.
+    Begun,
+    /// The file system has this size now.
+    Done(Quantity),
+    /// It failed and is tried again.
+    Failed(String),
+    /// It will never be: the controller has to choose another size.
+    Infeasible(String),
+}
+
+/// The size to which this node has to grow a claim's volume; none when nobody waits for that.
+pub fn growth_wanted(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Option<Quantity> {
+    let status = claim.status.as_ref()?.allocated_resource_statuses.as_ref()?.get(STORAGE)?;
+    let waits = status == PENDING || status == IN_PROGRESS;
+    volume.spec.as_ref()?.capacity.as_ref()?.get(STORAGE).filter(|_| waits).cloned()
+}
+
+/// What to write into the claim's status, as a merge patch; none when the claim says so already.
+pub fn render_growth_patch(claim: &PersistentVolumeClaim, step: &GrowthStep, now: Timestamp) -> Option<Value> {
+    let status = claim.status.as_ref();
+    let stage = status.and_then(|s| s.allocated_resource_statuses.as_ref()?.get(STORAGE)).map(String::as_str);
+    let conditions = status.and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    let with_error = |error: &str| {
+        let message = format!("failed to expand pvc with {error}");
+        if conditions.iter().any(|c| c.type_ == FAILED && c.message.as_ref() == Some(&message)) {
+            return None;
+        }
+        let others = conditions.iter().filter(|c| c.type_ != FAILED).map(|c| json!(c));
+        let mine = json!({"type": FAILED, "status": "True", "message": message, "lastTransitionTime": Time(now)});
+        Some(others.chain([mine]).collect::<Vec<_>>())
+    };
+    let change = match step {
+        GrowthStep::Begun if stage == Some(IN_PROGRESS) => return None,
+        GrowthStep::Begun => json!({"allocatedResourceStatuses": {STORAGE: IN_PROGRESS}}),
+        GrowthStep::Done(size) => {
+            let others: Vec<_> = conditions.iter().filter(|c| !CONDITIONS.contains(&c.type_.as_str())).collect();
+            json!({
+                "capacity": {STORAGE: size}, "allocatedResourceStatuses": {STORAGE: null}, "conditions": others,
+            })
+        }
+        GrowthStep::Failed(error) => json!({"conditions": with_error(error)?}),
+        GrowthStep::Infeasible(error) => match with_error(error) {
+            Some(conditions) => {
+                json!({"allocatedResourceStatuses": {STORAGE: "NodeResizeInfeasible"}, "conditions": conditions})
+            }
+            None => json!({"allocatedResourceStatuses": {STORAGE: "NodeResizeInfeasible"}}),
+        },
+    };
+    // Somebody else's change in between makes the API server refuse, instead of losing it.
+    Some(json!({"metadata": {"resourceVersion": claim.metadata.resource_version}, "status": change}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(stage: Option<&str>) -> PersistentVolumeClaim {
+        let stages = stage.map(|stage| json!({STORAGE: stage}));
+        let conditions = json!([
+            {"type": "FileSystemResizePending", "status": "True"},
+            {"type": "ModifyingVolume", "status": "True"},
+        ]);
+        let status = json!({"allocatedResourceStatuses": stages, "conditions": conditions});
+        let claim = json!({"metadata": {"name": "c", "resourceVersion": "7"}, "status": status});
+        serde_json::from_value(claim).unwrap()
+    }
+
+    fn volume() -> PersistentVolume {
+        serde_json::from_value(json!({"spec": {"capacity": {STORAGE: "2Gi"}}})).unwrap()
+    }
+
+    #[test]
+    fn a_claim_grows_here_only_when_the_controller_waits_for_the_node() {
+        for (stage, grows) in [
+            (None, false),
+            (Some("ControllerResizeInProgress"), false),
+            (Some(PENDING), true),
+            (Some(IN_PROGRESS), true),
+            (Some("NodeResizeInfeasible"), false),
+        ] {
+            let wanted = growth_wanted(&claim(stage), &volume());
+            assert_eq!(wanted, grows.then(|| Quantity("2Gi".into())), "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn each_step_is_told_once_and_touches_no_condition_of_others() {
+        let told = |claim: &PersistentVolumeClaim, step: &GrowthStep| {
+            render_growth_patch(claim, step, Timestamp::UNIX_EPOCH).map(|patch| patch["status"].clone())
+        };
+        let pending = claim(Some(PENDING));
+        assert_eq!(told(&pending, &GrowthStep::Begun).unwrap()["allocatedResourceStatuses"][STORAGE], IN_PROGRESS);
+        let mut under_way = claim(Some(IN_PROGRESS));
+        assert_eq!(told(&under_way, &GrowthStep::Begun), None);
+        let done = told(&under_way, &GrowthStep::Done(Quantity("2Gi".into()))).unwrap();
+        assert_eq!(done["capacity"][STORAGE], "2Gi");
+        assert!(done["allocatedResourceStatuses"][STORAGE].is_null());
+        let left: Vec<_> = done["conditions"].as_array().unwrap().iter().map(|c| c["type"].clone()).collect();
+        assert_eq!(left, ["ModifyingVolume"]);
+
+        let failed = told(&under_way, &GrowthStep::Failed("no".into())).unwrap();
+        assert_eq!(failed["conditions"].as_array().unwrap().len(), 3);
+        let status = under_way.status.as_mut().unwrap();
+        status.conditions = serde_json::from_value(failed["conditions"].clone()).unwrap();
+        assert_eq!(told(&under_way, &GrowthStep::Failed("no".into())), None);
+        assert!(told(&under_way, &GrowthStep::Failed("still not".into())).is_some());
+        let never = told(&under_way, &GrowthStep::Infeasible("no".into())).unwrap();
+        assert_eq!(never["allocatedResourceStatuses"][STORAGE], "NodeResizeInfeasible");
+    }
+}

@@ -20,7 +20,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use finding::{Finding, Location};
 pub(in crate::core) use names::is_dns_subdomain;
-pub use static_pod::Origin;
+pub use static_pod::{Origin, manifest_name};
 
 /// One manifest → the static pod that this node runs for it.
 ///

@@ -24,6 +24,17 @@ pub enum Origin {
     Url(String),
 }
 
+/// The name of a static pod in the cluster: that of its manifest and the node's, in lower case.
+pub fn full_name(name: &str, node_name: &str) -> String {
+    format!("{name}-{}", node_name.to_lowercase())
+}
+
+/// The name in the manifest of a static pod with that full name.
+pub fn manifest_name<'a>(full: &'a str, node_name: &str) -> &'a str {
+    let name = full.strip_suffix(node_name.to_lowercase().as_str()).and_then(|rest| rest.strip_suffix('-'));
+    name.unwrap_or(full)
+}
+
 /// Makes the static pod of a manifest: validated, defaulted, with uid, full name, namespace and node.
 ///
 /// # Errors
@@ -34,8 +45,7 @@ pub fn make_static(mut pod: Pod, origin: &Origin, node_name: &str) -> Result<Pod
     if meta.name.as_deref().unwrap_or_default().is_empty() {
         return Err(vec![Finding::of("metadata.name", "is missing")]);
     }
-    let node = node_name.to_lowercase();
-    meta.name = meta.name.take().map(|name| format!("{name}-{node}"));
+    meta.name = meta.name.take().map(|name| full_name(&name, node_name));
     if meta.namespace.as_deref().unwrap_or_default().is_empty() {
         meta.namespace = Some("default".into());
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::manifest_name;
 use super::set::StaticSet;
 use crate::core::model::labels::CONFIG_HASH;
 use crate::core::model::{ReadFile, is_manifest_name};
@@ -79,7 +80,7 @@ pub fn check_set(
 
 fn set_pod(pod: &Pod, node_name: &str) -> SetPod {
     let full = pod.metadata.name.clone().unwrap_or_default();
-    let name = full.strip_suffix(&format!("-{}", node_name.to_lowercase())).unwrap_or(&full).to_owned();
+    let name = manifest_name(&full, node_name).to_owned();
     let hash = pod.metadata.annotations.as_ref().and_then(|notes| notes.get(CONFIG_HASH)).cloned();
     SetPod { name, hash: hash.unwrap_or_default() }
 }

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use self::journal::{Facts, priority_of, render_entry};
 pub use self::state::{PodState, derive_state};
-use super::manifest::is_dns_subdomain;
+use super::manifest::{is_dns_subdomain, manifest_name};
 use super::model::{DesiredPod, PodSource};
 
 /// Where the kubelet listens for units, keeps which pods are stopped, and how far logs were forwarded. It goes with a
@@ -55,13 +55,12 @@ pub struct UnitPod {
 /// The static pods by the name in their manifests, and the full names of those without a unit: the first of a name
 /// in the order of namespaces has it, and a name may be too long for one.
 pub fn by_name(pods: &[DesiredPod], node_name: &str) -> (BTreeMap<String, UnitPod>, Vec<String>) {
-    let suffix = format!("-{node_name}");
     let mut sorted: Vec<&DesiredPod> = pods.iter().collect();
     sorted.sort_by_key(|desired| (&desired.pod.metadata.namespace, &desired.pod.metadata.name));
     let (mut units, mut clashes) = (BTreeMap::new(), Vec::new());
     for DesiredPod { pod, source } in sorted {
         let full = pod.metadata.name.as_deref().unwrap_or_default();
-        let name = full.strip_suffix(&suffix).unwrap_or(full);
+        let name = manifest_name(full, node_name);
         if units.contains_key(name) || !is_name(name) {
             clashes.push(format!("{}/{name}", pod.metadata.namespace.as_deref().unwrap_or_default()));
             continue;
@@ -163,7 +162,7 @@ mod tests {
     #[test]
     fn a_name_belongs_to_one_pod() {
         let pods = [desired("b", "web-n1"), desired("a", "web-n1"), desired("kube-system", "etcd-n1")];
-        let (units, clashes) = by_name(&pods, "n1");
+        let (units, clashes) = by_name(&pods, "N1"); // names of pods have it in lower case
         assert_eq!(units.keys().collect::<Vec<_>>(), ["etcd", "web"]);
         assert_eq!(units["web"].path, Some("/m/a-web-n1.yaml".into()));
         assert_eq!(clashes, ["b/web"]);

@@ -7,4 +7,4 @@ mod watch;
 
 pub use read::{Liveness, print_log};
 pub use rotate::{RotationSettings, rotate_logs};
-pub use watch::{Changes, DirectoryWatch};
+pub use watch::{Changes, DirectoryWatch, next_change};

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
 
 use super::tail::tail_offset;
-use super::watch::{Changes, DirectoryWatch};
+use super::watch::{Changes, DirectoryWatch, next_change};
 use crate::core::logs::{Flow, Printer};
 use crate::core::model::{ContainerId, PodUid};
 use crate::core::server::LogRequest;
@@ -107,13 +107,6 @@ fn watch_parent(hub: &Arc<DirectoryWatch>, path: &Path) -> Option<Changes> {
             tracing::warn!(path = %parent.display(), %error, "cannot watch a log's directory; looking each second instead");
             None
         }
-    }
-}
-
-async fn next_change(changes: &mut Option<Changes>) {
-    match changes {
-        Some(changes) => changes.next().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -87,6 +87,14 @@ impl Changes {
     }
 }
 
+/// Waits for a change where there is a watch, else for ever.
+pub async fn next_change(changes: &mut Option<Changes>) {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Drop for Changes {
     fn drop(&mut self) {
         let mut guard = self.hub.open.lock().unwrap_or_else(PoisonError::into_inner);

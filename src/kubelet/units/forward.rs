@@ -16,9 +16,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, warn};
 
 use crate::core::logs::parse_line;
+use crate::core::manifest::manifest_name;
 use crate::core::model::ContainerId;
 use crate::core::static_units::{Facts, render_entry, unit_of};
-use crate::kubelet::logs::{Changes, DirectoryWatch};
+use crate::kubelet::logs::{DirectoryWatch, next_change};
 use crate::ports::{ContainerView, Journal, PodView, Pods};
 
 /// Bytes that are read at a time.
@@ -109,7 +110,7 @@ struct Follow {
 impl Follow {
     fn new(ports: &ForwardPorts, view: &PodView, container: &ContainerView, ended: CancellationToken) -> Self {
         let pod = view.pod.metadata.name.clone().unwrap_or_default();
-        let name = pod.strip_suffix(&format!("-{}", ports.node_name)).unwrap_or(&pod);
+        let name = manifest_name(&pod, &ports.node_name);
         Self {
             facts: Facts {
                 unit: unit_of(name),
@@ -196,13 +197,6 @@ impl Follow {
             return Ok(());
         }
         self.journal.write(&render_entry(&self.facts, &line, &text)).await
-    }
-}
-
-async fn next_change(changes: &mut Option<Changes>) {
-    match changes {
-        Some(changes) => changes.next().await,
-        None => std::future::pending().await,
     }
 }
 

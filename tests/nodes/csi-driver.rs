@@ -2,7 +2,8 @@
 //! mounts. A block volume is the node's `/dev/full`: it reads as zeros.
 //!
 //! `csi-driver NODE ROOT DATA` serves `ROOT/plugins_registry/test.csi.sock` until it is killed; volumes lie in `DATA`, and
-//! each call is a line of `DATA/calls`. Runs in a node, as root.
+//! each call is a line of `DATA/calls`. Runs in a node, as root. Upstream's kubelet cannot call it: grpc-go gives a socket's
+//! path as `:authority`, which the `h2` crate refuses.
 #![allow(clippy::print_stderr)]
 
 use std::collections::HashMap;

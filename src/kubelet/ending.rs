@@ -19,6 +19,9 @@ impl Worker {
                 // The end goes before any start; a shortened grace begins the end anew.
                 self.task.shutdown().await;
                 self.look().await;
+                if self.look_at.is_some() {
+                    return;
+                }
             }
             if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
                 let actions = plan::plan_end(&self.pod, &self.observed, &end, now);
@@ -67,16 +70,16 @@ impl Worker {
             let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
             tokio::spawn(async move { shared.events.send(Event::Finished(uid)).await });
         }
-        if self.removed && self.task.is_empty() && !self.records_removed {
+        if self.removed && self.task.is_empty() && !self.records_removed && self.tidy.is_due(now) {
             let actions = plan::plan_removal(&self.observed);
             let pass = self.pass();
             let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));
             self.task.spawn(async move {
-                let _ = pass.run(actions).await;
+                let all = pass.run(actions).await.is_ok();
                 if let Err(error) = ports.files.remove_logs(&pod).await {
                     tracing::warn!(%error, uid = %uid_of(&pod), "logs of a pod could not be removed");
                 }
-                Ended::Removed
+                Ended::Removed(all)
             });
         }
     }

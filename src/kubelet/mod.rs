@@ -36,6 +36,7 @@ mod start;
 mod stop;
 mod table;
 mod tell;
+mod tidy;
 pub mod units;
 mod uses;
 pub mod wiring;

@@ -47,6 +47,9 @@ pub(super) enum Dropped {
     /// The allocated resources could not be put in force.
     #[error("{0}")]
     Resize(String),
+    /// All was done, except that records are still there that were to be removed; nothing depends on them.
+    #[error("{0}")]
+    Records(String),
 }
 
 /// The sandbox in which containers are started.
@@ -75,6 +78,8 @@ pub(super) struct Pass {
     pub sandbox_config: Option<cri::PodSandboxConfig>,
     /// Numbers from which on containers can be made although an older record of theirs could not be removed.
     pub taken: BTreeMap<String, u32>,
+    /// Why a record could not be removed.
+    pub left: Option<String>,
 }
 
 impl Pass {
@@ -89,12 +94,21 @@ impl Pass {
         if starts && !creates {
             self.set_up_volumes().await?;
         }
+        // What could not be ended may still run: another of its name must not be started beside it.
+        let mut killed = Ok(());
         for action in actions {
             tracing::debug!(%action, "execute");
+            if !matches!(action, Action::StopSandboxes(_)) {
+                killed.clone().map_err(Dropped::Failed)?;
+            }
             match action {
-                Action::Kill(kills) => super::stop::kill(&self, kills).await,
+                Action::Kill(kills) => killed = super::stop::kill(&self, kills).await,
                 Action::Remove(ids) => self.remove(&ids).await,
-                Action::StopSandboxes(ids) => self.stop_sandboxes(&ids).await?,
+                Action::StopSandboxes(ids) => {
+                    self.stop_sandboxes(&ids).await?;
+                    // All that ran in them has ended with them.
+                    killed = Ok(());
+                }
                 Action::RemoveSandboxes(ids) => self.remove_sandboxes(&ids).await,
                 Action::CreateSandbox { attempt } => self.create_sandbox(attempt).await?,
                 Action::SizePod(pod) => self.size_pod(&pod).await?,
@@ -117,7 +131,8 @@ impl Pass {
             }
             self.note(Note::Changed);
         }
-        Ok(())
+        killed.map_err(Dropped::Failed)?;
+        self.left.map_or(Ok(()), |left| Err(Dropped::Records(left)))
     }
 
     pub fn note(&self, note: Note) {
@@ -280,6 +295,7 @@ impl Pass {
             match (removed, record) {
                 (Err(error), record) => {
                     tracing::warn!(%error, container = %id, "a container record could not be removed");
+                    self.left = Some(error.to_string());
                     // Its name stays reserved at the runtime, by this number.
                     if let Some(record) = record {
                         let free = self.taken.entry(record.name.clone()).or_default();
@@ -308,7 +324,7 @@ impl Pass {
         }
     }
 
-    async fn remove_sandboxes(&self, ids: &[SandboxId]) {
+    async fn remove_sandboxes(&mut self, ids: &[SandboxId]) {
         for id in ids {
             // A sandbox is removed only once it is stopped, which frees its network.
             let removed = match self.ports.runtime.stop_sandbox(id).await {
@@ -317,6 +333,7 @@ impl Pass {
             };
             if let Err(error) = removed {
                 tracing::warn!(%error, sandbox = %id, "a sandbox could not be removed");
+                self.left = Some(error.to_string());
             }
         }
     }

@@ -46,6 +46,8 @@ pub struct PodPorts {
     pub statuses: Arc<dyn ports::StatusSink>,
     /// Facts and settings of the node; renewed when addresses or allocatable change.
     pub node: watch::Receiver<Arc<NodeContext>>,
+    /// The wall clock.
+    pub wall: fn() -> Timestamp,
 }
 
 /// Settings of the pod table.
@@ -107,12 +109,13 @@ pub fn start(
 ) -> PodTable {
     let (events, incoming) = mpsc::channel(256);
     let table = Arc::new(Table::default());
+    let started = (ports.wall)();
     let shared = Arc::new(Shared {
         ports,
         settings,
         table: Arc::clone(&table),
         facts: RuntimeFacts::default(),
-        started: Timestamp::now(),
+        started,
         events: events.clone(),
     });
     tokio::spawn(Driver::new(shared).run(desired, incoming, stop));

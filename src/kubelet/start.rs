@@ -268,7 +268,8 @@ async fn post_start(
     let target = EventTarget::Container(&pass.pod, path);
     pass.ports.events.record(target, EventKind::Warning, "FailedPostStartHook", error.to_string());
     let grace = container_grace(&pass.pod, container, KillReason::Other);
-    super::stop::kill(
+    // If it cannot be ended, it is seen to run and goes on.
+    let _ = super::stop::kill(
         pass,
         vec![crate::core::plan::KillContainer {
             id: id.clone(),

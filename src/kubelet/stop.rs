@@ -15,21 +15,27 @@ use crate::ports::{EventKind, EventTarget, HookCall};
 /// Upstream's `minimumGracePeriodInSeconds`: what every container gets between SIGTERM and SIGKILL.
 const MIN_GRACE: Duration = Duration::from_secs(2);
 
-/// Ends all of them at once; each waits for those it comes after.
-pub(super) async fn kill(pass: &Pass, kills: Vec<KillContainer>) {
+/// Ends all of them at once; each waits for those it comes after. An error says which one could not be ended, and why.
+pub(super) async fn kill(pass: &Pass, kills: Vec<KillContainer>) -> Result<(), String> {
     let ended: HashMap<ContainerId, CancellationToken> =
         kills.iter().map(|k| (k.id.clone(), CancellationToken::new())).collect();
-    join_all(kills.iter().map(|order| async {
-        kill_one(pass, order, &ended).await;
+    let killed = join_all(kills.iter().map(|order| async {
+        let killed = kill_one(pass, order, &ended).await;
         if let Some(done) = ended.get(&order.id) {
             done.cancel();
         }
         pass.note(Note::Changed);
+        killed
     }))
     .await;
+    killed.into_iter().collect()
 }
 
-async fn kill_one(pass: &Pass, order: &KillContainer, ended: &HashMap<ContainerId, CancellationToken>) {
+async fn kill_one(
+    pass: &Pass,
+    order: &KillContainer,
+    ended: &HashMap<ContainerId, CancellationToken>,
+) -> Result<(), String> {
     let path = field_path(order.kind, &order.name);
     let event = |kind, reason: &str, message: String| {
         pass.ports.events.record(EventTarget::Container(&pass.pod, &path), kind, reason, message);
@@ -59,10 +65,11 @@ async fn kill_one(pass: &Pass, order: &KillContainer, ended: &HashMap<ContainerI
     // Whole seconds, rounded up: the runtime takes no smaller ones.
     let left = deadline.saturating_duration_since(Instant::now());
     let left = Duration::from_secs(left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)).max(MIN_GRACE);
-    if let Err(error) = pass.ports.runtime.stop_container(&order.id, left).await {
-        tracing::warn!(%error, container = order.name, "a container could not be stopped");
-        event(EventKind::Warning, "FailedKillPod", format!("error killing container {}: {error}", order.name));
-    }
+    let Err(error) = pass.ports.runtime.stop_container(&order.id, left).await else { return Ok(()) };
+    tracing::warn!(%error, container = order.name, "a container could not be stopped");
+    let message = format!("error killing container {}: {error}", order.name);
+    event(EventKind::Warning, "FailedKillPod", message.clone());
+    Err(message)
 }
 
 /// Field path of a container for events.

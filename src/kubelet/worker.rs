@@ -16,6 +16,7 @@ use super::inbox::{Inbox, Mail};
 use super::observe::{Look, observe_pod};
 use super::pass::{Dropped, Note, Pass};
 use super::run::{Event, Shared};
+use super::tidy::Tidy;
 use crate::core::model::{Observed, PodUid, Rejection};
 use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage, Waiting};
 use crate::core::status::{self, is_terminal};
@@ -30,8 +31,8 @@ pub(super) enum Ended {
     Pass(Result<(), Dropped>),
     /// Volumes and cgroups are gone, or are to be tried again.
     Cleaned(bool),
-    /// The records are removed.
-    Removed,
+    /// The records are removed, or are to be tried again.
+    Removed(bool),
 }
 
 /// What the table knows when it makes a worker.
@@ -70,11 +71,12 @@ pub(super) struct Worker {
     /// The pod before the resize under way, until its own size is in force.
     pub(super) resize_from: Option<Arc<Pod>>,
     pub(super) resize_retry: Option<Timestamp>,
-    /// When the runtime is to be read again after it could not be.
-    look_at: Option<Timestamp>,
+    /// When the runtime is to be read again after it could not be; until then what is known may be wrong.
+    pub(super) look_at: Option<Timestamp>,
     pub(super) resizing: bool,
     pub(super) retry_at: Option<Timestamp>,
     pub(super) wake_at: Option<Timestamp>,
+    pub(super) tidy: Tidy,
     pub(super) cleaned: bool,
     pub(super) told_finished: bool,
     pub(super) records_removed: bool,
@@ -114,6 +116,7 @@ impl Worker {
             resizing: false,
             retry_at: None,
             wake_at: None,
+            tidy: Tidy::default(),
             cleaned: false,
             told_finished: false,
             records_removed: false,
@@ -129,7 +132,7 @@ impl Worker {
             if std::mem::take(&mut self.mail.look) {
                 self.look().await;
             }
-            if self.seen {
+            if self.seen && self.look_at.is_none() {
                 self.settle().await;
                 self.remember().await;
             }
@@ -182,8 +185,12 @@ impl Worker {
         }
     }
 
+    fn now(&self) -> Timestamp {
+        (self.shared.ports.wall)()
+    }
+
     fn end(&mut self, cause: EndCause) {
-        let end = plan::end_pod(self.ledger.end.as_ref(), cause, &self.pod, Timestamp::now());
+        let end = plan::end_pod(self.ledger.end.as_ref(), cause, &self.pod, self.now());
         self.ledger.end = Some(end);
     }
 
@@ -213,14 +220,15 @@ impl Worker {
                 self.last_error = Some(error.to_string());
                 self.mail.exited = exited;
                 self.mail.fresh = fresh;
-                self.look_at = Some(Timestamp::now() + SignedDuration::from_secs(1));
+                self.look_at = Some(self.now() + SignedDuration::from_secs(1));
+                self.wake_at = None;
             }
         }
     }
 
     /// From the facts to the next stage, the next pass and the next status.
     async fn settle(&mut self) {
-        let now = Timestamp::now();
+        let now = self.now();
         self.wake_at = None;
         self.decide_end(now);
         let plan = self.plan(now);
@@ -234,7 +242,7 @@ impl Worker {
         } else if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
             self.begin_next(plan.actions, now);
         }
-        self.wake_at = self.wake_at.or(plan.wake_at);
+        self.wake_at = [self.wake_at, plan.wake_at].into_iter().flatten().min();
         self.tell(now);
         self.tell_probes();
         if std::mem::take(&mut self.mail.objects) && self.stage == Stage::Running {
@@ -317,7 +325,7 @@ impl Worker {
             actions = self.plan_resize(now);
             self.resizing = !actions.is_empty();
         }
-        if actions.is_empty() {
+        if actions.is_empty() && self.tidy.is_due(now) {
             actions = plan::surplus(&self.observed);
         }
         self.begin(actions, None);
@@ -341,6 +349,7 @@ impl Worker {
             user_namespace: None,
             sandbox_config: None,
             taken: BTreeMap::new(),
+            left: None,
         }
     }
 
@@ -354,11 +363,18 @@ impl Worker {
     }
 
     async fn wait(&mut self) {
-        let now = Timestamp::now();
+        let now = self.now();
         let resync =
             now + SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
         let later = |at: Option<Timestamp>| at.filter(|at| *at > now);
-        let due = [self.wake_at, later(self.retry_at), later(self.resize_retry), self.look_at, Some(resync)];
+        let due = [
+            self.wake_at,
+            later(self.retry_at),
+            later(self.resize_retry),
+            later(self.tidy.at),
+            self.look_at,
+            Some(resync),
+        ];
         let due = due.into_iter().flatten().min().unwrap_or(resync);
         let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         tokio::select! {
@@ -377,7 +393,7 @@ impl Worker {
     }
 
     fn read_note(&mut self, note: Note) {
-        let now = Timestamp::now();
+        let now = self.now();
         match note {
             Note::Changed => self.mail.look = true,
             Note::Resized => {
@@ -401,14 +417,15 @@ impl Worker {
     }
 
     fn read_end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        let now = Timestamp::now();
+        let now = self.now();
         self.mail.look = true;
         // What the pass said before it ended comes first.
         while let Ok(note) = self.notes.1.try_recv() {
             self.read_note(note);
         }
         match ended {
-            Ok(Ended::Pass(Ok(()))) => {
+            Ok(Ended::Pass(done @ (Ok(()) | Err(Dropped::Records(_))))) => {
+                self.tidy.ended(done.is_ok(), now);
                 self.failures = 0;
                 self.last_error = None;
                 self.retry_at = None;
@@ -424,7 +441,10 @@ impl Worker {
                 self.cleaned = true;
             }
             Ok(Ended::Cleaned(false)) => self.failed(now, "volumes or cgroups are still there".into()),
-            Ok(Ended::Removed) => self.records_removed = true,
+            Ok(Ended::Removed(all)) => {
+                self.tidy.ended(all, now);
+                self.records_removed = all || self.tidy.is_in_vain();
+            }
             Err(error) if error.is_cancelled() => {}
             Err(error) => {
                 tracing::error!(%error, uid = %self.uid, "a pass broke off");
@@ -474,6 +494,6 @@ impl Worker {
 }
 
 /// Grows from half a second to ten.
-fn pause(failures: u32) -> SignedDuration {
+pub(super) fn pause(failures: u32) -> SignedDuration {
     (RETRY_FIRST * 2_i32.saturating_pow(failures.saturating_sub(1).min(8))).min(RETRY_MAX)
 }

@@ -15,3 +15,4 @@ pub use images::{FakeImages, FakeNodeCredentials, FakeRecords};
 pub use secrets::FakeSecrets;
 pub mod members;
 pub mod node;
+pub mod pods;

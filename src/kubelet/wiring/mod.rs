@@ -197,6 +197,7 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         statuses,
         user_namespaces: Arc::new(LocalUserNamespaces::new(&spec.dirs.root, ids)),
         node,
+        wall: Timestamp::now,
     };
     let settings = run::Settings {
         sources: sources::kinds(&spec),

@@ -1,0 +1,104 @@
+//! The gate through which every call to the runtime goes: it counts, and lets one of them go wrong.
+
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::host::PodHost;
+use crate::ports::RuntimeError;
+
+/// How long a caller waits for an answer that does not come.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What goes wrong at one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The runtime refuses it at once.
+    Fails,
+    /// There is no answer, and it was not done.
+    Hangs,
+    /// There is no answer, although it was done.
+    AnswerIsLost,
+    /// The kubelet is killed just before.
+    DiesBefore,
+    /// The kubelet is killed while the runtime is at it: a start is called off, a stop sends no SIGKILL any more.
+    DiesAmid,
+    /// The kubelet is killed when it is done, and never hears of it.
+    DiesAfter,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Fails, Self::Hangs, Self::AnswerIsLost, Self::DiesBefore, Self::DiesAmid, Self::DiesAfter];
+}
+
+/// One kubelet process on a host: all of its ports. When it is dead, its calls never come back and change nothing.
+pub struct Life {
+    pub(super) host: Arc<PodHost>,
+    dead: AtomicBool,
+}
+
+impl Life {
+    pub(super) fn new(host: Arc<PodHost>) -> Self {
+        Self { host, dead: AtomicBool::new(false) }
+    }
+
+    /// Kills the process. Its tasks may still be there; they reach nothing.
+    pub fn die(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was killed.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Never returns to a dead process.
+    pub(super) async fn alive(&self) {
+        if self.is_dead() {
+            pending::<()>().await;
+        }
+    }
+
+    /// One call to the runtime: `effect` is what it does there.
+    pub(super) async fn call<T: Send>(
+        &self,
+        call: &'static str,
+        of: &str,
+        effect: impl Future<Output = Result<T, RuntimeError>> + Send,
+    ) -> Result<T, RuntimeError> {
+        self.alive().await;
+        let fault = self.host.count(call, of);
+        if self.host.is_down() {
+            return Err(RuntimeError::Unavailable { call, message: "connection refused".into() });
+        }
+        match fault {
+            Some(Fault::Fails) => {
+                return Err(RuntimeError::Other { call, message: "rpc error: code = Internal desc = fault".into() });
+            }
+            Some(Fault::Hangs) => return self.no_answer(call).await,
+            Some(Fault::DiesBefore) => {
+                self.die();
+                self.alive().await;
+            }
+            Some(Fault::DiesAmid) => self.die(),
+            Some(Fault::AnswerIsLost | Fault::DiesAfter) | None => {}
+        }
+        let result = effect.await;
+        match fault {
+            Some(Fault::AnswerIsLost) => return self.no_answer(call).await,
+            Some(Fault::DiesAfter) => self.die(),
+            _ => {}
+        }
+        self.alive().await;
+        result
+    }
+
+    async fn no_answer<T>(&self, call: &'static str) -> Result<T, RuntimeError> {
+        tokio::time::sleep(DEADLINE).await;
+        self.alive().await;
+        Err(RuntimeError::DeadlineExceeded { call })
+    }
+}

@@ -1,0 +1,266 @@
+//! The host: its state, and what a test may do to it and ask of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::PodStatus;
+use tokio::sync::{mpsc, watch};
+
+use super::clock::wall;
+use super::disk::Disk;
+use super::gate::{Fault, Life};
+use super::records::{Container, Record, Run, Sandbox};
+use super::runtime::stop_sandbox;
+use super::told::Told;
+use crate::core::model::{ContainerId, ContainerProbes, PodUid, ProbeResults, SandboxId};
+use crate::ports::RuntimeEvent;
+
+/// No test of one pod needs so many calls: a kubelet that makes more of them turns without a pause.
+const TOO_MANY: usize = 20_000;
+
+/// What the process of a container does.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Ends by itself after this long, with this code.
+    pub ends: Option<(Duration, i32)>,
+    /// Time from SIGTERM to its end, with code 143; none ignores the signal.
+    pub heeds: Option<Duration>,
+    /// Its postStart hook fails.
+    pub hook_fails: bool,
+}
+
+impl Default for Program {
+    /// Runs until it is told to end, and does so within a tenth of a second.
+    fn default() -> Self {
+        Self { ends: None, heeds: Some(Duration::from_millis(100)), hook_fails: false }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub sandboxes: Vec<Sandbox>,
+    pub containers: Vec<Container>,
+    pub programs: BTreeMap<String, Program>,
+    pub disk: Disk,
+    pub told: Told,
+    pub calls: Vec<String>,
+    pub fault: Option<(usize, Fault)>,
+    /// Records that can never be removed.
+    pub stuck: BTreeSet<String>,
+    pub deaf: bool,
+    pub down: bool,
+    pub sins: Vec<String>,
+    pub happened: Vec<String>,
+    pub probes: ProbeResults,
+    pub events: Vec<String>,
+    /// How containers ended that had run: name, restart count, code.
+    pub ends: BTreeSet<(String, u32, i32)>,
+    pub hints: Vec<mpsc::Sender<RuntimeEvent>>,
+    pub probed: Vec<mpsc::Sender<PodUid>>,
+    made: u64,
+    last: Timestamp,
+}
+
+impl State {
+    /// A new id, and the time of its making: later than any other.
+    pub fn make(&mut self, kind: &str) -> (String, Timestamp) {
+        self.made += 1;
+        self.last = wall().max(self.last + SignedDuration::from_nanos(1));
+        (format!("{kind}{}", self.made), self.last)
+    }
+
+    pub fn hint(&mut self, event: &RuntimeEvent) {
+        if !self.deaf {
+            self.hints.retain(|hints| hints.try_send(event.clone()).is_ok());
+        }
+    }
+
+    /// The process of a container ends, if it runs.
+    pub fn end(&mut self, id: &str, code: i32) {
+        let Some(container) = self.containers.iter_mut().find(|c| c.id == id && c.run == Run::Running) else { return };
+        container.run = Run::Exited(code);
+        container.finished_at = Some(wall());
+        let (name, attempt) = (container.name().to_owned(), container.attempt());
+        self.happened.push(format!("{name}#{attempt} ended with {code}"));
+        self.ends.insert((name, attempt, code));
+        self.hint(&RuntimeEvent::Exited(ContainerId::from(id)));
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &Container> {
+        self.containers.iter().filter(|c| c.run == Run::Running)
+    }
+}
+
+/// A node without a kubelet.
+#[derive(Default)]
+pub struct PodHost {
+    state: Mutex<State>,
+    pub(super) changed: watch::Sender<()>,
+}
+
+impl PodHost {
+    /// A host with nothing on it.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A kubelet process comes up; it knows nothing of probes.
+    pub fn live(self: &Arc<Self>) -> Arc<Life> {
+        self.state().probes.clear();
+        Arc::new(Life::new(Arc::clone(self)))
+    }
+
+    /// Writes a call to the runtime down, and gives what is to go wrong with it.
+    pub(super) fn count(&self, call: &str, of: &str) -> Option<Fault> {
+        let mut state = self.state();
+        let number = state.calls.len();
+        assert!(number < TOO_MANY, "the kubelet calls the runtime again and again: {call} {of}");
+        state.calls.push(format!("{call} {of}").trim_end().to_owned());
+        state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault)
+    }
+
+    /// Lets the `number`-th call to the runtime (from 0, counted from the host's beginning) go wrong.
+    pub fn set_fault(&self, number: usize, fault: Fault) {
+        self.state().fault = Some((number, fault));
+    }
+
+    /// The calls to the runtime so far.
+    pub fn calls(&self) -> Vec<String> {
+        self.state().calls.clone()
+    }
+
+    /// What containers of a name do.
+    pub fn set_program(&self, name: &str, program: Program) {
+        self.state().programs.insert(name.into(), program);
+    }
+
+    /// The runtime cannot be reached (or can be again); what runs goes on.
+    pub fn set_down(&self, down: bool) {
+        self.state().down = down;
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.state().down
+    }
+
+    /// Hints of the runtime are lost from now on (or are not any more).
+    pub fn lose_hints(&self, lost: bool) {
+        self.state().deaf = lost;
+    }
+
+    /// The newest record of a container can never be removed.
+    pub fn stick(&self, name: &str) {
+        let mut state = self.state();
+        let newest = state.containers.iter().rev().find(|c| c.name() == name).map(|c| c.id.clone());
+        state.stuck.extend(newest);
+    }
+
+    /// All records can be removed again.
+    pub fn unstick(&self) {
+        self.state().stuck.clear();
+    }
+
+    /// The running container of that name ends by itself.
+    pub fn exit(&self, name: &str, code: i32) {
+        let mut state = self.state();
+        let ids: Vec<_> = state.running().filter(|c| c.name() == name).map(|c| c.id.clone()).collect();
+        ids.iter().for_each(|id| state.end(id, code));
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// The newest sandbox dies, with all that runs in it.
+    pub fn crash_sandbox(&self) {
+        let mut state = self.state();
+        if let Some(id) = state.sandboxes.last().map(|s| SandboxId::from(&s.id)) {
+            stop_sandbox(&mut state, &id);
+        }
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// Settles the probes of the running container of that name.
+    pub fn probe(&self, name: &str, probes: ContainerProbes) {
+        let mut state = self.state();
+        let found = state.running().find(|c| c.name() == name).map(|c| (c.id.clone(), PodUid::from(c.uid())));
+        let Some((id, uid)) = found else { return };
+        state.probes.insert(ContainerId::from(id), probes);
+        state.probed.retain(|changes| changes.try_send(uid.clone()).is_ok());
+    }
+
+    /// Ends a container, now or once it was told to, beside everything else.
+    pub(super) fn end_after(self: &Arc<Self>, id: &str, after: Duration, code: i32) {
+        let (host, id) = (Arc::clone(self), id.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            host.state().end(&id, code);
+            host.changed.send_replace(());
+        });
+    }
+
+    /// Returns once the container does not run.
+    pub(super) async fn ended(&self, id: &str) {
+        let mut changed = self.changed.subscribe();
+        while self.state().running().any(|c| c.id == id) {
+            // The sender lives as long as the host.
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// All container records, oldest first.
+    pub fn records(&self) -> Vec<Record> {
+        self.state().containers.iter().map(Container::record).collect()
+    }
+
+    /// The running container of that name.
+    pub fn running(&self, name: &str) -> Option<Record> {
+        self.state().running().find(|c| c.name() == name).map(Container::record)
+    }
+
+    /// Number of sandboxes, whatever their state.
+    pub fn sandboxes(&self) -> usize {
+        self.state().sandboxes.len()
+    }
+
+    /// The events so far, `where reason: message`.
+    pub fn events(&self) -> Vec<String> {
+        self.state().events.clone()
+    }
+
+    /// What happened to processes and hooks, in order; forgotten then.
+    pub fn take_happened(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().happened)
+    }
+
+    /// The newest status that was told.
+    pub fn status(&self) -> Option<PodStatus> {
+        self.state().told.newest()
+    }
+
+    /// Everything that was told of the pod.
+    pub fn told(&self) -> Told {
+        self.state().told.clone()
+    }
+
+    /// What must never happen and did, and exit codes that nobody was told of.
+    pub fn sins(&self) -> Vec<String> {
+        let state = self.state();
+        let lost = state.ends.iter().filter(|end| !state.told.ends.contains(end));
+        let lost = lost.map(|(name, attempt, code)| format!("nobody was told that {name}#{attempt} ended with {code}"));
+        state.sins.iter().chain(&state.told.sins).cloned().chain(lost).collect()
+    }
+
+    /// What is there of pods: records, directories, logs, cgroups; empty when all is gone.
+    pub fn leftovers(&self) -> Vec<String> {
+        let state = self.state();
+        let sandboxes = state.sandboxes.iter().map(|s| format!("sandbox {}", s.id));
+        let containers = state.containers.iter().map(|c| format!("container {}#{}", c.name(), c.attempt()));
+        sandboxes.chain(containers).chain(state.disk.leftovers()).collect()
+    }
+}

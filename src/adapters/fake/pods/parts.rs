@@ -1,0 +1,86 @@
+//! The ports that mostly say yes: images, hooks, probes, admission, events.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::mpsc;
+
+use super::gate::Life;
+use crate::core::model::{PodUid, ProbeResults, ProbeSubject, Verdict};
+use crate::cri;
+use crate::ports::{
+    Admission, EventKind, EventTarget, Events, HookCall, HookError, Hooks, ImageDemand, ImageWaiting, PodImages,
+    Probes, PulledImage, UserNamespaces,
+};
+
+/// Every image is on the node.
+#[async_trait]
+impl PodImages for Life {
+    async fn ensure(
+        &self,
+        _: &Arc<Pod>,
+        demand: &ImageDemand,
+        _: Option<&cri::PodSandboxConfig>,
+    ) -> Result<PulledImage, ImageWaiting> {
+        self.alive().await;
+        let spec = cri::ImageSpec { image: demand.image.clone(), ..cri::ImageSpec::default() };
+        Ok(PulledImage { spec, image: cri::Image { id: demand.image.clone(), ..cri::Image::default() } })
+    }
+    fn forget(&self, _: &PodUid) {}
+}
+
+#[async_trait]
+impl Hooks for Life {
+    async fn run(&self, call: HookCall) -> Result<(), HookError> {
+        self.alive().await;
+        let mut state = self.host.state();
+        state.happened.push(format!("hook of {}", call.container));
+        match state.programs.get(&call.container).is_some_and(|program| program.hook_fails) {
+            true => Err(HookError { message: "PostStartHook failed".into() }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Results are those that the test sets.
+impl Probes for Life {
+    fn observe(&self, _: ProbeSubject) {}
+    fn forget(&self, _: &PodUid) {}
+    fn results(&self, _: &PodUid) -> ProbeResults {
+        self.host.state().probes.clone()
+    }
+    fn changes(&self) -> mpsc::Receiver<PodUid> {
+        let (sender, receiver) = mpsc::channel(16);
+        self.host.state().probed.push(sender);
+        receiver
+    }
+}
+
+impl Admission for Life {
+    fn admit(&self, _: &Arc<Pod>, _: bool, _: &[Arc<Pod>]) -> Verdict {
+        Verdict::Admit
+    }
+}
+
+#[async_trait]
+impl UserNamespaces for Life {
+    async fn ensure(&self, _: &PodUid) -> io::Result<cri::UserNamespace> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl Events for Life {
+    fn record(&self, target: EventTarget<'_>, _: EventKind, reason: &str, message: String) {
+        if self.is_dead() {
+            return;
+        }
+        let place = match target {
+            EventTarget::Container(_, path) => path,
+            EventTarget::Pod(_) => "pod",
+            EventTarget::Node => "node",
+        };
+        self.host.state().events.push(format!("{place} {reason}: {message}"));
+    }
+}

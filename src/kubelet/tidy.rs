@@ -1,0 +1,34 @@
+//! When records that could not be removed are tried again: the runtime is not asked without pauses.
+
+use jiff::Timestamp;
+
+use super::worker::pause;
+
+/// Attempts to remove the records of a pod that is gone, before they are left to the next look for leftovers.
+const TRIES: u32 = 5;
+
+/// Failures to remove records, of one pod.
+#[derive(Debug, Default)]
+pub(super) struct Tidy {
+    /// The next attempt.
+    pub at: Option<Timestamp>,
+    failures: u32,
+}
+
+impl Tidy {
+    /// Whether records may be removed now.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.at.is_none_or(|at| at <= now)
+    }
+
+    /// A pass has ended in which all records that were to go went, or not.
+    pub fn ended(&mut self, all: bool, now: Timestamp) {
+        self.failures = if all { 0 } else { self.failures + 1 };
+        self.at = (!all).then(|| now + pause(self.failures));
+    }
+
+    /// It failed so often that it seems to be of no use.
+    pub fn is_in_vain(&self) -> bool {
+        self.failures >= TRIES
+    }
+}

@@ -1,0 +1,9 @@
+//! What the kubelet promises of a pod, on a host in memory: its life, and that no fault and no death of the kubelet at any
+//! call to the runtime breaks it.
+
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
+#![cfg(feature = "fakes")]
+
+mod life;
+mod restart;
+mod world;

@@ -10,8 +10,9 @@ use serde_json::json;
 use crate::life::is_ready;
 use crate::world::{World, container, pod, sidecar};
 
-/// A life with everything in it: starts in order, restarts with back-off, another image, another sandbox, the end.
-async fn live(host: &Arc<PodHost>) -> u32 {
+/// A life with everything in it: starts in order, restarts with back-off, another image, another sandbox, the end. Gives
+/// how many kubelets it took, and how often each container was told to have been restarted.
+async fn live(host: &Arc<PodHost>) -> (u32, Vec<(String, i32)>) {
     host.set_program("prepare", Program { ends: Some((Duration::from_secs(1), 0)), ..Program::default() });
     let inits = [container("prepare"), sidecar("proxy")];
     let mut world = World::new(host.clone(), pod(&inits, &[container("web")])).await;
@@ -28,11 +29,14 @@ async fn live(host: &Arc<PodHost>) -> u32 {
     world.runs("web", 4).await;
     world.delete(10).await;
     world.is_gone().await;
-    world.kubelets
+    let status = host.status().unwrap();
+    let containers = [status.init_container_statuses, status.container_statuses].into_iter().flatten().flatten();
+    (world.kubelets, containers.map(|c| (c.name, c.restart_count)).collect())
 }
 
 /// Goes through all calls of the life, each time with this fault at another one.
 async fn with_a_fault_at_each_call(fault: Fault, kubelets: u32) {
+    let (_, restarts) = live(&PodHost::new()).await;
     for number in 0.. {
         let host = PodHost::new();
         host.set_fault(number, fault);
@@ -44,7 +48,7 @@ async fn with_a_fault_at_each_call(fault: Fault, kubelets: u32) {
         }
         let place = format!("{fault:?} at call {number}, {}", calls[number]);
         assert_eq!(host.sins(), [""; 0], "{place}");
-        assert_eq!(lived, kubelets, "{place}");
+        assert_eq!(lived, (kubelets, restarts.clone()), "{place}");
     }
 }
 

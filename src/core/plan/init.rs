@@ -54,16 +54,20 @@ pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
     if inits.is_empty() {
         return InitPlan { initialized: true, ..InitPlan::default() };
     }
+    // What was done in an older sandbox has to be done again in this one. Upstream removes those records before it makes a
+    // sandbox; here the newest stays for its number.
+    let sandbox = observed.sandbox().map(|s| &s.id);
+    let in_sandbox = |name: &str| observed.container(name).filter(|record| Some(&record.sandbox) == sandbox);
     let regular_ran = spec
         .containers
         .iter()
-        .any(|c| observed.container(&c.name).is_some_and(|r| matches!(r.state, RunState::Created | RunState::Running)));
+        .any(|c| in_sandbox(&c.name).is_some_and(|r| matches!(r.state, RunState::Created | RunState::Running)));
     let mut plan = InitPlan { initialized: regular_ran, ..InitPlan::default() };
     // True once a later container (or a regular one) shows that this one had been done before.
     let mut passed = regular_ran;
     for (index, container) in inits.iter().enumerate().rev() {
         let sidecar = is_sidecar(container);
-        let Some(record) = observed.container(&container.name) else {
+        let Some(record) = in_sandbox(&container.name) else {
             if passed && sidecar {
                 plan.start.push(index);
             }

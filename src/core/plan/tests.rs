@@ -106,6 +106,14 @@ fn a_dead_sandbox_of_a_pod_that_never_restarts_is_not_made_again() {
 }
 
 #[test]
+fn init_containers_of_an_older_sandbox_run_again_in_the_new_one() {
+    let mut observed = with(vec![record("i1", RunState::Exited, 0)]);
+    observed.sandboxes[0].ready = false;
+    observed.sandboxes.insert(0, ObservedSandbox { id: "s1".into(), attempt: 1, created_at: at(12), ..sandbox() });
+    check(staged(), &observed, &["start i1 #1"]);
+}
+
+#[test]
 fn init_containers_and_sidecars_go_one_by_one() {
     let i1 = record("i1", RunState::Exited, 0);
     check(staged(), &with(vec![i1.clone()]), &["start side"]);

@@ -34,6 +34,7 @@ pub mod shutdown;
 pub mod sources;
 mod start;
 mod stop;
+mod swap;
 mod table;
 mod tell;
 mod tidy;

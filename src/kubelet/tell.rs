@@ -2,12 +2,50 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::worker::Worker;
 use crate::core::model::{ContainerKind, ProbeSubject, ProbedContainer, RunState, containers_of};
 use crate::core::plan::Stage;
+use crate::core::status;
 use crate::ports::{ContainerView, EventKind, EventTarget, PodView};
 
 impl Worker {
+    /// The status as the facts are now.
+    pub(super) fn derive(&self, now: Timestamp) -> status::Derived {
+        let probes = self.shared.ports.probes.results(&self.uid);
+        let node = Arc::clone(&self.shared.ports.node.borrow());
+        status::derive(&status::Inputs {
+            pod: &self.pod,
+            is_static: self.is_static,
+            observed: &self.observed,
+            ledger: &self.ledger,
+            probes: &probes,
+            previous: &self.status,
+            stage: self.stage,
+            rejection: self.rejection.as_ref(),
+            host_ips: &node.host_ips,
+            recursive_read_only: self.shared.facts.recursive_read_only(&self.pod),
+            kubelet_started: self.shared.started,
+            now,
+        })
+    }
+
+    /// Derives the status anew and publishes it where it changed.
+    pub(super) fn tell(&mut self, now: Timestamp) {
+        if self.orphan {
+            return;
+        }
+        let derived = self.derive(now);
+        let held = if self.stage.ends() { None } else { self.swap.holds_until(&self.observed, now) };
+        let changed = held.is_none() && derived.status != *self.status;
+        if changed {
+            self.status = Arc::new(derived.status);
+        }
+        self.wake_at = [self.wake_at, held].into_iter().flatten().min();
+        self.publish(changed);
+    }
+
     /// Puts the pod's view, and publishes the status where it changed or was never published.
     pub(super) fn publish(&mut self, changed: bool) {
         if changed {

@@ -16,10 +16,11 @@ use super::inbox::{Inbox, Mail};
 use super::observe::{Look, observe_pod};
 use super::pass::{Dropped, Note, Pass};
 use super::run::{Event, Shared};
+use super::swap::Swap;
 use super::tidy::Tidy;
 use crate::core::model::{Observed, PodUid, Rejection};
 use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage, Waiting};
-use crate::core::status::{self, is_terminal};
+use crate::core::status::is_terminal;
 use crate::ports::{EventKind, EventTarget};
 
 /// First and longest pause after a failure that holds the whole pod up.
@@ -77,6 +78,7 @@ pub(super) struct Worker {
     pub(super) retry_at: Option<Timestamp>,
     pub(super) wake_at: Option<Timestamp>,
     pub(super) tidy: Tidy,
+    pub(super) swap: Swap,
     pub(super) cleaned: bool,
     pub(super) told_finished: bool,
     pub(super) records_removed: bool,
@@ -117,6 +119,7 @@ impl Worker {
             retry_at: None,
             wake_at: None,
             tidy: Tidy::default(),
+            swap: Swap::default(),
             cleaned: false,
             told_finished: false,
             records_removed: false,
@@ -233,7 +236,8 @@ impl Worker {
         self.decide_end(now);
         let plan = self.plan(now);
         let derived = self.derive(now);
-        if derived.terminal && self.ledger.end.is_none() {
+        // A container that is about to be started again is not the end of its pod, whatever its restart policy.
+        if derived.terminal && self.ledger.end.is_none() && !self.swap.is_down(&self.observed) {
             self.end(EndCause::Completed);
         }
         self.step();
@@ -358,6 +362,7 @@ impl Worker {
             return;
         }
         self.ending = ending;
+        self.swap = Swap::of(&actions);
         let pass = self.pass();
         self.task.spawn(async move { Ended::Pass(pass.run(actions).await) });
     }
@@ -419,6 +424,7 @@ impl Worker {
     fn read_end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
         let now = self.now();
         self.mail.look = true;
+        self.swap = Swap::default();
         // What the pass said before it ended comes first.
         while let Ok(note) = self.notes.1.try_recv() {
             self.read_note(note);
@@ -458,38 +464,6 @@ impl Worker {
         self.last_error = Some(message);
         self.failures += 1;
         self.retry_at = Some(now + pause(self.failures));
-    }
-
-    fn derive(&self, now: Timestamp) -> status::Derived {
-        let probes = self.shared.ports.probes.results(&self.uid);
-        let node = Arc::clone(&self.shared.ports.node.borrow());
-        status::derive(&status::Inputs {
-            pod: &self.pod,
-            is_static: self.is_static,
-            observed: &self.observed,
-            ledger: &self.ledger,
-            probes: &probes,
-            previous: &self.status,
-            stage: self.stage,
-            rejection: self.rejection.as_ref(),
-            host_ips: &node.host_ips,
-            recursive_read_only: self.shared.facts.recursive_read_only(&self.pod),
-            kubelet_started: self.shared.started,
-            now,
-        })
-    }
-
-    /// Derives the status anew and publishes it where it changed.
-    pub(super) fn tell(&mut self, now: Timestamp) {
-        if self.orphan {
-            return;
-        }
-        let derived = self.derive(now);
-        let changed = derived.status != *self.status;
-        if changed {
-            self.status = Arc::new(derived.status);
-        }
-        self.publish(changed);
     }
 }
 

@@ -6,4 +6,5 @@
 
 mod life;
 mod restart;
+mod swap;
 mod world;

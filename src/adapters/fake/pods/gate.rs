@@ -11,6 +11,9 @@ use crate::ports::RuntimeError;
 /// How long a caller waits for an answer that does not come.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// How long a call takes at least: others go on meanwhile.
+const TAKES: Duration = Duration::from_millis(1);
+
 /// What goes wrong at one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -86,6 +89,7 @@ impl Life {
             Some(Fault::DiesAmid) => self.die(),
             Some(Fault::AnswerIsLost | Fault::DiesAfter) | None => {}
         }
+        tokio::time::sleep(TAKES).await;
         let result = effect.await;
         match fault {
             Some(Fault::AnswerIsLost) => return self.no_answer(call).await,

@@ -27,6 +27,8 @@ pub struct Program {
     pub ends: Option<(Duration, i32)>,
     /// Time from SIGTERM to its end, with code 143; none ignores the signal.
     pub heeds: Option<Duration>,
+    /// Time that a start of it takes.
+    pub starts_in: Duration,
     /// Its postStart hook fails.
     pub hook_fails: bool,
 }
@@ -34,7 +36,7 @@ pub struct Program {
 impl Default for Program {
     /// Runs until it is told to end, and does so within a tenth of a second.
     fn default() -> Self {
-        Self { ends: None, heeds: Some(Duration::from_millis(100)), hook_fails: false }
+        Self { ends: None, heeds: Some(Duration::from_millis(100)), starts_in: Duration::ZERO, hook_fails: false }
     }
 }
 
@@ -133,6 +135,13 @@ impl PodHost {
     /// The calls to the runtime so far.
     pub fn calls(&self) -> Vec<String> {
         self.state().calls.clone()
+    }
+
+    /// How long a start of the container takes.
+    pub(super) fn starts_in(&self, id: &ContainerId) -> Duration {
+        let state = self.state();
+        let container = state.containers.iter().find(|c| c.id == id.as_str());
+        container.and_then(|c| state.programs.get(c.name())).map_or(Duration::ZERO, |program| program.starts_in)
     }
 
     /// What containers of a name do.

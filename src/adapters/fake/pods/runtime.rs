@@ -223,6 +223,7 @@ impl Runtime for Life {
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let what = label(&self.host.state(), id);
         self.call("StartContainer", &what, async {
+            tokio::time::sleep(self.host.starts_in(id)).await;
             let ends = start(&mut self.host.state(), id, self.is_dead())?;
             if let Some((after, code)) = ends {
                 self.host.end_after(id.as_str(), after, code);

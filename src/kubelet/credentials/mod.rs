@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// First and longest pause after a certificate came from an authority that is on its way out.
 const FORMER_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(30 * 60));
+/// How late it is noticed at most that the clock was set or the machine was suspended: no timer of the process counts that.
+const CLOCK_LOOK: Duration = Duration::from_secs(60);
 /// Name of the user in a kubeconfig that we write.
 const USER: &str = "default-auth";
 
@@ -73,7 +75,7 @@ pub struct Credentials {
 pub enum Standing {
     /// They can be used.
     Good,
-    /// There is a file, but its certificate is over or cannot be read.
+    /// There is a file, but its certificate is over, does not hold yet or cannot be read.
     Stale,
     /// There is no file.
     Missing,
@@ -116,7 +118,7 @@ impl Credentials {
             KubeconfigUser::Other => Standing::Good,
             KubeconfigUser::Unreadable => Standing::Stale,
             KubeconfigUser::Certificate { pem, .. } => match self.pki.inspect(&pem, None, None) {
-                Ok(seen) if seen.not_after > Timestamp::now() => Standing::Good,
+                Ok(seen) if seen.is_alive(Timestamp::now()).is_ok() => Standing::Good,
                 Ok(_) | Err(_) => Standing::Stale,
             },
         }
@@ -158,8 +160,9 @@ impl Credentials {
             let KubeconfigUser::Certificate { pem, elsewhere } = user else { return };
             let Ok(seen) = self.pki.inspect(&pem, None, None) else { return };
             let former = self.former(&pem, &kubeconfig, &mut of_former);
+            let due = derive_rotation(seen.not_before, seen.not_after, rand::random());
             tokio::select! {
-                () = sleep_until_due(derive_rotation(seen.not_before, seen.not_after, rand::random())) => {}
+                () = sleep_until_due(due, Timestamp::now) => {}
                 () = sleep_if(former) => {}
                 Ok(()) = changes.changed() => continue,
             }
@@ -210,7 +213,7 @@ impl Credentials {
                 let current = self.files.current(CertificateUse::Serving).unwrap_or_default();
                 let former = self.former(&current, &kubeconfig, &mut of_former);
                 tokio::select! {
-                    () = sleep_until_due(due) => {}
+                    () = sleep_until_due(due, Timestamp::now) => {}
                     () = sleep_if(former) => {}
                     Ok(()) = changes.changed() => continue,
                     changed = node.changed() => {
@@ -241,7 +244,7 @@ impl Credentials {
         let pem = self.files.current(CertificateUse::Serving)?;
         let seen = self.pki.inspect(&pem, Some(&pem), None).ok()?;
         let fits = names.iter().all(|name| seen.sans.contains(name)) && seen.key_matches == Some(true);
-        (fits && seen.not_after > Timestamp::now())
+        (fits && seen.is_alive(Timestamp::now()).is_ok())
             .then(|| derive_rotation(seen.not_before, seen.not_after, rand::random()))
     }
 
@@ -300,13 +303,12 @@ impl Credentials {
     }
 }
 
-/// Sleeps in steps, since a machine may be suspended and its clock set.
-async fn sleep_until_due(due: Timestamp) {
-    const STEP: Duration = Duration::from_secs(3600);
+/// Sleeps until the clock shows that moment, however it got there.
+async fn sleep_until_due(due: Timestamp, now: impl Fn() -> Timestamp) {
     loop {
-        let left = due.duration_since(Timestamp::now());
+        let left = due.duration_since(now());
         match Duration::try_from(left) {
-            Ok(left) if !left.is_zero() => sleep(left.min(STEP)).await,
+            Ok(left) if !left.is_zero() => sleep(left.min(CLOCK_LOOK)).await,
             Ok(_) | Err(_) => return,
         }
     }

@@ -68,6 +68,22 @@ impl CertificateApi for Signer {
     }
 }
 
+impl Signer {
+    fn of(authority: &KeyPairPem) -> Self {
+        Self { authority: authority.clone(), requests: Mutex::default(), away: Mutex::new(0), denies: Mutex::new(0) }
+    }
+}
+
+fn other_authority() -> KeyPairPem {
+    let files = KeyPairFiles::named("/pki".as_ref(), "ca");
+    let wanted = Authority { files, common_name: "test".into(), life: Duration::from_secs(3600) };
+    X509.make_authority(&wanted, Timestamp::now()).unwrap()
+}
+
+fn is_signed(certificate: &str, by: &KeyPairPem) -> bool {
+    X509.inspect(certificate, None, Some(&by.public)).unwrap().signed.unwrap()
+}
+
 struct World {
     dir: tempfile::TempDir,
     credentials: Credentials,
@@ -116,6 +132,28 @@ impl World {
         }
     }
 
+    /// What the kubeconfig trusts from now on; the first one signs.
+    fn trust(&self, authorities: &[&KeyPairPem]) {
+        let bundle: String = authorities.iter().map(|one| one.public.as_str()).collect();
+        let text = std::fs::read_to_string(self.kubeconfig()).unwrap();
+        std::fs::write(self.kubeconfig(), kubeconfig::point(&text, "https://h:6443", &bundle).unwrap()).unwrap();
+    }
+
+    /// Keeps a serving certificate for so long; returns what there is then, and how often was asked.
+    async fn serve(&self, time: Duration) -> (String, usize) {
+        let node = serde_json::json!({
+            "metadata": { "uid": "u" },
+            "status": { "addresses": [{ "type": "InternalIP", "address": "10.0.0.1" }] },
+        });
+        let (_node, node) = watch::channel(Arc::new(serde_json::from_value(node).unwrap()));
+        let (_changes, changes) = watch::channel(());
+        let api: Arc<dyn CertificateApi> = Arc::<Signer>::clone(&self.signer);
+        let serving = self.credentials.clone().keep_serving(api, self.kubeconfig(), node, changes);
+        assert!(tokio::time::timeout(time, serving).await.is_err(), "it goes on for ever");
+        let current = self.credentials.files.current(CertificateUse::Serving).unwrap();
+        (current, self.signer.requests.lock().unwrap().len())
+    }
+
     /// Renews until so many certificates came.
     async fn rotate(&self, times: usize) {
         let (sender, mut renewed) = mpsc::unbounded_channel();
@@ -124,7 +162,8 @@ impl World {
         let (_changes, seen) = watch::channel(());
         let rotation = tokio::spawn(self.credentials.clone().rotate_client(api, self.kubeconfig(), told, seen));
         for _ in 0..times {
-            renewed.recv().await.expect("it goes on for ever");
+            let day = Duration::from_secs(24 * 3600);
+            tokio::time::timeout(day, renewed.recv()).await.expect("it is renewed").expect("it goes on for ever");
         }
         rotation.abort();
     }
@@ -161,37 +200,42 @@ async fn a_young_certificate_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_young_certificate_of_a_former_authority_is_replaced_until_it_comes_from_the_first() {
     let mut world = World::new(SignedDuration::from_mins(50), (0, 0));
-    let wanted = Authority {
-        files: KeyPairFiles::named(world.dir.path(), "ca"),
-        common_name: "test".into(),
-        life: Duration::from_secs(3600),
-    };
-    let next = X509.make_authority(&wanted, Timestamp::now()).unwrap();
-    let both = |first: &KeyPairPem, second: &KeyPairPem| format!("{}{}", first.public, second.public);
-    let former = KeyPairPem { public: world.signer.authority.public.clone(), key: next.key.clone() };
-    let trust = |world: &World, bundle: &str| {
-        let text = std::fs::read_to_string(world.kubeconfig()).unwrap();
-        std::fs::write(world.kubeconfig(), kubeconfig::point(&text, "https://h:6443", bundle).unwrap()).unwrap();
-    };
+    let (former, next) = (world.signer.authority.clone(), other_authority());
     let is_quiet =
         async |world: &World| tokio::time::timeout(Duration::from_millis(50), world.rotate(1)).await.is_err();
     // Trusted besides, it changes nothing.
-    trust(&world, &both(&former, &next));
+    world.trust(&[&former, &next]);
     assert!(is_quiet(&world).await);
     // It signs, or shall: the signer is not yet there at first.
-    trust(&world, &both(&next, &former));
+    world.trust(&[&next, &former]);
     world.rotate(2).await;
-    let signer =
-        |world: &World, by: &KeyPairPem| X509.inspect(&world.current(), None, Some(&by.public)).unwrap().signed;
-    assert_eq!(signer(&world, &former), Some(true));
-    let requests = Mutex::new(BTreeMap::new());
-    world.signer = Arc::new(Signer { authority: next.clone(), requests, away: Mutex::new(0), denies: Mutex::new(0) });
+    let signer = |world: &World, by: &KeyPairPem| is_signed(&world.current(), by);
+    assert!(signer(&world, &former));
+    world.signer = Arc::new(Signer::of(&next));
     world.rotate(1).await;
-    assert_eq!(signer(&world, &next), Some(true));
+    assert!(signer(&world, &next));
     assert!(is_quiet(&world).await, "and then it rests");
     // Somebody else's authority is no former one.
-    trust(&world, &former.public);
+    world.trust(&[&former]);
     assert!(is_quiet(&world).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_serving_certificate_of_a_former_authority_is_replaced_too() {
+    let mut world = World::new(SignedDuration::from_mins(50), (0, 0));
+    let (former, next) = (world.signer.authority.clone(), other_authority());
+    let while_ = Duration::from_secs(600);
+    world.trust(&[&former, &next]);
+    let (serving, asked) = world.serve(while_).await;
+    assert!(is_signed(&serving, &former));
+    assert_eq!(asked, 1, "it is young, and of the one that signs");
+    world.trust(&[&next, &former]);
+    let (serving, asked) = world.serve(while_).await;
+    assert!(is_signed(&serving, &former) && asked > 1, "the signer is not yet there: {asked}");
+    world.signer = Arc::new(Signer::of(&next));
+    let (serving, asked) = world.serve(while_).await;
+    assert!(is_signed(&serving, &next));
+    assert_eq!(asked, 1, "and then it rests");
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,4 +245,17 @@ async fn credentials_that_are_over_are_told_apart_and_got_again_by_bootstrap() {
     let template = world.dir.path().join("bootstrap.conf");
     world.credentials.bootstrap(&*world.signer, &template, &world.kubeconfig()).await;
     assert_eq!(world.credentials.standing(&world.kubeconfig()), Standing::Good);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_is_noticed_soon() {
+    let (begun, first) = (tokio::time::Instant::now(), Timestamp::UNIX_EPOCH);
+    let set = begun + CLOCK_LOOK * 10;
+    let months = |n: i64| SignedDuration::from_hours(n * 30 * 24);
+    let clock = || match begun.elapsed() < set - begun {
+        true => first,
+        false => first + months(9),
+    };
+    sleep_until_due(first + months(8), clock).await;
+    assert!(begun.elapsed() <= CLOCK_LOOK * 11, "after {:?}", begun.elapsed());
 }

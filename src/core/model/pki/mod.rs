@@ -160,9 +160,12 @@ pub struct ObservedCertificate {
 /// Why a certificate that is there will not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// Its life is over or has not begun.
+    /// Its life is over.
     #[error("its life ended at {0}")]
     Expired(Timestamp),
+    /// Its life has not begun: it was made while a clock was ahead, or this one is behind.
+    #[error("its life begins only at {0}; is the clock right?")]
+    Early(Timestamp),
     /// Two thirds of its life are over (leaves only).
     #[error("two thirds of its life are over; it ends at {0}")]
     Due(Timestamp),
@@ -219,11 +222,20 @@ impl Leaf {
 }
 
 impl ObservedCertificate {
-    /// Whatever it is for: it lives, its signer is that one, and its key is its own.
-    pub fn is_usable(&self, now: Timestamp, signer: &Path) -> Result<(), Unfit> {
+    /// Its life has begun and is not over.
+    pub fn is_alive(&self, now: Timestamp) -> Result<(), Unfit> {
+        if now < self.not_before {
+            return Err(Unfit::Early(self.not_before));
+        }
         if now >= self.not_after {
             return Err(Unfit::Expired(self.not_after));
         }
+        Ok(())
+    }
+
+    /// Whatever it is for: it lives, its signer is that one, and its key is its own.
+    pub fn is_usable(&self, now: Timestamp, signer: &Path) -> Result<(), Unfit> {
+        self.is_alive(now)?;
         if self.signed == Some(false) {
             return Err(Unfit::Signer(signer.display().to_string()));
         }
@@ -248,9 +260,7 @@ impl Authority {
         if !seen.is_ca {
             return Err(Unfit::NotAuthority);
         }
-        if now >= seen.not_after {
-            return Err(Unfit::Expired(seen.not_after));
-        }
+        seen.is_alive(now)?;
         match seen.key_matches {
             Some(false) => Err(Unfit::Key),
             Some(true) | None => Ok(()),

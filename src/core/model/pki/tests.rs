@@ -53,3 +53,15 @@ fn a_leaf_of_another_authority_key_subject_or_address_is_replaced() {
     let fewer = ObservedCertificate { sans: BTreeSet::from([San::parse("n1")]), ..seen() };
     assert_eq!(wanted().check(&fewer, at(1)), Err(Unfit::Sans("10.0.0.1".to_owned())));
 }
+
+#[test]
+fn nothing_counts_before_its_life_begins() {
+    let early = ObservedCertificate { not_before: at(100), ..seen() };
+    assert_eq!(wanted().check(&early, at(99)), Err(Unfit::Early(at(100))));
+    assert_eq!(wanted().check(&early, at(100)), Ok(()));
+    let authority =
+        Authority { files: wanted().signer, common_name: "kubernetes".to_owned(), life: Duration::from_secs(9000) };
+    let early = ObservedCertificate { is_ca: true, ..early };
+    assert_eq!(authority.check(&early, at(99)), Err(Unfit::Early(at(100))));
+    assert_eq!(authority.check(&early, at(100)), Ok(()));
+}

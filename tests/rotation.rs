@@ -34,12 +34,14 @@ struct World {
     node: Arc<FakeNode>,
     etcd: Arc<FakeEtcd>,
     handed: SharedFiles,
+    /// A component that ends again and again while its manifest holds that text.
+    broken: Option<(&'static str, &'static str)>,
 }
 
 impl World {
     async fn new() -> Self {
         let etcd = FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)]);
-        let world = Self { node: FakeNode::new(), etcd, handed: SharedFiles::default() };
+        let world = Self { node: FakeNode::new(), etcd, handed: SharedFiles::default(), broken: None };
         let options = RunOptions::default();
         run(INIT, &world.spec(), &world.ports(), &options, &|facts| facts, &Record::default()).await.unwrap();
         world
@@ -50,7 +52,7 @@ impl World {
     }
 
     fn ports(&self) -> Ports {
-        let ports = ports(&self.node, None, &self.etcd);
+        let ports = ports(&self.node, self.broken, &self.etcd);
         Ports { handover: Arc::new(FakeHandover(self.handed.clone())), ..ports }
     }
 
@@ -191,6 +193,55 @@ async fn a_stage_waits_for_nodes_that_lag_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_switched_before_pods_can_believe_in_it() {
+    let world = World::new().await;
+    world.follow().await;
+    let (prepared, told) = world.go(Stage::Prepared, false).await;
+    assert!(prepared.is_ok() && told.contains("has not written kube-root-ca.crt yet"), "{told}");
+    let trust = json!({ "trusts": ids(&world.file("ca.crt")), "client": "a", "serving": null }).to_string();
+    world.annotate("n1", KUBELET_ANNOTATION, &trust).await;
+    let early = world.go(Stage::Switched, false).await.0.unwrap_err().to_string();
+    assert!(early.contains("kube-root-ca.crt is not yet of both"), "{early}");
+    world.follow().await;
+    let early = world.go(Stage::Switched, false).await.0.unwrap_err().to_string();
+    assert!(early.contains("kube-proxy is not yet of both"), "they were not started again: {early}");
+    world.go(Stage::Prepared, false).await.0.unwrap();
+    let proxy = ObjectRef::new("apps/v1", "DaemonSet", Some("kube-system"), "kube-proxy");
+    let rolled_out = |seen: i64, updated: i64| {
+        let status =
+            json!({ "observedGeneration": seen, "desiredNumberScheduled": 2, "updatedNumberScheduled": updated });
+        json!({ "metadata": { "generation": 2 }, "status": status })
+    };
+    for (seen, updated) in [(1, 2), (2, 1)] {
+        world.patch(&proxy, &rolled_out(seen, updated)).await;
+        let early = world.go(Stage::Switched, false).await.0.unwrap_err().to_string();
+        assert!(early.contains("kube-proxy is not yet of both"), "the former ones still run: {early}");
+    }
+    world.patch(&proxy, &rolled_out(2, 2)).await;
+    world.done(Stage::Switched).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_component_that_does_not_come_up_leaves_the_authorities_and_says_so() {
+    let mut world = World::new().await;
+    world.follow().await;
+    world.done(Stage::Prepared).await;
+    let (manifest, next) = (world.manifest("kube-controller-manager"), world.all("-next.crt"));
+    world.broken = Some(("kube-controller-manager", "ca-next.crt"));
+    let (outcome, told) = world.go(Stage::Switched, false).await;
+    let error = outcome.unwrap_err();
+    assert!(error.to_string().contains("those of `rotate-ca switch` now and stay so"), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("kube-controller-manager did not come up") && cause.contains("as they were"), "{cause}");
+    assert_eq!(world.manifest("kube-controller-manager"), manifest, "{told}");
+    assert!(world.all(".crt").iter().zip(&next).all(|(bundle, next)| bundle.starts_with(next)), "they stay");
+    world.broken = None;
+    world.done(Stage::Switched).await;
+    world.done(Stage::Finished).await;
+    assert_eq!(world.differences().await, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn cut_short_at_any_change_it_comes_to_the_same_end() {
     for stage in [Stage::Prepared, Stage::Switched, Stage::Finished] {
         let begin = World::new().await;
@@ -200,7 +251,7 @@ async fn cut_short_at_any_change_it_comes_to_the_same_end() {
         }
         for cut in 0.. {
             let node = begin.node.copy();
-            let world = World { node, etcd: begin.etcd.clone(), handed: SharedFiles::default() };
+            let world = World { node, etcd: begin.etcd.clone(), handed: SharedFiles::default(), broken: None };
             world.node.fail_after(cut);
             let (first, _) = world.go(stage, false).await;
             if world.node.failure_is_ahead() {
@@ -231,6 +282,13 @@ async fn another_control_plane_receives_the_authorities_that_were_made() {
     second.patch(&ObjectRef::new("v1", "Node", None, "n9"), &mark).await;
     second.annotate("n9", ROTATION_ANNOTATION, &told).await;
     second.follow().await;
+    // It has made some itself, and nobody heard of them.
+    let stray = World::new().await;
+    stray.follow().await;
+    stray.done(Stage::Prepared).await;
+    for name in second.handed.keys() {
+        second.node.write(&Path::new(PKI).join(name), stray.file(name).as_bytes(), 0o600).unwrap();
+    }
     second.done(Stage::Prepared).await;
     assert_eq!(second.all("-next.crt"), first.all("-next.crt"));
     assert_eq!(second.all("-next.key"), first.all("-next.key"));

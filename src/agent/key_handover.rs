@@ -73,6 +73,7 @@ fn read(files: &dyn NodeFiles, pki: &Path, names: &[&str]) -> Result<SharedFiles
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::fake::node::FakeNode;
     use crate::core::bootstrap::key_handover::{Requester, TOKEN_GROUP};
 
     fn pending(user: &str, groups: &[&str], approved: bool) -> PendingHandover {
@@ -89,5 +90,25 @@ mod tests {
         assert!(decide(&pending("system:bootstrap:abcdef", &worker, false)).is_err());
         assert!(decide(&pending("system:node:n2", &[TOKEN_GROUP], false)).is_err());
         assert!(decide(&pending("system:bootstrap:abcdef", &worker, true)).is_ok());
+    }
+
+    #[test]
+    fn of_authorities_to_come_only_those_are_handed_over_that_were_asked_for() {
+        let (node, pki) = (FakeNode::new(), Path::new("/pki"));
+        for name in SHARED_FILES {
+            node.write(&pki.join(name), b"shared", 0o600).unwrap();
+        }
+        assert!(gather(node.as_ref(), pki, &Wanted::Shared).unwrap().contains_key("ca.key"));
+        for name in NEXT_FILES {
+            node.write(&pki.join(name), name.as_bytes(), 0o600).unwrap();
+        }
+        let all = digest(["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt"]);
+        let handed = gather(node.as_ref(), pki, &Wanted::Next(all)).unwrap();
+        assert_eq!(handed.len(), NEXT_FILES.len());
+        assert!(!handed.contains_key("ca.key"));
+        let other = gather(node.as_ref(), pki, &Wanted::Next("0123456789abcdef".to_owned()));
+        assert!(other.unwrap_err().contains("no such authorities"));
+        let joins = gather(node.as_ref(), pki, &Wanted::Shared);
+        assert!(joins.unwrap_err().contains("are being replaced"), "one that joins would be of neither");
     }
 }

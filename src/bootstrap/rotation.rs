@@ -40,9 +40,17 @@ pub enum RotationError {
     /// It may not begin.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The node did not come to it.
-    #[error(transparent)]
-    Settle(#[from] SettleError),
+    /// The authorities are those of the stage, and not everything has come to them.
+    #[error(
+        "the authorities on this node are those of `rotate-ca {stage}` now and stay so, but not everything here has come to them; see to the cause, then run the same command again: it goes on"
+    )]
+    Unsettled {
+        /// The stage.
+        stage: &'static str,
+        /// What did not come to it.
+        #[source]
+        source: SettleError,
+    },
     /// A phase ended early.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -130,7 +138,8 @@ pub async fn rotate(
         }
         return Ok(Outcome { changed, left: Vec::new() });
     }
-    changed += settle_control_plane(ports, spec, passage, false, progress).await?;
+    let unsettled = |source| RotationError::Unsettled { stage: stage.command(), source };
+    changed += settle_control_plane(ports, spec, passage, false, progress).await.map_err(unsettled)?;
     if stage == Stage::Finished {
         changed += phases(ROTATE_CLEAN, ports, spec, dry_run, &way, progress).await?;
     }

@@ -45,7 +45,7 @@ pub enum UpgradeError {
     #[error(transparent)]
     Step(#[from] StepError),
     /// The way forth was given up.
-    #[error("{component} did not come up: {why}. Everything is as it was before; nothing was lost{}", .snapshot.as_ref().map(|path| format!(", and {} holds etcd as it was", path.display())).unwrap_or_default())]
+    #[error("{component} did not come up: {why}. The components are as they were before; nothing was lost{}", .snapshot.as_ref().map(|path| format!(", and {} holds etcd as it was", path.display())).unwrap_or_default())]
     Returned {
         /// What did not come up.
         component: &'static str,

@@ -81,7 +81,7 @@ pub enum Move {
     Forget,
     /// Everything is as wanted.
     Done,
-    /// Everything is as it was.
+    /// All components are as they were.
     Returned,
     /// Neither forth nor back.
     Stuck {
@@ -103,7 +103,7 @@ impl fmt::Display for Move {
             Self::Restore(component) => write!(f, "put the former manifest of {component} back"),
             Self::Forget => f.write_str("remove the copies of the former manifests"),
             Self::Done => f.write_str("done"),
-            Self::Returned => f.write_str("everything is as it was"),
+            Self::Returned => f.write_str("the components are as they were"),
             Self::Stuck { component, why } => write!(f, "{component} is not well: {why}"),
         }
     }

@@ -133,11 +133,14 @@ const DAILY_IS_ENOUGH: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Whatever their life, certificates are not looked at oftener.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(10);
 
-/// Every day at a time of each node's own, so that control planes renew one after another; with leaves of a short life
+/// Every day at a time of each node's own, so that control planes seldom wait for each other; with leaves of a short life
 /// twelve times in it.
+///
+/// A look that was missed, while the machine was off or by a clock that was put forward, is made up for only when the same
+/// delay has gone by since the boot (systemd's `timer_enter_waiting`): it is short, for little may be left of a life then.
 pub fn render_renewal_timer(leaf: Duration) -> String {
     let schedule = if leaf >= DAILY_IS_ENOUGH {
-        "OnCalendar=daily\nRandomizedDelaySec=12h\nFixedRandomDelay=yes\nPersistent=yes\n".to_owned()
+        "OnCalendar=daily\nRandomizedDelaySec=10m\nFixedRandomDelay=yes\nPersistent=yes\n".to_owned()
     } else {
         let period = (leaf / 12).max(SHORTEST_PERIOD).as_secs();
         format!("OnActiveSec={period}\nOnBootSec={period}\nOnUnitActiveSec={period}\nAccuracySec=1s\n")
@@ -410,7 +413,7 @@ mod tests {
     #[test]
     fn certificates_are_looked_at_several_times_while_they_are_due() {
         let timer = |minutes: u64| render_renewal_timer(Duration::from_secs(minutes * 60));
-        assert!(timer(365 * 24 * 60).contains("OnCalendar=daily\n"));
+        assert!(timer(365 * 24 * 60).contains("OnCalendar=daily\nRandomizedDelaySec=10m\n"), "soon after a boot, too");
         assert!(timer(24 * 60).contains("OnUnitActiveSec=7200\n"), "two hours, and eight are left");
         assert!(timer(1).contains("OnUnitActiveSec=10\n"));
     }

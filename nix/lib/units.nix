@@ -36,7 +36,7 @@ let
     Timer = {
       OnCalendar = schedule;
       Persistent = true;
-      RandomizedDelaySec = "1h";
+      RandomizedDelaySec = "10m";
     };
     Install.WantedBy = "timers.target";
   };

@@ -107,8 +107,11 @@ killed() {
 	called_off=$(on_victim "journalctl -u containerd --no-pager | grep -c 'StartContainer for .* failed' || true")
 	echo "$again starts again after $called_off that were called off"
 	[ "$again" -le "$called_off" ]
-	# A container that was made and never started is replaced by the next one, which counts as a restart (as upstream has it).
-	is '' eval 'kn get pods -o json | jq -r ".items[] | select(.status.containerStatuses[0].restartCount > 1) | .metadata.name"'
+	# A container whose start was called off is replaced by the next one, which counts as a restart (as upstream has it); on a
+	# busy machine that befalls one pod more than once.
+	counted=$(kn get pods -o json | jq '[.items[].status.containerStatuses[0].restartCount] | add')
+	echo "$counted counted as restarts"
+	[ "$counted" -le "$called_off" ]
 	# The node was Ready all the time, and no count ever went back.
 	is True sort -u "$log.ready"
 	awk '$2 < last[$1] { print "went back:", $0; bad = 1 } { last[$1] = $2 } END { exit bad }' "$log.restarts"

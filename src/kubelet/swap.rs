@@ -35,7 +35,7 @@ impl Swap {
         Self { names: started.filter(|name| killed(name)).cloned().collect(), until: None }
     }
 
-    /// Whether one of them does not run, as little as that means.
+    /// Whether one of them does not run yet; the pass is about to start it.
     pub fn is_down(&self, observed: &Observed) -> bool {
         self.names.iter().any(|name| observed.container(name).is_none_or(|record| record.state != RunState::Running))
     }

@@ -27,7 +27,6 @@ pub(super) struct Container {
     pub id: String,
     pub sandbox: String,
     pub config: cri::ContainerConfig,
-    /// Labels of its pod's uid, and so on.
     pub run: Run,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,

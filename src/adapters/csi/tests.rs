@@ -106,8 +106,8 @@ impl Node for TestDriver {
         let bytes = r.capacity_range.unwrap_or_default().required_bytes;
         self.journal.note(format!("expand {} {bytes}", r.volume_id));
         match bytes {
-            ..1000 => Ok(Response::new(NodeExpandVolumeResponse { capacity_bytes: bytes })),
-            ..2000 => Err(Status::failed_precondition("in use")),
+            500 => Ok(Response::new(NodeExpandVolumeResponse { capacity_bytes: bytes })),
+            1000 => Err(Status::failed_precondition("in use")),
             _ => Err(Status::out_of_range("too much")),
         }
     }

@@ -103,7 +103,7 @@ fn source_of(volume: &PersistentVolume, read_only: bool) -> Result<Source, Sourc
             grow_secret: reference(&source.node_expand_secret_ref),
             growing: None,
         };
-        return Ok(Source::Csi { source, groups });
+        return Ok(Source::Csi { source: Box::new(source), groups });
     }
     Err(SourceError::lasting(format!("no volume plugin matched for PV {name:?}")))
 }

@@ -32,7 +32,7 @@ use tokio::task::spawn_blocking;
 
 use self::layout::Layout;
 use self::source::{Source, SourceError};
-use crate::adapters::csi::{CsiSource, CsiVolumes};
+use crate::adapters::csi::CsiVolumes;
 use crate::adapters::fs::{beneath, mounts};
 use crate::adapters::turns::Turns;
 use crate::core::model::{MountedVolume, PodUid, uid_of};
@@ -87,7 +87,8 @@ impl LocalVolumes {
         for volume in volumes.iter().filter(|v| v.persistent_volume_claim.is_some() || v.ephemeral.is_some()) {
             let allocatable = self.node.borrow().allocatable.clone();
             let source = source::resolve(self.objects.as_ref(), &allocatable, pod, volume).await;
-            let Ok(source @ Source::Csi { source: CsiSource { growing: Some(_), .. }, .. }) = source else { continue };
+            let grows = |source: &Source| matches!(source, Source::Csi { source, .. } if source.growing.is_some());
+            let Some(source) = source.ok().filter(grows) else { continue };
             let _turn = self.turns.take(uid_of(pod)).await;
             let request = set_up::Request::new(&self.layout, pod, &volume.name);
             if let Err(error) = set_up::set_up(request, self.drivers.as_ref(), pod, source).await {

@@ -102,7 +102,7 @@ pub async fn set_up(
             blocking(move || empty_dir::set_up(&dir, &ready, &medium, ownership)).await.map_err(disk)?;
             Ok(MountedVolume { path, selinux_relabel: true, ..MountedVolume::default() })
         }
-        Source::Csi { source, groups } => driver_volume(request, drivers, pod, source, groups).await,
+        Source::Csi { source, groups } => driver_volume(request, drivers, pod, *source, groups).await,
         Source::Content { plugin, medium, payload } => content(request, plugin, medium, payload).await,
         Source::HostPath { path, kind, read_only } => {
             let checked = path.clone();

@@ -71,7 +71,7 @@ pub enum Source {
     /// A directory of an NFS server.
     Nfs { name: String, server: String, path: String, options: Vec<String>, read_only: bool, groups: Vec<i64> },
     /// A volume of a storage driver.
-    Csi { source: CsiSource, groups: Vec<i64> },
+    Csi { source: Box<CsiSource>, groups: Vec<i64> },
 }
 
 /// Reads what a volume refers to.
@@ -116,7 +116,7 @@ pub async fn resolve(
             publish_secret: source.node_publish_secret_ref.as_ref().map(|r| (namespace, r.name.clone())),
             ..CsiSource::default()
         };
-        return Ok(Source::Csi { source, groups: Vec::new() });
+        return Ok(Source::Csi { source: Box::new(source), groups: Vec::new() });
     }
     if let Some(source) = &volume.persistent_volume_claim {
         return claim::resolve(objects, pod, &source.claim_name, source.read_only.unwrap_or_default(), false).await;

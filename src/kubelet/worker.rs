@@ -77,6 +77,8 @@ pub(super) struct Worker {
     pub(super) resizing: bool,
     pub(super) retry_at: Option<Timestamp>,
     pub(super) wake_at: Option<Timestamp>,
+    /// When the runtime and the objects are looked at again whatever happens.
+    resync_at: Timestamp,
     pub(super) tidy: Tidy,
     pub(super) swap: Swap,
     pub(super) cleaned: bool,
@@ -118,6 +120,7 @@ impl Worker {
             resizing: false,
             retry_at: None,
             wake_at: None,
+            resync_at: Timestamp::MAX,
             tidy: Tidy::default(),
             swap: Swap::default(),
             cleaned: false,
@@ -369,8 +372,9 @@ impl Worker {
 
     async fn wait(&mut self) {
         let now = self.now();
-        let resync =
-            now + SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
+        let interval = SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
+        // Other wake-ups do not put it off, and a clock that was set back does not either.
+        self.resync_at = self.resync_at.min(now + interval);
         let later = |at: Option<Timestamp>| at.filter(|at| *at > now);
         let due = [
             self.wake_at,
@@ -378,19 +382,22 @@ impl Worker {
             later(self.resize_retry),
             later(self.tidy.at),
             self.look_at,
-            Some(resync),
+            Some(self.resync_at),
         ];
-        let due = due.into_iter().flatten().min().unwrap_or(resync);
+        let due = due.into_iter().flatten().min().unwrap_or(self.resync_at);
         let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         tokio::select! {
             // All arms are safe to drop: the inbox keeps its mail, channels keep their notes, the set keeps its task.
             () = self.inbox.woken() => {}
             Some(note) = self.notes.1.recv() => self.read_note(note),
             Some(ended) = self.task.join_next(), if !self.task.is_empty() => self.read_end(ended),
-            () = tokio::time::sleep(pause) => {
-                self.mail.look = true;
-                self.mail.objects |= due == resync;
-            }
+            () = tokio::time::sleep(pause) => self.mail.look = true,
+        }
+        let now = self.now();
+        if now >= self.resync_at {
+            self.mail.look = true;
+            self.mail.objects = true;
+            self.resync_at = now + interval;
         }
         while let Ok(note) = self.notes.1.try_recv() {
             self.read_note(note);

@@ -2,21 +2,12 @@
 # Other authorities for a cluster that runs: two control planes and a worker.
 
 . "$here/share/control-planes.sh"
-
-pki=/etc/kubernetes/pki
-rotate() { on "$1" -- bootstrap certs rotate-ca "${@:2}"; }
-new_admin() { on n1 -- cat /etc/kubernetes/admin.conf >"$state/admin.conf"; }
+. "$here/share/authorities.sh"
 
 digest() { on "$1" -- sha256sum "$2" | cut -d' ' -f1; }
 private_keys() { k get csr -o json | jq -r '.items[].status.certificate // empty' | base64 -di | grep -c 'PRIVATE KEY'; }
 hashes_to_join_with() { on n1 -- bootstrap token create --print-join-command | grep -o ca-hash | wc -l; }
 told_to_extensions() { k -n kube-system get configmap extension-apiserver-authentication -o 'jsonpath={.data.client-ca-file}' | grep -c BEGIN; }
-left_over() { on "$1" -- find $pki -name '*-next.*' -o -name '*-former.*'; }
-
-# shellcheck disable=SC2016 # $next is jq's
-both='.trusts | contains([$next])' renewed='.client == $next and (.serving == null or .serving == $next)'
-# kubelets JQ: what holds of the authorities of every kubelet, as all nodes tell.
-kubelets() { rotate n1 status --output json | jq -e --arg next "$next" "[.kubelets[].authorities | $1] | length == 3 and all"; }
 
 # shows PORT NODE: the certificate that a server shows comes from the new authority, and not from the old one.
 shows() { { openssl s_client -connect "$(cluster ip "$2"):$1" -verify_return_error -CAfile "$3" </dev/null 2>&1 || true; } | grep -q 'Verification: OK'; }

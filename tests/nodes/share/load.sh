@@ -18,7 +18,7 @@ writer() {
 				break
 			fi
 			# A server that went away after it wrote: the write is there, and was not acknowledged.
-			if grep -q AlreadyExists "$log.said"; then break; fi
+			if grep -q "already exists" "$log.said"; then break; fi
 			echo "$(date +%T) $server $(head -c 200 "$log.said" | tr '\n' ' ')" >>"$log.errors"
 			tries=$((tries + 1))
 			if [ "$tries" -ge 2 ]; then echo "w-$n" >>"$log.lost"; fi

@@ -20,6 +20,7 @@ if [ -f "$state/settings" ]; then
 		printf -v "$name" %s "$value"
 	done <"$state/settings"
 fi
+[ "${MODE:-}" != systemd ] || : "${SOURCE:=host}" # services run programs of the host
 : "${NODES:=2}" "${CONTROL_PLANES:=1}" "${RUNTIME:=current}" "${MODE:=static-pods}"
 : "${KUBELET:=ours}" "${SOURCE:=registry}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}" "${KUBERNETES:=v1.36.3}" "${MAX_PODS:=110}"
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::adapters::fs::ignore_missing;
 use crate::core::model::PodUid;
 use crate::core::model::cgroup::{CgroupLimits, pod_uid_of_dir, weight_of_shares};
 
@@ -221,10 +222,7 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
     for child in children(dir) {
         remove_dir(&child)?;
     }
-    match fs::remove_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    ignore_missing(fs::remove_dir(dir))
 }
 
 /// From the top, since a cgroup stays frozen as long as one above it is.

@@ -22,6 +22,7 @@ pub mod proto {
 }
 
 pub use drivers::Drivers;
+pub use place::PLUGIN;
 pub use registration::Registrar;
 pub use volume::{CsiSource, CsiVolumes, Published};
 

@@ -10,15 +10,14 @@
 //! Upstream also holds a block device by a loop device, so that its number is not given to another disk while a pod has it;
 //! here the driver is trusted to keep it.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::record::{Record, ignore_missing};
-use crate::adapters::fs::mounts;
+use super::record::Record;
+use crate::adapters::fs::{ignore_missing, mounts};
 
 /// The plugin's name as a folder of pods.
 pub const PLUGIN: &str = "kubernetes.io~csi";
@@ -39,28 +38,31 @@ pub struct Place {
     block: bool,
 }
 
-/// Folder of the record of a block volume.
-pub fn device_data(root: &Path, name: &OsStr) -> PathBuf {
-    root.join(DEVICES).join(name).join("data")
+/// Folder of the record of the volume at `of_pod`.
+pub fn record_of(root: &Path, of_pod: &Path, block: bool) -> PathBuf {
+    match block {
+        true => root.join(DEVICES).join(of_pod.file_name().unwrap_or_default()).join("data"),
+        false => of_pod.to_path_buf(),
+    }
 }
 
 impl Place {
     /// For the volume at `of_pod` (`<pod>/volumes/kubernetes.io~csi/NAME`, or below `volumeDevices`); `root` is
     /// `/var/lib/kubelet`.
     pub fn new(root: &Path, of_pod: &Path, block: bool, driver: &str, handle: &str) -> Self {
-        let of_pod = of_pod.to_path_buf();
+        let (data, of_pod) = (record_of(root, of_pod, block), of_pod.to_path_buf());
         if !block {
             // A driver's name is a DNS name; what is none must not become a path.
             let driver = driver.replace(['/', '\0'], "_");
             let staging = root.join(PLUGINS).join(driver.trim_start_matches('.')).join(sha256(handle));
-            let (target, data) = (of_pod.join("mount"), of_pod.clone());
+            let target = of_pod.join("mount");
             return Self { target, data, staging: staging.join("globalmount"), of_pod, block };
         }
         let name = of_pod.file_name().unwrap_or_default();
         let uid = of_pod.ancestors().nth(3).and_then(Path::file_name).unwrap_or_default();
         let devices = root.join(DEVICES);
         let (target, staging) = (devices.join("publish").join(name).join(uid), devices.join("staging").join(name));
-        Self { target, data: device_data(root, name), staging, of_pod, block }
+        Self { target, data, staging, of_pod, block }
     }
 
     /// Whether the volume is published already, as far as the disk tells.
@@ -105,26 +107,23 @@ impl Place {
         }
     }
 
-    /// Removes what was staged to; for a block volume also all that no pod needs any more.
+    /// Removes what was staged to.
     pub fn remove_staging(&self) -> io::Result<()> {
         ignore_missing(fs::remove_dir(&self.staging))?;
         if self.block { Ok(()) } else { Record::remove(self.staging_data()) }
     }
 
-    /// Removes the pod's note of the volume. `last` tells that no other pod has it.
+    /// Removes the pod's note of the volume; when no other pod has it (`last`), all that is noted of a block volume before.
     pub fn forget(&self, last: bool) -> io::Result<()> {
         if !self.block {
             return Record::remove(&self.data);
         }
-        ignore_missing(fs::remove_file(&self.of_pod))?;
-        if !last {
-            return Ok(());
+        if last {
+            self.target.parent().map_or(Ok(()), |folder| ignore_missing(fs::remove_dir(folder)))?;
+            Record::remove(&self.data)?;
+            self.data.parent().map_or(Ok(()), |folder| ignore_missing(fs::remove_dir(folder)))?;
         }
-        Record::remove(&self.data)?;
-        for parent in [self.data.parent(), self.target.parent()].into_iter().flatten() {
-            ignore_missing(fs::remove_dir(parent))?;
-        }
-        Ok(())
+        ignore_missing(fs::remove_file(&self.of_pod))
     }
 
     fn staging_data(&self) -> &Path {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::place::{self, PLUGIN};
+use super::place::{PLUGIN, record_of};
 use crate::adapters::fs::atomic::write_if_changed;
+use crate::adapters::fs::{entries, ignore_missing};
 
 /// Lifecycle modes of volumes.
 pub const EPHEMERAL: &str = "Ephemeral";
@@ -74,30 +75,18 @@ impl Record {
 
 const FILE: &str = "vol_data.json";
 
-/// What is gone already needs no removing.
-pub fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-/// Entries of a folder; none when it is not there.
-pub fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
-}
+/// Folders of a pod that hold volumes, and whether those are block devices.
+pub const KINDS: [(&str, bool); 2] = [("volumes", false), ("volumeDevices", true)];
 
 /// Persistent volumes that pods of the node have: the place of each in its pod, and its record.
 pub fn in_pods(root: &Path) -> Vec<(PathBuf, Record)> {
     let mut found = Vec::new();
     for pod in entries(&root.join("pods")) {
-        for dir in entries(&pod.join("volumes").join(PLUGIN)) {
-            found.extend(Record::read(&dir).ok().flatten().map(|record| (dir, record)));
-        }
-        for link in entries(&pod.join("volumeDevices").join(PLUGIN)) {
-            let name = link.file_name().unwrap_or_default();
-            let data = place::device_data(root, name);
-            found.extend(Record::read(&data).ok().flatten().map(|record| (link, record)));
+        for (kind, block) in KINDS {
+            for of_pod in entries(&pod.join(kind).join(PLUGIN)) {
+                let record = Record::read(&record_of(root, &of_pod, block));
+                found.extend(record.ok().flatten().map(|record| (of_pod, record)));
+            }
         }
     }
     found.retain(|(_, record)| record.is_persistent());

@@ -12,12 +12,13 @@ use tonic::Code;
 
 use super::driver::Driver;
 use super::drivers::Drivers;
-use super::place::{PLUGIN, Place, sha256};
+use super::place::{PLUGIN, Place, record_of, sha256};
 use super::proto::csi::{
     CapacityRange, NodeExpandVolumeRequest, NodePublishVolumeRequest, NodeStageVolumeRequest, VolumeCapability,
 };
 use super::record::{self, EPHEMERAL, PERSISTENT, Record};
 use super::terms::{capability, check_lifecycle, is_attached, is_infeasible, kubelet_applies_group, pod_info};
+use crate::adapters::fs::entries;
 use crate::adapters::turns::Turns;
 use crate::core::model::{Amount, uid_of};
 use crate::core::status::GrowthStep;
@@ -257,8 +258,8 @@ impl CsiVolumes {
     /// Takes back every volume of drivers that a pod has. Each fault is a path and what went wrong.
     pub async fn unpublish_all(&self, pod_dir: &Path) -> Vec<(PathBuf, String)> {
         let mut faults = Vec::new();
-        for (kind, block) in [("volumes", false), ("volumeDevices", true)] {
-            for of_pod in record::entries(&pod_dir.join(kind).join(PLUGIN)) {
+        for (kind, block) in record::KINDS {
+            for of_pod in entries(&pod_dir.join(kind).join(PLUGIN)) {
                 if let Err(error) = self.unpublish(&of_pod, block).await {
                     faults.push((of_pod, error));
                 }
@@ -268,12 +269,9 @@ impl CsiVolumes {
     }
 
     async fn unpublish(&self, of_pod: &Path, block: bool) -> Result<(), String> {
-        let data = if block {
-            super::place::device_data(&self.root, of_pod.file_name().unwrap_or_default())
-        } else {
-            of_pod.into()
+        let Some(record) = Record::read(&record_of(&self.root, of_pod, block)).map_err(|e| e.to_string())? else {
+            return Ok(());
         };
-        let Some(record) = Record::read(&data).map_err(|e| e.to_string())? else { return Ok(()) };
         let driver = self.driver(&record.driver_name)?;
         let _turn = self.turns.take((record.driver_name.clone(), record.volume_handle.clone())).await;
         let place = Place::new(&self.root, of_pod, block, &record.driver_name, &record.volume_handle);

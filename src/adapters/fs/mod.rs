@@ -12,3 +12,19 @@ pub mod pull_records;
 pub mod stop_notes;
 pub mod tree;
 pub mod user_namespaces;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What is gone already needs no removing.
+pub fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Paths in a folder; none when it cannot be read.
+pub fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+}

@@ -67,10 +67,7 @@ fn logged_pod(name: &str) -> Option<(PodKey, PodUid)> {
 
 /// Not there is success.
 fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    super::ignore_missing(fs::remove_file(path))
 }
 
 fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {

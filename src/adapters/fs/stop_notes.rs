@@ -33,10 +33,7 @@ impl StopNotes for NoteFiles {
     }
 
     fn drop_note(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.folder.join(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done,
-        }
+        super::ignore_missing(fs::remove_file(self.folder.join(name)))
     }
 }
 

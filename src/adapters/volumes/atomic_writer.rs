@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::payload::{ContentFile, Payload};
 use crate::adapters::fs::beneath::remove_tree;
+use crate::adapters::fs::ignore_missing;
 
 const DATA: &str = "..data";
 const NEW_DATA: &str = "..data_tmp";
@@ -159,13 +160,6 @@ fn link_visible(target: &Path, payload: &Payload) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub mod plugin {
     /// NFS.
     pub const NFS: &str = "kubernetes.io~nfs";
     /// Storage drivers.
-    pub const CSI: &str = "kubernetes.io~csi";
+    pub use crate::adapters::csi::PLUGIN as CSI;
 }
 
 /// The tree below the kubelet's root directory.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::plugin;
-use crate::adapters::fs::{atomic, beneath, mounts, pod_files};
+use crate::adapters::fs::{atomic, beneath, entries, mounts, pod_files};
 
 /// Plugins whose directories hold nothing but what the pod itself put there.
 const OWN: [&str; 5] = [plugin::EMPTY_DIR, plugin::CONFIG_MAP, plugin::SECRET, plugin::DOWNWARD_API, plugin::PROJECTED];
@@ -67,10 +67,6 @@ pub fn tear_down(pod_dir: &Path) -> Vec<Fault> {
     }
     faults.note(pod_dir, fs::remove_dir(pod_dir));
     faults.0
-}
-
-fn entries(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect()
 }
 
 /// Removes directories bottom-up, and of files only empty ones and links (mount targets and device links): a file with

@@ -13,7 +13,7 @@ use crate::print_figure;
 /// Between two writes.
 const PACE: Duration = Duration::from_millis(20);
 /// A write that takes longer counts as refused.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Writes for `seconds` as the admin of `kubeconfig` through `server`, and prints the longest time without an
 /// acknowledged write.

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# The reference: the same nodes bootstrapped by upstream's kubeadm, with a pod network that the harness lays down.
+# The reference: the same nodes bootstrapped by upstream's kubeadm, with a pod network that the harness lays down. It wants
+# a balancer in front of several API servers and brings none: here the first node stands for it.
 
 kubeadm_config() { # kubeadm_config NODE
 	cat <<-CONFIG
@@ -11,6 +12,7 @@ kubeadm_config() { # kubeadm_config NODE
 		apiVersion: kubeadm.k8s.io/v1beta4
 		kind: ClusterConfiguration
 		kubernetesVersion: v1.36.3
+		controlPlaneEndpoint: $(node_address n1):6443
 		networking: {podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/12}
 		---
 		apiVersion: kubelet.config.k8s.io/v1beta1
@@ -52,13 +54,21 @@ kubeadm_bootstrap() {
 	fi
 	for node in $(node_names); do
 		[ ! -f "$(node_root "$node")/etc/kubernetes/kubelet.conf" ] || continue
-		if is_control_plane "$node"; then fail "the kubeadm reference has one control plane"; fi
-		join=$(node_enter n1 kubeadm token create --print-join-command 2>/dev/null)
+		join=$(kubeadm_join "$node")
 		# shellcheck disable=SC2086 # a command line
-		logged "$node" $join --ignore-preflight-errors=all
+		logged "$node" $join
 		say "node $node joined"
 	done
 	for node in $(node_names); do pod_network "$node"; done
+}
+
+# kubeadm_join NODE: the command that it joins with, as what it is to be.
+kubeadm_join() {
+	local role=
+	if is_control_plane "$1"; then
+		role="--control-plane --certificate-key $(node_enter n1 kubeadm init phase upload-certs --upload-certs 2>/dev/null | tail -n 1)"
+	fi
+	echo "$(node_enter n1 kubeadm token create --print-join-command 2>/dev/null) --ignore-preflight-errors=all $role"
 }
 
 # pod_network NODE: the CNI configuration of the node, and its routes to the other nodes' pods, also after a reboot.

@@ -38,7 +38,7 @@ roost_config() {
 }
 
 roost_bootstrap() {
-	local node join role
+	local node join
 	for node in $(node_names); do
 		mkdir -p "$(node_root "$node")/etc/roost"
 		roost_config >"$(node_root "$node")/etc/roost/cluster.toml"
@@ -47,12 +47,17 @@ roost_bootstrap() {
 	say 'bootstrap init is done'
 	for node in $(node_names); do
 		if [ "$node" = n1 ] || [ -f "$(node_dir "$node")/joined" ]; then continue; fi
-		role=()
-		if is_control_plane "$node"; then role=(--control-plane); fi
-		join=$(node_enter n1 bootstrap token create --print-join-command "${role[@]}")
+		join=$(roost_join "$node")
 		# shellcheck disable=SC2086 # a command line
 		logged "$node" $join
 		touch "$(node_dir "$node")/joined"
 		say "node $node joined"
 	done
+}
+
+# roost_join NODE: the command that it joins with, as what it is to be.
+roost_join() {
+	local role=()
+	if is_control_plane "$1"; then role=(--control-plane); fi
+	node_enter n1 bootstrap token create --print-join-command "${role[@]}"
 }

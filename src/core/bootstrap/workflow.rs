@@ -256,6 +256,7 @@ pub const TO_STATIC_PODS: &[Phase] = &[
 
 /// Takes a node out of its cluster's service and leaves the machine clean.
 pub const RESET: &[Phase] = &[
+    Phase { id: "kube-apiserver", summary: "API server stopped", plan: phases::reset::plan_api },
     Phase { id: "etcd-member", summary: "etcd without this node", plan: phases::etcd_member::plan_remove },
     Phase { id: "units", summary: "kubelet and agent stopped", plan: phases::reset::plan_units },
     Phase { id: "pods", summary: "pods removed", plan: phases::reset::plan_pods },

@@ -1,10 +1,11 @@
 //! The phases of `reset`: a node as it was before `init` or `join`.
 
-use super::super::units;
+use super::super::static_pods::CONTROL_PLANE;
 use super::super::{Facts, PhaseError, Step};
+use super::super::{services, units};
 use super::convert;
 use crate::core::model::spec::Spec;
-use crate::core::static_units::RUN_DIR;
+use crate::core::static_units::{RUN_DIR, unit_of};
 
 /// What is in `/etc/kubernetes` besides folders.
 const KUBECONFIGS: [&str; 8] = [
@@ -17,6 +18,12 @@ const KUBECONFIGS: [&str; 8] = [
     super::kubeconfigs::SERVING_APPROVER_CONF,
     super::kubeconfigs::CLOUD_CONF,
 ];
+
+/// Ends the API server while it has an etcd: so it takes its address out of the cluster's, and is done in a moment.
+pub fn plan_api(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let api = CONTROL_PLANE[0];
+    Ok([unit_of(api), services::unit(api)].map(|unit| Step::StopUnit { unit }).into())
+}
 
 /// Ends what would bring pods back.
 pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {

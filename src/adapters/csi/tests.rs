@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -25,16 +26,19 @@ use super::*;
 use crate::core::status::GrowthStep;
 use crate::ports::{ApiError, NodeDriver, ObjectChange, ObjectError, Objects, StorageApi, TokenRequest};
 
-/// Remembers every call as a line of text.
+/// Remembers every call as a line of text. Who holds `unstaging` holds up that call.
 #[derive(Clone, Default)]
-struct Journal(Arc<Mutex<Vec<String>>>);
+struct Journal {
+    lines: Arc<Mutex<Vec<String>>>,
+    unstaging: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Journal {
     fn note(&self, line: String) {
-        self.0.lock().unwrap().push(line);
+        self.lines.lock().unwrap().push(line);
     }
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.lines.lock().unwrap())
     }
 }
 
@@ -77,6 +81,7 @@ impl Node for TestDriver {
     }
     async fn node_unstage_volume(&self, r: Request<NodeUnstageVolumeRequest>) -> Answer<NodeUnstageVolumeResponse> {
         self.journal.note(format!("unstage {}", r.into_inner().volume_id));
+        let _ = self.journal.unstaging.lock().await;
         Ok(Response::new(NodeUnstageVolumeResponse {}))
     }
     async fn node_publish_volume(&self, r: Request<NodePublishVolumeRequest>) -> Answer<NodePublishVolumeResponse> {
@@ -281,6 +286,37 @@ async fn a_persistent_volume_is_staged_once_and_unstaged_with_its_last_pod() {
     assert!(listed().is_empty());
     assert_eq!(fs::read_dir(&staged).unwrap().count(), 0);
     assert!(!dir("a").exists());
+}
+
+#[tokio::test]
+async fn a_new_pod_waits_until_the_last_one_gave_the_volume_back() {
+    let root = tempfile::tempdir().unwrap();
+    let world = Arc::new(World { attached: true, ..World::default() });
+    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
+    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
+    let source =
+        CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
+    let pods = root.path().join("pods");
+    let dir = |uid: &str| pods.join(uid).join("volumes/kubernetes.io~csi/pv1");
+    volumes.publish(&pod("a"), &source, &dir("a")).await.unwrap();
+    journal.take();
+    let held = journal.unstaging.clone().lock_owned().await;
+    let left = pods.join("a");
+    let leaving = volumes.unpublish_all(&left);
+    let coming = async {
+        while journal.lines.lock().unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let (pod, dir) = (pod("b"), dir("b"));
+        let mut publish = std::pin::pin!(volumes.publish(&pod, &source, &dir));
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut publish).await.is_err());
+        assert_eq!(journal.take(), ["unpublish h1", "unstage h1"]);
+        drop(held);
+        publish.await
+    };
+    let (faults, published) = tokio::join!(leaving, coming);
+    assert!(faults.is_empty() && published.is_ok());
+    assert_eq!(journal.take(), ["stage h1 sdx", "publish h1 staged=true {}"]);
 }
 
 #[tokio::test]

@@ -124,7 +124,8 @@ mod tests {
         let status = under_way.status.as_mut().unwrap();
         status.conditions = serde_json::from_value(failed["conditions"].clone()).unwrap();
         assert_eq!(told(&under_way, &GrowthStep::Failed("no".into())), None);
-        assert!(told(&under_way, &GrowthStep::Failed("still not".into())).is_some());
+        let again = told(&under_way, &GrowthStep::Failed("still not".into())).unwrap();
+        assert_eq!(again["conditions"].as_array().unwrap().len(), 3, "in the place of the former");
         let never = told(&under_way, &GrowthStep::Infeasible("no".into())).unwrap();
         assert_eq!(never["allocatedResourceStatuses"][STORAGE], "NodeResizeInfeasible");
     }

@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm e2e bench check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm test-vm-months e2e bench check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +52,9 @@ chaos-pods: ## kill -9 of kubelet and containerd while pods come and go, on the 
 
 test-vm: ## a node in a virtual machine: cgroup v2, a current systemd, a reboot
 	@tests/vm/run
+
+test-vm-months: ## thirteen months in that machine, by its clock, with renewal on
+	@SCENARIO=months tests/vm/run
 
 e2e: cluster ## upstream's suite against the cluster: FOCUS='\[NodeConformance\]' SKIP=… PROCS=12
 	@tests/e2e/run

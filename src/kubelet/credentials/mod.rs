@@ -16,8 +16,8 @@ use crate::core::model::credentials::CertificateUse;
 use crate::core::model::pki::San;
 use crate::ports::{ApiError, CertificateApi, CredentialFiles, KubeconfigUser, Pki, PkiError};
 
-/// How often a request is looked at while it waits.
-const LOOK: Duration = Duration::from_millis(500);
+/// First and longest pause between two looks at a request that waits: mostly the cluster answers at once.
+const LOOK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// A request that nobody decided is made anew after this.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// First and longest pause after a failure.
@@ -288,6 +288,7 @@ impl Credentials {
     }
 
     async fn wait(&self, api: &dyn CertificateApi, name: &str) -> Result<String, Error> {
+        let mut pause = LOOK.0;
         loop {
             match api.get(name).await {
                 Ok(request) => match read_answer(&request) {
@@ -298,7 +299,8 @@ impl Credentials {
                 Err(ApiError::Unreachable { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            sleep(LOOK).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOK.1);
         }
     }
 }

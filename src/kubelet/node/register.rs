@@ -20,21 +20,22 @@ pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node
     let mut pause = PAUSE.0;
     loop {
         let attempt = if create { create_or_reconcile(api, &wanted()).await } else { api.get().await };
-        match attempt {
+        let longest = match attempt {
             Ok(node) => {
                 info!(node = node.metadata.name, uid = node.metadata.uid, "node registered");
                 return node;
             }
             Err(error @ ApiError::Unreachable { .. }) => {
                 debug!(%error, "node not registered yet");
-                pause = (pause * 2).min(PAUSE.1);
+                PAUSE.1
             }
             Err(error) => {
                 warn!(%error, "node not registered");
-                pause = (pause * 2).min(PAUSE_REFUSED);
+                PAUSE_REFUSED
             }
-        }
+        };
         sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
 }
 

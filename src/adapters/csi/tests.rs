@@ -233,6 +233,18 @@ async fn registered(root: &Path, world: &Arc<World>) -> (Drivers, Journal, Regis
     (drivers, journal, registrar)
 }
 
+/// Volumes of that driver on a node that they are attached to.
+async fn attached(root: &Path) -> (CsiVolumes, Journal, Arc<World>, Registrar) {
+    let world = Arc::new(World { attached: true, ..World::default() });
+    let (drivers, journal, registrar) = registered(root, &world).await;
+    let volumes = CsiVolumes::new(root, "n1", drivers, world.clone(), world.clone());
+    (volumes, journal, world, registrar)
+}
+
+fn pv1() -> CsiSource {
+    CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() }
+}
+
 #[tokio::test]
 async fn a_driver_is_known_while_its_socket_is_there() {
     let root = tempfile::tempdir().unwrap();
@@ -261,11 +273,8 @@ async fn a_plugin_of_another_kind_is_told_so() {
 #[tokio::test]
 async fn a_persistent_volume_is_staged_once_and_unstaged_with_its_last_pod() {
     let root = tempfile::tempdir().unwrap();
-    let world = Arc::new(World { attached: true, ..World::default() });
-    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
-    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
-    let source =
-        CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
+    let (volumes, journal, world, _registrar) = attached(root.path()).await;
+    let source = pv1();
     let dir = |uid: &str| root.path().join("pods").join(uid).join("volumes/kubernetes.io~csi/pv1");
     for uid in ["a", "b"] {
         volumes.publish(&pod(uid), &source, &dir(uid)).await.unwrap();
@@ -291,11 +300,8 @@ async fn a_persistent_volume_is_staged_once_and_unstaged_with_its_last_pod() {
 #[tokio::test]
 async fn a_new_pod_waits_until_the_last_one_gave_the_volume_back() {
     let root = tempfile::tempdir().unwrap();
-    let world = Arc::new(World { attached: true, ..World::default() });
-    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
-    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
-    let source =
-        CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
+    let (volumes, journal, _world, _registrar) = attached(root.path()).await;
+    let source = pv1();
     let pods = root.path().join("pods");
     let dir = |uid: &str| pods.join(uid).join("volumes/kubernetes.io~csi/pv1");
     volumes.publish(&pod("a"), &source, &dir("a")).await.unwrap();
@@ -322,16 +328,8 @@ async fn a_new_pod_waits_until_the_last_one_gave_the_volume_back() {
 #[tokio::test]
 async fn a_block_volume_is_a_device_and_leaves_nothing_with_its_last_pod() {
     let root = tempfile::tempdir().unwrap();
-    let world = Arc::new(World { attached: true, ..World::default() });
-    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
-    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
-    let source = CsiSource {
-        name: "pv1".into(),
-        driver: "test.csi".into(),
-        handle: "h1".into(),
-        block: true,
-        ..CsiSource::default()
-    };
+    let (volumes, journal, world, _registrar) = attached(root.path()).await;
+    let source = CsiSource { block: true, ..pv1() };
     let link = |uid: &str| root.path().join("pods").join(uid).join("volumeDevices/kubernetes.io~csi/pv1");
     let devices = root.path().join("plugins/kubernetes.io/csi/volumeDevices");
     for uid in ["a", "b"] {
@@ -354,17 +352,9 @@ async fn a_block_volume_is_a_device_and_leaves_nothing_with_its_last_pod() {
 #[tokio::test]
 async fn a_volume_whose_claim_waits_for_it_grows_and_is_used_where_it_cannot() {
     let root = tempfile::tempdir().unwrap();
-    let world = Arc::new(World { attached: true, ..World::default() });
-    let (drivers, journal, _registrar) = registered(root.path(), &world).await;
+    let (volumes, journal, world, _registrar) = attached(root.path()).await;
     world.journal.take();
-    let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
-    let of_size = |size: &str| CsiSource {
-        name: "pv1".into(),
-        driver: "test.csi".into(),
-        handle: "h1".into(),
-        growing: Some((Arc::default(), Quantity(size.into()))),
-        ..CsiSource::default()
-    };
+    let of_size = |size: &str| CsiSource { growing: Some((Arc::default(), Quantity(size.into()))), ..pv1() };
     let dir = root.path().join("pods/a/volumes/kubernetes.io~csi/pv1");
     volumes.publish(&pod("a"), &of_size("500"), &dir).await.unwrap();
     assert_eq!(journal.take()[1..], ["publish h1 staged=true {}", "expand h1 500"]);
@@ -405,8 +395,7 @@ async fn what_is_not_ready_is_told_and_nothing_is_mounted() {
     let (drivers, journal, _registrar) = registered(root.path(), &world).await;
     let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
     let dir = root.path().join("pods/a/volumes/kubernetes.io~csi/pv1");
-    let source =
-        CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() };
+    let source = pv1();
     let error = volumes.publish(&pod("a"), &source, &dir).await.unwrap_err();
     assert_eq!(error, "volume h1 is not attached to node n1 yet");
     let away = CsiSource { driver: "other".into(), ..source };

@@ -260,6 +260,18 @@ async fn a_reset_takes_the_member_out_but_never_the_last_one() {
     assert_eq!((changed, last.etcd.members().len()), (0, 1));
 }
 
+/// An API server whose etcd is gone waits in its shutdown until it is killed.
+#[tokio::test(start_paused = true)]
+async fn a_reset_ends_the_api_server_before_its_member_of_etcd_goes() {
+    let world = World { services: true, ..World::new(one()).await };
+    world.join(false).await.0.unwrap();
+    let record = Record::default();
+    run(RESET, &world.spec(), &world.ports(), &RunOptions::default(), &|facts| facts, &record).await.unwrap();
+    let text = record.text();
+    let at = |line: &str| text.find(line).unwrap_or_else(|| panic!("no {line:?} in\n{text}"));
+    assert!(at("stop and disable roost-kube-apiserver.service") < at("remove etcd member n2"), "{text}");
+}
+
 #[tokio::test]
 async fn an_answer_that_lacks_a_file_is_refused() {
     let mut world = World::new(one()).await;

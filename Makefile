@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm test-vm-months e2e bench check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm test-vm-months e2e bench bench-before check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -61,6 +61,9 @@ e2e: cluster ## upstream's suite against the cluster: FOCUS='\[NodeConformance\]
 
 bench: ## times and memory beside upstream's kubelet and kubeadm
 	@tests/bench/run
+
+bench-before: ## this tree's programs beside those of an earlier build: BEFORE=folder ROUNDS=5 PODS='0 100'
+	@tests/bench/before
 
 check: ## format, clippy, documentation, licences, shellcheck
 	@tests/checks/run

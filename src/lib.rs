@@ -12,4 +12,5 @@ pub mod core;
 pub mod cri;
 pub mod kubelet;
 pub mod ports;
+pub mod supervise;
 pub mod telemetry;

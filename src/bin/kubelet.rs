@@ -92,13 +92,17 @@ fn act_for_unit(verb: Verb, name: &str) -> ExitCode {
 async fn run(spec: roost::core::model::KubeletSpec) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let on_signal = stop.clone();
+    let (on_signal, asked) = (stop.clone(), CancellationToken::new());
+    let told = asked.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        told.cancel();
         on_signal.cancel();
     });
-    Ok(roost::kubelet::wiring::run(spec, stop).await?)
+    roost::kubelet::wiring::run(spec, stop).await?;
+    anyhow::ensure!(asked.is_cancelled(), "a task that the kubelet needs has ended; it starts again");
+    Ok(())
 }

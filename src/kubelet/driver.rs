@@ -6,18 +6,22 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
 use super::leftovers::{Leftover, observe_leftovers};
 use super::run::{Event, Shared};
 use super::worker::{Birth, Worker};
+use crate::core::admission::without_surplus;
 use crate::core::model::{
     ContainerId, DesiredPod, DesiredSet, PodKey, PodKill, PodUid, Rejection, SourceKind, Verdict, key_of, uid_of,
 };
 use crate::core::plan::resize::{Pending, infeasible, resources_differ, with_resources_of, with_resources_of_status};
 use crate::core::status::is_terminal;
-use crate::ports::{EventKind, EventTarget, ObjectChange, RuntimeEvent};
+use crate::ports::{EventKind, EventTarget, ObjectChange, Pods, RuntimeEvent};
+use crate::supervise::{Panicked, Pauses, caught, caught_call, spawn};
+use crate::telemetry::panics::Task;
 
 /// One pod that has a worker.
 struct Entry {
@@ -30,10 +34,16 @@ struct Entry {
     pending: Option<Pending>,
     key: PodKey,
     is_static: bool,
-    rejected: bool,
+    orphan: bool,
+    rejection: Option<Rejection>,
     /// Its sources have dropped it; it is not taken up again, a new worker follows.
     removed: bool,
+    /// The order to end it, which outlives a worker that panics.
+    kill: Option<PodKill>,
     finished: bool,
+    /// When its worker was started, and how often one has panicked.
+    started: Instant,
+    pauses: Pauses,
 }
 
 /// Owner of the table.
@@ -41,14 +51,25 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     entries: HashMap<PodUid, Entry>,
     sets: BTreeMap<SourceKind, Vec<DesiredPod>>,
-    workers: JoinSet<()>,
+    workers: JoinSet<(PodUid, Result<(), Panicked>)>,
     /// Leftovers were looked for since the sources became ready.
     swept: bool,
+    /// When to bring the workers in line again after a panic on the way.
+    again: Option<Instant>,
+    pauses: Pauses,
 }
 
 impl Driver {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, entries: HashMap::new(), sets: BTreeMap::new(), workers: JoinSet::new(), swept: false }
+        Self {
+            shared,
+            entries: HashMap::new(),
+            sets: BTreeMap::new(),
+            workers: JoinSet::new(),
+            swept: false,
+            again: None,
+            pauses: Pauses::default(),
+        }
     }
 
     pub async fn run(
@@ -62,6 +83,7 @@ impl Driver {
         let mut objects = self.shared.ports.objects.changes();
         let (mut probes_open, mut objects_open) = (true, true);
         loop {
+            let again = self.again;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -77,7 +99,15 @@ impl Driver {
                     Err(broadcast::error::RecvError::Lagged(_)) => self.put_all(|mail| mail.objects = true),
                     Err(broadcast::error::RecvError::Closed) => objects_open = false,
                 },
-                Some(_) = self.workers.join_next(), if !self.workers.is_empty() => {}
+                Some(ended) = self.workers.join_next(), if !self.workers.is_empty() => {
+                    if let Ok((uid, Err(panicked))) = ended {
+                        self.start_again(&uid, &panicked);
+                    }
+                }
+                () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+                    self.again = None;
+                    self.reconcile();
+                }
             }
         }
     }
@@ -94,10 +124,15 @@ impl Driver {
 
     fn take_event(&mut self, event: Event) {
         match event {
-            Event::Kill(uid, kill, done) => self.put(&uid, |mail| {
-                mail.kill = Some(kill);
-                mail.waiters.push(done);
-            }),
+            Event::Kill(uid, kill, done) => {
+                if let Some(entry) = self.entries.get_mut(&uid) {
+                    entry.kill = Some(kill.clone());
+                    entry.inbox.put(|mail| {
+                        mail.kill = Some(kill);
+                        mail.waiters.push(done);
+                    });
+                }
+            }
             // Whoever asked may have gone.
             Event::Ping(answer) => drop(answer.send(())),
             Event::Wake(uid) => self.put(&uid, |mail| mail.look = true),
@@ -145,7 +180,7 @@ impl Driver {
             RuntimeEvent::Resync => {
                 // Beside the loop: a runtime that hangs must not hold up what needs no runtime.
                 let shared = Arc::clone(&self.shared);
-                tokio::spawn(async move {
+                spawn("runtime status", async move {
                     if let Ok(status) = shared.ports.runtime.status().await {
                         shared.facts.learn(&status);
                     }
@@ -188,25 +223,41 @@ impl Driver {
             }
         }
         for desired in wanted {
-            let uid = uid_of(&desired.pod);
-            match self.entries.get_mut(&uid) {
-                Some(entry) if entry.removed => {}
-                Some(entry) => {
-                    let same = Arc::ptr_eq(&entry.pod, &desired.pod);
-                    entry.pod = Arc::clone(&desired.pod);
-                    if resources_differ(&entry.allocated, &entry.pod) {
-                        self.resize(&uid, !same);
-                    } else if !same {
-                        entry.allocated = Arc::clone(&desired.pod);
-                        entry.pending = None;
-                        entry.inbox.put(|mail| {
-                            mail.pod = Some(desired.pod);
-                            mail.resize_pending = Some(None);
-                        });
-                    }
-                }
-                None => self.admit(uid, desired),
+            let pod = Arc::clone(&desired.pod);
+            let who = name_of(&pod);
+            if let Err(panicked) = caught_call(Task::of("pod admission", &who), || self.take_desired(desired)) {
+                self.report_panic(&pod, &panicked);
+                self.again = Some(Instant::now() + self.pauses.next(std::time::Duration::ZERO));
             }
+        }
+        if self.again.is_none() {
+            self.pauses = Pauses::default();
+        }
+    }
+
+    /// Brings one worker in line. A panic about one pod must not keep the others from theirs.
+    fn take_desired(&mut self, mut desired: DesiredPod) {
+        let uid = uid_of(&desired.pod);
+        if let Some(pod) = without_surplus(&desired.pod) {
+            desired.pod = Arc::new(pod);
+        }
+        match self.entries.get_mut(&uid) {
+            Some(entry) if entry.removed => {}
+            Some(entry) => {
+                let same = Arc::ptr_eq(&entry.pod, &desired.pod);
+                entry.pod = Arc::clone(&desired.pod);
+                if resources_differ(&entry.allocated, &entry.pod) {
+                    self.resize(&uid, !same);
+                } else if !same {
+                    entry.allocated = Arc::clone(&desired.pod);
+                    entry.pending = None;
+                    entry.inbox.put(|mail| {
+                        mail.pod = Some(desired.pod);
+                        mail.resize_pending = Some(None);
+                    });
+                }
+            }
+            None => self.admit(uid, desired),
         }
     }
 
@@ -307,21 +358,22 @@ impl Driver {
     /// schedules does not count it either (upstream asks its pod manager, which forgets such pods at once).
     fn active(&self) -> Vec<Arc<Pod>> {
         let terminal = |pod: &Pod| is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
-        let counts = |e: &&Entry| !e.finished && !e.removed && !e.rejected && !terminal(&e.pod);
+        let counts = |e: &&Entry| !e.finished && !e.removed && e.rejection.is_none() && !terminal(&e.pod);
         let active = self.entries.values().filter(counts);
         active.map(|e| Arc::clone(&e.allocated)).collect()
     }
 
     /// Ends pods so that a critical one can be admitted; it is tried again when they are finished.
-    fn preempt(&self, victims: &[PodUid]) {
+    fn preempt(&mut self, victims: &[PodUid]) {
         for uid in victims {
-            let Some(entry) = self.entries.get(uid) else { continue };
+            let Some(entry) = self.entries.get_mut(uid) else { continue };
             let message = "Preempted in order to admit critical pod".to_owned();
             let target = EventTarget::Pod(&entry.pod);
             self.shared.ports.events.record(target, EventKind::Warning, "Preempting", message.clone());
             let disruption = "Pod was preempted by Kubelet to accommodate a critical pod.".to_owned();
             let kill =
                 PodKill { reason: "Preempting".into(), message, grace_seconds: None, disruption: Some(disruption) };
+            entry.kill = Some(kill.clone());
             entry.inbox.put(|mail| mail.kill = Some(kill));
         }
     }
@@ -335,17 +387,64 @@ impl Driver {
             pending: None,
             key,
             is_static: birth.is_static,
-            rejected: birth.rejection.is_some(),
+            orphan: birth.orphan,
+            rejection: birth.rejection.clone(),
             removed: birth.orphan,
+            kill: None,
             finished: false,
+            started: Instant::now(),
+            pauses: Pauses::default(),
         };
-        self.entries.insert(uid, entry);
-        self.workers.spawn(Worker::new(Arc::clone(&self.shared), inbox, birth).run());
+        self.entries.insert(uid.clone(), entry);
+        self.start_worker(uid, inbox, birth, std::time::Duration::ZERO);
+    }
+
+    fn start_worker(&mut self, uid: PodUid, inbox: Arc<Inbox>, birth: Birth, pause: std::time::Duration) {
+        let (shared, task) = (Arc::clone(&self.shared), Task::of("pod worker", &name_of(&birth.pod)));
+        self.workers.spawn(async move {
+            tokio::time::sleep(pause).await;
+            let worked = caught(task, async { Worker::new(shared, inbox, birth).run().await }).await;
+            (uid, worked)
+        });
+    }
+
+    /// Gives a pod another worker after a pause when its own has panicked. The new one goes on from what it observes;
+    /// until then nobody touches the pod's containers.
+    fn start_again(&mut self, uid: &PodUid, panicked: &Panicked) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        let pause = entry.pauses.next(entry.started.elapsed());
+        entry.started = Instant::now() + pause;
+        tracing::error!(pod = %entry.key, %uid, %panicked, ?pause, "the pod's worker is started again");
+        let mut pod = Arc::clone(&entry.allocated);
+        if let Some(view) = self.shared.table.by_uid(uid) {
+            pod = Arc::new(Pod { status: Some((*view.status).clone()), ..(*pod).clone() });
+        }
+        let birth = Birth { pod, is_static: entry.is_static, orphan: entry.orphan, rejection: entry.rejection.clone() };
+        let (removed, kill, pending) = (entry.removed, entry.kill.clone(), entry.pending.clone());
+        // What the worker had taken out already; newer mail stays.
+        entry.inbox.put(|mail| {
+            mail.removed |= removed;
+            mail.kill = mail.kill.take().or(kill);
+            mail.resize_pending = mail.resize_pending.take().or(Some(pending));
+        });
+        let (inbox, pod) = (Arc::clone(&entry.inbox), Arc::clone(&entry.pod));
+        self.start_worker(uid.clone(), inbox, birth, pause);
+        if !self.entries.get(uid).is_some_and(|entry| entry.orphan) {
+            self.report_panic(&pod, panicked);
+        }
+    }
+
+    fn report_panic(&self, pod: &Pod, panicked: &Panicked) {
+        let message = format!("{panicked}; its containers are left alone, and it is tried again");
+        let record =
+            || self.shared.ports.events.record(EventTarget::Pod(pod), EventKind::Warning, "FailedSync", message);
+        // A second panic is in the log as well.
+        let _ = caught_call("event", record);
     }
 
     fn sweep(&self) {
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
+        spawn("leftover pods", async move {
             let found = observe_leftovers(&shared).await;
             let _ = shared.events.send(Event::Found(found)).await;
         });
@@ -363,6 +462,11 @@ impl Driver {
             self.spawn(leftover.uid.clone(), PodKey::new(&leftover.namespace, &leftover.name), birth);
         }
     }
+}
+
+/// Namespace, name and uid, for the log.
+fn name_of(pod: &Pod) -> String {
+    format!("{}({})", key_of(pod), uid_of(pod))
 }
 
 /// Text of the event `ResizeStarted` and of `ResizeCompleted`: the new resources as upstream prints them.

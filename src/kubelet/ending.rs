@@ -8,6 +8,8 @@ use super::run::Event;
 use super::worker::{Ended, Worker};
 use crate::core::model::uid_of;
 use crate::core::plan::{self, Stage};
+use crate::supervise::spawn;
+use crate::telemetry::panics::{Task, named};
 
 impl Worker {
     /// Brings the pod nearer to its end.
@@ -44,7 +46,8 @@ impl Worker {
     /// Takes volumes and cgroups away once nothing runs.
     fn clean(&mut self) {
         let (ports, uid) = (self.shared.ports.clone(), self.uid.clone());
-        self.task.spawn(async move {
+        let task = Task::of("pod clean-up", uid.as_str());
+        self.task.spawn(named(task, async move {
             ports.probes.forget(&uid);
             let (volumes, cgroup) = tokio::join!(ports.volumes.tear_down(&uid), ports.cgroups.remove(&uid));
             if let Err(error) = &cgroup {
@@ -54,7 +57,7 @@ impl Worker {
                 errors.iter().for_each(|error| tracing::warn!(%error, %uid, "a volume could not be taken down"));
             }
             Ended::Cleaned(matches!(volumes, Ok(true)) && cgroup.is_ok())
-        });
+        }));
     }
 
     /// Says that the pod is finished; once its source has dropped it, its records go too.
@@ -68,19 +71,20 @@ impl Worker {
             self.shared.ports.objects.unregister(&self.pod);
             self.shared.ports.images.forget(&self.uid);
             let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
-            tokio::spawn(async move { shared.events.send(Event::Finished(uid)).await });
+            spawn("pod worker", async move { drop(shared.events.send(Event::Finished(uid)).await) });
         }
         if self.removed && self.task.is_empty() && !self.records_removed && self.tidy.is_due(now) {
             let actions = plan::plan_removal(&self.observed);
             let pass = self.pass();
             let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));
-            self.task.spawn(async move {
+            let task = Task::of("pod removal", self.uid.as_str());
+            self.task.spawn(named(task, async move {
                 let all = pass.run(actions).await.is_ok();
                 if let Err(error) = ports.files.remove_logs(&pod).await {
                     tracing::warn!(%error, uid = %uid_of(&pod), "logs of a pod could not be removed");
                 }
                 Ended::Removed(all)
-            });
+            }));
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Mirrors {
 
 impl Mirrors {
     /// Runs until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut changes = self.view.subscribe();
         loop {
             let settled = self.reconcile().await;

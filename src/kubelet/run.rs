@@ -16,6 +16,7 @@ use super::table::Table;
 use crate::core::model::{DesiredSet, PodKill, PodUid, SourceKind};
 use crate::core::render::NodeContext;
 use crate::ports;
+use crate::supervise::vital;
 
 /// Everything through which pods reach the world.
 #[derive(Clone)]
@@ -118,7 +119,7 @@ pub fn start(
         started,
         events: events.clone(),
     });
-    tokio::spawn(Driver::new(shared).run(desired, incoming, stop));
+    vital("pod table", &stop, Driver::new(shared).run(desired, incoming, stop.clone()));
     let pulse = Pulse::new(events.clone());
     PodTable { pods: Arc::<Table>::clone(&table), control: Arc::new(Control { events }), table, pulse }
 }

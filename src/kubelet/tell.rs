@@ -9,6 +9,8 @@ use crate::core::model::{ContainerKind, ProbeSubject, ProbedContainer, RunState,
 use crate::core::plan::Stage;
 use crate::core::status;
 use crate::ports::{ContainerView, EventKind, EventTarget, PodView};
+use crate::supervise::spawn;
+use crate::telemetry::panics::Task;
 
 impl Worker {
     /// The status as the facts are now.
@@ -121,7 +123,8 @@ impl Worker {
     pub(super) fn refresh_volumes(&self) {
         let (volumes, pod) = (Arc::clone(&self.shared.ports.volumes), Arc::clone(&self.pod));
         let events = Arc::clone(&self.shared.ports.events);
-        tokio::spawn(async move {
+        // One that panics is made again at the worker's next look.
+        spawn(Task::of("volumes of a pod", self.uid.as_str()), async move {
             if let Err(errors) = volumes.refresh(&pod).await {
                 for error in errors {
                     events.record(EventTarget::Pod(&pod), EventKind::Warning, "FailedMount", error.to_string());

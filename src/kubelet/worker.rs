@@ -22,6 +22,8 @@ use crate::core::model::{Observed, PodUid, Rejection};
 use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage, Waiting};
 use crate::core::status::is_terminal;
 use crate::ports::{EventKind, EventTarget};
+use crate::supervise::Panicked;
+use crate::telemetry::panics::{Task, named};
 
 /// First and longest pause after a failure that holds the whole pod up.
 const RETRY_FIRST: SignedDuration = SignedDuration::from_millis(500);
@@ -367,7 +369,8 @@ impl Worker {
         self.ending = ending;
         self.swap = Swap::of(&actions);
         let pass = self.pass();
-        self.task.spawn(async move { Ended::Pass(pass.run(actions).await) });
+        let task = Task::of("pod pass", self.uid.as_str());
+        self.task.spawn(named(task, async move { Ended::Pass(pass.run(actions).await) }));
     }
 
     async fn wait(&mut self) {
@@ -459,11 +462,18 @@ impl Worker {
                 self.records_removed = all || self.tidy.is_in_vain();
             }
             Err(error) if error.is_cancelled() => {}
-            Err(error) => {
-                tracing::error!(%error, uid = %self.uid, "a pass broke off");
-                self.failed(now, "internal error".into());
-            }
+            Err(error) => self.pass_panicked(now, &Panicked::from(error)),
         }
+    }
+
+    /// A pass that panicked is a failure of this pod, as others are.
+    fn pass_panicked(&mut self, now: Timestamp, panicked: &Panicked) {
+        let message = format!("{panicked}; the pod is tried again");
+        self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "FailedSync", message);
+        self.failed(now, panicked.to_string());
+        self.tidy.ended(false, now);
+        // As after other failures to remove records: the next look for leftovers finds them.
+        self.records_removed = self.stage == Stage::Finished && self.removed && self.tidy.is_in_vain();
     }
 
     fn failed(&mut self, now: Timestamp, message: String) {

@@ -128,5 +128,6 @@ metrics! {
     client_certificate_ttl: Gauge<0> = "kubelet_certificate_manager_client_ttl_seconds" "Gauge of the TTL (time-to-live) of the Kubelet's client certificate. The value is in seconds until certificate expiry (negative if already expired)." [];
     server_certificate_ttl: Gauge<0> = "kubelet_certificate_manager_server_ttl_seconds" "Gauge of the shortest TTL (time-to-live) of the Kubelet's serving certificate. The value is in seconds until certificate expiry (negative if already expired)." [];
     rest_client_requests: Counter<3> = "rest_client_requests_total" "Number of HTTP requests, partitioned by status code, method, and host." ["code", "method", "host"];
+    panics: Counter<1> = "roost_panics_total" "Cumulative number of panics by task; a pod's worker or the task is started again after each." ["task"];
     build_info: Gauge<2> = "kubernetes_build_info" "A metric with a constant '1' value labeled by the version whose contract is kept and by the project's own." ["git_version", "roost_version"];
 }

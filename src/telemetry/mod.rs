@@ -7,6 +7,7 @@ pub mod exposition;
 pub mod instrument;
 pub mod logging;
 mod metrics;
+pub mod panics;
 pub mod process;
 
 pub use metrics::Metrics;

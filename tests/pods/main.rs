@@ -5,6 +5,7 @@
 #![cfg(feature = "fakes")]
 
 mod life;
+mod panics;
 mod restart;
 mod swap;
 mod world;

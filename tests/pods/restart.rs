@@ -12,7 +12,7 @@ use crate::world::{World, container, pod, sidecar};
 
 /// A life with everything in it: starts in order, restarts with back-off, another image, another sandbox, the end. Gives
 /// how many kubelets it took, and how often each container was told to have been restarted.
-async fn live(host: &Arc<PodHost>) -> (u32, Vec<(String, i32)>) {
+pub async fn live(host: &Arc<PodHost>) -> (u32, Vec<(String, i32)>) {
     host.set_program("prepare", Program { ends: Some((Duration::from_secs(1), 0)), ..Program::default() });
     let inits = [container("prepare"), sidecar("proxy")];
     let mut world = World::new(host.clone(), pod(&inits, &[container("web")])).await;

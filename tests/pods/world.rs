@@ -50,14 +50,22 @@ pub struct World {
     pub kubelets: u32,
     /// As the API server has it, except for the status; none once it is deleted.
     pod: Option<Pod>,
+    /// Others of the API, and static pods; they stay as they are.
+    others: Vec<Pod>,
+    statics: Vec<Pod>,
     kubelet: Kubelet,
 }
 
 impl World {
     /// A kubelet that is to run the pod on that host.
     pub async fn new(host: Arc<PodHost>, pod: Pod) -> Self {
+        Self::with(host, pod, Vec::new(), Vec::new()).await
+    }
+
+    /// The same beside other pods, of the API and of manifests.
+    pub async fn with(host: Arc<PodHost>, pod: Pod, others: Vec<Pod>, statics: Vec<Pod>) -> Self {
         let kubelet = Kubelet::start(&host);
-        let world = Self { host, kubelets: 1, pod: Some(pod), kubelet };
+        let world = Self { host, kubelets: 1, pod: Some(pod), others, statics, kubelet };
         world.tell().await;
         world
     }
@@ -65,8 +73,15 @@ impl World {
     /// The API server's watch brings the pod as it is now.
     async fn tell(&self) {
         let pods = self.pod.clone().map(|pod| Pod { status: self.host.status(), ..pod });
-        let pods = pods.into_iter().map(|pod| DesiredPod { pod: Arc::new(pod), source: PodSource::Api });
+        let pods = pods.into_iter().chain(self.others.iter().cloned());
+        let pods = pods.map(|pod| DesiredPod { pod: Arc::new(pod), source: PodSource::Api });
         let set = DesiredSet { source: SourceKind::Api, pods: pods.collect() };
+        if !self.statics.is_empty() {
+            let pods = self.statics.iter().cloned();
+            let pods = pods.map(|pod| DesiredPod { pod: Arc::new(pod), source: PodSource::File("/m/web.yaml".into()) });
+            let set = DesiredSet { source: SourceKind::File, pods: pods.collect() };
+            let _ = self.kubelet.desired.send(set).await;
+        }
         // A kubelet that died takes nothing any more; the next one is told again.
         let _ = self.kubelet.desired.send(set).await;
     }

@@ -9,11 +9,13 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::connect;
 use crate::adapters::balancer::KnownServers;
 use crate::adapters::fs::atomic::write_if_changed;
 use crate::core::model::spec::Endpoint;
+use crate::supervise::restarting;
 
 /// First and longest pause after the watch ended.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
@@ -35,30 +37,33 @@ pub struct ApiServerSources {
 pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServers> {
     let cached = read_cache(&sources.cache);
     let (sender, receiver) = watch::channel(KnownServers { current: cached, fallback: Vec::new() });
-    tokio::spawn(async move {
-        let mut pause = PAUSE.0;
-        while !sender.is_closed() {
-            // A name may lead elsewhere by now.
-            let fallback = resolve(&sources.seeds).await;
-            sender.send_if_modified(|known| std::mem::replace(&mut known.fallback, fallback.clone()) != fallback);
-            let credentials = connect::observe_credentials(&sources.kubeconfig);
-            let outcome = match connect::connect(&sources.kubeconfig).await {
-                Ok(client) => tokio::select! {
-                    outcome = follow(client, &sender, &sources.cache, &mut pause) => outcome,
-                    () = credentials_changed(&sources.kubeconfig, credentials) => Ok(()),
-                    () = sender.closed() => return,
-                },
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = outcome {
-                tracing::debug!(
-                    error = error.as_ref() as &dyn std::error::Error,
-                    "the list of API servers cannot be watched yet"
-                );
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE.1);
+    let never = CancellationToken::new();
+    restarting("API servers", &never, (sender, sources), |(sender, sources)| {
+        Box::pin(async move {
+            let mut pause = PAUSE.0;
+            while !sender.is_closed() {
+                // A name may lead elsewhere by now.
+                let fallback = resolve(&sources.seeds).await;
+                sender.send_if_modified(|known| std::mem::replace(&mut known.fallback, fallback.clone()) != fallback);
+                let credentials = connect::observe_credentials(&sources.kubeconfig);
+                let outcome = match connect::connect(&sources.kubeconfig).await {
+                    Ok(client) => tokio::select! {
+                        outcome = follow(client, &sender, &sources.cache, &mut pause) => outcome,
+                        () = credentials_changed(&sources.kubeconfig, credentials) => Ok(()),
+                        () = sender.closed() => return,
+                    },
+                    Err(error) => Err(error.into()),
+                };
+                if let Err(error) = outcome {
+                    tracing::debug!(
+                        error = error.as_ref() as &dyn std::error::Error,
+                        "the list of API servers cannot be watched yet"
+                    );
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
             }
-        }
+        })
     });
     receiver
 }

@@ -11,9 +11,11 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::connect;
 use crate::core::network::NodeNetwork;
+use crate::supervise::restarting;
 
 /// The few fields of a Node that are read; the rest, such as its list of images, is never kept.
 type SlimNode = Object<Spec, Status>;
@@ -47,26 +49,34 @@ const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
 /// when its TLS bootstrap is done.
 pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks> {
     let (sender, receiver) = watch::channel(None);
-    tokio::spawn(async move {
-        let mut pause = Pause::default();
-        loop {
-            let outcome = async {
-                let credentials = connect::observe_credentials(&kubeconfig);
-                let client = connect::connect(&kubeconfig).await?;
-                tokio::select! {
-                    outcome = follow(client, &sender, &mut pause) => outcome,
-                    () = credentials_changed(&kubeconfig, credentials) => Ok(()),
-                }
-            };
-            match outcome.await {
-                _ if sender.is_closed() => return,
-                Ok(()) => tracing::info!(kubeconfig = %kubeconfig.display(), "connecting again with new credentials"),
-                Err(error) => {
-                    tracing::debug!(error = error.as_ref() as &dyn std::error::Error, "nodes cannot be watched yet");
-                    pause.wait().await;
+    let never = CancellationToken::new();
+    restarting("node networks", &never, (sender, kubeconfig), |(sender, kubeconfig)| {
+        Box::pin(async move {
+            let mut pause = Pause::default();
+            loop {
+                let outcome = async {
+                    let credentials = connect::observe_credentials(&kubeconfig);
+                    let client = connect::connect(&kubeconfig).await?;
+                    tokio::select! {
+                        outcome = follow(client, &sender, &mut pause) => outcome,
+                        () = credentials_changed(&kubeconfig, credentials) => Ok(()),
+                    }
+                };
+                match outcome.await {
+                    _ if sender.is_closed() => return,
+                    Ok(()) => {
+                        tracing::info!(kubeconfig = %kubeconfig.display(), "connecting again with new credentials")
+                    }
+                    Err(error) => {
+                        tracing::debug!(
+                            error = error.as_ref() as &dyn std::error::Error,
+                            "nodes cannot be watched yet"
+                        );
+                        pause.wait().await;
+                    }
                 }
             }
-        }
+        })
     });
     receiver
 }

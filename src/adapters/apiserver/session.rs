@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// Watches the credential files until `stop`.
-    pub async fn follow_files(self, stop: CancellationToken) {
+    pub async fn follow_files(&self, stop: CancellationToken) {
         let mut seen: Vec<Option<SystemTime>> = observe_credentials(&self.path());
         loop {
             tokio::select! {

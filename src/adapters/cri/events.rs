@@ -9,12 +9,14 @@ use containerd_client::services::v1::SubscribeRequest;
 use containerd_client::services::v1::events_client::EventsClient;
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::connect::Cri;
 use crate::core::model::ContainerId;
 use crate::cri;
 use crate::ports::RuntimeEvent;
+use crate::supervise::restarting;
 
 /// Hints waiting to be read; a full queue holds the stream back, it loses nothing.
 const QUEUE: usize = 256;
@@ -36,28 +38,31 @@ enum Ended {
 /// Watches until the receiver is dropped.
 pub(super) fn watch(cri: Cri) -> mpsc::Receiver<RuntimeEvent> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    tokio::spawn(async move {
-        loop {
-            let ended = match containerd(&cri, &sender).await {
-                Ended::Unimplemented => container_events(&cri, &sender).await,
-                other => other,
-            };
-            match ended {
-                Ended::NoReader => return,
-                Ended::Broken => {}
-                Ended::Unimplemented => {
-                    if sender.send(RuntimeEvent::Resync).await.is_err() {
-                        return;
-                    }
+    let never = CancellationToken::new();
+    restarting("runtime events", &never, (cri, sender), |(cri, sender)| Box::pin(follow(cri, sender)));
+    receiver
+}
+
+async fn follow(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) {
+    loop {
+        let ended = match containerd(cri, sender).await {
+            Ended::Unimplemented => container_events(cri, sender).await,
+            other => other,
+        };
+        match ended {
+            Ended::NoReader => return,
+            Ended::Broken => {}
+            Ended::Unimplemented => {
+                if sender.send(RuntimeEvent::Resync).await.is_err() {
+                    return;
                 }
             }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = sender.closed() => return,
-            }
         }
-    });
-    receiver
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = sender.closed() => return,
+        }
+    }
 }
 
 async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {

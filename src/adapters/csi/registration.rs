@@ -46,7 +46,7 @@ impl Registrar {
 
     /// Registers what comes and forgets what goes until `stop`. While the directory cannot be watched, it is looked at
     /// now and then.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut events = None;
         let mut told = false;
         loop {

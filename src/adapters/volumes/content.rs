@@ -108,7 +108,7 @@ pub async fn projected(reader: &Reader<'_>, source: &ProjectedVolumeSource) -> R
     let (mut union, mut faults) = (Payload::new(), Vec::new());
     for source in source.sources.iter().flatten() {
         match reader.projection(source, mode).await {
-            Ok(payload) => union.extend(payload),
+            Ok(payload) => payload::add(&mut union, payload).map_err(SourceError::lasting)?,
             Err(fault) => faults.push(fault),
         }
     }

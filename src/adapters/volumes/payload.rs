@@ -24,6 +24,26 @@ pub struct ContentFile {
 /// Files by relative path.
 pub type Payload = BTreeMap<String, ContentFile>;
 
+/// Most bytes of all files of a volume. They are made in the kubelet's memory, and one key of an object can be named for
+/// thousands of files.
+pub const MAX_CONTENT: usize = 64 << 20;
+
+/// Adds files to others.
+///
+/// # Errors
+/// When that would be more than [`MAX_CONTENT`].
+pub fn add(payload: &mut Payload, more: impl IntoIterator<Item = (String, ContentFile)>) -> Result<(), String> {
+    let mut size: usize = payload.values().map(|file| file.data.len()).sum();
+    for (path, file) in more {
+        size = size.saturating_add(file.data.len());
+        if size > MAX_CONTENT {
+            return Err(format!("its files are larger than {MAX_CONTENT} bytes together"));
+        }
+        payload.insert(path, file);
+    }
+    Ok(())
+}
+
 /// Files of a configMap; all keys when there are no items.
 pub fn of_config_map(map: &ConfigMap, items: &[KeyToPath], mode: i32, optional: bool) -> Result<Payload, String> {
     let text = map.data.iter().flatten().map(|(k, v)| (k.as_str(), v.as_bytes()));
@@ -48,14 +68,12 @@ fn select(
     if items.is_empty() {
         return Ok(data.iter().map(|(key, data)| ((*key).to_owned(), file(data, mode))).collect());
     }
-    let mut payload = Payload::new();
-    for item in items {
-        match data.get(item.key.as_str()) {
-            Some(data) => _ = payload.insert(item.path.clone(), file(data, item.mode.unwrap_or(mode))),
-            None if optional => {}
-            None => return Err(missing(&item.key)),
-        }
+    if let Some(item) = items.iter().find(|item| !optional && !data.contains_key(item.key.as_str())) {
+        return Err(missing(&item.key));
     }
+    let mut payload = Payload::new();
+    let found = items.iter().filter_map(|item| Some((item, *data.get(item.key.as_str())?)));
+    add(&mut payload, found.map(|(item, data)| (item.path.clone(), file(data, item.mode.unwrap_or(mode)))))?;
     Ok(payload)
 }
 
@@ -66,7 +84,7 @@ pub fn of_downward_api(
     mode: i32,
     allocatable: &BTreeMap<String, Quantity>,
 ) -> Result<Payload, String> {
-    let mut payload = Payload::new();
+    let (mut payload, mut size) = (Payload::new(), 0_usize);
     for item in items {
         let value = if let Some(field) = &item.field_ref {
             let path = &field.field_path;
@@ -76,6 +94,10 @@ pub fn of_downward_api(
         } else {
             String::new()
         };
+        size = size.saturating_add(value.len());
+        if size > MAX_CONTENT {
+            return Err(format!("its files are larger than {MAX_CONTENT} bytes together"));
+        }
         payload.insert(item.path.clone(), file(value.as_bytes(), item.mode.unwrap_or(mode)));
     }
     Ok(payload)
@@ -103,6 +125,27 @@ mod tests {
         assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
         let some = of_config_map(&map, &[item("c", "x/y", Some(0o400))], 0o644, false).unwrap();
         assert_eq!(some["x/y"], ContentFile { data: vec![0], mode: 0o400, owner: None });
+    }
+
+    #[test]
+    fn one_key_that_is_named_for_thousands_of_files_is_refused() {
+        let big = "x".repeat(1 << 20);
+        let map: ConfigMap = serde_json::from_value(serde_json::json!({"data": {"a": big}})).unwrap();
+        let items = |count: usize| (0..count).map(|i| item("a", &format!("f{i}"), None)).collect::<Vec<_>>();
+        assert_eq!(of_config_map(&map, &items(64), 0o644, false).unwrap().len(), 64);
+        let error = of_config_map(&map, &items(65), 0o644, false).unwrap_err();
+        assert_eq!(error, "its files are larger than 67108864 bytes together");
+
+        let annotations = BTreeMap::from([("a".to_owned(), big)]);
+        let mut pod = Pod::default();
+        pod.metadata.annotations = Some(annotations);
+        let field = |i: usize| {
+            let json =
+                serde_json::json!({"path": format!("f{i}"), "fieldRef": {"fieldPath": "metadata.annotations['a']"}});
+            serde_json::from_value(json).unwrap()
+        };
+        let fields: Vec<DownwardAPIVolumeFile> = (0..65).map(field).collect();
+        assert!(of_downward_api(&pod, &fields, 0o644, &BTreeMap::new()).is_err());
     }
 
     #[test]

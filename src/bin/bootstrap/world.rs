@@ -57,6 +57,7 @@ pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
 
 /// Runs the agent until it is told to stop.
 pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
+    roost::telemetry::panics::install(|_| {});
     let stop = told_to_stop()?;
     let settings = AgentSettings {
         kubeconfig: args.kubeconfig,

@@ -1,5 +1,6 @@
 //! Does the pod fit: resources, and what the scheduler calls predicates (scheduler `AdmissionCheck`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ContainerPort, Pod};
@@ -94,9 +95,12 @@ pub(super) fn mismatch(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &N
 }
 
 fn ports_are_free(pod: &Pod, active: &[Arc<Pod>]) -> bool {
-    let wanted = host_ports(pod);
-    wanted.is_empty()
-        || !active.iter().flat_map(|p| host_ports(p)).any(|taken| wanted.iter().any(|w| collide(w, &taken)))
+    // By number: pods may have thousands, and each is compared with those of all others.
+    let mut wanted: BTreeMap<Option<i32>, Vec<ContainerPort>> = BTreeMap::new();
+    host_ports(pod).into_iter().for_each(|port| wanted.entry(port.host_port).or_default().push(port));
+    let is_wanted =
+        |taken: ContainerPort| wanted.get(&taken.host_port).is_some_and(|same| same.iter().any(|w| collide(w, &taken)));
+    wanted.is_empty() || !active.iter().flat_map(|p| host_ports(p)).any(is_wanted)
 }
 
 fn host_ports(pod: &Pod) -> Vec<ContainerPort> {

@@ -16,11 +16,13 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::core::model::{Rejection, Verdict, is_critical, uid_of};
 pub use facts::{NodeFacts, Pressure};
 use fit::Shortage;
+pub use refuse::without_surplus;
 
 /// Decides about one pod; `active` are the other pods that hold resources.
 pub fn decide(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &NodeFacts) -> Verdict {
     let critical = is_static || is_critical(pod);
     let early = refuse::by_pressure(pod, critical, node)
+        .or_else(|| refuse::by_size(pod))
         .or_else(|| refuse::by_sysctls(pod, node))
         .or_else(|| refuse::by_system(pod, node));
     if let Some(rejection) = early {

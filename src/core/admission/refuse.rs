@@ -24,6 +24,32 @@ pub(super) fn by_pressure(pod: &Pod, critical: bool, node: &NodeFacts) -> Option
     refusal("Evicted", format!("The node had condition: [{}]. ", conditions.join(" ")))
 }
 
+/// Most containers of a pod, of all kinds. Each change of a pod compares its containers with each other: with this many a
+/// round takes milliseconds, with the five thousand that an object of the API has room for it would take seconds.
+pub const MAX_CONTAINERS: usize = 1000;
+
+/// The pod without the ephemeral containers that it has no room for; none when all have. They are added while it runs,
+/// which is no reason to end it.
+pub fn without_surplus(pod: &Pod) -> Option<Pod> {
+    let spec = pod.spec.as_ref()?;
+    let fixed = spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len);
+    let room = MAX_CONTAINERS.saturating_sub(fixed);
+    spec.ephemeral_containers.as_ref().filter(|ephemeral| ephemeral.len() > room)?;
+    let mut pod = pod.clone();
+    pod.spec.iter_mut().flat_map(|spec| &mut spec.ephemeral_containers).for_each(|ephemeral| ephemeral.truncate(room));
+    Some(pod)
+}
+
+/// A pod whose size alone would keep the kubelet from its other pods.
+pub(super) fn by_size(pod: &Pod) -> Option<Rejection> {
+    let spec = pod.spec.as_ref()?;
+    let count = spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len);
+    if count <= MAX_CONTAINERS {
+        return None;
+    }
+    refusal("TooManyContainers", format!("Pod has {count} containers, and a node runs at most {MAX_CONTAINERS} of one"))
+}
+
 /// Sysctls that belong to the pod alone (upstream `pkg/kubelet/sysctl/safe_sysctls.go`; all are in Linux 4.15).
 const SAFE_SYSCTLS: [&str; 12] = [
     "kernel.shm_rmid_forced",

@@ -238,3 +238,16 @@ fn apparmor_features_and_shutdown_come_last() {
     assert_eq!(reason(&pod("p", rules), &[], &plain), "PodFeatureUnsupported");
     assert_eq!(reason(&pod("p", json!({})), &[], &NodeFacts { shutting_down: true, ..node() }), "NodeShutdown");
 }
+
+#[test]
+fn a_pod_of_thousands_of_containers_is_refused() {
+    let containers = |count: usize| (0..count).map(|i| json!({"name": format!("c{i}")})).collect::<Vec<_>>();
+    let refused = |spec: Value| reason(&pod("p", spec), &[], &node());
+    assert_eq!(refused(json!({"containers": containers(1000)})), "admit");
+    assert_eq!(refused(json!({"containers": containers(1001)})), "TooManyContainers");
+    assert_eq!(refused(json!({"initContainers": containers(1000)})), "TooManyContainers");
+    let debugged = pod("p", json!({"containers": containers(990), "ephemeralContainers": containers(5000)}));
+    let kept = without_surplus(&debugged).expect("a smaller one");
+    assert_eq!(kept.spec.expect("a spec").ephemeral_containers.expect("some").len(), 10);
+    assert_eq!(without_surplus(&pod("p", json!({"ephemeralContainers": containers(999)}))), None);
+}

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::glob;
 use super::records::{PullCredentials, RecordedAccount, RecordedSecret};
 
 /// Where credentials came from; none means the node, whose credentials serve every pod.
@@ -140,13 +141,20 @@ impl Keyring {
     /// Adds a configuration.
     pub fn add(&mut self, config: DockerConfig) {
         for (location, credential) in config {
-            let location = location.trim_start_matches("https://").trim_start_matches("http://");
+            let location = location.strip_prefix("https://").or(location.strip_prefix("http://")).unwrap_or(&location);
+            // As the path of a URL: without a query and a fragment.
+            let location = location.split(['?', '#']).next().unwrap_or_default();
             let (host, path) = split_path(location);
             let path =
                 path.strip_prefix("/v1").or(path.strip_prefix("/v2")).filter(|p| p.starts_with('/')).unwrap_or(path);
             let key = if path == "/" { host.to_owned() } else { format!("{host}{path}") };
             self.0.entry(key).or_default().push(credential);
         }
+    }
+
+    /// Forgets what is of no use for a repository.
+    pub fn keep_fitting(&mut self, repository: &str) {
+        self.0.retain(|pattern, _| pattern == DOCKER_HUB || fits(pattern, repository));
     }
 
     /// Credentials for a repository such as `r.io/team/app`, in the order in which to try them.
@@ -160,7 +168,8 @@ impl Keyring {
     }
 }
 
-/// Whether a pattern (`*` stands for any text in one label of the host) covers a repository.
+/// Whether a pattern covers a repository: wildcards stand for text in one label of the host, the port is the same, and the
+/// path begins with the pattern's (upstream `URLsMatch`).
 pub(super) fn fits(pattern: &str, repository: &str) -> bool {
     let ((pattern_host, pattern_path), (host, path)) = (split_path(pattern), split_path(repository));
     let ((pattern_host, pattern_port), (host, port)) = (split_port(pattern_host), split_port(host));
@@ -168,31 +177,21 @@ pub(super) fn fits(pattern: &str, repository: &str) -> bool {
     pattern_port == port
         && labels(pattern_host) == labels(host)
         && path.starts_with(pattern_path)
-        && pattern_host.split('.').zip(host.split('.')).all(|(glob, label)| glob_fits(glob, label))
+        && pattern_host.split('.').zip(host.split('.')).all(|(glob, label)| glob::matches(glob, label))
 }
 
 fn split_path(location: &str) -> (&str, &str) {
     location.split_at(location.find('/').unwrap_or(location.len()))
 }
 
+/// As Go's `net.SplitHostPort`; what it refuses has no port.
 fn split_port(host: &str) -> (&str, &str) {
     match host.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port),
-        _ => (host, ""),
-    }
-}
-
-/// `*` matches any run of characters, `?` any single one.
-fn glob_fits(glob: &str, text: &str) -> bool {
-    match glob.chars().next() {
-        None => text.is_empty(),
-        Some('*') => {
-            let rest = &glob[1..];
-            glob_fits(rest, text) || text.chars().next().is_some_and(|c| glob_fits(glob, &text[c.len_utf8()..]))
+        Some((address, port)) if address.starts_with('[') && address.ends_with(']') => {
+            (&address[1..address.len() - 1], port)
         }
-        Some(wanted) => text.chars().next().is_some_and(|found| {
-            (wanted == '?' || wanted == found) && glob_fits(&glob[wanted.len_utf8()..], &text[found.len_utf8()..])
-        }),
+        Some((name, port)) if !name.contains([':', '[', ']']) && !port.contains(']') => (name, port),
+        _ => (host, ""),
     }
 }
 
@@ -232,6 +231,39 @@ mod tests {
         assert!(users(&keyring, "a.b.s.io/x").is_empty());
         assert_eq!(users(&keyring, "docker.io/library/busybox"), ["hub"]);
         assert!(users(&keyring, "q.io/x").is_empty());
+    }
+
+    #[test]
+    fn ports_paths_and_wildcards_fit_as_upstream() {
+        for (pattern, repository, expected) in [
+            ("*.r.io", "a.r.io/x", true),
+            ("*.r.io", "a.b.r.io/x", false),
+            ("*.*.r.io", "a.b.r.io/x", true),
+            ("a*.r.io", "abc.r.io/x", true),
+            ("r[0-9].io", "r7.io/x", true),
+            ("r[0-9].io", "rx.io/x", false),
+            ("r.io:5000", "r.io/x", false),
+            ("r.io", "r.io:5000/x", false),
+            ("r.io:*", "r.io:5000/x", false),
+            ("r.io/*", "r.io/x", false),
+            ("r.io/te", "r.io/team/x", true),
+            ("[2001:db8::1]:5000", "[2001:db8::1]:5000/x", true),
+            ("[2001:db8::1]:5000", "[2001:db8::1]:6000/x", false),
+        ] {
+            assert_eq!(fits(pattern, repository), expected, "{pattern} and {repository}");
+        }
+        let keyring = keyring(serde_json::json!({"auths": {"https://r.io/v2/?a=b": {"username": "u"}}}));
+        assert_eq!(users(&keyring, "r.io/x"), ["u"]);
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_is_answered() {
+        // Each further star multiplied the time of a matcher that goes back over all of them.
+        let label = "a".repeat(63);
+        for stars in 1..=12 {
+            let pattern = format!("{}b.r.io", "*a".repeat(stars));
+            assert!(!fits(&pattern, &format!("{label}.r.io/x")), "{stars}");
+        }
     }
 
     #[test]

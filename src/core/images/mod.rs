@@ -3,6 +3,7 @@
 mod access;
 mod backoff;
 mod failure;
+mod glob;
 mod keyring;
 mod name;
 mod plugin;

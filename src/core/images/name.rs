@@ -23,13 +23,22 @@ pub struct ImageName {
 
 const DEFAULT_REGISTRY: &str = "docker.io";
 const MAX_NAME: usize = 255;
+/// Most bytes of a reference: repository, tag of 128 characters, the longest digest, and room to spare.
+const MAX_REFERENCE: usize = 1024;
+/// Most bytes of a name that an error repeats.
+const MAX_SHOWN: usize = 512;
 
 /// Reads a reference.
 ///
 /// # Errors
 /// When it does not follow the grammar.
 pub fn parse_name(image: &str) -> Result<ImageName, NameError> {
-    let wrong = |reason: String| NameError { image: image.to_owned(), reason };
+    // The name is repeated in statuses and events, which have no room for one of megabytes.
+    let shown = &image[..image.floor_char_boundary(MAX_SHOWN)];
+    let wrong = |reason: String| NameError { image: shown.to_owned(), reason };
+    if image.len() > MAX_REFERENCE {
+        return Err(wrong(format!("a reference must not be longer than {MAX_REFERENCE} bytes")));
+    }
     let format = || wrong("invalid reference format".to_owned());
     if image.len() == 64 && image.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(wrong(format!("invalid repository name ({image}), cannot specify 64-byte hexadecimal strings")));
@@ -150,6 +159,14 @@ fn check_digest(digest: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_a_megabyte_is_refused_and_not_repeated() {
+        for name in ["r.io/".to_owned() + &"a".repeat(1 << 20), "é".repeat(1 << 19)] {
+            let error = parse_name(&name).expect_err("too long").to_string();
+            assert!(error.len() < 1024 && error.ends_with("longer than 1024 bytes"), "{error}");
+        }
+    }
 
     #[test]
     fn short_names_are_completed_in_parsing_but_not_in_pulling() {

@@ -1,10 +1,12 @@
 //! A probe's handler → the check to make (upstream `pkg/kubelet/prober/prober.go`).
 
-use k8s_openapi::api::core::v1::{Container, Probe};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, EnvVar, Probe};
 
 use super::http::{port_of, render_http_get};
 use crate::core::model::Check;
-use crate::core::render::expand;
+use crate::core::render::expand::{Budget, MAX_TOTAL, expand};
 
 /// How often a check that could not be made at all is tried within one run.
 pub const UNANSWERED_RUNS: usize = 3;
@@ -18,11 +20,15 @@ const AGENT: &str = "kube-probe/1.36";
 /// In upstream's words, for the event: no handler, or a port that cannot be resolved.
 pub fn derive_check(probe: &Probe, container: &Container, pod_ip: Option<&str>) -> Result<Check, String> {
     if let Some(exec) = &probe.exec {
-        let literal = |name: &str| {
-            let env = container.env.iter().flatten().rfind(|e| e.name == name)?;
-            Some(env.value.as_deref().unwrap_or_default())
+        let literal = |e: &'_ EnvVar| (e.name.clone(), e.value.clone().unwrap_or_default());
+        let env: BTreeMap<String, String> = container.env.iter().flatten().map(literal).collect();
+        let mut budget = Budget::of(MAX_TOTAL);
+        let word = |arg: &String| {
+            let word = expand(arg, |name| env.get(name).map(String::as_str))?;
+            budget.take(word.len()).map(|()| word)
         };
-        return Ok(Check::Exec(exec.command.iter().flatten().map(|arg| expand(arg, literal)).collect()));
+        let words: Result<Vec<_>, _> = exec.command.iter().flatten().map(word).collect();
+        return words.map(Check::Exec).map_err(|error| format!("the probe's command {error}"));
     }
     if let Some(get) = &probe.http_get {
         return Ok(Check::Http(render_http_get(get, container, pod_ip, AGENT)?));
@@ -49,6 +55,22 @@ mod tests {
         .expect("a container");
         let probe: Probe = serde_json::from_value(probe).expect("a probe");
         derive_check(&probe, &container, Some("10.0.0.9"))
+    }
+
+    #[test]
+    fn a_command_that_no_process_could_be_given_is_refused() {
+        let container: Container = serde_json::from_value(serde_json::json!({"name": "c", "env": [
+            {"name": "A", "value": "x".repeat(100 << 10)}]}))
+        .expect("a container");
+        let check = |word: &str, count: usize| {
+            let probe = serde_json::json!({"exec": {"command": vec![word; count]}});
+            derive_check(&serde_json::from_value(probe).expect("a probe"), &container, None)
+        };
+        assert!(check("$(A)", 61).is_ok());
+        for (word, count) in [("$(A)", 62), ("$(A)$(A)", 1)] {
+            let error = check(word, count).expect_err("too long");
+            assert!(error.starts_with("the probe's command is longer than"), "{error}");
+        }
     }
 
     #[test]

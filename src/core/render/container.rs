@@ -1,10 +1,14 @@
 //! Container → container configuration (upstream `generateContainerConfig` in `kuberuntime_container.go`).
 
+use std::collections::BTreeMap;
+
 use super::annotations::{container_annotations, container_labels};
+use super::error::fail;
+use super::expand::{Budget, MAX_TOTAL, expand};
 use super::mounts::{devices, mounts};
 use super::resources::container_resources;
 use super::security::container_security;
-use super::{ContainerInputs, Error, NodeContext, PodContext, expand};
+use super::{ContainerInputs, Error, NodeContext, PodContext};
 use crate::cri;
 
 /// What the runtime is told of one container.
@@ -15,8 +19,18 @@ pub fn container(
 ) -> Result<cri::ContainerConfig, Error> {
     let c = inputs.container;
     // Later entries win, as in the process itself.
-    let lookup = |name: &str| inputs.env.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-    let expanded = |words: Option<&Vec<String>>| words.into_iter().flatten().map(|w| expand(w, lookup)).collect();
+    let env: BTreeMap<&str, &str> = inputs.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut budget = Budget::of(MAX_TOTAL);
+    let mut expanded = |what: &str, words: Option<&Vec<String>>| {
+        let word = |word: &String| {
+            let word = expand(word, |name| env.get(name).copied())?;
+            budget.take(word.len()).map(|()| word)
+        };
+        let words: Result<Vec<_>, _> = words.into_iter().flatten().map(word).collect();
+        words.map_err(|error| fail!("{what} {error}"))
+    };
+    let command = expanded("command", c.command.as_ref())?;
+    let args = expanded("args", c.args.as_ref())?;
     let security = container_security(node, ctx, c, inputs.image_user, inputs.target)?;
     Ok(cri::ContainerConfig {
         metadata: Some(cri::ContainerMetadata { name: c.name.clone(), attempt: inputs.attempt }),
@@ -25,8 +39,8 @@ pub fn container(
             user_specified_image: c.image.clone().unwrap_or_default(),
             ..cri::ImageSpec::default()
         }),
-        command: expanded(c.command.as_ref()),
-        args: expanded(c.args.as_ref()),
+        command,
+        args,
         working_dir: c.working_dir.clone().unwrap_or_default(),
         envs: inputs.env.iter().map(|(k, v)| cri::KeyValue { key: k.clone(), value: v.clone().into() }).collect(),
         mounts: mounts(node, ctx, inputs)?,

@@ -1,8 +1,9 @@
 //! A pod's resolver configuration (upstream `pkg/kubelet/network/dns/dns.go`).
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{Pod, PodDNSConfig};
+use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodDNSConfigOption};
 
 use super::{NodeContext, Warning};
 use crate::core::model::key_of;
@@ -35,7 +36,9 @@ pub fn parse_resolv_conf(text: &str) -> ResolvConf {
                 let names = words.filter(|w| *w != ".").map(|w| w.strip_suffix('.').unwrap_or(w));
                 conf.searches = names.map(str::to_owned).collect();
             }
-            Some("options") => words.for_each(|w| set_option(&mut conf.options, w.to_owned())),
+            Some("options") => {
+                conf.options = with_options(std::mem::take(&mut conf.options), words.map(str::to_owned));
+            }
             _ => {}
         }
     }
@@ -99,23 +102,31 @@ fn append(conf: &mut ResolvConf, extra: &PodDNSConfig) {
     conf.servers = without_duplicates(std::mem::take(&mut conf.servers));
     conf.searches.extend(extra.searches.iter().flatten().cloned());
     conf.searches = without_duplicates(std::mem::take(&mut conf.searches));
-    for option in extra.options.iter().flatten() {
+    let text = |option: &PodDNSConfigOption| {
         let name = option.name.clone().unwrap_or_default();
-        let text = match option.value.as_deref() {
+        match option.value.as_deref() {
             None | Some("") => name,
             Some(value) => format!("{name}:{value}"),
-        };
-        set_option(&mut conf.options, text);
-    }
+        }
+    };
+    let own = std::mem::take(&mut conf.options);
+    conf.options = with_options(own, extra.options.iter().flatten().map(text));
 }
 
-/// Replaces the option of the same name, or adds it at the end.
-fn set_option(options: &mut Vec<String>, option: String) {
-    let name = |o: &str| o.split(':').next().unwrap_or_default().to_owned();
-    match options.iter_mut().find(|o| name(o) == name(&option)) {
-        Some(old) => *old = option,
-        None => options.push(option),
+/// Each option once, with its last value; those of the pod may be thousands.
+fn with_options(mut options: Vec<String>, more: impl Iterator<Item = String>) -> Vec<String> {
+    let name = |option: &str| option.split(':').next().unwrap_or_default().to_owned();
+    let mut places: BTreeMap<String, usize> = options.iter().enumerate().map(|(i, o)| (name(o), i)).collect();
+    for option in more {
+        match places.get(&name(&option)).and_then(|place| options.get_mut(*place)) {
+            Some(old) => *old = option,
+            None => {
+                places.insert(name(&option), options.len());
+                options.push(option);
+            }
+        }
     }
+    options
 }
 
 fn without_duplicates(list: Vec<String>) -> Vec<String> {
@@ -181,6 +192,13 @@ mod tests {
             )),
             ..NodeContext::defaults(Path::new("/k"))
         }
+    }
+
+    #[test]
+    fn options_of_thousands_are_each_kept_once() {
+        let options = (0..50_000).map(|i| format!("o{}:{i}", i % 40_000));
+        let kept = with_options(vec!["ndots:5".into(), "o7:0".into()], options);
+        assert_eq!((kept.len(), kept[0].as_str(), kept[1].as_str()), (40_001, "ndots:5", "o7:40007"));
     }
 
     fn pod(spec: serde_json::Value) -> Pod {

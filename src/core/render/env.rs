@@ -6,9 +6,10 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, Pod, Secret, Service};
 
 use super::error::fail;
+use super::expand::{Budget, MAX_TOTAL, expand};
 use super::field::field_ref;
 use super::service_env::service_variables;
-use super::{Error, NodeContext, PodContext, expand};
+use super::{Error, NodeContext, PodContext};
 use crate::core::model::field::resource_value;
 use crate::core::model::key_of;
 
@@ -74,6 +75,9 @@ fn links(pod: &Pod) -> bool {
 
 /// The container's variables in sorted order, service variables last. `granted` comes from device plugins.
 ///
+/// What would be more than a process can be given is refused, before it is made: values that double at each step, one big
+/// object that is named again and again.
+///
 /// Bytes of a secret that are no UTF-8 are replaced, since no process could read them reliably.
 pub fn environment(
     node: &NodeContext,
@@ -83,35 +87,61 @@ pub fn environment(
     granted: &[(String, String)],
 ) -> Result<Vec<(String, String)>, Error> {
     let services = service_variables(&fetched.services, &key_of(ctx.pod).namespace, links(ctx.pod));
-    let mut vars = variables_from(container, fetched)?;
+    let mut budget = Budget::of(MAX_TOTAL);
+    let mut files = Budget::of(MAX_FILES);
+    let mut vars = variables_from(container, fetched, &mut budget)?;
     for var in container.env.iter().flatten() {
         let literal = var.value.as_deref().unwrap_or_default();
         let value = match &var.value_from {
-            Some(source) if literal.is_empty() => match source_value(node, ctx, container, fetched, source)? {
-                Some(value) => value,
-                None => continue,
-            },
-            _ => expand(literal, |name| vars.get(name).or_else(|| services.get(name)).map(String::as_str)),
+            Some(source) if literal.is_empty() => {
+                match source_value(node, ctx, container, fetched, &mut files, source)? {
+                    Some(value) => value,
+                    None => continue,
+                }
+            }
+            _ => expand(literal, |name| vars.get(name).or_else(|| services.get(name)).map(String::as_str))
+                .map_err(|error| fail!("environment variable {} {error}", var.name))?,
         };
+        charge(&mut budget, &var.name, &value)?;
         vars.insert(var.name.clone(), value);
     }
     let rest: Vec<_> = services.into_iter().filter(|(name, _)| !vars.contains_key(name)).collect();
+    rest.iter().try_for_each(|(name, value)| charge(&mut budget, name, value))?;
     Ok(granted.iter().cloned().chain(vars).chain(rest).collect())
 }
 
+/// Most bytes of env files that are read for one container, a file once for each variable that is taken from it.
+const MAX_FILES: usize = 64 << 20;
+
+/// Counts a variable as execve(2) does: name, `=`, value and an end.
+fn charge(budget: &mut Budget, name: &str, value: &str) -> Result<(), Error> {
+    budget.take(name.len() + value.len() + 2).map_err(|error| fail!("the environment {error}"))
+}
+
 /// Variables of `envFrom`, later sources winning.
-fn variables_from(container: &Container, fetched: &Fetched) -> Result<BTreeMap<String, String>, Error> {
+fn variables_from(
+    container: &Container,
+    fetched: &Fetched,
+    budget: &mut Budget,
+) -> Result<BTreeMap<String, String>, Error> {
     let mut vars = BTreeMap::new();
     for from in container.env_from.iter().flatten() {
         let prefix = from.prefix.as_deref().unwrap_or_default();
         if let Some(r) = &from.config_map_ref {
             let map = config_map(fetched, &r.name, r.optional)?;
             let data = map.iter().flat_map(|m| m.data.iter().flatten());
-            vars.extend(data.map(|(k, v)| (format!("{prefix}{k}"), v.clone())));
+            for (key, value) in data {
+                charge(budget, key, value)?;
+                vars.insert(format!("{prefix}{key}"), value.clone());
+            }
         } else if let Some(r) = &from.secret_ref {
             let secret = secret(fetched, &r.name, r.optional)?;
             let data = secret.iter().flat_map(|s| s.data.iter().flatten());
-            vars.extend(data.map(|(k, v)| (format!("{prefix}{k}"), String::from_utf8_lossy(&v.0).into_owned())));
+            for (key, value) in data {
+                let value = String::from_utf8_lossy(&value.0);
+                charge(budget, key, &value)?;
+                vars.insert(format!("{prefix}{key}"), value.into_owned());
+            }
         }
     }
     Ok(vars)
@@ -123,6 +153,7 @@ fn source_value(
     ctx: &PodContext<'_>,
     container: &Container,
     fetched: &Fetched,
+    files: &mut Budget,
     source: &EnvVarSource,
 ) -> Result<Option<String>, Error> {
     let namespace = key_of(ctx.pod).namespace;
@@ -154,6 +185,9 @@ fn source_value(
         Some(Err(_)) => return Err(fail!("couldn't parse env file")),
         None => return Err(fail!("cannot find the volume {:?} referenced by FileKeyRef", r.volume_name)),
     };
+    files
+        .take(content.len())
+        .map_err(|_| fail!("the files of environment variables are too long to be read so often"))?;
     match parse_env_file(&content, &r.key).map_err(|_| fail!("couldn't parse env file"))? {
         value if !value.is_empty() => Ok(Some(value)),
         _ if r.optional == Some(true) => Ok(None),

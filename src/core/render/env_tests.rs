@@ -106,3 +106,40 @@ fn env_files_take_only_single_quoted_values() {
         assert_eq!(parse_env_file(bad, "A"), Err(()), "{bad}");
     }
 }
+
+fn doubling(steps: usize) -> serde_json::Value {
+    let mut env = vec![serde_json::json!({"name": "V0", "value": "x".repeat(8)})];
+    env.extend((1..=steps).map(|step| {
+        let before = format!("$(V{})", step - 1);
+        serde_json::json!({"name": format!("V{step}"), "value": before.repeat(2)})
+    }));
+    serde_json::json!({"name": "c", "env": env})
+}
+
+#[test]
+fn values_that_double_at_each_step_are_refused_once_no_process_could_be_given_them() {
+    assert!(render(doubling(14), &Fetched::default()).is_ok(), "128 KiB");
+    for steps in [15, 18, 64] {
+        let error = render(doubling(steps), &Fetched::default()).expect_err("too long").to_string();
+        assert!(error.starts_with("environment variable V15 is longer than 131072 bytes"), "{error}");
+    }
+}
+
+#[test]
+fn an_environment_larger_than_any_process_can_be_given_is_refused() {
+    let value = "y".repeat(1 << 20);
+    let fetched =
+        Fetched { config_maps: BTreeMap::from([("big".into(), config_map(&[("X", &value)]))]), ..Fetched::default() };
+    let from = |count: usize| {
+        let source = |i: usize| serde_json::json!({"prefix": format!("P{i}_"), "configMapRef": {"name": "big"}});
+        serde_json::json!({"name": "c", "envFrom": (0..count).map(source).collect::<Vec<_>>()})
+    };
+    assert!(render(from(5), &fetched).is_ok());
+    let error = render(from(6), &fetched).expect_err("too much").to_string();
+    assert!(error.starts_with("the environment is longer than 6291456 bytes"), "{error}");
+
+    let long = serde_json::json!({"name": "A", "value": "z".repeat(100 << 10)});
+    let copies = (0..100).map(|i| serde_json::json!({"name": format!("B{i}"), "value": "$(A)"}));
+    let env: Vec<_> = [long].into_iter().chain(copies).collect();
+    assert!(render(serde_json::json!({"name": "c", "env": env}), &Fetched::default()).is_err());
+}

@@ -9,7 +9,7 @@ mod container;
 pub mod dns;
 pub mod env;
 mod error;
-mod expand;
+pub mod expand;
 mod field;
 mod hash;
 mod hosts;

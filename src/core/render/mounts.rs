@@ -1,5 +1,6 @@
 //! Volume mounts and devices of a container (upstream `makeMounts` in `pkg/kubelet/kubelet_pods.go`).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
@@ -39,14 +40,16 @@ fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<S
         mount.sub_path.clone().unwrap_or_default()
     } else {
         let mut missing = std::collections::BTreeSet::new();
+        // Later entries win, as in the process itself.
+        let env: BTreeMap<&str, &str> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let path = expand(expression, |name| {
-            // Later entries win, as in the process itself.
-            let value = env.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).unwrap_or_default();
+            let value = env.get(name).copied().unwrap_or_default();
             if value.is_empty() {
                 missing.insert(name.to_owned());
             }
             Some(value)
         });
+        let path = path.map_err(|error| fail!("subPathExpr {error}"))?;
         if !missing.is_empty() {
             let names: Vec<_> = missing.into_iter().collect();
             return Err(fail!("missing value for {}", names.join(", ")));

@@ -132,7 +132,7 @@ pub struct EventSender {
 
 impl EventSender {
     /// Runs until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         while let Some(Some(event)) = stop.run_until_cancelled(self.events.recv()).await {
             if !self.subject_may(&event) {
                 continue;

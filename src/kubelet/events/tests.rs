@@ -27,7 +27,7 @@ impl EventApi for FakeApi {
 
 async fn record(messages: impl Iterator<Item = String>) -> Arc<FakeApi> {
     let api = Arc::new(FakeApi::default());
-    let (recorder, sender) = EventRecorder::new("n", api.clone(), 50, 100);
+    let (recorder, mut sender) = EventRecorder::new("n", api.clone(), 50, 100);
     let mut pod = Pod::default();
     pod.metadata.name = Some("p".into());
     pod.metadata.namespace = Some("d".into());

@@ -63,9 +63,9 @@ pub struct EvictionLimits {
 
 /// Watches the node until `stop` is cancelled.
 pub async fn run(
-    ports: EvictionPorts,
-    limits: EvictionLimits,
-    pressure: watch::Sender<Pressure>,
+    ports: &EvictionPorts,
+    limits: &EvictionLimits,
+    pressure: &watch::Sender<Pressure>,
     stop: CancellationToken,
 ) {
     if limits.thresholds.is_empty() && !limits.local_storage {
@@ -73,7 +73,7 @@ pub async fn run(
     }
     let mut state = PressureState::default();
     loop {
-        let evicted = stop.run_until_cancelled(look(&ports, &limits, &mut state, &pressure)).await;
+        let evicted = stop.run_until_cancelled(look(ports, limits, &mut state, pressure)).await;
         let Some(evicted) = evicted else { return };
         if !evicted && stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
             return;

@@ -204,7 +204,8 @@ async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<Strin
     };
     let (sender, receiver) = watch::channel(Pressure::default());
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(ports, limits, sender, stop.clone()));
+    let stopped = stop.clone();
+    let task = tokio::spawn(async move { run(&ports, &limits, &sender, stopped).await });
     tokio::time::sleep(Duration::from_secs(60)).await;
     stop.cancel();
     task.await.expect("the loop ends");

@@ -1,11 +1,12 @@
 //! Gathers the credentials that may open a registry for a pod: its pull secrets, then the node's files and plugins.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::spawn_blocking;
 
 use super::ImagePorts;
 use crate::core::images::{
@@ -19,7 +20,13 @@ pub(super) struct Credentials {
     plugins: Vec<CredentialPlugin>,
     /// By plugin. Held while the plugin runs, so that it is asked once for many pods.
     answers: Vec<Mutex<HashMap<CacheKey, (Timestamp, DockerConfig)>>>,
+    /// The turn of one pod to have big pull secrets read.
+    reading: Semaphore,
 }
+
+/// Pull secrets of up to this many bytes together are read on the kubelet's own thread: some milliseconds. Bigger ones (a
+/// secret may have 1 MiB, a pod many of them) are read beside it, one pod after the other.
+const ON_THE_SPOT: usize = 16 << 10;
 
 /// Lifetime asked for tokens that plugins get, as upstream.
 const TOKEN_SECONDS: i64 = 600;
@@ -27,13 +34,13 @@ const TOKEN_SECONDS: i64 = 600;
 impl Credentials {
     pub(super) fn new(plugins: Vec<CredentialPlugin>) -> Self {
         let answers = plugins.iter().map(|_| Mutex::default()).collect();
-        Self { plugins, answers }
+        Self { plugins, answers, reading: Semaphore::new(1) }
     }
 
     /// In the order in which to try them. An error is a pull secret that cannot be read.
     pub(super) async fn of(&self, ports: &ImagePorts, pod: &Arc<Pod>, image: &str) -> Result<Vec<Credential>, String> {
         let repository = parse_name(image).map_err(|error| error.to_string())?.repository;
-        let mut found = secrets_of(ports, pod).await?.lookup(&repository);
+        let mut found = self.of_secrets(ports, pod, &repository).await?;
         found.extend(node_files(ports).await.lookup(&repository));
         for (index, plugin) in self.plugins.iter().enumerate().filter(|(_, p)| p.serves(&repository)) {
             let mut keyring = Keyring::default();
@@ -44,6 +51,22 @@ impl Credentials {
             found.extend(keyring.lookup(&repository));
         }
         Ok(found)
+    }
+
+    async fn of_secrets(
+        &self,
+        ports: &ImagePorts,
+        pod: &Arc<Pod>,
+        repository: &str,
+    ) -> Result<Vec<Credential>, String> {
+        let secrets = secrets_of(ports, pod).await;
+        let size: usize = secrets.iter().map(|secret| size_of(secret)).sum();
+        if size <= ON_THE_SPOT {
+            return fitting(&secrets, repository);
+        }
+        let _turn = self.reading.acquire().await.map_err(|error| error.to_string())?;
+        let repository = repository.to_owned();
+        spawn_blocking(move || fitting(&secrets, &repository)).await.map_err(|error| error.to_string())?
     }
 
     async fn ask(
@@ -110,19 +133,37 @@ async fn token_for(ports: &ImagePorts, pod: &Arc<Pod>, plugin: &CredentialPlugin
 }
 
 /// Secrets that are missing are left out; the worker has recorded `FailedToRetrieveImagePullSecret` for them.
-async fn secrets_of(ports: &ImagePorts, pod: &Arc<Pod>) -> Result<Keyring, String> {
-    let mut keyring = Keyring::default();
+async fn secrets_of(ports: &ImagePorts, pod: &Arc<Pod>) -> Vec<Arc<Secret>> {
+    let mut secrets = Vec::new();
+    let mut known = BTreeSet::new();
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     for reference in pod.spec.iter().flat_map(|s| s.image_pull_secrets.iter().flatten()) {
+        if !known.insert(&reference.name) {
+            continue;
+        }
         match ports.objects.secret(namespace, &reference.name).await {
-            Ok(secret) => {
-                let config = read_secret(&secret);
-                keyring.add(config.map_err(|error| format!("secret {namespace}/{} {error}", reference.name))?);
-            }
+            Ok(secret) => secrets.push(secret),
             Err(error) => tracing::warn!(namespace, secret = reference.name, %error, "no image pull secret"),
         }
     }
-    Ok(keyring)
+    secrets
+}
+
+fn size_of(secret: &Secret) -> usize {
+    secret.data.iter().flatten().map(|(_, value)| value.0.len()).sum()
+}
+
+/// The credentials for a repository, in the order in which to try them.
+fn fitting(secrets: &[Arc<Secret>], repository: &str) -> Result<Vec<Credential>, String> {
+    let mut keyring = Keyring::default();
+    for secret in secrets {
+        let name = |part: &Option<String>| part.clone().unwrap_or_default();
+        let meta = &secret.metadata;
+        let config = read_secret(secret);
+        keyring.add(config.map_err(|error| format!("secret {}/{} {error}", name(&meta.namespace), name(&meta.name)))?);
+        keyring.keep_fitting(repository);
+    }
+    Ok(keyring.lookup(repository))
 }
 
 fn read_secret(secret: &Secret) -> Result<DockerConfig, String> {

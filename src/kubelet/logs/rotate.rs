@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -36,18 +35,13 @@ enum RotateError {
 }
 
 /// Looks at all logs each interval until `stop`. One `stat` per running container, no list from the runtime.
-pub async fn rotate_logs(
-    settings: RotationSettings,
-    pods: Arc<dyn Pods>,
-    runtime: Arc<dyn Runtime>,
-    stop: CancellationToken,
-) {
+pub async fn rotate_logs(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn Runtime, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(settings.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => rotate_all(&settings, &*pods, &*runtime).await,
+            _ = ticks.tick() => rotate_all(settings, pods, runtime).await,
         }
     }
 }

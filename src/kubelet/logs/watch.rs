@@ -9,6 +9,8 @@ use futures::StreamExt;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 use tokio::sync::watch;
 
+use crate::supervise::caught;
+
 /// Tells followers that something in a directory changed.
 #[derive(Default)]
 pub struct DirectoryWatch {
@@ -37,7 +39,14 @@ impl DirectoryWatch {
                 let inotify = Inotify::init()?;
                 let watches = inotify.watches();
                 let stream = inotify.into_event_stream(vec![0; 4096])?;
-                tokio::spawn(forward(Arc::downgrade(self), stream));
+                let hub = Arc::downgrade(self);
+                crate::supervise::spawn("log folders", async move {
+                    if caught("log folders", forward(hub.clone(), stream)).await.is_err() {
+                        // Followers are told of the end, and the next one opens it again.
+                        hub.upgrade()
+                            .inspect(|hub| drop(hub.open.lock().unwrap_or_else(PoisonError::into_inner).take()));
+                    }
+                });
                 guard.insert(Open { watches, directories: HashMap::new() })
             }
         };

@@ -32,7 +32,7 @@ pub struct LeaseKeeper {
 
 impl LeaseKeeper {
     /// Runs until `stop`, beginning once the node is registered.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let interval = Duration::from_secs(u64::try_from(self.seconds.max(4)).unwrap_or(40)) / 4;
         let registered = async { self.node_uid.wait_for(Option::is_some).await.is_ok() };
         if !stop.run_until_cancelled(registered).await.unwrap_or(false) {

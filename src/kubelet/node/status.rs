@@ -70,7 +70,7 @@ struct Seen {
 
 impl NodeReporter {
     /// Runs until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         stop.run_until_cancelled(async { self.work().await }).await;
     }
 

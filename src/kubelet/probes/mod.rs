@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::core::model::{PodUid, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer, key_of, uid_of};
 use crate::core::probes::{DueProbe, PodProbes};
 use crate::ports::{Checks, Events, Probes, Runtime};
+use crate::supervise::{caught, caught_call, restarting, spawn};
 use crate::telemetry::Metrics;
+use crate::telemetry::panics::Task;
 
 /// How many changed pods may wait for the pod table.
 const CHANGES: usize = 256;
@@ -63,7 +65,9 @@ impl Prober {
         let (changed, changes) = mpsc::channel(CHANGES);
         let shared =
             Arc::new(Shared { ports, began: Instant::now(), pods: Mutex::default(), wake: Notify::new(), changed });
-        tokio::spawn(Arc::clone(&shared).wait_for_due(stop));
+        restarting("prober", &stop.clone(), Arc::clone(&shared), move |shared| {
+            Box::pin(Arc::clone(shared).wait_for_due(stop.clone()))
+        });
         Self { shared, changes: Arc::new(Mutex::new(Some(changes))) }
     }
 }
@@ -98,7 +102,13 @@ impl Shared {
                 () = sleep => {}
             }
             for (uid, run) in self.take_due() {
-                tokio::spawn(Arc::clone(&self).probe(uid, run));
+                let shared = Arc::clone(&self);
+                let task = Task::of("probe", uid.as_str());
+                spawn(task.clone(), async move {
+                    if caught(task, Arc::clone(&shared).probe(uid.clone(), run)).await.is_err() {
+                        shared.begin_again(&uid);
+                    }
+                });
             }
         }
     }
@@ -106,16 +116,29 @@ impl Shared {
     fn take_due(&self) -> Vec<(PodUid, DueProbe)> {
         let now = self.now();
         let mut due = Vec::new();
+        let mut panicked = Vec::new();
         for (uid, pod) in self.pods().iter_mut() {
-            due.extend(pod.probes.take_due(now).into_iter().map(|run| (uid.clone(), run)));
+            match caught_call(Task::of("probe", uid.as_str()), || pod.probes.take_due(now)) {
+                Ok(runs) => due.extend(runs.into_iter().map(|run| (uid.clone(), run))),
+                Err(_) => panicked.push(uid.clone()),
+            }
         }
+        panicked.iter().for_each(|uid| self.begin_again(uid));
         due
+    }
+
+    /// Forgets the probes of a pod after a panic; its worker tells them again at its next look.
+    fn begin_again(&self, uid: &PodUid) {
+        self.pods().remove(uid);
+        self.wake.notify_one();
     }
 
     async fn probe(self: Arc<Self>, uid: PodUid, run: DueProbe) {
         let began = self.now();
         let Some(subject) = self.pods().get(&uid).map(|pod| pod.subject.clone()) else { return };
-        let result = attempt::run(&self.ports, &subject, &run).await;
+        // A run that panicked has no result, as one that could not be made.
+        let task = Task::of("probe", uid.as_str());
+        let result = caught(task, attempt::run(&self.ports, &subject, &run)).await.unwrap_or(None);
         self.count(&uid, &subject, &run, result, self.now().saturating_sub(began));
         let changed = {
             let mut pods = self.pods();

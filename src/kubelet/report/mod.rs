@@ -20,6 +20,8 @@ use crate::core::manifest::mirror::{hash_of, is_mirror};
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
 use crate::core::status::{is_urgent, render_status_patch};
 use crate::ports::{ApiError, PodApi, StatusSink};
+use crate::supervise::{caught, spawn};
+use crate::telemetry::panics::{Task, named};
 
 /// Requests at the same time.
 const PARALLEL: usize = 10;
@@ -72,6 +74,8 @@ impl Reporter {
 
     /// Sends until `stop`, then what is still to be sent, for as long as `flush` allows.
     pub async fn run(self, stop: CancellationToken, flush: Duration) {
+        // Requests of a run that panicked went with it.
+        self.shared.lock().pods.values_mut().for_each(|entry| entry.busy = false);
         let mut changes = self.shared.view.subscribe();
         let mut recheck = interval(RECHECK);
         let mut sending = JoinSet::new();
@@ -80,7 +84,7 @@ impl Reporter {
                 && let Some(uid) = self.shared.take()
             {
                 let shared = self.shared.clone();
-                sending.spawn(async move { shared.send(uid).await });
+                sending.spawn(named("status of a pod".into(), async move { shared.send(uid).await }));
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -98,7 +102,7 @@ impl Reporter {
         self.shared.enqueue_gathered();
         while let Some(uid) = self.shared.take() {
             let shared = self.shared.clone();
-            sending.spawn(async move { shared.send(uid).await });
+            sending.spawn(named("status of a pod".into(), async move { shared.send(uid).await }));
         }
         let _ = tokio::time::timeout_at(deadline, async { while sending.join_next().await.is_some() {} }).await;
     }
@@ -157,7 +161,7 @@ impl Shared {
         };
         if !std::mem::replace(&mut entry.gathering, true) {
             let shared = Arc::clone(self);
-            tokio::spawn(async move {
+            spawn("status of a pod", async move {
                 sleep_until(until).await;
                 let mut state = shared.lock();
                 if let Some(entry) = state.pods.get_mut(&uid) {
@@ -229,7 +233,16 @@ impl Shared {
             state.pods.get(&uid).map(|e| (e.pod.clone(), e.is_static, e.status.clone(), e.finished))
         };
         let outcome = match job {
-            Some((pod, is_static, status, finished)) => self.bring(&pod, is_static, &status, finished).await,
+            Some((pod, is_static, status, finished)) => {
+                let task = Task::of("status of a pod", uid.as_str());
+                // One that panicked is sent again like one that failed.
+                match caught(task, self.bring(&pod, is_static, &status, finished)).await {
+                    Ok(brought) => brought,
+                    Err(panicked) => {
+                        Err(ApiError::Unreachable { what: "status".into(), message: panicked.to_string() })
+                    }
+                }
+            }
             None => Ok(()),
         };
         let pause = {

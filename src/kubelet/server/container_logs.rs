@@ -16,6 +16,7 @@ use crate::core::model::{ContainerId, containers_of, uid_of};
 use crate::core::server::{ContainerRef, LogRequestError, Query, choose_log, parse_log_request};
 use crate::kubelet::logs::{Liveness, print_log};
 use crate::ports::PodView;
+use crate::supervise::spawn;
 
 /// Pieces that wait for a slow reader.
 const PIECES: usize = 4;
@@ -55,7 +56,7 @@ pub async fn container_logs(server: &Server, target: &ContainerRef, query: &Quer
         (liveness, Arc::clone(&server.log_watch))
     });
     let (sender, receiver) = mpsc::channel::<Bytes>(PIECES);
-    tokio::spawn(async move {
+    spawn("log request", async move {
         // The answer has begun: an error can only be logged, and the stream ended.
         if let Err(error) = print_log(path.clone(), &request, follow, &sender).await {
             tracing::warn!(path = %path.display(), %error, "log was not read to its end");

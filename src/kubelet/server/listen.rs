@@ -151,7 +151,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>, door: Door, tls: Opt
             }
         };
         let (server, tls) = (Arc::clone(&server), tls.clone());
-        tokio::spawn(async move {
+        crate::supervise::spawn("connection", async move {
             connection(tcp, server, door, tls).await;
             drop(place);
         });

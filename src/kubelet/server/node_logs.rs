@@ -14,6 +14,7 @@ use tokio_util::io::ReaderStream;
 use super::Server;
 use super::reply::{Reply, stream, text, typed};
 use crate::core::server::{JournalQuery, Query, parse_journal_query};
+use crate::supervise::spawn;
 
 /// journalctl is ended after this long.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
@@ -96,7 +97,7 @@ fn journal(arguments: &[String]) -> Reply {
         }
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
-    tokio::spawn(async move {
+    spawn("log query", async move {
         let pieces = ReaderStream::new(stdout).try_for_each(|piece| {
             let sender = sender.clone();
             async move { sender.send(Ok(piece)).await.map_err(|_| io::ErrorKind::BrokenPipe.into()) }

@@ -14,6 +14,7 @@ use super::reply::{Body, Reply, text};
 use crate::core::model::{ContainerId, SandboxId, containers_of};
 use crate::core::server::{ContainerRef, PodRef, Query, parse_ports, parse_stdio};
 use crate::ports::{PodView, RuntimeError};
+use crate::supervise::spawn;
 
 /// Bytes that are carried at a time in each direction.
 const BUFFER: usize = 32 * 1024;
@@ -127,7 +128,7 @@ async fn forward(url: &str, mut request: Request<Incoming>) -> Result<Reply, For
     let _ = tcp.set_nodelay(true);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.map_err(ForwardError::Http)?;
-    tokio::spawn(async move {
+    spawn("stream", async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "connection to the runtime's streaming server ended");
         }
@@ -148,7 +149,7 @@ async fn forward(url: &str, mut request: Request<Incoming>) -> Result<Reply, For
     }
     let runtime = hyper::upgrade::on(&mut answer);
     let client = hyper::upgrade::on(&mut request);
-    tokio::spawn(join(client, runtime));
+    spawn("stream", join(client, runtime));
     let (head, _) = answer.into_parts();
     Ok(Response::from_parts(head, empty()))
 }

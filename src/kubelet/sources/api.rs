@@ -21,7 +21,7 @@ pub struct ApiSource {
 
 impl ApiSource {
     /// Runs until `stop`. While the table is busy, changes gather and go out as one set.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut dirty = false;
         loop {
             tokio::select! {

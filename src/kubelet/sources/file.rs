@@ -40,7 +40,7 @@ impl ManifestFault {
 }
 
 /// Makes each new fault an event of the node; a fault that went and came back is told again.
-pub async fn tell_faults(mut faults: watch::Receiver<Vec<ManifestFault>>, events: Arc<dyn Events>) {
+pub async fn tell_faults(faults: &mut watch::Receiver<Vec<ManifestFault>>, events: &dyn Events) {
     let mut told: Vec<ManifestFault> = Vec::new();
     while faults.changed().await.is_ok() {
         let now = faults.borrow_and_update().clone();
@@ -72,7 +72,7 @@ pub struct FileSource {
 
 impl FileSource {
     /// Runs until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut set = StaticSet::default();
         let mut first = true;
         let mut asked: Option<Reread> = None;
@@ -180,7 +180,8 @@ mod tests {
             findings: vec![Finding::of("spec.containers", message)],
             last_good_runs: true,
         };
-        let telling = tokio::spawn(tell_faults(faults, Arc::<FakeEvents>::clone(&events)));
+        let (mut faults, told) = (faults, Arc::clone(&events));
+        let telling = tokio::spawn(async move { tell_faults(&mut faults, &*told).await });
         let mut seen = Vec::new();
         for set in [vec![fault("is empty")], vec![fault("is empty"), fault("is odd")], vec![], vec![fault("is odd")]] {
             sender.send_replace(set);

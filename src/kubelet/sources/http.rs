@@ -32,7 +32,7 @@ pub struct HttpSource {
 
 impl HttpSource {
     /// Runs until `stop`. An answer that is no pod list changes nothing.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         let mut last: Option<Vec<u8>> = None;
         let mut ticks = interval(self.interval.max(Duration::from_secs(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -21,6 +21,8 @@ use crate::core::model::ContainerId;
 use crate::core::static_units::{Facts, render_entry, unit_of};
 use crate::kubelet::logs::{DirectoryWatch, next_change};
 use crate::ports::{ContainerView, Journal, PodView, Pods};
+use crate::supervise::restarting;
+use crate::telemetry::panics::Task;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 16 * 1024;
@@ -53,7 +55,7 @@ pub struct ForwardPorts {
 }
 
 /// Forwards until `stop`.
-pub async fn run(mut ports: ForwardPorts, stop: CancellationToken) {
+pub async fn run(ports: &mut ForwardPorts, stop: CancellationToken) {
     let mut followed: HashMap<ContainerId, (CancellationToken, DropGuard)> = HashMap::new();
     loop {
         let views: Vec<_> = ports.pods.list().into_iter().filter(|view| view.is_static).collect();
@@ -72,13 +74,12 @@ pub async fn run(mut ports: ForwardPorts, stop: CancellationToken) {
                 if !container.running {
                     ended.cancel();
                 }
-                let follow = Follow::new(&ports, view, container, ended.clone());
+                let follow = Follow::new(ports, view, container, ended.clone());
                 followed.insert(container.id.clone(), (ended, cut.clone().drop_guard()));
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = cut.cancelled() => {}
-                        () = follow.run() => {}
-                    }
+                let task = Task::of("log of a static pod", container.id.as_str());
+                restarting(task, &cut.clone(), follow, move |follow| {
+                    let cut = cut.clone();
+                    Box::pin(async move { _ = cut.run_until_cancelled(follow.run()).await })
                 });
             }
         }
@@ -128,7 +129,7 @@ impl Follow {
         }
     }
 
-    async fn run(self) {
+    async fn run(&mut self) {
         // Watched before the first read, so that nothing written in between is missed.
         let mut changes = self.path.parent().and_then(|folder| self.logs.subscribe(folder).ok());
         let mut log: Option<Log> = None;

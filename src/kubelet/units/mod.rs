@@ -133,7 +133,7 @@ impl Board {
     }
 
     /// Runs until `stop`; units stay as they are.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut settled = true;
         loop {
             tokio::select! {

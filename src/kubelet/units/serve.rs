@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use super::{Reports, Wish};
 use crate::core::static_units::{PodState, is_name};
 use crate::kubelet::sources::file::{ManifestFault, Reread};
+use crate::supervise::spawn;
 
 /// Longest request.
 const MAX_LINE: u64 = 400;
@@ -60,7 +61,7 @@ pub async fn serve(listener: UnixListener, desk: Desk, stop: CancellationToken) 
         match accepted {
             Ok((stream, _)) => {
                 let (desk, stop) = (Arc::clone(&desk), stop.clone());
-                tokio::spawn(async move {
+                spawn("unit of a static pod", async move {
                     tokio::select! {
                         () = stop.cancelled() => {}
                         ended = answer(stream, &desk) => if let Err(error) = ended {

@@ -105,7 +105,8 @@ impl Bench {
             reports: report,
         };
         let stop = CancellationToken::new();
-        tokio::spawn(Board::new(ports, "n1", BTreeSet::from([SourceKind::File])).run(stop.clone()));
+        let (mut board, stopped) = (Board::new(ports, "n1", BTreeSet::from([SourceKind::File])), stop.clone());
+        tokio::spawn(async move { board.run(stopped).await });
         Self { node: Arc::clone(node), sources, table, wishes: wish, changes: changed, reports, stop }
     }
 

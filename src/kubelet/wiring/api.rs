@@ -27,6 +27,7 @@ use crate::kubelet::report::Reporter;
 use crate::kubelet::run::PodTable;
 use crate::kubelet::sources::api::ApiSource;
 use crate::ports;
+use crate::supervise::{restarting, spawn};
 
 /// How long statuses under way may take after the kubelet was told to stop.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -50,14 +51,20 @@ impl Api {
     /// Makes the session; the server itself need not answer yet.
     pub async fn connect(spec: &KubeletSpec, path: &Path, stop: CancellationToken) -> Result<Self, Error> {
         let session = credentials::open(spec, path, &stop).await?;
-        tokio::spawn(session.clone().follow_files(stop.clone()));
+        let ends = stop.clone();
+        restarting("credential files", &stop, session.clone(), move |session| {
+            Box::pin(session.follow_files(ends.clone()))
+        });
         let view = Arc::new(ApiPodView::new(spec.sources.host_programs.clone()));
         let reporter = Reporter::new(Arc::new(ApiPods::new(&session)), Arc::clone(&view));
         let stop_reporting = CancellationToken::new();
-        let reporting = tokio::spawn(reporter.clone().run(stop_reporting.clone(), FLUSH));
+        let ends = stop_reporting.clone();
+        let reporting = restarting("pod statuses", &stop_reporting, reporter.clone(), move |reporter| {
+            Box::pin(reporter.clone().run(ends.clone(), FLUSH))
+        });
         let (qps, burst) = (spec.api.event_qps, spec.api.event_burst);
         let (events, sender) = EventRecorder::new(&spec.node_name, Arc::new(ApiObjects::new(&session)), qps, burst);
-        tokio::spawn(sender.run(stop));
+        restarting("events", &stop.clone(), sender, move |sender| Box::pin(sender.run(stop.clone())));
         Ok(Self {
             objects: Arc::new(ReferencedObjects::new(&session)),
             events: Arc::new(events),
@@ -82,16 +89,22 @@ impl Api {
     ) {
         let watch = Box::new(NodePods::new(&self.session, &spec.node_name));
         let source = ApiSource { watch, view: Arc::clone(&self.view), desired };
-        let (mut registered, ended) = (node_uid.clone(), stop.clone());
-        tokio::spawn(async move {
-            // Admission looks at labels and taints of the node as the API has it: an older idea of them would make the
-            // node refuse pods that run on it.
-            let registered = registered.wait_for(Option::is_some);
-            if ended.run_until_cancelled(registered).await.is_some_and(|seen| seen.is_ok()) {
-                source.run(ended).await;
-            }
+        let ended = stop.clone();
+        restarting("pods of the API", &stop, (source, node_uid.clone()), move |(source, registered)| {
+            let ended = ended.clone();
+            Box::pin(async move {
+                // Admission looks at labels and taints of the node as the API has it: an older idea of them would make
+                // the node refuse pods that run on it.
+                let registered = registered.wait_for(Option::is_some);
+                if ended.run_until_cancelled(registered).await.is_some_and(|seen| seen.is_ok()) {
+                    source.run(ended).await;
+                }
+            })
         });
-        tokio::spawn(note_mirrors(Arc::clone(&self.view), table.clone(), stop.clone()));
+        let (view, ended) = (Arc::clone(&self.view), stop.clone());
+        restarting("mirror pods of the table", &stop, table.clone(), move |table| {
+            Box::pin(note_mirrors(Arc::clone(&view), table.clone(), ended.clone()))
+        });
         let mirrors = Mirrors {
             api: Arc::new(ApiPods::new(&self.session)),
             view: Arc::clone(&self.view),
@@ -100,7 +113,7 @@ impl Api {
             node_name: spec.node_name.clone(),
             node_uid,
         };
-        tokio::spawn(mirrors.run(stop));
+        restarting("mirror pods", &stop.clone(), mirrors, move |mirrors| Box::pin(mirrors.run(stop.clone())));
     }
 
     /// Starts the lease.
@@ -113,10 +126,10 @@ impl Api {
             seconds: spec.node.lease_seconds,
             suspect: Box::new(move || {
                 let session = session.clone();
-                tokio::spawn(async move { session.renew().await });
+                spawn("session", async move { session.renew().await });
             }),
         };
-        tokio::spawn(keeper.run(stop));
+        restarting("lease", &stop.clone(), keeper, move |keeper| Box::pin(keeper.run(stop.clone())));
     }
 
     /// Starts renewal of the client certificate and, if the cluster is to issue it, the serving certificate.

@@ -15,6 +15,7 @@ use crate::adapters::credential_files::CertificateDir;
 use crate::adapters::x509::X509;
 use crate::core::model::KubeletSpec;
 use crate::kubelet::credentials::{Credentials, Standing};
+use crate::supervise::{restarting, spawn};
 
 fn credentials(spec: &KubeletSpec) -> Credentials {
     Credentials {
@@ -44,35 +45,47 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
     let session = Session::open(template).await.map_err(wrong(template))?;
     let (template, kubeconfig) = (template.clone(), kubeconfig.to_path_buf());
     let (api, exchanged) = (ApiObjects::new(&session), session.clone());
-    let exchange = async move {
-        credentials.bootstrap(&api, &template, &kubeconfig).await;
-        exchanged.switch_to(&kubeconfig).await;
-    };
-    let stop = stop.clone();
-    tokio::spawn(async move { stop.run_until_cancelled(exchange).await });
+    let ends = stop.clone();
+    restarting("client certificate", stop, (credentials, api, exchanged), move |(credentials, api, exchanged)| {
+        let (ends, template, kubeconfig) = (ends.clone(), template.clone(), kubeconfig.clone());
+        Box::pin(async move {
+            let exchange = async {
+                credentials.bootstrap(api, &template, &kubeconfig).await;
+                exchanged.switch_to(&kubeconfig).await;
+            };
+            ends.run_until_cancelled(exchange).await;
+        })
+    });
     Ok(session)
 }
 
 /// Starts the renewals that the settings ask for.
 pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<Node>>, stop: CancellationToken) {
     if let (true, Some(kubeconfig)) = (spec.rotate_certificates, spec.kubeconfig.clone()) {
-        let (api, session, stop) = (Arc::new(ApiObjects::new(session)), session.clone(), stop.clone());
-        let credentials = credentials(spec);
-        let mut renewals = session.renewals();
-        let rotation = async move {
-            // While the bootstrap exchange is under way there is nothing to renew.
-            while credentials.standing(&kubeconfig) == Standing::Missing && renewals.changed().await.is_ok() {}
-            let renewed = move || {
-                let session = session.clone();
-                tokio::spawn(async move { session.renew().await });
+        let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());
+        let state = (credentials(spec), session.clone());
+        restarting("renewal of the client certificate", &stop, state, move |(credentials, session)| {
+            let (api, kubeconfig, ends) = (Arc::clone(&api), kubeconfig.clone(), ends.clone());
+            let mut renewals = session.renewals();
+            let rotation = async move {
+                // While the bootstrap exchange is under way there is nothing to renew.
+                while credentials.standing(&kubeconfig) == Standing::Missing && renewals.changed().await.is_ok() {}
+                let renewed = || {
+                    let session = session.clone();
+                    spawn("session", async move { session.renew().await });
+                };
+                credentials.clone().rotate_client(api, kubeconfig, renewed, renewals).await;
             };
-            credentials.rotate_client(api, kubeconfig, renewed, renewals).await;
-        };
-        tokio::spawn(async move { stop.run_until_cancelled(rotation).await });
+            Box::pin(async move { _ = ends.run_until_cancelled(rotation).await })
+        });
     }
     if let (true, Some(kubeconfig)) = (spec.server_tls_bootstrap, spec.kubeconfig.clone()) {
-        let (api, changes) = (Arc::new(ApiObjects::new(session)), session.renewals());
-        let serving = credentials(spec).keep_serving(api, kubeconfig, node, changes);
-        tokio::spawn(async move { stop.run_until_cancelled(serving).await });
+        let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());
+        let state = (credentials(spec), session.clone());
+        restarting("serving certificate", &stop, state, move |(credentials, session)| {
+            let (api, kubeconfig, ends) = (Arc::clone(&api), kubeconfig.clone(), ends.clone());
+            let serving = credentials.clone().keep_serving(api, kubeconfig, node.clone(), session.renewals());
+            Box::pin(async move { _ = ends.run_until_cancelled(serving).await })
+        });
     }
 }

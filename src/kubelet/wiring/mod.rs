@@ -42,7 +42,8 @@ use crate::adapters::volumes::LocalVolumes;
 use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::ports::{self, Machine, Runtime, StatusSink};
-use crate::telemetry::Metrics;
+use crate::supervise::restarting;
+use crate::telemetry::{Metrics, panics};
 
 /// Where log collectors look for the logs of containers.
 const CONTAINER_LOGS: &str = "/var/log/containers";
@@ -94,6 +95,8 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         .map_err(|source| Error::Folder { path: spec.dirs.root.clone(), source })?;
     let socket = socket_of(&spec.runtime.endpoint)?;
     let metrics = Arc::new(Metrics::default());
+    let counted = Arc::clone(&metrics);
+    panics::install(move |task| counted.panics.with([task]).inc());
     let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout).with_metrics(Arc::clone(&metrics)));
     let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
     let local = LocalMachine { root_dir: spec.dirs.root.clone() };
@@ -172,7 +175,8 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     };
     let driver = cgroups::driver(&spec, &*runtime).await;
     let pod_cgroups = cgroups::start(&spec, driver, &machine, &*events).await?;
-    tokio::spawn(node_reporter.run(stop.clone()));
+    let ends = stop.clone();
+    restarting("node status", &stop, node_reporter, move |reporter| Box::pin(reporter.run(ends.clone())));
     let volumes = LocalVolumes::new(Arc::clone(&objects), node.clone());
     let pod_ports = PodPorts {
         runtime: Arc::clone(&runtime),
@@ -210,7 +214,8 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
     let log_watch = Arc::new(DirectoryWatch::default());
     let (faults, unit_reports) = sources::start(&spec, &table, &log_watch, &desired, statics, stop.clone())?;
     if api.is_some() {
-        tokio::spawn(tell_faults(faults, Arc::clone(&events)));
+        let state = (faults, Arc::clone(&events));
+        restarting("faulty manifests", &stop, state, |(faults, events)| Box::pin(tell_faults(faults, &**events)));
     }
     if let Some(api) = &api {
         api.start_pods(&spec, desired, static_pods, &table, node_uid.clone(), stop.clone());

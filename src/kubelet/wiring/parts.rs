@@ -18,6 +18,7 @@ use crate::kubelet::logs::{RotationSettings, rotate_logs};
 use crate::kubelet::pulse::Pulse;
 use crate::kubelet::run::PodTable;
 use crate::ports::{Objects, Runtime, StatusSink, StorageApi};
+use crate::supervise::{restarting, vital};
 
 /// Statuses of a standalone kubelet go nowhere.
 pub struct NoStatuses;
@@ -51,7 +52,7 @@ pub fn tap_statics(
     stop: CancellationToken,
 ) -> mpsc::Sender<DesiredSet> {
     let (sender, mut receiver) = mpsc::channel::<DesiredSet>(4);
-    tokio::spawn(async move {
+    vital("static pods on their way", &stop.clone(), async move {
         let mut known: BTreeMap<SourceKind, Vec<Arc<Pod>>> = BTreeMap::new();
         loop {
             let set = tokio::select! {
@@ -89,7 +90,7 @@ pub fn start_storage(
 ) -> CsiVolumes {
     let (root, drivers) = (&spec.dirs.root, Drivers::default());
     let registrar = Registrar::new(root, drivers.clone(), Some(Arc::clone(&api)));
-    tokio::spawn(registrar.run(stop));
+    restarting("storage drivers", &stop.clone(), registrar, move |registrar| Box::pin(registrar.run(stop.clone())));
     CsiVolumes::new(root, &spec.node_name, drivers, Arc::clone(objects), api)
 }
 
@@ -100,7 +101,10 @@ pub fn start_log_rotation(spec: &KubeletSpec, table: &PodTable, runtime: &Arc<dy
         max_files: spec.logs.max_files,
         interval: spec.logs.interval,
     };
-    tokio::spawn(rotate_logs(settings, Arc::clone(&table.pods), Arc::clone(runtime), stop));
+    let state = (settings, Arc::clone(&table.pods), Arc::clone(runtime));
+    restarting("log rotation", &stop.clone(), state, move |(settings, pods, runtime)| {
+        Box::pin(rotate_logs(settings, &**pods, &**runtime, stop.clone()))
+    });
 }
 
 fn parse_size(text: &str) -> u64 {
@@ -112,7 +116,7 @@ fn parse_size(text: &str) -> u64 {
 pub fn notify_systemd(pulse: Pulse, stop: CancellationToken) {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
-    tokio::spawn(async move {
+    vital("watchdog", &stop.clone(), async move {
         let mut ticks = tokio::time::interval(limit / 3);
         loop {
             tokio::select! {

@@ -18,6 +18,7 @@ use crate::kubelet::logs::DirectoryWatch;
 use crate::kubelet::run::PodTable;
 use crate::kubelet::server::{Listeners, ServerPorts, Settings};
 use crate::ports::{CgroupDriver, Reviews, Runtime, Usage};
+use crate::supervise::vital;
 use crate::telemetry::Metrics;
 
 /// What measures this machine.
@@ -71,7 +72,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
         sync_loop: Arc::new(move || pulse.fault()),
         log_watch: parts.log_watch,
     };
-    tokio::spawn(async move {
+    vital("server", &stop.clone(), async move {
         if let Err(error) = listeners.serve(settings, ports, stop).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             error!(%error, cause, "the server ended");

@@ -16,6 +16,7 @@ use crate::kubelet::run::PodTable;
 use crate::kubelet::sources::file::{FileSource, ManifestFault};
 use crate::kubelet::sources::http::HttpSource;
 use crate::kubelet::units::Reports;
+use crate::supervise::restarting;
 
 /// Sources that the settings name.
 pub fn kinds(spec: &KubeletSpec) -> Vec<SourceKind> {
@@ -60,7 +61,8 @@ pub fn start(
             faults,
             rereads,
         };
-        tokio::spawn(source.run(stop.clone()));
+        let ends = stop.clone();
+        restarting("manifest files", &stop, source, move |source| Box::pin(source.run(ends.clone())));
     }
     if let Some(url) = &spec.sources.url {
         let fetch = HttpFetch::new().map_err(|e| Error::Part { what: "TLS of staticPodURL", source: e.into() })?;
@@ -72,7 +74,7 @@ pub fn start(
             node_name: spec.node_name.clone(),
             desired,
         };
-        tokio::spawn(source.run(stop));
+        restarting("manifest URL", &stop.clone(), source, move |source| Box::pin(source.run(stop.clone())));
     }
     Ok((told, reports))
 }

@@ -23,6 +23,7 @@ use crate::kubelet::sources::file::Reread;
 use crate::kubelet::units::forward::{self, ForwardPorts};
 use crate::kubelet::units::serve::{Desk, listen, serve};
 use crate::kubelet::units::{Board, BoardPorts, Reports};
+use crate::supervise::{restarting, vital};
 
 /// The kubelet counts as started without its units after this, should manifests or systemd keep it waiting.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -54,8 +55,10 @@ pub fn start(
         notes: Arc::new(NoteFiles::new(stopped)),
         reports,
     };
-    tokio::spawn(Board::new(ports, &spec.node_name, sources).run(stop.clone()));
-    tokio::spawn(serve(listener, Desk { wishes: wish, reports: states.clone(), reread }, stop.clone()));
+    let (board, ends) = (Board::new(ports, &spec.node_name, sources), stop.clone());
+    restarting("units of static pods", stop, board, move |board| Box::pin(board.run(ends.clone())));
+    let desk = Desk { wishes: wish, reports: states.clone(), reread };
+    vital("socket of static pods", stop, serve(listener, desk, stop.clone()));
     let journal =
         NativeJournal::open().map_err(|e| Error::Part { what: "a socket for the journal", source: e.into() })?;
     let ports = ForwardPorts {
@@ -66,7 +69,8 @@ pub fn start(
         places,
         node_name: spec.node_name.clone(),
     };
-    tokio::spawn(forward::run(ports, stop.clone()));
+    let ends = stop.clone();
+    restarting("logs of static pods", stop, ports, move |ports| Box::pin(forward::run(ports, ends.clone())));
     Ok((desired, states))
 }
 

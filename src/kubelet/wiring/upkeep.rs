@@ -24,6 +24,7 @@ use crate::kubelet::images::Images;
 use crate::kubelet::run::PodTable;
 use crate::kubelet::shutdown::{self, ShutdownPorts};
 use crate::ports::{self, Runtime};
+use crate::supervise::restarting;
 
 /// Credential plugins of `--image-credential-provider-config`.
 ///
@@ -81,8 +82,8 @@ pub fn start(
         wall: Timestamp::now,
     };
     let gc = Arc::new(ImageGc::new(gc_ports, &spec.images));
-    let (collector, ended) = (Arc::clone(&gc), stop.clone());
-    tokio::spawn(async move { collector.run(ended).await });
+    let ends = stop.clone();
+    restarting("image collection", &stop, Arc::clone(&gc), move |gc| Box::pin(gc.run(ends.clone())));
     let eviction_ports = EvictionPorts {
         usage: parts.usage,
         pods: Arc::clone(&parts.table.pods),
@@ -98,7 +99,10 @@ pub fn start(
         local_storage: spec.pods.local_storage_isolation,
         dedicated_image_fs: on_different_file_systems(&spec.dirs.root, Path::new(CONTAINERD)),
     };
-    tokio::spawn(eviction::run(eviction_ports, limits, pressure, stop));
+    let state = (eviction_ports, limits, pressure);
+    restarting("eviction", &stop.clone(), state, move |(ports, limits, pressure)| {
+        Box::pin(eviction::run(ports, limits, pressure, stop.clone()))
+    });
     Ok(())
 }
 
@@ -122,17 +126,21 @@ pub fn watch_shutdown(
         control: Arc::clone(&table.control),
         events: Arc::clone(events),
     };
-    tokio::spawn(async move {
-        while !stop.is_cancelled() {
-            let watched = match Logind::connect().await {
-                Ok(mut logind) => shutdown::run(&ports, &turns, &mut logind, &shutting_down, stop.clone()).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = watched {
-                warn!(%error, "shutdowns of the machine are not noticed for the moment");
-                tokio::time::sleep(RECONNECT).await;
+    let state = (ports, turns, shutting_down);
+    restarting("machine shutdown", &stop.clone(), state, move |(ports, turns, shutting_down)| {
+        let stop = stop.clone();
+        Box::pin(async move {
+            while !stop.is_cancelled() {
+                let watched = match Logind::connect().await {
+                    Ok(mut logind) => shutdown::run(ports, turns, &mut logind, shutting_down, stop.clone()).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = watched {
+                    warn!(%error, "shutdowns of the machine are not noticed for the moment");
+                    tokio::time::sleep(RECONNECT).await;
+                }
             }
-        }
+        })
     });
 }
 

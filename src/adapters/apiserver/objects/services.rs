@@ -8,11 +8,13 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::adapters::apiserver::session::Session;
 use crate::adapters::apiserver::watching::Watching;
 use crate::core::model::PodKey;
 use crate::ports::ObjectError;
+use crate::supervise::restarting;
 
 /// How long a reader waits for the first list.
 const FIRST: Duration = Duration::from_secs(10);
@@ -53,24 +55,27 @@ impl Services {
 fn start(session: &Session) -> watch::Receiver<Listed> {
     let (sender, state) = watch::channel(None);
     let config = watcher::Config::default().any_semantic().fields("spec.clusterIP!=None");
-    let mut watching: Watching<Service> = Watching::new(session, config, Api::all);
-    tokio::spawn(async move {
-        let mut listing = HashMap::new();
-        loop {
-            match watching.next().await {
-                Event::Init => listing.clear(),
-                Event::InitApply(service) => drop(listing.insert(key(&service), slim(service))),
-                Event::InitDone => drop(sender.send_replace(Some(std::mem::take(&mut listing)))),
-                Event::Apply(service) => sender.send_modify(|services| {
-                    services.get_or_insert_default().insert(key(&service), slim(service));
-                }),
-                Event::Delete(service) => sender.send_modify(|services| {
-                    services.get_or_insert_default().remove(&key(&service));
-                }),
-            }
-        }
-    });
+    let watching: Watching<Service> = Watching::new(session, config, Api::all);
+    let never = CancellationToken::new();
+    restarting("services", &never, (watching, sender), |(watching, sender)| Box::pin(follow(watching, sender)));
     state
+}
+
+async fn follow(watching: &mut Watching<Service>, sender: &watch::Sender<Listed>) {
+    let mut listing = HashMap::new();
+    loop {
+        match watching.next().await {
+            Event::Init => listing.clear(),
+            Event::InitApply(service) => drop(listing.insert(key(&service), slim(service))),
+            Event::InitDone => drop(sender.send_replace(Some(std::mem::take(&mut listing)))),
+            Event::Apply(service) => sender.send_modify(|services| {
+                services.get_or_insert_default().insert(key(&service), slim(service));
+            }),
+            Event::Delete(service) => sender.send_modify(|services| {
+                services.get_or_insert_default().remove(&key(&service));
+            }),
+        }
+    }
 }
 
 fn key(service: &Service) -> PodKey {

@@ -16,6 +16,7 @@ use crate::adapters::apiserver::session::Session;
 use crate::adapters::apiserver::watching::Watching;
 use crate::core::model::{Reference, ReferenceKind};
 use crate::ports::ObjectChange;
+use crate::supervise::restarting;
 
 /// How long a read waits for the first word of a new watch.
 const FIRST: Duration = Duration::from_secs(1);
@@ -49,13 +50,13 @@ impl Watched {
                 let watching = watching::<ConfigMap>(session, &reference);
                 let told = move || drop(changes.send(ObjectChange::ConfigMap(namespace.clone(), name.clone())));
                 let wrap = |object: ConfigMap| (object.immutable == Some(true), Found::ConfigMap(Arc::new(object)));
-                tokio::spawn(async move { end.run_until_cancelled(follow(watching, found, wrap, told)).await });
+                keep(end, watching, found, wrap, told);
             }
             ReferenceKind::Secret => {
                 let watching = watching::<Secret>(session, &reference);
                 let told = move || drop(changes.send(ObjectChange::Secret(namespace.clone(), name.clone())));
                 let wrap = |object: Secret| (object.immutable == Some(true), Found::Secret(Arc::new(object)));
-                tokio::spawn(async move { end.run_until_cancelled(follow(watching, found, wrap, told)).await });
+                keep(end, watching, found, wrap, told);
             }
         }
         Self { state, _stop: stop.drop_guard() }
@@ -82,19 +83,36 @@ where
     Watching::new(session, config, move |client| Api::namespaced(client, &namespace))
 }
 
+/// Follows until `end`, also after a panic.
+fn keep<K>(
+    end: CancellationToken,
+    watching: Watching<K>,
+    found: watch::Sender<Option<Found>>,
+    wrap: impl Fn(K) -> (bool, Found) + Send + Sync + 'static,
+    told: impl Fn() + Send + Sync + 'static,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let stop = end.clone();
+    restarting("object of pods", &stop, (Some(watching), found, wrap, told), move |(watching, found, wrap, told)| {
+        let end = end.clone();
+        Box::pin(async move { _ = end.run_until_cancelled(follow(watching, found, &*wrap, &*told)).await })
+    });
+}
+
 /// Keeps the state current. The first word is no change; an immutable object ends the watch.
 async fn follow<K>(
-    mut watching: Watching<K>,
-    found: watch::Sender<Option<Found>>,
-    wrap: impl Fn(K) -> (bool, Found),
-    told: impl Fn(),
+    watching: &mut Option<Watching<K>>,
+    found: &watch::Sender<Option<Found>>,
+    wrap: &(impl Fn(K) -> (bool, Found) + Sync),
+    told: &(impl Fn() + Sync),
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut listed = None;
     let mut version = None;
-    loop {
-        let object = match watching.next().await {
+    while let Some(open) = watching {
+        let object = match open.next().await {
             Event::Init => {
                 listed = None;
                 continue;
@@ -126,7 +144,7 @@ async fn follow<K>(
         }
         if immutable {
             // Keeps the value for readers; nothing will change any more.
-            drop(watching);
+            *watching = None;
             found.closed().await;
             return;
         }

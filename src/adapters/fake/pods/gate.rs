@@ -58,10 +58,18 @@ impl Life {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Never returns to a dead process.
+    /// Never returns to a dead process. Each call of a port comes through here or [`touch`](Self::touch).
     pub(super) async fn alive(&self) {
+        self.touch();
         if self.is_dead() {
             pending::<()>().await;
+        }
+    }
+
+    /// Panics when this call of a port is the one that is to.
+    pub(super) fn touch(&self) {
+        if !self.is_dead() {
+            self.host.touch();
         }
     }
 
@@ -73,6 +81,7 @@ impl Life {
         effect: impl Future<Output = Result<T, RuntimeError>> + Send,
     ) -> Result<T, RuntimeError> {
         self.alive().await;
+        self.host.panic_about(of);
         let fault = self.host.count(call, of);
         if self.host.is_down() {
             return Err(RuntimeError::Unavailable { call, message: "connection refused".into() });

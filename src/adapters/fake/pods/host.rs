@@ -49,6 +49,11 @@ pub(super) struct State {
     pub told: Told,
     pub calls: Vec<String>,
     pub fault: Option<(usize, Fault)>,
+    /// Calls of any port, and which of them panics.
+    touches: usize,
+    panics_at: Option<usize>,
+    /// Calls to the runtime about this panic.
+    panics_about: Option<String>,
     /// Records that can never be removed.
     pub stuck: BTreeSet<String>,
     pub deaf: bool,
@@ -130,6 +135,34 @@ impl PodHost {
     /// Lets the `number`-th call to the runtime (from 0, counted from the host's beginning) go wrong.
     pub fn set_fault(&self, number: usize, fault: Fault) {
         self.state().fault = Some((number, fault));
+    }
+
+    /// Lets the `number`-th call of any port (from 0) panic.
+    pub fn set_panic(&self, number: usize) {
+        self.state().panics_at = Some(number);
+    }
+
+    /// Lets every call to the runtime that is about this (a pod's uid, `name#attempt`) panic, or none any more.
+    pub fn set_panics_about(&self, what: Option<&str>) {
+        self.state().panics_about = what.map(str::to_owned);
+    }
+
+    /// How many calls of ports there were.
+    pub fn touches(&self) -> usize {
+        self.state().touches
+    }
+
+    pub(super) fn touch(&self) {
+        let mut state = self.state();
+        let panics = state.panics_at == Some(state.touches);
+        state.touches += 1;
+        drop(state);
+        assert!(!panics, "a call of a port panics");
+    }
+
+    pub(super) fn panic_about(&self, of: &str) {
+        let panics = self.state().panics_about.as_deref() == Some(of);
+        assert!(!panics, "every call about a pod panics");
     }
 
     /// The calls to the runtime so far.

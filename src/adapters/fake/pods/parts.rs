@@ -28,7 +28,9 @@ impl PodImages for Life {
         let spec = cri::ImageSpec { image: demand.image.clone(), ..cri::ImageSpec::default() };
         Ok(PulledImage { spec, image: cri::Image { id: demand.image.clone(), ..cri::Image::default() } })
     }
-    fn forget(&self, _: &PodUid) {}
+    fn forget(&self, _: &PodUid) {
+        self.touch();
+    }
 }
 
 #[async_trait]
@@ -46,9 +48,14 @@ impl Hooks for Life {
 
 /// Results are those that the test sets.
 impl Probes for Life {
-    fn observe(&self, _: ProbeSubject) {}
-    fn forget(&self, _: &PodUid) {}
+    fn observe(&self, _: ProbeSubject) {
+        self.touch();
+    }
+    fn forget(&self, _: &PodUid) {
+        self.touch();
+    }
     fn results(&self, _: &PodUid) -> ProbeResults {
+        self.touch();
         self.host.state().probes.clone()
     }
     fn changes(&self) -> mpsc::Receiver<PodUid> {
@@ -60,6 +67,7 @@ impl Probes for Life {
 
 impl Admission for Life {
     fn admit(&self, _: &Arc<Pod>, _: bool, _: &[Arc<Pod>]) -> Verdict {
+        self.touch();
         Verdict::Admit
     }
 }
@@ -73,6 +81,7 @@ impl UserNamespaces for Life {
 
 impl Events for Life {
     fn record(&self, target: EventTarget<'_>, _: EventKind, reason: &str, message: String) {
+        self.touch();
         if self.is_dead() {
             return;
         }

@@ -192,6 +192,7 @@ impl Runtime for Life {
     }
 
     async fn list_sandboxes(&self, pod: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
+        self.host.panic_about(pod.map_or("-", PodUid::as_str));
         self.call("ListPodSandbox", "", async {
             let state = self.host.state();
             let mine = state.sandboxes.iter().filter(|s| pod.is_none_or(|uid| uid.as_str() == s.uid()));

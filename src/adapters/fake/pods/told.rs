@@ -69,12 +69,14 @@ impl Told {
 
 impl StatusSink for Life {
     fn publish(&self, _: &Arc<Pod>, _: bool, status: &Arc<PodStatus>) {
+        self.touch();
         if !self.is_dead() {
             self.host.state().told.take(status);
         }
     }
 
     fn finished(&self, pod: &Arc<Pod>, _: bool) {
+        self.touch();
         if self.is_dead() {
             return;
         }
@@ -86,5 +88,7 @@ impl StatusSink for Life {
         state.told.finished = true;
     }
 
-    fn forget(&self, _: &PodUid) {}
+    fn forget(&self, _: &PodUid) {
+        self.touch();
+    }
 }

@@ -1,0 +1,171 @@
+//! Tasks and panics: a task that panicked is started again after a growing pause, or the whole process ends in good order.
+//!
+//! Which of the two: [`restarting`] where the task can go on from what it observes, [`vital`] where it owns what cannot
+//! be made again (the process then ends with a failure, and systemd starts it anew). A task that ends by itself soon, such
+//! as one connection, is [`spawn`]ed: its panic is logged and is nobody else's.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::panics::{Task, describe, named, named_call};
+
+/// First and longest pause before a task is started again.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// A task that ran for this long was healthy: its next panic counts as the first.
+const HEALTHY: Duration = Duration::from_secs(600);
+
+/// A panic that was caught. Its text shows no values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("internal error: {0}")]
+pub struct Panicked(String);
+
+impl From<tokio::task::JoinError> for Panicked {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self(error.try_into_panic().map_or_else(|error| error.to_string(), |payload| describe(&*payload)))
+    }
+}
+
+/// Pauses after panics: from one second, doubled up to five minutes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pauses {
+    panics: u32,
+}
+
+impl Pauses {
+    /// The pause after a panic of something that ran for that long.
+    pub fn next(&mut self, ran: Duration) -> Duration {
+        if ran >= HEALTHY {
+            self.panics = 0;
+        }
+        let pause = PAUSE.0.saturating_mul(1_u32.checked_shl(self.panics).unwrap_or(u32::MAX)).min(PAUSE.1);
+        self.panics = self.panics.saturating_add(1);
+        pause
+    }
+}
+
+/// Runs a future to its end or to its panic.
+///
+/// # Errors
+/// When it panicked. What it had changed stays as it was at that moment: the caller observes again.
+pub async fn caught<F: Future>(task: impl Into<Task>, future: F) -> Result<F::Output, Panicked> {
+    let ended = named(task.into(), AssertUnwindSafe(future).catch_unwind()).await;
+    ended.map_err(|payload| Panicked(describe(&*payload)))
+}
+
+/// Calls a function.
+///
+/// # Errors
+/// As [`caught`].
+pub fn caught_call<T>(task: impl Into<Task>, call: impl FnOnce() -> T) -> Result<T, Panicked> {
+    let ended = named_call(task.into(), || catch_unwind(AssertUnwindSafe(call)));
+    ended.map_err(|payload| Panicked(describe(&*payload)))
+}
+
+/// Spawns a task whose panic ends nothing but itself.
+pub fn spawn<F>(task: impl Into<Task>, future: F) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(named(task.into(), future))
+}
+
+/// Spawns a task that goes on from `state` after each panic, until it ends by itself. `stop` ends the pauses.
+pub fn restarting<S, R>(task: impl Into<Task>, stop: &CancellationToken, mut state: S, mut run: R) -> JoinHandle<()>
+where
+    S: Send + 'static,
+    R: for<'a> FnMut(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
+{
+    let (task, stop) = (task.into(), stop.clone());
+    tokio::spawn(async move {
+        let mut pauses = Pauses::default();
+        loop {
+            let began = Instant::now();
+            let Err(panicked) = caught(task.clone(), async { run(&mut state).await }).await else { return };
+            let pause = pauses.next(began.elapsed());
+            tracing::error!(task = task.kind, of = task.of.as_deref(), %panicked, ?pause, "it is started again");
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+        }
+    })
+}
+
+/// Spawns a task without which the process is of no use. When it panics, or ends although nothing was stopped, `stop` is
+/// cancelled: everything else ends in good order, and whoever runs the process starts it again.
+pub fn vital<F>(task: impl Into<Task>, stop: &CancellationToken, future: F) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (task, stop) = (task.into(), stop.clone());
+    tokio::spawn(async move {
+        let ended = caught(task.clone(), future).await;
+        if stop.is_cancelled() {
+            return;
+        }
+        let why = ended.err().map_or_else(|| "it ended".to_owned(), |panicked| panicked.to_string());
+        tracing::error!(task = task.kind, why, "the process ends, to be started again: it needs this task");
+        stop.cancel();
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_five_minutes_and_begin_again_after_a_healthy_time() {
+        let mut pauses = Pauses::default();
+        let grown: Vec<u64> = (0..12).map(|_| pauses.next(Duration::ZERO).as_secs()).collect();
+        assert_eq!(grown, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        (0..100).for_each(|_| assert_eq!(pauses.next(Duration::ZERO), PAUSE.1));
+        assert_eq!(pauses.next(HEALTHY), PAUSE.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_goes_on_from_its_state_after_each_panic() {
+        let stop = CancellationToken::new();
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let task = restarting("test", &stop, 0_u32, move |rounds| {
+            let sender = sender.clone();
+            Box::pin(async move {
+                *rounds += 1;
+                sender.send(*rounds).unwrap();
+                assert!(*rounds >= 4, "not yet");
+            })
+        });
+        task.await.unwrap();
+        let mut seen = Vec::new();
+        while let Some(round) = receiver.recv().await {
+            seen.push(round);
+        }
+        assert_eq!(seen, [1, 2, 3, 4]);
+        assert!(!stop.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_always_ends_with_the_process() {
+        let stop = CancellationToken::new();
+        let task = restarting("test", &stop, (), |()| Box::pin(async { panic!("always") }));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(!task.is_finished());
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_vital_task_stops_the_process() {
+        for panics in [true, false] {
+            let stop = CancellationToken::new();
+            vital("test", &stop, async move { assert!(!panics, "over") }).await.unwrap();
+            assert!(stop.is_cancelled());
+        }
+    }
+}

@@ -8,6 +8,7 @@ use super::run::Event;
 use super::worker::{Ended, Worker};
 use crate::core::model::uid_of;
 use crate::core::plan::{self, Stage};
+use crate::ports::{EventKind, EventTarget};
 use crate::supervise::spawn;
 use crate::telemetry::panics::{Task, named};
 
@@ -56,8 +57,23 @@ impl Worker {
             if let Err(errors) = &volumes {
                 errors.iter().for_each(|error| tracing::warn!(%error, %uid, "a volume could not be taken down"));
             }
-            Ended::Cleaned(matches!(volumes, Ok(true)) && cgroup.is_ok())
+            let volumes = match volumes {
+                Ok(true) => Ok(()),
+                Ok(false) => Err("the pod's directory is still there".to_owned()),
+                Err(errors) => Err(errors.first().map_or_else(String::new, ToString::to_string)),
+            };
+            Ended::Cleaned(volumes.and(cgroup.map_err(|error| error.to_string())))
         }));
+    }
+
+    /// Something of the pod cannot be removed: it is tried again, and whoever looks at the pod learns why it stays.
+    pub(super) fn clean_failed(&mut self, now: Timestamp, message: String) {
+        if !self.orphan && self.last_error.as_ref() != Some(&message) {
+            let text = format!("failed to remove the pod's directories or cgroup: {message}");
+            let events = &self.shared.ports.events;
+            events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "FailedToRemovePodDirectories", text);
+        }
+        self.failed(now, message);
     }
 
     /// Says that the pod is finished; once its source has dropped it, its records go too.

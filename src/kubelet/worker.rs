@@ -32,8 +32,8 @@ const RETRY_MAX: SignedDuration = SignedDuration::from_secs(10);
 /// What a task beside the worker came to.
 pub(super) enum Ended {
     Pass(Result<(), Dropped>),
-    /// Volumes and cgroups are gone, or are to be tried again.
-    Cleaned(bool),
+    /// Volumes and cgroups are gone, or are to be tried again: what could not be removed.
+    Cleaned(Result<(), String>),
     /// The records are removed, or are to be tried again.
     Removed(bool),
 }
@@ -452,11 +452,11 @@ impl Worker {
             Ok(Ended::Pass(Err(Dropped::Init(_)))) => {}
             Ok(Ended::Pass(Err(Dropped::Resize(message)))) => self.resize_failed(now, message),
             Ok(Ended::Pass(Err(Dropped::Failed(message)))) => self.failed(now, message),
-            Ok(Ended::Cleaned(true)) => {
+            Ok(Ended::Cleaned(Ok(()))) => {
                 self.failures = 0;
                 self.cleaned = true;
             }
-            Ok(Ended::Cleaned(false)) => self.failed(now, "volumes or cgroups are still there".into()),
+            Ok(Ended::Cleaned(Err(message))) => self.clean_failed(now, message),
             Ok(Ended::Removed(all)) => {
                 self.tidy.ended(all, now);
                 self.records_removed = all || self.tidy.is_in_vain();
@@ -476,7 +476,7 @@ impl Worker {
         self.records_removed = self.stage == Stage::Finished && self.removed && self.tidy.is_in_vain();
     }
 
-    fn failed(&mut self, now: Timestamp, message: String) {
+    pub(super) fn failed(&mut self, now: Timestamp, message: String) {
         tracing::info!(uid = %self.uid, error = message, "pass failed");
         self.last_error = Some(message);
         self.failures += 1;

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::adapters::fs::ignore_missing;
+use super::tree;
 use crate::core::model::PodUid;
 use crate::core::model::cgroup::{CgroupLimits, pod_uid_of_dir, weight_of_shares};
 
@@ -165,11 +165,11 @@ impl Hierarchy {
     /// 1: those are thawed first.
     pub fn kill(&self, path: &str) {
         if let Self::V1 { freezer: Some(freezer), .. } = self {
-            thaw(&below(freezer, path));
+            tree::thaw(&below(freezer, path));
         }
         let mut left = BTreeSet::new();
         for root in self.roots() {
-            processes(&below(root, path), &mut left);
+            tree::processes(&below(root, path), &mut left);
         }
         for pid in left.into_iter().filter_map(rustix::process::Pid::from_raw) {
             tracing::warn!(pid = pid.as_raw_nonzero().get(), path, "killing a process left in a pod's cgroup");
@@ -181,7 +181,7 @@ impl Hierarchy {
     /// Removes the cgroup with all below it. Not there is success.
     pub fn remove(&self, path: &str) -> io::Result<()> {
         for root in self.all_roots() {
-            remove_dir(&below(root, path))?;
+            tree::remove(&below(root, path))?;
         }
         Ok(())
     }
@@ -216,32 +216,6 @@ fn inherit_cpuset(parent: &Path, dir: &Path) {
 fn children(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
-}
-
-fn remove_dir(dir: &Path) -> io::Result<()> {
-    for child in children(dir) {
-        remove_dir(&child)?;
-    }
-    ignore_missing(fs::remove_dir(dir))
-}
-
-/// From the top, since a cgroup stays frozen as long as one above it is.
-fn thaw(dir: &Path) {
-    let state = dir.join("freezer.state");
-    if fs::read_to_string(&state).is_ok_and(|text| text.trim() != "THAWED") {
-        tracing::warn!(dir = %dir.display(), "thawing what was left frozen in a pod's cgroup");
-        if let Err(error) = fs::write(&state, "THAWED") {
-            tracing::warn!(dir = %dir.display(), %error, "not thawed");
-        }
-    }
-    children(dir).for_each(|child| thaw(&child));
-}
-
-/// The processes in a cgroup and below it.
-fn processes(dir: &Path, found: &mut BTreeSet<i32>) {
-    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    found.extend(text.lines().filter_map(|line| line.trim().parse::<i32>().ok()));
-    children(dir).for_each(|child| processes(&child, found));
 }
 
 /// The hugetlb controller's name of a page size: 64KB, 2MB, 1GB.

@@ -4,6 +4,7 @@ mod hierarchy;
 #[cfg(all(test, feature = "node-tests"))]
 mod node_tests;
 mod systemd;
+mod tree;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

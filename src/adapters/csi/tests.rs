@@ -31,6 +31,8 @@ use crate::ports::{ApiError, NodeDriver, ObjectChange, ObjectError, Objects, Sto
 struct Journal {
     lines: Arc<Mutex<Vec<String>>>,
     unstaging: Arc<tokio::sync::Mutex<()>>,
+    /// The paths of all calls.
+    places: Arc<Mutex<Vec<String>>>,
 }
 
 impl Journal {
@@ -72,6 +74,7 @@ impl Registration for TestDriver {
 impl Node for TestDriver {
     async fn node_stage_volume(&self, r: Request<NodeStageVolumeRequest>) -> Answer<NodeStageVolumeResponse> {
         let r = r.into_inner();
+        self.journal.places.lock().unwrap().push(r.staging_target_path);
         self.journal.note(format!(
             "stage {} {}",
             r.volume_id,
@@ -80,7 +83,9 @@ impl Node for TestDriver {
         Ok(Response::new(NodeStageVolumeResponse {}))
     }
     async fn node_unstage_volume(&self, r: Request<NodeUnstageVolumeRequest>) -> Answer<NodeUnstageVolumeResponse> {
-        self.journal.note(format!("unstage {}", r.into_inner().volume_id));
+        let r = r.into_inner();
+        self.journal.places.lock().unwrap().push(r.staging_target_path);
+        self.journal.note(format!("unstage {}", r.volume_id));
         let _ = self.journal.unstaging.lock().await;
         Ok(Response::new(NodeUnstageVolumeResponse {}))
     }
@@ -92,6 +97,7 @@ impl Node for TestDriver {
         } else {
             fs::create_dir_all(&r.target_path).unwrap();
         }
+        self.journal.places.lock().unwrap().extend([r.target_path, r.staging_target_path.clone()]);
         let context: BTreeMap<_, _> = r.volume_context.into_iter().collect();
         self.journal.note(format!("publish {} staged={} {context:?}", r.volume_id, !r.staging_target_path.is_empty()));
         Ok(Response::new(NodePublishVolumeResponse {}))
@@ -100,7 +106,9 @@ impl Node for TestDriver {
         &self,
         r: Request<NodeUnpublishVolumeRequest>,
     ) -> Answer<NodeUnpublishVolumeResponse> {
-        self.journal.note(format!("unpublish {}", r.into_inner().volume_id));
+        let r = r.into_inner();
+        self.journal.places.lock().unwrap().push(r.target_path);
+        self.journal.note(format!("unpublish {}", r.volume_id));
         Ok(Response::new(NodeUnpublishVolumeResponse {}))
     }
     async fn node_get_volume_stats(&self, _: Request<NodeGetVolumeStatsRequest>) -> Answer<NodeGetVolumeStatsResponse> {
@@ -295,6 +303,23 @@ async fn a_persistent_volume_is_staged_once_and_unstaged_with_its_last_pod() {
     assert!(listed().is_empty());
     assert_eq!(fs::read_dir(&staged).unwrap().count(), 0);
     assert!(!dir("a").exists());
+}
+
+#[tokio::test]
+async fn a_driver_knows_the_kubelets_directory_by_the_name_that_is_configured() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, link) = (dir.path().join("real"), dir.path().join("link"));
+    fs::create_dir(&root).unwrap();
+    std::os::unix::fs::symlink("real", &link).unwrap();
+    let (volumes, journal, _world, _registrar) = attached(&root).await;
+    let volumes = volumes.with_named_root(&link);
+    let of_pod = root.join("pods/a/volumes/kubernetes.io~csi/pv1");
+    let published = volumes.publish(&pod("a"), &pv1(), &of_pod).await.unwrap();
+    assert_eq!(published.path, of_pod.join("mount"), "the kubelet's own name is the resolved one");
+    assert!(volumes.unpublish_all(&root.join("pods/a")).await.is_empty());
+    let places = journal.places.lock().unwrap().clone();
+    assert_eq!(places.len(), 5, "stage, publish with two, unpublish, unstage");
+    assert!(places.iter().all(|place| Path::new(place).starts_with(&link)), "{places:?}");
 }
 
 #[tokio::test]

@@ -60,6 +60,8 @@ pub struct CsiSource {
 /// Volumes of drivers on this node.
 pub struct CsiVolumes {
     root: PathBuf,
+    /// The root as it is configured, perhaps a link: drivers have it mounted by that name.
+    named_root: PathBuf,
     node_name: String,
     drivers: Drivers,
     objects: Arc<dyn Objects>,
@@ -78,10 +80,6 @@ pub struct Published {
     pub path: PathBuf,
     /// The driver left the pod's group for the kubelet to apply.
     pub group_is_left: bool,
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 /// A driver's refusal as upstream words it.
@@ -103,7 +101,21 @@ impl CsiVolumes {
         let (in_use, _) =
             watch::channel(record::in_pods(root).iter().map(|(_, record)| record.unique_name()).collect());
         let (root, node_name) = (root.to_path_buf(), node_name.to_owned());
-        Self { root, node_name, drivers, objects, api, in_use, turns: Turns::default() }
+        let named_root = root.clone();
+        Self { root, named_root, node_name, drivers, objects, api, in_use, turns: Turns::default() }
+    }
+
+    /// Names paths to drivers below this root instead, which leads to the same directory.
+    #[must_use]
+    pub fn with_named_root(mut self, named_root: &Path) -> Self {
+        self.named_root = named_root.to_path_buf();
+        self
+    }
+
+    /// A path as a driver knows it.
+    fn text(&self, path: &Path) -> String {
+        let named = path.strip_prefix(&self.root).map(|rest| self.named_root.join(rest));
+        named.as_deref().unwrap_or(path).to_string_lossy().into_owned()
     }
 
     /// Volumes that must not be detached from the node, for `status.volumesInUse`.
@@ -192,7 +204,7 @@ impl CsiVolumes {
             volume_id: handle,
             publish_context: publish_context.into_iter().collect(),
             staging_target_path: staging,
-            target_path: text(&place.target),
+            target_path: self.text(&place.target),
             volume_capability: Some(capability),
             readonly: source.read_only,
             secrets: secrets.into_iter().collect(),
@@ -216,13 +228,13 @@ impl CsiVolumes {
         let request = NodeStageVolumeRequest {
             volume_id: source.handle.clone(),
             publish_context: publish_context.clone().into_iter().collect(),
-            staging_target_path: text(&place.staging),
+            staging_target_path: self.text(&place.staging),
             volume_capability: Some(capability.clone()),
             secrets: self.secret(source.stage_secret.as_ref(), "NodeStageSecretRef").await?.into_iter().collect(),
             volume_context: source.attributes.clone().into_iter().collect(),
         };
         driver.stage(request).await.map_err(|e| told(&e))?;
-        Ok(text(&place.staging))
+        Ok(self.text(&place.staging))
     }
 
     /// Grows a published volume where its claim waits for that, and tells the claim how it went.
@@ -234,9 +246,9 @@ impl CsiVolumes {
         }
         let request = NodeExpandVolumeRequest {
             volume_id: source.handle.clone(),
-            volume_path: text(&place.target),
+            volume_path: self.text(&place.target),
             capacity_range: Some(CapacityRange { required_bytes: Amount::of(size).units(), limit_bytes: 0 }),
-            staging_target_path: if abilities.stages { text(&place.staging) } else { String::new() },
+            staging_target_path: if abilities.stages { self.text(&place.staging) } else { String::new() },
             volume_capability: Some(capability(source, abilities, None)),
             secrets: self.secret(source.grow_secret.as_ref(), "NodeExpandSecretRef").await?.into_iter().collect(),
         };
@@ -275,7 +287,7 @@ impl CsiVolumes {
         let driver = self.driver(&record.driver_name)?;
         let _turn = self.turns.take((record.driver_name.clone(), record.volume_handle.clone())).await;
         let place = Place::new(&self.root, of_pod, block, &record.driver_name, &record.volume_handle);
-        let answer = driver.unpublish(record.volume_handle.clone(), text(&place.target)).await;
+        let answer = driver.unpublish(record.volume_handle.clone(), self.text(&place.target)).await;
         answer.map_err(|e| told(&e))?;
         place.remove_target().map_err(|e| e.to_string())?;
         let is_other = |(path, other): &(PathBuf, Record)| path != of_pod && other.is_same(&record);
@@ -283,7 +295,7 @@ impl CsiVolumes {
         // The pod's own note goes last: a kubelet that is killed meanwhile does all of this again.
         if record.is_persistent() && last {
             if place.is_staged() {
-                let answer = driver.unstage(record.volume_handle.clone(), text(&place.staging)).await;
+                let answer = driver.unstage(record.volume_handle.clone(), self.text(&place.staging)).await;
                 answer.map_err(|e| told(&e))?;
                 place.remove_staging().map_err(|e| e.to_string())?;
             }

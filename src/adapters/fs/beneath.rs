@@ -5,9 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statat, unlinkat,
-};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
 use rustix::io::Errno;
 
 const STAY: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
@@ -67,54 +65,6 @@ pub fn make_dirs_beneath(root: impl AsFd, path: &Path, mode: u32) -> io::Result<
     Ok(())
 }
 
-/// Removes a directory and what is in it, but nothing on another file system and nothing behind a link.
-/// A missing directory is success.
-pub fn remove_tree(path: &Path) -> io::Result<()> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no directory to remove"));
-    };
-    let parent = match open_root(parent) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    let device = fstat(&parent)?.st_dev;
-    remove_entry(&parent, Path::new(name), device)
-}
-
-fn remove_entry(parent: &OwnedFd, name: &Path, device: u64) -> io::Result<()> {
-    let stat = match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other?,
-    };
-    if stat.st_dev != device {
-        return Err(io::Error::new(
-            io::ErrorKind::CrossesDevices,
-            format!("{} is on another file system", name.display()),
-        ));
-    }
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        return ignore_missing(unlinkat(parent, name, AtFlags::empty()));
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = openat(parent, name, flags, Mode::empty())?;
-    for entry in Dir::read_from(&dir)? {
-        let entry = entry?;
-        let bytes = entry.file_name().to_bytes();
-        if bytes != b"." && bytes != b".." {
-            use std::os::unix::ffi::OsStrExt;
-            remove_entry(&dir, Path::new(std::ffi::OsStr::from_bytes(bytes)), device)?;
-        }
-    }
-    ignore_missing(unlinkat(parent, name, AtFlags::REMOVEDIR))
-}
-
-fn ignore_missing(result: rustix::io::Result<()>) -> io::Result<()> {
-    match result {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -153,18 +103,5 @@ mod tests {
         make_dirs_beneath(&root, Path::new("a/./b"), 0o2777).unwrap();
         assert_eq!(fs::metadata(dir.path().join("a/b")).unwrap().permissions().mode() & 0o7777, 0o2777);
         make_dirs_beneath(&root, Path::new("a/b"), 0o700).unwrap();
-    }
-
-    #[test]
-    fn a_tree_is_removed_without_following_links() {
-        let dir = tempfile::tempdir().unwrap();
-        let keep = dir.path().join("keep");
-        fs::create_dir(&keep).unwrap();
-        fs::write(keep.join("f"), "x").unwrap();
-        fs::create_dir_all(dir.path().join("t/sub")).unwrap();
-        symlink(&keep, dir.path().join("t/sub/link")).unwrap();
-        remove_tree(&dir.path().join("t")).unwrap();
-        remove_tree(&dir.path().join("t")).unwrap();
-        assert!(!dir.path().join("t").exists() && keep.join("f").exists());
     }
 }

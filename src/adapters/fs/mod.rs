@@ -2,13 +2,18 @@
 
 pub mod atomic;
 pub mod beneath;
+pub mod descent;
+pub mod folder;
 pub mod manifests;
+#[cfg(all(test, feature = "node-tests"))]
+pub mod mount_tests;
 pub mod mounts;
 pub mod node_context;
 pub mod node_files;
 mod owner;
 pub mod pod_files;
 pub mod pull_records;
+pub mod removal;
 pub mod stop_notes;
 pub mod tree;
 pub mod user_namespaces;

@@ -1,29 +1,128 @@
 //! Mounts of the node: what is mounted, and mounting and unmounting for volumes.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, openat2, statx};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
-/// Mount points at or below `directory`, newest first: the order in which they can be unmounted.
+use super::folder::resolved;
+
+const TABLE: &str = "/proc/self/mountinfo";
+/// Components of a path that are opened at a time: 15 names of 255 bytes are less than `PATH_MAX`.
+const PIECE: usize = 15;
+
+/// A mount of this mount namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mount {
+    /// As `statx` gives it (`STATX_MNT_ID`).
+    id: u64,
+    point: PathBuf,
+}
+
+/// Whether what is mounted at a directory itself goes too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Top {
+    /// It does.
+    Too,
+    /// Only what is mounted below it.
+    Stays,
+}
+
+/// Mount points at or below `directory`, newest first: the order in which they can be unmounted. Links on the way to the
+/// directory are followed.
 ///
 /// Reads mountinfo only, so a dead network mount cannot block it.
 pub fn mounts_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let table = fs::read("/proc/self/mountinfo")?;
-    let mut found: Vec<PathBuf> = parse_mount_points(&table).filter(|p| p.starts_with(directory)).collect();
+    let directory = match fs::canonicalize(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => directory.to_owned(),
+        other => other?,
+    };
+    Ok(found_below(&directory, Top::Too)?.into_iter().map(|mount| mount.point).collect())
+}
+
+fn found_below(directory: &Path, top: Top) -> io::Result<Vec<Mount>> {
+    let table = fs::read(TABLE)?;
+    let is_below = |mount: &Mount| mount.point.starts_with(directory) && (top == Top::Too || mount.point != directory);
+    let mut found: Vec<Mount> = parse_mounts(&table).filter(is_below).collect();
     found.reverse();
     Ok(found)
 }
 
-fn parse_mount_points(table: &[u8]) -> impl Iterator<Item = PathBuf> {
+/// Unmounts what is mounted below `directory`, a path without links, newest first. Gives the mount points that are left
+/// and why; whoever removes something afterwards has to leave it alone then. A mount that another one hides stays: no path
+/// leads into it.
+///
+/// # Errors
+/// The table of mounts cannot be read, and so nothing is known.
+pub fn unmount_below(directory: &Path, top: Top) -> io::Result<Vec<(PathBuf, io::Error)>> {
+    let mut faults = Vec::new();
+    for mount in found_below(directory, top)? {
+        if let Err(error) = unmount_seen(&mount) {
+            faults.push((mount.point, error));
+        }
+    }
+    if faults.is_empty() {
+        let left = found_below(directory, top)?.into_iter().filter(|mount| is_seen(mount).unwrap_or(true));
+        faults.extend(left.map(|mount| (mount.point, io::Error::other("still mounted"))));
+    }
+    Ok(faults)
+}
+
+/// Unmounts exactly this mount, if a path still leads to it.
+fn unmount_seen(mount: &Mount) -> io::Result<()> {
+    if !is_seen(mount)? {
+        return Ok(());
+    }
+    let Some((parent, name)) = open_place(&mount.point)? else { return Ok(()) };
+    // The folder is held and not the mount, which would be busy by that.
+    unmount(&path_of(&parent).join(name))
+}
+
+/// Whether the path of a mount leads to it, and not to one that was mounted over it or to none. A kernel that does not
+/// tell (before 5.8) counts as yes.
+fn is_seen(mount: &Mount) -> io::Result<bool> {
+    let Some((parent, name)) = open_place(&mount.point)? else { return Ok(false) };
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    match statx(&parent, name, flags, StatxFlags::MNT_ID) {
+        Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 => Ok(true),
+        Ok(stat) => Ok(stat.stx_mnt_id == mount.id),
+        Err(Errno::NOENT) => Ok(false),
+        // A dead network mount, say: it is there.
+        Err(_) => Ok(true),
+    }
+}
+
+/// The folder of a mount point and its name in it; `None` when there is no such folder. No component may be a link, and
+/// the path may be longer than the kernel takes in one piece.
+fn open_place(point: &Path) -> io::Result<Option<(OwnedFd, &OsStr)>> {
+    let (Some(parent), Some(name)) = (point.parent(), point.file_name()) else { return Ok(None) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut here = rustix::fs::open("/", flags, Mode::empty())?;
+    let mut parts = parent.components().skip(1).peekable();
+    while parts.peek().is_some() {
+        let some: PathBuf = parts.by_ref().take(PIECE).collect();
+        here = match openat2(&here, &some, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other?,
+        };
+    }
+    Ok(Some((here, name)))
+}
+
+/// As `proc(5)` has it: the first field is the mount's id, the fifth where it is.
+fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
     let lines = table.split(|b| *b == b'\n');
-    lines.filter_map(|line| Some(unescape(line.split(|b| *b == b' ').nth(4)?)))
+    lines.filter_map(|line| {
+        let mut fields = line.split(|b| *b == b' ');
+        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        Some(Mount { id, point: unescape(fields.nth(3)?) })
+    })
 }
 
 /// The kernel writes space, tab, newline and backslash as `\ooo`.
@@ -43,13 +142,22 @@ fn unescape(text: &[u8]) -> PathBuf {
             }
         }
     }
-    PathBuf::from(std::ffi::OsString::from_vec(out))
+    // Not part of the name: so the kernel marks what was unlinked.
+    let name = out.strip_suffix(b"//deleted").unwrap_or(&out);
+    PathBuf::from(OsString::from_vec(name.to_vec()))
 }
 
 /// Whether something is mounted exactly at `path`; false for a path that is not there.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE) {
-        Ok(stat) => Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        Ok(stat) if stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
+            Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+        }
+        // Before Linux 5.8 only the table knows.
+        Ok(_) => {
+            let path = resolved(path)?;
+            Ok(parse_mounts(&fs::read(TABLE)?).any(|mount| mount.point == path))
+        }
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -80,8 +188,12 @@ pub fn mount_huge_pages(target: &Path, page_size: u64) -> io::Result<()> {
 
 /// Binds what `source` is a handle of onto `target`; the kernel sees the handle, not a path that could change.
 pub fn bind(source: impl AsFd, target: &Path) -> io::Result<()> {
-    let path = format!("/proc/self/fd/{}", source.as_fd().as_raw_fd());
-    Ok(rustix::mount::mount_bind(path, target)?)
+    Ok(rustix::mount::mount_bind(path_of(source), target)?)
+}
+
+/// A path to what a handle is of, for calls that take no handle.
+pub fn path_of(handle: impl AsFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", handle.as_fd().as_raw_fd()))
 }
 
 /// Makes an existing bind mount read-only.
@@ -98,15 +210,35 @@ pub fn unmount(target: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes mounts below `directory` visible in containers that ask for it: a shared mount of its own if need be.
+/// Makes mounts below `directory`, a path without links, visible in containers that ask for it: a shared mount of its own
+/// if need be.
 pub fn make_shared(directory: &Path) -> io::Result<()> {
     if !is_mount_point(directory)? {
-        if is_shared(&fs::read("/proc/self/mountinfo")?, directory) {
+        if is_shared(&fs::read(TABLE)?, directory) {
             return Ok(());
         }
-        rustix::mount::mount_bind_recursive(directory, directory)?;
+        bind_to_itself(directory)?;
     }
     Ok(rustix::mount::mount_change(directory, MountPropagationFlags::SHARED | MountPropagationFlags::REC)?)
+}
+
+/// Binds a directory with what is mounted below it to itself. Of the mounts that are there twice then, the hidden ones
+/// are taken away: no path leads to them any more, and their mount points could never be removed.
+fn bind_to_itself(directory: &Path) -> io::Result<()> {
+    let mut hidden = Vec::new();
+    for mount in found_below(directory, Top::Stays)? {
+        if is_seen(&mount)?
+            && let Some((parent, name)) = open_place(&mount.point)?
+        {
+            hidden.push((path_of(&parent).join(name), parent));
+        }
+    }
+    rustix::mount::mount_bind_recursive(directory, directory)?;
+    // All of them first: from a shared mount the unmounting of another would reach the copy.
+    for (point, _) in &hidden {
+        rustix::mount::mount_change(point, MountPropagationFlags::PRIVATE)?;
+    }
+    hidden.iter().try_for_each(|(point, _)| unmount(point))
 }
 
 /// Whether the mount that `path` is on propagates.
@@ -128,20 +260,22 @@ fn is_shared(table: &[u8], path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    const TABLE: &[u8] = b"20 1 8:1 / / rw shared:1 - ext4 /dev/a rw\n\
+    const SAMPLE: &[u8] = b"20 1 8:1 / / rw shared:1 - ext4 /dev/a rw\n\
         21 20 0:5 / /var/lib/x rw - tmpfs tmpfs rw\n\
-        22 20 0:6 / /var/lib/x/a\\040b rw shared:2 - tmpfs tmpfs rw\n";
+        22 20 0:6 / /var/lib/x/a\\040b rw shared:2 - tmpfs tmpfs rw\n\
+        23 20 0:6 /gone//deleted /var/lib/x/t\\011n\\012b\\134//deleted rw - tmpfs tmpfs rw\n";
 
     #[test]
     fn mount_points_are_read_with_their_escapes() {
-        let points: Vec<_> = parse_mount_points(TABLE).collect();
-        assert_eq!(points, [Path::new("/"), Path::new("/var/lib/x"), Path::new("/var/lib/x/a b")]);
+        let points: Vec<_> = parse_mounts(SAMPLE).map(|mount| (mount.id, mount.point)).collect();
+        let expected = [(20, "/"), (21, "/var/lib/x"), (22, "/var/lib/x/a b"), (23, "/var/lib/x/t\tn\nb\\")];
+        assert_eq!(points, expected.map(|(id, point)| (id, PathBuf::from(point))));
     }
 
     #[test]
     fn the_closest_mount_decides_about_propagation() {
-        assert!(is_shared(TABLE, Path::new("/var/lib")));
-        assert!(!is_shared(TABLE, Path::new("/var/lib/x/c")));
-        assert!(is_shared(TABLE, Path::new("/var/lib/x/a b/c")));
+        assert!(is_shared(SAMPLE, Path::new("/var/lib")));
+        assert!(!is_shared(SAMPLE, Path::new("/var/lib/x/c")));
+        assert!(is_shared(SAMPLE, Path::new("/var/lib/x/a b/c")));
     }
 }

@@ -6,8 +6,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::atomic::write_if_changed;
-use super::owner;
+use super::{mounts, owner, removal};
 use crate::ports::{FileError, FileInfo, NodeFiles, Owner};
+
+/// Folders of the system, to which a link may lead by mistake: they are not emptied.
+const SYSTEM: [&str; 18] = [
+    "bin", "boot", "dev", "etc", "home", "lib", "lib64", "nix", "opt", "proc", "root", "run", "sbin", "srv", "sys",
+    "tmp", "usr", "var",
+];
 
 /// The node's own file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,16 +83,23 @@ impl NodeFiles for HostFiles {
     }
 
     fn empty_dir(&self, path: &Path) -> Result<(), FileError> {
-        for mount in mounts_below(path).map_err(failed("list the mounts below", path))? {
-            rustix::mount::unmount(&mount, rustix::mount::UnmountFlags::DETACH)
-                .map_err(|error| failed("unmount", &mount)(error.into()))?;
+        // The table of mounts knows no links: each comparison is with the folder to which the path leads.
+        let Some(folder) = unless_missing(fs::canonicalize(path)).map_err(failed("look at", path))? else {
+            return Ok(());
+        };
+        if folder
+            .parent()
+            .is_none_or(|parent| parent == Path::new("/") && SYSTEM.iter().any(|name| folder.ends_with(name)))
+        {
+            let source = io::Error::other(format!("it leads to {}, which holds more than ours", folder.display()));
+            return Err(failed("empty", path)(source));
         }
-        for entry in self.list(path)? {
-            let is_dir = fs::symlink_metadata(&entry).map_err(failed("look at", &entry))?.is_dir();
-            let outcome = if is_dir { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) };
-            unless_missing(outcome).map_err(failed("remove", &entry))?;
+        let left = mounts::unmount_below(&folder, mounts::Top::Stays);
+        // Nothing is removed while something is mounted whose content belongs to others.
+        if let Some((mount, error)) = left.map_err(failed("list the mounts below", path))?.into_iter().next() {
+            return Err(failed("unmount", &mount)(error));
         }
-        Ok(())
+        removal::empty_folder(&folder).map_err(failed("empty", path))
     }
 
     fn belongs_to(&self, path: &Path, owner: Owner) -> Result<bool, FileError> {
@@ -96,17 +109,4 @@ impl NodeFiles for HostFiles {
     fn give_to(&self, path: &Path, owner: Owner) -> Result<(), FileError> {
         owner::give_tree_to(path, owner).map_err(failed("change the owner of", path))
     }
-}
-
-/// Mount points strictly below a folder, the deepest first.
-fn mounts_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let table = fs::read_to_string("/proc/self/mounts")?;
-    let mut mounts: Vec<PathBuf> = table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(1))
-        .map(|path| PathBuf::from(path.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")))
-        .filter(|path| path.starts_with(folder) && path != folder)
-        .collect();
-    mounts.reverse();
-    Ok(mounts)
 }

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::atomic::write_if_changed;
-use super::beneath::remove_tree;
+use super::folder::resolved;
+use super::removal::remove_tree;
 use crate::core::model::{ContainerId, PodKey, PodUid, key_of, uid_of};
 use crate::ports::PodFiles;
 
@@ -129,6 +130,8 @@ impl PodFiles for LocalPodFiles {
         // The path comes from the runtime's record; it may only lead to what was made here.
         let path = Path::new(path);
         let ours = self.root_dir.join("pods");
+        // The record may name the kubelet's directory by a link that leads to it.
+        let path = if path.starts_with(&ours) { path.to_owned() } else { resolved(path).unwrap_or_default() };
         if !path.starts_with(&ours) || path.components().any(|c| c == std::path::Component::ParentDir) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
@@ -136,7 +139,7 @@ impl PodFiles for LocalPodFiles {
             ));
         }
         let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits();
-        let file = match fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path) {
+        let file = match fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
             other => other?,
         };
@@ -215,7 +218,7 @@ impl PodFiles for LocalPodFiles {
                 remove_file(&entry.path())?;
             }
         }
-        remove_tree(&logs)
+        tokio::task::spawn_blocking(move || remove_tree(&logs)).await.map_err(io::Error::other)?
     }
 }
 
@@ -297,5 +300,17 @@ mod tests {
         fs::create_dir(dir.path().join("pods")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
         assert!(files.read_termination_file(link.to_str().unwrap(), 4).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_termination_file_that_was_recorded_by_a_link_to_the_directory_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap().join("real");
+        fs::create_dir_all(root.join("pods/u/containers/c")).unwrap();
+        fs::write(root.join("pods/u/containers/c/1"), "bye").unwrap();
+        std::os::unix::fs::symlink(&root, dir.path().join("link")).unwrap();
+        let files = LocalPodFiles::new(&root, dir.path(), dir.path());
+        let recorded = dir.path().join("link/pods/u/containers/c/1");
+        assert_eq!(files.read_termination_file(recorded.to_str().unwrap(), 9).await.unwrap(), "bye");
     }
 }

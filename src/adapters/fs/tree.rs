@@ -1,38 +1,81 @@
-//! A walk through a whole tree whose content may be hostile: links in it are not followed.
+//! A walk through a whole tree whose content may be hostile: links in it are not followed, and no depth is too much.
 
-use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
-/// What is done with each entry, a handle without any right (`O_PATH`) and what was seen of it; false ends the walk.
-pub type Visit<'a> = &'a dyn Fn(&OwnedFd, &Stat) -> io::Result<bool>;
+use super::descent::{Descent, Mounts};
+
+/// What is done with each entry, a handle that has perhaps no right (`O_PATH`) and what was seen of it; false ends the
+/// walk.
+pub type Visit<'a> = &'a dyn Fn(BorrowedFd<'_>, &Stat) -> io::Result<bool>;
 
 /// Visits everything below, then the root itself: a run that is cut short does not look finished. True when no visit
-/// ended it. Entries that go meanwhile are passed over.
+/// ended it. Entries that go meanwhile are passed over; what is mounted below is part of the tree.
 pub fn walk(root: &OwnedFd, visit: Visit<'_>) -> io::Result<bool> {
     let stat = fstat(root)?;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-        let dir = openat(root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        for entry in Dir::read_from(&dir)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return visit(root.as_fd(), &stat);
+    }
+    let top = openat(root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut descent = Descent::new(top, Mounts::Cross)?;
+    loop {
+        let Some(entry) = descent.next()? else {
+            let here = descent.here()?;
+            if !visit(here, &fstat(here)?)? {
+                return Ok(false);
             }
-            match openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(child) => {
-                    if !walk(&child, visit)? {
-                        return Ok(false);
-                    }
-                }
-                Err(Errno::NOENT) => {}
+            if !descent.leave()? {
+                return Ok(true);
+            }
+            continue;
+        };
+        if entry.kind == FileType::Directory || entry.kind == FileType::Unknown {
+            match descent.enter(&entry) {
+                Ok(()) => continue,
+                // Not there any more, or no folder: it is visited as what it is now.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(descent.here()?, &entry.name, flags, Mode::empty()) {
+            Ok(child) => {
+                if !visit(child.as_fd(), &fstat(&child)?)? {
+                    return Ok(false);
+                }
+            }
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    visit(root, &stat)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::descent::tests::nest;
+    use super::super::{beneath, removal};
+    use super::*;
+
+    #[test]
+    fn each_entry_of_a_deep_tree_is_visited_once_and_the_root_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = beneath::open_root(dir.path()).unwrap();
+        nest(&root, 8_000);
+        let (visits, last) = (Cell::new(0), Cell::new(0));
+        let all = walk(&root, &|_, stat| {
+            visits.set(visits.get() + 1);
+            last.set(stat.st_ino);
+            Ok(true)
+        });
+        assert!(all.unwrap());
+        assert_eq!(visits.get(), 16_001, "a folder and a file on each level, and the root");
+        assert_eq!(last.get(), fstat(&root).unwrap().st_ino);
+        assert!(!walk(&root, &|_, _| Ok(false)).unwrap());
+        removal::remove_tree(dir.path()).unwrap();
+    }
 }

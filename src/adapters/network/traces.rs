@@ -1,10 +1,10 @@
 //! What the pod network and kube-proxy leave on a node, found and removed.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::nft;
 use super::routes::Routes;
+use crate::adapters::fs::removal::remove_tree;
 use crate::core::network::conflist::{BRIDGE, FILE_NAME, NETWORK};
 use crate::core::network::{RouteChange, masquerade};
 use crate::ports::PodNetworkError;
@@ -34,13 +34,7 @@ pub(super) async fn remove(nft: &Path, cni_directory: &Path, routes: &Routes) ->
     }
     routes.remove_link(BRIDGE).await?;
     for path in files(cni_directory) {
-        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        match removed {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(PodNetworkError::File { path: path.display().to_string(), source });
-            }
-            _ => {}
-        }
+        remove_tree(&path).map_err(|source| PodNetworkError::File { path: path.display().to_string(), source })?;
     }
     Ok(())
 }

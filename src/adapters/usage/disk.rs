@@ -1,20 +1,33 @@
 //! File systems by `statvfs`, directories by walking them, with a memory for what is dear.
 
-use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, statx};
+use rustix::io::Errno;
 
+use crate::adapters::fs::descent::{Descent, Mounts};
 use crate::core::model::usage::FsUsage;
 
 /// How long a directory's size is believed.
 const BELIEVED: Duration = Duration::from_secs(60);
-/// A directory with more entries than this is measured up to here only: nobody may keep the kubelet walking.
-const MOST_ENTRIES: u64 = 500_000;
+/// A big directory is measured again only after a second for so many entries: nobody may keep the kubelet walking.
+const ENTRIES_PER_SECOND: u64 = 10_000;
+/// Attempts in a row to count a directory that do not come to its end, before all counts that may be its.
+const ATTEMPTS: u32 = 3;
+
+/// How much of a directory is counted.
+#[derive(Clone, Copy)]
+struct Bounds {
+    entries: u64,
+    levels: usize,
+}
+
+const BOUNDS: Bounds = Bounds { entries: 1_000_000, levels: 100_000 };
 
 /// What a directory takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,56 +38,139 @@ pub struct Taken {
     pub inodes: u64,
 }
 
+impl Taken {
+    fn most(self, other: Self) -> Self {
+        Self { bytes: self.bytes.max(other.bytes), inodes: self.inodes.max(other.inodes) }
+    }
+}
+
+/// What is remembered of a directory.
+#[derive(Debug)]
+struct Known {
+    taken: Taken,
+    at: Instant,
+    /// Attempts in a row that did not come to the end.
+    cut_short: u32,
+}
+
+impl Known {
+    fn is_believed(&self, fresh: bool) -> bool {
+        let of_size = Duration::from_secs(self.taken.inodes.min(BOUNDS.entries) / ENTRIES_PER_SECOND);
+        self.at.elapsed() < if fresh { of_size } else { of_size.max(BELIEVED) }
+    }
+}
+
 /// Sizes of directories, remembered for a minute.
 #[derive(Debug, Default)]
 pub struct Directories {
-    known: Mutex<HashMap<PathBuf, (Taken, Instant)>>,
+    known: Mutex<HashMap<PathBuf, Known>>,
 }
 
 impl Directories {
-    /// What a directory takes; `fresh` does not believe the memory. Other file systems mounted below do not count.
+    /// What a directory takes; `fresh` does not believe the memory, unless the directory is big. What is mounted below
+    /// does not count.
+    ///
+    /// What cannot be counted counts against whoever fills the directory: with the third attempt in a row that finds
+    /// more than a million entries, folders deeper than a hundred thousand or something that cannot be read, the
+    /// directory is taken to hold all that its file system has in use. That is the only bound which is known to be true.
     pub fn taken(&self, path: &Path, fresh: bool) -> Taken {
+        self.count(path, fresh, BOUNDS)
+    }
+
+    fn count(&self, path: &Path, fresh: bool, bounds: Bounds) -> Taken {
         let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((taken, at)) = lock().get(path)
-            && !fresh
-            && at.elapsed() < BELIEVED
-        {
-            return *taken;
+        let mut before = (Taken::default(), 0);
+        if let Some(known) = lock().get(path) {
+            let is_settled = known.cut_short == 0 || known.cut_short >= ATTEMPTS;
+            if is_settled && known.is_believed(fresh) {
+                return known.taken;
+            }
+            before = (known.taken, known.cut_short);
         }
-        let taken = walk(path);
+        let (counted, fault) = count(path, bounds);
+        let (mut taken, mut cut_short) = (counted, 0);
+        if let Some(error) = fault {
+            cut_short = before.1.saturating_add(1);
+            taken = counted.most(before.0);
+            if cut_short >= ATTEMPTS {
+                let all = file_system(path).map(|fs| Taken {
+                    bytes: fs.used_bytes.unwrap_or(u64::MAX),
+                    inodes: fs.inodes_used.unwrap_or(u64::MAX),
+                });
+                taken = taken.most(all.unwrap_or(Taken { bytes: u64::MAX, inodes: u64::MAX }));
+            }
+            tracing::warn!(path = %path.display(), %error, attempt = cut_short, "a directory was not counted to its end");
+        }
         let mut known = lock();
-        known.retain(|_, (_, at)| at.elapsed() < BELIEVED);
-        known.insert(path.to_owned(), (taken, Instant::now()));
+        known.retain(|_, known| known.is_believed(false));
+        known.insert(path.to_owned(), Known { taken, at: Instant::now(), cut_short });
         taken
     }
 }
 
-fn walk(root: &Path) -> Taken {
-    let Ok(top) = fs::symlink_metadata(root) else { return Taken::default() };
-    let mut taken = Taken { bytes: top.blocks() * 512, inodes: 1 };
-    let mut linked = std::collections::HashSet::new();
-    let mut open = vec![root.to_owned()];
-    while let Some(directory) = open.pop() {
-        // Directories vanish while they are walked.
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for entry in entries.flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.dev() != top.dev()
-                || (metadata.nlink() > 1 && metadata.is_file() && !linked.insert(metadata.ino()))
-            {
+/// Counts a directory, and says why it did not come to the end.
+fn count(root: &Path, bounds: Bounds) -> (Taken, Option<io::Error>) {
+    let mut count = Count { taken: Taken::default(), linked: HashSet::new() };
+    let outcome = count.walk(root, bounds);
+    (count.taken, outcome.err().filter(|error| count.taken.inodes > 0 || error.kind() != io::ErrorKind::NotFound))
+}
+
+struct Count {
+    taken: Taken,
+    /// Files with several names that were counted.
+    linked: HashSet<(u32, u32, u64)>,
+}
+
+impl Count {
+    /// By descriptors: a path has a longest length, and a tree has none.
+    fn walk(&mut self, root: &Path, bounds: Bounds) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let top = rustix::fs::open(root, flags, Mode::empty())?;
+        self.add(&statx(&top, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?);
+        let mut descent = Descent::new(top, Mounts::Stay)?;
+        loop {
+            let Some(entry) = descent.next()? else {
+                if descent.leave()? {
+                    continue;
+                }
+                return Ok(());
+            };
+            let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+            let stat = match statx(descent.here()?, &entry.name, flags, StatxFlags::BASIC_STATS) {
+                // Entries vanish while they are counted.
+                Err(Errno::NOENT) => continue,
+                other => other?,
+            };
+            if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) || !self.add(&stat) {
                 continue;
             }
-            taken.bytes += metadata.blocks() * 512;
-            taken.inodes += 1;
-            if taken.inodes >= MOST_ENTRIES {
-                return taken;
+            if self.taken.inodes > bounds.entries {
+                return Err(io::Error::other(format!("more than {} entries", bounds.entries)));
             }
-            if metadata.is_dir() {
-                open.push(entry.path());
+            if FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory {
+                if descent.depth() >= bounds.levels {
+                    return Err(io::Error::other(format!("folders deeper than {}", bounds.levels)));
+                }
+                match descent.enter(&entry) {
+                    // Gone, exchanged, or mounted over meanwhile.
+                    Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
     }
-    taken
+
+    /// False for a file that was counted by another of its names.
+    fn add(&mut self, stat: &Statx) -> bool {
+        let is_dir = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory;
+        let file = (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
+        if stat.stx_nlink > 1 && !is_dir && !self.linked.insert(file) {
+            return false;
+        }
+        self.taken.bytes = self.taken.bytes.saturating_add(stat.stx_blocks.saturating_mul(512));
+        self.taken.inodes = self.taken.inodes.saturating_add(1);
+        true
+    }
 }
 
 /// The file system that holds a path; used is all that is used on it.
@@ -99,7 +195,62 @@ pub fn share(fs: FsUsage, taken: Taken) -> FsUsage {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use rustix::fs::openat;
+
     use super::*;
+    use crate::adapters::fs::descent::tests::nest;
+    use crate::adapters::fs::{beneath, removal};
+
+    #[test]
+    fn what_lies_below_the_longest_path_is_counted() {
+        let root = tempfile::tempdir().unwrap();
+        let top = beneath::open_root(root.path()).unwrap();
+        nest(&top, 2_500);
+        let mut here = top;
+        for _ in 0..2_500 {
+            here = openat(&here, "d", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+        let flags = OFlags::CREATE | OFlags::WRONLY;
+        let big = openat(&here, "big", flags, Mode::RUSR).unwrap();
+        rustix::io::write(&big, &vec![1; 1 << 20]).unwrap();
+        let taken = Directories::default().taken(root.path(), true);
+        assert_eq!(taken.inodes, 1 + 2 * 2_500 + 1);
+        assert!(taken.bytes >= 1 << 20, "{taken:?}");
+        removal::remove_tree(root.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_counted_to_its_end_counts_as_all_that_is_in_use() {
+        let root = tempfile::tempdir().unwrap();
+        nest(&beneath::open_root(root.path()).unwrap(), 20);
+        for bounds in [Bounds { entries: 10, ..BOUNDS }, Bounds { levels: 5, ..BOUNDS }] {
+            let directories = Directories::default();
+            let few = directories.count(root.path(), true, bounds);
+            assert!((2..=13).contains(&few.inodes), "{few:?}");
+            assert_eq!(directories.count(root.path(), false, bounds), few, "what is not whole is not believed");
+            let all = directories.count(root.path(), true, bounds);
+            assert!(all.inodes > few.inodes && all.bytes > few.bytes, "{all:?}");
+            let in_use = file_system(root.path()).unwrap().inodes_used.unwrap();
+            assert!(all.inodes * 2 > in_use, "{all:?} of {in_use}");
+        }
+        let directories = Directories::default();
+        let whole = directories.count(root.path(), true, BOUNDS);
+        let bounds = Bounds { entries: 10, ..BOUNDS };
+        assert_eq!(directories.count(root.path(), true, bounds), whole, "not less than was known");
+        for _ in 0..ATTEMPTS {
+            directories.count(root.path(), true, bounds);
+            assert_eq!(directories.count(root.path(), true, BOUNDS), whole, "attempts count in a row");
+        }
+    }
+
+    #[test]
+    fn sparse_files_count_what_they_have_on_disk() {
+        let root = tempfile::tempdir().unwrap();
+        fs::File::create(root.path().join("hole")).unwrap().set_len(1 << 40).unwrap();
+        assert!(Directories::default().taken(root.path(), true).bytes < 1 << 20);
+    }
 
     #[test]
     fn a_directory_is_walked_once_a_minute_and_counts_links_once() {

@@ -10,8 +10,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, lchown, s
 use std::path::{Component, Path, PathBuf};
 
 use super::payload::{ContentFile, Payload};
-use crate::adapters::fs::beneath::remove_tree;
 use crate::adapters::fs::ignore_missing;
+use crate::adapters::fs::removal::remove_tree;
 
 const DATA: &str = "..data";
 const NEW_DATA: &str = "..data_tmp";

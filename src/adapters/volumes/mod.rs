@@ -67,11 +67,17 @@ impl LocalVolumes {
         self
     }
 
-    /// Makes the root directory (0750) and lets mounts in it propagate to containers that ask for that.
-    pub fn prepare_root(root_dir: &Path) -> io::Result<()> {
+    /// Makes the root directory (0750) and lets mounts in it propagate to containers that ask for that. Gives its path
+    /// without links, by which the table of mounts names what is mounted in it.
+    pub fn prepare_root(root_dir: &Path) -> io::Result<PathBuf> {
         use std::os::unix::fs::DirBuilderExt;
+        if root_dir.is_symlink() && !root_dir.exists() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "is a link to a directory that is not there"));
+        }
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(root_dir)?;
-        mounts::make_shared(root_dir)
+        let root_dir = std::fs::canonicalize(root_dir)?;
+        mounts::make_shared(&root_dir)?;
+        Ok(root_dir)
     }
 
     async fn set_up_one(&self, pod: &Pod, volume: &Volume) -> Result<MountedVolume, SourceError> {

@@ -4,23 +4,14 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::process::Command;
 
 use super::tests::{pod, volumes};
 use super::*;
+use crate::adapters::fs::mount_tests;
 
 /// Runs the test again in a new mount namespace; true in the inner run, which does the work.
 fn in_own_namespace(name: &str) -> bool {
-    const INNER: &str = "ROOST_INNER_MOUNT_TEST";
-    if std::env::var_os(INNER).is_some() {
-        return true;
-    }
-    let test = format!("adapters::volumes::mount_tests::{name}");
-    let exe = std::env::current_exe().unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private"]).arg(exe).args(["--exact", &test, "--nocapture"]);
-    assert!(command.env(INNER, "1").status().unwrap().success());
-    false
+    mount_tests::in_own_namespace(&format!("adapters::volumes::mount_tests::{name}"))
 }
 
 fn run(work: impl Future<Output = ()>) {
@@ -84,6 +75,73 @@ fn the_content_of_foreign_mounts_survives_the_pod() {
         assert!(volumes.tear_down(&PodUid::from("u1")).await.unwrap());
         assert_eq!(fs::read_to_string(disk.join("f")).unwrap(), "precious");
         assert_eq!(mounts_in(dir.path()), 0);
+    });
+}
+
+#[test]
+fn a_pod_below_a_root_that_is_a_link_goes_and_foreign_volumes_keep_everything() {
+    if !in_own_namespace("a_pod_below_a_root_that_is_a_link_goes_and_foreign_volumes_keep_everything") {
+        return;
+    }
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("real")).unwrap();
+        symlink("real", dir.path().join("link")).unwrap();
+        let root = dir.path().join("link");
+        let (volumes, shelf) = volumes(&root);
+        let disk = dir.path().join("disk");
+        fs::create_dir_all(disk.join("folder/inner")).unwrap();
+        fs::write(disk.join("f"), "precious").unwrap();
+        fs::write(disk.join("empty"), "").unwrap();
+        symlink("/nowhere", disk.join("link")).unwrap();
+        let claim =
+            serde_json::json!({"metadata": {"uid": "c1"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}});
+        let pv = serde_json::json!({"metadata": {"name": "pv"},
+            "spec": {"local": {"path": disk}, "claimRef": {"uid": "c1"}}});
+        shelf.claims.lock().unwrap().insert("c".into(), serde_json::from_value(claim).unwrap());
+        shelf.volumes.lock().unwrap().insert("pv".into(), serde_json::from_value(pv).unwrap());
+        let pod = pod(serde_json::json!([{"name": "l", "persistentVolumeClaim": {"claimName": "c"}},
+            {"name": "e", "emptyDir": {}}]));
+        let ready = volumes.set_up(&pod).await.unwrap();
+        for path in ["folder", "f", "empty"] {
+            volumes.sub_path(&pod, "c", path.len(), &ready["l"], "l", path).await.unwrap();
+        }
+        fs::create_dir(ready["e"].path.join("left")).unwrap();
+        rustix::mount::mount_bind(&disk, ready["e"].path.join("left")).unwrap();
+
+        assert!(volumes.tear_down(&PodUid::from("u1")).await.unwrap(), "the pod comes to its end");
+        assert_eq!(fs::read_to_string(disk.join("f")).unwrap(), "precious");
+        assert!(disk.join("empty").exists() && disk.join("folder/inner").is_dir() && disk.join("link").is_symlink());
+        assert_eq!(mounts_in(dir.path()), 0);
+    });
+}
+
+#[test]
+fn a_sub_path_that_follows_a_restart_removes_nothing_of_the_volume() {
+    if !in_own_namespace("a_sub_path_that_follows_a_restart_removes_nothing_of_the_volume") {
+        return;
+    }
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (volumes, _) = volumes(dir.path());
+        let pod = pod(serde_json::json!([{"name": "e", "emptyDir": {}}]));
+        let volume = volumes.set_up(&pod).await.unwrap()["e"].clone();
+        let bind = async |path: &str| volumes.sub_path(&pod, "c", 0, &volume, "e", path).await;
+        fs::write(volume.path.join("a"), "1").unwrap();
+        fs::create_dir(volume.path.join("b")).unwrap();
+        let target = bind("a").await.unwrap();
+        // Mounted over once more by somebody: one layer goes, and the next is no target of ours.
+        rustix::mount::mount_bind(volume.path.join("a"), &target).unwrap();
+        assert!(bind("b").await.is_err());
+        assert_eq!(fs::read_to_string(volume.path.join("a")).unwrap(), "1");
+        // Without the mount somebody wrote into the target itself.
+        mounts::unmount(&target).unwrap();
+        fs::write(&target, "written below a mount").unwrap();
+        assert!(bind("b").await.is_err());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "written below a mount");
+        fs::write(&target, "").unwrap();
+        bind("b").await.unwrap();
+        assert!(volumes.tear_down(&PodUid::from("u1")).await.unwrap());
     });
 }
 

@@ -1,7 +1,7 @@
 //! `fsGroup`: gives a volume's content to the pod's group (upstream `pkg/volume/volume_linux.go`).
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, Stat, chownat, fstat, openat};
@@ -47,7 +47,7 @@ fn fits(root: impl AsFd, ownership: Ownership) -> io::Result<bool> {
 }
 
 fn change(handle: &OwnedFd, ownership: Ownership) -> io::Result<()> {
-    let give = |entry: &OwnedFd, stat: &Stat| {
+    let give = |entry: BorrowedFd<'_>, stat: &Stat| {
         let kind = FileType::from_raw_mode(stat.st_mode);
         let bits = if kind == FileType::Directory { SEARCH | SET_GID } else { 0 } | mask(ownership);
         if let Err(error) = chownat(entry, "", None, Some(Gid::from_raw(ownership.group)), AtFlags::EMPTY_PATH) {

@@ -42,6 +42,9 @@ fn make_target(target: &Path, directory: bool) -> io::Result<()> {
         if found.is_dir() == directory && !found.is_symlink() {
             return Ok(());
         }
+        if found.is_file() && found.len() > 0 {
+            return Err(io::Error::other("not replaced: a file with content is in the place of a mount"));
+        }
         if found.is_dir() { fs::remove_dir(target)? } else { fs::remove_file(target)? }
     }
     if directory {

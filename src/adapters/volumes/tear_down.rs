@@ -1,14 +1,18 @@
 //! Takes a pod's volumes down: unmounts newest first, then removes only what the kubelet itself made.
 
-use std::fs;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::plugin;
-use crate::adapters::fs::{atomic, beneath, entries, mounts, pod_files};
+use crate::adapters::fs::folder::{Folder, resolved};
+use crate::adapters::fs::{atomic, mounts, pod_files};
 
 /// Plugins whose directories hold nothing but what the pod itself put there.
 const OWN: [&str; 5] = [plugin::EMPTY_DIR, plugin::CONFIG_MAP, plugin::SECRET, plugin::DOWNWARD_API, plugin::PROJECTED];
+/// What the kubelet makes in the folder of a driver's volume: the record and the mount point.
+const RECORD: &str = "vol_data.json";
+const TARGET: &str = "mount";
 
 /// Something that could not be taken down.
 #[derive(Debug, thiserror::Error)]
@@ -25,69 +29,110 @@ struct Faults(Vec<Fault>);
 
 impl Faults {
     /// Remembers a failure; something that is gone already is none.
-    fn note(&mut self, path: &Path, result: io::Result<()>) {
+    fn note<T>(&mut self, path: &Path, result: io::Result<T>) -> Option<T> {
         match result {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.0.push(Fault { path: path.to_path_buf(), cause: error });
-            }
-            _ => {}
+            Ok(value) => return Some(value),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => self.0.push(Fault { path: path.to_path_buf(), cause }),
         }
+        None
+    }
+
+    fn names(&mut self, folder: &Folder) -> Vec<OsString> {
+        self.note(folder.path(), folder.names()).unwrap_or_default()
+    }
+
+    fn sub(&mut self, folder: &Folder, name: &OsString) -> Option<Folder> {
+        self.note(&folder.path().join(name), folder.sub(name)).flatten()
+    }
+
+    fn remove(&mut self, folder: &Folder, name: &OsString, how: fn(&Folder, &OsString) -> io::Result<()>) {
+        self.note(&folder.path().join(name), how(folder, name));
     }
 }
 
 /// Unmounts everything below the pod's directory and removes the directory. Empty when nothing is left.
 pub fn tear_down(pod_dir: &Path) -> Vec<Fault> {
     let mut faults = Faults::default();
-    match mounts::mounts_below(pod_dir) {
-        Ok(points) => points.iter().for_each(|point| faults.note(point, mounts::unmount(point))),
-        Err(error) => faults.note(pod_dir, Err(error)),
+    // The table of mounts knows no links, and the kubelet's directory may be behind one.
+    let Some(pod_dir) = faults.note(pod_dir, resolved(pod_dir)) else { return faults.0 };
+    match mounts::unmount_below(&pod_dir, mounts::Top::Too) {
+        Ok(left) => faults.0.extend(left.into_iter().map(|(path, cause)| Fault { path, cause })),
+        Err(error) => _ = faults.note::<()>(&pod_dir, Err(error)),
     }
     // Whatever is still mounted, its content belongs to someone else.
-    if !faults.0.is_empty() || !mounts::mounts_below(pod_dir).is_ok_and(|left| left.is_empty()) {
+    if !faults.0.is_empty() {
         return faults.0;
     }
-    for kind in entries(&pod_dir.join("volumes")) {
-        let own = kind.file_name().is_some_and(|name| OWN.iter().any(|own| name == *own));
-        for volume in entries(&kind) {
-            faults.note(&volume, if own { beneath::remove_tree(&volume) } else { remove_empty(&volume) });
-        }
-        faults.note(&kind, fs::remove_dir(&kind));
-    }
-    faults.note(&pod_dir.join("volumes"), fs::remove_dir(pod_dir.join("volumes")));
-    faults.note(&pod_dir.join("volume-subpaths"), remove_empty(&pod_dir.join("volume-subpaths")));
-    faults.note(&pod_dir.join("volumeDevices"), remove_empty(&pod_dir.join("volumeDevices")));
-    for name in ["plugins", "containers"] {
-        faults.note(&pod_dir.join(name), beneath::remove_tree(&pod_dir.join(name)));
-    }
-    for name in ["etc-hosts", "userns", pod_files::STATUS] {
-        faults.note(&pod_dir.join(name), fs::remove_file(pod_dir.join(name)));
-    }
-    for draft in entries(pod_dir).iter().filter(|path| atomic::is_draft(path)) {
-        faults.note(draft, fs::remove_file(draft));
-    }
-    faults.note(pod_dir, fs::remove_dir(pod_dir));
+    let (Some(pods), Some(uid)) = (pod_dir.parent(), pod_dir.file_name().map(OsString::from)) else { return faults.0 };
+    let Some(pods) = faults.note(pods, Folder::open(pods)).flatten() else { return faults.0 };
+    let Some(pod) = faults.sub(&pods, &uid) else { return faults.0 };
+    remove_content(&pod, &mut faults);
+    faults.remove(&pods, &uid, Folder::remove_folder);
     faults.0
 }
 
-/// Removes directories bottom-up, and of files only empty ones and links (mount targets and device links): a file with
-/// content means that a mount is gone and data lies below it. The kubelet's own notes go too.
-fn remove_empty(path: &Path) -> io::Result<()> {
-    let meta = fs::symlink_metadata(path)?;
-    let note = path.file_name().is_some_and(|name| name == "vol_data.json") || atomic::is_draft(path);
-    if meta.is_symlink() || (meta.is_file() && (meta.len() == 0 || note)) {
-        return fs::remove_file(path);
+fn remove_content(pod: &Folder, faults: &mut Faults) {
+    if let Some(volumes) = faults.sub(pod, &"volumes".into()) {
+        for kind in faults.names(&volumes) {
+            let Some(folder) = faults.sub(&volumes, &kind) else { continue };
+            let own = OWN.iter().any(|own| kind == *own);
+            for volume in faults.names(&folder) {
+                if own {
+                    faults.remove(&folder, &volume, Folder::remove_tree);
+                } else {
+                    remove_foreign(&folder, &volume, faults);
+                }
+            }
+            faults.remove(&volumes, &kind, Folder::remove_folder);
+        }
+        faults.remove(pod, &"volumes".into(), Folder::remove_folder);
     }
-    if !meta.is_dir() {
-        return Err(io::Error::other("not removed: it has content"));
+    // volume-subpaths/VOLUME/CONTAINER/INDEX and volumeDevices/PLUGIN/NAME
+    remove_targets(pod, &"volume-subpaths".into(), 3, faults);
+    remove_targets(pod, &"volumeDevices".into(), 2, faults);
+    for name in ["plugins", "containers"] {
+        faults.remove(pod, &name.into(), Folder::remove_tree);
     }
-    for entry in entries(path) {
-        remove_empty(&entry)?;
+    for name in ["etc-hosts", "userns", pod_files::STATUS] {
+        faults.remove(pod, &name.into(), Folder::remove_file);
     }
-    fs::remove_dir(path)
+    for draft in faults.names(pod).iter().filter(|name| atomic::is_draft(Path::new(name))) {
+        faults.remove(pod, draft, Folder::remove_file);
+    }
+}
+
+/// Removes the folder of a volume whose content belongs to others: the mount point and the kubelet's notes beside it.
+/// Anything else was written where a mount should have been and keeps the folder.
+fn remove_foreign(kind: &Folder, volume: &OsString, faults: &mut Faults) {
+    let Some(folder) = faults.sub(kind, volume) else { return };
+    for name in faults.names(&folder) {
+        if name == TARGET {
+            faults.remove(&folder, &name, Folder::remove_folder);
+        } else if name == RECORD || atomic::is_draft(Path::new(&name)) {
+            faults.remove(&folder, &name, Folder::remove_file);
+        }
+    }
+    faults.remove(kind, volume, Folder::remove_folder);
+}
+
+/// Removes the targets of mounts that lie `levels` below a folder, and the folders above them.
+fn remove_targets(parent: &Folder, name: &OsString, levels: usize, faults: &mut Faults) {
+    if levels == 0 {
+        return faults.remove(parent, name, Folder::remove_target);
+    }
+    let Some(folder) = faults.sub(parent, name) else { return };
+    for inner in faults.names(&folder) {
+        remove_targets(&folder, &inner, levels - 1, faults);
+    }
+    faults.remove(parent, name, Folder::remove_folder);
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -108,5 +153,38 @@ mod tests {
         let faults = tear_down(&pod);
         assert!(faults.is_empty() && !pod.exists(), "{faults:?}");
         assert!(tear_down(&pod).is_empty());
+    }
+
+    #[test]
+    fn what_was_written_where_a_mount_should_be_is_kept_even_if_it_is_empty() {
+        let root = tempfile::tempdir().unwrap();
+        let pod = root.path().join("u1");
+        let volume = pod.join("volumes/kubernetes.io~local-volume/l");
+        fs::create_dir_all(volume.join("folder/of/a/user")).unwrap();
+        fs::write(volume.join("empty"), "").unwrap();
+        symlink("/somewhere", volume.join("link")).unwrap();
+        fs::create_dir_all(pod.join("volume-subpaths/v/c/0/more")).unwrap();
+        fs::write(pod.join("volume-subpaths/v/c/1"), "").unwrap();
+        let faults = tear_down(&pod);
+        assert!(!faults.is_empty());
+        for kept in ["folder/of/a/user", "empty"] {
+            assert!(volume.join(kept).exists(), "{kept}");
+        }
+        assert!(volume.join("link").is_symlink() && pod.join("volume-subpaths/v/c/0/more").exists());
+        assert!(!pod.join("volume-subpaths/v/c/1").exists(), "an empty target of a mount");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_folder_leads_nowhere() {
+        let root = tempfile::tempdir().unwrap();
+        let (pods, kept) = (root.path().join("pods"), root.path().join("kept"));
+        fs::create_dir_all(kept.join("volumes/kubernetes.io~empty-dir/e")).unwrap();
+        fs::write(kept.join("volumes/kubernetes.io~empty-dir/e/f"), "x").unwrap();
+        fs::create_dir_all(pods.join("u2/volumes")).unwrap();
+        symlink(&kept, pods.join("u1")).unwrap();
+        symlink(kept.join("volumes/kubernetes.io~empty-dir"), pods.join("u2/volumes/kubernetes.io~empty-dir")).unwrap();
+        assert!(!tear_down(&pods.join("u1")).is_empty());
+        assert!(!tear_down(&pods.join("u2")).is_empty());
+        assert!(kept.join("volumes/kubernetes.io~empty-dir/e/f").exists());
     }
 }

@@ -89,10 +89,12 @@ fn socket_of(endpoint: &str) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 /// Only what makes running pointless: settings that cannot be met, ports that are taken.
-pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error> {
+pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error> {
+    // Resolved once for all that is made and removed in it; storage drivers know it by the name that is configured.
+    let named_root = spec.dirs.root;
+    spec.dirs.root =
+        LocalVolumes::prepare_root(&named_root).map_err(|source| Error::Folder { path: named_root.clone(), source })?;
     let spec = Arc::new(spec);
-    LocalVolumes::prepare_root(&spec.dirs.root)
-        .map_err(|source| Error::Folder { path: spec.dirs.root.clone(), source })?;
     let socket = socket_of(&spec.runtime.endpoint)?;
     let metrics = Arc::new(Metrics::default());
     let counted = Arc::clone(&metrics);
@@ -122,7 +124,8 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error
         Some(api) => Arc::clone(&api.events),
         None => Arc::new(LogEvents),
     };
-    let storage = api.as_ref().map(|api| parts::start_storage(&spec, api.storage(&spec), &objects, stop.clone()));
+    let storage =
+        api.as_ref().map(|api| parts::start_storage(&spec, &named_root, api.storage(&spec), &objects, stop.clone()));
     let statuses: Arc<dyn StatusSink> = match &api {
         Some(api) => Arc::new(api.reporter.clone()),
         None => Arc::new(NoStatuses),

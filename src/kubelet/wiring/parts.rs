@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -84,6 +85,7 @@ pub fn default_address() -> Vec<IpAddr> {
 /// Starts to follow storage drivers, and gives their volumes.
 pub fn start_storage(
     spec: &KubeletSpec,
+    named_root: &Path,
     api: Arc<dyn StorageApi>,
     objects: &Arc<dyn Objects>,
     stop: CancellationToken,
@@ -91,7 +93,7 @@ pub fn start_storage(
     let (root, drivers) = (&spec.dirs.root, Drivers::default());
     let registrar = Registrar::new(root, drivers.clone(), Some(Arc::clone(&api)));
     restarting("storage drivers", &stop.clone(), registrar, move |registrar| Box::pin(registrar.run(stop.clone())));
-    CsiVolumes::new(root, &spec.node_name, drivers, Arc::clone(objects), api)
+    CsiVolumes::new(root, &spec.node_name, drivers, Arc::clone(objects), api).with_named_root(named_root)
 }
 
 /// Keeps container logs at their size.

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use super::document::get;
 use super::duration::parse_duration;
 use super::load::Flags;
+use crate::core::model::Amount;
+use crate::core::model::json::put;
 use crate::core::model::kubelet_spec::{
     ApiSettings, Dirs, EvictionSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings, PodSettings,
     RuntimeSettings, ServerSettings, ShutdownSettings, Sources,
@@ -100,7 +102,7 @@ pub(super) fn parse_taints(text: &str) -> Result<Value, String> {
             }
             let mut json = json!({"key": key, "effect": effect});
             if !value.is_empty() {
-                json["value"] = Value::from(value);
+                put(&mut json, &["value"], value);
             }
             Ok(json)
         })
@@ -185,6 +187,12 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
         r.faults.push(format!("evictionSoft: {signal} has no evictionSoftGracePeriod"));
     }
     let (mut kube_reserved, mut system_reserved) = (r.map("kubeReserved"), r.map("systemReserved"));
+    for (field, list) in [("kubeReserved", &kube_reserved), ("systemReserved", &system_reserved)] {
+        let is_amount = |text: &str| Amount::parse(text).is_some_and(|amount| amount >= Amount::ZERO);
+        for (name, text) in list.iter().filter(|(_, text)| !is_amount(text)) {
+            r.faults.push(format!("{field}: {name}: want a quantity that is not negative, got {text:?}"));
+        }
+    }
     let reserved_cpus = r.text("reservedSystemCPUs");
     if !reserved_cpus.is_empty() {
         match count_cpus(&reserved_cpus) {
@@ -214,7 +222,11 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
 fn node(flags: &Flags, r: &mut Reader<'_>) -> NodeSettings {
     let ips = flags.node_ip.split(',').filter(|t| !t.trim().is_empty());
     let ips: Vec<IpAddr> = ips.filter_map(|text| parse_ip(text, "--node-ip", r.faults)).collect();
-    if ips.len() > 2 || (ips.len() == 2 && ips[0].is_ipv4() == ips[1].is_ipv4()) {
+    let one_of_each = match ips.as_slice() {
+        [first, second] => first.is_ipv4() != second.is_ipv4(),
+        few => few.len() < 2,
+    };
+    if !one_of_each {
         r.faults.push("--node-ip: want one address, or one of each family".into());
     }
     if !["", "external"].contains(&flags.cloud_provider.as_str()) {
@@ -330,7 +342,9 @@ fn shutdown(r: &mut Reader<'_>) -> ShutdownSettings {
     let by_priority: Vec<Value> = r.json("shutdownGracePeriodByPodPriority");
     let by_priority = by_priority.iter().map(|entry| {
         let int = |key| entry.get(key).and_then(Value::as_i64).unwrap_or_default();
-        (int("priority") as i32, int("shutdownGracePeriodSeconds").max(0) as u64)
+        let priority = i32::try_from(int("priority"));
+        let priority = priority.unwrap_or(if int("priority") < 0 { i32::MIN } else { i32::MAX });
+        (priority, int("shutdownGracePeriodSeconds").max(0).unsigned_abs())
     });
     let shutdown = ShutdownSettings {
         by_priority: by_priority.collect(),

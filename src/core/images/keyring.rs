@@ -181,17 +181,18 @@ pub(super) fn fits(pattern: &str, repository: &str) -> bool {
 }
 
 fn split_path(location: &str) -> (&str, &str) {
-    location.split_at(location.find('/').unwrap_or(location.len()))
+    location.find('/').and_then(|end| location.split_at_checked(end)).unwrap_or((location, ""))
 }
 
 /// As Go's `net.SplitHostPort`; what it refuses has no port.
 fn split_port(host: &str) -> (&str, &str) {
     match host.rsplit_once(':') {
-        Some((address, port)) if address.starts_with('[') && address.ends_with(']') => {
-            (&address[1..address.len() - 1], port)
-        }
-        Some((name, port)) if !name.contains([':', '[', ']']) && !port.contains(']') => (name, port),
-        _ => (host, ""),
+        Some((name, port)) => match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+            Some(address) => (address, port),
+            None if !name.contains([':', '[', ']']) && !port.contains(']') => (name, port),
+            None => (host, ""),
+        },
+        None => (host, ""),
     }
 }
 

@@ -49,40 +49,28 @@ pub fn expand<'a>(input: &str, mut lookup: impl FnMut(&str) -> Option<&'a str>) 
     let mut rest = input;
     // Looked for at most once in vain: a text of many openings must not be read to its end for each.
     let mut closes = true;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        let after = &rest[at + 1..];
-        rest = match after.chars().next() {
-            // A dollar sign at the very end.
-            None => {
-                out.push('$');
-                after
-            }
-            Some('$') => {
-                out.push('$');
-                &after[1..]
-            }
-            Some('(') => match closes.then(|| after.find(')')).flatten() {
-                Some(end) => {
-                    let name = &after[1..end];
-                    match lookup(name) {
-                        Some(value) => out.push_str(value),
-                        None => out.push_str(&rest[at..at + end + 2]),
-                    }
-                    &after[end + 1..]
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        rest = after;
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+        } else if let Some(named) = rest.strip_prefix('(').filter(|_| closes) {
+            if let Some((name, after)) = named.split_once(')') {
+                match lookup(name) {
+                    Some(value) => out.push_str(value),
+                    None => out.extend(["$(", name, ")"]),
                 }
-                None => {
-                    closes = false;
-                    out.push_str("$(");
-                    &after[1..]
-                }
-            },
-            Some(c) => {
+                rest = after;
+            } else {
+                // An opening parenthesis without an end is text like any other.
+                closes = false;
                 out.push('$');
-                out.push(c);
-                &after[c.len_utf8()..]
             }
-        };
+        } else {
+            // Of nothing that could be replaced.
+            out.push('$');
+        }
         if out.len() > limit {
             return Err(TooLong(MAX_EXPANDED));
         }

@@ -36,7 +36,7 @@ enum RotateError {
 
 /// Looks at all logs each interval until `stop`. One `stat` per running container, no list from the runtime.
 pub async fn rotate_logs(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn Runtime, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(settings.interval);
+    let mut ticks = tokio::time::interval(settings.interval.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -79,6 +79,16 @@ fn a_room_names_only_rooms_below_it() {
 }
 
 #[test]
+fn a_tree_is_removed_in_one_way() {
+    let mut faults = Vec::new();
+    for (path, text) in files().iter().filter(|(path, _)| path.starts_with("src/")) {
+        let removes = code(text).filter(|(_, line)| line.contains("remove_dir_all"));
+        faults.extend(removes.map(|(number, _)| format!("{path}:{}: use adapters::fs::removal", number + 1)));
+    }
+    complain(faults);
+}
+
+#[test]
 fn the_core_does_no_io_and_reads_no_clock() {
     let banned = [
         "async ",

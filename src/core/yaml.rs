@@ -172,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn no_depth_of_a_document_reaches_the_end_of_the_stack() {
+        let depth = MAX_MANIFEST_BYTES / 8;
+        let pairs = "{\"a\":".repeat(depth);
+        let steps: String = (0..1_000).map(|level| format!("{:level$}a:\n", "")).collect();
+        for bomb in ["[".repeat(depth), "- ".repeat(depth), "? ".repeat(depth), pairs, steps, "!t ".repeat(depth)] {
+            assert!(parse_document(bomb.as_bytes()).is_err(), "{}", &bomb[..8]);
+            assert_eq!(locate(bomb.as_bytes(), "a.a.a"), None);
+            // The rest of what comes from outside is JSON, read by this one parser.
+            assert!(serde_json::from_str::<Value>(&bomb).is_err());
+        }
+    }
+
+    #[test]
     fn stops_alias_bombs_quickly() {
         let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
         for (name, of) in ["b", "c", "d", "e", "f", "g", "h", "i"].iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"])

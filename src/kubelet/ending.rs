@@ -55,12 +55,14 @@ impl Worker {
                 tracing::warn!(%error, %uid, "a pod cgroup could not be removed");
             }
             if let Err(errors) = &volumes {
-                errors.iter().for_each(|error| tracing::warn!(%error, %uid, "a volume could not be taken down"));
+                for error in errors {
+                    tracing::warn!(error = error.message, %uid, "a volume could not be taken down");
+                }
             }
             let volumes = match volumes {
                 Ok(true) => Ok(()),
                 Ok(false) => Err("the pod's directory is still there".to_owned()),
-                Err(errors) => Err(errors.first().map_or_else(String::new, ToString::to_string)),
+                Err(errors) => Err(errors.into_iter().map(|error| error.message).next().unwrap_or_default()),
             };
             Ended::Cleaned(volumes.and(cgroup.map_err(|error| error.to_string())))
         }));

@@ -156,3 +156,169 @@ extreme_integers() {
 	is "$before" kubelet_of "$node"
 }
 it 'pods with extreme integers cannot stop the kubelet' extreme_integers
+
+pod_folder() { kn get pod "$1" -o 'jsonpath=/var/lib/kubelet/pods/{.metadata.uid}'; }
+
+# digger NAME NODE [LIMIT]: a pod of an ordinary user that makes 8000 folders in one another, with 20 MiB in the deepest,
+# each move with paths that are short enough.
+digger() {
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: $1}
+		spec:
+		  nodeName: $2
+		  restartPolicy: Never
+		  terminationGracePeriodSeconds: 1
+		  tolerations: [{operator: Exists}]
+		  securityContext: {runAsUser: 1000, runAsGroup: 1000, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+		  volumes: [{name: dug, emptyDir: {${3:+sizeLimit: $3}}}]
+		  containers:
+		  - name: main
+		    image: $busybox
+		    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+		    volumeMounts: [{name: dug, mountPath: /dug}]
+		    workingDir: /dug
+		    command:
+		    - sh
+		    - -ec
+		    - |
+		      p=\$(printf 'd/%.0s' \$(seq 1000))
+		      mkdir -p base/\$p
+		      dd if=/dev/zero of=base/\${p}big bs=1M count=20
+		      for i in 2 3 4 5 6 7 8; do mkdir -p next/\$p; mv base next/\$p; mv next base; done
+		      touch dug
+		      exec sleep 3600
+	POD
+}
+
+deep_folders_go_with_their_pod() {
+	local node=${nodes[-1]} before folder
+	before=$(kubelet_of "$node")
+	digger deep "$node"
+	eventually kn exec deep -- test -e dug
+	folder=$(pod_folder deep)
+	[ "$(on "$node" -- find "$folder/volumes" -type d -name d | wc -l)" -ge 8000 ]
+	kn delete pod deep --wait=false
+	eventually not kn get pod deep
+	eventually not on "$node" -- test -e "$folder"
+	is "$before" kubelet_of "$node"
+	pod after-it "$node" pause
+}
+it 'thousands of folders in one another go with their pod, and the kubelet lives on' deep_folders_go_with_their_pod
+
+a_deep_file_counts() {
+	local node=${nodes[-1]} before
+	before=$(kubelet_of "$node")
+	digger hidden "$node" 10Mi
+	eventually is Evicted kn get pod hidden -o 'jsonpath={.status.reason}'
+	kn get pod hidden -o 'jsonpath={.status.message}' | grep 'Usage of EmptyDir volume "dug" exceeds the limit "10Mi"'
+	is "$before" kubelet_of "$node"
+}
+it 'a file below the longest path counts against the limit of an emptyDir' a_deep_file_counts
+
+# begin_again NODE: a node that was reset is one of the cluster again.
+begin_again() {
+	local join
+	if [ "$1" = "${nodes[0]}" ]; then
+		on "$1" -- bootstrap init --config /etc/roost/cluster.toml
+		on "$1" -- cat /etc/kubernetes/admin.conf >"$state/admin.conf"
+		k create namespace "$ns"
+	else
+		k delete node "$1" --ignore-not-found
+		join=$(cluster join-command "$1")
+		# shellcheck disable=SC2086 # a command line
+		on "$1" -- $join
+	fi
+	eventually is True k get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+	eventually kn get serviceaccount default
+}
+
+# precious NODE: what belongs to the users is all there.
+precious() {
+	is 'precious' on "$1" -- cat /srv/precious/file
+	on "$1" -- test -f /srv/precious/empty
+	on "$1" -- test -d /srv/precious/folder/inner
+	on "$1" -- test -L /srv/precious/link
+}
+
+# mounter NAME NODE: a pod with a local volume and a path of a host's folder, both of the file system that has the
+# kubelet's folder.
+mounter() {
+	k delete persistentvolume "$ns-$1" --ignore-not-found # of a test that failed
+	kn apply -f - <<-POD
+		apiVersion: v1
+		kind: PersistentVolume
+		metadata: {name: $ns-$1}
+		spec:
+		  capacity: {storage: 1Mi}
+		  accessModes: [ReadWriteOnce]
+		  persistentVolumeReclaimPolicy: Retain
+		  storageClassName: ''
+		  claimRef: {namespace: $ns, name: $1}
+		  local: {path: /srv/precious}
+		  nodeAffinity:
+		    required:
+		      nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [$2]}]}]
+		---
+		apiVersion: v1
+		kind: PersistentVolumeClaim
+		metadata: {name: $1}
+		spec: {accessModes: [ReadWriteOnce], storageClassName: '', volumeName: $ns-$1, resources: {requests: {storage: 1Mi}}}
+		---
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: $1}
+		spec:
+		  nodeSelector: {kubernetes.io/hostname: $2}
+		  terminationGracePeriodSeconds: 1
+		  tolerations: [{operator: Exists}]
+		  volumes:
+		  - {name: local, persistentVolumeClaim: {claimName: $1}}
+		  - {name: host, hostPath: {path: /srv/precious}}
+		  containers:
+		  - name: main
+		    image: $busybox
+		    command: [sleep, '3600']
+		    volumeMounts:
+		    - {name: local, mountPath: /local}
+		    - {name: local, mountPath: /inner, subPath: folder}
+		    - {name: host, mountPath: /empty, subPath: empty}
+	POD
+	ready "pod/$1"
+}
+
+a_root_behind_a_link() {
+	local node=${nodes[-1]} folder
+	on "$node" -- bootstrap reset --yes
+	on "$node" -- sh -ec 'mkdir -p /srv/kubelet /srv/precious/folder/inner
+		rm -rf /srv/precious/link
+		echo precious >/srv/precious/file
+		: >/srv/precious/empty
+		ln -s /nowhere /srv/precious/link
+		umount /var/lib/kubelet 2>/dev/null || true
+		rmdir /var/lib/kubelet && ln -s ../../srv/kubelet /var/lib/kubelet'
+	begin_again "$node"
+	# The end of a pod.
+	mounter first "$node"
+	folder=$(pod_folder first)
+	on "$node" -- grep -q ' /srv/kubelet/pods/.*local-volume' /proc/self/mountinfo
+	kn delete pod first --wait=false
+	eventually not kn get pod first
+	eventually not on "$node" -- test -e "$folder"
+	precious "$node"
+	# The end of the node, with a pod on it; and a mount that nobody takes down before.
+	mounter second "$node"
+	on "$node" -- sh -ec 'mkdir -p /srv/kubelet/plugins/left/globalmount && mount --bind /srv/precious /srv/kubelet/plugins/left/globalmount'
+	on "$node" -- bootstrap reset --yes
+	precious "$node"
+	is '' on "$node" -- find /srv/kubelet -mindepth 1
+	on "$node" -- test -L /var/lib/kubelet
+	not on "$node" -- grep -q ' /srv/kubelet/' /proc/self/mountinfo
+	# As it was.
+	on "$node" -- sh -ec 'rm /var/lib/kubelet; mkdir -m 750 /var/lib/kubelet; umount /srv/kubelet 2>/dev/null || true; rmdir /srv/kubelet'
+	begin_again "$node"
+	k delete persistentvolume "$ns-first" "$ns-second" --ignore-not-found --wait=false
+	on "$node" -- rm -rf /srv/precious
+}
+[ "${BOOTSTRAP:-ours}" != ours ] || it "the kubelet's folder may be behind a link, and the end of pods and of the node spares what is mounted in it" a_root_behind_a_link

@@ -66,6 +66,23 @@ async fn init_containers_come_first_and_sidecars_stay_until_the_regular_ones_hav
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_folder_that_cannot_be_removed_is_told_once_and_tried_until_it_can() {
+    let host = PodHost::new();
+    let mut world = World::new(host.clone(), pod(&[], &[container("web")])).await;
+    world.until("ready", is_ready).await;
+    host.stick_volumes("dug/file: Operation not permitted");
+    world.delete(1).await;
+    world.until("tried again and again", |host| host.stuck_removals() >= 5).await;
+    assert!(!host.told().finished);
+    let told: Vec<_> = host.events().into_iter().filter(|event| event.starts_with("pod FailedToRemove")).collect();
+    let what = "failed to remove the pod's directories or cgroup: dug/file: Operation not permitted";
+    assert_eq!(told, [format!("pod FailedToRemovePodDirectories: {what}")]);
+    host.unstick();
+    world.is_gone().await;
+    assert_eq!(host.sins(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_init_container_that_fails_holds_the_rest_back_and_is_tried_again() {
     let host = PodHost::new();
     host.set_program("prepare", Program { ends: Some((Duration::from_secs(1), 7)), ..Program::default() });

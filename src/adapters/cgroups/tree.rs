@@ -24,7 +24,7 @@ fn begin(dir: &Path) -> io::Result<Option<Descent>> {
 pub fn remove(dir: &Path) -> io::Result<()> {
     let Some(mut descent) = begin(dir)? else { return Ok(()) };
     loop {
-        match descent.next()? {
+        match descent.next_entry()? {
             Some(entry) if entry.kind == FileType::Directory => {
                 match unlinkat(descent.here()?, &entry.name, AtFlags::REMOVEDIR) {
                     Ok(()) | Err(Errno::NOENT) => {}
@@ -55,7 +55,7 @@ fn each(dir: &Path, visit: &mut dyn FnMut(BorrowedFd<'_>)) -> io::Result<()> {
     let Some(mut descent) = begin(dir)? else { return Ok(()) };
     visit(descent.here()?);
     loop {
-        match descent.next()? {
+        match descent.next_entry()? {
             Some(entry) if entry.kind == FileType::Directory => {
                 if descent.enter(&entry).is_ok() {
                     visit(descent.here()?);

@@ -111,7 +111,7 @@ impl Descent {
     }
 
     /// The next name in this folder; `None` at its end. A folder that was removed meanwhile has none.
-    pub fn next(&mut self) -> io::Result<Option<Entry>> {
+    pub fn next_entry(&mut self) -> io::Result<Option<Entry>> {
         let (Some(open), Some(level)) = (self.open.back_mut(), self.levels.last_mut()) else { return Err(lost()) };
         loop {
             if let Some(entry) = open.names.pop_front() {
@@ -231,7 +231,7 @@ pub(crate) mod tests {
 
     /// Goes down as far as it can.
     fn to_the_bottom(descent: &mut Descent) {
-        while let Some(entry) = descent.next().unwrap() {
+        while let Some(entry) = descent.next_entry().unwrap() {
             if entry.kind == FileType::Directory {
                 descent.enter(&entry).unwrap();
             }
@@ -261,7 +261,7 @@ pub(crate) mod tests {
         let mut descent = begin(dir.path());
         let (mut names, mut deepest) = (0, 0);
         loop {
-            match descent.next().unwrap() {
+            match descent.next_entry().unwrap() {
                 Some(entry) => {
                     names += 1;
                     if entry.kind == FileType::Directory {
@@ -304,7 +304,7 @@ pub(crate) mod tests {
         let mut descent = begin(dir.path());
         let mut removed = 0;
         loop {
-            match descent.next().unwrap() {
+            match descent.next_entry().unwrap() {
                 Some(entry) if entry.kind == FileType::Directory => {
                     match unlinkat(descent.here().unwrap(), &entry.name, AtFlags::REMOVEDIR) {
                         Ok(()) => removed += 1,

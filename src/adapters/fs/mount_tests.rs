@@ -137,7 +137,7 @@ fn nothing_is_removed_while_a_mount_cannot_be_unmounted() {
     }
     // Mounts that came with a user namespace are locked.
     let bind = "mount --bind $0/precious $0/folder/bound; set -- 'unshare --user --map-root-user --mount '$1; true";
-    if !after("adapters::fs::mount_tests::nothing_is_removed_while_a_mount_cannot_be_unmounted", &bind, &place) {
+    if !after("adapters::fs::mount_tests::nothing_is_removed_while_a_mount_cannot_be_unmounted", bind, &place) {
         return;
     }
     let error = HostFiles.empty_dir(&folder).unwrap_err();
@@ -208,7 +208,7 @@ fn a_mount_below_the_longest_path_is_unmounted() {
         rustix::fs::mkdirat(&here, &name, Mode::RWXU).unwrap();
         here = openat(&here, &name, OFlags::PATH, Mode::empty()).unwrap();
     }
-    mounts::bind(&openat(CWD, &precious.0, OFlags::PATH, Mode::empty()).unwrap(), &mounts::path_of(&here)).unwrap();
+    mounts::bind(openat(CWD, &precious.0, OFlags::PATH, Mode::empty()).unwrap(), &mounts::path_of(&here)).unwrap();
     drop(here);
     assert_eq!(mounts::mounts_below(&top).unwrap().len(), 1);
     assert!(mounts::unmount_below(&top, mounts::Top::Too).unwrap().is_empty());

@@ -22,7 +22,7 @@ pub fn walk(root: &OwnedFd, visit: Visit<'_>) -> io::Result<bool> {
     let top = openat(root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut descent = Descent::new(top, Mounts::Cross)?;
     loop {
-        let Some(entry) = descent.next()? else {
+        let Some(entry) = descent.next_entry()? else {
             let here = descent.here()?;
             if !visit(here, &fstat(here)?)? {
                 return Ok(false);

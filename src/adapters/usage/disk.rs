@@ -129,7 +129,7 @@ impl Count {
         self.add(&statx(&top, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?);
         let mut descent = Descent::new(top, Mounts::Stay)?;
         loop {
-            let Some(entry) = descent.next()? else {
+            let Some(entry) = descent.next_entry()? else {
                 if descent.leave()? {
                     continue;
                 }

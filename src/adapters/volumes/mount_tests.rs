@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use super::tests::{pod, volumes};
+use super::tests::{Shelf, pod, volumes};
 use super::*;
 use crate::adapters::fs::mount_tests;
 
@@ -47,6 +47,17 @@ fn memory_volumes_are_mounted_once_and_gone_with_the_pod() {
     });
 }
 
+/// A pod with a local volume `l` at `disk`, and an emptyDir `e`.
+fn pod_with_local_volume(shelf: &Shelf, disk: &Path) -> Pod {
+    let claim =
+        serde_json::json!({"metadata": {"uid": "c1"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}});
+    let pv = serde_json::json!({"metadata": {"name": "pv"},
+        "spec": {"local": {"path": disk}, "claimRef": {"uid": "c1"}}});
+    shelf.claims.lock().unwrap().insert("c".into(), serde_json::from_value(claim).unwrap());
+    shelf.volumes.lock().unwrap().insert("pv".into(), serde_json::from_value(pv).unwrap());
+    pod(serde_json::json!([{"name": "l", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "e", "emptyDir": {}}]))
+}
+
 #[test]
 fn the_content_of_foreign_mounts_survives_the_pod() {
     if !in_own_namespace("the_content_of_foreign_mounts_survives_the_pod") {
@@ -58,14 +69,7 @@ fn the_content_of_foreign_mounts_survives_the_pod() {
         let disk = dir.path().join("disk");
         fs::create_dir(&disk).unwrap();
         fs::write(disk.join("f"), "precious").unwrap();
-        let claim =
-            serde_json::json!({"metadata": {"uid": "c1"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}});
-        let pv = serde_json::json!({"metadata": {"name": "pv"},
-            "spec": {"local": {"path": disk}, "claimRef": {"uid": "c1"}}});
-        shelf.claims.lock().unwrap().insert("c".into(), serde_json::from_value(claim).unwrap());
-        shelf.volumes.lock().unwrap().insert("pv".into(), serde_json::from_value(pv).unwrap());
-        let pod = pod(serde_json::json!([{"name": "l", "persistentVolumeClaim": {"claimName": "c"}},
-            {"name": "e", "emptyDir": {}}]));
+        let pod = pod_with_local_volume(&shelf, &disk);
         let ready = volumes.set_up(&pod).await.unwrap();
         assert_eq!(fs::read_to_string(ready["l"].path.join("f")).unwrap(), "precious");
         // What a container with mount propagation left in an emptyDir.
@@ -94,14 +98,7 @@ fn a_pod_below_a_root_that_is_a_link_goes_and_foreign_volumes_keep_everything() 
         fs::write(disk.join("f"), "precious").unwrap();
         fs::write(disk.join("empty"), "").unwrap();
         symlink("/nowhere", disk.join("link")).unwrap();
-        let claim =
-            serde_json::json!({"metadata": {"uid": "c1"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}});
-        let pv = serde_json::json!({"metadata": {"name": "pv"},
-            "spec": {"local": {"path": disk}, "claimRef": {"uid": "c1"}}});
-        shelf.claims.lock().unwrap().insert("c".into(), serde_json::from_value(claim).unwrap());
-        shelf.volumes.lock().unwrap().insert("pv".into(), serde_json::from_value(pv).unwrap());
-        let pod = pod(serde_json::json!([{"name": "l", "persistentVolumeClaim": {"claimName": "c"}},
-            {"name": "e", "emptyDir": {}}]));
+        let pod = pod_with_local_volume(&shelf, &disk);
         let ready = volumes.set_up(&pod).await.unwrap();
         for path in ["folder", "f", "empty"] {
             volumes.sub_path(&pod, "c", path.len(), &ready["l"], "l", path).await.unwrap();

@@ -167,8 +167,10 @@ fn drop_ins(dir: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
                 continue;
             }
         };
-        for path in entries.flatten().map(|e| e.path()) {
-            if path.is_dir() {
+        for entry in entries.flatten() {
+            let path = entry.path();
+            // As upstream, not through a link: one that leads up would have no end.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 dirs.push(path);
             } else if path.extension().is_some_and(|e| e == "conf") {
                 files.push(path);

@@ -88,3 +88,17 @@ fn reservations_are_quantities_that_are_not_negative() {
         }
     }
 }
+
+#[test]
+fn a_link_among_the_drop_ins_leads_to_no_other_folder() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let drop_ins = dir.path().join("d");
+    std::fs::create_dir_all(drop_ins.join("inner")).expect("made");
+    std::fs::write(drop_ins.join("inner/10.conf"), "garbage: [").expect("written");
+    for name in ["up", "inner/up"] {
+        std::os::unix::fs::symlink(&drop_ins, drop_ins.join(name)).expect("linked");
+    }
+    let flags = Flags { config_dir: Some(drop_ins), ..flags() };
+    let faults = load(&flags).expect_err("garbage").0;
+    assert_eq!(faults.iter().filter(|fault| fault.contains("10.conf")).count(), 1, "{faults:?}");
+}

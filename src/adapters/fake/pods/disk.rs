@@ -160,6 +160,10 @@ impl Volumes for Life {
         self.alive().await;
         let mut state = self.host.state();
         judge(&mut state, uid, "the volumes");
+        if let Some((why, tried)) = &mut state.stuck_volumes {
+            *tried += 1;
+            return Err(vec![VolumeError { volume: String::new(), message: why.clone(), transient: true }]);
+        }
         state.disk.volumes.remove(uid.as_str());
         state.disk.dirs.remove(uid.as_str());
         state.disk.statuses.remove(uid.as_str());

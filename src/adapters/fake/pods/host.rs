@@ -64,6 +64,8 @@ pub(super) struct State {
     panics_about: Option<String>,
     /// Records that can never be removed.
     pub stuck: BTreeSet<String>,
+    /// Why volumes cannot be taken down, and how often that was tried.
+    pub stuck_volumes: Option<(String, usize)>,
     pub deaf: bool,
     pub down: bool,
     pub sins: Vec<String>,
@@ -211,9 +213,21 @@ impl PodHost {
         state.stuck.extend(newest);
     }
 
-    /// All records can be removed again.
+    /// All records can be removed again, and volumes taken down.
     pub fn unstick(&self) {
-        self.state().stuck.clear();
+        let mut state = self.state();
+        state.stuck.clear();
+        state.stuck_volumes = None;
+    }
+
+    /// The volumes cannot be taken down, for this reason.
+    pub fn stick_volumes(&self, why: &str) {
+        self.state().stuck_volumes = Some((why.to_owned(), 0));
+    }
+
+    /// How often volumes that are stuck were to be taken down.
+    pub fn stuck_removals(&self) -> usize {
+        self.state().stuck_volumes.as_ref().map_or(0, |(_, tried)| *tried)
     }
 
     /// The running container of that name ends by itself.

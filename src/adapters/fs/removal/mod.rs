@@ -117,7 +117,7 @@ fn clear(top: &OwnedFd, bounds: Bounds) -> io::Result<()> {
 fn pass(top: &OwnedFd, bounds: Bounds, attempt: &mut Attempt) -> io::Result<()> {
     let mut descent = Descent::new(open_folder(top, c".", Mounts::Stay)?, Mounts::Stay)?;
     loop {
-        match descent.next() {
+        match descent.next_entry() {
             Ok(Some(entry)) if attempt.stuck.contains(&entry.inode) => {}
             Ok(Some(entry)) if descent.depth() >= bounds.levels && entry.kind == FileType::Directory => {
                 move_up(&descent, &entry, top, attempt);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use tokio::sync::{Mutex, Semaphore};
-use tokio::task::spawn_blocking;
 
 use super::ImagePorts;
 use crate::core::images::{
@@ -14,6 +13,7 @@ use crate::core::images::{
     parse_docker_config, parse_dockercfg, parse_name, parse_plugin_answer, render_plugin_request,
 };
 use crate::ports::{DockerFile, PluginCall, TokenRequest};
+use crate::supervise::blocking;
 
 /// Credentials of the node's plugins, kept for as long as they allow.
 pub(super) struct Credentials {
@@ -66,7 +66,7 @@ impl Credentials {
         }
         let _turn = self.reading.acquire().await.map_err(|error| error.to_string())?;
         let repository = repository.to_owned();
-        spawn_blocking(move || fitting(&secrets, &repository)).await.map_err(|error| error.to_string())?
+        blocking("pull secrets", move || fitting(&secrets, &repository)).await.map_err(|error| error.to_string())?
     }
 
     async fn ask(

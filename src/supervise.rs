@@ -55,9 +55,10 @@ impl Pauses {
 ///
 /// # Errors
 /// When it panicked. What it had changed stays as it was at that moment: the caller observes again.
-pub async fn caught<F: Future>(task: impl Into<Task>, future: F) -> Result<F::Output, Panicked> {
-    let ended = named(task.into(), AssertUnwindSafe(future).catch_unwind()).await;
-    ended.map_err(|payload| Panicked(describe(&*payload)))
+pub fn caught<F: Future>(task: impl Into<Task>, future: F) -> impl Future<Output = Result<F::Output, Panicked>> {
+    // Not an `async fn`, which would keep room for the future twice.
+    let caught = named(task.into(), AssertUnwindSafe(future).catch_unwind());
+    caught.map(|ended| ended.map_err(|payload| Panicked(describe(&*payload))))
 }
 
 /// Calls a function.
@@ -75,6 +76,18 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     tokio::spawn(named(task.into(), future))
+}
+
+/// Runs what may take long on a thread of its own.
+///
+/// # Errors
+/// As [`caught`].
+pub async fn blocking<T: Send + 'static>(
+    task: impl Into<Task>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Panicked> {
+    let task = task.into();
+    Ok(tokio::task::spawn_blocking(move || named_call(task, work)).await?)
 }
 
 /// Spawns a task that goes on from `state` after each panic, until it ends by itself. `stop` ends the pauses.
@@ -98,21 +111,18 @@ where
     })
 }
 
-/// Spawns a task without which the process is of no use. When it panics, or ends although nothing was stopped, `stop` is
-/// cancelled: everything else ends in good order, and whoever runs the process starts it again.
+/// Spawns a task without which the process is of no use. When it panics, `stop` is cancelled: everything else ends in good
+/// order, and whoever runs the process starts it again.
 pub fn vital<F>(task: impl Into<Task>, stop: &CancellationToken, future: F) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let (task, stop) = (task.into(), stop.clone());
     tokio::spawn(async move {
-        let ended = caught(task.clone(), future).await;
-        if stop.is_cancelled() {
-            return;
+        if let Err(panicked) = caught(task.clone(), future).await {
+            tracing::error!(task = task.kind, %panicked, "the process ends, to be started again: it needs this task");
+            stop.cancel();
         }
-        let why = ended.err().map_or_else(|| "it ended".to_owned(), |panicked| panicked.to_string());
-        tracing::error!(task = task.kind, why, "the process ends, to be started again: it needs this task");
-        stop.cancel();
     })
 }
 
@@ -161,11 +171,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_a_vital_task_stops_the_process() {
+    async fn a_panic_on_another_thread_is_an_error_without_values() {
+        let secret = String::from("hidden");
+        let failed = blocking("test", move || Err::<(), _>(secret).expect("a value")).await.unwrap_err();
+        assert_eq!(failed.to_string(), "internal error: a value");
+        assert_eq!(blocking("test", || 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_vital_task_stops_the_process() {
         for panics in [true, false] {
             let stop = CancellationToken::new();
             vital("test", &stop, async move { assert!(!panics, "over") }).await.unwrap();
-            assert!(stop.is_cancelled());
+            assert_eq!(stop.is_cancelled(), panics);
         }
     }
 }

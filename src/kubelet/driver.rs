@@ -204,7 +204,7 @@ impl Driver {
 
     fn take_change(&mut self, change: &ObjectChange) {
         for entry in self.entries.values() {
-            if super::uses::uses(&entry.pod, change) {
+            if caught_call("object change", || super::uses::uses(&entry.pod, change)).unwrap_or(true) {
                 entry.inbox.put(|mail| mail.objects = true);
             }
         }

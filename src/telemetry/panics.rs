@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(text_of(|| panic!("{} is no number", 7)), "7 is no number");
         let s = secret.clone();
         assert_eq!(
-            text_of(move || drop(s.parse::<u8>().map_err(|_| s.clone()).unwrap())),
+            text_of(move || _ = s.parse::<u8>().map_err(|_| s.clone()).unwrap()),
             "called `Result::unwrap()` on an `Err` value"
         );
         let s = secret.clone();
@@ -98,7 +98,7 @@ mod tests {
         assert!(!text_of(move || drop(s[..99].to_owned())).contains("ss"));
         let s = secret.clone();
         assert_eq!(text_of(move || assert_eq!(s, "x")), "assertion `left == right` failed");
-        assert!(!text_of(move || drop(Err::<(), _>(secret).expect("a value"))).contains("ss"));
+        assert!(!text_of(move || Err::<(), _>(secret).expect("a value")).contains("ss"));
         assert_eq!(text_of(|| panic!("{}", "x".repeat(1000))).len(), MAX_TEXT);
     }
 }

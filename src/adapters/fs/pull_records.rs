@@ -67,7 +67,7 @@ impl PullRecords for RecordFiles {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
             write_if_changed(&path, &content, 0o600).map(drop)
         };
-        tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
+        crate::supervise::blocking("pull records", write).await.map_err(io::Error::other)?
     }
 
     async fn remove(&self, kind: RecordKind, name: &str) -> io::Result<()> {

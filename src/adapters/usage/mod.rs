@@ -95,7 +95,7 @@ impl MachineUsage {
     /// Runs what reads files where it may block.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> T + Send + 'static) -> Option<T> {
         let shared = Arc::clone(&self.shared);
-        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        let done = crate::supervise::blocking("usage", move || work(&shared)).await;
         done.inspect_err(|error| tracing::error!(%error, "usage was not measured")).ok()
     }
 

@@ -28,7 +28,6 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 use self::layout::Layout;
 use self::source::{Source, SourceError};
@@ -38,6 +37,7 @@ use crate::adapters::turns::Turns;
 use crate::core::model::{MountedVolume, PodUid, uid_of};
 use crate::core::render::NodeContext;
 use crate::ports::{Objects, VolumeError, Volumes};
+use crate::supervise;
 
 /// Largest file that `fileKeyRef` reads.
 const MAX_ENV_FILE: u64 = 1 << 20;
@@ -136,7 +136,7 @@ fn has_content(volume: &Volume) -> bool {
 
 /// Runs disk work away from the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    spawn_blocking(work).await.map_err(io::Error::other)?
+    supervise::blocking("volume", work).await.map_err(io::Error::other)?
 }
 
 #[async_trait]
@@ -198,8 +198,9 @@ impl Volumes for LocalVolumes {
             }
         }
         let (place, work) = (dir.clone(), dir);
-        let faults =
-            spawn_blocking(move || tear_down::tear_down(&work)).await.map_err(|e| vec![fault(e.to_string())])?;
+        let faults = supervise::blocking("volume", move || tear_down::tear_down(&work))
+            .await
+            .map_err(|e| vec![fault(e.to_string())])?;
         if faults.is_empty() {
             return Ok(!place.exists());
         }

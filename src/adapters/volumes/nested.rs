@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, VolumeMount};
 
 use crate::core::model::containers_of;
 
@@ -12,21 +12,30 @@ pub fn nested_mount_points(pod: &Pod, volume: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (_, container) in containers_of(pod) {
         let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-        let mut all: Vec<&Path> = mounts.iter().map(|m| Path::new(m.mount_path.as_str())).collect();
+        let outers: Vec<&Path> = mounts.iter().filter(|m| m.name == volume).map(path_of).collect();
+        if outers.is_empty() {
+            continue;
+        }
+        let mut all: Vec<&Path> = mounts.iter().map(path_of).collect();
         all.sort();
-        for outer in mounts.iter().filter(|m| m.name == volume).map(|m| Path::new(m.mount_path.as_str())) {
-            let mut taken: Vec<&Path> = Vec::new();
-            for inner in all.iter().filter_map(|p| p.strip_prefix(outer).ok()).filter(|p| !p.as_os_str().is_empty()) {
-                if !taken.iter().any(|t| inner.starts_with(t)) {
-                    taken.push(inner);
-                }
+        for outer in outers {
+            // What is inside a path follows it in the order, and nothing else in between: no mount is looked at in vain.
+            let mut rest = &all[all.partition_point(|path| *path <= outer)..];
+            while let Some(path) = rest.first()
+                && let Ok(inner) = path.strip_prefix(outer)
+            {
+                found.push(inner.to_path_buf());
+                rest = &rest[rest.partition_point(|deeper| deeper.starts_with(path))..];
             }
-            found.extend(taken.into_iter().map(Path::to_path_buf));
         }
     }
     found.sort();
     found.dedup();
     found
+}
+
+fn path_of(mount: &VolumeMount) -> &Path {
+    Path::new(mount.mount_path.as_str())
 }
 
 #[cfg(test)]
@@ -49,5 +58,17 @@ mod tests {
         .unwrap();
         assert_eq!(nested_mount_points(&pod, "cfg"), [Path::new("a/b"), Path::new("a-b")]);
         assert!(nested_mount_points(&pod, "a").contains(&PathBuf::from("c")));
+    }
+
+    #[test]
+    fn thousands_of_mounts_in_and_beside_each_other_are_answered() {
+        // Each was compared with all others, and with all that were found before.
+        let mount = |path: String| serde_json::json!({"name": "cfg", "mountPath": path});
+        let beside = (0..3000).map(|i| mount(format!("/etc/cfg/{i}")));
+        let inside = (1..700).map(|depth| mount(format!("/deep{}", "/d".repeat(depth))));
+        let mounts: Vec<_> = std::iter::once(mount("/etc/cfg".to_owned())).chain(beside).chain(inside).collect();
+        let pod = serde_json::json!({"spec": {"containers": [{"name": "c", "volumeMounts": mounts}]}});
+        let found = nested_mount_points(&serde_json::from_value(pod).unwrap(), "cfg");
+        assert_eq!(found.len(), 3001, "the folders beside each other, and `d` inside each that is deep");
     }
 }

@@ -106,7 +106,7 @@ pub async fn set_up(
         Source::Content { plugin, medium, payload } => content(request, plugin, medium, payload).await,
         Source::HostPath { path, kind, read_only } => {
             let checked = path.clone();
-            let check = tokio::task::spawn_blocking(move || host_path::check(&checked, &kind)).await;
+            let check = crate::supervise::blocking("volume", move || host_path::check(&checked, &kind)).await;
             check.map_err(|e| SourceError::passing(e.to_string()))?.map_err(SourceError::passing)?;
             Ok(MountedVolume { path, read_only, ..MountedVolume::default() })
         }

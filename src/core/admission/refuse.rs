@@ -40,14 +40,22 @@ pub fn without_surplus(pod: &Pod) -> Option<Pod> {
     Some(pod)
 }
 
+/// Most volumes of a pod, and most mounts of all its containers: each volume's set-up goes over all mounts.
+const MAX_VOLUMES: usize = 1000;
+const MAX_MOUNTS: usize = 10_000;
+
 /// A pod whose size alone would keep the kubelet from its other pods.
 pub(super) fn by_size(pod: &Pod) -> Option<Rejection> {
     let spec = pod.spec.as_ref()?;
-    let count = spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len);
-    if count <= MAX_CONTAINERS {
-        return None;
-    }
-    refusal("TooManyContainers", format!("Pod has {count} containers, and a node runs at most {MAX_CONTAINERS} of one"))
+    let containers = || spec.init_containers.iter().flatten().chain(&spec.containers);
+    let mounts = containers().map(|c| c.volume_mounts.as_ref().map_or(0, Vec::len)).fold(0, usize::saturating_add);
+    let sizes = [
+        ("TooManyContainers", "containers", containers().count(), MAX_CONTAINERS),
+        ("TooManyVolumes", "volumes", spec.volumes.as_ref().map_or(0, Vec::len), MAX_VOLUMES),
+        ("TooManyVolumeMounts", "volume mounts", mounts, MAX_MOUNTS),
+    ];
+    let (reason, what, count, most) = sizes.into_iter().find(|(_, _, count, most)| count > most)?;
+    refusal(reason, format!("Pod has {count} {what}, and this node takes at most {most} of one pod"))
 }
 
 /// Sysctls that belong to the pod alone (upstream `pkg/kubelet/sysctl/safe_sysctls.go`; all are in Linux 4.15).

@@ -246,6 +246,15 @@ fn a_pod_of_thousands_of_containers_is_refused() {
     assert_eq!(refused(json!({"containers": containers(1000)})), "admit");
     assert_eq!(refused(json!({"containers": containers(1001)})), "TooManyContainers");
     assert_eq!(refused(json!({"initContainers": containers(1000)})), "TooManyContainers");
+    let named = |count: usize| (0..count).map(|i| json!({"name": format!("v{i}")})).collect::<Vec<_>>();
+    assert_eq!(refused(json!({"volumes": named(1000)})), "admit");
+    assert_eq!(refused(json!({"volumes": named(1001)})), "TooManyVolumes");
+    let mounting = |count: usize| {
+        let mounts: Vec<_> = (0..count).map(|i| json!({"name": "v", "mountPath": format!("/{i}")})).collect();
+        json!({"containers": [{"name": "c", "volumeMounts": mounts.clone()}, {"name": "d", "volumeMounts": mounts}]})
+    };
+    assert_eq!(refused(mounting(5000)), "admit");
+    assert_eq!(refused(mounting(5001)), "TooManyVolumeMounts");
     let debugged = pod("p", json!({"containers": containers(990), "ephemeralContainers": containers(5000)}));
     let kept = without_surplus(&debugged).expect("a smaller one");
     assert_eq!(kept.spec.expect("a spec").ephemeral_containers.expect("some").len(), 10);

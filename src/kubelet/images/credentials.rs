@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use tokio::sync::{Mutex, Semaphore};
-use tokio::task::spawn_blocking;
 
 use super::ImagePorts;
 use crate::core::images::{
@@ -15,6 +14,7 @@ use crate::core::images::{
 };
 use crate::core::model::time::Moment;
 use crate::ports::{DockerFile, PluginCall, TokenRequest};
+use crate::supervise::blocking;
 
 /// Credentials of the node's plugins, kept for as long as they allow.
 pub(super) struct Credentials {
@@ -67,7 +67,7 @@ impl Credentials {
         }
         let _turn = self.reading.acquire().await.map_err(|error| error.to_string())?;
         let repository = repository.to_owned();
-        spawn_blocking(move || fitting(&secrets, &repository)).await.map_err(|error| error.to_string())?
+        blocking("pull secrets", move || fitting(&secrets, &repository)).await.map_err(|error| error.to_string())?
     }
 
     async fn ask(

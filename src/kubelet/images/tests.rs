@@ -240,3 +240,49 @@ async fn a_pull_that_is_cut_off_leaves_nothing_behind() {
     world.service.set_delay(Duration::ZERO);
     assert!(world.ensure(&one, "r.io/a:1", "IfNotPresent").await.is_ok());
 }
+
+/// Credentials that the pull secret `pulls` (of these registries) gives a pod that names it as often, for `r.io/a`; and how
+/// often another task of the same thread had its turn meanwhile.
+async fn read_beside(registries: usize, named: usize) -> (usize, usize) {
+    let entry = serde_json::json!({"username": "user", "password": "open"});
+    let auths: serde_json::Map<_, _> = (1..registries).map(|i| (format!("r{i}.io"), entry.clone())).collect();
+    let auths: serde_json::Map<_, _> = auths.into_iter().chain([("r.io".to_owned(), entry)]).collect();
+    let config = serde_json::json!({"auths": auths}).to_string().into_bytes();
+    let secret = Secret {
+        type_: Some("kubernetes.io/dockerconfigjson".into()),
+        data: Some(BTreeMap::from([(".dockerconfigjson".into(), ByteString(config))])),
+        ..Secret::default()
+    };
+    let ports = ImagePorts {
+        images: Arc::<FakeImages>::default(),
+        objects: Arc::new(FakeSecrets(BTreeMap::from([("pulls".into(), Arc::new(secret))]))),
+        events: Arc::<FakeEvents>::default(),
+        node: Arc::new(FakeNodeCredentials::default()),
+        records: Arc::new(FakeRecords::default()),
+        wall,
+    };
+    let turns = Arc::new(AtomicI64::new(0));
+    let counted = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let found = credentials::Credentials::new(Vec::new()).of(&ports, &pod("u", &vec!["pulls"; named]), "r.io/a").await;
+    other.abort();
+    (found.expect("readable").len(), usize::try_from(turns.load(Ordering::Relaxed)).expect("a count"))
+}
+
+#[tokio::test]
+async fn a_pull_secret_of_a_megabyte_is_read_beside_the_kubelets_thread() {
+    let (found, turns) = read_beside(20_000, 1).await;
+    assert_eq!(found, 1);
+    assert!(turns > 0, "no other task had its turn");
+    assert_eq!(read_beside(10, 1).await, (1, 0), "a small one takes no thread");
+}
+
+#[tokio::test]
+async fn a_pull_secret_that_is_named_twice_is_read_once() {
+    assert_eq!(read_beside(10, 3).await.0, 1);
+}

@@ -129,7 +129,7 @@ impl Reader {
         let mut start = 0;
         if let Some(lines) = request.tail_lines {
             let std_file = file.try_clone().await?.into_std().await;
-            let found = tokio::task::spawn_blocking(move || tail_offset(&std_file, size, lines)).await;
+            let found = crate::supervise::blocking("log request", move || tail_offset(&std_file, size, lines)).await;
             start = found.map_err(io::Error::other)??;
             file.seek(io::SeekFrom::Start(start)).await?;
         }

@@ -76,7 +76,7 @@ async fn rotate_one(
         Err(error) => return Err(file_error(error)),
     }
     let (old, max_files) = (path.to_owned(), settings.max_files);
-    let tidied = tokio::task::spawn_blocking(move || tidy_rotated(&old, max_files)).await;
+    let tidied = crate::supervise::blocking("log rotation", move || tidy_rotated(&old, max_files)).await;
     tidied.map_err(|e| file_error(io::Error::other(e)))?.map_err(file_error)?;
 
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -22,7 +22,8 @@ pub struct ApiSource {
 impl ApiSource {
     /// Runs until `stop`. While the table is busy, changes gather and go out as one set.
     pub async fn run(&mut self, stop: CancellationToken) {
-        let mut dirty = false;
+        // Started again after a panic, it may owe the table what had changed before.
+        let mut dirty = self.view.is_listed();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

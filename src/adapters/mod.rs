@@ -17,6 +17,7 @@ pub mod fetch;
 pub mod fs;
 pub mod machine;
 pub mod network;
+pub mod peer_uid;
 pub mod premises;
 pub mod sealing;
 pub mod serving;

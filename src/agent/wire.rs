@@ -15,6 +15,7 @@ use super::{
 };
 use crate::adapters::apiserver::api_servers::{ApiServerSources, watch_api_servers};
 use crate::adapters::apiserver::key_handover::CsrHandoverRequests;
+use crate::adapters::apiserver::node_events::KubeconfigNodeEvents;
 use crate::adapters::apiserver::node_networks::watch_node_networks;
 use crate::adapters::apiserver::reachability::HttpReachability;
 use crate::adapters::apiserver::serving_requests::ServingRequests;
@@ -88,7 +89,8 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
     if !settings.pod_network.pod_subnets.is_empty() {
         let network = HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
-        tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network)));
+        let events = KubeconfigNodeEvents::new(settings.kubeconfig.clone(), &settings.pod_network.node_name);
+        tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network), Arc::new(events)));
     }
     if let Some(kubeconfig) = settings.approver_kubeconfig {
         tasks.spawn(run_serving_approver(Box::new(ServingRequests::new(kubeconfig.clone()))));

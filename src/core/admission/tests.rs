@@ -238,3 +238,15 @@ fn apparmor_features_and_shutdown_come_last() {
     assert_eq!(reason(&pod("p", rules), &[], &plain), "PodFeatureUnsupported");
     assert_eq!(reason(&pod("p", json!({})), &[], &NodeFacts { shutting_down: true, ..node() }), "NodeShutdown");
 }
+
+#[test]
+fn a_pod_with_a_word_that_nobody_knows_is_refused_before_it_starts_and_left_alone_when_it_runs() {
+    let odd = |status: Value| {
+        let mut odd = Pod::clone(&pod("odd", json!({"securityContext": {"seccompProfile": {"type": "Strictest"}}})));
+        odd.status = serde_json::from_value(status).expect("a status");
+        odd
+    };
+    assert_eq!(reason(&odd(json!({"phase": "Pending"})), &[], &node()), "UnsupportedPodSpec");
+    assert_eq!(reason(&odd(json!(null)), &[], &node()), "UnsupportedPodSpec");
+    assert_eq!(reason(&odd(json!({"phase": "Running"})), &[], &node()), "admit");
+}

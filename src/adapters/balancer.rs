@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
@@ -13,8 +13,11 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::core::balancer::Servers;
+use super::peer_uid::peer_uid;
+use crate::core::balancer::{Bounds, Servers};
+use crate::core::connections::{Connections, Full, Standing};
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,6 +27,12 @@ const INTERVAL: Duration = Duration::from_secs(3);
 const PROBES: u32 = 2;
 /// How long sent bytes may stay unacknowledged.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
+/// How long a client may say nothing at all. TLS begins with the client, and everybody here speaks TLS.
+const FIRST_BYTES: Duration = Duration::from_secs(10);
+/// How long the balancer waits after it could not accept a connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// The uid of a client that cannot be told.
+const UNKNOWN: u32 = u32::MAX;
 /// How long a listener that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -36,11 +45,75 @@ pub struct KnownServers {
     pub fallback: Vec<SocketAddr>,
 }
 
+/// The places of the balancer's connections, by uid: root's, and everybody else's.
+struct Places([Mutex<Connections<u32, CancellationToken>>; 2]);
+
+const OTHERS: usize = 1;
+
+impl Places {
+    fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self([bounds.root, bounds.others].map(|limits| Mutex::new(Connections::new(limits)))))
+    }
+
+    fn admit(self: &Arc<Self>, uid: u32) -> Result<Place, Full> {
+        let (pool, closed) = (usize::from(uid != 0), CancellationToken::new());
+        let admitted = self.lock(pool).admit(uid, closed.clone())?;
+        if let Some(evicted) = admitted.evicted {
+            evicted.cancel();
+        }
+        Ok(Place { places: Arc::clone(self), pool, id: admitted.id, closed })
+    }
+
+    /// Closes somebody's connection, because descriptors ran out.
+    fn evict_one(&self) {
+        if let Some(evicted) = self.lock(OTHERS).evict_one() {
+            evicted.cancel();
+        }
+    }
+
+    fn lock(&self, pool: usize) -> MutexGuard<'_, Connections<u32, CancellationToken>> {
+        self.0[pool].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one connection, until it is dropped.
+struct Place {
+    places: Arc<Places>,
+    pool: usize,
+    id: u64,
+    /// Somebody else got the place.
+    closed: CancellationToken,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.lock(self.pool).release(self.id);
+    }
+}
+
 /// Serves for ever. `ready` is told once it listens, or could not at its first attempt.
 pub async fn run_balancer(
     listen: SocketAddr,
     own: Option<SocketAddr>,
     known: watch::Receiver<KnownServers>,
+    bounds: Bounds,
+    ready: oneshot::Sender<()>,
+) {
+    let uid_of = |client: SocketAddr, balancer: SocketAddr| {
+        peer_uid(client, balancer).unwrap_or_else(|error| {
+            tracing::debug!(%client, %error, "the uid of a client is not known");
+            UNKNOWN
+        })
+    };
+    run_balancer_for(listen, own, known, bounds, uid_of, ready).await;
+}
+
+async fn run_balancer_for(
+    listen: SocketAddr,
+    own: Option<SocketAddr>,
+    known: watch::Receiver<KnownServers>,
+    bounds: Bounds,
+    uid_of: impl Fn(SocketAddr, SocketAddr) -> u32,
     ready: oneshot::Sender<()>,
 ) {
     let mut ready = Some(ready);
@@ -57,16 +130,23 @@ pub async fn run_balancer(
         tokio::time::sleep(RETRY).await;
     };
     tracing::info!(%listen, "balancing connections to the API servers");
+    let places = Places::new(bounds);
     let mut connections = JoinSet::new();
+    let mut failing = false;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((client, _)) => {
-                    let _ = connections.spawn(serve(client, servers.clone(), known.clone(), begun));
+                Ok((client, address)) => {
+                    failing = false;
+                    let Ok(place) = places.admit(uid_of(address, listen)) else { continue };
+                    let _ = connections.spawn(serve(client, place, servers.clone(), known.clone(), begun));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the balancer cannot accept a connection");
-                    tokio::time::sleep(RETRY).await;
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "the balancer cannot accept a connection");
+                    }
+                    places.evict_one();
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -75,7 +155,22 @@ pub async fn run_balancer(
 }
 
 async fn serve(
+    client: TcpStream,
+    place: Place,
+    servers: Arc<Mutex<Servers>>,
+    known: watch::Receiver<KnownServers>,
+    begun: Instant,
+) {
+    let closed = place.closed.clone();
+    tokio::select! {
+        () = balance(client, &place, servers, known, begun) => {}
+        () = closed.cancelled() => tracing::debug!("a connection is closed for another one"),
+    }
+}
+
+async fn balance(
     mut client: TcpStream,
+    place: &Place,
     servers: Arc<Mutex<Servers>>,
     mut known: watch::Receiver<KnownServers>,
     begun: Instant,
@@ -94,9 +189,29 @@ async fn serve(
         }
         std::future::pending().await
     };
+    let carried = async {
+        if first_bytes(&client, &server, place).await {
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+        }
+    };
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut server) => {}
+        () = carried => {}
         () = left => tracing::info!(server = %address, "an API server left the cluster; its connections are closed"),
+    }
+}
+
+/// Waits until either side has something to say, or has left; false when neither does in time.
+async fn first_bytes(client: &TcpStream, server: &TcpStream, place: &Place) -> bool {
+    let mut first = [0];
+    tokio::select! {
+        peeked = client.peek(&mut first) => {
+            if peeked.is_ok_and(|bytes| bytes > 0) {
+                place.places.lock(place.pool).note(place.id, Standing::Proven);
+            }
+            true
+        }
+        _ = server.readable() => true,
+        () = tokio::time::sleep(FIRST_BYTES) => false,
     }
 }
 
@@ -142,73 +257,5 @@ fn watch_over(stream: &TcpStream) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    /// A server that says its number to whoever connects, and then keeps the connection.
-    async fn server(number: u8) -> (SocketAddr, tokio::task::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(async move {
-            let mut open = Vec::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                stream.write_all(&[number]).await.unwrap();
-                open.push(stream);
-            }
-        });
-        (address, task)
-    }
-
-    async fn balancer(own: Option<SocketAddr>, known: watch::Receiver<KnownServers>) -> SocketAddr {
-        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = probe.local_addr().unwrap();
-        drop(probe);
-        tokio::spawn(run_balancer(address, own, known, oneshot::channel().0));
-        address
-    }
-
-    async fn ask(address: SocketAddr) -> (u8, TcpStream) {
-        for _ in 0..100 {
-            if let Ok(mut stream) = TcpStream::connect(address).await
-                && let Ok(number) = stream.read_u8().await
-            {
-                return (number, stream);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("no answer through the balancer");
-    }
-
-    #[tokio::test]
-    async fn a_dead_server_costs_nobody_the_api_and_closes_its_connections() {
-        let (one, first) = server(1).await;
-        let (two, _second) = server(2).await;
-        let (sender, known) = watch::channel(KnownServers { current: vec![one, two], fallback: Vec::new() });
-        let address = balancer(Some(one), known).await;
-        let (number, mut open) = ask(address).await;
-        assert_eq!(number, 1, "the own server comes first");
-        first.abort();
-        let _ = first.await;
-        assert_eq!(open.read(&mut [0]).await.unwrap(), 0, "the connection to the dead server is closed");
-        assert_eq!(ask(address).await.0, 2);
-
-        // A server that leaves the list takes its connections along.
-        let (_, mut open) = ask(address).await;
-        let (three, _third) = server(3).await;
-        sender.send_replace(KnownServers { current: vec![three], fallback: Vec::new() });
-        assert_eq!(open.read(&mut [0]).await.unwrap(), 0);
-        assert_eq!(ask(address).await.0, 3);
-    }
-
-    #[tokio::test]
-    async fn the_nodes_settings_are_the_way_in_when_the_list_is_of_no_use() {
-        let (one, first) = server(1).await;
-        let (two, _second) = server(2).await;
-        first.abort();
-        let _ = first.await;
-        let (_sender, known) = watch::channel(KnownServers { current: vec![one], fallback: vec![two] });
-        assert_eq!(ask(balancer(None, known).await).await.0, 2);
-    }
-}
+#[path = "balancer_tests.rs"]
+mod tests;

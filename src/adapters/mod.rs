@@ -9,6 +9,7 @@ pub mod credential_files;
 pub mod credentials;
 pub mod cri;
 pub mod csi;
+pub mod descriptors;
 pub mod etcd;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
@@ -16,6 +17,7 @@ pub mod fetch;
 pub mod fs;
 pub mod machine;
 pub mod network;
+pub mod peer_uid;
 pub mod premises;
 pub mod sealing;
 pub mod serving;

@@ -15,14 +15,20 @@ use super::{
 };
 use crate::adapters::apiserver::api_servers::{ApiServerSources, watch_api_servers};
 use crate::adapters::apiserver::key_handover::CsrHandoverRequests;
+use crate::adapters::apiserver::node_events::KubeconfigNodeEvents;
 use crate::adapters::apiserver::node_networks::watch_node_networks;
 use crate::adapters::apiserver::reachability::HttpReachability;
 use crate::adapters::apiserver::serving_requests::ServingRequests;
 use crate::adapters::balancer::run_balancer;
+use crate::adapters::descriptors::raise_limit;
 use crate::adapters::fs::node_files::HostFiles;
 use crate::adapters::network::HostNetwork;
 use crate::adapters::x509::X509;
+use crate::core::balancer::Bounds;
 use crate::core::model::spec::Endpoint;
+
+/// Files that the agent may have open: two for each connection of the balancer, and some for itself.
+const DESCRIPTORS: u64 = 4096;
 
 /// What `bootstrap agent` was told.
 #[derive(Clone, Debug)]
@@ -66,7 +72,8 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         seeds.extend(balancer.own.map(|own| Endpoint::new(own.ip(), own.port())));
         let sources = ApiServerSources { kubeconfig: settings.kubeconfig.clone(), seeds, cache: balancer.cache };
         let (ready, listens) = oneshot::channel();
-        tasks.spawn(run_balancer(balancer.listen, balancer.own, watch_api_servers(sources), ready));
+        let bounds = Bounds::of_descriptors(raise_limit(DESCRIPTORS));
+        tasks.spawn(run_balancer(balancer.listen, balancer.own, watch_api_servers(sources), bounds, ready));
         // A task that ended is found below.
         let _ = listens.await;
     }
@@ -82,7 +89,8 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
     if !settings.pod_network.pod_subnets.is_empty() {
         let network = HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
-        tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network)));
+        let events = KubeconfigNodeEvents::new(settings.kubeconfig.clone(), &settings.pod_network.node_name);
+        tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network), Arc::new(events)));
     }
     if let Some(kubeconfig) = settings.approver_kubeconfig {
         tasks.spawn(run_serving_approver(Box::new(ServingRequests::new(kubeconfig.clone()))));

@@ -4,8 +4,36 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::connections::Limits;
+
 /// How long a server that did not answer is asked last. Short: a server that comes back is of use at once.
 pub const SHUN: Duration = Duration::from_secs(10);
+
+/// Files that the agent keeps for itself beside the balancer's connections: its watches, netlink, files it writes.
+const RESERVED: usize = 128;
+
+/// Most connections through the balancer. Root's are the kubelet, kube-proxy and the control plane; whoever else is on the
+/// node's loopback takes none of theirs, nor more than a share of the others'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of uid 0.
+    pub root: Limits,
+    /// Of all other uids.
+    pub others: Limits,
+}
+
+impl Bounds {
+    /// For a process that may open `descriptors` files: each connection takes two.
+    pub fn of_descriptors(descriptors: usize) -> Self {
+        let connections = descriptors.saturating_sub(RESERVED) / 2;
+        let others = connections / 4;
+        let root = connections.saturating_sub(others);
+        Self {
+            root: Limits { total: root, per_source: root },
+            others: Limits { total: others, per_source: others.div_ceil(2) },
+        }
+    }
+}
 
 /// What is remembered of the servers.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +90,15 @@ mod tests {
         let mut control_plane = Servers::of(Some(server(2)));
         assert!((0..3).all(|_| control_plane.order(&known, Duration::ZERO)[0] == server(2)));
         assert_eq!(worker.order(&[], Duration::ZERO), []);
+    }
+
+    #[test]
+    fn the_balancers_connections_leave_descriptors_to_the_agent() {
+        for descriptors in [0, 100, 256, 1024, 4096, 1 << 20] {
+            let Bounds { root, others } = Bounds::of_descriptors(descriptors);
+            assert!(2 * (root.total + others.total) + RESERVED.min(descriptors) <= descriptors);
+            assert!(others.per_source <= others.total && others.total <= root.total);
+        }
     }
 
     #[test]

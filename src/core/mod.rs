@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod balancer;
 pub mod bootstrap;
+pub mod connections;
 pub mod credentials;
 pub mod evict;
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod discovery;
 pub mod key_handover;
 pub mod node;
+pub mod node_events;
 pub mod node_networks;
 pub mod objects;
 pub mod pods;

@@ -139,11 +139,12 @@ async fn follow(
 fn parse(node: SlimNode) -> NodeNetwork {
     let status = node.status.unwrap_or_default();
     let internal = status.addresses.iter().filter(|address| address.kind == "InternalIP");
-    NodeNetwork::parse(
+    let parsed = NodeNetwork::parse(
         node.metadata.name.as_deref().unwrap_or_default(),
         node.spec.pod_cidrs.iter().map(String::as_str),
         internal.map(|address| address.address.as_str()),
-    )
+    );
+    NodeNetwork { created: node.metadata.creation_timestamp.map(|time| time.0), ..parsed }
 }
 
 /// The time between two attempts: short for the first two minutes, for a node becomes Ready no sooner than its network

@@ -1,7 +1,8 @@
 //! Keeps the node's routes, CNI configuration and masquerade rule equal to what the Nodes ask for.
 //!
 //! Inputs: the nodes (`watch`, only the newest matters) and word of routing changes; output: calls of the
-//! [`PodNetwork`] port. Nothing is remembered between two rounds but the last failure.
+//! [`PodNetwork`] port, and an event at each Node whose claims are refused. Nothing is remembered between two rounds but
+//! the last failure, and what was told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
-use crate::core::network::{NodeNetwork, RouteChange, conflist, masquerade, routes};
-use crate::ports::{PodNetwork, PodNetworkError};
+use crate::core::model::with_causes;
+use crate::core::network::claims::{RefusedClaim, judge};
+use crate::core::network::{NodeNetwork, Route, RouteChange, conflist, masquerade, routes};
+use crate::ports::{NodeEvents, PodNetwork, PodNetworkError};
 
 /// How long after a failure the round is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -31,8 +34,11 @@ pub async fn run_pod_network(
     settings: PodNetworkSettings,
     mut nodes: watch::Receiver<Option<Arc<[NodeNetwork]>>>,
     network: Arc<dyn PodNetwork>,
+    events: Arc<dyn NodeEvents>,
 ) {
     let mut ruleset_applied = false;
+    let mut refused: Vec<RefusedClaim> = Vec::new();
+    let mut last_failure = None;
     loop {
         let snapshot = nodes.borrow_and_update().clone();
         let outcome = async {
@@ -41,14 +47,21 @@ pub async fn run_pod_network(
                 ruleset_applied = true;
             }
             match &snapshot {
-                Some(snapshot) => converge(&settings, snapshot, network.as_ref()).await,
+                Some(snapshot) => {
+                    let claims = judge(snapshot, &settings.node_name, &settings.pod_subnets);
+                    report_refused(&claims.refused, &mut refused, events.as_ref()).await;
+                    converge(&settings, snapshot, &claims.routes(), network.as_ref()).await
+                }
                 None => Ok(()),
             }
         };
         let outcome = outcome.await;
-        if let Err(error) = &outcome {
-            tracing::warn!(error = error as &dyn std::error::Error, "the pod network is incomplete");
+        let failure = outcome.as_ref().err().map(|error| with_causes(error));
+        // A gateway that no link leads to fails in every round: it is told once.
+        if let Some(error) = failure.as_ref().filter(|failure| Some(*failure) != last_failure.as_ref()) {
+            tracing::warn!(error, "the pod network is incomplete");
         }
+        last_failure = failure;
         // All three are safe to cancel: each only waits for a newer state, which the next round reads anyway.
         tokio::select! {
             changed = nodes.changed() => if changed.is_err() { return },
@@ -58,10 +71,24 @@ pub async fn run_pod_network(
     }
 }
 
+/// Tells once of each claim that is refused, in the log and at its Node.
+async fn report_refused(refused: &[RefusedClaim], told: &mut Vec<RefusedClaim>, events: &dyn NodeEvents) {
+    for claim in refused.iter().filter(|claim| !told.contains(claim)) {
+        let RefusedClaim { node, cidr, refusal } = claim;
+        tracing::warn!(node, %cidr, %refusal, "a node's pod CIDR is refused; no traffic goes there");
+        let message = format!("No other node sends traffic to pod CIDR {cidr} of this node: {refusal}");
+        if let Err(error) = events.report_refused_range(node, &cidr.to_string(), &message).await {
+            tracing::debug!(node, error = &error as &dyn std::error::Error, "no event about the pod CIDR");
+        }
+    }
+    *told = refused.to_vec();
+}
+
 /// One round: every step is tried, and the first failure is returned.
 async fn converge(
     settings: &PodNetworkSettings,
     nodes: &[NodeNetwork],
+    desired: &[Route],
     network: &dyn PodNetwork,
 ) -> Result<(), PodNetworkError> {
     let mut outcome = Ok(());
@@ -74,8 +101,7 @@ async fn converge(
             tracing::info!(pod_cidrs = ?own.pod_cidrs, mtu, "wrote the CNI configuration");
         }
     }
-    let desired = routes::derive_routes(nodes, &settings.node_name, &settings.pod_subnets);
-    for change in routes::plan_routes(&desired, &network.observe_routes().await?) {
+    for change in routes::plan_routes(desired, &network.observe_routes().await?) {
         match network.apply_route(&change).await {
             Ok(()) => match &change {
                 RouteChange::Set(route) => {

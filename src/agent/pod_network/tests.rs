@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::core::network::Route;
+use crate::ports::ApiError;
 
 #[derive(Default)]
 struct FakeNetwork {
@@ -16,6 +17,7 @@ struct FakeNetwork {
     conflists: Mutex<Vec<Value>>,
     rulesets: Mutex<usize>,
     refuse_once: Mutex<bool>,
+    events: Mutex<Vec<String>>,
     changed: Notify,
 }
 
@@ -67,6 +69,14 @@ impl PodNetwork for FakeNetwork {
     }
 }
 
+#[async_trait]
+impl NodeEvents for FakeNetwork {
+    async fn report_refused_range(&self, node: &str, _cidr: &str, message: &str) -> Result<(), ApiError> {
+        self.events.lock().unwrap().push(format!("{node}: {message}"));
+        Ok(())
+    }
+}
+
 fn nodes(list: &[(&str, &str, &str)]) -> Option<Arc<[NodeNetwork]>> {
     Some(list.iter().map(|(name, cidr, address)| NodeNetwork::parse(name, [*cidr], [*address])).collect())
 }
@@ -74,7 +84,7 @@ fn nodes(list: &[(&str, &str, &str)]) -> Option<Arc<[NodeNetwork]>> {
 fn start(fake: &Arc<FakeNetwork>) -> watch::Sender<Option<Arc<[NodeNetwork]>>> {
     let (sender, receiver) = watch::channel(None);
     let settings = PodNetworkSettings { node_name: "n1".into(), pod_subnets: vec!["10.244.0.0/16".parse().unwrap()] };
-    tokio::spawn(run_pod_network(settings, receiver, fake.clone()));
+    tokio::spawn(run_pod_network(settings, receiver, fake.clone(), fake.clone()));
     sender
 }
 
@@ -114,4 +124,19 @@ async fn a_refused_route_is_tried_again_and_a_lost_one_comes_back() {
     sender.send(nodes(&[])).unwrap();
     tokio::time::sleep(SETTLE).await;
     assert!(gateways(&fake).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_range_is_told_once_at_its_node_and_gets_no_route() {
+    let fake = Arc::new(FakeNetwork::default());
+    let sender = start(&fake);
+    let honest = ("n2", "10.244.1.0/24", "10.0.0.2");
+    for address in ["10.0.0.9", "10.0.0.10", "10.0.0.9"] {
+        sender.send(nodes(&[honest, ("n3", "10.244.1.5/32", address)])).unwrap();
+        tokio::time::sleep(SETTLE * 2).await;
+        assert_eq!(gateways(&fake), ["10.0.0.2"]);
+    }
+    let told = "n3: No other node sends traffic to pod CIDR 10.244.1.5/32 of this node: \
+                its size is /32, and pod CIDRs of this cluster are /24";
+    assert_eq!(*fake.events.lock().unwrap(), [told]);
 }

@@ -8,6 +8,7 @@ pub mod duration;
 pub mod fields;
 mod load;
 mod spec;
+mod words;
 
 pub use load::{Error, Flags, load};
 

@@ -13,6 +13,7 @@ use super::duration::parse_duration;
 use super::load::Flags;
 use crate::core::model::Amount;
 use crate::core::model::json::put;
+use super::words;
 use crate::core::model::kubelet_spec::{
     ApiSettings, Dirs, EvictionSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings, PodSettings,
     RuntimeSettings, ServerSettings, ShutdownSettings, Sources,
@@ -256,6 +257,8 @@ fn server(r: &mut Reader<'_>) -> ServerSettings {
     if !["Webhook", "AlwaysAllow"].contains(&authorization_mode.as_str()) {
         r.faults.push(format!("authorization.mode: want Webhook or AlwaysAllow, got {authorization_mode:?}"));
     }
+    let (min_tls, cipher_suites) = (r.text("tlsMinVersion"), r.list("tlsCipherSuites"));
+    words::check_tls(&min_tls, &cipher_suites, r.faults);
     ServerSettings {
         enabled: r.bool("enableServer"),
         address: r.ip("address"),
@@ -265,8 +268,8 @@ fn server(r: &mut Reader<'_>) -> ServerSettings {
         healthz_port: r.int("healthzPort"),
         tls_cert: r.path("tlsCertFile"),
         tls_key: r.path("tlsPrivateKeyFile"),
-        cipher_suites: r.list("tlsCipherSuites"),
-        min_tls: r.text("tlsMinVersion"),
+        cipher_suites,
+        min_tls,
         client_ca: r.path("authentication.x509.clientCAFile"),
         anonymous: r.bool("authentication.anonymous.enabled"),
         token_webhook: r.bool("authentication.webhook.enabled"),
@@ -288,6 +291,7 @@ fn pods(r: &mut Reader<'_>) -> PodSettings {
         r.faults.push("crashLoopBackOff.maxContainerRestartPeriod: must be between 1s and 300s".into());
     }
     let swap_behavior = get(r.value, "memorySwap.swapBehavior").and_then(Value::as_str).unwrap_or_default().to_string();
+    words::check_swap(&swap_behavior, r.faults);
     PodSettings {
         sync_frequency: r.duration("syncFrequency"),
         max_restart_backoff,
@@ -319,6 +323,8 @@ fn images(flags: &Flags, r: &mut Reader<'_>) -> ImageSettings {
         r.faults
             .push(format!("imageGCLowThresholdPercent {gc_low} must be below imageGCHighThresholdPercent {gc_high}"));
     }
+    let verification_policy = r.text("imagePullCredentialsVerificationPolicy");
+    words::check_verification(&verification_policy, r.faults);
     ImageSettings {
         pull_qps: r.int("registryPullQPS"),
         pull_burst: r.int("registryBurst"),
@@ -331,7 +337,7 @@ fn images(flags: &Flags, r: &mut Reader<'_>) -> ImageSettings {
         maximum_age: r.duration("imageMaximumGCAge"),
         gc_high,
         gc_low,
-        verification_policy: r.text("imagePullCredentialsVerificationPolicy"),
+        verification_policy,
         verification_allowlist: r.list("preloadedImagesVerificationAllowlist"),
         credential_config: flags.credential_config.clone(),
         credential_bin_dir: flags.credential_bin_dir.clone(),

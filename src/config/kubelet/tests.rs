@@ -102,3 +102,30 @@ fn a_link_among_the_drop_ins_leads_to_no_other_folder() {
     let faults = load(&flags).expect_err("garbage").0;
     assert_eq!(faults.iter().filter(|fault| fault.contains("10.conf")).count(), 1, "{faults:?}");
 }
+
+#[test]
+fn a_word_that_decides_on_security_is_known_or_a_fault() {
+    for (flag, word, known) in [
+        ("tls-min-version", "VersionTLS13", true),
+        ("tls-min-version", "VersionTLS1.3", false),
+        ("tls-cipher-suites", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", true),
+        ("tls-cipher-suites", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA348", false),
+        ("authorization-mode", "AlwaysAllow", true),
+        ("authorization-mode", "alwaysAllow", false),
+    ] {
+        let mut flags = flags();
+        flags.fields.insert(flag.into(), word.into());
+        assert_eq!(load(&flags).is_ok(), known, "--{flag}={word}");
+    }
+    for (line, known) in [
+        ("memorySwap: {swapBehavior: NoSwap}", true),
+        ("memorySwap: {swapBehavior: noSwap}", false),
+        ("imagePullCredentialsVerificationPolicy: AlwaysVerify", true),
+        ("imagePullCredentialsVerificationPolicy: Always", false),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("config.yaml");
+        std::fs::write(&file, format!("{HEAD}{line}\n")).expect("written");
+        assert_eq!(load(&Flags { config: Some(file), ..flags() }).is_ok(), known, "{line}");
+    }
+}

@@ -1,6 +1,6 @@
 //! May a pod run on this node? (kubelet-contract 1.3; upstream `pkg/kubelet/lifecycle/predicate.go` and others)
 //!
-//! [`decide`] asks in upstream's order and gives the first refusal: node pressure, sysctls, predicates with preemption by
+//! [`decide`] asks in upstream's order and gives the first refusal: node pressure, words nobody knows, sysctls, predicates with preemption by
 //! critical pods, AppArmor, features, shutdown.
 
 mod affinity;
@@ -23,6 +23,7 @@ pub fn decide(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &NodeFacts)
     let critical = is_static || is_critical(pod);
     let early = refuse::by_pressure(pod, critical, node)
         .or_else(|| refuse::by_size(pod))
+        .or_else(|| refuse::by_words(pod))
         .or_else(|| refuse::by_sysctls(pod, node))
         .or_else(|| refuse::by_system(pod, node));
     if let Some(rejection) = early {

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::affinity::tolerates_no_schedule;
 use super::facts::NodeFacts;
+use crate::core::model::words::unknown_words;
 use crate::core::model::{QosClass, Rejection, containers_of, qos_class};
 
 fn refusal(reason: &str, message: impl Into<String>) -> Option<Rejection> {
@@ -112,6 +113,17 @@ fn with_dots(name: &str) -> String {
         .collect()
 }
 
+/// Words that this kubelet does not know. Pods that run already are left alone: whoever started them knew the words.
+pub(super) fn by_words(pod: &Pod) -> Option<Rejection> {
+    let words: Vec<String> = unknown_words(pod).iter().map(ToString::to_string).collect();
+    let refused = !words.is_empty() && is_pending(pod);
+    refused.then(|| refusal("UnsupportedPodSpec", words.join("; "))).flatten()
+}
+
+fn is_pending(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|s| s.phase.as_deref()).is_none_or(|phase| phase == "Pending")
+}
+
 /// Operating system and group policy.
 pub(super) fn by_system(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
     let label = pod.metadata.labels.as_ref().and_then(|l| l.get("kubernetes.io/os"));
@@ -132,8 +144,7 @@ pub(super) fn by_system(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
 }
 
 pub(super) fn by_apparmor(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
-    let pending = pod.status.as_ref().and_then(|s| s.phase.as_deref()).is_none_or(|phase| phase == "Pending");
-    if !pending {
+    if !is_pending(pod) {
         return None;
     }
     let profiles: Vec<Profile> =

@@ -260,3 +260,15 @@ fn a_pod_of_thousands_of_containers_is_refused() {
     assert_eq!(kept.spec.expect("a spec").ephemeral_containers.expect("some").len(), 10);
     assert_eq!(without_surplus(&pod("p", json!({"ephemeralContainers": containers(999)}))), None);
 }
+
+#[test]
+fn a_pod_with_a_word_that_nobody_knows_is_refused_before_it_starts_and_left_alone_when_it_runs() {
+    let odd = |status: Value| {
+        let mut odd = Pod::clone(&pod("odd", json!({"securityContext": {"seccompProfile": {"type": "Strictest"}}})));
+        odd.status = serde_json::from_value(status).expect("a status");
+        odd
+    };
+    assert_eq!(reason(&odd(json!({"phase": "Pending"})), &[], &node()), "UnsupportedPodSpec");
+    assert_eq!(reason(&odd(json!(null)), &[], &node()), "UnsupportedPodSpec");
+    assert_eq!(reason(&odd(json!({"phase": "Running"})), &[], &node()), "admit");
+}

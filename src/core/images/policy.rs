@@ -18,8 +18,10 @@ impl PullPolicy {
             Some("Always") => Self::Always,
             Some("Never") => Self::Never,
             Some("IfNotPresent") => Self::IfNotPresent,
-            _ if image.ends_with(":latest") => Self::Always,
-            _ => Self::IfNotPresent,
+            // Not a word of this kubelet's: the registry decides whether the pod may have the image.
+            Some(_) => Self::Always,
+            None if image.ends_with(":latest") => Self::Always,
+            None => Self::IfNotPresent,
         }
     }
 }

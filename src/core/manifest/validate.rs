@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::Finding;
 use super::names::{is_dns_label, is_dns_subdomain, is_label_value, is_port_name, is_qualified_name};
 use crate::core::model::Amount;
+use crate::core::model::words::unknown_words;
 
 /// Checks a defaulted pod; no findings means sound.
 pub fn validate_pod(pod: &Pod) -> Vec<Finding> {
@@ -18,6 +19,9 @@ pub fn validate_pod(pod: &Pod) -> Vec<Finding> {
         Some(spec) => self::spec(spec, &mut out),
         None => out.add("spec", "is missing"),
     }
+    for word in unknown_words(pod) {
+        out.add(word.field.as_str(), word.message());
+    }
     out.0
 }
 
@@ -26,13 +30,6 @@ struct Findings(Vec<Finding>);
 impl Findings {
     fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
         self.0.push(Finding::of(field, message));
-    }
-    fn one_of(&mut self, field: String, value: Option<&str>, allowed: &[&str]) {
-        if let Some(value) = value
-            && !allowed.contains(&value)
-        {
-            self.add(field, format!("want one of {}, got {value:?}", allowed.join(", ")));
-        }
     }
 }
 
@@ -65,9 +62,6 @@ fn metadata(pod: &Pod, out: &mut Findings) {
 }
 
 fn spec(spec: &PodSpec, out: &mut Findings) {
-    out.one_of("spec.restartPolicy".into(), spec.restart_policy.as_deref(), &["Always", "OnFailure", "Never"]);
-    let dns = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
-    out.one_of("spec.dnsPolicy".into(), spec.dns_policy.as_deref(), &dns);
     if spec.termination_grace_period_seconds.is_some_and(|s| s < 0) {
         out.add("spec.terminationGracePeriodSeconds", "must not be negative");
     }
@@ -119,9 +113,6 @@ fn volumes(spec: &PodSpec, out: &mut Findings) -> BTreeSet<String> {
             _ => out.add(at.clone(), "has more than one volume type"),
         }
         if let Some(host_path) = &volume.host_path {
-            let kinds =
-                ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
-            out.one_of(format!("{at}.hostPath.type"), host_path.type_.as_deref(), &kinds);
             if host_path.path.is_empty() || host_path.path.split('/').any(|part| part == "..") {
                 out.add(format!("{at}.hostPath.path"), "must be set and hold no '..'");
             }
@@ -149,10 +140,6 @@ fn container(at: &str, c: &Container, out: &mut Findings) {
     if image.is_empty() || image.trim() != image {
         out.add(format!("{at}.image"), if image.is_empty() { "is missing" } else { "has spaces around it" });
     }
-    let policies = ["Always", "IfNotPresent", "Never"];
-    out.one_of(format!("{at}.imagePullPolicy"), c.image_pull_policy.as_deref(), &policies);
-    let message = ["File", "FallbackToLogsOnError"];
-    out.one_of(format!("{at}.terminationMessagePolicy"), c.termination_message_policy.as_deref(), &message);
     for (i, variable) in c.env.iter().flatten().enumerate() {
         if variable.name.is_empty() || variable.name.contains('=') {
             out.add(format!("{at}.env[{i}].name"), format!("{:?} is not a variable name", variable.name));
@@ -181,7 +168,6 @@ fn container(at: &str, c: &Container, out: &mut Findings) {
 }
 
 fn container_kind(at: &str, c: &Container, is_init: bool, out: &mut Findings) {
-    out.one_of(format!("{at}.restartPolicy"), c.restart_policy.as_deref(), &["Always", "OnFailure", "Never"]);
     let sidecar = c.restart_policy.as_deref() == Some("Always");
     if is_init && !sidecar {
         for (name, set) in [
@@ -280,7 +266,6 @@ fn ports(at: &str, c: &Container, host_network: bool, taken: Option<&mut BTreeSe
         if !in_range(port.container_port) {
             out.add(format!("{at}.containerPort"), "must be 1 to 65535");
         }
-        out.one_of(format!("{at}.protocol"), port.protocol.as_deref(), &["TCP", "UDP", "SCTP"]);
         if let Some(name) = &port.name
             && !is_port_name(name)
         {

@@ -32,6 +32,7 @@ pub mod totals;
 pub mod usage;
 mod version;
 mod volume;
+pub mod words;
 
 pub use cause::with_causes;
 pub use check::{Check, CheckOutcome, HttpAnswer, HttpGet};

@@ -1,9 +1,11 @@
 //! The default pod network, decided: one bridge per node, plain routes between the nodes, nothing encapsulated.
 //!
 //! From the cluster's Node objects follow three things on each of them: the CNI configuration for its own pods
-//! ([`conflist`]), a route to every other node's pods ([`routes`]), and one rule that hides pod addresses from the
+//! ([`conflist`]), a route to every other node's pods ([`routes`], as far as
+//! its claims count: [`claims`]), and one rule that hides pod addresses from the
 //! world outside ([`masquerade`]).
 
+pub mod claims;
 pub mod conflist;
 pub mod masquerade;
 pub mod node;

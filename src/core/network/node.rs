@@ -9,6 +9,8 @@ use ipnet::IpNet;
 pub struct NodeNetwork {
     /// `metadata.name`.
     pub name: String,
+    /// `metadata.creationTimestamp`, which the API server sets.
+    pub created: Option<jiff::Timestamp>,
     /// `spec.podCIDRs`, at most one per address family; empty until the controller manager gave it one.
     pub pod_cidrs: Vec<IpNet>,
     /// The addresses of type `InternalIP`, in the order of the Node's status.
@@ -16,7 +18,7 @@ pub struct NodeNetwork {
 }
 
 impl NodeNetwork {
-    /// Reads the fields as the API spells them. What does not parse is left out: a Node is written by its own
+    /// A node of unknown age. Reads the fields as the API spells them. What does not parse is left out: a Node is written by its own
     /// kubelet, and one bad Node must not cost the others their routes.
     pub fn parse<'a>(
         name: &str,
@@ -25,6 +27,7 @@ impl NodeNetwork {
     ) -> Self {
         Self {
             name: name.to_owned(),
+            created: None,
             pod_cidrs: pod_cidrs
                 .into_iter()
                 .filter_map(|text| text.parse().ok())

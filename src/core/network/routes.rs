@@ -5,8 +5,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::NodeNetwork;
-
 /// The routing protocol number that marks our routes, so that they are told from everyone else's.
 /// It is in the range that `/etc/iproute2/rt_protos` leaves to local use.
 pub const PROTOCOL: u8 = 82;
@@ -29,28 +27,6 @@ pub enum RouteChange {
     Set(Route),
 }
 
-/// The routes that the node called `own_name` needs, sorted.
-///
-/// Only destinations inside `pod_subnets` count, for a Node is written by its own kubelet: a forged pod CIDR must not
-/// draw away traffic that was never meant for pods. Of two nodes that claim one destination, the first by name gets it.
-pub fn derive_routes(nodes: &[NodeNetwork], own_name: &str, pod_subnets: &[IpNet]) -> Vec<Route> {
-    let mut sorted: Vec<&NodeNetwork> = nodes.iter().collect();
-    sorted.sort_by(|a, b| a.name.cmp(&b.name));
-    let own: Vec<IpNet> =
-        sorted.iter().filter(|node| node.name == own_name).flat_map(|node| node.pod_cidrs.clone()).collect();
-    let mut routes = BTreeMap::new();
-    for node in sorted.into_iter().filter(|node| node.name != own_name) {
-        for cidr in &node.pod_cidrs {
-            let inside = pod_subnets.iter().any(|subnet| subnet.contains(cidr));
-            let ours = own.iter().any(|net| net.contains(cidr) || cidr.contains(net));
-            if let (true, false, Some(gateway)) = (inside, ours, node.address_for(cidr)) {
-                routes.entry(*cidr).or_insert(gateway);
-            }
-        }
-    }
-    routes.into_iter().map(|(destination, gateway)| Route { destination, gateway }).collect()
-}
-
 /// The changes that turn our routes as observed into the desired ones: removals first.
 pub fn plan_routes(desired: &[Route], observed: &[Route]) -> Vec<RouteChange> {
     let wanted: BTreeMap<&IpNet, &IpAddr> = desired.iter().map(|route| (&route.destination, &route.gateway)).collect();
@@ -63,6 +39,12 @@ pub fn plan_routes(desired: &[Route], observed: &[Route]) -> Vec<RouteChange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::network::NodeNetwork;
+    use crate::core::network::claims::judge;
+
+    fn derive_routes(nodes: &[NodeNetwork], own_name: &str, pod_subnets: &[IpNet]) -> Vec<Route> {
+        judge(nodes, own_name, pod_subnets).routes()
+    }
 
     fn net(text: &str) -> IpNet {
         text.parse().unwrap()

@@ -1,5 +1,7 @@
 //! Who a container runs as and what it may do (upstream `security_context.go`, `pkg/securitycontext`).
 
+use std::path::{Component, Path};
+
 use k8s_openapi::api::core::v1::{
     AppArmorProfile, Capabilities, Container, Pod, PodSecurityContext, SELinuxOptions, SeccompProfile, SecurityContext,
 };
@@ -7,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 use super::error::fail;
 use super::sandbox::namespaces;
 use super::{Error, ImageUser, NodeContext, PodContext};
+use crate::core::model::words::capability;
 use crate::core::model::{ContainerId, key_of, uid_of};
 use crate::cri;
 use crate::cri::security_profile::ProfileType;
@@ -48,14 +51,18 @@ pub fn container_security(
         namespace_options.pid = cri::NamespaceMode::Target as i32;
         namespace_options.target_id = target.to_string();
     }
-    let unmasked = own.proc_mount.as_deref() == Some("Unmasked");
+    let unmasked = match own.proc_mount.as_deref() {
+        None | Some("Default") => false,
+        Some("Unmasked") => true,
+        Some(other) => return Err(fail!("unsupported procMount: {other:?}")),
+    };
     let paths = |list: &[&str]| list.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
     let mut masked = paths(&MASKED_PATHS);
     masked.extend(node.extra_masked_paths.iter().cloned());
     let (apparmor, apparmor_profile) = apparmor(ctx.pod, container)?;
     #[allow(deprecated, reason = "containerd 1.6 reads only the old AppArmor field")]
     Ok(cri::LinuxContainerSecurityContext {
-        capabilities: own.capabilities.as_ref().map(capabilities),
+        capabilities: own.capabilities.as_ref().map(capabilities).transpose()?,
         privileged: own.privileged.unwrap_or_default(),
         namespace_options: Some(namespace_options),
         selinux_options: own
@@ -112,12 +119,16 @@ pub fn selinux(options: &SELinuxOptions) -> cri::SeLinuxOption {
     }
 }
 
-fn capabilities(capabilities: &Capabilities) -> cri::Capability {
-    cri::Capability {
-        add_capabilities: capabilities.add.clone().unwrap_or_default(),
-        drop_capabilities: capabilities.drop.clone().unwrap_or_default(),
+fn capabilities(capabilities: &Capabilities) -> Result<cri::Capability, Error> {
+    let known = |names: &Option<Vec<String>>| {
+        let names = names.iter().flatten().map(|name| capability(name));
+        names.collect::<Result<Vec<String>, _>>().map_err(|unknown| fail!("{unknown}"))
+    };
+    Ok(cri::Capability {
+        add_capabilities: known(&capabilities.add)?,
+        drop_capabilities: known(&capabilities.drop)?,
         add_ambient_capabilities: Vec::new(),
-    }
+    })
 }
 
 fn verify_non_root(
@@ -168,11 +179,17 @@ fn seccomp(
             let file = localhost_profile.as_deref().filter(|f| !f.is_empty());
             let file =
                 file.ok_or_else(|| fail!("localhostProfile must be set if seccompProfile type is Localhost."))?;
+            let file = Path::new(file);
+            if !file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+                return Err(fail!("localhostProfile of seccompProfile must be a path below the kubelet's: {file:?}"));
+            }
             let path = node.root_dir.join("seccomp").join(file);
             let localhost_ref = path.to_string_lossy().into_owned();
             Ok(cri::SecurityProfile { profile_type: ProfileType::Localhost as i32, localhost_ref })
         }
-        Some(_) => Ok(profile(ProfileType::Unconfined)),
+        Some(SeccompProfile { type_, .. }) if type_ == "Unconfined" => Ok(profile(ProfileType::Unconfined)),
+        // Upstream takes any other word for Unconfined and leaves it to the API server that there is none.
+        Some(SeccompProfile { type_, .. }) => Err(fail!("unknown seccomp profile type: {type_:?}")),
     }
 }
 
@@ -180,7 +197,8 @@ fn seccomp(
 fn apparmor(pod: &Pod, container: &Container) -> Result<(Option<cri::SecurityProfile>, String), Error> {
     let own = container.security_context.as_ref().and_then(|c| c.app_armor_profile.clone());
     let of_pod = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.app_armor_profile.clone());
-    let Some(chosen) = own.or_else(|| apparmor_annotation(pod, &container.name)).or(of_pod) else {
+    let annotation = if own.is_none() { apparmor_annotation(pod, &container.name)? } else { None };
+    let Some(chosen) = own.or(annotation).or(of_pod) else {
         return Ok((None, String::new()));
     };
     match chosen.type_.as_str() {
@@ -195,12 +213,21 @@ fn apparmor(pod: &Pod, container: &Container) -> Result<(Option<cri::SecurityPro
     }
 }
 
-fn apparmor_annotation(pod: &Pod, container: &str) -> Option<AppArmorProfile> {
-    let value = pod.metadata.annotations.as_ref()?.get(&format!("{APPARMOR_ANNOTATION}{container}"))?;
-    let of_type = |t: &str, name| Some(AppArmorProfile { type_: t.to_owned(), localhost_profile: name });
-    match value.as_str() {
-        "runtime/default" => of_type("RuntimeDefault", None),
-        "unconfined" => of_type("Unconfined", None),
-        other => of_type("Localhost", Some(other.strip_prefix("localhost/")?.to_owned())),
-    }
+fn apparmor_annotation(pod: &Pod, container: &str) -> Result<Option<AppArmorProfile>, Error> {
+    let key = format!("{APPARMOR_ANNOTATION}{container}");
+    let value = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(&key));
+    let of_type = |t: &str, name| AppArmorProfile { type_: t.to_owned(), localhost_profile: name };
+    Ok(match value.map(String::as_str) {
+        None | Some("") => None,
+        Some("runtime/default") => Some(of_type("RuntimeDefault", None)),
+        Some("unconfined") => Some(of_type("Unconfined", None)),
+        Some(other) => {
+            let name = other.strip_prefix("localhost/").ok_or_else(|| fail!("unknown apparmor profile: {other:?}"))?;
+            Some(of_type("Localhost", Some(name.to_owned())))
+        }
+    })
 }
+
+#[cfg(test)]
+#[path = "security_tests.rs"]
+mod tests;

@@ -110,6 +110,14 @@ impl Endpoint {
         )
     }
 
+    /// Whether its answer may take hours, and holds a file or a connection of its own all the time.
+    pub fn is_stream(&self) -> bool {
+        matches!(
+            self,
+            Self::ContainerLogs(_) | Self::NodeLogs(_) | Self::Exec(_) | Self::Attach(_) | Self::PortForward(_)
+        )
+    }
+
     /// Whether `enableDebuggingHandlers: false` turns it off.
     pub fn is_debugging(&self) -> bool {
         matches!(

@@ -1,47 +1,74 @@
 //! Who asks, and may they: certificates, tokens, access reviews, with the caches of upstream.
+//!
+//! Strangers cost the API server little: a token that is not known is asked about once, by rate, and what is known of
+//! others cannot be pushed out by it. Who has a client certificate waits behind no token.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, StatusCode};
 use rustls_pki_types::CertificateDer;
-use sha2::{Digest, Sha256};
 
-use super::cache::ExpiringMap;
 use super::client_ca::ClientCa;
 use super::reply::{Reply, text};
+use super::reviews::{Access as AccessReviews, Limited, Tokens};
 use super::{AuthorizationMode, Settings};
 use crate::core::model::access::{AccessQuestion, UserInfo};
 use crate::core::server::{subresources, verb};
-use crate::ports::Reviews;
+use crate::ports::{ReviewError, Reviews};
+
+/// By what a caller is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A client certificate.
+    Certificate,
+    /// A bearer token.
+    Token,
+    /// Nothing: an anonymous one.
+    None,
+}
+
+impl Proof {
+    /// False for an anonymous caller.
+    pub fn is_known(self) -> bool {
+        self != Self::None
+    }
+}
 
 /// Decides about every request of the secure port.
 pub struct Access {
     node: String,
     client_ca: Option<ClientCa>,
     anonymous: bool,
-    token_ttl: Option<Duration>,
+    tokens: Option<Tokens>,
     mode: AuthorizationMode,
-    reviews: Option<Arc<dyn Reviews>>,
-    /// By the token's digest, so that no token stays in memory; `None` for one that is not valid.
-    users: ExpiringMap<[u8; 32], Option<UserInfo>>,
-    decisions: ExpiringMap<(UserInfo, &'static str, &'static str), bool>,
+    reviews: Option<AccessReviews>,
 }
 
 impl Access {
     /// Puts the settings to use.
     pub fn new(settings: &Settings, client_ca: Option<ClientCa>, reviews: Option<Arc<dyn Reviews>>) -> Self {
+        let tokens = settings.token_review.zip(reviews.clone()).map(|(ttl, reviews)| Tokens::new(reviews, ttl));
+        let reviews = match settings.authorization {
+            AuthorizationMode::Webhook { allowed_ttl, denied_ttl } => {
+                reviews.map(|reviews| AccessReviews::new(reviews, allowed_ttl, denied_ttl))
+            }
+            AuthorizationMode::AlwaysAllow => None,
+        };
         Self {
             node: settings.node_name.clone(),
             client_ca,
             anonymous: settings.anonymous,
-            token_ttl: settings.token_review,
+            tokens,
             mode: settings.authorization,
             reviews,
-            users: ExpiringMap::new(),
-            decisions: ExpiringMap::new(),
         }
+    }
+
+    /// True when the chain is one of a client CA's.
+    pub fn has_certificate(&self, chain: &[CertificateDer<'static>]) -> bool {
+        self.client_ca.as_ref().and_then(|ca| ca.user(chain)).is_some()
     }
 
     /// Lets the request through, or gives the answer that refuses it.
@@ -51,71 +78,60 @@ impl Access {
         path: &str,
         headers: &HeaderMap,
         chain: &[CertificateDer<'static>],
-    ) -> Result<(), Box<Reply>> {
-        let Some(user) = self.user(headers, chain).await else {
+        source: IpAddr,
+    ) -> Result<Proof, Box<Reply>> {
+        let user = self.user(headers, chain, source).await.map_err(|Limited| Box::new(too_many("token reviews")))?;
+        let Some((user, proof)) = user else {
             return Err(Box::new(text(StatusCode::UNAUTHORIZED, "Unauthorized")));
         };
-        self.authorize(&user, method, path).await
+        self.authorize(&user, proof, method, path).await.map(|()| proof)
     }
 
-    async fn user(&self, headers: &HeaderMap, chain: &[CertificateDer<'static>]) -> Option<UserInfo> {
+    async fn user(
+        &self,
+        headers: &HeaderMap,
+        chain: &[CertificateDer<'static>],
+        source: IpAddr,
+    ) -> Result<Option<(UserInfo, Proof)>, Limited> {
         if let Some(user) = self.client_ca.as_ref().and_then(|ca| ca.user(chain)) {
-            return Some(user);
+            return Ok(Some((user, Proof::Certificate)));
         }
         if let Some(token) = bearer_token(headers) {
             // A token that is not valid is never taken for an anonymous user.
-            return self.token_user(token).await;
+            let Some(tokens) = &self.tokens else { return Ok(None) };
+            return Ok(tokens.user(token, source).await?.map(|user| (user, Proof::Token)));
         }
-        self.anonymous.then(|| UserInfo {
+        let anonymous = || UserInfo {
             name: "system:anonymous".to_owned(),
             groups: vec!["system:unauthenticated".to_owned()],
             ..UserInfo::default()
-        })
+        };
+        Ok(self.anonymous.then(|| (anonymous(), Proof::None)))
     }
 
-    async fn token_user(&self, token: &str) -> Option<UserInfo> {
-        let (ttl, reviews) = (self.token_ttl?, self.reviews.as_ref()?);
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        if let Some(known) = self.users.get(&digest) {
-            return known;
+    async fn authorize(&self, user: &UserInfo, proof: Proof, method: &str, path: &str) -> Result<(), Box<Reply>> {
+        if self.mode == AuthorizationMode::AlwaysAllow {
+            return Ok(());
         }
-        match reviews.token(token).await {
-            Ok(user) => {
-                self.users.insert(digest, user.clone(), ttl);
-                user
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a token could not be reviewed");
-                None
-            }
-        }
-    }
-
-    async fn authorize(&self, user: &UserInfo, method: &str, path: &str) -> Result<(), Box<Reply>> {
-        let AuthorizationMode::Webhook { allowed_ttl, denied_ttl } = self.mode else { return Ok(()) };
         let (verb, wanted) = (verb(method), subresources(path));
         for subresource in wanted.iter().copied() {
-            let key = (user.clone(), verb, subresource);
-            let allowed = match self.decisions.get(&key) {
-                Some(known) => known,
-                None => {
-                    let question = AccessQuestion { node: self.node.clone(), verb, subresource };
-                    let answer = match &self.reviews {
-                        Some(reviews) => reviews.access(user, &question).await.map_err(|e| e.to_string()),
-                        None => Err("this kubelet runs standalone".to_owned()),
-                    };
-                    let allowed = answer.map_err(|error| {
-                        tracing::warn!(user = user.name, verb, subresource, error, "access could not be reviewed");
-                        let message = format!(
-                            "Authorization error (user={}, verb={verb}, resource=nodes, subresource={subresource})",
-                            user.name
-                        );
-                        Box::new(text(StatusCode::INTERNAL_SERVER_ERROR, message))
-                    })?;
-                    self.decisions.insert(key, allowed, if allowed { allowed_ttl } else { denied_ttl });
-                    allowed
-                }
+            let question = AccessQuestion { node: self.node.clone(), verb, subresource };
+            let answer = match &self.reviews {
+                Some(reviews) => reviews.allowed(user, proof, question).await,
+                None => Ok(Err(ReviewError {
+                    review: "SubjectAccessReview",
+                    message: "this kubelet runs standalone".to_owned(),
+                })),
             };
+            let answer = answer.map_err(|Limited| Box::new(too_many("access reviews")))?;
+            let allowed = answer.map_err(|error| {
+                tracing::warn!(user = user.name, verb, subresource, %error, "access could not be reviewed");
+                let message = format!(
+                    "Authorization error (user={}, verb={verb}, resource=nodes, subresource={subresource})",
+                    user.name
+                );
+                Box::new(text(StatusCode::INTERNAL_SERVER_ERROR, message))
+            })?;
             if allowed {
                 return Ok(());
             }
@@ -128,6 +144,13 @@ impl Access {
         );
         Err(Box::new(text(StatusCode::FORBIDDEN, message)))
     }
+}
+
+fn too_many(what: &str) -> Reply {
+    let message = format!("Too many {what} for callers that are not known; try again later\n");
+    let mut reply = text(StatusCode::TOO_MANY_REQUESTS, message);
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    reply
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {

@@ -1,4 +1,4 @@
-//! A small map whose entries expire.
+//! A small map whose entries expire; when it is full, what was not used for longest goes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,35 +8,68 @@ use std::time::Duration;
 use crate::core::model::time::Moment;
 use tokio::time::Instant;
 
-/// Most entries; beyond that the expired ones go, and all of them when that is not enough.
-const MAX_ENTRIES: usize = 1024;
+/// Most entries.
+pub const MAX_ENTRIES: usize = 1024;
+
+struct Entry<V> {
+    value: V,
+    until: Instant,
+    /// Number of its last use.
+    used: u64,
+}
+
+/// Entries by key, and how many uses there were.
+struct Entries<K, V> {
+    map: HashMap<K, Entry<V>>,
+    uses: u64,
+}
 
 /// Entries with a time of life each.
-pub struct ExpiringMap<K, V>(Mutex<HashMap<K, (V, Instant)>>);
+pub struct ExpiringMap<K, V>(Mutex<Entries<K, V>>);
 
-impl<K: Eq + Hash, V: Clone> ExpiringMap<K, V> {
+impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
     /// An empty map.
     pub fn new() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Entries { map: HashMap::new(), uses: 0 }))
     }
 
     /// The value of a key that has not expired.
     pub fn get(&self, key: &K) -> Option<V> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.get(key).filter(|(_, until)| *until > Instant::now()).map(|(value, _)| value.clone())
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = entries.next_use();
+        let entry = entries.map.get_mut(key).filter(|entry| entry.until > Instant::now())?;
+        entry.used = used;
+        Some(entry.value.clone())
+    }
+
+    /// True when the key has a value, expired or not.
+    pub fn was_known(&self, key: &K) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map.contains_key(key)
     }
 
     /// Keeps a value for as long as `life`.
     pub fn insert(&self, key: K, value: V, life: Duration) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if map.len() >= MAX_ENTRIES {
-            map.retain(|_, (_, until)| *until > now);
+        let until = now.later(life);
+        let used = entries.next_use();
+        if entries.map.len() >= MAX_ENTRIES && !entries.map.contains_key(&key) {
+            let oldest = entries.map.iter().min_by_key(|(_, e)| (e.until > now, e.used)).map(|(key, _)| key.clone());
+            oldest.map(|key| entries.map.remove(&key));
         }
-        if map.len() >= MAX_ENTRIES {
-            map.clear();
-        }
-        map.insert(key, (value, now.later(life)));
+        entries.map.insert(key, Entry { value, until, used });
+    }
+
+    /// Forgets a key.
+    pub fn remove(&self, key: &K) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map.remove(key);
+    }
+}
+
+impl<K, V> Entries<K, V> {
+    fn next_use(&mut self) -> u64 {
+        self.uses = self.uses.saturating_add(1);
+        self.uses
     }
 }
 
@@ -54,6 +87,16 @@ mod tests {
         for i in 0..MAX_ENTRIES * 3 {
             map.insert(i, "b", Duration::from_secs(30));
         }
-        assert!(map.0.lock().unwrap().len() <= MAX_ENTRIES);
+        assert!(map.0.lock().unwrap().map.len() <= MAX_ENTRIES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_use_stays_however_much_is_put_in() {
+        let map = ExpiringMap::new();
+        map.insert(usize::MAX, "in use", Duration::from_secs(30));
+        for i in 0..MAX_ENTRIES * 3 {
+            map.insert(i, "new", Duration::from_secs(30));
+            assert_eq!(map.get(&usize::MAX), Some("in use"));
+        }
     }
 }

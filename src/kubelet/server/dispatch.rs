@@ -8,7 +8,8 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use rustls_pki_types::CertificateDer;
 
-use super::reply::{Reply, text};
+use super::places::OpenRequest;
+use super::reply::{Reply, hold, text};
 use super::{Server, container_logs, health, info, node_logs, pods, run, stats, streams};
 use crate::core::server::{Endpoint, Query, metrics_bucket};
 
@@ -28,6 +29,7 @@ pub async fn answer(
     server: Arc<Server>,
     door: Door,
     chain: Arc<[CertificateDer<'static>]>,
+    open: Arc<OpenRequest>,
     request: Request<Incoming>,
 ) -> Reply {
     let began = Instant::now();
@@ -43,28 +45,31 @@ pub async fn answer(
     metrics.http_requests.with(labels).inc();
     let inflight = metrics.http_inflight.with(labels);
     inflight.add(1.0);
-    let reply = match permit(&server, door, &chain, &request).await {
-        Ok(()) => dispatch(&server, door, request).await,
+    let reply = match permit(&server, door, &chain, &open, &request).await {
+        Ok(()) => dispatch(&server, door, &open, request).await,
         Err(refusal) => *refusal,
     };
     inflight.add(-1.0);
     metrics.http_duration.observe(labels, began.elapsed());
-    reply
+    // The request is open until its last byte is sent.
+    reply.map(|body| hold(body, open))
 }
 
 async fn permit(
     server: &Server,
     door: Door,
     chain: &[CertificateDer<'static>],
+    open: &OpenRequest,
     request: &Request<Incoming>,
 ) -> Result<(), Box<Reply>> {
-    if door != Door::Secure {
-        return Ok(());
-    }
-    server.access.check(request.method().as_str(), request.uri().path(), request.headers(), chain).await
+    let known = door == Door::Secure && {
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        server.access.check(method, path, request.headers(), chain, open.source()).await?.is_known()
+    };
+    open.authorize(known).map_err(|full| Box::new(text(StatusCode::SERVICE_UNAVAILABLE, full.to_string())))
 }
 
-async fn dispatch(server: &Server, door: Door, request: Request<Incoming>) -> Reply {
+async fn dispatch(server: &Server, door: Door, open: &Arc<OpenRequest>, request: Request<Incoming>) -> Reply {
     let served_here = |endpoint: &Endpoint| match door {
         Door::Secure => true,
         Door::ReadOnly => endpoint.is_read_only(),
@@ -87,6 +92,9 @@ async fn dispatch(server: &Server, door: Door, request: Request<Incoming>) -> Re
         }
         return reply;
     }
+    if let (true, Err(_)) = (endpoint.is_stream(), open.stream()) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "too many open streams of logs, exec, attach and port-forward\n");
+    }
     let query = Query::parse(request.uri().query().unwrap_or_default());
     match &endpoint {
         Endpoint::Healthz(check) => health::healthz(server, check.as_deref(), query.get("verbose").is_some()),
@@ -100,9 +108,9 @@ async fn dispatch(server: &Server, door: Door, request: Request<Incoming>) -> Re
         Endpoint::MetricsSlis => health::slis(server),
         Endpoint::NodeLogs(path) => node_logs::node_logs(server, path, &query).await,
         Endpoint::ContainerLogs(target) => container_logs::container_logs(server, target, &query).await,
-        Endpoint::Exec(target) => streams::exec_or_attach(server, streams::Kind::Exec, target, request).await,
-        Endpoint::Attach(target) => streams::exec_or_attach(server, streams::Kind::Attach, target, request).await,
-        Endpoint::PortForward(target) => streams::port_forward(server, target, request).await,
+        Endpoint::Exec(target) => streams::exec_or_attach(server, streams::Kind::Exec, target, open, request).await,
+        Endpoint::Attach(target) => streams::exec_or_attach(server, streams::Kind::Attach, target, open, request).await,
+        Endpoint::PortForward(target) => streams::port_forward(server, target, open, request).await,
         Endpoint::Run(target) => run::run(server, target, &query).await,
         Endpoint::Configz => info::configz(server),
         Endpoint::Flagz => info::flagz(server),

@@ -10,22 +10,40 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustix::net::sockopt;
+use rustix::process::Resource;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
 use super::client_ca::{AskForCertificate, ClientCa, ClientCaError};
 use super::dispatch::{Door, answer};
+use super::places::{Bounds, Closed, IDLE, Place, Places};
 use super::{Server, ServerPorts, Settings};
 
-/// A client that has not finished its handshake or its request's head by then is cut off.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Most connections at a time; further ones wait in the kernel.
-const MAX_CONNECTIONS: usize = 1000;
+/// How long a connection that timed out may take to end its HTTP/2 streams or its last answer.
+const LINGER: Duration = Duration::from_secs(5);
+/// Probes find peers that vanished without a word: after a minute at most.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive { idle: Duration::from_secs(30), interval: Duration::from_secs(10), probes: 3 };
+/// Pings do the same for HTTP/2, and find those whose process stands still.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest head of an HTTP/2 request, in bytes (hyper's default, written down).
+const MAX_HEADERS: u32 = 16 * 1024;
+/// Longest head of an HTTP/1 request, in bytes. Tokens of some issuers have several kilobytes.
+const MAX_HEAD: usize = 64 * 1024;
+/// Streams that a peer may have reset before they were looked at ("rapid reset", CVE-2023-44487).
+const MAX_RESETS: usize = 20;
+
+struct TcpKeepalive {
+    idle: Duration,
+    interval: Duration,
+    probes: u32,
+}
 
 const TLS13_ONLY: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
@@ -97,9 +115,13 @@ impl Listeners {
             access,
             started: jiff::Timestamp::now(),
         });
-        let secure = accept(self.secure, Arc::clone(&server), Door::Secure, Some(acceptor));
-        let healthz = accept_some(self.healthz, &server, Door::Health);
-        let read_only = accept_some(self.read_only, &server, Door::ReadOnly);
+        let descriptors = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+        let places = Places::new(Bounds::secure(descriptors));
+        let open = || Places::new(Bounds::open(descriptors));
+        let secure = accept(self.secure, Arc::clone(&server), Door::Secure, places, Some(acceptor));
+        let healthz = accept_some(self.healthz, &server, Door::Health, open());
+        let read_only = accept_some(self.read_only, &server, Door::ReadOnly, open());
         tokio::select! {
             () = stop.cancelled() => {}
             () = async { tokio::join!(secure, healthz, read_only); } => {}
@@ -131,45 +153,62 @@ async fn bind_some(address: Option<SocketAddr>) -> Result<Option<TcpListener>, B
     }
 }
 
-async fn accept_some(listener: Option<TcpListener>, server: &Arc<Server>, door: Door) {
+async fn accept_some(listener: Option<TcpListener>, server: &Arc<Server>, door: Door, places: Arc<Places>) {
     if let Some(listener) = listener {
-        accept(listener, Arc::clone(server), door, None).await;
+        accept(listener, Arc::clone(server), door, places, None).await;
     }
 }
 
-async fn accept(listener: TcpListener, server: Arc<Server>, door: Door, tls: Option<TlsAcceptor>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept(listener: TcpListener, server: Arc<Server>, door: Door, places: Arc<Places>, tls: Option<TlsAcceptor>) {
+    let mut failing = false;
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let tcp = match listener.accept().await {
-            Ok((tcp, _)) => tcp,
+        match listener.accept().await {
+            Ok((tcp, peer)) => {
+                failing = false;
+                let Ok(place) = places.admit(peer.ip()) else { continue };
+                crate::supervise::spawn("connection", connection(tcp, Arc::clone(&server), door, tls.clone(), place));
+            }
             Err(error) => {
                 // Out of file descriptors, or the peer left already: neither goes away by trying at once.
-                tracing::warn!(%error, "a connection was not accepted");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, ?door, "a connection was not accepted; a stranger's is closed");
+                }
+                places.evict_one();
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
             }
-        };
-        let (server, tls) = (Arc::clone(&server), tls.clone());
-        crate::supervise::spawn("connection", async move {
-            connection(tcp, server, door, tls).await;
-            drop(place);
-        });
+        }
     }
 }
 
-async fn connection(tcp: TcpStream, server: Arc<Server>, door: Door, tls: Option<TlsAcceptor>) {
+async fn connection(tcp: TcpStream, server: Arc<Server>, door: Door, tls: Option<TlsAcceptor>, place: Arc<Place>) {
     let _ = tcp.set_nodelay(true);
-    let Some(tls) = tls else { return serve(tcp, server, door, Arc::new([])).await };
-    match tokio::time::timeout(PATIENCE, tls.accept(tcp)).await {
-        Ok(Ok(stream)) => {
+    if let Err(error) = keep_alive(&tcp) {
+        tracing::debug!(%error, "TCP keepalive");
+    }
+    let Some(tls) = tls else { return serve(tcp, server, door, Arc::new([]), place).await };
+    let shaken = tokio::select! {
+        shaken = tls.accept(tcp) => shaken,
+        closed = place.closed() => return tracing::debug!(?closed, "a TLS handshake was cut off"),
+    };
+    match shaken {
+        Ok(stream) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let chain: Arc<[CertificateDer<'static>]> = chain.iter().map(|c| c.clone().into_owned()).collect();
-            serve(stream, server, door, chain).await;
+            if server.access.has_certificate(&chain) {
+                place.identify();
+            }
+            serve(stream, server, door, chain, place).await;
         }
-        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took too long"),
+        Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
     }
+}
+
+fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(tcp, true)?;
+    sockopt::set_tcp_keepidle(tcp, KEEPALIVE.idle)?;
+    sockopt::set_tcp_keepintvl(tcp, KEEPALIVE.interval)?;
+    sockopt::set_tcp_keepcnt(tcp, KEEPALIVE.probes)?;
+    Ok(())
 }
 
 async fn serve(
@@ -177,16 +216,39 @@ async fn serve(
     server: Arc<Server>,
     door: Door,
     chain: Arc<[CertificateDer<'static>]>,
+    place: Arc<Place>,
 ) {
+    let holder = Arc::clone(&place);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (server, chain) = (Arc::clone(&server), Arc::clone(&chain));
-        async move { Ok::<_, std::convert::Infallible>(answer(server, door, chain, request).await) }
+        let (server, chain, open) = (Arc::clone(&server), Arc::clone(&chain), holder.open());
+        async move { Ok::<_, std::convert::Infallible>(answer(server, door, chain, open, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    // Pings find peers that vanished without a word.
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(PATIENCE)).max_concurrent_streams(100);
-    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
+    // Until the protocol is known and between requests no timer of hyper's runs; the place's do.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(PING_INTERVAL))
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(100)
+        .max_header_list_size(MAX_HEADERS)
+        .max_pending_accept_reset_streams(Some(MAX_RESETS));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        closed = place.closed() => {
+            tracing::debug!(?closed, "a connection is closed");
+            if closed == Closed::Evicted {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            let Ok(ended) = tokio::time::timeout(LINGER, connection).await else { return };
+            ended
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
     }
 }

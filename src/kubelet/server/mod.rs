@@ -14,11 +14,15 @@ mod health;
 mod info;
 mod listen;
 mod node_logs;
+mod places;
 mod pods;
+mod rate;
 mod reply;
 mod resource;
+mod reviews;
 mod run;
 mod settings;
+mod single_flight;
 mod stats;
 mod streams;
 

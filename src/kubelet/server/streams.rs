@@ -1,5 +1,8 @@
 //! exec, attach and port-forward: the upgraded connection is passed byte for byte to the runtime's streaming server.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, UPGRADE};
@@ -10,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Server;
+use super::places::OpenRequest;
 use super::reply::{Body, Reply, text};
 use crate::core::model::{ContainerId, SandboxId, containers_of};
 use crate::core::server::{ContainerRef, PodRef, Query, parse_ports, parse_stdio};
@@ -18,6 +22,8 @@ use crate::supervise::spawn;
 
 /// Bytes that are carried at a time in each direction.
 const BUFFER: usize = 32 * 1024;
+/// How long the runtime's streaming server may take to accept a connection; it is on this machine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// exec or attach.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +34,13 @@ pub enum Kind {
     Attach,
 }
 
-pub async fn exec_or_attach(server: &Server, kind: Kind, target: &ContainerRef, request: Request<Incoming>) -> Reply {
+pub async fn exec_or_attach(
+    server: &Server,
+    kind: Kind,
+    target: &ContainerRef,
+    open: &Arc<OpenRequest>,
+    request: Request<Incoming>,
+) -> Reply {
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let mut stdio = match parse_stdio(&query) {
         Ok(stdio) => stdio,
@@ -51,10 +63,15 @@ pub async fn exec_or_attach(server: &Server, kind: Kind, target: &ContainerRef, 
             server.ports.runtime.attach_url(&container, stdio).await
         }
     };
-    proxy(url, request).await
+    proxy(url, open, request).await
 }
 
-pub async fn port_forward(server: &Server, target: &PodRef, request: Request<Incoming>) -> Reply {
+pub async fn port_forward(
+    server: &Server,
+    target: &PodRef,
+    open: &Arc<OpenRequest>,
+    request: Request<Incoming>,
+) -> Reply {
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let ports = match parse_ports(&query, is_websocket(request.headers())) {
         Ok(ports) => ports,
@@ -66,7 +83,7 @@ pub async fn port_forward(server: &Server, target: &PodRef, request: Request<Inc
         let message = format!("pod not found ({:?})", format!("{}_{}", target.name, target.namespace));
         return text(StatusCode::INTERNAL_SERVER_ERROR, message);
     };
-    proxy(server.ports.runtime.port_forward_url(sandbox, ports).await, request).await
+    proxy(server.ports.runtime.port_forward_url(sandbox, ports).await, open, request).await
 }
 
 fn running_container(pod: &PodView, name: &str) -> Option<ContainerId> {
@@ -90,7 +107,7 @@ fn runtime_status(error: &RuntimeError) -> StatusCode {
     }
 }
 
-async fn proxy(url: Result<String, RuntimeError>, request: Request<Incoming>) -> Reply {
+async fn proxy(url: Result<String, RuntimeError>, open: &Arc<OpenRequest>, request: Request<Incoming>) -> Reply {
     let url = match url {
         Ok(url) => url,
         Err(error) => return text(runtime_status(&error), error.to_string()),
@@ -98,7 +115,7 @@ async fn proxy(url: Result<String, RuntimeError>, request: Request<Incoming>) ->
     if !has_token(request.headers(), CONNECTION, "upgrade") {
         return text(StatusCode::BAD_REQUEST, "Upgrade request required");
     }
-    match forward(&url, request).await {
+    match forward(&url, open, request).await {
         Ok(reply) => reply,
         Err(error) => {
             tracing::warn!(%error, "the runtime's streaming server failed");
@@ -118,12 +135,13 @@ enum ForwardError {
 }
 
 /// Sends the request on as it is; when the runtime switches protocols, both connections become one.
-async fn forward(url: &str, mut request: Request<Incoming>) -> Result<Reply, ForwardError> {
+async fn forward(url: &str, open: &Arc<OpenRequest>, mut request: Request<Incoming>) -> Result<Reply, ForwardError> {
     let url: Uri = url.parse().map_err(|_| ForwardError::Url)?;
     let authority = url.authority().filter(|_| url.scheme_str() == Some("http")).ok_or(ForwardError::Url)?;
     let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
     let connect = |source| ForwardError::Connect { address: address.clone(), source };
-    let tcp = TcpStream::connect(&address).await.map_err(connect)?;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await;
+    let tcp = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(connect)?;
     // Keystrokes are small packets that someone waits for.
     let _ = tcp.set_nodelay(true);
     let (mut sender, connection) =
@@ -149,7 +167,14 @@ async fn forward(url: &str, mut request: Request<Incoming>) -> Result<Reply, For
     }
     let runtime = hyper::upgrade::on(&mut answer);
     let client = hyper::upgrade::on(&mut request);
-    spawn("stream", join(client, runtime));
+    // The connection keeps its place for as long as the stream lasts.
+    let open = Arc::clone(open);
+    spawn("stream", async move {
+        tokio::select! {
+            () = join(client, runtime) => {}
+            () = open.evicted() => tracing::debug!("the stream of an anonymous client is closed"),
+        }
+    });
     let (head, _) = answer.into_parts();
     Ok(Response::from_parts(head, empty()))
 }

@@ -4,16 +4,16 @@
 //! definition. Answers are JSON lines of [`PodState`]. Who keeps a unit may say `stop` later, and is told every change
 //! until it leaves.
 
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::fs::{Mode, fchmod};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -22,8 +22,16 @@ use crate::core::static_units::{PodState, is_name};
 use crate::kubelet::sources::file::{ManifestFault, Reread};
 use crate::supervise::spawn;
 
-/// Longest request.
+/// Longest request, and all that a unit may say after it.
 const MAX_LINE: u64 = 400;
+/// Most connections: one for each static pod, and some that ask and leave.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a peer may take to say what it wants, or to take an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections that wait in the kernel, as many as std asks for.
+const BACKLOG: u32 = 128;
+/// How long the socket is left alone after it failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What connections ask.
 #[derive(Clone)]
@@ -45,43 +53,66 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok(listener)
+    let socket = UnixSocket::new_stream()?;
+    // The file gets the mode that the socket has when it is bound (unix(7)): there is no moment in which it is open to all.
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    socket.bind(path)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves units until `stop`.
 pub async fn serve(listener: UnixListener, desk: Desk, stop: CancellationToken) {
     let desk = Arc::new(desk);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                let (desk, stop) = (Arc::clone(&desk), stop.clone());
-                spawn("unit of a static pod", async move {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        ended = answer(stream, &desk) => if let Err(error) = ended {
-                            debug!(%error, "a unit of a static pod left");
-                        },
-                    }
-                });
-            }
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 warn!(%error, "socket of the units of static pods");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                tokio::time::sleep(RETRY).await;
+                continue;
             }
+        };
+        if !is_ours(&stream) {
+            warn!("somebody who is not root asked at the socket of the units of static pods");
+            continue;
         }
+        // Units that find no place are started again by systemd, and so ask again.
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            warn!(MAX_CONNECTIONS, "too many connections at the socket of the units of static pods");
+            continue;
+        };
+        let (desk, stop) = (Arc::clone(&desk), stop.clone());
+        spawn("unit of a static pod", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                ended = answer(stream, &desk) => if let Err(error) = ended {
+                    debug!(%error, "a unit of a static pod left");
+                },
+            }
+            drop(place);
+        });
     }
+}
+
+/// Root, or whoever this process runs as. The file's mode says so too, until somebody changes it.
+fn is_ours(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| [0, own].contains(&peer.uid()))
+}
+
+async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(PATIENCE, step).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(MAX_LINE)).lines();
-    let request = lines.next_line().await?.unwrap_or_default();
+    let request = in_time(lines.next_line()).await?.unwrap_or_default();
     let mut words = request.split(' ');
     let (Some(verb), Some(name)) = (words.next(), words.next().filter(|name| is_name(name))) else { return Ok(()) };
     let hash = words.next().unwrap_or_default();
@@ -122,7 +153,7 @@ async fn wish(desk: &Desk, name: &str, wish: Wish) {
 async fn tell(write: &mut OwnedWriteHalf, state: &PodState) -> io::Result<()> {
     let mut line = serde_json::to_vec(state)?;
     line.push(b'\n');
-    write.write_all(&line).await
+    in_time(write.write_all(&line)).await
 }
 
 /// Reads the manifests again and tells what is wrong with the pod's.

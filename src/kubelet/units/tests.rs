@@ -243,3 +243,38 @@ async fn a_units_process_ends_when_its_pod_is_not_ready_any_more() {
     let unknown = keep::keep(&socket, "other").await.unwrap();
     assert_eq!(unknown.code, NO_SUCH_POD);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_socket_is_roots_from_its_first_moment_and_who_says_nothing_is_sent_away() {
+    use std::os::unix::fs::PermissionsExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut bench = Bench::new(&Arc::default());
+    bench.manifests(&["web"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let listener = super::serve::listen(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let desk = Desk { wishes: bench.wishes.clone(), reports: bench.reports.clone(), reread: None };
+    tokio::spawn(serve(listener, desk, CancellationToken::new()));
+    // More than there are places for: all of them are silent, and all are sent away.
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(tokio::net::UnixStream::connect(&path).await.unwrap());
+    }
+    idle[0].write_all(b"keep w").await.unwrap();
+    for stream in &mut idle {
+        let _ = stream.read(&mut [0; 16]).await;
+        assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or_default(), 0);
+    }
+    // A unit that keeps its pod stays for as long as it likes.
+    let mut unit = tokio::net::UnixStream::connect(&path).await.unwrap();
+    unit.write_all(b"keep web\n").await.unwrap();
+    let mut first = [0; 256];
+    assert!(unit.read(&mut first).await.unwrap() > 0);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(60), async {
+        while unit.read(&mut first).await.unwrap() > 0 {}
+        panic!("the unit was sent away");
+    })
+    .await;
+}

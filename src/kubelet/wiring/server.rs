@@ -10,6 +10,7 @@ use tracing::{error, warn};
 
 use super::Error;
 use crate::adapters::cri::Cri;
+use crate::adapters::descriptors::raise_limit;
 use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
 use crate::adapters::usage::{MachineUsage, UsageOptions};
 use crate::core::model::KubeletSpec;
@@ -20,6 +21,9 @@ use crate::kubelet::server::{Listeners, ServerPorts, Settings};
 use crate::ports::{CgroupDriver, Reviews, Runtime, Usage};
 use crate::supervise::vital;
 use crate::telemetry::Metrics;
+
+/// Files that the kubelet may have open: connections and streams of the server, and what every pod takes.
+const DESCRIPTORS: u64 = 65536;
 
 /// What measures this machine.
 pub fn usage(spec: &KubeletSpec, table: &PodTable, cri: &Arc<Cri>, driver: CgroupDriver) -> Arc<dyn Usage> {
@@ -58,6 +62,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     if !spec.server.enabled {
         return Ok(());
     }
+    raise_limit(DESCRIPTORS);
     let settings = Settings::from_spec(spec, KUBERNETES_VERSION);
     let listeners =
         Listeners::bind(&settings).await.map_err(|e| Error::Part { what: "ports of the server", source: e.into() })?;

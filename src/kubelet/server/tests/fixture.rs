@@ -18,6 +18,7 @@ use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::model::access::{AccessQuestion, UserInfo};
@@ -175,6 +176,8 @@ impl Runtime for StubRuntime {
 #[derive(Default)]
 pub struct StubReviews {
     pub allowed: Mutex<HashSet<String>>,
+    /// How long a review takes.
+    pub slow: Mutex<Duration>,
     pub token_calls: AtomicUsize,
     pub access_calls: AtomicUsize,
 }
@@ -183,6 +186,8 @@ pub struct StubReviews {
 impl Reviews for StubReviews {
     async fn token(&self, token: &str) -> Result<Option<UserInfo>, ReviewError> {
         self.token_calls.fetch_add(1, Ordering::Relaxed);
+        let slow = *self.slow.lock().unwrap();
+        tokio::time::sleep(slow).await;
         let name = token.strip_prefix("token-of-").map(str::to_owned);
         Ok(name.map(|name| UserInfo { name, ..UserInfo::default() }))
     }
@@ -392,6 +397,29 @@ impl Fixture {
         self.reviews.allowed.lock().unwrap().extend(rules.iter().map(|r| (*r).to_owned()));
     }
 
+    /// A connection after its handshake, which offers the given protocols.
+    pub async fn connect(
+        &self,
+        protocols: &[&str],
+        client: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> TlsStream<TcpStream> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.ca.der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match client {
+            Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let tcp = TcpStream::connect(self.address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()
+    }
+
     /// Sends a request over a connection of its own.
     pub async fn send(
         &self,
@@ -400,20 +428,7 @@ impl Fixture {
         headers: &[(&str, &str)],
         client: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
     ) -> Response<hyper::body::Incoming> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.ca.der.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let config = match client {
-            Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
-            None => builder.with_no_client_auth(),
-        };
-        let tcp = TcpStream::connect(self.address).await.unwrap();
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let tls = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+        let tls = self.connect(&[], client).await;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.unwrap();
         tokio::spawn(connection.with_upgrades());
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");

@@ -2,6 +2,9 @@
 
 mod access;
 mod fixture;
+mod floods;
+mod idle;
 mod logs;
 mod pages;
+mod reviews;
 mod streams;

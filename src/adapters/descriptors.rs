@@ -1,0 +1,37 @@
+//! How many files this process may have open.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the soft limit to `wanted` files, as far as the hard one lets it; gives what counts from then on.
+///
+/// The soft limit of 1024 is for programs that use select(2) (systemd's `file-hierarchy`, "File Descriptor Limits"); a
+/// server that does not is expected to raise it.
+pub fn raise_limit(wanted: u64) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let (soft, hard) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
+    let target = wanted.min(hard);
+    let counts = if soft >= target {
+        soft
+    } else {
+        match setrlimit(Resource::Nofile, Rlimit { current: Some(target), maximum: limit.maximum }) {
+            Ok(()) => target,
+            Err(error) => {
+                tracing::warn!(%error, soft, target, "the limit of open files was not raised");
+                soft
+            }
+        }
+    };
+    usize::try_from(counts).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_never_lowered() {
+        let before = raise_limit(0);
+        assert!(before > 0);
+        assert_eq!(raise_limit(1), before);
+    }
+}

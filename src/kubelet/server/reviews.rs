@@ -1,0 +1,178 @@
+//! Reviews by the API server: asked for once, by rate, and remembered.
+//!
+//! Upstream's kubelet asks with one client of 50 requests a second for all it does (`kubeAPIQPS`), so that strangers can
+//! use that up. Here each source of tokens has a small share, and who was known before needs none.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sha2::{Digest, Sha256};
+
+use super::access::Proof;
+use super::cache::ExpiringMap;
+use super::rate::{Rate, Rates};
+use super::single_flight::Flights;
+use crate::core::model::access::{AccessQuestion, UserInfo};
+use crate::ports::{ReviewError, Reviews};
+
+/// Tokens of one source that nobody knows: few, for a client has one and keeps it.
+const TOKENS_OF_SOURCE: Rate = Rate { burst: 10, every: Duration::from_millis(500) };
+/// Questions about one user. There are 54: nine subresources with six verbs.
+const QUESTIONS_OF_USER: Rate = Rate { burst: 54, every: Duration::from_millis(200) };
+/// Of all sources, and of all users with tokens (upstream's `kubeAPIQPS` and `kubeAPIBurst`).
+const ALL: Rate = Rate { burst: 100, every: Duration::from_millis(20) };
+/// How long a review may take (upstream's `TokenReview` and `SubjectAccessReview` clients: ten seconds too).
+const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most calls under way of each kind.
+const MOST_CALLS: usize = 64;
+
+/// The caller has to try again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited;
+
+type TokenDigest = [u8; 32];
+
+/// Who is behind a bearer token.
+pub struct Tokens {
+    reviews: Arc<dyn Reviews>,
+    ttl: Duration,
+    /// By the token's digest, so that no token stays in memory. One that expired is still a token that was valid once.
+    valid: ExpiringMap<TokenDigest, UserInfo>,
+    /// Apart from the valid ones, which nobody pushes out with those.
+    invalid: ExpiringMap<TokenDigest, ()>,
+    rates: Rates<IpAddr>,
+    calls: Flights<TokenDigest, Result<Option<UserInfo>, ReviewError>>,
+}
+
+impl Tokens {
+    /// Nothing known yet. Answers count for `ttl`.
+    pub fn new(reviews: Arc<dyn Reviews>, ttl: Duration) -> Self {
+        Self {
+            reviews,
+            ttl,
+            valid: ExpiringMap::new(),
+            invalid: ExpiringMap::new(),
+            rates: Rates::new(TOKENS_OF_SOURCE, Some(ALL)),
+            calls: Flights::new(),
+        }
+    }
+
+    /// The user behind a token that came from `source`; none for one that is not valid, or could not be reviewed
+    /// (upstream answers both alike).
+    ///
+    /// # Errors
+    /// When too many unknown tokens were asked about.
+    pub async fn user(&self, token: &str, source: IpAddr) -> Result<Option<UserInfo>, Limited> {
+        let digest: TokenDigest = Sha256::digest(token.as_bytes()).into();
+        if let Some(user) = self.valid.get(&digest) {
+            return Ok(Some(user));
+        }
+        if self.invalid.get(&digest).is_some() {
+            return Ok(None);
+        }
+        let was_valid = self.valid.was_known(&digest);
+        // What was valid waits behind no stranger: there are at most as many as the cache holds.
+        let most = if was_valid { usize::MAX } else { MOST_CALLS };
+        let start = || (was_valid || self.rates.take(source)).then(|| self.review(token));
+        match self.calls.join(digest, most, start).await.ok_or(Limited)? {
+            Ok(Some(user)) => {
+                self.valid.insert(digest, user.clone(), self.ttl);
+                Ok(Some(user))
+            }
+            Ok(None) => {
+                self.valid.remove(&digest);
+                self.invalid.insert(digest, (), self.ttl);
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a token could not be reviewed");
+                Ok(None)
+            }
+        }
+    }
+
+    fn review(&self, token: &str) -> BoxFuture<'static, Result<Option<UserInfo>, ReviewError>> {
+        let (reviews, token) = (Arc::clone(&self.reviews), token.to_owned());
+        in_time("TokenReview", async move { reviews.token(&token).await })
+    }
+}
+
+type Question = (UserInfo, AccessQuestion);
+
+/// Whether a user may.
+pub struct Access {
+    reviews: Arc<dyn Reviews>,
+    allowed_ttl: Duration,
+    denied_ttl: Duration,
+    allowed: ExpiringMap<Question, ()>,
+    /// Apart from what is allowed, which nobody pushes out by asking for what is not.
+    denied: ExpiringMap<Question, ()>,
+    certified: Rates<String>,
+    others: Rates<String>,
+    calls: Flights<Question, Result<bool, ReviewError>>,
+}
+
+impl Access {
+    /// Nothing known yet.
+    pub fn new(reviews: Arc<dyn Reviews>, allowed_ttl: Duration, denied_ttl: Duration) -> Self {
+        Self {
+            reviews,
+            allowed_ttl,
+            denied_ttl,
+            allowed: ExpiringMap::new(),
+            denied: ExpiringMap::new(),
+            certified: Rates::new(QUESTIONS_OF_USER, None),
+            others: Rates::new(QUESTIONS_OF_USER, Some(ALL)),
+            calls: Flights::new(),
+        }
+    }
+
+    /// Whether the user may; the API server's error is not an answer.
+    ///
+    /// # Errors
+    /// When too much was asked about this user, or about all without a certificate.
+    pub async fn allowed(
+        &self,
+        user: &UserInfo,
+        proof: Proof,
+        question: AccessQuestion,
+    ) -> Result<Result<bool, ReviewError>, Limited> {
+        let key = (user.clone(), question);
+        if self.allowed.get(&key).is_some() {
+            return Ok(Ok(true));
+        }
+        if self.denied.get(&key).is_some() {
+            return Ok(Ok(false));
+        }
+        let certified = proof == Proof::Certificate;
+        let (rates, most) = if certified { (&self.certified, usize::MAX) } else { (&self.others, MOST_CALLS) };
+        let was_allowed = self.allowed.was_known(&key);
+        let start = || (was_allowed || rates.take(user.name.clone())).then(|| self.review(&key));
+        let answer = self.calls.join(key.clone(), most, start).await.ok_or(Limited)?;
+        match answer {
+            Ok(true) => self.allowed.insert(key, (), self.allowed_ttl),
+            Ok(false) => {
+                self.allowed.remove(&key);
+                self.denied.insert(key, (), self.denied_ttl);
+            }
+            Err(_) => {}
+        }
+        Ok(answer)
+    }
+
+    fn review(&self, (user, question): &Question) -> BoxFuture<'static, Result<bool, ReviewError>> {
+        let (reviews, user, question) = (Arc::clone(&self.reviews), user.clone(), question.clone());
+        in_time("SubjectAccessReview", async move { reviews.access(&user, &question).await })
+    }
+}
+
+fn in_time<T: Send + 'static>(
+    review: &'static str,
+    call: impl Future<Output = Result<T, ReviewError>> + Send + 'static,
+) -> BoxFuture<'static, Result<T, ReviewError>> {
+    let late = move |_| Err(ReviewError { review, message: "no answer in time".to_owned() });
+    tokio::time::timeout(REVIEW_TIMEOUT, call).map(move |answer| answer.unwrap_or_else(late)).boxed()
+}

@@ -4,7 +4,7 @@ use super::super::hardening::CIPHER_SUITES;
 use super::super::static_pods::{CONTROL_PLANE, ETCD};
 use super::Check::{Flag, Mode, NotRoot, Root};
 use super::Files::{Admins, Cni, EtcdData, Kubeconfig, Manifest, Pki, PkiCertificates, PkiKeys};
-use super::Test::{Among, AtLeast, Has, HasNot, Is, IsNot, IsOrUnset, Set, Unset};
+use super::Test::{Among, AtLeast, Has, HasNot, Is, IsOrUnset, NotZero, Set, Unset};
 use super::{Control, control, stated};
 
 const API: &str = CONTROL_PLANE[0];
@@ -92,7 +92,7 @@ pub(super) const CONTROLS: &[Control] = &[
     control("1.2.17", "API server: audit log of 30 days", Flag(API, "audit-log-maxage", AtLeast(30))),
     control("1.2.18", "API server: audit log of 10 files", Flag(API, "audit-log-maxbackup", AtLeast(10))),
     control("1.2.19", "API server: audit log files of 100 MB", Flag(API, "audit-log-maxsize", AtLeast(100))),
-    control("1.2.20", "API server: requests time out", Flag(API, "request-timeout", IsNot("0"))),
+    control("1.2.20", "API server: requests time out", Flag(API, "request-timeout", NotZero)),
     control("1.2.21", "API server: looks service accounts up", Flag(API, "service-account-lookup", IsOrUnset("true"))),
     control("1.2.22", "API server: a key for service accounts", Flag(API, "service-account-key-file", Set)),
     control("1.2.23", "API server: a certificate towards etcd", Flag(API, "etcd-certfile", Set)),

@@ -3,7 +3,7 @@
 use super::super::hardening::CIPHER_SUITES;
 use super::Check::{Kubelet, Mode, Root};
 use super::Files::{ClientCa, Kubeconfig, KubeletConfig, KubeletUnit};
-use super::Test::{Among, AtLeast, Is, IsNot, IsOrUnset, Set, Unset};
+use super::Test::{Among, AtLeast, Is, IsOrUnset, NotNegative, NotZero, Set, Unset};
 use super::{Control, control, stated};
 
 const KUBELET_CONF: super::Files = Kubeconfig("kubelet.conf");
@@ -36,7 +36,7 @@ pub(super) const CONTROLS: &[Control] = &[
     control(
         "4.2.5",
         "kubelet: idle streams end",
-        Kubelet("streaming-connection-idle-timeout", "/streamingConnectionIdleTimeout", IsNot("0")),
+        Kubelet("streaming-connection-idle-timeout", "/streamingConnectionIdleTimeout", NotZero),
     ),
     control(
         "4.2.6",
@@ -49,7 +49,7 @@ pub(super) const CONTROLS: &[Control] = &[
         Kubelet("hostname-override", "/hostnameOverride", Unset),
         "the name of the node is a setting, and its certificates are for that name",
     ),
-    control("4.2.8", "kubelet: events are recorded", Kubelet("event-qps", "/eventRecordQPS", IsNot("-1"))),
+    control("4.2.8", "kubelet: events are recorded", Kubelet("event-qps", "/eventRecordQPS", NotNegative)),
     stated(
         "4.2.9",
         "kubelet: a certificate in a file",

@@ -11,8 +11,10 @@ pub enum Test {
     Is(&'static str),
     /// It has this value, or none.
     IsOrUnset(&'static str),
-    /// It has another value, or none.
-    IsNot(&'static str),
+    /// It is a time or a number that is not zero, or has no value.
+    NotZero,
+    /// It is a number that is not negative, or has no value.
+    NotNegative,
     /// This is in its list.
     Has(&'static str),
     /// This is not in its list.
@@ -37,7 +39,8 @@ impl Test {
             Self::Unset => value.is_none(),
             Self::Is(wanted) => value == Some(wanted),
             Self::IsOrUnset(wanted) => value.is_none_or(|value| value == wanted),
-            Self::IsNot(odd) => value != Some(odd),
+            Self::NotZero => value.is_none_or(|value| value.contains(|c: char| matches!(c, '1'..='9'))),
+            Self::NotNegative => value.is_none_or(|value| !value.starts_with('-')),
             Self::Has(wanted) => list().any(|item| item == wanted),
             Self::HasNot(odd) => list().all(|item| item != odd),
             Self::AtLeast(least) => value.and_then(|value| value.parse().ok()).is_some_and(|value: i64| value >= least),
@@ -51,7 +54,9 @@ impl Test {
         match self {
             Self::Set => None,
             Self::Unset | Self::Is(_) | Self::IsOrUnset(_) | Self::Has(_) | Self::Among(_) => Some("odd".to_owned()),
-            Self::IsNot(odd) | Self::HasNot(odd) => Some(odd.to_owned()),
+            Self::NotZero => Some("0h0m0s".to_owned()),
+            Self::NotNegative => Some("-1".to_owned()),
+            Self::HasNot(odd) => Some(odd.to_owned()),
             Self::AtLeast(least) => Some((least - 1).to_string()),
         }
     }

@@ -13,10 +13,12 @@ use roost::adapters::etcd::HostEtcdFiles;
 use roost::adapters::fake::Record;
 use roost::adapters::fake::members::{FakeEtcd, member};
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
+use roost::bootstrap::cis::observe_controls;
 use roost::bootstrap::settle::{SettleError, settle_control_plane};
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way};
 use roost::bootstrap::verify::observe_differences;
 use roost::bootstrap::{RunOptions, run};
+use roost::core::bootstrap::cis::{Verdict, judge};
 use roost::core::bootstrap::workflow::{INIT, RENEW};
 use roost::core::model::spec::Spec;
 use roost::ports::{NodeFiles, ObjectRef, Reachability, Units};
@@ -262,4 +264,98 @@ async fn renewal_leaves_settings_that_nobody_applied() {
     assert!(!manifests[3].contains("--v=4"), "{}", manifests[3]);
     let (at_rest, told) = world.apply(&[], false).await;
     assert_eq!(at_rest.unwrap(), 0, "the texts are those of the settings: {told}");
+}
+
+const LAX: [(&str, &str); 1] = [("security.hardening", "false")];
+
+#[tokio::test(start_paused = true)]
+async fn a_running_cluster_is_offered_the_hardening_and_leaves_it_by_a_setting() {
+    let world = World::of(&LAX).await;
+    let before = world.manifests();
+    let (planned, told) = world.apply(&[], true).await;
+    assert!(planned.unwrap() > 0);
+    for line in [
+        "+ --profiling=false",
+        "+ --audit-policy-file=/etc/kubernetes/audit-policy.yaml",
+        "+ --enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs",
+        "write /etc/kubernetes/audit-policy.yaml (0600)",
+        "write /var/lib/kubelet/config.yaml (0600)",
+    ] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    assert_eq!((world.manifests(), world.node.file(POLICY)), (before.clone(), None));
+    let (done, told) = world.apply(&[], false).await;
+    assert!(done.unwrap() > 0, "{told}");
+    let hardened = world.manifests();
+    assert!(hardened[1..].iter().all(|manifest| manifest.contains("--profiling=false")));
+    assert_eq!(hardened[0], before[0], "etcd is left alone");
+    assert!(world.node.file(POLICY).is_some());
+    assert!(world.node.file("/var/lib/kubelet/config.yaml").unwrap().contains("seccompDefault: true"));
+    assert!(world.apply(&LAX, false).await.0.unwrap() > 0);
+    assert_eq!(world.manifests(), before);
+}
+
+const POLICY: &str = "/etc/kubernetes/audit-policy.yaml";
+
+#[tokio::test(start_paused = true)]
+async fn services_are_offered_it_as_well() {
+    let world = World::of(&[SYSTEMD.as_slice(), &LAX].concat()).await;
+    let unit = || world.node.file("/etc/systemd/system/roost-kube-apiserver.service").unwrap();
+    assert!(!unit().contains("audit"), "{}", unit());
+    assert!(world.apply(&SYSTEMD, false).await.0.unwrap() > 0);
+    for line in [
+        "--profiling=false",
+        "--audit-policy-file=%d/audit-policy.yaml",
+        "LoadCredential=audit-policy.yaml:/etc/kubernetes/audit-policy.yaml",
+        "LogsDirectory=kubernetes/audit",
+    ] {
+        assert!(unit().contains(line), "{line} is not in\n{}", unit());
+    }
+    let (again, told) = world.apply(&SYSTEMD, false).await;
+    assert_eq!(again.unwrap(), 0, "{told}");
+}
+
+const AUTHORITY: [(&str, &str); 1] = [("args", "kube-apiserver = { kubelet-certificate-authority = \"/ca.crt\" }")];
+
+#[tokio::test(start_paused = true)]
+async fn the_benchmark_is_held_against_what_is_on_the_node() {
+    for settings in [AUTHORITY.to_vec(), [SYSTEMD.as_slice(), &AUTHORITY].concat()] {
+        let world = World::of(&settings).await;
+        let ports = ports(&world.node, None, &world.etcd);
+        let failed = async || {
+            let judged = judge(&observe_controls(&ports, &spec(&settings), true).await.unwrap());
+            let failed = judged.into_iter().filter(|judged| judged.ours == Verdict::Fail);
+            failed.map(|judged| (judged.id, judged.why)).collect::<Vec<_>>()
+        };
+        assert_eq!(failed().await, []);
+        for (file, mode) in [("/etc/kubernetes/pki/etcd/ca.key", 0o640), ("/etc/systemd/system/kubelet.service", 0o644)]
+        {
+            let text = world.node.file(file).unwrap();
+            world.node.write(Path::new(file), text.as_bytes(), mode).unwrap();
+        }
+        let config = world.node.file("/var/lib/kubelet/config.yaml").unwrap().replace("Webhook", "AlwaysAllow");
+        world.node.write(Path::new("/var/lib/kubelet/config.yaml"), config.as_bytes(), 0o600).unwrap();
+        let drop_in = "/etc/systemd/system/kubelet.service.d/own.conf";
+        let own = b"[Service]\nExecStart=\nExecStart=/k --read-only-port=10255\n";
+        world.node.write(Path::new(drop_in), own, 0o644).unwrap();
+        let found: Vec<String> = failed().await.iter().map(|(id, why)| format!("{id} {why}")).collect();
+        assert_eq!(
+            found,
+            [
+                "1.1.21 /etc/kubernetes/pki/etcd/ca.key 0640",
+                "4.1.1 /etc/systemd/system/kubelet.service 0644",
+                "4.2.2 authorization.mode=AlwaysAllow",
+                "4.2.4 --read-only-port=10255",
+            ]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_are_those_of_the_components_on_the_node_and_not_of_the_settings() {
+    let world = World::of(&LAX).await;
+    let ports = ports(&world.node, None, &world.etcd);
+    let seen = observe_controls(&ports, &spec(&[]), true).await.unwrap();
+    assert_eq!(seen.flags["kube-scheduler"].get("profiling"), None);
+    assert_eq!(seen.flags["kube-apiserver"]["authorization-mode"], "Node,RBAC");
 }

@@ -164,7 +164,7 @@ async fn an_etcd_of_somebody_else_needs_its_clients_files_and_is_left_to_its_own
 fn the_manifests_are_those_of_kubeadm_for_these_settings() {
     let facts = Facts::at(Timestamp::UNIX_EPOCH);
     let manifests = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-        .map(|component| static_pods::render(component, &spec(&[]), &facts).unwrap());
+        .map(|component| static_pods::render(component, &spec(&[("security.hardening", "false")]), &facts).unwrap());
     insta::assert_snapshot!(manifests.join("---\n"));
 }
 

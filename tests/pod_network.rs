@@ -95,6 +95,9 @@ fn the_ruleset_is_replaced_whole_and_removed_without_a_trace() {
         let wanted = conflist::render_conflist(&["10.244.1.0/24".parse().unwrap()], Some(1400));
         assert!(network.apply_conflist(&wanted).await.unwrap());
         assert!(!network.apply_conflist(&wanted).await.unwrap());
+        let file = folder.path().join("net.d").join(conflist::FILE_NAME);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "CIS 1.1.9");
     });
     assert_eq!(sh("cat /proc/sys/net/ipv4/ip_forward").trim(), "1");
 }

@@ -49,5 +49,6 @@
     enabled = true;
     schedule = "daily";
   };
+  security.hardening = true; # as the CIS benchmark wants it; false: as kubeadm has it
   open_firewall = true;
 }

@@ -49,6 +49,7 @@ in
       inherit (s.components) source;
       binaries = builtins.mapAttrs (_: toString) s.components.binaries;
     };
+    security = { inherit (s.security) hardening; };
     certs = nonEmpty { sans = s.cluster.extra_sans; };
     # /etc is the module's: the units it declares there win over what bootstrap writes.
     paths = {

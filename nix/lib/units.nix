@@ -9,7 +9,7 @@ let
   commas = builtins.concatStringsSep ",";
   flag = name: value: if value == "" then [ ] else [ "--${name}=${value}" ];
 
-  # What every helper service can do without (systemd.exec(5)).
+  # What every helper can do without (systemd.exec(5)); src/core/bootstrap/sandbox.rs has the same, and says why.
   hardened = {
     NoNewPrivileges = true;
     PrivateTmp = true;
@@ -21,14 +21,20 @@ let
     ProtectKernelLogs = true;
     ProtectKernelModules = true;
     ProtectKernelTunables = true;
+    ProtectProc = "invisible";
     ProtectSystem = "strict";
+    RestrictNamespaces = true;
     RestrictRealtime = true;
     RestrictSUIDSGID = true;
     LockPersonality = true;
     MemoryDenyWriteExecute = true;
     SystemCallArchitectures = "native";
+    SystemCallFilter = "@system-service";
+    SystemCallErrorNumber = "EPERM";
     UMask = "0077";
   };
+  # Of one that asks the API, etcd, the runtime and systemd.
+  network.RestrictAddressFamilies = "AF_INET AF_INET6 AF_NETLINK AF_UNIX";
 
   # A timer with the service of its name.
   timer = schedule: {
@@ -40,17 +46,21 @@ let
     };
     Install.WantedBy = "timers.target";
   };
-  task = description: arguments: paths: {
+  task = description: arguments: capabilities: paths: {
     Unit = {
       Description = description;
       After = [ "kubelet.service" ];
       ConditionPathExists = "/etc/kubernetes/pki/ca.crt";
     };
-    Service = hardened // {
-      Type = "oneshot";
-      ExecStart = "${bootstrap} ${arguments}";
-      ReadWritePaths = paths;
-    };
+    Service =
+      hardened
+      // network
+      // {
+        Type = "oneshot";
+        ExecStart = "${bootstrap} ${arguments}";
+        CapabilityBoundingSet = capabilities;
+        ReadWritePaths = paths;
+      };
   };
 
   token =
@@ -71,7 +81,14 @@ let
       Wants = [ "network-online.target" ];
       Requires = [ "containerd.service" ];
     };
-    Service = {
+    Service = hardened // network // {
+      # It makes the node: its files, their owners, its units.
+      CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
+      ReadWritePaths = [
+        "/etc"
+        "/run"
+        "/var/lib"
+      ];
       Type = "oneshot";
       RemainAfterExit = true;
       Restart = "on-failure";
@@ -127,10 +144,22 @@ in
       OOMScoreAdjust = -999;
       # The logs of static pods go to the journal under its name as well.
       LogRateLimitBurst = 50000;
+      # No mount namespace: its mounts are the host's.
+      CapabilityBoundingSet = [
+        "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL"
+        "CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_ADMIN CAP_SYS_RESOURCE"
+      ];
       LockPersonality = true;
+      MemoryDenyWriteExecute = true;
+      NoNewPrivileges = true;
+      ProtectHostname = true;
+      RestrictAddressFamilies = "AF_INET AF_INET6 AF_NETLINK AF_UNIX";
+      RestrictNamespaces = true;
       RestrictRealtime = true;
       SystemCallArchitectures = "native";
-      UMask = "0077";
+      SystemCallErrorNumber = "EPERM";
+      SystemCallFilter = "@system-service @mount";
+      UMask = "0022";
     };
     # Started by the bootstrapper once its configuration is there, and at every boot after that.
     Install.WantedBy = "multi-user.target";
@@ -158,11 +187,7 @@ in
       KillMode = "process";
       CapabilityBoundingSet = "";
       PrivateNetwork = true;
-      ProtectProc = "invisible";
       RestrictAddressFamilies = "AF_UNIX";
-      RestrictNamespaces = true;
-      SystemCallFilter = "@system-service";
-      SystemCallErrorNumber = "EPERM";
     };
   };
   # What wants all static pods running is ordered after this.
@@ -189,9 +214,10 @@ in
           Requires = [ "kubelet.service" ];
           X-Restart-Triggers = builtins.hashString "sha256" (builtins.toJSON s.static_pods);
         };
-        Service = hardened // {
+        Service = hardened // network // {
           Type = "oneshot";
           RemainAfterExit = true;
+          CapabilityBoundingSet = "";
           ExecStart = "${bootstrap} manifests apply /etc/roost/static-pods --name nixos";
           ReadWritePaths = [
             "/etc/kubernetes"
@@ -207,7 +233,7 @@ in
   if controlPlane && s.snapshots.enabled then
     {
       "roost-snapshot.timer" = timer s.snapshots.schedule;
-      "roost-snapshot.service" = task "Take a snapshot of etcd" "etcd snapshot --keep ${toString s.snapshots.keep}" [
+      "roost-snapshot.service" = task "Take a snapshot of etcd" "etcd snapshot --keep ${toString s.snapshots.keep}" "" [
         "/var/lib/roost"
       ];
     }
@@ -218,10 +244,13 @@ in
   if controlPlane && s.renewal.enabled then
     {
       "roost-renewal.timer" = timer s.renewal.schedule;
-      "roost-renewal.service" = task "Renew certificates that are past two thirds of their life" "certs renew" [
-        "/etc/kubernetes"
-        "/var/lib/kubelet"
-      ];
+      # It looks into the data of an etcd that has a user of its own.
+      "roost-renewal.service" =
+        task "Renew certificates that are past two thirds of their life" "certs renew" "CAP_DAC_READ_SEARCH"
+          [
+            "/etc/kubernetes"
+            "/var/lib/kubelet"
+          ];
     }
   else
     { }

@@ -15,6 +15,7 @@ in
     versions
     snapshots
     renewal
+    security
     ;
   static_pods = o.staticPods;
   open_firewall = o.openFirewall;

@@ -110,6 +110,7 @@ in
       enabled = bool defaults.renewal.enabled "Whether certificates are renewed at two thirds of their life.";
       schedule = string defaults.renewal.schedule "When to look, as systemd.time(7).";
     };
+    security.hardening = bool defaults.security.hardening "Whether the control plane and the kubelets have the defaults of the CIS benchmark.";
     openFirewall = bool defaults.open_firewall "Whether the ports other nodes need are opened.";
   };
 }

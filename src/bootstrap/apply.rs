@@ -13,7 +13,7 @@ use super::objects;
 use super::owners;
 use super::pods;
 use super::ports::Ports;
-use crate::core::bootstrap::Step;
+use crate::core::bootstrap::{Step, units};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
 use crate::ports::Progress;
@@ -63,7 +63,7 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::EnsureImage { reference, from, pinned } => return images::ensure(ports, reference, from, *pinned).await,
         Step::WriteUnit { path, content } => {
             let replaced = ports.files.info(path)?.is_some();
-            ports.files.write(path, content.as_bytes(), 0o644)?;
+            ports.files.write(path, content.as_bytes(), units::mode(path).unwrap_or(0o644))?;
             // A new one is read when it is enabled or started; reading all units takes a moment each time.
             if replaced {
                 ports.units.reload().await?;

@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod certificates;
+pub mod cis;
 mod conditions;
 mod credentials;
 pub mod discovery;

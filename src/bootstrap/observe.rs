@@ -15,7 +15,7 @@ use super::ports::Ports;
 use crate::core::bootstrap::phases::certs::authorities;
 use crate::core::bootstrap::phases::kubeconfigs::CLOUD_CONF;
 use crate::core::bootstrap::rotation::{self, ObservedAuthority, Rotation};
-use crate::core::bootstrap::{Facts, Step, api_files, kubeconfig, services};
+use crate::core::bootstrap::{Facts, Step, api_files, kubeconfig, services, units};
 use crate::core::model::short_digest;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
 use crate::ports::UnitState;
@@ -96,7 +96,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
     Ok(match step {
         Step::EnsureDir { path, mode } => ports.files.info(path)?.is_some_and(|info| info.is_dir && info.mode == *mode),
         Step::WriteFile { path, mode, content } => same_file(ports, path, content.as_bytes(), Some(*mode))?,
-        Step::WriteUnit { path, content } => same_file(ports, path, content.as_bytes(), None)?,
+        Step::WriteUnit { path, content } => same_file(ports, path, content.as_bytes(), units::mode(path))?,
         Step::JoinFiles { path, parts, mode } => credentials::is_joined(ports, path, parts, *mode)?,
         Step::RemoveFile { path } => ports.files.info(path)?.is_none(),
         Step::EmptyDir { path } => ports.files.list(path)?.is_empty(),

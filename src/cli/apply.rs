@@ -36,6 +36,9 @@ pub struct VerifyArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
+    /// Hold this node against the CIS Kubernetes Benchmark instead
+    #[arg(long, conflicts_with = "cluster")]
+    pub cis: bool,
     /// Compare also what the cluster shares with this node's settings, on a control plane that joined; the first one always does
     #[arg(long)]
     pub cluster: bool,

@@ -57,7 +57,7 @@ impl PodNetwork for HostNetwork {
         let path = self.cni_directory.join(conflist::FILE_NAME);
         let text = format!("{conflist:#}\n");
         std::fs::create_dir_all(&self.cni_directory)
-            .and_then(|()| atomic::write_if_changed(&path, text.as_bytes(), 0o644))
+            .and_then(|()| atomic::write_if_changed(&path, text.as_bytes(), 0o600))
             .map_err(|source| PodNetworkError::File { path: path.display().to_string(), source })
     }
 

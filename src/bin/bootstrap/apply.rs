@@ -4,15 +4,17 @@ use std::path::Path;
 
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::Ports;
+use roost::bootstrap::cis::observe_controls;
 use roost::bootstrap::join::adopt_settings;
 use roost::bootstrap::renewal::end_turn;
 use roost::bootstrap::settle::{settle_control_plane, settle_worker};
 use roost::bootstrap::upgrade::{Passage, Purpose, keep_running};
 use roost::bootstrap::verify::observe_differences;
 use roost::cli::apply::{ApplyArgs, VerifyArgs};
-use roost::cli::bootstrap::{RunArgs, SettingsArgs};
+use roost::cli::bootstrap::{OutputFormat, RunArgs, SettingsArgs};
 use roost::cli::output::{Console, complain, print_result};
 use roost::config::cluster::render_joined;
+use roost::core::bootstrap::cis::{BENCHMARK, Verdict, judge};
 use roost::core::model::spec::Spec;
 use roost::ports::Progress;
 use serde_json::json;
@@ -57,6 +59,9 @@ pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
 pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let (ports, mut spec, look) = look(&args.settings, args.cluster).await?;
     keep_running(&ports, &mut spec)?;
+    if args.cis {
+        return verify_controls(&ports, &spec, look.control_plane, args.output).await;
+    }
     let differences = observe_differences(&ports, &spec, look.control_plane, !look.follows).await?;
     let lines: Vec<String> =
         differences.iter().map(|difference| format!("{}: {}", difference.subject, difference.what)).collect();
@@ -67,6 +72,28 @@ pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         0 => Ok(()),
         1 => Err(Failure::from("one difference".to_owned())),
         many => Err(Failure::from(format!("{many} differences"))),
+    }
+}
+
+/// Holds this node against the benchmark.
+async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output: OutputFormat) -> Result<(), Failure> {
+    let judged = judge(&observe_controls(ports, spec, control_plane).await?);
+    let count = |verdict: Verdict| judged.iter().filter(|control| control.ours == verdict).count();
+    let mut text = format!("{:8}{:16}{:58}{}\n", "CONTROL", "OURS", "ASKED FOR", "SEEN");
+    for control in &judged {
+        let (id, ours) = (control.id, control.ours.as_str());
+        text.push_str(&format!("{id:8}{ours:16}{:58}{}\n", control.title, control.why));
+    }
+    let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::FailByChoice, Verdict::NotApplicable];
+    let counts: Vec<String> =
+        verdicts.iter().map(|verdict| format!("{} {}", count(*verdict), verdict.as_str())).collect();
+    text.push_str(&format!("{BENCHMARK}: {}", counts.join(", ")));
+    let node = &spec.node.name;
+    print_result(output, &json!({ "node": node, "benchmark": BENCHMARK, "controls": judged }), &text);
+    match count(Verdict::Fail) {
+        0 => Ok(()),
+        1 => Err(Failure::from("one control fails".to_owned())),
+        many => Err(Failure::from(format!("{many} controls fail"))),
     }
 }
 

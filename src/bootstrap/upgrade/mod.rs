@@ -3,6 +3,7 @@
 mod cluster;
 mod control_plane;
 mod drift;
+mod flags;
 mod form;
 mod manifests;
 mod pods;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub use cluster::observe_cluster;
 pub use control_plane::{Passage, upgrade_control_plane};
 pub use drift::observe_drift;
+pub use flags::observe_flags;
 pub use manifests::{is_under_way, keep_running};
 
 use super::error::StepError;

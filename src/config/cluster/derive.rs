@@ -10,10 +10,11 @@ use ipnet::IpNet;
 use toml::Value;
 
 use super::layers::{Fault, Layers};
+use crate::core::bootstrap::hardening::audit_policy_path;
 use crate::core::bootstrap::services::NEEDS_PROGRAMS;
 use crate::core::model::spec::{
-    AuditSpec, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, NetworkSpec, NodeSpec,
-    Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
+    AuditSpec, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, ExtraArgs,
+    NetworkSpec, NodeSpec, Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
 };
 
 /// What the host itself says where nothing is set.
@@ -33,6 +34,8 @@ const COREDNS: &str = "coredns/coredns:v1.14.2";
 const PAUSE: &str = "pause:3.10.2";
 /// The components whose version is the cluster's.
 const VERSIONED: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
+/// The component that keeps the audit log.
+const API_SERVER: &str = "kube-apiserver";
 /// Programs that source `host` needs.
 const HOSTED: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
@@ -244,7 +247,8 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         reader.fault("network.dns_domain", format!("\"{dns_domain}\" is no DNS domain"));
     }
     let args = reader.layers.value("args").and_then(Value::as_table).into_iter().flatten();
-    let extra_args = args.map(|(component, flags)| (component.clone(), text_map(flags))).collect();
+    let extra_args: BTreeMap<String, ExtraArgs> =
+        args.map(|(component, flags)| (component.clone(), text_map(flags))).collect();
     let source = derive_source(reader);
     if mode == ControlPlaneMode::Systemd {
         check_services(reader, &source, node);
@@ -260,6 +264,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         source,
         images: derive_images(reader, &version),
         version,
+        audit: derive_audit(reader, node, extra_args.get(API_SERVER)),
         extra_args,
         certs: CertSpec {
             sans: reader.texts("certs.sans"),
@@ -268,7 +273,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         },
         external_etcd: derive_etcd(reader),
         snapshots: derive_snapshots(reader),
-        audit: derive_audit(reader),
+        hardening: reader.flag("security.hardening"),
         encryption: optional_path(reader, "encryption.config"),
         kubelet: reader.json("kubelet"),
         kube_proxy: reader.json("kube_proxy"),
@@ -348,15 +353,24 @@ fn optional_path(reader: &mut Reader<'_>, name: &str) -> Option<PathBuf> {
     (!reader.text(name).is_empty()).then(|| reader.path(name))
 }
 
-fn derive_audit(reader: &mut Reader<'_>) -> Option<AuditSpec> {
-    let policy = optional_path(reader, "audit.policy")?;
+/// Somebody who keeps an audit log by flags of their own has all of it so.
+const OWN_AUDIT: [&str; 3] = ["audit-policy-file", "audit-log-path", "audit-webhook-config-file"];
+
+fn derive_audit(reader: &mut Reader<'_>, node: &NodeSpec, args: Option<&ExtraArgs>) -> Option<AuditSpec> {
+    let own = || args.is_some_and(|args| OWN_AUDIT.iter().any(|flag| args.contains_key(*flag)));
+    let (policy, built_in) = match reader.text("audit.policy").as_str() {
+        "none" => return None,
+        "" if own() => return None,
+        "" => (audit_policy_path(&node.paths), true),
+        _ => (reader.path("audit.policy"), false),
+    };
     let log = reader.path("audit.log");
     // The folder is the API server's to write; /var/log itself must not become that.
     let shared = ["/", "/var", "/var/log", "/tmp", "/etc"];
     if log.parent().is_none_or(|folder| shared.iter().any(|shared| folder == Path::new(shared))) {
         reader.fault("audit.log", format!("\"{}\" has to be in a folder of its own", log.display()));
     }
-    Some(AuditSpec { policy, log })
+    Some(AuditSpec { policy, built_in, log })
 }
 
 fn derive_snapshots(reader: &mut Reader<'_>) -> Option<SnapshotSpec> {

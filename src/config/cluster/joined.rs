@@ -22,8 +22,12 @@ pub fn render_joined(cluster: &ClusterSpec) -> String {
         ("proxy".to_owned(), text(cluster.network.proxy.map_or("none", ProxyMode::as_str))),
         ("dns".to_owned(), Value::Boolean(cluster.network.dns)),
     ]);
-    let mut document =
-        Table::from_iter([("cluster".to_owned(), Value::Table(own)), ("network".to_owned(), Value::Table(network))]);
+    let security = Table::from_iter([("hardening".to_owned(), Value::Boolean(cluster.hardening))]);
+    let mut document = Table::from_iter([
+        ("cluster".to_owned(), Value::Table(own)),
+        ("network".to_owned(), Value::Table(network)),
+        ("security".to_owned(), Value::Table(security)),
+    ]);
     if let Some(etcd) = &cluster.external_etcd {
         let path = |path: &std::path::Path| text(&path.display().to_string());
         let external = Table::from_iter([
@@ -55,6 +59,7 @@ mod tests {
             ("network.proxy", "none"),
             ("cluster.balancer", "on"),
             ("network.pod_cidr", ""),
+            ("security.hardening", "false"),
             ("etcd.endpoints", "https://10.0.0.9:2379"),
             ("etcd.ca", "/etc/own/ca.crt"),
             ("etcd.certificate", "/etc/own/client.crt"),

@@ -126,7 +126,18 @@ pub const SETTINGS: &[Setting] = &[
         "\"weekly\"",
         "when the newest snapshot is restored for a trial, as systemd.time(7) writes it; never: not at all",
     ),
-    setting("audit.policy", Kind::Text, "", "audit policy of the API server; unset: nothing is logged"),
+    setting(
+        "security.hardening",
+        Kind::Bool,
+        "true",
+        "flags and kubelet fields as the CIS benchmark wants them; false: as kubeadm has them",
+    ),
+    setting(
+        "audit.policy",
+        Kind::Text,
+        "",
+        "audit policy of the API server, or none; unset: who did what, without bodies (with security.hardening)",
+    ),
     setting(
         "audit.log",
         Kind::Text,

@@ -5,7 +5,9 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::Facts;
-use super::static_pods::{Error, HostPath, add_host_path};
+use super::hardening::AUDIT_POLICY;
+use super::static_pods::{CONTROL_PLANE, Error, HostPath, add_host_path};
+use crate::core::model::short_digest;
 use crate::core::model::spec::{ClusterSpec, ExternalEtcd};
 
 /// Tells the content of those files: another content makes a new pod.
@@ -13,7 +15,7 @@ const DIGESTS: &str = "roost.io/files";
 
 /// Each file with the setting that names it.
 pub fn files(cluster: &ClusterSpec) -> Vec<(&'static str, &Path)> {
-    let audit = cluster.audit.as_ref().map(|audit| ("audit.policy", audit.policy.as_path()));
+    let audit = cluster.audit().map(|audit| ("audit.policy", audit.policy.as_path()));
     let encryption = cluster.encryption.as_deref().map(|path| ("encryption.config", path));
     audit.into_iter().chain(encryption).collect()
 }
@@ -21,7 +23,7 @@ pub fn files(cluster: &ClusterSpec) -> Vec<(&'static str, &Path)> {
 /// The flags of the API server. Thirty days of audit in ten files of a hundred megabytes, unless `args` says otherwise.
 pub fn flags(cluster: &ClusterSpec) -> Vec<(&'static str, String)> {
     let mut flags = Vec::new();
-    if let Some(audit) = &cluster.audit {
+    if let Some(audit) = cluster.audit() {
         flags.extend([
             ("audit-policy-file", audit.policy.display().to_string()),
             ("audit-log-path", audit.log.display().to_string()),
@@ -45,8 +47,20 @@ pub fn etcd_files(etcd: &ExternalEtcd) -> Vec<(&'static str, &Path)> {
 ///
 /// # Errors
 /// One of them is not there.
-pub fn digests<'a>(cluster: &ClusterSpec, facts: &'a Facts) -> Result<Vec<&'a str>, Error> {
-    are_there(files(cluster), facts)
+pub fn digests(cluster: &ClusterSpec, facts: &Facts) -> Result<Vec<String>, Error> {
+    // Ours is written before the API server starts.
+    let ours = built_in(cluster).map(|(_, content)| short_digest(content));
+    let (_, theirs): (Vec<_>, Vec<_>) = files(cluster).into_iter().partition(|(_, path)| is_ours(cluster, path));
+    Ok(ours.into_iter().chain(are_there(theirs, facts)?.into_iter().map(str::to_owned)).collect())
+}
+
+/// The audit policy that is ours to write, and its content.
+pub fn built_in(cluster: &ClusterSpec) -> Option<(&Path, &'static str)> {
+    cluster.audit().filter(|audit| audit.built_in).map(|audit| (audit.policy.as_path(), AUDIT_POLICY))
+}
+
+fn is_ours(cluster: &ClusterSpec, path: &Path) -> bool {
+    built_in(cluster).is_some_and(|(ours, _)| ours == path)
 }
 
 /// The same of any files of settings.
@@ -75,7 +89,11 @@ pub fn lay(cluster: &ClusterSpec, facts: &Facts, pod: &mut Pod) -> Result<(), Er
             HostPath { path, inside: &path.display().to_string(), kind: "File", writable: false },
         );
     }
-    if let Some(folder) = cluster.audit.as_ref().and_then(|audit| audit.log.parent()) {
+    // A flag of the user's wins, and the log has to outlive the pod there as well.
+    let own = cluster.extra_args.get(CONTROL_PLANE[0]).and_then(|args| args.get("audit-log-path")).map(Path::new);
+    let own = own.filter(|path| path.is_absolute());
+    let log = own.or_else(|| cluster.audit().map(|audit| audit.log.as_path()));
+    if let Some(folder) = log.and_then(Path::parent) {
         let inside = folder.display().to_string();
         add_host_path(
             pod,
@@ -127,6 +145,15 @@ mod tests {
         }
         assert_ne!(manifest, render("kube-apiserver", &spec(), &facts("fade")).unwrap());
         assert!(!render("kube-scheduler", &spec(), &facts("cafe")).unwrap().contains("roost.io/files"));
+    }
+
+    #[test]
+    fn the_folder_of_a_log_by_a_flag_is_the_nodes() {
+        let mut spec = spec();
+        let flag = [("audit-log-path".to_owned(), "/srv/audit/api.log".to_owned())];
+        spec.cluster.extra_args.insert("kube-apiserver".to_owned(), flag.into());
+        let manifest = render("kube-apiserver", &spec, &facts("cafe")).unwrap();
+        assert!(manifest.contains("path: /srv/audit\n") && !manifest.contains("/var/log/kubernetes"), "{manifest}");
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
         cluster.network.proxy = None;
     }
     cluster.network.builtin = says("/network/builtin");
+    // A cluster from before this setting does not say.
+    let hardening = roost.as_ref().and_then(|roost| roost.pointer("/security/hardening")).and_then(Value::as_bool);
+    cluster.hardening = hardening.unwrap_or(cluster.hardening);
     cluster.kubelet = match parse("kubelet-config", &maps.kubelet)? {
         Value::Object(fields) => fields,
         _ => Map::new(),

@@ -4,10 +4,12 @@
 //! met, prints or applies the others, and thereby a second run finds nothing to do and a run cut short is continued.
 
 pub mod api_files;
+pub mod cis;
 pub mod cluster_configuration;
 pub mod discovery;
 pub mod drill;
 pub mod facts;
+pub mod hardening;
 pub mod jws;
 pub mod key_handover;
 pub mod kubeconfig;
@@ -19,6 +21,7 @@ pub use crate::core::model::pki;
 pub mod preflight;
 pub mod restore_pod;
 pub mod rotation;
+pub mod sandbox;
 pub mod services;
 pub mod serving_certificate;
 pub mod snapshots;

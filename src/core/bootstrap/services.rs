@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Facts;
+use super::sandbox::HELPER;
 use super::static_pods::{self, CONTROL_PLANE, ETCD};
 use super::units::{quote, quote_setting};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
@@ -106,6 +107,12 @@ pub fn render_users(spec: &Spec) -> String {
          Type=oneshot\n\
          RemainAfterExit=yes\n\
          ExecStart=systemd-sysusers --inline \\\n  {}\n\
+         CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER\n\
+         ReadWritePaths=/etc\n\
+         PrivateNetwork=yes\n\
+         ProtectKernelTunables=yes\n\
+         RestrictAddressFamilies=AF_UNIX\n\
+         {HELPER}\
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n",
@@ -207,7 +214,7 @@ fn writable(component: &str, spec: &Spec) -> String {
         let folders = etcd_folders(spec);
         return folders.iter().map(|path| format!("ReadWritePaths={}\n", quote_path(path))).collect();
     }
-    let set = spec.cluster.audit.as_ref().filter(|_| component == CONTROL_PLANE[0]).map(|audit| audit.log.as_path());
+    let set = spec.cluster.audit().filter(|_| component == CONTROL_PLANE[0]).map(|audit| audit.log.as_path());
     let flag = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("audit-log-path")).map(Path::new);
     let folder = flag.or(set).and_then(|path| path.parent()?.strip_prefix("/var/log").ok());
     match folder.filter(|folder| !folder.as_os_str().is_empty()) {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Probe, Vo
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::objects::{join_subnets, render_yaml};
-use super::{Facts, api_files};
+use super::{Facts, api_files, hardening};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Endpoint, Spec};
 use crate::core::yaml;
 
@@ -64,6 +64,7 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Err
     let container = container_of(&mut pod, component)?;
     let mut flags = Flags::parse(container.command.as_deref().unwrap_or_default());
     flags.relocate(spec);
+    flags.set_all(hardening_flags(component, spec));
     flags.set_all(derive_flags(component, spec, facts));
     for (name, value) in spec.cluster.extra_args.get(component).into_iter().flatten() {
         flags.set_or_remove(name, value);
@@ -102,6 +103,7 @@ pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Stri
     let mut pod = parse(component)?;
     let mut flags = Flags::parse(container_of(&mut pod, component)?.command.as_deref().unwrap_or_default());
     flags.relocate(spec);
+    flags.set_all(hardening_flags(component, spec));
     flags.set_all(derive_flags(component, spec, facts));
     for (name, value) in spec.cluster.extra_args.get(component).into_iter().flatten() {
         flags.set_or_remove(name, value);
@@ -188,6 +190,10 @@ fn relocate(path: &str, spec: &Spec) -> String {
 
 fn localhost(spec: &Spec) -> &'static str {
     if spec.node.address.is_ipv4() { "127.0.0.1" } else { "::1" }
+}
+
+fn hardening_flags(component: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+    if spec.cluster.hardening { hardening::flags(component) } else { Vec::new() }
 }
 
 /// What the settings say, flag by flag.

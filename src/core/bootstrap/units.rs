@@ -1,8 +1,10 @@
 //! The unit files of a node.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::phases::kubeconfigs::SERVING_APPROVER_CONF;
+use super::sandbox::{HELPER, KUBELET as KUBELET_SANDBOX, NETWORK};
 use crate::core::model::spec::{Endpoint, Spec};
 use crate::core::static_units::NO_SUCH_POD;
 
@@ -10,6 +12,11 @@ use crate::core::static_units::NO_SUCH_POD;
 pub const KUBELET: &str = "kubelet.service";
 /// The node agent's unit.
 pub const AGENT: &str = "roost-agent.service";
+
+/// The mode of a unit file, where it matters: the kubelet's is root's alone (CIS 4.1.1), though systemd shows it to everybody.
+pub fn mode(file: &Path) -> Option<u32> {
+    file.ends_with(KUBELET).then_some(0o600)
+}
 
 /// Renews certificates when it is time.
 pub const RENEWAL_SERVICE: &str = "roost-renewal.service";
@@ -55,25 +62,10 @@ fn render_upkeep(spec: &Spec, unit: &str, description: &str, arguments: &[&str],
          Type=oneshot\n\
          ExecStart={command}\n\
          CapabilityBoundingSet=\n\
-         PrivateTmp=yes\n\
-         PrivateDevices=yes\n\
-         ProtectSystem=strict\n\
          ReadWritePaths={writes}\n\
-         ProtectHome=yes\n\
-         ProtectClock=yes\n\
-         ProtectControlGroups=yes\n\
-         ProtectHostname=yes\n\
-         ProtectKernelLogs=yes\n\
-         ProtectKernelModules=yes\n\
          ProtectKernelTunables=yes\n\
-         NoNewPrivileges=yes\n\
-         LockPersonality=yes\n\
-         MemoryDenyWriteExecute=yes\n\
-         RestrictNamespaces=yes\n\
-         RestrictRealtime=yes\n\
-         RestrictSUIDSGID=yes\n\
-         SystemCallArchitectures=native\n\
-         UMask=0077\n"
+         {NETWORK}\
+         {HELPER}"
     )
 }
 
@@ -108,6 +100,8 @@ fn render_schedule(unit: &str, description: &str, schedule: &str, spread: &str) 
 /// Looks whether anything is due, and renews that.
 pub fn render_renewal_service(spec: &Spec) -> String {
     let command = command_line(&spec.node.programs.bootstrap, &["certs".to_owned(), "renew".to_owned()]);
+    let paths = &spec.node.paths;
+    let writes = [&paths.kubernetes, &paths.pki].map(|path| path.display().to_string()).join(" ");
     format!(
         "# Written by roost; your own settings go into {RENEWAL_SERVICE}.d/*.conf.\n\
          [Unit]\n\
@@ -117,14 +111,12 @@ pub fn render_renewal_service(spec: &Spec) -> String {
          [Service]\n\
          Type=oneshot\n\
          ExecStart={command}\n\
-         PrivateTmp=yes\n\
-         ProtectHome=yes\n\
-         NoNewPrivileges=yes\n\
-         LockPersonality=yes\n\
-         MemoryDenyWriteExecute=yes\n\
-         RestrictRealtime=yes\n\
-         RestrictSUIDSGID=yes\n\
-         SystemCallArchitectures=native\n"
+         # It looks into the data of an etcd that has a user of its own.\n\
+         CapabilityBoundingSet=CAP_DAC_READ_SEARCH\n\
+         ReadWritePaths={writes}\n\
+         ProtectKernelTunables=yes\n\
+         {NETWORK}\
+         {HELPER}"
     )
 }
 
@@ -192,29 +184,10 @@ pub fn render_static_pod(spec: &Spec) -> String {
          TimeoutStopSec=90s\n\
          KillMode=process\n\
          CapabilityBoundingSet=\n\
-         NoNewPrivileges=yes\n\
-         PrivateTmp=yes\n\
-         PrivateDevices=yes\n\
          PrivateNetwork=yes\n\
-         ProtectSystem=strict\n\
-         ProtectHome=yes\n\
-         ProtectClock=yes\n\
-         ProtectControlGroups=yes\n\
-         ProtectHostname=yes\n\
-         ProtectKernelLogs=yes\n\
-         ProtectKernelModules=yes\n\
          ProtectKernelTunables=yes\n\
-         ProtectProc=invisible\n\
          RestrictAddressFamilies=AF_UNIX\n\
-         RestrictNamespaces=yes\n\
-         SystemCallFilter=@system-service\n\
-         SystemCallErrorNumber=EPERM\n\
-         LockPersonality=yes\n\
-         MemoryDenyWriteExecute=yes\n\
-         RestrictRealtime=yes\n\
-         RestrictSUIDSGID=yes\n\
-         SystemCallArchitectures=native\n\
-         UMask=0077\n",
+         {HELPER}",
         command("keep"),
         command("reload"),
     )
@@ -250,8 +223,7 @@ pub fn render_static_pods() -> String {
 /// The kubelet: a restart never stops pods (`KillMode=process`), a hang is ended by the watchdog. It is after the bus
 /// so that at a shutdown it can still remove the slices of pods that end.
 ///
-/// It makes and sees mounts of the host, so that namespaces of its own are out of the question; what it needs no
-/// access to is taken from it.
+/// What it needs no access to is taken from it ([`KUBELET_SANDBOX`]).
 pub fn render_kubelet(spec: &Spec) -> String {
     let paths = &spec.node.paths;
     let mut flags = vec![
@@ -299,9 +271,7 @@ pub fn render_kubelet(spec: &Spec) -> String {
          Environment=MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072\n\
          LimitNOFILE=1048576\n\
          LogRateLimitBurst=50000\n\
-         LockPersonality=yes\n\
-         RestrictRealtime=yes\n\
-         SystemCallArchitectures=native\n\
+         {KUBELET_SANDBOX}\
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n"
@@ -337,10 +307,12 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
         }
         flags.push(format!("--api-server={}", spec.cluster.endpoint));
     }
-    // A worker's one takes over which authorities the cluster trusts.
+    // A worker's one takes over which authorities the cluster trusts; pods are none of its business.
     let mut writes = vec![paths.cni_conf.display().to_string()];
+    let mut closed = String::new();
     if !control_plane {
         writes.extend([&paths.kubernetes, &paths.pki].map(|path| path.display().to_string()));
+        closed = format!("ReadOnlyPaths={}\n", paths.manifests().display());
     }
     let writes = writes.join(" ");
     let command = command_line(&spec.node.programs.bootstrap, &flags);
@@ -358,30 +330,12 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
          Restart=always\n\
          RestartSec=1\n\
          CapabilityBoundingSet=CAP_NET_ADMIN\n\
-         NoNewPrivileges=yes\n\
-         PrivateTmp=yes\n\
-         PrivateDevices=yes\n\
-         ProtectSystem=strict\n\
          ReadWritePaths={writes}\n\
+         {closed}\
          StateDirectory=roost/agent\n\
          StateDirectoryMode=0700\n\
-         ProtectHome=yes\n\
-         ProtectClock=yes\n\
-         ProtectControlGroups=yes\n\
-         ProtectHostname=yes\n\
-         ProtectKernelLogs=yes\n\
-         ProtectKernelModules=yes\n\
-         ProtectProc=invisible\n\
-         RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX\n\
-         RestrictNamespaces=yes\n\
-         SystemCallFilter=@system-service\n\
-         SystemCallErrorNumber=EPERM\n\
-         UMask=0077\n\
-         LockPersonality=yes\n\
-         MemoryDenyWriteExecute=yes\n\
-         RestrictRealtime=yes\n\
-         RestrictSUIDSGID=yes\n\
-         SystemCallArchitectures=native\n\
+         {NETWORK}\
+         {HELPER}\
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n"

@@ -39,6 +39,7 @@ const AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: phases::a
 const KUBELET: Phase = Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan };
 const RENEWAL: Phase = Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan };
 const SNAPSHOTS: Phase = Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan };
+const API_FILES: Phase = Phase { id: "audit", summary: "audit policy", plan: phases::control_plane::plan_api_files };
 const WAIT_API: Phase = Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api };
 const WAIT_NODE: Phase = Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node };
 const LABELS: Phase = Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan };
@@ -144,7 +145,7 @@ pub const JOIN_CONTROL_PLANE: &[Phase] = &[
 
 /// Before a control plane is touched: a pull that fails changes nothing.
 pub const UPGRADE_IMAGES: &[Phase] =
-    &[Phase { id: "images", summary: "images of the wanted version", plan: phases::images::plan }];
+    &[Phase { id: "images", summary: "images of the wanted version", plan: phases::images::plan }, API_FILES];
 
 /// Makes the version of an upgraded control plane that of the cluster.
 pub const UPGRADE_SETTINGS: &[Phase] =
@@ -165,6 +166,7 @@ pub const APPLY_FIRST: &[Phase] = &[
     IMAGES,
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_settled },
+    API_FILES,
     Phase { id: "etcd-address", summary: "address of etcd's member", plan: phases::etcd_member::plan_address_first },
 ];
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::rbac::{BOOTSTRAP_GROUP, NODES_GROUP, group, render_config_map_reader};
 use super::yaml::{merge, render_yaml};
 use super::{ObjectsSpec, join_subnets};
+use crate::core::bootstrap::hardening::kubelet_fields;
 use crate::core::model::json::put;
 
 /// The ConfigMaps, readable by bootstrap tokens and nodes.
@@ -18,6 +19,7 @@ pub(super) fn render_config_maps(spec: &ObjectsSpec) -> Vec<Value> {
             render_yaml(&json!({
                 "api": { "balancer": spec.node_endpoint != spec.control_plane_endpoint },
                 "network": { "builtin": spec.builtin_network },
+                "security": { "hardening": spec.hardening },
             })),
         ),
     ];
@@ -94,6 +96,9 @@ pub fn render_kubelet_configuration(spec: &ObjectsSpec) -> Value {
         "serverTLSBootstrap": true,
         "staticPodPath": spec.manifests_directory,
     });
+    if spec.hardening {
+        merge(&mut configuration, &kubelet_fields());
+    }
     merge(&mut configuration, &spec.kubelet_configuration);
     configuration
 }

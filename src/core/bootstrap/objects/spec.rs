@@ -32,6 +32,8 @@ pub struct ObjectsSpec {
     pub etcd_data_directory: String,
     /// An etcd that somebody else runs.
     pub external_etcd: Option<ExternalEtcd>,
+    /// The kubelet's fields of the CIS benchmark.
+    pub hardening: bool,
     /// Registry and path before the upstream image names.
     pub image_repository: String,
     /// `systemd` or `cgroupfs`.

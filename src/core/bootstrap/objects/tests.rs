@@ -20,6 +20,7 @@ fn spec() -> ObjectsSpec {
         manifests_directory: "/etc/kubernetes/manifests".into(),
         etcd_data_directory: "/var/lib/etcd".into(),
         external_etcd: None,
+        hardening: false,
         image_repository: "registry.k8s.io".into(),
         cgroup_driver: "systemd".into(),
         kubelet_configuration: Value::Null,

@@ -11,7 +11,10 @@ pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 
 /// The agent of a worker.
 pub fn plan_worker(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    Ok(start(spec, units::render_agent(spec, false)))
+    // Closed to the agent, and so there before it.
+    let mut steps = vec![Step::EnsureDir { path: spec.node.paths.manifests(), mode: 0o700 }];
+    steps.extend(start(spec, units::render_agent(spec, false)));
+    Ok(steps)
 }
 
 fn start(spec: &Spec, content: String) -> Vec<Step> {

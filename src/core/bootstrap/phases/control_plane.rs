@@ -86,11 +86,25 @@ pub fn plan_component(
     if component == ETCD {
         steps.push(Step::EnsureDir { path: spec.node.paths.etcd_data.clone(), mode: 0o700 });
     }
+    if component == CONTROL_PLANE[0] {
+        steps.extend(plan_api_files(spec, facts)?);
+    }
     match mode {
         ControlPlaneMode::StaticPods => steps.extend(manifest(component, spec, facts)?),
         ControlPlaneMode::Systemd => steps.extend(service(component, spec, facts)?),
     }
     Ok(steps)
+}
+
+/// What the API server reads when it starts and is ours to write.
+pub fn plan_api_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let policy = api_files::built_in(&spec.cluster);
+    let write = |(path, text): (&std::path::Path, &str)| Step::WriteFile {
+        path: path.to_owned(),
+        mode: 0o600,
+        content: Content::Text(text.to_owned()),
+    };
+    Ok(policy.map(write).into_iter().collect())
 }
 
 fn manifest(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {

@@ -52,7 +52,7 @@ fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Ve
     Ok(vec![
         Step::EnsureDir { path: paths.kubelet.clone(), mode: 0o755 },
         Step::EnsureDir { path: paths.manifests(), mode: 0o700 },
-        Step::WriteFile { path: config_file.clone(), mode: 0o644, content: Content::Text(render_yaml(&configuration)) },
+        Step::WriteFile { path: config_file.clone(), mode: 0o600, content: Content::Text(render_yaml(&configuration)) },
         unit(units::STATIC_POD, units::render_static_pod(spec)),
         unit(units::STATIC_PODS, units::render_static_pods()),
         Step::WriteUnit { path: unit_file.clone(), content: units::render_kubelet(spec) },

@@ -69,6 +69,7 @@ pub fn derive(spec: &Spec) -> ObjectsSpec {
         manifests_directory: text(&paths.manifests()),
         etcd_data_directory: text(&paths.etcd_data),
         external_etcd: cluster.external_etcd.clone(),
+        hardening: cluster.hardening,
         image_repository: repository.to_owned(),
         cgroup_driver: cgroup_driver.to_owned(),
         coredns: cluster.network.dns.then(|| component("coredns")),

@@ -2,7 +2,7 @@
 
 use super::super::static_pods::CONTROL_PLANE;
 use super::super::{Facts, PhaseError, Step};
-use super::super::{services, units};
+use super::super::{hardening, services, units};
 use super::convert;
 use crate::core::model::spec::Spec;
 use crate::core::static_units::{RUN_DIR, unit_of};
@@ -78,6 +78,7 @@ pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> 
         steps.push(Step::EmptyDir { path: paths.etcd_data.clone() });
         steps.push(Step::OwnTree { path: paths.etcd_data.clone(), user: "root".to_owned() });
     }
+    steps.push(Step::RemoveFile { path: hardening::audit_policy_path(paths) });
     steps.extend(KUBECONFIGS.map(|name| Step::RemoveFile { path: paths.kubeconfig(name) }));
     Ok(steps)
 }

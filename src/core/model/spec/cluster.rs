@@ -44,6 +44,8 @@ pub struct ClusterSpec {
     pub snapshots: Option<SnapshotSpec>,
     /// The API server's log of who did what; none where nobody wants it.
     pub audit: Option<AuditSpec>,
+    /// The defaults of the CIS benchmark; kubeadm's where nobody wants them.
+    pub hardening: bool,
     /// The EncryptionConfiguration by which the API server writes to etcd; none: as it comes.
     pub encryption: Option<PathBuf>,
     /// Fields laid over our KubeletConfiguration.
@@ -135,6 +137,8 @@ pub struct SnapshotSpec {
 pub struct AuditSpec {
     /// The policy: what is logged, at which level.
     pub policy: PathBuf,
+    /// True when the policy is ours to write.
+    pub built_in: bool,
     /// The log, in a folder of its own.
     pub log: PathBuf,
 }
@@ -190,6 +194,11 @@ impl ClusterSpec {
             }
         };
         self.external_cloud && program
+    }
+
+    /// The audit log that is kept: the built-in policy is part of the hardening.
+    pub fn audit(&self) -> Option<&AuditSpec> {
+        self.audit.as_ref().filter(|audit| !audit.built_in || self.hardening)
     }
 
     /// Image of a component, by component name.

@@ -1,0 +1,115 @@
+//! Looks at a node for the controls of the CIS benchmark: flags as they run, files, the kubelet's configuration.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::error::StepError;
+use super::ports::Ports;
+use super::upgrade::observe_flags;
+use crate::core::bootstrap::cis::{FileFacts, Files, Observed, flags_of};
+use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
+use crate::core::bootstrap::units;
+use crate::core::model::spec::Spec;
+use crate::core::yaml;
+
+/// Where the kubelet's unit lies when it is not ours to write.
+const SYSTEM_UNITS: &str = "/etc/systemd/system";
+/// Folders below the PKI folder that are looked into; there are two.
+const MOST_FOLDERS: usize = 64;
+
+/// What the controls are judged by.
+pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -> Result<Observed, StepError> {
+    let paths = &spec.node.paths;
+    let kubelet = ports.files.read(&paths.kubelet_config())?;
+    let kubelet = kubelet.and_then(|text| yaml::parse_document(text.as_bytes()).ok()).unwrap_or_default();
+    let unit = with_drop_ins(ports, &paths.units, units::KUBELET)?;
+    let unit = if unit.is_empty() { with_drop_ins(ports, SYSTEM_UNITS.as_ref(), units::KUBELET)? } else { unit };
+    let client_ca = kubelet.pointer("/authentication/x509/clientCAFile").and_then(|path| path.as_str());
+    let client_ca = client_ca.map_or_else(|| paths.pki("ca.crt"), PathBuf::from);
+    let mut observed = Observed {
+        control_plane,
+        kubelet_flags: flags_of(&unit),
+        kubelet,
+        files: look_at(
+            ports,
+            vec![
+                (Files::Kubeconfig("kubelet.conf"), vec![paths.kubeconfig("kubelet.conf")]),
+                (Files::KubeletUnit, vec![paths.units.join(units::KUBELET)]),
+                (Files::KubeletConfig, vec![paths.kubelet_config()]),
+                (Files::ClientCa, vec![client_ca]),
+            ],
+        )?,
+        ..Observed::default()
+    };
+    if control_plane {
+        observed.flags = observe_flags(ports, spec).await?;
+        observed.files.extend(look_at(ports, of_control_plane(ports, spec)?)?);
+    }
+    Ok(observed)
+}
+
+/// The files of a control plane.
+fn of_control_plane(ports: &Ports, spec: &Spec) -> Result<Vec<(Files, Vec<PathBuf>)>, StepError> {
+    let paths = &spec.node.paths;
+    let pki = tree(ports, &paths.pki)?;
+    let ending = |ending: &str| {
+        let ends = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == ending);
+        pki.iter().filter(ends).cloned().collect::<Vec<_>>()
+    };
+    let mut all = vec![
+        (Files::Cni, ports.files.list(&paths.cni_conf)?),
+        (Files::Admins, ["admin.conf", "super-admin.conf"].map(|name| paths.kubeconfig(name)).into()),
+        (Files::PkiCertificates, ending("crt")),
+        (Files::PkiKeys, ending("key")),
+        (Files::Pki, pki),
+    ];
+    if spec.cluster.external_etcd.is_none() {
+        all.push((Files::EtcdData, vec![paths.etcd_data.clone()]));
+    }
+    for name in ["scheduler.conf", "controller-manager.conf"] {
+        all.push((Files::Kubeconfig(name), vec![paths.kubeconfig(name)]));
+    }
+    for component in std::iter::once(ETCD).chain(CONTROL_PLANE) {
+        all.push((Files::Manifest(component), vec![paths.manifests().join(format!("{component}.yaml"))]));
+    }
+    Ok(all)
+}
+
+type Seen = BTreeMap<Files, Vec<(PathBuf, FileFacts)>>;
+
+/// Those of the files that are there.
+fn look_at(ports: &Ports, groups: Vec<(Files, Vec<PathBuf>)>) -> Result<Seen, StepError> {
+    let mut seen = Seen::new();
+    for (files, all) in groups {
+        for path in all {
+            let Some(info) = ports.files.info(&path)? else { continue };
+            let facts = FileFacts { mode: info.mode, user: info.owner.user, group: info.owner.group };
+            seen.entry(files).or_default().push((path, facts));
+        }
+    }
+    Ok(seen)
+}
+
+/// A folder and all that is in it.
+fn tree(ports: &Ports, root: &Path) -> Result<Vec<PathBuf>, StepError> {
+    let (mut all, mut next) = (vec![root.to_owned()], vec![root.to_owned()]);
+    for _ in 0..MOST_FOLDERS {
+        let Some(folder) = next.pop() else { break };
+        for path in ports.files.list(&folder)? {
+            if ports.files.info(&path)?.is_some_and(|info| info.is_dir) {
+                next.push(path.clone());
+            }
+            all.push(path);
+        }
+    }
+    Ok(all)
+}
+
+/// The text of a unit and of its drop-ins in their order; empty where there is none.
+pub(super) fn with_drop_ins(ports: &Ports, folder: &Path, unit: &str) -> Result<String, StepError> {
+    let mut text = ports.files.read(&folder.join(unit))?.unwrap_or_default();
+    for path in ports.files.list(&folder.join(format!("{unit}.d")))? {
+        text.push_str(&ports.files.read(&path)?.unwrap_or_default());
+    }
+    Ok(text)
+}

@@ -1,0 +1,51 @@
+//! The flags that the components of this node run with.
+
+use std::collections::BTreeMap;
+
+use super::form::Form;
+use super::manifests::components;
+use super::pods::newest_container;
+use crate::bootstrap::cis::with_drop_ins;
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::observe::observe_facts;
+use crate::bootstrap::ports::Ports;
+use crate::core::bootstrap::cis::{flags_among, flags_of};
+use crate::core::bootstrap::services;
+use crate::core::model::ContainerId;
+use crate::core::model::spec::Spec;
+
+/// Of each component that is there: as the runtime tells, else as it is written.
+pub async fn observe_flags(
+    ports: &Ports,
+    spec: &Spec,
+) -> Result<BTreeMap<&'static str, BTreeMap<String, String>>, StepError> {
+    let form = Form::of(&observe_facts(ports, spec, false).await?)?;
+    let mut all = BTreeMap::new();
+    for name in components(spec) {
+        let Some(text) = ports.files.read(&form.path(spec, name))? else { continue };
+        let flags = match form {
+            Form::Services => flags_of(&with_drop_ins(ports, &spec.node.paths.units, &services::unit(name))?),
+            Form::Pods => match words(ports, spec, form, name, &text).await? {
+                Some(words) => flags_among(words.iter().map(String::as_str)),
+                None => flags_of(&text),
+            },
+        };
+        all.insert(name, flags);
+    }
+    Ok(all)
+}
+
+/// What the newest container of a static pod was started with.
+async fn words(
+    ports: &Ports,
+    spec: &Spec,
+    form: Form,
+    name: &str,
+    text: &str,
+) -> Result<Option<Vec<String>>, StepError> {
+    let look = form.look(ports, spec, name, text).await?;
+    match newest_container(ports, &look.uid).await? {
+        Some(runs) => ports.runtime.container_arguments(&ContainerId::from(runs.id)).await.map_err(StepError::Pods),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,147 @@
+//! Sections 1 to 3: control plane and etcd.
+
+use super::super::hardening::CIPHER_SUITES;
+use super::super::static_pods::{CONTROL_PLANE, ETCD};
+use super::Check::{Flag, Mode, NotRoot, Root};
+use super::Files::{Admins, Cni, EtcdData, Kubeconfig, Manifest, Pki, PkiCertificates, PkiKeys};
+use super::Test::{Among, AtLeast, Has, HasNot, Is, IsOrUnset, NotZero, Set, Unset};
+use super::{Control, control, stated};
+
+const API: &str = CONTROL_PLANE[0];
+const MANAGER: &str = CONTROL_PLANE[1];
+const SCHEDULER: &str = CONTROL_PLANE[2];
+
+pub(super) const CONTROLS: &[Control] = &[
+    control("1.1.1", "API server manifest: mode at most 600", Mode(Manifest(API), 0o600)),
+    control("1.1.2", "API server manifest: owner root", Root(Manifest(API))),
+    control("1.1.3", "controller manager manifest: mode at most 600", Mode(Manifest(MANAGER), 0o600)),
+    control("1.1.4", "controller manager manifest: owner root", Root(Manifest(MANAGER))),
+    control("1.1.5", "scheduler manifest: mode at most 600", Mode(Manifest(SCHEDULER), 0o600)),
+    control("1.1.6", "scheduler manifest: owner root", Root(Manifest(SCHEDULER))),
+    control("1.1.7", "etcd manifest: mode at most 600", Mode(Manifest(ETCD), 0o600)),
+    control("1.1.8", "etcd manifest: owner root", Root(Manifest(ETCD))),
+    control("1.1.9", "CNI configuration: mode at most 600", Mode(Cni, 0o600)),
+    control("1.1.10", "CNI configuration: owner root", Root(Cni)),
+    control("1.1.11", "etcd data: mode at most 700", Mode(EtcdData, 0o700)),
+    stated(
+        "1.1.12",
+        "etcd data: a user of its own",
+        NotRoot(EtcdData),
+        "as a static pod etcd runs as root of a container; mode = \"systemd\" gives it a user",
+    ),
+    control("1.1.13", "kubeconfigs of administrators: mode at most 600", Mode(Admins, 0o600)),
+    control("1.1.14", "kubeconfigs of administrators: owner root", Root(Admins)),
+    control("1.1.15", "scheduler.conf: mode at most 600", Mode(Kubeconfig("scheduler.conf"), 0o600)),
+    control("1.1.16", "scheduler.conf: owner root", Root(Kubeconfig("scheduler.conf"))),
+    control("1.1.17", "controller-manager.conf: mode at most 600", Mode(Kubeconfig("controller-manager.conf"), 0o600)),
+    control("1.1.18", "controller-manager.conf: owner root", Root(Kubeconfig("controller-manager.conf"))),
+    control("1.1.19", "PKI: owner root", Root(Pki)),
+    control("1.1.20", "PKI certificates: mode at most 644", Mode(PkiCertificates, 0o644)),
+    control("1.1.21", "PKI keys: mode at most 600", Mode(PkiKeys, 0o600)),
+    stated(
+        "1.2.1",
+        "API server: no anonymous requests",
+        Flag(API, "anonymous-auth", Is("false")),
+        "probes, load balancers and joining nodes ask without credentials, for health and cluster-info; RBAC gives them no more",
+    ),
+    control("1.2.2", "API server: no file of tokens", Flag(API, "token-auth-file", Unset)),
+    control(
+        "1.2.3",
+        "API server: Services have no external addresses",
+        Flag(API, "enable-admission-plugins", Has("DenyServiceExternalIPs")),
+    ),
+    control("1.2.4", "API server: a certificate towards kubelets", Flag(API, "kubelet-client-certificate", Set)),
+    control("1.2.5", "API server: an authority for kubelets", Flag(API, "kubelet-certificate-authority", Set)),
+    control("1.2.6", "API server: authorizes", Flag(API, "authorization-mode", HasNot("AlwaysAllow"))),
+    control("1.2.7", "API server: authorizer Node", Flag(API, "authorization-mode", Has("Node"))),
+    control("1.2.8", "API server: authorizer RBAC", Flag(API, "authorization-mode", Has("RBAC"))),
+    stated(
+        "1.2.9",
+        "API server: admission EventRateLimit",
+        Flag(API, "enable-admission-plugins", Has("EventRateLimit")),
+        "its limits are alpha and need a file that would stand in the way of an admission configuration of your own",
+    ),
+    control(
+        "1.2.10",
+        "API server: no admission AlwaysAdmit",
+        Flag(API, "enable-admission-plugins", HasNot("AlwaysAdmit")),
+    ),
+    stated(
+        "1.2.11",
+        "API server: admission AlwaysPullImages",
+        Flag(API, "enable-admission-plugins", Has("AlwaysPullImages")),
+        "each start of a pod would need the registry; the kubelet itself asks whether a pod may use an image that is there",
+    ),
+    control(
+        "1.2.12",
+        "API server: admission ServiceAccount",
+        Flag(API, "disable-admission-plugins", HasNot("ServiceAccount")),
+    ),
+    control(
+        "1.2.13",
+        "API server: admission NamespaceLifecycle",
+        Flag(API, "disable-admission-plugins", HasNot("NamespaceLifecycle")),
+    ),
+    control(
+        "1.2.14",
+        "API server: admission NodeRestriction",
+        Flag(API, "enable-admission-plugins", Has("NodeRestriction")),
+    ),
+    control("1.2.15", "API server: no profiling", Flag(API, "profiling", Is("false"))),
+    control("1.2.16", "API server: an audit log", Flag(API, "audit-log-path", Set)),
+    control("1.2.17", "API server: audit log of 30 days", Flag(API, "audit-log-maxage", AtLeast(30))),
+    control("1.2.18", "API server: audit log of 10 files", Flag(API, "audit-log-maxbackup", AtLeast(10))),
+    control("1.2.19", "API server: audit log files of 100 MB", Flag(API, "audit-log-maxsize", AtLeast(100))),
+    control("1.2.20", "API server: requests time out", Flag(API, "request-timeout", NotZero)),
+    control("1.2.21", "API server: looks service accounts up", Flag(API, "service-account-lookup", IsOrUnset("true"))),
+    control("1.2.22", "API server: a key for service accounts", Flag(API, "service-account-key-file", Set)),
+    control("1.2.23", "API server: a certificate towards etcd", Flag(API, "etcd-certfile", Set)),
+    control("1.2.24", "API server: a certificate of its own", Flag(API, "tls-cert-file", Set)),
+    control("1.2.25", "API server: an authority for clients", Flag(API, "client-ca-file", Set)),
+    control("1.2.26", "API server: an authority for etcd", Flag(API, "etcd-cafile", Set)),
+    stated(
+        "1.2.27",
+        "API server: encryption at rest",
+        Flag(API, "encryption-provider-config", Set),
+        "its key has to be yours, and the same on each control plane: encryption.config in docs/day-2.md",
+    ),
+    control("1.2.29", "API server: strong ciphers alone", Flag(API, "tls-cipher-suites", Among(&CIPHER_SUITES))),
+    control(
+        "1.2.30",
+        "API server: service account tokens end in time",
+        Flag(API, "service-account-extend-token-expiration", Is("false")),
+    ),
+    control("1.3.1", "controller manager: finished pods go", Flag(MANAGER, "terminated-pod-gc-threshold", Set)),
+    control("1.3.2", "controller manager: no profiling", Flag(MANAGER, "profiling", Is("false"))),
+    control(
+        "1.3.3",
+        "controller manager: a service account for each controller",
+        Flag(MANAGER, "use-service-account-credentials", Is("true")),
+    ),
+    control(
+        "1.3.4",
+        "controller manager: a key for service accounts",
+        Flag(MANAGER, "service-account-private-key-file", Set),
+    ),
+    control("1.3.5", "controller manager: the root authority", Flag(MANAGER, "root-ca-file", Set)),
+    control(
+        "1.3.6",
+        "controller manager: kubelets renew their server certificates",
+        Flag(MANAGER, "feature-gates", HasNot("RotateKubeletServerCertificate=false")),
+    ),
+    control("1.3.7", "controller manager: on the loopback", Flag(MANAGER, "bind-address", IsOrUnset("127.0.0.1"))),
+    control("1.4.1", "scheduler: no profiling", Flag(SCHEDULER, "profiling", Is("false"))),
+    control("1.4.2", "scheduler: on the loopback", Flag(SCHEDULER, "bind-address", IsOrUnset("127.0.0.1"))),
+    control("2.1", "etcd: a certificate", Flag(ETCD, "cert-file", Set)),
+    control("2.2", "etcd: certificates of clients", Flag(ETCD, "client-cert-auth", Is("true"))),
+    control("2.3", "etcd: no certificates of its own making", Flag(ETCD, "auto-tls", IsOrUnset("false"))),
+    control("2.4", "etcd: a certificate towards members", Flag(ETCD, "peer-cert-file", Set)),
+    control("2.5", "etcd: certificates of members", Flag(ETCD, "peer-client-cert-auth", Is("true"))),
+    control(
+        "2.6",
+        "etcd: no certificates of its own making for members",
+        Flag(ETCD, "peer-auto-tls", IsOrUnset("false")),
+    ),
+    control("2.7", "etcd: an authority of its own", Flag(ETCD, "trusted-ca-file", Set)),
+    control("3.2.1", "an audit policy", Flag(API, "audit-policy-file", Set)),
+];

@@ -1,0 +1,240 @@
+//! The controls of the CIS Kubernetes Benchmark (1.12) that a node itself can answer: id, title, and how ours is judged by
+//! what was seen of the node. Its sections 3.1 and 5 are about people and workloads.
+
+mod control_plane;
+mod flags;
+mod node;
+mod test;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+pub use flags::{flags_among, flags_of};
+pub use test::Test;
+
+/// The edition that the ids are of.
+pub const BENCHMARK: &str = "cis-1.12";
+
+/// Files of a node that controls are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Files {
+    /// The manifest of a component.
+    Manifest(&'static str),
+    /// CNI configurations.
+    Cni,
+    /// etcd's folder.
+    EtcdData,
+    /// Kubeconfigs of administrators.
+    Admins,
+    /// A kubeconfig of `/etc/kubernetes`.
+    Kubeconfig(&'static str),
+    /// The PKI folder and all that is in it.
+    Pki,
+    /// Certificates in it.
+    PkiCertificates,
+    /// Keys in it.
+    PkiKeys,
+    /// The kubelet's unit.
+    KubeletUnit,
+    /// The kubelet's configuration.
+    KubeletConfig,
+    /// The authorities that the kubelet trusts clients of.
+    ClientCa,
+}
+
+/// Mode and owner of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// The permission bits.
+    pub mode: u32,
+    /// User id.
+    pub user: u32,
+    /// Group id.
+    pub group: u32,
+}
+
+/// What was seen of a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// It has a control plane.
+    pub control_plane: bool,
+    /// The flags (without dashes) that the components of its control plane run with; none of one that is not there.
+    pub flags: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// The KubeletConfiguration on its disk.
+    pub kubelet: Value,
+    /// The flags that the kubelet's unit gives it, which win.
+    pub kubelet_flags: BTreeMap<String, String>,
+    /// Mode and owner of the files that are there.
+    pub files: BTreeMap<Files, Vec<(PathBuf, FileFacts)>>,
+}
+
+/// How a control is looked at.
+#[derive(Clone, Copy, Debug)]
+enum Check {
+    /// The files allow no more than this mode.
+    Mode(Files, u32),
+    /// The files belong to root.
+    Root(Files),
+    /// The files belong to somebody who is not root.
+    NotRoot(Files),
+    /// A flag of a component.
+    Flag(&'static str, &'static str, Test),
+    /// A flag of the kubelet, or the field of its configuration at this pointer.
+    Kubelet(&'static str, &'static str, Test),
+}
+
+/// One control.
+#[derive(Clone, Copy, Debug)]
+struct Control {
+    id: &'static str,
+    title: &'static str,
+    check: Check,
+    /// Why ours is as it is where it fails by default; empty for all that pass.
+    stated: &'static str,
+}
+
+const fn control(id: &'static str, title: &'static str, check: Check) -> Control {
+    Control { id, title, check, stated: "" }
+}
+
+const fn stated(id: &'static str, title: &'static str, check: Check, stated: &'static str) -> Control {
+    Control { id, title, check, stated }
+}
+
+/// How ours stands to a control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it is wanted.
+    Pass,
+    /// Not so, for no stated reason.
+    Fail,
+    /// Not so, and docs/security.md says why.
+    FailByChoice,
+    /// There is nothing of the kind on this node.
+    NotApplicable,
+}
+
+impl Verdict {
+    /// The word in a table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::FailByChoice => "fail by choice",
+            Self::NotApplicable => "not applicable",
+        }
+    }
+}
+
+/// A control, and ours.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Judgement {
+    /// Its number in the benchmark.
+    pub id: &'static str,
+    /// What it asks for.
+    pub title: &'static str,
+    /// Ours.
+    pub ours: Verdict,
+    /// What was seen, and the reason where it is one of choice.
+    pub why: String,
+}
+
+/// All controls, in their order.
+pub fn judge(observed: &Observed) -> Vec<Judgement> {
+    let judgement = |control: &Control| {
+        let (ours, why) = control.judge(observed);
+        Judgement { id: control.id, title: control.title, ours, why }
+    };
+    controls().map(judgement).collect()
+}
+
+fn controls() -> impl Iterator<Item = &'static Control> {
+    control_plane::CONTROLS.iter().chain(node::CONTROLS)
+}
+
+impl Control {
+    fn judge(&self, observed: &Observed) -> (Verdict, String) {
+        let of_node = self.id.starts_with("4.");
+        if !of_node && !observed.control_plane {
+            return (Verdict::NotApplicable, "this node has no control plane".to_owned());
+        }
+        match self.check.look(observed) {
+            None => (Verdict::NotApplicable, self.check.absent()),
+            Some(Ok(seen)) => (Verdict::Pass, seen),
+            Some(Err(seen)) if self.stated.is_empty() => (Verdict::Fail, seen),
+            Some(Err(seen)) => (Verdict::FailByChoice, format!("{seen}; {}", self.stated)),
+        }
+    }
+}
+
+impl Check {
+    /// What was seen, as it should be or not; none where there is nothing to look at.
+    fn look(&self, observed: &Observed) -> Option<Result<String, String>> {
+        match *self {
+            Self::Mode(files, most) => {
+                judge_files(observed, files, |facts| facts.mode & !most == 0, |facts| format!("{:04o}", facts.mode))
+            }
+            Self::Root(files) => judge_files(observed, files, |facts| (facts.user, facts.group) == (0, 0), owner),
+            Self::NotRoot(files) => judge_files(observed, files, |facts| facts.user != 0 && facts.group != 0, owner),
+            Self::Flag(component, flag, test) => {
+                let value = observed.flags.get(component)?.get(flag).map(String::as_str);
+                Some(test.judge(&format!("--{flag}"), value))
+            }
+            Self::Kubelet(flag, pointer, test) => {
+                let name = pointer.trim_start_matches('/').replace('/', ".");
+                match observed.kubelet_flags.get(flag) {
+                    Some(value) => Some(test.judge(&format!("--{flag}"), Some(value))),
+                    None => Some(test.judge(&name, field(&observed.kubelet, pointer).as_deref())),
+                }
+            }
+        }
+    }
+
+    /// Why there is nothing to look at.
+    fn absent(&self) -> String {
+        match self {
+            Self::Mode(Files::Manifest(component), _) | Self::Root(Files::Manifest(component)) => {
+                format!("{component} has no manifest on this node")
+            }
+            Self::Mode(..) | Self::Root(_) | Self::NotRoot(_) => "there is no such file on this node".to_owned(),
+            Self::Flag(component, ..) => format!("{component} does not run on this node"),
+            Self::Kubelet(..) => "there is no kubelet on this node".to_owned(),
+        }
+    }
+}
+
+fn owner(facts: &FileFacts) -> String {
+    format!("{}:{}", facts.user, facts.group)
+}
+
+fn judge_files(
+    observed: &Observed,
+    files: Files,
+    fits: impl Fn(&FileFacts) -> bool,
+    shown: impl Fn(&FileFacts) -> String,
+) -> Option<Result<String, String>> {
+    let all = observed.files.get(&files).filter(|all| !all.is_empty())?;
+    let line = |(path, facts): &(PathBuf, FileFacts)| format!("{} {}", path.display(), shown(facts));
+    Some(match all.iter().find(|(_, facts)| !fits(facts)) {
+        Some(odd) => Err(line(odd)),
+        None => Ok(all.first().map(line).unwrap_or_default()),
+    })
+}
+
+/// A field as a flag would have it; lists with commas. None where it is not there or is empty.
+fn field(configuration: &Value, pointer: &str) -> Option<String> {
+    match configuration.pointer(pointer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            (!items.is_empty()).then(|| items.join(","))
+        }
+        other => Some(other.to_string()),
+    }
+}

@@ -20,6 +20,8 @@ use crate::core::model::Secret;
 pub const SIGNER: &str = "roost.local/control-plane-join";
 /// The group of tokens that may join control planes.
 pub const TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane";
+/// The group of such a token once it was used: it still joins the node that it was used for, and gets no keys.
+pub const USED_TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane-used";
 /// The PKI files that every control plane shares, below the PKI folder. Those that the answering node lacks (an
 /// external CA, an external etcd) are not handed over.
 pub const SHARED_FILES: [&str; 8] =

@@ -23,7 +23,7 @@ pub use cluster_info::render_cluster_info;
 pub use config::{render_cluster_configuration, render_kubelet_configuration};
 pub use labels::plan_labels;
 pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};
-pub use rbac::SERVING_APPROVER;
+pub use rbac::{BOOTSTRAP_GROUP, SERVING_APPROVER, render_revoked_rbac};
 pub use spec::{Component, ObjectsSpec, join_subnets, nth_address};
 pub use yaml::render_yaml;
 

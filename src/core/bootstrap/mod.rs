@@ -11,6 +11,7 @@ pub mod facts;
 pub mod jws;
 pub mod key_handover;
 pub mod kubeconfig;
+pub mod kubelet_ca;
 pub mod kubelet_requests;
 pub mod membership;
 pub mod node_status;

@@ -6,6 +6,7 @@
 //! Node object, so that nothing in there counts unless it contradicts nobody else.
 
 mod client;
+mod denials;
 mod names;
 mod parse;
 mod serving;
@@ -13,8 +14,8 @@ mod serving;
 use jiff::Timestamp;
 
 pub use client::{BOOTSTRAP_USER, claims_of, judge_client};
+pub use denials::denials;
 pub use names::{ClusterNames, NodeNames};
-pub use parse::node_of_client_request;
 pub use serving::judge_serving;
 
 use crate::core::model::pki::San;

@@ -78,6 +78,13 @@ impl ClusterNames {
 
     /// May a bootstrap token begin a node of this name? Control planes join with a token of theirs.
     pub fn judge_new_name(&self, name: &str, joins_control_plane: bool) -> Result<(), Refusal> {
+        // Some name their nodes by address (`--hostname-override`).
+        if let Ok(address) = name.parse::<IpAddr>() {
+            let addresses = vec![address];
+            let registered = Timestamp::MAX;
+            let node = NodeNames { addresses, control_plane: joins_control_plane, registered, ..NodeNames::default() };
+            return self.judge_address(&node, address, name.to_owned());
+        }
         self.judge_form(name)?;
         if !joins_control_plane && self.control_plane.contains(&San::Dns(name.to_owned())) {
             return Err(Refusal::ControlPlane(name.to_owned()));

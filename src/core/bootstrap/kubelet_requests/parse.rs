@@ -80,12 +80,6 @@ fn read_extension(extension: &ParsedExtension<'_>, names: &mut Vec<Result<San, S
     Ok(())
 }
 
-/// The node that a request for a client certificate is about; none where it is about none or cannot be read.
-pub fn node_of_client_request(pem: &[u8]) -> Option<String> {
-    let parsed = parse(pem).ok()?;
-    parsed.common_name.strip_prefix(NODE_USER).map(str::to_owned)
-}
-
 fn read_name(name: &GeneralName<'_>) -> Result<San, String> {
     match name {
         GeneralName::DNSName(name) => Ok(San::Dns((*name).to_owned())),

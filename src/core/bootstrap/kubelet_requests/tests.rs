@@ -221,11 +221,15 @@ fn a_token_begins_a_new_node_and_becomes_none_that_is_there() {
 
 #[test]
 fn a_token_gets_no_node_that_is_called_as_somebody_else() {
-    for name in ["kubernetes.default.svc", "a.cluster.local", "localhost", "10.0.0.4", "N4", "n4..x", "-n4", ""] {
+    for name in ["kubernetes.default.svc", "a.cluster.local", "localhost", "10.96.0.1", "N4", "n4..x", "-n4", ""] {
         let refused = judge_alone(&begin(name));
         assert!(matches!(refused, Err(Refusal::Service(_) | Refusal::NotAMachine(_))), "{name}: {refused:?}");
     }
     assert_eq!(judge_alone(&begin("lb.example.org")), Err(Refusal::ControlPlane("lb.example.org".into())));
+    // Nodes may be named by their addresses.
+    assert_eq!(judge_alone(&begin("10.0.0.4")), Ok(()));
+    assert_eq!(judge_alone(&begin("10.0.0.3")), Err(Refusal::OtherNode("10.0.0.3".into(), "n3".into())));
+    assert_eq!(judge_alone(&begin("10.0.0.100")), Err(Refusal::ControlPlane("10.0.0.100".into())));
     let mut plane = begin("lb.example.org");
     plane.request.groups.push(TOKEN_GROUP.into());
     assert_eq!(judge_alone(&plane), Ok(()), "settings may name control planes that are to come");

@@ -103,8 +103,22 @@ fn render_serving_approver() -> Vec<Value> {
     ];
     let reader = [user(SERVING_APPROVER)];
     objects.extend(render_config_map_reader(SERVING_APPROVER, "kube-system", "kubeadm-config", &reader));
+    // Tokens of control planes are used up. Whoever has these credentials has the cluster's keys beside them.
+    objects.push(json!({
+        "apiVersion": RBAC, "kind": "Role",
+        "metadata": { "name": TOKEN_USER, "namespace": "kube-system" },
+        "rules": [rule("", "secrets", &["get", "update"])],
+    }));
+    objects.push(json!({
+        "apiVersion": RBAC, "kind": "RoleBinding",
+        "metadata": { "name": TOKEN_USER, "namespace": "kube-system" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": TOKEN_USER },
+        "subjects": reader,
+    }));
     objects
 }
+
+const TOKEN_USER: &str = "roost:control-plane-tokens";
 
 /// Common name in the client certificate of the approver, and name of its role.
 pub const SERVING_APPROVER: &str = "roost:kubelet-serving-approver";

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::super::objects::{
-    Component, ObjectsSpec, render_addons, render_cluster_info, render_objects, render_revoked_rbac, render_settings,
+    Component, ObjectsSpec, render_addons, render_cluster_info, render_kubelet_authority, render_objects,
+    render_revoked_rbac, render_settings,
 };
 use super::super::static_pods::SCRATCH_IMAGE;
 use super::super::{Facts, PhaseError, Step};
@@ -45,7 +46,10 @@ pub fn plan_cluster_info(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseE
         missing: format!("{} is not there yet", spec.node.paths.pki("ca.crt").display()),
         remedy: "run the phase certs first".to_owned(),
     })?;
-    let objects = render_cluster_info(&spec.cluster.endpoint.to_string(), ca);
+    let mut objects = render_cluster_info(&spec.cluster.endpoint.to_string(), ca);
+    if let Some(serving) = facts.kubelet_serving().and_then(|serving| serving.bundle.as_deref()) {
+        objects.extend(render_kubelet_authority(serving));
+    }
     Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
 }
 

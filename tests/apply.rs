@@ -17,7 +17,7 @@ use roost::bootstrap::cis::observe_controls;
 use roost::bootstrap::settle::{SettleError, settle_control_plane};
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way};
 use roost::bootstrap::verify::observe_differences;
-use roost::bootstrap::{RunOptions, run};
+use roost::bootstrap::{Ports, RunOptions, run};
 use roost::core::bootstrap::cis::{Verdict, judge};
 use roost::core::bootstrap::workflow::{INIT, RENEW};
 use roost::core::model::spec::Spec;
@@ -358,4 +358,98 @@ async fn flags_are_those_of_the_components_on_the_node_and_not_of_the_settings()
     let seen = observe_controls(&ports, &spec(&[]), true).await.unwrap();
     assert_eq!(seen.flags["kube-scheduler"].get("profiling"), None);
     assert_eq!(seen.flags["kube-apiserver"]["authorization-mode"], "Node,RBAC");
+}
+
+const SERVING_CA: &str = "/etc/kubernetes/pki/kubelet-serving-ca.crt";
+const BOTH: &str = "/etc/kubernetes/pki/kubelet-authorities.crt";
+
+impl World {
+    fn file(&self, path: &str) -> String {
+        self.node.file(path).unwrap_or_default()
+    }
+
+    /// As a version without an authority of kubelets left it.
+    async fn forget_serving_authority(&self) {
+        for file in [SERVING_CA, "/etc/kubernetes/pki/kubelet-serving-ca.key"] {
+            self.node.remove(Path::new(file)).unwrap();
+        }
+        let api = FakeReachability(self.node.clone()).connect(Path::new("any")).await.unwrap();
+        api.delete(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "kubelet-serving-ca")).await.unwrap();
+    }
+
+    /// The node tells who signed its kubelet's serving certificate.
+    async fn serving_signer(&self, ca: &str) {
+        let signer = roost::core::bootstrap::rotation::ids(&self.file(ca)).remove(0);
+        let trust = json!({ "trusts": [], "client": null, "serving": signer }).to_string();
+        let patch = json!({ "metadata": { "name": "n1", "annotations": { "roost.io/kubelet-authorities": trust } } });
+        let api = FakeReachability(self.node.clone()).connect(Path::new("any")).await.unwrap();
+        api.merge_patch(&ObjectRef::new("v1", "Node", None, "n1"), &patch).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn kubelets_of_a_new_cluster_have_an_authority_of_their_own_from_the_start() {
+    let world = World::of(&[]).await;
+    let api = world.file(&path("kube-apiserver"));
+    assert!(api.contains(&format!("--kubelet-certificate-authority={SERVING_CA}")), "{api}");
+    let manager = world.file(&path("kube-controller-manager"));
+    assert!(manager.contains(&format!("--cluster-signing-kubelet-serving-cert-file={SERVING_CA}")), "{manager}");
+    assert!(manager.contains("--cluster-signing-kubelet-client-cert-file=/etc/kubernetes/pki/ca.crt"), "{manager}");
+    assert!(!manager.contains("--cluster-signing-cert-file"), "it takes one way or the other: {manager}");
+    assert_eq!(world.file(BOTH), "");
+    // Certificates that the cluster does not sign cannot be told by it.
+    let own = World::of(&[("kubelet", "serverTLSBootstrap = false")]).await;
+    assert!(!own.file(&path("kube-apiserver")).contains("--kubelet-certificate-authority"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_from_before_believes_both_until_every_kubelet_has_a_new_certificate() {
+    let world = World::of(&[]).await;
+    world.forget_serving_authority().await;
+    world.serving_signer("/etc/kubernetes/pki/ca.crt").await;
+    // The daily look makes no authority that the other control planes do not have.
+    let ports = ports(&world.node, None, &world.etcd);
+    run(RENEW, &spec(&[]), &ports, &RunOptions::default(), &|facts| facts, &Record::default()).await.unwrap();
+    assert_eq!(world.file(SERVING_CA), "");
+
+    world.apply(&[], false).await.0.unwrap();
+    assert_ne!(world.file(SERVING_CA), "");
+    assert_eq!(world.file(BOTH), format!("{}{}", world.file("/etc/kubernetes/pki/ca.crt"), world.file(SERVING_CA)));
+    let api = || world.file(&path("kube-apiserver"));
+    assert!(api().contains(&format!("--kubelet-certificate-authority={BOTH}")), "{}", api());
+    assert!(world.node.objects().contains(&"ConfigMap kube-system/kubelet-serving-ca".to_owned()));
+    let (again, lines) = world.apply(&[], false).await;
+    assert_eq!(again.unwrap(), 0, "{lines}");
+
+    world.serving_signer(SERVING_CA).await;
+    world.apply(&[], false).await.0.unwrap();
+    assert_eq!(world.file(BOTH), "");
+    assert!(api().contains(&format!("--kubelet-certificate-authority={SERVING_CA}")), "{}", api());
+    let (again, lines) = world.apply(&[], false).await;
+    assert_eq!(again.unwrap(), 0, "{lines}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_further_control_plane_receives_the_authority_that_the_cluster_knows() {
+    let (first, second) = (World::of(&[]).await, World::of(&[]).await);
+    second.forget_serving_authority().await;
+    let api = FakeReachability(second.node.clone()).connect(Path::new("any")).await.unwrap();
+    let known = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "namespace": "kube-system", "name": "kubelet-serving-ca" },
+        "data": { "ca.crt": first.file(SERVING_CA) },
+    });
+    api.apply(&known).await.unwrap();
+    let names = ["kubelet-serving-ca.crt", "kubelet-serving-ca.key", "ca.key"];
+    let text = |name: &str| roost::core::model::Secret::new(first.file(&format!("/etc/kubernetes/pki/{name}")));
+    let handed = names.map(|name| (name.to_owned(), text(name))).into();
+    let handover = Arc::new(roost::adapters::fake::members::FakeHandover(handed));
+    let ports = Ports { handover, ..ports(&second.node, None, &second.etcd) };
+    let timeout = Duration::from_secs(300);
+    let passage =
+        Passage { etcd_files: &HostEtcdFiles, timeout, dry_run: false, purpose: Purpose::Settings, turn: None };
+    let own_key = second.file("/etc/kubernetes/pki/ca.key");
+    settle_control_plane(&ports, &spec(&[]), &passage, false, &Record::default()).await.unwrap();
+    assert_eq!(second.file(SERVING_CA), first.file(SERVING_CA));
+    assert_eq!(second.file("/etc/kubernetes/pki/ca.key"), own_key, "nothing else is taken over");
 }

@@ -7,9 +7,11 @@ mod shared;
 
 use std::sync::Arc;
 
+use base64::Engine;
 use roost::adapters::fake::Record;
 use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
 use roost::adapters::fake::node::{FakeNode, FakeReachability};
+use roost::bootstrap::join::claim_name;
 use roost::bootstrap::{Ports, RunError, RunOptions, members, run};
 use roost::core::bootstrap::key_handover::SharedFiles;
 use roost::core::bootstrap::services::COMPONENTS;
@@ -21,8 +23,18 @@ use roost::ports::{MembersError, NodeFiles, Owner, Reachability};
 use serde_json::json;
 use shared::{ports_of, spec_of};
 
-const SHARED: [&str; 8] =
-    ["ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
+const SHARED: [&str; 10] = [
+    "ca.crt",
+    "ca.key",
+    "etcd/ca.crt",
+    "etcd/ca.key",
+    "front-proxy-ca.crt",
+    "front-proxy-ca.key",
+    "kubelet-serving-ca.crt",
+    "kubelet-serving-ca.key",
+    "sa.key",
+    "sa.pub",
+];
 
 fn spec(name: &str, address: &str) -> Spec {
     spec_of(name, address, &[("cluster.endpoint", "10.0.0.1"), ("cluster.balancer", "on")])
@@ -96,7 +108,7 @@ impl World {
         let ca = self.shared.get("ca.crt").map_or_else(String::new, |ca| ca.reveal().clone());
         let token = Some(Secret::new("abcdef.0123456789abcdef".to_owned()));
         let with_joining = |mut facts: Facts| {
-            facts.joining = Some(Joining { token: token.clone(), ca: ca.clone() });
+            facts.joining = Some(Joining { token: token.clone(), ca: ca.clone(), denied: Default::default() });
             facts
         };
         let options = RunOptions { dry_run, joins_etcd: true, ..RunOptions::default() };
@@ -270,6 +282,48 @@ async fn a_reset_ends_the_api_server_before_its_member_of_etcd_goes() {
     let text = record.text();
     let at = |line: &str| text.find(line).unwrap_or_else(|| panic!("no {line:?} in\n{text}"));
     assert!(at("stop and disable roost-kube-apiserver.service") < at("remove etcd member n2"), "{text}");
+}
+
+/// A request for the client certificate of n2 that was denied.
+async fn denied(world: &World, uid: &str, message: &str) {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "system:node:n2");
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "system:nodes");
+    let pem = params.serialize_request(&rcgen::KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+    let request = json!({
+        "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
+        "metadata": { "name": uid, "uid": uid },
+        "spec": {
+            "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+            "request": base64::engine::general_purpose::STANDARD.encode(pem),
+        },
+        "status": { "conditions": [{ "type": "Denied", "status": "True", "message": message }] },
+    });
+    let api = FakeReachability(world.node.clone()).connect("any".as_ref()).await.unwrap();
+    api.apply(&request).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_that_is_denied_ends_with_the_reason_and_not_with_one_of_an_earlier_attempt() {
+    let world = World::new(one()).await;
+    world.node.remove("/etc/kubernetes/kubelet.conf".as_ref()).unwrap();
+    let api = FakeReachability(world.node.clone()).connect("any".as_ref()).await.unwrap();
+    let taken = claim_name(api.as_ref(), "n2").await.unwrap_err().to_string();
+    assert!(taken.contains("kubectl delete node n2"), "{taken}");
+    denied(&world, "before", "an earlier one").await;
+    let before = claim_name(api.as_ref(), "n9").await.unwrap();
+    assert!(before.is_empty(), "of another node");
+    denied(&world, "now", "node n2 exists already").await;
+    let with_joining = |mut facts: Facts| {
+        facts.joining = Some(Joining { token: None, ca: String::new(), denied: ["before".to_owned()].into() });
+        facts
+    };
+    let only = RunOptions { only: Some("kubelet-wait-bootstrap".to_owned()), ..RunOptions::default() };
+    let record = Record::default();
+    let outcome = run(JOIN_CONTROL_PLANE, &world.spec(), &world.ports(), &only, &with_joining, &record).await;
+    let Err(RunError::Step { source, .. }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(source.to_string(), "the cluster does not let n2 in: node n2 exists already");
 }
 
 #[tokio::test]

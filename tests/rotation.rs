@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use shared::{path, ports, spec_of};
 
 const PKI: &str = "/etc/kubernetes/pki";
-const AUTHORITIES: [&str; 3] = ["ca", "etcd/ca", "front-proxy-ca"];
+const AUTHORITIES: [&str; 4] = ["ca", "etcd/ca", "front-proxy-ca", "kubelet-serving-ca"];
 
 struct World {
     node: Arc<FakeNode>,
@@ -143,7 +143,12 @@ async fn authorities_are_replaced_in_three_stages() {
     }
     assert_eq!(world.file("apiserver.crt"), leaf);
     let manager = world.manifest("kube-controller-manager");
-    assert!(manager.contains("--cluster-signing-cert-file=/etc/kubernetes/pki/ca-former.crt"), "{manager}");
+    for signer in ["kubelet-client", "kube-apiserver-client", "legacy-unknown"] {
+        let flag = format!("--cluster-signing-{signer}-cert-file=/etc/kubernetes/pki/ca-former.crt");
+        assert!(manager.contains(&flag), "{manager}");
+    }
+    let serving = "--cluster-signing-kubelet-serving-cert-file=/etc/kubernetes/pki/kubelet-serving-ca-former.crt";
+    assert!(manager.contains(serving), "{manager}");
     for component in ["etcd", "kube-apiserver", "kube-controller-manager"] {
         assert!(world.manifest(component).contains("roost.io/authorities: "), "{component} is started again");
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::core::bootstrap::discovery::parse_cluster;
 use crate::core::bootstrap::kubeconfig::{ObservedKubeconfig, parse, point};
+use crate::core::bootstrap::objects::KUBELET_AUTHORITY;
 use crate::core::bootstrap::rotation::{KUBELET_ANNOTATION, KubeletTrust, ids, join, split};
 use crate::core::model::json::at;
 use crate::ports::{ClusterObjects, ClusterObjectsError, FileError, NodeFiles, ObjectRef, Pki, Reachability};
@@ -118,11 +119,15 @@ async fn look(
         return Ok(true);
     }
     let serving = ports.files.read(&settings.serving)?;
-    let signer = |pem: &str| signer_of(ports.pki.as_ref(), pem, &trusted);
+    let of_kubelets = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), KUBELET_AUTHORITY)).await;
+    // A cluster from before has none, and does not let nodes look.
+    let of_kubelets = of_kubelets.ok().flatten().and_then(|map| map["data"]["ca.crt"].as_str().map(str::to_owned));
+    let all = join([of_kubelets.as_deref().unwrap_or_default(), &trusted]);
+    let signer = |pem: &str, of: &str| signer_of(ports.pki.as_ref(), pem, of);
     let trust = KubeletTrust {
         trusts: ids(&trusted),
-        client: (!client.is_empty()).then(|| signer(&client)),
-        serving: serving.as_deref().map(signer),
+        client: (!client.is_empty()).then(|| signer(&client, &trusted)),
+        serving: serving.as_deref().map(|pem| signer(pem, &all)),
     };
     tell(objects.as_ref(), &settings.node_name, &trust).await?;
     Ok(false)

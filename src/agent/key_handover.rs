@@ -3,29 +3,63 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::core::bootstrap::key_handover::{Asked, NEXT_FILES, SHARED_FILES, SharedFiles, Wanted};
+use crate::core::bootstrap::key_handover::{
+    Asked, KUBELET_SERVING_FILES, NEXT_FILES, PUBLIC_KEY_LENGTH, SHARED_FILES, SharedFiles, Wanted,
+};
 use crate::core::bootstrap::rotation::digest;
 use crate::core::model::Secret;
-use crate::ports::{FileError, HandoverRequests, NodeFiles, PendingHandover};
+use crate::ports::{ApprovalError, FileError, HandoverRequests, NodeFiles, PendingHandover};
+
+/// The pause after a failure.
+const RETRY: Duration = Duration::from_secs(2);
+/// How often it is tried: as long as a joining node waits.
+const TRIES: u32 = 150;
+/// What whoever asks by a used token is told.
+const USED: &str = "the token has handed the cluster's keys to a control plane already, and each one needs a token of its own: on a control plane run `bootstrap token create --control-plane --print-join-command`, then join with that";
 
 /// Runs for ever.
 pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Arc<dyn NodeFiles>, pki: PathBuf) {
     loop {
         let pending = requests.next().await;
-        let name = pending.name.clone();
-        let user = pending.requester.username.clone();
+        let (name, user) = (&pending.name, &pending.requester.username);
         match decide(&pending).and_then(|asked| {
             let shared = gather(files.as_ref(), &pki, &asked.wanted)?;
             Ok((asked.key, shared))
         }) {
-            Ok((key, shared)) => match requests.answer(&name, &key, &shared).await.map_err(|error| error.to_string()) {
-                Ok(()) => tracing::warn!(request = name, user, "handed the cluster's keys to a control plane"),
-                Err(error) => tracing::warn!(request = name, error, "the cluster's keys cannot be handed over"),
-            },
+            Ok((key, shared)) => {
+                for _ in 0..TRIES {
+                    let Err(error) = answer(requests.as_mut(), &pending, &key, &shared).await else { break };
+                    tracing::warn!(
+                        request = name,
+                        error = &error as &dyn std::error::Error,
+                        "the cluster's keys cannot be handed over yet"
+                    );
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
             Err(reason) => tracing::warn!(request = name, user, reason, "left a request for the cluster's keys alone"),
         }
     }
+}
+
+/// The token is used up before anybody can read the answer: a second request by it gets none.
+async fn answer(
+    requests: &mut dyn HandoverRequests,
+    pending: &PendingHandover,
+    key: &[u8; PUBLIC_KEY_LENGTH],
+    shared: &SharedFiles,
+) -> Result<(), ApprovalError> {
+    let (name, user) = (&pending.name, &pending.requester.username);
+    // What somebody approved needs no token.
+    if !pending.approved && !requests.use_up(pending).await? {
+        tracing::warn!(request = name, user, "denied the cluster's keys: the token was used before");
+        return requests.deny(pending, USED).await;
+    }
+    requests.answer(pending, key, shared).await?;
+    tracing::warn!(request = name, user, "handed the cluster's keys to a control plane");
+    Ok(())
 }
 
 fn decide(pending: &PendingHandover) -> Result<Asked, String> {
@@ -38,6 +72,9 @@ fn decide(pending: &PendingHandover) -> Result<Asked, String> {
 /// What is asked for, as far as this node has it.
 fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFiles, String> {
     let read = |names: &[&str]| read(files, pki, names).map_err(|error| error.to_string());
+    let certificates = |files: &SharedFiles, order: &[&str]| {
+        digest(order.iter().filter_map(|name| files.get(*name)).map(|text| text.reveal().as_str()))
+    };
     match wanted {
         Wanted::Shared => {
             // A control plane that comes in between would be of neither authority.
@@ -49,12 +86,18 @@ fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFi
         Wanted::Next(wanted) => {
             let next = read(&NEXT_FILES)?;
             // In the order in which control planes have their authorities.
-            let order = ["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt"];
-            let certificates = order.iter().filter_map(|name| next.get(*name)).map(|text| text.reveal().as_str());
-            if digest(certificates) != *wanted {
+            let order = ["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt", "kubelet-serving-ca-next.crt"];
+            if certificates(&next, &order) != *wanted {
                 return Err("this node has no such authorities to come".to_owned());
             }
             Ok(next)
+        }
+        Wanted::KubeletServing(wanted) => {
+            let own = read(&KUBELET_SERVING_FILES)?;
+            if certificates(&own, &KUBELET_SERVING_FILES[..1]) != *wanted {
+                return Err("this node has no such authority of kubelets".to_owned());
+            }
+            Ok(own)
         }
     }
 }
@@ -72,6 +115,10 @@ fn read(files: &dyn NodeFiles, pki: &Path, names: &[&str]) -> Result<SharedFiles
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
     use super::*;
     use crate::adapters::fake::node::FakeNode;
     use crate::core::bootstrap::key_handover::{Requester, TOKEN_GROUP};
@@ -80,7 +127,78 @@ mod tests {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
         let requester = Requester { username: user.to_owned(), groups };
         let asked = Asked { key: [1; 32], wanted: Wanted::Shared };
-        PendingHandover { name: "r".to_owned(), requester, approved, asked: Ok(asked) }
+        let name = |what: &str| what.to_owned();
+        PendingHandover {
+            name: name("r"),
+            uid: name("u1"),
+            resource_version: name("7"),
+            requester,
+            approved,
+            asked: Ok(asked),
+        }
+    }
+
+    /// One token, and what was done.
+    #[derive(Default)]
+    struct Fake {
+        coming: Vec<PendingHandover>,
+        used_by: Option<String>,
+        done: Arc<Mutex<Vec<String>>>,
+    }
+
+    #[async_trait]
+    impl HandoverRequests for Fake {
+        async fn next(&mut self) -> PendingHandover {
+            match self.coming.pop() {
+                Some(pending) => pending,
+                None => std::future::pending().await,
+            }
+        }
+
+        async fn use_up(&mut self, pending: &PendingHandover) -> Result<bool, ApprovalError> {
+            let first = self.used_by.get_or_insert_with(|| pending.uid.clone());
+            let may = *first == pending.uid;
+            self.done.lock().unwrap().push(format!("{} uses the token: {may}", pending.uid));
+            Ok(may)
+        }
+
+        async fn answer(
+            &mut self,
+            pending: &PendingHandover,
+            _key: &[u8; PUBLIC_KEY_LENGTH],
+            _files: &SharedFiles,
+        ) -> Result<(), ApprovalError> {
+            self.done.lock().unwrap().push(format!("{} gets keys", pending.uid));
+            Ok(())
+        }
+
+        async fn deny(&mut self, pending: &PendingHandover, reason: &str) -> Result<(), ApprovalError> {
+            assert!(reason.contains("bootstrap token create --control-plane"), "{reason}");
+            self.done.lock().unwrap().push(format!("{} is denied", pending.uid));
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_used_up_before_its_keys_can_be_read_and_gives_none_a_second_time() {
+        let by_token = |uid: &str, approved| PendingHandover {
+            uid: uid.to_owned(),
+            ..pending("system:bootstrap:abcdef", &[TOKEN_GROUP], approved)
+        };
+        let coming = vec![by_token("by-hand", true), by_token("second", false), by_token("first", false)];
+        let done = Arc::<Mutex<Vec<String>>>::default();
+        let fake = Fake { coming, done: done.clone(), ..Fake::default() };
+        let running = tokio::spawn(run_key_handover(Box::new(fake), FakeNode::new(), "/pki".into()));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let expected = [
+            "first uses the token: true",
+            "first gets keys",
+            "second uses the token: false",
+            "second is denied",
+            "by-hand gets keys",
+        ];
+        assert_eq!(*done.lock().unwrap(), expected);
+        running.abort();
     }
 
     #[test]
@@ -102,7 +220,8 @@ mod tests {
         for name in NEXT_FILES {
             node.write(&pki.join(name), name.as_bytes(), 0o600).unwrap();
         }
-        let all = digest(["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt"]);
+        let order = ["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt", "kubelet-serving-ca-next.crt"];
+        let all = digest(order);
         let handed = gather(node.as_ref(), pki, &Wanted::Next(all)).unwrap();
         assert_eq!(handed.len(), NEXT_FILES.len());
         assert!(!handed.contains_key("ca.key"));

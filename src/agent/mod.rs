@@ -2,12 +2,12 @@
 
 mod authorities;
 mod key_handover;
+mod kubelet_requests;
 mod pod_network;
-mod serving_certificates;
 mod wire;
 
 pub use authorities::{AuthoritiesPorts, AuthoritiesSettings, run_authorities};
 pub use key_handover::run_key_handover;
+pub use kubelet_requests::run_kubelet_requests;
 pub use pod_network::{PodNetworkSettings, run_pod_network};
-pub use serving_certificates::run_serving_approver;
 pub use wire::{AgentSettings, BalancerSettings, run};

@@ -10,15 +10,15 @@ use tokio::sync::oneshot;
 
 use super::authorities::serving_certificate;
 use super::{
-    AuthoritiesPorts, AuthoritiesSettings, PodNetworkSettings, run_authorities, run_key_handover, run_pod_network,
-    run_serving_approver,
+    AuthoritiesPorts, AuthoritiesSettings, PodNetworkSettings, run_authorities, run_key_handover, run_kubelet_requests,
+    run_pod_network,
 };
 use crate::adapters::apiserver::api_servers::{ApiServerSources, watch_api_servers};
 use crate::adapters::apiserver::key_handover::CsrHandoverRequests;
+use crate::adapters::apiserver::kubelet_requests::{ApiKubeletRequests, OwnControlPlane};
 use crate::adapters::apiserver::node_events::KubeconfigNodeEvents;
 use crate::adapters::apiserver::node_networks::watch_node_networks;
 use crate::adapters::apiserver::reachability::HttpReachability;
-use crate::adapters::apiserver::serving_requests::ServingRequests;
 use crate::adapters::balancer::run_balancer;
 use crate::adapters::descriptors::raise_limit;
 use crate::adapters::fs::node_files::HostFiles;
@@ -37,8 +37,10 @@ pub struct AgentSettings {
     pub kubeconfig: PathBuf,
     /// Name of this node and the cluster's pod subnets; no subnets when the user brings a CNI.
     pub pod_network: PodNetworkSettings,
-    /// The kubeconfig of the approver of serving certificates; on control-plane nodes only.
+    /// The kubeconfig of the approver of kubelets' certificates; on control-plane nodes only.
     pub approver_kubeconfig: Option<PathBuf>,
+    /// A cloud gives nodes DNS names besides their own.
+    pub cloud: bool,
     /// Certificates, and on control planes the keys that joining ones get.
     pub pki: PathBuf,
     /// The kubelet's own certificates.
@@ -77,8 +79,9 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         // A task that ended is found below.
         let _ = listens.await;
     }
+    let node_name = settings.pod_network.node_name.clone();
     let authorities = AuthoritiesSettings {
-        node_name: settings.pod_network.node_name.clone(),
+        node_name: node_name.clone(),
         kubeconfig: settings.kubeconfig.clone(),
         client_ca: settings.pki.join("ca.crt"),
         serving: serving_certificate(&settings.kubelet_certs),
@@ -93,7 +96,8 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network), Arc::new(events)));
     }
     if let Some(kubeconfig) = settings.approver_kubeconfig {
-        tasks.spawn(run_serving_approver(Box::new(ServingRequests::new(kubeconfig.clone()))));
+        let own = OwnControlPlane { node_name, certificate: settings.pki.join("apiserver.crt"), cloud: settings.cloud };
+        tasks.spawn(run_kubelet_requests(Box::new(ApiKubeletRequests::new(kubeconfig.clone(), own))));
         let requests = Box::new(CsrHandoverRequests::new(kubeconfig));
         tasks.spawn(run_key_handover(requests, Arc::new(HostFiles), settings.pki));
     }

@@ -6,11 +6,15 @@ use super::error::StepError;
 use super::objects;
 use super::pods;
 use super::ports::Ports;
+use crate::core::bootstrap::kubelet_requests::{CLIENT_SIGNER, denials};
 use crate::core::bootstrap::step::Condition;
 use crate::core::model::spec::Spec;
+use crate::ports::ObjectRef;
 
 /// How often a condition is asked; short, since a whole start takes seconds.
 const PAUSE: Duration = Duration::from_millis(75);
+/// After how many questions is asked whether there is still hope: every second or so.
+const LOOKS_BETWEEN: u32 = 16;
 
 /// Does it hold now? What cannot be asked does not hold.
 pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<bool, StepError> {
@@ -30,7 +34,9 @@ pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<
         Condition::NodeReady { name } => {
             objects::node(ports, spec, name).await.is_some_and(|node| objects::is_ready(&node))
         }
-        Condition::FileExists { path } => ports.files.info(path)?.is_some(),
+        Condition::FileExists { path } | Condition::KubeletCredentials { path, .. } => {
+            ports.files.info(path)?.is_some()
+        }
         Condition::PodGone { component } => pods::sandbox_of(ports, component).await?.is_none(),
         Condition::PodRuns { component } => pods::runs(ports, component).await?,
     })
@@ -39,8 +45,14 @@ pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<
 /// Waits for it.
 pub async fn wait(ports: &Ports, spec: &Spec, condition: &Condition, within: Duration) -> Result<(), StepError> {
     let ask = async {
-        while !holds(ports, spec, condition).await? {
+        for looks in 1_u32.. {
+            if holds(ports, spec, condition).await? {
+                break;
+            }
             tokio::time::sleep(PAUSE).await;
+            if looks % LOOKS_BETWEEN == 0 {
+                is_hopeless(ports, condition).await?;
+            }
         }
         Ok(())
     };
@@ -54,6 +66,18 @@ pub async fn wait(ports: &Ports, spec: &Spec, condition: &Condition, within: Dur
     }
 }
 
+/// Fails when it never comes to hold. What cannot be asked may still come.
+async fn is_hopeless(ports: &Ports, condition: &Condition) -> Result<(), StepError> {
+    let Condition::KubeletCredentials { bootstrap, node, denied, .. } = condition else { return Ok(()) };
+    let Ok(objects) = ports.net.connect(bootstrap).await else { return Ok(()) };
+    let requests = ObjectRef::new("certificates.k8s.io/v1", "CertificateSigningRequest", None, "");
+    let requests = objects.list(&requests, &format!("spec.signerName={CLIENT_SIGNER}")).await.unwrap_or_default();
+    match denials(node, &requests).into_iter().find(|(uid, _)| !denied.contains(uid)) {
+        Some((_, message)) => Err(StepError::NotLetIn { node: node.clone(), message }),
+        None => Ok(()),
+    }
+}
+
 fn hint(condition: &Condition) -> String {
     match condition {
         Condition::Answers { .. } => {
@@ -62,6 +86,10 @@ fn hint(condition: &Condition) -> String {
         Condition::UnitActive { unit } => format!("see journalctl -u {unit}"),
         Condition::NodeRegistered { .. } | Condition::NodeReady { .. } => {
             "see journalctl -u kubelet -u roost-agent".to_owned()
+        }
+        Condition::KubeletCredentials { .. } => {
+            "see journalctl -u kubelet here, and on a control plane journalctl -u roost-agent and kubectl get csr"
+                .to_owned()
         }
         Condition::FileExists { .. } => "see journalctl -u containerd".to_owned(),
         Condition::PodGone { component } | Condition::PodRuns { component } => {

@@ -47,6 +47,14 @@ pub enum StepError {
     /// An object of the API.
     #[error(transparent)]
     Object(#[from] ClusterObjectsError),
+    /// The cluster denied the kubelet its certificate.
+    #[error("the cluster does not let {node} in: {message}")]
+    NotLetIn {
+        /// Name of the node.
+        node: String,
+        /// Why, in the cluster's words.
+        message: String,
+    },
     /// A certificate or key.
     #[error("{path}")]
     Pki {

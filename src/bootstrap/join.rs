@@ -1,11 +1,13 @@
 //! What a joining node asks the cluster before anything on the node is planned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::discovery;
 use crate::core::bootstrap::Joining;
 use crate::core::bootstrap::cluster_configuration::{self, ClusterConfigMaps};
 use crate::core::bootstrap::discovery::CaPin;
+use crate::core::bootstrap::kubelet_requests::{CLIENT_SIGNER, denials};
 use crate::core::bootstrap::token::Token;
 use crate::core::model::Secret;
 use crate::core::model::json::at;
@@ -24,6 +26,11 @@ pub enum Error {
     /// It refused to show the cluster's settings.
     #[error(transparent)]
     Objects(#[from] ClusterObjectsError),
+    /// Its name is a node's.
+    #[error(
+        "node {0} exists already, and a bootstrap token does not take its place: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
+    )]
+    NodeExists(String),
     /// It has no such settings.
     #[error("configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane to its end")]
     Missing(&'static str),
@@ -47,7 +54,7 @@ pub struct JoinRequest {
     pub endpoint: Endpoint,
     /// The bootstrap token.
     pub token: Token,
-    /// Hashes of which one must be the CA's.
+    /// Hashes of which each CA of the cluster must have one.
     pub pins: Vec<CaPin>,
 }
 
@@ -69,7 +76,21 @@ pub async fn discover_cluster(
         }
         error => error,
     })?;
-    Ok((Joining { token: Some(Secret::new(token)), ca: trusted.ca }, objects))
+    Ok((Joining { token: Some(Secret::new(token)), ca: trusted.ca, denied: BTreeSet::new() }, objects))
+}
+
+/// Refuses the name of a node that is there, before anything is changed. Returns the requests for its certificate that
+/// were denied so far.
+pub async fn claim_name(objects: &dyn ClusterObjects, node: &str) -> Result<BTreeSet<String>, Error> {
+    match objects.get(&ObjectRef::new("v1", "Node", None, node)).await {
+        Ok(Some(_)) => return Err(Error::NodeExists(node.to_owned())),
+        // Who may not look is told by the answer to the kubelet's request.
+        Ok(None) | Err(ClusterObjectsError::Refused { code: 403, .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let requests = ObjectRef::new("certificates.k8s.io/v1", "CertificateSigningRequest", None, "");
+    let requests = objects.list(&requests, &format!("spec.signerName={CLIENT_SIGNER}")).await.unwrap_or_default();
+    Ok(denials(node, &requests).into_iter().map(|(uid, _)| uid).collect())
 }
 
 /// Takes over the cluster's settings, read with whatever credentials `objects` has: a token's, or the node's own when

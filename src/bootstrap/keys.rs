@@ -21,7 +21,9 @@ pub fn are_there(ports: &Ports, folder: &Path, needed: &[String], wanted: &Wante
     }
     Ok(match wanted {
         Wanted::Shared => true,
-        Wanted::Next(wanted) => digest(certificates.iter().map(String::as_str)) == *wanted,
+        Wanted::Next(wanted) | Wanted::KubeletServing(wanted) => {
+            digest(certificates.iter().map(String::as_str)) == *wanted
+        }
     })
 }
 
@@ -38,7 +40,7 @@ pub async fn receive(
     if let Some(missing) = needed.iter().find(|name| !files.contains_key(*name)) {
         return Err(StepError::NotHandedOver(missing.clone()));
     }
-    if let Wanted::Next(wanted) = wanted {
+    if let Wanted::Next(wanted) | Wanted::KubeletServing(wanted) = wanted {
         files.retain(|name, _| needed.contains(name));
         let certificates = needed.iter().filter(|name| name.ends_with(".crt")).filter_map(|name| files.get(name));
         if digest(certificates.map(|text| text.reveal().as_str())) != *wanted {

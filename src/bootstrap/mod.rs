@@ -11,6 +11,7 @@ pub mod etcd;
 mod images;
 pub mod join;
 mod keys;
+mod kubelets;
 mod manifest_preview;
 pub mod manifest_sets;
 mod member_address;

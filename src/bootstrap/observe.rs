@@ -12,6 +12,7 @@ use super::objects;
 use super::owners;
 use super::pods;
 use super::ports::Ports;
+use crate::core::bootstrap::kubelet_ca::kubelet_authorities;
 use crate::core::bootstrap::phases::certs::authorities;
 use crate::core::bootstrap::phases::kubeconfigs::CLOUD_CONF;
 use crate::core::bootstrap::rotation::{self, ObservedAuthority, Rotation};
@@ -34,6 +35,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     facts.super_admin = ports.files.info(&spec.node.paths.kubeconfig("super-admin.conf"))?.is_some();
     facts.ca_key = ports.files.info(&spec.node.paths.pki("ca.key"))?.is_some();
     facts.rotation = observe_rotation(ports, spec)?;
+    facts.kubelet_authorities = ports.files.info(&kubelet_authorities(spec))?.is_some();
     for (component, file) in [
         ("kube-controller-manager", "controller-manager.conf"),
         ("kube-scheduler", "scheduler.conf"),
@@ -79,14 +81,18 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
     let mut all = Rotation::default();
     for wanted in authorities(spec) {
         let next = rotation::next(&wanted.files);
-        all.authorities.push(ObservedAuthority {
+        let seen = ObservedAuthority {
             bundle: read(&wanted.files.cert)?,
             former: read(&rotation::former(&wanted.files))?,
             next: read(&next.cert)?,
             key: ports.files.info(&wanted.files.key)?.is_some(),
             next_key: ports.files.info(&next.key)?.is_some(),
             cert: wanted.files.cert,
-        });
+        };
+        // A cluster from before has none of kubelets; what is not there is not replaced.
+        if !seen.is_of_kubelets() || seen.bundle.is_some() || seen.next.is_some() {
+            all.authorities.push(seen);
+        }
     }
     Ok(all)
 }

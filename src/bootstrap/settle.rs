@@ -1,12 +1,15 @@
 //! Brings a node to what its settings say by now: the phases of init and join, on a node that is there.
 
 use super::error::StepError;
+use super::kubelets::observe_kubelets;
 use super::members;
 use super::ports::Ports;
 use super::run::{RunError, RunOptions, run};
 use super::upgrade::{Passage, UpgradeError, upgrade_control_plane};
 use crate::core::bootstrap::Facts;
-use crate::core::bootstrap::workflow::{APPLY_CLUSTER, APPLY_FIRST, APPLY_LAST, APPLY_NODE, APPLY_WORKER, Phase};
+use crate::core::bootstrap::workflow::{
+    APPLY_CLUSTER, APPLY_FIRST, APPLY_LAST, APPLY_NODE, APPLY_WORKER, KUBELET_SERVING_CA, Phase,
+};
 use crate::core::model::spec::Spec;
 use crate::ports::{ObjectRef, Progress};
 
@@ -106,8 +109,14 @@ async fn phases(
     // A member that joined others keeps the flags that it joined with.
     let joins_etcd = members::has_joined(ports, spec)?;
     let options = RunOptions { dry_run, joins_etcd, ..RunOptions::default() };
+    let kubelets = if table.iter().any(|phase| phase.id == KUBELET_SERVING_CA.id) {
+        observe_kubelets(ports, spec).await
+    } else {
+        None
+    };
     let with_replicas = |mut facts: Facts| {
         facts.dns_replicas = dns_replicas;
+        facts.kubelets.clone_from(&kubelets);
         facts
     };
     Ok(run(table, spec, ports, &options, &with_replicas, progress).await?)

@@ -17,9 +17,12 @@ pub struct AgentArgs {
     /// The kubelet's kubeconfig, which may appear only later
     #[arg(long, default_value = "/etc/kubernetes/kubelet.conf")]
     pub kubeconfig: PathBuf,
-    /// On control planes: the kubeconfig with which serving certificates of kubelets are approved
+    /// On control planes: the kubeconfig with which certificates of kubelets are approved
     #[arg(long)]
     pub approver_kubeconfig: Option<PathBuf>,
+    /// A cloud controller manager gives nodes DNS names besides their own
+    #[arg(long)]
+    pub external_cloud: bool,
     /// Where certificates are, and on control planes the keys that joining ones get
     #[arg(long, default_value = "/etc/kubernetes/pki")]
     pub pki_dir: PathBuf,

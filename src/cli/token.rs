@@ -44,13 +44,13 @@ pub enum TokenCommand {
 pub struct CreateArgs {
     /// The token; a random one when left out
     pub token: Option<Token>,
-    /// How long it is valid, e.g. 24h; 0 means for ever
-    #[arg(long, default_value = "24h", value_parser = parse_ttl)]
-    pub ttl: Duration,
+    /// How long it is valid, e.g. 24h; 0 means for ever [default: 24h, and 2h for a control plane]
+    #[arg(long, value_parser = parse_ttl)]
+    pub ttl: Option<Duration>,
     /// What it is for, shown by `token list`
     #[arg(long)]
     pub description: Option<String>,
-    /// Let control planes join with it: whoever holds it gets the cluster's keys
+    /// Let one control plane join with it: whoever uses it first gets the cluster's keys
     #[arg(long)]
     pub control_plane: bool,
     /// Print the whole command for the new node instead of the token alone
@@ -59,6 +59,14 @@ pub struct CreateArgs {
     /// Only say what would be done
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl CreateArgs {
+    /// How long the token lives; zero for ever.
+    pub fn life(&self) -> Duration {
+        let usual = if self.control_plane { 2 } else { 24 };
+        self.ttl.unwrap_or(Duration::from_secs(usual * 3600))
+    }
 }
 
 /// A span such as `24h`, `90m` or `1h30m`, as jiff writes it; a bare 0 is none.

@@ -120,4 +120,8 @@ pub trait CertificateApi: Send + Sync {
     async fn create(&self, request: &CertificateSigningRequest) -> Result<CertificateSigningRequest, ApiError>;
     /// Reads a request.
     async fn get(&self, name: &str) -> Result<CertificateSigningRequest, ApiError>;
+    /// The authorities of kubelets' serving certificates, PEM, the one that signs first; none where the cluster names none.
+    async fn serving_authorities(&self) -> Result<Option<String>, ApiError> {
+        Ok(None)
+    }
 }

@@ -64,6 +64,10 @@ pub trait KeyHandover: Send + Sync {
 pub struct PendingHandover {
     /// Name of the CertificateSigningRequest.
     pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its version.
+    pub resource_version: String,
     /// Who asked.
     pub requester: Requester,
     /// Somebody with that right approved it.
@@ -78,11 +82,17 @@ pub trait HandoverRequests: Send {
     /// The next unanswered request: first those that are there, then those to come; reconnects by itself. One request
     /// may come more than once. Safe to cancel.
     async fn next(&mut self) -> PendingHandover;
-    /// Seals the files to the key and answers. A request that somebody answered in the meantime is left alone.
+    /// Takes the token of the request's user out of use for any other request; false where it is used up. Of several that
+    /// try at the same time one succeeds.
+    async fn use_up(&mut self, pending: &PendingHandover) -> Result<bool, ApprovalError>;
+    /// Seals the files to the key and answers the very request that was observed. One that is another one by now, or
+    /// changed, is left alone: it comes up again.
     async fn answer(
         &mut self,
-        name: &str,
+        pending: &PendingHandover,
         key: &[u8; PUBLIC_KEY_LENGTH],
         files: &SharedFiles,
     ) -> Result<(), ApprovalError>;
+    /// Denies it, with the reason for whoever asked.
+    async fn deny(&mut self, pending: &PendingHandover, reason: &str) -> Result<(), ApprovalError>;
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod control_plane;
+mod who_may;
 
 use std::process::Command;
 use std::sync::Arc;
@@ -13,8 +14,7 @@ use roost::adapters::apiserver::cluster_objects::ApiObjects;
 use roost::adapters::apiserver::connect::connect;
 use roost::adapters::apiserver::discovery::Discovery;
 use roost::adapters::apiserver::node_networks::watch_node_networks;
-use roost::adapters::apiserver::serving_requests::ServingRequests;
-use roost::agent::run_serving_approver;
+use roost::agent::run_kubelet_requests;
 use roost::bootstrap::{discovery, tokens};
 use roost::core::bootstrap::discovery::{CaPin, Error as TrustError};
 use roost::core::bootstrap::objects::{self, Component, ObjectsSpec};
@@ -169,8 +169,7 @@ async fn a_serving_request_is_approved_once_the_node_has_the_names_it_asks_for()
     let cluster = ControlPlane::start().await;
     let objects = admin(&cluster).await;
     apply_all(&cluster, objects.as_ref()).await;
-    let approver = cluster.kubeconfig("roost:kubelet-serving-approver", &[]);
-    let approving = tokio::spawn(run_serving_approver(Box::new(ServingRequests::new(approver))));
+    let approving = tokio::spawn(run_kubelet_requests(who_may::approver(&cluster)));
 
     let node = connect(&cluster.kubeconfig("system:node:n1", &["system:nodes"])).await.unwrap();
     let kubelet = ApiObjects::new(node);

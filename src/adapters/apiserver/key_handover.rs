@@ -11,6 +11,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{
     CertificateSigningRequest, CertificateSigningRequestCondition, CertificateSigningRequestSpec,
 };
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::PostParams;
 use kube::runtime::watcher::{self, Event};
@@ -20,8 +21,8 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use super::connect;
 use crate::adapters::sealing::{OneTimeKey, seal};
 use crate::core::bootstrap::key_handover::{
-    PUBLIC_KEY_LENGTH, Requester, SIGNER, SharedFiles, Wanted, parse_answer, parse_files, parse_request, render_answer,
-    render_files, render_key_uri, render_next_uri,
+    HANDED_TO, PUBLIC_KEY_LENGTH, Requester, SIGNER, SharedFiles, TokenUse, Wanted, judge_token, parse_answer,
+    parse_files, parse_request, render_answer, render_files, render_key_uri, render_wanted,
 };
 use crate::ports::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
 
@@ -112,8 +113,8 @@ fn render_request(
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, node);
     params.subject_alt_names = vec![SanType::URI(render_key_uri(public_key).try_into().map_err(failed)?)];
-    if let Wanted::Next(digest) = wanted {
-        params.subject_alt_names.push(SanType::URI(render_next_uri(digest).try_into().map_err(failed)?));
+    if let Some(uri) = render_wanted(wanted) {
+        params.subject_alt_names.push(SanType::URI(uri.try_into().map_err(failed)?));
     }
     let signing_key = KeyPair::generate().map_err(failed)?;
     let pem = params.serialize_request(&signing_key).and_then(|request| request.pem()).map_err(failed)?;
@@ -183,16 +184,60 @@ impl HandoverRequests for CsrHandoverRequests {
         }
     }
 
+    async fn use_up(&mut self, pending: &PendingHandover) -> Result<bool, ApprovalError> {
+        let Some(id) = pending.requester.token_id() else { return Ok(false) };
+        let secrets: Api<Secret> = Api::namespaced(self.connection().await?.client.clone(), "kube-system");
+        let name = format!("bootstrap-token-{id}");
+        let failed = failed(format!("use up token {id}"));
+        let Some(mut secret) = secrets.get_opt(&name).await.map_err(&failed)? else { return Ok(false) };
+        let groups = secret.data.as_ref().and_then(|data| data.get("auth-extra-groups"));
+        let groups = groups.map(|groups| String::from_utf8_lossy(&groups.0).into_owned()).unwrap_or_default();
+        let handed_to = secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(HANDED_TO));
+        let groups = match judge_token(&groups, handed_to.map(String::as_str), &pending.uid) {
+            TokenUse::Fresh(groups) => groups,
+            TokenUse::Same => return Ok(true),
+            TokenUse::Spent => return Ok(false),
+        };
+        let data = secret.data.get_or_insert_default();
+        data.insert("auth-extra-groups".to_owned(), ByteString(groups.into_bytes()));
+        let annotations = secret.metadata.annotations.get_or_insert_default();
+        annotations.insert(HANDED_TO.to_owned(), pending.uid.clone());
+        // Its version is a precondition: of two that read it as unused the second one fails, and looks again.
+        secrets.replace(&name, &PostParams::default(), &secret).await.map_err(failed)?;
+        Ok(true)
+    }
+
+    async fn deny(&mut self, pending: &PendingHandover, reason: &str) -> Result<(), ApprovalError> {
+        let requests: Api<CertificateSigningRequest> = Api::all(self.connection().await?.client.clone());
+        let name = pending.name.as_str();
+        let failed = failed(format!("deny certificate request {name}"));
+        let Some(mut object) = requests.get_opt(name).await.map_err(&failed)? else { return Ok(()) };
+        if parse_pending(&object).as_ref() != Some(pending) {
+            return Ok(());
+        }
+        let denial = CertificateSigningRequestCondition {
+            type_: "Denied".into(),
+            ..approval(Timestamp::now(), ("TokenIsUsed", reason))
+        };
+        object.status.get_or_insert_default().conditions.get_or_insert_default().push(denial);
+        match requests.replace_subresource("approval", name, &PostParams::default(), &object).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_overtaken(&error) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     async fn answer(
         &mut self,
-        name: &str,
+        pending: &PendingHandover,
         key: &[u8; PUBLIC_KEY_LENGTH],
         files: &SharedFiles,
     ) -> Result<(), ApprovalError> {
         let requests: Api<CertificateSigningRequest> = Api::all(self.connection().await?.client.clone());
+        let name = pending.name.as_str();
         let failed = failed(format!("answer certificate request {name}"));
         let Some(mut object) = requests.get_opt(name).await.map_err(&failed)? else { return Ok(()) };
-        if parse_pending(&object).is_none() {
+        if parse_pending(&object).as_ref() != Some(pending) {
             return Ok(());
         }
         let params = PostParams::default();
@@ -207,8 +252,11 @@ impl HandoverRequests for CsrHandoverRequests {
             };
         }
         let sealed = seal(key, name, &render_files(files)).map_err(self::failed("seal the shared keys"))?;
-        let ca =
-            files.get("ca.crt").or_else(|| files.get("ca-next.crt")).map(|ca| ca.reveal().clone()).unwrap_or_default();
+        let ca = ["ca.crt", "ca-next.crt", "kubelet-serving-ca.crt"]
+            .iter()
+            .find_map(|name| files.get(*name))
+            .map(|ca| ca.reveal().clone())
+            .unwrap_or_default();
         let status = object.status.get_or_insert_default();
         status.certificate = Some(ByteString(render_answer(&sealed, &ca).into_bytes()));
         match requests.replace_status(name, &params, &object).await {
@@ -266,6 +314,8 @@ fn parse_pending(object: &CertificateSigningRequest) -> Option<PendingHandover> 
     }
     Some(PendingHandover {
         name: object.metadata.name.clone()?,
+        uid: object.metadata.uid.clone()?,
+        resource_version: object.metadata.resource_version.clone()?,
         requester: Requester {
             username: object.spec.username.clone().unwrap_or_default(),
             groups: object.spec.groups.clone().unwrap_or_default(),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Event, Node};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Node};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::watcher;
@@ -120,5 +120,12 @@ impl CertificateApi for ApiObjects {
     async fn get(&self, name: &str) -> Result<CertificateSigningRequest, ApiError> {
         let api: Api<CertificateSigningRequest> = Api::all(self.session.client());
         ask(|| format!("get certificate request {name}"), api.get(name)).await
+    }
+
+    async fn serving_authorities(&self) -> Result<Option<String>, ApiError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.session.client(), "kube-system");
+        let map =
+            ask(|| "get configmap kube-system/kubelet-serving-ca".into(), api.get_opt("kubelet-serving-ca")).await?;
+        Ok(map.and_then(|map| map.data?.remove("ca.crt")))
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use roost::adapters::apiserver::discovery::Discovery;
 use roost::adapters::apiserver::reachability::HttpReachability;
 use roost::adapters::fs::node_files::HostFiles;
-use roost::bootstrap::join::{JoinRequest, adopt_settings, discover_cluster};
+use roost::bootstrap::join::{JoinRequest, adopt_settings, claim_name, discover_cluster};
 use roost::bootstrap::{Ports, RunOptions, members, run};
 use roost::cli::bootstrap::JoinArgs;
 use roost::cli::output::{Console, complain};
@@ -88,13 +88,18 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failu
                 ));
             }
             let request = JoinRequest { endpoint: args.server.clone(), token, pins: args.ca_hash.clone() };
-            Ok(discover_cluster(&Discovery, &request, &mut spec.cluster).await?.0)
+            let (mut joining, objects) = discover_cluster(&Discovery, &request, &mut spec.cluster).await?;
+            if HostFiles.info(&own)?.is_none() {
+                joining.denied = claim_name(objects.as_ref(), &spec.node.name).await?;
+            }
+            Ok(joining)
         }
         None if HostFiles.info(&own)?.is_some() => {
             let objects = HttpReachability.connect(&own).await?;
             spec.cluster.endpoint = args.server.clone();
             adopt_settings(objects.as_ref(), &mut spec.cluster).await?;
-            Ok(Joining { token: None, ca: HostFiles.read(&spec.node.paths.pki("ca.crt"))?.unwrap_or_default() })
+            let ca = HostFiles.read(&spec.node.paths.pki("ca.crt"))?.unwrap_or_default();
+            Ok(Joining { token: None, ca, denied: Default::default() })
         }
         None => Err(Failure::Usage(
             "--token is needed; `bootstrap token create --print-join-command` on a control-plane node shows the whole command".to_owned(),

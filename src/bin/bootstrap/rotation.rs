@@ -102,23 +102,30 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     let (former, next) =
         (id(cluster.and_then(|one| one.former.as_ref())), id(cluster.and_then(|one| one.next.as_ref())));
     let signs = id(cluster.and_then(|one| one.bundle.as_ref()));
+    // Kubelets serve by an authority of their own.
+    let of_kubelets = seen.own.authorities.iter().find(|one| one.is_of_kubelets());
+    let serving =
+        [id(of_kubelets.and_then(|one| one.former.as_ref())), id(of_kubelets.and_then(|one| one.next.as_ref()))];
     let document = json!({
         "node": spec.node.name,
         "next": if standing == Standing::Settled { None } else { Some(next_stage(standing).command()) },
         "authority": { "signs": signs, "former": former, "next": next },
+        "kubeletServing": { "former": serving[0], "next": serving[1] },
         "controlPlanes": seen.control_planes.iter()
             .map(|one| json!({ "node": one.name, "told": one.told })).collect::<Vec<_>>(),
         "kubelets": seen.kubelets.iter()
             .map(|(node, trust)| json!({ "node": node, "authorities": trust })).collect::<Vec<_>>(),
     });
-    print_result(args.output, &document, &text(&seen, standing, (former, next)));
+    print_result(args.output, &document, &text(&seen, standing, [[former, next], serving]));
     Ok(())
 }
 
-fn text(seen: &Observed, standing: Standing, (former, next): (Option<String>, Option<String>)) -> String {
+/// `names`: former and next authority of the cluster, and of kubelets' servers.
+fn text(seen: &Observed, standing: Standing, names: [[Option<String>; 2]; 2]) -> String {
+    let is = |which: usize, id: &String| names.iter().any(|pair| pair[which].as_ref() == Some(id));
     let name = |id: &String| match id {
-        id if Some(id) == former.as_ref() => "former".to_owned(),
-        id if Some(id) == next.as_ref() => "next".to_owned(),
+        id if is(0, id) => "former".to_owned(),
+        id if is(1, id) => "next".to_owned(),
         id => id.clone(),
     };
     let mut text = format!("{:24}  {:12}  {:24}  {:18}  {}\n", "NODE", "STAGE", "TRUSTS", "CLIENT", "SERVING");

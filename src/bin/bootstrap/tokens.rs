@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use roost::adapters::apiserver::reachability::HttpReachability;
 use roost::bootstrap::tokens::{Error, create, delete, is_there, join_command, list};
-use roost::cli::output::print_result;
+use roost::cli::output::{complain, print_result};
 use roost::cli::token::{TokenArgs, TokenCommand};
 use roost::core::bootstrap::token::Token;
 use roost::ports::Reachability;
@@ -20,7 +20,7 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                 Some(token) => token,
                 None => random_token(),
             };
-            let expires = match wanted.ttl {
+            let expires = match wanted.life() {
                 std::time::Duration::ZERO => None,
                 life => Some(Timestamp::now().checked_add(life)?),
             };
@@ -30,7 +30,7 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                     return Err(Error::Exists(id.to_owned()).into());
                 }
                 let until = expires.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
-                let whom = if wanted.control_plane { "nodes and control planes" } else { "nodes" };
+                let whom = if wanted.control_plane { "one control plane" } else { "nodes" };
                 let document = json!({ "dryRun": true, "changed": 1, "expires": expires.map(|at| at.to_string()) });
                 print_result(args.output, &document, &format!("would make a token for {whom}, valid {until}"));
                 return Ok(());
@@ -41,6 +41,12 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                 false => None,
             };
             let expires = expires.map(|at| at.to_string());
+            if wanted.control_plane {
+                let until = expires.as_ref().map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
+                complain(&format!(
+                    "This token gives the cluster's keys to the first control plane that joins with it, and to no other; it is valid {until}."
+                ));
+            }
             let document = json!({ "token": token.reveal(), "expires": expires, "joinCommand": join });
             print_result(args.output, &document, join.as_deref().unwrap_or(&token.reveal()));
         }

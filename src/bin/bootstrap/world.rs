@@ -63,6 +63,7 @@ pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
         kubeconfig: args.kubeconfig,
         pod_network: PodNetworkSettings { node_name: args.node_name, pod_subnets: args.pod_subnet },
         approver_kubeconfig: args.approver_kubeconfig,
+        cloud: args.external_cloud,
         pki: args.pki_dir,
         kubelet_certs: args.kubelet_cert_dir,
         balancer: args.balancer.map(|listen| BalancerSettings {

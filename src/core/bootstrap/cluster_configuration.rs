@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::core::model::spec::{ClusterSpec, Endpoint, ExternalEtcd};
@@ -83,6 +84,44 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
         _ => Map::new(),
     };
     Ok(())
+}
+
+/// Networks and hosts of a cluster, as its `kubeadm-config` has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks {
+    /// Subnets of Services.
+    pub service_subnets: Vec<IpNet>,
+    /// Subnets of pods.
+    pub pod_subnets: Vec<IpNet>,
+    /// Domain of Services.
+    pub dns_domain: String,
+    /// Where API servers and an etcd elsewhere are reached.
+    pub control_plane: Vec<String>,
+}
+
+/// Reads them from the `ClusterConfiguration`.
+///
+/// # Errors
+/// It is malformed, or does not say what Services have.
+pub fn parse_networks(kubeadm: &str) -> Result<Networks, Error> {
+    let kubeadm = parse("kubeadm-config", kubeadm)?;
+    let text = |pointer: &str| kubeadm.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let texts = |pointer: &str| {
+        let values = kubeadm.pointer(pointer).and_then(Value::as_array);
+        values.into_iter().flatten().filter_map(text_of).collect::<Vec<_>>()
+    };
+    let host = |url: &String| Some(one::<Endpoint>("endpoint", url.rsplit('/').next()?).ok()?.host);
+    let endpoints = texts("/etcd/external/endpoints");
+    let endpoint = Some(text("/controlPlaneEndpoint").to_owned()).filter(|endpoint| !endpoint.is_empty());
+    let mut control_plane = texts("/apiServer/certSANs");
+    control_plane.extend(endpoint.iter().chain(&endpoints).filter_map(host));
+    let pods = Some(text("/networking/podSubnet")).filter(|subnets| !subnets.is_empty());
+    Ok(Networks {
+        service_subnets: several("networking.serviceSubnet", text("/networking/serviceSubnet"))?,
+        pod_subnets: pods.map(|subnets| several("networking.podSubnet", subnets)).transpose()?.unwrap_or_default(),
+        dns_domain: text("/networking/dnsDomain").to_owned(),
+        control_plane,
+    })
 }
 
 /// The etcd that somebody else runs. Where its files lie is the node's own matter, if it says so.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::Step;
-use super::rotation::Rotation;
+use super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
+use super::rotation::{ObservedAuthority, Rotation};
 use crate::core::model::Secret;
 use crate::core::model::spec::Spec;
 
@@ -47,8 +48,21 @@ pub struct Facts {
     pub dns_replicas: Option<u64>,
     /// Authorities, and those to come while they are replaced.
     pub rotation: Rotation,
+    /// The file with both authorities of kubelets is there (`kubelet-authorities.crt`).
+    pub kubelet_authorities: bool,
+    /// What the cluster tells of its kubelets' serving certificates, where that was asked.
+    pub kubelets: Option<ObservedKubelets>,
     /// What a joining node was told and found out; none on the node that begins a cluster.
     pub joining: Option<Joining>,
+}
+
+/// Who signs serving certificates of kubelets, as the cluster tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedKubelets {
+    /// The authority that the cluster knows, PEM; none before there was one.
+    pub published: Option<String>,
+    /// Every Node tells that its certificate is of that authority.
+    pub are_signed: bool,
 }
 
 /// What a joining node knows of its cluster.
@@ -58,6 +72,8 @@ pub struct Joining {
     pub token: Option<Secret<String>>,
     /// The cluster's CA certificates in PEM, believed after discovery.
     pub ca: String,
+    /// Uids of requests for this node's certificate that were denied before: of an earlier attempt.
+    pub denied: BTreeSet<String>,
 }
 
 impl Facts {
@@ -80,6 +96,8 @@ impl Facts {
             kubelet_credentials: false,
             dns_replicas: None,
             rotation: Rotation::default(),
+            kubelet_authorities: false,
+            kubelets: None,
             joining: None,
         }
     }
@@ -87,6 +105,16 @@ impl Facts {
     /// True when the CA's certificate is here, and its key elsewhere.
     pub fn external_ca(&self) -> bool {
         self.ca.is_some() && !self.ca_key
+    }
+
+    /// The authority of kubelets' serving certificates, once it is on the node.
+    pub fn kubelet_serving(&self) -> Option<&ObservedAuthority> {
+        self.rotation.authorities.iter().find(|authority| authority.is_of_kubelets())
+    }
+
+    /// True when this node has a component, as a pod or as a service.
+    pub fn has_component(&self, name: &str) -> bool {
+        self.pods.contains(name) || self.services.contains(name)
     }
 
     /// Takes a planned step for done, so that a dry run can plan the phases after it.
@@ -97,6 +125,22 @@ impl Facts {
         {
             self.ca = Some("(the certificate that phase certs makes)".to_owned());
             self.ca_key = true;
+        }
+        if let Step::MakeAuthority(authority) = step
+            && authority.files == kubelet_serving_ca(spec)
+            && self.kubelet_serving().is_none()
+        {
+            self.rotation.authorities.push(ObservedAuthority {
+                cert: authority.files.cert.clone(),
+                bundle: Some("(the certificate that is to be made)".to_owned()),
+                key: true,
+                ..ObservedAuthority::default()
+            });
+        }
+        if let Step::JoinFiles { path, .. } | Step::RemoveFile { path } = step
+            && *path == kubelet_authorities(spec)
+        {
+            self.kubelet_authorities = matches!(step, Step::JoinFiles { .. });
         }
         if let Step::AddMember { name, peer_url } = step
             && !self.etcd_members.iter().any(|(_, url)| url == peer_url)

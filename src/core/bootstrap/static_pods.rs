@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Probe, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
 use super::objects::{join_subnets, render_yaml};
 use super::{Facts, api_files, hardening};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Endpoint, Spec};
@@ -25,6 +26,9 @@ const AUTHORITIES: &str = "roost.io/authorities";
 pub const VERSION_ANNOTATION: &str = "roost.io/kubernetes-version";
 /// Name of the volume that is a program of the host.
 pub const PROGRAM_VOLUME: &str = "program";
+
+/// The flag of the controller manager that names the authority of kubelets' serving certificates.
+const SERVING_SIGNER: &str = "cluster-signing-kubelet-serving-cert-file";
 
 const MANIFESTS: [(&str, &str); 5] = [
     (ETCD, include_str!("../../../static-pods/etcd.yaml")),
@@ -63,12 +67,7 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Err
     let mut pod = parse(component)?;
     let container = container_of(&mut pod, component)?;
     let mut flags = Flags::parse(container.command.as_deref().unwrap_or_default());
-    flags.relocate(spec);
-    flags.set_all(hardening_flags(component, spec));
-    flags.set_all(derive_flags(component, spec, facts));
-    for (name, value) in spec.cluster.extra_args.get(component).into_iter().flatten() {
-        flags.set_or_remove(name, value);
-    }
+    flags.lay(component, spec, facts);
     container.command = Some(flags.render(component));
     container.image = Some(spec.cluster.image(component).to_owned());
     lay_probes(component, spec, container);
@@ -102,12 +101,7 @@ pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Stri
     }
     let mut pod = parse(component)?;
     let mut flags = Flags::parse(container_of(&mut pod, component)?.command.as_deref().unwrap_or_default());
-    flags.relocate(spec);
-    flags.set_all(hardening_flags(component, spec));
-    flags.set_all(derive_flags(component, spec, facts));
-    for (name, value) in spec.cluster.extra_args.get(component).into_iter().flatten() {
-        flags.set_or_remove(name, value);
-    }
+    flags.lay(component, spec, facts);
     Ok(flags.render(component).split_off(1))
 }
 
@@ -141,6 +135,33 @@ impl Flags {
     fn parse(command: &[String]) -> Self {
         let pairs = command.iter().skip(1).filter_map(|flag| flag.strip_prefix("--")?.split_once('='));
         Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    /// The settings of this node, and the user's own over them.
+    fn lay(&mut self, component: &str, spec: &Spec, facts: &Facts) {
+        self.relocate(spec);
+        self.set_all(hardening_flags(component, spec));
+        self.set_all(derive_flags(component, spec, facts));
+        for (name, value) in spec.cluster.extra_args.get(component).into_iter().flatten() {
+            self.set_or_remove(name, value);
+        }
+        if self.0.contains_key(SERVING_SIGNER) {
+            self.split_signing();
+        }
+    }
+
+    /// The controller manager takes one pair of files for all signers, or one for each, never both
+    /// (`cmd/kube-controller-manager/app/options/csrsigningcontroller.go`).
+    fn split_signing(&mut self) {
+        for kind in ["cert", "key"] {
+            let Some(file) = self.0.remove(&format!("cluster-signing-{kind}-file")) else { continue };
+            for signer in ["kube-apiserver-client", "kubelet-client", "legacy-unknown"] {
+                let name = format!("cluster-signing-{signer}-{kind}-file");
+                if !file.is_empty() {
+                    self.0.entry(name).or_insert_with(|| file.clone());
+                }
+            }
+        }
     }
 
     fn set_all(&mut self, flags: Vec<(&str, String)>) {
@@ -236,6 +257,11 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
                     ("etcd-keyfile", etcd.key.display().to_string()),
                 ]);
             }
+            if facts.kubelet_serving().is_some() && cluster.signs_kubelet_servers() {
+                let both = facts.kubelet_authorities.then(|| kubelet_authorities(spec));
+                let file = both.unwrap_or_else(|| kubelet_serving_ca(spec).cert);
+                flags.push(("kubelet-certificate-authority", file.display().to_string()));
+            }
             flags.extend(api_files::flags(cluster));
             flags
         }
@@ -258,6 +284,12 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
             // It takes a file with one certificate.
             if let Some(signer) = facts.rotation.signer() {
                 flags.push(("cluster-signing-cert-file", signer.display().to_string()));
+            }
+            if let Some(serving) = facts.kubelet_serving().filter(|serving| serving.key) {
+                let files = kubelet_serving_ca(spec);
+                let cert = serving.signer().unwrap_or(files.cert);
+                flags.push((SERVING_SIGNER, cert.display().to_string()));
+                flags.push(("cluster-signing-kubelet-serving-key-file", files.key.display().to_string()));
             }
             if cluster.external_cloud {
                 flags.push(("cloud-provider", "external".to_owned()));

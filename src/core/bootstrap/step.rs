@@ -1,6 +1,6 @@
 //! The steps: each states one thing that shall be so, and carries all that is needed to make it so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -301,6 +301,17 @@ pub enum Condition {
         /// The file.
         path: PathBuf,
     },
+    /// The kubelet has exchanged its bootstrap credentials for its own.
+    KubeletCredentials {
+        /// Its kubeconfig.
+        path: PathBuf,
+        /// The kubeconfig with which it asks.
+        bootstrap: PathBuf,
+        /// Name of its node.
+        node: String,
+        /// Uids of denied requests that are of an earlier attempt.
+        denied: BTreeSet<String>,
+    },
     /// No static pod of this component runs.
     PodGone {
         /// Component.
@@ -320,7 +331,9 @@ impl fmt::Display for Condition {
             Self::UnitActive { unit } => write!(f, "{unit} is active"),
             Self::NodeRegistered { name } => write!(f, "node {name} is registered"),
             Self::NodeReady { name } => write!(f, "node {name} is Ready"),
-            Self::FileExists { path } => write!(f, "{} is there", path.display()),
+            Self::FileExists { path } | Self::KubeletCredentials { path, .. } => {
+                write!(f, "{} is there", path.display())
+            }
             Self::PodGone { component } => write!(f, "no static pod of {component} runs"),
             Self::PodRuns { component } => write!(f, "the static pod of {component} runs"),
         }

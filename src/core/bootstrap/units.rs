@@ -293,6 +293,9 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     }
     if control_plane {
         flags.push(format!("--approver-kubeconfig={}", paths.kubeconfig(SERVING_APPROVER_CONF).display()));
+        if spec.cluster.external_cloud {
+            flags.push("--external-cloud".to_owned());
+        }
     }
     if paths.pki.as_os_str() != "/etc/kubernetes/pki" {
         flags.push(format!("--pki-dir={}", paths.pki.display()));

@@ -50,6 +50,18 @@ const WORKER_AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: ph
 const WORKER_KUBELET: Phase =
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker };
 
+/// Needs to know what the cluster's kubelets have ([`Facts::kubelets`]).
+pub const KUBELET_SERVING_CA: Phase = Phase {
+    id: "kubelet-serving-ca",
+    summary: "authority of kubelets' serving certificates",
+    plan: phases::kubelet_serving::plan,
+};
+const KUBELET_SERVING_KNOWN: Phase = Phase {
+    id: "kubelet-serving-ca-known",
+    summary: "that authority in the cluster",
+    plan: phases::kubelet_serving::plan_published,
+};
+
 /// Makes the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
 /// runs etcd and the control plane at once; as services they are started before it.
 pub const INIT: &[Phase] = &[
@@ -164,6 +176,8 @@ pub const UPGRADE_WORKER: &[Phase] = &[WORKER_IMAGES, WORKER_AGENT, WORKER_KUBEL
 /// A control plane whose settings changed: what its components find when they start. They follow one by one.
 pub const APPLY_FIRST: &[Phase] = &[
     IMAGES,
+    KUBELET_SERVING_CA,
+    KUBELET_SERVING_KNOWN,
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_settled },
     API_FILES,

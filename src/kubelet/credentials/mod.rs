@@ -26,6 +26,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const FORMER_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(30 * 60));
 /// How late it is noticed at most that the clock was set or the machine was suspended: no timer of the process counts that.
 const CLOCK_LOOK: Duration = Duration::from_secs(60);
+/// How often is asked who signs serving certificates: the replacement of an authority is a matter of days.
+const AUTHORITIES_LOOK: Duration = Duration::from_secs(5 * 60);
 /// Name of the user in a kubeconfig that we write.
 const USER: &str = "default-auth";
 
@@ -95,12 +97,17 @@ impl Credentials {
     /// the cluster trusts, which signs. None of one that may live its life.
     fn former(&self, pem: &str, kubeconfig: &Path, seen: &mut Former) -> Option<Duration> {
         let bundle = self.files.authorities(kubeconfig)?;
+        self.former_of(pem, bundle, false, seen)
+    }
+
+    /// The same with that bundle. `alone`: nobody else's certificates will do.
+    fn former_of(&self, pem: &str, bundle: String, alone: bool, seen: &mut Former) -> Option<Duration> {
         let signed = |authority: &String| {
             self.pki.inspect(pem, None, Some(authority)).is_ok_and(|seen| seen.signed == Some(true))
         };
         let all = split(&bundle);
         let (first, others) = all.split_first()?;
-        if signed(first) || !others.iter().any(signed) {
+        if signed(first) || !(alone || others.iter().any(signed)) {
             return None;
         }
         if seen.bundle != bundle {
@@ -201,6 +208,7 @@ impl Credentials {
     ) {
         let mut pause = PAUSE.0;
         let mut of_former = Former::default();
+        let mut authorities = None;
         loop {
             let names = serving_names(&node.borrow_and_update());
             if names.is_empty() {
@@ -211,10 +219,17 @@ impl Credentials {
             }
             if let Some(due) = self.serving_due(&names) {
                 let current = self.files.current(CertificateUse::Serving).unwrap_or_default();
-                let former = self.former(&current, &kubeconfig, &mut of_former);
+                let former = match &authorities {
+                    Some(bundle) => self.former_of(&current, String::clone(bundle), true, &mut of_former),
+                    None => self.former(&current, &kubeconfig, &mut of_former),
+                };
                 tokio::select! {
                     () = sleep_until_due(due, Timestamp::now) => {}
                     () = sleep_if(former) => {}
+                    others = other_authorities(&*api, &authorities) => {
+                        authorities = Some(others);
+                        continue;
+                    }
                     Ok(()) = changes.changed() => continue,
                     changed = node.changed() => {
                         if changed.is_err() {
@@ -301,6 +316,16 @@ impl Credentials {
             }
             sleep(pause).await;
             pause = pause.saturating_mul(2).min(LOOK.1);
+        }
+    }
+}
+
+/// Completes when the cluster names other authorities of serving certificates than these.
+async fn other_authorities(api: &dyn CertificateApi, known: &Option<String>) -> String {
+    loop {
+        match api.serving_authorities().await {
+            Ok(Some(named)) if known.as_ref() != Some(&named) => return named,
+            Ok(_) | Err(_) => sleep(AUTHORITIES_LOOK).await,
         }
     }
 }

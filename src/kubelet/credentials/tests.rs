@@ -25,6 +25,8 @@ struct Signer {
     requests: Mutex<BTreeMap<String, CertificateSigningRequest>>,
     away: Mutex<u32>,
     denies: Mutex<u32>,
+    /// The authorities of serving certificates that the cluster names.
+    named: Option<String>,
 }
 
 /// Counts down; true while there was something left.
@@ -66,11 +68,21 @@ impl CertificateApi for Signer {
         let found = self.requests.lock().unwrap().get(name).cloned();
         found.ok_or_else(|| ApiError::NotFound(name.into()))
     }
+
+    async fn serving_authorities(&self) -> Result<Option<String>, ApiError> {
+        Ok(self.named.clone())
+    }
 }
 
 impl Signer {
     fn of(authority: &KeyPairPem) -> Self {
-        Self { authority: authority.clone(), requests: Mutex::default(), away: Mutex::new(0), denies: Mutex::new(0) }
+        Self {
+            authority: authority.clone(),
+            requests: Mutex::default(),
+            away: Mutex::new(0),
+            denies: Mutex::new(0),
+            named: None,
+        }
     }
 }
 
@@ -114,8 +126,8 @@ impl World {
                     contexts: [{name: c, context: {cluster: k, user: t}}]\nusers: [{name: t, user: {token: secret}}]\n";
         std::fs::write(dir.path().join("bootstrap.conf"), text).unwrap();
         files.write_kubeconfig(&dir.path().join("bootstrap.conf"), &dir.path().join("kubelet.conf"), USER).unwrap();
-        let signer =
-            Signer { authority, requests: Mutex::default(), away: Mutex::new(away), denies: Mutex::new(denies) };
+        let (away, denies) = (Mutex::new(away), Mutex::new(denies));
+        let signer = Signer { away, denies, ..Signer::of(&authority) };
         let credentials = Credentials { files: Arc::new(files), pki: Arc::new(X509), node_name: "n1".into() };
         Self { dir, credentials, signer: Arc::new(signer) }
     }
@@ -235,6 +247,20 @@ async fn a_serving_certificate_of_a_former_authority_is_replaced_too() {
     world.signer = Arc::new(Signer::of(&next));
     let (serving, asked) = world.serve(while_).await;
     assert!(is_signed(&serving, &next));
+    assert_eq!(asked, 1, "and then it rests");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_serving_certificate_of_the_clusters_ca_is_replaced_when_kubelets_get_an_authority_of_their_own() {
+    let mut world = World::new(SignedDuration::from_mins(50), (0, 0));
+    let (ca, own) = (world.signer.authority.clone(), other_authority());
+    world.trust(&[&ca]);
+    let while_ = Duration::from_secs(1000);
+    let (serving, asked) = world.serve(while_).await;
+    assert!(is_signed(&serving, &ca) && asked == 1);
+    world.signer = Arc::new(Signer { named: Some(own.public.clone()), ..Signer::of(&own) });
+    let (serving, asked) = world.serve(while_).await;
+    assert!(is_signed(&serving, &own));
     assert_eq!(asked, 1, "and then it rests");
 }
 

@@ -24,14 +24,15 @@ killed_in() {
 		exit $code' bash "${@:2}"
 }
 
-# killed_in_each NODE PHASES COMMAND...: killed once in each phase, and again until it comes to its end.
+# killed_in_each NODE PHASES FUNCTION: the command that the function prints, killed once in each phase, and again until it
+# comes to its end. A token of control planes gives the keys once, so that each attempt has one of its own.
+# shellcheck disable=SC2046 # a command line
 killed_in_each() {
-	local node=$1 phases=$2 phase code kills=0
-	shift 2
+	local node=$1 phases=$2 printed=$3 phase code kills=0
 	for phase in $(seq 0 $((phases - 1))); do
 		roll 250
 		code=0
-		killed_in "$node" "$phase" "0.$(printf %03d "$rolled")" "$@" || code=$?
+		killed_in "$node" "$phase" "0.$(printf %03d "$rolled")" $("$printed") || code=$?
 		case $code in
 		0) ;;
 		9) kills=$((kills + 1)) ;;
@@ -40,18 +41,20 @@ killed_in_each() {
 	done
 	# Fast as it is, most phases were caught.
 	[ "$kills" -ge $((phases / 2)) ]
-	on "$node" -- "$@"
-	on "$node" -- "$@" --output json | jq -e '.changed == 0'
+	on "$node" -- $("$printed")
+	on "$node" -- $("$printed") --output json | jq -e '.changed == 0'
 }
 
 well() { on "$1" -- bootstrap status; }
 joining() { on n1 -- bootstrap token create --print-join-command "$@"; }
+joining_control_plane() { joining --control-plane; }
+beginning() { echo bootstrap init --config /etc/roost/cluster.toml; }
 client_of_n1() { on n1 -- cat /etc/kubernetes/admin.conf >"$state/admin.conf"; }
 
 init_killed() {
 	local node
 	for node in n3 n2 n1; do on "$node" -- bootstrap reset --yes; done
-	killed_in_each n1 14 bootstrap init --config /etc/roost/cluster.toml
+	killed_in_each n1 14 beginning
 	client_of_n1
 	k create namespace "$ns"
 	eventually node_ready n1 n1
@@ -64,10 +67,7 @@ init_killed() {
 it 'init that is killed in each of its phases makes a whole cluster when it is run again' init_killed
 
 join_killed() {
-	local join
-	join=$(joining)
-	# shellcheck disable=SC2086 # a command line
-	killed_in_each n3 6 $join
+	killed_in_each n3 6 joining
 	eventually node_ready n1 n3
 	eventually well n3
 	pod lives n3 pause
@@ -77,13 +77,11 @@ join_killed() {
 it 'join of a worker that is killed in each of its phases makes a whole node when it is run again' join_killed
 
 join_control_plane_killed() {
-	local join node
-	join=$(joining --control-plane)
-	# shellcheck disable=SC2086 # a command line
-	killed_in_each n2 17 $join
+	local node
+	killed_in_each n2 17 joining_control_plane
 	is 'n1 n2' voters n1
-	# shellcheck disable=SC2086 # a command line
-	on n3 -- $join
+	# shellcheck disable=SC2046 # a command line
+	on n3 -- $(joining_control_plane)
 	eventually is 'n1 n2 n3' voters n1
 	eventually is 3 api_servers n1
 	for node in n1 n2 n3; do

@@ -130,13 +130,14 @@ it 'a join that fails before the vote leaves no learner, and goes on when it is 
 
 two_join_at_once() {
 	leave n2 n3
-	local join first second
+	local join other first second
 	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
+	other=$(on n1 -- bootstrap token create --print-join-command --control-plane)
 	# shellcheck disable=SC2086 # a command line
 	on n2 -- $join &
 	first=$!
 	# shellcheck disable=SC2086 # a command line
-	on n3 -- $join &
+	on n3 -- $other &
 	second=$!
 	wait $first
 	wait $second
@@ -144,3 +145,30 @@ two_join_at_once() {
 	for node in n2 n3; do eventually system_pods_ready_on n1 "$node"; done
 }
 it 'two control planes that join at once queue up' two_join_at_once
+
+a_token_is_used_once() {
+	leave n2 n3
+	local join first second
+	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
+	# Both at once: one gets the keys, the other one is told to have a token of its own.
+	# shellcheck disable=SC2086 # a command line
+	on n2 -- $join >"$log.n2" 2>&1 &
+	first=$!
+	# shellcheck disable=SC2086 # a command line
+	on n3 -- $join >"$log.n3" 2>&1 &
+	second=$!
+	local joined=0 refused
+	if wait $first; then joined=$((joined + 1)); else refused=n2; fi
+	if wait $second; then joined=$((joined + 1)); else refused=n3; fi
+	is 1 echo $joined
+	grep 'each one needs a token of its own' "$log.$refused"
+	not on "$refused" -- test -e /etc/kubernetes/pki/ca.key
+	on "$refused" -- bootstrap reset --yes
+	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
+	# shellcheck disable=SC2086 # a command line
+	on "$refused" -- $join
+	eventually is 'n1 n2 n3' voters n1
+	for node in n2 n3; do eventually system_pods_ready_on n1 "$node"; done
+	rm "$log.n2" "$log.n3"
+}
+it 'a token of control planes gives the keys to one of them' a_token_is_used_once

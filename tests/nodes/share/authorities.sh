@@ -7,7 +7,7 @@ rotate() { on "$1" -- bootstrap certs rotate-ca "${@:2}"; }
 new_admin() { on n1 -- cat /etc/kubernetes/admin.conf >"$state/admin.conf.new" && mv "$state/admin.conf.new" "$state/admin.conf"; }
 left_over() { on "$1" -- find $pki -name '*-next.*' -o -name '*-former.*'; }
 
-# shellcheck disable=SC2016,SC2034 # $next is jq's; for the tests
-both='.trusts | contains([$next])' renewed='.client == $next and (.serving == null or .serving == $next)'
+# shellcheck disable=SC2016,SC2034 # $next and $serving are jq's; for the tests
+both='.trusts | contains([$next])' renewed='.client == $next and (.serving == null or .serving == $serving)'
 # kubelets JQ: what holds of the authorities of every kubelet, as all nodes tell.
-kubelets() { rotate n1 status --output json | jq -e --arg next "$next" "[.kubelets[].authorities | $1] | length == 3 and all"; }
+kubelets() { rotate n1 status --output json | jq -e --arg next "$next" ".kubeletServing.next as \$serving | [.kubelets[].authorities | $1] | length == 3 and all"; }

@@ -42,12 +42,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The CA's key is not the pinned one.
+    /// The key of a CA is not a pinned one.
     #[error(
-        "the cluster's CA has the hash {found}, not {expected}: check --ca-hash, and that the endpoint is the cluster you mean"
+        "the cluster shows a CA with the hash {found}, and pinned is {expected}: check --ca-hash, and that the endpoint is the cluster you mean; while its authorities are being replaced every one of them has to be pinned, as `bootstrap token create --print-join-command` does"
     )]
     WrongCa {
-        /// Hashes of the CA certificates that the cluster showed.
+        /// Hashes of the CA certificates that are not pinned.
         found: String,
         /// The pins.
         expected: String,
@@ -126,7 +126,8 @@ pub struct TrustedCluster {
     pub kubeconfig: String,
 }
 
-/// Checks the data of `cluster-info`: signature first, then the CA against the pins.
+/// Checks the data of `cluster-info`: signature first, then every CA against the pins. (kubeadm is content with one pinned
+/// CA in the bundle, `cmd/kubeadm/app/util/pubkeypin`; all of them would be trusted then.)
 pub fn verify_cluster_info(
     data: &BTreeMap<String, String>,
     token: &Token,
@@ -139,10 +140,11 @@ pub fn verify_cluster_info(
         return Err(Error::WrongSignature { id: token.id().to_owned() });
     }
     let (server, ca) = parse_cluster(kubeconfig)?;
-    let found = CaPin::of_pem(ca.as_bytes())?;
-    if !found.iter().any(|pin| pins.contains(pin)) {
+    let mut strangers = CaPin::of_pem(ca.as_bytes())?;
+    strangers.retain(|pin| !pins.contains(pin));
+    if !strangers.is_empty() {
         let list = |pins: &[CaPin]| pins.iter().map(CaPin::to_string).collect::<Vec<_>>().join(", ");
-        return Err(Error::WrongCa { found: list(&found), expected: list(pins) });
+        return Err(Error::WrongCa { found: list(&strangers), expected: list(pins) });
     }
     Ok(TrustedCluster { server, ca, kubeconfig: kubeconfig.clone() })
 }

@@ -56,6 +56,23 @@ fn each_fault_has_its_own_message() {
 }
 
 #[test]
+fn a_pinned_ca_brings_no_other_one_along() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let stranger = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+    let both = format!("{CA}{stranger}");
+    let map = &render_cluster_info("10.0.0.1:6443", &both)[0];
+    let kubeconfig = map["data"]["kubeconfig"].as_str().unwrap().to_owned();
+    let signature = jws::sign(&kubeconfig, token().id(), token().secret());
+    let data = BTreeMap::from([("kubeconfig".to_owned(), kubeconfig), ("jws-kubeconfig-abcdef".to_owned(), signature)]);
+    let Err(Error::WrongCa { found, .. }) = verify_cluster_info(&data, &token(), &pins()) else {
+        panic!("the CA without a pin was believed");
+    };
+    let other = CaPin::of_pem(stranger.as_bytes()).unwrap()[0];
+    assert_eq!(found, other.to_string());
+    assert_eq!(verify_cluster_info(&data, &token(), &[pins()[0], other]).unwrap().ca, both);
+}
+
+#[test]
 fn what_was_changed_on_the_way_is_not_believed() {
     let mut data = signed_data();
     let trusted = verify_cluster_info(&data, &token(), &pins()).unwrap();

@@ -16,23 +16,44 @@ use x509_parser::prelude::FromDer;
 
 use crate::core::model::Secret;
 
+/// On the Secret of a token that was used: uid of the request that got the keys.
+pub const HANDED_TO: &str = "roost.io/keys-handed-to";
+
 /// The signer that such requests name.
 pub const SIGNER: &str = "roost.local/control-plane-join";
 /// The group of tokens that may join control planes.
 pub const TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane";
+/// The group of such a token once it was used: it still joins the node that it was used for, and gets no keys.
+pub const USED_TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane-used";
 /// The PKI files that every control plane shares, below the PKI folder. Those that the answering node lacks (an
 /// external CA, an external etcd) are not handed over.
-pub const SHARED_FILES: [&str; 8] =
-    ["ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
+pub const SHARED_FILES: [&str; 11] = [
+    "ca.crt",
+    "ca.key",
+    "etcd/ca.crt",
+    "etcd/ca.key",
+    "front-proxy-ca.crt",
+    "front-proxy-ca.key",
+    "kubelet-serving-ca.crt",
+    "kubelet-serving-ca.key",
+    "kubelet-authorities.crt",
+    "sa.key",
+    "sa.pub",
+];
+
+/// Certificate and key of the authority of kubelets' serving certificates.
+pub const KUBELET_SERVING_FILES: [&str; 2] = ["kubelet-serving-ca.crt", "kubelet-serving-ca.key"];
 
 /// Certificates and keys of the authorities to come, while those of the cluster are replaced.
-pub const NEXT_FILES: [&str; 6] = [
+pub const NEXT_FILES: [&str; 8] = [
     "ca-next.crt",
     "ca-next.key",
     "etcd/ca-next.crt",
     "etcd/ca-next.key",
     "front-proxy-ca-next.crt",
     "front-proxy-ca-next.key",
+    "kubelet-serving-ca-next.crt",
+    "kubelet-serving-ca-next.key",
 ];
 
 /// What is asked for.
@@ -42,6 +63,8 @@ pub enum Wanted {
     Shared,
     /// The authorities to come that have this digest.
     Next(String),
+    /// The authority of kubelets' serving certificates that has this digest.
+    KubeletServing(String),
 }
 
 /// A request as it is read.
@@ -58,6 +81,7 @@ pub const PUBLIC_KEY_LENGTH: usize = 32;
 
 const KEY_URI: &str = "roost:x25519:";
 const NEXT_URI: &str = "roost:authorities:";
+const KUBELET_SERVING_URI: &str = "roost:kubelet-serving:";
 const SEALED_LINE: &str = "roost-sealed: ";
 
 /// Shared files by their name below the PKI folder.
@@ -87,7 +111,36 @@ impl Requester {
     /// True for bearers of a token that was made for control planes. Only the API server's token authenticator gives
     /// this group together with such a user name.
     pub fn may_join_control_planes(&self) -> bool {
-        self.username.starts_with("system:bootstrap:") && self.groups.iter().any(|group| group == TOKEN_GROUP)
+        self.token_id().is_some() && self.groups.iter().any(|group| group == TOKEN_GROUP)
+    }
+
+    /// The id of the bootstrap token.
+    pub fn token_id(&self) -> Option<&str> {
+        self.username.strip_prefix("system:bootstrap:").filter(|id| !id.is_empty())
+    }
+}
+
+/// What a token is still good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenUse {
+    /// For keys, once: then its groups are to be these.
+    Fresh(String),
+    /// This very request used it, and its answer was cut short.
+    Same,
+    /// For no keys: somebody got them by it, or it never was for control planes.
+    Spent,
+}
+
+/// Reads that from a token's Secret: its groups, separated by commas, and to which request keys were handed.
+pub fn judge_token(groups: &str, handed_to: Option<&str>, request: &str) -> TokenUse {
+    match handed_to {
+        Some(uid) if uid == request => TokenUse::Same,
+        Some(_) => TokenUse::Spent,
+        None if groups.split(',').any(|group| group == TOKEN_GROUP) => {
+            let used = groups.split(',').map(|group| if group == TOKEN_GROUP { USED_TOKEN_GROUP } else { group });
+            TokenUse::Fresh(used.collect::<Vec<_>>().join(","))
+        }
+        None => TokenUse::Spent,
     }
 }
 
@@ -96,9 +149,13 @@ pub fn render_key_uri(public_key: &[u8; PUBLIC_KEY_LENGTH]) -> String {
     format!("{KEY_URI}{}", URL_SAFE_NO_PAD.encode(public_key))
 }
 
-/// The SAN that says in a request that authorities to come are asked for.
-pub fn render_next_uri(digest: &str) -> String {
-    format!("{NEXT_URI}{digest}")
+/// The SANs besides the key that say what is asked for.
+pub fn render_wanted(wanted: &Wanted) -> Option<String> {
+    match wanted {
+        Wanted::Shared => None,
+        Wanted::Next(digest) => Some(format!("{NEXT_URI}{digest}")),
+        Wanted::KubeletServing(digest) => Some(format!("{KUBELET_SERVING_URI}{digest}")),
+    }
 }
 
 /// What a PEM request asks for, which must be signed by its own key.
@@ -118,8 +175,17 @@ pub fn parse_request(pem: &[u8]) -> Result<Asked, Error> {
             _ => None,
         })
         .collect();
-    let wanted = uris.iter().find_map(|uri| uri.strip_prefix(NEXT_URI));
-    let wanted = wanted.map_or(Wanted::Shared, |digest| Wanted::Next(digest.to_owned()));
+    let others: Vec<&str> = uris.iter().filter(|uri| !uri.starts_with(KEY_URI)).copied().collect();
+    // A word that is not known must not come to mean all of the keys.
+    let wanted = match others.as_slice() {
+        [] => Wanted::Shared,
+        [uri] => {
+            let next = uri.strip_prefix(NEXT_URI).map(|digest| Wanted::Next(digest.to_owned()));
+            let serving = || uri.strip_prefix(KUBELET_SERVING_URI).map(|it| Wanted::KubeletServing(it.to_owned()));
+            next.or_else(serving).ok_or_else(|| Error::Request(format!("it asks for {uri}, which is not known")))?
+        }
+        _ => return Err(Error::Request("it asks for more than one thing".to_owned())),
+    };
     let mut keys = uris.iter().filter_map(|uri| uri.strip_prefix(KEY_URI));
     let (Some(key), None) = (keys.next(), keys.next()) else {
         return Err(Error::Request(format!("it does not hold exactly one SAN {KEY_URI}…")));

@@ -4,6 +4,21 @@ use rcgen::{CertificateParams, KeyPair, SanType};
 
 use super::*;
 
+#[test]
+fn a_token_of_control_planes_gives_keys_to_one_request() {
+    let worker = "system:bootstrappers:kubeadm:default-node-token";
+    let TokenUse::Fresh(used) = judge_token(&format!("{worker},{TOKEN_GROUP}"), None, "u1") else {
+        panic!("an unused token is good");
+    };
+    assert_eq!(used, format!("{worker},{USED_TOKEN_GROUP}"), "it still joins the node");
+    assert_eq!(judge_token(&used, Some("u1"), "u1"), TokenUse::Same);
+    for (groups, handed_to) in
+        [(used.as_str(), Some("u1")), (TOKEN_GROUP, Some("u1")), (&used, None), (worker, None), ("", None)]
+    {
+        assert_eq!(judge_token(groups, handed_to, "u2"), TokenUse::Spent, "{groups}");
+    }
+}
+
 fn request(uris: &[&str]) -> Vec<u8> {
     let mut params = CertificateParams::default();
     params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
@@ -14,8 +29,14 @@ fn request(uris: &[&str]) -> Vec<u8> {
 fn the_one_time_key_is_read_from_the_request() {
     let uri = render_key_uri(&[7; 32]);
     assert_eq!(parse_request(&request(&[&uri])), Ok(Asked { key: [7; 32], wanted: Wanted::Shared }));
-    let next = parse_request(&request(&[&uri, &render_next_uri("ab12")]));
-    assert_eq!(next, Ok(Asked { key: [7; 32], wanted: Wanted::Next("ab12".to_owned()) }));
+    for wanted in [Wanted::Next("ab12".to_owned()), Wanted::KubeletServing("ab12".to_owned())] {
+        let asked = parse_request(&request(&[&uri, &render_wanted(&wanted).unwrap()]));
+        assert_eq!(asked, Ok(Asked { key: [7; 32], wanted }));
+    }
+    for words in [&["roost:everything:ab12"][..], &["roost:authorities:a", "roost:kubelet-serving:b"]] {
+        let uris: Vec<&str> = std::iter::once(uri.as_str()).chain(words.iter().copied()).collect();
+        assert!(matches!(parse_request(&request(&uris)), Err(Error::Request(_))), "{words:?} is not all of the keys");
+    }
 }
 
 #[test]

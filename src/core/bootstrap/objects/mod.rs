@@ -9,6 +9,7 @@ mod cluster_info;
 mod config;
 mod coredns;
 mod kube_proxy;
+mod kubelet_authority;
 mod labels;
 mod node;
 mod rbac;
@@ -21,9 +22,10 @@ pub use bootstrap_token::{ObservedToken, parse_token_secret, render_token_secret
 pub use cloud::CLOUD_CONTROLLER;
 pub use cluster_info::render_cluster_info;
 pub use config::{render_cluster_configuration, render_kubelet_configuration};
+pub use kubelet_authority::{KUBELET_AUTHORITY, render_kubelet_authority};
 pub use labels::plan_labels;
 pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};
-pub use rbac::SERVING_APPROVER;
+pub use rbac::{BOOTSTRAP_GROUP, SERVING_APPROVER, render_revoked_rbac};
 pub use spec::{Component, ObjectsSpec, join_subnets, nth_address};
 pub use yaml::render_yaml;
 

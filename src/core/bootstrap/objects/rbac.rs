@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ObjectsSpec;
-use crate::core::bootstrap::key_handover;
+use crate::core::bootstrap::{key_handover, kubelet_requests};
 use crate::core::model::json::put;
 
 /// The group of every bootstrap token that may join nodes.
@@ -22,11 +22,6 @@ pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
         cluster_role_binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", bootstrappers()),
         cluster_role("kubeadm:get-nodes", json!([rule("", "nodes", &["get"])])),
         cluster_role_binding("kubeadm:get-nodes", "kubeadm:get-nodes", bootstrappers()),
-        cluster_role_binding(
-            "kubeadm:node-autoapprove-bootstrap",
-            "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
-            bootstrappers(),
-        ),
         cluster_role_binding(
             "kubeadm:node-autoapprove-certificate-rotation",
             "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
@@ -65,16 +60,24 @@ fn render_api_server_reader() -> [Value; 2] {
             "apiVersion": RBAC, "kind": "RoleBinding",
             "metadata": { "name": API_SERVER_READER, "namespace": "default" },
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": API_SERVER_READER },
-            "subjects": [group(BOOTSTRAP_GROUP), group(NODES_GROUP)],
+            "subjects": [group(BOOTSTRAP_GROUP), group(NODES_GROUP), user(SERVING_APPROVER)],
         }),
     ]
 }
 
+/// What kubeadm gives bootstrap tokens and a cluster of ours no longer does: with it upstream's controller approves any
+/// node's name. Our agent decides instead (`kubelet_requests`).
+pub fn render_revoked_rbac() -> Vec<Value> {
+    let name = "kubeadm:node-autoapprove-bootstrap";
+    let role = "system:certificates.k8s.io:certificatesigningrequests:nodeclient";
+    vec![cluster_role_binding(name, role, group(BOOTSTRAP_GROUP))]
+}
+
 const API_SERVER_READER: &str = "roost:api-servers";
 
-/// The user of the agent of a control plane, which approves kubelet serving certificates and hands the shared keys to
-/// joining control planes; and no more than it needs.
-fn render_serving_approver() -> [Value; 2] {
+/// The user of the agent of a control plane, which approves certificates of kubelets and hands the shared keys to joining
+/// control planes; and no more than it needs.
+fn render_serving_approver() -> Vec<Value> {
     let rules = json!([
         rule("certificates.k8s.io", "certificatesigningrequests", &["get", "list", "watch"]),
         rule("certificates.k8s.io", "certificatesigningrequests/approval", &["update"]),
@@ -82,7 +85,7 @@ fn render_serving_approver() -> [Value; 2] {
         {
             "apiGroups": ["certificates.k8s.io"],
             "resources": ["signers"],
-            "resourceNames": ["kubernetes.io/kubelet-serving"],
+            "resourceNames": [kubelet_requests::SERVING_SIGNER, kubelet_requests::CLIENT_SIGNER],
             "verbs": ["approve"],
         },
         {
@@ -91,13 +94,32 @@ fn render_serving_approver() -> [Value; 2] {
             "resourceNames": [key_handover::SIGNER],
             "verbs": ["approve", "sign"],
         },
-        rule("", "nodes", &["get"]),
+        // Whose names and addresses are taken.
+        rule("", "nodes", &["list"]),
+        rule("", "services", &["list"]),
     ]);
-    [
+    let mut objects = vec![
         cluster_role(SERVING_APPROVER, rules),
         cluster_role_binding(SERVING_APPROVER, SERVING_APPROVER, user(SERVING_APPROVER)),
-    ]
+    ];
+    let reader = [user(SERVING_APPROVER)];
+    objects.extend(render_config_map_reader(SERVING_APPROVER, "kube-system", "kubeadm-config", &reader));
+    // Tokens of control planes are used up. Whoever has these credentials has the cluster's keys beside them.
+    objects.push(json!({
+        "apiVersion": RBAC, "kind": "Role",
+        "metadata": { "name": TOKEN_USER, "namespace": "kube-system" },
+        "rules": [rule("", "secrets", &["get", "update"])],
+    }));
+    objects.push(json!({
+        "apiVersion": RBAC, "kind": "RoleBinding",
+        "metadata": { "name": TOKEN_USER, "namespace": "kube-system" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": TOKEN_USER },
+        "subjects": reader,
+    }));
+    objects
 }
+
+const TOKEN_USER: &str = "roost:control-plane-tokens";
 
 /// Common name in the client certificate of the approver, and name of its role.
 pub const SERVING_APPROVER: &str = "roost:kubelet-serving-approver";

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use super::super::kubelet_ca::{KUBELET_SERVING_CA, kubelet_serving_ca};
 use super::super::pki::{Authority, Certificate, KeyPairFiles, San, Subject, Usage};
 use super::super::{Facts, PhaseError, Step};
 use super::kubeconfigs;
@@ -16,7 +17,12 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.external_etcd.is_none() {
         steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
     }
-    steps.extend(authorities(spec).into_iter().map(Step::MakeAuthority));
+    let serving = kubelet_serving_ca(spec);
+    // Where API servers run the one of kubelets is begun by phase `kubelet-serving-ca`, together with the others.
+    let may_be_made = |wanted: &Authority| {
+        wanted.files != serving || facts.kubelet_serving().is_some() || !facts.has_component("kube-apiserver")
+    };
+    steps.extend(authorities(spec).into_iter().filter(may_be_made).map(Step::MakeAuthority));
     // Whoever holds the CA's key elsewhere brings along what it signs.
     let (brought, issued): (Vec<_>, Vec<_>) = leaves(spec)
         .into_iter()
@@ -66,6 +72,7 @@ pub fn authorities(spec: &Spec) -> Vec<Authority> {
     if spec.cluster.external_etcd.is_none() {
         all.push(authority("etcd/ca", "etcd-ca"));
     }
+    all.push(authority(KUBELET_SERVING_CA, KUBELET_SERVING_CA));
     all
 }
 

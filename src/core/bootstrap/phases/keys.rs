@@ -14,8 +14,9 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
     }
     // The key of an authority may be elsewhere; certificates and the key of service accounts are on every control plane.
-    let needed =
-        SHARED_FILES.iter().filter(|name| !name.ends_with("ca.key") && (own_etcd || !name.starts_with("etcd/")));
+    // A cluster from before may not have one of kubelets yet (phase `kubelet-serving-ca`).
+    let may_lack = |name: &str| name.ends_with("ca.key") || name.starts_with("kubelet-");
+    let needed = SHARED_FILES.iter().filter(|name| !may_lack(name) && (own_etcd || !name.starts_with("etcd/")));
     steps.push(Step::ReceiveKeys {
         // A node that is there already asks in its own name, and somebody has to approve that.
         kubeconfig: spec.node.paths.kubeconfig(if facts.kubelet_credentials { "kubelet.conf" } else { BOOTSTRAP_CONF }),

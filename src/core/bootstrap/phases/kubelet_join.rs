@@ -45,11 +45,16 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 }
 
 /// Waits for the kubelet's own kubeconfig and its Node, then takes the token off the disk.
-pub fn plan_wait(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+pub fn plan_wait(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let paths = &spec.node.paths;
     let wait = |condition| Step::WaitFor { condition, within: PATIENCE };
     Ok(vec![
-        wait(Condition::FileExists { path: paths.kubeconfig("kubelet.conf") }),
+        wait(Condition::KubeletCredentials {
+            path: paths.kubeconfig("kubelet.conf"),
+            bootstrap: paths.kubeconfig(BOOTSTRAP_CONF),
+            node: spec.node.name.clone(),
+            denied: facts.joining.iter().flat_map(|joining| joining.denied.clone()).collect(),
+        }),
         wait(Condition::NodeRegistered { name: spec.node.name.clone() }),
         Step::RemoveFile { path: paths.kubeconfig(BOOTSTRAP_CONF) },
     ])

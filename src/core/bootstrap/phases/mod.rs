@@ -9,6 +9,7 @@ pub mod images;
 pub mod keys;
 pub mod kubeconfigs;
 pub mod kubelet_join;
+pub mod kubelet_serving;
 pub mod kubelet_start;
 pub mod labels;
 pub mod objects;

@@ -1,7 +1,8 @@
 //! Phases `upload-config`, `bootstrap-token` and `addons`: the objects that make an API server a cluster.
 
 use super::super::objects::{
-    Component, ObjectsSpec, render_addons, render_cluster_info, render_objects, render_settings,
+    Component, ObjectsSpec, render_addons, render_cluster_info, render_kubelet_authority, render_objects,
+    render_revoked_rbac, render_settings,
 };
 use super::super::static_pods::SCRATCH_IMAGE;
 use super::super::{Facts, PhaseError, Step};
@@ -10,14 +11,18 @@ use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
 
 /// RBAC, configuration, add-ons.
 pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    let objects = render_objects(&derive(spec));
-    Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
+    Ok(as_steps(render_objects(&derive(spec))))
+}
+
+/// All of them, and then nothing of what they took the place of.
+fn as_steps(objects: Vec<Value>) -> Vec<Step> {
+    let apply = objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false });
+    apply.chain(render_revoked_rbac().into_iter().map(|object| Step::DeleteObject { object })).collect()
 }
 
 /// RBAC and configuration of a cluster whose version changed.
 pub fn plan_settings(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    let objects = render_settings(&derive(spec));
-    Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
+    Ok(as_steps(render_settings(&derive(spec))))
 }
 
 /// kube-proxy and CoreDNS of a cluster whose version changed. What users are told to change stays theirs: the Corefile,
@@ -40,7 +45,10 @@ pub fn plan_cluster_info(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseE
         missing: format!("{} is not there yet", spec.node.paths.pki("ca.crt").display()),
         remedy: "run the phase certs first".to_owned(),
     })?;
-    let objects = render_cluster_info(&spec.cluster.endpoint.to_string(), ca);
+    let mut objects = render_cluster_info(&spec.cluster.endpoint.to_string(), ca);
+    if let Some(serving) = facts.kubelet_serving().and_then(|serving| serving.bundle.as_deref()) {
+        objects.extend(render_kubelet_authority(serving));
+    }
     Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
 }
 

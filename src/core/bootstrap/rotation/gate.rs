@@ -1,7 +1,7 @@
 //! Whether a stage may begin on this control plane, by what all nodes tell; and if not, who is missing.
 
 use super::nodes::{KubeletTrust, Stage, Told};
-use super::{Rotation, Standing, Unclear, ids};
+use super::{ObservedAuthority, Rotation, Standing, Unclear, ids};
 
 /// Another control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,10 +128,11 @@ pub fn way(
                 Standing::Settled | Standing::Switched | Standing::Finished => {}
             }
             all_at_least(Stage::Switched, &digest, others)?;
-            let cluster = own.authorities.first();
-            let next = cluster.and_then(|cluster| cluster.next.as_deref().or(cluster.bundle.as_deref()));
-            let id = ids(next.unwrap_or_default()).into_iter().next().unwrap_or_default();
-            let new = |trust: &Option<KubeletTrust>| trust.as_ref().is_some_and(|trust| trust.is_signed_by(&id));
+            let id = own.authorities.first().and_then(ObservedAuthority::newest).unwrap_or_default();
+            let of_kubelets = own.authorities.iter().find(|authority| authority.is_of_kubelets());
+            let serving = of_kubelets.and_then(ObservedAuthority::newest).unwrap_or_else(|| id.clone());
+            let new =
+                |trust: &Option<KubeletTrust>| trust.as_ref().is_some_and(|trust| trust.is_signed_by(&id, &serving));
             let behind = kubelets.iter().filter(|(_, trust)| !new(trust)).map(|(name, _)| name.as_str());
             list(behind).map_or(Ok(Way::Go), |names| Err(Refusal::SignedByFormer(names)))
         }

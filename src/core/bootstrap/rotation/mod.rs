@@ -91,6 +91,26 @@ pub fn digest<'a>(certificates: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 impl ObservedAuthority {
+    /// True of the authority of kubelets' serving certificates.
+    pub fn is_of_kubelets(&self) -> bool {
+        self.cert.file_name().is_some_and(|name| name == "kubelet-serving-ca.crt")
+    }
+
+    /// Names the newest certificate of it: the one to come, or the one that signs.
+    pub fn newest(&self) -> Option<String> {
+        ids(self.next.as_deref().or(self.bundle.as_deref())?).into_iter().next()
+    }
+
+    /// The file that holds nothing but the certificate that signs; none while its own file is that.
+    pub fn signer(&self) -> Option<PathBuf> {
+        let which = match self.standing().ok()? {
+            Standing::Prepared => "former",
+            Standing::Switched => "next",
+            Standing::Settled | Standing::Begun | Standing::Finished => return None,
+        };
+        Some(beside(&self.cert, which, "crt"))
+    }
+
     /// How far it is.
     pub fn standing(&self) -> Result<Standing, Unclear> {
         let holds = |parts: &[&String]| {
@@ -148,13 +168,7 @@ impl Rotation {
 
     /// The file that holds nothing but the certificate that signs for the cluster; none while `ca.crt` is that.
     pub fn signer(&self) -> Option<PathBuf> {
-        let cluster = self.authorities.first()?;
-        let which = match cluster.standing().ok()? {
-            Standing::Prepared => "former",
-            Standing::Switched => "next",
-            Standing::Settled | Standing::Begun | Standing::Finished => return None,
-        };
-        Some(beside(&cluster.cert, which, "crt"))
+        self.authorities.first()?.signer()
     }
 
     /// Authorities whose key is elsewhere.

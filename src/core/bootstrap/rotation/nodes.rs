@@ -96,9 +96,9 @@ impl KubeletTrust {
         serde_json::from_str(at(node, &["metadata", "annotations", KUBELET_ANNOTATION]).as_str()?).ok()
     }
 
-    /// True when nothing that the kubelet has comes from another authority.
-    pub fn is_signed_by(&self, id: &str) -> bool {
-        self.client.as_deref() == Some(id) && self.serving.as_deref().is_none_or(|signer| signer == id)
+    /// True when nothing that the kubelet has comes from other authorities than these.
+    pub fn is_signed_by(&self, client: &str, serving: &str) -> bool {
+        self.client.as_deref() == Some(client) && self.serving.as_deref().is_none_or(|signer| signer == serving)
     }
 }
 

@@ -201,6 +201,11 @@ impl ClusterSpec {
         self.audit.as_ref().filter(|audit| !audit.built_in || self.hardening)
     }
 
+    /// True when kubelets get their serving certificates from the cluster, so that API servers can tell them from others.
+    pub fn signs_kubelet_servers(&self) -> bool {
+        self.kubelet.get("serverTLSBootstrap") != Some(&Value::Bool(false)) && !self.kubelet.contains_key("tlsCertFile")
+    }
+
     /// Image of a component, by component name.
     pub fn image(&self, component: &str) -> &str {
         self.images.get(component).map_or("", String::as_str)

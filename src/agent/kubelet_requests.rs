@@ -1,0 +1,197 @@
+//! Decides the certificate requests of kubelets, on control-plane nodes. Every control plane may run it at once: all see
+//! the same requests in the same order, and of two decisions the first one stands.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::bootstrap::kubelet_requests::{
+    ClusterNames, ObservedRequest, Refusal, SERVING_SIGNER, claims_of, judge_client, judge_serving,
+};
+use crate::ports::{ApprovalError, KubeletRequests, Verdict};
+
+/// A kubelet asks before its Node object exists or holds its addresses: undecided requests are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often one request is looked at before it is denied.
+const LOOKS: u32 = 30;
+
+/// Runs for ever.
+pub async fn run_kubelet_requests(mut requests: Box<dyn KubeletRequests>) {
+    let mut waiting: BTreeMap<String, (ObservedRequest, u32)> = BTreeMap::new();
+    loop {
+        let due: Vec<String> = tokio::select! {
+            pending = requests.next() => {
+                let uid = pending.uid.clone();
+                // A request that changed is looked at as often as one that did not.
+                let looks = waiting.get(&uid).map_or(0, |(_, looks)| *looks);
+                waiting.insert(uid.clone(), (pending, looks));
+                vec![uid]
+            }
+            () = tokio::time::sleep(LOOK_AGAIN), if !waiting.is_empty() => waiting.keys().cloned().collect(),
+        };
+        if let Err(error) = look(requests.as_mut(), &mut waiting, &due).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "certificate requests of kubelets cannot be decided"
+            );
+        }
+    }
+}
+
+async fn look(
+    requests: &mut dyn KubeletRequests,
+    waiting: &mut BTreeMap<String, (ObservedRequest, u32)>,
+    due: &[String],
+) -> Result<(), ApprovalError> {
+    let names = requests.names().await?;
+    for uid in due {
+        let Some((observed, looks)) = waiting.get_mut(uid) else { continue };
+        *looks += 1;
+        let last = *looks >= LOOKS;
+        let Some(judged) = judge(requests, observed, &names).await? else {
+            waiting.remove(uid);
+            continue;
+        };
+        let (name, user) = (&observed.name, &observed.request.username);
+        match judged {
+            Ok(()) => {
+                requests.decide(observed, &Verdict::Approve).await?;
+                tracing::info!(request = name, user, "approved a kubelet's certificate");
+            }
+            Err(refusal) if refusal.may_pass() && !last => {
+                tracing::debug!(request = name, user, %refusal, "a kubelet's certificate waits");
+                continue;
+            }
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                requests.decide(observed, &Verdict::Deny(reason.clone())).await?;
+                tracing::warn!(request = name, user, reason, "denied a kubelet's certificate");
+            }
+        }
+        waiting.remove(uid);
+    }
+    Ok(())
+}
+
+/// None of a request that somebody else decides: upstream's controller or a person.
+async fn judge(
+    requests: &mut dyn KubeletRequests,
+    observed: &ObservedRequest,
+    names: &ClusterNames,
+) -> Result<Option<Result<(), Refusal>>, ApprovalError> {
+    if observed.request.signer == SERVING_SIGNER {
+        return Ok(Some(judge_serving(&observed.request, names)));
+    }
+    if !claims_of(&observed.request) {
+        return Ok(None);
+    }
+    let all = requests.all().await?;
+    Ok(Some(judge_client(observed, &all, names, Timestamp::now())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::core::bootstrap::kubelet_requests::{CertificateRequest, NodeNames};
+
+    type Decided = Arc<Mutex<Vec<(String, Verdict)>>>;
+
+    struct Fake {
+        coming: mpsc::Receiver<ObservedRequest>,
+        names: Arc<Mutex<ClusterNames>>,
+        decided: Decided,
+    }
+
+    #[async_trait]
+    impl KubeletRequests for Fake {
+        async fn next(&mut self) -> ObservedRequest {
+            match self.coming.recv().await {
+                Some(request) => request,
+                None => std::future::pending().await,
+            }
+        }
+
+        async fn all(&mut self) -> Result<Vec<ObservedRequest>, ApprovalError> {
+            Ok(Vec::new())
+        }
+
+        async fn names(&mut self) -> Result<ClusterNames, ApprovalError> {
+            Ok(self.names.lock().unwrap().clone())
+        }
+
+        async fn decide(&mut self, request: &ObservedRequest, verdict: &Verdict) -> Result<(), ApprovalError> {
+            self.decided.lock().unwrap().push((request.uid.clone(), verdict.clone()));
+            Ok(())
+        }
+    }
+
+    fn request(uid: &str, address: &str) -> ObservedRequest {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "system:node:n2");
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "system:nodes");
+        params.subject_alt_names.push(rcgen::SanType::IpAddress(address.parse().unwrap()));
+        let pem = params.serialize_request(&rcgen::KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+        ObservedRequest {
+            name: "csr".into(),
+            uid: uid.into(),
+            request: CertificateRequest {
+                signer: SERVING_SIGNER.into(),
+                username: "system:node:n2".into(),
+                groups: vec!["system:nodes".into()],
+                usages: vec!["server auth".into()],
+                pem: pem.into_bytes(),
+            },
+            ..ObservedRequest::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_for_its_node_and_is_denied_once_when_that_never_fits() {
+        let (send, coming) = mpsc::channel(8);
+        let names = Arc::new(Mutex::new(ClusterNames::default()));
+        let decided = Decided::default();
+        let fake = Fake { coming, names: names.clone(), decided: decided.clone() };
+        let running = tokio::spawn(run_kubelet_requests(Box::new(fake)));
+        send.send(request("good", "10.0.0.2")).await.unwrap();
+        send.send(request("foreign", "10.0.0.9")).await.unwrap();
+        // Both have one name: what is decided is the request of that uid.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(*decided.lock().unwrap(), []);
+        let node =
+            NodeNames { name: "n2".into(), addresses: vec!["10.0.0.2".parse().unwrap()], ..NodeNames::default() };
+        names.lock().unwrap().nodes.push(node);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let why = "\"10.0.0.9\" does not belong to the node".to_owned();
+        let expected = [("good".to_owned(), Verdict::Approve), ("foreign".to_owned(), Verdict::Deny(why))];
+        assert_eq!(*decided.lock().unwrap(), expected);
+        running.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_node_may_be_called_is_denied_at_once() {
+        let (send, coming) = mpsc::channel(8);
+        let node =
+            NodeNames { name: "n2".into(), addresses: vec!["10.96.0.1".parse().unwrap()], ..NodeNames::default() };
+        let names = ClusterNames {
+            nodes: vec![node],
+            service_subnets: vec!["10.96.0.0/12".parse().unwrap()],
+            ..ClusterNames::default()
+        };
+        let decided = Decided::default();
+        let fake = Fake { coming, names: Arc::new(Mutex::new(names)), decided: decided.clone() };
+        let running = tokio::spawn(run_kubelet_requests(Box::new(fake)));
+        send.send(request("hostile", "10.96.0.1")).await.unwrap();
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let denied = Verdict::Deny("\"10.96.0.1\" belongs to Services".to_owned());
+        assert_eq!(*decided.lock().unwrap(), [("hostile".to_owned(), denied)]);
+        running.abort();
+    }
+}

@@ -1,0 +1,92 @@
+//! Client certificates that bootstrap tokens ask for: a token begins a node, and never becomes one that is there.
+//!
+//! Upstream's controller would approve any node's name (`pkg/controller/certificates/approver/sarapprove.go`), so our
+//! cluster does not give bootstrap tokens its `nodeclient` right. A kubelet that renews its own is still approved there.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::parse::{NODE_USER, Parsed, parse};
+use super::{
+    CLIENT_SIGNER, CertificateRequest, ClusterNames, Decision, ObservedRequest, Refusal, SERVING_SIGNER, are_usages,
+};
+use crate::core::bootstrap::key_handover::{TOKEN_GROUP, USED_TOKEN_GROUP};
+use crate::core::bootstrap::objects::BOOTSTRAP_GROUP;
+
+/// What comes before a token's id in its user name.
+pub const BOOTSTRAP_USER: &str = "system:bootstrap:";
+/// How long an approved request counts as a node that is about to register: upstream's cleaner removes it then.
+const CLAIM: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether a bootstrap token made it for a new node; others' requests are not ours to decide.
+pub fn claims_of(request: &CertificateRequest) -> bool {
+    request.signer == CLIENT_SIGNER
+        && request.username.starts_with(BOOTSTRAP_USER)
+        && request.groups.iter().any(|group| group == BOOTSTRAP_GROUP)
+}
+
+/// Approves (`Ok`) a token's request for the client certificate of a node that nobody is. `all` are the requests there
+/// are, this one among them.
+pub fn judge_client(
+    own: &ObservedRequest,
+    all: &[ObservedRequest],
+    cluster: &ClusterNames,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let request = &own.request;
+    if !claims_of(request) {
+        return Err(Refusal::NotANode(request.username.clone()));
+    }
+    if !are_usages(&request.usages, "client auth") {
+        return Err(Refusal::Usages(request.usages.clone()));
+    }
+    let parsed = parse(&request.pem)?;
+    let expected = || Refusal::Subject { found: parsed.subject.clone(), expected: format!("{NODE_USER}NAME") };
+    let node = parsed.common_name.strip_prefix(NODE_USER).filter(|_| parsed.is_of_node).ok_or_else(expected)?;
+    if let Some(name) = parsed.names.first() {
+        return Err(Refusal::ClientNames(name.as_ref().map_or_else(Clone::clone, super::show)));
+    }
+    if cluster.node(node).is_some() {
+        return Err(Refusal::NodeExists(node.to_owned()));
+    }
+    let joins_control_plane = request.groups.iter().any(|group| group == TOKEN_GROUP || group == USED_TOKEN_GROUP);
+    cluster.judge_new_name(node, joins_control_plane)?;
+    judge_claims(own, &parsed, node, all, now)
+}
+
+/// Others that ask for the same name with another key. Agents decide at the same time: the order in which the API server
+/// took the requests is the same for all of them.
+fn judge_claims(
+    own: &ObservedRequest,
+    parsed: &Parsed,
+    node: &str,
+    all: &[ObservedRequest],
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let version = |request: &ObservedRequest| request.resource_version.parse::<u64>().unwrap_or_default();
+    let others = all.iter().filter(|other| other.uid != own.uid && claims_of(&other.request));
+    for other in others {
+        let Ok(seen) = parse(&other.request.pem) else { continue };
+        if seen.common_name != parsed.common_name || seen.public_key == parsed.public_key {
+            continue;
+        }
+        let (node, request) = (node.to_owned(), other.name.clone());
+        match other.decision {
+            Decision::Approved(at) if now.duration_since(at) < CLAIM && !has_registered(&node, at, all) => {
+                return Err(Refusal::Claimed { node, request });
+            }
+            Decision::Undecided if version(other) < version(own) => {
+                return Err(Refusal::AskedBefore { node, request });
+            }
+            Decision::Approved(_) | Decision::Undecided | Decision::Refused => {}
+        }
+    }
+    Ok(())
+}
+
+/// True when a node got a serving certificate since then, which it gets only once its Node is there: that the Node is gone
+/// by now is somebody's will.
+fn has_registered(node: &str, since: Timestamp, all: &[ObservedRequest]) -> bool {
+    let user = format!("{NODE_USER}{node}");
+    let serving = all.iter().filter(|other| other.request.signer == SERVING_SIGNER && other.request.username == user);
+    serving.into_iter().any(|other| matches!(other.decision, Decision::Approved(at) if at >= since))
+}

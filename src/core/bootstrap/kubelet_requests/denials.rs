@@ -1,0 +1,25 @@
+//! What was said to a node whose request for a client certificate was denied.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::CLIENT_SIGNER;
+use super::parse::{NODE_USER, parse};
+
+/// Uid and message of each denied request for the client certificate of a node.
+pub fn denials(node: &str, requests: &[Value]) -> Vec<(String, String)> {
+    let user = format!("{NODE_USER}{node}");
+    let of_node = requests.iter().filter(|request| {
+        let pem = request["spec"]["request"].as_str().and_then(|text| STANDARD.decode(text).ok());
+        request["spec"]["signerName"] == CLIENT_SIGNER
+            && pem.and_then(|pem| parse(&pem).ok()).is_some_and(|parsed| parsed.common_name == user)
+    });
+    let denied = of_node.filter_map(|request| {
+        let conditions = request["status"]["conditions"].as_array()?;
+        let refused = conditions.iter().find(|one| one["type"] == "Denied" || one["type"] == "Failed")?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Some((text(&request["metadata"]["uid"]), text(&refused["message"])))
+    });
+    denied.collect()
+}

@@ -1,0 +1,96 @@
+//! A PKCS#10 request of a kubelet: its subject, its names, its key.
+
+use std::net::IpAddr;
+
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::cri_attributes::ParsedCriAttribute;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::pem::Pem;
+use x509_parser::prelude::FromDer;
+
+use super::Refusal;
+use crate::core::model::pki::San;
+
+/// The group that a kubelet's certificate speaks for.
+pub(super) const NODES: &str = "system:nodes";
+/// What comes before the node's name in its user name.
+pub(super) const NODE_USER: &str = "system:node:";
+
+/// What a request says.
+pub(super) struct Parsed {
+    /// The only CN.
+    pub common_name: String,
+    /// The subject as text.
+    pub subject: String,
+    /// It is one CN and one O, `system:nodes`, and nothing else.
+    pub is_of_node: bool,
+    /// Its names, or one that is neither a DNS name nor an address.
+    pub names: Vec<Result<San, String>>,
+    /// DER of the public key.
+    pub public_key: Vec<u8>,
+}
+
+/// Reads exactly one PEM block that is signed by its own key. Its extensions ask for names and usages only.
+pub(super) fn parse(text: &[u8]) -> Result<Parsed, Refusal> {
+    let malformed = |error: &dyn std::fmt::Display| Refusal::Malformed(error.to_string());
+    let (rest, pem) = x509_parser::pem::parse_x509_pem(text).map_err(|error| malformed(&error))?;
+    if pem.label != "CERTIFICATE REQUEST" || Pem::iter_from_buffer(rest).next().is_some() {
+        return Err(Refusal::Malformed("it is not exactly one CERTIFICATE REQUEST".into()));
+    }
+    let (rest, parsed) = X509CertificationRequest::from_der(&pem.contents).map_err(|error| malformed(&error))?;
+    if !rest.is_empty() {
+        return Err(Refusal::Malformed("something follows the request".into()));
+    }
+    parsed.verify_signature().map_err(|error| malformed(&error))?;
+    let info = &parsed.certification_request_info;
+    let subject = &info.subject;
+    let mut common_names = subject.iter_common_name().map(|name| name.as_str().unwrap_or_default());
+    let mut organizations = subject.iter_organization().map(|name| name.as_str().unwrap_or_default());
+    let common_name = common_names.next().unwrap_or_default().to_owned();
+    let is_of_node = common_names.next().is_none()
+        && (organizations.next(), organizations.next()) == (Some(NODES), None)
+        && subject.iter_attributes().count() == 2;
+    let mut names = Vec::new();
+    let mut asks = 0;
+    for attribute in info.iter_attributes() {
+        // Upstream's signer reads every attribute, so that nothing may hide in a second one.
+        let ParsedCriAttribute::ExtensionRequest(request) = attribute.parsed_attribute() else {
+            return Err(Refusal::Malformed("it has an unexpected attribute".into()));
+        };
+        asks += 1;
+        for extension in &request.extensions {
+            read_extension(extension.parsed_extension(), &mut names)?;
+        }
+    }
+    if asks > 1 {
+        return Err(Refusal::Malformed("it asks for extensions twice".into()));
+    }
+    let public_key = info.subject_pki.raw.to_vec();
+    Ok(Parsed { common_name, subject: subject.to_string(), is_of_node, names, public_key })
+}
+
+fn read_extension(extension: &ParsedExtension<'_>, names: &mut Vec<Result<San, String>>) -> Result<(), Refusal> {
+    match extension {
+        ParsedExtension::SubjectAlternativeName(asked) => names.extend(asked.general_names.iter().map(read_name)),
+        // What the request says of its own usages is replaced by the signer.
+        ParsedExtension::KeyUsage(_) | ParsedExtension::ExtendedKeyUsage(_) => {}
+        ParsedExtension::BasicConstraints(constraints) if !constraints.ca => {}
+        _ => return Err(Refusal::Malformed("it asks for an unexpected extension".into())),
+    }
+    Ok(())
+}
+
+fn read_name(name: &GeneralName<'_>) -> Result<San, String> {
+    match name {
+        GeneralName::DNSName(name) => Ok(San::Dns((*name).to_owned())),
+        // Verifiers in Go take an IPv4-mapped IPv6 address for the IPv4 address.
+        GeneralName::IPAddress(bytes) => parse_address(bytes)
+            .map(|address| San::Ip(address.to_canonical()))
+            .ok_or_else(|| "an address of a wrong length".to_owned()),
+        other => Err(other.to_string()),
+    }
+}
+
+fn parse_address(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}

@@ -1,0 +1,34 @@
+//! Serving certificates: under names of the node that asks, and of nobody else.
+
+use super::parse::{NODE_USER, NODES, parse};
+use super::{CertificateRequest, ClusterNames, Refusal, are_usages};
+
+/// The node on whose behalf a request was made, if its user is one.
+fn node_of(request: &CertificateRequest) -> Result<&str, Refusal> {
+    let name = request.username.strip_prefix(NODE_USER).filter(|name| !name.is_empty());
+    match name {
+        Some(name) if request.groups.iter().any(|group| group == NODES) => Ok(name),
+        _ => Err(Refusal::NotANode(request.username.clone())),
+    }
+}
+
+/// Approves (`Ok`) when the request asks for a server certificate of the node itself, under names of the node only.
+pub fn judge_serving(request: &CertificateRequest, cluster: &ClusterNames) -> Result<(), Refusal> {
+    let name = node_of(request)?;
+    if !are_usages(&request.usages, "server auth") {
+        return Err(Refusal::Usages(request.usages.clone()));
+    }
+    let parsed = parse(&request.pem)?;
+    if !parsed.is_of_node || parsed.common_name != request.username {
+        return Err(Refusal::Subject { found: parsed.subject, expected: request.username.clone() });
+    }
+    if parsed.names.is_empty() {
+        return Err(Refusal::NoNames);
+    }
+    let node = cluster.node(name).ok_or_else(|| Refusal::NotRegistered(name.to_owned()))?;
+    for asked in parsed.names {
+        let asked = asked.map_err(Refusal::NotAMachine)?;
+        cluster.judge(node, &asked)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Who signs serving certificates of kubelets, for nodes and for whoever reads from kubelets.
+
+use serde_json::{Value, json};
+
+use super::rbac::{NODES_GROUP, group, render_config_map_reader};
+
+/// Name of the ConfigMap of kube-system; its key `ca.crt` holds the certificates, the first of which signs.
+pub const KUBELET_AUTHORITY: &str = "kubelet-serving-ca";
+
+/// The ConfigMap, and that nodes may read it.
+pub fn render_kubelet_authority(ca: &str) -> Vec<Value> {
+    let mut objects = vec![json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": KUBELET_AUTHORITY, "namespace": "kube-system" },
+        "data": { "ca.crt": ca },
+    })];
+    let readers = [group(NODES_GROUP)];
+    objects.extend(render_config_map_reader("roost:kubelet-serving-ca", "kube-system", KUBELET_AUTHORITY, &readers));
+    objects
+}

@@ -1,0 +1,61 @@
+//! Phase `kubelet-serving-ca`: a cluster from before gets an authority for its kubelets' serving certificates.
+//!
+//! The first control plane makes it and lets the cluster know; the others receive it. As long as some kubelet has a
+//! certificate of `ca.crt`, API servers believe both; they believe the new one alone as soon as all Nodes tell so.
+
+use super::super::key_handover::{KUBELET_SERVING_FILES, Wanted};
+use super::super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
+use super::super::objects::render_kubelet_authority;
+use super::super::rotation::{digest, ids};
+use super::super::{Facts, PhaseError, Step};
+use super::certs::{authorities, ca_files};
+use crate::core::model::spec::Spec;
+
+/// The authority on this node, and what API servers believe kubelets by. Nothing where the cluster could not be asked.
+pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let Some(kubelets) = &facts.kubelets else { return Ok(Vec::new()) };
+    let files = kubelet_serving_ca(spec);
+    let own = facts.kubelet_serving().and_then(|serving| serving.bundle.as_deref());
+    let mut steps = Vec::new();
+    match &kubelets.published {
+        Some(published) if !own.is_some_and(|own| have_one_in_common(own, published)) => {
+            steps.push(Step::ReceiveKeys {
+                kubeconfig: spec.node.paths.kubeconfig("admin.conf"),
+                node: spec.node.name.clone(),
+                folder: spec.node.paths.pki.clone(),
+                needed: KUBELET_SERVING_FILES.map(str::to_owned).to_vec(),
+                wanted: Wanted::KubeletServing(digest([published.as_str()])),
+            });
+        }
+        None if own.is_none() => {
+            let wanted = authorities(spec).into_iter().filter(|authority| authority.files == files);
+            steps.extend(wanted.map(Step::MakeAuthority));
+        }
+        Some(_) | None => {}
+    }
+    let path = kubelet_authorities(spec);
+    let begins = own.is_none();
+    if facts.kubelet_authorities && kubelets.are_signed {
+        steps.push(Step::RemoveFile { path });
+    } else if facts.kubelet_authorities || (begins && !kubelets.are_signed) {
+        let parts = vec![ca_files(spec).cert, files.cert];
+        steps.push(Step::JoinFiles { path, parts, mode: 0o644 });
+    }
+    Ok(steps)
+}
+
+/// Lets the cluster know of the one that was made here, unless another one is known.
+pub fn plan_published(_spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    let own = facts.kubelet_serving().and_then(|serving| serving.bundle.as_deref());
+    let (Some(own), Some(kubelets)) = (own, &facts.kubelets) else { return Ok(Vec::new()) };
+    if kubelets.published.is_some() {
+        return Ok(Vec::new());
+    }
+    let objects = render_kubelet_authority(own).into_iter();
+    Ok(objects.map(|object| Step::ApplyObject { object, create_only: true }).collect())
+}
+
+fn have_one_in_common(own: &str, published: &str) -> bool {
+    let known = ids(published);
+    ids(own).iter().any(|id| known.contains(id))
+}

@@ -1,5 +1,7 @@
 //! Phases `upload-config`, `bootstrap-token` and `addons`: the objects that make an API server a cluster.
 
+use serde_json::Value;
+
 use super::super::objects::{
     Component, ObjectsSpec, render_addons, render_cluster_info, render_kubelet_authority, render_objects,
     render_revoked_rbac, render_settings,

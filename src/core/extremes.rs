@@ -32,7 +32,7 @@ use crate::core::{logs, shutdown, static_units, status, usage};
 use crate::cri;
 
 /// Whole numbers, the ends of their type more often than others.
-fn int64() -> impl Strategy<Value = i64> {
+fn int64() -> BoxedStrategy<i64> {
     prop_oneof![
         Just(i64::MIN),
         Just(i64::MAX),
@@ -43,31 +43,34 @@ fn int64() -> impl Strategy<Value = i64> {
         Just(i64::from(i32::MAX) + 1),
         any::<i64>(),
     ]
+    .boxed()
 }
 
-fn int32() -> impl Strategy<Value = i32> {
-    prop_oneof![Just(i32::MIN), Just(i32::MAX), Just(-1), Just(0), Just(1), any::<i32>()]
+fn int32() -> BoxedStrategy<i32> {
+    prop_oneof![Just(i32::MIN), Just(i32::MAX), Just(-1), Just(0), Just(1), any::<i32>()].boxed()
 }
 
-fn bytes() -> impl Strategy<Value = u64> {
-    prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(u64::MAX / 2), any::<u64>()]
+fn bytes() -> BoxedStrategy<u64> {
+    prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(u64::MAX / 2), any::<u64>()].boxed()
 }
 
-fn moment() -> impl Strategy<Value = Timestamp> {
+fn moment() -> BoxedStrategy<Timestamp> {
     prop_oneof![
         Just(Timestamp::MIN),
         Just(Timestamp::MAX),
         Just(Timestamp::UNIX_EPOCH),
         (0..4_000_000_000i64).prop_map(|second| Timestamp::from_second(second).unwrap()),
     ]
+    .boxed()
 }
 
-fn signed() -> impl Strategy<Value = SignedDuration> {
+fn signed() -> BoxedStrategy<SignedDuration> {
     prop_oneof![Just(SignedDuration::MIN), Just(SignedDuration::MAX), int64().prop_map(SignedDuration::from_secs)]
+        .boxed()
 }
 
 /// Quantities as the API server takes them, and texts that are none.
-fn quantity() -> impl Strategy<Value = String> {
+fn quantity() -> BoxedStrategy<String> {
     prop_oneof![
         prop::sample::select(vec![
             "0",
@@ -91,27 +94,30 @@ fn quantity() -> impl Strategy<Value = String> {
         (any::<i64>(), prop::sample::select(vec!["", "m", "n", "u", "k", "E", "Ki", "Ei", "e9", "e-9"]))
             .prop_map(|(number, suffix)| format!("{number}{suffix}")),
     ]
+    .boxed()
 }
 
-fn amounts() -> impl Strategy<Value = Value> {
+fn amounts() -> BoxedStrategy<Value> {
     let names = ["cpu", "memory", "ephemeral-storage", "hugepages-2Mi", "example.org/thing"];
     prop::collection::btree_map(prop::sample::select(names.to_vec()), quantity(), 0..5)
         .prop_map(|amounts| serde_json::to_value(amounts).unwrap())
+        .boxed()
 }
 
-fn probe() -> impl Strategy<Value = Value> {
+fn probe() -> BoxedStrategy<Value> {
     (prop::collection::vec(int32(), 5), int64()).prop_map(|(n, grace)| {
         json!({
             "exec": {"command": ["true"]}, "initialDelaySeconds": n[0], "periodSeconds": n[1], "timeoutSeconds": n[2],
             "successThreshold": n[3], "failureThreshold": n[4], "terminationGracePeriodSeconds": grace,
         })
     })
+        .boxed()
 }
 
-fn container(name: &'static str) -> impl Strategy<Value = Value> {
+fn container(name: &'static str) -> BoxedStrategy<Value> {
     let probes = (probe(), probe(), probe());
-    (amounts(), amounts(), probes, int64(), any::<bool>(), any::<bool>()).prop_map(
-        move |(requests, limits, (liveness, readiness, startup), sleep, probed, sidecar)| {
+    (amounts(), amounts(), probes, int64(), any::<bool>(), any::<bool>())
+        .prop_map(move |(requests, limits, (liveness, readiness, startup), sleep, probed, sidecar)| {
             let mut container = json!({
                 "name": name, "image": "i", "resources": {"requests": requests, "limits": limits},
                 "lifecycle": {"preStop": {"sleep": {"seconds": sleep}}},
@@ -125,11 +131,11 @@ fn container(name: &'static str) -> impl Strategy<Value = Value> {
                 container["restartPolicy"] = json!("Always");
             }
             container
-        },
-    )
+        })
+        .boxed()
 }
 
-fn pod() -> impl Strategy<Value = Pod> {
+fn pod() -> BoxedStrategy<Arc<Pod>> {
     let numbers = (int64(), int64(), int64(), int32(), prop::option::of(int64()), int64());
     let parts = (container("first"), container("a"), container("b"), amounts(), amounts(), quantity());
     (numbers, parts).prop_map(|(n, (first, a, b, overhead, own, size))| {
@@ -142,63 +148,69 @@ fn pod() -> impl Strategy<Value = Pod> {
                 "volumes": [{"name": "v", "emptyDir": {"sizeLimit": size}}],
             },
         }))
+        .map(Arc::new)
         .unwrap()
     })
+        .boxed()
 }
 
 /// What the runtime may say of the pod's containers.
-fn observed() -> impl Strategy<Value = Observed> {
+fn observed() -> BoxedStrategy<Observed> {
     let state = prop::sample::select(vec![RunState::Created, RunState::Running, RunState::Exited, RunState::Unknown]);
     let attempt = prop_oneof![Just(u32::MAX), Just(0), any::<u32>()];
     let resources = prop::collection::vec(int64(), 4);
     let container = (state, attempt, moment(), moment(), moment(), int32(), resources);
     let sandbox = (any::<u32>(), any::<bool>(), moment());
-    (prop::collection::vec(container, 3), sandbox).prop_map(|(containers, (attempt, ready, created_at))| {
-        let sandbox = ObservedSandbox {
-            id: "s".to_owned().into(),
-            attempt: attempt.max(u32::MAX - 1),
-            ready,
-            created_at,
-            host_network: false,
-            ips: vec!["10.0.0.2".into()],
-        };
-        let mut observed = Observed { sandboxes: vec![sandbox], containers: Vec::new() };
-        for (name, (state, attempt, made, started, finished, exit_code, n)) in
-            ["first", "a", "b"].iter().zip(containers)
-        {
-            observed.containers.push(ObservedContainer {
-                state,
-                attempt,
-                started_at: Some(started),
-                finished_at: Some(finished),
-                exit_code,
-                resources: Some(cri::LinuxContainerResources {
-                    cpu_quota: n[0],
-                    cpu_period: n[1],
-                    cpu_shares: n[2],
-                    memory_limit_in_bytes: n[3],
-                    ..cri::LinuxContainerResources::default()
-                }),
-                ..ObservedContainer::made(format!("c-{name}").into(), "s".to_owned().into(), name, made)
-            });
-        }
-        observed.sort();
-        observed
-    })
+    (prop::collection::vec(container, 3), sandbox)
+        .prop_map(|(containers, (attempt, ready, created_at))| {
+            let sandbox = ObservedSandbox {
+                id: "s".to_owned().into(),
+                attempt: attempt.max(u32::MAX - 1),
+                ready,
+                created_at,
+                host_network: false,
+                ips: vec!["10.0.0.2".into()],
+            };
+            let mut observed = Observed { sandboxes: vec![sandbox], containers: Vec::new() };
+            for (name, (state, attempt, made, started, finished, exit_code, n)) in
+                ["first", "a", "b"].iter().zip(containers)
+            {
+                observed.containers.push(ObservedContainer {
+                    state,
+                    attempt,
+                    started_at: Some(started),
+                    finished_at: Some(finished),
+                    exit_code,
+                    resources: Some(cri::LinuxContainerResources {
+                        cpu_quota: n[0],
+                        cpu_period: n[1],
+                        cpu_shares: n[2],
+                        memory_limit_in_bytes: n[3],
+                        ..cri::LinuxContainerResources::default()
+                    }),
+                    ..ObservedContainer::made(format!("c-{name}").into(), "s".to_owned().into(), name, made)
+                });
+            }
+            observed.sort();
+            observed
+        })
+        .boxed()
 }
 
-fn previous() -> impl Strategy<Value = PodStatus> {
-    (int32(), int32()).prop_map(|(a, b)| {
-        let container = |name: &str, count: i32| {
-            json!({"name": name, "image": "i", "imageID": "i", "ready": false, "restartCount": count,
+fn previous() -> BoxedStrategy<PodStatus> {
+    (int32(), int32())
+        .prop_map(|(a, b)| {
+            let container = |name: &str, count: i32| {
+                json!({"name": name, "image": "i", "imageID": "i", "ready": false, "restartCount": count,
                 "state": {"running": {}}})
-        };
-        serde_json::from_value(json!({
-            "phase": "Running", "initContainerStatuses": [container("first", a)],
-            "containerStatuses": [container("a", b), container("b", a)],
-        }))
-        .unwrap()
-    })
+            };
+            serde_json::from_value(json!({
+                "phase": "Running", "initContainerStatuses": [container("first", a)],
+                "containerStatuses": [container("a", b), container("b", a)],
+            }))
+            .unwrap()
+        })
+        .boxed()
 }
 
 fn ledger(pod: &Pod, delay: SignedDuration, max_backoff: SignedDuration, at: Timestamp) -> Ledger {
@@ -296,6 +308,8 @@ fn reservations(of: &[String]) -> EvictionSettings {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
     #[test]
     fn a_pod_is_planned_ended_and_its_status_derived(
         pod in pod(), observed in observed(), previous in previous(),
@@ -337,7 +351,6 @@ proptest! {
             let resources = container_resources(&node, &pod, container, &DeviceGrant::default());
             prop_assert!((-1000..=1000).contains(&resources.oom_score_adj));
         }
-        let others: Vec<_> = others.into_iter().map(Arc::new).collect();
         let node: Node = serde_json::from_value(json!({"status": {"allocatable": allocatable}})).unwrap();
         decide(&pod, false, &others, &NodeFacts::of(&node));
         decide(&pod, true, &others, &NodeFacts::of(&node));
@@ -356,7 +369,7 @@ proptest! {
             known_started: *name == "a",
         });
         let subject = ProbeSubject {
-            pod: Arc::new(pod), pod_ips: Vec::new(), containers: containers.collect(), terminating: false,
+            pod, pod_ips: Vec::new(), containers: containers.collect(), terminating: false,
         };
         let mut probes = PodProbes::new(now, jitter);
         probes.observe(&subject, now, |container| Duration::from_secs(ages[usize::from(container.known_started)]));
@@ -388,7 +401,7 @@ proptest! {
             evict::describe_eviction(threshold, &observed, &pod, Some(&usage));
         }
         evict::exceeds_local_limit(&pod, &usage, false);
-        let mut candidates = [Candidate { pod: Arc::new(pod), usage: Some(usage) }];
+        let mut candidates = [Candidate { pod: Arc::clone(&pod), usage: Some(usage) }];
         for signal in [Signal::Memory, Signal::NodeFs, Signal::NodeFsInodes, Signal::Pid] {
             evict::rank(signal, &mut candidates);
         }

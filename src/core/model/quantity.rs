@@ -25,8 +25,8 @@ impl Amount {
         Self(i128::from(milli).saturating_mul(NANO / 1000))
     }
 
-    /// Reads a quantity's text; none when it is no quantity. Amounts of more than `i64::MAX` units are that, and what is
-    /// less than a nano unit and not zero is one (`ParseQuantity`).
+    /// Reads a quantity's text; none when it is no quantity. What is less than a nano unit and not zero is one, as in
+    /// `ParseQuantity`; amounts of more than `i64::MAX` units, which the API takes in decimal notation, are that.
     pub fn parse(text: &str) -> Option<Self> {
         let digits_end = text
             .char_indices()
@@ -145,7 +145,9 @@ mod tests {
         for text in [
             "100E",
             "1000E",
+            "99999999999999999999999999999999",
             "1e30",
+            "1e99",
             "1e308",
             "1e999999999999",
             "9223372036854775808",
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_quantity() {
-        for text in ["", "m", "1x", "1.2.3", "--1", "1 Gi", "99999999999999999999999999999999", "1e99", "é"] {
+        for text in ["", "m", "1x", "1.2.3", "--1", "1 Gi", "é"] {
             assert_eq!(Amount::parse(text), None, "{text}");
         }
     }

@@ -3,6 +3,27 @@
 //! Data flows one way: manifest → pod → plan → calls → observation → status. Each room below says in
 //! its own `mod.rs` what lives there; ARCHITECTURE.md is the map with the rules between the rooms.
 
+// Nothing from outside may end the process or wrap around: sums, casts, indices and divisions say what becomes of values
+// that do not fit. Tests may fail where they stand.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::get_unwrap,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unchecked_time_subtraction,
+        clippy::unimplemented,
+        clippy::unreachable
+    )
+)]
+
 pub mod adapters;
 pub mod agent;
 pub mod bootstrap;

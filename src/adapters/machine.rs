@@ -54,7 +54,7 @@ fn first_line(paths: &[&str]) -> String {
 fn meminfo(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or_default() * 1024
+    kilobytes.unwrap_or_default().saturating_mul(1024)
 }
 
 /// The smaller of the kernel's two bounds (upstream `pkg/kubelet/stats/pidlimit`).
@@ -65,7 +65,7 @@ fn max_pids() -> u64 {
 
 fn root_fs(path: &Path) -> u64 {
     let existing = path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
-    rustix::fs::statvfs(existing).map_or(0, |stat| stat.f_blocks * stat.f_frsize)
+    rustix::fs::statvfs(existing).map_or(0, |stat| stat.f_blocks.saturating_mul(stat.f_frsize))
 }
 
 fn huge_pages() -> BTreeMap<u64, u64> {
@@ -75,7 +75,8 @@ fn huge_pages() -> BTreeMap<u64, u64> {
             let name = entry.file_name().into_string().ok()?;
             let size: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
             let pages: u64 = fs::read_to_string(entry.path().join("nr_hugepages")).ok()?.trim().parse().ok()?;
-            Some((size * 1024, size * 1024 * pages))
+            let bytes = size.saturating_mul(1024);
+            Some((bytes, bytes.saturating_mul(pages)))
         })
         .collect()
 }

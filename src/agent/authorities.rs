@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::core::bootstrap::discovery::parse_cluster;
 use crate::core::bootstrap::kubeconfig::{ObservedKubeconfig, parse, point};
 use crate::core::bootstrap::rotation::{KUBELET_ANNOTATION, KubeletTrust, ids, join, split};
+use crate::core::model::json::at;
 use crate::ports::{ClusterObjects, ClusterObjectsError, FileError, NodeFiles, ObjectRef, Pki, Reachability};
 
 /// How often is looked: the replacement of an authority is a matter of days.
@@ -138,7 +139,8 @@ fn client_certificate(ports: &AuthoritiesPorts, seen: &ObservedKubeconfig) -> Re
 /// The authorities that the cluster trusts; none where it does not tell.
 async fn published(objects: &dyn ClusterObjects) -> Result<Option<String>, Error> {
     let info = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-public"), "cluster-info")).await?;
-    let Some(kubeconfig) = info.as_ref().and_then(|info| info["data"]["kubeconfig"].as_str()) else { return Ok(None) };
+    let kubeconfig = info.as_ref().and_then(|info| at(info, &["data", "kubeconfig"]).as_str());
+    let Some(kubeconfig) = kubeconfig else { return Ok(None) };
     let (_, ca) = parse_cluster(kubeconfig).map_err(|error| Error::Unusable(error.to_string()))?;
     Ok(Some(ca))
 }

@@ -25,7 +25,7 @@ pub async fn run_serving_approver(mut approvals: Box<dyn ServingApprovals>) {
         };
         for name in due {
             let Some((request, looks)) = waiting.get_mut(&name) else { continue };
-            *looks += 1;
+            *looks = looks.saturating_add(1);
             let last = *looks >= LOOKS;
             match decide(approvals.as_mut(), &name, request).await {
                 Ok(Outcome::Approved) => {

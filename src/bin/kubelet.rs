@@ -1,5 +1,25 @@
 //! The kubelet: reads its settings, starts logging, runs until it is told to stop.
 
+// As in the library.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::get_unwrap,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unchecked_time_subtraction,
+        clippy::unimplemented,
+        clippy::unreachable
+    )
+)]
+
 use std::path::Path;
 use std::process::ExitCode;
 

@@ -43,7 +43,7 @@ pub async fn discover(
                         "the cluster does not know the token yet; trying on for a while"
                     );
                 }
-                tries += 1;
+                tries = tries.saturating_add(1);
             }
             outcome => break outcome?,
         }

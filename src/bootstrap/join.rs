@@ -8,6 +8,7 @@ use crate::core::bootstrap::cluster_configuration::{self, ClusterConfigMaps};
 use crate::core::bootstrap::discovery::CaPin;
 use crate::core::bootstrap::token::Token;
 use crate::core::model::Secret;
+use crate::core::model::json::at;
 use crate::core::model::spec::{ClusterSpec, Endpoint};
 use crate::ports::{ClusterDiscovery, ClusterObjects, ClusterObjectsError, ContactError, ObjectRef};
 
@@ -90,5 +91,5 @@ pub async fn adopt_settings(objects: &dyn ClusterObjects, cluster: &mut ClusterS
 
 async fn read(objects: &dyn ClusterObjects, name: &str, key: &str) -> Result<Option<String>, ClusterObjectsError> {
     let map = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), name)).await?;
-    Ok(map.and_then(|map| map["data"][key].as_str().map(str::to_owned)))
+    Ok(map.and_then(|map| at(&map, &["data", key]).as_str().map(str::to_owned)))
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::core::manifest::switch::{Change, SetFiles, SetPod, check_set, plan_switch};
+use crate::core::model::time::Moment;
 use crate::core::model::{ReadFile, is_manifest_name};
 use crate::core::static_units::PodState;
 use crate::ports::{FileError, NodeFiles, StaticPodStates};
@@ -234,7 +235,7 @@ impl ManifestSet {
 
     /// Waits until all pods are Ready; else which one was not, and why.
     async fn judge(&self, ports: &SetPorts<'_>, pods: &[SetPod], within: Duration) -> Result<(), String> {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now().later(within);
         for pod in pods {
             let mut said = String::new();
             loop {

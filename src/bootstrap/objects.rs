@@ -13,6 +13,7 @@ use crate::core::bootstrap::objects::{plan_control_plane_mark, plan_labels, rend
 use crate::core::bootstrap::step::covers;
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
+use crate::core::model::time::Moment;
 use crate::ports::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
 
 /// How long an API server that is still setting itself up is asked again.
@@ -76,7 +77,7 @@ fn taints(taint: bool) -> Vec<Value> {
 pub(super) async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, StepError> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now().later(PATIENCE);
     loop {
         match attempt().await {
             Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::core::model::json::at;
 use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
 /// How long a turn lasts at most: a node that died in it holds up nobody for longer.
@@ -89,7 +90,7 @@ async fn attempt(
                 return Ok(Some(holder));
             }
             // Made for the version that was seen: of two that try at once only one succeeds.
-            let version = &seen["metadata"]["resourceVersion"];
+            let version = at(&seen, &["metadata", "resourceVersion"]);
             objects.merge_patch(&lease(), &json!({ "metadata": { "resourceVersion": version }, "spec": spec })).await
         }
     };
@@ -101,8 +102,8 @@ async fn attempt(
 
 /// Who has the turn at that moment.
 fn holder(lease: &Value, now: Timestamp) -> Option<String> {
-    let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty())?;
-    let since: Timestamp = lease["spec"]["renewTime"].as_str()?.parse().ok()?;
+    let holder = at(lease, &["spec", "holderIdentity"]).as_str().filter(|holder| !holder.is_empty())?;
+    let since: Timestamp = at(lease, &["spec", "renewTime"]).as_str()?.parse().ok()?;
     let age = now.duration_since(since);
     (age.unsigned_abs() < TURN).then(|| holder.to_owned())
 }

@@ -24,6 +24,7 @@ use crate::core::bootstrap::workflow::{
     Phase, ROTATE_CLEAN, ROTATE_FINISH, ROTATE_PREPARE, ROTATE_PUBLISH, ROTATE_SWITCH,
 };
 use crate::core::model::StepOutcome;
+use crate::core::model::json::at;
 use crate::core::model::spec::Spec;
 use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
@@ -98,7 +99,7 @@ pub struct Outcome {
 pub async fn observe(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<Observed, RotationError> {
     let kind = ObjectRef::new("v1", "Node", None, "");
     let nodes = retry(|| objects.list(&kind, "")).await?;
-    let name = |node: &Value| node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let name = |node: &Value| at(node, &["metadata", "name"]).as_str().unwrap_or_default().to_owned();
     let control_planes = nodes.iter().filter(|node| is_control_plane(node));
     Ok(Observed {
         own: observe_rotation(ports, spec)?,
@@ -139,9 +140,10 @@ pub async fn rotate(
         return Ok(Outcome { changed, left: Vec::new() });
     }
     let unsettled = |source| RotationError::Unsettled { stage: stage.command(), source };
-    changed += settle_control_plane(ports, spec, passage, false, progress).await.map_err(unsettled)?;
+    changed =
+        changed.saturating_add(settle_control_plane(ports, spec, passage, false, progress).await.map_err(unsettled)?);
     if stage == Stage::Finished {
-        changed += phases(ROTATE_CLEAN, ports, spec, dry_run, &way, progress).await?;
+        changed = changed.saturating_add(phases(ROTATE_CLEAN, ports, spec, dry_run, &way, progress).await?);
     }
     // The credentials of before are over, or soon will be.
     let objects = administrator(ports, spec).await?;
@@ -150,14 +152,14 @@ pub async fn rotate(
         let patch = json!({ "metadata": { "annotations": { ROTATION_ANNOTATION: told.to_string() } } });
         let own = ObjectRef::new("v1", "Node", None, node);
         retry(|| objects.merge_patch(&own, &patch)).await?;
-        changed += 1;
+        changed = changed.saturating_add(1);
     }
     let seen = observe(ports, spec, objects.as_ref()).await?;
     let there = |other: &Told| other.digest == told.digest && other.stage >= stage;
     let left = seen.control_planes.iter().filter(|other| !other.told.as_ref().is_some_and(there));
     let left: Vec<String> = left.map(|other| other.name.clone()).collect();
     if left.is_empty() {
-        changed += publish(ports, spec, &objects, &told, progress).await?;
+        changed = changed.saturating_add(publish(ports, spec, &objects, &told, progress).await?);
     }
     Ok(Outcome { changed, left })
 }
@@ -206,11 +208,12 @@ async fn publish(
                 return Ok(changed);
             }
             for addon in addons() {
-                changed += usize::from(start_again(objects.as_ref(), &addon, &told.digest).await?);
+                changed =
+                    changed.saturating_add(usize::from(start_again(objects.as_ref(), &addon, &told.digest).await?));
             }
         }
         Stage::Switched => {}
-        Stage::Finished => changed += usize::from(forget_former(objects.as_ref(), &own).await?),
+        Stage::Finished => changed = changed.saturating_add(usize::from(forget_former(objects.as_ref(), &own).await?)),
     }
     Ok(changed)
 }
@@ -229,7 +232,7 @@ fn addons() -> [ObjectRef; 2] {
 async fn holds(objects: &dyn ClusterObjects, next: &str) -> Result<bool, StepError> {
     let root_ca = root_ca();
     let seen = retry(|| objects.get(&root_ca)).await?.unwrap_or_default();
-    let seen = ids(seen["data"]["ca.crt"].as_str().unwrap_or_default());
+    let seen = ids(at(&seen, &["data", "ca.crt"]).as_str().unwrap_or_default());
     Ok(ids(next).iter().all(|id| seen.contains(id)))
 }
 
@@ -256,7 +259,7 @@ async fn start_again(objects: &dyn ClusterObjects, workload: &ObjectRef, digest:
 }
 
 fn is_started_for(workload: &Value, digest: &str) -> bool {
-    workload["spec"]["template"]["metadata"]["annotations"][AUTHORITIES] == digest
+    at(workload, &["spec", "template", "metadata", "annotations", AUTHORITIES]) == digest
 }
 
 /// All pods of a DaemonSet or Deployment are of its present template.
@@ -290,7 +293,7 @@ async fn forget_former(objects: &dyn ClusterObjects, own: &Rotation) -> Result<b
     for (key, file) in [("client-ca-file", "ca.crt"), ("requestheader-client-ca-file", "front-proxy-ca.crt")] {
         let bundle = own.authorities.iter().find(|authority| authority.cert.ends_with(file));
         let Some(bundle) = bundle.and_then(|authority| authority.bundle.as_ref()) else { continue };
-        if ids(seen["data"][key].as_str().unwrap_or_default()) != ids(bundle) {
+        if ids(at(&seen, &["data", key]).as_str().unwrap_or_default()) != ids(bundle) {
             data.insert(key.to_owned(), bundle.as_str().into());
         }
     }

@@ -86,10 +86,10 @@ pub async fn run(
     let chosen: Vec<&Phase> =
         phases.iter().filter(|phase| options.only.as_deref().is_none_or(|only| only == phase.id)).collect();
     let mut assumed: Vec<Step> = Vec::new();
-    let mut total = 0;
+    let mut total: usize = 0;
     for (index, phase) in chosen.iter().enumerate() {
         let begun = Instant::now();
-        progress.phase_begins(phase.id, phase.summary, (index + 1, chosen.len()));
+        progress.phase_begins(phase.id, phase.summary, (index.saturating_add(1), chosen.len()));
         let failed = |step: &str| {
             let step = step.to_owned();
             move |source| RunError::Step { phase: phase.id, step, source }
@@ -106,7 +106,7 @@ pub async fn run(
             carry_out(phase, &steps, spec, ports, options, progress).await?
         };
         progress.phase_ends(phase.id, changed, begun.elapsed());
-        total += changed;
+        total = total.saturating_add(changed);
     }
     Ok(total)
 }
@@ -120,11 +120,11 @@ async fn plan_only(
     options: &RunOptions,
     progress: &dyn Progress,
 ) -> usize {
-    let mut planned = 0;
+    let mut planned: usize = 0;
     for step in steps {
         if options.forces(step) || !matches!(is_met(ports, spec, step).await, Ok(true)) {
             progress.step_ends(phase.id, &step.to_string(), StepOutcome::Planned);
-            planned += 1;
+            planned = planned.saturating_add(1);
         }
     }
     planned
@@ -153,13 +153,13 @@ async fn carry_out(
         progress.step_ends(phase.id, &line, outcome);
         Ok::<_, RunError>(outcome)
     };
-    let mut changed = 0;
+    let mut changed: usize = 0;
     let same_kind = |a: &Step, b: &Step| matches!((a, b), (Step::ApplyObject { .. }, Step::ApplyObject { .. }));
     for group in steps.chunk_by(same_kind) {
         // Objects do not wait for each other; everything else goes in order.
         let mut outcomes = futures::stream::iter(group.iter().map(one)).buffered(OBJECTS_AT_ONCE);
         while let Some(outcome) = outcomes.next().await {
-            changed += usize::from(outcome? == StepOutcome::Changed);
+            changed = changed.saturating_add(usize::from(outcome? == StepOutcome::Changed));
         }
     }
     Ok(changed)

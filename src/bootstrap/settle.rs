@@ -70,14 +70,16 @@ async fn around_components(
 ) -> Result<usize, SettleError> {
     let mut changed = phases(APPLY_FIRST, ports, spec, dry_run, None, progress).await?;
     if let Some(passage) = passage {
-        changed += upgrade_control_plane(ports, spec, passage, progress).await?;
+        changed = changed.saturating_add(upgrade_control_plane(ports, spec, passage, progress).await?);
     }
     let rest = if dry_run { not_told() } else { APPLY_NODE.to_vec() };
-    changed += phases(&rest, ports, spec, dry_run, None, progress).await?;
+    changed = changed.saturating_add(phases(&rest, ports, spec, dry_run, None, progress).await?);
     if shared {
-        changed += phases(APPLY_CLUSTER, ports, spec, dry_run, dns_replicas(ports, spec).await, progress).await?;
+        changed = changed.saturating_add(
+            phases(APPLY_CLUSTER, ports, spec, dry_run, dns_replicas(ports, spec).await, progress).await?,
+        );
     }
-    Ok(changed + phases(APPLY_LAST, ports, spec, dry_run, None, progress).await?)
+    Ok(changed.saturating_add(phases(APPLY_LAST, ports, spec, dry_run, None, progress).await?))
 }
 
 /// The rest of a dry run, which has told of the others before: etcd's address, and components as they would be by then.

@@ -125,7 +125,7 @@ fn summarize(sandbox: &cri::PodSandbox, containers: &[cri::Container]) -> Static
         pod: format!("{}/{}", label(POD_NAMESPACE), label(POD_NAME)),
         running: newest.values().filter(|container| container.state == running).count(),
         containers: newest.len(),
-        restarts: newest.values().map(|container| restarts(container)).sum(),
+        restarts: newest.values().fold(0, |sum, container| restarts(container).saturating_add(sum)),
     }
 }
 

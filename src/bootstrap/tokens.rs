@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::core::bootstrap::discovery::{self, CaPin, parse_cluster};
 use crate::core::bootstrap::objects::{ObservedToken, parse_token_secret, render_token_secret};
 use crate::core::bootstrap::token::Token;
+use crate::core::model::json::at;
 use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef};
 
 /// Why a token command failed.
@@ -81,7 +82,7 @@ pub async fn delete(objects: &dyn ClusterObjects, id: &str) -> Result<(), Error>
 pub async fn join_command(objects: &dyn ClusterObjects, token: &Token, control_plane: bool) -> Result<String, Error> {
     let map = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-public"), "cluster-info")).await?;
     let map = map.ok_or(Error::NoClusterInfo)?;
-    let (server, ca) = parse_cluster(map["data"]["kubeconfig"].as_str().unwrap_or_default())?;
+    let (server, ca) = parse_cluster(at(&map, &["data", "kubeconfig"]).as_str().unwrap_or_default())?;
     let pins = CaPin::of_pem(ca.as_bytes())?;
     let hashes: String = pins.iter().map(|pin| format!(" --ca-hash {pin}")).collect();
     let endpoint = server.trim_start_matches("https://");

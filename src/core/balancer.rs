@@ -28,10 +28,7 @@ impl Servers {
     pub fn order(&mut self, known: &[SocketAddr], now: Duration) -> Vec<SocketAddr> {
         self.turn = self.turn.wrapping_add(1);
         let mut order: Vec<SocketAddr> = known.to_vec();
-        if !order.is_empty() {
-            let len = order.len();
-            order.rotate_left(self.turn % len);
-        }
+        order.rotate_left(self.turn.checked_rem(known.len()).unwrap_or(0));
         let shunned = |server: &SocketAddr| self.failed.get(server).is_some_and(|at| now.saturating_sub(*at) < SHUN);
         order.sort_by_key(|server| (shunned(server), Some(*server) != self.own));
         order

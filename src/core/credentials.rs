@@ -74,7 +74,7 @@ pub fn read_answer(request: &CertificateSigningRequest) -> Answer {
 pub fn derive_rotation(not_before: Timestamp, not_after: Timestamp, dice: f64) -> Timestamp {
     let life = not_after.duration_since(not_before).as_secs_f64().max(0.0);
     let share = 0.7 + 0.2 * dice.clamp(0.0, 1.0);
-    not_before.checked_add(SignedDuration::from_secs_f64(life * share)).unwrap_or(not_after)
+    not_before.checked_add(SignedDuration::try_from_secs_f64(life * share).unwrap_or_default()).unwrap_or(not_after)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ pub mod balancer;
 pub mod bootstrap;
 pub mod credentials;
 pub mod evict;
+#[cfg(test)]
+mod extremes;
 pub mod gc;
 pub mod images;
 pub mod logs;

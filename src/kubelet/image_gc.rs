@@ -59,12 +59,12 @@ impl ImageGc {
 
     /// Collects until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut failures = 0;
+        let mut failures: u32 = 0;
         while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
             match self.collect().await {
                 Ok(()) => failures = 0,
                 Err(error) => {
-                    failures += 1;
+                    failures = failures.saturating_add(1);
                     tracing::warn!(error, failures, "image garbage collection failed");
                     // The first failure may only mean that nothing was measured yet.
                     if failures > 1 {

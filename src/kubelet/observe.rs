@@ -160,7 +160,7 @@ fn called_off(seen: &ObservedContainer) -> bool {
 
 /// The runtime's message, then the container's own (upstream `getTerminationMessage`).
 async fn end_message(look: &Look<'_>, seen: &ObservedContainer, status: &cri::ContainerStatus) -> String {
-    let limit = (MESSAGE_MAX_POD / look.containers.max(1)).min(MESSAGE_MAX);
+    let limit = MESSAGE_MAX_POD.checked_div(look.containers).unwrap_or(MESSAGE_MAX).min(MESSAGE_MAX);
     let path = seen.annotations.get(labels::TERMINATION_MESSAGE_PATH);
     let mount = path.and_then(|path| status.mounts.iter().find(|m| &m.container_path == path));
     let mut own = String::new();
@@ -187,13 +187,14 @@ async fn end_message(look: &Look<'_>, seen: &ObservedContainer, status: &cri::Co
 fn log_tail(raw: &[u8]) -> String {
     let lines: Vec<_> = raw.split(|b| *b == b'\n').filter_map(|line| parse_line(line).ok()).collect();
     let mut text = Vec::new();
-    for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+    for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
         text.extend_from_slice(line.text);
         if !line.partial {
             text.push(b'\n');
         }
     }
-    String::from_utf8_lossy(&text[text.len().saturating_sub(LOG_BYTES)..]).into_owned()
+    let last = text.get(text.len().saturating_sub(LOG_BYTES)..);
+    String::from_utf8_lossy(last.unwrap_or_default()).into_owned()
 }
 
 fn run_state(state: cri::ContainerState) -> RunState {

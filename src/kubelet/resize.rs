@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::driver::resize_text;
 use super::worker::Worker;
+use crate::core::model::time::Moment;
 use crate::core::plan::Action;
 use crate::core::plan::resize;
 use crate::core::render::{DeviceGrant, resources::container_resources};
@@ -69,7 +70,7 @@ impl Worker {
 
     /// The resize could not be put in force; tried again later.
     pub(super) fn resize_failed(&mut self, now: Timestamp, message: String) {
-        self.resize_retry = Some(now + RETRY);
+        self.resize_retry = Some(now.later(RETRY));
         if self.ledger.resize.error.as_ref() != Some(&message) {
             let text = format!("Pod resize error: {message}");
             self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "ResizeError", text);

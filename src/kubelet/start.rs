@@ -35,7 +35,7 @@ pub(super) async fn start(pass: &Pass, order: StartContainer) -> Result<(), Wait
     let image = pass.ports.images.ensure(&pass.pod, &demand, Some(&sandbox_config)).await.map_err(image_waiting)?;
     let attempt = match order.attempt {
         Some(attempt) => attempt,
-        None => pass.ports.files.highest_log(&pass.pod, &container.name).await.map_or(0, |n| n + 1),
+        None => pass.ports.files.highest_log(&pass.pod, &container.name).await.map_or(0, |n| n.saturating_add(1)),
     };
     let config = configure(pass, &container, kind, attempt, &image, &sandbox_config).await;
     let config = config.map_err(|e| match e {

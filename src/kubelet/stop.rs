@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pass::{Note, Pass};
+use crate::core::model::time::{Moment, seconds};
 use crate::core::model::{ContainerId, ContainerKind};
 use crate::core::plan::KillContainer;
 use crate::ports::{EventKind, EventTarget, HookCall};
@@ -41,8 +42,7 @@ async fn kill_one(
         pass.ports.events.record(EventTarget::Container(&pass.pod, &path), kind, reason, message);
     };
     event(EventKind::Normal, "Killing", order.message.clone());
-    let grace = Duration::from_secs(u64::try_from(order.grace_seconds).unwrap_or_default());
-    let deadline = Instant::now() + grace;
+    let deadline = Instant::now().later(seconds(order.grace_seconds));
     if let Some(handler) = order.pre_stop.clone() {
         let call = HookCall {
             pod: pass.pod.clone(),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::core::model::time::Moment;
 use crate::core::model::{Observed, RunState};
 use crate::core::plan::Action;
 
@@ -45,6 +46,6 @@ impl Swap {
         if !self.is_down(observed) {
             return None;
         }
-        Some(*self.until.get_or_insert(now + MOMENT)).filter(|until| now < *until)
+        Some(*self.until.get_or_insert(now.later(MOMENT))).filter(|until| now < *until)
     }
 }

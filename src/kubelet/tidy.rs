@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::worker::pause;
+use crate::core::model::time::Moment;
 
 /// Attempts to remove the records of a pod that is gone, before they are left to the next look for leftovers.
 const TRIES: u32 = 5;
@@ -23,8 +24,8 @@ impl Tidy {
 
     /// A pass has ended in which all records that were to go went, or not.
     pub fn ended(&mut self, all: bool, now: Timestamp) {
-        self.failures = if all { 0 } else { self.failures + 1 };
-        self.at = (!all).then(|| now + pause(self.failures));
+        self.failures = if all { 0 } else { self.failures.saturating_add(1) };
+        self.at = (!all).then(|| now.later(pause(self.failures)));
     }
 
     /// It failed so often that it seems to be of no use.

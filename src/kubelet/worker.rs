@@ -18,6 +18,7 @@ use super::pass::{Dropped, Note, Pass};
 use super::run::{Event, Shared};
 use super::swap::Swap;
 use super::tidy::Tidy;
+use crate::core::model::time::Moment;
 use crate::core::model::{Observed, PodUid, Rejection};
 use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage, Waiting};
 use crate::core::status::is_terminal;
@@ -213,7 +214,8 @@ impl Worker {
             exited: &exited,
             fresh,
             ending: self.ledger.end.is_some(),
-            containers: spec.map_or(1, |s| s.containers.len() + s.init_containers.as_ref().map_or(0, Vec::len)),
+            containers: spec
+                .map_or(1, |s| s.containers.len().saturating_add(s.init_containers.as_ref().map_or(0, Vec::len))),
         };
         match observe_pod(&look).await {
             Ok(observed) => {
@@ -226,7 +228,7 @@ impl Worker {
                 self.last_error = Some(error.to_string());
                 self.mail.exited = exited;
                 self.mail.fresh = fresh;
-                self.look_at = Some(self.now() + SignedDuration::from_secs(1));
+                self.look_at = Some(self.now().later(SignedDuration::from_secs(1)));
                 self.wake_at = None;
             }
         }
@@ -278,7 +280,7 @@ impl Worker {
         }
         let limit = self.pod.spec.as_ref().and_then(|s| s.active_deadline_seconds);
         if let (Some(limit), Some(start)) = (limit, &self.status.start_time) {
-            let deadline = start.0 + SignedDuration::from_secs(limit);
+            let deadline = start.0.later(SignedDuration::from_secs(limit));
             if now >= deadline {
                 let message = "Pod was active on the node longer than the specified deadline".to_owned();
                 let target = EventTarget::Pod(&self.pod);
@@ -374,7 +376,7 @@ impl Worker {
         let now = self.now();
         let interval = SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
         // Other wake-ups do not put it off, and a clock that was set back does not either.
-        self.resync_at = self.resync_at.min(now + interval);
+        self.resync_at = self.resync_at.min(now.later(interval));
         let later = |at: Option<Timestamp>| at.filter(|at| *at > now);
         let due = [
             self.wake_at,
@@ -397,7 +399,7 @@ impl Worker {
         if now >= self.resync_at {
             self.mail.look = true;
             self.mail.objects = true;
-            self.resync_at = now + interval;
+            self.resync_at = now.later(interval);
         }
         while let Ok(note) = self.notes.1.try_recv() {
             self.read_note(note);
@@ -420,8 +422,8 @@ impl Worker {
             }
             Note::Waiting(name, Some(waiting)) => {
                 let failures = self.start_failures.entry(name.clone()).or_default();
-                *failures += 1;
-                let retry_at = waiting.retry_at.or(Some(now + pause(*failures + 1)));
+                *failures = failures.saturating_add(1);
+                let retry_at = waiting.retry_at.or(Some(now.later(pause(failures.saturating_add(1)))));
                 self.last_error = Some(format!("{}: {}", waiting.reason, waiting.message));
                 self.ledger.waiting.insert(name, Waiting { retry_at, ..waiting });
             }
@@ -469,12 +471,12 @@ impl Worker {
     fn failed(&mut self, now: Timestamp, message: String) {
         tracing::info!(uid = %self.uid, error = message, "pass failed");
         self.last_error = Some(message);
-        self.failures += 1;
-        self.retry_at = Some(now + pause(self.failures));
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = Some(now.later(pause(self.failures)));
     }
 }
 
 /// Grows from half a second to ten.
 pub(super) fn pause(failures: u32) -> SignedDuration {
-    (RETRY_FIRST * 2_i32.saturating_pow(failures.saturating_sub(1).min(8))).min(RETRY_MAX)
+    RETRY_FIRST.saturating_mul(2_i32.saturating_pow(failures.saturating_sub(1).min(8))).min(RETRY_MAX)
 }

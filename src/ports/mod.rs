@@ -37,6 +37,7 @@ mod serving_approvals;
 mod snapshots;
 mod status_sink;
 mod storage;
+mod timer;
 mod units;
 mod usage;
 mod user_namespaces;

@@ -93,9 +93,9 @@ impl Instrument for Histogram {
             let all: Vec<(&str, &str)> = labels.iter().copied().chain([("le", text.as_str())]).collect();
             page.sample(&bucket_name, &all, count as f64, None);
         };
-        let mut total = 0;
+        let mut total: u64 = 0;
         for (bound, count) in buckets.iter().zip(&self.counts) {
-            total += count.load(Ordering::Relaxed);
+            total = total.saturating_add(count.load(Ordering::Relaxed));
             bucket(*bound, total);
         }
         let count = self.count.load(Ordering::Relaxed).max(total);
@@ -166,8 +166,9 @@ impl<const N: usize> Family<Histogram, N> {
     pub fn observe(&self, values: [&str; N], took: Duration) {
         let histogram = self.with(values);
         let seconds = took.as_secs_f64();
-        if let Some(i) = self.buckets.iter().position(|bound| seconds <= *bound) {
-            histogram.counts[i.min(MAX_BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        let bucket = self.buckets.iter().zip(&histogram.counts).find(|(bound, _)| seconds <= **bound);
+        if let Some((_, count)) = bucket {
+            count.fetch_add(1, Ordering::Relaxed);
         }
         histogram.count.fetch_add(1, Ordering::Relaxed);
         histogram.sum.add(seconds);

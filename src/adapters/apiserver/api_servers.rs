@@ -56,7 +56,7 @@ pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServ
                     "the list of API servers cannot be watched yet"
                 );
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE.1);
+                pause = pause.saturating_mul(2).min(PAUSE.1);
             }
         }
     });

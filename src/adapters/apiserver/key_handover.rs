@@ -94,7 +94,7 @@ async fn wait(requests: &Api<CertificateSigningRequest>, name: &str) -> Result<V
             // A server that is away for a moment is asked again.
             Err(error) => tracing::debug!(%error, name, "the request cannot be looked at"),
         }
-        looks += 1;
+        looks = looks.saturating_add(1);
         if looks == 20 {
             tracing::warn!("no answer yet; on a control plane: kubectl certificate approve {name}");
         }

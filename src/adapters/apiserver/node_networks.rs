@@ -145,7 +145,7 @@ struct Pause {
 
 impl Pause {
     async fn wait(&mut self) {
-        self.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
         let pause = match self.attempts {
             0..=480 => Duration::from_millis(250),
             481..=600 => Duration::from_secs(2),

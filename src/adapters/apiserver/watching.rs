@@ -90,6 +90,6 @@ where
             Ok(()) = self.renewals.changed() => self.stream = None,
         }
         let most = if refused { PAUSE_REFUSED } else { PAUSE.1 };
-        self.pause = (self.pause * 2).min(most);
+        self.pause = self.pause.saturating_mul(2).min(most);
     }
 }

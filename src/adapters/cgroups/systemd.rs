@@ -118,7 +118,10 @@ fn limit_properties(limits: &CgroupLimits, v1: bool) -> Vec<(&'static str, Varia
 /// Microseconds per second; systemd keeps whole percents, so the value is rounded up to the next one.
 fn quota_per_second(quota: i64, period: u64) -> u64 {
     match u64::try_from(quota) {
-        Ok(quota) if quota > 0 => (quota.saturating_mul(1_000_000) / period).div_ceil(10_000).saturating_mul(10_000),
+        Ok(quota) if quota > 0 => {
+            let per_second = quota.saturating_mul(1_000_000).checked_div(period).unwrap_or(u64::MAX);
+            per_second.div_ceil(10_000).saturating_mul(10_000)
+        }
         _ => u64::MAX,
     }
 }

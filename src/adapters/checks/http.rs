@@ -86,7 +86,7 @@ async fn read(response: Response<Incoming>) -> Result<HttpAnswer, String> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| error.to_string())?;
         if let Some(data) = frame.data_ref() {
-            bytes.extend_from_slice(&data[..data.len().min(MAX_BODY - bytes.len())]);
+            bytes.extend(data.iter().take(MAX_BODY.saturating_sub(bytes.len())));
         }
         if bytes.len() == MAX_BODY {
             break;

@@ -181,11 +181,11 @@ impl Archive {
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 1 << 20];
         while size > 0 {
-            let part = usize::try_from(size).unwrap_or(usize::MAX).min(buffer.len());
-            self.read_at(offset, &mut buffer[..part])?;
-            hash.update(&buffer[..part]);
-            offset += part as u64;
-            size -= part as u64;
+            buffer.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+            self.read_at(offset, &mut buffer)?;
+            hash.update(&buffer);
+            offset = offset.saturating_add(buffer.len() as u64);
+            size = size.saturating_sub(buffer.len() as u64);
         }
         Ok(hex_digest(hash))
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use containerd_client::services::v1 as api;
@@ -11,6 +12,7 @@ use containerd_client::types;
 
 use super::archive::Archive;
 use super::blob::{self, Blob, Descriptor, Image, Source};
+use crate::core::model::time::Moment;
 use crate::ports::{ImageStore, ImageStoreError};
 
 /// CRI's namespace.
@@ -69,22 +71,26 @@ impl Session {
                 labels: labels.clone(),
             };
             while offset < size {
-                let part = usize::try_from(size - offset).unwrap_or(CHUNK).min(CHUNK);
+                let part = usize::try_from(size.saturating_sub(offset)).unwrap_or(CHUNK).min(CHUNK);
                 let data = match &source {
-                    Source::Memory(bytes) => bytes[offset as usize..offset as usize + part].to_vec(),
+                    Source::Memory(bytes) => {
+                        let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
+                        let data = rest.and_then(|rest| rest.get(..part));
+                        data.ok_or_else(|| std::io::Error::other("a blob is shorter than it says"))?.to_vec()
+                    }
                     Source::Archive(at) => {
                         let mut data = vec![0; part];
                         archive
                             .as_ref()
                             .ok_or_else(|| std::io::Error::other("a blob of an archive without the archive"))?
-                            .read_at(at + offset, &mut data)?;
+                            .read_at(at.saturating_add(offset), &mut data)?;
                         data
                     }
                 };
                 if send.blocking_send(header(api::WriteAction::Write, offset, data)).is_err() {
                     return Ok(());
                 }
-                offset += part as u64;
+                offset = offset.saturating_add(part as u64);
             }
             let _ = send.blocking_send(header(api::WriteAction::Commit, size, Vec::new()));
             Ok::<(), std::io::Error>(())
@@ -153,7 +159,7 @@ impl ContainerdImages {
         if lease {
             let id = format!("roost-{:016x}", rand::random::<u64>());
             // Collected by containerd after an hour, should this process die before it deletes the lease.
-            let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+            let expires = jiff::Timestamp::now().later(Duration::from_secs(3600));
             let labels = HashMap::from([("containerd.io/gc.expire".to_owned(), expires.to_string())]);
             let request = session.request(api::CreateRequest { id: id.clone(), labels });
             session.client.leases().create(request).await.map_err(|status| unavailable(status.message().into()))?;

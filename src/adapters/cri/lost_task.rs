@@ -41,7 +41,7 @@ impl Cri {
                 Ok(_) => return Ok(()),
                 Err(status) if status.code() == Code::NotFound => return Ok(()),
                 Err(status) if status.code() == Code::FailedPrecondition && looks < LOOKS => {
-                    looks += 1;
+                    looks = looks.saturating_add(1);
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(status) => return Err(status),

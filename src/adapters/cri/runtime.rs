@@ -10,6 +10,7 @@ use super::connect::Cri;
 use super::errors::gone_is_fine;
 use super::events;
 use super::lost_task::is_lost_task;
+use crate::core::model::time::LONGEST_WAIT;
 use crate::core::model::{ContainerId, PodUid, SandboxId, labels};
 use crate::cri;
 use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
@@ -54,7 +55,7 @@ impl Runtime for Cri {
 
     async fn run_sandbox(&self, config: cri::PodSandboxConfig, handler: &str) -> Result<SandboxId, RuntimeError> {
         let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler: handler.into() };
-        let limit = Some(self.timeout * 2);
+        let limit = Some(self.timeout.saturating_mul(2));
         Ok(self.call("RunPodSandbox", limit, self.runtime().run_pod_sandbox(request)).await?.pod_sandbox_id.into())
     }
 
@@ -118,6 +119,7 @@ impl Runtime for Cri {
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
+        let grace = grace.min(LONGEST_WAIT);
         let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
         let request = cri::StopContainerRequest { container_id: id.to_string(), timeout };
         let limit = Some(self.timeout.saturating_add(grace));

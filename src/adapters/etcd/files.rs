@@ -32,13 +32,13 @@ impl EtcdFiles for HostEtcdFiles {
             return Err(broken());
         }
         let mut digest = Sha256::new();
-        let mut left = size - CHECKSUM as u64;
+        let mut left = size.saturating_sub(CHECKSUM as u64);
         let mut part = vec![0; 1 << 20];
         while left > 0 {
-            let want = part.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            file.read_exact(&mut part[..want]).map_err(&failed)?;
-            digest.update(&part[..want]);
-            left -= want as u64;
+            part.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            file.read_exact(&mut part).map_err(&failed)?;
+            digest.update(&part);
+            left = left.saturating_sub(part.len() as u64);
         }
         let mut checksum = [0; CHECKSUM];
         file.read_exact(&mut checksum).map_err(&failed)?;

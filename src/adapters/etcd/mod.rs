@@ -186,10 +186,10 @@ impl Members for EtcdMembers {
         let unwritten = |source: std::io::Error| MembersError::Failed { what: what(), source: Box::new(source) };
         let file = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await;
         let mut file = file.map_err(unwritten)?;
-        let mut size = 0;
+        let mut size: u64 = 0;
         let mut remaining = 0;
         while let Some(part) = stream.message().await.map_err(failed(what()))? {
-            size += part.blob().len() as u64;
+            size = size.saturating_add(part.blob().len() as u64);
             remaining = part.remaining_bytes();
             file.write_all(part.blob()).await.map_err(unwritten)?;
         }

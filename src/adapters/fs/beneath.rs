@@ -30,7 +30,7 @@ pub fn read_beneath(root: impl AsFd, path: &Path, limit: u64) -> io::Result<Vec<
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let mut content = Vec::new();
-    File::from(fd).take(limit + 1).read_to_end(&mut content)?;
+    File::from(fd).take(limit.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too large"));
     }

@@ -109,7 +109,7 @@ fn follow(path: &Path, points: &mut BTreeMap<PathBuf, Option<BTreeSet<OsString>>
                 match fs::read_link(&full) {
                     Ok(target) if links > 0 => {
                         let target = at.join(target);
-                        follow(&target, points, links - 1);
+                        follow(&target, points, links.saturating_sub(1));
                         at = target.canonicalize().unwrap_or(target);
                     }
                     Ok(_) | Err(_) => at = full,
@@ -129,7 +129,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
         return Err("is no regular file".into());
     }
     let mut bytes = Vec::new();
-    let limit = MAX_MANIFEST_BYTES as u64 + 1;
+    let limit = (MAX_MANIFEST_BYTES as u64).saturating_add(1);
     fs::File::open(path).map_err(refuse)?.take(limit).read_to_end(&mut bytes).map_err(refuse)?;
     Ok(bytes)
 }

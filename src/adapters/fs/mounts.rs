@@ -35,7 +35,7 @@ fn unescape(text: &[u8]) -> PathBuf {
         match (first, octal) {
             (b'\\', Some(byte)) => {
                 out.push(byte);
-                rest = &tail[3..];
+                rest = tail.get(3..).unwrap_or_default();
             }
             _ => {
                 out.push(*first);

@@ -54,7 +54,7 @@ fn text(path: &Path) -> String {
 fn kilobytes(meminfo: &str, field: &str) -> u64 {
     let line = meminfo.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    number.unwrap_or(0) * 1024
+    number.unwrap_or(0).saturating_mul(1024)
 }
 
 fn names_in(dir: &Path) -> Vec<String> {

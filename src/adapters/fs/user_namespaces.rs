@@ -46,7 +46,7 @@ pub struct IdRange {
 impl IdRange {
     /// All ids above the first block.
     pub fn default_for(per_pod: u32) -> Self {
-        Self { first: u64::from(per_pod), length: (1 << 32) - u64::from(per_pod), per_pod }
+        Self { first: u64::from(per_pod), length: (1_u64 << 32).saturating_sub(per_pod.into()), per_pod }
     }
 
     /// What `getsubids kubelet` says, where the node has that user and program; else the default.
@@ -77,7 +77,7 @@ impl IdRange {
         if range.first == 0
             || !range.first.is_multiple_of(unit)
             || !range.length.is_multiple_of(unit)
-            || range.first + range.length > 1 << 32
+            || range.first.saturating_add(range.length) > 1 << 32
         {
             return Err(bad());
         }
@@ -86,8 +86,9 @@ impl IdRange {
 
     /// The lowest block that is not taken.
     fn free(&self, taken: &BTreeSet<u32>) -> Option<u32> {
-        let end = self.first + self.length;
-        let mut blocks = (self.first..end).step_by(self.per_pod as usize).filter_map(|id| u32::try_from(id).ok());
+        let end = self.first.saturating_add(self.length);
+        let mut blocks =
+            (self.first..end).step_by(self.per_pod.max(1) as usize).filter_map(|id| u32::try_from(id).ok());
         blocks.find(|first| !taken.contains(first))
     }
 }

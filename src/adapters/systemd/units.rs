@@ -57,7 +57,7 @@ impl Verb {
 
 /// Microseconds since the epoch; 0 means never.
 fn moment(micros: u64) -> Option<SystemTime> {
-    (micros != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+    (micros != 0).then(|| SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))).flatten()
 }
 
 impl Systemd {

@@ -51,7 +51,7 @@ impl Directories {
 
 fn walk(root: &Path) -> Taken {
     let Ok(top) = fs::symlink_metadata(root) else { return Taken::default() };
-    let mut taken = Taken { bytes: top.blocks() * 512, inodes: 1 };
+    let mut taken = Taken { bytes: top.blocks().saturating_mul(512), inodes: 1 };
     let mut linked = std::collections::HashSet::new();
     let mut open = vec![root.to_owned()];
     while let Some(directory) = open.pop() {
@@ -64,8 +64,8 @@ fn walk(root: &Path) -> Taken {
             {
                 continue;
             }
-            taken.bytes += metadata.blocks() * 512;
-            taken.inodes += 1;
+            taken.bytes = taken.bytes.saturating_add(metadata.blocks().saturating_mul(512));
+            taken.inodes = taken.inodes.saturating_add(1);
             if taken.inodes >= MOST_ENTRIES {
                 return taken;
             }

@@ -142,8 +142,8 @@ fn ephemeral(
     let of_containers = containers.iter().flat_map(|c| [c.rootfs, c.logs]).flatten();
     let of_volumes = volumes.iter().filter(|v| v.local_ephemeral).map(|v| v.fs);
     let total = of_containers.chain(of_volumes).fold(Taken::default(), |sum, fs| Taken {
-        bytes: sum.bytes + fs.used_bytes.unwrap_or(0),
-        inodes: sum.inodes + fs.inodes_used.unwrap_or(0),
+        bytes: sum.bytes.saturating_add(fs.used_bytes.unwrap_or(0)),
+        inodes: sum.inodes.saturating_add(fs.inodes_used.unwrap_or(0)),
     });
     Some(share(file_system(&shared.options.root_dir)?, total))
 }

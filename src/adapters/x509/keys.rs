@@ -48,13 +48,13 @@ fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
     let mut encoded = vec![tag];
-    match content.len() {
-        // One byte up to 127; beyond, the number of length bytes (at most eight) and these.
-        short @ 0..=0x7f => encoded.push(short as u8),
-        _ => {
-            encoded.push(0x80 | significant.len() as u8);
-            encoded.extend(significant);
-        }
+    // One byte up to 127; beyond, the number of length bytes (at most eight) before these.
+    if content.len() > 0x7f {
+        encoded.push(0x80 | u8::try_from(significant.len()).unwrap_or(0x7f));
+    }
+    match significant.is_empty() {
+        true => encoded.push(0),
+        false => encoded.extend(significant),
     }
     encoded.extend_from_slice(content);
     encoded

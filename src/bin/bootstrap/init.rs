@@ -33,7 +33,8 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
         Some(snapshot) => begin_again(&ports, &spec, snapshot, &options, &console).await?,
         None => 0,
     };
-    let changed = run(INIT, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)? + begun;
+    let changed = run(INIT, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
+    let changed = changed.saturating_add(begun);
     let kubeconfig = spec.node.paths.kubeconfig("admin.conf");
     let text = match (args.run.dry_run, changed) {
         (true, 0) | (false, 0) => "nothing to do".to_owned(),
@@ -82,7 +83,7 @@ async fn begin_again(
     }
     let changed = run(INIT_FOR_SNAPSHOT, spec, ports, options, &|facts| facts, console).await.map_err(run_failure)?;
     restore(ports, &HostEtcdFiles, spec, &snapshot, console).await?;
-    Ok(changed + 1)
+    Ok(changed.saturating_add(1))
 }
 
 /// A node that runs a version keeps it when it is run again: `upgrade` has the rules, the order and the way back.

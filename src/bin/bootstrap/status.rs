@@ -7,6 +7,7 @@ use roost::core::bootstrap::node_status::render_text;
 use serde_json::json;
 
 use crate::{Failure, settings, world};
+use roost::core::model::json::put;
 
 /// Shows how this node is doing; a problem is a failure, so that a monitor needs the exit code only.
 pub async fn status(args: &StatusArgs) -> Result<(), Failure> {
@@ -18,7 +19,7 @@ pub async fn status(args: &StatusArgs) -> Result<(), Failure> {
     match args.output {
         OutputFormat::Json => {
             let mut document = json!(status);
-            document["problems"] = json!(problems);
+            put(&mut document, &["problems"], json!(problems));
             print_line(&format!("{document:#}"));
         }
         OutputFormat::Text => print_line(&render_text(&status, now)),

@@ -175,14 +175,14 @@ async fn in_turn(
     let mut changed = phases(UPGRADE_IMAGES, ports, spec, args, None, console).await?;
     let (timeout, dry_run, purpose) = (args.timeout, args.dry_run, Purpose::Version);
     let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose, turn };
-    changed += upgrade_control_plane(ports, spec, &passage, console).await?;
+    changed = changed.saturating_add(upgrade_control_plane(ports, spec, &passage, console).await?);
     if !args.dry_run {
         settings::record_version(ports, &args.settings, &spec.cluster.version)?;
     }
     if first {
-        changed += phases(UPGRADE_SETTINGS, ports, spec, args, None, console).await?;
+        changed = changed.saturating_add(phases(UPGRADE_SETTINGS, ports, spec, args, None, console).await?);
     }
-    changed += phases(UPGRADE_NODE, ports, spec, args, None, console).await?;
+    changed = changed.saturating_add(phases(UPGRADE_NODE, ports, spec, args, None, console).await?);
     // kube-proxy may not be newer than any API server that it may ask.
     let wanted: Version = spec.cluster.version.parse()?;
     let cluster = observe_cluster(ports, spec, objects.as_ref()).await?;
@@ -191,7 +191,8 @@ async fn in_turn(
     };
     let behind: Vec<&str> = cluster.everywhere("kube-apiserver").filter(older).map(|(node, _)| node).collect();
     if behind.is_empty() {
-        changed += phases(UPGRADE_ADDONS, ports, spec, args, cluster.coredns_replicas, console).await?;
+        let addons = phases(UPGRADE_ADDONS, ports, spec, args, cluster.coredns_replicas, console).await?;
+        changed = changed.saturating_add(addons);
     } else {
         let nodes = behind.join(", ");
         console.step_says(&format!("kube-proxy and CoreDNS follow with the last control plane; still to do: {nodes}"));

@@ -92,7 +92,7 @@ pub async fn defragment(
         progress.step_says("former revisions are forgotten");
     }
     let reports = leader_last(health(ports, spec).await?);
-    let mut members = 0;
+    let mut members: usize = 0;
     let mut room = true;
     for report in reports {
         let before = report.health?;
@@ -101,7 +101,7 @@ pub async fn defragment(
         let after = member.health().await?;
         progress.step_says(&format!("{}: {} → {} bytes", report.name, before.db_size, after.db_size));
         room &= has_room(&after);
-        members += 1;
+        members = members.saturating_add(1);
     }
     if !room {
         progress.step_says("no room was won: delete what is not needed, or raise quota-backend-bytes of etcd");
@@ -126,7 +126,7 @@ pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Re
 
 /// Less than nine tenths of what it may have; an alarm that comes again at once helps nobody.
 fn has_room(health: &MemberHealth) -> bool {
-    health.db_quota <= 0 || health.db_size < health.db_quota / 10 * 9
+    health.db_quota <= 0 || health.db_size < (health.db_quota / 10).saturating_mul(9)
 }
 
 /// Removes the member of this name (or peer URL, of one that never started), and gives it; none when there is none.

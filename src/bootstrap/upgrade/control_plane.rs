@@ -169,7 +169,7 @@ impl Run<'_> {
                 self.progress.step_says(&line);
             }
             self.progress.step_ends(PHASE.0, &line, StepOutcome::Changed);
-            written += usize::from(matches!(coming, Move::Write(_)));
+            written = written.saturating_add(usize::from(matches!(coming, Move::Write(_))));
         }
     }
 
@@ -279,8 +279,9 @@ fn judge(look: &Look, waiting: Option<&Waiting>, timeout: Duration) -> PodState 
     }
     let Some(waiting) = waiting else { return PodState::NotYet };
     let before = if waiting.uid == look.uid { waiting.restarts } else { 0 };
-    if look.ended && look.restarts.saturating_sub(before) >= ENDS {
-        return PodState::Failed(format!("{}, {} times", look.word, look.restarts - before + 1));
+    let more = look.restarts.saturating_sub(before);
+    if look.ended && more >= ENDS {
+        return PodState::Failed(format!("{}, {} times", look.word, more.saturating_add(1)));
     }
     match waiting.since.elapsed() > timeout {
         true => PodState::Failed(format!("not well after {} s: {}", timeout.as_secs(), look.word)),

@@ -58,8 +58,8 @@ pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> 
         look.word = format!("its container ended with code {} ({what})", status.exit_code);
         return Ok(look);
     }
-    let age = (ports.now)().as_nanosecond() - i128::from(status.started_at);
-    if age < STEADY.as_nanos() as i128 {
+    let age = (ports.now)().as_nanosecond().saturating_sub(status.started_at.into());
+    if u128::try_from(age).unwrap_or(0) < STEADY.as_nanos() {
         look.word = "it has only just started".to_owned();
         return Ok(look);
     }

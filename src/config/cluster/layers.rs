@@ -73,8 +73,9 @@ impl Layers {
     pub fn add_file(&mut self, path: &Path, text: &str) -> Vec<Fault> {
         let at = |offset: usize| {
             let before = text.get(..offset).unwrap_or(text);
-            let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-            Origin::File(path.into(), before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            let (lines, columns) = (before.matches('\n').count(), line.chars().count());
+            Origin::File(path.into(), lines.saturating_add(1), columns.saturating_add(1))
         };
         match DeTable::parse(text) {
             Ok(table) => {
@@ -209,7 +210,7 @@ fn unknown(name: &str) -> String {
         .iter()
         .map(|s| s.name)
         .min_by_key(|known| (distance(known, name)).min(if last(known) == last(name) { 1 } else { usize::MAX }));
-    match near.filter(|known| distance(known, name) * 3 <= name.len() || last(known) == last(name)) {
+    match near.filter(|known| distance(known, name).saturating_mul(3) <= name.len() || last(known) == last(name)) {
         Some(known) => format!("there is no such setting; did you mean {known}?"),
         None => "there is no such setting".into(),
     }
@@ -218,16 +219,17 @@ fn unknown(name: &str) -> String {
 /// Levenshtein distance.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    // The distances of what was read of `a` from every beginning of `b`; the first, from nothing, stands apart.
+    let mut row: Vec<usize> = (1..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], next);
+        let (mut diagonal, mut left) = (i, i.saturating_add(1));
+        for (cell, y) in row.iter_mut().zip(&b) {
+            let changed = diagonal.saturating_add(usize::from(x != *y));
+            left = changed.min(left.saturating_add(1)).min(cell.saturating_add(1));
+            diagonal = std::mem::replace(cell, left);
         }
     }
-    row[b.len()]
+    row.last().copied().unwrap_or_else(|| a.chars().count())
 }
 
 fn to_value(value: &DeValue<'_>) -> Value {

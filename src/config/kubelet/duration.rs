@@ -18,10 +18,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut nanos = 0f64;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(refuse)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| refuse())?;
-        rest = &rest[digits..];
-        let unit_len = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let unit = match &rest[..unit_len] {
+        let (number, after) = rest.split_at_checked(digits).ok_or_else(refuse)?;
+        let number: f64 = number.parse().map_err(|_| refuse())?;
+        let unit_len = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at_checked(unit_len).ok_or_else(refuse)?;
+        let unit = match unit {
             "ns" => 1.0,
             "us" | "µs" => 1e3,
             "ms" => 1e6,
@@ -31,13 +32,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             _ => return Err(refuse()),
         };
         nanos += number * unit;
-        rest = &rest[unit_len..];
+        rest = after;
     }
     // Go holds a duration in an int64 of nanoseconds.
     if nanos > i64::MAX as f64 {
         return Err(refuse());
     }
-    Ok(Duration::from_nanos(nanos as u64))
+    Duration::try_from_secs_f64(nanos / 1e9).map_err(|_| refuse())
 }
 
 /// Writes a duration as Go's `Duration.String` does.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::document::get;
 use super::duration::parse_duration;
 use super::load::Flags;
+use crate::core::model::json::put;
 use crate::core::model::kubelet_spec::{
     ApiSettings, Dirs, EvictionSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings, PodSettings,
     RuntimeSettings, ServerSettings, ShutdownSettings, Sources,
@@ -100,7 +101,7 @@ pub(super) fn parse_taints(text: &str) -> Result<Value, String> {
             }
             let mut json = json!({"key": key, "effect": effect});
             if !value.is_empty() {
-                json["value"] = Value::from(value);
+                put(&mut json, &["value"], value);
             }
             Ok(json)
         })
@@ -214,7 +215,11 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
 fn node(flags: &Flags, r: &mut Reader<'_>) -> NodeSettings {
     let ips = flags.node_ip.split(',').filter(|t| !t.trim().is_empty());
     let ips: Vec<IpAddr> = ips.filter_map(|text| parse_ip(text, "--node-ip", r.faults)).collect();
-    if ips.len() > 2 || (ips.len() == 2 && ips[0].is_ipv4() == ips[1].is_ipv4()) {
+    let one_of_each = match ips.as_slice() {
+        [first, second] => first.is_ipv4() != second.is_ipv4(),
+        few => few.len() < 2,
+    };
+    if !one_of_each {
         r.faults.push("--node-ip: want one address, or one of each family".into());
     }
     if !["", "external"].contains(&flags.cloud_provider.as_str()) {
@@ -330,7 +335,9 @@ fn shutdown(r: &mut Reader<'_>) -> ShutdownSettings {
     let by_priority: Vec<Value> = r.json("shutdownGracePeriodByPodPriority");
     let by_priority = by_priority.iter().map(|entry| {
         let int = |key| entry.get(key).and_then(Value::as_i64).unwrap_or_default();
-        (int("priority") as i32, int("shutdownGracePeriodSeconds").max(0) as u64)
+        let priority = i32::try_from(int("priority"));
+        let priority = priority.unwrap_or(if int("priority") < 0 { i32::MIN } else { i32::MAX });
+        (priority, int("shutdownGracePeriodSeconds").max(0).unsigned_abs())
     });
     let shutdown = ShutdownSettings {
         by_priority: by_priority.collect(),

@@ -20,7 +20,7 @@ pub(super) struct Shortage {
 
 impl Shortage {
     pub(super) fn missing(&self) -> i64 {
-        self.requested - (self.capacity - self.used)
+        self.requested.saturating_sub(self.capacity.saturating_sub(self.used))
     }
 
     pub(super) fn rejection(&self) -> Rejection {

@@ -45,7 +45,9 @@ fn freed(pod: &Pod, resource: &str) -> i64 {
 }
 
 fn without(missing: &Missing, pods: &[Arc<Pod>]) -> Missing {
-    let left = |resource: &str, amount: i64| pods.iter().fold(amount, |left, pod| left - freed(pod, resource));
+    let left = |resource: &str, amount: i64| {
+        pods.iter().fold(amount, |left: i64, pod| left.saturating_sub(freed(pod, resource)))
+    };
     let rest = missing.iter().map(|(resource, amount)| (resource.clone(), left(resource, *amount)));
     rest.filter(|(_, amount)| *amount > 0).collect()
 }
@@ -69,8 +71,8 @@ fn nearest(mut pods: Vec<Arc<Pod>>, mut missing: Missing) -> Option<Vec<Arc<Pod>
 #[allow(clippy::cast_precision_loss, reason = "a ratio; the last bits do not matter")]
 fn distance(missing: &Missing, pod: &Pod) -> f64 {
     let open = |(resource, amount): &(String, i64)| {
-        let left = (amount - freed(pod, resource)).max(0) as f64;
+        let left = amount.saturating_sub(freed(pod, resource)).max(0) as f64;
         (left / *amount as f64).powi(2)
     };
-    missing.iter().map(open).sum()
+    missing.iter().map(open).fold(0.0, |sum, part| sum + part)
 }

@@ -66,8 +66,7 @@ pub(super) fn by_sysctls(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
 
 /// `net/ipv4/conf/eth0.1/x` is another spelling of `net.ipv4.conf.eth0/1.x`.
 fn with_dots(name: &str) -> String {
-    let first = name.find(['.', '/']);
-    if first.is_none_or(|at| name.as_bytes()[at] == b'.') {
+    if name.chars().find(|c| matches!(c, '.' | '/')) != Some('/') {
         return name.to_owned();
     }
     name.chars()

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::objects::render_yaml;
+use crate::core::model::json::at;
 use crate::core::yaml;
 
 /// What a kubeconfig holds; the last three in base64 of PEM.
@@ -65,31 +66,31 @@ pub fn parse(text: &str) -> Option<ObservedKubeconfig> {
     let value = yaml::parse_document(text.as_bytes()).ok()?;
     let named = |list: &str, name: &str, field: &str| {
         let entries = value.get(list)?.as_array()?;
-        entries.iter().find(|entry| entry["name"] == name)?.get(field).cloned()
+        entries.iter().find(|entry| at(entry, &["name"]) == name)?.get(field).cloned()
     };
-    let context = named("contexts", value["current-context"].as_str()?, "context")?;
-    let cluster = named("clusters", context["cluster"].as_str()?, "cluster")?;
-    let user = named("users", context["user"].as_str()?, "user")?;
+    let context = named("contexts", at(&value, &["current-context"]).as_str()?, "context")?;
+    let cluster = named("clusters", at(&context, &["cluster"]).as_str()?, "cluster")?;
+    let user = named("users", at(&context, &["user"]).as_str()?, "user")?;
     let decode = |value: &Value| String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok();
     Some(ObservedKubeconfig {
-        server: cluster["server"].as_str()?.to_owned(),
-        ca: decode(&cluster["certificate-authority-data"]),
-        client_certificate: decode(&user["client-certificate-data"]),
-        client_key: decode(&user["client-key-data"]),
-        client_certificate_path: user["client-certificate"].as_str().map(PathBuf::from),
+        server: at(&cluster, &["server"]).as_str()?.to_owned(),
+        ca: decode(at(&cluster, &["certificate-authority-data"])),
+        client_certificate: decode(at(&user, &["client-certificate-data"])),
+        client_key: decode(at(&user, &["client-key-data"])),
+        client_certificate_path: at(&user, &["client-certificate"]).as_str().map(PathBuf::from),
     })
 }
 
 /// The text with another server and authority (PEM) for the cluster of its current context; none of what is no kubeconfig.
 pub fn point(text: &str, server: &str, ca: &str) -> Option<String> {
     let mut value = yaml::parse_document(text.as_bytes()).ok()?;
-    let current = value["current-context"].as_str()?.to_owned();
-    let contexts = value["contexts"].as_array()?;
-    let context = contexts.iter().find(|entry| entry["name"] == current.as_str())?;
-    let name = context["context"]["cluster"].as_str()?.to_owned();
-    let clusters = value["clusters"].as_array_mut()?;
+    let current = at(&value, &["current-context"]).as_str()?.to_owned();
+    let contexts = at(&value, &["contexts"]).as_array()?;
+    let context = contexts.iter().find(|entry| at(entry, &["name"]) == current.as_str())?;
+    let name = at(context, &["context", "cluster"]).as_str()?.to_owned();
+    let clusters = value.get_mut("clusters")?.as_array_mut()?;
     let cluster =
-        clusters.iter_mut().find(|entry| entry["name"] == name.as_str())?.get_mut("cluster")?.as_object_mut()?;
+        clusters.iter_mut().find(|entry| at(entry, &["name"]) == name.as_str())?.get_mut("cluster")?.as_object_mut()?;
     cluster.remove("certificate-authority");
     cluster.insert("certificate-authority-data".to_owned(), STANDARD.encode(ca).into());
     cluster.insert("server".to_owned(), server.into());

@@ -93,7 +93,7 @@ impl CertificateStatus {
     /// How long before its end somebody has to look.
     fn near_end(&self) -> SignedDuration {
         match (self.renewed_at, self.not_after) {
-            (Some(due), Some(end)) => NEAR_END.min(end.duration_since(due) / 2),
+            (Some(due), Some(end)) => NEAR_END.min(end.duration_since(due).checked_div(2).unwrap_or_default()),
             _ => NEAR_END,
         }
     }

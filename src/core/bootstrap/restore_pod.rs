@@ -131,19 +131,19 @@ fn container(
     volumes: &mut Vec<Value>,
 ) -> Result<Value, static_pods::Error> {
     let mut image = spec.cluster.image(static_pods::ETCD);
-    let mut command = vec![program.to_owned()];
+    let mut executable = program.to_owned();
     if let ComponentSource::Host { programs } = &spec.cluster.source {
         // Beside etcd when it is not named itself: they come in one archive.
         let path = programs.get(program).cloned();
         let path = path.or_else(|| Some(programs.get(ETCD)?.with_file_name(program)));
         let path = path.ok_or_else(|| static_pods::Error::Unknown(program.to_owned()))?;
         image = SCRATCH_IMAGE;
-        command[0] = format!("/usr/local/bin/{program}");
+        executable = format!("/usr/local/bin/{program}");
         let volume = format!("program-{program}");
-        mounts.push(json!({ "name": volume, "mountPath": command[0], "readOnly": true }));
+        mounts.push(json!({ "name": volume, "mountPath": executable, "readOnly": true }));
         volumes.push(host_path(&volume, &path.display(), "File"));
     }
-    command.extend(arguments);
+    let command: Vec<String> = std::iter::once(executable).chain(arguments).collect();
     Ok(json!({
         "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": command, "volumeMounts": mounts,
     }))

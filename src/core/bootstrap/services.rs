@@ -250,9 +250,9 @@ impl Credentials {
         let text = below.unwrap_or(path).display().to_string();
         let base: String = text.trim_start_matches('/').chars().map(plain).collect();
         let mut name = base.clone();
-        let mut number = 1;
+        let mut number: u32 = 1;
         while self.0.values().any(|taken| *taken == name) {
-            number += 1;
+            number = number.saturating_add(1);
             name = format!("{base}.{number}");
         }
         self.0.insert(path.to_owned(), name.clone());

@@ -345,7 +345,7 @@ impl fmt::Display for Step {
                 write!(f, "write kubeconfig {} for {} at {}", config.path.display(), config.leaf.subject, config.server)
             }
             Self::FindSigned { signer, certificates, kubeconfigs } => {
-                let many = certificates.len() + kubeconfigs.len();
+                let many = certificates.len().saturating_add(kubeconfigs.len());
                 write!(f, "find {many} certificates that {} signed elsewhere", signer.display())
             }
             Self::PointKubeconfig { path, server, ca, .. } => {

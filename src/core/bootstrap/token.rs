@@ -27,10 +27,8 @@ impl Token {
     pub fn from_random(random: &[u8]) -> Option<Self> {
         // Bytes past the last multiple of 36 are skipped, so that every character is equally likely.
         let fair = u8::MAX - u8::MAX % 36;
-        let mut characters = random
-            .iter()
-            .filter(|byte| **byte < fair)
-            .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
+        let fair = random.iter().filter(|byte| **byte < fair);
+        let mut characters = fair.filter_map(|byte| ALPHABET.get(usize::from(byte % 36))).map(|byte| char::from(*byte));
         let id: String = characters.by_ref().take(ID_LENGTH).collect();
         let secret: String = characters.take(SECRET_LENGTH).collect();
         (secret.len() == SECRET_LENGTH).then_some(Self { id, secret })

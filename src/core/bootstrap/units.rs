@@ -142,7 +142,7 @@ pub fn render_renewal_timer(leaf: Duration) -> String {
     let schedule = if leaf >= DAILY_IS_ENOUGH {
         "OnCalendar=daily\nRandomizedDelaySec=10m\nFixedRandomDelay=yes\nPersistent=yes\n".to_owned()
     } else {
-        let period = (leaf / 12).max(SHORTEST_PERIOD).as_secs();
+        let period = leaf.checked_div(12).unwrap_or_default().max(SHORTEST_PERIOD).as_secs();
         format!("OnActiveSec={period}\nOnBootSec={period}\nOnUnitActiveSec={period}\nAccuracySec=1s\n")
     };
     format!(

@@ -43,7 +43,8 @@ pub fn exceeds_local_limit(pod: &Pod, usage: &PodUsage, dedicated_image_fs: bool
         let Some(limit) = container_limit(container, STORAGE).map(bytes).filter(|limit| *limit > 0) else { continue };
         let Some(found) = usage.containers.iter().find(|c| c.name == container.name) else { continue };
         let of = |fs: &Option<FsUsage>| fs.as_ref().and_then(|fs| fs.used_bytes).unwrap_or(0);
-        let used = of(&found.logs) + if dedicated_image_fs { 0 } else { of(&found.rootfs) };
+        let rootfs = if dedicated_image_fs { 0 } else { of(&found.rootfs) };
+        let used = of(&found.logs).saturating_add(rootfs);
         if used > limit {
             let (name, limit) = (&container.name, show_bytes(limit));
             return Some(format!("Container {name} exceeded its local ephemeral storage limit {limit:?}. "));

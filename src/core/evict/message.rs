@@ -56,7 +56,9 @@ fn spec_of<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
 fn used_by(container: &ContainerUsage, resource: &str) -> Option<u64> {
     match resource {
         "memory" => container.memory.as_ref()?.working_set_bytes,
-        "ephemeral-storage" => Some(container.rootfs.as_ref()?.used_bytes? + container.logs.as_ref()?.used_bytes?),
+        "ephemeral-storage" => {
+            Some(container.rootfs.as_ref()?.used_bytes?.saturating_add(container.logs.as_ref()?.used_bytes?))
+        }
         _ => None,
     }
 }

@@ -26,7 +26,7 @@ pub fn rank(signal: Signal, candidates: &mut [Candidate]) {
         let requested = requested(signal, &candidate.pod);
         let exceeds = used.is_none_or(|used| used > requested);
         let priority = priority_of(&candidate.pod);
-        let surplus = used.map_or(i128::MAX, |used| used - requested);
+        let surplus = used.map_or(i128::MAX, |used| used.saturating_sub(requested));
         // Requests say nothing of processes.
         let first = signal != Signal::Pid && exceeds;
         (Reverse(used.is_none()), Reverse(first), priority, Reverse(surplus))

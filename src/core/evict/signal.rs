@@ -81,12 +81,12 @@ pub fn derive_observations(node: &NodeUsage) -> Observations {
         }
     };
     if let Some(memory) = &node.memory {
-        let capacity = memory.available_bytes.zip(memory.working_set_bytes).map(|(a, w)| a + w);
+        let capacity = memory.available_bytes.zip(memory.working_set_bytes).map(|(a, w)| a.saturating_add(w));
         put(Signal::Memory, memory.available_bytes, capacity);
     }
     let pods = node.system_containers.iter().find(|c| c.name == "pods").and_then(|c| c.memory.as_ref());
     if let Some(memory) = pods {
-        let capacity = memory.available_bytes.zip(memory.working_set_bytes).map(|(a, w)| a + w);
+        let capacity = memory.available_bytes.zip(memory.working_set_bytes).map(|(a, w)| a.saturating_add(w));
         put(Signal::AllocatableMemory, memory.available_bytes, capacity);
     }
     let mut put_fs = |bytes, inodes, fs: &Option<FsUsage>| {

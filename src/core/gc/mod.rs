@@ -74,7 +74,7 @@ impl ImageAges {
         for (id, age) in self.removable(limits.minimum_age, now) {
             if old(age) || removal.found < wanted {
                 removal.ids.push(id.clone());
-                removal.found += age.size;
+                removal.found = removal.found.saturating_add(age.size);
             }
         }
         removal
@@ -83,7 +83,7 @@ impl ImageAges {
     /// Every image that nothing uses, whatever its age.
     pub fn plan_all(&self, now: Timestamp) -> Removal {
         let unused = self.removable(SignedDuration::ZERO, now);
-        let found = unused.iter().map(|(_, age)| age.size).sum();
+        let found = unused.iter().fold(0, |sum: u64, (_, age)| sum.saturating_add(age.size));
         Removal { ids: unused.into_iter().map(|(id, _)| id.clone()).collect(), wanted: 0, found }
     }
 
@@ -100,7 +100,8 @@ fn bytes_to_free(capacity: u64, available: u64, limits: ImageLimits) -> u64 {
     if capacity == 0 {
         return 0;
     }
-    let share = |percent: u8| u64::try_from(u128::from(capacity) * u128::from(percent) / 100).unwrap_or(u64::MAX);
+    let share =
+        |percent: u8| u64::try_from(u128::from(capacity).saturating_mul(percent.into()) / 100).unwrap_or(u64::MAX);
     let used = capacity.saturating_sub(available);
     if used < share(limits.high) { 0 } else { used.saturating_sub(share(limits.low)) }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::core::model::PodUid;
+use crate::core::model::time::Moment;
 
 const FIRST: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST: SignedDuration = SignedDuration::from_secs(300);
@@ -24,18 +25,18 @@ impl PullBackoff {
     /// While a pull has to wait: until when, and how the last one failed.
     pub fn waiting(&self, pod: &PodUid, image: &str, now: Timestamp) -> Option<(Timestamp, &str)> {
         let entry = self.0.get(&(pod.clone(), image.to_owned()))?;
-        let until = entry.failed_at + entry.delay;
+        let until = entry.failed_at.later(entry.delay);
         // A clock that was set back must not make anybody wait for hours.
-        (now < until && now >= entry.failed_at - LONGEST).then_some((until, entry.message.as_str()))
+        (now < until && now.later(LONGEST) >= entry.failed_at).then_some((until, entry.message.as_str()))
     }
 
     /// Takes a failure; gives when to try again.
     pub fn failed(&mut self, pod: &PodUid, image: &str, message: String, now: Timestamp) -> Timestamp {
-        self.0.retain(|_, entry| now.duration_since(entry.failed_at) < LONGEST * 2);
+        self.0.retain(|_, entry| now.duration_since(entry.failed_at) < LONGEST.saturating_mul(2));
         let key = (pod.clone(), image.to_owned());
-        let delay = self.0.get(&key).map_or(FIRST, |entry| (entry.delay * 2).min(LONGEST));
+        let delay = self.0.get(&key).map_or(FIRST, |entry| entry.delay.saturating_mul(2).min(LONGEST));
         self.0.insert(key, Entry { delay, failed_at: now, message });
-        now + delay
+        now.later(delay)
     }
 
     /// Forgets a pod.

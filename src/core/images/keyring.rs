@@ -172,7 +172,7 @@ pub(super) fn fits(pattern: &str, repository: &str) -> bool {
 }
 
 fn split_path(location: &str) -> (&str, &str) {
-    location.split_at(location.find('/').unwrap_or(location.len()))
+    location.find('/').and_then(|end| location.split_at_checked(end)).unwrap_or((location, ""))
 }
 
 fn split_port(host: &str) -> (&str, &str) {
@@ -184,15 +184,12 @@ fn split_port(host: &str) -> (&str, &str) {
 
 /// `*` matches any run of characters, `?` any single one.
 fn glob_fits(glob: &str, text: &str) -> bool {
-    match glob.chars().next() {
-        None => text.is_empty(),
-        Some('*') => {
-            let rest = &glob[1..];
-            glob_fits(rest, text) || text.chars().next().is_some_and(|c| glob_fits(glob, &text[c.len_utf8()..]))
-        }
-        Some(wanted) => text.chars().next().is_some_and(|found| {
-            (wanted == '?' || wanted == found) && glob_fits(&glob[wanted.len_utf8()..], &text[found.len_utf8()..])
-        }),
+    let (mut wanted, mut found) = (glob.chars(), text.chars());
+    match (wanted.next(), found.next()) {
+        (None, none) => none.is_none(),
+        (Some('*'), any) => glob_fits(wanted.as_str(), text) || (any.is_some() && glob_fits(glob, found.as_str())),
+        (Some(w), Some(f)) => (w == '?' || w == f) && glob_fits(wanted.as_str(), found.as_str()),
+        (Some(_), None) => false,
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::keyring::{Credential, DockerConfig, fits};
+use crate::core::model::json::put;
 
 /// Why a configuration or an answer cannot be used; answers are never quoted, they hold passwords.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -164,7 +165,7 @@ pub fn render_plugin_request(plugin: &CredentialPlugin, image: &str, token: Opti
         "image": image,
     });
     if let Some(token) = token {
-        request["serviceAccountToken"] = token.into();
+        put(&mut request, &["serviceAccountToken"], token);
     }
     request.to_string().into_bytes()
 }

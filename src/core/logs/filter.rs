@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::line::parse_line;
+use super::line::{parse_line, split_once};
 
 /// Longest line that is waited for; the runtimes split at 16 KiB.
 const MAX_LINE: usize = 1 << 20;
@@ -58,8 +58,7 @@ impl Printer {
 
     /// Prints the whole lines of `input`, joined with what came before, to `out`.
     pub fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Flow {
-        while let Some(end) = input.iter().position(|b| *b == b'\n') {
-            let (line, rest) = (&input[..end], &input[end + 1..]);
+        while let Some((line, rest)) = split_once(input, b'\n') {
             input = rest;
             let flow = if self.pending.is_empty() {
                 self.print(line, true, out)
@@ -117,9 +116,10 @@ impl Printer {
     }
 
     fn put(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let fits = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len());
-        out.extend_from_slice(&bytes[..fits]);
-        self.remaining -= fits as u64;
+        let fits = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let bytes = bytes.get(..fits).unwrap_or(bytes);
+        out.extend_from_slice(bytes);
+        self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
     }
 }
 
@@ -129,8 +129,9 @@ fn nine_digits(time: &str) -> String {
     let (whole, rest) = time.split_at_checked(whole_end).unwrap_or((time, ""));
     let fraction = rest.strip_prefix('.').unwrap_or("");
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
-    let zone = if fraction.is_empty() { rest } else { &fraction[digits..] };
-    format!("{whole}.{:0<9}{zone}", &fraction[..digits])
+    let (digits, after) = fraction.split_at_checked(digits).unwrap_or_default();
+    let zone = if fraction.is_empty() { rest } else { after };
+    format!("{whole}.{digits:0<9}{zone}")
 }
 
 #[cfg(test)]

@@ -54,8 +54,14 @@ pub fn parse_line(line: &[u8]) -> Result<Line<'_>, LineError> {
 }
 
 fn split_word(bytes: &[u8], longest: usize) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().take(longest.saturating_add(1)).position(|b| *b == b' ')?;
-    Some((&bytes[..end], &bytes[end + 1..]))
+    split_once(bytes, b' ').filter(|(word, _)| word.len() <= longest)
+}
+
+/// What stands before and after the first such byte.
+pub(super) fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == at)?;
+    let (before, after) = bytes.split_at_checked(end)?;
+    Some((before, after.get(1..)?))
 }
 
 #[cfg(test)]

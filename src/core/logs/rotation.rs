@@ -38,8 +38,9 @@ pub fn plan_rotation(log: &str, names: &[String], max_files: u32) -> RotationPla
     // The log and the file that it becomes now both count.
     let keep = usize::try_from(max_files).unwrap_or(usize::MAX).saturating_sub(2);
     let excess = rotated.len().saturating_sub(keep);
-    plan.remove.extend(rotated[..excess].iter().map(|n| (*n).clone()));
-    plan.compress = rotated[excess..].iter().filter(|n| !n.ends_with(COMPRESSED)).map(|n| (*n).clone()).collect();
+    plan.remove.extend(rotated.iter().take(excess).map(|n| (*n).clone()));
+    let kept = rotated.iter().skip(excess);
+    plan.compress = kept.filter(|n| !n.ends_with(COMPRESSED)).map(|n| (*n).clone()).collect();
     plan
 }
 

@@ -107,11 +107,12 @@ fn expand(container: &mut Container) -> Result<Option<Volume>, String> {
         }
         Some(HostImage::Nix(path)) => {
             plain_absolute(path)?;
-            if !path.strip_prefix(NIX_STORE).is_some_and(|rest| rest.len() > 1 && rest.starts_with('/')) {
+            let inside = path.strip_prefix(NIX_STORE).and_then(|rest| rest.strip_prefix('/'));
+            let Some(inside) = inside.filter(|inside| !inside.is_empty()) else {
                 return Err(format!("{path} is no path in {NIX_STORE}"));
-            }
+            };
             // A store path may be a program itself, or a folder whose program `command` names.
-            let program = path[NIX_STORE.len() + 1..].contains('/').then(|| path.to_owned());
+            let program = inside.contains('/').then(|| path.to_owned());
             (NIX_VOLUME.to_owned(), NIX_STORE, "Directory", program)
         }
     };

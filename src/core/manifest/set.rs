@@ -54,10 +54,7 @@ impl StaticSet {
             }
         }
         for (path, key) in keys {
-            let owner = &owners[&key];
-            if *owner == path {
-                continue;
-            }
+            let Some(owner) = owners.get(&key).filter(|owner| **owner != path) else { continue };
             if let Some(entry) = entries.get_mut(&path) {
                 let before = self.entries.get(&path).and_then(|e| e.pod.clone());
                 entry.pod = before.filter(|pod| !owners.contains_key(&key_of(pod)));

@@ -63,7 +63,7 @@ impl CgroupName {
 
     /// As the path of systemd's slices: `/kubepods.slice/kubepods-burstable.slice/…`.
     pub fn systemd_path(&self) -> String {
-        (1..=self.0.len()).map(|n| format!("/{}", slice_name(&self.0[..n]))).collect()
+        (1..=self.0.len()).filter_map(|n| Some(format!("/{}", slice_name(self.0.get(..n)?)))).collect()
     }
 
     /// The slice's unit name: `kubepods-burstable-pod<uid with _>.slice`.
@@ -113,7 +113,10 @@ impl CgroupLimits {
     /// goes through it writes the rounded value for containers: the pod's must not be smaller than theirs.
     pub fn in_whole_percents(&self) -> Self {
         let step = i64::try_from(self.cpu_period.unwrap_or(100_000) / 100).unwrap_or(i64::MAX).max(1);
-        let up = |quota: i64| if quota > 0 { quota.saturating_add(step - 1) / step * step } else { quota };
+        let up = |quota: i64| match quota.checked_rem(step) {
+            Some(beyond) if quota > 0 && beyond > 0 => quota.saturating_add(step.saturating_sub(beyond)),
+            _ => quota,
+        };
         Self { cpu_quota: self.cpu_quota.map(up), ..self.clone() }
     }
 }
@@ -184,7 +187,8 @@ pub fn quota_of_milli_cpu(milli: i64, period: i64) -> i64 {
 
 /// cgroup v2's weight for CPU shares, as upstream converts for pod and class cgroups.
 pub fn weight_of_shares(shares: u64) -> u64 {
-    1 + (shares.clamp(MIN_SHARES, MAX_SHARES) - 2) * 9999 / 262_142
+    let above = shares.clamp(MIN_SHARES, MAX_SHARES).saturating_sub(MIN_SHARES);
+    (above.saturating_mul(9999) / 262_142).saturating_add(1)
 }
 
 #[cfg(test)]

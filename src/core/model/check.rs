@@ -47,7 +47,7 @@ impl HttpGet {
             return Some(Self { target: self.resolve(location), ..self.clone() });
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, target) = rest.split_at(end);
+        let (authority, target) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
             _ => (authority, if tls { 443 } else { 80 }),

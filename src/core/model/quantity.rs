@@ -3,8 +3,6 @@
 //! Source of the rules: apimachinery `pkg/api/resource`: nano is the smallest unit, and reading at a coarser
 //! scale rounds away from zero.
 
-use std::ops::{Add, Sub};
-
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 const NANO: i128 = 1_000_000_000;
@@ -19,35 +17,34 @@ impl Amount {
 
     /// A whole number of units.
     pub fn from_units(units: i64) -> Self {
-        Self(i128::from(units) * NANO)
+        Self(i128::from(units).saturating_mul(NANO))
     }
 
     /// A number of thousandths.
     pub fn from_milli(milli: i64) -> Self {
-        Self(i128::from(milli) * (NANO / 1000))
+        Self(i128::from(milli).saturating_mul(NANO / 1000))
     }
 
-    /// Reads a quantity's text; none when it is no quantity.
+    /// Reads a quantity's text; none when it is no quantity. What is less than a nano unit and not zero is one, as in
+    /// `ParseQuantity`; amounts of more than `i64::MAX` units, which the API takes in decimal notation, are that.
     pub fn parse(text: &str) -> Option<Self> {
         let digits_end = text
             .char_indices()
             .find(|(i, c)| !(c.is_ascii_digit() || *c == '.' || (*i == 0 && matches!(c, '+' | '-'))))
             .map_or(text.len(), |(i, _)| i);
-        let (number, suffix) = text.split_at(digits_end);
+        let (number, suffix) = text.split_at_checked(digits_end)?;
         let (negative, number) = match number.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, number.strip_prefix('+').unwrap_or(number)),
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || whole.len() + fraction.len() > 30 {
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return None;
         }
-        let mantissa: i128 = format!("{whole}{fraction}").parse().ok()?;
-        let (multiplier, divisor) = scale(suffix)?;
-        let divisor = divisor.checked_mul(10i128.checked_pow(u32::try_from(fraction.len()).ok()?)?)?;
-        let scaled = mantissa.checked_mul(multiplier)?.checked_mul(NANO).unwrap_or(i128::MAX);
-        let nanos = scaled.div_euclid(divisor) + i128::from(scaled.rem_euclid(divisor) != 0);
-        Some(Self(if negative { -nanos } else { nanos }))
+        let (factor, power) = scale(suffix)?;
+        let power = power.checked_sub(i64::try_from(fraction.len()).ok()?)?;
+        let nanos = nanos(&format!("{whole}{fraction}"), factor, power);
+        Some(Self(if negative { nanos.saturating_neg() } else { nanos }))
     }
 
     /// Reads an API quantity; text that is no quantity counts as zero, as the API server refuses it anyway.
@@ -70,69 +67,112 @@ impl Amount {
         self.rounded(if divisor.0 == 0 { NANO } else { divisor.0 })
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left of it, or by how much `other` is more.
+    #[must_use]
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// Whether it is nothing.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
 
     fn rounded(self, unit: i128) -> i64 {
-        let floor = self.0.abs() / unit;
-        let up = floor + i128::from(self.0.abs() % unit != 0);
-        i64::try_from(up * self.0.signum()).unwrap_or(if self.0 < 0 { i64::MIN } else { i64::MAX })
+        let (whole, rest) = (self.0.checked_div(unit).unwrap_or(i128::MAX), self.0.checked_rem(unit).unwrap_or(0));
+        let away = if rest == 0 { 0 } else { self.0.signum().saturating_mul(unit.signum()) };
+        let rounded = whole.saturating_add(away);
+        i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
     }
 }
 
-impl Add for Amount {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
-    }
+/// Nano units of so many digits, times `factor` and ten to the power of `power`, rounded up; at most `i64::MAX` units.
+fn nanos(digits: &str, factor: i128, power: i64) -> i128 {
+    const MOST: i128 = i64::MAX as i128 * NANO;
+    let digits = digits.trim_start_matches('0');
+    // As many as fit whatever the factor; those beyond only move the point and round up.
+    let (digits, beyond) = digits.split_at_checked(if factor == 1 { 36 } else { 20 }).unwrap_or((digits, ""));
+    let Ok(mantissa) = digits.parse::<i128>() else { return 0 };
+    let mantissa = mantissa.saturating_add(i128::from(beyond.bytes().any(|digit| digit != b'0')));
+    let power = i64::try_from(beyond.len()).unwrap_or(i64::MAX).saturating_add(power).saturating_add(9);
+    let ten = 10i128.checked_pow(u32::try_from(power.unsigned_abs()).unwrap_or(u32::MAX));
+    let scaled = mantissa.saturating_mul(factor);
+    let nanos = match ten {
+        Some(ten) if power >= 0 => scaled.saturating_mul(ten),
+        Some(ten) => scaled.div_euclid(ten).saturating_add(i128::from(scaled.rem_euclid(ten) != 0)),
+        None if power >= 0 => MOST,
+        None => 1,
+    };
+    nanos.min(MOST)
 }
 
-impl Sub for Amount {
-    type Output = Self;
-    fn sub(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
-    }
-}
-
-impl std::iter::Sum for Amount {
-    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
-        iter.fold(Self::ZERO, Add::add)
-    }
-}
-
-/// Multiplier and divisor of a suffix.
-fn scale(suffix: &str) -> Option<(i128, i128)> {
-    let binary = |power: u32| Some((1024i128.pow(power), 1));
-    match suffix {
-        "" => Some((1, 1)),
-        "n" => Some((1, 1_000_000_000)),
-        "u" => Some((1, 1_000_000)),
-        "m" => Some((1, 1_000)),
-        "k" => Some((1_000, 1)),
-        "M" => Some((1_000_000, 1)),
-        "G" => Some((1_000_000_000, 1)),
-        "T" => Some((1_000_000_000_000, 1)),
-        "P" => Some((1_000_000_000_000_000, 1)),
-        "E" => Some((1_000_000_000_000_000_000, 1)),
-        "Ki" => binary(1),
-        "Mi" => binary(2),
-        "Gi" => binary(3),
-        "Ti" => binary(4),
-        "Pi" => binary(5),
-        "Ei" => binary(6),
-        _ => {
-            let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
-            let power = 10i128.checked_pow(exponent.unsigned_abs())?;
-            Some(if exponent < 0 { (1, power) } else { (power, 1) })
-        }
-    }
+/// Factor and power of ten of a suffix.
+fn scale(suffix: &str) -> Option<(i128, i64)> {
+    Some(match suffix {
+        "" => (1, 0),
+        "n" => (1, -9),
+        "u" => (1, -6),
+        "m" => (1, -3),
+        "k" => (1, 3),
+        "M" => (1, 6),
+        "G" => (1, 9),
+        "T" => (1, 12),
+        "P" => (1, 15),
+        "E" => (1, 18),
+        "Ki" => (1 << 10, 0),
+        "Mi" => (1 << 20, 0),
+        "Gi" => (1 << 30, 0),
+        "Ti" => (1 << 40, 0),
+        "Pi" => (1 << 50, 0),
+        "Ei" => (1 << 60, 0),
+        _ => (1, suffix.strip_prefix(['e', 'E'])?.parse().ok()?),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_much_is_the_most_and_keeps_its_sign() {
+        // As kubernetes/kubernetes#141181 has them: none may count as zero or change its sign.
+        for text in [
+            "100E",
+            "1000E",
+            "99999999999999999999999999999999",
+            "1e30",
+            "1e99",
+            "1e308",
+            "1e999999999999",
+            "9223372036854775808",
+            "8Ei",
+            "99999999999999999999999999999999999999999999Ei",
+        ] {
+            assert_eq!(Amount::parse(text).map(Amount::units), Some(i64::MAX), "{text}");
+            let negative = Amount::parse(&format!("-{text}"));
+            assert!(negative.is_some_and(|amount| amount < Amount::ZERO && amount.units() <= -i64::MAX), "-{text}");
+        }
+        for (text, units) in [
+            ("9223372036854775807", i64::MAX),
+            ("-9.5Gi", -10_200_547_328),
+            ("1.23456789012345678901234567Ei", 1_423_359_869_420_436_338),
+            ("0.000000000000000000000000000000000000000000001E", 1),
+            ("-1e-308", -1),
+            ("0e308", 0),
+            ("000000000000000000000000000000000000000000000007", 7),
+        ] {
+            assert_eq!(Amount::parse(text).map(Amount::units), Some(units), "{text}");
+        }
+        for text in ["1e", "e3", "1EE", "1e99999999999999999999", "١"] {
+            assert_eq!(Amount::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn reads_every_suffix_and_rounds_up() {
@@ -158,7 +198,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_quantity() {
-        for text in ["", "m", "1x", "1.2.3", "--1", "1 Gi", "99999999999999999999999999999999", "1e99", "é"] {
+        for text in ["", "m", "1x", "1.2.3", "--1", "1 Gi", "é"] {
             assert_eq!(Amount::parse(text), None, "{text}");
         }
     }

@@ -70,7 +70,7 @@ pub fn limit_declared(pod: &Pod, resource: &str) -> bool {
     let mut sidecars = Amount::ZERO;
     let init = spec.init_containers.iter().flatten().all(|c| {
         let own = container_amount(c, LIMITS, resource);
-        let total = own + sidecars;
+        let total = own.saturating_add(sidecars);
         if is_sidecar(c) {
             sidecars = total;
         }
@@ -199,7 +199,7 @@ fn aggregate(pod: &Pod, pick: Pick) -> Amounts {
 fn add(sum: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
         let entry = sum.entry(name.clone()).or_default();
-        *entry = *entry + *amount;
+        *entry = entry.saturating_add(*amount);
     }
 }
 

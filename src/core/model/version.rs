@@ -24,7 +24,7 @@ impl Version {
 
     /// How many minor versions this one is ahead of `other` (negative: behind); none across major versions.
     pub fn minors_ahead_of(self, other: Self) -> Option<i64> {
-        (self.major == other.major).then(|| i64::from(self.minor) - i64::from(other.minor))
+        (self.major == other.major).then(|| i64::from(self.minor).saturating_sub(other.minor.into()))
     }
 }
 

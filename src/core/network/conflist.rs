@@ -1,5 +1,6 @@
 //! The CNI configuration of a node: bridge, host-local addresses, host ports.
 
+use crate::core::model::json::put;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -31,7 +32,7 @@ pub fn render_conflist(pod_cidrs: &[IpNet], mtu: Option<u32>) -> Value {
         "ipam": { "type": "host-local", "ranges": ranges, "routes": routes },
     });
     if let Some(mtu) = mtu {
-        bridge["mtu"] = json!(mtu);
+        put(&mut bridge, &["mtu"], mtu);
     }
     json!({
         "cniVersion": "1.0.0",

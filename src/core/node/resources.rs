@@ -21,15 +21,15 @@ pub struct Resources {
 pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &EvictionSettings) -> Resources {
     let per_core = node.pods_per_core.saturating_mul(machine.cpus);
     let pods = if per_core > 0 { per_core.min(node.max_pods) } else { node.max_pods };
-    let huge: u64 = machine.huge_pages.values().sum();
+    let huge = machine.huge_pages.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
     let mut capacity = BTreeMap::new();
     let mut allocatable = BTreeMap::new();
     let mut set = |name: &str, total: Quantity, left: Quantity| {
         capacity.insert(name.to_string(), total);
         allocatable.insert(name.to_string(), left);
     };
-    let milli = i64::from(machine.cpus) * 1000;
-    set("cpu", cpu(milli), cpu((milli - reserved(eviction, "cpu").milli()).max(0)));
+    let milli = i64::from(machine.cpus).saturating_mul(1000);
+    set("cpu", cpu(milli), cpu(milli.saturating_sub(reserved(eviction, "cpu").milli()).max(0)));
     let memory_left = less(
         machine.memory,
         [reserved(eviction, "memory").units(), threshold(eviction, "memory.available", machine.memory), to_i64(huge)],
@@ -54,7 +54,7 @@ pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &
 pub fn limits_of_all_pods(machine: &MachineFacts, eviction: &EvictionSettings) -> CgroupLimits {
     let enforced = eviction.enforce.iter().any(|what| what == "pods");
     let held = |name: &str| if enforced { reserved(eviction, name) } else { Amount::ZERO };
-    let milli = i64::from(machine.cpus) * 1000 - held("cpu").milli();
+    let milli = i64::from(machine.cpus).saturating_mul(1000).saturating_sub(held("cpu").milli());
     let pids = held("pid").units();
     CgroupLimits {
         cpu_shares: Some(shares_of_milli_cpu(milli.max(0))),
@@ -97,13 +97,14 @@ fn less(total: u64, parts: [i64; 3]) -> u64 {
 
 fn reserved(eviction: &EvictionSettings, name: &str) -> Amount {
     let of = |list: &BTreeMap<String, String>| list.get(name).and_then(|text| Amount::parse(text)).unwrap_or_default();
-    of(&eviction.kube_reserved) + of(&eviction.system_reserved)
+    of(&eviction.kube_reserved).saturating_add(of(&eviction.system_reserved))
 }
 
 /// A hard eviction threshold in bytes; percentages are of `total`.
 fn threshold(eviction: &EvictionSettings, signal: &str, total: u64) -> i64 {
     let Some(text) = eviction.hard.get(signal) else { return 0 };
     if let Some(percent) = text.strip_suffix('%') {
+        #[expect(clippy::cast_possible_truncation, reason = "from a float it stops at the ends")]
         return percent.parse::<f64>().map_or(0, |percent| (total as f64 * percent / 100.0) as i64);
     }
     Amount::parse(text).unwrap_or_default().units()
@@ -120,6 +121,9 @@ fn kibi(bytes: u64) -> Quantity {
 /// Bytes with the largest binary unit that fits, as upstream prints huge pages.
 fn binary(bytes: u64) -> String {
     let units = [(1u64 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
-    let unit = units.iter().find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size));
-    unit.map_or_else(|| bytes.to_string(), |(size, name)| format!("{}{name}", bytes / size))
+    let whole = |(size, name): &(u64, &str)| {
+        let count = bytes.checked_div(*size).filter(|count| *count > 0 && bytes.is_multiple_of(*size))?;
+        Some(format!("{count}{name}"))
+    };
+    units.iter().find_map(whole).unwrap_or_else(|| bytes.to_string())
 }

@@ -28,7 +28,7 @@ pub(super) fn plan_regular(inputs: &Inputs<'_>) -> RegularPlan {
         match record {
             Some(record) if record.state == RunState::Running => {
                 let Some((reason, cause)) = fault(inputs, container, record) else {
-                    plan.keep += 1;
+                    plan.keep = plan.keep.saturating_add(1);
                     continue;
                 };
                 let resized = inputs.ledger.resize.restart.contains(&record.id);

@@ -79,10 +79,11 @@ pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
         let look =
             if sidecar { look_at_sidecar(inputs, container, record) } else { look_at_init(pod, container, record) };
         let done = |plan: &mut InitPlan| {
-            if index + 1 == inits.len() {
+            let next = index.saturating_add(1);
+            if next == inits.len() {
                 plan.initialized = true;
             } else if !passed {
-                plan.start.push(index + 1);
+                plan.start.push(next);
             }
         };
         match look {

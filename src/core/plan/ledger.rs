@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::core::model::ContainerId;
+use crate::core::model::time::Moment;
 
 /// First back-off of a crashing container (`initialBackOffPeriod` of upstream's kubelet).
 const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
@@ -88,7 +89,7 @@ impl Ledger {
         if self.expired(backoff, finished) {
             return None;
         }
-        let until = finished + backoff.delay;
+        let until = finished.later(backoff.delay);
         (now < until).then_some((until, backoff.delay))
     }
 
@@ -96,7 +97,7 @@ impl Ledger {
     pub fn raise(&mut self, key: &str, finished: Timestamp, now: Timestamp) {
         let limit = self.limit();
         let delay = match self.backoff.get(key) {
-            Some(backoff) if !self.expired(backoff, finished) => (backoff.delay * 2).min(limit),
+            Some(backoff) if !self.expired(backoff, finished) => backoff.delay.saturating_mul(2).min(limit),
             _ => FIRST_BACKOFF.min(limit),
         };
         self.backoff.insert(key.to_owned(), Backoff { delay, raised_at: now });
@@ -104,7 +105,7 @@ impl Ledger {
 
     /// A container that ran for twice the longest delay begins with the first delay again.
     fn expired(&self, backoff: &Backoff, finished: Timestamp) -> bool {
-        finished.duration_since(backoff.raised_at) > self.limit() * 2
+        finished.duration_since(backoff.raised_at) > self.limit().saturating_mul(2)
     }
 }
 

@@ -100,11 +100,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     kills.append(&mut init.kill);
     kills.append(&mut regular.kill);
-    for index in init.start {
-        let kind = if is_sidecar(&inits[index]) { ContainerKind::Sidecar } else { ContainerKind::Init };
-        starts.push((kind, inits[index].name.clone()));
+    for container in init.start.into_iter().filter_map(|index| inits.get(index)) {
+        let kind = if is_sidecar(container) { ContainerKind::Sidecar } else { ContainerKind::Init };
+        starts.push((kind, container.name.clone()));
     }
-    starts.extend(regular.start.iter().map(|i| (ContainerKind::Regular, spec.containers[*i].name.clone())));
+    let regular = regular.start.into_iter().filter_map(|index| spec.containers.get(index));
+    starts.extend(regular.map(|container| (ContainerKind::Regular, container.name.clone())));
     if !kills.is_empty() {
         plan.actions.push(Action::Kill(kills));
     }
@@ -189,7 +190,7 @@ fn add_starts(plan: &mut Plan, inputs: &Inputs<'_>, starts: Vec<(ContainerKind, 
         // A record that was made and never started is taken away, its number is used again.
         let unused = record.filter(|r| r.state == RunState::Created);
         made.extend(unused.map(|r| r.id.clone()));
-        let attempt = record.map(|r| if unused.is_some() { r.attempt } else { r.attempt + 1 });
+        let attempt = record.map(|r| if unused.is_some() { r.attempt } else { r.attempt.saturating_add(1) });
         begin.push(Action::Start(StartContainer { name, kind, attempt, raise: finished.map(|at| (key, at)) }));
     }
     if !made.is_empty() {

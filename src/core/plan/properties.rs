@@ -105,7 +105,7 @@ enum Happening {
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let one = prop_oneof![
         4 => Just(Happening::Quiet),
-        3 => (0..4usize, prop_oneof![Just(0), Just(1), Just(88)]).prop_map(|(n, code)| Happening::Exit(n, code)),
+        3 => (0..4usize, prop_oneof![Just(0), Just(1), Just(88), Just(i32::MIN), Just(i32::MAX)]).prop_map(|(n, code)| Happening::Exit(n, code)),
         1 => Just(Happening::SandboxDies),
         1 => Just(Happening::Forget),
     ];
@@ -115,7 +115,10 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 fn pods() -> impl Strategy<Value = Pod> {
     let policy = prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")];
     let inits = prop::collection::vec(any::<bool>(), 0..3);
-    (policy, inits, 1..3usize, any::<bool>()).prop_map(|(policy, inits, regular, reset)| {
+    let extreme = || prop_oneof![Just(i64::MIN), Just(-1), Just(0), Just(30), Just(i64::MAX), any::<i64>()];
+    let numbers = (extreme(), extreme(), prop::option::of(extreme()), extreme());
+    (policy, inits, 1..3usize, any::<bool>(), numbers).prop_map(|(policy, inits, regular, reset, numbers)| {
+        let (grace, deadline, deletion_grace, sleep) = numbers;
         let inits: Vec<_> = inits
             .iter()
             .enumerate()
@@ -129,7 +132,8 @@ fn pods() -> impl Strategy<Value = Pod> {
             .collect();
         let regular: Vec<_> = (0..regular)
             .map(|n| {
-                let mut c = json!({"name": format!("a{n}"), "image": "i"});
+                let hook = json!({"preStop": {"sleep": {"seconds": sleep}}});
+                let mut c = json!({"name": format!("a{n}"), "image": "i", "lifecycle": hook});
                 if reset && n == 0 {
                     c["restartPolicy"] = json!("Never");
                     let codes = json!({"operator": "In", "values": [88]});
@@ -139,8 +143,13 @@ fn pods() -> impl Strategy<Value = Pod> {
             })
             .collect();
         serde_json::from_value(json!({
-            "metadata": {"name": "p", "namespace": "n", "uid": "u"},
-            "spec": {"restartPolicy": policy, "initContainers": inits, "containers": regular}
+            "metadata": {
+                "name": "p", "namespace": "n", "uid": "u", "deletionGracePeriodSeconds": deletion_grace,
+            },
+            "spec": {
+                "restartPolicy": policy, "initContainers": inits, "containers": regular,
+                "terminationGracePeriodSeconds": grace, "activeDeadlineSeconds": deadline,
+            }
         }))
         .unwrap()
     })
@@ -228,6 +237,8 @@ proptest! {
         let end = end_pod(None, EndCause::Removed, &pod, world.now);
         for _ in 0..10 {
             let Some(action) = plan_end(&pod, &world.observed, &end, world.now).into_iter().next() else { break };
+            let kills = if let Action::Kill(kills) = &action { kills.as_slice() } else { &[] };
+            prop_assert!(kills.iter().all(|kill| kill.grace_seconds >= 1), "a grace of no time");
             let starts = matches!(action, Action::Start(_) | Action::CreateSandbox { .. });
             prop_assert!(!starts, "an ending pod starts nothing");
             world.apply(&action, &mut ledger);

@@ -17,5 +17,5 @@ pub fn sandbox_needed(pod: &Pod, observed: &Observed) -> Option<u32> {
         || !newest.ready
         || newest.host_network != is_host_network(pod)
         || (!newest.host_network && newest.ips.is_empty());
-    unusable.then(|| newest.attempt + 1)
+    unusable.then(|| newest.attempt.saturating_add(1))
 }

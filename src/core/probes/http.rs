@@ -64,7 +64,7 @@ fn first<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 /// stand in a request line escaped.
 fn render_target(path: &str) -> String {
     let path = path.split('#').next().unwrap_or_default();
-    let mut target = String::with_capacity(path.len() + 1);
+    let mut target = String::with_capacity(path.len().saturating_add(1));
     if !path.starts_with('/') {
         target.push('/');
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1;
 
 use crate::core::model::ProbeResult;
+use crate::core::model::time::scaled;
 
 /// What a probe decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,12 +83,12 @@ impl Probe {
     /// A probe of a container that started at `started`, first due one period after `phase`. It does not run before
     /// [`Self::begin`].
     pub fn new(kind: ProbeKind, timing: Timing, phase: Duration, started: Duration) -> Self {
-        let phase = phase + timing.period;
+        let phase = phase.saturating_add(timing.period);
         Self {
             kind,
             timing,
             phase,
-            not_before: started + timing.initial_delay,
+            not_before: started.saturating_add(timing.initial_delay),
             adopted: false,
             due: None,
             eager: None,
@@ -103,8 +104,13 @@ impl Probe {
     /// which nothing is remembered, it runs as soon as it may.
     pub fn adopt(kind: ProbeKind, timing: Timing, now: Duration, age: Duration, jitter: Option<f64>) -> Self {
         let rest = timing.initial_delay.saturating_sub(age);
-        let phase = now + timing.period.mul_f64(jitter.unwrap_or(0.0).clamp(0.0, 1.0));
-        Self { phase, not_before: now + rest, adopted: jitter.is_some(), ..Self::new(kind, timing, phase, now) }
+        let phase = now.saturating_add(scaled(timing.period, jitter.unwrap_or(0.0).clamp(0.0, 1.0)));
+        Self {
+            phase,
+            not_before: now.saturating_add(rest),
+            adopted: jitter.is_some(),
+            ..Self::new(kind, timing, phase, now)
+        }
     }
 
     /// Begins to run. Without effect on one that runs already or has settled for good.
@@ -148,16 +154,17 @@ impl Probe {
     pub fn answer(&mut self, result: Option<ProbeResult>, began: Duration, now: Duration) -> bool {
         self.in_flight = false;
         let changed = result.is_some_and(|result| self.count(result));
-        let tick = self.next_tick(began + Duration::from_millis(1)).max(now);
-        let soon = self.eager.filter(|_| self.settled != Some(ProbeResult::Success)).map(|step| now + step);
+        let tick = self.next_tick(began.saturating_add(Duration::from_millis(1))).max(now);
+        let soon =
+            self.eager.filter(|_| self.settled != Some(ProbeResult::Success)).map(|step| now.saturating_add(step));
         let soon = soon.filter(|soon| *soon < tick);
-        self.eager = self.eager.filter(|_| soon.is_some()).map(|step| step * 2);
+        self.eager = self.eager.filter(|_| soon.is_some()).map(|step| step.saturating_mul(2));
         self.due = (!self.held()).then(|| soon.unwrap_or(tick));
         changed
     }
 
     fn count(&mut self, result: ProbeResult) -> bool {
-        self.run = if self.last == Some(result) { self.run + 1 } else { 1 };
+        self.run = if self.last == Some(result) { self.run.saturating_add(1) } else { 1 };
         self.last = Some(result);
         let threshold = match result {
             ProbeResult::Success => self.timing.success_threshold,
@@ -184,7 +191,8 @@ impl Probe {
         let Some(since) = from.checked_sub(self.phase) else { return self.phase };
         let period = self.timing.period.as_nanos().max(1);
         let ticks = since.as_nanos().div_ceil(period);
-        self.phase + Duration::from_nanos(u64::try_from(ticks * period).unwrap_or(u64::MAX))
+        let nanos = u64::try_from(ticks.saturating_mul(period)).unwrap_or(u64::MAX);
+        self.phase.saturating_add(Duration::from_nanos(nanos))
     }
 }
 

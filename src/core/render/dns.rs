@@ -138,7 +138,7 @@ fn limit_searches(searches: &mut Vec<String>, warnings: &mut Vec<Warning>) {
     searches.truncate(MAX_SEARCHES);
     // glibc 2.28 aborts on a longer name.
     searches.retain(|s| s.len() <= MAX_NAME_LENGTH);
-    while searches.iter().map(|s| s.len() + 1).sum::<usize>() > MAX_SEARCH_LENGTH + 1 {
+    while searches.join(" ").len() > MAX_SEARCH_LENGTH {
         searches.pop();
     }
     if searches.len() != before {

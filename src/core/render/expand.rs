@@ -4,41 +4,25 @@
 pub fn expand<'a>(input: &str, mut lookup: impl FnMut(&str) -> Option<&'a str>) -> String {
     let mut out = String::with_capacity(input.len());
     let mut rest = input;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        let after = &rest[at + 1..];
-        rest = match after.chars().next() {
-            // A dollar sign at the very end.
-            None => {
-                out.push('$');
-                after
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        rest = after;
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|named| named.split_once(')')) {
+            match lookup(name) {
+                Some(value) => out.push_str(value),
+                None => out.extend(["$(", name, ")"]),
             }
-            Some('$') => {
-                out.push('$');
-                &after[1..]
-            }
-            Some('(') => match after.find(')') {
-                Some(end) => {
-                    let name = &after[1..end];
-                    match lookup(name) {
-                        Some(value) => out.push_str(value),
-                        None => out.push_str(&rest[at..at + end + 2]),
-                    }
-                    &after[end + 1..]
-                }
-                None => {
-                    out.push_str("$(");
-                    &after[1..]
-                }
-            },
-            Some(c) => {
-                out.push('$');
-                out.push(c);
-                &after[c.len_utf8()..]
-            }
-        };
+            rest = after;
+        } else {
+            // Of nothing that could be replaced; an opening parenthesis without an end is text like any other.
+            out.push('$');
+        }
     }
-    out + rest
+    out.push_str(rest);
+    out
 }
 
 #[cfg(test)]

@@ -126,12 +126,13 @@ fn set_swap(node: &NodeContext, pod: &Pod, container: &Container, resources: &mu
     }
     let request = container_request(container, "memory").unwrap_or_default();
     let request = u128::try_from(request.units()).unwrap_or(0);
-    let share =
-        match may_swap(node, pod, container) && node.memory_capacity > 0 && request <= u128::from(node.memory_capacity)
-        {
-            true => request * u128::from(node.swap_capacity) / u128::from(node.memory_capacity),
-            false => 0,
-        };
+    let share = match may_swap(node, pod, container)
+        && node.memory_capacity > 0
+        && request <= u128::from(node.memory_capacity)
+    {
+        true => request.saturating_mul(node.swap_capacity.into()).checked_div(node.memory_capacity.into()).unwrap_or(0),
+        false => 0,
+    };
     resources.unified.insert("memory.swap.max".to_owned(), share.to_string());
 }
 
@@ -153,14 +154,17 @@ fn oom_score_adj(pod: &Pod, container: &Container, capacity: u64) -> i64 {
     let capacity = i64::try_from(capacity).unwrap_or(i64::MAX).max(1);
     let request_of = |c: &Container| container_request(c, "memory").unwrap_or_default().units();
     let shared = shared_request(pod);
-    let score = |request: i64| 1000 - (i128::from(request) * 1000 / i128::from(capacity)).min(10_000) as i64;
-    let mut adj = score(request_of(container) + shared);
+    let score = |request: i64| {
+        let thousandths = i128::from(request).saturating_mul(1000).checked_div(capacity.into()).unwrap_or(0);
+        1000_i64.saturating_sub(i64::try_from(thousandths.clamp(-1000, 10_000)).unwrap_or(0))
+    };
+    let mut adj = score(request_of(container).saturating_add(shared));
     let init = spec.and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
     let sidecar =
         container.restart_policy.as_deref() == Some("Always") && init.iter().any(|c| c.name == container.name);
     if sidecar {
         let least = spec.and_then(|s| s.containers.iter().map(request_of).min()).unwrap_or(0);
-        adj = adj.min(score(least + shared));
+        adj = adj.min(score(least.saturating_add(shared)));
     }
     adj.clamp(1000 + GUARANTEED, BEST_EFFORT - 1)
 }
@@ -171,9 +175,9 @@ fn shared_request(pod: &Pod) -> i64 {
     let Some(spec) = &pod.spec else { return 0 };
     let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
     let all: Vec<_> = spec.containers.iter().chain(sidecars).collect();
-    let asked: Amount = all.iter().filter_map(|c| container_request(c, "memory")).sum();
+    let asked = all.iter().filter_map(|c| container_request(c, "memory")).fold(Amount::ZERO, Amount::saturating_add);
     let count = i64::try_from(all.len().max(1)).unwrap_or(1);
-    ((total - asked).units() / count).max(0)
+    total.saturating_sub(asked).units().checked_div(count).unwrap_or(0).max(0)
 }
 
 #[cfg(test)]

@@ -201,11 +201,9 @@ pub fn metrics_bucket(path: &str) -> &'static str {
         "debug",
     ];
     let trimmed = path.trim_start_matches('/');
-    let end = match trimmed.strip_prefix("metrics/") {
-        Some(rest) => "metrics/".len() + rest.find('/').unwrap_or(rest.len()),
-        None => trimmed.find('/').unwrap_or(trimmed.len()),
-    };
-    KNOWN.iter().find(|known| **known == &trimmed[..end]).copied().unwrap_or("other")
+    let names = if trimmed.starts_with("metrics/") { 2 } else { 1 };
+    let named = |known: &&&str| trimmed.split('/').take(names).eq(known.split('/'));
+    KNOWN.iter().find(named).copied().unwrap_or("other")
 }
 
 #[cfg(test)]

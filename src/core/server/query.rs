@@ -40,29 +40,24 @@ pub fn decode_segment(text: &str) -> String {
 }
 
 fn decode(text: &str, plus_is_space: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = || {
-            let digits = bytes.get(at + 1..at + 3)?;
-            let high = char::from(digits[0]).to_digit(16)?;
-            let low = char::from(digits[1]).to_digit(16)?;
-            u8::try_from(high * 16 + low).ok()
-        };
+    let mut rest = text.as_bytes();
+    let mut out = Vec::with_capacity(rest.len());
+    while let [byte, after @ ..] = rest {
+        rest = after;
         match byte {
             b'+' if plus_is_space => out.push(b' '),
-            b'%' => {
-                if let Some(decoded) = hex() {
-                    out.push(decoded);
-                    at += 2;
-                } else {
-                    out.push(b'%');
+            b'%' => match after {
+                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    let digits = [*high, *low];
+                    out.extend(
+                        std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok()),
+                    );
+                    rest = after;
                 }
-            }
+                _ => out.push(b'%'),
+            },
             other => out.push(*other),
         }
-        at += 1;
     }
     String::from_utf8_lossy(&out).into_owned()
 }

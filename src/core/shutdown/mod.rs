@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::core::model::kubelet_spec::ShutdownSettings;
+use crate::core::model::time::LONGEST_WAIT;
 use crate::core::model::{PodKill, is_static, priority_of};
 
 /// From this priority on pods belong to the last group.
@@ -28,7 +29,7 @@ pub fn plan_turns(settings: &ShutdownSettings) -> Vec<Turn> {
         .map(|(priority, seconds)| Turn { priority: *priority, seconds: *seconds })
         .collect();
     if turns.is_empty() && !settings.total.is_zero() && settings.critical <= settings.total {
-        let first = (settings.total - settings.critical).as_secs();
+        let first = settings.total.saturating_sub(settings.critical).as_secs();
         turns.push(Turn { priority: 0, seconds: first });
         turns.push(Turn { priority: SYSTEM_CRITICAL, seconds: settings.critical.as_secs() });
     }
@@ -38,7 +39,7 @@ pub fn plan_turns(settings: &ShutdownSettings) -> Vec<Turn> {
 
 /// All the time that the turns take together.
 pub fn total(turns: &[Turn]) -> Duration {
-    Duration::from_secs(turns.iter().map(|turn| turn.seconds).sum())
+    Duration::from_secs(turns.iter().fold(0, |sum: u64, turn| sum.saturating_add(turn.seconds))).min(LONGEST_WAIT)
 }
 
 /// Pods of each turn: a pod belongs to the last turn whose priority does not exceed its own, or to the first.

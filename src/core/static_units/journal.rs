@@ -45,12 +45,13 @@ pub fn render_entry<'a>(facts: &'a Facts, line: &Line<'a>, text: &'a [u8]) -> Ve
 /// The syslog priority of a line, from what klog (`E1121 10:00:00.000000`) and zap (`"level":"error"`) write at its
 /// start; 6, informational, where a line says nothing: programs write everything to standard error.
 pub fn priority_of(text: &[u8]) -> &'static str {
-    let klog = text.len() > 5 && text[1..5].iter().all(u8::is_ascii_digit) && text[5] == b' ';
-    let level = if klog {
-        text.first().map(std::slice::from_ref).unwrap_or_default()
-    } else {
-        text.strip_prefix(b"{\"level\":\"").and_then(|rest| rest.split(|b| *b == b'"').next()).unwrap_or_default()
+    let klog =
+        |text: &[u8]| matches!(text, [_, date @ .., b' '] if date.len() == 4 && date.iter().all(u8::is_ascii_digit));
+    let level = match text.split_at_checked(6) {
+        Some((head, _)) if klog(head) => text.get(..1),
+        _ => text.strip_prefix(b"{\"level\":\"").and_then(|rest| rest.split(|b| *b == b'"').next()),
     };
+    let level = level.unwrap_or_default();
     match level {
         b"F" | b"fatal" | b"panic" | b"dpanic" => "2",
         b"E" | b"error" => "3",

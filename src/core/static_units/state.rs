@@ -32,7 +32,7 @@ pub fn derive_state(status: &PodStatus, last_error: Option<&str>) -> PodState {
     let containers: Vec<&ContainerStatus> = status.container_statuses.iter().flatten().collect();
     let ready = containers.iter().filter(|container| container.ready).count();
     let is_ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
-    let restarts: i32 = containers.iter().map(|container| container.restart_count).sum();
+    let restarts = containers.iter().fold(0, |sum: i32, container| sum.saturating_add(container.restart_count));
     let count = format!("{ready} of {} containers ready, {restarts} restarts", containers.len());
     if is_ready {
         return PodState::Ready(format!("Ready: {count}"));
@@ -76,9 +76,9 @@ fn cause(status: &ContainerStatus) -> Option<String> {
 }
 
 fn one_line(text: &str) -> String {
-    let mut line = text.replace(|c: char| c.is_control(), " ");
-    if let Some((end, _)) = line.char_indices().nth(MAX_TEXT) {
-        line.truncate(end);
+    let mut rest = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut line: String = rest.by_ref().take(MAX_TEXT).collect();
+    if rest.next().is_some() {
         line.push('…');
     }
     line

@@ -147,7 +147,7 @@ fn without_record(inputs: &Inputs<'_>, container: &Container, old: Option<&Conta
             terminated.reason = Some(RESTARTING_ALL.into());
         }
         status.last_state = Some(ended);
-        status.restart_count = old.restart_count + 1;
+        status.restart_count = old.restart_count.saturating_add(1);
         return status;
     }
     if state.terminated.is_some() {
@@ -161,7 +161,7 @@ fn without_record(inputs: &Inputs<'_>, container: &Container, old: Option<&Conta
         let message = "The container could not be located when the pod was deleted.  The container used to be Running";
         status.last_state = Some(unknown_end(message));
         if inputs.pod.metadata.deletion_timestamp.is_none() {
-            status.restart_count += 1;
+            status.restart_count = status.restart_count.saturating_add(1);
         }
     }
     status

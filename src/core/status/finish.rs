@@ -26,8 +26,8 @@ pub(super) fn finish_containers(inputs: &Inputs<'_>, status: &mut PodStatus) {
         s.last_state.as_ref().is_some_and(|l| l.terminated.is_some())
             || s.state.as_ref().is_some_and(|s| s.waiting.is_none())
     };
-    let count = inits.iter().rposition(began).map_or(0, |last| last + 1);
-    for container in &mut inits[..count] {
+    let count = inits.iter().rposition(began).map_or(0, |last| last.saturating_add(1));
+    for container in inits.iter_mut().take(count) {
         if !ended(container) {
             container.state = Some(unknown_end(LOST));
             container.ready = false;

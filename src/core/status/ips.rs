@@ -22,8 +22,9 @@ pub(super) fn fill(inputs: &Inputs<'_>, status: &mut PodStatus) {
         if ips.is_empty() {
             ips.extend(hosts.first().map(|ip| PodIP { ip: ip.to_string() }));
         }
-        if ips.len() == 1 {
-            ips.extend(hosts.get(1).filter(|ip| other(ip, &ips[0])).map(|ip| PodIP { ip: ip.to_string() }));
+        if let [first] = ips.as_slice() {
+            let second = hosts.get(1).filter(|ip| other(ip, first)).map(|ip| PodIP { ip: ip.to_string() });
+            ips.extend(second);
         }
         ips
     } else {

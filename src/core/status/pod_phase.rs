@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodSpec, PodStatus}
 use super::{Inputs, status_of};
 use crate::core::model::ContainerKind;
 use crate::core::plan::{Stage, is_sidecar, restart};
+use std::num::Saturating;
 
 /// Reason of containers that were ended so that all of the pod restart.
 pub(super) const RESTARTING_ALL: &str = "RestartingAllContainers";
@@ -44,15 +45,15 @@ fn state(spec: &PodSpec, container: &Container, status: Option<&ContainerStatus>
 
 #[derive(Default)]
 struct Counts {
-    init_pending: usize,
-    sidecar_pending: usize,
+    init_pending: Saturating<usize>,
+    sidecar_pending: Saturating<usize>,
     init_failed: bool,
-    unknown: usize,
-    running: usize,
-    waiting: usize,
-    stopped: usize,
-    stopped_for_good: usize,
-    succeeded: usize,
+    unknown: Saturating<usize>,
+    running: Saturating<usize>,
+    waiting: Saturating<usize>,
+    stopped: Saturating<usize>,
+    stopped_for_good: Saturating<usize>,
+    succeeded: Saturating<usize>,
 }
 
 fn count(spec: &PodSpec, status: &PodStatus) -> Counts {
@@ -108,13 +109,13 @@ pub(super) fn derive(inputs: &Inputs<'_>, status: &PodStatus) -> &'static str {
         return "Failed";
     }
     let initialized = inputs.observed.active().any(|r| spec.containers.iter().any(|c| c.name == r.name));
-    if n.init_pending > 0 || (n.sidecar_pending > 0 && !initialized) || n.waiting > 0 {
+    if n.init_pending.0 > 0 || (n.sidecar_pending.0 > 0 && !initialized) || n.waiting.0 > 0 {
         return "Pending";
     }
-    if n.running > 0 && n.unknown == 0 {
+    if n.running.0 > 0 && n.unknown.0 == 0 {
         return "Running";
     }
-    if n.running == 0 && n.stopped > 0 && n.unknown == 0 {
+    if n.running.0 == 0 && n.stopped.0 > 0 && n.unknown.0 == 0 {
         let over = inputs.stage >= Stage::Terminated && !inputs.is_static;
         if !over && n.stopped > n.stopped_for_good {
             return "Running";

@@ -21,7 +21,8 @@ pub(super) fn in_force(container: &Container, record: &ObservedContainer) -> Opt
     };
     if let Some(limits) = resources.limits.as_mut() {
         if actual.cpu_quota > 0 && actual.cpu_period > 0 {
-            put_milli(limits, "cpu", actual.cpu_quota * 1000 / actual.cpu_period, MIN_MILLI_LIMIT);
+            let milli = actual.cpu_quota.saturating_mul(1000).checked_div(actual.cpu_period).unwrap_or(0);
+            put_milli(limits, "cpu", milli, MIN_MILLI_LIMIT);
         }
         if actual.memory_limit_in_bytes > 0 {
             put(limits, "memory", Amount::from_units(actual.memory_limit_in_bytes), || {
@@ -33,7 +34,7 @@ pub(super) fn in_force(container: &Container, record: &ObservedContainer) -> Opt
         && actual.cpu_shares > 0
     {
         // 1024 shares are one CPU; rounded up, as the way down was cut off.
-        let milli = (actual.cpu_shares * 1000 + 1023) / 1024;
+        let milli = actual.cpu_shares.saturating_mul(1000).saturating_add(1023) / 1024;
         put_milli(requests, "cpu", milli, MIN_SHARES);
     }
     Some(resources)

@@ -36,7 +36,7 @@ impl Rate {
         }
         let (then, used) = base?;
         let nanos = u128::try_from(at.duration_since(then).as_nanos()).ok().filter(|n| *n > 0)?;
-        let rate = u128::from(usage.checked_sub(used)?) * 1_000_000_000 / nanos;
+        let rate = u128::from(usage.checked_sub(used)?).saturating_mul(1_000_000_000).checked_div(nanos)?;
         u64::try_from(rate).ok()
     }
 }

@@ -47,7 +47,7 @@ pub fn parse_sample_v2(files: &impl CgroupFiles, at: Timestamp) -> CgroupSample 
             throttled_periods: keyed(&cpu, "nr_throttled"),
             throttled: micros(&cpu, "throttled_usec"),
             shares: number(read("cpu.weight"))
-                .map(|weight| 2 + weight.saturating_sub(1).saturating_mul(262_142) / 9999),
+                .map(|weight| (weight.saturating_sub(1).saturating_mul(262_142) / 9999).saturating_add(2)),
             quota: quota.parse().ok(),
             period: period.parse().ok(),
         },
@@ -170,15 +170,15 @@ fn parse_io_v1(bytes: &str, operations: &str) -> Vec<DeviceSample> {
             else {
                 continue;
             };
-            let at = devices.iter().position(|d| d.device == device).unwrap_or_else(|| {
+            if !devices.iter().any(|d| d.device == device) {
                 devices.push(DeviceSample { device: device.to_owned(), ..DeviceSample::default() });
-                devices.len() - 1
-            });
+            }
+            let Some(sample) = devices.iter_mut().find(|d| d.device == device) else { continue };
             match (what, is_bytes) {
-                ("Read", true) => devices[at].read_bytes = count,
-                ("Write", true) => devices[at].written_bytes = count,
-                ("Read", false) => devices[at].reads = count,
-                ("Write", false) => devices[at].writes = count,
+                ("Read", true) => sample.read_bytes = count,
+                ("Write", true) => sample.written_bytes = count,
+                ("Read", false) => sample.reads = count,
+                ("Write", false) => sample.writes = count,
                 _ => {}
             }
         }

@@ -140,7 +140,7 @@ impl Credentials {
                 Err(error) => warn!(error = &error as &dyn std::error::Error, "no client certificate yet"),
             }
             sleep(pause).await;
-            pause = (pause * 2).min(PAUSE.1);
+            pause = pause.saturating_mul(2).min(PAUSE.1);
         }
     }
 
@@ -178,13 +178,13 @@ impl Credentials {
                 Ok(()) => {
                     info!("client certificate renewed");
                     pause = PAUSE.0;
-                    of_former.came += 1;
+                    of_former.came = of_former.came.saturating_add(1);
                     renewed();
                 }
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "client certificate not renewed yet");
                     sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE.1);
+                    pause = pause.saturating_mul(2).min(PAUSE.1);
                 }
             }
         }
@@ -228,12 +228,12 @@ impl Credentials {
                 Ok(()) => {
                     info!(?names, "serving certificate issued");
                     pause = PAUSE.0;
-                    of_former.came += 1;
+                    of_former.came = of_former.came.saturating_add(1);
                 }
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "no serving certificate yet");
                     sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE.1);
+                    pause = pause.saturating_mul(2).min(PAUSE.1);
                 }
             }
         }
@@ -300,7 +300,7 @@ impl Credentials {
                 Err(error) => return Err(error.into()),
             }
             sleep(pause).await;
-            pause = (pause * 2).min(LOOK.1);
+            pause = pause.saturating_mul(2).min(LOOK.1);
         }
     }
 }

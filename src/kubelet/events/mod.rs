@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::core::model::labels::CONFIG_HASH;
+use crate::core::model::time::{Moment, scaled};
 use crate::ports::{ApiError, EventApi, EventKind, EventTarget, Events};
 
 /// Events that may wait to be sent.
@@ -49,7 +50,10 @@ impl EventRecorder {
     /// A recorder and the task that sends; `qps` and `burst` bound what is sent.
     pub fn new(node_name: &str, api: Arc<dyn EventApi>, qps: u32, burst: u32) -> (Self, EventSender) {
         let (queue, events) = mpsc::channel(BACKLOG);
-        let limit = Bucket::new(f64::from(burst.max(1)), Duration::from_secs(1).div_f64(f64::from(qps.max(1))));
+        let limit = Bucket::new(
+            f64::from(burst.max(1)),
+            Duration::from_secs(1).checked_div(qps).unwrap_or(Duration::from_secs(1)),
+        );
         let sender = EventSender {
             api,
             events,
@@ -168,7 +172,7 @@ impl EventSender {
             *count = 0;
         }
         *at = now;
-        *count += u32::from(distinct);
+        *count = count.saturating_add(u32::from(distinct));
         if *count > SIMILAR {
             let message = event.message.unwrap_or_default();
             event.message = Some(format!("(combined from similar events): {message}"));
@@ -181,7 +185,7 @@ impl EventSender {
         let folded = event.message.as_deref().is_some_and(|m| m.starts_with("(combined"));
         let key = if folded { format!("{}/combined", subject_key(&event)) } else { event_key(&event) };
         if let Some(known) = self.known.get_mut(&key).filter(|known| known.at.elapsed() < WINDOW) {
-            known.count += 1;
+            known.count = known.count.saturating_add(1);
             known.at = now;
             let patch = json!({"count": known.count, "lastTimestamp": event.last_timestamp, "message": event.message});
             match self.api.patch(&known.namespace, &known.name, &patch).await {
@@ -247,7 +251,7 @@ impl Bucket {
     fn take_or_wait(&mut self, now: Instant) -> Instant {
         let level = self.level(now);
         self.level -= 1.0;
-        if level >= 1.0 { now } else { now + self.refill.mul_f64(1.0 - level) }
+        if level >= 1.0 { now } else { now.later(scaled(self.refill, 1.0 - level)) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction};
 
+use crate::core::model::time::seconds;
 use crate::core::model::{HttpGet, containers_of, key_of, uid_of};
 use crate::core::probes::render_http_get;
 use crate::ports::{CheckError, Checks, EventKind, EventTarget, Events, HookCall, HookError, Hooks, Runtime};
@@ -47,7 +48,7 @@ impl Hooks for HookRunner {
             return self.http(&call, action).await.map_err(|error| what("HTTP", path, &error));
         }
         if let Some(sleep) = &call.handler.sleep {
-            tokio::time::sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))).await;
+            tokio::time::sleep(seconds(sleep.seconds)).await;
             return Ok(());
         }
         // The API accepts tcpSocket here, but it has never been run.
@@ -63,7 +64,7 @@ impl HookRunner {
             return Ok(());
         }
         let output = [response.stdout, response.stderr].concat();
-        let output = String::from_utf8_lossy(&output[..output.len().min(1024)]).into_owned();
+        let output = String::from_utf8_lossy(output.get(..1024).unwrap_or(&output)).into_owned();
         Err(format!("command '{}' exited with {}: {output}", command.join(" "), response.exit_code))
     }
 

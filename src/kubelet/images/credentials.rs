@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use tokio::sync::Mutex;
 
@@ -12,6 +12,7 @@ use crate::core::images::{
     CacheKey, Credential, CredentialPlugin, CredentialSource, DockerConfig, Keyring, RecordedSecret,
     parse_docker_config, parse_dockercfg, parse_name, parse_plugin_answer, render_plugin_request,
 };
+use crate::core::model::time::Moment;
 use crate::ports::{DockerFile, PluginCall, TokenRequest};
 
 /// Credentials of the node's plugins, kept for as long as they allow.
@@ -78,7 +79,7 @@ impl Credentials {
         let output = ports.node.run_plugin(call).await?;
         let answer = parse_plugin_answer(plugin, repository, &output).map_err(|error| error.to_string())?;
         if plugin.token.is_none() && !answer.cache.is_zero() {
-            let until = now + SignedDuration::try_from(answer.cache).unwrap_or(SignedDuration::from_hours(24));
+            let until = now.later(answer.cache);
             answers.insert(answer.key, (until, answer.config.clone()));
         }
         Ok(answer.config)

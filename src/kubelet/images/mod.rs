@@ -18,6 +18,7 @@ use tokio::sync::{Mutex as TurnLock, Semaphore};
 use crate::core::images::{CredentialPlugin, PullBackoff, PullPolicy, Verification, with_default_tag};
 use crate::core::manifest::host_image::is_host_image;
 use crate::core::model::kubelet_spec::ImageSettings;
+use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, uid_of};
 use crate::cri;
 use crate::ports::{
@@ -72,7 +73,9 @@ impl Images {
     /// Images with these settings and credential plugins.
     pub fn new(ports: ImagePorts, settings: &ImageSettings, plugins: Vec<CredentialPlugin>) -> Self {
         let verification = Verification::of(&settings.verification_policy, &settings.verification_allowlist);
-        let slots = settings.max_parallel.map(|most| Semaphore::new(usize::try_from(most.max(1)).unwrap_or(1)));
+        let slots = settings
+            .max_parallel
+            .map(|most| Semaphore::new(usize::try_from(most.max(1)).unwrap_or(1).min(Semaphore::MAX_PERMITS)));
         Self {
             credentials: Credentials::new(plugins),
             records: Arc::new(Records::new(verification)),
@@ -169,7 +172,7 @@ impl Images {
     }
 
     fn soon(&self) -> Timestamp {
-        (self.ports.wall)() + ASK_AGAIN
+        (self.ports.wall)().later(ASK_AGAIN)
     }
 }
 

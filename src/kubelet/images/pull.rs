@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Errand, Images, found, spec_of};
 use crate::core::images::{Credential, PullCredentials, join_failures, name_failure};
+use crate::core::model::time::Moment;
 use crate::cri;
 use crate::ports::{EventKind, ImageWaiting, PulledImage};
 
@@ -126,8 +127,8 @@ pub(super) struct PullRate {
 
 impl PullRate {
     pub(super) fn new(per_second: u32, burst: u32) -> Self {
-        let interval = (per_second > 0).then(|| Duration::from_secs(1) / per_second);
-        Self { interval, burst: interval.unwrap_or_default() * burst.max(1), full_at: Mutex::default() }
+        let interval = Duration::from_secs(1).checked_div(per_second);
+        Self { interval, burst: interval.unwrap_or_default().saturating_mul(burst.max(1)), full_at: Mutex::default() }
     }
 
     pub(super) async fn wait(&self) {
@@ -135,7 +136,7 @@ impl PullRate {
         let until = {
             let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            let full = full_at.unwrap_or(now).max(now) + interval;
+            let full = full_at.unwrap_or(now).max(now).later(interval);
             *full_at = Some(full);
             full.checked_sub(self.burst).unwrap_or(now)
         };

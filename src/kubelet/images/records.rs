@@ -78,7 +78,12 @@ impl Records {
 
     /// Records that a pull begins. Dropping the intent ends it, also when the pull was cut off.
     pub(super) async fn begin(self: &Arc<Self>, ports: &ImagePorts, name: &str) -> Intent {
-        *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default() += 1;
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(name.to_owned())
+            .and_modify(|count| *count = count.saturating_add(1))
+            .or_insert(1);
         let content = serde_json::to_vec(&PullIntent::new(name)).unwrap_or_default();
         if let Err(error) = ports.records.write(RecordKind::Pulling, &file_name(name), content).await {
             tracing::warn!(image = name, %error, "the intent to pull could not be recorded");
@@ -95,7 +100,7 @@ impl Records {
         {
             let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(count) = in_flight.get_mut(name).filter(|count| **count > 1) {
-                *count -= 1;
+                *count = count.saturating_sub(1);
                 return;
             }
             in_flight.remove(name);

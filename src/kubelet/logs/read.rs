@@ -133,7 +133,7 @@ impl Reader {
             start = found.map_err(io::Error::other)??;
             file.seek(io::SeekFrom::Start(start)).await?;
         }
-        let left = if follow { u64::MAX } else { size - start };
+        let left = if follow { u64::MAX } else { size.saturating_sub(start) };
         Ok(Self { file, inode, printer: Printer::new(request.filter.clone()), chunk: vec![0; CHUNK], left })
     }
 
@@ -142,14 +142,14 @@ impl Reader {
         let mut total = 0;
         loop {
             let room = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
-            let read = self.file.read(&mut self.chunk[..room]).await?;
+            let read = (&mut self.file).take(room as u64).read(&mut self.chunk).await?;
             if read == 0 {
                 return Ok((Flow::More, total));
             }
-            total += read;
+            total = total.saturating_add(read);
             self.left = self.left.saturating_sub(read as u64);
             let mut printed = Vec::new();
-            let flow = self.printer.push(&self.chunk[..read], &mut printed);
+            let flow = self.printer.push(self.chunk.get(..read).unwrap_or_default(), &mut printed);
             if !printed.is_empty() && out.send(printed.into()).await.is_err() {
                 return Ok((Flow::Done, total));
             }

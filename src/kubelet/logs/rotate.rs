@@ -42,7 +42,7 @@ pub async fn rotate_logs(
     runtime: Arc<dyn Runtime>,
     stop: CancellationToken,
 ) {
-    let mut ticks = tokio::time::interval(settings.interval);
+    let mut ticks = tokio::time::interval(settings.interval.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -14,22 +14,21 @@ const HEADER: usize = 128;
 /// Offset at which the last `lines` whole lines of the first `size` bytes begin. Parts of a split line count as one line
 /// together; a last line without its line feed is not counted, as it is still being written.
 pub fn tail_offset(file: &File, size: u64, lines: u64) -> io::Result<u64> {
-    let mut seen = 0;
+    let mut seen: u64 = 0;
     let mut block = vec![0; BLOCK];
     let mut end = size;
     while end > 0 {
         let start = end.saturating_sub(BLOCK as u64);
-        let length = usize::try_from(end - start).unwrap_or(BLOCK);
-        let bytes = &mut block[..length];
-        file.read_exact_at(bytes, start)?;
-        for feed in (0..length).rev().filter(|i| bytes[*i] == b'\n') {
-            let after = start + feed as u64 + 1;
+        // Only the last block, at the file's beginning, is shorter.
+        block.truncate(usize::try_from(end.saturating_sub(start)).unwrap_or(BLOCK));
+        file.read_exact_at(&mut block, start)?;
+        for (feed, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             // The line that ends here is the last part of a line unless it says that it goes on.
-            if ends_whole_line(file, bytes, start, feed)? {
+            if ends_whole_line(file, &block, start, feed)? {
                 if seen == lines {
-                    return Ok(after);
+                    return Ok(start.saturating_add(feed as u64).saturating_add(1));
                 }
-                seen += 1;
+                seen = seen.saturating_add(1);
             }
         }
         end = start;
@@ -39,28 +38,37 @@ pub fn tail_offset(file: &File, size: u64, lines: u64) -> io::Result<u64> {
 
 /// Whether the line whose line feed is at `block[feed]` is tagged as full; a damaged line counts as one.
 fn ends_whole_line(file: &File, block: &[u8], block_start: u64, feed: usize) -> io::Result<bool> {
-    let line_start = block[..feed].iter().rposition(|b| *b == b'\n');
-    if let Some(before) = line_start {
-        let line = &block[before + 1..feed];
-        return Ok(parse_line(&line[..line.len().min(HEADER)]).is_ok_and(|l| !l.partial));
+    let before = block.get(..feed).unwrap_or(block);
+    if let Some(line) = after_feed(before) {
+        return Ok(is_whole(line));
     }
     // The line began in an earlier block.
-    let (mut end, mut header) = (block_start, [0; HEADER]);
+    let mut end = block_start;
     let mut start = 0;
     let mut chunk = vec![0; 4096];
     while end > 0 {
         let from = end.saturating_sub(chunk.len() as u64);
-        let length = usize::try_from(end - from).unwrap_or(chunk.len());
-        file.read_exact_at(&mut chunk[..length], from)?;
-        if let Some(at) = chunk[..length].iter().rposition(|b| *b == b'\n') {
-            start = from + at as u64 + 1;
+        chunk.truncate(usize::try_from(end.saturating_sub(from)).unwrap_or(chunk.len()));
+        file.read_exact_at(&mut chunk, from)?;
+        if let Some(line) = after_feed(&chunk) {
+            start = end.saturating_sub(line.len() as u64);
             break;
         }
         end = from;
     }
-    let line_length = usize::try_from(block_start + feed as u64 - start).unwrap_or(HEADER).min(HEADER);
-    file.read_exact_at(&mut header[..line_length], start)?;
-    Ok(parse_line(&header[..line_length]).is_ok_and(|l| !l.partial))
+    let length = block_start.saturating_add(feed as u64).saturating_sub(start);
+    let mut header = vec![0; usize::try_from(length).unwrap_or(HEADER).min(HEADER)];
+    file.read_exact_at(&mut header, start)?;
+    Ok(is_whole(&header))
+}
+
+/// What comes after the last line feed; none when there is no line feed.
+fn after_feed(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.contains(&b'\n').then(|| bytes.rsplit(|byte| *byte == b'\n').next()).flatten()
+}
+
+fn is_whole(line: &[u8]) -> bool {
+    parse_line(line.get(..HEADER).unwrap_or(line)).is_ok_and(|line| !line.partial)
 }
 
 #[cfg(test)]

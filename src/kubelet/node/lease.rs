@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::core::model::time::seconds;
 use crate::ports::{ApiError, NodeApi};
 
 /// Failures in a row after which the connection itself is suspected.
@@ -33,13 +34,13 @@ pub struct LeaseKeeper {
 impl LeaseKeeper {
     /// Runs until `stop`, beginning once the node is registered.
     pub async fn run(mut self, stop: CancellationToken) {
-        let interval = Duration::from_secs(u64::try_from(self.seconds.max(4)).unwrap_or(40)) / 4;
+        let interval = seconds(self.seconds.max(4).into()).checked_div(4).unwrap_or_default();
         let registered = async { self.node_uid.wait_for(Option::is_some).await.is_ok() };
         if !stop.run_until_cancelled(registered).await.unwrap_or(false) {
             return;
         }
         let mut lease = None;
-        let mut failures = 0;
+        let mut failures: u32 = 0;
         loop {
             let pause = match self.renew(&mut lease).await {
                 Ok(()) => {
@@ -47,14 +48,14 @@ impl LeaseKeeper {
                     interval
                 }
                 Err(error) => {
-                    failures += 1;
-                    if failures % SUSPECT == 0 {
+                    failures = failures.saturating_add(1);
+                    if failures.is_multiple_of(SUSPECT) {
                         warn!(%error, failures, "lease cannot be renewed");
                         (self.suspect)();
                     } else {
                         debug!(%error, "lease not renewed");
                     }
-                    (Duration::from_millis(200) * 2u32.pow(failures.min(5))).min(interval)
+                    Duration::from_millis(200).saturating_mul(1 << failures.min(5)).min(interval)
                 }
             };
             if stop.run_until_cancelled(sleep(pause)).await.is_none() {

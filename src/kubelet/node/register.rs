@@ -35,7 +35,7 @@ pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node
             }
         };
         sleep(pause).await;
-        pause = (pause * 2).min(longest);
+        pause = pause.saturating_mul(2).min(longest);
     }
 }
 

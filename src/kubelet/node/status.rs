@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::register::register;
 use crate::core::admission::Pressure;
+use crate::core::model::time::{Moment, scaled};
 use crate::core::model::{KubeletSpec, MachineFacts};
 use crate::core::node::{
     Health, NodeInputs, PATIENCE, RuntimeHealth, RuntimeView, derive_addresses, derive_node, derive_status,
@@ -109,7 +110,7 @@ impl NodeReporter {
             let heartbeat = Instant::now() >= due;
             match self.send(&*api, &seen, heartbeat).await {
                 Ok(Some(node)) => {
-                    due = Instant::now() + jittered(self.spec.node.status_report);
+                    due = Instant::now().later(jittered(self.spec.node.status_report));
                     self.take(node, &mut pod_cidr).await;
                 }
                 Ok(None) => {}
@@ -124,7 +125,7 @@ impl NodeReporter {
                 self.announce(ready, &seen.health);
                 was_ready = Some(ready);
             }
-            let next = Instant::now() + if ready { self.spec.node.status_update } else { EAGER };
+            let next = Instant::now().later(if ready { self.spec.node.status_update } else { EAGER });
             tokio::select! {
                 () = sleep_until(next) => {}
                 Ok(()) = self.pressure.changed() => {}
@@ -286,5 +287,5 @@ impl NodeReporter {
 
 /// Half to one and a half times `period`, so that nodes do not report in step.
 fn jittered(period: Duration) -> Duration {
-    period.mul_f64(rand::rng().random_range(0.5..1.5))
+    scaled(period, rand::rng().random_range(0.5..1.5))
 }

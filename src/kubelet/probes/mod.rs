@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer, key_of, uid_of};
 use crate::core::probes::{DueProbe, PodProbes};
 use crate::ports::{Checks, Events, Probes, Runtime};
@@ -87,7 +88,7 @@ impl Shared {
             let next = self.pods().values().filter_map(|pod| pod.probes.next_due()).min();
             let sleep = async {
                 match next {
-                    Some(at) => tokio::time::sleep_until(self.began + at).await,
+                    Some(at) => tokio::time::sleep_until(self.began.later(at)).await,
                     None => std::future::pending().await,
                 }
             };

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::api_pods::{ApiPodChange, ApiPodView};
 use crate::core::manifest::mirror::{hash_of, is_mirror};
+use crate::core::model::time::Moment;
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
 use crate::core::status::{is_urgent, render_status_patch};
 use crate::ports::{ApiError, PodApi, StatusSink};
@@ -94,7 +95,7 @@ impl Reporter {
                 },
             }
         }
-        let deadline = Instant::now() + flush;
+        let deadline = Instant::now().later(flush);
         self.shared.enqueue_gathered();
         while let Some(uid) = self.shared.take() {
             let shared = self.shared.clone();
@@ -149,7 +150,7 @@ impl Shared {
         });
         entry.pod = pod.clone();
         let urgent = change(entry);
-        let gather = entry.sent.map(|sent| sent + GATHER).filter(|until| !urgent && *until > Instant::now());
+        let gather = entry.sent.map(|sent| sent.later(GATHER)).filter(|until| !urgent && *until > Instant::now());
         let Some(until) = gather else {
             enqueue(&mut state, &uid);
             drop(state);
@@ -243,7 +244,7 @@ impl Shared {
                 }
                 Err(_) => {
                     let pause = entry.pause;
-                    entry.pause = (pause * 2).min(RETRY.1);
+                    entry.pause = pause.saturating_mul(2).min(RETRY.1);
                     Some(pause)
                 }
             }

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::core::model::time::Moment;
 use tokio::time::Instant;
 
 /// Most entries; beyond that the expired ones go, and all of them when that is not enough.
@@ -35,7 +36,7 @@ impl<K: Eq + Hash, V: Clone> ExpiringMap<K, V> {
         if map.len() >= MAX_ENTRIES {
             map.clear();
         }
-        map.insert(key, (value, now + life));
+        map.insert(key, (value, now.later(life)));
     }
 }
 

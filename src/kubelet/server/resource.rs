@@ -14,7 +14,7 @@ pub fn print(summary: &Summary, page: &mut Page) {
     let swap = |swap: &Option<SwapUsage>| swap.and_then(|s| Some((s.swap_usage_bytes? as f64, s.time)));
     let swap_limit = |c: &ContainerUsage| {
         let swap = c.swap?;
-        Some(((swap.swap_available_bytes? + swap.swap_usage_bytes?) as f64, swap.time))
+        Some((swap.swap_available_bytes?.saturating_add(swap.swap_usage_bytes?) as f64, swap.time))
     };
 
     let containers: Vec<(&PodUsage, &ContainerUsage)> =

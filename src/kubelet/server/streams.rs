@@ -183,7 +183,7 @@ async fn copy_until_end(from: &mut (impl AsyncReadExt + Unpin), to: &mut (impl A
     // An error is an end like any other: the peer went away.
     while let Ok(read) = from.read(&mut buffer).await
         && read > 0
-        && to.write_all(&buffer[..read]).await.is_ok()
+        && to.write_all(buffer.get(..read).unwrap_or_default()).await.is_ok()
         && to.flush().await.is_ok()
     {}
     let _ = to.shutdown().await;

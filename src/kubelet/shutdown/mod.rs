@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::core::model::time::Moment;
 use crate::core::model::uid_of;
 use crate::core::shutdown::{Stage, Turn, order, plan_groups, plan_stages, total};
 use crate::core::status::is_terminal;
@@ -77,7 +78,7 @@ async fn end_pods(ports: &ShutdownPorts, turns: &[Turn]) {
             seconds = turn.seconds,
             "end pods for the shutdown"
         );
-        let end = Instant::now() + Duration::from_secs(turn.seconds);
+        let end = Instant::now().later(Duration::from_secs(turn.seconds));
         let stages = plan_stages(&pods);
         for (i, (stage, pods)) in stages.iter().enumerate() {
             if *stage == Stage::Api {
@@ -88,7 +89,8 @@ async fn end_pods(ports: &ShutdownPorts, turns: &[Turn]) {
                 told = true;
             }
             // What a stage leaves of its share is for those after it.
-            let share = end.saturating_duration_since(Instant::now()) / u32::try_from(stages.len() - i).unwrap_or(1);
+            let (left, shares) = (end.saturating_duration_since(Instant::now()), stages.len().saturating_sub(i));
+            let share = left.checked_div(u32::try_from(shares).unwrap_or(1)).unwrap_or(left);
             if timeout(share, end_stage(ports, pods, share.as_secs())).await.is_err() {
                 tracing::warn!(priority = turn.priority, "some pods did not end in time for the shutdown");
             }

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::core::manifest::Finding;
 use crate::core::manifest::set::StaticSet;
+use crate::core::model::time::Moment;
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, ReadFile, SourceKind};
 use crate::ports::{EventKind, EventTarget, Events, ManifestFiles};
 
@@ -108,9 +109,9 @@ impl FileSource {
 
     /// Waits until no change has come for a moment.
     async fn settle(&mut self) {
-        let latest = Instant::now() + SETTLE_MOST;
+        let latest = Instant::now().later(SETTLE_MOST);
         loop {
-            let quiet = (Instant::now() + SETTLE).min(latest);
+            let quiet = Instant::now().later(SETTLE).min(latest);
             if timeout_at(quiet, self.files.changed()).await.is_err() || Instant::now() >= latest {
                 sleep_until(quiet.min(latest)).await;
                 return;

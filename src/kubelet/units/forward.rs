@@ -187,7 +187,7 @@ impl Follow {
                 return Ok(());
             }
         };
-        if line.partial && log.text.len() + line.text.len() <= MAX_TEXT {
+        if line.partial && log.text.len().saturating_add(line.text.len()) <= MAX_TEXT {
             log.text.extend_from_slice(line.text);
             return Ok(());
         }
@@ -233,12 +233,12 @@ impl Log {
     /// Reads a chunk.
     fn read(&mut self) -> io::Result<usize> {
         let old = self.rest.len();
-        self.rest.resize(old + CHUNK, 0);
-        let read = self.file.read(&mut self.rest[old..])?;
-        self.rest.truncate(old + read);
+        self.rest.resize(old.saturating_add(CHUNK), 0);
+        let read = self.file.read(self.rest.get_mut(old..).unwrap_or_default())?;
+        self.rest.truncate(old.saturating_add(read));
         // A runtime writes lines of 16 KiB at most; what is longer is none of its.
         if self.rest.len() > MAX_TEXT && !self.rest.contains(&b'\n') {
-            self.offset += self.rest.len() as u64;
+            self.offset = self.offset.saturating_add(self.rest.len() as u64);
             self.rest.clear();
         }
         Ok(read)
@@ -248,7 +248,7 @@ impl Log {
         let end = self.rest.iter().position(|byte| *byte == b'\n')?;
         let mut line: Vec<u8> = self.rest.drain(..=end).collect();
         line.pop();
-        self.offset += end as u64 + 1;
+        self.offset = self.offset.saturating_add(end as u64).saturating_add(1);
         Some(line)
     }
 

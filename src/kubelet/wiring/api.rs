@@ -127,7 +127,7 @@ impl Api {
     /// Sends what is still to be sent, for a moment.
     pub async fn flush(self) {
         self.stop_reporting.cancel();
-        if tokio::time::timeout(FLUSH * 2, self.reporting).await.is_err() {
+        if tokio::time::timeout(FLUSH.saturating_mul(2), self.reporting).await.is_err() {
             warn!("some pod statuses were not sent before the end");
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod, PodStatus};
@@ -113,7 +114,7 @@ pub fn notify_systemd(pulse: Pulse, stop: CancellationToken) {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(limit / 3);
+        let mut ticks = tokio::time::interval(limit.checked_div(3).unwrap_or_default().max(Duration::from_millis(1)));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

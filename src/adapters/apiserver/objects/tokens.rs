@@ -10,13 +10,15 @@ use kube::Api;
 use kube::api::PostParams;
 
 use crate::adapters::apiserver::session::{Session, ask};
+use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, key_of, uid_of};
 use crate::ports::{ApiError, ObjectError, TokenRequest};
+use rand::Rng;
 
 /// A token is renewed after a day even when it lives longer.
 const OLDEST: SignedDuration = SignedDuration::from_hours(24);
 /// Most that renewal is put off or forward, so that tokens issued together are not renewed together.
-const JITTER_MS: u64 = 10_000;
+const JITTER_MS: i64 = 10_000;
 
 #[derive(Clone)]
 struct Token {
@@ -104,8 +106,8 @@ impl Tokens {
         let status = answer.status.and_then(|status| Some((status.token?, status.expiration_timestamp?.0)));
         let (text, expires) = status.ok_or_else(|| failed("the answer has no token".into()))?;
         let life = expires.duration_since(now);
-        let keep = (life * 4 / 5).min(OLDEST);
-        let jitter = SignedDuration::from_millis((rand::random::<u64>() % JITTER_MS) as i64);
-        Ok(Token { text, expires, renew: now + keep - jitter })
+        let keep = life.checked_div(5).unwrap_or_default().saturating_mul(4).min(OLDEST);
+        let jitter = SignedDuration::from_millis(rand::rng().random_range(0..JITTER_MS));
+        Ok(Token { text, expires, renew: now.later(keep.saturating_sub(jitter)) })
     }
 }

@@ -29,14 +29,22 @@ pub struct Program {
     pub heeds: Option<Duration>,
     /// Time that a start of it takes.
     pub starts_in: Duration,
-    /// Its postStart hook fails.
+    /// Its hooks fail.
     pub hook_fails: bool,
+    /// Time that a hook of it takes.
+    pub hook_takes: Duration,
 }
 
 impl Default for Program {
     /// Runs until it is told to end, and does so within a tenth of a second.
     fn default() -> Self {
-        Self { ends: None, heeds: Some(Duration::from_millis(100)), starts_in: Duration::ZERO, hook_fails: false }
+        Self {
+            ends: None,
+            heeds: Some(Duration::from_millis(100)),
+            starts_in: Duration::ZERO,
+            hook_fails: false,
+            hook_takes: Duration::ZERO,
+        }
     }
 }
 

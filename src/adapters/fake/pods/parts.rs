@@ -35,9 +35,13 @@ impl PodImages for Life {
 impl Hooks for Life {
     async fn run(&self, call: HookCall) -> Result<(), HookError> {
         self.alive().await;
-        let mut state = self.host.state();
-        state.happened.push(format!("hook of {}", call.container));
-        match state.programs.get(&call.container).is_some_and(|program| program.hook_fails) {
+        let program = {
+            let mut state = self.host.state();
+            state.happened.push(format!("hook of {}", call.container));
+            state.programs.get(&call.container).copied().unwrap_or_default()
+        };
+        tokio::time::sleep(program.hook_takes).await;
+        match program.hook_fails {
             true => Err(HookError { message: "PostStartHook failed".into() }),
             false => Ok(()),
         }

@@ -94,8 +94,9 @@ impl FromStr for CaPin {
             .filter(|digits| digits.len() == 64 && digits.is_ascii())
             .ok_or(Error::InvalidPin)?;
         let mut hash = [0; 32];
-        for (index, byte) in hash.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).map_err(|_| Error::InvalidPin)?;
+        for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| Error::InvalidPin)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| Error::InvalidPin)?;
         }
         Ok(Self(hash))
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::rbac::{BOOTSTRAP_GROUP, NODES_GROUP, group, render_config_map_reader};
 use super::yaml::{merge, render_yaml};
 use super::{ObjectsSpec, join_subnets};
+use crate::core::model::json::put;
 
 /// The ConfigMaps, readable by bootstrap tokens and nodes.
 pub(super) fn render_config_maps(spec: &ObjectsSpec) -> Vec<Value> {
@@ -42,7 +43,7 @@ pub fn render_cluster_configuration(spec: &ObjectsSpec) -> Value {
         "serviceSubnet": join_subnets(&spec.service_subnets),
     });
     if !spec.pod_subnets.is_empty() {
-        networking["podSubnet"] = join_subnets(&spec.pod_subnets).into();
+        put(&mut networking, &["podSubnet"], join_subnets(&spec.pod_subnets));
     }
     json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",

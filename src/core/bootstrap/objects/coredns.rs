@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::rbac::{cluster_role, cluster_role_binding, rule, service_account};
 use super::{CONTROL_PLANE_LABEL, Component, ObjectsSpec};
+use crate::core::model::json::put;
 
 /// The objects; none when the user brings another DNS.
 pub(super) fn render_coredns(spec: &ObjectsSpec) -> Vec<Value> {
@@ -98,8 +99,8 @@ fn render_deployment(component: &Component) -> Value {
         "configMap": { "name": "coredns", "items": [{ "key": "Corefile", "path": "Corefile" }] },
     })];
     if let Some(binary) = &component.host_binary {
-        container["command"] = json!(["/coredns"]);
-        if let Some(mounts) = container["volumeMounts"].as_array_mut() {
+        put(&mut container, &["command"], json!(["/coredns"]));
+        if let Some(mounts) = container.get_mut("volumeMounts").and_then(Value::as_array_mut) {
             mounts.push(json!({ "name": "program", "mountPath": "/coredns", "readOnly": true }));
         }
         volumes.push(json!({ "name": "program", "hostPath": { "path": binary, "type": "File" } }));

@@ -6,6 +6,7 @@ use super::rbac::{BOOTSTRAP_GROUP, cluster_role_binding, group, render_config_ma
 use super::yaml::{merge, render_yaml};
 use super::{Component, ObjectsSpec, join_subnets};
 use crate::core::bootstrap::static_pods::VERSION_ANNOTATION;
+use crate::core::model::json::put;
 
 /// Without names of protocols nft tells numbers, and kube-proxy, which starts again beside its own rules, takes those for
 /// others' and removes what it needs. A scratch image and small systems have no such file (netbase).
@@ -116,7 +117,7 @@ fn render_daemon_set(component: &Component, version: &str) -> Value {
     let mut template_metadata = json!({ "labels": { "k8s-app": "kube-proxy" } });
     if component.host_binary.is_some() {
         // Another version at the same path is another pod.
-        template_metadata["annotations"] = json!({ VERSION_ANNOTATION: version });
+        put(&mut template_metadata, &["annotations"], json!({ VERSION_ANNOTATION: version }));
     }
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",

@@ -1,5 +1,6 @@
 //! The marks of a control-plane node.
 
+use crate::core::model::json::put;
 use serde_json::{Map, Value, json};
 
 /// The label and the taint's key.
@@ -31,10 +32,10 @@ pub fn plan_control_plane_mark(node: &Value, taints: &[Value]) -> Option<Value> 
     }
     let mut patch = json!({ "metadata": { "resourceVersion": node.pointer("/metadata/resourceVersion") } });
     if !missing_labels.is_empty() {
-        patch["metadata"]["labels"] = missing_labels.into();
+        put(&mut patch, &["metadata", "labels"], missing_labels);
     }
     if !missing_taints.is_empty() {
-        patch["spec"] = json!({ "taints": present.into_iter().chain(missing_taints).collect::<Vec<_>>() });
+        put(&mut patch, &["spec", "taints"], present.into_iter().chain(missing_taints).collect::<Vec<_>>());
     }
     Some(patch)
 }

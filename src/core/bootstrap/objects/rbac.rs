@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::ObjectsSpec;
 use crate::core::bootstrap::key_handover;
+use crate::core::model::json::put;
 
 /// The group of every bootstrap token that may join nodes.
 pub const BOOTSTRAP_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
@@ -53,7 +54,7 @@ pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
 /// Lets nodes, and those that become one, see where the API servers are.
 fn render_api_server_reader() -> [Value; 2] {
     let mut read = rule("discovery.k8s.io", "endpointslices", &["get", "list", "watch"]);
-    read["resourceNames"] = json!(["kubernetes"]);
+    put(&mut read, &["resourceNames"], json!(["kubernetes"]));
     [
         json!({
             "apiVersion": RBAC, "kind": "Role",
@@ -109,7 +110,7 @@ pub(super) fn render_config_map_reader(
     subjects: &[Value],
 ) -> [Value; 2] {
     let mut get = rule("", "configmaps", &["get"]);
-    get["resourceNames"] = json!([config_map]);
+    put(&mut get, &["resourceNames"], json!([config_map]));
     [
         json!({
             "apiVersion": RBAC, "kind": "Role",

@@ -4,6 +4,7 @@ use super::super::step::Content;
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::objects::{render_control_plane_taint, render_kubelet_configuration, render_yaml};
+use crate::core::model::json::put;
 use crate::core::model::spec::Spec;
 
 /// The kubelet of a control plane: registers with the taint that keeps ordinary pods off.
@@ -36,13 +37,14 @@ fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Ve
         taints.push(render_control_plane_taint());
     }
     if !taints.is_empty() {
-        configuration["registerWithTaints"] = taints.into();
+        put(&mut configuration, &["registerWithTaints"], taints);
     }
-    configuration["containerRuntimeEndpoint"] = format!("unix://{}", spec.node.runtime_socket.display()).into();
+    let socket = format!("unix://{}", spec.node.runtime_socket.display());
+    put(&mut configuration, &["containerRuntimeEndpoint"], socket);
     if configuration.get("resolvConf").is_none()
         && let Some(path) = &facts.resolv_conf
     {
-        configuration["resolvConf"] = path.display().to_string().into();
+        put(&mut configuration, &["resolvConf"], path.display().to_string());
     }
     let unit_file = paths.units.join(units::KUBELET);
     let config_file = paths.kubelet_config();

@@ -1,12 +1,11 @@
 //! Phases `upload-config`, `bootstrap-token` and `addons`: the objects that make an API server a cluster.
 
-use serde_json::Value;
-
 use super::super::objects::{
     Component, ObjectsSpec, render_addons, render_cluster_info, render_objects, render_settings,
 };
 use super::super::static_pods::SCRATCH_IMAGE;
 use super::super::{Facts, PhaseError, Step};
+use crate::core::model::json::{at, put};
 use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
 
 /// RBAC, configuration, add-ons.
@@ -26,9 +25,9 @@ pub fn plan_settings(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseErro
 pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for mut object in render_addons(&derive(spec)) {
-        let (kind, is_dns) = (object["kind"].clone(), object["metadata"]["name"] == "coredns");
+        let (kind, is_dns) = (at(&object, &["kind"]).clone(), at(&object, &["metadata", "name"]) == "coredns");
         if let Some(replicas) = facts.dns_replicas.filter(|_| is_dns && kind == "Deployment") {
-            object["spec"]["replicas"] = Value::from(replicas);
+            put(&mut object, &["spec", "replicas"], replicas);
         }
         steps.push(Step::ApplyObject { create_only: is_dns && kind == "ConfigMap", object });
     }

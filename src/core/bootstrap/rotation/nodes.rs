@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::core::bootstrap::objects::CONTROL_PLANE_LABEL;
+use crate::core::model::json::at;
 
 /// Which stage a control plane has behind it with all of its components.
 pub const ROTATION_ANNOTATION: &str = "roost.io/rotation-of-authorities";
@@ -74,7 +75,7 @@ impl FromStr for Told {
 impl Told {
     /// What a Node tells.
     pub fn of(node: &Value) -> Option<Self> {
-        node["metadata"]["annotations"][ROTATION_ANNOTATION].as_str()?.parse().ok()
+        at(node, &["metadata", "annotations", ROTATION_ANNOTATION]).as_str()?.parse().ok()
     }
 }
 
@@ -92,7 +93,7 @@ pub struct KubeletTrust {
 impl KubeletTrust {
     /// What a Node tells.
     pub fn of(node: &Value) -> Option<Self> {
-        serde_json::from_str(node["metadata"]["annotations"][KUBELET_ANNOTATION].as_str()?).ok()
+        serde_json::from_str(at(node, &["metadata", "annotations", KUBELET_ANNOTATION]).as_str()?).ok()
     }
 
     /// True when nothing that the kubelet has comes from another authority.
@@ -103,5 +104,5 @@ impl KubeletTrust {
 
 /// True of a Node that is marked as a control plane.
 pub fn is_control_plane(node: &Value) -> bool {
-    node["metadata"]["labels"].get(CONTROL_PLANE_LABEL).is_some()
+    at(node, &["metadata", "labels"]).get(CONTROL_PLANE_LABEL).is_some()
 }

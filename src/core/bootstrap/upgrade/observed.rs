@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::core::bootstrap::objects::CONTROL_PLANE_LABEL;
 use crate::core::bootstrap::static_pods::VERSION_ANNOTATION;
 use crate::core::model::Version;
+use crate::core::model::json::at;
 use crate::core::yaml;
 
 /// A component on a node, as its pod tells.
@@ -97,28 +98,28 @@ pub fn derive_cluster(
 fn configured_version(config_map: &Value) -> Option<Version> {
     let text = config_map.pointer("/data/ClusterConfiguration")?.as_str()?;
     let document = yaml::parse_document(text.as_bytes()).ok()?;
-    document["kubernetesVersion"].as_str()?.parse().ok()
+    at(&document, &["kubernetesVersion"]).as_str()?.parse().ok()
 }
 
 fn derive_node(node: &Value, pods: &[Value]) -> ObservedNode {
-    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    let name = at(node, &["metadata", "name"]).as_str().unwrap_or_default();
     let mut components = BTreeMap::new();
     for pod in pods {
         let going = pod.pointer("/metadata/deletionTimestamp").is_some();
         if going || pod.pointer("/spec/nodeName").and_then(Value::as_str) != Some(name) {
             continue;
         }
-        let label = |name: &str| pod["metadata"]["labels"][name].as_str();
+        let label = |name: &str| at(pod, &["metadata", "labels", name]).as_str();
         let component = match (label("tier"), label("component"), label("k8s-app")) {
             (Some("control-plane"), Some(component), _) => component,
             (_, _, Some("kube-proxy")) => "kube-proxy",
             _ => continue,
         };
-        components.insert(component.to_owned(), derive_component(pod, &pod["spec"]));
+        components.insert(component.to_owned(), derive_component(pod, at(pod, &["spec"])));
     }
     ObservedNode {
         name: name.to_owned(),
-        control_plane: node["metadata"]["labels"].get(CONTROL_PLANE_LABEL).is_some()
+        control_plane: at(node, &["metadata", "labels"]).get(CONTROL_PLANE_LABEL).is_some()
             || components.contains_key("kube-apiserver"),
         kubelet: node.pointer("/status/nodeInfo/kubeletVersion").and_then(Value::as_str).and_then(|v| v.parse().ok()),
         ready: has_condition(node, "Ready"),
@@ -129,7 +130,7 @@ fn derive_node(node: &Value, pods: &[Value]) -> ObservedNode {
 /// `owner` has the metadata and the conditions, `spec` the containers.
 fn derive_component(owner: &Value, spec: &Value) -> ObservedComponent {
     let image = spec.pointer("/containers/0/image").and_then(Value::as_str).unwrap_or_default();
-    let annotated = owner["metadata"]["annotations"][VERSION_ANNOTATION].as_str();
+    let annotated = at(owner, &["metadata", "annotations", VERSION_ANNOTATION]).as_str();
     ObservedComponent {
         version: annotated.and_then(|version| version.parse().ok()).or_else(|| Version::of_image(image)),
         image: image.to_owned(),

@@ -271,7 +271,7 @@ impl Authority {
 /// The moment at which two thirds of a life are over, when a leaf is renewed.
 pub fn renewal_due(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
     let life = not_after.duration_since(not_before);
-    let two_thirds = SignedDuration::from_secs(life.as_secs() / 3 * 2);
+    let two_thirds = SignedDuration::from_secs((life.as_secs() / 3).saturating_mul(2));
     not_before.checked_add(two_thirds).unwrap_or(not_after)
 }
 

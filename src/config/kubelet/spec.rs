@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::document::get;
 use super::duration::parse_duration;
 use super::load::Flags;
+use crate::core::model::Amount;
 use crate::core::model::json::put;
 use crate::core::model::kubelet_spec::{
     ApiSettings, Dirs, EvictionSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings, PodSettings,
@@ -186,6 +187,12 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
         r.faults.push(format!("evictionSoft: {signal} has no evictionSoftGracePeriod"));
     }
     let (mut kube_reserved, mut system_reserved) = (r.map("kubeReserved"), r.map("systemReserved"));
+    for (field, list) in [("kubeReserved", &kube_reserved), ("systemReserved", &system_reserved)] {
+        let is_amount = |text: &str| Amount::parse(text).is_some_and(|amount| amount >= Amount::ZERO);
+        for (name, text) in list.iter().filter(|(_, text)| !is_amount(text)) {
+            r.faults.push(format!("{field}: {name}: want a quantity that is not negative, got {text:?}"));
+        }
+    }
     let reserved_cpus = r.text("reservedSystemCPUs");
     if !reserved_cpus.is_empty() {
         match count_cpus(&reserved_cpus) {

@@ -76,3 +76,15 @@ fn reserved_processors_stand_in_place_of_reserved_amounts_of_cpu() {
         assert!(error.contains("reservedSystemCPUs"), "{error}");
     }
 }
+
+#[test]
+fn reservations_are_quantities_that_are_not_negative() {
+    for (bad, name) in [("cpu=-1", "cpu"), ("memory=-9E", "memory"), ("memory=lots", "memory")] {
+        for (flag, field) in [("kube-reserved", "kubeReserved"), ("system-reserved", "systemReserved")] {
+            let mut flags = flags();
+            flags.fields.insert(flag.into(), bad.into());
+            let error = load(&flags).expect_err(bad).to_string();
+            assert!(error.contains(&format!("{field}: {name}")), "{error}");
+        }
+    }
+}

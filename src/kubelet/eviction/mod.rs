@@ -153,10 +153,15 @@ async fn evict_one(
     };
     let Some(view) = views.get(&uid_of(&first.pod)) else { return false };
     let own = first.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(i64::MAX);
-    let grace = if threshold.is_hard() { AT_ONCE } else { limits.max_pod_grace.min(own) };
+    let grace = if threshold.is_hard() { AT_ONCE } else { soft_grace(limits.max_pod_grace, own) };
     let message = describe_eviction(threshold, observed, &first.pod, first.usage.as_ref());
     evict(ports, view, grace, message, true).await;
     true
+}
+
+/// A negative limit leaves the pod its own grace, as `--eviction-max-pod-grace-period` promises.
+fn soft_grace(most: i64, own: i64) -> i64 {
+    if most < 0 { own } else { most.min(own) }
 }
 
 fn spared(view: &PodView) -> bool {

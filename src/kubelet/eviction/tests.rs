@@ -248,3 +248,10 @@ async fn a_volume_over_its_limit_ends_its_pod() {
     assert_eq!(kills, ["over-51 1 false Usage of EmptyDir volume \"v\" exceeds the limit \"50\". "]);
     assert_eq!(pressure, Pressure::default());
 }
+
+#[test]
+fn a_negative_limit_of_the_grace_is_none() {
+    for (most, own, grace) in [(7, 30, 7), (30, 7, 7), (0, 30, 0), (-1, 30, 30), (i64::MIN, i64::MAX, i64::MAX)] {
+        assert_eq!(soft_grace(most, own), grace, "{most} of {own}");
+    }
+}

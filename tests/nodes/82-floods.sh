@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# Floods of connections and of tokens: nobody who may is kept out.
+
+# flood NODE UID ADDRESS PORT: 1100 connections from that node by that uid, which say nothing, for as long as the test lasts.
+flood() {
+	on "$1" -- setpriv --reuid "$2" --clear-groups bash -c '
+		ulimit -n 4096
+		for _ in $(seq 1100); do exec {fd}<>"/dev/tcp/$0/$1" || true; done
+		echo flooding
+		sleep 120
+	' "$3" "$4" >"$log.flood" 2>/dev/null &
+	eventually grep -q flooding "$log.flood"
+}
+
+# stop_flood NODE UID
+stop_flood() {
+	on "$1" -- pkill -u "$2" -f /dev/tcp/ || true
+	rm -f "$log.flood"
+}
+
+connections_without_credentials() {
+	local node=${nodes[0]} address
+	address=$(cluster ip "$node")
+	pod talker "$node" netexec
+	kn logs -f talker >"$log.stream" &
+	flood "${nodes[-1]}" 65534 "$address" 10250
+	for _ in 1 2 3; do
+		is hello timeout 30 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" exec talker -- echo hello
+		timeout 30 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" logs talker --tail=1 >/dev/null
+	done
+	jobs -r | grep -q 'logs -f' # the stream from before goes on
+	stop_flood "${nodes[-1]}" 65534
+}
+it '1100 idle connections without credentials keep nobody from logs and exec' connections_without_credentials
+
+token_reviews() {
+	k get --raw /metrics | awk '/^apiserver_request_total/ && /resource="tokenreviews"/ { n += $NF } END { print n + 0 }'
+}
+
+random_tokens() {
+	local address before after
+	address=$(cluster ip "${nodes[-1]}")
+	before=$(token_reviews)
+	for n in $(seq 300); do
+		curl -skm 10 -o /dev/null -H "Authorization: Bearer random-$n-$RANDOM" "https://$address:10250/metrics" || true
+	done
+	after=$(token_reviews)
+	echo "reviews: $((after - before))"
+	# The API server's own counters may lag, and others ask too; each token once would be 300.
+	[ $((after - before)) -lt 150 ]
+	k get --raw "/api/v1/nodes/${nodes[-1]}/proxy/metrics" | grep -q '^kubelet_'
+}
+[ "${KUBELET:-ours}" != ours ] || it '300 random tokens cost the API server few reviews' random_tokens
+
+balancer_flood() {
+	local node=${nodes[-1]}
+	flood "$node" 65534 127.0.0.1 6444
+	beats "$node"
+	beats "$node"
+	pod newcomer "$node" pause # the kubelet hears of pods, and tells of them
+	stop_flood "$node" 65534
+}
+[ "${BOOTSTRAP:-ours}" != ours ] || it 'a uid that floods the balancer of a node does not cut its kubelet off' balancer_flood

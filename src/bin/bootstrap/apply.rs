@@ -79,10 +79,11 @@ pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output: OutputFormat) -> Result<(), Failure> {
     let judged = judge(&observe_controls(ports, spec, control_plane).await?);
     let count = |verdict: Verdict| judged.iter().filter(|control| control.ours == verdict).count();
-    let mut text = format!("{:8}{:16}{:58}{}\n", "CONTROL", "OURS", "ASKED FOR", "SEEN");
+    let width = judged.iter().map(|control| control.title.len()).max().unwrap_or_default();
+    let mut text = format!("{:8}{:16}{:width$}  {}\n", "CONTROL", "OURS", "ASKED FOR", "SEEN");
     for control in &judged {
         let (id, ours) = (control.id, control.ours.as_str());
-        text.push_str(&format!("{id:8}{ours:16}{:58}{}\n", control.title, control.why));
+        text.push_str(&format!("{id:8}{ours:16}{:width$}  {}\n", control.title, control.why));
     }
     let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::FailByChoice, Verdict::NotApplicable];
     let counts: Vec<String> =

@@ -16,11 +16,12 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
     let objects = HttpReachability.connect(&args.kubeconfig).await?;
     match args.command {
         TokenCommand::Create(wanted) => {
+            let life = wanted.life();
             let token = match wanted.token {
                 Some(token) => token,
                 None => random_token(),
             };
-            let expires = match wanted.life() {
+            let expires = match life {
                 std::time::Duration::ZERO => None,
                 life => Some(Timestamp::now().checked_add(life)?),
             };

@@ -12,19 +12,20 @@ use crate::core::model::json::{at, put};
 use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
 
 /// RBAC, configuration, add-ons.
-pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    Ok(as_steps(render_objects(&derive(spec))))
+pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    Ok(as_steps(render_objects(&derive(spec)), facts))
 }
 
-/// All of them, and then nothing of what they took the place of.
-fn as_steps(objects: Vec<Value>) -> Vec<Step> {
+/// All of them, and then nothing of what they replace in a cluster that is there.
+fn as_steps(objects: Vec<Value>, facts: &Facts) -> Vec<Step> {
     let apply = objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false });
-    apply.chain(render_revoked_rbac().into_iter().map(|object| Step::DeleteObject { object })).collect()
+    let revoked = if facts.has_component("kube-apiserver") { render_revoked_rbac() } else { Vec::new() };
+    apply.chain(revoked.into_iter().map(|object| Step::DeleteObject { object })).collect()
 }
 
 /// RBAC and configuration of a cluster whose version changed.
-pub fn plan_settings(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    Ok(as_steps(render_settings(&derive(spec))))
+pub fn plan_settings(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
+    Ok(as_steps(render_settings(&derive(spec)), facts))
 }
 
 /// kube-proxy and CoreDNS of a cluster whose version changed. What users are told to change stays theirs: the Corefile,

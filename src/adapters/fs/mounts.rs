@@ -21,7 +21,7 @@ pub fn mounts_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn parse_mount_points(table: &[u8]) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn parse_mount_points(table: &[u8]) -> impl Iterator<Item = PathBuf> {
     let lines = table.split(|b| *b == b'\n');
     lines.filter_map(|line| Some(unescape(line.split(|b| *b == b' ').nth(4)?)))
 }

@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm test-vm-months e2e bench bench-before check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm test-vm-months e2e bench bench-before fuzz fuzz-keep check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -64,6 +64,12 @@ bench: ## times and memory beside upstream's kubelet and kubeadm
 
 bench-before: ## this tree's programs beside those of an earlier build: BEFORE=folder ROUNDS=5 PODS='0 100'
 	@tests/bench/before
+
+fuzz: ## random input for every reader of outside bytes: SECONDS=600 for each, TARGET=name for one, JOBS=2 at a time
+	@fuzz/run $(or $(SECONDS),600) $(TARGET)
+
+fuzz-keep: ## takes into fuzz/corpus what `make fuzz` found; TARGET=name
+	@fuzz/run keep $(TARGET)
 
 check: ## format, clippy, documentation, licences, shellcheck
 	@tests/checks/run

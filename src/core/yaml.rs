@@ -2,6 +2,7 @@
 //!
 //! Reading into a value first and into a typed object afterwards costs megabytes less code than typed YAML.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -60,31 +61,43 @@ fn one_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim_end_matches(':').to_string()
 }
 
-/// Finds where a field such as `spec.containers[0].image` is written; of a field that is missing, its nearest parent.
-/// Parts of the path that hold dots are written as `["a.b"]`-free plain names, so keys with dots find their parent.
-pub fn locate(bytes: &[u8], path: &str) -> Option<Place> {
-    let text = text_of(bytes).ok()?;
-    let root: Spanned<Node> = serde_saphyr::from_str_with_options(text, options()).ok()?;
-    let mut node = &root.value;
-    let mut place = None;
-    let parts = path.split('.').flat_map(|part| {
-        let (name, indexes) = part.split_once('[').unwrap_or((part, ""));
-        let indexes = indexes.split('[').filter_map(|i| i.trim_end_matches(']').parse().ok()).map(Part::Index);
-        (!name.is_empty()).then_some(Part::Name(name)).into_iter().chain(indexes).collect::<Vec<_>>()
-    });
-    for part in parts {
-        let next = match (part, node) {
-            (Part::Name(name), Node::Map(entries)) => {
-                entries.iter().find(|(key, _)| key.value == name).map(|(key, value)| (key.referenced, &value.value))
-            }
-            (Part::Index(index), Node::Seq(items)) => items.get(index).map(|item| (item.referenced, &item.value)),
-            (Part::Name(_) | Part::Index(_), Node::Map(_) | Node::Seq(_) | Node::Scalar) => None,
-        };
-        let Some((location, inner)) = next else { break };
-        place = Some(Place { line: location.line(), column: location.column() });
-        node = inner;
+/// Where the parts of a text are written. It is read once, however many places are looked up.
+pub struct Places(Option<Node>);
+
+impl Places {
+    /// Those of one document; none of what is no document.
+    pub fn of(bytes: &[u8]) -> Self {
+        let text = text_of(bytes).ok();
+        Self(text.and_then(|text| serde_saphyr::from_str_with_options(text, options()).ok()))
     }
-    place
+
+    /// Where a field such as `spec.containers[0].image` is written; of a field that is missing, its nearest parent.
+    /// Parts of the path that hold dots are written as `["a.b"]`-free plain names, so keys with dots find their parent.
+    pub fn find(&self, path: &str) -> Option<Place> {
+        let mut node = self.0.as_ref()?;
+        let mut place = None;
+        let parts = path.split('.').flat_map(|part| {
+            let (name, indexes) = part.split_once('[').unwrap_or((part, ""));
+            let indexes = indexes.split('[').filter_map(|i| i.trim_end_matches(']').parse().ok()).map(Part::Index);
+            (!name.is_empty()).then_some(Part::Name(name)).into_iter().chain(indexes).collect::<Vec<_>>()
+        });
+        for part in parts {
+            let next = match (part, node) {
+                (Part::Name(name), Node::Map(entries)) => entries.get(name),
+                (Part::Index(index), Node::Seq(items)) => items.get(index),
+                (Part::Name(_) | Part::Index(_), Node::Map(_) | Node::Seq(_) | Node::Scalar) => None,
+            };
+            let Some((found, inner)) = next else { break };
+            place = Some(*found);
+            node = inner;
+        }
+        place
+    }
+}
+
+/// [`Places::find`] for one place.
+pub fn locate(bytes: &[u8], path: &str) -> Option<Place> {
+    Places::of(bytes).find(path)
 }
 
 enum Part<'a> {
@@ -92,10 +105,10 @@ enum Part<'a> {
     Index(usize),
 }
 
-/// The shape of a document, for places only.
+/// The shape of a document: of each part where it is written.
 enum Node {
-    Map(Vec<(Spanned<String>, Spanned<Node>)>),
-    Seq(Vec<Spanned<Node>>),
+    Map(BTreeMap<String, (Place, Node)>),
+    Seq(Vec<(Place, Node)>),
     Scalar,
 }
 
@@ -108,16 +121,18 @@ impl<'de> Deserialize<'de> for Node {
                 f.write_str("a document")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+                let mut entries = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<Spanned<String>, Spanned<Node>>()? {
+                    let place = Place { line: key.referenced.line(), column: key.referenced.column() };
+                    entries.insert(key.value, (place, value.value));
                 }
                 Ok(Node::Map(entries))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
                 let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
+                while let Some(item) = seq.next_element::<Spanned<Node>>()? {
+                    let place = Place { line: item.referenced.line(), column: item.referenced.column() };
+                    items.push((place, item.value));
                 }
                 Ok(Node::Seq(items))
             }

@@ -20,7 +20,7 @@ mod leftovers;
 pub mod logs;
 pub mod mirrors;
 pub mod node;
-mod observe;
+pub(crate) mod observe;
 mod pass;
 pub mod probes;
 pub mod pulse;

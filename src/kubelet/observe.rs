@@ -126,7 +126,7 @@ async fn container(look: &Look<'_>, listed: cri::Container) -> Result<Option<Obs
     Ok(Some(seen))
 }
 
-fn convert(id: ContainerId, sandbox: SandboxId, status: &cri::ContainerStatus) -> ObservedContainer {
+pub(crate) fn convert(id: ContainerId, sandbox: SandboxId, status: &cri::ContainerStatus) -> ObservedContainer {
     let meta = status.metadata.clone().unwrap_or_default();
     let note = |name: &str| status.annotations.get(name).map(String::as_str);
     let image = status.image.clone().unwrap_or_default();
@@ -184,7 +184,7 @@ async fn end_message(look: &Look<'_>, seen: &ObservedContainer, status: &cri::Co
 }
 
 /// The last lines that the container wrote, without the log's own columns.
-fn log_tail(raw: &[u8]) -> String {
+pub(crate) fn log_tail(raw: &[u8]) -> String {
     let lines: Vec<_> = raw.split(|b| *b == b'\n').filter_map(|line| parse_line(line).ok()).collect();
     let mut text = Vec::new();
     for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {

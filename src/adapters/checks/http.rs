@@ -56,7 +56,7 @@ async fn get_once(get: &HttpGet, tls: &Arc<ClientConfig>) -> Result<Response<Inc
     }
 }
 
-fn build(get: &HttpGet) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+pub(crate) fn build(get: &HttpGet) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
     let host = get.host_header.clone().unwrap_or_else(|| get.authority());
     let mut request = Request::get(&get.target).header(HOST, host).header(CONNECTION, "close");
     for (name, value) in &get.headers {
@@ -65,7 +65,7 @@ fn build(get: &HttpGet) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
     request.body(Empty::new())
 }
 
-async fn send<S>(request: Request<Empty<Bytes>>, stream: S) -> hyper::Result<Response<Incoming>>
+pub(crate) async fn send<S>(request: Request<Empty<Bytes>>, stream: S) -> hyper::Result<Response<Incoming>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -79,7 +79,7 @@ where
     sender.send_request(request).await
 }
 
-async fn read(response: Response<Incoming>) -> Result<HttpAnswer, String> {
+pub(crate) async fn read(response: Response<Incoming>) -> Result<HttpAnswer, String> {
     let status = response.status().as_u16();
     let mut body = response.into_body();
     let mut bytes = Vec::new();

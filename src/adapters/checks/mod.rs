@@ -1,7 +1,7 @@
 //! Checks over the network: HTTP(S), TCP and the gRPC health service.
 
 mod grpc;
-mod http;
+pub(crate) mod http;
 
 use std::sync::Arc;
 use std::time::Duration;

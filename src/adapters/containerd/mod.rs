@@ -2,8 +2,8 @@
 //!
 //! The content store and the image service are used, not the transfer service, which containerd 1.6 lacks.
 
-mod archive;
-mod blob;
+pub(crate) mod archive;
+pub(crate) mod blob;
 mod store;
 
 pub use store::{ContainerdImages, NAMESPACE};

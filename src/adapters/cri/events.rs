@@ -116,7 +116,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
 }
 
 /// What an event of containerd hints at; none for those that change nothing in a pod.
-fn hint(topic: &str, value: &[u8]) -> Option<RuntimeEvent> {
+pub(crate) fn hint(topic: &str, value: &[u8]) -> Option<RuntimeEvent> {
     let changed = |id: String| Some(RuntimeEvent::Container(ContainerId::from(id)));
     match topic {
         "/tasks/start" => changed(types::TaskStart::decode(value).ok()?.container_id),

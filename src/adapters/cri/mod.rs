@@ -2,7 +2,7 @@
 
 mod connect;
 mod errors;
-mod events;
+pub(crate) mod events;
 mod images;
 mod lost_task;
 mod runtime;

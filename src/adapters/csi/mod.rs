@@ -5,7 +5,7 @@
 mod driver;
 mod drivers;
 mod place;
-mod record;
+pub(crate) mod record;
 mod registration;
 mod terms;
 mod volume;

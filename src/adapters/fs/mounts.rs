@@ -19,10 +19,10 @@ const PIECE: usize = 15;
 
 /// A mount of this mount namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Mount {
+pub(crate) struct Mount {
     /// As `statx` gives it (`STATX_MNT_ID`).
     id: u64,
-    point: PathBuf,
+    pub(crate) point: PathBuf,
 }
 
 /// Whether what is mounted at a directory itself goes too.
@@ -116,7 +116,7 @@ fn open_place(point: &Path) -> io::Result<Option<(OwnedFd, &OsStr)>> {
 }
 
 /// As `proc(5)` has it: the first field is the mount's id, the fifth where it is.
-fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
+pub(crate) fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
     let lines = table.split(|b| *b == b'\n');
     lines.filter_map(|line| {
         let mut fields = line.split(|b| *b == b' ');

@@ -67,7 +67,7 @@ impl IdRange {
         Self::parse(&String::from_utf8_lossy(&users.stdout), per_pod)
     }
 
-    fn parse(line: &str, per_pod: u32) -> io::Result<Self> {
+    pub(crate) fn parse(line: &str, per_pod: u32) -> io::Result<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let bad = || io::Error::other(format!("getsubids said {line:?}, which is not one usable range for pods"));
         let ["0:", _, first, length] = words[..] else { return Err(bad()) };

@@ -33,7 +33,7 @@ impl Journal for NativeJournal {
 }
 
 /// `NAME=value` for plain values, and the form with a length for those with line feeds.
-fn encode(fields: &[(&'static str, &[u8])]) -> Vec<u8> {
+pub(crate) fn encode(fields: &[(&'static str, &[u8])]) -> Vec<u8> {
     let mut entry = Vec::with_capacity(512);
     for (name, value) in fields {
         entry.extend_from_slice(name.as_bytes());

@@ -1,7 +1,7 @@
 //! systemd over D-Bus.
 
 mod inhibit;
-mod journal;
+pub(crate) mod journal;
 pub(in crate::adapters) mod manager;
 mod pod_units;
 mod units;

@@ -34,7 +34,8 @@ pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Value, Vec<String>> {
     if faults.is_empty() {
         return Ok(Value::Object(map));
     }
-    Err(faults.into_iter().map(|(path, text)| format!("{}: {text}", at(yaml::locate(bytes, &path)))).collect())
+    let places = yaml::Places::of(bytes);
+    Err(faults.into_iter().map(|(path, text)| format!("{}: {text}", at(places.find(&path)))).collect())
 }
 
 fn check_object(prefix: &str, map: &Map<String, Value>, faults: &mut Vec<(String, String)>) {

@@ -286,6 +286,10 @@ fn server(r: &mut Reader<'_>) -> ServerSettings {
 
 fn pods(r: &mut Reader<'_>) -> PodSettings {
     let ids: i64 = r.int("userNamespaces.idsPerPod");
+    // Zero or nothing is the default; Linux maps whole blocks only (upstream `validation.go`).
+    if ids < 0 || ids % 65536 != 0 || u32::try_from(ids).is_err() {
+        r.faults.push(format!("userNamespaces.idsPerPod: want a multiple of 65536 below 2^32, got {ids}"));
+    }
     let max_restart_backoff = r.duration("crashLoopBackOff.maxContainerRestartPeriod");
     if max_restart_backoff < Duration::from_secs(1) || max_restart_backoff > Duration::from_secs(300) {
         r.faults.push("crashLoopBackOff.maxContainerRestartPeriod: must be between 1s and 300s".into());
@@ -427,6 +431,10 @@ pub(super) fn type_spec(flags: &Flags, value: Value, faults: &mut Vec<String>) -
     };
     if spec.node_name.is_empty() {
         r.faults.push("--hostname-override: the node name is empty".into());
+    }
+    let max_size = crate::core::model::Amount::parse(&spec.logs.max_size);
+    if max_size.is_none_or(|amount| amount.units() <= 0) {
+        r.faults.push(format!("containerLogMaxSize: {:?} is no quantity such as 10Mi", spec.logs.max_size));
     }
     if !endpoint_is_socket(&spec.runtime.endpoint) {
         r.faults.push(format!("containerRuntimeEndpoint: want unix:///path, got {:?}", spec.runtime.endpoint));

@@ -129,3 +129,20 @@ fn a_word_that_decides_on_security_is_known_or_a_fault() {
         assert_eq!(load(&Flags { config: Some(file), ..flags() }).is_ok(), known, "{line}");
     }
 }
+
+#[test]
+fn values_that_mean_nothing_are_refused_by_name() {
+    for (line, named) in [
+        ("containerLogMaxSize: 10MB", "containerLogMaxSize"),
+        ("containerLogMaxSize: \"-1\"", "containerLogMaxSize"),
+        ("userNamespaces: {idsPerPod: 65537}", "userNamespaces.idsPerPod"),
+        ("userNamespaces: {idsPerPod: 1152921504606846976}", "userNamespaces.idsPerPod"),
+        ("userNamespaces: {idsPerPod: -65536}", "userNamespaces.idsPerPod"),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("config.yaml");
+        std::fs::write(&file, format!("{HEAD}{line}\n")).expect("written");
+        let error = load(&Flags { config: Some(file), ..flags() }).expect_err(line).to_string();
+        assert!(error.contains(named), "{line}: {error}");
+    }
+}

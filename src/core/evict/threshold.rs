@@ -85,7 +85,14 @@ pub fn parse_thresholds(settings: &EvictionSettings) -> Result<Vec<Threshold>, V
                 faults.push(format!("{name}: {signal_name} needs an entry in evictionSoftGracePeriod"));
                 continue;
             };
-            let minimum_reclaim = settings.minimum_reclaim.get(signal_name).and_then(|text| Amount::parse(text.trim()));
+            let reclaim = settings.minimum_reclaim.get(signal_name).map(|text| (text, Amount::parse(text.trim())));
+            if let Some((text, None)) = reclaim {
+                faults.push(format!(
+                    "evictionMinimumReclaim: {signal_name}: {text} is neither a quantity nor a percentage"
+                ));
+                continue;
+            }
+            let minimum_reclaim = reclaim.and_then(|(_, amount)| amount);
             thresholds.push(Threshold { signal, value, grace, minimum_reclaim });
         }
     };
@@ -143,6 +150,10 @@ mod tests {
         ))
         .expect_err("four faults");
         assert_eq!(faults.len(), 4);
+        let mut surplus = settings(&[("memory.available", "1Mi")], &[]);
+        surplus.minimum_reclaim.insert("memory.available".to_owned(), "50MB".to_owned());
+        let faults = parse_thresholds(&surplus).expect_err("a surplus that is no quantity");
+        assert!(faults[0].starts_with("evictionMinimumReclaim: memory.available"), "{faults:?}");
     }
 
     #[test]

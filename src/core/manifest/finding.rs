@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::core::yaml;
+use crate::core::yaml::Places;
 
 pub use crate::core::yaml::Place as Location;
 
@@ -24,9 +24,9 @@ impl Finding {
     }
 
     /// Looks the field up in the text, unless the place is known already.
-    pub fn located_in(mut self, bytes: &[u8]) -> Self {
+    pub fn located_in(mut self, places: &Places) -> Self {
         if self.place.is_none() && !self.field.is_empty() {
-            self.place = yaml::locate(bytes, &self.field);
+            self.place = places.find(&self.field);
         }
         self
     }

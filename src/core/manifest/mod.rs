@@ -18,6 +18,8 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::core::yaml::Places;
+
 pub use finding::{Finding, Location};
 pub(in crate::core) use names::is_dns_subdomain;
 pub use static_pod::{Origin, manifest_name};
@@ -28,8 +30,10 @@ pub use static_pod::{Origin, manifest_name};
 /// All findings, each with its place in the text where there is one.
 pub fn parse_manifest(path: &Path, bytes: &[u8], node_name: &str) -> Result<Pod, Vec<Finding>> {
     let pod = parse::parse_pod(bytes).map_err(|finding| vec![finding])?;
-    static_pod::make_static(pod, &Origin::File(path.to_path_buf()), node_name)
-        .map_err(|findings| findings.into_iter().map(|finding| finding.located_in(bytes)).collect())
+    static_pod::make_static(pod, &Origin::File(path.to_path_buf()), node_name).map_err(|findings| {
+        let places = Places::of(bytes);
+        findings.into_iter().map(|finding| finding.located_in(&places)).collect()
+    })
 }
 
 #[cfg(test)]

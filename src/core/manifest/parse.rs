@@ -1,11 +1,13 @@
 //! Bytes → Pod, as the API server would read them: YAML or JSON, apiVersion and kind stated.
 
+use std::ops::Range;
+
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Finding;
-use crate::core::yaml;
+use crate::core::yaml::{self, Places};
 
 /// Reads one Pod.
 ///
@@ -13,8 +15,8 @@ use crate::core::yaml;
 /// The first finding, with its place.
 pub fn parse_pod(bytes: &[u8]) -> Result<Pod, Finding> {
     let value = parse_value(bytes)?;
-    expect_type(&value, "Pod").map_err(|f| f.located_in(bytes))?;
-    to_pod(value).map_err(|f| f.located_in(bytes))
+    let read = expect_type(&value, "Pod").and_then(|()| to_pod(value));
+    read.map_err(|finding| finding.located_in(&Places::of(bytes)))
 }
 
 /// Reads a Pod or a PodList, as a manifest URL may give; an empty body is an empty list.
@@ -56,57 +58,95 @@ fn expect_type(value: &Value, kind: &str) -> Result<(), Finding> {
 }
 
 fn to_pod(value: Value) -> Result<Pod, Finding> {
-    Pod::deserialize(&value).map_err(|e| Finding::of(blame(&value), e.to_string()))
+    let reads = &mut |value: &Value| Pod::deserialize(value).is_ok();
+    Pod::deserialize(&value).map_err(|e| Finding::of(blame(&value, reads), e.to_string()))
+}
+
+/// A step from a value to one in it.
+enum Step {
+    Name(String),
+    Index(usize),
 }
 
 /// Finds the field that does not fit, since serde names none: the deepest part without which the Pod is readable.
-fn blame(value: &Value) -> String {
-    let mut path = String::new();
-    loop {
-        let children: Vec<String> = match node_at(&mut value.clone(), &path) {
-            Some(Value::Object(map)) => map.keys().map(|k| join(&path, k)).collect(),
-            Some(Value::Array(items)) => (0..items.len()).map(|i| format!("{path}[{i}]")).collect(),
-            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => return path,
-        };
-        let guilty = children.into_iter().find(|child| {
-            let mut without = value.clone();
-            remove_at(&mut without, child);
-            Pod::deserialize(&without).is_ok()
+fn blame(value: &Value, reads: &mut dyn FnMut(&Value) -> bool) -> String {
+    let mut path = Vec::new();
+    while let Some(step) = guilty_child(value, &path, reads) {
+        path.push(step);
+    }
+    let mut text = String::new();
+    for step in path {
+        match step {
+            Step::Name(name) if text.is_empty() => text = name,
+            Step::Name(name) => text += &format!(".{name}"),
+            Step::Index(index) => text += &format!("[{index}]"),
+        }
+    }
+    text
+}
+
+/// The one child of the part at `path` without which all is readable, by halves: a list may be long, and each look reads
+/// the whole Pod.
+fn guilty_child(value: &Value, path: &[Step], reads: &mut dyn FnMut(&Value) -> bool) -> Option<Step> {
+    let mut readable_without = |children: Range<usize>| {
+        let mut rest = value.clone();
+        remove_children(&mut rest, path, children);
+        reads(&rest)
+    };
+    let part = path.iter().try_fold(value, |part, step| match step {
+        Step::Name(name) => part.get(name),
+        Step::Index(index) => part.get(index),
+    })?;
+    let count = match part {
+        Value::Object(map) => map.len(),
+        Value::Array(items) => items.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    };
+    let mut suspects = 0..count;
+    if count == 0 || !readable_without(suspects.clone()) {
+        return None;
+    }
+    while suspects.len() > 1 {
+        let middle = suspects.start.midpoint(suspects.end);
+        let halves = [suspects.start..middle, middle..suspects.end];
+        suspects = halves.into_iter().find(|half| readable_without(half.clone()))?;
+    }
+    match part {
+        Value::Object(map) => map.keys().nth(suspects.start).cloned().map(Step::Name),
+        _ => Some(Step::Index(suspects.start)),
+    }
+}
+
+fn remove_children(value: &mut Value, path: &[Step], children: Range<usize>) {
+    let part = path.iter().try_fold(value, |part, step| match step {
+        Step::Name(name) => part.get_mut(name),
+        Step::Index(index) => part.get_mut(index),
+    });
+    match part {
+        Some(Value::Object(map)) => {
+            let mut at = 0..;
+            map.retain(|_, _| at.next().is_none_or(|at| !children.contains(&at)));
+        }
+        Some(Value::Array(items)) => drop(items.drain(children)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_in_a_long_list_is_found_in_few_looks() {
+        let mut containers: Vec<Value> = (0..5000).map(|n| serde_json::json!({"name": format!("c{n}")})).collect();
+        containers[4321]["image"] = 7.into();
+        let pod = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": containers}});
+        let mut looks = 0;
+        let found = blame(&pod, &mut |value| {
+            looks += 1;
+            Pod::deserialize(value).is_ok()
         });
-        match guilty {
-            Some(child) => path = child,
-            None => return path,
-        }
+        assert_eq!(found, "spec.containers[4321].image");
+        assert!(looks < 60, "{looks} looks");
     }
-}
-
-fn remove_at(value: &mut Value, path: &str) {
-    if let Some((parent, index)) = path.strip_suffix(']').and_then(|p| p.rsplit_once('[')) {
-        if let (Some(Value::Array(items)), Ok(index)) = (node_at(value, parent), index.parse::<usize>())
-            && index < items.len()
-        {
-            items.remove(index);
-        }
-        return;
-    }
-    let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
-    if let Some(Value::Object(map)) = node_at(value, parent) {
-        map.remove(key);
-    }
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
-}
-
-fn node_at<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
-    let mut node = value;
-    for part in path.split('.').filter(|p| !p.is_empty()) {
-        let (name, indexes) = part.split_once('[').unwrap_or((part, ""));
-        node = node.get_mut(name)?;
-        for index in indexes.split('[').filter_map(|i| i.trim_end_matches(']').parse::<usize>().ok()) {
-            node = node.get_mut(index)?;
-        }
-    }
-    Some(node)
 }

@@ -120,3 +120,17 @@ fn mirror_follows_its_static_pod() {
     mirror.metadata.annotations.get_or_insert_default().insert(CONFIG_MIRROR.into(), "old".into());
     assert_eq!(plan_mirror(Some(&pod), Some(&mirror), false), delete);
 }
+
+#[test]
+fn thousands_of_faults_are_told_with_their_places() {
+    let count = 3000;
+    let container = |n: usize| format!("  - {{name: c{n}, image: i, ports: [{{containerPort: 99999999}}]}}\n");
+    let containers: String = (0..count).map(container).collect();
+    let text = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n{containers}");
+    let (done, result) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(parse_manifest(Path::new("/m/web.yaml"), text.as_bytes(), "n1")));
+    // The text is read a few times. Once for each fault is a quarter of an hour; this bound only ends the wait.
+    let findings = result.recv_timeout(std::time::Duration::from_secs(120)).expect("an answer").expect_err("faults");
+    assert!(findings.len() >= count);
+    assert!(findings.iter().all(|finding| finding.place.is_some()));
+}

@@ -218,7 +218,7 @@ fn found<'a, T>(
 }
 
 /// Value of `key` in a file of `KEY='value'` lines, empty when it is not there (KEP-3721; upstream `util/env`).
-fn parse_env_file(content: &str, key: &str) -> Result<String, ()> {
+pub(crate) fn parse_env_file(content: &str, key: &str) -> Result<String, ()> {
     let mut lines = content.lines();
     while let Some(line) = lines.next() {
         let line = line.trim_start_matches([' ', '\t']);

@@ -1,0 +1,5 @@
+//! ConfigMaps and Nodes that tell of a cluster: the property is in `roost::fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| roost::fuzzing::check("cluster_objects", input));

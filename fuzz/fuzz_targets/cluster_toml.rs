@@ -1,0 +1,5 @@
+//! cluster.toml: the property is in `roost::fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| roost::fuzzing::check("cluster_toml", input));

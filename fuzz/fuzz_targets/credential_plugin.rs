@@ -1,0 +1,5 @@
+//! Configuration and answers of credential plugins: the property is in `roost::fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| roost::fuzzing::check("credential_plugin", input));

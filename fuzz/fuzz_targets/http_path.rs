@@ -1,0 +1,5 @@
+//! Paths of requests: the property is in `roost::fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| roost::fuzzing::check("http_path", input));

@@ -1,0 +1,5 @@
+//! Queries for logs and streams: the property is in `roost::fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| roost::fuzzing::check("log_query", input));

@@ -1,0 +1,5 @@
+//! Pods of the API through their whole life: the property is in `roost::fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| roost::fuzzing::check("pod", input));

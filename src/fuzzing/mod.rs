@@ -1,0 +1,106 @@
+//! Properties of everything that reads bytes from outside, for the targets in `fuzz/` and the tests over their corpus.
+//!
+//! A property takes any bytes and panics when it does not hold. Besides "no panic" each says something: a round trip, the
+//! answer of a slow and simple second implementation, a bound on what comes out. docs/fuzzing.md lists them.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a property that does not hold panics"
+)]
+
+mod archive;
+mod edits;
+mod host;
+mod images;
+mod life;
+mod logs;
+mod network;
+mod numbers;
+mod pods;
+mod probes;
+mod requests;
+mod settings;
+mod state;
+#[cfg(test)]
+mod tests;
+mod trust;
+
+/// A property by the name of its target.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them, in the order of docs/fuzzing.md.
+pub const TARGETS: &[Target] = &[
+    ("manifest", pods::manifest),
+    ("pod", life::pod),
+    ("pull_secret", images::pull_secret),
+    ("image_name", images::image_name),
+    ("credential_plugin", images::credential_plugin),
+    ("archive", archive::archive),
+    ("quantity", numbers::quantity),
+    ("duration", numbers::duration),
+    ("container_log", logs::container_log),
+    ("log_line", logs::log_line),
+    ("http_path", requests::http_path),
+    ("log_query", requests::log_query),
+    ("probe_answer", probes::probe_answer),
+    ("certificate", trust::certificate),
+    ("cluster_info", trust::cluster_info),
+    ("kubeconfig", trust::kubeconfig),
+    ("key_handover", trust::key_handover),
+    ("node_network", network::node_network),
+    ("resolv_conf", network::resolv_conf),
+    ("env_file", pods::env_file),
+    ("kubelet_config", settings::kubelet_config),
+    ("cluster_toml", settings::cluster_toml),
+    ("cluster_objects", settings::cluster_objects),
+    ("cgroup_files", host::cgroup_files),
+    ("mountinfo", host::mountinfo),
+    ("runtime_messages", state::runtime_messages),
+    ("state_files", state::state_files),
+];
+
+/// Checks the property of a target.
+///
+/// # Panics
+/// When it does not hold, or there is no such target.
+pub fn check(target: &str, input: &[u8]) {
+    let known = TARGETS.iter().find(|(name, _)| *name == target);
+    let (_, property) = known.unwrap_or_else(|| panic!("there is no fuzz target named {target}"));
+    property(input);
+}
+
+/// The input as text; bytes that are no UTF-8 make no input.
+fn text(input: &[u8]) -> Option<&str> {
+    std::str::from_utf8(input).ok()
+}
+
+/// The input up to the first line feed, and the rest.
+fn first_line(input: &[u8]) -> (&[u8], &[u8]) {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    (&input[..end], input.get(end + 1..).unwrap_or_default())
+}
+
+/// An open file that holds the input and has a path, but is on no disk.
+struct MemoryFile(std::fs::File);
+
+impl MemoryFile {
+    fn new(content: &[u8]) -> Self {
+        use std::os::unix::fs::FileExt;
+        let file = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
+        let file = std::fs::File::from(file);
+        file.write_all_at(content, 0).expect("written");
+        Self(file)
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        use std::os::fd::AsRawFd;
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+}

@@ -1,0 +1,87 @@
+//! What other nodes and the host say of the network: Node objects, EndpointSlices, resolv.conf.
+
+use std::path::Path;
+
+use ipnet::IpNet;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::text;
+use crate::core::admission::NodeFacts;
+use crate::core::network::conflist::render_conflist;
+use crate::core::network::masquerade::render_ruleset;
+use crate::core::network::routes::plan_routes;
+use crate::core::network::{NodeNetwork, RouteChange, routes::derive_routes};
+use crate::core::render::dns::pod_dns;
+use crate::core::render::{NodeContext, parse_resolv_conf};
+
+/// `name cidr,cidr address,address` a line: routes stay in the cluster's subnets, do not depend on the order in which
+/// nodes come, and a plan of changes leads to them.
+pub(super) fn node_network(input: &[u8]) {
+    let Some(input) = text(input) else { return };
+    let nodes: Vec<NodeNetwork> = input.lines().take(32).map(node).collect();
+    let subnets: [IpNet; 2] = ["10.244.0.0/16".parse().unwrap(), "fd01::/48".parse().unwrap()];
+    let mut routes = derive_routes(&nodes, "n1", &subnets);
+    for route in &routes {
+        assert!(subnets.iter().any(|subnet| subnet.contains(&route.destination)), "{route:?}");
+        let claims = |node: &NodeNetwork| node.name != "n1" && node.addresses.contains(&route.gateway);
+        assert!(nodes.iter().any(claims), "{route:?}");
+        let own = nodes.iter().filter(|node| node.name == "n1").flat_map(|node| &node.pod_cidrs);
+        assert!(own.into_iter().all(|own| !own.contains(&route.destination) && !route.destination.contains(own)));
+    }
+    if nodes.iter().enumerate().all(|(at, node)| nodes[..at].iter().all(|other| other.name != node.name)) {
+        let reversed: Vec<_> = nodes.iter().rev().cloned().collect();
+        assert_eq!(routes, derive_routes(&reversed, "n1", &subnets));
+    }
+    let mut observed = derive_routes(&nodes, "n2", &subnets);
+    for change in plan_routes(&routes, &observed) {
+        match change {
+            RouteChange::Remove(route) => observed.retain(|known| *known != route),
+            RouteChange::Set(route) => {
+                observed.retain(|known| known.destination != route.destination);
+                observed.push(route);
+            }
+        }
+    }
+    observed.sort();
+    routes.sort();
+    assert_eq!(observed, routes);
+    let cidrs: Vec<IpNet> = nodes.iter().flat_map(|node| node.pod_cidrs.clone()).collect();
+    let plugins = render_conflist(&cidrs, None)["plugins"].as_array().map(Vec::len);
+    assert_eq!(plugins, Some(2));
+    let ruleset = render_ruleset(&cidrs);
+    assert!(ruleset.lines().count() <= 16 && ruleset.len() <= 1024 + 200 * cidrs.len());
+    if let Ok(node) = serde_json::from_str(input) {
+        let _ = NodeFacts::of(&node);
+    }
+}
+
+fn node(line: &str) -> NodeNetwork {
+    let mut words = line.split(' ');
+    let name = words.next().unwrap_or_default();
+    let mut list = || words.next().unwrap_or_default().split(',');
+    let (cidrs, addresses) = (list(), list());
+    NodeNetwork::parse(name, cidrs, addresses)
+}
+
+/// The node's resolv.conf: what pods get of it keeps to the limits of glibc, whatever it holds.
+pub(super) fn resolv_conf(input: &[u8]) {
+    let Some(text) = text(input) else { return };
+    let conf = parse_resolv_conf(text);
+    assert_eq!(conf, parse_resolv_conf(text));
+    for policy in ["Default", "ClusterFirst", "None"] {
+        let node = NodeContext {
+            cluster_dns: vec![[10, 96, 0, 10].into()],
+            cluster_domain: "cluster.local".into(),
+            resolv_conf: Some(conf.clone()),
+            ..NodeContext::defaults(Path::new("/var/lib/kubelet"))
+        };
+        let pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "p", "namespace": "n"}, "spec": {"containers": [], "dnsPolicy": policy}
+        }))
+        .expect("a pod");
+        let (dns, _) = pod_dns(&node, &pod);
+        assert!(dns.servers.len() <= 3 && dns.searches.len() <= 32);
+        assert!(dns.searches.join(" ").len() <= 2048, "{} bytes of search domains", dns.searches.join(" ").len());
+        assert!(dns.servers.iter().chain(&dns.searches).chain(&dns.options).all(|w| !w.contains(char::is_whitespace)));
+    }
+}

@@ -1,0 +1,56 @@
+//! Manifests of static pods, and files of variables that containers are given.
+
+use std::path::Path;
+
+use super::{first_line, text};
+use crate::core::manifest::parse::parse_pods;
+use crate::core::manifest::parse_manifest;
+use crate::core::render::env::parse_env_file;
+use crate::core::yaml::{locate, parse_document};
+
+/// Any bytes as a manifest file or a manifest URL's answer: findings with a place inside the text, or a pod that is
+/// complete; and a pod that reads back as itself once it is written.
+pub(super) fn manifest(input: &[u8]) {
+    let parse = || parse_manifest(Path::new("/etc/kubernetes/manifests/fuzz.yaml"), input, "node");
+    let first = parse();
+    assert_eq!(first, parse());
+    let lines = input.split(|byte| *byte == b'\n').count() as u64 + 1;
+    match &first {
+        Ok(pod) => {
+            assert!(pod.metadata.name.as_deref().is_some_and(|name| name.ends_with("-node")));
+            assert!(pod.metadata.uid.as_deref().is_some_and(|uid| !uid.is_empty()));
+            assert!(pod.spec.as_ref().is_some_and(|spec| !spec.containers.is_empty()));
+            let written = serde_json::to_vec(pod).expect("JSON");
+            assert_eq!(serde_json::from_slice(&written).ok().as_ref(), Some(pod));
+        }
+        Err(findings) => {
+            assert!(!findings.is_empty());
+            for place in findings.iter().filter_map(|finding| finding.place) {
+                assert!(place.line <= lines, "line {} of {lines}", place.line);
+            }
+        }
+    }
+    if let Ok(pods) = parse_pods(input) {
+        assert!(pods.len() <= input.len());
+    }
+    if let Ok(value) = parse_document(input) {
+        for name in value.as_object().into_iter().flat_map(|map| map.keys()).take(4) {
+            assert!(locate(input, name).is_none_or(|place| place.line <= lines));
+        }
+    }
+}
+
+/// First line: a name; the rest: a file of variables. A value that is written in quotes is read as it was, and nothing
+/// grows by reading.
+pub(super) fn env_file(input: &[u8]) {
+    let (name, file) = first_line(input);
+    let (Some(name), Some(file)) = (text(name), text(file)) else { return };
+    for key in ["A", "KEY", name] {
+        let read = parse_env_file(file, key);
+        assert_eq!(read, parse_env_file(file, key));
+        assert!(read.is_err() || read.is_ok_and(|read| read.len() <= file.len()));
+    }
+    if !file.contains(['\'', '\r']) {
+        assert_eq!(parse_env_file(&format!("# first\nOTHER='x'\nKEY='{file}' # last\n"), "KEY").as_deref(), Ok(file));
+    }
+}

@@ -11,5 +11,6 @@ pub mod config;
 pub mod core;
 pub mod cri;
 pub mod kubelet;
+pub mod offload;
 pub mod ports;
 pub mod telemetry;

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::process::{Child, Command};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -16,9 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 pub const LIMIT: Duration = Duration::from_secs(10);
 /// Calls of one kind that run side by side; more wait.
 const PLACES: usize = 16;
-/// Calls of one kind that may be overdue together; beyond it new ones are refused, so that a dead disk does not take all
-/// threads of the process.
-const MOST_OVERDUE: usize = 64;
+/// Calls of one kind that may be overdue together, more than a node has pods by default; beyond it new ones are refused, so
+/// that a dead disk does not take all threads of the process (tokio's 512).
+const MOST_OVERDUE: usize = 128;
 
 /// A call that is not over in time, or that was not begun because of one.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -231,6 +232,33 @@ impl Lanes {
     }
 }
 
+/// Runs `work` behind, on a thread of its own. The caller sees to it that there is one at a time. Outside of a runtime it
+/// is run at once: there nobody is held up.
+pub fn behind(work: impl FnOnce() + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
+    }
+}
+
+/// Starts a program. The kernel reads its file before the call returns, from a disk that may hang. One that starts after
+/// its caller has left is killed, if `kill_on_drop` is set.
+///
+/// # Errors
+/// It cannot be started.
+#[expect(clippy::disallowed_methods, reason = "on a thread of its own")]
+pub async fn spawn(mut command: Command) -> io::Result<Child> {
+    let task = tokio::task::spawn_blocking(move || command.spawn());
+    task.await.map_err(io::Error::other)?
+}
+
+/// Runs a duty whose steps read files between its requests on a thread of its own, until it ends. For a few long duties:
+/// it takes the thread for as long.
+pub fn duty(work: impl Future<Output = ()> + Send + 'static) {
+    let runtime = tokio::runtime::Handle::current();
+    drop(tokio::task::spawn_blocking(move || runtime.block_on(work)));
+}
+
 /// What the thread has until the work is over, also by a panic.
 struct Held {
     lanes: Lanes,
@@ -318,7 +346,7 @@ mod tests {
         }
         assert_eq!(
             lanes.run("other", "look", || 2).await.unwrap_err().to_string(),
-            "tests of other: look was not begun, for 64 calls of others have not returned"
+            "tests of other: look was not begun, for 128 calls of others have not returned"
         );
         releases.clear();
         while lanes.run("other", "look", || 2).await.is_err() {

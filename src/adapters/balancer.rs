@@ -101,6 +101,7 @@ async fn serve(
 }
 
 /// A connection to the first server that takes it.
+#[expect(clippy::disallowed_methods, reason = "an address, no name")]
 async fn connect(
     servers: &Mutex<Servers>,
     known: &mut watch::Receiver<KnownServers>,

@@ -23,6 +23,7 @@ use crate::adapters::fs::node_files::HostFiles;
 use crate::adapters::network::HostNetwork;
 use crate::adapters::x509::X509;
 use crate::core::model::spec::Endpoint;
+use crate::offload::Lanes;
 
 /// What `bootstrap agent` was told.
 #[derive(Clone, Debug)]
@@ -78,7 +79,10 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         follows: settings.approver_kubeconfig.is_none(),
     };
     let ports = AuthoritiesPorts { files: Arc::new(HostFiles), pki: Arc::new(X509), net: Arc::new(HttpReachability) };
-    tasks.spawn(run_authorities(authorities, ports));
+    let runtime = tokio::runtime::Handle::current();
+    // These two read files between their requests: each on a thread of its own, which a dead disk may keep.
+    let duties = runtime.clone();
+    tasks.spawn_blocking(move || duties.block_on(run_authorities(authorities, ports)));
     if !settings.pod_network.pod_subnets.is_empty() {
         let network = HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
@@ -87,10 +91,12 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
     if let Some(kubeconfig) = settings.approver_kubeconfig {
         tasks.spawn(run_serving_approver(Box::new(ServingRequests::new(kubeconfig.clone()))));
         let requests = Box::new(CsrHandoverRequests::new(kubeconfig));
-        tasks.spawn(run_key_handover(requests, Arc::new(HostFiles), settings.pki));
+        tasks.spawn_blocking(move || runtime.block_on(run_key_handover(requests, Arc::new(HostFiles), settings.pki)));
     }
     // Run by hand there is nobody to tell.
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let lanes = Lanes::new("socket of");
+    #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+    let _ = lanes.io("systemd", "notify", || sd_notify::notify(&[NotifyState::Ready])).await;
     tokio::select! {
         () = stop => Ok(()),
         // A task ends only by a panic: let systemd start the agent again.

@@ -12,7 +12,7 @@ use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::connect;
+use super::connect::Connector;
 use crate::core::network::NodeNetwork;
 
 /// The few fields of a Node that are read; the rest, such as its list of images, is never kept.
@@ -48,14 +48,14 @@ const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
 pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks> {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
-        let mut pause = Pause::default();
+        let (connector, mut pause) = (Connector::default(), Pause::default());
         loop {
             let outcome = async {
-                let credentials = connect::observe_credentials(&kubeconfig);
-                let client = connect::connect(&kubeconfig).await?;
+                let credentials = connector.observe_credentials(&kubeconfig).await;
+                let client = connector.connect(&kubeconfig).await?;
                 tokio::select! {
                     outcome = follow(client, &sender, &mut pause) => outcome,
-                    () = credentials_changed(&kubeconfig, credentials) => Ok(()),
+                    () = connector.credentials_changed(&kubeconfig, credentials, CREDENTIALS_CHECK) => Ok(()),
                 }
             };
             match outcome.await {
@@ -69,15 +69,6 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
         }
     });
     receiver
-}
-
-async fn credentials_changed(kubeconfig: &std::path::Path, before: Vec<Option<std::time::SystemTime>>) {
-    loop {
-        tokio::time::sleep(CREDENTIALS_CHECK).await;
-        if connect::observe_credentials(kubeconfig) != before {
-            return;
-        }
-    }
 }
 
 /// Publishes the nodes until the watch fails or nobody listens any more.

@@ -17,7 +17,7 @@ use kube::api::PostParams;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
-use super::connect;
+use super::connect::Connector;
 use crate::core::bootstrap::serving_certificate::{NodeNames, SIGNER, ServingRequest};
 use crate::ports::{ApprovalError, PendingRequest, ServingApprovals};
 
@@ -26,29 +26,30 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Requests to the kubelet-serving signer, through the approver's kubeconfig.
 pub struct ServingRequests {
     kubeconfig: PathBuf,
+    connector: Connector,
     connection: Option<Connection>,
 }
 
 struct Connection {
     client: Client,
-    credentials: Vec<Option<SystemTime>>,
+    credentials: Option<Vec<Option<SystemTime>>>,
     events: BoxStream<'static, Result<PendingRequest, watcher::Error>>,
 }
 
 impl ServingRequests {
     /// Connects when it is first asked; the file need not exist yet.
     pub fn new(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig, connection: None }
+        Self { kubeconfig, connector: Connector::default(), connection: None }
     }
 
     /// The connection, made anew when there is none or the credentials were renewed.
     async fn connection(&mut self) -> Result<&mut Connection, ApprovalError> {
-        let credentials = connect::observe_credentials(&self.kubeconfig);
+        let credentials = self.connector.observe_credentials(&self.kubeconfig).await;
         let current = self.connection.take().filter(|connection| connection.credentials == credentials);
         let connection = match current {
             Some(connection) => connection,
             None => {
-                let client = connect::connect(&self.kubeconfig).await.map_err(failed("connect"))?;
+                let client = self.connector.connect(&self.kubeconfig).await.map_err(failed("connect"))?;
                 Connection { events: watch(client.clone()), client, credentials }
             }
         };

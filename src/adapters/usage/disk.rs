@@ -1,5 +1,7 @@
 //! File systems by `statvfs`, directories by walking them, with a memory for what is dear.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -21,6 +21,7 @@ use super::access::Access;
 use super::client_ca::{AskForCertificate, ClientCa, ClientCaError};
 use super::dispatch::{Door, answer};
 use super::{Server, ServerPorts, Settings};
+use crate::offload::Lanes;
 
 /// A client that has not finished its handshake or its request's head by then is cut off.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,6 +94,7 @@ impl Listeners {
         let server = Arc::new(Server {
             settings,
             log_watch: Arc::clone(&ports.log_watch),
+            lanes: Lanes::new("log"),
             ports,
             access,
             started: jiff::Timestamp::now(),

@@ -1,5 +1,8 @@
 //! exec, attach and port-forward: the upgraded connection is passed byte for byte to the runtime's streaming server.
 
+use std::io;
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, UPGRADE};
@@ -14,6 +17,9 @@ use super::reply::{Body, Reply, text};
 use crate::core::model::{ContainerId, SandboxId, containers_of};
 use crate::core::server::{ContainerRef, PodRef, Query, parse_ports, parse_stdio};
 use crate::ports::{PodView, RuntimeError};
+
+/// How long the runtime may take to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Bytes that are carried at a time in each direction.
 const BUFFER: usize = 32 * 1024;
@@ -122,7 +128,9 @@ async fn forward(url: &str, mut request: Request<Incoming>) -> Result<Reply, For
     let authority = url.authority().filter(|_| url.scheme_str() == Some("http")).ok_or(ForwardError::Url)?;
     let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
     let connect = |source| ForwardError::Connect { address: address.clone(), source };
-    let tcp = TcpStream::connect(&address).await.map_err(connect)?;
+    #[expect(clippy::disallowed_methods, reason = "the runtime gives an address of the node, no name")]
+    let dial = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(&address));
+    let tcp = dial.await.map_err(|_| connect(io::ErrorKind::TimedOut.into()))?.map_err(connect)?;
     // Keystrokes are small packets that someone waits for.
     let _ = tcp.set_nodelay(true);
     let (mut sender, connection) =

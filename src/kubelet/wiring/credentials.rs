@@ -15,6 +15,7 @@ use crate::adapters::credential_files::CertificateDir;
 use crate::adapters::x509::X509;
 use crate::core::model::KubeletSpec;
 use crate::kubelet::credentials::{Credentials, Standing};
+use crate::offload;
 
 fn credentials(spec: &KubeletSpec) -> Credentials {
     Credentials {
@@ -26,6 +27,7 @@ fn credentials(spec: &KubeletSpec) -> Credentials {
 
 /// Opens the session with the kubeconfig or, where that is missing or stale, with the bootstrap credentials, which are
 /// exchanged for a certificate in the background: static pods do not wait for it.
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToken) -> Result<Session, Error> {
     let wrong = |path: &Path| {
         let path = path.to_path_buf();
@@ -49,7 +51,9 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
         exchanged.switch_to(&kubeconfig).await;
     };
     let stop = stop.clone();
-    tokio::spawn(async move { stop.run_until_cancelled(exchange).await });
+    offload::duty(async move {
+        let _ = stop.run_until_cancelled(exchange).await;
+    });
     Ok(session)
 }
 
@@ -68,11 +72,15 @@ pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<No
             };
             credentials.rotate_client(api, kubeconfig, renewed, renewals).await;
         };
-        tokio::spawn(async move { stop.run_until_cancelled(rotation).await });
+        offload::duty(async move {
+            let _ = stop.run_until_cancelled(rotation).await;
+        });
     }
     if let (true, Some(kubeconfig)) = (spec.server_tls_bootstrap, spec.kubeconfig.clone()) {
         let (api, changes) = (Arc::new(ApiObjects::new(session)), session.renewals());
         let serving = credentials(spec).keep_serving(api, kubeconfig, node, changes);
-        tokio::spawn(async move { stop.run_until_cancelled(serving).await });
+        offload::duty(async move {
+            let _ = stop.run_until_cancelled(serving).await;
+        });
     }
 }

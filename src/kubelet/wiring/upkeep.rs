@@ -23,12 +23,14 @@ use crate::kubelet::image_gc::{ImageGc, ImageGcPorts};
 use crate::kubelet::images::Images;
 use crate::kubelet::run::PodTable;
 use crate::kubelet::shutdown::{self, ShutdownPorts};
+use crate::offload::Lanes;
 use crate::ports::{self, Runtime};
 
 /// Credential plugins of `--image-credential-provider-config`.
 ///
 /// # Errors
 /// When the file cannot be read or is wrong: images that need it could not be pulled.
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub fn credential_plugins(spec: &KubeletSpec) -> Result<Vec<CredentialPlugin>, Error> {
     let Some(path) = &spec.images.credential_config else { return Ok(Vec::new()) };
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Part {
@@ -63,7 +65,7 @@ pub struct UpkeepParts<'a> {
 ///
 /// # Errors
 /// When the eviction thresholds of the configuration are wrong.
-pub fn start(
+pub async fn start(
     spec: &KubeletSpec,
     parts: UpkeepParts<'_>,
     pressure: watch::Sender<Pressure>,
@@ -91,12 +93,15 @@ pub fn start(
         images: gc,
         wall: Timestamp::now,
     };
+    let root = spec.dirs.root.clone();
+    let compare = move || on_different_file_systems(&root, Path::new(CONTAINERD));
+    let dedicated_image_fs = Lanes::new("file system of").run("images", "look", compare).await.unwrap_or_default();
     let limits = EvictionLimits {
         thresholds,
         transition: spec.eviction.transition,
         max_pod_grace: spec.eviction.max_pod_grace,
         local_storage: spec.pods.local_storage_isolation,
-        dedicated_image_fs: on_different_file_systems(&spec.dirs.root, Path::new(CONTAINERD)),
+        dedicated_image_fs,
     };
     tokio::spawn(eviction::run(eviction_ports, limits, pressure, stop));
     Ok(())
@@ -137,6 +142,7 @@ pub fn watch_shutdown(
 }
 
 /// Unknown counts as the same file system.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn on_different_file_systems(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (std::fs::metadata(one), std::fs::metadata(other)) {

@@ -4,7 +4,7 @@
 //! its own `mod.rs` what lives there; ARCHITECTURE.md is the map with the rules between the rooms.
 
 // Nothing from outside may end the process or wrap around: sums, casts, indices and divisions say what becomes of values
-// that do not fit. Tests may fail where they stand.
+// that do not fit. What may hang is not called on the thread of the runtime (see `offload`). Tests may fail where they stand.
 #![cfg_attr(
     not(test),
     warn(
@@ -34,6 +34,7 @@ pub mod cri;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod kubelet;
+pub mod offload;
 pub mod ports;
 pub mod supervise;
 pub mod telemetry;

@@ -91,13 +91,27 @@ pub async fn blocking<T: Send + 'static>(
 }
 
 /// Spawns a task that goes on from `state` after each panic, until it ends by itself. `stop` ends the pauses.
-pub fn restarting<S, R>(task: impl Into<Task>, stop: &CancellationToken, mut state: S, mut run: R) -> JoinHandle<()>
+pub fn restarting<S, R>(task: impl Into<Task>, stop: &CancellationToken, state: S, run: R) -> JoinHandle<()>
+where
+    S: Send + 'static,
+    R: for<'a> FnMut(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
+{
+    tokio::spawn(restart_on_panic(task, stop, state, run))
+}
+
+/// [`restarting`] for whoever has a thread of its own for the task.
+pub fn restart_on_panic<S, R>(
+    task: impl Into<Task>,
+    stop: &CancellationToken,
+    mut state: S,
+    mut run: R,
+) -> BoxFuture<'static, ()>
 where
     S: Send + 'static,
     R: for<'a> FnMut(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
 {
     let (task, stop) = (task.into(), stop.clone());
-    tokio::spawn(async move {
+    Box::pin(async move {
         let mut pauses = Pauses::default();
         loop {
             let began = Instant::now();

@@ -216,6 +216,7 @@ async fn first_bytes(client: &TcpStream, server: &TcpStream, place: &Place) -> b
 }
 
 /// A connection to the first server that takes it.
+#[expect(clippy::disallowed_methods, reason = "an address, no name")]
 async fn connect(
     servers: &Mutex<Servers>,
     known: &mut watch::Receiver<KnownServers>,

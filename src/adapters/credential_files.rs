@@ -1,5 +1,7 @@
 //! Certificates of the kubelet on disk, with upstream's names (`client-go/util/certificate/certificate_store.go`).
 
+#![expect(clippy::disallowed_methods, reason = "blocks: its duties have threads of their own (offload::duty)")]
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};

@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::names::Names;
 use crate::core::model::MAX_MANIFEST_BYTES;
 use crate::ports::Fetch;
 
@@ -29,6 +29,7 @@ type Headers = BTreeMap<String, Vec<String>>;
 /// Reads documents; servers are checked against the machine's certificate authorities.
 pub struct HttpFetch {
     tls: Arc<ClientConfig>,
+    names: Names,
 }
 
 impl HttpFetch {
@@ -48,7 +49,7 @@ impl HttpFetch {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: Arc::new(tls) })
+        Ok(Self { tls: Arc::new(tls), names: Names::remembering() })
     }
 
     async fn follow(&self, url: &str, headers: &Headers) -> Result<Vec<u8>, String> {
@@ -93,7 +94,7 @@ impl HttpFetch {
             request = request.header(name, value);
         }
         let request = request.body(Empty::<Bytes>::new()).map_err(|e| fault(&e))?;
-        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|e| fault(&e))?;
+        let stream = self.names.connect(&host, port).await.map_err(|e| fault(&e))?;
         if !secure {
             return send(request, stream).await.map_err(|e| fault(&e));
         }

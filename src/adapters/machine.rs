@@ -2,45 +2,99 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use async_trait::async_trait;
+
+use super::names::Names;
 use crate::core::model::MachineFacts;
+use crate::offload::Lanes;
 use crate::ports::Machine;
+
+/// How long the facts are waited for; after that the last good ones count.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// This machine.
 pub struct LocalMachine {
-    /// The kubelet's root directory, whose file system counts.
-    pub root_dir: PathBuf,
+    root_dir: PathBuf,
+    names: Names,
+    lanes: Lanes,
+    last: Mutex<MachineFacts>,
 }
 
-impl Machine for LocalMachine {
-    fn observe(&self, node_name: &str) -> MachineFacts {
-        let memory = read("/proc/meminfo");
-        let uname = rustix::system::uname();
-        let local_addresses = local_addresses();
-        let machine_id = first_line(&["/etc/machine-id", "/var/lib/dbus/machine-id"]);
-        let system_uuid = first_line(&["/sys/class/dmi/id/product_uuid", "/proc/device-tree/vm,uuid"]);
-        MachineFacts {
-            cpus: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
-            memory: meminfo(&memory, "MemTotal"),
-            max_pids: max_pids(),
-            swap: meminfo(&memory, "SwapTotal"),
-            root_fs: root_fs(&self.root_dir),
-            huge_pages: huge_pages(),
-            system_uuid: if system_uuid.is_empty() { machine_id.clone() } else { system_uuid },
-            machine_id,
-            boot_id: first_line(&["/proc/sys/kernel/random/boot_id"]),
-            kernel: uname.release().to_string_lossy().into_owned(),
-            os_image: os_image(),
-            arch: go_arch(&uname.machine().to_string_lossy()),
-            addresses: addresses(node_name, &local_addresses),
-            local_addresses,
-            apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
-        }
+impl LocalMachine {
+    /// `root_dir` is the kubelet's root directory, whose file system counts.
+    pub fn new(root_dir: &Path) -> Self {
+        Self::with_names(root_dir, Names::remembering())
+    }
+
+    fn with_names(root_dir: &Path, names: Names) -> Self {
+        let lanes = Lanes::with_limit("facts of the machine", LIMIT);
+        Self { root_dir: root_dir.into(), names, lanes, last: Mutex::default() }
+    }
+
+    fn last(&self) -> MachineFacts {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
+#[async_trait]
+impl Machine for LocalMachine {
+    async fn observe(&self, look_up: Option<&str>) -> MachineFacts {
+        // Apart from each other: a dead disk or a silent name server hides nothing else.
+        let root_dir = self.root_dir.clone();
+        let (facts, root, resolved) = tokio::join!(
+            self.lanes.run("kernel", "read", read_facts),
+            self.lanes.run("root directory", "statvfs", move || root_fs(&root_dir)),
+            async {
+                match look_up {
+                    Some(name) => self.names.resolve(name).await.unwrap_or_default(),
+                    None => Vec::new(),
+                }
+            },
+        );
+        let last = self.last();
+        let mut facts = facts.unwrap_or_else(|_| last.clone());
+        facts.root_fs = root.unwrap_or(last.root_fs);
+        facts.addresses = match look_up.map(str::parse) {
+            Some(Ok(address)) => vec![address],
+            Some(Err(_)) => addresses(&resolved, &facts.local_addresses),
+            None => Vec::new(),
+        };
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&facts);
+        facts
+    }
+}
+
+/// All facts but the size of the root directory's file system and what is looked up by name.
+fn read_facts() -> MachineFacts {
+    let memory = read("/proc/meminfo");
+    let uname = rustix::system::uname();
+    let machine_id = first_line(&["/etc/machine-id", "/var/lib/dbus/machine-id"]);
+    let system_uuid = first_line(&["/sys/class/dmi/id/product_uuid", "/proc/device-tree/vm,uuid"]);
+    MachineFacts {
+        cpus: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
+        memory: meminfo(&memory, "MemTotal"),
+        max_pids: max_pids(),
+        swap: meminfo(&memory, "SwapTotal"),
+        root_fs: 0,
+        huge_pages: huge_pages(),
+        system_uuid: if system_uuid.is_empty() { machine_id.clone() } else { system_uuid },
+        machine_id,
+        boot_id: first_line(&["/proc/sys/kernel/random/boot_id"]),
+        kernel: uname.release().to_string_lossy().into_owned(),
+        os_image: os_image(),
+        arch: go_arch(&uname.machine().to_string_lossy()),
+        addresses: Vec::new(),
+        local_addresses: local_addresses(),
+        apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
@@ -63,11 +117,13 @@ fn max_pids() -> u64 {
     bounds.iter().filter_map(|path| read(path).trim().parse().ok()).min().unwrap_or_default()
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn root_fs(path: &Path) -> u64 {
     let existing = path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
     rustix::fs::statvfs(existing).map_or(0, |stat| stat.f_blocks.saturating_mul(stat.f_frsize))
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn huge_pages() -> BTreeMap<u64, u64> {
     let entries = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
     entries
@@ -99,18 +155,23 @@ fn go_arch(machine: &str) -> String {
     .to_string()
 }
 
-/// As upstream finds them: the node's name if it is an address, what the name resolves to, the interface of the default
-/// route; last any address of the machine.
-fn addresses(node_name: &str, local: &[IpAddr]) -> Vec<IpAddr> {
-    if let Ok(address) = node_name.parse() {
-        return vec![address];
-    }
-    let usable = |ip: &IpAddr| local.contains(ip) && !ip.is_loopback();
-    let resolved = (node_name, 0).to_socket_addrs().into_iter().flatten().map(|a| a.ip());
+/// As upstream finds them (`pkg/kubelet/nodestatus/setters.go`): what the node's name resolves to, IPv4 first, then the
+/// interface of the default route; last any address of the machine.
+fn addresses(resolved: &[IpAddr], local: &[IpAddr]) -> Vec<IpAddr> {
+    // `validateNodeIP` of `pkg/kubelet/kubelet_node_status.go`.
+    let usable = |ip: &IpAddr| {
+        let link_local = match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        local.contains(ip) && !ip.is_loopback() && !ip.is_multicast() && !ip.is_unspecified() && !link_local
+    };
+    let resolved4 = resolved.iter().copied().filter(IpAddr::is_ipv4);
+    let resolved6 = resolved.iter().copied().filter(IpAddr::is_ipv6);
     let route4 = route_source(IpAddr::V4(Ipv4Addr::UNSPECIFIED), "192.0.2.1:9");
     let route6 = route_source(IpAddr::V6(Ipv6Addr::UNSPECIFIED), "[2001:db8::1]:9");
-    let candidates = resolved.chain(route4).chain(local.iter().copied().filter(IpAddr::is_ipv4)).chain(route6);
-    candidates.into_iter().find(usable).into_iter().collect()
+    let others = route4.into_iter().chain(local.iter().copied().filter(IpAddr::is_ipv4)).chain(route6);
+    resolved4.chain(resolved6).chain(others).find(usable).into_iter().collect()
 }
 
 /// The address the kernel would send from; connecting a datagram socket sends nothing.
@@ -148,13 +209,42 @@ fn local_addresses() -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
 
-    #[test]
-    fn knows_this_machine() {
-        let facts = LocalMachine { root_dir: "/var/lib/kubelet".into() }.observe("localhost");
+    use super::*;
+    use crate::adapters::names::tests::Resolver;
+
+    #[tokio::test]
+    async fn knows_this_machine() {
+        let facts = LocalMachine::new(Path::new("/var/lib/kubelet")).observe(Some("localhost")).await;
         assert!(facts.cpus > 0 && facts.memory > 0 && facts.root_fs > 0, "{facts:?}");
         assert!(facts.local_addresses.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)));
         assert!(!facts.kernel.is_empty() && !facts.boot_id.is_empty());
+        let named = LocalMachine::new(Path::new("/var/lib/kubelet")).observe(Some("192.0.2.7")).await;
+        assert_eq!(named.addresses, [IpAddr::from([192, 0, 2, 7])], "a name that is an address");
+    }
+
+    #[tokio::test]
+    async fn a_silent_name_server_hides_no_other_fact_and_is_not_asked_without_need() {
+        let resolver = Arc::new(Resolver::default());
+        let machine = LocalMachine::with_names(Path::new("/"), resolver.names(true));
+        resolver.silent.store(true, Ordering::SeqCst);
+        let given = machine.observe(None).await;
+        assert_eq!(resolver.asked.load(Ordering::SeqCst), 0, "the addresses are given: nobody is asked");
+        assert!(given.cpus > 0 && given.root_fs > 0 && given.addresses.is_empty());
+        let facts = machine.observe(Some("node.test")).await;
+        assert_eq!(resolver.under_way.load(Ordering::SeqCst), 1, "the look-up still hangs");
+        assert_eq!(facts.memory, given.memory);
+        assert!(facts.root_fs > 0);
+        resolver.silent.store(false, Ordering::SeqCst);
+    }
+
+    #[test]
+    fn an_address_by_name_must_be_the_machines_own_and_ipv4_comes_first() {
+        let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let local = ips(&["127.0.0.1", "169.254.1.1", "198.51.100.7", "2001:db8::7"]);
+        assert_eq!(addresses(&ips(&["203.0.113.1", "2001:db8::7", "198.51.100.7"]), &local), ips(&["198.51.100.7"]));
+        assert_eq!(addresses(&ips(&["169.254.1.1", "127.0.0.1", "2001:db8::7"]), &local), ips(&["2001:db8::7"]));
     }
 }

@@ -16,6 +16,7 @@ pub mod fake;
 pub mod fetch;
 pub mod fs;
 pub mod machine;
+pub mod names;
 pub mod network;
 pub mod peer_uid;
 pub mod premises;
@@ -28,3 +29,8 @@ pub mod turns;
 pub mod usage;
 pub mod volumes;
 pub mod x509;
+
+#[cfg(all(test, feature = "node-tests"))]
+mod node_tests;
+#[cfg(test)]
+mod tests;

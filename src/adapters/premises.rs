@@ -1,5 +1,7 @@
 //! The machine as preflight checks see it.
 
+#![expect(clippy::disallowed_methods, reason = "for programs that end")]
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

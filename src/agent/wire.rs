@@ -26,6 +26,7 @@ use crate::adapters::network::HostNetwork;
 use crate::adapters::x509::X509;
 use crate::core::balancer::Bounds;
 use crate::core::model::spec::Endpoint;
+use crate::offload::Lanes;
 
 /// Files that the agent may have open: two for each connection of the balancer, and some for itself.
 const DESCRIPTORS: u64 = 4096;
@@ -88,7 +89,10 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         follows: settings.approver_kubeconfig.is_none(),
     };
     let ports = AuthoritiesPorts { files: Arc::new(HostFiles), pki: Arc::new(X509), net: Arc::new(HttpReachability) };
-    tasks.spawn(run_authorities(authorities, ports));
+    let runtime = tokio::runtime::Handle::current();
+    // These two read files between their requests: each on a thread of its own, which a dead disk may keep.
+    let duties = runtime.clone();
+    tasks.spawn_blocking(move || duties.block_on(run_authorities(authorities, ports)));
     if !settings.pod_network.pod_subnets.is_empty() {
         let network = HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
@@ -99,10 +103,12 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         let own = OwnControlPlane { node_name, certificate: settings.pki.join("apiserver.crt"), cloud: settings.cloud };
         tasks.spawn(run_kubelet_requests(Box::new(ApiKubeletRequests::new(kubeconfig.clone(), own))));
         let requests = Box::new(CsrHandoverRequests::new(kubeconfig));
-        tasks.spawn(run_key_handover(requests, Arc::new(HostFiles), settings.pki));
+        tasks.spawn_blocking(move || runtime.block_on(run_key_handover(requests, Arc::new(HostFiles), settings.pki)));
     }
     // Run by hand there is nobody to tell.
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let lanes = Lanes::new("socket of");
+    #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+    let _ = lanes.io("systemd", "notify", || sd_notify::notify(&[NotifyState::Ready])).await;
     tokio::select! {
         () = stop => Ok(()),
         // A task ends only by a panic: let systemd start the agent again.

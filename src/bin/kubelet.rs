@@ -69,7 +69,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(spec)) {
+    let end = runtime.block_on(run(spec));
+    // Not waited for: a call on a dead file system never returns.
+    runtime.shutdown_background();
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

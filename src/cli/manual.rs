@@ -1,5 +1,7 @@
 //! Completions for shells and manual pages, generated from the command line itself.
 
+#![expect(clippy::disallowed_methods, reason = "for a program that ends")]
+
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -7,6 +7,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::journal::Journal;
+
 /// How lines look when they do not go to the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -43,10 +45,10 @@ pub fn start(settings: &Settings) -> Result<(), FilterError> {
     let targets = parse_filter(settings)?;
     let registry = tracing_subscriber::registry().with(targets);
     if stderr_is_journal()
-        && let Ok(journal) = tracing_journald::layer()
+        && let Ok(journal) = Journal::connect()
     {
         // Pod, container and the like are searchable fields without a prefix: `journalctl POD=web`.
-        let _ = registry.with(journal.with_field_prefix(None)).try_init();
+        let _ = registry.with(journal).try_init();
         return Ok(());
     }
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

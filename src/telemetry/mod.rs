@@ -5,6 +5,7 @@
 
 pub mod exposition;
 pub mod instrument;
+mod journal;
 pub mod logging;
 mod metrics;
 pub mod panics;

@@ -1,5 +1,7 @@
 //! This process's own figures under Prometheus' usual names.
 
+#![expect(clippy::disallowed_methods, reason = "the kernel's own files, which are memory")]
+
 use super::exposition::{Kind, Page};
 
 /// Prints them; what cannot be read is left out.

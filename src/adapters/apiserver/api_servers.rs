@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -11,10 +11,12 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::connect;
+use super::connect::Connector;
 use crate::adapters::balancer::KnownServers;
 use crate::adapters::fs::atomic::write_if_changed;
+use crate::adapters::names::Names;
 use crate::core::model::spec::Endpoint;
+use crate::offload::Lanes;
 use crate::supervise::restarting;
 
 /// First and longest pause after the watch ended.
@@ -35,21 +37,25 @@ pub struct ApiServerSources {
 
 /// Watches for as long as anyone holds the receiver.
 pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServers> {
-    let cached = read_cache(&sources.cache);
-    let (sender, receiver) = watch::channel(KnownServers { current: cached, fallback: Vec::new() });
+    let (sender, receiver) = watch::channel(KnownServers::default());
     let never = CancellationToken::new();
     restarting("API servers", &never, (sender, sources), |(sender, sources)| {
         Box::pin(async move {
+            let (connector, names, files) = (Connector::default(), Names::remembering(), Lanes::new("file"));
+            let cache = sources.cache.clone();
+            let cached = files.run(sources.cache.to_string_lossy(), "read", move || read_cache(&cache));
+            let current = cached.await.unwrap_or_default();
+            sender.send_if_modified(|known| std::mem::replace(&mut known.current, current.clone()) != current);
             let mut pause = PAUSE.0;
             while !sender.is_closed() {
                 // A name may lead elsewhere by now.
-                let fallback = resolve(&sources.seeds).await;
+                let fallback = resolve(&names, &sources.seeds).await;
                 sender.send_if_modified(|known| std::mem::replace(&mut known.fallback, fallback.clone()) != fallback);
-                let credentials = connect::observe_credentials(&sources.kubeconfig);
-                let outcome = match connect::connect(&sources.kubeconfig).await {
+                let credentials = connector.observe_credentials(&sources.kubeconfig).await;
+                let outcome = match connector.connect(&sources.kubeconfig).await {
                     Ok(client) => tokio::select! {
-                        outcome = follow(client, &sender, &sources.cache, &mut pause) => outcome,
-                        () = credentials_changed(&sources.kubeconfig, credentials) => Ok(()),
+                        outcome = follow(client, &sender, (&files, &sources.cache), &mut pause) => outcome,
+                        () = connector.credentials_changed(&sources.kubeconfig, credentials, CREDENTIALS_CHECK) => Ok(()),
                         () = sender.closed() => return,
                     },
                     Err(error) => Err(error.into()),
@@ -68,19 +74,10 @@ pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServ
     receiver
 }
 
-async fn credentials_changed(kubeconfig: &Path, before: Vec<Option<SystemTime>>) {
-    loop {
-        tokio::time::sleep(CREDENTIALS_CHECK).await;
-        if connect::observe_credentials(kubeconfig) != before {
-            return;
-        }
-    }
-}
-
 async fn follow(
     client: Client,
     sender: &watch::Sender<KnownServers>,
-    cache: &Path,
+    (files, cache): (&Lanes, &Path),
     pause: &mut Duration,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let api: Api<EndpointSlice> = Api::namespaced(client, "default");
@@ -97,7 +94,9 @@ async fn follow(
                     continue;
                 }
                 tracing::info!(?servers, "the API servers of the cluster");
-                if let Err(error) = write_cache(cache, &servers) {
+                let (path, kept) = (cache.to_owned(), servers.clone());
+                let written = files.io(cache.to_string_lossy(), "write", move || write_cache(&path, &kept));
+                if let Err(error) = written.await {
                     tracing::warn!(path = %cache.display(), %error, "the list of API servers cannot be kept");
                 }
                 sender.send_modify(|known| known.current = servers);
@@ -118,11 +117,16 @@ fn parse(slice: &EndpointSlice) -> Vec<SocketAddr> {
     servers
 }
 
-async fn resolve(seeds: &[Endpoint]) -> Vec<SocketAddr> {
+async fn resolve(names: &Names, seeds: &[Endpoint]) -> Vec<SocketAddr> {
+    // Side by side: a name server that is silent about one holds up no other.
+    let answers = seeds.iter().map(async |seed| (seed, names.resolve(&seed.host).await));
     let mut found = Vec::new();
-    for seed in seeds {
-        match tokio::net::lookup_host((seed.host.as_str(), seed.port)).await {
-            Ok(addresses) => found.extend(addresses.filter(|address| !found.contains(address)).collect::<Vec<_>>()),
+    for (seed, answer) in futures::future::join_all(answers).await {
+        match answer {
+            Ok(ips) => {
+                let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, seed.port));
+                found.extend(addresses.filter(|address| !found.contains(address)).collect::<Vec<_>>());
+            }
             Err(error) => tracing::debug!(%seed, %error, "no address"),
         }
     }
@@ -130,6 +134,7 @@ async fn resolve(seeds: &[Endpoint]) -> Vec<SocketAddr> {
 }
 
 /// A cache that cannot be read is an empty one.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn read_cache(path: &Path) -> Vec<SocketAddr> {
     std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 
 use super::cluster_objects::ApiObjects;
+use crate::adapters::names::Names;
 use crate::ports::{ClusterDiscovery, ClusterObjects, ContactError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,7 +52,7 @@ fn client(server: &str, ca: Option<&str>, token: Option<&str>) -> Result<Client,
         }
     }
     config.auth_info = AuthInfo { token: token.map(|token| token.to_owned().into()), ..AuthInfo::default() };
-    Client::try_from(config).map_err(unreachable(server))
+    super::connect::client(config, Names::remembering()).map_err(unreachable(server))
 }
 
 fn unreachable<E: std::error::Error + Send + Sync + 'static>(server: &str) -> impl Fn(E) -> ContactError {

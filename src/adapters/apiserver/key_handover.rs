@@ -18,7 +18,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 
-use super::connect;
+use super::connect::{self, Connector};
 use crate::adapters::sealing::{OneTimeKey, seal};
 use crate::core::bootstrap::key_handover::{
     HANDED_TO, PUBLIC_KEY_LENGTH, Requester, SIGNER, SharedFiles, TokenUse, Wanted, judge_token, parse_answer,
@@ -135,28 +135,29 @@ fn render_request(
 /// The side that answers, through a kubeconfig that may sign for our signer.
 pub struct CsrHandoverRequests {
     kubeconfig: PathBuf,
+    connector: Connector,
     connection: Option<Connection>,
 }
 
 struct Connection {
     client: Client,
-    credentials: Vec<Option<SystemTime>>,
+    credentials: Option<Vec<Option<SystemTime>>>,
     events: BoxStream<'static, Result<PendingHandover, watcher::Error>>,
 }
 
 impl CsrHandoverRequests {
     /// Connects when it is first asked; the file need not exist yet.
     pub fn new(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig, connection: None }
+        Self { kubeconfig, connector: Connector::default(), connection: None }
     }
 
     async fn connection(&mut self) -> Result<&mut Connection, ApprovalError> {
-        let credentials = connect::observe_credentials(&self.kubeconfig);
+        let credentials = self.connector.observe_credentials(&self.kubeconfig).await;
         let current = self.connection.take().filter(|connection| connection.credentials == credentials);
         let connection = match current {
             Some(connection) => connection,
             None => {
-                let client = connect::connect(&self.kubeconfig).await.map_err(failed("connect"))?;
+                let client = self.connector.connect(&self.kubeconfig).await.map_err(failed("connect"))?;
                 Connection { events: watch(client.clone()), client, credentials }
             }
         };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::connect;
+use super::connect::Connector;
 use crate::core::network::NodeNetwork;
 use crate::supervise::restarting;
 
@@ -52,14 +52,14 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
     let never = CancellationToken::new();
     restarting("node networks", &never, (sender, kubeconfig), |(sender, kubeconfig)| {
         Box::pin(async move {
-            let mut pause = Pause::default();
+            let (connector, mut pause) = (Connector::default(), Pause::default());
             loop {
                 let outcome = async {
-                    let credentials = connect::observe_credentials(&kubeconfig);
-                    let client = connect::connect(&kubeconfig).await?;
+                    let credentials = connector.observe_credentials(kubeconfig).await;
+                    let client = connector.connect(kubeconfig).await?;
                     tokio::select! {
                         outcome = follow(client, &sender, &mut pause) => outcome,
-                        () = credentials_changed(&kubeconfig, credentials) => Ok(()),
+                        () = connector.credentials_changed(kubeconfig, credentials, CREDENTIALS_CHECK) => Ok(()),
                     }
                 };
                 match outcome.await {
@@ -79,15 +79,6 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
         })
     });
     receiver
-}
-
-async fn credentials_changed(kubeconfig: &std::path::Path, before: Vec<Option<std::time::SystemTime>>) {
-    loop {
-        tokio::time::sleep(CREDENTIALS_CHECK).await;
-        if connect::observe_credentials(kubeconfig) != before {
-            return;
-        }
-    }
 }
 
 /// Publishes the nodes until the watch fails or nobody listens any more.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kube::{Client, Config};
+use kube::Config;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::cluster_objects::ApiObjects;
-use super::connect::connect;
+use super::connect::{self, connect};
+use crate::adapters::names::Names;
 use crate::ports::{ClusterObjects, Reachability};
 
 /// How long one question may take.
@@ -30,7 +31,7 @@ async fn ask(url: &str, ca: Option<&str>) -> Option<()> {
         let certs = CertificateDer::pem_slice_iter(ca.as_bytes()).collect::<Result<Vec<_>, _>>().ok()?;
         config.root_cert = Some(certs.into_iter().map(|cert| cert.as_ref().to_vec()).collect());
     }
-    let client = Client::try_from(config).ok()?;
+    let client = connect::client(config, Names::remembering()).ok()?;
     let request = hyper::Request::get(uri.path()).body(Vec::new()).ok()?;
     client.request_text(request).await.ok().map(drop)
 }

@@ -1,7 +1,7 @@
 //! The kubelet's connection to the API server: one client that everybody shares, made anew when its credentials change.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use kube::Client;
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::connect::{Error, connect, observe_credentials};
+use super::connect::{Connector, Error};
 use crate::ports::ApiError;
 
 /// How often the credential files are looked at; our own rotation does not wait for it.
@@ -22,6 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Session {
     clients: watch::Sender<Client>,
     path: watch::Sender<PathBuf>,
+    connector: Connector,
 }
 
 impl Session {
@@ -30,8 +31,9 @@ impl Session {
     /// # Errors
     /// The kubeconfig cannot be used.
     pub async fn open(path: &Path) -> Result<Self, Error> {
-        let (clients, _) = watch::channel(connect(path).await?);
-        Ok(Self { clients, path: watch::channel(path.to_path_buf()).0 })
+        let connector = Connector::default();
+        let (clients, _) = watch::channel(connector.connect(path).await?);
+        Ok(Self { clients, path: watch::channel(path.to_path_buf()).0, connector })
     }
 
     /// Goes on with the credentials of another kubeconfig.
@@ -58,7 +60,7 @@ impl Session {
 
     /// Reads the credentials again and replaces the client.
     pub async fn renew(&self) {
-        match connect(&self.path()).await {
+        match self.connector.connect(&self.path()).await {
             Ok(client) => {
                 info!("API client renewed");
                 self.clients.send_replace(client);
@@ -69,14 +71,14 @@ impl Session {
 
     /// Watches the credential files until `stop`.
     pub async fn follow_files(&self, stop: CancellationToken) {
-        let mut seen: Vec<Option<SystemTime>> = observe_credentials(&self.path());
+        let mut seen = self.connector.observe_credentials(&self.path()).await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(LOOK) => {}
             }
-            let now = observe_credentials(&self.path());
-            if now != seen && now.iter().all(Option::is_some) {
+            let now = self.connector.observe_credentials(&self.path()).await;
+            if now != seen && now.as_ref().is_some_and(|times| times.iter().all(Option::is_some)) {
                 seen = now;
                 self.renew().await;
             }

@@ -3,6 +3,8 @@
 //! A controller that is missing or refuses a value is a warning: a node without it still runs pods, only without that
 //! limit, as it would under upstream's kubelet.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;

@@ -20,6 +20,7 @@ use crate::core::model::cgroup::{
 };
 use crate::core::model::totals::pod_requests;
 use crate::core::model::{PodUid, QosClass, qos_class, uid_of};
+use crate::offload::Lanes;
 use crate::ports::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
 
 const CLASSES: [QosClass; 3] = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
@@ -58,6 +59,8 @@ struct State {
 pub struct PodCgroups {
     options: CgroupOptions,
     hierarchy: Hierarchy,
+    /// A frozen or dying cgroup keeps a write waiting.
+    lanes: Lanes,
     slices: Slices,
     /// Held while something is decided by it or noted in it, never while a pod's own cgroup is made or removed: one that
     /// systemd cannot get rid of must hold up no other pod.
@@ -69,7 +72,7 @@ impl PodCgroups {
     pub fn new(options: CgroupOptions) -> Self {
         let hierarchy = Hierarchy::detect(&options.mount);
         let slices = Slices::new(matches!(hierarchy, Hierarchy::V1 { .. }));
-        Self { options, hierarchy, slices, state: Mutex::default() }
+        Self { options, hierarchy, lanes: Lanes::new("cgroup"), slices, state: Mutex::default() }
     }
 
     /// Makes the cgroups of all pods and of the classes with their limits.
@@ -84,11 +87,10 @@ impl PodCgroups {
     pub async fn limit_existing(&self, path: &str, limits: &CgroupLimits) -> Result<(), CgroupError> {
         let name = CgroupName::named(path, self.options.driver == CgroupDriver::Systemd);
         let place = self.path(&name);
-        if path.trim_matches('/').is_empty() || !self.hierarchy.exists(&place) {
+        if path.trim_matches('/').is_empty() || !self.is_there(&place).await? {
             return Err(CgroupError { path: path.to_owned(), message: "there is no such cgroup".to_owned() });
         }
-        self.change(&name, limits).await;
-        Ok(())
+        self.change(&name, limits).await
     }
 
     /// Whether the node has unified cgroups.
@@ -123,36 +125,56 @@ impl PodCgroups {
             self.slices.start(&name.slice(), limits).await.map_err(|e| fault(e.to_string()))?;
         }
         // systemd makes only the directories of controllers that it manages, and rounds; the rest is set directly.
-        self.hierarchy.create(&path).map_err(|e| fault(e.to_string()))?;
-        self.set(&path, limits);
-        Ok(())
+        let made = self.on_disk(&path, "make", |hierarchy, path| hierarchy.create(path)).await?;
+        made.map_err(|e| fault(e.to_string()))?;
+        self.set(&path, limits).await
     }
 
-    fn set(&self, path: &str, limits: &CgroupLimits) {
-        match self.options.driver {
-            CgroupDriver::Systemd => self.hierarchy.set(path, &limits.in_whole_percents()),
-            CgroupDriver::Cgroupfs => self.hierarchy.set(path, limits),
-        }
+    /// Runs what reads or writes the cgroup at `path`.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        path: &str,
+        call: &'static str,
+        work: impl FnOnce(&Hierarchy, &str) -> T + Send + 'static,
+    ) -> Result<T, CgroupError> {
+        let (hierarchy, place) = (self.hierarchy.clone(), path.to_owned());
+        let done = self.lanes.run(path, call, move || work(&hierarchy, &place)).await;
+        done.map_err(|stalled| CgroupError { path: path.to_owned(), message: stalled.to_string() })
     }
 
-    async fn change(&self, name: &CgroupName, limits: &CgroupLimits) {
+    async fn is_there(&self, path: &str) -> Result<bool, CgroupError> {
+        self.on_disk(path, "look", |hierarchy, path| hierarchy.exists(path)).await
+    }
+
+    async fn set(&self, path: &str, limits: &CgroupLimits) -> Result<(), CgroupError> {
+        let limits = match self.options.driver {
+            CgroupDriver::Systemd => limits.in_whole_percents(),
+            CgroupDriver::Cgroupfs => limits.clone(),
+        };
+        self.on_disk(path, "set limits", move |hierarchy, path| hierarchy.set(path, &limits)).await
+    }
+
+    async fn change(&self, name: &CgroupName, limits: &CgroupLimits) -> Result<(), CgroupError> {
         if self.options.driver == CgroupDriver::Systemd
             && let Err(error) = self.slices.set(&name.slice(), limits).await
         {
             tracing::warn!(slice = name.slice(), %error, "systemd does not know the new limits");
         }
-        self.set(&self.path(name), limits);
+        self.set(&self.path(name), limits).await
     }
 
-    /// Gives the burstable class the sum of what its pods request.
+    /// Gives the burstable class the sum of what its pods request. It is done again with the next pod where it fails.
     async fn refresh_burstable(&self, state: &mut State) {
         let burstable = CgroupName::class(&self.options.root, QosClass::Burstable);
         let path = self.path(&burstable);
         let own = state.pods.values().filter(|p| self.path(&p.name).starts_with(&format!("{path}/")));
         let shares = shares_of_milli_cpu(own.map(|p| p.milli_cpu).fold(0, i64::saturating_add));
         if state.burstable_shares != Some(shares) {
-            self.change(&burstable, &CgroupLimits { cpu_shares: Some(shares), ..CgroupLimits::default() }).await;
-            state.burstable_shares = Some(shares);
+            let limits = CgroupLimits { cpu_shares: Some(shares), ..CgroupLimits::default() };
+            match self.change(&burstable, &limits).await {
+                Ok(()) => state.burstable_shares = Some(shares),
+                Err(error) => tracing::warn!(%error, "the share of burstable pods is not set"),
+            }
         }
     }
 
@@ -183,10 +205,10 @@ impl Cgroups for PodCgroups {
             self.prepare_classes(&mut state).await?;
             state.pods.get(&uid).map(|applied| applied.limits.clone())
         };
-        let there = self.hierarchy.exists(&path);
+        let there = self.is_there(&path).await?;
         match known {
             Some(applied) if there && applied == limits => return Ok(PodCgroup { parent: path }),
-            Some(_) if there => self.change(&name, &limits).await,
+            Some(_) if there => self.change(&name, &limits).await?,
             _ => self.make(&name, &limits).await?,
         }
         let milli_cpu = pod_requests(pod, true).get("cpu").map_or(0, |a| a.milli());
@@ -197,7 +219,8 @@ impl Cgroups for PodCgroups {
     }
 
     async fn exists(&self, pod: &Pod) -> bool {
-        self.hierarchy.exists(&self.path(&self.name_of(pod)))
+        // One that cannot be looked at is not known to be gone.
+        self.is_there(&self.path(&self.name_of(pod))).await.unwrap_or(true)
     }
 
     async fn remove(&self, uid: &PodUid) -> Result<(), CgroupError> {
@@ -211,11 +234,12 @@ impl Cgroups for PodCgroups {
         for name in names {
             let path = self.path(&name);
             let fault = |message: String| CgroupError { path: path.clone(), message };
-            self.hierarchy.kill(&path);
+            self.on_disk(&path, "kill", |hierarchy, path| hierarchy.kill(path)).await?;
             if self.options.driver == CgroupDriver::Systemd {
                 self.slices.stop(&name.slice()).await.map_err(|e| fault(e.to_string()))?;
             }
-            self.hierarchy.remove(&path).map_err(|e| fault(e.to_string()))?;
+            let removed = self.on_disk(&path, "remove", |hierarchy, path| hierarchy.remove(path)).await?;
+            removed.map_err(|e| fault(e.to_string()))?;
         }
         let mut state = self.state.lock().await;
         if state.pods.remove(uid).is_some() {
@@ -226,7 +250,13 @@ impl Cgroups for PodCgroups {
 
     async fn known_pods(&self) -> Vec<PodUid> {
         let paths = CLASSES.map(|class| self.path(&CgroupName::class(&self.options.root, class)));
-        paths.iter().flat_map(|path| self.hierarchy.pods_in(path)).collect()
+        let mut pods = Vec::new();
+        for path in paths {
+            pods.extend(
+                self.on_disk(&path, "list", |hierarchy, path| hierarchy.pods_in(path)).await.unwrap_or_default(),
+            );
+        }
+        pods
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use zbus::{OwnedObjectPath, Variant};
 
-use crate::adapters::systemd::manager::{JobRemovedStream, ManagerProxy, end_of_job};
+use crate::adapters::systemd::manager::{JobRemovedStream, ManagerProxy, connect, end_of_job};
 use crate::core::model::cgroup::{CgroupLimits, weight_of_shares};
 
 /// How long systemd may take for a job.
@@ -30,7 +30,7 @@ impl Slices {
         let connection = match slot.as_ref() {
             Some(connection) if !connection.is_closed() => connection.clone(),
             _ => {
-                let connection = zbus::connection::Builder::system().method_timeout(PATIENCE).build().await?;
+                let connection = connect().await?;
                 ManagerProxy::new(&connection).await?.subscribe().await?;
                 slot.insert(connection).clone()
             }

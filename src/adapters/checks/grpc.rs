@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
-use hyper::http::uri::PathAndQuery;
+use hyper::http::uri::{PathAndQuery, Uri};
+use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
 
+use crate::adapters::names::Names;
 use crate::core::model::with_causes;
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -35,13 +37,18 @@ enum ServingStatus {
 }
 
 /// Asks once on a connection of its own.
-pub(super) async fn check(host: &str, port: u16, service: &str, limit: Duration) -> Result<(), String> {
+pub(super) async fn check(names: &Names, host: &str, port: u16, service: &str, limit: Duration) -> Result<(), String> {
     let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let began = tokio::time::Instant::now();
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .and_then(|endpoint| endpoint.user_agent("kube-probe/1.36"))
         .map_err(|error| format!("error: failed to connect service at {address:?}: {error}"))?;
-    let channel = match timeout(limit, endpoint.connect()).await {
+    let (names, host) = (names.clone(), host.to_owned());
+    let connector = tower::service_fn(move |_: Uri| {
+        let (names, host) = (names.clone(), host.clone());
+        async move { names.connect(&host, port).await.map(TokioIo::new) }
+    });
+    let channel = match timeout(limit, endpoint.connect_with_connector(connector)).await {
         Ok(Ok(channel)) => channel,
         Ok(Err(error)) => {
             return Err(format!("error: failed to connect service at {address:?}: {}", with_causes(&error)));

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::connect;
+use crate::adapters::names::Names;
 use crate::core::model::{HttpAnswer, HttpGet};
 use crate::ports::CheckError;
 
@@ -22,10 +23,14 @@ const MAX_BODY: usize = 10 << 10;
 const MAX_REDIRECTS: usize = 10;
 
 /// Sends the request and follows redirects to the same host.
-pub(super) async fn get_following(get: &HttpGet, tls: &Arc<ClientConfig>) -> Result<HttpAnswer, CheckError> {
+pub(super) async fn get_following(
+    get: &HttpGet,
+    tls: &Arc<ClientConfig>,
+    names: &Names,
+) -> Result<HttpAnswer, CheckError> {
     let mut current = get.clone();
     for _ in 0..MAX_REDIRECTS {
-        let response = get_once(&current, tls).await?;
+        let response = get_once(&current, tls, names).await?;
         let next = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
             .then(|| response.headers().get(LOCATION)?.to_str().ok())
             .flatten()
@@ -42,9 +47,9 @@ fn failed(get: &HttpGet, text: &str) -> CheckError {
     CheckError::Failed(format!("Get \"{}\": {text}", get.url()))
 }
 
-async fn get_once(get: &HttpGet, tls: &Arc<ClientConfig>) -> Result<Response<Incoming>, CheckError> {
+async fn get_once(get: &HttpGet, tls: &Arc<ClientConfig>, names: &Names) -> Result<Response<Incoming>, CheckError> {
     let request = build(get).map_err(|error| failed(get, &error.to_string()))?;
-    let stream = connect(&get.host, get.port, None).await.map_err(|text| failed(get, &text))?;
+    let stream = connect(names, &get.host, get.port, None).await.map_err(|text| failed(get, &text))?;
     if !get.tls {
         return send(request, stream).await.map_err(|error| failed(get, &error.to_string()));
     }

@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::adapters::names::Names;
 use crate::core::model::{HttpAnswer, HttpGet};
 use crate::ports::{CheckError, Checks};
 
@@ -18,6 +19,7 @@ use crate::ports::{CheckError, Checks};
 #[derive(Clone)]
 pub struct NetChecks {
     tls: Arc<ClientConfig>,
+    names: Names,
 }
 
 impl NetChecks {
@@ -26,14 +28,14 @@ impl NetChecks {
     /// # Errors
     /// When the TLS library has no protocol version left, which is a fault of the build.
     pub fn new() -> Result<Self, rustls::Error> {
-        Ok(Self { tls: Arc::new(http::unverified_tls()?) })
+        Ok(Self { tls: Arc::new(http::unverified_tls()?), names: Names::forgetful() })
     }
 }
 
 #[async_trait]
 impl Checks for NetChecks {
     async fn http(&self, get: &HttpGet, limit: Option<Duration>) -> Result<HttpAnswer, CheckError> {
-        let answer = http::get_following(get, &self.tls);
+        let answer = http::get_following(get, &self.tls, &self.names);
         let Some(limit) = limit else { return answer.await };
         timeout(limit, answer).await.unwrap_or_else(|_| {
             let url = get.url();
@@ -44,18 +46,18 @@ impl Checks for NetChecks {
     }
 
     async fn tcp(&self, host: &str, port: u16, limit: Duration) -> Result<(), CheckError> {
-        connect(host, port, Some(limit)).await.map(drop).map_err(CheckError::Failed)
+        connect(&self.names, host, port, Some(limit)).await.map(drop).map_err(CheckError::Failed)
     }
 
     async fn grpc(&self, host: &str, port: u16, service: &str, limit: Duration) -> Result<(), CheckError> {
-        grpc::check(host, port, service, limit).await.map_err(CheckError::Failed)
+        grpc::check(&self.names, host, port, service, limit).await.map_err(CheckError::Failed)
     }
 }
 
 /// Connects, with an error text as upstream's.
-async fn connect(host: &str, port: u16, limit: Option<Duration>) -> Result<TcpStream, String> {
+async fn connect(names: &Names, host: &str, port: u16, limit: Option<Duration>) -> Result<TcpStream, String> {
     let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let dial = TcpStream::connect((host, port));
+    let dial = names.connect(host, port);
     let result = match limit {
         Some(limit) => timeout(limit, dial).await.map_err(|_| format!("dial tcp {name}: i/o timeout"))?,
         None => dial.await,

@@ -1,5 +1,7 @@
 //! Reads OCI layouts and docker archives (`docker save`) without unpacking them: blobs stay where they are in the file.
 
+#![expect(clippy::disallowed_methods, reason = "for programs that end")]
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

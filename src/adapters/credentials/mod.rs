@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::offload;
 use crate::ports::{DockerFile, NodeCredentials, PluginCall};
 
 const PLUGIN_LIMIT: Duration = Duration::from_secs(60);
@@ -65,15 +66,10 @@ impl NodeCredentials for DiskCredentials {
 
 async fn run(path: PathBuf, call: PluginCall) -> Result<Vec<u8>, String> {
     let text = |error: std::io::Error| error.to_string();
-    let mut child = Command::new(path)
-        .args(call.args)
-        .envs(call.env)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(text)?;
+    let mut command = Command::new(path);
+    command.args(call.args).envs(call.env).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.kill_on_drop(true);
+    let mut child = offload::spawn(command).await.map_err(text)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {

@@ -10,6 +10,8 @@
 //! Upstream also holds a block device by a loop device, so that its number is not given to another disk while a pod has it;
 //! here the driver is trusted to keep it.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ const PLUGINS: &str = "plugins/kubernetes.io/csi";
 const DEVICES: &str = "plugins/kubernetes.io/csi/volumeDevices";
 
 /// The paths of one volume for one pod.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The volume in the pod's folder: a folder, or the link to the device.
     pub of_pod: PathBuf,

@@ -1,5 +1,7 @@
 //! What is noted on disk beside a driver's volume, in upstream's format: enough to take it back after a restart.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,7 @@ use super::driver::{Driver, channel};
 use super::drivers::Drivers;
 use super::proto::registration::registration_client::RegistrationClient;
 use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus};
+use crate::offload::Lanes;
 use crate::ports::{NodeDriver, StorageApi};
 
 /// How long after a failed registration it is tried again.
@@ -35,13 +36,15 @@ pub struct Registrar {
     known: BTreeMap<(PathBuf, u64), String>,
     /// The CSINode object is there, or there is no API server.
     published: bool,
+    lanes: Lanes,
 }
 
 impl Registrar {
     /// `root_dir` is `/var/lib/kubelet`. Without an API server drivers are known on the node only.
     pub fn new(root_dir: &Path, drivers: Drivers, api: Option<Arc<dyn StorageApi>>) -> Self {
         let published = api.is_none();
-        Self { directory: root_dir.join("plugins_registry"), drivers, api, known: BTreeMap::new(), published }
+        let directory = root_dir.join("plugins_registry");
+        Self { directory, drivers, api, known: BTreeMap::new(), published, lanes: Lanes::new("plugin sockets in") }
     }
 
     /// Registers what comes and forgets what goes until `stop`. While the directory cannot be watched, it is looked at
@@ -51,7 +54,7 @@ impl Registrar {
         let mut told = false;
         loop {
             if events.is_none() {
-                events = match watch(&self.directory) {
+                events = match self.on_disk("watch", watch).await {
                     Ok(stream) => Some(stream),
                     Err(error) => {
                         if !std::mem::replace(&mut told, true) {
@@ -77,6 +80,11 @@ impl Registrar {
         }
     }
 
+    async fn on_disk<T: Send + 'static>(&self, call: &'static str, work: fn(&Path) -> io::Result<T>) -> io::Result<T> {
+        let directory = self.directory.clone();
+        self.lanes.io(self.directory.to_string_lossy(), call, move || work(&directory)).await
+    }
+
     /// Compares the sockets with what is known; true when every one of them is registered.
     pub(super) async fn look(&mut self) -> bool {
         if let (false, Some(api)) = (self.published, &self.api) {
@@ -86,7 +94,13 @@ impl Registrar {
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no CSINode object yet"),
             }
         }
-        let found = sockets(&self.directory);
+        let found = match self.on_disk("list", |directory| Ok(sockets(directory))).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "plugin sockets cannot be listed; those known stay");
+                return false;
+            }
+        };
         let gone: Vec<_> = self.known.keys().filter(|key| !found.contains(key)).cloned().collect();
         for key in gone {
             let Some(name) = self.known.remove(&key) else { continue };
@@ -167,6 +181,7 @@ impl Registrar {
 }
 
 /// Events of a directory, which is made where it is missing.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn watch(directory: &Path) -> io::Result<EventStream<[u8; 4096]>> {
     fs::create_dir_all(directory)?;
     let inotify = Inotify::init()?;
@@ -176,6 +191,7 @@ fn watch(directory: &Path) -> io::Result<EventStream<[u8; 4096]>> {
 }
 
 /// Sockets in a directory and its subdirectories, hidden ones left out.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn sockets(directory: &Path) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {

@@ -1,6 +1,7 @@
 //! Stages and publishes volumes of drivers, and takes them back (upstream `pkg/volume/csi`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::adapters::fs::entries;
 use crate::adapters::turns::Turns;
 use crate::core::model::{Amount, uid_of};
 use crate::core::status::GrowthStep;
+use crate::offload::Lanes;
 use crate::ports::{Objects, StorageApi, TokenRequest};
 
 /// A volume of a driver, from a pod or from a persistent volume.
@@ -71,6 +73,8 @@ pub struct CsiVolumes {
     /// A volume is staged and published, or taken back, for one pod at a time: the last pod's way back must not meet the
     /// first steps of a new one.
     turns: Turns<(String, String)>,
+    /// The notes on disk and the mounts beside them.
+    lanes: Lanes,
 }
 
 /// A volume that is at its place.
@@ -101,8 +105,8 @@ impl CsiVolumes {
         let (in_use, _) =
             watch::channel(record::in_pods(root).iter().map(|(_, record)| record.unique_name()).collect());
         let (root, node_name) = (root.to_path_buf(), node_name.to_owned());
-        let named_root = root.clone();
-        Self { root, named_root, node_name, drivers, objects, api, in_use, turns: Turns::default() }
+        let (named_root, lanes) = (root.clone(), Lanes::new("volume at"));
+        Self { root, named_root, node_name, drivers, objects, api, in_use, turns: Turns::default(), lanes }
     }
 
     /// Names paths to drivers below this root instead, which leads to the same directory.
@@ -116,6 +120,27 @@ impl CsiVolumes {
     fn text(&self, path: &Path) -> String {
         let named = path.strip_prefix(&self.root).map(|rest| self.named_root.join(rest));
         named.as_deref().unwrap_or(path).to_string_lossy().into_owned()
+    }
+
+    /// Runs disk work about one path off the runtime's thread.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        path: &Path,
+        call: &'static str,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, String> {
+        self.lanes.io(path.to_string_lossy(), call, work).await.map_err(|e| e.to_string())
+    }
+
+    /// [`CsiVolumes::on_disk`] for a place.
+    async fn at<T: Send + 'static>(
+        &self,
+        place: &Place,
+        call: &'static str,
+        work: impl FnOnce(&Place) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, String> {
+        let own = place.clone();
+        self.on_disk(&place.of_pod, call, move || work(&own)).await
     }
 
     /// Volumes that must not be detached from the node, for `status.volumesInUse`.
@@ -141,7 +166,7 @@ impl CsiVolumes {
         };
         let _turn = self.turns.take((source.driver.clone(), handle.clone())).await;
         let place = Place::new(&self.root, of_pod, source.block, &source.driver, &handle);
-        let published = place.is_published().map_err(|e| e.to_string())?;
+        let published = self.at(&place, "look for the mount", Place::is_published).await?;
         let republish = settings.and_then(|s| s.requires_republish).unwrap_or_default();
         let mut group_is_left = false;
         if !published || republish {
@@ -186,7 +211,7 @@ impl CsiVolumes {
             true => self.stage(driver, source, place, &publish_context, &capability).await?,
             false => String::new(),
         };
-        place.note(&record).map_err(|e| e.to_string())?;
+        self.at(place, "note", move |place| place.note(&record)).await?;
         let mut context = source.attributes.clone();
         let mut secrets = self.secret(source.publish_secret.as_ref(), "NodePublishSecretRef").await?;
         if settings.and_then(|s| s.pod_info_on_mount).unwrap_or_default() {
@@ -224,7 +249,7 @@ impl CsiVolumes {
     ) -> Result<String, String> {
         let (driver_name, volume_handle) = (source.driver.clone(), source.handle.clone());
         let record = Record { driver_name, volume_handle, ..Record::default() };
-        place.note_staging(&record).map_err(|e| e.to_string())?;
+        self.at(place, "note staging", move |place| place.note_staging(&record)).await?;
         let request = NodeStageVolumeRequest {
             volume_id: source.handle.clone(),
             publish_context: publish_context.clone().into_iter().collect(),
@@ -271,7 +296,16 @@ impl CsiVolumes {
     pub async fn unpublish_all(&self, pod_dir: &Path) -> Vec<(PathBuf, String)> {
         let mut faults = Vec::new();
         for (kind, block) in record::KINDS {
-            for of_pod in entries(&pod_dir.join(kind).join(PLUGIN)) {
+            let dir = pod_dir.join(kind).join(PLUGIN);
+            let listed = dir.clone();
+            let found = match self.on_disk(&dir, "list", move || Ok(entries(&listed))).await {
+                Ok(found) => found,
+                Err(error) => {
+                    faults.push((dir, error));
+                    continue;
+                }
+            };
+            for of_pod in found {
                 if let Err(error) = self.unpublish(&of_pod, block).await {
                     faults.push((of_pod, error));
                 }
@@ -281,7 +315,8 @@ impl CsiVolumes {
     }
 
     async fn unpublish(&self, of_pod: &Path, block: bool) -> Result<(), String> {
-        let Some(record) = Record::read(&record_of(&self.root, of_pod, block)).map_err(|e| e.to_string())? else {
+        let dir = record_of(&self.root, of_pod, block);
+        let Some(record) = self.on_disk(of_pod, "read note", move || Record::read(&dir)).await? else {
             return Ok(());
         };
         let driver = self.driver(&record.driver_name)?;
@@ -289,19 +324,21 @@ impl CsiVolumes {
         let place = Place::new(&self.root, of_pod, block, &record.driver_name, &record.volume_handle);
         let answer = driver.unpublish(record.volume_handle.clone(), self.text(&place.target)).await;
         answer.map_err(|e| told(&e))?;
-        place.remove_target().map_err(|e| e.to_string())?;
+        self.at(&place, "remove mount point", Place::remove_target).await?;
         let is_other = |(path, other): &(PathBuf, Record)| path != of_pod && other.is_same(&record);
-        let last = !record::in_pods(&self.root).iter().any(is_other);
+        let root = self.root.clone();
+        let others = self.on_disk(&self.root, "list volumes of pods", move || Ok(record::in_pods(&root))).await?;
+        let last = !others.iter().any(is_other);
         // The pod's own note goes last: a kubelet that is killed meanwhile does all of this again.
         if record.is_persistent() && last {
-            if place.is_staged() {
+            if self.at(&place, "look for staging", |place| Ok(place.is_staged())).await? {
                 let answer = driver.unstage(record.volume_handle.clone(), self.text(&place.staging)).await;
                 answer.map_err(|e| told(&e))?;
-                place.remove_staging().map_err(|e| e.to_string())?;
+                self.at(&place, "remove staging", Place::remove_staging).await?;
             }
             self.note_use(&record, false);
         }
-        place.forget(last).map_err(|e| e.to_string())
+        self.at(&place, "remove note", move |place| place.forget(last)).await
     }
 
     fn driver(&self, name: &str) -> Result<Driver, String> {

@@ -1,5 +1,7 @@
 //! Snapshots and data folders of etcd on disk.
 
+#![expect(clippy::disallowed_methods, reason = "for programs that end")]
+
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;

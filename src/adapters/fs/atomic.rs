@@ -1,5 +1,7 @@
 //! Writing files so that a reader sees the old content or the new one, never a part.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;

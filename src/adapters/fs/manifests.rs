@@ -1,5 +1,7 @@
 //! Manifest files on disk, watched by inotify.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: the file source reads on a thread of its own")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;

@@ -1,5 +1,7 @@
 //! Files of the node.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 pub mod atomic;
 pub mod beneath;
 pub mod descent;

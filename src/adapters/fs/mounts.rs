@@ -1,5 +1,7 @@
 //! Mounts of the node: what is mounted, and mounting and unmounting for volumes.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::ffi::{CString, OsStr, OsString};
 use std::fs;
 use std::io;

@@ -1,5 +1,7 @@
 //! Reads what rendering needs to know of the machine: memory, cgroups, huge pages, resolver and hosts files.
 
+#![expect(clippy::disallowed_methods, reason = "read once, before anything runs")]
+
 use std::fs;
 use std::path::Path;
 

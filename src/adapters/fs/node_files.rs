@@ -1,5 +1,7 @@
 //! The port `NodeFiles` over the file system.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: its duties have threads of their own (offload::duty)")]
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};

@@ -12,23 +12,30 @@ use super::atomic::write_if_changed;
 use super::folder::resolved;
 use super::removal::remove_tree;
 use crate::core::model::{ContainerId, PodKey, PodUid, key_of, uid_of};
+use crate::offload::Lanes;
 use crate::ports::PodFiles;
 
 /// File in the directory of a static pod, see [`PodFiles::keep_status`].
 pub const STATUS: &str = "status.json";
 
-/// Files below the kubelet's root directory and the log directory. Every operation is a few quick calls on local disk.
+/// Files below the kubelet's root directory and the log directory: a few quick calls on local disk, which may be dying.
 #[derive(Clone, Debug)]
 pub struct LocalPodFiles {
     root_dir: PathBuf,
     logs_dir: PathBuf,
     links_dir: PathBuf,
+    lanes: Lanes,
 }
 
 impl LocalPodFiles {
     /// `root_dir` is `/var/lib/kubelet`, `logs_dir` `/var/log/pods`, `links_dir` `/var/log/containers`.
     pub fn new(root_dir: &Path, logs_dir: &Path, links_dir: &Path) -> Self {
-        Self { root_dir: root_dir.into(), logs_dir: logs_dir.into(), links_dir: links_dir.into() }
+        Self {
+            root_dir: root_dir.into(),
+            logs_dir: logs_dir.into(),
+            links_dir: links_dir.into(),
+            lanes: Lanes::new("files of pod"),
+        }
     }
 
     /// `<pod>_<namespace>_<container>-<id>.log`, cut as upstream cuts it (`logSymlink`).
@@ -67,158 +74,218 @@ fn logged_pod(name: &str) -> Option<(PodKey, PodUid)> {
 }
 
 /// Not there is success.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn remove_file(path: &Path) -> io::Result<()> {
     super::ignore_missing(fs::remove_file(path))
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(mode).create(path)
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn write_hosts(dir: &Path, content: &str) -> io::Result<PathBuf> {
+    let path = dir.join("etc-hosts");
+    // Running containers have this very file mounted: written in place when there, so that they see the change.
+    if path.exists() {
+        if fs::read(&path)? != content.as_bytes() {
+            fs::write(&path, content)?;
+        }
+    } else {
+        make_dirs(dir, 0o750)?;
+        write_if_changed(&path, content.as_bytes(), 0o644)?;
+    }
+    Ok(path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn new_termination_file(dir: &Path) -> io::Result<PathBuf> {
+    make_dirs(dir, 0o750)?;
+    loop {
+        let path = dir.join(format!("{:08x}", rand::random::<u32>()));
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path) {
+            Ok(file) => {
+                // Containers of any user write it, whatever the umask here.
+                file.set_permissions(fs::Permissions::from_mode(0o666))?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn read_termination_file(path: &Path, limit: usize) -> io::Result<String> {
+    let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits();
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        other => other?,
+    };
+    let mut content = Vec::new();
+    file.take(limit as u64).read_to_end(&mut content)?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn read_tail(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
+    let mut content = Vec::new();
+    file.take(limit).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The highest restart count of which there is a log in the container's directory.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn highest_log(dir: &Path) -> Option<u32> {
+    let names = fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());
+    names.filter_map(|name| name.split('.').next()?.parse().ok().filter(|_| name.contains(".log"))).max()
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn remove_log(link: &Path, dir: &Path, attempt: u32) -> io::Result<()> {
+    remove_file(link)?;
+    if highest_log(dir).is_none_or(|highest| highest <= attempt) {
+        return Ok(());
+    }
+    let own = format!("{attempt}.log");
+    for entry in fs::read_dir(dir)?.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&own));
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+            remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the logs of a pod and the links to them, whose names begin with `of_pod`.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn remove_logs(links_dir: &Path, of_pod: &str, logs: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(links_dir).into_iter().flatten().flatten() {
+        let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(of_pod));
+        if named && fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(logs)) {
+            remove_file(&entry.path())?;
+        }
+    }
+    remove_tree(logs)
+}
+
 #[async_trait]
 impl PodFiles for LocalPodFiles {
     async fn logged_pods(&self) -> Vec<(PodKey, PodUid)> {
-        let Ok(entries) = fs::read_dir(&self.logs_dir) else { return Vec::new() };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.filter_map(|name| logged_pod(&name)).collect()
+        let dir = self.logs_dir.clone();
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let list = move || {
+            let entries = fs::read_dir(dir).into_iter().flatten();
+            let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            names.filter_map(|name| logged_pod(&name)).collect()
+        };
+        self.lanes.run("logs", "list", list).await.unwrap_or_default()
     }
 
     async fn make_pod_dirs(&self, pod: &Pod) -> io::Result<()> {
-        let dir = self.pod_dir(&uid_of(pod))?;
-        make_dirs(&dir.join("volumes"), 0o750)?;
-        make_dirs(&dir.join("plugins"), 0o750)?;
-        make_dirs(&self.logs_of(pod)?, 0o755)
+        let (uid, logs) = (uid_of(pod), self.logs_of(pod)?);
+        let dir = self.pod_dir(&uid)?;
+        let make = move || {
+            make_dirs(&dir.join("volumes"), 0o750)?;
+            make_dirs(&dir.join("plugins"), 0o750)?;
+            make_dirs(&logs, 0o755)
+        };
+        self.lanes.io(uid.as_str(), "make directories", make).await
     }
 
     async fn make_log_dir(&self, pod: &Pod, container: &str) -> io::Result<()> {
-        make_dirs(&self.logs_of(pod)?.join(plain(container)?), 0o755)
+        let dir = self.logs_of(pod)?.join(plain(container)?);
+        self.lanes.io(uid_of(pod).as_str(), "make log directory", move || make_dirs(&dir, 0o755)).await
     }
 
     async fn write_hosts(&self, uid: &PodUid, content: &str) -> io::Result<PathBuf> {
-        let path = self.pod_dir(uid)?.join("etc-hosts");
-        // Running containers have this very file mounted: written in place when there, so that they see the change.
-        if path.exists() {
-            if fs::read(&path)? != content.as_bytes() {
-                fs::write(&path, content)?;
-            }
-        } else {
-            make_dirs(&self.pod_dir(uid)?, 0o750)?;
-            write_if_changed(&path, content.as_bytes(), 0o644)?;
-        }
-        Ok(path)
+        let (dir, content) = (self.pod_dir(uid)?, content.to_owned());
+        self.lanes.io(uid.as_str(), "write hosts file", move || write_hosts(&dir, &content)).await
     }
 
     async fn new_termination_file(&self, uid: &PodUid, container: &str) -> io::Result<PathBuf> {
         let dir = self.pod_dir(uid)?.join("containers").join(plain(container)?);
-        make_dirs(&dir, 0o750)?;
-        loop {
-            let path = dir.join(format!("{:08x}", rand::random::<u32>()));
-            match fs::OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path) {
-                Ok(file) => {
-                    // Containers of any user write it, whatever the umask here.
-                    file.set_permissions(fs::Permissions::from_mode(0o666))?;
-                    return Ok(path);
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.lanes.io(uid.as_str(), "make termination file", move || new_termination_file(&dir)).await
     }
 
     async fn read_termination_file(&self, path: &str, limit: usize) -> io::Result<String> {
         // The path comes from the runtime's record; it may only lead to what was made here.
-        let path = Path::new(path);
+        let file = PathBuf::from(path);
         let ours = self.root_dir.join("pods");
-        // The record may name the kubelet's directory by a link that leads to it.
-        let path = if path.starts_with(&ours) { path.to_owned() } else { resolved(path).unwrap_or_default() };
-        if !path.starts_with(&ours) || path.components().any(|c| c == std::path::Component::ParentDir) {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                format!("{} is no termination file", path.display()),
-            ));
-        }
-        let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits();
-        let file = match fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-            other => other?,
+        let work = move || {
+            // The record may name the kubelet's directory by a link that leads to it.
+            let file = if file.starts_with(&ours) { file } else { resolved(&file).unwrap_or_default() };
+            if !file.starts_with(&ours) || file.components().any(|c| c == std::path::Component::ParentDir) {
+                let text = format!("{} is no termination file", file.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+            }
+            read_termination_file(&file, limit)
         };
-        let mut content = Vec::new();
-        file.take(limit as u64).read_to_end(&mut content)?;
-        Ok(String::from_utf8_lossy(&content).into_owned())
+        self.lanes.io(path, "read termination file", work).await
     }
 
     async fn read_log_tail(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let path = Path::new(path);
-        if !path.starts_with(&self.logs_dir) || path.components().any(|c| c == std::path::Component::ParentDir) {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                format!("{} is no container log", path.display()),
-            ));
+        let file = PathBuf::from(path);
+        if !file.starts_with(&self.logs_dir) || file.components().any(|c| c == std::path::Component::ParentDir) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{path} is no container log")));
         }
-        let mut file = fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
-        let mut content = Vec::new();
-        file.take(limit).read_to_end(&mut content)?;
-        Ok(content)
+        self.lanes.io(path, "read end of log", move || read_tail(&file, limit)).await
     }
 
     async fn link_log(&self, pod: &Pod, container: &str, id: &ContainerId, attempt: u32) -> io::Result<()> {
         let log = self.logs_of(pod)?.join(plain(container)?).join(format!("{attempt}.log"));
-        let link = self.link(pod, container, id)?;
-        make_dirs(&self.links_dir, 0o755)?;
-        match std::os::unix::fs::symlink(log, link) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        }
+        let (link, links_dir) = (self.link(pod, container, id)?, self.links_dir.clone());
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let make = move || {
+            make_dirs(&links_dir, 0o755)?;
+            match std::os::unix::fs::symlink(log, link) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                other => other,
+            }
+        };
+        self.lanes.io(uid_of(pod).as_str(), "link log", make).await
     }
 
     async fn remove_log(&self, pod: &Pod, container: &str, id: &ContainerId, attempt: u32) -> io::Result<()> {
-        remove_file(&self.link(pod, container, id)?)?;
-        if self.highest_log(pod, container).await.is_none_or(|highest| highest <= attempt) {
-            return Ok(());
-        }
-        let (dir, own) = (self.logs_of(pod)?.join(plain(container)?), format!("{attempt}.log"));
-        for entry in fs::read_dir(dir)?.flatten() {
-            let name = entry.file_name();
-            let rest = name.to_str().and_then(|name| name.strip_prefix(&own));
-            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
-                remove_file(&entry.path())?;
-            }
-        }
-        Ok(())
+        let (link, dir) = (self.link(pod, container, id)?, self.logs_of(pod)?.join(plain(container)?));
+        self.lanes.io(uid_of(pod).as_str(), "remove log", move || remove_log(&link, &dir, attempt)).await
     }
 
     async fn highest_log(&self, pod: &Pod, container: &str) -> Option<u32> {
         let dir = self.logs_of(pod).ok()?.join(plain(container).ok()?);
-        let names = fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());
-        names.filter_map(|name| name.split('.').next()?.parse().ok().filter(|_| name.contains(".log"))).max()
+        self.lanes.run(uid_of(pod).as_str(), "list logs", move || highest_log(&dir)).await.ok()?
     }
 
     async fn keep_status(&self, uid: &PodUid, status: &PodStatus) -> io::Result<()> {
-        let dir = self.pod_dir(uid)?;
-        if !dir.exists() {
-            return Ok(());
-        }
-        write_if_changed(&dir.join(STATUS), &serde_json::to_vec(status)?, 0o600).map(drop)
+        let (dir, content) = (self.pod_dir(uid)?, serde_json::to_vec(status)?);
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let keep = move || {
+            if !dir.exists() {
+                return Ok(());
+            }
+            write_if_changed(&dir.join(STATUS), &content, 0o600).map(drop)
+        };
+        self.lanes.io(uid.as_str(), "keep status", keep).await
     }
 
     async fn kept_status(&self, uid: &PodUid) -> Option<PodStatus> {
-        serde_json::from_slice(&fs::read(self.pod_dir(uid).ok()?.join(STATUS)).ok()?).ok()
+        let path = self.pod_dir(uid).ok()?.join(STATUS);
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let read = move || fs::read(path);
+        let bytes = self.lanes.io(uid.as_str(), "read status", read).await.ok()?;
+        serde_json::from_slice(&bytes).ok()
     }
 
     async fn remove_logs(&self, pod: &Pod) -> io::Result<()> {
-        let logs = self.logs_of(pod)?;
-        let key = key_of(pod);
+        let (logs, key, links_dir) = (self.logs_of(pod)?, key_of(pod), self.links_dir.clone());
         let of_pod = format!("{}_{}_", key.name, key.namespace);
-        for entry in fs::read_dir(&self.links_dir).into_iter().flatten().flatten() {
-            let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(&of_pod));
-            if named && fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(&logs)) {
-                remove_file(&entry.path())?;
-            }
-        }
-        tokio::task::spawn_blocking(move || remove_tree(&logs)).await.map_err(io::Error::other)?
+        self.lanes.io(uid_of(pod).as_str(), "remove logs", move || remove_logs(&links_dir, &of_pod, &logs)).await
     }
 }
 

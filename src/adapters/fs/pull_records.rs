@@ -62,6 +62,7 @@ impl PullRecords for RecordFiles {
     async fn write(&self, kind: RecordKind, name: &str, content: Vec<u8>) -> io::Result<()> {
         let directory = self.directory(kind);
         let path = directory.join(name);
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
         let write = move || {
             use std::os::unix::fs::DirBuilderExt;
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;

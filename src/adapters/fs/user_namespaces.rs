@@ -10,11 +10,11 @@ use std::process::Command;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use super::atomic::write_if_changed;
 use crate::core::model::PodUid;
 use crate::cri;
+use crate::offload::Lanes;
 use crate::ports::UserNamespaces;
 
 #[derive(Serialize, Deserialize)]
@@ -50,6 +50,7 @@ impl IdRange {
     }
 
     /// What `getsubids kubelet` says, where the node has that user and program; else the default.
+    #[expect(clippy::disallowed_methods, reason = "asked once, before anything runs")]
     pub fn of_node(per_pod: u32) -> io::Result<Self> {
         let default = Self::default_for(per_pod);
         let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -97,46 +98,52 @@ impl IdRange {
 pub struct LocalUserNamespaces {
     pods: PathBuf,
     range: IdRange,
-    /// One allocation at a time.
-    turn: Mutex<()>,
+    /// One allocation at a time: all have the same subject.
+    lanes: Lanes,
 }
 
 impl LocalUserNamespaces {
     /// `root_dir` is `/var/lib/kubelet`.
     pub fn new(root_dir: &Path, range: IdRange) -> Self {
-        Self { pods: root_dir.join("pods"), range, turn: Mutex::default() }
+        Self { pods: root_dir.join("pods"), range, lanes: Lanes::new("ids of user namespaces below") }
     }
+}
 
-    fn read(&self, dir: &Path) -> io::Result<Option<Mapping>> {
-        let text = match fs::read(dir.join("userns")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
-        };
-        let found: Mappings = serde_json::from_slice(&text)?;
-        Ok(found.uid_mappings.into_iter().next())
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn read(dir: &Path) -> io::Result<Option<Mapping>> {
+    let text = match fs::read(dir.join("userns")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let found: Mappings = serde_json::from_slice(&text)?;
+    Ok(found.uid_mappings.into_iter().next())
+}
+
+/// The block of the pod with this directory, allocated where it has none.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn allocate(pods: &Path, dir: &Path, range: IdRange) -> io::Result<Mapping> {
+    if let Some(mapping) = read(dir)? {
+        return Ok(mapping);
     }
+    let mut taken = BTreeSet::new();
+    for entry in fs::read_dir(pods)? {
+        taken.extend(read(&entry?.path())?.map(|m| m.host_id));
+    }
+    let none = || io::Error::other("could not find an empty slot to allocate a user namespace");
+    let host_id = range.free(&taken).ok_or_else(none)?;
+    let mapping = Mapping { host_id, container_id: 0, length: range.per_pod };
+    let both = Mappings { uid_mappings: vec![mapping.clone()], gid_mappings: vec![mapping.clone()] };
+    write_if_changed(&dir.join("userns"), &serde_json::to_vec(&both)?, 0o600)?;
+    Ok(mapping)
 }
 
 #[async_trait]
 impl UserNamespaces for LocalUserNamespaces {
     async fn ensure(&self, uid: &PodUid) -> io::Result<cri::UserNamespace> {
-        let _turn = self.turn.lock().await;
+        let (pods, range) = (self.pods.clone(), self.range);
         let dir = self.pods.join(super::pod_files::plain(uid.as_str())?);
-        let mapping = match self.read(&dir)? {
-            Some(mapping) => mapping,
-            None => {
-                let mut taken = BTreeSet::new();
-                for entry in fs::read_dir(&self.pods)? {
-                    taken.extend(self.read(&entry?.path())?.map(|m| m.host_id));
-                }
-                let none = || io::Error::other("could not find an empty slot to allocate a user namespace");
-                let host_id = self.range.free(&taken).ok_or_else(none)?;
-                let mapping = Mapping { host_id, container_id: 0, length: self.range.per_pod };
-                let both = Mappings { uid_mappings: vec![mapping.clone()], gid_mappings: vec![mapping.clone()] };
-                write_if_changed(&dir.join("userns"), &serde_json::to_vec(&both)?, 0o600)?;
-                mapping
-            }
-        };
+        let work = move || allocate(&pods, &dir, range);
+        let mapping = self.lanes.io(self.pods.to_string_lossy(), "allocate", work).await?;
         let ids = vec![cri::IdMapping {
             host_id: mapping.host_id,
             container_id: mapping.container_id,

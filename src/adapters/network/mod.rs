@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::adapters::fs::atomic;
 use crate::core::network::{Route, RouteChange, conflist};
+use crate::offload::Lanes;
 use crate::ports::{PodNetwork, PodNetworkError};
 
 /// The network of the node that this process runs on.
@@ -23,6 +24,7 @@ pub struct HostNetwork {
     nft: PathBuf,
     cni_directory: PathBuf,
     changed: Arc<Notify>,
+    lanes: Lanes,
 }
 
 impl HostNetwork {
@@ -30,7 +32,13 @@ impl HostNetwork {
     /// configurations.
     pub fn connect(nft: PathBuf, cni_directory: PathBuf) -> std::io::Result<Self> {
         let changed = Arc::new(Notify::new());
-        Ok(Self { routes: routes::Routes::connect(changed.clone())?, nft, cni_directory, changed })
+        Ok(Self {
+            routes: routes::Routes::connect(changed.clone())?,
+            nft,
+            cni_directory,
+            changed,
+            lanes: Lanes::new("file"),
+        })
     }
 }
 
@@ -49,16 +57,22 @@ impl PodNetwork for HostNetwork {
     }
 
     async fn apply_ruleset(&self, ruleset: &str) -> Result<(), PodNetworkError> {
-        nft::enable_forwarding()?;
+        let enabled = self.lanes.run(nft::FORWARDING, "write", nft::enable_forwarding).await;
+        enabled.map_err(|stalled| PodNetworkError::File { path: nft::FORWARDING.into(), source: stalled.into() })??;
         nft::apply(&self.nft, ruleset).await
     }
 
     async fn apply_conflist(&self, conflist: &Value) -> Result<bool, PodNetworkError> {
         let path = self.cni_directory.join(conflist::FILE_NAME);
         let text = format!("{conflist:#}\n");
-        std::fs::create_dir_all(&self.cni_directory)
-            .and_then(|()| atomic::write_if_changed(&path, text.as_bytes(), 0o600))
-            .map_err(|source| PodNetworkError::File { path: path.display().to_string(), source })
+        let (directory, file) = (self.cni_directory.clone(), path.clone());
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let write = move || {
+            std::fs::create_dir_all(&directory)?;
+            atomic::write_if_changed(&file, text.as_bytes(), 0o600)
+        };
+        let written = self.lanes.io(path.to_string_lossy(), "write", write).await;
+        written.map_err(|source| PodNetworkError::File { path: path.display().to_string(), source })
     }
 
     async fn observe_traces(&self) -> Result<Vec<String>, PodNetworkError> {

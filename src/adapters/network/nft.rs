@@ -2,23 +2,41 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::offload;
 use crate::ports::PodNetworkError;
+
+/// The kernel's switch for forwarding.
+pub(super) const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+/// How long the program may take; it waits for the kernel's lock on the rulesets, which another one may hold.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ends the program when it takes too long: dropping the call kills it.
+async fn in_time<T>(
+    program: &Path,
+    call: impl Future<Output = Result<T, PodNetworkError>>,
+) -> Result<T, PodNetworkError> {
+    let late = || PodNetworkError::Rules {
+        program: program.display().to_string(),
+        message: format!("no end within {} s", PATIENCE.as_secs()),
+    };
+    tokio::time::timeout(PATIENCE, call).await.map_err(|_| late())?
+}
 
 /// Loads a script as one transaction.
 pub(super) async fn apply(program: &Path, script: &str) -> Result<(), PodNetworkError> {
+    in_time(program, run_script(program, script)).await
+}
+
+async fn run_script(program: &Path, script: &str) -> Result<(), PodNetworkError> {
     let failed = |message: String| PodNetworkError::Rules { program: program.display().to_string(), message };
-    let mut child = Command::new(program)
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
+    let mut command = Command::new(program);
+    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = offload::spawn(command).await.map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(script.as_bytes()).await.map_err(|error| failed(error.to_string()))?;
     }
@@ -33,8 +51,14 @@ pub(super) async fn apply(program: &Path, script: &str) -> Result<(), PodNetwork
 /// The list of tables as `nft` prints it.
 pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkError> {
     let failed = |message: String| PodNetworkError::Rules { program: program.display().to_string(), message };
-    let output = Command::new(program).args(["list", "tables"]).kill_on_drop(true).output().await;
-    let output = output.map_err(|error| failed(error.to_string()))?;
+    let list = async {
+        let mut command = Command::new(program);
+        command.args(["list", "tables"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        let child = offload::spawn(command).await.map_err(|error| failed(error.to_string()))?;
+        child.wait_with_output().await.map_err(|error| failed(error.to_string()))
+    };
+    let output = in_time(program, list).await?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
@@ -43,10 +67,28 @@ pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkErro
 
 /// Turns IPv4 forwarding on when it is off. The bridge plugin does the same with the node's first pod, but a node
 /// without pods forwards too once it answers for a Service.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 pub(super) fn enable_forwarding() -> Result<(), PodNetworkError> {
-    let path = "/proc/sys/net/ipv4/ip_forward";
     let write = || {
-        if std::fs::read_to_string(path)?.trim() == "1" { Ok(()) } else { std::fs::write(path, "1\n") }
+        if std::fs::read_to_string(FORWARDING)?.trim() == "1" { Ok(()) } else { std::fs::write(FORWARDING, "1\n") }
     };
-    write().map_err(|source| PodNetworkError::File { path: path.to_owned(), source })
+    write().map_err(|source| PodNetworkError::File { path: FORWARDING.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_hangs_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("nft");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 3600\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        for error in [apply(&program, "").await.unwrap_err(), list_tables(&program).await.unwrap_err()] {
+            assert!(error.to_string().contains("no end within 30 s"), "{error}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ const PROXY_TABLE: &str = "kube-proxy";
 /// Where the `host-local` plugin keeps its leases, a folder for each network.
 const LEASES: &str = "/var/lib/cni/networks";
 
+#[expect(clippy::disallowed_methods, reason = "for programs that end")]
 pub(super) async fn observe(nft: &Path, cni_directory: &Path, routes: &Routes) -> Result<Vec<String>, PodNetworkError> {
     let mut traces: Vec<String> =
         tables(nft).await?.into_iter().map(|table| format!("nftables table {table}")).collect();
@@ -26,6 +27,7 @@ pub(super) async fn observe(nft: &Path, cni_directory: &Path, routes: &Routes) -
     Ok(traces)
 }
 
+#[expect(clippy::disallowed_methods, reason = "for programs that end")]
 pub(super) async fn remove(nft: &Path, cni_directory: &Path, routes: &Routes) -> Result<(), PodNetworkError> {
     let script: String = tables(nft).await?.iter().map(|table| format!("delete table {table}\n")).collect();
     nft::apply(nft, &script).await?;

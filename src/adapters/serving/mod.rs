@@ -3,6 +3,8 @@
 //! The choice is made at each handshake, so that a renewed certificate is used at once. Files are looked at again when
 //! they changed, at most every few seconds and only when somebody connects.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 mod self_signed;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self_signed::ensure_self_signed;
+
+use crate::offload;
 
 /// How often the files' times are looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -61,12 +65,12 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// Serves what the files hold. While they hold nothing usable, the certificate of before, or none.
-#[derive(Debug)]
+/// Serves what the files hold. While they hold nothing usable or do not answer, the previous certificate, or none.
+#[derive(Clone, Debug)]
 pub struct FileCertificate {
     files: CertificateFiles,
     provider: Arc<CryptoProvider>,
-    held: Mutex<Held>,
+    held: Arc<Mutex<Held>>,
 }
 
 #[derive(Debug)]
@@ -74,6 +78,8 @@ struct Held {
     pair: Option<Arc<CertifiedKey>>,
     read: [Option<SystemTime>; 2],
     looked: Instant,
+    /// A look is under way.
+    looking: bool,
 }
 
 impl FileCertificate {
@@ -90,29 +96,41 @@ impl FileCertificate {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let read = times(&files);
         let pair = load_pair(&files, &provider).ok();
-        Self { held: Mutex::new(Held { pair, read, looked: Instant::now() }), files, provider }
+        let held = Held { pair, read, looked: Instant::now(), looking: false };
+        Self { held: Arc::new(Mutex::new(held)), files, provider }
     }
 
     fn hold<T>(&self, with: impl FnOnce(&mut Held) -> T) -> T {
         with(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The certificate of the moment, for whoever reports its end.
+    /// The certificate of the moment, for whoever reports its end. A changed one is served from the next call on: a
+    /// handshake does not wait for the disk.
     pub fn current(&self) -> Option<Arc<CertifiedKey>> {
+        let due = self.hold(|held| {
+            let due = !held.looking && (held.pair.is_none() || held.looked.elapsed() >= LOOK_EVERY);
+            held.looking |= due;
+            due
+        });
+        if due {
+            let own = self.clone();
+            offload::behind(move || own.look());
+        }
+        self.hold(|held| held.pair.clone())
+    }
+
+    fn look(&self) {
+        let now = times(&self.files);
+        let changed = self.hold(|held| now != held.read);
+        let pair = changed.then(|| load_pair(&self.files, &self.provider));
         self.hold(|held| {
-            if held.pair.is_none() || held.looked.elapsed() >= LOOK_EVERY {
-                held.looked = Instant::now();
-                let now = times(&self.files);
-                if now != held.read {
-                    held.read = now;
-                    match load_pair(&self.files, &self.provider) {
-                        Ok(pair) => held.pair = Some(pair),
-                        Err(error) => tracing::warn!(%error, "keeping the serving certificate of before"),
-                    }
-                }
+            (held.looking, held.looked, held.read) = (false, Instant::now(), now);
+            match pair {
+                Some(Ok(pair)) => held.pair = Some(pair),
+                Some(Err(error)) => tracing::warn!(%error, "keeping the previous serving certificate"),
+                None => {}
             }
-            held.pair.clone()
-        })
+        });
     }
 }
 

@@ -9,8 +9,9 @@ use futures::StreamExt;
 use tokio::time::sleep;
 use zbus::{Connection, OwnedFd};
 
-use super::manager::ManagerProxy;
+use super::manager::{self, ManagerProxy};
 use crate::adapters::fs::atomic::write_if_changed;
+use crate::offload::Lanes;
 use crate::ports::{InhibitLock, ShutdownError, ShutdownWatch};
 
 /// Where logind reads more settings; upstream's kubelet uses the file of this name in /etc, which may be read-only.
@@ -49,7 +50,7 @@ impl Logind {
     /// # Errors
     /// When the system bus or logind does not answer.
     pub async fn connect() -> Result<Self, ShutdownError> {
-        let connection = Connection::system().await.map_err(|error| failed(&error))?;
+        let connection = manager::connect().await.map_err(|error| failed(&error))?;
         let login = LoginProxy::new(&connection).await.map_err(|error| failed(&error))?;
         let news = login.receive_prepare_for_shutdown().await.map_err(|error| failed(&error))?;
         Ok(Self { connection, news })
@@ -71,7 +72,8 @@ impl ShutdownWatch for Logind {
         if self.delay().await? >= delay {
             return Ok(());
         }
-        write_drop_in(Path::new(DROP_IN), delay).map_err(|error| failed(&format!("{DROP_IN}: {error}")))?;
+        let written = Lanes::new("file").io(DROP_IN, "write", move || write_drop_in(Path::new(DROP_IN), delay)).await;
+        written.map_err(|error| failed(&format!("{DROP_IN}: {error}")))?;
         let manager = ManagerProxy::new(&self.connection).await.map_err(|error| failed(&error))?;
         manager.kill_unit("systemd-logind.service", "all", RELOAD).await.map_err(|error| failed(&error))?;
         // logind reads its settings at some later moment and does not say when it has.
@@ -96,6 +98,7 @@ impl ShutdownWatch for Logind {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn write_drop_in(path: &Path, delay: Duration) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;

@@ -2,11 +2,26 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::StreamExt;
 use zbus::{OwnedObjectPath, Variant};
 
 use crate::ports::UnitError;
+
+/// How long the bus, systemd or logind may take for one answer: libdbus' own default is 25 s.
+pub(in crate::adapters) const PATIENCE: Duration = Duration::from_secs(25);
+
+/// A connection to the system bus on which no call waits for ever. Opening it is bounded too: a bus that is stopped still
+/// takes connections, and says nothing.
+pub(in crate::adapters) async fn connect() -> zbus::Result<zbus::Connection> {
+    connect_to(zbus::connection::Builder::system(), PATIENCE).await
+}
+
+async fn connect_to(bus: zbus::connection::Builder<'_>, limit: Duration) -> zbus::Result<zbus::Connection> {
+    let late = |_| zbus::Error::Failure(format!("the bus gave no answer within {} s", limit.as_secs()));
+    tokio::time::timeout(limit, bus.method_timeout(limit).build()).await.map_err(late)?
+}
 
 /// One line of `ListUnitsByPatterns`: name, description, load, active and sub state, followed unit, path, job id, job
 /// type, job path.
@@ -88,4 +103,20 @@ pub(super) fn refused(unit: &str, error: &zbus::Error) -> UnitError {
         other => other.to_string(),
     };
     UnitError::Refused { unit: unit.to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_takes_connections_and_says_nothing_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("bus");
+        let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let address = format!("unix:path={}", socket.display());
+        let bus = zbus::connection::Builder::address(address.as_str());
+        let error = connect_to(bus, PATIENCE).await.unwrap_err();
+        assert!(error.to_string().contains("no answer within 25 s"), "{error}");
+    }
 }

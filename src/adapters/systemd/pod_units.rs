@@ -13,7 +13,7 @@ use crate::ports::{PodUnits, UnitError};
 pub struct StaticPodUnits;
 
 async fn connect() -> Result<Connection, UnitError> {
-    Connection::system().await.map_err(|error| unavailable(&error))
+    super::manager::connect().await.map_err(|error| unavailable(&error))
 }
 
 async fn manager(connection: &Connection) -> Result<ManagerProxy<'_>, UnitError> {

@@ -66,6 +66,7 @@ impl Systemd {
     /// # Errors
     /// [`UnitError::Unavailable`] when there is no bus: the host does not run systemd.
     pub async fn connect() -> Result<Self, UnitError> {
+        #[expect(clippy::disallowed_methods, reason = "for programs that end: a reload of systemd may take minutes")]
         let connection = Connection::system().await.map_err(|error| unavailable(&error))?;
         // Once for the connection: without it systemd sends no word of ended jobs.
         let manager = ManagerProxy::new(&connection).await.map_err(|error| unavailable(&error))?;

@@ -1,5 +1,7 @@
 //! File systems by `statvfs`, directories by walking them, with a memory for what is dear.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};

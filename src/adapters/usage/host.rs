@@ -1,5 +1,7 @@
 //! The machine itself, from `/proc`.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -13,21 +13,27 @@ mod volumes;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use self::disk::Directories;
 use self::host::Host;
 use self::tree::Tree;
-use crate::core::model::PodUid;
 use crate::core::model::cgroup_sample::{CgroupDetail, CgroupSample};
 use crate::core::model::usage::{NodeUsage, PodUsage};
+use crate::core::model::{PodUid, uid_of};
 use crate::core::usage::Rate;
+use crate::offload::Lanes;
 use crate::ports::{CgroupDriver, ImageService, PodView, Pods, Runtime, Usage, UsageDepth};
 
 /// A cgroup that was not asked about for so long is forgotten.
 const FORGET: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long one pod may take: large volumes have many files to count.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Where to look.
 #[derive(Clone, Debug)]
@@ -53,6 +59,7 @@ pub struct MachineUsage {
     pods: Arc<dyn Pods>,
     runtime: Arc<dyn Runtime>,
     images: Arc<dyn ImageService>,
+    lanes: Lanes,
 }
 
 struct Shared {
@@ -89,28 +96,48 @@ impl MachineUsage {
         let host = Host { proc: options.proc.clone() };
         let shared =
             Arc::new(Shared { options, tree, host, directories: Directories::default(), rates: Mutex::default() });
-        Self { shared, pods, runtime, images }
+        Self { shared, pods, runtime, images, lanes: Lanes::with_limit("usage of", LIMIT) }
     }
 
-    /// Runs what reads files where it may block.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> T + Send + 'static) -> Option<T> {
+    /// Runs what reads files off the runtime's thread; `None` where they do not answer.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        subject: &str,
+        call: &'static str,
+        work: impl FnOnce(&Shared) -> T + Send + 'static,
+    ) -> Option<T> {
         let shared = Arc::clone(&self.shared);
-        let done = crate::supervise::blocking("usage", move || work(&shared)).await;
-        done.inspect_err(|error| tracing::error!(%error, "usage was not measured")).ok()
+        let done = self.lanes.run(subject, call, move || work(&shared)).await;
+        done.inspect_err(|error| tracing::debug!(%error, "usage was not measured")).ok()
     }
 
+    /// Each pod by itself: a volume that does not answer hides the disk of its own pod and nothing of others.
     async fn measure(&self, views: Vec<Arc<PodView>>, depth: UsageDepth, fresh: bool) -> Vec<PodUsage> {
-        let layers = match depth {
+        let layers = Arc::new(match depth {
             UsageDepth::Full => pods::Layers::ask(&*self.runtime, &*self.images).await,
             UsageDepth::CpuAndMemory => pods::Layers::default(),
-        };
-        let measured = move |shared: &Shared| {
-            let mut all: Vec<PodUsage> =
-                views.iter().filter_map(|v| pods::pod_usage(shared, v, &layers, depth, fresh)).collect();
-            all.sort_by(|a, b| (&a.pod_ref.namespace, &a.pod_ref.name).cmp(&(&b.pod_ref.namespace, &b.pod_ref.name)));
-            all
-        };
-        self.blocking(measured).await.unwrap_or_default()
+        });
+        let each = views.into_iter().map(|view| self.measure_one(view, Arc::clone(&layers), depth, fresh));
+        let mut all: Vec<PodUsage> = join_all(each).await.into_iter().flatten().collect();
+        all.sort_by(|a, b| (&a.pod_ref.namespace, &a.pod_ref.name).cmp(&(&b.pod_ref.namespace, &b.pod_ref.name)));
+        all
+    }
+
+    async fn measure_one(
+        &self,
+        view: Arc<PodView>,
+        layers: Arc<pods::Layers>,
+        depth: UsageDepth,
+        fresh: bool,
+    ) -> Option<PodUsage> {
+        let uid = uid_of(&view.pod).to_string();
+        let (measured, all) = (Arc::clone(&view), Arc::clone(&layers));
+        let work = move |shared: &Shared| pods::pod_usage(shared, &measured, &all, depth, fresh);
+        if let Some(usage) = self.off_thread(&uid, "measure", work).await {
+            return usage;
+        }
+        let work = move |shared: &Shared| pods::pod_usage(shared, &view, &layers, UsageDepth::CpuAndMemory, fresh);
+        self.off_thread(&format!("{uid}, processor and memory"), "measure", work).await.flatten()
     }
 }
 
@@ -121,7 +148,13 @@ impl Usage for MachineUsage {
             UsageDepth::Full => self.images.image_fs_info().await.ok(),
             UsageDepth::CpuAndMemory => None,
         };
-        let measured = self.blocking(move |shared| node::node_usage(shared, depth, images.as_ref())).await;
+        let work = move |shared: &Shared| node::node_usage(shared, depth, images.as_ref());
+        let measured = self.off_thread("node", "measure", work).await;
+        if let Some(usage) = measured {
+            return usage;
+        }
+        let work = |shared: &Shared| node::node_usage(shared, UsageDepth::CpuAndMemory, None);
+        let measured = self.off_thread("node, processor and memory", "measure", work).await;
         measured.unwrap_or_else(|| node::nothing(&self.shared))
     }
 
@@ -137,7 +170,8 @@ impl Usage for MachineUsage {
     async fn details(&self) -> Vec<CgroupDetail> {
         let layers = pods::Layers::ask(&*self.runtime, &*self.images).await;
         let views = self.pods.list();
-        self.blocking(move |shared| details::details(shared, &views, &layers)).await.unwrap_or_default()
+        let work = move |shared: &Shared| details::details(shared, &views, &layers);
+        self.off_thread("all", "measure", work).await.unwrap_or_default()
     }
 }
 

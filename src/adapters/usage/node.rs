@@ -1,5 +1,7 @@
 //! The node as a whole, and the parts of its system.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::path::Path;
 
 use jiff::Timestamp;

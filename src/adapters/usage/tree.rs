@@ -1,5 +1,7 @@
 //! Reads cgroups by their path below the root, whichever version is mounted.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

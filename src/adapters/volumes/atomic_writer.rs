@@ -3,6 +3,8 @@
 //! As upstream's `pkg/volume/util/atomic_writer.go`: the files are in a directory `..<time>.<random>`, `..data` is a
 //! link to it that is replaced by rename, and each visible name is a link into `..data`.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};

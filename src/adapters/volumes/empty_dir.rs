@@ -1,5 +1,7 @@
 //! emptyDir on disk, in memory or in huge pages, and the directory under content volumes (upstream `volume/emptydir`).
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;

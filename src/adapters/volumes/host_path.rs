@@ -1,5 +1,7 @@
 //! hostPath types: what must be there, and what is made (upstream `volume/hostpath`).
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};

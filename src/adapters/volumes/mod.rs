@@ -1,7 +1,7 @@
 //! Volumes of pods on the node's disk and mounts.
 //!
-//! First every object that a volume refers to is read ([`source`]), then the disk work is done in one blocking task per
-//! volume ([`set_up`]), so that a dead server behind one volume holds up nothing else. Operations on one pod are
+//! First every object that a volume refers to is read ([`source`]), then the disk work is done on a thread per volume
+//! ([`set_up`], [`Lanes`]), so that a dead server behind one volume holds up nothing else. Operations on one pod are
 //! serialized.
 
 mod atomic_writer;
@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -36,8 +37,11 @@ use crate::adapters::fs::{beneath, mounts};
 use crate::adapters::turns::Turns;
 use crate::core::model::{MountedVolume, PodUid, uid_of};
 use crate::core::render::NodeContext;
+use crate::offload::Lanes;
 use crate::ports::{Objects, VolumeError, Volumes};
-use crate::supervise;
+
+/// For work that takes as long as the volume has files: changing their group.
+const LONG_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Largest file that `fileKeyRef` reads.
 const MAX_ENV_FILE: u64 = 1 << 20;
@@ -51,13 +55,18 @@ pub struct LocalVolumes {
     drivers: Option<CsiVolumes>,
     /// Operations on one pod follow each other.
     turns: Turns<PodUid>,
+    /// Work on the disk, by pod and volume.
+    lanes: Lanes,
+    /// The same where every file of a volume is visited.
+    long_lanes: Lanes,
 }
 
 impl LocalVolumes {
     /// Volumes below the root directory that `node` names; allocatable is read at the moment of use.
     pub fn new(objects: Arc<dyn Objects>, node: watch::Receiver<Arc<NodeContext>>) -> Self {
         let layout = Layout::new(&node.borrow().root_dir);
-        Self { layout, objects, node, drivers: None, turns: Turns::default() }
+        let (lanes, long_lanes) = (Lanes::new("volume"), Lanes::with_limit("volume", LONG_LIMIT));
+        Self { layout, objects, node, drivers: None, turns: Turns::default(), lanes, long_lanes }
     }
 
     /// With volumes of storage drivers.
@@ -69,6 +78,7 @@ impl LocalVolumes {
 
     /// Makes the root directory (0750) and lets mounts in it propagate to containers that ask for that. Gives its path
     /// without links, by which the table of mounts names what is mounted in it.
+    #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
     pub fn prepare_root(root_dir: &Path) -> io::Result<PathBuf> {
         use std::os::unix::fs::DirBuilderExt;
         if root_dir.is_symlink() && !root_dir.exists() {
@@ -83,8 +93,11 @@ impl LocalVolumes {
     async fn set_up_one(&self, pod: &Pod, volume: &Volume) -> Result<MountedVolume, SourceError> {
         let node = self.node.borrow().clone();
         let source = source::resolve(self.objects.as_ref(), &node.allocatable, pod, volume).await?;
-        let request = set_up::Request::new(&self.layout, pod, &volume.name);
-        set_up::set_up(request, self.drivers.as_ref(), pod, source).await
+        set_up::set_up(self.request(pod, volume), self.drivers.as_ref(), pod, source).await
+    }
+
+    fn request(&self, pod: &Pod, volume: &Volume) -> set_up::Request {
+        set_up::Request::new(&self.layout, (&self.lanes, &self.long_lanes), pod, &volume.name)
     }
 
     /// Lets drivers grow the volumes whose claims wait for that. The pod runs whatever becomes of it.
@@ -96,7 +109,7 @@ impl LocalVolumes {
             let grows = |source: &Source| matches!(source, Source::Csi { source, .. } if source.growing.is_some());
             let Some(source) = source.ok().filter(grows) else { continue };
             let _turn = self.turns.take(uid_of(pod)).await;
-            let request = set_up::Request::new(&self.layout, pod, &volume.name);
+            let request = self.request(pod, volume);
             if let Err(error) = set_up::set_up(request, self.drivers.as_ref(), pod, source).await {
                 tracing::warn!(volume = volume.name, %error, "a volume does not grow");
             }
@@ -134,9 +147,9 @@ fn has_content(volume: &Volume) -> bool {
         || volume.projected.is_some()
 }
 
-/// Runs disk work away from the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    supervise::blocking("volume", work).await.map_err(io::Error::other)?
+/// Whose work it is in [`Lanes`].
+fn subject(uid: &PodUid, volume: &str) -> String {
+    format!("{uid}/{volume}")
 }
 
 #[async_trait]
@@ -174,7 +187,9 @@ impl Volumes for LocalVolumes {
         let target = self.layout.sub_path(&uid, volume_name, container, index).map_err(|e| fault(e.to_string()))?;
         let _guard = self.turns.take(uid.clone()).await;
         let (root, path, place) = (volume.path.clone(), PathBuf::from(sub_path), target.clone());
-        blocking(move || sub_path::bind(&root, &path, &place)).await.map_err(|e| fault(e.to_string()))?;
+        let bind = move || sub_path::bind(&root, &path, &place);
+        let bound = self.lanes.io(subject(&uid, volume_name), "bind sub-path", bind).await;
+        bound.map_err(|e| fault(e.to_string()))?;
         Ok(target)
     }
 
@@ -183,7 +198,7 @@ impl Volumes for LocalVolumes {
         let read = move || beneath::read_beneath(beneath::open_root(&root)?, &path, MAX_ENV_FILE);
         let fault =
             |e: io::Error| VolumeError { volume: volume_name.to_owned(), message: e.to_string(), transient: true };
-        blocking(read).await.map_err(fault)
+        self.lanes.io(volume.path.to_string_lossy(), "read file", read).await.map_err(fault)
     }
 
     async fn tear_down(&self, uid: &PodUid) -> Result<bool, Vec<VolumeError>> {
@@ -197,19 +212,29 @@ impl Volumes for LocalVolumes {
                 return Err(faults.iter().map(|(path, error)| fault(format!("{}: {error}", path.display()))).collect());
             }
         }
-        let (place, work) = (dir.clone(), dir);
-        let faults = supervise::blocking("volume", move || tear_down::tear_down(&work))
-            .await
-            .map_err(|e| vec![fault(e.to_string())])?;
-        if faults.is_empty() {
-            return Ok(!place.exists());
+        // What is still being set up would come back after its removal.
+        let of_pod = format!("{uid}/");
+        let is_of_pod = |subject: &str| subject.starts_with(&of_pod);
+        if let Some(busy) = self.lanes.busy_with(is_of_pod).or_else(|| self.long_lanes.busy_with(is_of_pod)) {
+            return Err(vec![fault(busy.to_string())]);
         }
-        Err(faults.iter().map(|f| fault(f.to_string())).collect())
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let work = move || {
+            let faults = tear_down::tear_down(&dir);
+            if faults.is_empty() { Ok(!dir.exists()) } else { Err(faults) }
+        };
+        let done = self.lanes.run(uid.as_str(), "tear down", work).await.map_err(|e| vec![fault(e.to_string())])?;
+        done.map_err(|faults| faults.iter().map(|f| fault(f.to_string())).collect())
     }
 
     async fn known_pods(&self) -> Vec<PodUid> {
-        let entries = std::fs::read_dir(self.layout.pods()).into_iter().flatten().flatten();
-        entries.filter_map(|e| Some(PodUid::from(e.file_name().to_str()?))).collect()
+        let pods = self.layout.pods();
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let list = move || {
+            let entries = std::fs::read_dir(pods).into_iter().flatten().flatten();
+            entries.filter_map(|e| Some(PodUid::from(e.file_name().to_str()?))).collect()
+        };
+        self.lanes.run("pods", "list", list).await.unwrap_or_default()
     }
 }
 

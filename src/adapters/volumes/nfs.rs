@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::offload;
+
 /// How long a server may take to answer before the mount is given up and tried again later.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -23,10 +25,10 @@ pub async fn mount(server: &str, path: &str, options: &[String], read_only: bool
     if !all.is_empty() {
         command.args(["-o", &all.join(",")]);
     }
-    command.arg("--").arg(format!("{server}:{path}")).arg(target).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output())
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    command.arg("--").arg(format!("{server}:{path}")).arg(target).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let run = async { offload::spawn(command).await?.wait_with_output().await };
+    let output = tokio::time::timeout(PATIENCE, run).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     if output.status.success() {
         return Ok(());
     }

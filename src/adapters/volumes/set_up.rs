@@ -9,14 +9,17 @@ use super::nested::nested_mount_points;
 use super::ownership::{self, Ownership};
 use super::payload::Payload;
 use super::source::{Medium, Source, SourceError};
-use super::{atomic_writer, blocking, empty_dir, host_path, nfs};
+use super::{atomic_writer, empty_dir, host_path, nfs, subject};
 use crate::adapters::csi::{CsiSource, CsiVolumes};
 use crate::adapters::fs::{beneath, mounts};
 use crate::core::model::{MountedVolume, PodUid, uid_of};
+use crate::offload::Lanes;
 
 /// What is needed of the pod, apart from the volume's source.
 pub struct Request {
     layout: Layout,
+    lanes: Lanes,
+    long_lanes: Lanes,
     uid: PodUid,
     volume: String,
     group: Option<u32>,
@@ -25,11 +28,13 @@ pub struct Request {
 }
 
 impl Request {
-    /// For one volume of a pod.
-    pub fn new(layout: &Layout, pod: &Pod, volume: &str) -> Self {
+    /// For one volume of a pod; `long_lanes` for work on each of its files.
+    pub fn new(layout: &Layout, (lanes, long_lanes): (&Lanes, &Lanes), pod: &Pod, volume: &str) -> Self {
         let context = pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
         Self {
             layout: layout.clone(),
+            lanes: lanes.clone(),
+            long_lanes: long_lanes.clone(),
             uid: uid_of(pod),
             volume: volume.to_owned(),
             group: context.and_then(|c| c.fs_group).and_then(|g| u32::try_from(g).ok()),
@@ -41,6 +46,10 @@ impl Request {
     /// Ownership for volumes that know no change policy.
     fn always(&self, read_only: bool) -> Option<Ownership> {
         self.group.map(|group| Ownership { group, only_on_root_mismatch: false, read_only })
+    }
+
+    fn subject(&self) -> String {
+        subject(&self.uid, &self.volume)
     }
 
     fn path(&self, plugin: &str, name: &str) -> Result<PathBuf, SourceError> {
@@ -75,7 +84,8 @@ async fn driver_volume(
         let target = published.path.clone();
         let only_on_root_mismatch = request.only_on_root_mismatch;
         let ownership = Ownership { group, only_on_root_mismatch, read_only: source.read_only };
-        blocking(move || ownership::apply(&target, ownership)).await.map_err(disk)?;
+        let apply = move || ownership::apply(&target, ownership);
+        request.long_lanes.io(request.subject(), "change group", apply).await.map_err(disk)?;
     }
     Ok(MountedVolume {
         path: published.path,
@@ -99,14 +109,16 @@ pub async fn set_up(
             let path = request.path(plugin::EMPTY_DIR, &request.volume)?;
             let (dir, ready) = (path.clone(), request.ready(&request.volume)?);
             let ownership = request.always(false);
-            blocking(move || empty_dir::set_up(&dir, &ready, &medium, ownership)).await.map_err(disk)?;
+            let make = move || empty_dir::set_up(&dir, &ready, &medium, ownership);
+            request.lanes.io(request.subject(), "make directory", make).await.map_err(disk)?;
             Ok(MountedVolume { path, selinux_relabel: true, ..MountedVolume::default() })
         }
         Source::Csi { source, groups } => driver_volume(request, drivers, pod, *source, groups).await,
         Source::Content { plugin, medium, payload } => content(request, plugin, medium, payload).await,
         Source::HostPath { path, kind, read_only } => {
             let checked = path.clone();
-            let check = crate::supervise::blocking("volume", move || host_path::check(&checked, &kind)).await;
+            let check = move || host_path::check(&checked, &kind);
+            let check = request.lanes.run(request.subject(), "look at host path", check).await;
             check.map_err(|e| SourceError::passing(e.to_string()))?.map_err(SourceError::passing)?;
             Ok(MountedVolume { path, read_only, ..MountedVolume::default() })
         }
@@ -120,11 +132,13 @@ pub async fn set_up(
         Source::Nfs { name, server, path, options, read_only, groups } => {
             let target = request.path(plugin::NFS, &name)?;
             let dir = target.clone();
-            let mounted = blocking(move || {
+            #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+            let prepare = move || {
                 let mounted = mounts::is_mount_point(&dir)?;
                 std::fs::create_dir_all(&dir).map(|()| mounted)
-            });
-            if !mounted.await.map_err(disk)? {
+            };
+            let mounted = request.lanes.io(request.subject(), "look for the mount", prepare).await;
+            if !mounted.map_err(disk)? {
                 nfs::mount(&server, &path, &options, read_only, &target).await.map_err(disk)?;
             }
             Ok(MountedVolume { path: target, read_only, supplemental_groups: groups, ..MountedVolume::default() })
@@ -141,7 +155,8 @@ async fn content(
     let path = request.path(plugin, &request.volume)?;
     let ready = request.ready(&format!("wrapped_{}", request.volume))?;
     let dir = path.clone();
-    blocking(move || {
+    let (lanes, subject) = (request.lanes.clone(), request.subject());
+    let write = move || {
         empty_dir::set_up(&dir, &ready, &medium, request.always(true))?;
         let root = beneath::open_root(&dir)?;
         for nested in &request.nested {
@@ -149,9 +164,8 @@ async fn content(
         }
         let own = || request.always(true).map_or(Ok(()), |ownership| ownership::apply(&dir, ownership));
         atomic_writer::write(&dir, &payload, own)
-    })
-    .await
-    .map_err(disk)?;
+    };
+    lanes.io(subject, "write content", write).await.map_err(disk)?;
     Ok(MountedVolume { path, read_only: true, selinux_relabel: true, ..MountedVolume::default() })
 }
 
@@ -167,7 +181,8 @@ async fn local(
     let target = path.clone();
     let group =
         request.group.map(|group| Ownership { group, only_on_root_mismatch: request.only_on_root_mismatch, read_only });
-    blocking(move || {
+    #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+    let bind = move || {
         if mounts::is_mount_point(&target)? {
             return Ok(());
         }
@@ -181,9 +196,9 @@ async fn local(
             return Ok(());
         }
         group.map_or(Ok(()), |ownership| ownership::apply(&target, ownership))
-    })
-    .await
-    .map_err(disk)?;
+    };
+    let lanes = if group.is_some() { &request.long_lanes } else { &request.lanes };
+    lanes.io(request.subject(), "bind", bind).await.map_err(disk)?;
     Ok(MountedVolume {
         path,
         read_only,

@@ -1,5 +1,7 @@
 //! Binds a path inside a volume to a place of its own, so that no link in the volume can lead a container elsewhere.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;

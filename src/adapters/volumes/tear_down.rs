@@ -1,5 +1,7 @@
 //! Takes a pod's volumes down: unmounts newest first, then removes only what the kubelet itself made.
 
+#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
+
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -95,7 +95,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(carry_out(cli.command)) {
+    let end = runtime.block_on(carry_out(cli.command));
+    // Not waited for: a call on a dead file system never returns.
+    runtime.shutdown_background();
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(text)) => {
             complain(&format!("error: {text}"));

@@ -1,5 +1,7 @@
 //! Reads the configuration file and its drop-ins, puts the flags on top, and types the result.
 
+#![expect(clippy::disallowed_methods, reason = "read once, before anything runs")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -107,6 +107,13 @@ pub fn derive_addresses(spec: &KubeletSpec, machine: &MachineFacts) -> Vec<IpAdd
     }
 }
 
+/// The name that is looked up for addresses. None where they are given: a name server must then not be asked at all
+/// (upstream `pkg/kubelet/nodestatus/setters.go`).
+pub fn name_to_look_up(spec: &KubeletSpec) -> Option<&str> {
+    let given = spec.node.external_cloud || spec.node.ips.iter().any(|ip| !ip.is_unspecified());
+    (!given).then_some(spec.node_name.as_str())
+}
+
 /// The status as it is now.
 pub fn derive_status(inputs: &NodeInputs<'_>) -> NodeStatus {
     let (spec, machine, runtime) = (inputs.spec, inputs.machine, inputs.runtime);

@@ -70,7 +70,7 @@ pub async fn print_log(
         return reader.finish(out).await;
     };
     // Watched before the first read, so that nothing written in between is missed.
-    let mut changes = watch_parent(&hub, &path);
+    let mut changes = watch_parent(&hub, &path).await;
     let mut looks: u32 = 0;
     let mut after_event = false;
     loop {
@@ -99,9 +99,9 @@ pub async fn print_log(
     }
 }
 
-fn watch_parent(hub: &Arc<DirectoryWatch>, path: &Path) -> Option<Changes> {
+async fn watch_parent(hub: &Arc<DirectoryWatch>, path: &Path) -> Option<Changes> {
     let parent = path.parent()?;
-    match hub.subscribe(parent) {
+    match hub.subscribe(parent).await {
         Ok(changes) => Some(changes),
         Err(error) => {
             tracing::warn!(path = %parent.display(), %error, "cannot watch a log's directory; looking each second instead");

@@ -12,7 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::logs::{plan_rotation, rotated_name};
 use crate::core::model::ContainerId;
+use crate::offload::Lanes;
 use crate::ports::{Pods, Runtime, RuntimeError};
+
+/// How long one step may take: a large log is compressed.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Settings, from KubeletConfiguration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +42,21 @@ enum RotateError {
 pub async fn rotate_logs(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn Runtime, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(settings.interval.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // A directory that does not answer holds up no other.
+    let lanes = Lanes::with_limit("log", LIMIT);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => rotate_all(settings, pods, runtime).await,
+            _ = ticks.tick() => rotate_all(settings, pods, runtime, &lanes).await,
         }
     }
 }
 
-async fn rotate_all(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn Runtime) {
+async fn rotate_all(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn Runtime, lanes: &Lanes) {
     for pod in pods.list() {
         for container in pod.containers.iter().filter(|c| c.running && !c.log_path.is_empty()) {
             let path = Path::new(&container.log_path);
-            if let Err(error) = rotate_one(settings, path, &container.id, runtime).await {
+            if let Err(error) = rotate_one(settings, path, &container.id, runtime, lanes).await {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(path = %path.display(), %error, cause, "log was not rotated");
             }
@@ -63,10 +69,12 @@ async fn rotate_one(
     path: &Path,
     container: &ContainerId,
     runtime: &dyn Runtime,
+    lanes: &Lanes,
 ) -> Result<(), RotateError> {
     let file_error = |source| RotateError::File { path: path.to_owned(), source };
     let reopen = |source| RotateError::Reopen { container: container.clone(), source };
-    match tokio::fs::metadata(path).await {
+    let (log, subject) = (path.to_owned(), path.to_string_lossy());
+    match lanes.io(subject.clone(), "look", move || look(&log)).await {
         Ok(metadata) if metadata.len() < settings.max_size => return Ok(()),
         Ok(_) => {}
         // An earlier rotation was cut short between its rename and the reopening.
@@ -76,24 +84,40 @@ async fn rotate_one(
         Err(error) => return Err(file_error(error)),
     }
     let (old, max_files) = (path.to_owned(), settings.max_files);
-    let tidied = crate::supervise::blocking("log rotation", move || tidy_rotated(&old, max_files)).await;
-    tidied.map_err(|e| file_error(io::Error::other(e)))?.map_err(file_error)?;
+    let tidied = lanes.io(subject.clone(), "tidy", move || tidy_rotated(&old, max_files)).await;
+    tidied.map_err(file_error)?;
 
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let rotated = path.with_file_name(rotated_name(&name, Timestamp::now()));
-    tokio::fs::rename(path, &rotated).await.map_err(file_error)?;
+    let (from, to) = (path.to_owned(), rotated.clone());
+    lanes.io(subject.clone(), "rename", move || rename(&from, &to)).await.map_err(file_error)?;
     if let Err(error) = runtime.reopen_log(container).await {
         // The runtime goes on writing to the renamed file: give it its name back, unless a new file is there already.
-        if !tokio::fs::try_exists(path).await.unwrap_or(true) {
-            tokio::fs::rename(&rotated, path).await.map_err(file_error)?;
-        }
+        let (from, to) = (rotated, path.to_owned());
+        lanes.io(subject, "rename back", move || rename_back(&from, &to)).await.map_err(file_error)?;
         return Err(reopen(error));
     }
     tracing::debug!(path = %path.display(), rotated = %rotated.display(), "rotated a log");
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn look(path: &Path) -> io::Result<fs::Metadata> {
+    fs::metadata(path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn rename_back(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::exists(to).unwrap_or(true) { Ok(()) } else { fs::rename(from, to) }
+}
+
 /// Removes and compresses older files beside the log.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn tidy_rotated(log: &Path, max_files: u32) -> io::Result<()> {
     let directory = log.parent().unwrap_or(Path::new("/"));
     let name = log.file_name().unwrap_or_default().to_string_lossy();
@@ -111,6 +135,7 @@ fn tidy_rotated(log: &Path, max_files: u32) -> io::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn compress(path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");

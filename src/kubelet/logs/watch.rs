@@ -3,23 +3,27 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::StreamExt;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 use tokio::sync::watch;
 
+use crate::offload::Lanes;
 use crate::supervise::caught;
 
 /// Tells followers that something in a directory changed.
 #[derive(Default)]
 pub struct DirectoryWatch {
     open: Mutex<Option<Open>>,
+    lanes: OnceLock<Lanes>,
 }
 
 struct Open {
     watches: Watches,
     directories: HashMap<WatchDescriptor, watch::Sender<()>>,
+    /// Subscriptions on their way: meanwhile no watch is removed, for it may be theirs too.
+    coming: usize,
 }
 
 /// A follower's interest in one directory; ends when dropped.
@@ -31,7 +35,31 @@ pub struct Changes {
 
 impl DirectoryWatch {
     /// Starts to watch a directory; changes from now on are seen.
-    pub fn subscribe(self: &Arc<Self>, directory: &Path) -> io::Result<Changes> {
+    ///
+    /// # Errors
+    /// It is not there, does not answer, or there can be no more watches.
+    pub async fn subscribe(self: &Arc<Self>, directory: &Path) -> io::Result<Changes> {
+        let mut watches = self.begin()?;
+        let mask = WatchMask::MODIFY
+            | WatchMask::CREATE
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::MOVED_FROM
+            | WatchMask::MOVED_TO
+            | WatchMask::DELETE
+            | WatchMask::DELETE_SELF;
+        let lanes = self.lanes.get_or_init(|| Lanes::new("log directory"));
+        let place = directory.to_owned();
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let added = lanes.io(directory.to_string_lossy(), "watch", move || watches.add(place, mask)).await;
+        let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = guard.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        open.coming -= 1;
+        let descriptor = added?;
+        let sender = open.directories.entry(descriptor.clone()).or_insert_with(|| watch::channel(()).0);
+        Ok(Changes { hub: Arc::clone(self), descriptor, receiver: sender.subscribe() })
+    }
+
+    fn begin(self: &Arc<Self>) -> io::Result<Watches> {
         let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match guard.as_mut() {
             Some(open) => open,
@@ -47,19 +75,11 @@ impl DirectoryWatch {
                             .inspect(|hub| drop(hub.open.lock().unwrap_or_else(PoisonError::into_inner).take()));
                     }
                 });
-                guard.insert(Open { watches, directories: HashMap::new() })
+                guard.insert(Open { watches, directories: HashMap::new(), coming: 0 })
             }
         };
-        let mask = WatchMask::MODIFY
-            | WatchMask::CREATE
-            | WatchMask::CLOSE_WRITE
-            | WatchMask::MOVED_FROM
-            | WatchMask::MOVED_TO
-            | WatchMask::DELETE
-            | WatchMask::DELETE_SELF;
-        let descriptor = open.watches.add(directory, mask)?;
-        let sender = open.directories.entry(descriptor.clone()).or_insert_with(|| watch::channel(()).0);
-        Ok(Changes { hub: Arc::clone(self), descriptor, receiver: sender.subscribe() })
+        open.coming += 1;
+        Ok(open.watches.clone())
     }
 }
 
@@ -109,7 +129,8 @@ impl Drop for Changes {
         let mut guard = self.hub.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = guard.as_mut() else { return };
         // This follower's own receiver still counts.
-        if open.directories.get(&self.descriptor).is_some_and(|sender| sender.receiver_count() <= 1) {
+        if open.coming == 0 && open.directories.get(&self.descriptor).is_some_and(|sender| sender.receiver_count() <= 1)
+        {
             open.directories.remove(&self.descriptor);
             // The kernel may have dropped the watch together with the directory.
             let _ = open.watches.remove(self.descriptor.clone());

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use rand::Rng;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -18,13 +18,15 @@ use crate::core::model::time::{Moment, scaled};
 use crate::core::model::{KubeletSpec, MachineFacts};
 use crate::core::node::{
     Health, NodeInputs, PATIENCE, RuntimeHealth, RuntimeView, derive_addresses, derive_node, derive_status,
-    render_status_patch, was_ready,
+    name_to_look_up, render_status_patch, was_ready,
 };
 use crate::core::render::NodeContext;
 use crate::ports::{ApiError, EventKind, EventTarget, Events, ImageService, Machine, NodeApi, Runtime};
 
 /// While the node is not ready it is looked at this often.
 const EAGER: Duration = Duration::from_millis(250);
+/// How long the runtime may take before the node is registered without it.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How often images are listed for the status.
 const IMAGES: Duration = Duration::from_secs(60);
 
@@ -77,7 +79,7 @@ impl NodeReporter {
 
     async fn work(&mut self) {
         let mut seen = Seen {
-            machine: self.machine.observe(&self.spec.node_name),
+            machine: self.machine.observe(name_to_look_up(&self.spec)).await,
             runtime: RuntimeView::default(),
             runtime_health: RuntimeHealth::default(),
             begun: Instant::now(),
@@ -85,7 +87,11 @@ impl NodeReporter {
             images_at: None,
             volumes_in_use: BTreeSet::new(),
         };
-        self.observe(&mut seen).await;
+        // A runtime that is stopped must not keep the node from its lease, which begins with the registration.
+        if timeout(FIRST_LOOK, self.observe(&mut seen)).await.is_err() {
+            let silence = Some("the runtime has not answered yet");
+            seen.health.faults = seen.runtime_health.faults(silence, seen.begun.elapsed());
+        }
         self.tell_locally(&seen);
         let Some(api) = self.api.clone() else { return self.stay_local(seen).await };
         let node =
@@ -169,7 +175,7 @@ impl NodeReporter {
     }
 
     async fn observe(&self, seen: &mut Seen) {
-        seen.machine = self.machine.observe(&self.spec.node_name);
+        seen.machine = self.machine.observe(name_to_look_up(&self.spec)).await;
         let now = seen.begun.elapsed();
         let silence = match self.runtime.status().await {
             Ok(status) => {

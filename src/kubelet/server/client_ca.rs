@@ -1,7 +1,7 @@
 //! Client certificates: asked for, never demanded, and checked per request against a CA file that may change.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustls::DigitallySignedStruct;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::core::model::access::UserInfo;
+use crate::offload;
 
 /// How often the file's time is looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -71,16 +72,19 @@ pub struct ClientCaError {
 }
 
 /// The CAs that clients may come from.
+#[derive(Clone)]
 pub struct ClientCa {
     path: PathBuf,
     provider: Arc<CryptoProvider>,
-    loaded: Mutex<Loaded>,
+    loaded: Arc<Mutex<Loaded>>,
 }
 
 struct Loaded {
     verifier: Arc<dyn ClientCertVerifier>,
     modified: Option<SystemTime>,
     looked: Instant,
+    /// A look is under way.
+    looking: bool,
 }
 
 impl ClientCa {
@@ -88,7 +92,8 @@ impl ClientCa {
     pub fn load(path: &Path, provider: Arc<CryptoProvider>) -> Result<Self, ClientCaError> {
         let modified = modified(path);
         let verifier = read(path, &provider)?;
-        let loaded = Mutex::new(Loaded { verifier, modified, looked: Instant::now() });
+        let loaded = Loaded { verifier, modified, looked: Instant::now(), looking: false };
+        let loaded = Arc::new(Mutex::new(loaded));
         Ok(Self { path: path.to_owned(), provider, loaded })
     }
 
@@ -102,26 +107,42 @@ impl ClientCa {
         user_of(end)
     }
 
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A changed file counts from the next request on: no request waits for the disk.
     fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if loaded.looked.elapsed() >= LOOK_EVERY {
-            loaded.looked = Instant::now();
-            let now = modified(&self.path);
-            if now.is_some() && now != loaded.modified {
-                match read(&self.path, &self.provider) {
-                    Ok(verifier) => {
-                        tracing::info!(path = %self.path.display(), "client CA file was read again");
-                        loaded.verifier = verifier;
-                        loaded.modified = now;
-                    }
-                    Err(error) => tracing::warn!(%error, "keeping the client CAs of before"),
-                }
-            }
+        let mut loaded = self.loaded();
+        let due = !loaded.looking && loaded.looked.elapsed() >= LOOK_EVERY;
+        loaded.looking |= due;
+        let verifier = Arc::clone(&loaded.verifier);
+        drop(loaded);
+        if due {
+            let own = self.clone();
+            offload::behind(move || own.look());
         }
-        Arc::clone(&loaded.verifier)
+        verifier
+    }
+
+    fn look(&self) {
+        let now = modified(&self.path);
+        let changed = now.is_some() && now != self.loaded().modified;
+        let found = changed.then(|| read(&self.path, &self.provider));
+        let mut loaded = self.loaded();
+        (loaded.looking, loaded.looked) = (false, Instant::now());
+        match found {
+            Some(Ok(verifier)) => {
+                tracing::info!(path = %self.path.display(), "client CA file was read again");
+                (loaded.verifier, loaded.modified) = (verifier, now);
+            }
+            Some(Err(error)) => tracing::warn!(%error, "keeping the previous client CAs"),
+            None => {}
+        }
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|m| m.modified()).ok()
 }

@@ -42,7 +42,10 @@ pub async fn container_logs(server: &Server, target: &ContainerRef, query: &Quer
         // Upstream answers this with 200 as well: the text takes the log's place.
         return text(StatusCode::OK, format!("unable to retrieve container logs for containerd://{container}"));
     };
-    if let Err(error) = tokio::fs::metadata(&path).await {
+    let file = path.clone();
+    #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+    let open = move || std::fs::File::open(file);
+    if let Err(error) = server.lanes.io(path.to_string_lossy(), "open", open).await {
         let message = format!("failed to open log file {:?}: {error}", path.display().to_string());
         return text(StatusCode::BAD_REQUEST, message);
     }

@@ -23,6 +23,7 @@ use super::client_ca::{AskForCertificate, ClientCa, ClientCaError};
 use super::dispatch::{Door, answer};
 use super::places::{Bounds, Closed, IDLE, Place, Places};
 use super::{Server, ServerPorts, Settings};
+use crate::offload::Lanes;
 
 /// How long a connection that timed out may take to end its HTTP/2 streams or its last answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -111,6 +112,7 @@ impl Listeners {
         let server = Arc::new(Server {
             settings,
             log_watch: Arc::clone(&ports.log_watch),
+            lanes: Lanes::new("log"),
             ports,
             access,
             started: jiff::Timestamp::now(),

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use crate::core::model::PodKey;
 use crate::core::server::PodRef;
 use crate::kubelet::logs::DirectoryWatch;
+use crate::offload::Lanes;
 use crate::ports::{PodView, Pods, Reviews, Runtime, Usage};
 use crate::telemetry::Metrics;
 
@@ -66,6 +67,8 @@ struct Server {
     ports: ServerPorts,
     access: access::Access,
     log_watch: Arc<DirectoryWatch>,
+    /// The first look at a file that is asked for: while one hangs, no further request takes a thread for it.
+    lanes: Lanes,
     started: jiff::Timestamp,
 }
 

@@ -14,6 +14,7 @@ use tokio_util::io::ReaderStream;
 use super::Server;
 use super::reply::{Reply, stream, text, typed};
 use crate::core::server::{JournalQuery, Query, parse_journal_query};
+use crate::offload;
 use crate::supervise::spawn;
 
 /// journalctl is ended after this long.
@@ -27,7 +28,7 @@ pub async fn node_logs(server: &Server, path: &str, query: &Query) -> Reply {
     if server.settings.system_log_query {
         match parse_journal_query(query) {
             Err(message) => return text(StatusCode::BAD_REQUEST, format!("{message}\n")),
-            Ok(Some(JournalQuery::Units(arguments))) => return journal(&arguments),
+            Ok(Some(JournalQuery::Units(arguments))) => return journal(&arguments).await,
             Ok(Some(JournalQuery::File(file))) => return file_or_directory(server, &file).await,
             Ok(None) => {}
         }
@@ -37,11 +38,13 @@ pub async fn node_logs(server: &Server, path: &str, query: &Query) -> Reply {
 
 async fn file_or_directory(server: &Server, path: &str) -> Reply {
     let missing = || text(StatusCode::NOT_FOUND, "404 page not found\n");
-    let found = match resolve(&server.settings.log_dir, path).await {
-        Ok(found) => found,
-        Err(_) => return missing(),
+    let (root, wanted) = (server.settings.log_dir.clone(), path.to_owned());
+    #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+    let look = move || {
+        let found = resolve(&root, &wanted)?;
+        std::fs::metadata(&found).map(|metadata| (found, metadata))
     };
-    let Ok(metadata) = tokio::fs::metadata(&found).await else { return missing() };
+    let Ok((found, metadata)) = server.lanes.io(path, "look", look).await else { return missing() };
     if metadata.is_dir() {
         return list(&found).await.unwrap_or_else(|_| missing());
     }
@@ -57,9 +60,10 @@ async fn file_or_directory(server: &Server, path: &str) -> Reply {
 
 /// The real path behind a request's, if it is inside the log directory: a pod that may write to a directory there can
 /// make links, but cannot have them followed out of it.
-async fn resolve(root: &Path, path: &str) -> io::Result<PathBuf> {
-    let root = tokio::fs::canonicalize(root).await?;
-    let found = tokio::fs::canonicalize(root.join(path.trim_start_matches('/'))).await?;
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn resolve(root: &Path, path: &str) -> io::Result<PathBuf> {
+    let root = std::fs::canonicalize(root)?;
+    let found = std::fs::canonicalize(root.join(path.trim_start_matches('/')))?;
     if found.starts_with(&root) { Ok(found) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
@@ -80,14 +84,10 @@ async fn list(directory: &Path) -> io::Result<Reply> {
     Ok(typed(StatusCode::OK, "text/html; charset=utf-8", page))
 }
 
-fn journal(arguments: &[String]) -> Reply {
-    let spawned = Command::new("journalctl")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
+async fn journal(arguments: &[String]) -> Reply {
+    let mut command = Command::new("journalctl");
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let spawned = offload::spawn(command).await;
     let (mut child, stdout) = match spawned.map(|mut child| (child.stdout.take(), child)) {
         Ok((Some(stdout), child)) => (child, stdout),
         Ok((None, _)) => return text(StatusCode::INTERNAL_SERVER_ERROR, "\nerror: journal output not available\n"),

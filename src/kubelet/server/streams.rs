@@ -1,5 +1,6 @@
 //! exec, attach and port-forward: the upgraded connection is passed byte for byte to the runtime's streaming server.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +21,11 @@ use crate::core::server::{ContainerRef, PodRef, Query, parse_ports, parse_stdio}
 use crate::ports::{PodView, RuntimeError};
 use crate::supervise::spawn;
 
+/// How long the runtime may take to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
 /// Bytes that are carried at a time in each direction.
 const BUFFER: usize = 32 * 1024;
-/// How long the runtime's streaming server may take to accept a connection; it is on this machine.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// exec or attach.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -140,8 +142,9 @@ async fn forward(url: &str, open: &Arc<OpenRequest>, mut request: Request<Incomi
     let authority = url.authority().filter(|_| url.scheme_str() == Some("http")).ok_or(ForwardError::Url)?;
     let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
     let connect = |source| ForwardError::Connect { address: address.clone(), source };
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await;
-    let tcp = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(connect)?;
+    #[expect(clippy::disallowed_methods, reason = "the runtime gives an address of the node, no name")]
+    let dial = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(&address));
+    let tcp = dial.await.map_err(|_| connect(io::ErrorKind::TimedOut.into()))?.map_err(connect)?;
     // Keystrokes are small packets that someone waits for.
     let _ = tcp.set_nodelay(true);
     let (mut sender, connection) =

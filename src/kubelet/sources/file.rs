@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -13,6 +14,7 @@ use crate::core::manifest::Finding;
 use crate::core::manifest::set::StaticSet;
 use crate::core::model::time::Moment;
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, ReadFile, SourceKind};
+use crate::offload::LIMIT;
 use crate::ports::{EventKind, EventTarget, Events, ManifestFiles};
 
 /// Quiet time after a change before files are read.
@@ -71,6 +73,12 @@ pub struct FileSource {
     pub rereads: mpsc::Receiver<Reread>,
 }
 
+/// What one reading gave; the files come back with it.
+struct Reading {
+    files: Box<dyn ManifestFiles>,
+    outcome: std::io::Result<StaticSet>,
+}
+
 impl FileSource {
     /// Runs until `stop`.
     pub async fn run(&mut self, stop: CancellationToken) {
@@ -78,12 +86,16 @@ impl FileSource {
         let mut first = true;
         let mut asked: Option<Reread> = None;
         loop {
-            match self.files.read() {
-                Ok(files) => {
-                    let next = set.next(&files, &|path| self.files.kept(path), &self.node_name);
-                    self.keep_good(&files, &next);
+            // On a thread of its own, which there is one of: while a dead disk keeps it, the pods stay as they are.
+            let (files, known, node_name) = (self.files, set.clone(), self.node_name.clone());
+            let reading = tokio::task::spawn_blocking(move || read(files, &known, &node_name));
+            let reading = told_while_it_hangs(reading);
+            let Some(Some(reading)) = stop.run_until_cancelled(reading).await else { return };
+            self.files = reading.files;
+            match reading.outcome {
+                Ok(next) => {
                     let changed = !same_pods(&set, &next);
-                    self.tell_faults(&next);
+                    tell_faults_of(&self.faults, &next);
                     set = next;
                     if changed || first {
                         first = false;
@@ -118,39 +130,59 @@ impl FileSource {
             }
         }
     }
+}
 
-    fn keep_good(&self, files: &[ReadFile], set: &StaticSet) {
-        for file in files {
-            let sound = set.entries.get(&file.path).is_some_and(|e| e.pod.is_some() && e.faults.is_empty());
-            if let (true, Ok(content)) = (sound, &file.content)
-                && let Err(error) = self.files.keep(&file.path, content)
-            {
-                warn!(path = %file.path.display(), %error, "good manifest could not be kept for after a restart");
-            }
+/// Waits for a reading as long as it takes; `None` at the end of the process.
+async fn told_while_it_hangs(mut reading: JoinHandle<Reading>) -> Option<Reading> {
+    loop {
+        match timeout(LIMIT, &mut reading).await {
+            Ok(reading) => return reading.ok(),
+            Err(_) => warn!("static pod path does not answer; its pods stay as they are"),
         }
-        self.files.forget_others(&set.entries.keys().map(PathBuf::as_path).collect::<Vec<_>>());
     }
+}
 
-    fn tell_faults(&self, set: &StaticSet) {
-        let faulty = set.entries.iter().filter(|(_, entry)| !entry.faults.is_empty());
-        let faults: Vec<ManifestFault> = faulty
-            .map(|(path, entry)| ManifestFault {
-                path: path.clone(),
-                findings: entry.faults.clone(),
-                last_good_runs: entry.pod.is_some(),
-            })
-            .collect();
-        let changed = self.faults.send_if_modified(|old| {
-            let changed = *old != faults;
-            old.clone_from(&faults);
-            changed
-        });
-        if !changed {
-            return;
+/// Reads all files, and keeps the good ones for after a restart.
+fn read(mut files: Box<dyn ManifestFiles>, known: &StaticSet, node_name: &str) -> Reading {
+    let outcome = files.read().map(|found| {
+        let next = known.next(&found, &|path| files.kept(path), node_name);
+        keep_good(&*files, &found, &next);
+        next
+    });
+    Reading { files, outcome }
+}
+
+fn keep_good(files: &dyn ManifestFiles, found: &[ReadFile], set: &StaticSet) {
+    for file in found {
+        let sound = set.entries.get(&file.path).is_some_and(|e| e.pod.is_some() && e.faults.is_empty());
+        if let (true, Ok(content)) = (sound, &file.content)
+            && let Err(error) = files.keep(&file.path, content)
+        {
+            warn!(path = %file.path.display(), %error, "good manifest could not be kept for after a restart");
         }
-        for fault in &faults {
-            warn!(path = %fault.path.display(), "{}", fault.text());
-        }
+    }
+    files.forget_others(&set.entries.keys().map(PathBuf::as_path).collect::<Vec<_>>());
+}
+
+fn tell_faults_of(told: &watch::Sender<Vec<ManifestFault>>, set: &StaticSet) {
+    let faulty = set.entries.iter().filter(|(_, entry)| !entry.faults.is_empty());
+    let faults: Vec<ManifestFault> = faulty
+        .map(|(path, entry)| ManifestFault {
+            path: path.clone(),
+            findings: entry.faults.clone(),
+            last_good_runs: entry.pod.is_some(),
+        })
+        .collect();
+    let changed = told.send_if_modified(|old| {
+        let changed = *old != faults;
+        old.clone_from(&faults);
+        changed
+    });
+    if !changed {
+        return;
+    }
+    for fault in &faults {
+        warn!(path = %fault.path.display(), "{}", fault.text());
     }
 }
 

@@ -20,6 +20,7 @@ use crate::core::manifest::manifest_name;
 use crate::core::model::ContainerId;
 use crate::core::static_units::{Facts, render_entry, unit_of};
 use crate::kubelet::logs::{DirectoryWatch, next_change};
+use crate::offload;
 use crate::ports::{ContainerView, Journal, PodView, Pods};
 use crate::supervise::restarting;
 use crate::telemetry::panics::Task;
@@ -87,7 +88,9 @@ pub async fn run(ports: &mut ForwardPorts, stop: CancellationToken) {
         followed.retain(|id, _| {
             let keep = there.contains(id);
             if !keep {
-                let _ = std::fs::remove_file(ports.places.join(id.as_str()));
+                let place = ports.places.join(id.as_str());
+                #[expect(clippy::disallowed_methods, reason = "on a thread of its own")]
+                offload::behind(move || drop(std::fs::remove_file(place)));
             }
             keep
         });
@@ -131,7 +134,10 @@ impl Follow {
 
     async fn run(&mut self) {
         // Watched before the first read, so that nothing written in between is missed.
-        let mut changes = self.path.parent().and_then(|folder| self.logs.subscribe(folder).ok());
+        let mut changes = match self.path.parent() {
+            Some(folder) => self.logs.subscribe(folder).await.ok(),
+            None => None,
+        };
         let mut log: Option<Log> = None;
         loop {
             let last = self.ended.is_cancelled();
@@ -158,26 +164,35 @@ impl Follow {
         }
     }
 
-    /// Forwards at most one chunk; true when there may be more.
+    /// Forwards at most one chunk; true when there may be more. The disk may keep it waiting, and nobody else: each log
+    /// has one thread at most.
     async fn forward(&self, log: &mut Option<Log>) -> io::Result<bool> {
-        let open = match log {
-            Some(open) => open,
-            None => log.insert(Log::open(&self.path, &self.place)?),
-        };
-        let read = open.read()?;
+        let (known, path, place) = (log.take(), self.path.clone(), self.place.clone());
+        let (mut open, read) = off_thread(move || {
+            let mut open = known.map_or_else(|| Log::open(&path, &place), Ok)?;
+            let read = open.read()?;
+            Ok((open, read))
+        })
+        .await?;
         while let Some(line) = open.next_line() {
-            self.write(open, &line).await?;
+            self.write(&mut open, &line).await?;
         }
-        if read > 0 {
-            open.remember();
-            return Ok(true);
-        }
-        // Rotated: the old file was read to its end.
-        if std::fs::metadata(&self.path).is_ok_and(|now| now.ino() != open.inode) {
-            *log = Some(Log::open(&self.path, &self.place)?);
-            return Ok(true);
-        }
-        Ok(false)
+        let (path, place) = (self.path.clone(), self.place.clone());
+        #[expect(clippy::disallowed_methods, reason = "on a thread of its own")]
+        let (open, more) = off_thread(move || {
+            if read > 0 {
+                open.remember();
+                return Ok((open, true));
+            }
+            // Rotated: the old file was read to its end.
+            if std::fs::metadata(&path).is_ok_and(|now| now.ino() != open.inode) {
+                return Ok((Log::open(&path, &place)?, true));
+            }
+            Ok((open, false))
+        })
+        .await?;
+        *log = Some(open);
+        Ok(more)
     }
 
     async fn write(&self, log: &mut Log, bytes: &[u8]) -> io::Result<()> {
@@ -201,6 +216,10 @@ impl Follow {
     }
 }
 
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
 /// An open log file, read up to a place that is kept on disk.
 struct Log {
     file: std::fs::File,
@@ -215,6 +234,7 @@ struct Log {
 }
 
 impl Log {
+    #[expect(clippy::disallowed_methods, reason = "on a thread of its own")]
     fn open(path: &Path, place: &Path) -> io::Result<Self> {
         let mut file = std::fs::File::open(path)?;
         let inode = file.metadata()?.ino();

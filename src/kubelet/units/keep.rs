@@ -3,6 +3,8 @@
 //! It ends with success when the pod stops being Ready, so that systemd takes what is bound to it down and starts it
 //! again to wait; asked to end, it has the kubelet stop the pod and waits for that. It outlives the kubelet.
 
+#![expect(clippy::disallowed_methods, reason = "a process of its own, with nothing else to do")]
+
 use std::io;
 use std::path::Path;
 use std::time::Duration;

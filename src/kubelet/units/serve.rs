@@ -48,6 +48,7 @@ pub struct Desk {
 ///
 /// # Errors
 /// When the socket cannot be made.
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -1,8 +1,11 @@
 //! The cgroups of pods, and what the node reserves for its own services.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tracing::warn;
+use tokio::time::timeout;
+use tracing::{error, warn};
 
 use super::Error;
 use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
@@ -17,17 +20,20 @@ pub async fn driver(spec: &KubeletSpec, runtime: &dyn Runtime) -> CgroupDriver {
     runtime.cgroup_driver().await.ok().flatten().unwrap_or(named)
 }
 
-/// Makes the cgroups of all pods and limits those of services.
+/// How long systemd is waited for; pods that run already must not wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Makes the cgroups of all pods and limits those of services. While systemd does not answer, that goes on behind.
 ///
 /// # Errors
 /// A reservation cannot be enforced; running on would break a promise of the settings.
 pub async fn start(
-    spec: &KubeletSpec,
+    spec: &Arc<KubeletSpec>,
     driver: CgroupDriver,
     machine: &MachineFacts,
-    events: &dyn Events,
-) -> Result<PodCgroups, Error> {
-    let cgroups = PodCgroups::new(CgroupOptions {
+    events: &Arc<dyn Events>,
+) -> Result<Arc<PodCgroups>, Error> {
+    let cgroups = Arc::new(PodCgroups::new(CgroupOptions {
         mount: PathBuf::from("/sys/fs/cgroup"),
         root: spec.runtime.cgroup_root.clone(),
         driver,
@@ -37,7 +43,25 @@ pub async fn start(
             pod_pids_limit: spec.pods.pids_limit,
         },
         all_pods: limits_of_all_pods(machine, &spec.eviction),
-    });
+    }));
+    let (work, own, events) = (Arc::clone(&cgroups), Arc::clone(spec), Arc::clone(events));
+    let mut prepared = tokio::spawn(async move { prepare(&own, &work, &*events).await });
+    match timeout(PATIENCE, &mut prepared).await {
+        Ok(Ok(prepared)) => prepared?,
+        Ok(Err(error)) => return Err(Error::Part { what: "cgroups of pods", source: error.into() }),
+        Err(_) => {
+            warn!("cgroups are not prepared within {} s; going on meanwhile", PATIENCE.as_secs());
+            tokio::spawn(async move {
+                if let Ok(Err(error)) = prepared.await {
+                    error!(error = &error as &dyn std::error::Error, "a reservation is not enforced");
+                }
+            });
+        }
+    }
+    Ok(cgroups)
+}
+
+async fn prepare(spec: &KubeletSpec, cgroups: &PodCgroups, events: &dyn Events) -> Result<(), Error> {
     let tell = |kind, reason: &str, message: String| events.record(EventTarget::Node, kind, reason, message);
     match cgroups.prepare().await {
         Ok(()) => {
@@ -58,5 +82,5 @@ pub async fn start(
         }
         tell(EventKind::Normal, "NodeAllocatableEnforced", format!("Updated limits on reserved cgroup {name}"));
     }
-    Ok(cgroups)
+    Ok(())
 }

@@ -15,7 +15,8 @@ use crate::adapters::credential_files::CertificateDir;
 use crate::adapters::x509::X509;
 use crate::core::model::KubeletSpec;
 use crate::kubelet::credentials::{Credentials, Standing};
-use crate::supervise::{restarting, spawn};
+use crate::offload;
+use crate::supervise::{restart_on_panic, spawn};
 
 fn credentials(spec: &KubeletSpec) -> Credentials {
     Credentials {
@@ -27,6 +28,7 @@ fn credentials(spec: &KubeletSpec) -> Credentials {
 
 /// Opens the session with the kubeconfig or, where that is missing or stale, with the bootstrap credentials, which are
 /// exchanged for a certificate in the background: static pods do not wait for it.
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToken) -> Result<Session, Error> {
     let wrong = |path: &Path| {
         let path = path.to_path_buf();
@@ -46,7 +48,8 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
     let (template, kubeconfig) = (template.clone(), kubeconfig.to_path_buf());
     let (api, exchanged) = (ApiObjects::new(&session), session.clone());
     let ends = stop.clone();
-    restarting("client certificate", stop, (credentials, api, exchanged), move |(credentials, api, exchanged)| {
+    let state = (credentials, api, exchanged);
+    offload::duty(restart_on_panic("client certificate", stop, state, move |(credentials, api, exchanged)| {
         let (ends, template, kubeconfig) = (ends.clone(), template.clone(), kubeconfig.clone());
         Box::pin(async move {
             let exchange = async {
@@ -55,7 +58,7 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
             };
             ends.run_until_cancelled(exchange).await;
         })
-    });
+    }));
     Ok(session)
 }
 
@@ -64,7 +67,7 @@ pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<No
     if let (true, Some(kubeconfig)) = (spec.rotate_certificates, spec.kubeconfig.clone()) {
         let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());
         let state = (credentials(spec), session.clone());
-        restarting("renewal of the client certificate", &stop, state, move |(credentials, session)| {
+        offload::duty(restart_on_panic("renewal of the client certificate", &stop, state, move |(credentials, session)| {
             let (api, kubeconfig, ends) = (Arc::clone(&api), kubeconfig.clone(), ends.clone());
             let mut renewals = session.renewals();
             let rotation = async move {
@@ -77,15 +80,15 @@ pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<No
                 credentials.clone().rotate_client(api, kubeconfig, renewed, renewals).await;
             };
             Box::pin(async move { _ = ends.run_until_cancelled(rotation).await })
-        });
+        }));
     }
     if let (true, Some(kubeconfig)) = (spec.server_tls_bootstrap, spec.kubeconfig.clone()) {
         let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());
         let state = (credentials(spec), session.clone());
-        restarting("serving certificate", &stop, state, move |(credentials, session)| {
+        offload::duty(restart_on_panic("serving certificate", &stop, state, move |(credentials, session)| {
             let (api, kubeconfig, ends) = (Arc::clone(&api), kubeconfig.clone(), ends.clone());
             let serving = credentials.clone().keep_serving(api, kubeconfig, node.clone(), session.renewals());
             Box::pin(async move { _ = ends.run_until_cancelled(serving).await })
-        });
+        }));
     }
 }

@@ -41,6 +41,7 @@ use crate::adapters::standalone::{LogEvents, NoObjects};
 use crate::adapters::volumes::LocalVolumes;
 use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::core::node::name_to_look_up;
 use crate::ports::{self, Machine, Runtime, StatusSink};
 use crate::supervise::restarting;
 use crate::telemetry::{Metrics, panics};
@@ -89,6 +90,7 @@ fn socket_of(endpoint: &str) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 /// Only what makes running pointless: settings that cannot be met, ports that are taken.
+#[expect(clippy::disallowed_methods, reason = "/sys is memory")]
 pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error> {
     // Resolved once for all that is made and removed in it; storage drivers know it by the name that is configured.
     let named_root = spec.dirs.root;
@@ -101,8 +103,8 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
     panics::install(move |task| counted.panics.with([task]).inc());
     let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout).with_metrics(Arc::clone(&metrics)));
     let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
-    let local = LocalMachine { root_dir: spec.dirs.root.clone() };
-    let machine = local.observe(&spec.node_name);
+    let local = LocalMachine::new(&spec.dirs.root);
+    let machine = local.observe(name_to_look_up(&spec)).await;
     let unseen = parts::unseen_node(&spec, &machine);
     let mut context = node_context::read(&spec.dirs, &spec.pods);
     context.allocatable = unseen.status.as_ref().and_then(|s| s.allocatable.clone()).unwrap_or_default();
@@ -155,7 +157,6 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         &spec.images,
         upkeep::credential_plugins(&spec)?,
     ));
-    images.recover().await;
     let (pressure_sender, pressure) = watch::channel(Default::default());
     let (shutdown_sender, shutting_down) = watch::channel(false);
     let (node_sender, node_object) = watch::channel(Arc::new(unseen));
@@ -176,10 +177,15 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         node_uid: uid_sender,
         context,
     };
-    let driver = cgroups::driver(&spec, &*runtime).await;
-    let pod_cgroups = cgroups::start(&spec, driver, &machine, &*events).await?;
+    // First: neither the runtime nor systemd nor the disk must keep a node from renewing its lease.
     let ends = stop.clone();
     restarting("node status", &stop, node_reporter, move |reporter| Box::pin(reporter.run(ends.clone())));
+    if let Some(api) = &api {
+        api.start_lease(&spec, node_uid.clone(), stop.clone());
+    }
+    images.recover().await;
+    let driver = cgroups::driver(&spec, &*runtime).await;
+    let pod_cgroups = cgroups::start(&spec, driver, &machine, &events).await?;
     let volumes = LocalVolumes::new(Arc::clone(&objects), node.clone());
     let pod_ports = PodPorts {
         runtime: Arc::clone(&runtime),
@@ -188,7 +194,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
             Some(drivers) => volumes.with_drivers(drivers),
             None => volumes,
         }),
-        cgroups: Arc::new(pod_cgroups),
+        cgroups: pod_cgroups,
         objects: Arc::clone(&objects),
         files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs, Path::new(CONTAINER_LOGS))),
         probes: Arc::new(Prober::start(probe_ports, stop.clone())),
@@ -221,8 +227,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         restarting("faulty manifests", &stop, state, |(faults, events)| Box::pin(tell_faults(faults, &**events)));
     }
     if let Some(api) = &api {
-        api.start_pods(&spec, desired, static_pods, &table, node_uid.clone(), stop.clone());
-        api.start_lease(&spec, node_uid, stop.clone());
+        api.start_pods(&spec, desired, static_pods, &table, node_uid, stop.clone());
         api.start_certificates(&spec, registered_node, stop.clone());
     }
     let usage = server::usage(&spec, &table, &cri, driver);
@@ -234,7 +239,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         images: &images,
         usage: Arc::clone(&usage),
     };
-    upkeep::start(&spec, upkeep_parts, pressure_sender, stop.clone())?;
+    upkeep::start(&spec, upkeep_parts, pressure_sender, stop.clone()).await?;
     upkeep::watch_shutdown(&spec, &table, &events, shutdown_sender, stop.clone());
     let server_parts = server::ServerParts {
         reviews: api.as_ref().map(Api::reviews),

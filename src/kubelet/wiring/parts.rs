@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod, PodStatus};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::adapters::csi::{CsiVolumes, Drivers, Registrar};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
@@ -19,6 +19,7 @@ use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
 use crate::kubelet::pulse::Pulse;
 use crate::kubelet::run::PodTable;
+use crate::offload::Lanes;
 use crate::ports::{Objects, Runtime, StatusSink, StorageApi};
 use crate::supervise::{restarting, vital};
 
@@ -116,19 +117,33 @@ fn parse_size(text: &str) -> u64 {
 }
 
 /// Tells systemd that the kubelet is ready, and feeds its watchdog while the pod table turns.
+///
+/// Off the thread: systemd's socket takes a few messages and then keeps the sender waiting when systemd itself stands
+/// still ("Freezing execution"). Whether the table turns is asked on the thread, so that a thread that hangs is noticed.
 pub fn notify_systemd(pulse: Pulse, stop: CancellationToken) {
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let lanes = Lanes::new("socket of");
+    let limit = sd_notify::watchdog_enabled();
     vital("watchdog", &stop.clone(), async move {
+        tell(&lanes, sd_notify::NotifyState::Ready).await;
+        let Some(limit) = limit else { return };
         let mut ticks = tokio::time::interval(limit.checked_div(3).unwrap_or_default().max(Duration::from_millis(1)));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => match pulse.fault() {
-                    None => drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog])),
+                    None => tell(&lanes, sd_notify::NotifyState::Watchdog).await,
                     Some(fault) => error!(fault, "systemd's watchdog is not fed"),
                 },
             }
         }
     });
+}
+
+async fn tell(lanes: &Lanes, state: sd_notify::NotifyState<'static>) {
+    // Run by hand there is nobody to tell; one that does not listen is told again with the next tick.
+    #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+    let told = lanes.io("systemd", "notify", move || sd_notify::notify(&[state])).await;
+    if let Err(error) = told {
+        warn!(%error, "systemd was not told");
+    }
 }

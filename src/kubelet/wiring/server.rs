@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::server::ResolvesServerCert;
 use tokio_util::sync::CancellationToken;
@@ -86,6 +87,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 fn certificate(spec: &KubeletSpec, addresses: &[IpAddr]) -> Result<Arc<dyn ResolvesServerCert>, Error> {
     let wrong = |e: crate::adapters::serving::Error| Error::Part { what: "serving certificate", source: e.into() };
     if let (Some(certificate), Some(key)) = (&spec.server.tls_cert, &spec.server.tls_key) {
@@ -98,8 +100,15 @@ fn certificate(spec: &KubeletSpec, addresses: &[IpAddr]) -> Result<Arc<dyn Resol
         if !both.exists() {
             warn!(path = %both.display(), "no serving certificate yet; the cluster has to issue one");
         }
-        let files = CertificateFiles { certificate: both.clone(), key: both };
-        return Ok(Arc::new(FileCertificate::wait_for(files)));
+        let certificate =
+            Arc::new(FileCertificate::wait_for(CertificateFiles { certificate: both.clone(), key: both }));
+        let waiting = Arc::clone(&certificate);
+        tokio::spawn(async move {
+            while waiting.current().is_none() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        return Ok(certificate);
     }
     let names: Vec<String> =
         std::iter::once(spec.node_name.clone()).chain(addresses.iter().map(IpAddr::to_string)).collect();

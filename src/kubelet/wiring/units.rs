@@ -75,6 +75,7 @@ pub fn start(
 }
 
 /// A folder for root alone in the folder of the units.
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 fn make_folder(name: &str) -> Result<PathBuf, Error> {
     let path = Path::new(RUN_DIR).join(name);
     let failed = |source| Error::Folder { path: path.clone(), source };

@@ -23,6 +23,7 @@ use crate::kubelet::image_gc::{ImageGc, ImageGcPorts};
 use crate::kubelet::images::Images;
 use crate::kubelet::run::PodTable;
 use crate::kubelet::shutdown::{self, ShutdownPorts};
+use crate::offload::Lanes;
 use crate::ports::{self, Runtime};
 use crate::supervise::restarting;
 
@@ -30,6 +31,7 @@ use crate::supervise::restarting;
 ///
 /// # Errors
 /// When the file cannot be read or is wrong: images that need it could not be pulled.
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub fn credential_plugins(spec: &KubeletSpec) -> Result<Vec<CredentialPlugin>, Error> {
     let Some(path) = &spec.images.credential_config else { return Ok(Vec::new()) };
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Part {
@@ -64,7 +66,7 @@ pub struct UpkeepParts<'a> {
 ///
 /// # Errors
 /// When the eviction thresholds of the configuration are wrong.
-pub fn start(
+pub async fn start(
     spec: &KubeletSpec,
     parts: UpkeepParts<'_>,
     pressure: watch::Sender<Pressure>,
@@ -92,12 +94,15 @@ pub fn start(
         images: gc,
         wall: Timestamp::now,
     };
+    let root = spec.dirs.root.clone();
+    let compare = move || on_different_file_systems(&root, Path::new(CONTAINERD));
+    let dedicated_image_fs = Lanes::new("file system of").run("images", "look", compare).await.unwrap_or_default();
     let limits = EvictionLimits {
         thresholds,
         transition: spec.eviction.transition,
         max_pod_grace: spec.eviction.max_pod_grace,
         local_storage: spec.pods.local_storage_isolation,
-        dedicated_image_fs: on_different_file_systems(&spec.dirs.root, Path::new(CONTAINERD)),
+        dedicated_image_fs,
     };
     let state = (eviction_ports, limits, pressure);
     restarting("eviction", &stop.clone(), state, move |(ports, limits, pressure)| {
@@ -145,6 +150,7 @@ pub fn watch_shutdown(
 }
 
 /// Unknown counts as the same file system.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn on_different_file_systems(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (std::fs::metadata(one), std::fs::metadata(other)) {

@@ -48,7 +48,7 @@ pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServ
                 let credentials = connect::observe_credentials(&sources.kubeconfig);
                 let outcome = match connect::connect(&sources.kubeconfig).await {
                     Ok(client) => tokio::select! {
-                        outcome = follow(client, &sender, &sources.cache, &mut pause) => outcome,
+                        outcome = follow(client, sender, &sources.cache, &mut pause) => outcome,
                         () = credentials_changed(&sources.kubeconfig, credentials) => Ok(()),
                         () = sender.closed() => return,
                     },

@@ -55,11 +55,11 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
             let mut pause = Pause::default();
             loop {
                 let outcome = async {
-                    let credentials = connect::observe_credentials(&kubeconfig);
-                    let client = connect::connect(&kubeconfig).await?;
+                    let credentials = connect::observe_credentials(kubeconfig);
+                    let client = connect::connect(kubeconfig).await?;
                     tokio::select! {
-                        outcome = follow(client, &sender, &mut pause) => outcome,
-                        () = credentials_changed(&kubeconfig, credentials) => Ok(()),
+                        outcome = follow(client, sender, &mut pause) => outcome,
+                        () = credentials_changed(kubeconfig, credentials) => Ok(()),
                     }
                 };
                 match outcome.await {

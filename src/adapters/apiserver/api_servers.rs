@@ -54,7 +54,7 @@ pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServ
                 let credentials = connector.observe_credentials(&sources.kubeconfig).await;
                 let outcome = match connector.connect(&sources.kubeconfig).await {
                     Ok(client) => tokio::select! {
-                        outcome = follow(client, &sender, (&files, &sources.cache), &mut pause) => outcome,
+                        outcome = follow(client, sender, (&files, &sources.cache), &mut pause) => outcome,
                         () = connector.credentials_changed(&sources.kubeconfig, credentials, CREDENTIALS_CHECK) => Ok(()),
                         () = sender.closed() => return,
                     },

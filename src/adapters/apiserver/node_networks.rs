@@ -58,7 +58,7 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
                     let credentials = connector.observe_credentials(kubeconfig).await;
                     let client = connector.connect(kubeconfig).await?;
                     tokio::select! {
-                        outcome = follow(client, &sender, &mut pause) => outcome,
+                        outcome = follow(client, sender, &mut pause) => outcome,
                         () = connector.credentials_changed(kubeconfig, credentials, CREDENTIALS_CHECK) => Ok(()),
                     }
                 };

@@ -112,10 +112,10 @@ fn volumes(spec: &PodSpec, out: &mut Findings) -> BTreeSet<String> {
             0 => out.add(at.clone(), "has no known volume type"),
             _ => out.add(at.clone(), "has more than one volume type"),
         }
-        if let Some(host_path) = &volume.host_path {
-            if host_path.path.is_empty() || host_path.path.split('/').any(|part| part == "..") {
-                out.add(format!("{at}.hostPath.path"), "must be set and hold no '..'");
-            }
+        if let Some(host_path) = &volume.host_path
+            && (host_path.path.is_empty() || host_path.path.split('/').any(|part| part == ".."))
+        {
+            out.add(format!("{at}.hostPath.path"), "must be set and hold no '..'");
         }
         if let Some(limit) = volume.empty_dir.as_ref().and_then(|e| e.size_limit.as_ref())
             && Amount::parse(&limit.0).is_none()

@@ -66,8 +66,7 @@ impl Places {
         // Who is let in is trusted: the API server alone may need all of these places.
         let admitted = Limits { total: bounds.admitted, per_source: bounds.admitted };
         let halves = |total: usize| Limits { total, per_source: total.div_ceil(2) };
-        let pools =
-            [halves(bounds.strangers), halves(bounds.identified), admitted].map(|limits| Connections::new(limits));
+        let pools = [halves(bounds.strangers), halves(bounds.identified), admitted].map(Connections::new);
         Arc::new(Self { pools: Mutex::new(pools), streams: Arc::new(Semaphore::new(bounds.streams)) })
     }
 

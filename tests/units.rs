@@ -58,6 +58,25 @@ fn systemd_finds_little_to_expose_in_any_unit() {
     }
 }
 
+#[test]
+fn every_unit_is_restricted_in_these_ways() {
+    for (name, text) in all_services(&spec()) {
+        for setting in [
+            "CapabilityBoundingSet=",
+            "LockPersonality=yes",
+            "MemoryDenyWriteExecute=yes",
+            "NoNewPrivileges=yes",
+            "RestrictAddressFamilies=AF_",
+            "RestrictNamespaces=yes",
+            "RestrictRealtime=yes",
+            "SystemCallArchitectures=native",
+            "SystemCallFilter=@system-service",
+        ] {
+            assert!(text.lines().any(|line| line.starts_with(setting)), "{name} lacks {setting}\n{text}");
+        }
+    }
+}
+
 type Lines = BTreeMap<String, BTreeSet<String>>;
 
 /// The lines of a unit that restrict its program, by setting.

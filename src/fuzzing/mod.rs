@@ -5,12 +5,14 @@
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::string_slice,
+    clippy::unchecked_time_subtraction,
     clippy::unwrap_used,
     reason = "a property that does not hold panics"
 )]

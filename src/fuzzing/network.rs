@@ -3,36 +3,44 @@
 use std::path::Path;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::text;
 use crate::core::admission::NodeFacts;
+use crate::core::network::claims::judge;
 use crate::core::network::conflist::render_conflist;
 use crate::core::network::masquerade::render_ruleset;
 use crate::core::network::routes::plan_routes;
-use crate::core::network::{NodeNetwork, RouteChange, routes::derive_routes};
+use crate::core::network::{NodeNetwork, RouteChange};
 use crate::core::render::dns::pod_dns;
 use crate::core::render::{NodeContext, parse_resolv_conf};
 
-/// `name cidr,cidr address,address` a line: routes stay in the cluster's subnets, do not depend on the order in which
-/// nodes come, and a plan of changes leads to them.
+/// `name cidr,cidr address,address created` a line: routes stay in the cluster's subnets, no two claims that count overlap
+/// or share a gateway of two nodes, the order in which nodes come does not matter, and a plan of changes leads there.
 pub(super) fn node_network(input: &[u8]) {
     let Some(input) = text(input) else { return };
     let nodes: Vec<NodeNetwork> = input.lines().take(32).map(node).collect();
     let subnets: [IpNet; 2] = ["10.244.0.0/16".parse().unwrap(), "fd01::/48".parse().unwrap()];
-    let mut routes = derive_routes(&nodes, "n1", &subnets);
-    for route in &routes {
-        assert!(subnets.iter().any(|subnet| subnet.contains(&route.destination)), "{route:?}");
-        let claims = |node: &NodeNetwork| node.name != "n1" && node.addresses.contains(&route.gateway);
-        assert!(nodes.iter().any(claims), "{route:?}");
-        let own = nodes.iter().filter(|node| node.name == "n1").flat_map(|node| &node.pod_cidrs);
-        assert!(own.into_iter().all(|own| !own.contains(&route.destination) && !route.destination.contains(own)));
+    let claims = judge(&nodes, "n1", &subnets);
+    let own = nodes.iter().filter(|node| node.name == "n1").flat_map(|node| &node.pod_cidrs);
+    let mut taken: Vec<(&str, IpNet)> = own.map(|cidr| ("n1", *cidr)).collect();
+    for claim in &claims.accepted {
+        assert!(claim.node != "n1" && subnets.iter().any(|subnet| subnet.contains(&claim.cidr)), "{claim:?}");
+        let overlaps = |other: &IpNet| other.contains(&claim.cidr) || claim.cidr.contains(other);
+        assert!(taken.iter().all(|(_, other)| !overlaps(other)), "{claim:?}");
+        assert!(subnets.iter().all(|subnet| !subnet.contains(&claim.gateway)), "{claim:?}");
+        let same = claims.accepted.iter().filter(|other| other.gateway == claim.gateway);
+        assert!(same.into_iter().all(|other| other.node == claim.node), "{claim:?}");
+        taken.push((&claim.node, claim.cidr));
     }
+    let mut routes = claims.routes();
+    assert_eq!(routes.len(), claims.accepted.len());
     if nodes.iter().enumerate().all(|(at, node)| nodes[..at].iter().all(|other| other.name != node.name)) {
         let reversed: Vec<_> = nodes.iter().rev().cloned().collect();
-        assert_eq!(routes, derive_routes(&reversed, "n1", &subnets));
+        assert_eq!(routes, judge(&reversed, "n1", &subnets).routes());
     }
-    let mut observed = derive_routes(&nodes, "n2", &subnets);
+    let mut observed = judge(&nodes, "n2", &subnets).routes();
     for change in plan_routes(&routes, &observed) {
         match change {
             RouteChange::Remove(route) => observed.retain(|known| *known != route),
@@ -60,7 +68,8 @@ fn node(line: &str) -> NodeNetwork {
     let name = words.next().unwrap_or_default();
     let mut list = || words.next().unwrap_or_default().split(',');
     let (cidrs, addresses) = (list(), list());
-    NodeNetwork::parse(name, cidrs, addresses)
+    let created = words.next().and_then(|second| Timestamp::from_second(second.parse().ok()?).ok());
+    NodeNetwork { created, ..NodeNetwork::parse(name, cidrs, addresses) }
 }
 
 /// The node's resolv.conf: what pods get of it keeps to the limits of glibc, whatever it holds.

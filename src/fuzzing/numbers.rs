@@ -109,7 +109,7 @@ pub(super) fn quantity(input: &[u8]) {
         }
         let amount = amount.unwrap_or_default();
         all.push(amount);
-        let sum: Amount = all.iter().copied().sum();
+        let sum = all.iter().copied().fold(Amount::ZERO, Amount::saturating_add);
         let _ = (sum.units(), sum.milli(), sum.div_ceil(amount), amount.div_ceil(sum));
     }
 }

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::FromDer;
 
 use super::{first_line, text};
 use crate::adapters::sealing::{OneTimeKey, SealError, seal};
 use crate::adapters::x509::X509;
 use crate::core::bootstrap::discovery::{CaPin, parse_cluster, verify_cluster_info, verify_second_reading};
 use crate::core::bootstrap::key_handover::{parse_answer, parse_files, parse_request, render_answer, render_files};
+use crate::core::bootstrap::kubelet_requests::{CertificateRequest, ClusterNames, NodeNames, judge_serving};
 use crate::core::bootstrap::objects::parse_token_secret;
-use crate::core::bootstrap::serving_certificate::{NodeNames, ServingRequest, judge};
 use crate::core::bootstrap::token::Token;
 use crate::core::bootstrap::{jws, kubeconfig as file};
 use crate::core::model::pki::San;
@@ -39,19 +43,54 @@ pub(super) fn certificate(input: &[u8]) {
         let _ = X509.inspect(pem, Some(pem), None);
     }
     for pem in [given.as_ref(), &armored("CERTIFICATE REQUEST")] {
-        let request = ServingRequest {
-            username: "system:node:n1".into(),
-            groups: vec!["system:nodes".into()],
-            usages: vec!["digital signature".into(), "server auth".into()],
-            pem: pem.as_bytes().to_vec(),
-        };
-        assert!(judge(&request, &NodeNames::default()).is_err(), "a request was approved for a node without names");
-        let node = NodeNames { dns: vec!["n1".into()], addresses: vec![[10, 0, 0, 1].into()] };
-        assert_eq!(judge(&request, &node), judge(&request, &node));
-        let other = ServingRequest { groups: Vec::new(), ..request };
-        assert!(judge(&other, &node).is_err(), "a request was approved for a user outside of system:nodes");
+        requested(pem);
         let _ = parse_request(pem.as_bytes());
     }
+}
+
+fn cluster() -> ClusterNames {
+    let node = |name: &str, address: [u8; 4]| NodeNames {
+        name: name.into(),
+        dns: vec![name.into()],
+        addresses: vec![address.into()],
+        ..NodeNames::default()
+    };
+    ClusterNames {
+        nodes: vec![node("n1", [10, 0, 0, 1]), node("n2", [10, 0, 0, 2])],
+        control_plane: ["kubernetes", "10.0.0.9"].map(San::parse).into(),
+        service_subnets: vec!["10.96.0.0/12".parse().expect("a network")],
+        pod_subnets: vec!["10.244.0.0/16".parse().expect("a network")],
+        dns_domain: "cluster.local".into(),
+        ..ClusterNames::default()
+    }
+}
+
+fn requested(pem: &str) {
+    let request = CertificateRequest {
+        username: "system:node:n1".into(),
+        groups: vec!["system:nodes".into()],
+        usages: vec!["digital signature".into(), "server auth".into()],
+        pem: pem.as_bytes().to_vec(),
+        ..CertificateRequest::default()
+    };
+    let judged = judge_serving(&request, &cluster());
+    assert_eq!(judged, judge_serving(&request, &cluster()));
+    if judged.is_ok() {
+        let (_, block) = parse_x509_pem(pem.as_bytes()).expect("PEM");
+        let (_, parsed) = X509CertificationRequest::from_der(&block.contents).expect("a request");
+        for extension in parsed.requested_extensions().into_iter().flatten() {
+            let ParsedExtension::SubjectAlternativeName(names) = extension else { continue };
+            let own = |name: &GeneralName<'_>| match name {
+                GeneralName::DNSName(name) => *name == "n1",
+                GeneralName::IPAddress(bytes) => **bytes == [10, 0, 0, 1],
+                _ => false,
+            };
+            assert!(names.general_names.iter().all(own), "a node got {:?}", names.general_names);
+        }
+    }
+    assert!(judge_serving(&request, &ClusterNames::default()).is_err(), "a node that is not there got a certificate");
+    let other = CertificateRequest { groups: Vec::new(), ..request };
+    assert!(judge_serving(&other, &cluster()).is_err(), "a user outside of system:nodes got a certificate");
 }
 
 const TOKEN: &str = "abcdef.0123456789abcdef";

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::document::get;
 use super::duration::parse_duration;
 use super::load::Flags;
+use super::words;
 use crate::core::model::Amount;
 use crate::core::model::json::put;
-use super::words;
 use crate::core::model::kubelet_spec::{
     ApiSettings, Dirs, EvictionSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings, PodSettings,
     RuntimeSettings, ServerSettings, ShutdownSettings, Sources,

@@ -67,20 +67,25 @@ pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<No
     if let (true, Some(kubeconfig)) = (spec.rotate_certificates, spec.kubeconfig.clone()) {
         let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());
         let state = (credentials(spec), session.clone());
-        offload::duty(restart_on_panic("renewal of the client certificate", &stop, state, move |(credentials, session)| {
-            let (api, kubeconfig, ends) = (Arc::clone(&api), kubeconfig.clone(), ends.clone());
-            let mut renewals = session.renewals();
-            let rotation = async move {
-                // While the bootstrap exchange is under way there is nothing to renew.
-                while credentials.standing(&kubeconfig) == Standing::Missing && renewals.changed().await.is_ok() {}
-                let renewed = || {
-                    let session = session.clone();
-                    spawn("session", async move { session.renew().await });
+        offload::duty(restart_on_panic(
+            "renewal of the client certificate",
+            &stop,
+            state,
+            move |(credentials, session)| {
+                let (api, kubeconfig, ends) = (Arc::clone(&api), kubeconfig.clone(), ends.clone());
+                let mut renewals = session.renewals();
+                let rotation = async move {
+                    // While the bootstrap exchange is under way there is nothing to renew.
+                    while credentials.standing(&kubeconfig) == Standing::Missing && renewals.changed().await.is_ok() {}
+                    let renewed = || {
+                        let session = session.clone();
+                        spawn("session", async move { session.renew().await });
+                    };
+                    credentials.clone().rotate_client(api, kubeconfig, renewed, renewals).await;
                 };
-                credentials.clone().rotate_client(api, kubeconfig, renewed, renewals).await;
-            };
-            Box::pin(async move { _ = ends.run_until_cancelled(rotation).await })
-        }));
+                Box::pin(async move { _ = ends.run_until_cancelled(rotation).await })
+            },
+        ));
     }
     if let (true, Some(kubeconfig)) = (spec.server_tls_bootstrap, spec.kubeconfig.clone()) {
         let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());

@@ -18,7 +18,7 @@ use kube::api::{ListParams, PostParams};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
-use super::connect;
+use super::connect::Connector;
 use crate::adapters::x509::X509;
 use crate::core::bootstrap::cluster_configuration::{self, parse_networks};
 use crate::core::bootstrap::kubelet_requests::{
@@ -26,6 +26,7 @@ use crate::core::bootstrap::kubelet_requests::{
 };
 use crate::core::bootstrap::objects::CONTROL_PLANE_LABEL;
 use crate::core::model::pki::San;
+use crate::offload::Lanes;
 use crate::ports::{ApprovalError, KubeletRequests, Pki, Verdict};
 
 const RETRY: Duration = Duration::from_secs(2);
@@ -45,12 +46,14 @@ pub struct OwnControlPlane {
 pub struct ApiKubeletRequests {
     kubeconfig: PathBuf,
     own: OwnControlPlane,
+    connector: Connector,
+    files: Lanes,
     connection: Option<Connection>,
 }
 
 struct Connection {
     client: Client,
-    credentials: Vec<Option<SystemTime>>,
+    credentials: Option<Vec<Option<SystemTime>>>,
     events: BoxStream<'static, Result<ObservedRequest, watcher::Error>>,
 }
 
@@ -68,17 +71,18 @@ enum Error {
 impl ApiKubeletRequests {
     /// Connects when it is first asked; the file need not exist yet.
     pub fn new(kubeconfig: PathBuf, own: OwnControlPlane) -> Self {
-        Self { kubeconfig, own, connection: None }
+        let (connector, files) = (Connector::default(), Lanes::new("file"));
+        Self { kubeconfig, own, connector, files, connection: None }
     }
 
     /// The connection, made anew when there is none or the credentials were renewed.
     async fn connection(&mut self) -> Result<&mut Connection, ApprovalError> {
-        let credentials = connect::observe_credentials(&self.kubeconfig);
+        let credentials = self.connector.observe_credentials(&self.kubeconfig).await;
         let current = self.connection.take().filter(|connection| connection.credentials == credentials);
         let connection = match current {
             Some(connection) => connection,
             None => {
-                let client = connect::connect(&self.kubeconfig).await.map_err(failed("connect"))?;
+                let client = self.connector.connect(&self.kubeconfig).await.map_err(failed("connect"))?;
                 let events =
                     select(watch(client.clone(), SERVING_SIGNER), watch(client.clone(), CLIENT_SIGNER)).boxed();
                 Connection { events, client, credentials }
@@ -88,9 +92,12 @@ impl ApiKubeletRequests {
     }
 
     /// What the certificate of the own API server is for.
-    fn own_names(&self) -> Result<Vec<San>, Error> {
-        let path = &self.own.certificate;
-        let text = std::fs::read_to_string(path).map_err(|error| Error::Certificate(path.clone(), error.into()))?;
+    async fn own_names(&self) -> Result<Vec<San>, Error> {
+        let (path, file) = (&self.own.certificate, self.own.certificate.clone());
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let read = move || std::fs::read_to_string(file);
+        let text = self.files.io(path.to_string_lossy(), "read", read).await;
+        let text = text.map_err(|error| Error::Certificate(path.clone(), error.into()))?;
         let seen = X509.inspect(&text, None, None).map_err(|error| Error::Certificate(path.clone(), error.into()))?;
         Ok(seen.sans.into_iter().collect())
     }
@@ -138,7 +145,7 @@ impl KubeletRequests for ApiKubeletRequests {
         let networks = parse_networks(&text).map_err(|error| unknown(error.into()))?;
         let servers =
             servers.into_iter().flat_map(|slice| slice.endpoints).flatten().flat_map(|endpoint| endpoint.addresses);
-        let mut control_plane: Vec<San> = self.own_names().map_err(&unknown)?;
+        let mut control_plane: Vec<San> = self.own_names().await.map_err(&unknown)?;
         control_plane.extend(networks.control_plane.iter().map(|name| San::parse(name)));
         control_plane.extend(servers.map(|address| San::parse(&address)));
         let addresses = services.items.iter().filter_map(|service| service.spec.as_ref()).flat_map(|spec| {

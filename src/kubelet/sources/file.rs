@@ -16,6 +16,7 @@ use crate::core::model::time::Moment;
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, ReadFile, SourceKind};
 use crate::offload::LIMIT;
 use crate::ports::{EventKind, EventTarget, Events, ManifestFiles};
+use crate::supervise::caught_call;
 
 /// Quiet time after a change before files are read.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -59,8 +60,8 @@ pub type Reread = oneshot::Sender<Vec<ManifestFault>>;
 
 /// The file source.
 pub struct FileSource {
-    /// The files.
-    pub files: Box<dyn ManifestFiles>,
+    /// The files; none while a thread reads them.
+    pub files: Option<Box<dyn ManifestFiles>>,
     /// Name of the node, which becomes the suffix of the pods' names.
     pub node_name: String,
     /// Slow re-list.
@@ -87,11 +88,13 @@ impl FileSource {
         let mut asked: Option<Reread> = None;
         loop {
             // On a thread of its own, which there is one of: while a dead disk keeps it, the pods stay as they are.
-            let (files, known, node_name) = (self.files, set.clone(), self.node_name.clone());
+            let (Some(files), known, node_name) = (self.files.take(), set.clone(), self.node_name.clone()) else {
+                return;
+            };
             let reading = tokio::task::spawn_blocking(move || read(files, &known, &node_name));
             let reading = told_while_it_hangs(reading);
             let Some(Some(reading)) = stop.run_until_cancelled(reading).await else { return };
-            self.files = reading.files;
+            self.files = Some(reading.files);
             match reading.outcome {
                 Ok(next) => {
                     let changed = !same_pods(&set, &next);
@@ -112,10 +115,17 @@ impl FileSource {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.files.changed() => self.settle().await,
+                () = self.changed() => self.settle().await,
                 Some(reread) = self.rereads.recv() => asked = Some(reread),
                 () = sleep(self.recheck) => {}
             }
+        }
+    }
+
+    async fn changed(&mut self) {
+        match &mut self.files {
+            Some(files) => files.changed().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -124,7 +134,7 @@ impl FileSource {
         let latest = Instant::now().later(SETTLE_MOST);
         loop {
             let quiet = Instant::now().later(SETTLE).min(latest);
-            if timeout_at(quiet, self.files.changed()).await.is_err() || Instant::now() >= latest {
+            if timeout_at(quiet, self.changed()).await.is_err() || Instant::now() >= latest {
                 sleep_until(quiet.min(latest)).await;
                 return;
             }
@@ -144,12 +154,15 @@ async fn told_while_it_hangs(mut reading: JoinHandle<Reading>) -> Option<Reading
 
 /// Reads all files, and keeps the good ones for after a restart.
 fn read(mut files: Box<dyn ManifestFiles>, known: &StaticSet, node_name: &str) -> Reading {
-    let outcome = files.read().map(|found| {
-        let next = known.next(&found, &|path| files.kept(path), node_name);
-        keep_good(&*files, &found, &next);
-        next
+    let outcome = caught_call("manifest files", || {
+        files.read().map(|found| {
+            let next = known.next(&found, &|path| files.kept(path), node_name);
+            keep_good(&*files, &found, &next);
+            next
+        })
     });
-    Reading { files, outcome }
+    // The files come back also from a panic.
+    Reading { outcome: outcome.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))), files }
 }
 
 fn keep_good(files: &dyn ManifestFiles, found: &[ReadFile], set: &StaticSet) {

@@ -54,7 +54,7 @@ pub fn start(
     }
     if let Some(path) = &spec.sources.path {
         let source = FileSource {
-            files: Box::new(ManifestDir::new(path, &spec.dirs.root.join("static-pods"))),
+            files: Some(Box::new(ManifestDir::new(path, &spec.dirs.root.join("static-pods")))),
             node_name: spec.node_name.clone(),
             recheck: spec.sources.file_check,
             desired: desired.clone(),

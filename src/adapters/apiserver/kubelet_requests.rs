@@ -92,7 +92,7 @@ impl ApiKubeletRequests {
     }
 
     /// What the certificate of the own API server is for.
-    async fn own_names(&self) -> Result<Vec<San>, Error> {
+    async fn own_names(&mut self) -> Result<Vec<San>, Error> {
         let (path, file) = (&self.own.certificate, self.own.certificate.clone());
         #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
         let read = move || std::fs::read_to_string(file);

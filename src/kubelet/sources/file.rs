@@ -115,17 +115,10 @@ impl FileSource {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.changed() => self.settle().await,
+                () = changed(&mut self.files) => self.settle().await,
                 Some(reread) = self.rereads.recv() => asked = Some(reread),
                 () = sleep(self.recheck) => {}
             }
-        }
-    }
-
-    async fn changed(&mut self) {
-        match &mut self.files {
-            Some(files) => files.changed().await,
-            None => std::future::pending().await,
         }
     }
 
@@ -134,11 +127,18 @@ impl FileSource {
         let latest = Instant::now().later(SETTLE_MOST);
         loop {
             let quiet = Instant::now().later(SETTLE).min(latest);
-            if timeout_at(quiet, self.changed()).await.is_err() || Instant::now() >= latest {
+            if timeout_at(quiet, changed(&mut self.files)).await.is_err() || Instant::now() >= latest {
                 sleep_until(quiet.min(latest)).await;
                 return;
             }
         }
+    }
+}
+
+async fn changed(files: &mut Option<Box<dyn ManifestFiles>>) {
+    match files {
+        Some(files) => files.changed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -123,6 +123,7 @@ fn a_folder_behind_a_link_is_emptied_and_what_is_mounted_in_it_survives() {
     HostFiles.empty_dir(&dir.path().join("none")).unwrap();
     symlink("/usr", dir.path().join("mistake")).unwrap();
     assert!(HostFiles.empty_dir(&dir.path().join("mistake")).is_err());
+    mounts::unmount(&real).unwrap();
 }
 
 #[test]
@@ -191,6 +192,7 @@ fn a_directory_that_is_made_shared_has_its_mounts_once() {
     }
     assert!(mounts::unmount_below(&root.join("pods"), mounts::Top::Too).unwrap().is_empty());
     removal::remove_tree(&root.join("pods")).unwrap();
+    mounts::unmount(&root).unwrap();
     precious.assert_is_whole();
 }
 

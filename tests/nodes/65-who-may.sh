@@ -39,10 +39,10 @@ a_node_gets_no_name_of_others() {
 	local other
 	other=$(cluster ip "${nodes[0]}")
 	# It may write what it likes into its own Node.
-	as_worker patch node "$worker" --subresource=status --type=json -p "[
-		{\"op\": \"add\", \"path\": \"/status/addresses/-\", \"value\": {\"type\": \"InternalDNS\", \"address\": \"kubernetes.default.svc\"}},
-		{\"op\": \"add\", \"path\": \"/status/addresses/-\", \"value\": {\"type\": \"InternalIP\", \"address\": \"10.96.0.1\"}},
-		{\"op\": \"add\", \"path\": \"/status/addresses/-\", \"value\": {\"type\": \"InternalIP\", \"address\": \"$other\"}}]"
+	as_worker get node "$worker" -o json | jq --arg other "$other" '.status.addresses += [
+		{type: "InternalDNS", address: "kubernetes.default.svc"},
+		{type: "InternalIP", address: "10.96.0.1"}, {type: "InternalIP", address: $other}]' |
+		as_worker replace --raw "/api/v1/nodes/$worker/status" -f -
 	asks who-service "DNS:kubernetes.default.svc"
 	asks who-address "DNS:$worker,IP:10.96.0.1"
 	asks who-node "DNS:${nodes[0]}"

@@ -15,56 +15,69 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if rest.is_empty() {
         return Err(refuse());
     }
-    let mut nanos = 0f64;
+    let mut nanos = 0u128;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(refuse)?;
         let (number, after) = rest.split_at_checked(digits).ok_or_else(refuse)?;
-        let number: f64 = number.parse().map_err(|_| refuse())?;
         let unit_len = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at_checked(unit_len).ok_or_else(refuse)?;
         let unit = match unit {
-            "ns" => 1.0,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
+            "ns" => 1,
+            // Both of Unicode's: the micro sign and the Greek letter.
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
             _ => return Err(refuse()),
         };
-        nanos += number * unit;
+        nanos = nanos.saturating_add(parse_number(number, unit).ok_or_else(refuse)?);
         rest = after;
     }
     // Go holds a duration in an int64 of nanoseconds.
-    if nanos > i64::MAX as f64 {
-        return Err(refuse());
+    i64::try_from(nanos).map(|nanos| Duration::from_nanos(nanos.unsigned_abs())).map_err(|_| refuse())
+}
+
+/// A decimal number of units in nanoseconds, cut off below one: no floating point, which does not hold all of an int64.
+fn parse_number(number: &str, unit: u128) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
     }
-    Duration::try_from_secs_f64(nanos / 1e9).map_err(|_| refuse())
+    let digits = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u128>().ok() };
+    // What comes after eighteen digits is less than a nanosecond of an hour.
+    let (fraction, beyond) = fraction.split_at_checked(18).unwrap_or((fraction, ""));
+    let scale = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let part = digits(fraction)?.saturating_mul(unit).checked_div(scale)?;
+    let all_digits = beyond.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then_some(digits(whole)?.saturating_mul(unit).saturating_add(part))
 }
 
 /// Writes a duration as Go's `Duration.String` does.
 pub fn render_duration(duration: Duration) -> String {
-    let nanos = duration.as_nanos();
-    if nanos == 0 {
-        return "0s".into();
-    }
-    if nanos < 1_000_000_000 {
-        let (unit, scale) = match nanos {
-            0..1_000 => ("ns", 1.0),
-            1_000..1_000_000 => ("µs", 1e3),
-            _ => ("ms", 1e6),
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    if seconds == 0 {
+        return match nanos {
+            0 => "0s".into(),
+            1..1_000 => format!("{nanos}ns"),
+            1_000..1_000_000 => format!("{}µs", decimal(u64::from(nanos / 1_000), nanos % 1_000, 3)),
+            _ => format!("{}ms", decimal(u64::from(nanos / 1_000_000), nanos % 1_000_000, 6)),
         };
-        return format!("{}{unit}", nanos as f64 / scale);
     }
-    let seconds = duration.as_secs();
-    let fraction = f64::from(duration.subsec_nanos()) / 1e9 + (seconds % 60) as f64;
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, decimal(seconds % 60, nanos, 9));
     if hours > 0 {
-        format!("{hours}h{minutes}m{fraction}s")
+        format!("{hours}h{minutes}m{seconds}s")
     } else if minutes > 0 {
-        format!("{minutes}m{fraction}s")
+        format!("{minutes}m{seconds}s")
     } else {
-        format!("{fraction}s")
+        format!("{seconds}s")
     }
+}
+
+/// A number with so many digits behind the point, without zeros at the end.
+fn decimal(whole: u64, fraction: u32, digits: usize) -> String {
+    let text = format!("{whole}.{fraction:0digits$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -73,9 +86,21 @@ mod tests {
 
     #[test]
     fn reads_and_writes_what_go_reads_and_writes() {
-        for (text, canonical) in
-            [("1m30s", "1m30s"), ("90s", "1m30s"), ("100ms", "100ms"), ("0", "0s"), ("4h", "4h0m0s"), ("1.5s", "1.5s")]
-        {
+        for (text, canonical) in [
+            ("2562047h47m16.854775807s", "2562047h47m16.854775807s"),
+            ("33.000000001s", "33.000000001s"),
+            ("1.5µs", "1.5µs"),
+            ("1.5μs", "1.5µs"),
+            ("10ms", "10ms"),
+            ("0.0000000019s", "1ns"),
+            (".5h", "30m0s"),
+            ("1m30s", "1m30s"),
+            ("90s", "1m30s"),
+            ("100ms", "100ms"),
+            ("0", "0s"),
+            ("4h", "4h0m0s"),
+            ("1.5s", "1.5s"),
+        ] {
             assert_eq!(parse_duration(text).map(render_duration), Ok(canonical.to_string()));
         }
         for text in ["", "5", "s", "1x", "-1s", "1..2s", "9999999999h"] {

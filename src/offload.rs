@@ -13,6 +13,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::core::model::time::Moment;
+
 /// How long a call may take before its caller goes on without it.
 pub const LIMIT: Duration = Duration::from_secs(10);
 /// Calls of one kind that run side by side; more wait.
@@ -111,12 +113,12 @@ impl Lanes {
     ) -> Result<T, Stalled> {
         let subject = subject.into();
         self.refuse(&subject, call)?;
-        let Ok((turn, place)) = timeout_at(Instant::now() + self.0.limit, self.enter(&subject)).await else {
+        let Ok((turn, place)) = timeout_at(Instant::now().later(self.0.limit), self.enter(&subject)).await else {
             return Err(self.stalled(&subject, call));
         };
         let id = self.begin(&subject, call, place);
         let held = Held { lanes: self.clone(), subject: subject.clone(), id, turn: Some(turn) };
-        let deadline = Instant::now() + self.0.limit;
+        let deadline = Instant::now().later(self.0.limit);
         let waiter = Waiter { lanes: self, subject: &subject, id, deadline };
         let task = tokio::task::spawn_blocking(move || {
             let outcome = work();
@@ -189,7 +191,7 @@ impl Lanes {
 
     fn begin(&self, subject: &str, what: &'static str, place: Option<OwnedSemaphorePermit>) -> u64 {
         let mut calls = self.calls();
-        calls.last_id += 1;
+        calls.last_id = calls.last_id.wrapping_add(1);
         let id = calls.last_id;
         calls.under_way.insert(subject.to_owned(), Call { id, what, since: Instant::now(), place });
         id
@@ -214,7 +216,7 @@ impl Lanes {
             return;
         }
         let (kind, what, since) = (self.0.kind, call.what, call.since.elapsed().as_secs());
-        calls.overdue += 1;
+        calls.overdue = calls.overdue.saturating_add(1);
         drop(calls);
         tracing::warn!(kind, subject, call = what, seconds = since, "a call does not return; going on without it");
     }
@@ -225,7 +227,7 @@ impl Lanes {
         let (was_overdue, what, since) = (call.place.is_none(), call.what, call.since.elapsed().as_secs());
         calls.under_way.remove(subject);
         if was_overdue {
-            calls.overdue -= 1;
+            calls.overdue = calls.overdue.saturating_sub(1);
             drop(calls);
             tracing::info!(kind = self.0.kind, subject, call = what, seconds = since, "a call has returned after all");
         }

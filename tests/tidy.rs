@@ -55,7 +55,7 @@ fn a_room_names_only_rooms_below_it() {
         ("src/config/", &["config", "core", "cri"]),
         ("src/cli/", &["cli", "config", "core", "ports"]),
         ("src/telemetry/", &["telemetry"]),
-        ("src/offload.rs", &["offload"]),
+        ("src/offload.rs", &["offload", "core"]),
         ("src/supervise.rs", &["supervise", "telemetry"]),
         ("src/kubelet/", &["kubelet", "core", "ports", "cri", "config", "offload", "telemetry", "supervise"]),
         ("src/bootstrap/", &["bootstrap", "core", "ports", "config", "cri"]),

@@ -72,7 +72,9 @@ impl Places {
     }
 
     fn lock(&self, pool: usize) -> MutexGuard<'_, Connections<u32, CancellationToken>> {
-        self.0[pool].lock().unwrap_or_else(PoisonError::into_inner)
+        let [root, others] = &self.0;
+        let pool = if pool == OTHERS { others } else { root };
+        pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -159,14 +159,15 @@ async fn while_any_disk_hangs_the_lease_is_renewed_and_checks_are_made() {
     let port = listener.local_addr().unwrap().port();
     let stop = CancellationToken::new();
     let lease = Arc::new(CountedLease::default());
-    let keeper = LeaseKeeper {
+    let mut keeper = LeaseKeeper {
         api: Arc::<CountedLease>::clone(&lease),
         node_name: "n".into(),
         node_uid: watch::channel(Some("uid".to_owned())).1,
         seconds: 4,
         suspect: Box::new(|| {}),
     };
-    tokio::spawn(keeper.run(stop.clone()));
+    let ends = stop.clone();
+    tokio::spawn(async move { keeper.run(ends).await });
     let checks = NetChecks::new().unwrap();
     let mut releases = Vec::new();
     for (name, pipe, call) in hanging(root.path()) {

@@ -121,7 +121,8 @@ async fn look(
     let serving = ports.files.read(&settings.serving)?;
     let of_kubelets = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), KUBELET_AUTHORITY)).await;
     // A cluster from before has none, and does not let nodes look.
-    let of_kubelets = of_kubelets.ok().flatten().and_then(|map| map["data"]["ca.crt"].as_str().map(str::to_owned));
+    let of_kubelets =
+        of_kubelets.ok().flatten().and_then(|map| at(&map, &["data", "ca.crt"]).as_str().map(str::to_owned));
     let all = join([of_kubelets.as_deref().unwrap_or_default(), &trusted]);
     let signer = |pem: &str, of: &str| signer_of(ports.pki.as_ref(), pem, of);
     let trust = KubeletTrust {

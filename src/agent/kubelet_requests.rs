@@ -47,7 +47,7 @@ async fn look(
     let names = requests.names().await?;
     for uid in due {
         let Some((observed, looks)) = waiting.get_mut(uid) else { continue };
-        *looks += 1;
+        *looks = looks.saturating_add(1);
         let last = *looks >= LOOKS;
         let Some(judged) = judge(requests, observed, &names).await? else {
             waiting.remove(uid);

@@ -61,11 +61,15 @@ pub struct CreateArgs {
     pub dry_run: bool,
 }
 
+/// How long a token lives where nothing else is said: one for workers, and one that gives the keys of the cluster.
+const LIFE: Duration = Duration::from_secs(24 * 3600);
+const CONTROL_PLANE_LIFE: Duration = Duration::from_secs(2 * 3600);
+
 impl CreateArgs {
     /// How long the token lives; zero for ever.
     pub fn life(&self) -> Duration {
-        let usual = if self.control_plane { 2 } else { 24 };
-        self.ttl.unwrap_or(Duration::from_secs(usual * 3600))
+        let usual = if self.control_plane { CONTROL_PLANE_LIFE } else { LIFE };
+        self.ttl.unwrap_or(usual)
     }
 }
 

@@ -294,13 +294,13 @@ fn value_of(kind: Kind, value: usize, extra: usize) -> Value {
         value => TEXTS[value % TEXTS.len()].to_owned(),
     };
     match kind {
-        Flag => json!(value % 2 == 0),
+        Flag => json!(value.is_multiple_of(2)),
         Int => json!(i32::try_from(number()).unwrap_or(i32::MAX)),
         Long => json!(number()),
         Text => json!(text()),
         Amount => json!(AMOUNTS[value % AMOUNTS.len()]),
         Time => json!(TIMES[value % TIMES.len()]),
-        Port if value % 2 == 0 => json!(i32::try_from(number()).unwrap_or(i32::MIN)),
+        Port if value.is_multiple_of(2) => json!(i32::try_from(number()).unwrap_or(i32::MIN)),
         Port => json!(text()),
         Word(words) => json!(words[value % words.len()]),
         Words => json!(vec![text(); extra % 40]),

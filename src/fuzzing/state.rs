@@ -99,7 +99,7 @@ fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &[u8]) 
 pub(super) fn state_files(input: &[u8]) {
     if let Some(status) = round_trip::<PodStatus>(input) {
         let none = PodStatus::default();
-        assert_eq!(render_status_patch("u", &status, &status).is_some(), false);
+        assert!(render_status_patch("u", &status, &status).is_none());
         let _ = render_status_patch("u", &none, &status);
         // systemd shows the text in one line.
         if let PodState::Waiting(text) | PodState::Ready(text) = derive_state(&status, None) {

@@ -14,6 +14,7 @@ use super::leftovers::{Leftover, observe_leftovers};
 use super::run::{Event, Shared};
 use super::worker::{Birth, Worker};
 use crate::core::admission::without_surplus;
+use crate::core::model::time::Moment;
 use crate::core::model::{
     ContainerId, DesiredPod, DesiredSet, PodKey, PodKill, PodUid, Rejection, SourceKind, Verdict, key_of, uid_of,
 };
@@ -227,7 +228,7 @@ impl Driver {
             let who = name_of(&pod);
             if let Err(panicked) = caught_call(Task::of("pod admission", &who), || self.take_desired(desired)) {
                 self.report_panic(&pod, &panicked);
-                self.again = Some(Instant::now() + self.pauses.next(std::time::Duration::ZERO));
+                self.again = Some(Instant::now().later(self.pauses.next(std::time::Duration::ZERO)));
             }
         }
         if self.again.is_none() {
@@ -413,7 +414,7 @@ impl Driver {
     fn start_again(&mut self, uid: &PodUid, panicked: &Panicked) {
         let Some(entry) = self.entries.get_mut(uid) else { return };
         let pause = entry.pauses.next(entry.started.elapsed());
-        entry.started = Instant::now() + pause;
+        entry.started = Instant::now().later(pause);
         tracing::error!(pod = %entry.key, %uid, %panicked, ?pause, "the pod's worker is started again");
         let mut pod = Arc::clone(&entry.allocated);
         if let Some(view) = self.shared.table.by_uid(uid) {

@@ -94,7 +94,7 @@ fn put_metadata(entry: &mut Vec<u8>, metadata: &Metadata<'_>) {
 
 /// One field, in the form with a length, which takes any value.
 fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
-    let value = &value.as_bytes()[..value.len().min(MOST)];
+    let value = value.as_bytes().get(..value.len().min(MOST)).unwrap_or_default();
     entry.extend_from_slice(name.as_bytes());
     entry.push(b'\n');
     entry.extend_from_slice(&(value.len() as u64).to_le_bytes());
@@ -111,7 +111,7 @@ impl Fields<'_> {
         let name: String = field.name().chars().map(plain).collect();
         let name = name.trim_start_matches(|c: char| c == '_' || c.is_ascii_digit());
         if !name.is_empty() {
-            put(self.0, &name[..name.len().min(64)], value);
+            put(self.0, name.get(..64).unwrap_or(name), value);
         }
     }
 }

@@ -61,7 +61,7 @@ pub fn describe(payload: &(dyn Any + Send)) -> String {
     }
     let text = payload.downcast_ref::<String>().map_or("no text", String::as_str);
     let end = VALUES.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len()).min(MAX_TEXT);
-    text[..text.floor_char_boundary(end)].to_owned()
+    text.get(..text.floor_char_boundary(end)).unwrap_or_default().to_owned()
 }
 
 /// Runs a future under the name of its task.

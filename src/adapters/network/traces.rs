@@ -27,7 +27,6 @@ pub(super) async fn observe(nft: &Path, cni_directory: &Path, routes: &Routes) -
     Ok(traces)
 }
 
-#[expect(clippy::disallowed_methods, reason = "for programs that end")]
 pub(super) async fn remove(nft: &Path, cni_directory: &Path, routes: &Routes) -> Result<(), PodNetworkError> {
     let script: String = tables(nft).await?.iter().map(|table| format!("delete table {table}\n")).collect();
     nft::apply(nft, &script).await?;

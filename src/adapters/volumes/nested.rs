@@ -20,12 +20,12 @@ pub fn nested_mount_points(pod: &Pod, volume: &str) -> Vec<PathBuf> {
         all.sort();
         for outer in outers {
             // What is inside a path follows it in the order, and nothing else in between: no mount is looked at in vain.
-            let mut rest = &all[all.partition_point(|path| *path <= outer)..];
+            let mut rest = all.get(all.partition_point(|path| *path <= outer)..).unwrap_or_default();
             while let Some(path) = rest.first()
                 && let Ok(inner) = path.strip_prefix(outer)
             {
                 found.push(inner.to_path_buf());
-                rest = &rest[rest.partition_point(|deeper| deeper.starts_with(path))..];
+                rest = rest.get(rest.partition_point(|deeper| deeper.starts_with(path))..).unwrap_or_default();
             }
         }
     }

@@ -33,7 +33,7 @@ pub const MAX_CONTENT: usize = 64 << 20;
 /// # Errors
 /// When that would be more than [`MAX_CONTENT`].
 pub fn add(payload: &mut Payload, more: impl IntoIterator<Item = (String, ContentFile)>) -> Result<(), String> {
-    let mut size: usize = payload.values().map(|file| file.data.len()).sum();
+    let mut size = payload.values().fold(0_usize, |size, file| size.saturating_add(file.data.len()));
     for (path, file) in more {
         size = size.saturating_add(file.data.len());
         if size > MAX_CONTENT {

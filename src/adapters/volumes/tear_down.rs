@@ -1,7 +1,5 @@
 //! Takes a pod's volumes down: unmounts newest first, then removes only what the kubelet itself made.
 
-#![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
-
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -120,12 +118,12 @@ fn remove_foreign(kind: &Folder, volume: &OsString, faults: &mut Faults) {
 
 /// Removes the targets of mounts that lie `levels` below a folder, and the folders above them.
 fn remove_targets(parent: &Folder, name: &OsString, levels: usize, faults: &mut Faults) {
-    if levels == 0 {
+    let Some(levels) = levels.checked_sub(1) else {
         return faults.remove(parent, name, Folder::remove_target);
-    }
+    };
     let Some(folder) = faults.sub(parent, name) else { return };
     for inner in faults.names(&folder) {
-        remove_targets(&folder, &inner, levels - 1, faults);
+        remove_targets(&folder, &inner, levels, faults);
     }
     faults.remove(parent, name, Folder::remove_folder);
 }

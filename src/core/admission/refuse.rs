@@ -33,7 +33,7 @@ pub const MAX_CONTAINERS: usize = 1000;
 /// which is no reason to end it.
 pub fn without_surplus(pod: &Pod) -> Option<Pod> {
     let spec = pod.spec.as_ref()?;
-    let fixed = spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len);
+    let fixed = spec.containers.len().saturating_add(spec.init_containers.as_ref().map_or(0, Vec::len));
     let room = MAX_CONTAINERS.saturating_sub(fixed);
     spec.ephemeral_containers.as_ref().filter(|ephemeral| ephemeral.len() > room)?;
     let mut pod = pod.clone();

@@ -64,24 +64,31 @@ fn class_char(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<ch
     }
 }
 
+/// The text without its first character.
+fn behind_first(text: &str) -> &str {
+    let mut chars = text.chars();
+    chars.next();
+    chars.as_str()
+}
+
 /// `steps` counts comparisons.
 fn run(items: &[Item], text: &str, steps: &mut usize) -> bool {
-    let (mut item, mut rest) = (0, text);
+    let (mut item, mut rest) = (0_usize, text);
     // Behind the last star: its item, and the text from which it was tried last.
     let mut star: Option<(usize, &str)> = None;
     loop {
-        *steps += 1;
+        *steps = steps.saturating_add(1);
         let next = rest.chars().next();
         match (items.get(item), next) {
             (Some(Item::Star), _) => {
-                item += 1;
+                item = item.saturating_add(1);
                 star = Some((item, rest));
                 continue;
             }
             (None, None) => return true,
             (Some(wanted), Some(found)) if wanted.takes(found) => {
-                item += 1;
-                rest = &rest[found.len_utf8()..];
+                item = item.saturating_add(1);
+                rest = behind_first(rest);
                 continue;
             }
             // What is left of the text is shorter with each character that the star takes: nothing more can fit.
@@ -89,8 +96,10 @@ fn run(items: &[Item], text: &str, steps: &mut usize) -> bool {
             _ => {}
         }
         let Some((after, from)) = star else { return false };
-        let Some(taken) = from.chars().next().filter(|taken| *taken != '/') else { return false };
-        rest = &from[taken.len_utf8()..];
+        if from.chars().next().is_none_or(|taken| taken == '/') {
+            return false;
+        }
+        rest = behind_first(from);
         item = after;
         star = Some((after, rest));
     }

@@ -34,7 +34,7 @@ const MAX_SHOWN: usize = 512;
 /// When it does not follow the grammar.
 pub fn parse_name(image: &str) -> Result<ImageName, NameError> {
     // The name is repeated in statuses and events, which have no room for one of megabytes.
-    let shown = &image[..image.floor_char_boundary(MAX_SHOWN)];
+    let shown = image.get(..image.floor_char_boundary(MAX_SHOWN)).unwrap_or_default();
     let wrong = |reason: String| NameError { image: shown.to_owned(), reason };
     if image.len() > MAX_REFERENCE {
         return Err(wrong(format!("a reference must not be longer than {MAX_REFERENCE} bytes")));

@@ -115,7 +115,9 @@ const MAX_FILES: usize = 64 << 20;
 
 /// Counts a variable as execve(2) does: name, `=`, value and an end.
 fn charge(budget: &mut Budget, name: &str, value: &str) -> Result<(), Error> {
-    budget.take(name.len() + value.len() + 2).map_err(|error| fail!("the environment {error}"))
+    budget
+        .take(name.len().saturating_add(value.len()).saturating_add(2))
+        .map_err(|error| fail!("the environment {error}"))
 }
 
 /// Variables of `envFrom`, later sources winning.

@@ -61,7 +61,7 @@ impl Credentials {
         repository: &str,
     ) -> Result<Vec<Credential>, String> {
         let secrets = secrets_of(ports, pod).await;
-        let size: usize = secrets.iter().map(|secret| size_of(secret)).sum();
+        let size = secrets.iter().fold(0_usize, |size, secret| size.saturating_add(size_of(secret)));
         if size <= ON_THE_SPOT {
             return fitting(&secrets, repository);
         }
@@ -151,7 +151,7 @@ async fn secrets_of(ports: &ImagePorts, pod: &Arc<Pod>) -> Vec<Arc<Secret>> {
 }
 
 fn size_of(secret: &Secret) -> usize {
-    secret.data.iter().flatten().map(|(_, value)| value.0.len()).sum()
+    secret.data.iter().flatten().fold(0, |size, (_, value)| size.saturating_add(value.0.len()))
 }
 
 /// The credentials for a repository, in the order in which to try them.

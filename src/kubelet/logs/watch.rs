@@ -53,7 +53,7 @@ impl DirectoryWatch {
         let added = lanes.io(directory.to_string_lossy(), "watch", move || watches.add(place, mask)).await;
         let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let open = guard.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        open.coming -= 1;
+        open.coming = open.coming.saturating_sub(1);
         let descriptor = added?;
         let sender = open.directories.entry(descriptor.clone()).or_insert_with(|| watch::channel(()).0);
         Ok(Changes { hub: Arc::clone(self), descriptor, receiver: sender.subscribe() })
@@ -78,7 +78,7 @@ impl DirectoryWatch {
                 guard.insert(Open { watches, directories: HashMap::new(), coming: 0 })
             }
         };
-        open.coming += 1;
+        open.coming = open.coming.saturating_add(1);
         Ok(open.watches.clone())
     }
 }

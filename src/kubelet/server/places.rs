@@ -52,13 +52,33 @@ type Pool = Connections<IpAddr, CancellationToken>;
 
 /// All places of a port.
 pub struct Places {
-    pools: Mutex<[Pool; 3]>,
+    pools: Mutex<Pools>,
     streams: Arc<Semaphore>,
 }
 
-const STRANGERS: usize = 0;
-const IDENTIFIED: usize = 1;
-const ADMITTED: usize = 2;
+/// The pools, each of those who have shown more than those of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Strangers,
+    Identified,
+    Admitted,
+}
+
+struct Pools {
+    strangers: Pool,
+    identified: Pool,
+    admitted: Pool,
+}
+
+impl Pools {
+    fn of(&mut self, kind: Kind) -> &mut Pool {
+        match kind {
+            Kind::Strangers => &mut self.strangers,
+            Kind::Identified => &mut self.identified,
+            Kind::Admitted => &mut self.admitted,
+        }
+    }
+}
 
 impl Places {
     /// Places within these bounds.
@@ -66,7 +86,11 @@ impl Places {
         // Who is let in is trusted: the API server alone may need all of these places.
         let admitted = Limits { total: bounds.admitted, per_source: bounds.admitted };
         let halves = |total: usize| Limits { total, per_source: total.div_ceil(2) };
-        let pools = [halves(bounds.strangers), halves(bounds.identified), admitted].map(Connections::new);
+        let pools = Pools {
+            strangers: Connections::new(halves(bounds.strangers)),
+            identified: Connections::new(halves(bounds.identified)),
+            admitted: Connections::new(admitted),
+        };
         Arc::new(Self { pools: Mutex::new(pools), streams: Arc::new(Semaphore::new(bounds.streams)) })
     }
 
@@ -76,21 +100,21 @@ impl Places {
     /// When there are no places at all.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Arc<Place>, Full> {
         let (source, closed) = (source_of(peer), CancellationToken::new());
-        let id = enter(&mut self.pools()[STRANGERS], source, &closed)?;
+        let id = enter(self.pools().of(Kind::Strangers), source, &closed)?;
         let now = Instant::now();
-        let state = State { pool: STRANGERS, id, open: 0, authorized: false, since: now };
+        let state = State { pool: Kind::Strangers, id, open: 0, authorized: false, since: now };
         let places = Arc::clone(self);
         Ok(Arc::new(Place { places, source, closed, state: Mutex::new(state), changed: Notify::new() }))
     }
 
     /// Closes a connection of a stranger, because descriptors ran out.
     pub fn evict_one(&self) {
-        if let Some(closed) = self.pools()[STRANGERS].evict_one() {
+        if let Some(closed) = self.pools().of(Kind::Strangers).evict_one() {
             closed.cancel();
         }
     }
 
-    fn pools(&self) -> MutexGuard<'_, [Pool; 3]> {
+    fn pools(&self) -> MutexGuard<'_, Pools> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -104,7 +128,7 @@ fn enter(pool: &mut Pool, source: IpAddr, closed: &CancellationToken) -> Result<
 }
 
 struct State {
-    pool: usize,
+    pool: Kind,
     id: u64,
     open: usize,
     authorized: bool,
@@ -139,7 +163,7 @@ impl Place {
     /// The peer has a client certificate of the cluster's.
     pub fn identify(&self) {
         // Without places for it, it stays among the strangers.
-        let _ = self.move_to(&mut self.state(), IDENTIFIED);
+        let _ = self.move_to(&mut self.state(), Kind::Identified);
     }
 
     /// A request is open until the value returned is dropped.
@@ -184,22 +208,22 @@ impl Place {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn move_to(&self, state: &mut State, pool: usize) -> Result<(), Full> {
+    fn move_to(&self, state: &mut State, pool: Kind) -> Result<(), Full> {
         let mut pools = self.places.pools();
         if state.pool >= pool {
             return Ok(());
         }
-        let id = enter(&mut pools[pool], self.source, &self.closed)?;
-        pools[state.pool].release(state.id);
+        let id = enter(pools.of(pool), self.source, &self.closed)?;
+        pools.of(state.pool).release(state.id);
         (state.pool, state.id) = (pool, id);
         Ok(())
     }
 
     /// Streams of those that were let in are never cut for another one; idle connections are.
     fn note(&self, state: &State) {
-        if state.pool == ADMITTED {
+        if state.pool == Kind::Admitted {
             let standing = if state.open > 0 { Standing::Held } else { Standing::Proven };
-            self.places.pools()[ADMITTED].note(state.id, standing);
+            self.places.pools().of(Kind::Admitted).note(state.id, standing);
         }
     }
 }
@@ -207,7 +231,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let state = self.state();
-        self.places.pools()[state.pool].release(state.id);
+        self.places.pools().of(state.pool).release(state.id);
     }
 }
 
@@ -231,7 +255,7 @@ impl OpenRequest {
         {
             let mut state = self.place.state();
             if known {
-                self.place.move_to(&mut state, ADMITTED)?;
+                self.place.move_to(&mut state, Kind::Admitted)?;
             }
             state.authorized = true;
             self.place.note(&state);

@@ -146,7 +146,7 @@ fn pass(top: &OwnedFd, bounds: Bounds, attempt: &mut Attempt) -> io::Result<()> 
 /// Moves a folder that is too deep to the top, under a name that is free there.
 fn move_up(descent: &Descent, entry: &Entry, top: &OwnedFd, attempt: &mut Attempt) {
     let moved = loop {
-        attempt.moved += 1;
+        attempt.moved = attempt.moved.saturating_add(1);
         let free = format!(".roost-deep-{}", attempt.moved);
         let moved = descent
             .here()
@@ -173,7 +173,7 @@ fn remove_entry(descent: &mut Descent, entry: Entry, attempt: &mut Attempt) -> i
     };
     let (inode, name) = (entry.inode, entry.name.clone());
     match outcome {
-        Ok(()) => attempt.removed += 1,
+        Ok(()) => attempt.removed = attempt.removed.saturating_add(1),
         Err(Errno::NOENT) => {}
         Err(Errno::NOTEMPTY | Errno::EXIST) if descent.was_entered(&entry) => {
             let cause = io::Error::new(io::ErrorKind::DirectoryNotEmpty, "not empty after all in it was removed");

@@ -6,20 +6,21 @@ use serde_json::Value;
 
 use super::CLIENT_SIGNER;
 use super::parse::{NODE_USER, parse};
+use crate::core::model::json::at;
 
 /// Uid and message of each denied request for the client certificate of a node.
 pub fn denials(node: &str, requests: &[Value]) -> Vec<(String, String)> {
     let user = format!("{NODE_USER}{node}");
     let of_node = requests.iter().filter(|request| {
-        let pem = request["spec"]["request"].as_str().and_then(|text| STANDARD.decode(text).ok());
-        request["spec"]["signerName"] == CLIENT_SIGNER
+        let pem = at(request, &["spec", "request"]).as_str().and_then(|text| STANDARD.decode(text).ok());
+        *at(request, &["spec", "signerName"]) == CLIENT_SIGNER
             && pem.and_then(|pem| parse(&pem).ok()).is_some_and(|parsed| parsed.common_name == user)
     });
     let denied = of_node.filter_map(|request| {
-        let conditions = request["status"]["conditions"].as_array()?;
-        let refused = conditions.iter().find(|one| one["type"] == "Denied" || one["type"] == "Failed")?;
+        let conditions = at(request, &["status", "conditions"]).as_array()?;
+        let refused = conditions.iter().find(|one| matches!(at(one, &["type"]).as_str(), Some("Denied" | "Failed")))?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Some((text(&request["metadata"]["uid"]), text(&refused["message"])))
+        Some((text(at(request, &["metadata", "uid"])), text(at(refused, &["message"]))))
     });
     denied.collect()
 }

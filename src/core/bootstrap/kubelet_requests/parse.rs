@@ -51,13 +51,13 @@ pub(super) fn parse(text: &[u8]) -> Result<Parsed, Refusal> {
         && (organizations.next(), organizations.next()) == (Some(NODES), None)
         && subject.iter_attributes().count() == 2;
     let mut names = Vec::new();
-    let mut asks = 0;
+    let mut asks = 0_u32;
     for attribute in info.iter_attributes() {
         // Upstream's signer reads every attribute, so that nothing may hide in a second one.
         let ParsedCriAttribute::ExtensionRequest(request) = attribute.parsed_attribute() else {
             return Err(Refusal::Malformed("it has an unexpected attribute".into()));
         };
-        asks += 1;
+        asks = asks.saturating_add(1);
         for extension in &request.extensions {
             read_extension(extension.parsed_extension(), &mut names)?;
         }

@@ -187,7 +187,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_on_another_thread_is_an_error_without_values() {
         let secret = String::from("hidden");
-        let failed = blocking("test", move || Err::<(), _>(secret).expect("a value")).await.unwrap_err();
+        let fail = |secret| -> Result<(), String> { Err(secret) };
+        let failed = blocking("test", move || fail(secret).expect("a value")).await.unwrap_err();
         assert_eq!(failed.to_string(), "internal error: a value");
         assert_eq!(blocking("test", || 7).await, Ok(7));
     }

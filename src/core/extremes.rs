@@ -475,7 +475,7 @@ proptest! {
             let query = Query::parse(&query);
             let _ = (parse_log_request(&query, now), parse_journal_query(&query));
         }
-        expand(&text, |name| (name.len() > 1).then_some("value"));
+        let _ = expand(&text, |name| (name.len() > 1).then_some("value"));
         static_units::priority_of(text.as_bytes());
         let _ = logs::parse_line(text.as_bytes());
         logs::plan_rotation("0.log", &["0.log.1".into(), "0.log.2".into()], files);

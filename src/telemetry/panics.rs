@@ -98,7 +98,8 @@ mod tests {
         assert!(!text_of(move || drop(s[..99].to_owned())).contains("ss"));
         let s = secret.clone();
         assert_eq!(text_of(move || assert_eq!(s, "x")), "assertion `left == right` failed");
-        assert!(!text_of(move || Err::<(), _>(secret).expect("a value")).contains("ss"));
+        let fail = |secret| -> Result<(), String> { Err(secret) };
+        assert!(!text_of(move || fail(secret).expect("a value")).contains("ss"));
         assert_eq!(text_of(|| panic!("{}", "x".repeat(1000))).len(), MAX_TEXT);
     }
 }

@@ -1,6 +1,6 @@
 //! `bootstrap`: parses, wires the adapters, maps errors to exit codes.
 
-// As in the library.
+// As in the library; a program that ends may block.
 #![cfg_attr(
     not(test),
     warn(
@@ -8,7 +8,6 @@
         clippy::cast_possible_truncation,
         clippy::cast_possible_wrap,
         clippy::cast_sign_loss,
-        clippy::disallowed_methods,
         clippy::expect_used,
         clippy::get_unwrap,
         clippy::indexing_slicing,

@@ -122,10 +122,11 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
 
 /// `names`: former and next authority of the cluster, and of kubelets' servers.
 fn text(seen: &Observed, standing: Standing, names: [[Option<String>; 2]; 2]) -> String {
-    let is = |which: usize, id: &String| names.iter().any(|pair| pair[which].as_ref() == Some(id));
+    let is_former = |id: &String| names.iter().any(|[former, _]| former.as_ref() == Some(id));
+    let is_next = |id: &String| names.iter().any(|[_, next]| next.as_ref() == Some(id));
     let name = |id: &String| match id {
-        id if is(0, id) => "former".to_owned(),
-        id if is(1, id) => "next".to_owned(),
+        id if is_former(id) => "former".to_owned(),
+        id if is_next(id) => "next".to_owned(),
         id => id.clone(),
     };
     let mut text = format!("{:24}  {:12}  {:24}  {:18}  {}\n", "NODE", "STAGE", "TRUSTS", "CLIENT", "SERVING");

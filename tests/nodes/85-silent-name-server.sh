@@ -107,7 +107,7 @@ silent_name_server_stops_nothing() {
 	# Without --node-ip the name has to be looked up: then the address of the default route counts.
 	on "$node" -- sh -ec '
 		mkdir -p /run/systemd/system/kubelet.service.d
-		{ echo "[Service]"; echo ExecStart=; systemctl cat kubelet | grep "^ExecStart=/" | sed "s/ --node-ip=[^ ]*//"; } \
+		{ echo "[Service]"; echo ExecStart=; systemctl cat kubelet | sed -n "/^ExecStart=\\//,/[^\\\\]\$/p" | grep -v -e --node-ip=; } \
 			>/run/systemd/system/kubelet.service.d/50-no-address.conf
 		systemctl daemon-reload
 		systemctl restart kubelet

@@ -254,7 +254,7 @@ fn logs_go_and_what_is_mounted_among_them_stays() {
     precious.bind(&logs.join("c/bound"));
     fs::write(logs.join("c/0.log"), "x").unwrap();
     symlink(precious.0.join("file"), logs.join("c/1.log")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     assert!(runtime.block_on(files.remove_logs(&pod)).is_err());
     assert!(!logs.join("c/0.log").exists());
     precious.assert_is_whole();

@@ -190,7 +190,8 @@ pub fn mount_huge_pages(target: &Path, page_size: u64) -> io::Result<()> {
 
 /// Binds what `source` is a handle of onto `target`; the kernel sees the handle, not a path that could change.
 pub fn bind(source: impl AsFd, target: &Path) -> io::Result<()> {
-    Ok(rustix::mount::mount_bind(path_of(source), target)?)
+    // By reference: the handle stays open until the kernel has looked at it.
+    Ok(rustix::mount::mount_bind(path_of(&source), target)?)
 }
 
 /// A path to what a handle is of, for calls that take no handle.

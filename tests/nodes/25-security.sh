@@ -20,7 +20,11 @@ actions_are_logged() {
 	kn create secret generic told --from-literal=key=a-secret-value
 	eventually audited told
 	not first sh -c "grep -rq -e a-secret-value -e $(printf a-secret-value | base64) /var/log/kubernetes/audit"
-	not first sh -c "grep -h '\"resource\":\"leases\"' /var/log/kubernetes/audit/audit.log | grep -q kube-node-lease"
+	if first grep -q 'policy = "/etc/roost/audit.yaml"' /etc/roost/cluster.toml; then
+		echo 'the test of changed settings ran before: the policy is a user'"'"'s'
+	else
+		not first sh -c "grep -h '\"resource\":\"leases\"' /var/log/kubernetes/audit/audit.log | grep -q kube-node-lease"
+	fi
 	is 600 first stat -c %a /var/log/kubernetes/audit/audit.log
 }
 it 'the audit log tells who made a Secret, and not what is in it' actions_are_logged

@@ -67,7 +67,9 @@ fn admit(pod: &Pod) {
     let verdict = admission::decide(pod, false, &active, &node);
     assert_eq!(verdict, admission::decide(pod, false, &active, &node));
     if let Verdict::Reject(rejection) = &verdict {
-        assert!(rejection.message.len() <= 1024 + 4 * serde_json::to_vec(pod).expect("JSON").len());
+        let (length, bound) = (rejection.message.len(), 4096 + 4 * serde_json::to_vec(pod).expect("JSON").len());
+        let start: String = rejection.message.chars().take(200).collect();
+        assert!(length <= bound, "{length} bytes of {bound}: {start}");
     }
     let _ = (references_of(pod), qos_class(pod), has_local_limit(pod));
     let _ = pod_cgroup_limits(pod, CgroupSettings::default()).in_whole_percents();

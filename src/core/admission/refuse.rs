@@ -7,8 +7,13 @@ use super::facts::NodeFacts;
 use crate::core::model::words::unknown_words;
 use crate::core::model::{QosClass, Rejection, containers_of, qos_class};
 
+/// Longest message, in bytes: it becomes part of the pod's status, which is refused when the whole pod grows too large.
+const MAX_MESSAGE: usize = 4096;
+
 fn refusal(reason: &str, message: impl Into<String>) -> Option<Rejection> {
-    Some(Rejection { reason: reason.into(), message: message.into() })
+    let mut message = message.into();
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    Some(Rejection { reason: reason.into(), message })
 }
 
 /// A node under pressure takes critical pods only; with little memory also those that have asked for some.

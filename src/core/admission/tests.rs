@@ -272,3 +272,15 @@ fn a_pod_with_a_word_that_nobody_knows_is_refused_before_it_starts_and_left_alon
     assert_eq!(reason(&odd(json!(null)), &[], &node()), "UnsupportedPodSpec");
     assert_eq!(reason(&odd(json!({"phase": "Running"})), &[], &node()), "admit");
 }
+
+#[test]
+fn a_refusal_is_not_longer_than_a_status_has_room_for() {
+    // Found by fuzzing: each unknown word of a few bytes made a sentence of a hundred.
+    let words = vec!["é"; 50_000];
+    let capabilities = json!([{"name": "c", "securityContext": {"capabilities": {"add": words}}}]);
+    let sysctl = json!({"sysctls": [{"name": "é".repeat(500_000), "value": ""}]});
+    for spec in [json!({"containers": capabilities}), json!({"securityContext": sysctl})] {
+        let Verdict::Reject(rejection) = decide(&pod("p", spec), false, &[], &node()) else { panic!("no refusal") };
+        assert!((100..=4096).contains(&rejection.message.len()), "{} bytes", rejection.message.len());
+    }
+}

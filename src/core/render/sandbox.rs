@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::{ContainerPort, Pod};
 
 use super::annotations::{sandbox_annotations, sandbox_labels};
+use super::error::fail;
 use super::hosts::kernel_hostname;
 use super::resources::{overhead_resources, sandbox_resources};
 use super::security::{groups_policy, selinux, supplemental_groups};
@@ -39,7 +40,7 @@ pub fn sandbox(node: &NodeContext, ctx: &PodContext<'_>, attempt: u32) -> Result
             attempt,
         }),
         hostname,
-        log_directory: log_directory(node, pod).to_string_lossy().into_owned(),
+        log_directory: log_directory(node, pod)?.to_string_lossy().into_owned(),
         dns_config: Some(dns_config),
         port_mappings: port_mappings(pod),
         labels: sandbox_labels(pod),
@@ -50,10 +51,15 @@ pub fn sandbox(node: &NodeContext, ctx: &PodContext<'_>, attempt: u32) -> Result
     Ok(Sandbox { config, warnings })
 }
 
-/// The pod's log directory: `<logs>/<namespace>_<name>_<uid>`.
-pub fn log_directory(node: &NodeContext, pod: &Pod) -> PathBuf {
+/// The pod's log directory: `<logs>/<namespace>_<name>_<uid>`. No API server takes a slash in any of the three; with one the
+/// runtime would make a folder elsewhere.
+pub fn log_directory(node: &NodeContext, pod: &Pod) -> Result<PathBuf, Error> {
     let key = key_of(pod);
-    node.pod_logs_dir.join(format!("{}_{}_{}", key.namespace, key.name, uid_of(pod)))
+    let folder = format!("{}_{}_{}", key.namespace, key.name, uid_of(pod));
+    if folder.contains('/') {
+        return Err(fail!("{folder:?} is no name for a pod's folder of logs"));
+    }
+    Ok(node.pod_logs_dir.join(folder))
 }
 
 /// The network namespace that the pod's sandbox must have; another one means a new sandbox.
@@ -140,4 +146,26 @@ fn container_ports(ports: &[ContainerPort]) -> Vec<cri::PortMapping> {
             host_ip: p.host_ip.clone().unwrap_or_default(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_folder_of_logs_is_below_that_of_all_logs() {
+        let node = NodeContext::defaults(Path::new("/k"));
+        let folder = |namespace: &str, name: &str, uid: &str| {
+            let meta = serde_json::json!({"namespace": namespace, "name": name, "uid": uid});
+            let pod: Pod = serde_json::from_value(serde_json::json!({"metadata": meta})).expect("a pod");
+            log_directory(&node, &pod).ok()
+        };
+        assert_eq!(folder("n", "web", "u"), Some("/var/log/pods/n_web_u".into()));
+        // Found by fuzzing: a path that begins with a slash takes the place of the one that it is joined to.
+        for (namespace, name, uid) in [("/etc", "web", "u"), ("n", "a/../../b", "u"), ("n", "web", "/../../../etc/x")] {
+            assert_eq!(folder(namespace, name, uid), None);
+        }
+    }
 }

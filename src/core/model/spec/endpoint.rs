@@ -71,10 +71,13 @@ impl FromStr for Endpoint {
                         && !label.ends_with('-')
                 })
         };
-        if port == 0 || !(host.parse::<IpAddr>().is_ok() || name_ok(host)) {
-            return Err(error());
+        // An address has one spelling: endpoints are compared.
+        match host.parse::<IpAddr>() {
+            _ if port == 0 => Err(error()),
+            Ok(address) => Ok(Self::new(address, port)),
+            Err(_) if name_ok(host) => Ok(Self { host: host.to_owned(), port }),
+            Err(_) => Err(error()),
         }
-        Ok(Self { host: host.to_owned(), port })
     }
 }
 
@@ -90,8 +93,11 @@ mod tests {
             ("10.0.0.1:8443", "10.0.0.1:8443"),
             ("fd00::1", "[fd00::1]:6443"),
             ("[fd00::1]:7443", "[fd00::1]:7443"),
+            ("[FD00:0::1]:7443", "[fd00::1]:7443"),
         ] {
-            assert_eq!(text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()), Ok(shown.to_owned()), "{text}");
+            let endpoint: Result<Endpoint, _> = text.parse();
+            assert_eq!(endpoint.as_ref().map(ToString::to_string), Ok(shown.to_owned()), "{text}");
+            assert_eq!(endpoint, shown.parse(), "{text}");
         }
     }
 

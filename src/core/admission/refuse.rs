@@ -11,9 +11,9 @@ use crate::core::model::{QosClass, Rejection, containers_of, qos_class};
 const MAX_MESSAGE: usize = 4096;
 
 fn refusal(reason: &str, message: impl Into<String>) -> Option<Rejection> {
-    let mut message = message.into();
-    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-    Some(Rejection { reason: reason.into(), message })
+    let message = message.into();
+    let kept = message.get(..message.floor_char_boundary(MAX_MESSAGE)).unwrap_or_default();
+    Some(Rejection { reason: reason.into(), message: kept.to_owned() })
 }
 
 /// A node under pressure takes critical pods only; with little memory also those that have asked for some.

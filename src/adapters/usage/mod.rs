@@ -111,14 +111,24 @@ impl MachineUsage {
         done.inspect_err(|error| tracing::debug!(%error, "usage was not measured")).ok()
     }
 
-    /// Each pod by itself: a volume that does not answer hides the disk of its own pod and nothing of others.
+    /// All on one thread, as long as every disk answers. Where one does not, each pod by itself: a volume that hangs hides
+    /// the disk of its own pod and nothing of others.
     async fn measure(&self, views: Vec<Arc<PodView>>, depth: UsageDepth, fresh: bool) -> Vec<PodUsage> {
         let layers = Arc::new(match depth {
             UsageDepth::Full => pods::Layers::ask(&*self.runtime, &*self.images).await,
             UsageDepth::CpuAndMemory => pods::Layers::default(),
         });
-        let each = views.into_iter().map(|view| self.measure_one(view, Arc::clone(&layers), depth, fresh));
-        let mut all: Vec<PodUsage> = join_all(each).await.into_iter().flatten().collect();
+        let (together, of_all) = (views.clone(), Arc::clone(&layers));
+        let work = move |shared: &Shared| {
+            together.iter().filter_map(|view| pods::pod_usage(shared, view, &of_all, depth, fresh)).collect()
+        };
+        let mut all: Vec<PodUsage> = match self.off_thread("pods", "measure", work).await {
+            Some(all) => all,
+            None => {
+                let each = views.into_iter().map(|view| self.measure_one(view, Arc::clone(&layers), depth, fresh));
+                join_all(each).await.into_iter().flatten().collect()
+            }
+        };
         all.sort_by(|a, b| (&a.pod_ref.namespace, &a.pod_ref.name).cmp(&(&b.pod_ref.namespace, &b.pod_ref.name)));
         all
     }
@@ -164,7 +174,8 @@ impl Usage for MachineUsage {
 
     async fn pod(&self, uid: &PodUid) -> Option<PodUsage> {
         let view = self.pods.by_uid(uid)?;
-        self.measure(vec![view], UsageDepth::Full, true).await.pop()
+        let layers = Arc::new(pods::Layers::ask(&*self.runtime, &*self.images).await);
+        self.measure_one(view, layers, UsageDepth::Full, true).await
     }
 
     async fn details(&self) -> Vec<CgroupDetail> {

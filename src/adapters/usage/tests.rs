@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod, PodSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::*;
-use crate::core::model::ContainerKind;
+use crate::adapters::fake::{FakeExec, FakeImages};
+use crate::core::model::{ContainerKind, PodKey};
 use crate::ports::ContainerView;
 
 fn write(root: &Path, path: &str, text: &str) {
@@ -135,4 +136,55 @@ fn details_name_the_node_pods_containers_and_give_the_sandbox_its_interfaces() {
         all.iter().map(|d| (d.name.as_str(), d.container.as_str(), d.interfaces.len())).collect();
     assert_eq!(all[0].id, "/");
     assert!(named.ends_with(&[("", "", 0), ("s1", "", 1), ("c1", "app", 0)]), "{named:?}");
+}
+
+struct Two(Vec<Arc<PodView>>);
+
+impl Pods for Two {
+    fn by_uid(&self, uid: &PodUid) -> Option<Arc<PodView>> {
+        self.0.iter().find(|view| uid_of(&view.pod) == *uid).cloned()
+    }
+
+    fn by_key(&self, _: &PodKey) -> Option<Arc<PodView>> {
+        None
+    }
+
+    fn list(&self) -> Vec<Arc<PodView>> {
+        self.0.clone()
+    }
+}
+
+/// Two pods; what is read of the second's network hangs like a dead disk, for its file is a pipe that nobody writes.
+#[tokio::test]
+async fn a_disk_that_hangs_hides_what_its_own_pod_has_there_and_nothing_of_others() {
+    let root = tempfile::tempdir().unwrap();
+    let shared = machine(root.path());
+    let other = "cgroup/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podu2.slice";
+    write(root.path(), &format!("{other}/memory.current"), "7000\n");
+    write(root.path(), &format!("{other}/cri-containerd-s2.scope/cgroup.procs"), "78\n");
+    fs::create_dir_all(root.path().join("proc/78/net")).unwrap();
+    let pipe = root.path().join("proc/78/net/dev");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let mut hangs = view(root.path());
+    let metadata = &mut Arc::make_mut(&mut hangs.pod).metadata;
+    (metadata.uid, metadata.name) = (Some("u2".into()), Some("worse".into()));
+    hangs.sandbox = Some("s2".into());
+    hangs.containers.clear();
+
+    let pods = Two(vec![Arc::new(view(root.path())), Arc::new(hangs)]);
+    let (runtime, images) = (Arc::new(FakeExec::default()), Arc::new(FakeImages::default()));
+    let options = UsageOptions { node_name: "n1".into(), ..shared.options };
+    let mut usage = MachineUsage::new(options, Arc::new(pods), runtime, images);
+    usage.lanes = Lanes::with_limit("usage of", Duration::from_millis(50));
+    let measured = usage.pods(UsageDepth::Full).await;
+    assert_eq!(measured.len(), 2);
+    assert!(measured[0].network.is_some() && !measured[0].volumes.is_empty(), "{:?}", measured[0]);
+    assert_eq!(measured[1].memory.unwrap().usage_bytes, Some(7000));
+    assert!(measured[1].network.is_none());
+
+    while usage.lanes.busy_with(|_| true).is_some() {
+        let both = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        drop(both);
+    }
 }

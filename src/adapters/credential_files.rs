@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use kube::config::{AuthInfo, Kubeconfig, NamedAuthInfo};
 
+use super::apiserver::kubeconfig::read_kubeconfig;
 use super::fs::atomic::write_if_changed;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::model::Secret;
@@ -84,7 +85,7 @@ impl CredentialFiles for CertificateDir {
         if !kubeconfig.exists() {
             return KubeconfigUser::Missing;
         }
-        let Ok(config) = Kubeconfig::read_from(kubeconfig) else { return KubeconfigUser::Other };
+        let Ok(config) = read_kubeconfig(kubeconfig) else { return KubeconfigUser::Other };
         let Some(user) = current_user(&config) else { return KubeconfigUser::Other };
         if let Some(data) = &user.client_certificate_data {
             use base64::Engine;
@@ -109,7 +110,7 @@ impl CredentialFiles for CertificateDir {
     }
 
     fn write_kubeconfig(&self, template: &Path, kubeconfig: &Path, user: &str) -> io::Result<()> {
-        let mut config = Kubeconfig::read_from(template).map_err(invalid)?;
+        let mut config = read_kubeconfig(template).map_err(invalid)?;
         let file = self.current_path(CertificateUse::Client).display().to_string();
         let info = AuthInfo { client_certificate: Some(file.clone()), client_key: Some(file), ..AuthInfo::default() };
         config.auth_infos =

@@ -21,6 +21,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use roost::cli::kubelet::{Request, Verb, parse};
 use roost::core::static_units::SOCKET;
@@ -31,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Settings that cannot be met (sysexits' EX_CONFIG).
 const CONFIGURATION: u8 = 78;
+/// How long a thread for calls that may hang waits for the next one.
+const SPARE_THREAD: Duration = Duration::from_secs(1);
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's own front")]
 fn main() -> ExitCode {
@@ -61,13 +64,16 @@ fn main() -> ExitCode {
     }
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: the kubelet waits nearly always, and each further thread costs memory.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("the kubelet's task runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    // Those for calls that may hang (`src/offload.rs`) are soon given back: tokio wakes them in turn, so that a call each
+    // few seconds would keep all of a burst.
+    let runtime =
+        match tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(SPARE_THREAD).build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                eprintln!("the kubelet's task runtime: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
     let end = runtime.block_on(run(spec));
     // Not waited for: a call on a dead file system never returns.
     runtime.shutdown_background();

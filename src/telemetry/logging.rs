@@ -65,8 +65,7 @@ fn parse_filter(settings: &Settings) -> Result<Targets, FilterError> {
     }
     let ours = match settings.verbosity {
         0..=3 => LevelFilter::INFO,
-        4..=5 => LevelFilter::DEBUG,
-        6.. => LevelFilter::TRACE,
+        4.. => LevelFilter::DEBUG,
     };
     // The libraries' own chatter is only of use to someone who asks for it.
     let others = if settings.verbosity >= 8 { LevelFilter::DEBUG } else { LevelFilter::WARN };

@@ -9,11 +9,12 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
 
+use crate::adapters::apiserver::kubeconfig::{KubeconfigError, read_kubeconfig};
 use crate::adapters::names::Names;
 use crate::offload::{Lanes, Stalled};
 
@@ -26,8 +27,23 @@ pub enum Error {
         /// Path of the kubeconfig.
         path: PathBuf,
         /// The cause.
-        #[source]
+        source: KubeconfigError,
+    },
+    /// Its current context names what is not in it, or its files cannot be read.
+    #[error("kubeconfig {path}")]
+    Kubeconfig {
+        /// Path of the kubeconfig.
+        path: PathBuf,
+        /// The cause.
         source: kube::config::KubeconfigError,
+    },
+    /// It asks for a proxy, or the environment does.
+    #[error(
+        "kubeconfig {path}: a proxy (proxy-url, or HTTPS_PROXY of the environment) is not supported: the API server has to be reached itself"
+    )]
+    Proxy {
+        /// Path of the kubeconfig.
+        path: PathBuf,
     },
     /// The server's address cannot be used.
     #[error("kubeconfig {path}: server \"{server}\" does not begin with https://")]
@@ -115,8 +131,8 @@ pub async fn connect(path: &Path) -> Result<Client, Error> {
 
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 async fn open(path: &Path, names: Names) -> Result<Client, Error> {
-    let read = |source| Error::Read { path: path.to_owned(), source };
-    let kubeconfig = Kubeconfig::read_from(path).map_err(read)?;
+    let unusable = |source| Error::Kubeconfig { path: path.to_owned(), source };
+    let kubeconfig = read_kubeconfig(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     // The client library panics on an address without a scheme.
     for cluster in kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref()) {
         let server = cluster.server.clone().unwrap_or_default();
@@ -124,17 +140,18 @@ async fn open(path: &Path, names: Names) -> Result<Client, Error> {
             return Err(Error::Server { path: path.to_owned(), server });
         }
     }
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(read)?;
+    let mut config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unusable)?;
     config.connect_timeout = Some(Duration::from_secs(5));
+    if config.proxy_url.is_some() {
+        return Err(Error::Proxy { path: path.to_owned() });
+    }
     client(config, names).map_err(|source| Error::Client { path: path.to_owned(), source })
 }
 
 /// The library's own client but for the resolver, whose threads it does not bound (`ClientBuilder::try_from`), and its
-/// spans. A proxy is not supported, as by the library with the features that are on.
+/// spans. The configuration's proxy is not used.
 pub fn client(config: Config, names: Names) -> kube::Result<Client> {
-    if config.proxy_url.is_some() {
-        return Client::try_from(config);
-    }
     let mut http = HttpConnector::new_with_resolver(names);
     http.enforce_http(false);
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http)?);
@@ -159,7 +176,7 @@ pub fn client(config: Config, names: Names) -> kube::Result<Client> {
 fn observe_credentials(path: &Path) -> Vec<Option<SystemTime>> {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let mut times = vec![modified(path)];
-    if let Ok(kubeconfig) = Kubeconfig::read_from(path) {
+    if let Ok(kubeconfig) = read_kubeconfig(path) {
         let certificates =
             kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()?.client_certificate.as_ref());
         times.extend(certificates.map(|certificate| modified(Path::new(certificate))));

@@ -5,6 +5,7 @@ pub mod cluster_objects;
 pub mod connect;
 pub mod discovery;
 pub mod key_handover;
+pub mod kubeconfig;
 pub mod kubelet_requests;
 pub mod node;
 pub mod node_events;

@@ -277,9 +277,9 @@ impl PodFiles for LocalPodFiles {
     async fn kept_status(&self, uid: &PodUid) -> Option<PodStatus> {
         let path = self.pod_dir(uid).ok()?.join(STATUS);
         #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
-        let read = move || fs::read(path);
-        let bytes = self.lanes.io(uid.as_str(), "read status", read).await.ok()?;
-        serde_json::from_slice(&bytes).ok()
+        let read = move || fs::read_to_string(path);
+        let text = self.lanes.io(uid.as_str(), "read status", read).await.ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     async fn remove_logs(&self, pod: &Pod) -> io::Result<()> {

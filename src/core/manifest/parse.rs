@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use k8s_openapi::api::core::v1::Pod;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::Finding;
+use crate::core::model::json;
 use crate::core::yaml::{self, Places};
 
 /// Reads one Pod.
@@ -58,8 +58,8 @@ fn expect_type(value: &Value, kind: &str) -> Result<(), Finding> {
 }
 
 fn to_pod(value: Value) -> Result<Pod, Finding> {
-    let reads = &mut |value: &Value| Pod::deserialize(value).is_ok();
-    Pod::deserialize(&value).map_err(|e| Finding::of(blame(&value, reads), e.to_string()))
+    let reads = &mut |value: &Value| json::read::<Pod>(value).is_ok();
+    json::read(&value).map_err(|e| Finding::of(blame(&value, reads), e.to_string()))
 }
 
 /// A step from a value to one in it.
@@ -144,7 +144,7 @@ mod tests {
         let mut looks = 0;
         let found = blame(&pod, &mut |value| {
             looks += 1;
-            Pod::deserialize(value).is_ok()
+            json::read::<Pod>(value).is_ok()
         });
         assert_eq!(found, "spec.containers[4321].image");
         assert!(looks < 60, "{looks} looks");

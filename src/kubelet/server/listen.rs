@@ -187,7 +187,7 @@ async fn connection(tcp: TcpStream, server: Arc<Server>, door: Door, tls: Option
     if let Err(error) = keep_alive(&tcp) {
         tracing::debug!(%error, "TCP keepalive");
     }
-    let Some(tls) = tls else { return serve(tcp, server, door, Arc::new([]), place).await };
+    let Some(tls) = tls else { return serve(Box::new(tcp), server, door, Arc::new([]), place).await };
     let shaken = tokio::select! {
         shaken = tls.accept(tcp) => shaken,
         closed = place.closed() => return tracing::debug!(?closed, "a TLS handshake was cut off"),
@@ -199,7 +199,7 @@ async fn connection(tcp: TcpStream, server: Arc<Server>, door: Door, tls: Option
             if server.access.has_certificate(&chain) {
                 place.identify();
             }
-            serve(stream, server, door, chain, place).await;
+            serve(Box::new(stream), server, door, chain, place).await;
         }
         Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
     }
@@ -213,8 +213,13 @@ fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// With TLS or without: one type, for each would have an HTTP server of its own in the program.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: Box<dyn Stream>,
     server: Arc<Server>,
     door: Door,
     chain: Arc<[CertificateDer<'static>]>,

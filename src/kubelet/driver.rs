@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
 use super::inbox::Inbox;
 use super::leftovers::{Leftover, observe_leftovers};
 use super::run::{Event, Shared};
@@ -27,6 +28,7 @@ use crate::telemetry::panics::Task;
 /// One pod that has a worker.
 struct Entry {
     inbox: Arc<Inbox>,
+    calls: Calls,
     /// As its source wants it.
     pod: Arc<Pod>,
     /// With the resources that are allocated to it.
@@ -293,7 +295,8 @@ impl Driver {
         let waits = rejection.is_none() && !over && resources_differ(&held, pod);
         let allocated = if waits { Arc::new(held) } else { Arc::clone(pod) };
         let wanted = desired.pod;
-        self.spawn(uid.clone(), key, Birth { pod: allocated, is_static, orphan: false, rejection });
+        let calls = Calls::new(&self.shared.ports, uid.clone());
+        self.spawn(uid.clone(), key, Birth { calls, pod: allocated, is_static, orphan: false, rejection });
         if waits {
             // A resize that was under way when the kubelet stopped is taken up again.
             if let Some(entry) = self.entries.get_mut(&uid) {
@@ -383,6 +386,7 @@ impl Driver {
         let inbox = Arc::new(Inbox::default());
         let entry = Entry {
             inbox: Arc::clone(&inbox),
+            calls: birth.calls.clone(),
             pod: Arc::clone(&birth.pod),
             allocated: Arc::clone(&birth.pod),
             pending: None,
@@ -420,7 +424,8 @@ impl Driver {
         if let Some(view) = self.shared.table.by_uid(uid) {
             pod = Arc::new(Pod { status: Some((*view.status).clone()), ..(*pod).clone() });
         }
-        let birth = Birth { pod, is_static: entry.is_static, orphan: entry.orphan, rejection: entry.rejection.clone() };
+        let (calls, rejection) = (entry.calls.clone(), entry.rejection.clone());
+        let birth = Birth { calls, pod, is_static: entry.is_static, orphan: entry.orphan, rejection };
         let (removed, kill, pending) = (entry.removed, entry.kill.clone(), entry.pending.clone());
         // What the worker had taken out already; newer mail stays.
         entry.inbox.put(|mail| {
@@ -459,7 +464,8 @@ impl Driver {
             }
             tracing::info!(uid = %leftover.uid, name = leftover.name, "a pod that no source lists is ended");
             let pod = leftover.pod();
-            let birth = Birth { pod, is_static: false, orphan: true, rejection: None::<Rejection> };
+            let calls = Calls::new(&self.shared.ports, leftover.uid.clone());
+            let birth = Birth { calls, pod, is_static: false, orphan: true, rejection: None::<Rejection> };
             self.spawn(leftover.uid.clone(), PodKey::new(&leftover.namespace, &leftover.name), birth);
         }
     }

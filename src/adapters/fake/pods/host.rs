@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::wall;
 use super::disk::Disk;
-use super::gate::{Fault, Life};
+use super::gate::{Fault, Life, TAKES};
 use super::records::{Container, Record, Run, Sandbox};
 use super::runtime::stop_sandbox;
 use super::told::Told;
@@ -57,6 +57,8 @@ pub(super) struct State {
     pub told: Told,
     pub calls: Vec<String>,
     pub fault: Option<(usize, Fault)>,
+    /// A call to the runtime that takes long.
+    slow: Option<(usize, Duration)>,
     /// Calls of any port, and which of them panics.
     touches: usize,
     panics_at: Option<usize>,
@@ -133,13 +135,23 @@ impl PodHost {
         Arc::new(Life::new(Arc::clone(self)))
     }
 
-    /// Writes a call to the runtime down, and gives what is to go wrong with it.
-    pub(super) fn count(&self, call: &str, of: &str) -> Option<Fault> {
+    /// Writes a call to the runtime down; gives its number, and what is to go wrong with it.
+    pub(super) fn count(&self, call: &str, of: &str) -> (usize, Option<Fault>) {
         let mut state = self.state();
         let number = state.calls.len();
         assert!(number < TOO_MANY, "the kubelet calls the runtime again and again: {call} {of}");
         state.calls.push(format!("{call} {of}").trim_end().to_owned());
-        state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault)
+        (number, state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault))
+    }
+
+    /// Lets the `number`-th call to the runtime (from 0) take that long.
+    pub fn set_slow(&self, number: usize, takes: Duration) {
+        self.state().slow = Some((number, takes));
+    }
+
+    /// How long this call takes.
+    pub(super) fn takes(&self, number: usize) -> Duration {
+        self.state().slow.filter(|(slow, _)| *slow == number).map_or(TAKES, |(_, takes)| takes)
     }
 
     /// Lets the `number`-th call to the runtime (from 0, counted from the host's beginning) go wrong.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc;
 
-use super::gate::Life;
+use super::gate::{Caller, Life};
 use crate::core::model::{PodUid, ProbeResults, ProbeSubject, Verdict};
 use crate::cri;
 use crate::ports::{
@@ -42,7 +42,9 @@ impl Hooks for Life {
             state.happened.push(format!("hook of {}", call.container));
             state.programs.get(&call.container).copied().unwrap_or_default()
         };
+        let mut caller = Caller { life: self, what: format!("the hook of {}", call.container), stays: false };
         tokio::time::sleep(program.hook_takes).await;
+        caller.stays = true;
         match program.hook_fails {
             true => Err(HookError { message: "PostStartHook failed".into() }),
             false => Ok(()),

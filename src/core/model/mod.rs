@@ -44,7 +44,7 @@ pub use kubelet_spec::KubeletSpec;
 pub use machine::MachineFacts;
 pub use manifest_file::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name};
 pub use observed::{Observed, ObservedContainer, ObservedSandbox, RunState};
-pub use pod::{ContainerKind, PodSource, containers_of, key_of, uid_of};
+pub use pod::{ContainerKind, PodSource, containers_of, key_of, uid_of, used_volumes};
 pub use probe::{ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};
 pub use quantity::Amount;
 pub use references::{Reference, ReferenceKind, references_of};

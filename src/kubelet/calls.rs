@@ -14,8 +14,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::run::PodPorts;
+use super::run::Shared;
+use super::starts::{Starts, Turn};
 use crate::core::model::{ContainerId, Observed, PodUid, SandboxId};
+use crate::core::start_limit::StartCall;
 use crate::cri;
 use crate::ports::{HookCall, HookError, Hooks, Runtime, RuntimeError};
 use crate::telemetry::panics::{Task, named};
@@ -25,6 +27,7 @@ use crate::telemetry::panics::{Task, named};
 pub(super) struct Calls {
     runtime: Arc<dyn Runtime>,
     hooks: Arc<dyn Hooks>,
+    starts: Arc<Starts>,
     uid: PodUid,
     /// Calls under way that make, change or remove something.
     changes: TaskTracker,
@@ -33,12 +36,12 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub fn new(ports: &PodPorts, uid: PodUid) -> Self {
+    pub fn new(shared: &Shared, uid: PodUid) -> Self {
         let changes = TaskTracker::new();
         // Nobody counts on it to be closed later: it is settled whenever it is empty.
         changes.close();
-        let (runtime, hooks) = (Arc::clone(&ports.runtime), Arc::clone(&ports.hooks));
-        Self { runtime, hooks, uid, changes, pre_stops: Arc::default() }
+        let (runtime, hooks) = (Arc::clone(&shared.ports.runtime), Arc::clone(&shared.ports.hooks));
+        Self { runtime, hooks, starts: Arc::clone(&shared.starts), uid, changes, pre_stops: Arc::default() }
     }
 
     /// Returns once no call is under way that changes something. Those that end containers do not count: they may take
@@ -47,9 +50,15 @@ impl Calls {
         self.changes.wait().await;
     }
 
-    pub async fn run_sandbox(&self, config: cri::PodSandboxConfig, handler: &str) -> Result<SandboxId, RuntimeError> {
+    pub async fn run_sandbox(
+        &self,
+        urgent: bool,
+        config: cri::PodSandboxConfig,
+        handler: &str,
+    ) -> Result<SandboxId, RuntimeError> {
         let handler = handler.to_owned();
-        self.change(move |runtime| async move { runtime.run_sandbox(config, &handler).await }).await
+        let run = move |runtime: Arc<dyn Runtime>| async move { runtime.run_sandbox(config, &handler).await };
+        self.begin(urgent, StartCall::Sandbox, run).await
     }
 
     pub async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
@@ -64,6 +73,7 @@ impl Calls {
 
     pub async fn create_container(
         &self,
+        urgent: bool,
         sandbox: &SandboxId,
         config: cri::ContainerConfig,
         sandbox_config: cri::PodSandboxConfig,
@@ -72,12 +82,13 @@ impl Calls {
         let create = move |runtime: Arc<dyn Runtime>| async move {
             runtime.create_container(&sandbox, config, sandbox_config).await
         };
-        self.change(create).await
+        self.begin(urgent, StartCall::Create, create).await
     }
 
-    pub async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+    pub async fn start_container(&self, urgent: bool, id: &ContainerId) -> Result<(), RuntimeError> {
         let id = id.clone();
-        self.change(move |runtime| async move { runtime.start_container(&id).await }).await
+        let start = move |runtime: Arc<dyn Runtime>| async move { runtime.start_container(&id).await };
+        self.begin(urgent, StartCall::Start, start).await
     }
 
     /// Asks for the end of a container within `grace`. Not awaited by [`settled`](Self::settled).
@@ -138,6 +149,21 @@ impl Calls {
             })));
         }
         ended.cancelled().await;
+    }
+
+    /// A change that belongs to a start: it waits for its turn before it is sent.
+    async fn begin<T, F>(
+        &self,
+        urgent: bool,
+        kind: StartCall,
+        call: impl FnOnce(Arc<dyn Runtime>) -> F,
+    ) -> Result<T, RuntimeError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, RuntimeError>> + Send + 'static,
+    {
+        let place = self.starts.enter(Turn { ordinary: !urgent, call: kind }).await;
+        self.change(|runtime| place.of(call(runtime))).await
     }
 
     async fn change<T, F>(&self, call: impl FnOnce(Arc<dyn Runtime>) -> F) -> Result<T, RuntimeError>

@@ -295,7 +295,7 @@ impl Driver {
         let waits = rejection.is_none() && !over && resources_differ(&held, pod);
         let allocated = if waits { Arc::new(held) } else { Arc::clone(pod) };
         let wanted = desired.pod;
-        let calls = Calls::new(&self.shared.ports, uid.clone());
+        let calls = Calls::new(&self.shared, uid.clone());
         self.spawn(uid.clone(), key, Birth { calls, pod: allocated, is_static, orphan: false, rejection });
         if waits {
             // A resize that was under way when the kubelet stopped is taken up again.
@@ -464,7 +464,7 @@ impl Driver {
             }
             tracing::info!(uid = %leftover.uid, name = leftover.name, "a pod that no source lists is ended");
             let pod = leftover.pod();
-            let calls = Calls::new(&self.shared.ports, leftover.uid.clone());
+            let calls = Calls::new(&self.shared, leftover.uid.clone());
             let birth = Birth { calls, pod, is_static: false, orphan: true, rejection: None::<Rejection> };
             self.spawn(leftover.uid.clone(), PodKey::new(&leftover.namespace, &leftover.name), birth);
         }

@@ -35,6 +35,7 @@ pub mod server;
 pub mod shutdown;
 pub mod sources;
 mod start;
+mod starts;
 mod stop;
 mod swap;
 mod table;

@@ -15,8 +15,8 @@ use super::calls::Calls;
 use super::facts::RuntimeFacts;
 use super::run::PodPorts;
 use super::table::Table;
-use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId};
-use crate::core::plan::{Action, Waiting};
+use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId, is_critical};
+use crate::core::plan::{Action, Waiting, is_host_network};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
 use crate::cri;
@@ -162,6 +162,11 @@ impl Pass {
         self.left.map_or(Ok(()), |left| Err(Dropped::Records(left)))
     }
 
+    /// Whether other pods may wait for this one: it has the first turn at the runtime.
+    pub fn is_urgent(&self) -> bool {
+        self.is_static || is_critical(&self.pod) || is_host_network(&self.pod)
+    }
+
     pub fn note(&self, note: Note) {
         // The worker may be gone already; then nobody needs to know.
         let _ = self.notes.send(note);
@@ -239,7 +244,7 @@ impl Pass {
         }
         let handler = super::sandbox::runtime_handler(self).await.map_err(|e| self.sandbox_failed(&e))?;
         let made = {
-            let sandbox = self.calls.run_sandbox(rendered.config.clone(), &handler);
+            let sandbox = self.calls.run_sandbox(self.is_urgent(), rendered.config.clone(), &handler);
             let volumes = self.ports.volumes.set_up(&self.pod);
             let made = async {
                 let id = sandbox.await?;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
+mod burst;
 mod calls;
 mod extremes;
 mod life;

@@ -14,6 +14,9 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// How long a call takes at least: others go on meanwhile.
 pub(super) const TAKES: Duration = Duration::from_millis(1);
 
+/// Calls that belong to starts.
+const STARTS: [&str; 3] = ["RunPodSandbox", "CreateContainer", "StartContainer"];
+
 /// Calls that change nothing: nobody minds when they are dropped.
 const ONLY_LOOKS: [&str; 5] = ["Status", "ListPodSandbox", "PodSandboxStatus", "ListContainers", "ContainerStatus"];
 
@@ -102,6 +105,7 @@ impl Life {
             Some(Fault::AnswerIsLost | Fault::DiesAfter) | None => {}
         }
         let mut caller = Caller { life: self, what: format!("{call} {of}"), stays: ONLY_LOOKS.contains(&call) };
+        let _starting = STARTS.contains(&call).then(|| Starting::new(&self.host));
         tokio::time::sleep(self.host.takes(number)).await;
         let result = effect.await;
         caller.stays = true;
@@ -118,6 +122,22 @@ impl Life {
         tokio::time::sleep(DEADLINE).await;
         self.alive().await;
         Err(RuntimeError::DeadlineExceeded { call })
+    }
+}
+
+/// A call that belongs to a start, while it is under way.
+struct Starting<'a>(&'a PodHost);
+
+impl<'a> Starting<'a> {
+    fn new(host: &'a PodHost) -> Self {
+        host.begin_start();
+        Self(host)
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.state().starting -= 1;
     }
 }
 

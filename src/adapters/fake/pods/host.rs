@@ -57,6 +57,10 @@ pub(super) struct State {
     pub told: Told,
     pub calls: Vec<String>,
     pub fault: Option<(usize, Fault)>,
+    /// Starts under way, the most there were at once, and how many the machine bears.
+    pub starting: usize,
+    pub most_starting: usize,
+    pub bears: Option<usize>,
     /// A call to the runtime that takes long.
     slow: Option<(usize, Duration)>,
     /// Calls of any port, and which of them panics.
@@ -142,6 +146,23 @@ impl PodHost {
         assert!(number < TOO_MANY, "the kubelet calls the runtime again and again: {call} {of}");
         state.calls.push(format!("{call} {of}").trim_end().to_owned());
         (number, state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault))
+    }
+
+    /// Lets starts fail while more than `at_once` calls are under way that belong to starts.
+    pub fn set_bears(&self, at_once: usize) {
+        self.state().bears = Some(at_once);
+    }
+
+    /// The most calls that belong to starts and were under way at once.
+    pub fn most_starting(&self) -> usize {
+        self.state().most_starting
+    }
+
+    /// A call that belongs to a start begins.
+    pub(super) fn begin_start(&self) {
+        let mut state = self.state();
+        state.starting += 1;
+        state.most_starting = state.most_starting.max(state.starting);
     }
 
     /// Lets the `number`-th call to the runtime (from 0) take that long.

@@ -36,6 +36,7 @@ pub mod shutdown;
 pub mod sources;
 mod start;
 mod starts;
+mod statics;
 mod stop;
 mod swap;
 mod table;

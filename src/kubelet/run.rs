@@ -99,6 +99,8 @@ pub(super) enum Event {
     Finished(PodUid),
     /// A worker has ended.
     Gone(PodUid),
+    /// The runtime has these static pods of an earlier kubelet.
+    FormerStatics(Vec<Leftover>),
     /// The runtime or the disk has these pods.
     Found(Vec<Leftover>),
 }

@@ -141,6 +141,7 @@ impl Worker {
         // Those of a worker before, which panicked.
         self.calls.settled().await;
         self.recall().await;
+        self.note_refusal().await;
         loop {
             self.read_mail();
             if std::mem::take(&mut self.mail.look) {
@@ -154,6 +155,9 @@ impl Worker {
                 break;
             }
             self.wait().await;
+        }
+        if self.rejection.is_some() {
+            self.note_refusal().await;
         }
         let _ = self.shared.events.send(Event::Gone(self.uid.clone())).await;
     }

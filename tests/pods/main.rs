@@ -10,5 +10,6 @@ mod extremes;
 mod life;
 mod panics;
 mod restart;
+mod statics;
 mod swap;
 mod world;

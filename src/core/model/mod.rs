@@ -42,7 +42,7 @@ pub use digest::short_digest;
 pub use ids::{ContainerId, PodKey, PodUid, SandboxId};
 pub use kubelet_spec::KubeletSpec;
 pub use machine::MachineFacts;
-pub use manifest_file::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name};
+pub use manifest_file::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name, refusal_file};
 pub use observed::{Observed, ObservedContainer, ObservedSandbox, RunState};
 pub use pod::{ContainerKind, PodSource, containers_of, key_of, uid_of, used_volumes};
 pub use probe::{ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};

@@ -57,6 +57,10 @@ pub(super) struct State {
     pub told: Told,
     pub calls: Vec<String>,
     pub fault: Option<(usize, Fault)>,
+    /// A pod that is refused, and the one beside which it is (empty: always).
+    pub refused: Option<(String, String)>,
+    /// How often admission was asked.
+    pub asked: usize,
     /// Starts under way, the most there were at once, and how many the machine bears.
     pub starting: usize,
     pub most_starting: usize,
@@ -146,6 +150,21 @@ impl PodHost {
         assert!(number < TOO_MANY, "the kubelet calls the runtime again and again: {call} {of}");
         state.calls.push(format!("{call} {of}").trim_end().to_owned());
         (number, state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault))
+    }
+
+    /// Lets admission refuse the pod of that name while the other one is active (empty: always), or none any more.
+    pub fn set_refused(&self, refused: Option<(&str, &str)>) {
+        self.state().refused = refused.map(|(pod, beside)| (pod.to_owned(), beside.to_owned()));
+    }
+
+    /// How often admission was asked.
+    pub fn admissions(&self) -> usize {
+        self.state().asked
+    }
+
+    /// Why static pods are refused, by namespace and name.
+    pub fn refusals(&self) -> BTreeMap<String, String> {
+        self.state().disk.refusals.clone()
     }
 
     /// Lets starts fail while more than `at_once` calls are under way that belong to starts.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::calls::Calls;
-use super::driver::Driver;
+use super::driver::{Driver, Entry};
 use super::leftovers::{Leftover, observe_former_statics};
 use super::run::Event;
 use super::worker::Birth;
@@ -96,9 +96,10 @@ impl Driver {
     /// Static pods are wanted for as long as their manifests are there: those that were refused begin anew as soon as the
     /// node would say something else.
     pub(super) fn try_refused(&mut self) {
-        let active = self.active();
+        let is_refused = |entry: &Entry| entry.is_static && entry.finished && !entry.removed && entry.rejection.is_some();
+        let active = if self.entries.values().any(is_refused) { self.active() } else { Vec::new() };
         let mut is_any = false;
-        for entry in self.entries.values_mut().filter(|e| e.is_static && e.finished && !e.removed) {
+        for entry in self.entries.values_mut().filter(|entry| is_refused(entry)) {
             let Some(refused) = &entry.rejection else { continue };
             if self.shared.ports.admission.admit(&entry.pod, true, &active) == Verdict::Reject(refused.clone()) {
                 is_any = true;

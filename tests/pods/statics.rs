@@ -68,7 +68,7 @@ async fn a_static_pod_that_is_refused_for_long_is_tried_now_and_then() {
     host.set_refused(Some(("web", "")));
     let shop = pod(&[], &[container("shop")]);
     let mut world = World::with(host.clone(), shop, Vec::new(), vec![manifest("web", "u9", "web")]).await;
-    world.until("refused", |host| phase(host).as_deref() == Some("Failed")).await;
+    world.until("refused", |host| !host.refusals().is_empty()).await;
     world.runs("shop", 0).await;
     let before = host.admissions();
     world.rest(3600).await;

@@ -20,7 +20,7 @@ use crate::core::bootstrap::units;
 use crate::core::manifest::set::StaticSet;
 use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART_COUNT};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Endpoint, Spec};
-use crate::core::model::{ReadFile, is_manifest_name, key_of};
+use crate::core::model::{ReadFile, is_manifest_name, key_of, refusal_file};
 use crate::cri;
 use crate::ports::RuntimeError;
 
@@ -153,6 +153,11 @@ fn observe_manifests(ports: &Ports, spec: &Spec, pods: &[StaticPodStatus]) -> Re
             path: path.display().to_string(),
             faults: entry.faults.iter().map(ToString::to_string).collect(),
             has_pod: entry.pod.as_ref().is_some_and(|pod| runs(pod)),
+            // Beside everything else that may be wrong, a note that cannot be read is no reason to say nothing.
+            refused: entry
+                .pod
+                .as_ref()
+                .and_then(|pod| ports.files.read(&refusal_file(&spec.node.paths.kubelet, &key_of(pod))).ok().flatten()),
         })
         .filter(|manifest| !manifest.has_pod || !manifest.faults.is_empty())
         .collect())

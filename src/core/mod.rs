@@ -20,6 +20,7 @@ pub mod probes;
 pub mod render;
 pub mod server;
 pub mod shutdown;
+pub mod start_limit;
 pub mod static_units;
 pub mod status;
 pub mod usage;

@@ -9,9 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
 use super::inbox::Inbox;
 use super::leftovers::{Leftover, observe_leftovers};
 use super::run::{Event, Shared};
+use super::statics::Statics;
 use super::worker::{Birth, Worker};
 use crate::core::admission::without_surplus;
 use crate::core::model::time::Moment;
@@ -25,23 +27,24 @@ use crate::supervise::{Panicked, Pauses, caught, caught_call, spawn};
 use crate::telemetry::panics::Task;
 
 /// One pod that has a worker.
-struct Entry {
-    inbox: Arc<Inbox>,
+pub(super) struct Entry {
+    pub(super) inbox: Arc<Inbox>,
+    calls: Calls,
     /// As its source wants it.
-    pod: Arc<Pod>,
+    pub(super) pod: Arc<Pod>,
     /// With the resources that are allocated to it.
     allocated: Arc<Pod>,
     /// Why other resources are not allocated yet.
     pending: Option<Pending>,
-    key: PodKey,
-    is_static: bool,
-    orphan: bool,
-    rejection: Option<Rejection>,
+    pub(super) key: PodKey,
+    pub(super) is_static: bool,
+    pub(super) orphan: bool,
+    pub(super) rejection: Option<Rejection>,
     /// Its sources have dropped it; it is not taken up again, a new worker follows.
-    removed: bool,
+    pub(super) removed: bool,
     /// The order to end it, which outlives a worker that panics.
     kill: Option<PodKill>,
-    finished: bool,
+    pub(super) finished: bool,
     /// When its worker was started, and how often one has panicked.
     started: Instant,
     pauses: Pauses,
@@ -49,9 +52,10 @@ struct Entry {
 
 /// Owner of the table.
 pub(super) struct Driver {
-    shared: Arc<Shared>,
-    entries: HashMap<PodUid, Entry>,
-    sets: BTreeMap<SourceKind, Vec<DesiredPod>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) entries: HashMap<PodUid, Entry>,
+    pub(super) sets: BTreeMap<SourceKind, Vec<DesiredPod>>,
+    pub(super) statics: Statics,
     workers: JoinSet<(PodUid, Result<(), Panicked>)>,
     /// Leftovers were looked for since the sources became ready.
     swept: bool,
@@ -66,6 +70,7 @@ impl Driver {
             shared,
             entries: HashMap::new(),
             sets: BTreeMap::new(),
+            statics: Statics::default(),
             workers: JoinSet::new(),
             swept: false,
             again: None,
@@ -84,7 +89,7 @@ impl Driver {
         let mut objects = self.shared.ports.objects.changes();
         let (mut probes_open, mut objects_open) = (true, true);
         loop {
-            let again = self.again;
+            let (again, retry) = (self.again, self.statics.retry_at);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -107,6 +112,10 @@ impl Driver {
                 }
                 () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
                     self.again = None;
+                    self.reconcile();
+                }
+                () = tokio::time::sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {
+                    self.statics.retry_at = None;
                     self.reconcile();
                 }
             }
@@ -151,6 +160,7 @@ impl Driver {
                 self.shared.table.remove(&uid);
                 self.reconcile();
             }
+            Event::FormerStatics(found) => self.take_former_statics(found),
             Event::Found(leftovers) => self.take_leftovers(leftovers),
         }
     }
@@ -212,7 +222,7 @@ impl Driver {
     }
 
     /// Brings the workers in line with what the sources want.
-    fn reconcile(&mut self) {
+    pub(super) fn reconcile(&mut self) {
         let wanted: Vec<DesiredPod> = self.sets.values().flatten().cloned().collect();
         let uids: BTreeSet<PodUid> = wanted.iter().map(|d| uid_of(&d.pod)).collect();
         if self.ready() {
@@ -230,6 +240,9 @@ impl Driver {
                 self.report_panic(&pod, &panicked);
                 self.again = Some(Instant::now().later(self.pauses.next(std::time::Duration::ZERO)));
             }
+        }
+        if let Err(panicked) = caught_call("pod admission", || self.try_refused()) {
+            tracing::error!(%panicked, "static pods that were refused are not tried again now");
         }
         if self.again.is_none() {
             self.pauses = Pauses::default();
@@ -266,8 +279,7 @@ impl Driver {
     fn admit(&mut self, uid: PodUid, desired: DesiredPod) {
         let key = key_of(&desired.pod);
         let is_static = desired.source.is_static();
-        let taken = is_static && self.entries.values().any(|e| e.is_static && e.key == key && !e.finished);
-        if taken {
+        if is_static && self.is_name_taken(&uid, &key) {
             return;
         }
         let pod = &desired.pod;
@@ -293,7 +305,8 @@ impl Driver {
         let waits = rejection.is_none() && !over && resources_differ(&held, pod);
         let allocated = if waits { Arc::new(held) } else { Arc::clone(pod) };
         let wanted = desired.pod;
-        self.spawn(uid.clone(), key, Birth { pod: allocated, is_static, orphan: false, rejection });
+        let calls = Calls::new(&self.shared, uid.clone());
+        self.spawn(uid.clone(), key, Birth { calls, pod: allocated, is_static, orphan: false, rejection });
         if waits {
             // A resize that was under way when the kubelet stopped is taken up again.
             if let Some(entry) = self.entries.get_mut(&uid) {
@@ -357,7 +370,7 @@ impl Driver {
 
     /// Pods that count for admission. A pod that its source has dropped does not, although it may still end: whoever
     /// schedules does not count it either (upstream asks its pod manager, which forgets such pods at once).
-    fn active(&self) -> Vec<Arc<Pod>> {
+    pub(super) fn active(&self) -> Vec<Arc<Pod>> {
         let terminal = |pod: &Pod| is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
         let counts = |e: &&Entry| !e.finished && !e.removed && e.rejection.is_none() && !terminal(&e.pod);
         let active = self.entries.values().filter(counts);
@@ -379,10 +392,11 @@ impl Driver {
         }
     }
 
-    fn spawn(&mut self, uid: PodUid, key: PodKey, birth: Birth) {
+    pub(super) fn spawn(&mut self, uid: PodUid, key: PodKey, birth: Birth) {
         let inbox = Arc::new(Inbox::default());
         let entry = Entry {
             inbox: Arc::clone(&inbox),
+            calls: birth.calls.clone(),
             pod: Arc::clone(&birth.pod),
             allocated: Arc::clone(&birth.pod),
             pending: None,
@@ -420,7 +434,8 @@ impl Driver {
         if let Some(view) = self.shared.table.by_uid(uid) {
             pod = Arc::new(Pod { status: Some((*view.status).clone()), ..(*pod).clone() });
         }
-        let birth = Birth { pod, is_static: entry.is_static, orphan: entry.orphan, rejection: entry.rejection.clone() };
+        let (calls, rejection) = (entry.calls.clone(), entry.rejection.clone());
+        let birth = Birth { calls, pod, is_static: entry.is_static, orphan: entry.orphan, rejection };
         let (removed, kill, pending) = (entry.removed, entry.kill.clone(), entry.pending.clone());
         // What the worker had taken out already; newer mail stays.
         entry.inbox.put(|mail| {
@@ -454,13 +469,9 @@ impl Driver {
     fn take_leftovers(&mut self, leftovers: Vec<Leftover>) {
         let wanted: BTreeSet<PodUid> = self.sets.values().flatten().map(|d| uid_of(&d.pod)).collect();
         for leftover in leftovers {
-            if self.entries.contains_key(&leftover.uid) || wanted.contains(&leftover.uid) {
-                continue;
+            if !wanted.contains(&leftover.uid) {
+                self.end_leftover(leftover);
             }
-            tracing::info!(uid = %leftover.uid, name = leftover.name, "a pod that no source lists is ended");
-            let pod = leftover.pod();
-            let birth = Birth { pod, is_static: false, orphan: true, rejection: None::<Rejection> };
-            self.spawn(leftover.uid.clone(), PodKey::new(&leftover.namespace, &leftover.name), birth);
         }
     }
 }

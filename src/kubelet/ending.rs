@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::run::Event;
 use super::worker::{Ended, Worker};
@@ -14,17 +15,14 @@ use crate::telemetry::panics::{Task, named};
 
 impl Worker {
     /// Brings the pod nearer to its end.
-    pub(super) async fn advance_end(&mut self, now: Timestamp) {
+    pub(super) fn advance_end(&mut self, now: Timestamp) {
         let Some(end) = self.ledger.end.clone() else { return };
         if self.stage == Stage::Terminating {
             let stale = self.ending.is_none_or(|grace| grace > end.grace_seconds);
             if !self.task.is_empty() && stale {
-                // The end goes before any start; a shortened grace begins the end anew.
-                self.task.shutdown().await;
-                self.look().await;
-                if self.look_at.is_some() {
-                    return;
-                }
+                // The end goes before any start; a shortened grace begins the end anew. What was sent to the runtime ends
+                // first, then the pod is looked at again.
+                self.off.cancel();
             }
             if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
                 let actions = plan::plan_end(&self.pod, &self.observed, &end, now);
@@ -96,13 +94,13 @@ impl Worker {
             let pass = self.pass();
             let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));
             let task = Task::of("pod removal", self.uid.as_str());
-            self.task.spawn(named(task, async move {
-                let all = pass.run(actions).await.is_ok();
+            self.task.spawn(async move {
+                let ended = pass.execute(task, actions, CancellationToken::new()).await;
                 if let Err(error) = ports.files.remove_logs(&pod).await {
                     tracing::warn!(%error, uid = %uid_of(&pod), "logs of a pod could not be removed");
                 }
-                Ended::Removed(all)
-            }));
+                Ended::Removed(ended)
+            });
         }
     }
 }

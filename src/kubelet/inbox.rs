@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::core::model::{ContainerId, PodKill};
 use crate::core::plan::resize::Pending;
@@ -39,13 +40,26 @@ pub(super) struct Mail {
 pub(super) struct Inbox {
     mail: Mutex<Mail>,
     wake: Notify,
+    over: CancellationToken,
 }
 
 impl Inbox {
-    /// Puts something in and wakes the worker.
+    /// Puts something in and wakes the worker. What ends the pod calls its passes off at once, also while the worker waits
+    /// for the runtime to be read.
     pub fn put(&self, write: impl FnOnce(&mut Mail)) {
-        write(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        write(&mut mail);
+        let deleted = mail.pod.as_ref().is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
+        if deleted || mail.removed || mail.kill.is_some() {
+            self.over.cancel();
+        }
+        drop(mail);
         self.wake.notify_one();
+    }
+
+    /// Cancelled once the pod is to be ended, for passes that are to keep it running.
+    pub fn until_the_end(&self) -> CancellationToken {
+        self.over.child_token()
     }
 
     /// Takes everything out.

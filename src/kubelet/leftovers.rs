@@ -7,10 +7,15 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::run::Shared;
-use crate::core::model::{PodUid, labels};
+use crate::core::model::{PodKey, PodUid, labels};
+use crate::cri;
+use crate::ports::RuntimeError;
 
 /// Grace in seconds for containers of pods that nobody knows (as upstream).
 const GRACE: i64 = 1;
+
+/// Grace of a static pod whose containers do not tell theirs: the API's default.
+const OWN_GRACE: i64 = 30;
 
 /// What is left of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,17 +23,27 @@ pub(super) struct Leftover {
     pub uid: PodUid,
     pub namespace: String,
     pub name: String,
+    /// It was made from a manifest.
+    pub is_static: bool,
+    /// The grace in seconds that its spec had, as far as its containers tell.
+    pub grace: Option<i64>,
 }
 
 impl Leftover {
-    /// A pod of which only the identity is known, enough to end it.
-    pub fn pod(&self) -> Arc<Pod> {
+    /// Its namespace and name.
+    pub fn key(&self) -> PodKey {
+        PodKey::new(&self.namespace, &self.name)
+    }
+
+    /// A pod of which only the identity is known, enough to end it: at once, or with its own grace.
+    pub fn pod(&self, gently: bool) -> Arc<Pod> {
+        let grace = if gently { self.grace.unwrap_or(OWN_GRACE) } else { GRACE };
         Arc::new(Pod {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
                 namespace: Some(self.namespace.clone()),
                 uid: Some(self.uid.to_string()),
-                deletion_grace_period_seconds: Some(GRACE),
+                deletion_grace_period_seconds: Some(grace),
                 ..ObjectMeta::default()
             },
             ..Pod::default()
@@ -46,26 +61,44 @@ pub(super) async fn observe_leftovers(shared: &Shared) -> Vec<Leftover> {
         ports.cgroups.known_pods(),
         ports.files.logged_pods(),
     );
-    let sandboxes = sandboxes.unwrap_or_default().into_iter().map(|s| s.labels);
-    let containers = containers.unwrap_or_default().into_iter().map(|c| c.labels);
-    let mut found: BTreeMap<PodUid, Leftover> = BTreeMap::new();
-    for mut labels in sandboxes.chain(containers) {
-        let Some(uid) = labels.remove(labels::POD_UID).filter(|uid| !uid.is_empty()) else { continue };
-        let uid = PodUid::from(uid);
-        found.entry(uid.clone()).or_insert_with(|| Leftover {
-            uid,
-            namespace: labels.remove(labels::POD_NAMESPACE).unwrap_or_default(),
-            name: labels.remove(labels::POD_NAME).unwrap_or_default(),
-        });
-    }
+    let mut found = at_runtime(sandboxes.unwrap_or_default(), containers.unwrap_or_default());
     // Before those of which only the uid is known: the name leads to the logs.
     for (key, uid) in logged {
-        let leftover =
-            || Leftover { uid: uid.clone(), namespace: key.namespace.to_string(), name: key.name.to_string() };
+        let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
+        let leftover = || Leftover { uid: uid.clone(), namespace, name, is_static: false, grace: None };
         found.entry(uid.clone()).or_insert_with(leftover);
     }
     for uid in directories.into_iter().chain(cgroups) {
-        found.entry(uid.clone()).or_insert_with(|| Leftover { uid, namespace: String::new(), name: String::new() });
+        let (namespace, name) = (String::new(), String::new());
+        found.entry(uid.clone()).or_insert(Leftover { uid, namespace, name, is_static: false, grace: None });
     }
     found.into_values().collect()
+}
+
+/// The static pods that the runtime has, whoever made them.
+pub(super) async fn observe_former_statics(shared: &Shared) -> Result<Vec<Leftover>, RuntimeError> {
+    let runtime = &shared.ports.runtime;
+    let (sandboxes, containers) = tokio::try_join!(runtime.list_sandboxes(None), runtime.list_containers(None))?;
+    Ok(at_runtime(sandboxes, containers).into_values().filter(|leftover| leftover.is_static).collect())
+}
+
+/// Pods by their sandboxes and containers; the longest grace of a pod's containers is its own.
+fn at_runtime(sandboxes: Vec<cri::PodSandbox>, containers: Vec<cri::Container>) -> BTreeMap<PodUid, Leftover> {
+    let mut found: BTreeMap<PodUid, Leftover> = BTreeMap::new();
+    let sandboxes = sandboxes.into_iter().map(|s| (s.labels, s.annotations));
+    for (mut labels, annotations) in sandboxes.chain(containers.into_iter().map(|c| (c.labels, c.annotations))) {
+        let Some(uid) = labels.remove(labels::POD_UID).filter(|uid| !uid.is_empty()) else { continue };
+        let uid = PodUid::from(uid);
+        let leftover = found.entry(uid.clone()).or_insert_with(|| Leftover {
+            uid,
+            namespace: labels.remove(labels::POD_NAMESPACE).unwrap_or_default(),
+            name: labels.remove(labels::POD_NAME).unwrap_or_default(),
+            is_static: false,
+            grace: None,
+        });
+        let source = annotations.get(labels::CONFIG_SOURCE).map(String::as_str);
+        leftover.is_static |= matches!(source, Some("file" | "http"));
+        leftover.grace = leftover.grace.max(annotations.get(labels::TERMINATION_GRACE).and_then(|g| g.parse().ok()));
+    }
+    found
 }

@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod api_pods;
+mod calls;
 pub mod credentials;
 mod driver;
 mod ending;
@@ -21,6 +22,7 @@ pub mod logs;
 pub mod mirrors;
 pub mod node;
 pub(crate) mod observe;
+mod outcome;
 mod pass;
 pub mod probes;
 pub mod pulse;
@@ -33,6 +35,8 @@ pub mod server;
 pub mod shutdown;
 pub mod sources;
 mod start;
+mod starts;
+mod statics;
 mod stop;
 mod swap;
 mod table;

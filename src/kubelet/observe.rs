@@ -10,6 +10,7 @@ use crate::core::logs::parse_line;
 use crate::core::model::{
     ContainerId, Observed, ObservedContainer, ObservedSandbox, PodUid, RunState, SandboxId, labels,
 };
+use crate::core::start_limit::is_failed_freeze;
 use crate::cri;
 use crate::ports::{PodFiles, Runtime, RuntimeError};
 
@@ -117,7 +118,7 @@ async fn container(look: &Look<'_>, listed: cri::Container) -> Result<Option<Obs
     }
     let Some(status) = gone_is_none(status)? else { return Ok(None) };
     let mut seen = convert(id, SandboxId::from(&listed.pod_sandbox_id), &status);
-    if !look.ending && called_off(&seen) {
+    if !look.ending && never_ran(&seen) {
         seen.state = RunState::Created;
     }
     if seen.state == RunState::Exited {
@@ -152,10 +153,12 @@ pub(crate) fn convert(id: ContainerId, sandbox: SandboxId, status: &cri::Contain
     }
 }
 
-/// A start that was broken off because the kubelet went away: it is no run of the container, and does not count as one.
-fn called_off(seen: &ObservedContainer) -> bool {
+/// A start that was broken off because the kubelet was killed, or for which the runtime had too much to do: it is no run of
+/// the container, and does not count as one.
+fn never_ran(seen: &ObservedContainer) -> bool {
     const START_ERROR: i32 = 128;
-    seen.state == RunState::Exited && seen.exit_code == START_ERROR && seen.message.contains("context canceled")
+    let broken_off = seen.message.contains("context canceled") || is_failed_freeze(&seen.message);
+    seen.state == RunState::Exited && seen.exit_code == START_ERROR && broken_off
 }
 
 /// The runtime's message, then the container's own (upstream `getTerminationMessage`).

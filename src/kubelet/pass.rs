@@ -1,7 +1,7 @@
 //! One pass of a worker: executes the actions of a plan in order. It has no policy of its own.
 //!
-//! A pass runs beside its worker, which goes on observing; what the worker has to know meanwhile is sent as [`Note`]s.
-//! Dropping a pass cancels the call that is under way at the runtime.
+//! A pass runs beside its worker, which goes on observing; what the worker has to know meanwhile is sent as [`Note`]s. A
+//! pass that is called off sends nothing more; what it had sent to the runtime is waited for (see [`Calls`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,16 +9,20 @@ use std::sync::Arc;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
 use super::facts::RuntimeFacts;
 use super::run::PodPorts;
 use super::table::Table;
-use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId};
-use crate::core::plan::{Action, Waiting};
+use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId, is_critical};
+use crate::core::plan::{Action, Waiting, is_host_network};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
 use crate::cri;
 use crate::ports::{EventKind, EventTarget};
+use crate::supervise::{Panicked, caught};
+use crate::telemetry::panics::Task;
 
 /// What a pass tells its worker.
 #[derive(Debug)]
@@ -63,6 +67,7 @@ pub(super) struct Home {
 /// Everything one pass works with.
 pub(super) struct Pass {
     pub ports: PodPorts,
+    pub calls: Calls,
     pub table: Arc<Table>,
     pub facts: RuntimeFacts,
     pub node: Arc<NodeContext>,
@@ -82,9 +87,31 @@ pub(super) struct Pass {
     pub left: Option<String>,
 }
 
+/// How a pass ended.
+#[derive(Debug)]
+pub(super) enum PassEnd {
+    /// It came to its end, or to a failure that the rest of it depended on.
+    Ran(Result<(), Dropped>),
+    Panicked(Panicked),
+    CalledOff,
+}
+
 impl Pass {
+    /// Executes the actions until they are done, one fails, or `off` is cancelled, and then waits for what is under way at
+    /// the runtime: it may be observed afterwards.
+    pub async fn execute(self, task: Task, actions: Vec<Action>, off: CancellationToken) -> PassEnd {
+        let calls = self.calls.clone();
+        let ended = off.run_until_cancelled(caught(task, self.run(actions))).await;
+        calls.settled().await;
+        match ended {
+            Some(Ok(ran)) => PassEnd::Ran(ran),
+            Some(Err(panicked)) => PassEnd::Panicked(panicked),
+            None => PassEnd::CalledOff,
+        }
+    }
+
     /// Executes the actions in order; stops at the first failure that the rest depends on.
-    pub async fn run(mut self, actions: Vec<Action>) -> Result<(), Dropped> {
+    async fn run(mut self, actions: Vec<Action>) -> Result<(), Dropped> {
         let starts = actions.iter().any(|a| matches!(a, Action::Start(_) | Action::CreateSandbox { .. }));
         if starts {
             self.adopt_sandbox();
@@ -133,6 +160,11 @@ impl Pass {
         }
         killed.map_err(Dropped::Failed)?;
         self.left.map_or(Ok(()), |left| Err(Dropped::Records(left)))
+    }
+
+    /// Whether other pods may wait for this one: it has the first turn at the runtime.
+    pub fn is_urgent(&self) -> bool {
+        self.is_static || is_critical(&self.pod) || is_host_network(&self.pod)
     }
 
     pub fn note(&self, note: Note) {
@@ -212,7 +244,7 @@ impl Pass {
         }
         let handler = super::sandbox::runtime_handler(self).await.map_err(|e| self.sandbox_failed(&e))?;
         let made = {
-            let sandbox = self.ports.runtime.run_sandbox(rendered.config.clone(), &handler);
+            let sandbox = self.calls.run_sandbox(self.is_urgent(), rendered.config.clone(), &handler);
             let volumes = self.ports.volumes.set_up(&self.pod);
             let made = async {
                 let id = sandbox.await?;
@@ -259,7 +291,7 @@ impl Pass {
         if let Some(sandbox) = self.observed.sandbox().filter(|s| s.ready) {
             let overhead = render::resources::overhead_resources(&self.node, pod);
             let resources = render::resources::sandbox_resources(&self.node, pod);
-            let told = self.ports.runtime.update_sandbox_resources(&sandbox.id, overhead, resources).await;
+            let told = self.calls.update_sandbox_resources(&sandbox.id, overhead, resources).await;
             told.map_err(|error| failed(error.to_string()))?;
         }
         self.ports.cgroups.ensure(pod).await.map(|_| ()).map_err(|error| failed(error.to_string()))
@@ -283,13 +315,13 @@ impl Pass {
                 return Err(Dropped::Resize(message));
             }
         }
-        let updated = self.ports.runtime.update_container_resources(id, resources).await;
+        let updated = self.calls.update_container_resources(id, resources).await;
         self.note(Note::Resized);
         updated.map_err(|error| Dropped::Resize(format!("failed to update resources of container {name:?}: {error}")))
     }
 
     async fn remove(&mut self, ids: &[ContainerId]) {
-        let removed = join_all(ids.iter().map(|id| self.ports.runtime.remove_container(id))).await;
+        let removed = join_all(ids.iter().map(|id| self.calls.remove_container(id))).await;
         for (id, removed) in ids.iter().zip(removed) {
             let record = self.observed.by_id(id);
             match (removed, record) {
@@ -313,7 +345,7 @@ impl Pass {
     }
 
     async fn stop_sandboxes(&self, ids: &[SandboxId]) -> Result<(), Dropped> {
-        let stopped = join_all(ids.iter().map(|id| self.ports.runtime.stop_sandbox(id))).await;
+        let stopped = join_all(ids.iter().map(|id| self.calls.stop_sandbox(id))).await;
         match stopped.into_iter().find_map(Result::err) {
             None => Ok(()),
             Some(error) => {
@@ -327,8 +359,8 @@ impl Pass {
     async fn remove_sandboxes(&mut self, ids: &[SandboxId]) {
         for id in ids {
             // A sandbox is removed only once it is stopped, which frees its network.
-            let removed = match self.ports.runtime.stop_sandbox(id).await {
-                Ok(()) => self.ports.runtime.remove_sandbox(id).await,
+            let removed = match self.calls.stop_sandbox(id).await {
+                Ok(()) => self.calls.remove_sandbox(id).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = removed {

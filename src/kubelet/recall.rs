@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::worker::Worker;
+use crate::core::model::key_of;
 use crate::core::status::is_terminal;
 
 impl Worker {
@@ -16,6 +17,17 @@ impl Worker {
         if let Some(status) = kept.filter(|status| !is_terminal(status.phase.as_deref())) {
             self.status = Arc::new(status);
             self.kept = Arc::clone(&self.status);
+        }
+    }
+
+    /// Leaves word of why the node refuses a static pod, for whoever looks at the node without an API server.
+    pub(super) async fn note_refusal(&self) {
+        if !self.is_static {
+            return;
+        }
+        let text = self.rejection.as_ref().filter(|_| !self.removed).map(|r| format!("{}: {}", r.reason, r.message));
+        if let Err(error) = self.shared.ports.files.note_refusal(&key_of(&self.pod), text.as_deref()).await {
+            tracing::warn!(%error, uid = %self.uid, "why a static pod was refused could not be noted");
         }
     }
 

@@ -12,6 +12,7 @@ use super::driver::Driver;
 use super::facts::RuntimeFacts;
 use super::leftovers::Leftover;
 use super::pulse::Pulse;
+use super::starts::Starts;
 use super::table::Table;
 use crate::core::model::{DesiredSet, PodKill, PodUid, SourceKind};
 use crate::core::render::NodeContext;
@@ -81,6 +82,7 @@ pub(super) struct Shared {
     pub settings: Settings,
     pub table: Arc<Table>,
     pub facts: RuntimeFacts,
+    pub starts: Arc<Starts>,
     pub started: Timestamp,
     pub events: mpsc::Sender<Event>,
 }
@@ -97,6 +99,8 @@ pub(super) enum Event {
     Finished(PodUid),
     /// A worker has ended.
     Gone(PodUid),
+    /// The runtime has these static pods of an earlier kubelet.
+    FormerStatics(Vec<Leftover>),
     /// The runtime or the disk has these pods.
     Found(Vec<Leftover>),
 }
@@ -116,6 +120,7 @@ pub fn start(
         settings,
         table: Arc::clone(&table),
         facts: RuntimeFacts::default(),
+        starts: Arc::default(),
         started,
         events: events.clone(),
     });

@@ -42,11 +42,11 @@ pub(super) async fn start(pass: &Pass, order: StartContainer) -> Result<(), Wait
         Refused::Image(waits) => waits,
         Refused::Config(message) => failed("CreateContainerConfigError", message),
     })?;
-    let created = pass.ports.runtime.create_container(&home.id, config, sandbox_config).await;
+    let created = pass.calls.create_container(pass.is_urgent(), &home.id, config, sandbox_config).await;
     let id = created.map_err(|error| failed("CreateContainerError", error.to_string()))?;
     pass.table.note_id(id.as_str(), &pass.uid);
     event(EventKind::Normal, "Created", "Container created".into());
-    if let Err(error) = pass.ports.runtime.start_container(&id).await {
+    if let Err(error) = pass.calls.start_container(pass.is_urgent(), &id).await {
         raise(pass, order);
         return Err(failed("RunContainerError", error.to_string()));
     }
@@ -264,7 +264,7 @@ async fn post_start(
         pod_ip: pass.home.as_ref().and_then(|h| h.ips.first().cloned()),
         handler,
     };
-    let Err(error) = pass.ports.hooks.run(call).await else { return Ok(()) };
+    let Err(error) = pass.calls.post_start(call).await else { return Ok(()) };
     let target = EventTarget::Container(&pass.pod, path);
     pass.ports.events.record(target, EventKind::Warning, "FailedPostStartHook", error.to_string());
     let grace = container_grace(&pass.pod, container, KillReason::Other);

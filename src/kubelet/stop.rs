@@ -1,6 +1,7 @@
 //! Ends containers: preStop hook, turn, signal, within one grace period.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -11,7 +12,7 @@ use super::pass::{Note, Pass};
 use crate::core::model::time::{Moment, seconds};
 use crate::core::model::{ContainerId, ContainerKind};
 use crate::core::plan::KillContainer;
-use crate::ports::{EventKind, EventTarget, HookCall};
+use crate::ports::{EventKind, EventTarget, HookCall, HookError};
 
 /// Upstream's `minimumGracePeriodInSeconds`: what every container gets between SIGTERM and SIGKILL.
 const MIN_GRACE: Duration = Duration::from_secs(2);
@@ -51,12 +52,13 @@ async fn kill_one(
             pod_ip: pass.observed.sandbox().and_then(|s| s.ips.first().cloned()),
             handler,
         };
-        match tokio::time::timeout_at(deadline, pass.ports.hooks.run(call)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => event(EventKind::Warning, "FailedPreStopHook", error.to_string()),
-            Err(_) => {
-                tracing::info!(container = order.name, "the preStop hook did not end within the grace period");
-            }
+        let (events, pod, path) = (Arc::clone(&pass.ports.events), Arc::clone(&pass.pod), path.clone());
+        let failed = move |error: HookError| {
+            let target = EventTarget::Container(&pod, &path);
+            events.record(target, EventKind::Warning, "FailedPreStopHook", error.to_string());
+        };
+        if tokio::time::timeout_at(deadline, pass.calls.pre_stop(call, &pass.observed, failed)).await.is_err() {
+            tracing::info!(container = order.name, "the preStop hook goes on until its container is killed");
         }
     }
     let turn = join_all(order.after.iter().filter_map(|id| ended.get(id)).map(CancellationToken::cancelled));
@@ -65,7 +67,7 @@ async fn kill_one(
     // Whole seconds, rounded up: the runtime takes no smaller ones.
     let left = deadline.saturating_duration_since(Instant::now());
     let left = Duration::from_secs(left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)).max(MIN_GRACE);
-    let Err(error) = pass.ports.runtime.stop_container(&order.id, left).await else { return Ok(()) };
+    let Err(error) = pass.calls.stop_container(&order.id, left).await else { return Ok(()) };
     tracing::warn!(%error, container = order.name, "a container could not be stopped");
     let message = format!("error killing container {}: {error}", order.name);
     event(EventKind::Warning, "FailedKillPod", message.clone());

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::worker::pause;
+use super::outcome::pause;
 use crate::core::model::time::Moment;
 
 /// Attempts to remove the records of a pod that is gone, before they are left to the next look for leftovers.

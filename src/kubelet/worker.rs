@@ -1,7 +1,7 @@
 //! One worker per pod: look, plan, act, tell; woken by hints, by its own passes and by the clock.
 //!
 //! The worker never waits for an action: a pass runs beside it (at most one), so that the status follows while an image
-//! is pulled, and an order to end the pod takes effect at once by dropping the pass.
+//! is pulled. An order to end the pod calls the pass off: only what it has sent to the runtime is waited for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,36 +11,34 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
 use super::inbox::{Inbox, Mail};
 use super::observe::{Look, observe_pod};
-use super::pass::{Dropped, Note, Pass};
+use super::pass::{Note, Pass, PassEnd};
 use super::run::{Event, Shared};
 use super::swap::Swap;
 use super::tidy::Tidy;
 use crate::core::model::time::Moment;
 use crate::core::model::{Observed, PodUid, Rejection};
-use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage, Waiting};
+use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage};
 use crate::core::status::is_terminal;
 use crate::ports::{EventKind, EventTarget};
-use crate::supervise::Panicked;
-use crate::telemetry::panics::{Task, named};
-
-/// First and longest pause after a failure that holds the whole pod up.
-const RETRY_FIRST: SignedDuration = SignedDuration::from_millis(500);
-const RETRY_MAX: SignedDuration = SignedDuration::from_secs(10);
+use crate::telemetry::panics::Task;
 
 /// What a task beside the worker came to.
 pub(super) enum Ended {
-    Pass(Result<(), Dropped>),
+    Pass(PassEnd),
     /// Volumes and cgroups are gone, or are to be tried again: what could not be removed.
     Cleaned(Result<(), String>),
     /// The records are removed, or are to be tried again.
-    Removed(bool),
+    Removed(PassEnd),
 }
 
 /// What the table knows when it makes a worker.
 pub(super) struct Birth {
+    pub calls: Calls,
     pub pod: Arc<Pod>,
     pub is_static: bool,
     /// The pod is known by its leftovers only; nothing is told about it.
@@ -67,7 +65,10 @@ pub(super) struct Worker {
     pub(super) mail: Mail,
     pub(super) waiters: Vec<oneshot::Sender<()>>,
     pub(super) notes: (mpsc::UnboundedSender<Note>, mpsc::UnboundedReceiver<Note>),
+    pub(super) calls: Calls,
     pub(super) task: JoinSet<Ended>,
+    /// Calls the pass under way off.
+    pub(super) off: CancellationToken,
     /// Grace of the pass that ends the pod; none while another pass runs.
     pub(super) ending: Option<i64>,
     pub(super) failures: u32,
@@ -113,7 +114,9 @@ impl Worker {
             mail: Mail { look: true, ..Mail::default() },
             waiters: Vec::new(),
             notes: mpsc::unbounded_channel(),
+            calls: birth.calls,
             task: JoinSet::new(),
+            off: CancellationToken::new(),
             ending: None,
             failures: 0,
             start_failures: BTreeMap::new(),
@@ -135,7 +138,10 @@ impl Worker {
 
     /// Until nothing is left of the pod and no source lists it.
     pub async fn run(mut self) {
+        // Those of a worker before, which panicked.
+        self.calls.settled().await;
         self.recall().await;
+        self.note_refusal().await;
         loop {
             self.read_mail();
             if std::mem::take(&mut self.mail.look) {
@@ -149,6 +155,9 @@ impl Worker {
                 break;
             }
             self.wait().await;
+        }
+        if self.rejection.is_some() {
+            self.note_refusal().await;
         }
         let _ = self.shared.events.send(Event::Gone(self.uid.clone())).await;
     }
@@ -194,7 +203,7 @@ impl Worker {
         }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         (self.shared.ports.wall)()
     }
 
@@ -249,7 +258,7 @@ impl Worker {
         }
         self.step();
         if self.stage.ends() {
-            self.advance_end(now).await;
+            self.advance_end(now);
         } else if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
             self.begin_next(plan.actions, now);
         }
@@ -346,6 +355,7 @@ impl Worker {
     pub(super) fn pass(&self) -> Pass {
         Pass {
             ports: self.shared.ports.clone(),
+            calls: self.calls.clone(),
             table: Arc::clone(&self.shared.table),
             facts: self.shared.facts.clone(),
             node: Arc::clone(&self.shared.ports.node.borrow()),
@@ -370,9 +380,10 @@ impl Worker {
         }
         self.ending = ending;
         self.swap = Swap::of(&actions);
-        let pass = self.pass();
+        self.off = if ending.is_some() { CancellationToken::new() } else { self.inbox.until_the_end() };
+        let (pass, off) = (self.pass(), self.off.clone());
         let task = Task::of("pod pass", self.uid.as_str());
-        self.task.spawn(named(task, async move { Ended::Pass(pass.run(actions).await) }));
+        self.task.spawn(async move { Ended::Pass(pass.execute(task, actions, off).await) });
     }
 
     async fn wait(&mut self) {
@@ -408,85 +419,4 @@ impl Worker {
             self.read_note(note);
         }
     }
-
-    fn read_note(&mut self, note: Note) {
-        let now = self.now();
-        match note {
-            Note::Changed => self.mail.look = true,
-            Note::Resized => {
-                self.mail.look = true;
-                self.mail.fresh = true;
-            }
-            Note::VolumesReady => self.ledger.volumes_ready = true,
-            Note::Raised(key, finished) => self.ledger.raise(&key, finished, now),
-            Note::Waiting(name, None) => {
-                self.start_failures.remove(&name);
-                self.ledger.waiting.remove(&name);
-            }
-            Note::Waiting(name, Some(waiting)) => {
-                let failures = self.start_failures.entry(name.clone()).or_default();
-                *failures = failures.saturating_add(1);
-                let retry_at = waiting.retry_at.or(Some(now.later(pause(failures.saturating_add(1)))));
-                self.last_error = Some(format!("{}: {}", waiting.reason, waiting.message));
-                self.ledger.waiting.insert(name, Waiting { retry_at, ..waiting });
-            }
-        }
-    }
-
-    fn read_end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        let now = self.now();
-        self.mail.look = true;
-        self.swap = Swap::default();
-        // What the pass said before it ended comes first.
-        while let Ok(note) = self.notes.1.try_recv() {
-            self.read_note(note);
-        }
-        match ended {
-            Ok(Ended::Pass(done @ (Ok(()) | Err(Dropped::Records(_))))) => {
-                self.tidy.ended(done.is_ok(), now);
-                self.failures = 0;
-                self.last_error = None;
-                self.retry_at = None;
-                if self.resizing {
-                    self.resized();
-                }
-            }
-            Ok(Ended::Pass(Err(Dropped::Init(_)))) => {}
-            Ok(Ended::Pass(Err(Dropped::Resize(message)))) => self.resize_failed(now, message),
-            Ok(Ended::Pass(Err(Dropped::Failed(message)))) => self.failed(now, message),
-            Ok(Ended::Cleaned(Ok(()))) => {
-                self.failures = 0;
-                self.cleaned = true;
-            }
-            Ok(Ended::Cleaned(Err(message))) => self.clean_failed(now, message),
-            Ok(Ended::Removed(all)) => {
-                self.tidy.ended(all, now);
-                self.records_removed = all || self.tidy.is_in_vain();
-            }
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => self.pass_panicked(now, &Panicked::from(error)),
-        }
-    }
-
-    /// A pass that panicked is a failure of this pod, as others are.
-    fn pass_panicked(&mut self, now: Timestamp, panicked: &Panicked) {
-        let message = format!("{panicked}; the pod is tried again");
-        self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "FailedSync", message);
-        self.failed(now, panicked.to_string());
-        self.tidy.ended(false, now);
-        // As after other failures to remove records: the next look for leftovers finds them.
-        self.records_removed = self.stage == Stage::Finished && self.removed && self.tidy.is_in_vain();
-    }
-
-    pub(super) fn failed(&mut self, now: Timestamp, message: String) {
-        tracing::info!(uid = %self.uid, error = message, "pass failed");
-        self.last_error = Some(message);
-        self.failures = self.failures.saturating_add(1);
-        self.retry_at = Some(now.later(pause(self.failures)));
-    }
-}
-
-/// Grows from half a second to ten.
-pub(super) fn pause(failures: u32) -> SignedDuration {
-    RETRY_FIRST.saturating_mul(2_i32.saturating_pow(failures.saturating_sub(1).min(8))).min(RETRY_MAX)
 }

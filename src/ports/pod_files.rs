@@ -34,6 +34,8 @@ pub trait PodFiles: Send + Sync {
     async fn keep_status(&self, uid: &PodUid, status: &PodStatus) -> io::Result<()>;
     /// The kept status.
     async fn kept_status(&self, uid: &PodUid) -> Option<PodStatus>;
+    /// Notes why the node refuses a static pod (see `core::model::refusal_file`); `None` when it does not any more.
+    async fn note_refusal(&self, key: &PodKey, why: Option<&str>) -> io::Result<()>;
     /// The pods that have a log directory.
     async fn logged_pods(&self) -> Vec<(PodKey, PodUid)>;
     /// Removes the pod's log directory, and links into it.

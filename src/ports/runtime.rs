@@ -72,7 +72,8 @@ pub enum RuntimeEvent {
     Resync,
 }
 
-/// The CRI runtime. Every method is one call; "not found" on remove and stop is success.
+/// The CRI runtime. Every method is one call; "not found" on remove and stop is success. A call that changes something goes
+/// on to its end when its future is dropped; questions are called off then.
 #[async_trait]
 pub trait Runtime: Send + Sync {
     /// Name and version of the runtime.

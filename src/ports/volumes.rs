@@ -24,7 +24,7 @@ pub struct VolumeError {
 /// Sets volumes up and takes them down. All methods are idempotent; what was mounted is found again after a restart.
 #[async_trait]
 pub trait Volumes: Send + Sync {
-    /// Makes every volume of the pod ready, and refreshes content volumes; keyed by `spec.volumes[].name`.
+    /// Makes every volume ready that a container of the pod uses, and refreshes content volumes; keyed by `spec.volumes[].name`.
     async fn set_up(&self, pod: &Pod) -> Result<BTreeMap<String, MountedVolume>, Vec<VolumeError>>;
     /// Writes changed contents of configMap, secret, downwardAPI, projected volumes of a running pod.
     async fn refresh(&self, pod: &Pod) -> Result<(), Vec<VolumeError>>;

@@ -53,10 +53,12 @@ async fn main() -> anyhow::Result<()> {
         Some("sequential") => pods::sequential(arg(2).unwrap_or_default(), number(3, 20)).await,
         Some("bare-api") => pods::bare_api(number(2, 20)).await,
         Some("burst") => pods::burst(arg(2).unwrap_or_default(), number(3, 50)).await,
+        Some("flood") => pods::flood(arg(2).unwrap_or_default(), number(3, 500)).await,
         Some("fill") => pods::fill(arg(2).unwrap_or_default(), number(3, 50)).await,
         Some("clear") => pods::clear().await,
         Some("config-map") => pods::config_map(arg(2).unwrap_or_default(), number(3, 5)).await,
         Some("bare") => bare::calls(arg(2).unwrap_or("/run/containerd/containerd.sock"), number(3, 20)).await,
+        Some("bare-flood") => bare::flood(arg(2).unwrap_or("/run/containerd/containerd.sock"), number(3, 500)).await,
         Some("manifest") => {
             manifests::drop_and_remove(arg(2).unwrap_or("/etc/kubernetes/manifests"), number(3, 10)).await
         }
@@ -65,8 +67,8 @@ async fn main() -> anyhow::Result<()> {
         }
         Some("idle") => idle::idle(number(2, 0) as u32, number(3, 60)).await,
         _ => anyhow::bail!(
-            "usage: bench sequential NODE N | bare-api N | burst NODE N | fill NODE N | clear | config-map NODE N | bare SOCKET N | \
-             manifest DIR N | failover KUBECONFIG SERVER SECONDS | idle PID SECONDS"
+            "usage: bench sequential NODE N | bare-api N | burst NODE N | flood NODE N | fill NODE N | clear | config-map NODE N | \
+             bare SOCKET N | bare-flood SOCKET N | manifest DIR N | failover KUBECONFIG SERVER SECONDS | idle PID SECONDS"
         ),
     }
 }

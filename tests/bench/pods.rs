@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{Series, print_figure};
 
 const LABEL: &str = "roost-bench=pod";
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(900);
 
 fn pod(node: &str, name: &str) -> anyhow::Result<Pod> {
     Ok(serde_json::from_value(json!({
@@ -40,7 +40,7 @@ async fn api() -> anyhow::Result<Api<Pod>> {
 async fn wait(pods: &Api<Pod>, version: &str, names: &BTreeSet<String>, gone: bool) -> anyhow::Result<()> {
     let mut open = names.clone();
     let work = async {
-        let watch = pods.watch(&WatchParams::default().labels(LABEL).timeout(290), version).await?;
+        let watch = pods.watch(&WatchParams::default().labels(LABEL).timeout(LIMIT.as_secs() as u32), version).await?;
         let mut watch = std::pin::pin!(watch);
         while let Some(event) = watch.try_next().await? {
             let done = match &event {
@@ -57,7 +57,7 @@ async fn wait(pods: &Api<Pod>, version: &str, names: &BTreeSet<String>, gone: bo
         }
         anyhow::bail!("the watch ended early")
     };
-    tokio::time::timeout(LIMIT, work).await.context("pods did not get there in three minutes")?
+    tokio::time::timeout(LIMIT, work).await.context("pods did not get there in a quarter of an hour")?
 }
 
 async fn version(pods: &Api<Pod>) -> anyhow::Result<String> {
@@ -117,14 +117,16 @@ pub async fn bare_api(count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn create_many(pods: &Api<Pod>, node: &str, count: usize) -> anyhow::Result<BTreeSet<String>> {
+async fn create_many(pods: &Api<Pod>, node: &str, count: usize, host: bool) -> anyhow::Result<BTreeSet<String>> {
     let have = pods.list_metadata(&ListParams::default().labels(LABEL)).await?.items.len();
     let names: BTreeSet<String> = (have..have + count).map(|i| format!("bench-{i}")).collect();
     let before = version(pods).await?;
     let waiting = wait(pods, &before, &names, false);
     let creating = async {
         let work = names.iter().map(|name| async move {
-            pods.create(&PostParams::default(), &pod(node, name)?).await.map_err(anyhow::Error::from)
+            let mut pod = pod(node, name)?;
+            pod.spec.as_mut().context("spec")?.host_network = host.then_some(true);
+            pods.create(&PostParams::default(), &pod).await.map_err(anyhow::Error::from)
         });
         futures::stream::iter(work).buffer_unordered(10).try_collect::<Vec<_>>().await
     };
@@ -147,7 +149,7 @@ async fn delete_many(pods: &Api<Pod>, names: &BTreeSet<String>) -> anyhow::Resul
 pub async fn burst(node: &str, count: usize) -> anyhow::Result<()> {
     let pods = api().await?;
     let start = Instant::now();
-    let names = create_many(&pods, node, count).await?;
+    let names = create_many(&pods, node, count, false).await?;
     print_figure(&format!("{count} pods at once → all Ready"), &[("p50", start.elapsed().as_secs_f64())], "s");
     let start = Instant::now();
     delete_many(&pods, &names).await?;
@@ -155,9 +157,29 @@ pub async fn burst(node: &str, count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a container was started in vain because the runtime could not.
+fn start_errors(pod: &Pod) -> usize {
+    let containers = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
+    let states = containers.flat_map(|c| [&c.state, &c.last_state]).flatten();
+    let ends = states.filter_map(|state| state.terminated.as_ref()?.reason.as_deref());
+    ends.filter(|reason| *reason == "StartError").count()
+}
+
+/// More pods at once than a node has addresses, on the node's network → all Ready; how many starts failed. They stay.
+pub async fn flood(node: &str, count: usize) -> anyhow::Result<()> {
+    let pods = api().await?;
+    let start = Instant::now();
+    create_many(&pods, node, count, true).await?;
+    print_figure(&format!("{count} pods at once → all Ready"), &[("p50", start.elapsed().as_secs_f64())], "s");
+    let all = pods.list(&ListParams::default().labels(LABEL)).await?;
+    let failed: usize = all.iter().map(start_errors).sum();
+    print_figure(&format!("{count} pods at once: StartErrors"), &[("p50", failed as f64)], "");
+    Ok(())
+}
+
 /// Adds pods and leaves them.
 pub async fn fill(node: &str, count: usize) -> anyhow::Result<()> {
-    create_many(&api().await?, node, count).await.map(drop)
+    create_many(&api().await?, node, count, false).await.map(drop)
 }
 
 /// Deletes what `fill` left.
@@ -199,7 +221,7 @@ pub async fn config_map(node: &str, rounds: usize) -> anyhow::Result<()> {
             if phase.as_deref() == Some("Succeeded") {
                 break;
             }
-            anyhow::ensure!(start.elapsed() < LIMIT, "the file did not change in three minutes");
+            anyhow::ensure!(start.elapsed() < LIMIT, "the file did not change in a quarter of an hour");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         seen.push(start.elapsed());

@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
+mod burst;
+mod calls;
 mod extremes;
 mod life;
 mod panics;
 mod restart;
+mod statics;
 mod swap;
 mod world;

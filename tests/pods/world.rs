@@ -119,6 +119,11 @@ impl World {
         self.tell().await;
     }
 
+    /// The manifests are replaced by these.
+    pub fn set_statics(&mut self, statics: Vec<Pod>) {
+        self.statics = statics;
+    }
+
     /// `kill -9` of the kubelet.
     pub fn kill_kubelet(&self) {
         self.kubelet.life.die();

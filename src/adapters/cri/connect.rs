@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 use tonic::transport::{Channel, Endpoint};
 
 use super::errors;
 use crate::cri::image_service_client::ImageServiceClient;
 use crate::cri::runtime_service_client::RuntimeServiceClient;
 use crate::ports::RuntimeError;
+use crate::supervise::Panicked;
 use crate::telemetry::Metrics;
 
 /// Upstream's bound for one message (`maxMsgSize` of `cri-client`).
@@ -24,6 +27,8 @@ pub struct Cri {
     pub(super) channel: Channel,
     /// `runtimeRequestTimeout`.
     pub(super) timeout: Duration,
+    /// Calls under way that change something and take no longer than the runtime needs for it.
+    changes: TaskTracker,
     /// Where calls are counted; none in programs without metrics.
     metrics: Option<Arc<Metrics>>,
 }
@@ -31,7 +36,10 @@ pub struct Cri {
 impl Cri {
     /// A client of the socket at `path`; nothing is sent yet. `timeout` is `runtimeRequestTimeout` (2 min by default).
     pub fn new(path: &Path, timeout: Duration) -> Self {
-        Self { channel: channel(path.to_path_buf()), timeout, metrics: None }
+        let changes = TaskTracker::new();
+        // It is empty whenever nothing is under way, whatever comes later.
+        changes.close();
+        Self { channel: channel(path.to_path_buf()), timeout, changes, metrics: None }
     }
 
     /// Counts each call.
@@ -53,7 +61,44 @@ impl Cri {
             .max_encoding_message_size(MAX_MESSAGE)
     }
 
-    /// One call with a deadline; when it passes, the call is cancelled at the runtime too.
+    /// A call that changes something, as a task of its own: it ends with the runtime's answer or at its deadline, also
+    /// when whoever asked has left. Broken off, it would leave the runtime in the middle of its work.
+    pub(super) async fn carry<T, F>(
+        &self,
+        name: &'static str,
+        limit: Option<Duration>,
+        call: impl FnOnce(RuntimeServiceClient<Channel>) -> F,
+    ) -> Result<T, RuntimeError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>> + Send + 'static,
+    {
+        let (cri, call) = (self.clone(), call(self.runtime()));
+        answer(name, self.changes.spawn(async move { cri.call(name, limit, call).await })).await
+    }
+
+    /// The same for calls that take as long as a container or a command likes; [`settled`](Self::settled) leaves them out.
+    pub(super) async fn carry_long<T, F>(
+        &self,
+        name: &'static str,
+        limit: Option<Duration>,
+        call: impl FnOnce(RuntimeServiceClient<Channel>) -> F,
+    ) -> Result<T, RuntimeError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>> + Send + 'static,
+    {
+        let (cri, call) = (self.clone(), call(self.runtime()));
+        answer(name, tokio::spawn(async move { cri.call(name, limit, call).await })).await
+    }
+
+    /// Returns once the runtime is not in the middle of a change: the moment at which this process may end.
+    pub async fn settled(&self) {
+        self.changes.wait().await;
+    }
+
+    /// One call with a deadline; when it passes, the call is cancelled at the runtime too. So it is when the future is
+    /// dropped: what changes something goes through [`carry`](Self::carry).
     pub(super) async fn call<T>(
         &self,
         name: &'static str,
@@ -79,6 +124,10 @@ impl Cri {
         }
         answer
     }
+}
+
+async fn answer<T>(call: &'static str, task: JoinHandle<Result<T, RuntimeError>>) -> Result<T, RuntimeError> {
+    task.await.unwrap_or_else(|error| Err(RuntimeError::Other { call, message: Panicked::from(error).to_string() }))
 }
 
 /// A call as upstream's metrics name it (`pkg/kubelet/kuberuntime/instrumented_services.go`).
@@ -124,4 +173,41 @@ fn channel(path: PathBuf) -> Channel {
     });
     // The address is never used: the connector always opens the socket.
     Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use futures::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_goes_on_when_whoever_asked_for_it_has_left() {
+        let cri = Cri::new(Path::new("/nowhere"), Duration::from_secs(60));
+        let (go_on, gate) = oneshot::channel::<()>();
+        let (done, changed) = oneshot::channel();
+        let call = async move {
+            let _ = gate.await;
+            done.send(()).unwrap();
+            Ok(tonic::Response::new(()))
+        };
+        assert!(cri.carry("StartContainer", None, |_| call).now_or_never().is_none());
+        assert!(cri.settled().now_or_never().is_none(), "it is under way");
+        go_on.send(()).unwrap();
+        cri.settled().await;
+        changed.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_ends_at_its_deadline_and_what_takes_long_is_not_waited_for() {
+        let cri = Cri::new(Path::new("/nowhere"), Duration::from_secs(60));
+        let never = || pending::<Result<tonic::Response<()>, tonic::Status>>();
+        let late = cri.carry("RunPodSandbox", Some(Duration::from_secs(60)), |_| never()).await;
+        assert!(matches!(late, Err(RuntimeError::DeadlineExceeded { call: "RunPodSandbox" })));
+        assert!(cri.carry_long("ExecSync", None, |_| never()).now_or_never().is_none());
+        cri.settled().await;
+    }
 }

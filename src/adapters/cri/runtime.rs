@@ -49,27 +49,42 @@ impl Runtime for Cri {
     async fn update_pod_cidr(&self, cidr: &str) -> Result<(), RuntimeError> {
         let network_config = Some(cri::NetworkConfig { pod_cidr: cidr.into() });
         let request = cri::UpdateRuntimeConfigRequest { runtime_config: Some(cri::RuntimeConfig { network_config }) };
-        self.call("UpdateRuntimeConfig", Some(self.timeout), self.runtime().update_runtime_config(request)).await?;
+        self.carry("UpdateRuntimeConfig", Some(self.timeout), |mut client| async move {
+            client.update_runtime_config(request).await
+        })
+        .await?;
         Ok(())
     }
 
     async fn run_sandbox(&self, config: cri::PodSandboxConfig, handler: &str) -> Result<SandboxId, RuntimeError> {
         let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler: handler.into() };
         let limit = Some(self.timeout.saturating_mul(2));
-        Ok(self.call("RunPodSandbox", limit, self.runtime().run_pod_sandbox(request)).await?.pod_sandbox_id.into())
+        Ok(self
+            .carry("RunPodSandbox", limit, |mut client| async move { client.run_pod_sandbox(request).await })
+            .await?
+            .pod_sandbox_id
+            .into())
     }
 
     async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let request = cri::StopPodSandboxRequest { pod_sandbox_id: id.to_string() };
-        gone_is_fine(self.call("StopPodSandbox", Some(self.timeout), self.runtime().stop_pod_sandbox(request)).await)?;
+        gone_is_fine(
+            self.carry("StopPodSandbox", Some(self.timeout), |mut client| async move {
+                client.stop_pod_sandbox(request).await
+            })
+            .await,
+        )?;
         Ok(())
     }
 
     async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let remove = || async {
             let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.to_string() };
-            let answer =
-                self.call("RemovePodSandbox", Some(self.timeout), self.runtime().remove_pod_sandbox(request)).await;
+            let answer = self
+                .carry("RemovePodSandbox", Some(self.timeout), |mut client| async move {
+                    client.remove_pod_sandbox(request).await
+                })
+                .await;
             gone_is_fine(answer).map(|_| ())
         };
         match remove().await {
@@ -108,13 +123,22 @@ impl Runtime for Cri {
             config: Some(config),
             sandbox_config: Some(sandbox_config),
         };
-        let answer = self.call("CreateContainer", Some(self.timeout), self.runtime().create_container(request)).await?;
+        let answer =
+            self.carry("CreateContainer", Some(self.timeout), |mut client| async move {
+                client.create_container(request).await
+            })
+            .await?;
         Ok(answer.container_id.into())
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let request = cri::StartContainerRequest { container_id: id.to_string() };
-        self.call("StartContainer", Some(self.timeout), self.runtime().start_container(request)).await?;
+        self.carry(
+            "StartContainer",
+            Some(self.timeout),
+            |mut client| async move { client.start_container(request).await },
+        )
+        .await?;
         Ok(())
     }
 
@@ -123,15 +147,21 @@ impl Runtime for Cri {
         let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
         let request = cri::StopContainerRequest { container_id: id.to_string(), timeout };
         let limit = Some(self.timeout.saturating_add(grace));
-        gone_is_fine(self.call("StopContainer", limit, self.runtime().stop_container(request)).await)?;
+        gone_is_fine(
+            self.carry_long("StopContainer", limit, |mut client| async move { client.stop_container(request).await })
+                .await,
+        )?;
         Ok(())
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let remove = || async {
             let request = cri::RemoveContainerRequest { container_id: id.to_string() };
-            let answer =
-                self.call("RemoveContainer", Some(self.timeout), self.runtime().remove_container(request)).await;
+            let answer = self
+                .carry("RemoveContainer", Some(self.timeout), |mut client| async move {
+                    client.remove_container(request).await
+                })
+                .await;
             gone_is_fine(answer).map(|_| ())
         };
         match remove().await {
@@ -181,8 +211,10 @@ impl Runtime for Cri {
             linux: Some(resources),
             ..Default::default()
         };
-        let mut client = self.runtime();
-        self.call("UpdateContainerResources", Some(self.timeout), client.update_container_resources(request)).await?;
+        self.carry("UpdateContainerResources", Some(self.timeout), |mut client| async move {
+            client.update_container_resources(request).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -197,9 +229,10 @@ impl Runtime for Cri {
             overhead: Some(overhead),
             resources: Some(resources),
         };
-        let mut client = self.runtime();
         match self
-            .call("UpdatePodSandboxResources", Some(self.timeout), client.update_pod_sandbox_resources(request))
+            .carry("UpdatePodSandboxResources", Some(self.timeout), |mut client| async move {
+                client.update_pod_sandbox_resources(request).await
+            })
             .await
         {
             Ok(_) | Err(RuntimeError::Unimplemented { .. }) => Ok(()),
@@ -209,7 +242,10 @@ impl Runtime for Cri {
 
     async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let request = cri::ReopenContainerLogRequest { container_id: id.to_string() };
-        self.call("ReopenContainerLog", Some(self.timeout), self.runtime().reopen_container_log(request)).await?;
+        self.carry("ReopenContainerLog", Some(self.timeout), |mut client| async move {
+            client.reopen_container_log(request).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -225,7 +261,7 @@ impl Runtime for Cri {
             cmd: command,
             timeout: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         };
-        self.call("ExecSync", limit, self.runtime().exec_sync(request)).await
+        self.carry_long("ExecSync", limit, |mut client| async move { client.exec_sync(request).await }).await
     }
 
     async fn exec_url(
@@ -273,7 +309,10 @@ impl Runtime for Cri {
             timeout: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         };
         let limit = if timeout.is_zero() { self.timeout } else { timeout };
-        self.call("CheckpointContainer", Some(limit), self.runtime().checkpoint_container(request)).await?;
+        self.carry_long("CheckpointContainer", Some(limit), |mut client| async move {
+            client.checkpoint_container(request).await
+        })
+        .await?;
         Ok(())
     }
 

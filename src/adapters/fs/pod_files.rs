@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use super::atomic::write_if_changed;
 use super::folder::resolved;
 use super::removal::remove_tree;
-use crate::core::model::{ContainerId, PodKey, PodUid, key_of, uid_of};
+use crate::core::model::{ContainerId, PodKey, PodUid, key_of, refusal_file, uid_of};
 use crate::offload::Lanes;
 use crate::ports::PodFiles;
 
@@ -282,6 +282,21 @@ impl PodFiles for LocalPodFiles {
         serde_json::from_str(&text).ok()
     }
 
+    async fn note_refusal(&self, key: &PodKey, why: Option<&str>) -> io::Result<()> {
+        let file = refusal_file(&self.root_dir, key);
+        plain(&file.file_name().unwrap_or_default().to_string_lossy())?;
+        let why = why.map(str::to_owned);
+        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+        let note = move || match (why, file.parent()) {
+            (Some(why), Some(folder)) => {
+                fs::create_dir_all(folder)?;
+                write_if_changed(&file, why.as_bytes(), 0o600).map(drop)
+            }
+            _ => super::ignore_missing(fs::remove_file(file)),
+        };
+        self.lanes.io(format!("{key}"), "note refusal", note).await
+    }
+
     async fn remove_logs(&self, pod: &Pod) -> io::Result<()> {
         let (logs, key, links_dir) = (self.logs_of(pod)?, key_of(pod), self.links_dir.clone());
         let of_pod = format!("{}_{}_", key.name, key.namespace);
@@ -319,6 +334,15 @@ mod tests {
         assert_eq!(files.kept_status(&uid_of(&pod)).await, Some(status.clone()));
         files.keep_status(&PodUid::from("gone"), &status).await.unwrap();
         assert_eq!(files.kept_status(&PodUid::from("gone")).await, None, "no directory is made for it");
+        let (key, note) = (key_of(&pod), refusal_file(&files.root_dir, &key_of(&pod)));
+        for _ in 0..2 {
+            files.note_refusal(&key, Some("OutOfcpu: no room")).await.unwrap();
+            assert_eq!(fs::read_to_string(&note).unwrap(), "OutOfcpu: no room");
+        }
+        files.note_refusal(&key, None).await.unwrap();
+        files.note_refusal(&key, None).await.unwrap();
+        assert!(!note.exists());
+        files.note_refusal(&PodKey::new("../x", "p"), Some("no")).await.unwrap_err();
         fs::create_dir(dir.path().join("logs/not-a-pod_u2")).unwrap();
         assert_eq!(files.logged_pods().await, [(PodKey::new("ns", "p"), PodUid::from("u1"))]);
         files.remove_logs(&pod).await.unwrap();

@@ -35,7 +35,7 @@ use self::source::{Source, SourceError};
 use crate::adapters::csi::CsiVolumes;
 use crate::adapters::fs::{beneath, mounts};
 use crate::adapters::turns::Turns;
-use crate::core::model::{MountedVolume, PodUid, uid_of};
+use crate::core::model::{MountedVolume, PodUid, uid_of, used_volumes};
 use crate::core::render::NodeContext;
 use crate::offload::Lanes;
 use crate::ports::{Objects, VolumeError, Volumes};
@@ -102,8 +102,8 @@ impl LocalVolumes {
 
     /// Lets drivers grow the volumes whose claims wait for that. The pod runs whatever becomes of it.
     async fn grow_claims(&self, pod: &Pod) {
-        let volumes = pod.spec.as_ref().and_then(|s| s.volumes.as_deref()).unwrap_or_default();
-        for volume in volumes.iter().filter(|v| v.persistent_volume_claim.is_some() || v.ephemeral.is_some()) {
+        let claims = |v: &&Volume| v.persistent_volume_claim.is_some() || v.ephemeral.is_some();
+        for volume in volumes_of(pod).iter().filter(claims) {
             let allocatable = self.node.borrow().allocatable.clone();
             let source = source::resolve(self.objects.as_ref(), &allocatable, pod, volume).await;
             let grows = |source: &Source| matches!(source, Source::Csi { source, .. } if source.growing.is_some());
@@ -122,7 +122,7 @@ impl LocalVolumes {
         chosen: impl Fn(&Volume) -> bool,
     ) -> Result<BTreeMap<String, MountedVolume>, Vec<VolumeError>> {
         let _guard = self.turns.take(uid_of(pod)).await;
-        let volumes = pod.spec.as_ref().and_then(|s| s.volumes.as_deref()).unwrap_or_default();
+        let volumes = volumes_of(pod);
         let each = volumes.iter().filter(|v| chosen(v)).map(async |volume| match self.set_up_one(pod, volume).await {
             Ok(mounted) => Ok((volume.name.clone(), mounted)),
             Err(e) => Err(VolumeError { volume: volume.name.clone(), message: e.message, transient: e.transient }),
@@ -136,6 +136,13 @@ impl LocalVolumes {
         }
         if faults.is_empty() { Ok(ready) } else { Err(faults) }
     }
+}
+
+/// The pod's volumes, without those that none of its containers uses.
+fn volumes_of(pod: &Pod) -> Vec<Volume> {
+    let used = used_volumes(pod);
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    volumes.filter(|volume| used.contains(&volume.name)).cloned().collect()
 }
 
 /// Volumes whose content follows other objects; drivers may want to be asked again too.

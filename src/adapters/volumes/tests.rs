@@ -59,10 +59,13 @@ impl Objects for Shelf {
     }
 }
 
+/// A pod whose container mounts all of these volumes.
 pub(super) fn pod(volumes: serde_json::Value) -> Pod {
+    let mounts = volumes.as_array().into_iter().flatten();
+    let mounts: Vec<_> = mounts.map(|v| serde_json::json!({"name": v["name"], "mountPath": "/v"})).collect();
     serde_json::from_value(serde_json::json!({
         "metadata": {"name": "p", "namespace": "ns", "uid": "u1"},
-        "spec": {"containers": [], "volumes": volumes}
+        "spec": {"containers": [{"name": "c", "volumeMounts": mounts}], "volumes": volumes}
     }))
     .unwrap()
 }
@@ -154,4 +157,39 @@ async fn files_are_read_only_from_inside_the_volume() {
     std::os::unix::fs::symlink("/etc/passwd", ready["e"].path.join("l")).unwrap();
     assert_eq!(volumes.read_file(&ready["e"], "e", "f").await.unwrap(), b"x");
     assert!(volumes.read_file(&ready["e"], "e", "l").await.is_err());
+}
+
+#[tokio::test]
+async fn a_volume_that_no_container_uses_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (volumes, shelf) = volumes(dir.path());
+    set(&shelf, "key", "value");
+    let there = |name: &str| serde_json::json!({"name": name, "configMap": {"name": "m"}});
+    let missing = [
+        serde_json::json!({"name": "map", "configMap": {"name": "missing"}}),
+        serde_json::json!({"name": "secret", "secret": {"secretName": "missing"}}),
+        serde_json::json!({"name": "claim", "persistentVolumeClaim": {"claimName": "missing"}}),
+        serde_json::json!({"name": "path", "hostPath": {"path": "/missing", "type": "Directory"}}),
+    ];
+    let used = ["regular", "init", "ephemeral"];
+    let all: Vec<_> = used.into_iter().map(there).chain(missing).collect();
+    let container = |name: &str| {
+        let mounts = [serde_json::json!({"name": name, "mountPath": "/v"})];
+        serde_json::json!([{"name": name, "volumeMounts": mounts}])
+    };
+    let pod: Pod = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "p", "namespace": "ns", "uid": "u1"},
+        "spec": {"containers": container("regular"), "initContainers": container("init"),
+            "ephemeralContainers": container("ephemeral"), "volumes": all}
+    }))
+    .unwrap();
+    let ready = volumes.set_up(&pod).await.unwrap();
+    assert_eq!(ready.into_keys().collect::<Vec<_>>(), ["ephemeral", "init", "regular"]);
+    volumes.refresh(&pod).await.unwrap();
+
+    let maps = serde_json::json!([{"name": "regular", "volumeDevices": [{"name": "claim", "devicePath": "/dev/x"}]}]);
+    let mut mapped = pod;
+    mapped.spec.as_mut().unwrap().containers = serde_json::from_value(maps).unwrap();
+    let faults = volumes.set_up(&mapped).await.unwrap_err();
+    assert_eq!(faults.into_iter().map(|fault| fault.volume).collect::<Vec<_>>(), ["claim"], "it is mapped");
 }

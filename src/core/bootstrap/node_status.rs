@@ -74,6 +74,8 @@ pub struct ManifestStatus {
     pub faults: Vec<String>,
     /// The runtime has a pod of its name; never known of a faulty one, whose last good pod may run.
     pub has_pod: bool,
+    /// Why the kubelet refuses the pod; it is tried again.
+    pub refused: Option<String>,
 }
 
 /// A certificate.
@@ -121,7 +123,15 @@ impl NodeStatus {
                     format!("static pod {}: {} of {} containers run", pod.pod, pod.running, pod.containers)
                 }));
                 let idle = self.manifests.iter().filter(|manifest| !manifest.has_pod && manifest.faults.is_empty());
-                problems.extend(idle.map(|manifest| format!("manifest {} has no pod", manifest.path)));
+                problems.extend(idle.map(|manifest| match &manifest.refused {
+                    None => format!("manifest {} has no pod", manifest.path),
+                    Some(why) => {
+                        format!(
+                            "manifest {} has no pod: the kubelet refuses it and will try again: {why}",
+                            manifest.path
+                        )
+                    }
+                }));
             }
         }
         for manifest in self.manifests.iter().filter(|manifest| !manifest.faults.is_empty()) {
@@ -233,9 +243,14 @@ mod tests {
             path: format!("/etc/kubernetes/manifests/{name}.yaml"),
             faults: faults.iter().map(ToString::to_string).collect(),
             has_pod: false,
+            refused: None,
         };
-        sick.manifests =
-            vec![manifest("kube-scheduler", &[]), manifest("web", &["line 3, column 5: kind: is missing"])];
+        let refused = Some("OutOfcpu: Node didn't have enough resource: cpu".to_owned());
+        sick.manifests = vec![
+            manifest("kube-scheduler", &[]),
+            ManifestStatus { refused, ..manifest("large", &[]) },
+            manifest("web", &["line 3, column 5: kind: is missing"]),
+        ];
         sick.manifest_sets = vec![("edge".into(), "rolled back: static pod web is not Ready".into())];
         sick.certificates[0].not_after = Some("2026-01-03T00:00:00Z".parse().unwrap());
         sick.certificates[0].renewed_at = Some("2025-09-01T00:00:00Z".parse().unwrap());
@@ -250,6 +265,7 @@ mod tests {
         the API server of this node does not answer at https://10.0.0.1:6443/readyz
         static pod kube-system/etcd-n1: 0 of 1 containers run
         manifest /etc/kubernetes/manifests/kube-scheduler.yaml has no pod
+        manifest /etc/kubernetes/manifests/large.yaml has no pod: the kubelet refuses it and will try again: OutOfcpu: Node didn't have enough resource: cpu
         manifest /etc/kubernetes/manifests/web.yaml is not taken up: line 3, column 5: kind: is missing
         manifest set edge: rolled back: static pod web is not Ready
         certificate /etc/kubernetes/pki/apiserver.crt ends at 2026-01-03T00:00:00Z

@@ -35,7 +35,8 @@ pub struct DesiredSet {
     pub pods: Vec<DesiredPod>,
 }
 
-/// An order of the node to end a pod (eviction, preemption, shutdown). The pod becomes Failed.
+/// An order of the node to end a pod (eviction, preemption, shutdown). The pod becomes Failed, or Succeeded when all of its
+/// containers exit 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodKill {
     /// `status.reason`, e.g. `Evicted`.

@@ -1,6 +1,8 @@
 //! A manifest file as it was found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::PodKey;
 
 /// Largest manifest that is read, as upstream's file source accepts.
 pub const MAX_MANIFEST_BYTES: usize = 10 * 1024 * 1024;
@@ -17,4 +19,9 @@ pub struct ReadFile {
     pub path: PathBuf,
     /// Its content, or why it could not be read.
     pub content: Result<Vec<u8>, String>,
+}
+
+/// Where the kubelet says why it refuses a static pod, as `reason: message`; `root` is its folder.
+pub fn refusal_file(root: &Path, key: &PodKey) -> PathBuf {
+    root.join("refused-static-pods").join(format!("{}_{}", key.namespace, key.name))
 }

@@ -1,5 +1,6 @@
 //! What every room needs to know of a pod besides the API type itself.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
@@ -62,6 +63,17 @@ pub fn containers_of(pod: &Pod) -> Vec<(ContainerKind, Container)> {
     let regular = spec.containers.iter().map(|c| (ContainerKind::Regular, c.clone()));
     let ephemeral = spec.ephemeral_containers.iter().flatten().map(|c| (ContainerKind::Ephemeral, as_container(c)));
     init.chain(regular).chain(ephemeral).collect()
+}
+
+/// Names of the volumes that a container of the pod mounts or maps, whatever its kind. All others are left alone, missing
+/// objects and claims included (upstream `GetPodVolumeNames`, `desired_state_of_world_populator.go`).
+pub fn used_volumes(pod: &Pod) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for (_, container) in containers_of(pod) {
+        used.extend(container.volume_mounts.into_iter().flatten().map(|mount| mount.name));
+        used.extend(container.volume_devices.into_iter().flatten().map(|device| device.name));
+    }
+    used
 }
 
 fn as_container(c: &EphemeralContainer) -> Container {

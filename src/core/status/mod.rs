@@ -125,6 +125,9 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
         status.message = previous.message.clone().or_else(|| api.and_then(|s| s.message.clone()));
     }
     match inputs.ledger.end.as_ref().map(|end| &end.cause) {
+        // What the containers came to has the last word: a pod whose containers all exit 0 has succeeded, with its
+        // condition DisruptionTarget (upstream `generateAPIPodStatus`, for evictions and shutdowns alike).
+        Some(EndCause::Killed(_)) if inputs.stage >= Stage::Terminated && pod_phase == "Succeeded" => pod_phase,
         Some(EndCause::Killed(kill)) => {
             status.reason = Some(kill.reason.clone());
             status.message = Some(kill.message.clone());

@@ -179,3 +179,34 @@ fn a_container_that_ran_and_left_no_trace_is_shown_as_ended() {
     let ended = status.last_state.unwrap().terminated.unwrap();
     assert_eq!((ended.exit_code, ended.reason.as_deref()), (137, Some("ContainerStatusUnknown")));
 }
+
+#[test]
+fn a_pod_that_the_node_ended_is_judged_by_its_exit_codes() {
+    let kill = |reason: &str| crate::core::model::PodKill {
+        reason: reason.into(),
+        message: "make room".into(),
+        grace_seconds: None,
+        disruption: Some("Pod was preempted".into()),
+    };
+    for reason in ["Preempting", "Evicted", "Terminated"] {
+        for (code, phase, said) in [(0, "Succeeded", None), (143, "Failed", Some(reason))] {
+            let mut case = Case::new(pod(json!([{"name": "c", "image": "i"}])), observed(RunState::Running, 0));
+            case.previous = case.status();
+            case.ledger.end = Some(crate::core::plan::end_pod(None, EndCause::Killed(kill(reason)), &case.pod, at(5)));
+            case.stage = Stage::Terminating;
+            case.previous = case.status();
+            assert_eq!(case.previous.phase.as_deref(), Some("Running"), "it still runs");
+            case.observed = observed(RunState::Exited, code);
+            case.stage = Stage::Terminated;
+            for _ in 0..2 {
+                let status = case.status();
+                assert_eq!(status.phase.as_deref(), Some(phase), "{reason} {code}");
+                assert_eq!(status.reason.as_deref(), said, "{reason} {code}");
+                let disrupted = status.conditions.iter().flatten().any(|c| c.type_ == "DisruptionTarget");
+                assert!(disrupted, "{reason} {code}");
+                case.previous = status;
+                case.stage = Stage::Finished;
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::api::Api;
 use self::parts::NoStatuses;
@@ -259,6 +259,10 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
     // Statuses under way are sent; pods are left alone.
     if let Some(api) = api {
         api.flush().await;
+    }
+    // A start that is broken off is an end of its container.
+    if tokio::time::timeout(parts::LAST_CALLS, cri.settled()).await.is_err() {
+        warn!("the runtime is left in the middle of a change: it did not answer in time");
     }
     Ok(())
 }

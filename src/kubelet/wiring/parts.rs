@@ -23,6 +23,9 @@ use crate::offload::Lanes;
 use crate::ports::{Objects, Runtime, StatusSink, StorageApi};
 use crate::supervise::{restarting, vital};
 
+/// How long the end of the process waits for changes under way at the runtime. A sandbox takes a second or two.
+pub const LAST_CALLS: Duration = Duration::from_secs(10);
+
 /// Statuses of a standalone kubelet go nowhere.
 pub struct NoStatuses;
 

@@ -28,6 +28,7 @@ pub(super) struct Disk {
     cgroups: BTreeSet<String>,
     logs: BTreeMap<String, Logs>,
     statuses: BTreeMap<String, PodStatus>,
+    pub refusals: BTreeMap<String, String>,
 }
 
 impl Disk {
@@ -115,6 +116,15 @@ impl PodFiles for Life {
     async fn kept_status(&self, uid: &PodUid) -> Option<PodStatus> {
         self.alive().await;
         self.host.state().disk.statuses.get(uid.as_str()).cloned()
+    }
+    async fn note_refusal(&self, key: &PodKey, why: Option<&str>) -> io::Result<()> {
+        self.alive().await;
+        let refusals = &mut self.host.state().disk.refusals;
+        match why {
+            Some(why) => _ = refusals.insert(key.to_string(), why.to_owned()),
+            None => _ = refusals.remove(&key.to_string()),
+        }
+        Ok(())
     }
     async fn logged_pods(&self) -> Vec<(PodKey, PodUid)> {
         self.alive().await;

@@ -12,7 +12,13 @@ use crate::ports::RuntimeError;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How long a call takes at least: others go on meanwhile.
-const TAKES: Duration = Duration::from_millis(1);
+pub(super) const TAKES: Duration = Duration::from_millis(1);
+
+/// Calls that belong to starts.
+const STARTS: [&str; 3] = ["RunPodSandbox", "CreateContainer", "StartContainer"];
+
+/// Calls that change nothing: nobody minds when they are dropped.
+const ONLY_LOOKS: [&str; 5] = ["Status", "ListPodSandbox", "PodSandboxStatus", "ListContainers", "ContainerStatus"];
 
 /// What goes wrong at one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +88,7 @@ impl Life {
     ) -> Result<T, RuntimeError> {
         self.alive().await;
         self.host.panic_about(of);
-        let fault = self.host.count(call, of);
+        let (number, fault) = self.host.count(call, of);
         if self.host.is_down() {
             return Err(RuntimeError::Unavailable { call, message: "connection refused".into() });
         }
@@ -98,8 +104,11 @@ impl Life {
             Some(Fault::DiesAmid) => self.die(),
             Some(Fault::AnswerIsLost | Fault::DiesAfter) | None => {}
         }
-        tokio::time::sleep(TAKES).await;
+        let mut caller = Caller { life: self, what: format!("{call} {of}"), stays: ONLY_LOOKS.contains(&call) };
+        let _starting = STARTS.contains(&call).then(|| Starting::new(&self.host));
+        tokio::time::sleep(self.host.takes(number)).await;
         let result = effect.await;
+        caller.stays = true;
         match fault {
             Some(Fault::AnswerIsLost) => return self.no_answer(call).await,
             Some(Fault::DiesAfter) => self.die(),
@@ -113,5 +122,37 @@ impl Life {
         tokio::time::sleep(DEADLINE).await;
         self.alive().await;
         Err(RuntimeError::DeadlineExceeded { call })
+    }
+}
+
+/// A call that belongs to a start, while it is under way.
+struct Starting<'a>(&'a PodHost);
+
+impl<'a> Starting<'a> {
+    fn new(host: &'a PodHost) -> Self {
+        host.begin_start();
+        Self(host)
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.state().starting -= 1;
+    }
+}
+
+/// Who waits for an answer of the runtime, or for a hook. A call whose caller leaves is cancelled at the runtime in the
+/// middle of its work.
+pub(super) struct Caller<'a> {
+    pub life: &'a Life,
+    pub what: String,
+    pub stays: bool,
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if !self.stays && !self.life.is_dead() {
+            self.life.host.state().sins.push(format!("{} was called off", self.what.trim_end()));
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::wall;
 use super::disk::Disk;
-use super::gate::{Fault, Life};
+use super::gate::{Fault, Life, TAKES};
 use super::records::{Container, Record, Run, Sandbox};
 use super::runtime::stop_sandbox;
 use super::told::Told;
@@ -57,6 +57,16 @@ pub(super) struct State {
     pub told: Told,
     pub calls: Vec<String>,
     pub fault: Option<(usize, Fault)>,
+    /// A pod that is refused, and the one beside which it is (empty: always).
+    pub refused: Option<(String, String)>,
+    /// How often admission was asked.
+    pub asked: usize,
+    /// Starts under way, the most there were at once, and how many the machine bears.
+    pub starting: usize,
+    pub most_starting: usize,
+    pub bears: Option<usize>,
+    /// A call to the runtime that takes long.
+    slow: Option<(usize, Duration)>,
     /// Calls of any port, and which of them panics.
     touches: usize,
     panics_at: Option<usize>,
@@ -133,13 +143,55 @@ impl PodHost {
         Arc::new(Life::new(Arc::clone(self)))
     }
 
-    /// Writes a call to the runtime down, and gives what is to go wrong with it.
-    pub(super) fn count(&self, call: &str, of: &str) -> Option<Fault> {
+    /// Writes a call to the runtime down; gives its number, and what is to go wrong with it.
+    pub(super) fn count(&self, call: &str, of: &str) -> (usize, Option<Fault>) {
         let mut state = self.state();
         let number = state.calls.len();
         assert!(number < TOO_MANY, "the kubelet calls the runtime again and again: {call} {of}");
         state.calls.push(format!("{call} {of}").trim_end().to_owned());
-        state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault)
+        (number, state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault))
+    }
+
+    /// Lets admission refuse the pod of that name while the other one is active (empty: always), or none any more.
+    pub fn set_refused(&self, refused: Option<(&str, &str)>) {
+        self.state().refused = refused.map(|(pod, beside)| (pod.to_owned(), beside.to_owned()));
+    }
+
+    /// How often admission was asked.
+    pub fn admissions(&self) -> usize {
+        self.state().asked
+    }
+
+    /// Why static pods are refused, by namespace and name.
+    pub fn refusals(&self) -> BTreeMap<String, String> {
+        self.state().disk.refusals.clone()
+    }
+
+    /// Lets starts fail while more than `at_once` calls are under way that belong to starts.
+    pub fn set_bears(&self, at_once: usize) {
+        self.state().bears = Some(at_once);
+    }
+
+    /// The most calls that belong to starts and were under way at once.
+    pub fn most_starting(&self) -> usize {
+        self.state().most_starting
+    }
+
+    /// A call that belongs to a start begins.
+    pub(super) fn begin_start(&self) {
+        let mut state = self.state();
+        state.starting += 1;
+        state.most_starting = state.most_starting.max(state.starting);
+    }
+
+    /// Lets the `number`-th call to the runtime (from 0) take that long.
+    pub fn set_slow(&self, number: usize, takes: Duration) {
+        self.state().slow = Some((number, takes));
+    }
+
+    /// How long this call takes.
+    pub(super) fn takes(&self, number: usize) -> Duration {
+        self.state().slow.filter(|(slow, _)| *slow == number).map_or(TAKES, |(_, takes)| takes)
     }
 
     /// Lets the `number`-th call to the runtime (from 0, counted from the host's beginning) go wrong.

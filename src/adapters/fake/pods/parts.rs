@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc;
 
-use super::gate::Life;
-use crate::core::model::{PodUid, ProbeResults, ProbeSubject, Verdict};
+use super::gate::{Caller, Life};
+use crate::core::model::{PodUid, ProbeResults, ProbeSubject, Rejection, Verdict};
 use crate::cri;
 use crate::ports::{
     Admission, EventKind, EventTarget, Events, HookCall, HookError, Hooks, ImageDemand, ImageWaiting, PodImages,
@@ -42,7 +42,9 @@ impl Hooks for Life {
             state.happened.push(format!("hook of {}", call.container));
             state.programs.get(&call.container).copied().unwrap_or_default()
         };
+        let mut caller = Caller { life: self, what: format!("the hook of {}", call.container), stays: false };
         tokio::time::sleep(program.hook_takes).await;
+        caller.stays = true;
         match program.hook_fails {
             true => Err(HookError { message: "PostStartHook failed".into() }),
             false => Ok(()),
@@ -70,9 +72,16 @@ impl Probes for Life {
 }
 
 impl Admission for Life {
-    fn admit(&self, _: &Arc<Pod>, _: bool, _: &[Arc<Pod>]) -> Verdict {
+    fn admit(&self, pod: &Arc<Pod>, _: bool, active: &[Arc<Pod>]) -> Verdict {
         self.touch();
-        Verdict::Admit
+        let mut state = self.host.state();
+        state.asked += 1;
+        let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+        let Some((refused, beside)) = state.refused.clone() else { return Verdict::Admit };
+        if name(pod) != refused || !(beside.is_empty() || active.iter().any(|other| name(other) == beside)) {
+            return Verdict::Admit;
+        }
+        Verdict::Reject(Rejection { reason: "NodePorts".into(), message: "a port is taken".into() })
     }
 }
 

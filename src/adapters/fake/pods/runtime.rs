@@ -99,12 +99,14 @@ fn start(state: &mut State, id: &ContainerId, called_off: bool) -> Result<Option
     if !state.sandboxes.iter().any(|s| &s.id == home && s.ready) {
         return other(call, format!("sandbox {home} is not running"));
     }
-    if called_off {
+    let overloaded = state.bears.is_some_and(|bears| state.starting > bears);
+    if called_off || overloaded {
+        let why = if called_off { "context canceled" } else { "runc create failed: unable to freeze" };
         let container = &mut state.containers[index];
         container.run = Run::Exited(START_ERROR);
         container.finished_at = Some(wall());
-        container.message = "failed to create containerd task: context canceled".into();
-        return Ok(None);
+        container.message = format!("failed to create containerd task: {why}");
+        return if called_off { Ok(None) } else { other(call, why.into()) };
     }
     if state.running().any(|c| c.uid() == uid && c.name() == name) {
         state.sins.push(format!("{name} runs twice"));

@@ -81,7 +81,7 @@ fn view(root: &Path) -> PodView {
             running: true,
             log_path: root.join("log/c/0.log").to_string_lossy().into_owned(),
         }],
-        last_error: None,
+        ..PodView::default()
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::inbox::Inbox;
 use super::leftovers::{Leftover, observe_leftovers};
 use super::run::{Event, Shared};
+use super::start_counts::rejection_label;
 use super::worker::{Birth, Worker};
 use crate::core::admission::without_surplus;
 use crate::core::model::time::Moment;
@@ -278,6 +279,7 @@ impl Driver {
             match self.shared.ports.admission.admit(pod, is_static, &self.active()) {
                 Verdict::Admit => {}
                 Verdict::Reject(refused) => {
+                    self.shared.ports.metrics.admission_rejections.with([rejection_label(&refused.reason)]).inc();
                     let target = EventTarget::Pod(pod);
                     let events = &self.shared.ports.events;
                     events.record(target, EventKind::Warning, &refused.reason, refused.message.clone());

@@ -33,6 +33,7 @@ pub mod server;
 pub mod shutdown;
 pub mod sources;
 mod start;
+mod start_counts;
 mod stop;
 mod swap;
 mod table;

@@ -9,8 +9,9 @@ use tokio::time::sleep;
 use zbus::{Connection, OwnedFd};
 
 use super::manager::{self, ManagerProxy};
-use super::prepare::{POLICY_FILE, Signals, failed};
+use super::prepare::{Signals, failed};
 use crate::adapters::fs::atomic::write_if_changed;
+use crate::core::shutdown::SIGNAL_POLICY;
 use crate::offload::Lanes;
 use crate::ports::{InhibitLock, ShutdownError, ShutdownWatch};
 
@@ -44,7 +45,7 @@ impl Logind {
     /// When the system bus does not answer.
     pub async fn connect() -> Result<Self, ShutdownError> {
         let connection = manager::connect().await.map_err(|error| failed(&error))?;
-        let news = Signals::listen(&connection, Path::new(POLICY_FILE)).await?;
+        let news = Signals::listen(&connection, Path::new(SIGNAL_POLICY)).await?;
         Ok(Self { connection, news })
     }
 

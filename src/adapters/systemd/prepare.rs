@@ -16,9 +16,6 @@ use crate::adapters::fs::atomic::write_if_changed;
 use crate::offload::Lanes;
 use crate::ports::ShutdownError;
 
-/// Where the bus reads local policies (dbus-daemon(1)).
-pub(super) const POLICY_FILE: &str = "/etc/dbus-1/system.d/roost-kubelet.conf";
-
 const POLICY: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <!-- Written by the kubelet: it ends all pods when it hears this signal, which only root may send. -->
@@ -150,12 +147,12 @@ mod tests {
         }
 
         /// As a tool does it that leaves at once.
-        fn send_as(&self, user: &str, begins: bool) {
+        fn send_as(&self, user: &str, begins: &str) {
             let sent = Command::new("setpriv")
                 .args(["--reuid", user, "--clear-groups", "dbus-send"])
                 .arg(format!("--bus={}", self.address))
                 .args(["--type=signal", "/org/freedesktop/login1"])
-                .args(["org.freedesktop.login1.Manager.PrepareForShutdown", &format!("boolean:{begins}")])
+                .args(["org.freedesktop.login1.Manager.PrepareForShutdown", begins])
                 .status();
             assert!(sent.unwrap().success());
         }
@@ -175,8 +172,9 @@ mod tests {
         let policy = bus.policies.path().join("roost-kubelet.conf");
         let mut signals = Signals::listen(&connection, &policy).await.unwrap();
         for begins in [true, false, true] {
-            bus.send_as("65534", !begins);
-            bus.send_as("0", begins);
+            bus.send_as("65534", &format!("boolean:{}", !begins));
+            bus.send_as("0", "string:of another shape");
+            bus.send_as("0", &format!("boolean:{begins}"));
             assert_eq!(signals.next().await.unwrap(), begins, "of somebody else than logind, who has left already");
         }
     }
@@ -186,7 +184,7 @@ mod tests {
         let (bus, connection) = Bus::start("asked").await;
         let mut signals = Signals::listen(&connection, Path::new("/dev/null/roost-kubelet.conf")).await.unwrap();
         for begins in [true, false] {
-            bus.send_as("65534", !begins);
+            bus.send_as("65534", &format!("boolean:{}", !begins));
             let _stays = bus.send_and_stay(begins).await;
             assert_eq!(signals.next().await.unwrap(), begins);
         }

@@ -10,7 +10,7 @@ NOT_CHOSEN = "skipped"  # what junit says of a spec that the focus left out; one
 
 
 def read_junit(folder):
-    """The specs that were chosen: name -> {verdict: ok|FAIL|skip, seconds, message}."""
+    """The specs that were chosen: name -> {verdict: ok|FAIL|skip|cut, seconds, message}; cut: the run was ended."""
     results = {}
     for path in glob.glob(f"{folder}/junit*.xml"):
         for case in ET.parse(path).iter("testcase"):
@@ -19,7 +19,8 @@ def read_junit(folder):
             skipped = case.find("skipped")
             message = ""
             if bad is not None:
-                verdict, message = "FAIL", (bad.get("message") or bad.text or "").strip()
+                message = (bad.get("message") or bad.text or "").strip()
+                verdict = "cut" if message.startswith("[INTERRUPTED]") or case.get("status") == "interrupted" else "FAIL"
             elif skipped is not None:
                 verdict, message = "skip", skipped.get("message", "").removeprefix("skipped - ")
             else:

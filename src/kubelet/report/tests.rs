@@ -41,6 +41,7 @@ impl PodApi for FakeApi {
         let text = |name: &str| patch["status"][name].as_str().map(String::from);
         status.phase = text("phase").or(status.phase.take());
         status.pod_ip = text("podIP").or(status.pod_ip.take());
+        status.observed_generation = patch["status"]["observedGeneration"].as_i64().or(status.observed_generation);
         let version: u64 = pod.metadata.resource_version.as_deref().unwrap_or("1").parse().unwrap();
         pod.metadata.resource_version = Some((version + 1).to_string());
         self.view.apply(PodChange::Applied(Box::new(pod.clone())));

@@ -7,11 +7,8 @@ use crate::ports::{Lifecycle, PodView};
 use crate::telemetry::Metrics;
 
 /// Each stage with its word.
-const STAGES: [(&str, Lifecycle); 3] = [
-    ("sync", Lifecycle::Sync),
-    ("terminating", Lifecycle::Terminating),
-    ("terminated", Lifecycle::Terminated),
-];
+const STAGES: [(&str, Lifecycle); 3] =
+    [("sync", Lifecycle::Sync), ("terminating", Lifecycle::Terminating), ("terminated", Lifecycle::Terminated)];
 /// Whether a pod is static, with the value of the label.
 const KINDS: [(&str, bool); 2] = [("true", true), ("", false)];
 

@@ -25,7 +25,9 @@ pub async fn driver(spec: &KubeletSpec, runtime: &dyn Runtime, metrics: &Metrics
         Ok(Some(driver)) => driver,
         Ok(None) => {
             metrics.cri_losing_support.with([WANTS_RUNTIME_CONFIG]).set(1.0);
-            warn!("the runtime has no RuntimeConfig; the setting cgroupDriver counts, and v{WANTS_RUNTIME_CONFIG} needs a newer runtime");
+            warn!(
+                "the runtime has no RuntimeConfig; the setting cgroupDriver counts, and v{WANTS_RUNTIME_CONFIG} needs a newer runtime"
+            );
             named
         }
         Err(_) => named,

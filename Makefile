@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm test-vm-months e2e bench bench-before fuzz fuzz-keep check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,6 +58,9 @@ test-vm-months: ## thirteen months in that machine, by its clock, with renewal o
 
 e2e: cluster ## upstream's suite against the cluster: FOCUS='\[NodeConformance\]' SKIP=… PROCS=12
 	@tests/e2e/run
+
+e2e-node: ## upstream's node suite on a node of its own: FOCUS='\[NodeConformance\]' SKIP=… KUBELET=ours|upstream FAST=1
+	@tests/e2e-node/run
 
 bench: ## times and memory beside upstream's kubelet and kubeadm
 	@tests/bench/run

@@ -13,6 +13,7 @@ use super::calls::Calls;
 use super::inbox::Inbox;
 use super::leftovers::{Leftover, observe_leftovers};
 use super::run::{Event, Shared};
+use super::start_counts::rejection_label;
 use super::statics::Statics;
 use super::worker::{Birth, Worker};
 use crate::core::admission::without_surplus;
@@ -290,6 +291,7 @@ impl Driver {
             match self.shared.ports.admission.admit(pod, is_static, &self.active()) {
                 Verdict::Admit => {}
                 Verdict::Reject(refused) => {
+                    self.shared.ports.metrics.admission_rejections.with([rejection_label(&refused.reason)]).inc();
                     let target = EventTarget::Pod(pod);
                     let events = &self.shared.ports.events;
                     events.record(target, EventKind::Warning, &refused.reason, refused.message.clone());

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::api_pods::ApiPodView;
 use crate::core::manifest::mirror::{MirrorAction, derive_mirror, plan_mirror};
-use crate::core::model::{PodKey, key_of};
+use crate::core::model::{PodKey, PodUid, key_of, uid_of};
 use crate::ports::{ApiError, PodApi, Pods};
 
 /// When something is still to be done, it is looked at again after this.
@@ -73,7 +73,8 @@ impl Mirrors {
         for key in keys {
             let wanted = statics.iter().find(|pod| key_of(pod) == key);
             let found = self.view.by_key(&key).filter(|pod| crate::core::manifest::mirror::is_mirror(pod));
-            let ending = wanted.is_none() && self.pods.by_key(&key).is_some_and(|pod| pod.is_static);
+            let replaced = |uid: PodUid| wanted.is_none_or(|wanted| uid_of(wanted) != uid);
+            let ending = self.pods.by_key(&key).is_some_and(|pod| pod.is_static && replaced(uid_of(&pod.pod)));
             settled &= !ending;
             match plan_mirror(wanted.map(|pod| &**pod), found.as_deref(), ending) {
                 MirrorAction::Keep => {}
@@ -122,3 +123,7 @@ impl Mirrors {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "mirrors_tests.rs"]
+mod tests;

@@ -35,6 +35,7 @@ pub mod server;
 pub mod shutdown;
 pub mod sources;
 mod start;
+mod start_counts;
 mod starts;
 mod statics;
 mod stop;

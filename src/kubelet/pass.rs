@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::calls::Calls;
 use super::facts::RuntimeFacts;
 use super::run::PodPorts;
+use super::start_counts::StartCounts;
 use super::table::Table;
 use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId, is_critical};
 use crate::core::plan::{Action, Waiting, is_host_network};
@@ -112,12 +113,13 @@ impl Pass {
 
     /// Executes the actions in order; stops at the first failure that the rest depends on.
     async fn run(mut self, actions: Vec<Action>) -> Result<(), Dropped> {
+        let creates = actions.iter().any(|a| matches!(a, Action::CreateSandbox { .. }));
+        let mut counts = StartCounts::begin(&self.ports.metrics, &self.pod, creates);
         let starts = actions.iter().any(|a| matches!(a, Action::Start(_) | Action::CreateSandbox { .. }));
         if starts {
             self.adopt_sandbox();
-            self.prepare().await?;
+            self.prepare().await.inspect_err(|_| counts.pod_failed())?;
         }
-        let creates = actions.iter().any(|a| matches!(a, Action::CreateSandbox { .. }));
         if starts && !creates {
             self.set_up_volumes().await?;
         }
@@ -137,7 +139,9 @@ impl Pass {
                     killed = Ok(());
                 }
                 Action::RemoveSandboxes(ids) => self.remove_sandboxes(&ids).await,
-                Action::CreateSandbox { attempt } => self.create_sandbox(attempt).await?,
+                Action::CreateSandbox { attempt } => {
+                    self.create_sandbox(attempt).await.inspect_err(|_| counts.pod_failed())?;
+                }
                 Action::SizePod(pod) => self.size_pod(&pod).await?,
                 Action::Update { id, name, resources, shrinks_memory } => {
                     self.update(&id, &name, *resources, shrinks_memory).await?;
@@ -148,6 +152,7 @@ impl Pass {
                     let (name, kind) = (start.name.clone(), start.kind);
                     let started = super::start::start(&self, start).await;
                     let waits = started.as_ref().err().cloned();
+                    counts.container(kind, waits.as_ref());
                     self.note(Note::Waiting(name.clone(), waits));
                     self.note(Note::Changed);
                     if started.is_err() && kind == ContainerKind::Init {

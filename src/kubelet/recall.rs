@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::worker::Worker;
 use crate::core::model::key_of;
-use crate::core::status::is_terminal;
+use crate::core::status::{is_terminal, without_ended_init};
 
 impl Worker {
     /// Takes up what was said of a static pod before the kubelet was restarted: its manifest knows no status. A pod
@@ -15,8 +15,8 @@ impl Worker {
         }
         let kept = self.shared.ports.files.kept_status(&self.uid).await;
         if let Some(status) = kept.filter(|status| !is_terminal(status.phase.as_deref())) {
-            self.status = Arc::new(status);
-            self.kept = Arc::clone(&self.status);
+            self.kept = Arc::new(status);
+            self.status = Arc::new(without_ended_init(&self.pod, &self.kept));
         }
     }
 

@@ -18,6 +18,7 @@ use crate::core::model::{DesiredSet, PodKill, PodUid, SourceKind};
 use crate::core::render::NodeContext;
 use crate::ports;
 use crate::supervise::vital;
+use crate::telemetry::Metrics;
 
 /// Everything through which pods reach the world.
 #[derive(Clone)]
@@ -48,6 +49,8 @@ pub struct PodPorts {
     pub statuses: Arc<dyn ports::StatusSink>,
     /// Facts and settings of the node; renewed when addresses or allocatable change.
     pub node: watch::Receiver<Arc<NodeContext>>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
     /// The wall clock.
     pub wall: fn() -> Timestamp,
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use crate::core::model::{PodKey, PodUid, key_of};
-use crate::ports::{PodView, Pods};
+use crate::ports::{Lifecycle, PodView, Pods};
 
 /// Views of all pods; written by workers, read by anyone without waiting.
 #[derive(Default)]
@@ -23,6 +23,8 @@ struct Inner {
     keys: HashMap<PodKey, PodUid>,
     /// Uid of a static pod by that of its mirror.
     mirrors: HashMap<PodUid, PodUid>,
+    /// Pods known by their leftovers only.
+    unlisted: HashMap<PodUid, Lifecycle>,
     /// Pod of each container and sandbox id.
     ids: HashMap<Box<str>, PodUid>,
 }
@@ -60,10 +62,17 @@ impl Table {
         inner.ids.insert(id.into(), uid.clone());
     }
 
+    /// Notes where a pod is that no source has ever listed.
+    pub(super) fn put_unlisted(&self, uid: &PodUid, lifecycle: Lifecycle) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.unlisted.insert(uid.clone(), lifecycle);
+    }
+
     /// Forgets a pod.
     pub(super) fn remove(&self, uid: &PodUid) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let view = inner.views.remove(uid);
+        inner.unlisted.remove(uid);
         inner.keys.retain(|_, of| of != uid);
         inner.mirrors.retain(|_, of| of != uid);
         inner.ids.retain(|_, of| of != uid);
@@ -107,5 +116,9 @@ impl Pods for Table {
 
     fn list(&self) -> Vec<Arc<PodView>> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).views.values().cloned().collect()
+    }
+
+    fn unlisted(&self) -> Vec<Lifecycle> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).unlisted.values().copied().collect()
     }
 }

@@ -8,7 +8,7 @@ use super::worker::Worker;
 use crate::core::model::{ContainerKind, ProbeSubject, ProbedContainer, RunState, containers_of};
 use crate::core::plan::Stage;
 use crate::core::status;
-use crate::ports::{ContainerView, EventKind, EventTarget, PodView};
+use crate::ports::{ContainerView, EventKind, EventTarget, Lifecycle, PodView};
 use crate::supervise::spawn;
 use crate::telemetry::panics::Task;
 
@@ -36,7 +36,7 @@ impl Worker {
     /// Derives the status anew and publishes it where it changed.
     pub(super) fn tell(&mut self, now: Timestamp) {
         if self.orphan {
-            return;
+            return self.shared.table.put_unlisted(&self.uid, self.lifecycle());
         }
         let derived = self.derive(now);
         let held = if self.stage.ends() { None } else { self.swap.holds_until(&self.observed, now) };
@@ -77,8 +77,18 @@ impl Worker {
             sandbox: self.observed.sandbox().map(|s| s.id.clone()),
             containers,
             last_error: self.last_error.clone(),
+            lifecycle: self.lifecycle(),
+            dropped: self.removed,
         };
         self.shared.table.put(&self.uid, view);
+    }
+
+    fn lifecycle(&self) -> Lifecycle {
+        match self.stage {
+            Stage::Waiting | Stage::Starting | Stage::Running => Lifecycle::Sync,
+            Stage::Terminating => Lifecycle::Terminating,
+            Stage::Terminated | Stage::Finished => Lifecycle::Terminated,
+        }
     }
 
     /// Tells the prober what runs now.

@@ -71,7 +71,7 @@ pub use pod_files::PodFiles;
 pub use pod_images::{ImageDemand, ImageWaiting, PodImages, PulledImage};
 pub use pod_network::{PodNetwork, PodNetworkError};
 pub use pod_units::{Journal, PodUnits, StaticPodStates, StopNotes};
-pub use pods::{ContainerView, PodView, Pods};
+pub use pods::{ContainerView, Lifecycle, PodView, Pods};
 pub use probes::Probes;
 pub use progress::Progress;
 pub use pull_records::{PullRecords, RecordKind};

@@ -23,8 +23,20 @@ pub struct ContainerView {
     pub log_path: String,
 }
 
+/// Where a pod is on its way, as `kubelet_working_pods` counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// It starts or runs.
+    #[default]
+    Sync,
+    /// Its containers are being ended.
+    Terminating,
+    /// Nothing of it runs any more.
+    Terminated,
+}
+
 /// A pod as the kubelet sees it now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PodView {
     /// Definition in force; for a static pod the static one (its uid differs from the mirror's).
     pub pod: Arc<Pod>,
@@ -40,6 +52,10 @@ pub struct PodView {
     pub containers: Vec<ContainerView>,
     /// The last error of the pod's worker, for local status.
     pub last_error: Option<String>,
+    /// Where it is on its way.
+    pub lifecycle: Lifecycle,
+    /// Its source has dropped it.
+    pub dropped: bool,
 }
 
 /// Looks pods up; never blocks.
@@ -50,4 +66,8 @@ pub trait Pods: Send + Sync {
     fn by_key(&self, key: &PodKey) -> Option<Arc<PodView>>;
     /// All pods, in no order.
     fn list(&self) -> Vec<Arc<PodView>>;
+    /// Where those pods are that no source has ever listed: what the runtime or the disk had of them is being ended.
+    fn unlisted(&self) -> Vec<Lifecycle> {
+        Vec::new()
+    }
 }

@@ -108,6 +108,8 @@ metrics! {
     run_sandbox_errors: Counter<1> = "kubelet_run_podsandbox_errors_total" "Cumulative number of the run_podsandbox operation errors by RuntimeClass.Handler." ["runtime_handler"];
     started_pods: Counter<0> = "kubelet_started_pods_total" "Cumulative number of pods started" [];
     started_pod_errors: Counter<0> = "kubelet_started_pods_errors_total" "Cumulative number of errors when starting pods" [];
+    started_user_namespaced_pods: Counter<0> = "kubelet_started_user_namespaced_pods_total" "Cumulative number of pods with user namespaces started. This metric will only be collected on Linux." [];
+    started_user_namespaced_pod_errors: Counter<0> = "kubelet_started_user_namespaced_pods_errors_total" "Cumulative number of errors when starting pods with user namespaces. This metric will only be collected on Linux." [];
     started_containers: Counter<1> = "kubelet_started_containers_total" "Cumulative number of containers started" ["container_type"];
     started_container_errors: Counter<2> = "kubelet_started_containers_errors_total" "Cumulative number of errors when starting containers" ["container_type", "code"];
     terminated_containers: Counter<3> = "kubelet_terminated_containers_total" "Cumulative number of container terminations." ["container_type", "exit_code", "reason"];
@@ -124,6 +126,7 @@ metrics! {
     http_requests: Counter<4> = "kubelet_http_requests_total" "Number of the http requests received since the server started" ["method", "path", "server_type", "long_running"];
     http_duration: Histogram<4> = "kubelet_http_requests_duration_seconds" "Duration in seconds to serve http requests" ["method", "path", "server_type", "long_running"] USUAL;
     http_inflight: Gauge<4> = "kubelet_http_inflight_requests" "Number of the inflight http requests" ["method", "path", "server_type", "long_running"];
+    cri_losing_support: Gauge<1> = "kubelet_cri_losing_support" "the Kubernetes version that the currently running CRI implementation will lose support on if not upgraded." ["version"];
     certificate_rotation_errors: Counter<0> = "kubelet_certificate_manager_client_expiration_renew_errors" "Counter of certificate renewal errors." [];
     client_certificate_ttl: Gauge<0> = "kubelet_certificate_manager_client_ttl_seconds" "Gauge of the TTL (time-to-live) of the Kubelet's client certificate. The value is in seconds until certificate expiry (negative if already expired)." [];
     server_certificate_ttl: Gauge<0> = "kubelet_certificate_manager_server_ttl_seconds" "Gauge of the shortest TTL (time-to-live) of the Kubelet's serving certificate. The value is in seconds until certificate expiry (negative if already expired)." [];

@@ -246,3 +246,20 @@ async fn a_record_that_cannot_be_removed_is_tried_again_now_and_then() {
     world.until("it is removed", |host| host.records().iter().all(|record| record.attempt > 0)).await;
     assert_eq!(host.sins(), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn starts_and_failed_starts_are_counted() {
+    let host = PodHost::new();
+    let mut first = World::new(host.clone(), pod(&[], &[container("web")])).await;
+    first.runs("web", 0).await;
+    let number = host.calls().iter().position(|call| call.starts_with("StartContainer")).unwrap();
+
+    let host = PodHost::new();
+    host.set_fault(number, Fault::Fails);
+    let mut world = World::new(host.clone(), pod(&[], &[container("web")])).await;
+    world.runs("web", 1).await;
+    let metrics = world.metrics();
+    assert_eq!(metrics.started_pods.with([]).get(), 1);
+    assert_eq!(metrics.started_containers.with(["container"]).get(), 2);
+    assert_eq!(metrics.started_container_errors.with(["container", "RunContainerError"]).get(), 1);
+}

@@ -11,6 +11,7 @@ use roost::adapters::standalone::NoObjects;
 use roost::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use roost::core::render::NodeContext;
 use roost::kubelet::run::{PodPorts, Settings, start};
+use roost::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,7 @@ pub fn sidecar(name: &str) -> Value {
 struct Kubelet {
     life: Arc<Life>,
     desired: mpsc::Sender<DesiredSet>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
 }
 
@@ -124,6 +126,11 @@ impl World {
         self.statics = statics;
     }
 
+    /// What the kubelet that runs now has counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.kubelet.metrics
+    }
+
     /// `kill -9` of the kubelet.
     pub fn kill_kubelet(&self) {
         self.kubelet.life.die();
@@ -181,7 +188,7 @@ impl World {
 
 impl Kubelet {
     fn start(host: &Arc<PodHost>) -> Self {
-        let life = host.live();
+        let (life, metrics) = (host.live(), Arc::new(Metrics::default()));
         let context =
             NodeContext { host_ips: vec!["192.0.2.1".parse().unwrap()], ..NodeContext::defaults(Path::new("/k")) };
         let ports = PodPorts {
@@ -198,6 +205,7 @@ impl Kubelet {
             events: life.clone(),
             statuses: life.clone(),
             node: watch::channel(Arc::new(context)).1,
+            metrics: Arc::clone(&metrics),
             wall,
         };
         let settings = Settings {
@@ -208,6 +216,6 @@ impl Kubelet {
         let (desired, incoming) = mpsc::channel(16);
         let stop = CancellationToken::new();
         start(ports, settings, incoming, stop.clone());
-        Self { life, desired, stop }
+        Self { life, desired, metrics, stop }
     }
 }

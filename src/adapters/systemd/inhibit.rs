@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use tokio::time::sleep;
 use zbus::{Connection, OwnedFd};
 
 use super::manager::{self, ManagerProxy};
+use super::prepare::{Signals, failed};
 use crate::adapters::fs::atomic::write_if_changed;
+use crate::core::shutdown::SIGNAL_POLICY;
 use crate::offload::Lanes;
 use crate::ports::{InhibitLock, ShutdownError, ShutdownWatch};
 
@@ -29,30 +30,22 @@ trait Login {
 
     #[zbus(property(emits_changed_signal = "false"), name = "InhibitDelayMaxUSec")]
     fn inhibit_delay_max(&self) -> zbus::Result<u64>;
-
-    #[zbus(signal)]
-    fn prepare_for_shutdown(&self, begins: bool) -> zbus::Result<()>;
 }
 
 /// The connection to logind.
 pub struct Logind {
     connection: Connection,
-    news: PrepareForShutdownStream,
-}
-
-fn failed(error: &dyn std::fmt::Display) -> ShutdownError {
-    ShutdownError { message: error.to_string() }
+    news: Signals,
 }
 
 impl Logind {
     /// Connects and listens for shutdowns.
     ///
     /// # Errors
-    /// When the system bus or logind does not answer.
+    /// When the system bus does not answer.
     pub async fn connect() -> Result<Self, ShutdownError> {
         let connection = manager::connect().await.map_err(|error| failed(&error))?;
-        let login = LoginProxy::new(&connection).await.map_err(|error| failed(&error))?;
-        let news = login.receive_prepare_for_shutdown().await.map_err(|error| failed(&error))?;
+        let news = Signals::listen(&connection, Path::new(SIGNAL_POLICY)).await?;
         Ok(Self { connection, news })
     }
 
@@ -93,8 +86,7 @@ impl ShutdownWatch for Logind {
     }
 
     async fn next(&mut self) -> Result<bool, ShutdownError> {
-        let news = self.news.next().await.ok_or_else(|| failed(&"the connection to the bus ended"))?;
-        Ok(*news.args().map_err(|error| failed(&error))?.begins())
+        self.news.next().await
     }
 }
 

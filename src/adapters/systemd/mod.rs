@@ -4,6 +4,7 @@ mod inhibit;
 pub(crate) mod journal;
 pub(in crate::adapters) mod manager;
 mod pod_units;
+mod prepare;
 mod units;
 
 pub use inhibit::Logind;

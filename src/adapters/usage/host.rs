@@ -69,6 +69,22 @@ impl Host {
         Some(PidUsage { time: Timestamp::now(), maxpid: most, curproc: now })
     }
 
+    /// Processor time that a process (`self` for this one) has used, in nanoseconds; of the threads it has had, not of
+    /// its children (proc_pid_stat(5), utime and stime).
+    pub fn processor_time(&self, process: &str) -> Option<u64> {
+        let stat = self.read(&format!("{process}/stat"));
+        // The name in parentheses may hold anything; what follows it are numbers, from the third field on.
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut ticks = rest.split_whitespace().skip(11).map(str::parse::<u64>);
+        let used = ticks.next()?.ok()?.saturating_add(ticks.next()?.ok()?);
+        used.saturating_mul(1_000_000_000).checked_div(rustix::param::clock_ticks_per_second())
+    }
+
+    /// Name of a process's program.
+    pub fn program(&self, process: &str) -> String {
+        self.read(&format!("{process}/comm")).trim_end().to_owned()
+    }
+
     /// Interfaces in the network namespace of a process; of the node's own for `None`.
     pub fn interfaces(&self, process: Option<u32>) -> Vec<InterfaceUsage> {
         parse_net_dev(&self.read(&format!("{}/net/dev", process.unwrap_or(1))))

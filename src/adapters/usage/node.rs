@@ -16,6 +16,9 @@ use crate::ports::UsageDepth;
 /// Cgroups in which a runtime is usually found.
 const RUNTIMES: [&str; 2] = ["/system.slice/containerd.service", "/system.slice/crio.service"];
 
+/// Their programs.
+const DAEMONS: [&str; 2] = ["containerd", "crio"];
+
 /// A node of which nothing is known but its name.
 pub(super) fn nothing(shared: &Shared) -> NodeUsage {
     NodeUsage {
@@ -73,11 +76,26 @@ fn system_containers(shared: &Shared, shallow: bool) -> Vec<ContainerUsage> {
     system_cgroups(shared)
         .into_iter()
         .filter_map(|(name, path)| {
-            let sample = shared.tree.sample(&path, shallow)?;
+            let mut sample = shared.tree.sample(&path, shallow)?;
+            // Version 1 gives a unit a memory cgroup and none for processors, unless it asks for that.
+            sample.cpu.usage = sample.cpu.usage.or_else(|| processor_time(shared, name, &path));
             let rate = shared.rate(&path, &sample);
             Some(derive_container(name, made(shared, &path), &sample, rate, swap_free))
         })
         .collect()
+}
+
+/// Of the program itself, where its cgroup says nothing of processors.
+fn processor_time(shared: &Shared, name: &str, path: &str) -> Option<u64> {
+    match name {
+        "kubelet" => shared.host.processor_time("self"),
+        "runtime" => {
+            let processes = shared.tree.processes(path);
+            let is_daemon = |process: &&String| DAEMONS.contains(&shared.host.program(process).as_str());
+            shared.host.processor_time(processes.iter().find(is_daemon)?)
+        }
+        _ => None,
+    }
 }
 
 /// Name and path of the parts of the system that are accounted for.

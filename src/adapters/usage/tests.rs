@@ -81,7 +81,7 @@ fn view(root: &Path) -> PodView {
             running: true,
             log_path: root.join("log/c/0.log").to_string_lossy().into_owned(),
         }],
-        last_error: None,
+        ..PodView::default()
     }
 }
 
@@ -125,6 +125,30 @@ fn the_node_takes_memory_from_proc_where_the_root_cgroup_has_none() {
     assert_eq!((memory.usage_bytes, memory.available_bytes), (Some(600 * 1024), Some(400 * 1024)));
     assert_eq!(node.cpu.unwrap().usage_core_nano_seconds, Some(5_000_000_000));
     assert!(node.fs.unwrap().capacity_bytes.unwrap() > 0);
+}
+
+#[test]
+fn kubelet_and_runtime_have_processor_time_where_their_cgroups_have_none() {
+    let root = tempfile::tempdir().unwrap();
+    let stat = |name: &str, user: u64| format!("7 ({name}) S 1 7 7 0 -1 4194560 1 0 0 0 {user} 50 0 0 20 0 9 0 1 2 3");
+    let unit = "cgroup/memory/system.slice/containerd.service";
+    write(root.path(), &format!("{unit}/memory.usage_in_bytes"), "9\n");
+    write(root.path(), &format!("{unit}/cgroup.procs"), "70\n77\n");
+    write(root.path(), "cgroup/memory/runtime.slice/kubelet.service/memory.usage_in_bytes", "9\n");
+    write(root.path(), "proc/70/comm", "containerd-shim\n");
+    write(root.path(), "proc/77/comm", "containerd\n");
+    write(root.path(), "proc/77/stat", &stat("containerd", 150));
+    write(root.path(), "proc/self/stat", &stat("a (b) kubelet", 350));
+    write(root.path(), "proc/self/cgroup", "4:cpu,cpuacct:/\n3:memory:/runtime.slice/kubelet.service\n");
+    let mut shared = machine(root.path());
+    fs::remove_file(root.path().join("cgroup/cgroup.controllers")).unwrap();
+    shared.tree = Tree::new(root.path().join("cgroup"), "/".into(), CgroupDriver::Systemd);
+    let node = node::node_usage(&shared, UsageDepth::CpuAndMemory, None);
+    let used = |name: &str| {
+        let found = node.system_containers.iter().find(|c| c.name == name);
+        found.and_then(|c| c.cpu?.usage_core_nano_seconds)
+    };
+    assert_eq!((used("kubelet"), used("runtime")), (Some(4_000_000_000), Some(2_000_000_000)));
 }
 
 #[test]

@@ -82,8 +82,13 @@ impl Tree {
 
     /// A process of the cgroup itself.
     pub fn first_process(&self, path: &str) -> Option<u32> {
-        let text = fs::read_to_string(self.directory("memory", path).join("cgroup.procs")).ok()?;
-        text.lines().next()?.parse().ok()
+        self.processes(path).first()?.parse().ok()
+    }
+
+    /// The processes of the cgroup itself.
+    pub fn processes(&self, path: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.directory("memory", path).join("cgroup.procs")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The cgroup of this very process, below the root.

@@ -59,13 +59,14 @@ pub enum MirrorAction {
     Delete(String),
 }
 
-/// Decides about one full name. `wanted` is the static pod, `found` the mirror pod of that name; `ending` says that a
-/// static pod of that name still terminates, so that its mirror has to stay for its status.
+/// Decides about one full name. `wanted` is the static pod, `found` the mirror pod of that name; `ending` says that
+/// another static pod of that name still terminates: its mirror stays for its status until it has ended (upstream looks
+/// at mirror pods when it syncs the pod that is wanted, which waits until then).
 pub fn plan_mirror(wanted: Option<&Pod>, found: Option<&Pod>, ending: bool) -> MirrorAction {
     let delete = |found: &Pod| MirrorAction::Delete(found.metadata.uid.clone().unwrap_or_default());
     match (wanted, found) {
+        _ if ending => MirrorAction::Keep,
         (None, None) => MirrorAction::Keep,
-        (None, Some(_)) if ending => MirrorAction::Keep,
         (None, Some(found)) => delete(found),
         (Some(_), None) => MirrorAction::Create,
         (Some(wanted), Some(found)) => {

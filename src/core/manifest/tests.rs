@@ -118,6 +118,8 @@ fn mirror_follows_its_static_pod() {
     assert_eq!(plan_mirror(None, Some(&mirror), true), MirrorAction::Keep);
     assert_eq!(plan_mirror(None, Some(&mirror), false), delete);
     mirror.metadata.annotations.get_or_insert_default().insert(CONFIG_MIRROR.into(), "old".into());
+    assert_eq!(plan_mirror(Some(&pod), Some(&mirror), true), MirrorAction::Keep, "it stands for the one that ends");
+    assert_eq!(plan_mirror(Some(&pod), None, true), MirrorAction::Keep, "its own pod does not run yet");
     assert_eq!(plan_mirror(Some(&pod), Some(&mirror), false), delete);
 }
 

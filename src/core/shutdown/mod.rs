@@ -9,6 +9,9 @@ use crate::core::model::kubelet_spec::ShutdownSettings;
 use crate::core::model::time::LONGEST_WAIT;
 use crate::core::model::{PodKill, is_static, priority_of};
 
+/// Where the kubelet writes the policy of the system bus by which root alone says that the machine goes down.
+pub const SIGNAL_POLICY: &str = "/etc/dbus-1/system.d/roost-kubelet.conf";
+
 /// From this priority on pods belong to the last group.
 const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 

@@ -7,6 +7,7 @@ mod finish;
 mod ips;
 mod patch;
 mod pod_phase;
+mod recalled;
 mod resources;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use claim_growth::{GrowthStep, growth_wanted, render_growth_patch};
 pub use conditions::KUBELET_CONDITIONS;
 pub use ips::sort_pod_ips;
 pub use patch::{is_urgent, render_status_patch};
+pub use recalled::without_ended_init;
 
 /// Everything a status depends on.
 #[derive(Clone, Copy, Debug)]

@@ -210,3 +210,34 @@ fn a_pod_that_the_node_ended_is_judged_by_its_exit_codes() {
         }
     }
 }
+
+#[test]
+fn a_restarted_kubelet_says_that_it_lost_a_finished_init_container_of_a_static_pod() {
+    let mut manifest = pod(json!([{"name": "c", "image": "i"}]));
+    let inits = json!([{"name": "init", "image": "i"}, {"name": "side", "image": "i", "restartPolicy": "Always"}]);
+    manifest.spec.as_mut().unwrap().init_containers = serde_json::from_value(inits).unwrap();
+    let mut case = Case::new(manifest, observed(RunState::Running, 0));
+    let ended = |name: &str| ObservedContainer {
+        state: RunState::Exited,
+        started_at: Some(at(2)),
+        finished_at: Some(at(3)),
+        ..ObservedContainer::made(format!("{name}-0").as_str().into(), "s0".into(), name, at(1))
+    };
+    case.observed.containers.extend([ended("init"), ended("side")]);
+    let end_of = |status: &PodStatus, name: &str| {
+        let all = status.init_container_statuses.iter().flatten();
+        all.clone().find(|c| c.name == name).and_then(|c| c.state.clone()?.terminated)
+    };
+    let kept = case.status();
+    assert_eq!(end_of(&kept, "init").unwrap().finished_at, Some(Time(at(3))));
+
+    case.previous = without_ended_init(&case.pod, &kept);
+    let there = end_of(&case.status(), "init").unwrap();
+    assert_eq!((there.exit_code, there.finished_at, there.message), (0, Some(Time(at(3))), None), "the runtime has it");
+    assert_eq!(end_of(&case.previous, "side"), end_of(&kept, "side"), "a sidecar is started again");
+
+    case.observed.containers.retain(|c| c.name == "c");
+    let lost = end_of(&case.status(), "init").unwrap();
+    assert_eq!((lost.exit_code, lost.reason.as_deref()), (0, Some("Completed")));
+    assert!(lost.message.unwrap().starts_with("Unable to get init container status"));
+}

@@ -139,7 +139,7 @@ fn view(uid: &str, spec: Value) -> Arc<PodView> {
         status: Arc::new(PodStatus { phase: Some("Running".into()), ..PodStatus::default() }),
         sandbox: None,
         containers: vec![],
-        last_error: None,
+        ..PodView::default()
     })
 }
 

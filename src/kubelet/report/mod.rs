@@ -277,14 +277,8 @@ impl Shared {
         let uid = target.metadata.uid.as_deref().unwrap_or_default();
         let old = target.status.clone().unwrap_or_default();
         let mut current = target.clone();
-        let patch = if is_static {
-            let mut mirrored = status.clone();
-            mirrored.observed_generation = target.metadata.generation;
-            render_status_patch(uid, &old, &mirrored)
-        } else {
-            render_status_patch(uid, &old, status)
-        };
-        if let Some(patch) = patch {
+        // A static pod has no generation: what its mirror's is numbered with was not observed (upstream leaves it empty).
+        if let Some(patch) = render_status_patch(uid, &old, status) {
             match self.api.patch_status(&key, &patch).await {
                 Ok(answer) => {
                     debug!(%key, pod_phase = status.phase, patch = %patch, "status published");

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::core::model::labels::{CONFIG_HASH, CONFIG_MIRROR};
 use crate::ports::PodChange;
 
 /// An API server that keeps pods in the view and refuses the first requests.
@@ -40,6 +41,7 @@ impl PodApi for FakeApi {
         let text = |name: &str| patch["status"][name].as_str().map(String::from);
         status.phase = text("phase").or(status.phase.take());
         status.pod_ip = text("podIP").or(status.pod_ip.take());
+        status.observed_generation = patch["status"]["observedGeneration"].as_i64().or(status.observed_generation);
         let version: u64 = pod.metadata.resource_version.as_deref().unwrap_or("1").parse().unwrap();
         pod.metadata.resource_version = Some((version + 1).to_string());
         self.view.apply(PodChange::Applied(Box::new(pod.clone())));
@@ -125,6 +127,23 @@ async fn leaves_another_pod_of_the_same_name_alone() {
     reporter.publish(&Arc::new(pod("other")), false, &phase("Running"));
     sleep(Duration::from_secs(300)).await;
     assert!(api.patches.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_pod_has_no_observed_generation() {
+    let (reporter, api, _stop) = start(0);
+    let annotated = |name: &str, pod: &mut Pod| {
+        pod.metadata.annotations = Some([(name.to_owned(), "hash".to_owned())].into());
+    };
+    let (mut manifest, mut mirror) = (pod("static"), pod("u"));
+    annotated(CONFIG_HASH, &mut manifest);
+    annotated(CONFIG_MIRROR, &mut mirror);
+    mirror.metadata.generation = Some(1);
+    mirror.metadata.resource_version = Some("2".into());
+    api.view.apply(PodChange::Applied(Box::new(mirror)));
+    reporter.publish(&Arc::new(manifest), true, &phase("Running"));
+    eventually(|| api.patches.lock().unwrap().len() == 1).await;
+    assert_eq!(api.patches.lock().unwrap()[0]["status"], serde_json::json!({"phase": "Running"}));
 }
 
 fn with_ip(phase: &str, ip: &str) -> Arc<PodStatus> {

@@ -41,6 +41,8 @@ pub struct Access {
     node: String,
     client_ca: Option<ClientCa>,
     anonymous: bool,
+    /// Tokens are asked about; else they say nothing of who asks, as upstream has no authenticator for them then.
+    token_review: bool,
     tokens: Option<Tokens>,
     mode: AuthorizationMode,
     reviews: Option<AccessReviews>,
@@ -60,6 +62,7 @@ impl Access {
             node: settings.node_name.clone(),
             client_ca,
             anonymous: settings.anonymous,
+            token_review: settings.token_review.is_some(),
             tokens,
             mode: settings.authorization,
             reviews,
@@ -96,8 +99,8 @@ impl Access {
         if let Some(user) = self.client_ca.as_ref().and_then(|ca| ca.user(chain)) {
             return Ok(Some((user, Proof::Certificate)));
         }
-        if let Some(token) = bearer_token(headers) {
-            // A token that is not valid is never taken for an anonymous user.
+        if let Some(token) = bearer_token(headers).filter(|_| self.token_review) {
+            // A token that is not valid, or that nobody can be asked about, is never taken for an anonymous user.
             let Some(tokens) = &self.tokens else { return Ok(None) };
             return Ok(tokens.user(token, source).await?.map(|user| (user, Proof::Token)));
         }

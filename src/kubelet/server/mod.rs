@@ -15,6 +15,7 @@ mod info;
 mod listen;
 mod node_logs;
 mod places;
+mod pod_counts;
 mod pods;
 mod rate;
 mod reply;

@@ -121,11 +121,10 @@ pub fn print(summary: &Summary, page: &mut Page) {
     );
 
     let failed = if node.cpu.is_none() { 1.0 } else { 0.0 };
-    for (name, level) in [("resource_scrape_error", "STABLE"), ("scrape_error", "ALPHA")] {
-        let help = format!("[{level}] 1 if there was an error while getting container metrics, 0 otherwise");
-        page.family(name, Kind::Gauge, &help);
-        page.sample(name, &[], failed, None);
-    }
+    let (name, help) =
+        ("resource_scrape_error", "[STABLE] 1 if there was an error while getting container metrics, 0 otherwise");
+    page.family(name, Kind::Gauge, help);
+    page.sample(name, &[], failed, None);
 }
 
 #[cfg(test)]
@@ -185,7 +184,8 @@ mod tests {
         let sample =
             "container_cpu_usage_seconds_total{container=\"app\",namespace=\"ns\",pod=\"web\"} 1.5 1700000000123\n";
         assert!(text.contains(sample), "{text}");
-        assert!(text.ends_with("\nresource_scrape_error 1\n# HELP scrape_error [ALPHA] 1 if there was an error while getting container metrics, 0 otherwise\n# TYPE scrape_error gauge\nscrape_error 1\n"));
+        assert!(text.ends_with("\nresource_scrape_error 1\n"));
+        assert!(!text.contains("\nscrape_error"), "v1.36 has no other name for it any more");
         assert!(!text.contains("pod_cpu_usage"), "a family without samples is left out");
     }
 }

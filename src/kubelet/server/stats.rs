@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use super::reply::{Reply, json, typed};
-use super::{Server, cadvisor, resource};
+use super::{Server, cadvisor, pod_counts, resource};
 use crate::core::model::usage::Summary;
 use crate::core::server::Query;
 use crate::ports::UsageDepth;
@@ -28,17 +28,7 @@ fn page(page: Page) -> Reply {
 /// The kubelet's own.
 pub async fn metrics(server: &Server) -> Reply {
     let metrics = &server.ports.metrics;
-    let pods = server.ports.pods.list();
-    metrics.running_pods.with([]).set(pods.iter().filter(|p| p.containers.iter().any(|c| c.running)).count() as f64);
-    let containers = |running| pods.iter().flat_map(|p| &p.containers).filter(|c| c.running == running).count() as f64;
-    metrics.running_containers.with(["running"]).set(containers(true));
-    metrics.running_containers.with(["exited"]).set(containers(false));
-    for (label, is_static) in [("true", true), ("false", false)] {
-        let count = pods.iter().filter(|p| p.is_static == is_static).count() as f64;
-        metrics.desired_pods.with([label]).set(count);
-        metrics.active_pods.with([label]).set(count);
-    }
-    metrics.mirror_pods.with([]).set(pods.iter().filter(|p| p.mirror_uid.is_some()).count() as f64);
+    pod_counts::set(metrics, &server.ports.pods.list(), &server.ports.pods.unlisted());
     metrics.node_name.with([&server.settings.node_name]).set(1.0);
     metrics.build_info.with([&server.settings.version, env!("CARGO_PKG_VERSION")]).set(1.0);
     let mut out = Page::default();

@@ -95,7 +95,7 @@ fn made(uid: &str, priority: i32, phase: &str, source: &str, component: &str) ->
         status: Arc::new(PodStatus { phase: Some(phase.into()), ..PodStatus::default() }),
         sandbox: None,
         containers: vec![],
-        last_error: None,
+        ..PodView::default()
     })
 }
 

@@ -148,7 +148,7 @@ impl Bench {
                 status: Arc::new(PodStatus { conditions: Some(vec![condition]), ..PodStatus::default() }),
                 sandbox: None,
                 containers: Vec::new(),
-                last_error: None,
+                ..PodView::default()
             }));
         }
         drop(pods);

@@ -13,11 +13,25 @@ use crate::core::model::cgroup::CgroupSettings;
 use crate::core::model::{KubeletSpec, MachineFacts};
 use crate::core::node::{limits_of_all_pods, limits_of_services};
 use crate::ports::{CgroupDriver, EventKind, EventTarget, Events, Runtime};
+use crate::telemetry::Metrics;
 
-/// Who makes cgroups. The runtime knows best; containerd 1.6 cannot tell.
-pub async fn driver(spec: &KubeletSpec, runtime: &dyn Runtime) -> CgroupDriver {
+/// The version of Kubernetes that asks runtimes without `RuntimeConfig` no more (KEP-4033).
+const WANTS_RUNTIME_CONFIG: &str = "1.37.0";
+
+/// Who makes cgroups. The runtime knows best; containerd 1.6 cannot tell, which `kubelet_cri_losing_support` shows.
+pub async fn driver(spec: &KubeletSpec, runtime: &dyn Runtime, metrics: &Metrics) -> CgroupDriver {
     let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
-    runtime.cgroup_driver().await.ok().flatten().unwrap_or(named)
+    match runtime.cgroup_driver().await {
+        Ok(Some(driver)) => driver,
+        Ok(None) => {
+            metrics.cri_losing_support.with([WANTS_RUNTIME_CONFIG]).set(1.0);
+            warn!(
+                "the runtime has no RuntimeConfig; the setting cgroupDriver counts, and v{WANTS_RUNTIME_CONFIG} needs a newer runtime"
+            );
+            named
+        }
+        Err(_) => named,
+    }
 }
 
 /// How long systemd is waited for; pods that run already must not wait for it.

@@ -184,7 +184,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         api.start_lease(&spec, node_uid.clone(), stop.clone());
     }
     images.recover().await;
-    let driver = cgroups::driver(&spec, &*runtime).await;
+    let driver = cgroups::driver(&spec, &*runtime, &metrics).await;
     let pod_cgroups = cgroups::start(&spec, driver, &machine, &events).await?;
     let volumes = LocalVolumes::new(Arc::clone(&objects), node.clone());
     let pod_ports = PodPorts {
@@ -210,6 +210,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         statuses,
         user_namespaces: Arc::new(LocalUserNamespaces::new(&spec.dirs.root, ids)),
         node,
+        metrics: Arc::clone(&metrics),
         wall: Timestamp::now,
     };
     let settings = run::Settings {

@@ -119,8 +119,9 @@ node_kill() {
 # node_remove NODE: the node and all that it kept.
 node_remove() {
 	local node=$1 root
-	root=$(node_root "$node")
 	node_kill "$node"
-	while mountpoint -q "$root" 2>/dev/null; do umount -R "$root" 2>/dev/null || umount -R -l "$root"; done
+	for root in "$(node_root "$node")" "$(node_dir "$node")"; do # a node may have a disk of its own
+		while mountpoint -q "$root" 2>/dev/null; do umount -R "$root" 2>/dev/null || umount -R -l "$root"; done
+	done
 	rm -rf "$(node_dir "$node")"
 }

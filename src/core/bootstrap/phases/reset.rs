@@ -5,6 +5,7 @@ use super::super::{Facts, PhaseError, Step};
 use super::super::{hardening, services, units};
 use super::convert;
 use crate::core::model::spec::Spec;
+use crate::core::shutdown::SIGNAL_POLICY;
 use crate::core::static_units::{RUN_DIR, unit_of};
 
 /// What is in `/etc/kubernetes` besides folders.
@@ -79,6 +80,7 @@ pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> 
         steps.push(Step::OwnTree { path: paths.etcd_data.clone(), user: "root".to_owned() });
     }
     steps.push(Step::RemoveFile { path: hardening::audit_policy_path(paths) });
+    steps.push(Step::RemoveFile { path: SIGNAL_POLICY.into() });
     steps.extend(KUBECONFIGS.map(|name| Step::RemoveFile { path: paths.kubeconfig(name) }));
     Ok(steps)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use hyper::Method;
 
 use super::fixture::{Ca, Fixture, read};
-use crate::kubelet::server::AuthorizationMode;
+use crate::kubelet::server::{AuthorizationMode, Settings};
 
 const METRICS: &str = "/metrics";
 
@@ -31,6 +31,27 @@ async fn nobody_comes_in_without_credentials_unless_anonymous_is_on() {
     assert_eq!(body, "Forbidden (user=system:anonymous, verb=get, resource=nodes, subresource(s)=[metrics])\n");
     let bad = [("authorization", "Bearer nonsense")];
     assert_eq!(read(open.send(Method::GET, METRICS, &bad, None).await).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_token_says_nothing_where_tokens_are_not_asked_about() {
+    let token = [("authorization", "Bearer nonsense")];
+    let always = |s: &mut Settings, anonymous| {
+        s.anonymous = anonymous;
+        s.token_review = None;
+        s.authorization = AuthorizationMode::AlwaysAllow;
+    };
+    let open = Fixture::start(|s| always(s, true)).await;
+    assert_eq!(read(open.send(Method::GET, "/configz", &token, None).await).await.0, 200);
+    let closed = Fixture::start(|s| always(s, false)).await;
+    assert_eq!(read(closed.send(Method::GET, "/configz", &token, None).await).await.0, 401);
+    let reviewed = Fixture::start(|s| {
+        s.anonymous = true;
+        s.token_review = None;
+    })
+    .await;
+    let answer = read(reviewed.send(Method::GET, METRICS, &token, None).await).await;
+    assert!(answer.0 == 403 && answer.1.contains("user=system:anonymous"), "{answer:?}");
 }
 
 #[tokio::test]

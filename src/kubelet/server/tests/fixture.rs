@@ -377,7 +377,7 @@ impl Fixture {
                 running: true,
                 log_path: log.to_string_lossy().into_owned(),
             }],
-            last_error: None,
+            ..PodView::default()
         };
         self.runtime.running.lock().unwrap().insert("c1".into());
         self.pods.0.lock().unwrap().push(Arc::new(view));

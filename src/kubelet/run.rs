@@ -13,10 +13,11 @@ use super::facts::RuntimeFacts;
 use super::leftovers::Leftover;
 use super::pulse::Pulse;
 use super::table::Table;
+use super::weights::{self, Active};
 use crate::core::model::{DesiredSet, PodKill, PodUid, SourceKind};
 use crate::core::render::NodeContext;
 use crate::ports;
-use crate::supervise::vital;
+use crate::supervise::{restarting, vital};
 
 /// Everything through which pods reach the world.
 #[derive(Clone)]
@@ -83,6 +84,7 @@ pub(super) struct Shared {
     pub facts: RuntimeFacts,
     pub started: Timestamp,
     pub events: mpsc::Sender<Event>,
+    pub active: watch::Sender<Active>,
 }
 
 /// Everything that the table's task reacts to.
@@ -111,6 +113,11 @@ pub fn start(
     let (events, incoming) = mpsc::channel(256);
     let table = Arc::new(Table::default());
     let started = (ports.wall)();
+    let (active, counted) = watch::channel(Active::default());
+    let state = (Arc::clone(&ports.cgroups), counted);
+    restarting("weights of classes", &stop, state, |(cgroups, active)| {
+        Box::pin(weights::run(Arc::clone(cgroups), active))
+    });
     let shared = Arc::new(Shared {
         ports,
         settings,
@@ -118,6 +125,7 @@ pub fn start(
         facts: RuntimeFacts::default(),
         started,
         events: events.clone(),
+        active,
     });
     vital("pod table", &stop, Driver::new(shared).run(desired, incoming, stop.clone()));
     let pulse = Pulse::new(events.clone());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -28,6 +29,8 @@ pub(super) struct Disk {
     cgroups: BTreeSet<String>,
     logs: BTreeMap<String, Logs>,
     statuses: BTreeMap<String, PodStatus>,
+    /// The pods by which the classes were weighed last, and whether these were said to be all.
+    pub weighed: Option<(BTreeSet<String>, bool)>,
 }
 
 impl Disk {
@@ -193,6 +196,11 @@ impl Cgroups for Life {
         judge(&mut state, uid, "the cgroup");
         state.disk.cgroups.remove(uid.as_str());
         Ok(())
+    }
+    async fn weigh(&self, pods: &[Arc<Pod>], all: bool) {
+        self.alive().await;
+        let pods = pods.iter().map(|pod| uid_of(pod).to_string()).collect();
+        self.host.state().disk.weighed = Some((pods, all));
     }
     async fn known_pods(&self) -> Vec<PodUid> {
         self.alive().await;

@@ -320,6 +320,16 @@ impl PodHost {
         state.sins.iter().chain(&state.told.sins).cloned().chain(lost).collect()
     }
 
+    /// The pods by which the classes were weighed last, and whether these were said to be all.
+    pub fn weighed(&self) -> Option<(BTreeSet<String>, bool)> {
+        self.state().disk.weighed.clone()
+    }
+
+    /// As if the classes had never been weighed.
+    pub fn forget_weights(&self) {
+        self.state().disk.weighed = None;
+    }
+
     /// What is there of pods: records, directories, logs, cgroups; empty when all is gone.
     pub fn leftovers(&self) -> Vec<String> {
         let state = self.state();

@@ -205,7 +205,8 @@ impl Pass {
     /// Makes the sandbox while the volumes are set up.
     async fn create_sandbox(&mut self, attempt: u32) -> Result<(), Dropped> {
         super::sandbox::wait_for_network(self).await?;
-        let rendered = render::sandbox(&self.node, &self.context(), attempt);
+        let node = super::sandbox::with_resolver(self).await.map_err(|error| self.sandbox_failed(&error))?;
+        let rendered = render::sandbox(&node, &self.context(), attempt);
         let rendered = rendered.map_err(|error| self.sandbox_failed(&error.to_string()))?;
         for warning in rendered.warnings {
             self.warn(warning.reason, warning.message);

@@ -36,6 +36,8 @@ pub struct PodPorts {
     pub user_namespaces: Arc<dyn ports::UserNamespaces>,
     /// Hosts files, logs, termination messages.
     pub files: Arc<dyn ports::PodFiles>,
+    /// The node's resolver and hosts files.
+    pub names: Arc<dyn ports::NameFiles>,
     /// Probes.
     pub probes: Arc<dyn ports::Probes>,
     /// Lifecycle hooks.

@@ -246,3 +246,23 @@ async fn a_record_that_cannot_be_removed_is_tried_again_now_and_then() {
     world.until("it is removed", |host| host.records().iter().all(|record| record.attempt > 0)).await;
     assert_eq!(host.sins(), [""; 0]);
 }
+
+/// A node that boots may not have its resolver yet, and gets another one with each network.
+#[tokio::test(start_paused = true)]
+async fn each_sandbox_gets_the_resolver_that_the_node_has_by_then() {
+    let host = PodHost::new();
+    host.set_resolv_conf(None);
+    let mut early = pod(&[], &[container("web")]);
+    early.spec.as_mut().unwrap().dns_policy = Some("Default".into());
+    let mut world = World::new(host.clone(), early).await;
+    let refused = "pod FailedCreatePodSandBox: Failed to create pod sandbox: open /etc/resolv.conf: ";
+    world.until("it is told why", |host| host.events().iter().any(|event| event.starts_with(refused))).await;
+    assert!(!host.calls().iter().any(|call| call.starts_with("RunPodSandbox")), "none with an empty resolver");
+    host.set_resolv_conf(Some("nameserver 192.0.2.53\n"));
+    world.runs("web", 0).await;
+    assert_eq!(host.name_servers(), ["192.0.2.53"]);
+    host.set_resolv_conf(Some("nameserver 192.0.2.54\n"));
+    host.crash_sandbox();
+    world.runs("web", 1).await;
+    assert_eq!(host.name_servers(), ["192.0.2.54"]);
+}

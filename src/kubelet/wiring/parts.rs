@@ -16,12 +16,13 @@ use crate::adapters::csi::{CsiVolumes, Drivers, Registrar};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind};
 use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
+use crate::core::render::{check_resolv_conf, parse_resolv_conf};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
 use crate::kubelet::pulse::Pulse;
 use crate::kubelet::run::PodTable;
 use crate::offload::Lanes;
-use crate::ports::{Objects, Runtime, StatusSink, StorageApi};
-use crate::supervise::{restarting, vital};
+use crate::ports::{EventKind, EventTarget, Events, NameFiles, Objects, Runtime, StatusSink, StorageApi};
+use crate::supervise::{restarting, spawn, vital};
 
 /// Statuses of a standalone kubelet go nowhere.
 pub struct NoStatuses;
@@ -82,6 +83,25 @@ pub fn default_address() -> Vec<IpAddr> {
         socket.local_addr()
     });
     address.map(|a| a.ip()).into_iter().filter(|ip| !ip.is_unspecified() && !ip.is_loopback()).collect()
+}
+
+/// Tells once, as upstream, what pods will not get of the node's resolver.
+pub fn tell_resolver_limits(spec: &Arc<KubeletSpec>, names: &Arc<dyn NameFiles>, events: &Arc<dyn Events>) {
+    let (spec, names, events) = (Arc::clone(spec), Arc::clone(names), Arc::clone(events));
+    spawn("limits of the resolver", async move {
+        let fault = match names.resolv_conf().await {
+            Ok(None) => None,
+            Ok(Some(text)) => match parse_resolv_conf(&text) {
+                Ok(conf) => check_resolv_conf(&conf, &spec.pods.resolv_conf, &spec.pods.cluster_domain),
+                Err(error) => Some(error.to_string()),
+            },
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(fault) = fault {
+            warn!(fault, "the node's resolver");
+            events.record(EventTarget::Node, EventKind::Warning, "CheckLimitsForResolvConf", fault);
+        }
+    });
 }
 
 /// Starts to follow storage drivers, and gives their volumes.

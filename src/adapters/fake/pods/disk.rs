@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use super::gate::Life;
 use super::host::State;
 use crate::core::model::{ContainerId, MountedVolume, PodKey, PodUid, key_of, uid_of};
-use crate::ports::{CgroupError, Cgroups, PodCgroup, PodFiles, VolumeError, Volumes};
+use crate::ports::{CgroupError, Cgroups, NameFiles, PodCgroup, PodFiles, VolumeError, Volumes};
 
 /// Logs of one pod.
 #[derive(Default)]
@@ -29,6 +29,9 @@ pub(super) struct Disk {
     cgroups: BTreeSet<String>,
     logs: BTreeMap<String, Logs>,
     statuses: BTreeMap<String, PodStatus>,
+    /// Text of the node's resolv.conf, unless that is not there.
+    pub resolv_conf: String,
+    pub lacks_resolv_conf: bool,
     /// The pods by which the classes were weighed last, and whether these were said to be all.
     pub weighed: Option<(BTreeSet<String>, bool)>,
 }
@@ -175,6 +178,22 @@ impl Volumes for Life {
     async fn known_pods(&self) -> Vec<PodUid> {
         self.alive().await;
         uids(&self.host.state().disk.dirs)
+    }
+}
+
+#[async_trait]
+impl NameFiles for Life {
+    async fn resolv_conf(&self) -> io::Result<Option<String>> {
+        self.alive().await;
+        let state = self.host.state();
+        match state.disk.lacks_resolv_conf {
+            true => Err(io::Error::new(io::ErrorKind::NotFound, "open /etc/resolv.conf: No such file or directory")),
+            false => Ok(Some(state.disk.resolv_conf.clone())),
+        }
+    }
+    async fn hosts(&self) -> io::Result<String> {
+        self.alive().await;
+        Ok("127.0.0.1 node\n".into())
     }
 }
 

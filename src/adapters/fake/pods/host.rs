@@ -320,6 +320,20 @@ impl PodHost {
         state.sins.iter().chain(&state.told.sins).cloned().chain(lost).collect()
     }
 
+    /// Writes the node's resolv.conf, or removes it.
+    pub fn set_resolv_conf(&self, text: Option<&str>) {
+        let disk = &mut self.state().disk;
+        disk.lacks_resolv_conf = text.is_none();
+        disk.resolv_conf = text.unwrap_or_default().to_owned();
+    }
+
+    /// The name servers that the newest sandbox was made with.
+    pub fn name_servers(&self) -> Vec<String> {
+        let state = self.state();
+        let dns = state.sandboxes.last().and_then(|sandbox| sandbox.config.dns_config.clone());
+        dns.map(|dns| dns.servers).unwrap_or_default()
+    }
+
     /// The pods by which the classes were weighed last, and whether these were said to be all.
     pub fn weighed(&self) -> Option<(BTreeSet<String>, bool)> {
         self.state().disk.weighed.clone()

@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 use super::facts::RuntimeFacts;
 use super::run::PodPorts;
 use super::table::Table;
-use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId};
+use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodKill, PodUid, SandboxId};
 use crate::core::plan::{Action, Waiting};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
 use crate::cri;
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::{EventKind, EventTarget, VolumeError};
 
 /// What a pass tells its worker.
 #[derive(Debug)]
@@ -41,6 +41,9 @@ pub(super) enum Dropped {
     /// Something failed that the whole pod needs; it is tried again after a growing pause.
     #[error("{0}")]
     Failed(String),
+    /// The node cannot run the pod.
+    #[error("{}", .0.message)]
+    Rejected(PodKill),
     /// An init container could not be started; its own waiting state says when to try again.
     #[error("init container {0} could not be started")]
     Init(String),
@@ -192,14 +195,24 @@ impl Pass {
                 self.note(Note::VolumesReady);
                 Ok(())
             }
-            Err(errors) => {
-                for error in &errors {
-                    self.warn("FailedMount", error.to_string());
-                }
-                let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                Err(Dropped::Failed(texts.join("; ")))
-            }
+            Err(errors) => Err(self.volumes_failed(&errors)),
         }
+    }
+
+    fn volumes_failed(&self, errors: &[VolumeError]) -> Dropped {
+        errors.iter().for_each(|error| self.warn("FailedMount", error.to_string()));
+        let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        if !errors.iter().any(|error| error.attach_limit) {
+            return Dropped::Failed(text);
+        }
+        // As upstream (`VolumeAttachmentLimitExceededReason`): its controller makes another pod, for another node.
+        let (reason, text) = (
+            "VolumeAttachmentLimitExceeded",
+            format!("Node has reached its volume attachment limit, rejecting pod. {text}"),
+        );
+        self.warn(reason, text.clone());
+        let (reason, message) = (reason.to_owned(), format!("Pod was rejected: {text}"));
+        Dropped::Rejected(PodKill { reason, message, grace_seconds: None, disruption: None })
     }
 
     /// Makes the sandbox while the volumes are set up.
@@ -240,11 +253,7 @@ impl Pass {
                 self.note(Note::VolumesReady);
                 Ok(())
             }
-            Err(errors) => {
-                errors.iter().for_each(|error| self.warn("FailedMount", error.to_string()));
-                let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                Err(Dropped::Failed(texts.join("; ")))
-            }
+            Err(errors) => Err(self.volumes_failed(&errors)),
         }
     }
 

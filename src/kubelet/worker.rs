@@ -452,6 +452,7 @@ impl Worker {
                 }
             }
             Ok(Ended::Pass(Err(Dropped::Init(_)))) => {}
+            Ok(Ended::Pass(Err(Dropped::Rejected(kill)))) => self.end(EndCause::Killed(kill)),
             Ok(Ended::Pass(Err(Dropped::Resize(message)))) => self.resize_failed(now, message),
             Ok(Ended::Pass(Err(Dropped::Failed(message)))) => self.failed(now, message),
             Ok(Ended::Cleaned(Ok(()))) => {

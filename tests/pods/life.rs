@@ -266,3 +266,19 @@ async fn each_sandbox_gets_the_resolver_that_the_node_has_by_then() {
     world.runs("web", 1).await;
     assert_eq!(host.name_servers(), ["192.0.2.54"]);
 }
+
+/// Its controller makes another one, which the scheduler puts on a node with room.
+#[tokio::test(start_paused = true)]
+async fn a_pod_for_whose_volumes_the_node_has_no_room_is_sent_away() {
+    let host = PodHost::new();
+    host.attach_no_more();
+    let mut world = World::new(host.clone(), pod(&[], &[container("web")])).await;
+    world.until("failed", |host| host.status().and_then(|status| status.phase).as_deref() == Some("Failed")).await;
+    let status = host.status().unwrap();
+    assert_eq!(status.reason.as_deref(), Some("VolumeAttachmentLimitExceeded"));
+    let message = status.message.unwrap();
+    assert!(message.starts_with("Pod was rejected: Node has reached its volume attachment limit"), "{message}");
+    assert!(!host.calls().iter().any(|call| call.starts_with("StartContainer")));
+    world.delete(10).await;
+    world.is_gone().await;
+}

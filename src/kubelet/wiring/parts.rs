@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::adapters::csi::{CsiVolumes, Drivers, Registrar};
+use crate::adapters::csi::{AttachLimits, CsiVolumes, Drivers, Registrar};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind};
 use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
@@ -113,6 +113,9 @@ pub fn start_storage(
     stop: CancellationToken,
 ) -> CsiVolumes {
     let (root, drivers) = (&spec.dirs.root, Drivers::default());
+    let limits = AttachLimits::new(drivers.clone(), Arc::clone(&api));
+    let ends = stop.clone();
+    restarting("attach limits", &stop, limits, move |limits| Box::pin(limits.run(ends.clone())));
     let registrar = Registrar::new(root, drivers.clone(), Some(Arc::clone(&api)));
     restarting("storage drivers", &stop.clone(), registrar, move |registrar| Box::pin(registrar.run(stop.clone())));
     CsiVolumes::new(root, &spec.node_name, drivers, Arc::clone(objects), api).with_named_root(named_root)

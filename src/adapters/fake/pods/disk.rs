@@ -32,6 +32,8 @@ pub(super) struct Disk {
     /// Text of the node's resolv.conf, unless that is not there.
     pub resolv_conf: String,
     pub lacks_resolv_conf: bool,
+    /// No more volumes can be attached.
+    pub is_full: bool,
     /// The pods by which the classes were weighed last, and whether these were said to be all.
     pub weighed: Option<(BTreeSet<String>, bool)>,
 }
@@ -139,6 +141,10 @@ impl Volumes for Life {
     async fn set_up(&self, pod: &Pod) -> Result<BTreeMap<String, MountedVolume>, Vec<VolumeError>> {
         self.alive().await;
         self.host.state().disk.volumes.insert(uid_of(pod).to_string());
+        if self.host.state().disk.is_full {
+            let message = "the node is full".to_owned();
+            return Err(vec![VolumeError { volume: "data".into(), message, transient: true, attach_limit: true }]);
+        }
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         Ok(volumes.map(|volume| (volume.name.clone(), MountedVolume::default())).collect())
     }
@@ -168,7 +174,12 @@ impl Volumes for Life {
         judge(&mut state, uid, "the volumes");
         if let Some((why, tried)) = &mut state.stuck_volumes {
             *tried += 1;
-            return Err(vec![VolumeError { volume: String::new(), message: why.clone(), transient: true }]);
+            return Err(vec![VolumeError {
+                volume: String::new(),
+                message: why.clone(),
+                transient: true,
+                attach_limit: false,
+            }]);
         }
         state.disk.volumes.remove(uid.as_str());
         state.disk.dirs.remove(uid.as_str());

@@ -327,6 +327,11 @@ impl PodHost {
         disk.resolv_conf = text.unwrap_or_default().to_owned();
     }
 
+    /// Lets no more volumes be attached to the node.
+    pub fn attach_no_more(&self) {
+        self.state().disk.is_full = true;
+    }
+
     /// The name servers that the newest sandbox was made with.
     pub fn name_servers(&self) -> Vec<String> {
         let state = self.state();

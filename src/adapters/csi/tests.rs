@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -220,6 +222,9 @@ impl Objects for World {
     }
     async fn runtime_class(&self, name: &str) -> Result<Arc<RuntimeClass>, ObjectError> {
         Err(ObjectError::NotFound { kind: "runtimeclass", name: name.into() })
+    }
+    async fn service_account(&self, _: &str, name: &str) -> Result<Arc<ServiceAccount>, ObjectError> {
+        Err(ObjectError::NotFound { kind: "serviceaccount", name: name.into() })
     }
     async fn claim(&self, _: &str, name: &str) -> Result<Arc<PersistentVolumeClaim>, ObjectError> {
         Err(ObjectError::NotFound { kind: "persistentvolumeclaim", name: name.into() })

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use super::names::Names;
 use crate::core::model::MachineFacts;
+use crate::core::usage::{count_cpu_lines, count_cpus};
 use crate::offload::Lanes;
 use crate::ports::Machine;
 
@@ -76,7 +77,7 @@ fn read_facts() -> MachineFacts {
     let machine_id = first_line(&["/etc/machine-id", "/var/lib/dbus/machine-id"]);
     let system_uuid = first_line(&["/sys/class/dmi/id/product_uuid", "/proc/device-tree/vm,uuid"]);
     MachineFacts {
-        cpus: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
+        cpus: online_cpus(Path::new("/sys"), Path::new("/proc")),
         memory: meminfo(&memory, "MemTotal"),
         max_pids: max_pids(),
         swap: meminfo(&memory, "SwapTotal"),
@@ -92,6 +93,15 @@ fn read_facts() -> MachineFacts {
         local_addresses: local_addresses(),
         apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
     }
+}
+
+/// Processors that are online. Which of them this process may use, and for how long, does not matter: pods have other
+/// cgroups (upstream asks cAdvisor's topology, `machine/machine.go`).
+#[expect(clippy::disallowed_methods, reason = "for threads of offload::Lanes")]
+pub fn online_cpus(sys: &Path, proc: &Path) -> u32 {
+    let online = fs::read_to_string(sys.join("devices/system/cpu/online")).ok().and_then(|list| count_cpus(&list));
+    let listed = || count_cpu_lines(&fs::read_to_string(proc.join("stat")).ok()?);
+    online.or_else(listed).unwrap_or(1)
 }
 
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
@@ -238,6 +248,28 @@ mod tests {
         assert_eq!(facts.memory, given.memory);
         assert!(facts.root_fs > 0);
         resolver.silent.store(false, Ordering::SeqCst);
+    }
+
+    /// `taskset`, `CPUAffinity=` and `isolcpus=` of the kubelet take nothing away from the pods.
+    #[test]
+    fn the_affinity_of_the_process_is_not_the_size_of_the_machine() {
+        let all = read_facts().cpus;
+        let pinned = std::thread::spawn(|| {
+            let mut one = rustix::thread::CpuSet::new();
+            let of_this_thread = rustix::thread::sched_getaffinity(None).unwrap();
+            one.set((0..1024).find(|cpu| of_this_thread.is_set(*cpu)).unwrap());
+            rustix::thread::sched_setaffinity(None, &one).unwrap();
+            assert_eq!(std::thread::available_parallelism().unwrap().get(), 1);
+            read_facts().cpus
+        });
+        assert_eq!(pinned.join().unwrap(), all);
+
+        let sys = tempfile::tempdir().unwrap();
+        fs::create_dir_all(sys.path().join("devices/system/cpu")).unwrap();
+        fs::write(sys.path().join("stat"), "cpu 1\ncpu0 1\ncpu1 1\n").unwrap();
+        assert_eq!(online_cpus(sys.path(), sys.path()), 2, "a kernel without sysfs");
+        fs::write(sys.path().join("devices/system/cpu/online"), "0-62,64\n").unwrap();
+        assert_eq!(online_cpus(sys.path(), sys.path()), 64);
     }
 
     #[test]

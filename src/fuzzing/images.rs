@@ -117,7 +117,7 @@ pub(super) fn credential_plugin(input: &[u8]) {
         assert_eq!(std::path::Path::new(&plugin.name).file_name(), Some(plugin.name.as_ref()));
         assert!(plugins[..index].iter().all(|other| other.name != plugin.name));
         let _ = plugin.serves("registry.example/team/app");
-        let Ok(parsed) = parse_plugin_answer(plugin, "registry.example/team/app", answer) else { continue };
+        let Ok(parsed) = parse_plugin_answer(plugin, "registry.example/team/app", None, answer) else { continue };
         let said: Value = serde_json::from_slice(answer).expect("JSON");
         assert_eq!(said["apiVersion"], plugin.api_version.as_str());
         assert_eq!(parsed.config.len(), said["auth"].as_object().map_or(0, |auth| auth.len()));

@@ -15,6 +15,7 @@ use super::leftovers::{Leftover, observe_leftovers};
 use super::run::{Event, Shared};
 use super::start_counts::rejection_label;
 use super::statics::Statics;
+use super::weights::Active;
 use super::worker::{Birth, Worker};
 use crate::core::admission::without_surplus;
 use crate::core::model::time::Moment;
@@ -248,6 +249,7 @@ impl Driver {
         if self.again.is_none() {
             self.pauses = Pauses::default();
         }
+        self.shared.active.send_replace(Active { pods: self.active(), all: self.ready() });
     }
 
     /// Brings one worker in line. A panic about one pod must not keep the others from theirs.

@@ -45,6 +45,7 @@ mod tell;
 mod tidy;
 pub mod units;
 mod uses;
+mod weights;
 pub mod wiring;
 mod worker;
 

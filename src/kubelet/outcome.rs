@@ -58,6 +58,7 @@ impl Worker {
                 }
             }
             Ok(Ended::Pass(PassEnd::Ran(Err(Dropped::Init(_))) | PassEnd::CalledOff)) => {}
+            Ok(Ended::Pass(PassEnd::Ran(Err(Dropped::Rejected(kill))))) => self.end(EndCause::Killed(kill)),
             Ok(Ended::Pass(PassEnd::Ran(Err(Dropped::Resize(message))))) => self.resize_failed(now, message),
             Ok(Ended::Pass(PassEnd::Ran(Err(Dropped::Failed(message))))) => self.failed(now, message),
             Ok(Ended::Pass(PassEnd::Panicked(panicked)) | Ended::Removed(PassEnd::Panicked(panicked))) => {

@@ -16,12 +16,12 @@ use super::facts::RuntimeFacts;
 use super::run::PodPorts;
 use super::start_counts::StartCounts;
 use super::table::Table;
-use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodUid, SandboxId, is_critical};
+use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodKill, PodUid, SandboxId, is_critical};
 use crate::core::plan::{Action, Waiting, is_host_network};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
 use crate::cri;
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::{EventKind, EventTarget, VolumeError};
 use crate::supervise::{Panicked, caught};
 use crate::telemetry::panics::Task;
 
@@ -46,6 +46,9 @@ pub(super) enum Dropped {
     /// Something failed that the whole pod needs; it is tried again after a growing pause.
     #[error("{0}")]
     Failed(String),
+    /// The node cannot run the pod.
+    #[error("{}", .0.message)]
+    Rejected(PodKill),
     /// An init container could not be started; its own waiting state says when to try again.
     #[error("init container {0} could not be started")]
     Init(String),
@@ -229,20 +232,31 @@ impl Pass {
                 self.note(Note::VolumesReady);
                 Ok(())
             }
-            Err(errors) => {
-                for error in &errors {
-                    self.warn("FailedMount", error.to_string());
-                }
-                let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                Err(Dropped::Failed(texts.join("; ")))
-            }
+            Err(errors) => Err(self.volumes_failed(&errors)),
         }
+    }
+
+    fn volumes_failed(&self, errors: &[VolumeError]) -> Dropped {
+        errors.iter().for_each(|error| self.warn("FailedMount", error.to_string()));
+        let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        if !errors.iter().any(|error| error.attach_limit) {
+            return Dropped::Failed(text);
+        }
+        // As upstream (`VolumeAttachmentLimitExceededReason`): its controller makes another pod, for another node.
+        let (reason, text) = (
+            "VolumeAttachmentLimitExceeded",
+            format!("Node has reached its volume attachment limit, rejecting pod. {text}"),
+        );
+        self.warn(reason, text.clone());
+        let (reason, message) = (reason.to_owned(), format!("Pod was rejected: {text}"));
+        Dropped::Rejected(PodKill { reason, message, grace_seconds: None, disruption: None })
     }
 
     /// Makes the sandbox while the volumes are set up.
     async fn create_sandbox(&mut self, attempt: u32) -> Result<(), Dropped> {
         super::sandbox::wait_for_network(self).await?;
-        let rendered = render::sandbox(&self.node, &self.context(), attempt);
+        let node = super::sandbox::with_resolver(self).await.map_err(|error| self.sandbox_failed(&error))?;
+        let rendered = render::sandbox(&node, &self.context(), attempt);
         let rendered = rendered.map_err(|error| self.sandbox_failed(&error.to_string()))?;
         for warning in rendered.warnings {
             self.warn(warning.reason, warning.message);
@@ -276,11 +290,7 @@ impl Pass {
                 self.note(Note::VolumesReady);
                 Ok(())
             }
-            Err(errors) => {
-                errors.iter().for_each(|error| self.warn("FailedMount", error.to_string()));
-                let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                Err(Dropped::Failed(texts.join("; ")))
-            }
+            Err(errors) => Err(self.volumes_failed(&errors)),
         }
     }
 

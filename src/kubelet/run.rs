@@ -14,10 +14,11 @@ use super::leftovers::Leftover;
 use super::pulse::Pulse;
 use super::starts::Starts;
 use super::table::Table;
+use super::weights::{self, Active};
 use crate::core::model::{DesiredSet, PodKill, PodUid, SourceKind};
 use crate::core::render::NodeContext;
 use crate::ports;
-use crate::supervise::vital;
+use crate::supervise::{restarting, vital};
 use crate::telemetry::Metrics;
 
 /// Everything through which pods reach the world.
@@ -37,6 +38,8 @@ pub struct PodPorts {
     pub user_namespaces: Arc<dyn ports::UserNamespaces>,
     /// Hosts files, logs, termination messages.
     pub files: Arc<dyn ports::PodFiles>,
+    /// The node's resolver and hosts files.
+    pub names: Arc<dyn ports::NameFiles>,
     /// Probes.
     pub probes: Arc<dyn ports::Probes>,
     /// Lifecycle hooks.
@@ -88,6 +91,7 @@ pub(super) struct Shared {
     pub starts: Arc<Starts>,
     pub started: Timestamp,
     pub events: mpsc::Sender<Event>,
+    pub active: watch::Sender<Active>,
 }
 
 /// Everything that the table's task reacts to.
@@ -118,6 +122,11 @@ pub fn start(
     let (events, incoming) = mpsc::channel(256);
     let table = Arc::new(Table::default());
     let started = (ports.wall)();
+    let (active, counted) = watch::channel(Active::default());
+    let state = (Arc::clone(&ports.cgroups), counted);
+    restarting("weights of classes", &stop, state, |(cgroups, active)| {
+        Box::pin(weights::run(Arc::clone(cgroups), active))
+    });
     let shared = Arc::new(Shared {
         ports,
         settings,
@@ -126,6 +135,7 @@ pub fn start(
         starts: Arc::default(),
         started,
         events: events.clone(),
+        active,
     });
     vital("pod table", &stop, Driver::new(shared).run(desired, incoming, stop.clone()));
     let pulse = Pulse::new(events.clone());

@@ -1,7 +1,10 @@
-//! What a sandbox needs before it is made: a runtime handler and the node's network.
+//! What a sandbox needs before it is made: a runtime handler, the node's network and its resolver.
+
+use std::sync::Arc;
 
 use super::pass::{Dropped, Pass};
 use crate::core::plan::is_host_network;
+use crate::core::render::{NodeContext, parse_resolv_conf, uses_node_resolver};
 use crate::cri;
 
 /// The handler of the pod's RuntimeClass; empty for the default one.
@@ -25,6 +28,27 @@ pub(super) async fn user_namespace(pass: &Pass) -> Result<Option<cri::UserNamesp
     }
     let ids = pass.ports.user_namespaces.ensure(&pass.uid).await;
     ids.map(Some).map_err(|error| format!("user namespace of the pod: {error}"))
+}
+
+/// The node with its resolver as it is now; an error when a pod that needs it would get an empty one.
+pub(super) async fn with_resolver(pass: &Pass) -> Result<Arc<NodeContext>, String> {
+    if !uses_node_resolver(&pass.pod) {
+        return Ok(Arc::clone(&pass.node));
+    }
+    let Some(text) = pass.ports.names.resolv_conf().await.map_err(|error| error.to_string())? else {
+        return Ok(Arc::clone(&pass.node));
+    };
+    let conf = parse_resolv_conf(&text).map_err(|error| error.to_string())?;
+    Ok(Arc::new(NodeContext { resolv_conf: Some(conf), ..(*pass.node).clone() }))
+}
+
+/// The node with its hosts file as it is now, for pods that get a copy of it.
+pub(super) async fn with_hosts(pass: &Pass) -> std::io::Result<Arc<NodeContext>> {
+    if !is_host_network(&pass.pod) {
+        return Ok(Arc::clone(&pass.node));
+    }
+    let node_hosts = pass.ports.names.hosts().await?;
+    Ok(Arc::new(NodeContext { node_hosts, ..(*pass.node).clone() }))
 }
 
 /// A pod of the pod network waits until the runtime has one.

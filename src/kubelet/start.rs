@@ -115,7 +115,8 @@ async fn configure(
     let sub_paths = sub_paths(pass, container, &env).await?;
     let image_volumes = image_volumes(pass, container, sandbox).await?;
     let files = &pass.ports.files;
-    let hosts = match render::etc_hosts(&pass.node, &pass.pod, context.pod_ips).map_err(config_error)? {
+    let node = super::sandbox::with_hosts(pass).await.map_err(config_error)?;
+    let hosts = match render::etc_hosts(&node, &pass.pod, context.pod_ips).map_err(config_error)? {
         Some(content) => Some(files.write_hosts(&pass.uid, &content).await.map_err(config_error)?),
         None => None,
     };

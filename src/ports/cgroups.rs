@@ -1,5 +1,7 @@
 //! Pod-level and QoS cgroups.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -31,6 +33,9 @@ pub trait Cgroups: Send + Sync {
     async fn exists(&self, pod: &Pod) -> bool;
     /// Removes a pod's cgroup, after its processes ended or were killed. Not there is success.
     async fn remove(&self, uid: &PodUid) -> Result<(), CgroupError>;
+    /// Gives the classes the CPU weight of the active pods, also where others have changed it. `all` means that these
+    /// are all of them; else a class only gains. A failure is logged: it is done again within a minute.
+    async fn weigh(&self, pods: &[Arc<Pod>], all: bool);
     /// Pods that have a cgroup on the node.
     async fn known_pods(&self) -> Vec<PodUid>;
 }

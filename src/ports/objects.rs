@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use tokio::sync::broadcast;
 
@@ -74,6 +76,8 @@ pub trait Objects: Send + Sync {
     async fn services(&self, namespace: &str) -> Result<Vec<Arc<Service>>, ObjectError>;
     /// A runtime class.
     async fn runtime_class(&self, name: &str) -> Result<Arc<RuntimeClass>, ObjectError>;
+    /// A service account, as the API server has it now.
+    async fn service_account(&self, namespace: &str, name: &str) -> Result<Arc<ServiceAccount>, ObjectError>;
     /// A claim.
     async fn claim(&self, namespace: &str, name: &str) -> Result<Arc<PersistentVolumeClaim>, ObjectError>;
     /// A persistent volume.

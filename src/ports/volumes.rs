@@ -19,6 +19,8 @@ pub struct VolumeError {
     pub message: String,
     /// Whether waiting may help (an object that does not exist yet).
     pub transient: bool,
+    /// The node cannot take more volumes of this kind: the pod has to go elsewhere.
+    pub attach_limit: bool,
 }
 
 /// Sets volumes up and takes them down. All methods are idempotent; what was mounted is found again after a restart.

@@ -263,3 +263,39 @@ async fn starts_and_failed_starts_are_counted() {
     assert_eq!(metrics.started_containers.with(["container"]).get(), 2);
     assert_eq!(metrics.started_container_errors.with(["container", "RunContainerError"]).get(), 1);
 }
+
+/// A node that boots may not have its resolver yet, and gets another one with each network.
+#[tokio::test(start_paused = true)]
+async fn each_sandbox_gets_the_resolver_that_the_node_has_by_then() {
+    let host = PodHost::new();
+    host.set_resolv_conf(None);
+    let mut early = pod(&[], &[container("web")]);
+    early.spec.as_mut().unwrap().dns_policy = Some("Default".into());
+    let mut world = World::new(host.clone(), early).await;
+    let refused = "pod FailedCreatePodSandBox: Failed to create pod sandbox: open /etc/resolv.conf: ";
+    world.until("it is told why", |host| host.events().iter().any(|event| event.starts_with(refused))).await;
+    assert!(!host.calls().iter().any(|call| call.starts_with("RunPodSandbox")), "none with an empty resolver");
+    host.set_resolv_conf(Some("nameserver 192.0.2.53\n"));
+    world.runs("web", 0).await;
+    assert_eq!(host.name_servers(), ["192.0.2.53"]);
+    host.set_resolv_conf(Some("nameserver 192.0.2.54\n"));
+    host.crash_sandbox();
+    world.runs("web", 1).await;
+    assert_eq!(host.name_servers(), ["192.0.2.54"]);
+}
+
+/// Its controller makes another one, which the scheduler puts on a node with room.
+#[tokio::test(start_paused = true)]
+async fn a_pod_for_whose_volumes_the_node_has_no_room_is_sent_away() {
+    let host = PodHost::new();
+    host.attach_no_more();
+    let mut world = World::new(host.clone(), pod(&[], &[container("web")])).await;
+    world.until("failed", |host| host.status().and_then(|status| status.phase).as_deref() == Some("Failed")).await;
+    let status = host.status().unwrap();
+    assert_eq!(status.reason.as_deref(), Some("VolumeAttachmentLimitExceeded"));
+    let message = status.message.unwrap();
+    assert!(message.starts_with("Pod was rejected: Node has reached its volume attachment limit"), "{message}");
+    assert!(!host.calls().iter().any(|call| call.starts_with("StartContainer")));
+    world.delete(10).await;
+    world.is_gone().await;
+}

@@ -34,6 +34,29 @@ pub async fn live(host: &Arc<PodHost>) -> (u32, Vec<(String, i32)>) {
     (world.kubelets, containers.map(|c| (c.name, c.restart_count)).collect())
 }
 
+/// A kubelet that starts none of the pods that run must not weigh their class by those that it starts.
+#[tokio::test(start_paused = true)]
+async fn pods_of_an_earlier_kubelet_count_for_the_weight_of_their_class() {
+    let host = PodHost::new();
+    let others = ["u2", "u3"].map(|uid| {
+        let mut other = pod(&[], &[container("web")]);
+        (other.metadata.name, other.metadata.uid) = (Some(uid.to_owned()), Some(uid.to_owned()));
+        other
+    });
+    let mut world = World::with(host.clone(), pod(&[], &[container("web")]), others.to_vec(), Vec::new()).await;
+    let all = |host: &PodHost| host.weighed().is_some_and(|(pods, all)| all && pods.len() == 3);
+    world.until("all pods weigh", all).await;
+    host.forget_weights();
+    world.rest(90).await;
+    assert!(all(&host), "without any change it is looked at again within a minute");
+    host.forget_weights();
+    world.kill_kubelet();
+    world.until("all pods weigh", all).await;
+    assert_eq!(world.kubelets, 2);
+    world.delete(10).await;
+    world.until("two are left", |host| host.weighed().is_some_and(|(pods, all)| all && pods.len() == 2)).await;
+}
+
 /// Goes through all calls of the life, each time with this fault at another one.
 async fn with_a_fault_at_each_call(fault: Fault, kubelets: u32) {
     let (_, restarts) = live(&PodHost::new()).await;

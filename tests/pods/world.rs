@@ -199,6 +199,7 @@ impl Kubelet {
             objects: Arc::new(NoObjects::default()),
             user_namespaces: life.clone(),
             files: life.clone(),
+            names: life.clone(),
             probes: life.clone(),
             hooks: life.clone(),
             admission: life.clone(),

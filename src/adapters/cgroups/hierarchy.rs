@@ -64,6 +64,11 @@ impl Hierarchy {
         !self.roots().is_empty() && self.roots().iter().all(|root| below(root, path).is_dir())
     }
 
+    /// Whether the cgroup is in any hierarchy.
+    pub fn is_anywhere(&self, path: &str) -> bool {
+        self.roots().iter().any(|root| below(root, path).is_dir())
+    }
+
     /// Makes the cgroup and its parents in every hierarchy. An error only when it could be made in none.
     pub fn create(&self, path: &str) -> io::Result<()> {
         let mut failure = None;
@@ -127,10 +132,7 @@ impl Hierarchy {
         let mut values = Vec::new();
         let mut set = |file: &str, value: String| values.push((file.to_owned(), value));
         if let Some(shares) = limits.cpu_shares {
-            match v2 {
-                true => set("cpu.weight", weight_of_shares(shares).to_string()),
-                false => set("cpu.shares", shares.to_string()),
-            }
+            set(if v2 { "cpu.weight" } else { "cpu.shares" }, self.weight_of(shares).to_string());
         }
         let period = limits.cpu_period.unwrap_or(100_000);
         match limits.cpu_quota {
@@ -153,6 +155,18 @@ impl Hierarchy {
             set(&format!("hugetlb.{}.{suffix}", page_size_name(*size)), bytes.to_string());
         }
         values
+    }
+
+    /// The CPU weight that a cgroup has, in the scale of [`Hierarchy::weight_of`].
+    pub fn cpu_weight(&self, path: &str) -> Option<u64> {
+        let file = if matches!(self, Self::V2(_)) { "cpu.weight" } else { "cpu.shares" };
+        let mut dirs = self.roots().iter().map(|root| below(root, path)).filter(|dir| self.holds(dir, file));
+        fs::read_to_string(dirs.next()?.join(file)).ok()?.trim().parse().ok()
+    }
+
+    /// What the kernel is given for a number of shares: themselves, or their weight in version 2.
+    pub fn weight_of(&self, shares: u64) -> u64 {
+        if matches!(self, Self::V2(_)) { weight_of_shares(shares) } else { shares }
     }
 
     /// Names of the pods with a cgroup directly below `path`.

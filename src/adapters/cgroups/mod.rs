@@ -8,6 +8,7 @@ mod tree;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
@@ -44,15 +45,17 @@ pub struct CgroupOptions {
 struct Applied {
     name: CgroupName,
     limits: CgroupLimits,
-    /// CPU request in millicores, for the class's share.
-    milli_cpu: i64,
 }
 
 #[derive(Default)]
 struct State {
     classes_ready: bool,
+    /// Pods that this process made a cgroup for or changed it.
     pods: HashMap<PodUid, Applied>,
-    burstable_shares: Option<u64>,
+    /// Millicores that each burstable pod requests, whoever started it.
+    burstable: HashMap<PodUid, i64>,
+    /// All active pods are among them. Until then the class may only gain: pods that run already are not all known.
+    all_known: bool,
 }
 
 /// The tree `kubepods`.
@@ -112,7 +115,13 @@ impl PodCgroups {
         let root = &self.options.root;
         self.make(&CgroupName::kubepods(root), &self.options.all_pods).await?;
         let lowest = CgroupLimits { cpu_shares: Some(MIN_SHARES), ..CgroupLimits::default() };
-        self.make(&CgroupName::class(root, QosClass::Burstable), &CgroupLimits::default()).await?;
+        let burstable = CgroupName::class(root, QosClass::Burstable);
+        // One that is there has the weight of pods that run.
+        let limits = match self.is_there(&self.path(&burstable)).await? {
+            true => CgroupLimits::default(),
+            false => lowest.clone(),
+        };
+        self.make(&burstable, &limits).await?;
         self.make(&CgroupName::class(root, QosClass::BestEffort), &lowest).await?;
         state.classes_ready = true;
         Ok(())
@@ -163,24 +172,48 @@ impl PodCgroups {
         self.set(&self.path(name), limits).await
     }
 
-    /// Gives the burstable class the sum of what its pods request. It is done again with the next pod where it fails.
-    async fn refresh_burstable(&self, state: &mut State) {
-        let burstable = CgroupName::class(&self.options.root, QosClass::Burstable);
-        let path = self.path(&burstable);
-        let own = state.pods.values().filter(|p| self.path(&p.name).starts_with(&format!("{path}/")));
-        let shares = shares_of_milli_cpu(own.map(|p| p.milli_cpu).fold(0, i64::saturating_add));
-        if state.burstable_shares != Some(shares) {
-            let limits = CgroupLimits { cpu_shares: Some(shares), ..CgroupLimits::default() };
-            match self.change(&burstable, &limits).await {
-                Ok(()) => state.burstable_shares = Some(shares),
-                Err(error) => tracing::warn!(%error, "the share of burstable pods is not set"),
+    /// Gives the burstable class the sum of what its pods request. It is done again within a minute where it fails.
+    async fn refresh_burstable(&self, state: &State) {
+        let shares = shares_of_milli_cpu(state.burstable.values().copied().fold(0, i64::saturating_add));
+        self.set_shares(QosClass::Burstable, shares, !state.all_known).await;
+    }
+
+    /// Sets the shares of a class where the kernel has others; with `only_gain`, where it has fewer.
+    async fn set_shares(&self, class: QosClass, shares: u64, only_gain: bool) {
+        let name = CgroupName::class(&self.options.root, class);
+        let found = self.on_disk(&self.path(&name), "read weight", |hierarchy, path| hierarchy.cpu_weight(path)).await;
+        let wanted = self.hierarchy.weight_of(shares);
+        let set = match found {
+            Ok(Some(found)) if found == wanted || only_gain && found > wanted => Ok(()),
+            Ok(_) => {
+                let limits = CgroupLimits { cpu_shares: Some(shares), ..CgroupLimits::default() };
+                self.change(&name, &limits).await
             }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = set {
+            tracing::warn!(%error, class = class.as_str(), "the weight of a class of pods is not set");
         }
+    }
+
+    /// Makes the classes that somebody has removed.
+    async fn restore_classes(&self, state: &mut State) -> Result<(), CgroupError> {
+        for class in CLASSES {
+            let path = self.path(&CgroupName::class(&self.options.root, class));
+            state.classes_ready &= self.on_disk(&path, "look", |hierarchy, path| hierarchy.is_anywhere(path)).await?;
+        }
+        self.prepare_classes(state).await
     }
 
     fn name_of(&self, pod: &Pod) -> CgroupName {
         CgroupName::pod(&self.options.root, qos_class(pod), &uid_of(pod))
     }
+}
+
+/// Millicores that a pod adds to its class; none for pods of other classes.
+fn burstable_request(pod: &Pod) -> Option<i64> {
+    let is_burstable = qos_class(pod) == QosClass::Burstable;
+    is_burstable.then(|| pod_requests(pod, true).get("cpu").map_or(0, |amount| amount.milli()))
 }
 
 /// A uid that can be a directory name; manifests are not trusted to hold one.
@@ -211,11 +244,28 @@ impl Cgroups for PodCgroups {
             Some(_) if there => self.change(&name, &limits).await?,
             _ => self.make(&name, &limits).await?,
         }
-        let milli_cpu = pod_requests(pod, true).get("cpu").map_or(0, |a| a.milli());
         let mut state = self.state.lock().await;
-        state.pods.insert(uid, Applied { name, limits, milli_cpu });
-        self.refresh_burstable(&mut state).await;
+        state.pods.insert(uid.clone(), Applied { name, limits });
+        if let Some(request) = burstable_request(pod) {
+            state.burstable.insert(uid, request);
+            self.refresh_burstable(&state).await;
+        }
         Ok(PodCgroup { parent: path })
+    }
+
+    async fn weigh(&self, pods: &[Arc<Pod>], all: bool) {
+        let mut state = self.state.lock().await;
+        if let Err(error) = self.restore_classes(&mut state).await {
+            tracing::warn!(%error, "the classes of pods are not weighed");
+            return;
+        }
+        if all {
+            state.burstable.clear();
+        }
+        state.all_known |= all;
+        state.burstable.extend(pods.iter().filter_map(|pod| Some((uid_of(pod), burstable_request(pod)?))));
+        self.refresh_burstable(&state).await;
+        self.set_shares(QosClass::BestEffort, MIN_SHARES, false).await;
     }
 
     async fn exists(&self, pod: &Pod) -> bool {
@@ -242,8 +292,9 @@ impl Cgroups for PodCgroups {
             removed.map_err(|e| fault(e.to_string()))?;
         }
         let mut state = self.state.lock().await;
-        if state.pods.remove(uid).is_some() {
-            self.refresh_burstable(&mut state).await;
+        state.pods.remove(uid);
+        if state.burstable.remove(uid).is_some() {
+            self.refresh_burstable(&state).await;
         }
         Ok(())
     }
@@ -265,6 +316,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::core::model::cgroup::weight_of_shares;
 
     fn pod(uid: &str, cpu: &str) -> Pod {
         serde_json::from_value(serde_json::json!({"metadata": {"uid": uid}, "spec": {"containers": [
@@ -299,6 +351,60 @@ mod tests {
         cgroups.ensure(&pod("a", "1500m")).await.unwrap();
         assert_eq!(read("kubepods/burstable/cpu.weight"), "79");
         assert_eq!(cgroups.known_pods().await, [PodUid::from("a"), PodUid::from("b")]);
+    }
+
+    /// Also after a restart of the kubelet, which starts none of the pods that run, and whatever others write.
+    #[tokio::test]
+    async fn the_class_weighs_as_much_as_all_its_active_pods_whoever_started_them() {
+        let mount = tempfile::tempdir().unwrap();
+        let (heavy, light) = (Arc::new(pod("a", "3")), Arc::new(pod("b", "500m")));
+        let before = tree(mount.path());
+        before.ensure(&heavy).await.unwrap();
+        before.ensure(&light).await.unwrap();
+        let file = mount.path().join("kubepods/burstable/cpu.weight");
+        let weight = || fs::read_to_string(&file).unwrap();
+        let of = |milli| weight_of_shares(shares_of_milli_cpu(milli)).to_string();
+        assert_eq!(weight(), of(3500));
+
+        let after = tree(mount.path());
+        after.prepare().await.unwrap();
+        after.ensure(&pod("new", "100m")).await.unwrap();
+        assert_eq!(weight(), of(3500), "one pod of many does not speak for all");
+        after.weigh(std::slice::from_ref(&light), false).await;
+        assert_eq!(weight(), of(3500), "nor do those of one source");
+        let new = Arc::new(pod("new", "100m"));
+        after.weigh(&[Arc::clone(&heavy), Arc::clone(&light), Arc::clone(&new)], true).await;
+        assert_eq!(weight(), of(3600));
+        fs::write(&file, "1").unwrap();
+        fs::write(mount.path().join("kubepods/besteffort/cpu.weight"), "100").unwrap();
+        after.weigh(&[heavy, light, new], true).await;
+        assert_eq!(weight(), of(3600), "put back");
+        assert_eq!(fs::read_to_string(mount.path().join("kubepods/besteffort/cpu.weight")).unwrap(), "1");
+        // Only the kernel's own files go with their directory.
+        fs::remove_dir_all(mount.path().join("kubepods/burstable/poda")).unwrap();
+        after.remove(&PodUid::from("a")).await.unwrap();
+        assert_eq!(weight(), of(600), "a pod that an earlier kubelet started goes");
+    }
+
+    #[tokio::test]
+    async fn only_burstable_pods_count_and_classes_that_are_gone_come_back() {
+        let mount = tempfile::tempdir().unwrap();
+        let cgroups = tree(mount.path());
+        let resources =
+            serde_json::json!({"requests": {"cpu": "2", "memory": "1Mi"}, "limits": {"cpu": "2", "memory": "1Mi"}});
+        let guaranteed: Pod = serde_json::from_value(serde_json::json!({"metadata": {"uid": "g"},
+            "spec": {"containers": [{"name": "c", "resources": resources}]}}))
+        .unwrap();
+        cgroups.ensure(&guaranteed).await.unwrap();
+        let weight = || fs::read_to_string(mount.path().join("kubepods/burstable/cpu.weight")).unwrap();
+        assert_eq!(weight(), "1", "a class without pods, whatever the kernel gives to new ones");
+        let pods = [Arc::new(guaranteed), Arc::new(pod("b", "1"))];
+        cgroups.weigh(&pods, true).await;
+        assert_eq!(weight(), "39");
+        fs::remove_dir_all(mount.path().join("kubepods")).unwrap();
+        cgroups.weigh(&pods, true).await;
+        assert_eq!(weight(), "39");
+        assert_eq!(fs::read_to_string(mount.path().join("kubepods/memory.max")).unwrap(), (1 << 30).to_string());
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Docker configuration files and exec credential plugins of the node.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -96,6 +97,56 @@ async fn run(path: PathBuf, call: PluginCall) -> Result<Vec<u8>, String> {
     if status.success() { Ok(output) } else { Err(format!("{status}: {complaint}")) }
 }
 
+/// The files of a configuration of plugins: the file itself, or those of a folder that end in .json, .yaml or .yml, by name
+/// (upstream `readCredentialProviderConfig`).
+///
+/// # Errors
+/// One cannot be read, or the folder has none.
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
+pub fn read_configuration(path: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let mut files = vec![path.to_path_buf()];
+    if path.is_dir() {
+        let has_form = |file: &PathBuf| {
+            let form = file.extension().and_then(|form| form.to_str());
+            form.is_some_and(|form| matches!(form, "json" | "yaml" | "yml")) && !file.is_dir()
+        };
+        let entries = std::fs::read_dir(path).map_err(|error| named(path, error))?;
+        files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        files.retain(has_form);
+        files.sort();
+        if files.is_empty() {
+            return Err(io::Error::other(format!("no configuration files found in directory {}", path.display())));
+        }
+    }
+    let read = |file: PathBuf| match std::fs::read(&file) {
+        Ok(bytes) => Ok((file, bytes)),
+        Err(error) => Err(named(&file, error)),
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// Sees whether the plugins are there and can be run.
+///
+/// # Errors
+/// The folder or one of them is not.
+#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
+pub fn check_binaries<'a>(folder: &Path, names: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if !folder.is_dir() {
+        return Err(io::Error::other(format!("plugin binary directory {} did not exist", folder.display())));
+    }
+    for name in names {
+        let path = folder.join(name);
+        let can_run =
+            std::fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+        if !can_run {
+            return Err(io::Error::other(format!("plugin binary executable {} did not exist", path.display())));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -118,6 +169,29 @@ mod tests {
         assert!(node.docker_file().await == Some(DockerFile::Config(b"home/.docker/config.json".to_vec())));
         put("config.json");
         assert!(node.docker_file().await == Some(DockerFile::Config(b"config.json".to_vec())));
+    }
+
+    #[test]
+    fn a_configuration_is_a_file_or_a_folder_of_them_in_the_order_of_their_names() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let put = |name: &str| std::fs::write(directory.path().join(name), name).expect("a file");
+        assert!(read_configuration(directory.path()).is_err(), "no file");
+        ["b.yaml", "a.json", "c.yml", "d.txt", "README"].into_iter().for_each(put);
+        std::fs::create_dir(directory.path().join("e.yaml")).expect("a folder");
+        let read = |path: &Path| {
+            let files = read_configuration(path).expect("readable");
+            files.into_iter().map(|(_, bytes)| String::from_utf8(bytes).expect("text")).collect::<Vec<_>>()
+        };
+        assert_eq!(read(directory.path()), ["a.json", "b.yaml", "c.yml"]);
+        assert_eq!(read(&directory.path().join("d.txt")), ["d.txt"]);
+        let missing = read_configuration(&directory.path().join("none")).expect_err("no such file").to_string();
+        assert!(missing.contains("none"), "{missing}");
+
+        assert!(check_binaries(directory.path(), ["README"]).is_err(), "it cannot be run");
+        std::fs::set_permissions(directory.path().join("README"), std::fs::Permissions::from_mode(0o700))
+            .expect("a mode");
+        assert!(check_binaries(directory.path(), ["README"]).is_ok());
+        assert!(check_binaries(&directory.path().join("none"), []).is_err());
     }
 
     #[tokio::test]

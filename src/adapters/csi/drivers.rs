@@ -15,6 +15,11 @@ impl Drivers {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// The drivers that are registered now.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     pub(super) fn insert(&self, name: &str, driver: Driver) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), driver);
     }

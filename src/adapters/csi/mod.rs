@@ -4,6 +4,7 @@
 
 mod driver;
 mod drivers;
+mod limits;
 mod place;
 pub(crate) mod record;
 mod registration;
@@ -22,9 +23,12 @@ pub mod proto {
 }
 
 pub use drivers::Drivers;
+pub use limits::AttachLimits;
 pub use place::PLUGIN;
 pub use registration::Registrar;
-pub use volume::{CsiSource, CsiVolumes, Published};
+pub use volume::{CsiSource, CsiVolumes, Published, Refusal};
 
+#[cfg(test)]
+mod sharing_tests;
 #[cfg(test)]
 mod tests;

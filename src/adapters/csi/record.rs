@@ -38,9 +38,9 @@ impl Record {
         format!("kubernetes.io/csi/{}^{}", self.driver_name, self.volume_handle)
     }
 
-    /// Both are of one volume.
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.driver_name == other.driver_name && self.volume_handle == other.volume_handle
+    /// Whether it is of that volume.
+    pub fn is_of(&self, driver: &str, handle: &str) -> bool {
+        self.driver_name == driver && self.volume_handle == handle
     }
 
     /// The volume outlives the pod.

@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::driver::{Driver, channel};
 use super::drivers::Drivers;
+use super::limits::describe;
 use super::proto::registration::registration_client::RegistrationClient;
 use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus};
 use crate::offload::Lanes;
-use crate::ports::{NodeDriver, StorageApi};
+use crate::ports::StorageApi;
 
 /// How long after a failed registration it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -164,14 +165,8 @@ impl Registrar {
         }
         let endpoint = if info.endpoint.is_empty() { socket } else { Path::new(&info.endpoint) };
         let driver = Driver::new(endpoint);
-        let node = driver.info().await.map_err(|e| format!("NodeGetInfo: {}", e.message()))?;
+        let about = describe(&info.name, &driver).await?;
         if let Some(api) = &self.api {
-            let about = NodeDriver {
-                name: info.name.clone(),
-                node_id: node.node_id,
-                topology: node.accessible_topology.map(|t| t.segments.into_iter().collect()).unwrap_or_default(),
-                max_volumes: i32::try_from(node.max_volumes_per_node).ok().filter(|n| *n > 0),
-            };
             api.publish_driver(&about).await.map_err(|e| e.to_string())?;
         }
         self.drivers.insert(&info.name, driver);

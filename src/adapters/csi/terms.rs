@@ -1,9 +1,10 @@
 //! What the driver's object and the pod say about a volume, in the words of the driver. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::storage::v1::CSIDriverSpec;
+use k8s_openapi::api::storage::v1::{CSIDriverSpec, VolumeError};
 use tonic::{Code, Status};
 
 use super::driver::Abilities;
@@ -31,7 +32,7 @@ pub fn check_lifecycle(source: &CsiSource, settings: Option<&CSIDriverSpec>) -> 
 
 /// How the pod wants to use the volume.
 pub fn capability(source: &CsiSource, abilities: Abilities, group: Option<i64>) -> VolumeCapability {
-    let mode = match source.access_mode.as_str() {
+    let mode = match source.access_modes.first().map_or("ReadWriteOnce", String::as_str) {
         "ReadOnlyMany" => Mode::MultiNodeReaderOnly,
         "ReadWriteMany" => Mode::MultiNodeMultiWriter,
         "ReadWriteOncePod" if abilities.single_writer_modes => Mode::SingleNodeSingleWriter,
@@ -55,8 +56,30 @@ pub fn kubelet_applies_group(source: &CsiSource, settings: Option<&CSIDriverSpec
         _ if source.read_only || source.block => false,
         "File" => true,
         "None" => false,
-        _ => !source.fs_type.is_empty() && (source.inline || source.access_mode == "ReadWriteOnce"),
+        _ => !source.fs_type.is_empty() && (source.inline || source.access_modes.iter().any(|m| is_of_one(m))),
     }
+}
+
+/// A mode in which one node writes (upstream `hasReadWriteOnce`).
+fn is_of_one(mode: &str) -> bool {
+    mode == "ReadWriteOnce" || mode == "ReadWriteOncePod"
+}
+
+/// Whether one pod alone may have the volume. Where there are more modes nobody knows which one the pod means.
+pub fn is_of_one_pod(source: &CsiSource) -> bool {
+    source.access_modes == ["ReadWriteOncePod"]
+}
+
+/// Whether an attachment failed because no more volumes fit on the node, as far as the driver has that told
+/// (upstream `VerifyExhaustedResource`).
+pub fn is_limit_exceeded(error: &VolumeError, settings: Option<&CSIDriverSpec>) -> bool {
+    update_period(settings).is_some() && error.error_code == Some(Code::ResourceExhausted as i32)
+}
+
+/// How often the driver wants to be asked how many volumes fit on the node; none for once, when it registers.
+pub fn update_period(settings: Option<&CSIDriverSpec>) -> Option<Duration> {
+    let seconds = settings.and_then(|s| s.node_allocatable_update_period_seconds)?;
+    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 /// What a driver with `podInfoOnMount` learns of the pod.

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -23,23 +26,32 @@ use super::proto::csi::*;
 use super::proto::registration::registration_server::{Registration, RegistrationServer};
 use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus, RegistrationStatusResponse};
 use super::*;
-use crate::core::status::GrowthStep;
+use crate::core::status::{Growth, GrowthStep};
 use crate::ports::{ApiError, NodeDriver, ObjectChange, ObjectError, Objects, StorageApi, TokenRequest};
 
 /// Remembers every call as a line of text. Who holds `unstaging` holds up that call.
-#[derive(Clone, Default)]
-struct Journal {
+#[derive(Clone)]
+pub(super) struct Journal {
     lines: Arc<Mutex<Vec<String>>>,
     unstaging: Arc<tokio::sync::Mutex<()>>,
+    /// How many volumes fit.
+    pub fits: Arc<AtomicI64>,
     /// The paths of all calls.
     places: Arc<Mutex<Vec<String>>>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let (lines, unstaging, places) = Default::default();
+        Self { lines, unstaging, fits: Arc::new(AtomicI64::new(5)), places }
+    }
 }
 
 impl Journal {
     fn note(&self, line: String) {
         self.lines.lock().unwrap().push(line);
     }
-    fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.lines.lock().unwrap())
     }
 }
@@ -135,7 +147,7 @@ impl Node for TestDriver {
     async fn node_get_info(&self, _: Request<NodeGetInfoRequest>) -> Answer<NodeGetInfoResponse> {
         Ok(Response::new(NodeGetInfoResponse {
             node_id: "id-1".into(),
-            max_volumes_per_node: 5,
+            max_volumes_per_node: self.journal.fits.load(Ordering::SeqCst),
             accessible_topology: None,
         }))
     }
@@ -152,20 +164,24 @@ fn serve(socket: &Path, driver: TestDriver) {
 
 /// An API server that knows one driver and one attachment.
 #[derive(Default)]
-struct World {
-    driver: Option<CSIDriver>,
-    attached: bool,
-    journal: Journal,
+pub(super) struct World {
+    pub driver: Mutex<Option<CSIDriver>>,
+    pub attached: bool,
+    /// gRPC code with which attaching fails.
+    pub attach_error: Option<i32>,
+    pub journal: Journal,
 }
 
 #[async_trait]
 impl StorageApi for World {
     async fn csi_driver(&self, _: &str) -> Result<Option<CSIDriver>, ApiError> {
-        Ok(self.driver.clone())
+        Ok(self.driver.lock().unwrap().clone())
     }
     async fn volume_attachment(&self, name: &str) -> Result<Option<VolumeAttachment>, ApiError> {
         assert!(name.starts_with("csi-") && name.len() == 68, "{name}");
-        let status = serde_json::json!({"attached": self.attached, "attachmentMetadata": {"dev": "sdx"}});
+        let error = self.attach_error.map(|code| serde_json::json!({"message": "full", "errorCode": code}));
+        let status = serde_json::json!({"attached": self.attached, "attachmentMetadata": {"dev": "sdx"},
+            "attachError": error});
         let json = serde_json::json!({"spec": {"attacher": "", "nodeName": "", "source": {}}, "status": status});
         Ok(Some(serde_json::from_value(json).unwrap()))
     }
@@ -207,6 +223,9 @@ impl Objects for World {
     async fn runtime_class(&self, name: &str) -> Result<Arc<RuntimeClass>, ObjectError> {
         Err(ObjectError::NotFound { kind: "runtimeclass", name: name.into() })
     }
+    async fn service_account(&self, _: &str, name: &str) -> Result<Arc<ServiceAccount>, ObjectError> {
+        Err(ObjectError::NotFound { kind: "serviceaccount", name: name.into() })
+    }
     async fn claim(&self, _: &str, name: &str) -> Result<Arc<PersistentVolumeClaim>, ObjectError> {
         Err(ObjectError::NotFound { kind: "persistentvolumeclaim", name: name.into() })
     }
@@ -221,16 +240,16 @@ impl Objects for World {
     }
 }
 
-fn pod(uid: &str) -> Pod {
+pub(super) fn pod(uid: &str) -> Pod {
     serde_json::from_value(serde_json::json!({"metadata": {"name": "p", "namespace": "ns", "uid": uid}})).unwrap()
 }
 
-fn driver_object(spec: serde_json::Value) -> Option<CSIDriver> {
+pub(super) fn driver_object(spec: serde_json::Value) -> Option<CSIDriver> {
     Some(serde_json::from_value(serde_json::json!({"metadata": {"name": "test.csi"}, "spec": spec})).unwrap())
 }
 
 /// A registered test driver below `root`; gives its journal.
-async fn registered(root: &Path, world: &Arc<World>) -> (Drivers, Journal, Registrar) {
+pub(super) async fn registered(root: &Path, world: &Arc<World>) -> (Drivers, Journal, Registrar) {
     let (journal, drivers) = (Journal::default(), Drivers::default());
     fs::create_dir_all(root.join("plugins_registry")).unwrap();
     let driver = TestDriver { journal: journal.clone(), endpoint: String::new(), kind: "CSIPlugin".into() };
@@ -242,14 +261,18 @@ async fn registered(root: &Path, world: &Arc<World>) -> (Drivers, Journal, Regis
 }
 
 /// Volumes of that driver on a node that they are attached to.
-async fn attached(root: &Path) -> (CsiVolumes, Journal, Arc<World>, Registrar) {
+pub(super) async fn attached(root: &Path) -> (CsiVolumes, Journal, Arc<World>, Registrar) {
     let world = Arc::new(World { attached: true, ..World::default() });
     let (drivers, journal, registrar) = registered(root, &world).await;
     let volumes = CsiVolumes::new(root, "n1", drivers, world.clone(), world.clone());
     (volumes, journal, world, registrar)
 }
 
-fn pv1() -> CsiSource {
+pub(super) fn grows(size: &str, waits: bool) -> Option<(Arc<PersistentVolumeClaim>, Growth)> {
+    Some((Arc::default(), Growth { size: Quantity(size.into()), waits }))
+}
+
+pub(super) fn pv1() -> CsiSource {
     CsiSource { name: "pv1".into(), driver: "test.csi".into(), handle: "h1".into(), ..CsiSource::default() }
 }
 
@@ -379,14 +402,14 @@ async fn a_volume_whose_claim_waits_for_it_grows_and_is_used_where_it_cannot() {
     let root = tempfile::tempdir().unwrap();
     let (volumes, journal, world, _registrar) = attached(root.path()).await;
     world.journal.take();
-    let of_size = |size: &str| CsiSource { growing: Some((Arc::default(), Quantity(size.into()))), ..pv1() };
+    let of_size = |size: &str| CsiSource { growing: grows(size, true), ..pv1() };
     let dir = root.path().join("pods/a/volumes/kubernetes.io~csi/pv1");
     volumes.publish(&pod("a"), &of_size("500"), &dir).await.unwrap();
     assert_eq!(journal.take()[1..], ["publish h1 staged=true {}", "expand h1 500"]);
     assert_eq!(world.journal.take(), ["Begun", "Done(Quantity(\"500\"))"]);
     volumes.publish(&pod("a"), &of_size("1k"), &dir).await.unwrap();
     assert!(world.journal.take()[1].starts_with("Failed"));
-    let refused = volumes.publish(&pod("a"), &of_size("2k"), &dir).await.unwrap_err();
+    let refused = volumes.publish(&pod("a"), &of_size("2k"), &dir).await.unwrap_err().to_string();
     assert!(refused.contains("too much") && world.journal.take()[1].starts_with("Infeasible"), "{refused}");
     let read_only = CsiSource { read_only: true, ..of_size("500") };
     volumes.publish(&pod("a"), &read_only, &dir).await.unwrap();
@@ -401,11 +424,11 @@ async fn an_inline_volume_needs_the_drivers_consent_and_learns_of_its_pod() {
     let world = Arc::new(World::default());
     let (drivers, _, _registrar) = registered(root.path(), &world).await;
     let volumes = CsiVolumes::new(root.path(), "n1", drivers.clone(), world.clone(), world.clone());
-    let refused = volumes.publish(&pod("a"), &source, &dir).await.unwrap_err();
+    let refused = volumes.publish(&pod("a"), &source, &dir).await.unwrap_err().to_string();
     assert_eq!(refused, "volume mode \"Ephemeral\" not supported by driver test.csi");
 
     let spec = serde_json::json!({"volumeLifecycleModes": ["Ephemeral"], "podInfoOnMount": true});
-    let world = Arc::new(World { driver: driver_object(spec), ..World::default() });
+    let world = Arc::new(World { driver: Mutex::new(driver_object(spec)), ..World::default() });
     let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
     volumes.publish(&pod("a"), &source, &dir).await.unwrap();
     let record = fs::read_to_string(dir.join("vol_data.json")).unwrap();
@@ -421,10 +444,10 @@ async fn what_is_not_ready_is_told_and_nothing_is_mounted() {
     let volumes = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
     let dir = root.path().join("pods/a/volumes/kubernetes.io~csi/pv1");
     let source = pv1();
-    let error = volumes.publish(&pod("a"), &source, &dir).await.unwrap_err();
+    let error = volumes.publish(&pod("a"), &source, &dir).await.unwrap_err().to_string();
     assert_eq!(error, "volume h1 is not attached to node n1 yet");
     let away = CsiSource { driver: "other".into(), ..source };
-    let error = volumes.publish(&pod("a"), &away, &dir).await.unwrap_err();
+    let error = volumes.publish(&pod("a"), &away, &dir).await.unwrap_err().to_string();
     assert_eq!(error, "driver name other not found in the list of registered CSI drivers");
     assert!(journal.take().is_empty());
 }

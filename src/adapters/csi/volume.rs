@@ -1,9 +1,9 @@
 //! Stages and publishes volumes of drivers, and takes them back (upstream `pkg/volume/csi`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{CSIDriver, CSIDriverSpec};
@@ -13,16 +13,20 @@ use tonic::Code;
 
 use super::driver::Driver;
 use super::drivers::Drivers;
+use super::limits;
 use super::place::{PLUGIN, Place, record_of, sha256};
 use super::proto::csi::{
     CapacityRange, NodeExpandVolumeRequest, NodePublishVolumeRequest, NodeStageVolumeRequest, VolumeCapability,
 };
 use super::record::{self, EPHEMERAL, PERSISTENT, Record};
-use super::terms::{capability, check_lifecycle, is_attached, is_infeasible, kubelet_applies_group, pod_info};
+use super::terms::{
+    capability, check_lifecycle, is_attached, is_infeasible, is_limit_exceeded, is_of_one_pod, kubelet_applies_group,
+    pod_info,
+};
 use crate::adapters::fs::entries;
 use crate::adapters::turns::Turns;
 use crate::core::model::{Amount, uid_of};
-use crate::core::status::GrowthStep;
+use crate::core::status::{Growth, GrowthStep};
 use crate::offload::Lanes;
 use crate::ports::{Objects, StorageApi, TokenRequest};
 
@@ -43,8 +47,8 @@ pub struct CsiSource {
     pub read_only: bool,
     /// File system; empty for the driver's choice.
     pub fs_type: String,
-    /// First access mode, e.g. `ReadWriteOnce`.
-    pub access_mode: String,
+    /// Access modes of the persistent volume, e.g. `ReadWriteOnce`; the first one is the driver's.
+    pub access_modes: Vec<String>,
     /// Attributes for the driver.
     pub attributes: BTreeMap<String, String>,
     /// Options for mounting.
@@ -55,8 +59,8 @@ pub struct CsiSource {
     pub stage_secret: Option<(String, String)>,
     /// Namespace and name of the secret for growing.
     pub grow_secret: Option<(String, String)>,
-    /// The claim waits for this node to grow the volume to this size.
-    pub growing: Option<(Arc<PersistentVolumeClaim>, Quantity)>,
+    /// The claim, and the size that this node may have to grow the volume to.
+    pub growing: Option<(Arc<PersistentVolumeClaim>, Growth)>,
 }
 
 /// Volumes of drivers on this node.
@@ -70,6 +74,10 @@ pub struct CsiVolumes {
     api: Arc<dyn StorageApi>,
     /// Attachable volumes that are mounted or about to be, as `status.volumesInUse` of the node names them.
     in_use: watch::Sender<BTreeSet<String>>,
+    /// Bytes of each volume, by driver and handle, that its driver on this node has seen.
+    sizes: Mutex<HashMap<(String, String), i64>>,
+    /// Whether a driver wants its volumes published anew now and then, as its object said last.
+    republishes: Mutex<HashMap<String, bool>>,
     /// A volume is staged and published, or taken back, for one pod at a time: the last pod's way back must not meet the
     /// first steps of a new one.
     turns: Turns<(String, String)>,
@@ -84,6 +92,29 @@ pub struct Published {
     pub path: PathBuf,
     /// The driver left the pod's group for the kubelet to apply.
     pub group_is_left: bool,
+}
+
+/// Why a volume is not published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is tried again.
+    #[error("{0}")]
+    Failed(
+        /// What went wrong.
+        String,
+    ),
+    /// No more volumes of the driver fit on the node: the pod has to go elsewhere.
+    #[error("{0}")]
+    AttachLimit(
+        /// What the storage system said.
+        String,
+    ),
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self::Failed(message)
+    }
 }
 
 /// A driver's refusal as upstream words it.
@@ -106,7 +137,8 @@ impl CsiVolumes {
             watch::channel(record::in_pods(root).iter().map(|(_, record)| record.unique_name()).collect());
         let (root, node_name) = (root.to_path_buf(), node_name.to_owned());
         let (named_root, lanes) = (root.clone(), Lanes::new("volume at"));
-        Self { root, named_root, node_name, drivers, objects, api, in_use, turns: Turns::default(), lanes }
+        let (sizes, republishes, turns) = (Mutex::default(), Mutex::default(), Turns::default());
+        Self { root, named_root, node_name, drivers, objects, api, in_use, sizes, republishes, turns, lanes }
     }
 
     /// Names paths to drivers below this root instead, which leads to the same directory.
@@ -154,8 +186,36 @@ impl CsiVolumes {
         self.in_use.send_if_modified(|names| if used { names.insert(name) } else { names.remove(&name) });
     }
 
+    /// Whether a volume of a running pod has to be published again: for its size, or because its driver wants that.
+    pub fn is_due(&self, source: &CsiSource) -> bool {
+        let republishes = self.republishes.lock().unwrap_or_else(PoisonError::into_inner);
+        republishes.get(&source.driver).copied().unwrap_or(true) || self.is_behind(source)
+    }
+
+    /// Whether the driver on this node may not have seen the volume's size.
+    fn is_behind(&self, source: &CsiSource) -> bool {
+        source.growing.as_ref().is_some_and(|(_, growth)| {
+            let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+            let seen = sizes.get(&(source.driver.clone(), source.handle.clone()));
+            growth.waits || seen.is_none_or(|seen| *seen < Amount::of(&growth.size).units())
+        })
+    }
+
+    fn note_size(&self, source: &CsiSource, size: &Quantity) {
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.insert((source.driver.clone(), source.handle.clone()), Amount::of(size).units());
+    }
+
+    /// Whether pods other than the one at `of_pod` have a volume on this node.
+    async fn has_others(&self, of_pod: &Path, driver: &str, handle: &str) -> Result<bool, String> {
+        let root = self.root.clone();
+        let all = self.on_disk(&self.root, "list volumes of pods", move || Ok(record::in_pods(&root))).await?;
+        let is_other = |(path, other): &(PathBuf, Record)| path != of_pod && other.is_of(driver, handle);
+        Ok(all.iter().any(is_other))
+    }
+
     /// Publishes a volume; `of_pod` is its place in the pod's folder. Idempotent.
-    pub async fn publish(&self, pod: &Pod, source: &CsiSource, of_pod: &Path) -> Result<Published, String> {
+    pub async fn publish(&self, pod: &Pod, source: &CsiSource, of_pod: &Path) -> Result<Published, Refusal> {
         let driver = self.driver(&source.driver)?;
         let object = self.api.csi_driver(&source.driver).await.map_err(|e| e.to_string())?;
         let settings = object.as_ref().map(|o: &CSIDriver| &o.spec);
@@ -168,6 +228,19 @@ impl CsiVolumes {
         let place = Place::new(&self.root, of_pod, source.block, &source.driver, &handle);
         let published = self.at(&place, "look for the mount", Place::is_published).await?;
         let republish = settings.and_then(|s| s.requires_republish).unwrap_or_default();
+        self.republishes.lock().unwrap_or_else(PoisonError::into_inner).insert(source.driver.clone(), republish);
+        let quiet = source.growing.as_ref().is_some_and(|(_, growth)| !growth.waits);
+        if !published && (is_of_one_pod(source) || quiet) {
+            let others = self.has_others(of_pod, &source.driver, &handle).await?;
+            if others && is_of_one_pod(source) {
+                let text = "volume uses the ReadWriteOncePod access mode and is already in use by another pod";
+                return Err(Refusal::from(text.to_owned()));
+            }
+            // The driver sees the volume for the first time, and as large as it is.
+            if let Some((_, growth)) = source.growing.as_ref().filter(|_| !others) {
+                self.note_size(source, &growth.size);
+            }
+        }
         let mut group_is_left = false;
         if !published || republish {
             let leaves_group = self.publish_at(&place, &driver, pod, source, settings, handle).await?;
@@ -175,7 +248,7 @@ impl CsiVolumes {
         }
         match self.grow(&place, &driver, source).await {
             // The volume can be used as it is.
-            Err(error) if published => tracing::warn!(volume = source.name, %error, "a volume in use does not grow"),
+            Err(error) if published => tracing::warn!(volume = source.name, error, "a volume in use does not grow"),
             other => other?,
         }
         Ok(Published { path: place.target, group_is_left })
@@ -190,7 +263,7 @@ impl CsiVolumes {
         source: &CsiSource,
         settings: Option<&CSIDriverSpec>,
         handle: String,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Refusal> {
         let attachment = format!("csi-{}", sha256(&format!("{handle}{}{}", source.driver, self.node_name)));
         let publish_context = self.publish_context(source, settings, &attachment).await?;
         let record = Record {
@@ -262,11 +335,17 @@ impl CsiVolumes {
         Ok(self.text(&place.staging))
     }
 
-    /// Grows a published volume where its claim waits for that, and tells the claim how it went.
+    /// Grows a published volume where its claim waits for that, and tells the claim how it went; also where only this
+    /// node is behind.
     async fn grow(&self, place: &Place, driver: &Driver, source: &CsiSource) -> Result<(), String> {
-        let Some((claim, size)) = source.growing.as_ref().filter(|_| !source.read_only) else { return Ok(()) };
+        let Some((claim, growth)) = source.growing.as_ref().filter(|_| !source.read_only && self.is_behind(source))
+        else {
+            return Ok(());
+        };
+        let size = &growth.size;
         let abilities = driver.abilities().await.map_err(|e| told(&e))?;
         if !abilities.grows {
+            self.note_size(source, size);
             return Ok(());
         }
         let request = NodeExpandVolumeRequest {
@@ -277,14 +356,20 @@ impl CsiVolumes {
             volume_capability: Some(capability(source, abilities, None)),
             secrets: self.secret(source.grow_secret.as_ref(), "NodeExpandSecretRef").await?.into_iter().collect(),
         };
-        let claim = self.api.tell_growth(claim, GrowthStep::Begun).await.map_err(|e| e.to_string())?;
+        let tell = |claim: Arc<PersistentVolumeClaim>, step| async move {
+            if growth.waits { self.api.tell_growth(&claim, step).await.map(Arc::new) } else { Ok(claim) }
+        };
+        let claim = tell(Arc::clone(claim), GrowthStep::Begun).await.map_err(|e| e.to_string())?;
         let grown = driver.expand(request).await;
         let step = match &grown {
             Ok(()) => GrowthStep::Done(size.clone()),
             Err(status) if is_infeasible(status) => GrowthStep::Infeasible(told(status)),
             Err(status) => GrowthStep::Failed(told(status)),
         };
-        self.api.tell_growth(&claim, step).await.map_err(|e| e.to_string())?;
+        if grown.is_ok() {
+            self.note_size(source, size);
+        }
+        tell(claim, step).await.map_err(|e| e.to_string())?;
         match grown {
             // It cannot grow while it is in use, which is no reason not to use it.
             Err(status) if status.code() == Code::FailedPrecondition => Ok(()),
@@ -325,10 +410,7 @@ impl CsiVolumes {
         let answer = driver.unpublish(record.volume_handle.clone(), self.text(&place.target)).await;
         answer.map_err(|e| told(&e))?;
         self.at(&place, "remove mount point", Place::remove_target).await?;
-        let is_other = |(path, other): &(PathBuf, Record)| path != of_pod && other.is_same(&record);
-        let root = self.root.clone();
-        let others = self.on_disk(&self.root, "list volumes of pods", move || Ok(record::in_pods(&root))).await?;
-        let last = !others.iter().any(is_other);
+        let last = !self.has_others(of_pod, &record.driver_name, &record.volume_handle).await?;
         // The pod's own note goes last: a kubelet that is killed meanwhile does all of this again.
         if record.is_persistent() && last {
             if self.at(&place, "look for staging", |place| Ok(place.is_staged())).await? {
@@ -337,6 +419,8 @@ impl CsiVolumes {
                 self.at(&place, "remove staging", Place::remove_staging).await?;
             }
             self.note_use(&record, false);
+            let volume = (record.driver_name.clone(), record.volume_handle.clone());
+            self.sizes.lock().unwrap_or_else(PoisonError::into_inner).remove(&volume);
         }
         self.at(&place, "remove note", move |place| place.forget(last)).await
     }
@@ -353,18 +437,28 @@ impl CsiVolumes {
         source: &CsiSource,
         settings: Option<&CSIDriverSpec>,
         attachment: &str,
-    ) -> Result<BTreeMap<String, String>, String> {
+    ) -> Result<BTreeMap<String, String>, Refusal> {
         if !is_attached(source, settings) {
             return Ok(BTreeMap::new());
         }
         let found = self.api.volume_attachment(attachment).await.map_err(|e| e.to_string())?;
         let status = found.and_then(|a| a.status);
         if let Some(error) = status.as_ref().and_then(|s| s.attach_error.as_ref()) {
-            return Err(error.message.clone().unwrap_or_else(|| "the volume could not be attached".to_owned()));
+            let text = error.message.clone().unwrap_or_else(|| "the volume could not be attached".to_owned());
+            if !is_limit_exceeded(error, settings) {
+                return Err(Refusal::from(text));
+            }
+            // So that the scheduler has the pod's successor go elsewhere.
+            if let Err(error) = limits::renew(&source.driver, &self.driver(&source.driver)?, &*self.api).await {
+                tracing::warn!(driver = source.driver, error, "how many volumes fit on the node is not renewed");
+            }
+            return Err(Refusal::AttachLimit(text));
         }
         match status.filter(|s| s.attached) {
             Some(status) => Ok(status.attachment_metadata.unwrap_or_default()),
-            None => Err(format!("volume {} is not attached to node {} yet", source.handle, self.node_name)),
+            None => {
+                Err(Refusal::from(format!("volume {} is not attached to node {} yet", source.handle, self.node_name)))
+            }
         }
     }
 

@@ -154,6 +154,8 @@ pub struct FakeNodeCredentials {
     pub plugin: Option<String>,
     /// How often plugins were called.
     pub plugin_calls: Mutex<u32>,
+    /// What the last one was told.
+    pub plugin_input: Mutex<Vec<u8>>,
 }
 
 #[async_trait]
@@ -161,7 +163,8 @@ impl NodeCredentials for FakeNodeCredentials {
     async fn docker_file(&self) -> Option<DockerFile> {
         self.config.as_ref().map(|text| DockerFile::Config(text.clone().into_bytes()))
     }
-    async fn run_plugin(&self, _: PluginCall) -> Result<Vec<u8>, String> {
+    async fn run_plugin(&self, call: PluginCall) -> Result<Vec<u8>, String> {
+        *self.plugin_input.lock().unwrap_or_else(PoisonError::into_inner) = call.input;
         *self.plugin_calls.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.plugin.clone().map(String::into_bytes).ok_or_else(|| "no plugin".into())
     }

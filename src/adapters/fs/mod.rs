@@ -10,6 +10,7 @@ pub mod manifests;
 #[cfg(all(test, feature = "node-tests"))]
 pub mod mount_tests;
 pub mod mounts;
+pub mod name_files;
 pub mod node_context;
 pub mod node_files;
 mod owner;

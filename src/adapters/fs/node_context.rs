@@ -1,4 +1,4 @@
-//! Reads what rendering needs to know of the machine: memory, cgroups, huge pages, resolver and hosts files.
+//! Reads what rendering needs to know of the machine: memory, cgroups, huge pages.
 
 #![expect(clippy::disallowed_methods, reason = "read once, before anything runs")]
 
@@ -6,11 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::core::model::kubelet_spec::{Dirs, PodSettings};
-use crate::core::render::NodeContext;
-use crate::core::render::dns::parse_resolv_conf;
-
-/// The resolver and hosts files are small; anything longer is cut, as upstream does.
-const MAX_FILE: usize = 10 << 20;
+use crate::core::render::{NodeContext, ResolvConf};
 
 /// Settings and the machine's facts. Addresses and allocatable are the caller's to fill in.
 pub fn read(dirs: &Dirs, pods: &PodSettings) -> NodeContext {
@@ -18,16 +14,13 @@ pub fn read(dirs: &Dirs, pods: &PodSettings) -> NodeContext {
 }
 
 fn read_below(root: &Path, dirs: &Dirs, pods: &PodSettings) -> NodeContext {
-    let file = |path: &str| text(&root.join(path));
-    let meminfo = file("proc/meminfo");
+    let meminfo = text(&root.join("proc/meminfo"));
     let cgroup_v2 = root.join("sys/fs/cgroup/cgroup.controllers").exists();
     NodeContext {
         pod_logs_dir: dirs.pod_logs.clone(),
         cluster_dns: pods.cluster_dns.clone(),
         cluster_domain: pods.cluster_domain.clone(),
-        resolv_conf: (!pods.resolv_conf.is_empty())
-            .then(|| parse_resolv_conf(&file(pods.resolv_conf.trim_start_matches('/')))),
-        node_hosts: file("etc/hosts"),
+        resolv_conf: (!pods.resolv_conf.is_empty()).then(ResolvConf::default),
         memory_capacity: kilobytes(&meminfo, "MemTotal:"),
         swap_capacity: kilobytes(&meminfo, "SwapTotal:"),
         cpu_cfs_quota: pods.cpu_cfs_quota,
@@ -45,12 +38,10 @@ fn read_below(root: &Path, dirs: &Dirs, pods: &PodSettings) -> NodeContext {
 }
 
 fn text(path: &Path) -> String {
-    let mut content = fs::read(path).unwrap_or_else(|error| {
+    fs::read_to_string(path).unwrap_or_else(|error| {
         tracing::warn!(path = %path.display(), %error, "not read");
-        Vec::new()
-    });
-    content.truncate(MAX_FILE);
-    String::from_utf8_lossy(&content).into_owned()
+        String::new()
+    })
 }
 
 fn kilobytes(meminfo: &str, field: &str) -> u64 {

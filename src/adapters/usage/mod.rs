@@ -22,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::disk::Directories;
 use self::host::Host;
 use self::tree::Tree;
+use crate::adapters::machine::online_cpus;
 use crate::core::model::cgroup_sample::{CgroupDetail, CgroupSample};
 use crate::core::model::usage::{NodeUsage, PodUsage};
 use crate::core::model::{PodUid, uid_of};
@@ -48,6 +49,8 @@ pub struct UsageOptions {
     pub driver: CgroupDriver,
     /// `/proc`.
     pub proc: PathBuf,
+    /// `/sys`.
+    pub sys: PathBuf,
     /// The kubelet's directory, `/var/lib/kubelet`.
     pub root_dir: PathBuf,
 }
@@ -176,6 +179,10 @@ impl Usage for MachineUsage {
         let view = self.pods.by_uid(uid)?;
         let layers = Arc::new(pods::Layers::ask(&*self.runtime, &*self.images).await);
         self.measure_one(view, layers, UsageDepth::Full, true).await
+    }
+
+    async fn cpus(&self) -> Option<u32> {
+        self.off_thread("processors", "count", |shared| online_cpus(&shared.options.sys, &shared.options.proc)).await
     }
 
     async fn details(&self) -> Vec<CgroupDetail> {

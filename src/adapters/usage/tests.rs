@@ -39,6 +39,7 @@ fn machine(root: &Path) -> Shared {
         cgroup_root: "/".into(),
         driver: CgroupDriver::Systemd,
         proc: root.join("proc"),
+        sys: root.join("sys"),
         root_dir: root.join("kubelet"),
     };
     Shared {

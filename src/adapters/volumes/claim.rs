@@ -42,7 +42,7 @@ pub async fn resolve(
     }
     let mut source = source_of(&volume, read_only)?;
     if let Source::Csi { source, .. } = &mut source {
-        source.growing = growth_wanted(&claim, &volume).map(|size| (claim, size));
+        source.growing = growth_wanted(&claim, &volume).map(|growth| (claim, growth));
     }
     Ok(source)
 }
@@ -58,15 +58,16 @@ fn source_of(volume: &PersistentVolume, read_only: bool) -> Result<Source, Sourc
     let spec = volume.spec.as_ref().unwrap_or(&empty);
     let block = spec.volume_mode.as_deref() == Some("Block");
     let groups = annotation(volume, GID_ANNOTATION).and_then(|gid| gid.parse().ok()).into_iter().collect();
+    let annotated = annotation(volume, MOUNT_OPTIONS_ANNOTATION).map(|o| o.split(',').map(str::to_owned).collect());
     if let Some(source) = &spec.host_path {
         return host_path(&source.path, source.type_.clone().unwrap_or_default(), read_only);
     }
     if let Some(source) = &spec.local {
         let path = source.path.clone().into();
-        return Ok(Source::Local { name, path, block, read_only, groups });
+        let (fs_type, options) = (source.fs_type.clone(), spec.mount_options.clone().or(annotated).unwrap_or_default());
+        return Ok(Source::Local { name, path, block, fs_type, options, read_only, groups });
     }
     if let Some(source) = &spec.nfs {
-        let annotated = annotation(volume, MOUNT_OPTIONS_ANNOTATION).map(|o| o.split(',').map(str::to_owned).collect());
         return Ok(Source::Nfs {
             name,
             server: source.server.clone(),
@@ -89,13 +90,7 @@ fn source_of(volume: &PersistentVolume, read_only: bool) -> Result<Source, Sourc
             block,
             read_only: read_only || source.read_only.unwrap_or_default(),
             fs_type: source.fs_type.clone().unwrap_or_default(),
-            access_mode: spec
-                .access_modes
-                .iter()
-                .flatten()
-                .next()
-                .cloned()
-                .unwrap_or_else(|| "ReadWriteOnce".to_owned()),
+            access_modes: spec.access_modes.clone().unwrap_or_default(),
             attributes: source.volume_attributes.clone().unwrap_or_default(),
             mount_options: spec.mount_options.clone().unwrap_or_default(),
             publish_secret: reference(&source.node_publish_secret_ref),

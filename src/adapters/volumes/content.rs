@@ -118,7 +118,7 @@ pub async fn projected(reader: &Reader<'_>, source: &ProjectedVolumeSource) -> R
         _ => {
             let texts: Vec<_> = faults.iter().map(|f| f.message.as_str()).collect();
             let transient = faults.iter().any(|f| f.transient);
-            Err(SourceError { message: format!("[{}]", texts.join(", ")), transient })
+            Err(SourceError { message: format!("[{}]", texts.join(", ")), transient, attach_limit: false })
         }
     }
 }

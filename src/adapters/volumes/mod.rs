@@ -7,6 +7,7 @@
 mod atomic_writer;
 mod claim;
 mod content;
+mod device;
 mod empty_dir;
 mod host_path;
 mod layout;
@@ -18,6 +19,7 @@ mod set_up;
 mod source;
 mod sub_path;
 mod tear_down;
+mod tool;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -55,6 +57,8 @@ pub struct LocalVolumes {
     drivers: Option<CsiVolumes>,
     /// Operations on one pod follow each other.
     turns: Turns<PodUid>,
+    /// Block devices that are formatted and mounted, one pod after the other.
+    devices: Arc<Turns<PathBuf>>,
     /// Work on the disk, by pod and volume.
     lanes: Lanes,
     /// The same where every file of a volume is visited.
@@ -66,7 +70,8 @@ impl LocalVolumes {
     pub fn new(objects: Arc<dyn Objects>, node: watch::Receiver<Arc<NodeContext>>) -> Self {
         let layout = Layout::new(&node.borrow().root_dir);
         let (lanes, long_lanes) = (Lanes::new("volume"), Lanes::with_limit("volume", LONG_LIMIT));
-        Self { layout, objects, node, drivers: None, turns: Turns::default(), lanes, long_lanes }
+        let (turns, devices) = (Turns::default(), Arc::default());
+        Self { layout, objects, node, drivers: None, turns, devices, lanes, long_lanes }
     }
 
     /// With volumes of storage drivers.
@@ -97,21 +102,25 @@ impl LocalVolumes {
     }
 
     fn request(&self, pod: &Pod, volume: &Volume) -> set_up::Request {
-        set_up::Request::new(&self.layout, (&self.lanes, &self.long_lanes), pod, &volume.name)
+        set_up::Request::new(&self.layout, (&self.lanes, &self.long_lanes), &self.devices, pod, &volume.name)
     }
 
-    /// Lets drivers grow the volumes whose claims wait for that. The pod runs whatever becomes of it.
-    async fn grow_claims(&self, pod: &Pod) {
+    /// Lets drivers grow the volumes that need it, and publish anew those for which they want that. The pod runs whatever
+    /// becomes of it.
+    async fn refresh_claims(&self, pod: &Pod) {
         let claims = |v: &&Volume| v.persistent_volume_claim.is_some() || v.ephemeral.is_some();
         for volume in volumes_of(pod).iter().filter(claims) {
             let allocatable = self.node.borrow().allocatable.clone();
             let source = source::resolve(self.objects.as_ref(), &allocatable, pod, volume).await;
-            let grows = |source: &Source| matches!(source, Source::Csi { source, .. } if source.growing.is_some());
-            let Some(source) = source.ok().filter(grows) else { continue };
+            let is_due = |source: &Source| match (source, &self.drivers) {
+                (Source::Csi { source, .. }, Some(drivers)) => drivers.is_due(source),
+                _ => false,
+            };
+            let Some(source) = source.ok().filter(is_due) else { continue };
             let _turn = self.turns.take(uid_of(pod)).await;
             let request = self.request(pod, volume);
             if let Err(error) = set_up::set_up(request, self.drivers.as_ref(), pod, source).await {
-                tracing::warn!(volume = volume.name, %error, "a volume does not grow");
+                tracing::warn!(volume = volume.name, %error, "a volume is not renewed");
             }
         }
     }
@@ -125,7 +134,10 @@ impl LocalVolumes {
         let volumes = volumes_of(pod);
         let each = volumes.iter().filter(|v| chosen(v)).map(async |volume| match self.set_up_one(pod, volume).await {
             Ok(mounted) => Ok((volume.name.clone(), mounted)),
-            Err(e) => Err(VolumeError { volume: volume.name.clone(), message: e.message, transient: e.transient }),
+            Err(e) => {
+                let (volume, SourceError { message, transient, attach_limit }) = (volume.name.clone(), e);
+                Err(VolumeError { volume, message, transient, attach_limit })
+            }
         });
         let (mut ready, mut faults) = (BTreeMap::new(), Vec::new());
         for result in join_all(each).await {
@@ -166,7 +178,7 @@ impl Volumes for LocalVolumes {
     }
 
     async fn refresh(&self, pod: &Pod) -> Result<(), Vec<VolumeError>> {
-        self.grow_claims(pod).await;
+        self.refresh_claims(pod).await;
         self.set_up_those(pod, has_content).await.map(drop)
     }
 
@@ -188,6 +200,7 @@ impl Volumes for LocalVolumes {
                     "failed to prepare subPath for volumeMount {volume_name:?} of container {container:?}"
                 ),
                 transient: true,
+                attach_limit: false,
             }
         };
         let uid = uid_of(pod);
@@ -203,13 +216,17 @@ impl Volumes for LocalVolumes {
     async fn read_file(&self, volume: &MountedVolume, volume_name: &str, path: &str) -> Result<Vec<u8>, VolumeError> {
         let (root, path) = (volume.path.clone(), PathBuf::from(path));
         let read = move || beneath::read_beneath(beneath::open_root(&root)?, &path, MAX_ENV_FILE);
-        let fault =
-            |e: io::Error| VolumeError { volume: volume_name.to_owned(), message: e.to_string(), transient: true };
+        let fault = |e: io::Error| VolumeError {
+            volume: volume_name.to_owned(),
+            message: e.to_string(),
+            transient: true,
+            attach_limit: false,
+        };
         self.lanes.io(volume.path.to_string_lossy(), "read file", read).await.map_err(fault)
     }
 
     async fn tear_down(&self, uid: &PodUid) -> Result<bool, Vec<VolumeError>> {
-        let fault = |message: String| VolumeError { volume: String::new(), message, transient: true };
+        let fault = |message| VolumeError { volume: String::new(), message, transient: true, attach_limit: false };
         let dir = self.layout.pod(uid).map_err(|e| vec![fault(e.to_string())])?;
         let _guard = self.turns.take(uid.clone()).await;
         // A driver that is away keeps the whole pod's directory: unmounting behind its back would lose track of it.

@@ -173,6 +173,83 @@ fn sub_paths_are_bound_and_follow_a_restart() {
     });
 }
 
+/// A device on a file, for as long as this is held.
+struct Loop(PathBuf);
+
+impl Loop {
+    fn of(file: &Path, size: u64) -> Self {
+        fs::File::create(file).unwrap().set_len(size).unwrap();
+        let made = std::process::Command::new("losetup").args(["--find", "--show"]).arg(file).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        Self(String::from_utf8(made.stdout).unwrap().trim().into())
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("losetup").arg("-d").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_local_volume_on_a_raw_device_is_formatted_once_and_mounted_for_each_pod() {
+    if !in_own_namespace("a_local_volume_on_a_raw_device_is_formatted_once_and_mounted_for_each_pod") {
+        return;
+    }
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("kubelet");
+        fs::create_dir(&root).unwrap();
+        let device = Loop::of(&dir.path().join("image"), 16 << 20);
+        let link = dir.path().join("by-name");
+        symlink(&device.0, &link).unwrap();
+        let (volumes, shelf) = volumes(&root);
+        let pods = ["u1", "u2"].map(|uid| {
+            let mut pod = pod_with_local_volume(&shelf, &link);
+            pod.metadata.uid = Some(uid.into());
+            pod
+        });
+        shelf.volumes.lock().unwrap().get_mut("pv").unwrap().spec.as_mut().unwrap().mount_options =
+            Some(vec!["noatime".into()]);
+        let read_only = pod(serde_json::json!([{"name": "l",
+            "persistentVolumeClaim": {"claimName": "c", "readOnly": true}}]));
+        let refused = &volumes.set_up(&read_only).await.unwrap_err()[0].message;
+        assert!(refused.contains("cannot mount unformatted disk"), "{refused}");
+
+        let (one, two) = tokio::join!(volumes.set_up(&pods[0]), volumes.set_up(&pods[1]));
+        let (one, two) = (one.unwrap()["l"].clone(), two.unwrap()["l"].clone());
+        fs::write(one.path.join("f"), "1").unwrap();
+        assert_eq!(fs::read_to_string(two.path.join("f")).unwrap(), "1", "one file system");
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let line = table.lines().find(|line| line.contains(one.path.to_str().unwrap())).unwrap();
+        assert!(line.contains(" - ext4 ") && line.contains("noatime"), "{line}");
+        volumes.set_up(&pods[0]).await.unwrap();
+        for uid in ["u1", "u2"] {
+            assert!(volumes.tear_down(&PodUid::from(uid)).await.unwrap());
+        }
+        assert_eq!(mounts_in(&root), 0);
+        // What is on it stays, also for those who only read.
+        let again = volumes.set_up(&read_only).await.unwrap()["l"].clone();
+        assert_eq!(fs::read_to_string(again.path.join("f")).unwrap(), "1");
+        assert!(fs::write(again.path.join("f"), "2").is_err());
+        assert!(volumes.tear_down(&PodUid::from("u1")).await.unwrap());
+        let mut odd = pods[0].clone();
+        odd.metadata.uid = Some("u3".into());
+        let fs_type = |name: &str| {
+            let mut shelf = shelf.volumes.lock().unwrap();
+            let spec = shelf.get_mut("pv").unwrap().spec.as_mut().unwrap();
+            spec.local.as_mut().unwrap().fs_type = Some(name.into());
+        };
+        fs_type("../../../tmp/x");
+        let refused = &volumes.set_up(&odd).await.unwrap_err()[0].message;
+        assert!(refused.contains("is no file system"), "{refused}");
+        fs_type("ext3");
+        volumes.set_up(&odd).await.unwrap_err();
+        assert_eq!(mounts_in(&root), 0, "an ext4 is no ext3, and is not formatted again");
+        volumes.tear_down(&PodUid::from("u3")).await.unwrap();
+    });
+}
+
 #[test]
 fn the_root_directory_propagates_mounts() {
     if !in_own_namespace("the_root_directory_propagates_mounts") {

@@ -1,13 +1,11 @@
 //! Mounts NFS exports with the system's own mount helper, which resolves names and negotiates versions.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command;
-
-use crate::offload;
+use super::tool;
 
 /// How long a server may take to answer before the mount is given up and tried again later.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -20,18 +18,11 @@ pub async fn mount(server: &str, path: &str, options: &[String], read_only: bool
     if read_only {
         all.push("ro");
     }
-    let mut command = Command::new("mount");
-    command.args(["-t", "nfs"]);
+    let mut arguments: Vec<OsString> = vec!["-t".into(), "nfs".into()];
     if !all.is_empty() {
-        command.args(["-o", &all.join(",")]);
+        arguments.extend(["-o".into(), all.join(",").into()]);
     }
-    command.arg("--").arg(format!("{server}:{path}")).arg(target).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let run = async { offload::spawn(command).await?.wait_with_output().await };
-    let output = tokio::time::timeout(PATIENCE, run).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!("mount failed: {}\nOutput: {}", output.status, said.trim())))
+    arguments.extend(["--".into(), format!("{server}:{path}").into(), target.into()]);
+    let output = tool::run("mount", arguments, PATIENCE).await?;
+    if output.status.success() { Ok(()) } else { Err(tool::failure("mount", &output)) }
 }

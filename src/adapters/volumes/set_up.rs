@@ -1,6 +1,7 @@
 //! Puts one volume in place on the node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -9,9 +10,10 @@ use super::nested::nested_mount_points;
 use super::ownership::{self, Ownership};
 use super::payload::Payload;
 use super::source::{Medium, Source, SourceError};
-use super::{atomic_writer, empty_dir, host_path, nfs, subject};
+use super::{atomic_writer, device, empty_dir, host_path, nfs, subject};
 use crate::adapters::csi::{CsiSource, CsiVolumes};
 use crate::adapters::fs::{beneath, mounts};
+use crate::adapters::turns::Turns;
 use crate::core::model::{MountedVolume, PodUid, uid_of};
 use crate::offload::Lanes;
 
@@ -20,6 +22,7 @@ pub struct Request {
     layout: Layout,
     lanes: Lanes,
     long_lanes: Lanes,
+    devices: Arc<Turns<PathBuf>>,
     uid: PodUid,
     volume: String,
     group: Option<u32>,
@@ -29,12 +32,19 @@ pub struct Request {
 
 impl Request {
     /// For one volume of a pod; `long_lanes` for work on each of its files.
-    pub fn new(layout: &Layout, (lanes, long_lanes): (&Lanes, &Lanes), pod: &Pod, volume: &str) -> Self {
+    pub fn new(
+        layout: &Layout,
+        (lanes, long_lanes): (&Lanes, &Lanes),
+        devices: &Arc<Turns<PathBuf>>,
+        pod: &Pod,
+        volume: &str,
+    ) -> Self {
         let context = pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
         Self {
             layout: layout.clone(),
             lanes: lanes.clone(),
             long_lanes: long_lanes.clone(),
+            devices: Arc::clone(devices),
             uid: uid_of(pod),
             volume: volume.to_owned(),
             group: context.and_then(|c| c.fs_group).and_then(|g| u32::try_from(g).ok()),
@@ -79,7 +89,7 @@ async fn driver_volume(
         false => request.layout.volume(&request.uid, plugin::CSI, &source.name),
     };
     let of_pod = of_pod.map_err(|e| SourceError::lasting(e.to_string()))?;
-    let published = drivers.publish(pod, &source, &of_pod).await.map_err(SourceError::passing)?;
+    let published = drivers.publish(pod, &source, &of_pod).await?;
     if let (true, Some(group)) = (published.group_is_left, request.group) {
         let target = published.path.clone();
         let only_on_root_mismatch = request.only_on_root_mismatch;
@@ -128,7 +138,9 @@ pub async fn set_up(
         Source::Local { path, block: true, read_only, .. } => {
             Ok(MountedVolume { path, block: true, read_only, ..MountedVolume::default() })
         }
-        Source::Local { name, path, read_only, groups, .. } => local(request, &name, path, read_only, groups).await,
+        Source::Local { name, path, fs_type, options, read_only, groups, .. } => {
+            local(request, &name, LocalVolume { path, fs_type, options, read_only }, groups).await
+        }
         Source::Nfs { name, server, path, options, read_only, groups } => {
             let target = request.path(plugin::NFS, &name)?;
             let dir = target.clone();
@@ -169,36 +181,50 @@ async fn content(
     Ok(MountedVolume { path, read_only: true, selinux_relabel: true, ..MountedVolume::default() })
 }
 
-/// Binds the node's directory (or file) of a local persistent volume into the pod's place.
+/// What a local persistent volume names.
+struct LocalVolume {
+    path: PathBuf,
+    fs_type: Option<String>,
+    options: Vec<String>,
+    read_only: bool,
+}
+
+/// Binds the node's directory (or file) of a local persistent volume into the pod's place; a block device is mounted there,
+/// formatted before where it is empty (upstream `pkg/volume/local`).
 async fn local(
     request: Request,
     name: &str,
-    source: PathBuf,
-    read_only: bool,
+    volume: LocalVolume,
     groups: Vec<i64>,
 ) -> Result<MountedVolume, SourceError> {
+    let LocalVolume { path: source, fs_type, options, read_only } = volume;
     let path = request.path(plugin::LOCAL, name)?;
-    let target = path.clone();
+    let (named, target) = (source.clone(), path.clone());
+    let look = move || Ok((device::device_at(&named)?, mounts::is_mount_point(&target)?));
+    let (device, mounted) = request.lanes.io(request.subject(), "look at local volume", look).await.map_err(disk)?;
+    match device {
+        _ if mounted => {}
+        Some(device) => {
+            // Two pods must not format it at once.
+            let _turn = request.devices.take(device.clone()).await;
+            let mount = device::Mount { device, target: path.clone(), fs_type, options, read_only };
+            mount.format_and_mount(&request.lanes, &request.subject()).await.map_err(disk)?;
+        }
+        None => {
+            let target = path.clone();
+            request.lanes.io(request.subject(), "bind", move || bind(&source, &target)).await.map_err(disk)?;
+        }
+    }
     let group =
         request.group.map(|group| Ownership { group, only_on_root_mismatch: request.only_on_root_mismatch, read_only });
-    #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
-    let bind = move || {
-        if mounts::is_mount_point(&target)? {
-            return Ok(());
-        }
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-        let handle = rustix::fs::open(&source, flags, rustix::fs::Mode::empty())
-            .map_err(|e| std::io::Error::other(format!("path {:?} does not exist or cannot be opened: {e}", source)))?;
-        std::fs::create_dir_all(&target)?;
-        mounts::bind(&handle, &target)?;
-        if read_only {
-            mounts::make_read_only(&target)?;
-            return Ok(());
-        }
-        group.map_or(Ok(()), |ownership| ownership::apply(&target, ownership))
-    };
-    let lanes = if group.is_some() { &request.long_lanes } else { &request.lanes };
-    lanes.io(request.subject(), "bind", bind).await.map_err(disk)?;
+    let target = path.clone();
+    if read_only {
+        let done = request.lanes.io(request.subject(), "make read-only", move || mounts::make_read_only(&target)).await;
+        done.map_err(disk)?;
+    } else if let Some(ownership) = group.filter(|_| !mounted) {
+        let apply = move || ownership::apply(&target, ownership);
+        request.long_lanes.io(request.subject(), "change group", apply).await.map_err(disk)?;
+    }
     Ok(MountedVolume {
         path,
         read_only,
@@ -206,4 +232,13 @@ async fn local(
         supplemental_groups: groups,
         ..MountedVolume::default()
     })
+}
+
+#[expect(clippy::disallowed_methods, reason = "for threads of offload::Lanes")]
+fn bind(source: &Path, target: &Path) -> std::io::Result<()> {
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let handle = rustix::fs::open(source, flags, rustix::fs::Mode::empty())
+        .map_err(|e| std::io::Error::other(format!("path {source:?} does not exist or cannot be opened: {e}")))?;
+    std::fs::create_dir_all(target)?;
+    mounts::bind(&handle, target)
 }

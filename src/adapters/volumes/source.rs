@@ -10,7 +10,7 @@ use super::claim;
 use super::content::{self, Reader};
 use super::layout::plugin;
 use super::payload::{DEFAULT_MODE, Payload};
-use crate::adapters::csi::CsiSource;
+use crate::adapters::csi::{CsiSource, Refusal};
 use crate::core::model::Amount;
 use crate::core::model::cgroup::{CgroupSettings, huge_page_size, pod_cgroup_limits};
 use crate::ports::{ObjectError, Objects};
@@ -23,24 +23,33 @@ pub struct SourceError {
     pub message: String,
     /// Waiting may help.
     pub transient: bool,
+    /// No more volumes fit on the node.
+    pub attach_limit: bool,
 }
 
 impl SourceError {
     /// A fault of the pod or its objects that stays until someone changes them.
     pub fn lasting(message: impl Into<String>) -> Self {
-        Self { message: message.into(), transient: false }
+        Self { message: message.into(), transient: false, attach_limit: false }
     }
 
     /// A fault that may pass by itself.
     pub fn passing(message: impl Into<String>) -> Self {
-        Self { message: message.into(), transient: true }
+        Self { message: message.into(), transient: true, attach_limit: false }
+    }
+}
+
+impl From<Refusal> for SourceError {
+    fn from(refusal: Refusal) -> Self {
+        let attach_limit = matches!(refusal, Refusal::AttachLimit(_));
+        Self { message: refusal.to_string(), transient: true, attach_limit }
     }
 }
 
 impl From<ObjectError> for SourceError {
     fn from(error: ObjectError) -> Self {
         let transient = !matches!(error, ObjectError::Standalone { .. });
-        Self { message: error.to_string(), transient }
+        Self { message: error.to_string(), transient, attach_limit: false }
     }
 }
 
@@ -67,7 +76,15 @@ pub enum Source {
     /// An image: reference and pull policy.
     Image(String, Option<String>),
     /// A path or block device of the node that a local persistent volume names; `name` is the volume's.
-    Local { name: String, path: PathBuf, block: bool, read_only: bool, groups: Vec<i64> },
+    Local {
+        name: String,
+        path: PathBuf,
+        block: bool,
+        fs_type: Option<String>,
+        options: Vec<String>,
+        read_only: bool,
+        groups: Vec<i64>,
+    },
     /// A directory of an NFS server.
     Nfs { name: String, server: String, path: String, options: Vec<String>, read_only: bool, groups: Vec<i64> },
     /// A volume of a storage driver.
@@ -111,7 +128,7 @@ pub async fn resolve(
             block: false,
             read_only: source.read_only.unwrap_or_default(),
             fs_type: source.fs_type.clone().unwrap_or_default(),
-            access_mode: "ReadWriteOnce".to_owned(),
+            access_modes: vec!["ReadWriteOnce".to_owned()],
             attributes: source.volume_attributes.clone().unwrap_or_default(),
             publish_secret: source.node_publish_secret_ref.as_ref().map(|r| (namespace, r.name.clone())),
             ..CsiSource::default()

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Mutex;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use tokio::sync::broadcast;
 
@@ -44,6 +44,9 @@ impl Objects for Shelf {
     }
     async fn runtime_class(&self, name: &str) -> Result<Arc<RuntimeClass>, ObjectError> {
         Err(missing("runtimeclass", name))
+    }
+    async fn service_account(&self, _: &str, name: &str) -> Result<Arc<ServiceAccount>, ObjectError> {
+        Err(missing("serviceaccount", name))
     }
     async fn claim(&self, _: &str, name: &str) -> Result<Arc<PersistentVolumeClaim>, ObjectError> {
         find(&self.claims, "persistentvolumeclaim", name)

@@ -7,6 +7,7 @@ mod glob;
 mod keyring;
 mod name;
 mod plugin;
+mod plugin_config;
 mod policy;
 mod records;
 
@@ -16,8 +17,9 @@ pub use failure::{PullFailure, join_failures, name_failure};
 pub use keyring::{Credential, CredentialSource, DockerConfig, Keyring, parse_docker_config, parse_dockercfg};
 pub use name::{ImageName, NameError, parse_name, with_default_tag, without_tag};
 pub use plugin::{
-    CacheKey, CredentialPlugin, PluginAnswer, PluginError, TokenAttributes, parse_plugin_answer, parse_plugins,
-    render_plugin_request,
+    AccountKey, CacheKey, CredentialPlugin, PluginAccount, PluginAnswer, PluginError, TokenAttributes, TokenCache,
+    parse_plugin_answer, render_plugin_request,
 };
+pub use plugin_config::{join_plugins, parse_plugins};
 pub use policy::PullPolicy;
 pub use records::{PullCredentials, PullIntent, PulledRecord, RecordedAccount, RecordedSecret, file_name};

@@ -63,7 +63,7 @@ pub struct RecordedSecret {
 }
 
 /// A service account.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RecordedAccount {
     /// Its namespace.
     pub namespace: String,

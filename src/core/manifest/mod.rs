@@ -21,7 +21,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::core::yaml::Places;
 
 pub use finding::{Finding, Location};
-pub(in crate::core) use names::is_dns_subdomain;
+pub(in crate::core) use names::{is_dns_subdomain, is_qualified_name};
 pub use static_pod::{Origin, manifest_name};
 
 /// One manifest → the static pod that this node runs for it.

@@ -9,7 +9,8 @@ pub use conditions::{Health, derive_conditions};
 pub use resources::{Resources, derive_resources, limits_of_all_pods, limits_of_services};
 pub use runtime_health::{PATIENCE, RuntimeHealth, was_ready};
 pub use status::{
-    NodeInputs, RuntimeView, derive_addresses, derive_node, derive_status, name_to_look_up, render_status_patch,
+    NodeInputs, RuntimeView, derive_addresses, derive_node, derive_status, name_to_look_up, render_metadata_patch,
+    render_status_patch,
 };
 
 /// Features of the node that the control plane may rely on (`status.declaredFeatures`), sorted; only what is finished.

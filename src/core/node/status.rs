@@ -12,11 +12,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
 use super::{DECLARED_FEATURES, Health, derive_conditions, derive_resources};
+use crate::core::model::json::put;
 use crate::core::model::{KubeletSpec, MachineFacts};
 use crate::cri;
 
 /// Most names listed per image (`nodestatus.MaxNamesPerImageInNodeStatus`).
 const MAX_NAMES: usize = 5;
+
+/// The addresses of `--node-ip`, for the cloud's controller.
+const PROVIDED_NODE_IP: &str = "alpha.kubernetes.io/provided-node-ip";
+/// Labels that say what the machine is; nobody else can know better.
+const FACTS: [&str; 2] = ["kubernetes.io/arch", "kubernetes.io/os"];
 
 /// What the runtime says of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,9 +77,10 @@ pub fn derive_node(inputs: &NodeInputs<'_>) -> Node {
     if spec.node.external_cloud {
         let key = "node.cloudprovider.kubernetes.io/uninitialized".to_string();
         taints.push(Taint { key, value: Some("true".into()), effect: "NoSchedule".into(), time_added: None });
-        if !spec.node.ips.is_empty() {
-            let ips: Vec<String> = spec.node.ips.iter().map(ToString::to_string).collect();
-            annotations.insert("alpha.kubernetes.io/provided-node-ip".to_string(), ips.join(","));
+        let ips: Vec<String> =
+            spec.node.ips.iter().filter(|ip| !ip.is_unspecified()).map(ToString::to_string).collect();
+        if !ips.is_empty() {
+            annotations.insert(PROVIDED_NODE_IP.to_string(), ips.join(","));
         }
     }
     Node {
@@ -90,6 +97,26 @@ pub fn derive_node(inputs: &NodeInputs<'_>) -> Node {
         }),
         status: Some(derive_status(inputs)),
     }
+}
+
+/// What of the node's metadata is to be put back while the kubelet runs, as a patch: the labels of operating system and
+/// architecture, and the addresses given to a cloud (upstream `updateNode`, `nodestatus.NodeAddress`). Other labels are
+/// only set at the start: users may change them.
+pub fn render_metadata_patch(found: &Node, wanted: &Node) -> Option<Value> {
+    let value = |all: &Option<BTreeMap<String, String>>, key: &str| all.as_ref().and_then(|all| all.get(key)).cloned();
+    let mut patch = json!({});
+    for key in FACTS {
+        let (has, wanted) = (value(&found.metadata.labels, key), value(&wanted.metadata.labels, key));
+        if wanted.is_some() && has != wanted {
+            put(&mut patch, &["metadata", "labels", key], json!(wanted));
+        }
+    }
+    let (has, wanted) =
+        (value(&found.metadata.annotations, PROVIDED_NODE_IP), value(&wanted.metadata.annotations, PROVIDED_NODE_IP));
+    if has != wanted {
+        put(&mut patch, &["metadata", "annotations", PROVIDED_NODE_IP], json!(wanted));
+    }
+    (patch != json!({})).then_some(patch)
 }
 
 /// Addresses of the node, primary family first.
@@ -110,7 +137,8 @@ pub fn derive_addresses(spec: &KubeletSpec, machine: &MachineFacts) -> Vec<IpAdd
 /// The name that is looked up for addresses. None where they are given: a name server must then not be asked at all
 /// (upstream `pkg/kubelet/nodestatus/setters.go`).
 pub fn name_to_look_up(spec: &KubeletSpec) -> Option<&str> {
-    let given = spec.node.external_cloud || spec.node.ips.iter().any(|ip| !ip.is_unspecified());
+    let by_cloud = spec.node.external_cloud && spec.node.ips.is_empty();
+    let given = by_cloud || spec.node.ips.iter().any(|ip| !ip.is_unspecified());
     (!given).then_some(spec.node_name.as_str())
 }
 
@@ -157,9 +185,15 @@ fn addresses(inputs: &NodeInputs<'_>) -> Vec<NodeAddress> {
     let spec = inputs.spec;
     let hostname = NodeAddress { type_: "Hostname".into(), address: spec.node_name.clone() };
     if spec.node.external_cloud {
-        // The cloud controller sets them; until then others find the node by its name.
+        // The cloud controller sets them. Until then `--node-ip` counts: pods in the host's network need an address, the
+        // controller's own among them (kubernetes#125348). Without it others find the node by its name.
         let given = inputs.old.addresses.clone().unwrap_or_default();
-        return if given.is_empty() { vec![hostname] } else { given };
+        if !given.is_empty() {
+            return given;
+        }
+        if spec.node.ips.is_empty() {
+            return vec![hostname];
+        }
     }
     let ips = derive_addresses(spec, inputs.machine);
     let internal = ips.iter().map(|ip| NodeAddress { type_: "InternalIP".into(), address: ip.to_string() });

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::NodeStatus;
+use k8s_openapi::api::core::v1::{NodeAddress, NodeStatus};
 
 use super::*;
 use crate::config::kubelet::{Flags, load};
@@ -73,6 +73,70 @@ fn pods_together_get_what_is_not_reserved_and_services_what_is() {
     assert_eq!(names, ["/kube.slice", "/system.slice"]);
     assert_eq!((services[0].1.cpu_shares, services[0].1.memory), (Some(204), None));
     assert_eq!((services[1].1.memory, services[1].1.pids), (Some(512 << 20), Some(1000)));
+}
+
+/// Kubernetes#125348: a cloud's controller may itself need an address of the node.
+#[test]
+fn a_node_of_a_cloud_has_the_addresses_it_was_given_until_the_cloud_gives_its_own() {
+    let addresses = |node_ip: &str, old: &[(&str, &str)]| {
+        let mut spec = spec();
+        spec.node.external_cloud = true;
+        spec.node.ips = node_ip.split(',').filter(|ip| !ip.is_empty()).map(|ip| ip.parse().expect("an IP")).collect();
+        let old = old.iter().map(|(type_, address)| NodeAddress { type_: (*type_).into(), address: (*address).into() });
+        let old = NodeStatus { addresses: Some(old.collect()), ..NodeStatus::default() };
+        let machine = MachineFacts {
+            local_addresses: ["127.0.0.1", "198.51.100.7", "2001:db8::7"].map(|ip| ip.parse().expect("an IP")).to_vec(),
+            ..machine()
+        };
+        let node = derive_node(&NodeInputs {
+            spec: &spec,
+            machine: &machine,
+            runtime: &RuntimeView::default(),
+            health: &Health::default(),
+            kubernetes_version: "v1.36.3",
+            volumes_in_use: &BTreeSet::new(),
+            old: &old,
+            now: Timestamp::UNIX_EPOCH,
+        });
+        let told = node.metadata.annotations.unwrap_or_default();
+        let told = told.get("alpha.kubernetes.io/provided-node-ip").cloned().unwrap_or_default();
+        let all = node.status.and_then(|s| s.addresses).unwrap_or_default();
+        let all: Vec<_> = all.iter().map(|a| format!("{} {}", a.type_, a.address)).collect();
+        (all.join(", "), told, name_to_look_up(&spec).is_some())
+    };
+    let is = |addresses: &str, told: &str, looked_up| (addresses.to_owned(), told.to_owned(), looked_up);
+    let given = "InternalIP 10.0.0.1, Hostname n1";
+    assert_eq!(addresses("10.0.0.1", &[]), is(given, "10.0.0.1", false));
+    let both = "InternalIP 10.0.0.1, InternalIP fd00::1, Hostname n1";
+    assert_eq!(addresses("10.0.0.1,fd00::1", &[]), is(both, "10.0.0.1,fd00::1", false));
+    assert_eq!(addresses("::", &[]), is("InternalIP 2001:db8::7, Hostname n1", "", true), "a family only");
+    assert_eq!(addresses("", &[]), is("Hostname n1", "", false));
+    assert_eq!(addresses("10.0.0.1", &[("ExternalIP", "192.0.2.1")]), is("ExternalIP 192.0.2.1", "10.0.0.1", false));
+}
+
+#[test]
+fn what_the_machine_is_cannot_be_relabelled() {
+    let node = |labels: serde_json::Value, annotations: serde_json::Value| {
+        serde_json::from_value(serde_json::json!({"metadata": {"labels": labels, "annotations": annotations}}))
+            .expect("a node")
+    };
+    let ip = "alpha.kubernetes.io/provided-node-ip";
+    let (os, arch) = ("kubernetes.io/os", "kubernetes.io/arch");
+    let wanted =
+        node(serde_json::json!({os: "linux", arch: "amd64", "kubernetes.io/hostname": "n1"}), serde_json::json!({}));
+    let patch = |labels, annotations| render_metadata_patch(&node(labels, annotations), &wanted);
+    assert_eq!(
+        patch(
+            serde_json::json!({os: "linux", arch: "amd64", "kubernetes.io/hostname": "other"}),
+            serde_json::json!({})
+        ),
+        None
+    );
+    let back = serde_json::json!({"metadata": {"labels": {os: "linux", arch: "amd64"}}});
+    assert_eq!(patch(serde_json::json!({os: "windows"}), serde_json::json!({"a": "b"})), Some(back));
+    let gone = serde_json::json!({"metadata": {"annotations": {ip: null}}});
+    let labels = serde_json::json!({os: "linux", arch: "amd64"});
+    assert_eq!(patch(labels, serde_json::json!({ip: "10.0.0.9"})), Some(gone), "no cloud any more");
 }
 
 #[test]

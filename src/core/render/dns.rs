@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodDNSConfigOption};
 
-use super::{NodeContext, Warning};
+use super::error::fail;
+use super::{Error, NodeContext, Warning};
 use crate::core::model::key_of;
 use crate::cri;
 
@@ -13,6 +14,8 @@ const MAX_SERVERS: usize = 3;
 const MAX_SEARCHES: usize = 32;
 const MAX_SEARCH_LENGTH: usize = 2048;
 const MAX_NAME_LENGTH: usize = 253;
+/// Search domains that a pod of the cluster gets before those of the node.
+const CLUSTER_SEARCHES: usize = 3;
 
 /// What a resolv.conf says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,12 +29,20 @@ pub struct ResolvConf {
 }
 
 /// Reads a resolv.conf; lines that say nothing are skipped.
-pub fn parse_resolv_conf(text: &str) -> ResolvConf {
+///
+/// # Errors
+/// A `nameserver` without an address.
+pub fn parse_resolv_conf(text: &str) -> Result<ResolvConf, Error> {
     let mut conf = ResolvConf::default();
     for line in text.lines().map(str::trim).filter(|l| !l.starts_with('#')) {
         let mut words = line.split_whitespace();
         match words.next() {
-            Some("nameserver") => conf.servers.extend(words.next().map(str::to_owned)),
+            Some("nameserver") => match words.next() {
+                Some(server) => conf.servers.push(server.to_owned()),
+                None => {
+                    return Err(fail!("encountered error while parsing resolv conf file: nameserver list is empty"));
+                }
+            },
             Some("search") => {
                 let names = words.filter(|w| *w != ".").map(|w| w.strip_suffix('.').unwrap_or(w));
                 conf.searches = names.map(str::to_owned).collect();
@@ -42,7 +53,30 @@ pub fn parse_resolv_conf(text: &str) -> ResolvConf {
             _ => {}
         }
     }
-    conf
+    Ok(conf)
+}
+
+/// Whether anything of the node's resolver goes into the pod's: with the cluster's servers, its search domains.
+pub fn uses_node_resolver(pod: &Pod) -> bool {
+    pod.spec.as_ref().and_then(|spec| spec.dns_policy.as_deref()) != Some("None")
+}
+
+/// What of the node's resolver at `path` exceeds the limits, whatever a pod adds to it (`CheckLimitsForResolvConf`).
+pub fn check_resolv_conf(conf: &ResolvConf, path: &str, cluster_domain: &str) -> Option<String> {
+    let most = if cluster_domain.is_empty() { MAX_SEARCHES } else { MAX_SEARCHES.saturating_sub(CLUSTER_SEARCHES) };
+    if conf.searches.len() > most {
+        return Some(format!("Resolv.conf file '{path}' contains search line consisting of more than {most} domains!"));
+    }
+    if conf.searches.iter().any(|name| name.len() > MAX_NAME_LENGTH) {
+        return Some(format!(
+            "Resolv.conf file {path:?} contains a search path which length is more than allowed {MAX_NAME_LENGTH} chars!"
+        ));
+    }
+    (conf.searches.join(" ").len() > MAX_SEARCH_LENGTH).then(|| {
+        format!(
+            "Resolv.conf file '{path}' contains search line which length is more than allowed {MAX_SEARCH_LENGTH} chars!"
+        )
+    })
 }
 
 /// The pod's resolver configuration, with what users should be told about it.
@@ -187,9 +221,8 @@ mod tests {
         NodeContext {
             cluster_dns: vec![IpAddr::from([10, 96, 0, 10])],
             cluster_domain: "cluster.local".into(),
-            resolv_conf: Some(parse_resolv_conf(
-                "nameserver 1.1.1.1\nsearch old\nsearch example.com. .\noptions edns0\n",
-            )),
+            resolv_conf: parse_resolv_conf("nameserver 1.1.1.1\nsearch old\nsearch example.com. .\noptions edns0\n")
+                .ok(),
             ..NodeContext::defaults(Path::new("/k"))
         }
     }
@@ -249,6 +282,22 @@ mod tests {
         let spec = serde_json::json!({"containers": [], "dnsPolicy": "None", "dnsConfig": {"searches": long}});
         let (config, _) = pod_dns(&node(), &pod(spec));
         assert!(config.searches.join(" ").len() <= MAX_SEARCH_LENGTH && config.searches.len() == 8);
+    }
+
+    #[test]
+    fn a_resolver_that_says_nothing_sensible_is_an_error_and_one_beyond_the_limits_is_told() {
+        assert!(parse_resolv_conf("nameserver\n").is_err());
+        assert_eq!(parse_resolv_conf("# empty\n\n"), Ok(ResolvConf::default()));
+        let of = |count: usize, length: usize| ResolvConf {
+            searches: vec!["s".repeat(length); count],
+            ..ResolvConf::default()
+        };
+        let check = |count, length, domain| check_resolv_conf(&of(count, length), "/r", domain).unwrap_or_default();
+        assert_eq!((check(32, 3, ""), check(29, 3, "cluster.local")), Default::default());
+        let many = "Resolv.conf file '/r' contains search line consisting of more than 29 domains!";
+        assert_eq!(check(30, 3, "cluster.local"), many);
+        assert!(check(1, 254, "").contains("a search path which length is more than allowed 253 chars!"));
+        assert!(check(20, 200, "").contains("contains search line which length is more than allowed 2048 chars!"));
     }
 
     #[test]

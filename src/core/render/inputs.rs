@@ -24,9 +24,9 @@ pub struct NodeContext {
     pub cluster_dns: Vec<IpAddr>,
     /// `clusterDomain`; empty for none.
     pub cluster_domain: String,
-    /// The parsed file of `resolverConfig`; none when that setting is the empty string.
+    /// The parsed file of `resolvConf`, read anew for each sandbox; none when that setting is the empty string.
     pub resolv_conf: Option<ResolvConf>,
-    /// Text of the node's `/etc/hosts`, for pods in the host's network.
+    /// Text of the node's `/etc/hosts`, read anew for each container of a pod in the host's network.
     pub node_hosts: String,
     /// Memory of the machine in bytes, for `oom_score_adj` and swap.
     pub memory_capacity: u64,

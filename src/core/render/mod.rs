@@ -21,7 +21,7 @@ mod security;
 mod service_env;
 
 pub use container::container;
-pub use dns::{ResolvConf, parse_resolv_conf};
+pub use dns::{ResolvConf, check_resolv_conf, parse_resolv_conf, uses_node_resolver};
 pub use env::environment;
 pub use error::Error;
 pub use expand::expand;

@@ -1,7 +1,7 @@
 //! A claim whose volume grew in its storage system and waits for this node to grow the file system (KEP-1790; upstream
 //! `pkg/volume/util/operationexecutor/node_expander.go`).
 //!
-//! A volume that several nodes write at once is grown by the first of them only; upstream asks all of them.
+//! The first node to grow a volume that several nodes write tells so in the claim. The others follow without a word.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -9,10 +9,14 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
+use crate::core::model::Amount;
+
 const STORAGE: &str = "storage";
 const PENDING: &str = "NodeResizePending";
 const IN_PROGRESS: &str = "NodeResizeInProgress";
 const FAILED: &str = "NodeResizeError";
+/// Set by the controller on claims whose volumes no node has to grow.
+const NOT_REQUIRED: &str = "volume.kubernetes.io/node-expansion-not-required";
 /// Conditions of growing; the rest of a claim's conditions are somebody else's.
 const CONDITIONS: [&str; 4] = ["Resizing", "FileSystemResizePending", "ControllerResizeError", FAILED];
 
@@ -29,11 +33,27 @@ pub enum GrowthStep {
     Infeasible(String),
 }
 
-/// The size to which this node has to grow a claim's volume; none when nobody waits for that.
-pub fn growth_wanted(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Option<Quantity> {
-    let status = claim.status.as_ref()?.allocated_resource_statuses.as_ref()?.get(STORAGE)?;
-    let waits = status == PENDING || status == IN_PROGRESS;
-    volume.spec.as_ref()?.capacity.as_ref()?.get(STORAGE).filter(|_| waits).cloned()
+/// A volume that this node may have to grow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Growth {
+    /// The size that it has in its storage system.
+    pub size: Quantity,
+    /// The claim waits for a node to grow it. Else another node has done so, or it never grew: the driver on this node
+    /// has to see its size all the same.
+    pub waits: bool,
+}
+
+/// The size to which this node has to grow a claim's volume; none when neither the claim nor the node can be behind.
+pub fn growth_wanted(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Option<Growth> {
+    let size = volume.spec.as_ref()?.capacity.as_ref()?.get(STORAGE)?.clone();
+    let status = claim.status.as_ref()?;
+    if let Some(stage) = status.allocated_resource_statuses.as_ref().and_then(|stages| stages.get(STORAGE)) {
+        return (stage == PENDING || stage == IN_PROGRESS).then_some(Growth { size, waits: true });
+    }
+    let done = Amount::of(status.capacity.as_ref()?.get(STORAGE)?).units() >= Amount::of(&size).units();
+    let shared = claim.spec.as_ref()?.access_modes.iter().flatten().any(|mode| mode == "ReadWriteMany");
+    let excused = claim.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(NOT_REQUIRED));
+    (done && shared && !excused).then_some(Growth { size, waits: false })
 }
 
 /// What to write into the claim's status, as a merge patch; none when the claim says so already.
@@ -100,7 +120,27 @@ mod tests {
             (Some("NodeResizeInfeasible"), false),
         ] {
             let wanted = growth_wanted(&claim(stage), &volume());
-            assert_eq!(wanted, grows.then(|| Quantity("2Gi".into())), "{stage:?}");
+            assert_eq!(wanted.map(|growth| growth.size), grows.then(|| Quantity("2Gi".into())), "{stage:?}");
+        }
+    }
+
+    /// The first node writes the new size into the claim: then the others have nothing to wait for, and still grow it.
+    #[test]
+    fn a_volume_that_many_nodes_write_is_grown_on_each_of_them() {
+        let claim = |modes: Value, size: &str, annotations: Value| {
+            let claim = json!({"metadata": {"name": "c", "annotations": annotations}, "spec": {"accessModes": modes},
+                "status": {"capacity": {STORAGE: size}}});
+            serde_json::from_value::<PersistentVolumeClaim>(claim).unwrap()
+        };
+        let quiet = Some(Growth { size: Quantity("2Gi".into()), waits: false });
+        for (modes, size, annotations, wanted) in [
+            (json!(["ReadWriteMany"]), "2Gi", json!({}), quiet.clone()),
+            (json!(["ReadWriteOnce", "ReadWriteMany"]), "2048Mi", json!({}), quiet),
+            (json!(["ReadWriteOnce"]), "2Gi", json!({}), None),
+            (json!(["ReadWriteMany"]), "1Gi", json!({}), None),
+            (json!(["ReadWriteMany"]), "2Gi", json!({NOT_REQUIRED: "true"}), None),
+        ] {
+            assert_eq!(growth_wanted(&claim(modes.clone(), size, annotations), &volume()), wanted, "{modes} {size}");
         }
     }
 

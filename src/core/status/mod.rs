@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::core::model::{ContainerKind, Observed, ProbeResults, Rejection, qos_class};
 use crate::core::plan::{EndCause, Ledger, Stage};
 
-pub use claim_growth::{GrowthStep, growth_wanted, render_growth_patch};
+pub use claim_growth::{Growth, GrowthStep, growth_wanted, render_growth_patch};
 pub use conditions::KUBELET_CONDITIONS;
 pub use ips::sort_pod_ips;
 pub use patch::{is_urgent, render_status_patch};

@@ -1,9 +1,11 @@
 //! From the text of cgroup and proc files to usage: parsing and arithmetic, no reading.
 
+mod cpu_list;
 mod derive;
 mod files;
 mod net_dev;
 
+pub use cpu_list::{count_cpu_lines, count_cpus};
 pub use derive::{Rate, derive_container, derive_cpu, derive_io, derive_memory, derive_network, derive_swap};
 pub use files::{CgroupFiles, parse_sample_v1, parse_sample_v2};
 pub use net_dev::parse_net_dev;

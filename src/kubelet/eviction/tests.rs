@@ -75,6 +75,10 @@ impl Usage for World {
         None
     }
 
+    async fn cpus(&self) -> Option<u32> {
+        None
+    }
+
     async fn details(&self) -> Vec<CgroupDetail> {
         Vec::new()
     }

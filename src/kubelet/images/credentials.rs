@@ -9,18 +9,22 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::ImagePorts;
 use crate::core::images::{
-    CacheKey, Credential, CredentialPlugin, CredentialSource, DockerConfig, Keyring, RecordedSecret,
-    parse_docker_config, parse_dockercfg, parse_name, parse_plugin_answer, render_plugin_request,
+    AccountKey, CacheKey, Credential, CredentialPlugin, CredentialSource, DockerConfig, Keyring, PluginAccount,
+    RecordedAccount, RecordedSecret, parse_docker_config, parse_dockercfg, parse_name, parse_plugin_answer,
+    render_plugin_request,
 };
 use crate::core::model::time::Moment;
 use crate::ports::{DockerFile, PluginCall, TokenRequest};
 use crate::supervise::blocking;
 
+/// Until when an answer holds, by the images and the service account that it is for.
+type Answers = HashMap<(CacheKey, Option<AccountKey>), (Timestamp, DockerConfig)>;
+
 /// Credentials of the node's plugins, kept for as long as they allow.
 pub(super) struct Credentials {
     plugins: Vec<CredentialPlugin>,
     /// By plugin. Held while the plugin runs, so that it is asked once for many pods.
-    answers: Vec<Mutex<HashMap<CacheKey, (Timestamp, DockerConfig)>>>,
+    answers: Vec<Mutex<Answers>>,
     /// The turn of one pod to have big pull secrets read.
     reading: Semaphore,
 }
@@ -29,8 +33,8 @@ pub(super) struct Credentials {
 /// secret may have 1 MiB, a pod many of them) are read beside it, one pod after the other.
 const ON_THE_SPOT: usize = 16 << 10;
 
-/// Lifetime asked for tokens that plugins get, as upstream.
-const TOKEN_SECONDS: i64 = 600;
+/// Lifetime asked for tokens that plugins get: the API server's default, as upstream.
+const TOKEN_SECONDS: i64 = 3600;
 
 impl Credentials {
     pub(super) fn new(plugins: Vec<CredentialPlugin>) -> Self {
@@ -78,32 +82,32 @@ impl Credentials {
         plugin: &CredentialPlugin,
         repository: &str,
     ) -> Result<DockerConfig, String> {
+        let account = match account_for(ports, pod, plugin).await? {
+            Wish::Nothing => None,
+            Wish::Account(account) => Some(account),
+            Wish::NotForThisPod => return Ok(DockerConfig::new()),
+        };
+        let whose = account.as_ref().zip(plugin.token.as_ref()).map(|(account, token)| account.cache_key(token.cache));
         let Some(answers) = self.answers.get(index) else { return Ok(DockerConfig::new()) };
         let mut answers = answers.lock().await;
         let now = (ports.wall)();
         answers.retain(|_, (until, _)| now < *until);
-        // Answers to a pod's token are that pod's own and are not kept.
-        if plugin.token.is_none()
-            && let Some((_, config)) = CacheKey::candidates(repository).iter().find_map(|key| answers.get(key))
-        {
+        let kept = CacheKey::candidates(repository).into_iter().find_map(|key| answers.get(&(key, whose.clone())));
+        if let Some((_, config)) = kept {
             return Ok(config.clone());
         }
-        let token = match token_for(ports, pod, plugin).await? {
-            Wish::Nothing => None,
-            Wish::Token(token) => Some(token),
-            Wish::NotForThisPod => return Ok(DockerConfig::new()),
-        };
         let call = PluginCall {
             name: plugin.name.clone(),
             args: plugin.args.clone(),
             env: plugin.env.clone(),
-            input: render_plugin_request(plugin, repository, token.as_deref()),
+            input: render_plugin_request(plugin, repository, account.as_ref()),
         };
         let output = ports.node.run_plugin(call).await?;
-        let answer = parse_plugin_answer(plugin, repository, &output).map_err(|error| error.to_string())?;
-        if plugin.token.is_none() && !answer.cache.is_zero() {
+        let answer = parse_plugin_answer(plugin, repository, account.as_ref(), &output);
+        let answer = answer.map_err(|error| error.to_string())?;
+        if !answer.cache.is_zero() {
             let until = now.later(answer.cache);
-            answers.insert(answer.key, (until, answer.config.clone()));
+            answers.insert((answer.key, whose), (until, answer.config.clone()));
         }
         Ok(answer.config)
     }
@@ -111,26 +115,27 @@ impl Credentials {
 
 enum Wish {
     Nothing,
-    Token(String),
+    Account(PluginAccount),
     NotForThisPod,
 }
 
-/// Plugins that need annotations of the service account are left out: that object is not read here.
-async fn token_for(ports: &ImagePorts, pod: &Arc<Pod>, plugin: &CredentialPlugin) -> Result<Wish, String> {
+/// What the plugin is told of the pod's service account.
+async fn account_for(ports: &ImagePorts, pod: &Arc<Pod>, plugin: &CredentialPlugin) -> Result<Wish, String> {
     let Some(wanted) = &plugin.token else { return Ok(Wish::Nothing) };
-    let account = pod.spec.as_ref().and_then(|s| s.service_account_name.as_deref()).unwrap_or_default();
-    if account.is_empty() {
+    let name = pod.spec.as_ref().and_then(|s| s.service_account_name.as_deref()).unwrap_or_default();
+    if name.is_empty() {
         return Ok(if wanted.require_service_account { Wish::NotForThisPod } else { Wish::Nothing });
     }
-    if !wanted.required_service_account_annotation_keys.is_empty() {
-        return Ok(Wish::NotForThisPod);
-    }
-    let request = TokenRequest {
-        audiences: vec![wanted.service_account_token_audience.clone()],
-        expiration_seconds: TOKEN_SECONDS,
-    };
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let found = ports.objects.service_account(namespace, name).await.map_err(|error| error.to_string())?;
+    let of_account = found.metadata.annotations.clone().unwrap_or_default();
+    // Workloads ask for it by their annotations.
+    let Some(annotations) = wanted.annotations_of(&of_account) else { return Ok(Wish::NotForThisPod) };
+    let request = TokenRequest { audiences: vec![wanted.audience.clone()], expiration_seconds: TOKEN_SECONDS };
     let (token, _) = ports.objects.token(pod, &request).await.map_err(|error| error.to_string())?;
-    Ok(Wish::Token(token))
+    let uid = found.metadata.uid.clone().unwrap_or_default();
+    let account = RecordedAccount { namespace: namespace.to_owned(), name: name.to_owned(), uid };
+    Ok(Wish::Account(PluginAccount { account, token, annotations }))
 }
 
 /// Secrets that are missing are left out; the worker has recorded `FailedToRetrieveImagePullSecret` for them.

@@ -55,8 +55,10 @@ fn world_with(node: FakeNodeCredentials, plugins: Vec<CredentialPlugin>) -> Worl
                 .expect("a secret")
         })
     };
-    let objects =
-        FakeSecrets(BTreeMap::from([("good".into(), secret("good", "open")), ("bad".into(), secret("bad", "wrong"))]));
+    let objects = BTreeMap::from([("good".into(), secret("good", "open")), ("bad".into(), secret("bad", "wrong"))]);
+    let role = |role: &str| BTreeMap::from([("role".to_owned(), role.to_owned())]);
+    let accounts = BTreeMap::from([("puller".into(), role("reader")), ("plain".into(), BTreeMap::new())]);
+    let objects = FakeSecrets(objects, accounts);
     let (service, events, node): (Arc<FakeImages>, Arc<FakeEvents>, _) =
         (Arc::default(), Arc::default(), Arc::new(node));
     let ports = ImagePorts {
@@ -212,14 +214,54 @@ async fn two_pods_pull_an_absent_image_once() {
     assert_eq!(world.service.take().iter().filter(|call| call.starts_with("pull")).count(), 1);
 }
 
+/// A plugin for `r.io` with these attributes of tokens, whose answers open it for a minute.
+fn world_with_plugin(token: serde_json::Value) -> World {
+    let version = "credentialprovider.kubelet.k8s.io/v1";
+    let answer = serde_json::json!({"kind": "CredentialProviderResponse", "apiVersion": version,
+        "cacheKeyType": "Registry", "cacheDuration": "1m",
+        "auth": {"r.io": {"username": "plugin", "password": "open"}}});
+    let config = serde_json::json!({"kind": "CredentialProviderConfig", "apiVersion": "kubelet.config.k8s.io/v1",
+        "providers": [{"name": "x", "matchImages": ["r.io"], "defaultCacheDuration": "0", "apiVersion": version,
+            "tokenAttributes": token}]});
+    let plugins = crate::core::images::parse_plugins(&config).expect("plugins");
+    world_with(FakeNodeCredentials { plugin: Some(answer.to_string()), ..Default::default() }, plugins)
+}
+
+/// Registries that know workloads, not nodes: without the annotation of the account there are no credentials at all.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_with_tokens_is_asked_once_for_an_account_and_what_it_opens_is_for_that_account() {
+    let attributes = |cache: &str| {
+        serde_json::json!({"serviceAccountTokenAudience": "registry", "cacheType": cache,
+            "requireServiceAccount": true, "requiredServiceAccountAnnotationKeys": ["role"]})
+    };
+    let of = |uid: &str, account: &str| {
+        let mut pod = (*pod(uid, &[])).clone();
+        pod.spec.as_mut().expect("a spec").service_account_name = Some(account.to_owned());
+        Arc::new(pod)
+    };
+    for (cache, calls) in [("ServiceAccount", 1), ("Token", 2)] {
+        let world = world_with_plugin(attributes(cache));
+        world.service.publish("r.io/a:1", &["open"]);
+        for uid in ["u", "v", "u"] {
+            assert!(world.ensure(&of(uid, "puller"), "r.io/a:1", "Always").await.is_ok());
+        }
+        assert_eq!(*world.node.plugin_calls.lock().expect("a lock"), calls, "{cache}");
+        let input = world.node.plugin_input.lock().expect("a lock").clone();
+        let input: serde_json::Value = serde_json::from_slice(&input).expect("JSON");
+        assert_eq!(input["serviceAccountAnnotations"], serde_json::json!({"role": "reader"}));
+        assert!(input["serviceAccountToken"].as_str().expect("a token").starts_with("token of "));
+        assert!(world.ensure(&of("w", "puller"), "r.io/a:1", "Never").await.is_ok(), "a pod of the same account");
+        for stranger in ["plain", ""] {
+            let refused = world.ensure(&of("x", stranger), "r.io/a:1", "Never").await.expect_err("of another account");
+            assert_eq!(refused.0, "ErrImageNeverPull");
+            assert!(world.ensure(&of("x", stranger), "r.io/a:1", "Always").await.is_err());
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_plugin_is_asked_once_for_as_long_as_its_answer_holds() {
-    let answer = r#"{"apiVersion": "v1", "cacheKeyType": "Registry", "cacheDuration": "1m",
-        "auth": {"r.io": {"username": "plugin", "password": "open"}}}"#;
-    let config = serde_json::json!({"providers": [{"name": "x", "matchImages": ["r.io"],
-        "defaultCacheDuration": "0", "apiVersion": "v1"}]});
-    let plugins = crate::core::images::parse_plugins(&config).expect("plugins");
-    let world = world_with(FakeNodeCredentials { plugin: Some(answer.into()), ..Default::default() }, plugins);
+    let world = world_with_plugin(serde_json::Value::Null);
     for image in ["r.io/a:1", "r.io/b:1"] {
         world.service.publish(image, &["open"]);
         assert!(world.ensure(&pod("u", &[]), image, "Always").await.is_ok());
@@ -255,7 +297,7 @@ async fn read_beside(registries: usize, named: usize) -> (usize, usize) {
     };
     let ports = ImagePorts {
         images: Arc::<FakeImages>::default(),
-        objects: Arc::new(FakeSecrets(BTreeMap::from([("pulls".into(), Arc::new(secret))]))),
+        objects: Arc::new(FakeSecrets(BTreeMap::from([("pulls".into(), Arc::new(secret))]), BTreeMap::new())),
         events: Arc::<FakeEvents>::default(),
         node: Arc::new(FakeNodeCredentials::default()),
         records: Arc::new(FakeRecords::default()),

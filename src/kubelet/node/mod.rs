@@ -3,3 +3,5 @@
 pub mod lease;
 pub mod register;
 pub mod status;
+#[cfg(all(test, feature = "fakes"))]
+mod tests;

@@ -18,7 +18,7 @@ use crate::core::model::time::{Moment, scaled};
 use crate::core::model::{KubeletSpec, MachineFacts};
 use crate::core::node::{
     Health, NodeInputs, PATIENCE, RuntimeHealth, RuntimeView, derive_addresses, derive_node, derive_status,
-    name_to_look_up, render_status_patch, was_ready,
+    name_to_look_up, render_metadata_patch, render_status_patch, was_ready,
 };
 use crate::core::render::NodeContext;
 use crate::ports::{ApiError, EventKind, EventTarget, Events, ImageService, Machine, NodeApi, Runtime};
@@ -113,6 +113,11 @@ impl NodeReporter {
         let mut was_ready = None;
         loop {
             self.observe(&mut seen).await;
+            match self.restore_metadata(&*api, &seen).await {
+                Ok(Some(node)) => self.take(node, &mut pod_cidr).await,
+                Ok(None) => {}
+                Err(error) => debug!(%error, "the node's labels are not put back"),
+            }
             let heartbeat = Instant::now() >= due;
             match self.send(&*api, &seen, heartbeat).await {
                 Ok(Some(node)) => {
@@ -203,6 +208,16 @@ impl NodeReporter {
         {
             seen.runtime.images = images;
             seen.images_at = Some(Instant::now());
+        }
+    }
+
+    /// Puts back what others have taken from the node's metadata.
+    async fn restore_metadata(&self, api: &dyn NodeApi, seen: &Seen) -> Result<Option<Node>, ApiError> {
+        let known = Arc::clone(&self.node.borrow());
+        let wanted = derive_node(&self.inputs(seen, known.status.as_ref().unwrap_or(&NodeStatus::default())));
+        match render_metadata_patch(&known, &wanted) {
+            Some(patch) => api.patch(&patch).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -157,9 +157,11 @@ const PER_INTERFACE: &[(&str, &str, fn(&InterfaceUsage) -> u64)] = &[
 ];
 
 /// Prints all readings, family by family, and what the machine has.
-pub fn print(details: &[CgroupDetail], cores: usize, memory: Option<u64>, page: &mut Page) {
-    page.family("machine_cpu_cores", Kind::Gauge, "Number of logical CPU cores.");
-    page.sample("machine_cpu_cores", &[], cores as f64, None);
+pub fn print(details: &[CgroupDetail], cpus: Option<u32>, memory: Option<u64>, page: &mut Page) {
+    if let Some(cpus) = cpus {
+        page.family("machine_cpu_cores", Kind::Gauge, "Number of logical CPU cores.");
+        page.sample("machine_cpu_cores", &[], f64::from(cpus), None);
+    }
     if let Some(memory) = memory {
         page.family("machine_memory_bytes", Kind::Gauge, "Amount of memory installed on the machine.");
         page.sample("machine_memory_bytes", &[], memory as f64, None);

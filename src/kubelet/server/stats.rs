@@ -47,11 +47,10 @@ pub async fn resource(server: &Server) -> Reply {
 /// `/metrics/cadvisor`, which dashboards read.
 pub async fn cadvisor(server: &Server) -> Reply {
     let usage = &server.ports.usage;
-    let (details, node) = tokio::join!(usage.details(), usage.node(UsageDepth::CpuAndMemory));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (details, node, cpus) = tokio::join!(usage.details(), usage.node(UsageDepth::CpuAndMemory), usage.cpus());
     let memory = node.memory.and_then(|m| Some(m.available_bytes?.saturating_add(m.working_set_bytes?)));
     let mut out = Page::default();
-    cadvisor::print(&details, cores, memory, &mut out);
+    cadvisor::print(&details, cpus, memory, &mut out);
     page(out)
 }
 

@@ -32,6 +32,7 @@ use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
 use crate::adapters::cri::Cri;
 use crate::adapters::csi::CsiVolumes;
+use crate::adapters::fs::name_files::LocalNameFiles;
 use crate::adapters::fs::node_context;
 use crate::adapters::fs::pod_files::LocalPodFiles;
 use crate::adapters::fs::pull_records::RecordFiles;
@@ -186,6 +187,8 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
     images.recover().await;
     let driver = cgroups::driver(&spec, &*runtime, &metrics).await;
     let pod_cgroups = cgroups::start(&spec, driver, &machine, &events).await?;
+    let names: Arc<dyn ports::NameFiles> = Arc::new(LocalNameFiles::new(&spec.pods.resolv_conf));
+    parts::tell_resolver_limits(&spec, &names, &events);
     let volumes = LocalVolumes::new(Arc::clone(&objects), node.clone());
     let pod_ports = PodPorts {
         runtime: Arc::clone(&runtime),
@@ -197,6 +200,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         cgroups: pod_cgroups,
         objects: Arc::clone(&objects),
         files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs, Path::new(CONTAINER_LOGS))),
+        names: Arc::clone(&names),
         probes: Arc::new(Prober::start(probe_ports, stop.clone())),
         hooks: Arc::new(HookRunner { runtime: Arc::clone(&runtime), checks, events: Arc::clone(&events) }),
         admission: Arc::new(NodeAdmission {

@@ -12,16 +12,17 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::adapters::csi::{CsiVolumes, Drivers, Registrar};
+use crate::adapters::csi::{AttachLimits, CsiVolumes, Drivers, Registrar};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind};
 use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
+use crate::core::render::{check_resolv_conf, parse_resolv_conf};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
 use crate::kubelet::pulse::Pulse;
 use crate::kubelet::run::PodTable;
 use crate::offload::Lanes;
-use crate::ports::{Objects, Runtime, StatusSink, StorageApi};
-use crate::supervise::{restarting, vital};
+use crate::ports::{EventKind, EventTarget, Events, NameFiles, Objects, Runtime, StatusSink, StorageApi};
+use crate::supervise::{restarting, spawn, vital};
 
 /// How long the end of the process waits for changes under way at the runtime. A sandbox takes a second or two.
 pub const LAST_CALLS: Duration = Duration::from_secs(10);
@@ -87,6 +88,25 @@ pub fn default_address() -> Vec<IpAddr> {
     address.map(|a| a.ip()).into_iter().filter(|ip| !ip.is_unspecified() && !ip.is_loopback()).collect()
 }
 
+/// Tells once, as upstream, what pods will not get of the node's resolver.
+pub fn tell_resolver_limits(spec: &Arc<KubeletSpec>, names: &Arc<dyn NameFiles>, events: &Arc<dyn Events>) {
+    let (spec, names, events) = (Arc::clone(spec), Arc::clone(names), Arc::clone(events));
+    spawn("limits of the resolver", async move {
+        let fault = match names.resolv_conf().await {
+            Ok(None) => None,
+            Ok(Some(text)) => match parse_resolv_conf(&text) {
+                Ok(conf) => check_resolv_conf(&conf, &spec.pods.resolv_conf, &spec.pods.cluster_domain),
+                Err(error) => Some(error.to_string()),
+            },
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(fault) = fault {
+            warn!(fault, "the node's resolver");
+            events.record(EventTarget::Node, EventKind::Warning, "CheckLimitsForResolvConf", fault);
+        }
+    });
+}
+
 /// Starts to follow storage drivers, and gives their volumes.
 pub fn start_storage(
     spec: &KubeletSpec,
@@ -96,6 +116,9 @@ pub fn start_storage(
     stop: CancellationToken,
 ) -> CsiVolumes {
     let (root, drivers) = (&spec.dirs.root, Drivers::default());
+    let limits = AttachLimits::new(drivers.clone(), Arc::clone(&api));
+    let ends = stop.clone();
+    restarting("attach limits", &stop, limits, move |limits| Box::pin(limits.run(ends.clone())));
     let registrar = Registrar::new(root, drivers.clone(), Some(Arc::clone(&api)));
     restarting("storage drivers", &stop.clone(), registrar, move |registrar| Box::pin(registrar.run(stop.clone())));
     CsiVolumes::new(root, &spec.node_name, drivers, Arc::clone(objects), api).with_named_root(named_root)

@@ -34,6 +34,7 @@ pub fn usage(spec: &KubeletSpec, table: &PodTable, cri: &Arc<Cri>, driver: Cgrou
         cgroup_root: spec.runtime.cgroup_root.clone(),
         driver,
         proc: PathBuf::from("/proc"),
+        sys: PathBuf::from("/sys"),
         root_dir: spec.dirs.root.clone(),
     };
     let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(cri);

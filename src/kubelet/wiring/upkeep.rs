@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Error;
+use crate::adapters::credentials::{check_binaries, read_configuration};
 use crate::adapters::cri::Cri;
 use crate::adapters::systemd::Logind;
 use crate::core::admission::Pressure;
 use crate::core::evict::parse_thresholds;
-use crate::core::images::{CredentialPlugin, parse_plugins};
+use crate::core::images::{CredentialPlugin, join_plugins, parse_plugins};
 use crate::core::model::KubeletSpec;
 use crate::core::shutdown::plan_turns;
 use crate::core::yaml::parse_document;
@@ -30,17 +31,24 @@ use crate::supervise::restarting;
 /// Credential plugins of `--image-credential-provider-config`.
 ///
 /// # Errors
-/// When the file cannot be read or is wrong: images that need it could not be pulled.
-#[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
+/// When a file cannot be read or is wrong, or a plugin is not there: images that need it could not be pulled.
 pub fn credential_plugins(spec: &KubeletSpec) -> Result<Vec<CredentialPlugin>, Error> {
     let Some(path) = &spec.images.credential_config else { return Ok(Vec::new()) };
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Part {
         what: "the credential provider configuration",
         source,
     };
-    let bytes = std::fs::read(path).map_err(|source| failed(source.into()))?;
-    let document = parse_document(&bytes).map_err(|source| failed(source.into()))?;
-    parse_plugins(&document).map_err(|source| failed(source.into()))
+    let mut files = Vec::new();
+    for (path, bytes) in read_configuration(path).map_err(|source| failed(source.into()))? {
+        let in_file = |error: &dyn std::fmt::Display| failed(format!("{}: {error}", path.display()).into());
+        let document = parse_document(&bytes).map_err(|error| in_file(&error))?;
+        files.push(parse_plugins(&document).map_err(|error| in_file(&error))?);
+    }
+    let plugins = join_plugins(files).map_err(|source| failed(source.into()))?;
+    let folder = spec.images.credential_bin_dir.clone().unwrap_or_default();
+    check_binaries(&folder, plugins.iter().map(|plugin| plugin.name.as_str()))
+        .map_err(|source| failed(source.into()))?;
+    Ok(plugins)
 }
 
 /// Where containerd keeps images and writable layers unless it is told otherwise.

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::Api;
 use tokio::sync::broadcast;
@@ -120,6 +122,12 @@ impl Objects for ReferencedObjects {
         let api: Api<RuntimeClass> = Api::all(self.session.client());
         let object = ask(|| format!("get runtimeclass {name}"), api.get(name)).await;
         object.map(Arc::new).map_err(|error| failed("RuntimeClass", "", name, error))
+    }
+
+    async fn service_account(&self, namespace: &str, name: &str) -> Result<Arc<ServiceAccount>, ObjectError> {
+        let api: Api<ServiceAccount> = Api::namespaced(self.session.client(), namespace);
+        let object = ask(|| format!("get serviceaccount {namespace}/{name}"), api.get(name)).await;
+        object.map(Arc::new).map_err(|error| failed("serviceaccount", namespace, name, error))
     }
 
     async fn claim(&self, namespace: &str, name: &str) -> Result<Arc<PersistentVolumeClaim>, ObjectError> {

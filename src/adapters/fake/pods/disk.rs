@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -10,7 +11,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use super::gate::Life;
 use super::host::State;
 use crate::core::model::{ContainerId, MountedVolume, PodKey, PodUid, key_of, uid_of};
-use crate::ports::{CgroupError, Cgroups, PodCgroup, PodFiles, VolumeError, Volumes};
+use crate::ports::{CgroupError, Cgroups, NameFiles, PodCgroup, PodFiles, VolumeError, Volumes};
 
 /// Logs of one pod.
 #[derive(Default)]
@@ -29,6 +30,13 @@ pub(super) struct Disk {
     logs: BTreeMap<String, Logs>,
     statuses: BTreeMap<String, PodStatus>,
     pub refusals: BTreeMap<String, String>,
+    /// Text of the node's resolv.conf, unless that is not there.
+    pub resolv_conf: String,
+    pub lacks_resolv_conf: bool,
+    /// No more volumes can be attached.
+    pub is_full: bool,
+    /// The pods by which the classes were weighed last, and whether these were said to be all.
+    pub weighed: Option<(BTreeSet<String>, bool)>,
 }
 
 impl Disk {
@@ -143,6 +151,10 @@ impl Volumes for Life {
     async fn set_up(&self, pod: &Pod) -> Result<BTreeMap<String, MountedVolume>, Vec<VolumeError>> {
         self.alive().await;
         self.host.state().disk.volumes.insert(uid_of(pod).to_string());
+        if self.host.state().disk.is_full {
+            let message = "the node is full".to_owned();
+            return Err(vec![VolumeError { volume: "data".into(), message, transient: true, attach_limit: true }]);
+        }
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         Ok(volumes.map(|volume| (volume.name.clone(), MountedVolume::default())).collect())
     }
@@ -172,7 +184,12 @@ impl Volumes for Life {
         judge(&mut state, uid, "the volumes");
         if let Some((why, tried)) = &mut state.stuck_volumes {
             *tried += 1;
-            return Err(vec![VolumeError { volume: String::new(), message: why.clone(), transient: true }]);
+            return Err(vec![VolumeError {
+                volume: String::new(),
+                message: why.clone(),
+                transient: true,
+                attach_limit: false,
+            }]);
         }
         state.disk.volumes.remove(uid.as_str());
         state.disk.dirs.remove(uid.as_str());
@@ -182,6 +199,22 @@ impl Volumes for Life {
     async fn known_pods(&self) -> Vec<PodUid> {
         self.alive().await;
         uids(&self.host.state().disk.dirs)
+    }
+}
+
+#[async_trait]
+impl NameFiles for Life {
+    async fn resolv_conf(&self) -> io::Result<Option<String>> {
+        self.alive().await;
+        let state = self.host.state();
+        match state.disk.lacks_resolv_conf {
+            true => Err(io::Error::new(io::ErrorKind::NotFound, "open /etc/resolv.conf: No such file or directory")),
+            false => Ok(Some(state.disk.resolv_conf.clone())),
+        }
+    }
+    async fn hosts(&self) -> io::Result<String> {
+        self.alive().await;
+        Ok("127.0.0.1 node\n".into())
     }
 }
 
@@ -203,6 +236,11 @@ impl Cgroups for Life {
         judge(&mut state, uid, "the cgroup");
         state.disk.cgroups.remove(uid.as_str());
         Ok(())
+    }
+    async fn weigh(&self, pods: &[Arc<Pod>], all: bool) {
+        self.alive().await;
+        let pods = pods.iter().map(|pod| uid_of(pod).to_string()).collect();
+        self.host.state().disk.weighed = Some((pods, all));
     }
     async fn known_pods(&self) -> Vec<PodUid> {
         self.alive().await;

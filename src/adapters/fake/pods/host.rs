@@ -372,6 +372,35 @@ impl PodHost {
         state.sins.iter().chain(&state.told.sins).cloned().chain(lost).collect()
     }
 
+    /// Writes the node's resolv.conf, or removes it.
+    pub fn set_resolv_conf(&self, text: Option<&str>) {
+        let disk = &mut self.state().disk;
+        disk.lacks_resolv_conf = text.is_none();
+        disk.resolv_conf = text.unwrap_or_default().to_owned();
+    }
+
+    /// Lets no more volumes be attached to the node.
+    pub fn attach_no_more(&self) {
+        self.state().disk.is_full = true;
+    }
+
+    /// The name servers that the newest sandbox was made with.
+    pub fn name_servers(&self) -> Vec<String> {
+        let state = self.state();
+        let dns = state.sandboxes.last().and_then(|sandbox| sandbox.config.dns_config.clone());
+        dns.map(|dns| dns.servers).unwrap_or_default()
+    }
+
+    /// The pods by which the classes were weighed last, and whether these were said to be all.
+    pub fn weighed(&self) -> Option<(BTreeSet<String>, bool)> {
+        self.state().disk.weighed.clone()
+    }
+
+    /// As if the classes had never been weighed.
+    pub fn forget_weights(&self) {
+        self.state().disk.weighed = None;
+    }
+
     /// What is there of pods: records, directories, logs, cgroups; empty when all is gone.
     pub fn leftovers(&self) -> Vec<String> {
         let state = self.state();

@@ -226,6 +226,9 @@ impl Usage for StubUsage {
     async fn pod(&self, _uid: &PodUid) -> Option<PodUsage> {
         None
     }
+    async fn cpus(&self) -> Option<u32> {
+        Some(64)
+    }
     async fn details(&self) -> Vec<crate::core::model::cgroup_sample::CgroupDetail> {
         Vec::new()
     }

@@ -1,5 +1,7 @@
 //! Checks against real servers on the loopback address.
 
+use std::sync::Arc;
+
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -101,6 +103,29 @@ async fn accepts_any_certificate() {
         stream.shutdown().await.ok();
     });
     assert_eq!(ask(&HttpGet { tls: true, ..get(port, "/") }).await.expect("an answer").status, 204);
+}
+
+#[tokio::test]
+async fn the_end_of_a_tls_connection_need_not_be_announced() {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["x".to_owned()]).expect("a certificate");
+    let key = rustls_pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|b| b.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key))
+        .expect("a server configuration");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.expect("a handshake");
+        assert!(stream.read(&mut [0; 1024]).await.expect("a request") > 0);
+        // The body ends with the connection, and nothing says that it is complete.
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhere").await.expect("an answer");
+        stream.flush().await.expect("sent");
+    });
+    let answer = ask(&HttpGet { tls: true, ..get(port, "/") }).await.expect("an answer");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "here"));
 }
 
 #[tokio::test]

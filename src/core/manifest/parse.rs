@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Finding;
+use super::nulls::settle_nulls;
 use crate::core::yaml::{self, Places};
 
 /// Reads one Pod.
@@ -57,7 +58,8 @@ fn expect_type(value: &Value, kind: &str) -> Result<(), Finding> {
     }
 }
 
-fn to_pod(value: Value) -> Result<Pod, Finding> {
+fn to_pod(mut value: Value) -> Result<Pod, Finding> {
+    settle_nulls(&mut value);
     let reads = &mut |value: &Value| Pod::deserialize(value).is_ok();
     Pod::deserialize(&value).map_err(|e| Finding::of(blame(&value, reads), e.to_string()))
 }

@@ -39,6 +39,8 @@ struct Entry {
     rejection: Option<Rejection>,
     /// Its sources have dropped it; it is not taken up again, a new worker follows.
     removed: bool,
+    /// A source wants it again.
+    returns: bool,
     /// The order to end it, which outlives a worker that panics.
     kill: Option<PodKill>,
     finished: bool,
@@ -217,9 +219,13 @@ impl Driver {
         let uids: BTreeSet<PodUid> = wanted.iter().map(|d| uid_of(&d.pod)).collect();
         if self.ready() {
             for (uid, entry) in &mut self.entries {
-                if !entry.removed && !uids.contains(uid) {
+                let wanted = uids.contains(uid);
+                if !entry.removed && !wanted {
                     entry.removed = true;
                     entry.inbox.put(|mail| mail.removed = true);
+                } else if entry.removed && entry.returns != wanted {
+                    entry.returns = wanted;
+                    entry.inbox.put(|mail| mail.returns = Some(wanted));
                 }
             }
         }
@@ -391,6 +397,7 @@ impl Driver {
             orphan: birth.orphan,
             rejection: birth.rejection.clone(),
             removed: birth.orphan,
+            returns: false,
             kill: None,
             finished: false,
             started: Instant::now(),

@@ -190,7 +190,7 @@ mod tests {
     fn node_of(cluster: &KeyPairPem, name: &str) -> Arc<FakeNode> {
         let leaf = Leaf {
             signer: KeyPairFiles::named(Path::new("/pki"), "ca"),
-            subject: Subject::named(&format!("system:node:{name}")),
+            subject: Subject::named(format!("system:node:{name}")),
             usage: Usage::Client,
             sans: Default::default(),
             life: Duration::from_secs(600),

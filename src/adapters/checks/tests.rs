@@ -83,8 +83,8 @@ async fn tells_http_from_https() {
     assert!(matches!(error, CheckError::HttpInsteadOfTls(_)), "{error:?}");
 }
 
-#[tokio::test]
-async fn accepts_any_certificate() {
+/// A TLS server that answers one request, and says that this was all, or does not; gives the port.
+async fn serve_tls(answer: String, announces_end: bool) -> u16 {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["elsewhere".to_owned()]).expect("a certificate");
     let key = rustls_pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
@@ -99,31 +99,25 @@ async fn accepts_any_certificate() {
         let (stream, _) = listener.accept().await.expect("a connection");
         let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.expect("a handshake");
         assert!(stream.read(&mut [0; 1024]).await.expect("a request") > 0);
-        stream.write_all(response("204 No Content", "", "").as_bytes()).await.expect("an answer");
-        stream.shutdown().await.ok();
+        stream.write_all(answer.as_bytes()).await.expect("an answer");
+        stream.flush().await.expect("sent");
+        if announces_end {
+            stream.shutdown().await.ok();
+        }
     });
+    port
+}
+
+#[tokio::test]
+async fn accepts_any_certificate() {
+    let port = serve_tls(response("204 No Content", "", ""), true).await;
     assert_eq!(ask(&HttpGet { tls: true, ..get(port, "/") }).await.expect("an answer").status, 204);
 }
 
 #[tokio::test]
 async fn the_end_of_a_tls_connection_need_not_be_announced() {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["x".to_owned()]).expect("a certificate");
-    let key = rustls_pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|b| b.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key))
-        .expect("a server configuration");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-    let port = listener.local_addr().expect("an address").port();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.expect("a connection");
-        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.expect("a handshake");
-        assert!(stream.read(&mut [0; 1024]).await.expect("a request") > 0);
-        // The body ends with the connection, and nothing says that it is complete.
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhere").await.expect("an answer");
-        stream.flush().await.expect("sent");
-    });
+    // The body ends with the connection, and nothing says that it is complete.
+    let port = serve_tls("HTTP/1.1 200 OK\r\n\r\nhere".to_owned(), false).await;
     let answer = ask(&HttpGet { tls: true, ..get(port, "/") }).await.expect("an answer");
     assert_eq!((answer.status, answer.body.as_str()), (200, "here"));
 }

@@ -212,10 +212,7 @@ async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<Strin
     let kills = world.kills.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let pressure = *receiver.borrow();
     // Whoever is evicted for a shortage is told for programs too.
-    assert_eq!(
-        events.annotations().get("starved_resource").is_some(),
-        kills.iter().any(|kill| kill.contains(" true "))
-    );
+    assert_eq!(events.annotations().contains_key("starved_resource"), kills.iter().any(|kill| kill.contains(" true ")));
     (kills, events.take(), pressure)
 }
 

@@ -5,8 +5,9 @@
 use std::process::Command;
 
 use roost::adapters::network::HostNetwork;
-use roost::core::network::{Route, RouteChange, conflist, masquerade};
-use roost::ports::PodNetwork;
+use roost::agent::{PodNetworkSettings, run_pod_network};
+use roost::core::network::{NodeNetwork, Route, RouteChange, conflist, masquerade};
+use roost::ports::{ApiError, NodeEvents, PodNetwork};
 
 /// Runs the test of this name again inside a new network namespace; true when this process is the one inside.
 fn inside_namespace(test: &str) -> bool {
@@ -14,7 +15,7 @@ fn inside_namespace(test: &str) -> bool {
         return true;
     }
     let status = Command::new("unshare")
-        .args(["--net", "--"])
+        .args(["--net", "--mount", "--propagation", "private", "--"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env("ROOST_TEST_NAMESPACE", "1")
@@ -54,6 +55,7 @@ fn routes_are_set_replaced_seen_and_removed() {
         for wanted in [&first, &six, &first] {
             network.apply_route(&RouteChange::Set(wanted.clone())).await.unwrap();
         }
+        sh("ip route add 10.8.0.0/24 via 10.0.0.9");
         tokio::time::timeout(std::time::Duration::from_secs(5), network.changed()).await.unwrap();
         // Routes of others are not ours to see.
         assert_eq!(network.observe_routes().await.unwrap(), [first.clone(), six.clone()]);
@@ -82,9 +84,13 @@ fn the_ruleset_is_replaced_whole_and_removed_without_a_trace() {
     runtime.block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let network = host(&folder);
-        for subnet in ["10.1.0.0/16", "10.244.0.0/16", "10.244.0.0/16"] {
-            network.apply_ruleset(&masquerade::render_ruleset(&[subnet.parse().unwrap()])).await.unwrap();
+        for subnet in ["10.1.0.0/16", "10.244.0.0/16"] {
+            let ruleset = masquerade::render_ruleset(&[subnet.parse().unwrap()]);
+            assert!(network.apply_ruleset(&ruleset).await.unwrap());
+            assert!(!network.apply_ruleset(&ruleset).await.unwrap(), "it is there");
         }
+        assert!(network.apply_forwarding(false).await.unwrap());
+        assert!(!network.apply_forwarding(false).await.unwrap());
         let rules = sh("nft list ruleset");
         assert_eq!(rules.matches("masquerade").count(), 1, "{rules}");
         assert!(rules.contains("10.244.0.0/16") && !rules.contains("10.1.0.0"), "{rules}");
@@ -100,4 +106,109 @@ fn the_ruleset_is_replaced_whole_and_removed_without_a_trace() {
         assert_eq!(mode & 0o777, 0o600, "CIS 1.1.9");
     });
     assert_eq!(sh("cat /proc/sys/net/ipv4/ip_forward").trim(), "1");
+}
+
+/// Waits until the script succeeds; gives up after half a minute.
+async fn comes_true(script: &str) {
+    for _ in 0..300 {
+        if Command::new("sh").args(["-ec", script]).output().unwrap().status.success() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("{script} has not come true: {}", sh("nft list ruleset; ip address; ip route"));
+}
+
+struct NoEvents;
+
+#[async_trait::async_trait]
+impl NodeEvents for NoEvents {
+    async fn report_refused_range(&self, _: &str, _: &str, _: &str) -> Result<(), ApiError> {
+        Ok(())
+    }
+}
+
+/// What the CNI library remembers of a pod whose link on the node is `port`.
+fn remember_pod(port: &str) {
+    let cached = serde_json::json!({ "networkName": "roost", "result": { "interfaces": [
+        { "name": "cni0", "mac": "02:00:00:00:ab:01" }, { "name": port }, { "name": "eth0", "sandbox": "/run/netns/p" },
+    ] } });
+    std::fs::create_dir_all("/var/lib/cni/results").unwrap();
+    std::fs::write(format!("/var/lib/cni/results/roost-{port}-eth0"), cached.to_string()).unwrap();
+}
+
+#[test]
+fn whatever_somebody_takes_away_is_put_back() {
+    if !inside_namespace("whatever_somebody_takes_away_is_put_back") {
+        return;
+    }
+    sh("mount -t tmpfs tmpfs /var/lib
+        ip link set lo up; ip link add eth0 type bridge; ip link set eth0 up
+        ip addr add 10.0.0.1/24 dev eth0; ip addr add fd00::1/64 dev eth0 nodad
+        ip link add cni0 address 02:00:00:00:ab:01 type bridge; ip link set cni0 up
+        ip addr add 10.244.0.1/24 dev cni0; ip addr add fd01::1/64 dev cni0 nodad
+        ip link add veth1 type veth peer name pod1; ip link set veth1 master cni0 up");
+    remember_pod("veth1");
+    remember_pod("veth-of-a-pod-that-is-gone");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let network = std::sync::Arc::new(host(&folder).monitored().unwrap());
+        let of = |name: &str, cidrs: [&str; 2], ips: [&str; 2]| NodeNetwork::parse(name, cidrs, ips);
+        let nodes = [
+            of("n1", ["10.244.0.0/24", "fd01::/64"], ["10.0.0.1", "fd00::1"]),
+            of("n2", ["10.244.1.0/24", "fd01:0:0:1::/64"], ["10.0.0.2", "fd00::2"]),
+        ];
+        let (_nodes, nodes) = tokio::sync::watch::channel(Some(std::sync::Arc::from(nodes)));
+        let settings = PodNetworkSettings {
+            node_name: "n1".into(),
+            pod_subnets: ["10.244.0.0/16", "fd01::/48"].map(|subnet| subnet.parse().unwrap()).to_vec(),
+        };
+        tokio::spawn(run_pod_network(settings, nodes, network, std::sync::Arc::new(NoEvents)));
+        let file = folder.path().join("net.d").join(conflist::FILE_NAME);
+        let file = file.display();
+        let sound = format!(
+            "for family in ip ip6; do
+               nft list table $family roost-pod-network | grep -q masquerade
+               ! nft list table $family roost-pod-network | grep -q counter
+             done
+             grep -q 10.244.0.0/24 {file}; test $(stat -c %a {file}) = 600
+             ip route | grep -q '10.244.1.0/24 via 10.0.0.2'; ip -6 route | grep -q 'fd01:0:0:1::/64 via fd00::2'
+             test $(cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding | tr -d '\\n') = 11
+             ip -o link show cni0 | grep -q ',UP.*02:00:00:00:ab:01'
+             ip -o addr show cni0 | grep -q 10.244.0.1/24; ip -o addr show cni0 | grep -q fd01::1/64
+             ip -o link show master cni0 | grep -q veth1"
+        );
+        comes_true(&sound).await;
+        for harm in [
+            "nft delete table ip roost-pod-network",
+            "nft flush ruleset",
+            "nft delete table ip6 roost-pod-network",
+            "nft flush chain ip roost-pod-network postrouting",
+            "nft add rule ip roost-pod-network postrouting counter",
+            "printf 'flush ruleset\\ntable inet filter { chain input { type filter hook input priority 0; }; }' | nft -f -",
+            "ip route flush proto 82",
+            "ip route replace 10.244.1.0/24 via 10.0.0.77",
+            "ip -6 route flush proto 82",
+            "ip addr flush dev eth0; ip addr add 10.0.0.1/24 dev eth0; ip addr add fd00::1/64 dev eth0 nodad",
+            "ip link set eth0 down; ip link set eth0 up; ip addr replace fd00::1/64 dev eth0 nodad",
+            "echo 0 > /proc/sys/net/ipv4/ip_forward",
+            "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding",
+            "ip link del cni0",
+            "ip link set cni0 down",
+            "ip addr flush dev cni0",
+            &format!("rm {file}"),
+            &format!("echo '{{}}' > {file}"),
+            &format!("chmod 644 {file}"),
+            &format!("rm -r $(dirname {file})"),
+            // In the directory that was made again, too.
+            &format!("mv {file} {file}.away"),
+        ] {
+            sh(harm);
+            comes_true(&sound).await;
+            // Somebody who fights is answered ever more slowly: this is not one.
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+        assert!(sh("bridge -d link show dev veth1").contains("hairpin on"));
+    });
 }

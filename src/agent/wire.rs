@@ -94,7 +94,8 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
     let duties = runtime.clone();
     tasks.spawn_blocking(move || duties.block_on(run_authorities(authorities, ports)));
     if !settings.pod_network.pod_subnets.is_empty() {
-        let network = HostNetwork::connect(settings.nft, settings.cni_directory).context("open a netlink socket")?;
+        let network = HostNetwork::connect(settings.nft, settings.cni_directory).and_then(HostNetwork::monitored);
+        let network = network.context("open the sockets that tell of changes to the network")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
         let events = KubeconfigNodeEvents::new(settings.kubeconfig.clone(), &settings.pod_network.node_name);
         tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network), Arc::new(events)));

@@ -1,18 +1,23 @@
 //! What a joining node asks the cluster before anything on the node is planned.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::discovery;
 use crate::core::bootstrap::Joining;
 use crate::core::bootstrap::cluster_configuration::{self, ClusterConfigMaps};
 use crate::core::bootstrap::discovery::CaPin;
+use crate::core::bootstrap::kubeconfig;
 use crate::core::bootstrap::kubelet_requests::{CLIENT_SIGNER, denials};
+use crate::core::bootstrap::rotation::{ids, split};
 use crate::core::bootstrap::token::Token;
 use crate::core::model::Secret;
 use crate::core::model::json::at;
 use crate::core::model::spec::{ClusterSpec, Endpoint};
-use crate::ports::{ClusterDiscovery, ClusterObjects, ClusterObjectsError, ContactError, ObjectRef};
+use crate::ports::{
+    ClusterDiscovery, ClusterObjects, ClusterObjectsError, ContactError, FileError, NodeFiles, ObjectRef, Pki,
+};
 
 /// Why the cluster cannot be joined.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,19 @@ pub enum Error {
         "node {0} exists already, and a bootstrap token does not take its place: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
     )]
     NodeExists(String),
+    /// The kubelet's credentials that are on the machine are of somebody else.
+    #[error(
+        "{path} is not of node {node} in this cluster: this machine was a node of another cluster, or under another name; run `bootstrap reset` first"
+    )]
+    OtherNode {
+        /// The kubelet's kubeconfig.
+        path: PathBuf,
+        /// The name to join under.
+        node: String,
+    },
+    /// A file of the node could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It has no such settings.
     #[error("configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane to its end")]
     Missing(&'static str),
@@ -79,6 +97,38 @@ pub async fn discover_cluster(
     Ok((Joining { token: Some(Secret::new(token)), ca: trusted.ca, denied: BTreeSet::new() }, objects))
 }
 
+/// Whether this machine is that node of that cluster already, and its join only goes on: the kubelet's certificate says
+/// its name, and the kubelet trusts one of the cluster's authorities or was signed by one.
+///
+/// # Errors
+/// Its certificate is of somebody else, whom the join would not replace.
+pub fn has_joined(
+    files: &dyn NodeFiles,
+    pki: &dyn Pki,
+    kubeconfig: &Path,
+    node: &str,
+    ca: &str,
+) -> Result<bool, Error> {
+    let Some(seen) = files.read(kubeconfig)?.as_deref().and_then(kubeconfig::parse) else { return Ok(false) };
+    let certificate = match (seen.client_certificate, seen.client_certificate_path) {
+        (Some(embedded), _) => Some(embedded),
+        (None, Some(path)) => files.read(&path)?,
+        (None, None) => None,
+    };
+    // Without a certificate the kubelet asks for one, as on a machine that never joined.
+    let Some(certificate) = certificate else { return Ok(false) };
+    let known = ids(ca);
+    let same_cluster = seen.ca.is_some_and(|trusted| ids(&trusted).iter().any(|id| known.contains(id)));
+    let signed_here = |authority: &String| {
+        pki.inspect(&certificate, None, Some(authority)).is_ok_and(|seen| seen.signed == Some(true))
+    };
+    let name = pki.inspect(&certificate, None, None).map(|seen| seen.subject.common_name).unwrap_or_default();
+    match name == format!("system:node:{node}") && (same_cluster || split(ca).iter().any(signed_here)) {
+        true => Ok(true),
+        false => Err(Error::OtherNode { path: kubeconfig.to_owned(), node: node.to_owned() }),
+    }
+}
+
 /// Refuses the name of a node that is there, before anything is changed. Returns the requests for its certificate that
 /// were denied so far.
 pub async fn claim_name(objects: &dyn ClusterObjects, node: &str) -> Result<BTreeSet<String>, Error> {
@@ -113,4 +163,69 @@ pub async fn adopt_settings(objects: &dyn ClusterObjects, cluster: &mut ClusterS
 async fn read(objects: &dyn ClusterObjects, name: &str, key: &str) -> Result<Option<String>, ClusterObjectsError> {
     let map = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), name)).await?;
     Ok(map.and_then(|map| at(&map, &["data", key]).as_str().map(str::to_owned)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::adapters::fake::node::FakeNode;
+    use crate::adapters::x509::X509;
+    use crate::core::bootstrap::kubeconfig::{KubeconfigParts, render};
+    use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Subject, Usage};
+    use crate::ports::KeyPairPem;
+
+    fn authority() -> KeyPairPem {
+        let files = KeyPairFiles::named(Path::new("/pki"), "ca");
+        let wanted = Authority { files, common_name: "kubernetes".into(), life: Duration::from_secs(3600) };
+        X509.make_authority(&wanted, Timestamp::now()).unwrap()
+    }
+
+    /// A machine whose kubelet is that node of the cluster of this authority.
+    fn node_of(cluster: &KeyPairPem, name: &str) -> Arc<FakeNode> {
+        let leaf = Leaf {
+            signer: KeyPairFiles::named(Path::new("/pki"), "ca"),
+            subject: Subject::named(format!("system:node:{name}")),
+            usage: Usage::Client,
+            sans: Default::default(),
+            life: Duration::from_secs(600),
+        };
+        let pair = X509.issue(&leaf, &cluster.public, cluster.key.reveal(), Timestamp::now()).unwrap();
+        let config = render(&KubeconfigParts {
+            cluster: "kubernetes",
+            server: "https://10.0.0.1:6443",
+            user: "default",
+            ca: &STANDARD.encode(&cluster.public),
+            client_certificate: &STANDARD.encode(&pair.public),
+            client_key: &STANDARD.encode(pair.key.reveal()),
+        });
+        let node = FakeNode::new();
+        node.write(Path::new("/kubelet.conf"), config.as_bytes(), 0o600).unwrap();
+        node
+    }
+
+    #[test]
+    fn only_the_node_itself_goes_on_under_its_name() {
+        let (ours, other) = (authority(), authority());
+        let both = format!("{}{}", other.public, ours.public);
+        let joined = |machine: &FakeNode| has_joined(machine, &X509, Path::new("/kubelet.conf"), "n1", &both);
+        assert!(joined(&node_of(&ours, "n1")).unwrap());
+        for stranger in [node_of(&authority(), "n1"), node_of(&ours, "n2")] {
+            let error = joined(&stranger).unwrap_err().to_string();
+            assert!(error.contains("/kubelet.conf is not of node n1") && error.contains("bootstrap reset"), "{error}");
+        }
+        // A machine that never joined, and one whose certificate is gone: their name is looked up.
+        let fresh = FakeNode::new();
+        assert!(!joined(&fresh).unwrap());
+        let rotates = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n\
+            clusters: [{name: k, cluster: {server: 'https://10.0.0.1:6443'}}]\n\
+            users: [{name: u, user: {client-certificate: /gone.pem, client-key: /gone.pem}}]\n";
+        fresh.write(Path::new("/kubelet.conf"), rotates.as_bytes(), 0o600).unwrap();
+        assert!(!joined(&fresh).unwrap());
+    }
 }

@@ -2,13 +2,14 @@
 //!
 //! Reading into a value first and into a typed object afterwards costs megabytes less code than typed YAML.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::{Options, Spanned};
+use serde_saphyr::{Localizer, Options, Spanned, UserMessageFormatter};
 
 use crate::core::model::MAX_MANIFEST_BYTES;
 
@@ -43,22 +44,42 @@ fn text_of(bytes: &[u8]) -> Result<&str, Error> {
         .map_err(|e| Error { message: format!("not UTF-8 at byte {}", e.valid_up_to()), place: None })
 }
 
-/// Parses one document; `Value::Null` for an empty one. More than one document, duplicate keys and resource bombs
-/// (aliases, depth, size) are refused.
+/// Parses the one document of a text; `Value::Null` where there is none. Documents of nothing but comments do not count:
+/// templates end every part with `---`. More than one document, duplicate keys and resource bombs (aliases, depth, size)
+/// are refused.
 ///
 /// # Errors
 /// The first fault with its place.
 pub fn parse_document(bytes: &[u8]) -> Result<Value, Error> {
     let text = text_of(bytes)?;
-    serde_saphyr::from_str_with_options::<Value>(text, options()).map_err(|e| {
-        let place = e.location().map(|l| Place { line: l.line(), column: l.column() });
-        Error { message: one_line(&e.to_string()), place }
-    })
+    let mut documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| describe(&error))?;
+    match documents.len() {
+        0 | 1 => Ok(documents.pop().unwrap_or(Value::Null)),
+        count => {
+            let message = format!("holds {count} documents, where one is read: each needs a file of its own");
+            Err(Error { message, place: second_document(text) })
+        }
+    }
 }
 
-/// Serde's messages may span lines with a snippet; only the first says what is wrong.
-fn one_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().trim_end_matches(':').to_string()
+fn second_document(text: &str) -> Option<Place> {
+    let documents: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options()).ok()?;
+    documents.get(1).map(|second| Place { line: second.referenced.line(), column: second.referenced.column() })
+}
+
+/// Puts an error into words for whoever wrote the text: without the library's own names, and the place beside the message.
+fn describe(error: &serde_saphyr::Error) -> Error {
+    struct Placeless;
+    impl Localizer for Placeless {
+        fn attach_location<'a>(&self, base: Cow<'a, str>, _: serde_saphyr::Location) -> Cow<'a, str> {
+            base
+        }
+    }
+    let message = error.without_snippet().render_with_formatter(&UserMessageFormatter.with_localizer(&Placeless));
+    let place = error.location().map(|l| Place { line: l.line(), column: l.column() });
+    // A message may span lines; only the first says what is wrong.
+    Error { message: message.lines().next().unwrap_or_default().trim_end_matches(':').to_owned(), place }
 }
 
 /// Where the parts of a text are written. It is read once, however many places are looked up.
@@ -67,8 +88,11 @@ pub struct Places(Option<Node>);
 impl Places {
     /// Those of one document; none of what is no document.
     pub fn of(bytes: &[u8]) -> Self {
-        let text = text_of(bytes).ok();
-        Self(text.and_then(|text| serde_saphyr::from_str_with_options(text, options()).ok()))
+        let documents = text_of(bytes).ok().and_then(|text| {
+            let documents: Option<Vec<Node>> = serde_saphyr::from_multiple_with_options(text, options()).ok();
+            documents
+        });
+        Self(documents.and_then(|documents| documents.into_iter().next()))
     }
 
     /// Where a field such as `spec.containers[0].image` is written; of a field that is missing, its nearest parent.
@@ -184,6 +208,67 @@ mod tests {
         }
         let error = parse_document(b"a: 1\nb: [1, 2\nc: }\n").expect_err("unbalanced");
         assert!(error.place.is_some(), "{error}");
+    }
+
+    #[test]
+    fn documents_without_content_do_not_count() {
+        let one = serde_json::json!({"a": 1});
+        for text in [
+            "a: 1\n---\n",
+            "---\na: 1\n---",
+            "---\n# Source: chart/pod.yaml\na: 1\n---\n# nothing\n---\n\n",
+            "---\n---\na: 1\n...\n",
+            "\u{feff}a: 1\n",
+            "a: 1\r\n---\r\n",
+            "%YAML 1.2\n---\na: 1\n",
+        ] {
+            assert_eq!(parse_document(text.as_bytes()).as_ref(), Ok(&one), "{text:?}");
+            assert!(locate(text.as_bytes(), "a").is_some(), "{text:?}");
+        }
+        for nothing in ["---\n", "# only\n", "---\n---\n", "null\n"] {
+            assert_eq!(parse_document(nothing.as_bytes()), Ok(Value::Null), "{nothing:?}");
+        }
+        let error = parse_document(b"a: 1\n---\nb: 2\n").expect_err("two");
+        assert_eq!(error.message, "holds 2 documents, where one is read: each needs a file of its own");
+        assert_eq!(error.place.map(|place| place.line), Some(3));
+    }
+
+    #[test]
+    fn messages_name_neither_the_library_nor_the_place() {
+        let bomb = format!("a: &a [1]\nb: [{}]\n", vec!["*a"; 200_000].join(","));
+        let texts = [
+            "a: [",
+            "a: b: c\n",
+            "a:\n\t- b\n",
+            "a: 1\na: 2\n",
+            "a: *x\n",
+            "a: \"\\q\"\n",
+            "{a: 1",
+            "a: 'x\n",
+            "- a\nb: 1\n",
+            "a: !!int x\n",
+            "a: !!binary x\n",
+            "? [1]\n: 2\n",
+            "a: |\n x\n  y\n z: @\nb: @\n",
+            "%FOO\na: 1\n",
+            "a: `\n",
+            "a: 1\n b: 2\n",
+            "a: .inf\n",
+            "a: 0x\n",
+            "<<: 1\n",
+            "a: {<<: [1]}\n",
+            "a: \u{1}\n",
+            "a: !include x\n",
+            "a: {b}}\n",
+            &bomb,
+        ];
+        for text in texts {
+            let Err(error) = parse_document(text.as_bytes()) else { continue };
+            for word in ["from_", "with_options", "deserial", "serde", "Option", "()", "::", "at line", "_budget"] {
+                assert!(!error.message.contains(word), "{text:.40?}: {}", error.message);
+            }
+            assert!(!error.message.is_empty() && error.message.lines().count() == 1, "{text:.40?}: {error:?}");
+        }
     }
 
     #[test]

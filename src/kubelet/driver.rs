@@ -44,6 +44,8 @@ pub(super) struct Entry {
     pub(super) rejection: Option<Rejection>,
     /// Its sources have dropped it; it is not taken up again, a new worker follows.
     pub(super) removed: bool,
+    /// A source wants it again.
+    returns: bool,
     /// The order to end it, which outlives a worker that panics.
     kill: Option<PodKill>,
     pub(super) finished: bool,
@@ -229,9 +231,13 @@ impl Driver {
         let uids: BTreeSet<PodUid> = wanted.iter().map(|d| uid_of(&d.pod)).collect();
         if self.ready() {
             for (uid, entry) in &mut self.entries {
-                if !entry.removed && !uids.contains(uid) {
+                let wanted = uids.contains(uid);
+                if !entry.removed && !wanted {
                     entry.removed = true;
                     entry.inbox.put(|mail| mail.removed = true);
+                } else if entry.removed && entry.returns != wanted {
+                    entry.returns = wanted;
+                    entry.inbox.put(|mail| mail.returns = Some(wanted));
                 }
             }
         }
@@ -409,6 +415,7 @@ impl Driver {
             orphan: birth.orphan,
             rejection: birth.rejection.clone(),
             removed: birth.orphan,
+            returns: false,
             kill: None,
             finished: false,
             started: Instant::now(),

@@ -76,7 +76,7 @@ impl Worker {
         self.failed(now, message);
     }
 
-    /// Says that the pod is finished; once its source has dropped it, its records go too.
+    /// Says that the pod is finished; once its source has dropped it, its records go too, unless it is wanted again.
     fn finish(&mut self, now: Timestamp) {
         if !self.told_finished {
             self.told_finished = true;
@@ -88,6 +88,9 @@ impl Worker {
             self.shared.ports.images.forget(&self.uid);
             let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
             spawn("pod worker", async move { drop(shared.events.send(Event::Finished(uid)).await) });
+        }
+        if self.removed && self.returns && self.task.is_empty() {
+            self.records_removed = true;
         }
         if self.removed && self.task.is_empty() && !self.records_removed && self.tidy.is_due(now) {
             let actions = plan::plan_removal(&self.observed);

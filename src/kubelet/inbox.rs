@@ -21,6 +21,8 @@ pub(super) struct Mail {
     pub resize_pending: Option<Option<Pending>>,
     /// No source lists the pod any more.
     pub removed: bool,
+    /// Whether a source lists it again, after all of them had dropped it.
+    pub returns: Option<bool>,
     /// An order to end it.
     pub kill: Option<PodKill>,
     /// Who waits for its containers to be gone.

@@ -89,6 +89,8 @@ pub(super) struct Worker {
     pub(super) told_finished: bool,
     pub(super) records_removed: bool,
     pub(super) removed: bool,
+    /// The next worker counts its restarts by the records that are left.
+    pub(super) returns: bool,
 }
 
 impl Worker {
@@ -133,6 +135,7 @@ impl Worker {
             told_finished: false,
             records_removed: false,
             removed: birth.orphan,
+            returns: false,
         }
     }
 
@@ -185,6 +188,7 @@ impl Worker {
             self.try_again();
         }
         self.removed |= new.removed;
+        self.returns = new.returns.unwrap_or(self.returns);
         self.waiters.extend(new.waiters);
         if let Some(kill) = new.kill {
             self.end(EndCause::Killed(kill));

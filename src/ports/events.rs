@@ -1,5 +1,7 @@
 //! Events as `kubectl describe` shows them.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Pod;
 
 /// Type of an event.
@@ -22,8 +24,21 @@ pub enum EventTarget<'a> {
     Node,
 }
 
-/// Takes events. Never blocks and never fails: events are aggregated, rate limited (50/s, burst 100) and best effort.
+/// Takes events. Never blocks and never fails: events are aggregated, rate limited, and wait for the API server as long as
+/// there is room.
 pub trait Events: Send + Sync {
     /// Records one event; `reason` is the API's CamelCase word.
     fn record(&self, target: EventTarget<'_>, kind: EventKind, reason: &str, message: String);
+
+    /// Records one event with annotations, which are for programs; who shows events as lines leaves them out.
+    fn record_annotated(
+        &self,
+        target: EventTarget<'_>,
+        kind: EventKind,
+        reason: &str,
+        message: String,
+        _annotations: BTreeMap<String, String>,
+    ) {
+        self.record(target, kind, reason, message);
+    }
 }

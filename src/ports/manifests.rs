@@ -1,6 +1,7 @@
 //! Manifest files, and word of their changes.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
@@ -16,6 +17,9 @@ pub trait ManifestFiles: Send {
     fn read(&mut self) -> std::io::Result<Vec<ReadFile>>;
     /// Waits until something may have changed: a file, the directory, or a symbolic link on the way to either.
     async fn changed(&mut self);
+    /// The manifests that were taken away since the last call, also those that are there again. Known once [`Self::changed`]
+    /// has returned.
+    fn take_removed(&mut self) -> BTreeSet<PathBuf>;
     /// Keeps the content of a good manifest for after a restart; an error is only worth a warning.
     fn keep(&self, path: &Path, content: &[u8]) -> std::io::Result<()>;
     /// The kept content.

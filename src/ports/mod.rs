@@ -71,7 +71,7 @@ pub use pki::{KeyPairPem, Pki, PkiError};
 pub use pod_control::PodControl;
 pub use pod_files::PodFiles;
 pub use pod_images::{ImageDemand, ImageWaiting, PodImages, PulledImage};
-pub use pod_network::{PodNetwork, PodNetworkError};
+pub use pod_network::{NetworkChange, PodNetwork, PodNetworkError};
 pub use pod_units::{Journal, PodUnits, StaticPodStates, StopNotes};
 pub use pods::{ContainerView, Lifecycle, PodView, Pods};
 pub use probes::Probes;

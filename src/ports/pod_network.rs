@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::core::network::{Route, RouteChange};
+use crate::core::network::{BridgeChange, ObservedBridge, Route, RouteChange};
 
 /// Why the node's network could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,15 @@ pub enum PodNetworkError {
     },
 }
 
+/// What of the node's network changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkChange {
+    /// Routes alone, which happens with every pod.
+    Routes,
+    /// Anything else that the pod network stands on: its rules, forwarding, the bridge, the CNI configuration.
+    Base,
+}
+
 /// Reads and changes the node's network. Every change is idempotent.
 #[async_trait]
 pub trait PodNetwork: Send + Sync {
@@ -47,14 +56,21 @@ pub trait PodNetwork: Send + Sync {
     async fn apply_route(&self, change: &RouteChange) -> Result<(), PodNetworkError>;
     /// The MTU of the link that holds `address`; none when no link does.
     async fn observe_mtu(&self, address: IpAddr) -> Result<Option<u32>, PodNetworkError>;
-    /// Lets the node forward packets, and puts the nftables ruleset in place.
-    async fn apply_ruleset(&self, ruleset: &str) -> Result<(), PodNetworkError>;
+    /// Lets the node forward packets of IPv4, and of IPv6 if asked; true when it did not before.
+    async fn apply_forwarding(&self, ipv6: bool) -> Result<bool, PodNetworkError>;
+    /// Puts the nftables ruleset in place unless its tables are as this call left them last; true when it was put.
+    async fn apply_ruleset(&self, ruleset: &str) -> Result<bool, PodNetworkError>;
+    /// The pods' bridge, and the links of the pods that the CNI library remembers.
+    async fn observe_bridge(&self) -> Result<ObservedBridge, PodNetworkError>;
+    /// Applies one change to the bridge.
+    async fn apply_bridge(&self, change: &BridgeChange) -> Result<(), PodNetworkError>;
     /// Writes the CNI configuration; true when the file changed.
     async fn apply_conflist(&self, conflist: &Value) -> Result<bool, PodNetworkError>;
     /// What is there of the pod network and of kube-proxy's rules, a word each, e.g. `bridge cni0`.
     async fn observe_traces(&self) -> Result<Vec<String>, PodNetworkError>;
     /// Removes all of that.
     async fn remove_traces(&self) -> Result<(), PodNetworkError>;
-    /// Returns once something in the routing tables changed since the last call.
-    async fn changed(&self);
+    /// Returns once somebody else changed something since the last call. Some changes are announced by nobody: look now
+    /// and then too.
+    async fn changed(&self) -> NetworkChange;
 }

@@ -299,3 +299,24 @@ async fn a_pod_for_whose_volumes_the_node_has_no_room_is_sent_away() {
     world.delete(10).await;
     world.is_gone().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_static_pod_whose_manifest_is_written_again_ends_and_counts_as_restarted() {
+    let host = PodHost::new();
+    let mut static_pod = pod(&[], &[container("web")]);
+    static_pod.metadata.name = Some("web".into());
+    let mut api_pod = pod(&[], &[container("other")]);
+    api_pod.metadata.name = Some("other".into());
+    api_pod.metadata.uid = Some("u2".into());
+    let mut world = World::with(host.clone(), api_pod, Vec::new(), vec![static_pod]).await;
+    world.runs("web", 0).await;
+    world.rewrite_manifests().await;
+    world.runs("web", 1).await;
+    let happened = host.take_happened();
+    let of_web: Vec<_> = happened.iter().filter(|line| line.starts_with("web#")).map(String::as_str).collect();
+    assert_eq!(of_web.first(), Some(&"web#0 started"));
+    assert!(of_web.contains(&"web#0 ended with 143") && of_web.ends_with(&["web#1 started"]), "{of_web:?}");
+    // Dropped for good, nothing is left of it.
+    world.drop_manifests().await;
+    world.until("the static pod is gone", |host| host.running("web").is_none()).await;
+}

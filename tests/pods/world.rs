@@ -88,6 +88,20 @@ impl World {
         let _ = self.kubelet.desired.send(set).await;
     }
 
+    /// The manifests are taken away and written again at once.
+    pub async fn rewrite_manifests(&self) {
+        let none = DesiredSet { source: SourceKind::File, pods: Vec::new() };
+        let _ = self.kubelet.desired.send(none).await;
+        self.tell().await;
+    }
+
+    /// The manifests are taken away for good.
+    pub async fn drop_manifests(&mut self) {
+        self.statics.clear();
+        let none = DesiredSet { source: SourceKind::File, pods: Vec::new() };
+        let _ = self.kubelet.desired.send(none).await;
+    }
+
     /// Changes the pod at the API server.
     pub async fn change(&mut self, change: impl FnOnce(&mut Pod)) {
         let pod = self.pod.as_mut().unwrap();

@@ -1,20 +1,15 @@
 //! One HTTP/1.1 GET per connection, without proxy, certificate checks or keep-alive (upstream `pkg/probe/http`).
 
-use std::sync::Arc;
-
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HOST, LOCATION};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, InvalidMessage, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::InvalidMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
 
 use super::connect;
+use super::unverified::Unverified;
 use crate::adapters::names::Names;
 use crate::core::model::{HttpAnswer, HttpGet};
 use crate::ports::CheckError;
@@ -23,11 +18,7 @@ const MAX_BODY: usize = 10 << 10;
 const MAX_REDIRECTS: usize = 10;
 
 /// Sends the request and follows redirects to the same host.
-pub(super) async fn get_following(
-    get: &HttpGet,
-    tls: &Arc<ClientConfig>,
-    names: &Names,
-) -> Result<HttpAnswer, CheckError> {
+pub(super) async fn get_following(get: &HttpGet, tls: &Unverified, names: &Names) -> Result<HttpAnswer, CheckError> {
     let mut current = get.clone();
     for _ in 0..MAX_REDIRECTS {
         let response = get_once(&current, tls, names).await?;
@@ -47,14 +38,13 @@ fn failed(get: &HttpGet, text: &str) -> CheckError {
     CheckError::Failed(format!("Get \"{}\": {text}", get.url()))
 }
 
-async fn get_once(get: &HttpGet, tls: &Arc<ClientConfig>, names: &Names) -> Result<Response<Incoming>, CheckError> {
+async fn get_once(get: &HttpGet, tls: &Unverified, names: &Names) -> Result<Response<Incoming>, CheckError> {
     let request = build(get).map_err(|error| failed(get, &error.to_string()))?;
     let stream = connect(names, &get.host, get.port, None).await.map_err(|text| failed(get, &text))?;
     if !get.tls {
         return send(request, stream).await.map_err(|error| failed(get, &error.to_string()));
     }
-    let name = ServerName::try_from(get.host.clone()).map_err(|error| failed(get, &error.to_string()))?;
-    match TlsConnector::from(Arc::clone(tls)).connect(name, stream).await {
+    match tls.connect(&get.host, stream).await {
         Ok(stream) => send(request, stream).await.map_err(|error| failed(get, &error.to_string())),
         Err(error) if speaks_plain(&error) => Err(CheckError::HttpInsteadOfTls(format!("Get \"{}\"", get.url()))),
         Err(error) => Err(failed(get, &error.to_string())),
@@ -104,53 +94,4 @@ pub(crate) async fn read(response: Response<Incoming>) -> Result<HttpAnswer, Str
 fn speaks_plain(error: &std::io::Error) -> bool {
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
     matches!(inner, Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))
-}
-
-/// TLS that accepts any certificate.
-pub(super) fn unverified_tls() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(Unverified(Arc::clone(&provider)));
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
-}
-
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

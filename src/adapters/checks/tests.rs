@@ -1,5 +1,7 @@
 //! Checks against real servers on the loopback address.
 
+use std::sync::Arc;
+
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -81,8 +83,8 @@ async fn tells_http_from_https() {
     assert!(matches!(error, CheckError::HttpInsteadOfTls(_)), "{error:?}");
 }
 
-#[tokio::test]
-async fn accepts_any_certificate() {
+/// A TLS server that answers one request, and says that this was all, or does not; gives the port.
+async fn serve_tls(answer: String, announces_end: bool) -> u16 {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["elsewhere".to_owned()]).expect("a certificate");
     let key = rustls_pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
@@ -97,10 +99,27 @@ async fn accepts_any_certificate() {
         let (stream, _) = listener.accept().await.expect("a connection");
         let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.expect("a handshake");
         assert!(stream.read(&mut [0; 1024]).await.expect("a request") > 0);
-        stream.write_all(response("204 No Content", "", "").as_bytes()).await.expect("an answer");
-        stream.shutdown().await.ok();
+        stream.write_all(answer.as_bytes()).await.expect("an answer");
+        stream.flush().await.expect("sent");
+        if announces_end {
+            stream.shutdown().await.ok();
+        }
     });
+    port
+}
+
+#[tokio::test]
+async fn accepts_any_certificate() {
+    let port = serve_tls(response("204 No Content", "", ""), true).await;
     assert_eq!(ask(&HttpGet { tls: true, ..get(port, "/") }).await.expect("an answer").status, 204);
+}
+
+#[tokio::test]
+async fn the_end_of_a_tls_connection_need_not_be_announced() {
+    // The body ends with the connection, and nothing says that it is complete.
+    let port = serve_tls("HTTP/1.1 200 OK\r\n\r\nhere".to_owned(), false).await;
+    let answer = ask(&HttpGet { tls: true, ..get(port, "/") }).await.expect("an answer");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "here"));
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::core::model::StepOutcome;
-use crate::core::network::{Route, RouteChange};
-use crate::ports::{PodNetwork, PodNetworkError, Progress};
+use crate::core::network::{BridgeChange, ObservedBridge, Route, RouteChange};
+use crate::ports::{NetworkChange, PodNetwork, PodNetworkError, Progress};
 
 /// A pod network that nobody has: the node agent makes it.
 pub struct NoNetwork;
@@ -25,7 +25,16 @@ impl PodNetwork for NoNetwork {
     async fn observe_mtu(&self, _: IpAddr) -> Result<Option<u32>, PodNetworkError> {
         Ok(None)
     }
-    async fn apply_ruleset(&self, _: &str) -> Result<(), PodNetworkError> {
+    async fn apply_forwarding(&self, _: bool) -> Result<bool, PodNetworkError> {
+        Ok(false)
+    }
+    async fn apply_ruleset(&self, _: &str) -> Result<bool, PodNetworkError> {
+        Ok(false)
+    }
+    async fn observe_bridge(&self) -> Result<ObservedBridge, PodNetworkError> {
+        Ok(ObservedBridge::default())
+    }
+    async fn apply_bridge(&self, _: &BridgeChange) -> Result<(), PodNetworkError> {
         Ok(())
     }
     async fn apply_conflist(&self, _: &Value) -> Result<bool, PodNetworkError> {
@@ -37,7 +46,7 @@ impl PodNetwork for NoNetwork {
     async fn remove_traces(&self) -> Result<(), PodNetworkError> {
         Ok(())
     }
-    async fn changed(&self) {
+    async fn changed(&self) -> NetworkChange {
         std::future::pending().await
     }
 }

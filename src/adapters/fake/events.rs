@@ -1,5 +1,6 @@
 //! Events kept in a list.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::model::key_of;
@@ -9,9 +10,15 @@ use crate::ports::{EventKind, EventTarget, Events};
 #[derive(Debug, Default)]
 pub struct FakeEvents {
     lines: Mutex<Vec<String>>,
+    annotations: Mutex<BTreeMap<String, String>>,
 }
 
 impl FakeEvents {
+    /// The annotations of all events so far.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        self.annotations.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The lines so far, which are then forgotten.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
@@ -26,5 +33,17 @@ impl Events for FakeEvents {
             EventTarget::Node => "node".into(),
         };
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{target} {reason}: {message}"));
+    }
+
+    fn record_annotated(
+        &self,
+        target: EventTarget<'_>,
+        kind: EventKind,
+        reason: &str,
+        message: String,
+        annotations: BTreeMap<String, String>,
+    ) {
+        self.annotations.lock().unwrap_or_else(PoisonError::into_inner).extend(annotations);
+        self.record(target, kind, reason, message);
     }
 }

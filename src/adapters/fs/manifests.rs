@@ -27,6 +27,7 @@ pub struct ManifestDir {
     path: PathBuf,
     store: PathBuf,
     watch: Option<Watch>,
+    removed: BTreeSet<PathBuf>,
 }
 
 struct Watch {
@@ -39,7 +40,7 @@ struct Watch {
 impl ManifestDir {
     /// Manifests at `path`; last good copies are kept in the directory `store`. Without inotify the slow re-list remains.
     pub fn new(path: &Path, store: &Path) -> Self {
-        Self { path: path.to_path_buf(), store: store.to_path_buf(), watch: None }
+        Self { path: path.to_path_buf(), store: store.to_path_buf(), watch: None, removed: BTreeSet::new() }
     }
 
     /// Opens the watch. The machine may have run out of instances for the moment: then the next re-list tries again.
@@ -151,7 +152,7 @@ impl ManifestFiles for ManifestDir {
         if meta.is_dir() {
             for entry in fs::read_dir(&self.path)? {
                 let path = entry?.path();
-                if path.file_name().and_then(|n| n.to_str()).is_some_and(is_manifest_name) && !path.is_dir() {
+                if path.file_name().is_some_and(|name| is_manifest_name(&name.to_string_lossy())) && !path.is_dir() {
                     paths.push(path);
                 }
             }
@@ -171,17 +172,26 @@ impl ManifestFiles for ManifestDir {
             if event.mask.intersects(EventMask::Q_OVERFLOW | EventMask::DELETE_SELF | EventMask::MOVE_SELF) {
                 return;
             }
-            let point = watch.points.values().find(|(descriptor, _)| *descriptor == event.wd);
-            match (point, &event.name) {
-                (Some((_, None)), Some(name)) => {
-                    if name.to_str().is_some_and(is_manifest_name) {
-                        return;
-                    }
-                }
-                (Some((_, Some(names))), Some(name)) if names.contains(name) => return,
-                (Some(_) | None, _) => {}
+            let Some(name) = &event.name else { continue };
+            let point = watch.points.iter().find(|(_, (descriptor, _))| *descriptor == event.wd);
+            let Some((directory, (_, names))) = point else { continue };
+            let (counts, path) = match names {
+                None => (is_manifest_name(&name.to_string_lossy()), self.path.join(name)),
+                Some(names) => (names.contains(name), directory.join(name)),
+            };
+            if !counts {
+                continue;
             }
+            // A rename that puts another file in its place is none of these.
+            if event.mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+                self.removed.insert(path);
+            }
+            return;
         }
+    }
+
+    fn take_removed(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.removed)
     }
 
     fn keep(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -237,6 +247,28 @@ mod tests {
         assert_eq!(dir.read().expect("a missing place holds none").len(), 0);
         fs::create_dir(root.join("m")).expect("made again");
         noticed(&mut dir).await;
+    }
+
+    #[tokio::test]
+    async fn tells_a_file_that_was_taken_away_from_one_that_was_replaced() {
+        let top = tempfile::tempdir().expect("a directory");
+        let root = top.path();
+        let (manifest, draft) = (root.join("m/a.manifest"), root.join("m/.a.manifest"));
+        fs::create_dir(root.join("m")).expect("made");
+        fs::write(&manifest, "one").expect("written");
+        for place in [root.join("m"), manifest.clone()] {
+            let mut dir = ManifestDir::new(&place, &root.join("kept"));
+            assert_eq!(dir.read().expect("read")[0].content, Ok(b"one".to_vec()));
+            fs::write(&draft, "one").expect("written");
+            fs::rename(&draft, &manifest).expect("replaced");
+            noticed(&mut dir).await;
+            assert_eq!(dir.take_removed(), BTreeSet::new(), "{place:?}");
+            fs::remove_file(&manifest).expect("removed");
+            fs::write(&manifest, "one").expect("written again");
+            noticed(&mut dir).await;
+            assert_eq!(dir.take_removed(), BTreeSet::from([manifest.clone()]), "{place:?}");
+            assert_eq!(dir.take_removed(), BTreeSet::new(), "{place:?}");
+        }
     }
 
     #[tokio::test]

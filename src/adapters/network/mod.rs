@@ -1,5 +1,8 @@
-//! The kernel's network: routes by netlink, nftables by its own program, the CNI configuration file.
+//! The kernel's network: routes and the bridge by netlink, nftables by its own program, the CNI configuration file.
 
+mod bridge;
+mod cni_file;
+mod monitor;
 mod nft;
 mod routes;
 mod traces;
@@ -8,37 +11,70 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use inotify::Watches;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use std::sync::Arc;
 
-use crate::adapters::fs::atomic;
-use crate::core::network::{Route, RouteChange, conflist};
-use crate::offload::Lanes;
-use crate::ports::{PodNetwork, PodNetworkError};
+use crate::core::network::{BridgeChange, ObservedBridge, Route, RouteChange, conflist, masquerade};
+use crate::offload::{Lanes, Stalled};
+use crate::ports::{NetworkChange, PodNetwork, PodNetworkError};
 
 /// The network of the node that this process runs on.
 pub struct HostNetwork {
     routes: routes::Routes,
     nft: PathBuf,
     cni_directory: PathBuf,
-    changed: Arc<Notify>,
+    changes: Arc<Changes>,
+    /// Watches the CNI configuration; none for programs that end.
+    watches: Option<Watches>,
+    /// What the ruleset was that was put in place, and how `nft` listed it then. How it writes rules differs from
+    /// version to version, so it is compared with itself only.
+    in_place: Mutex<Option<(String, String)>>,
     lanes: Lanes,
+}
+
+/// What changed since somebody asked.
+#[derive(Default)]
+struct Changes {
+    routes: Notify,
+    base: Notify,
+}
+
+impl Changes {
+    fn note(&self, change: NetworkChange) {
+        match change {
+            NetworkChange::Routes => self.routes.notify_one(),
+            NetworkChange::Base => self.base.notify_one(),
+        }
+    }
 }
 
 impl HostNetwork {
     /// Opens a netlink connection. `nft` is the nftables program, `cni_directory` where the runtime looks for CNI
     /// configurations.
     pub fn connect(nft: PathBuf, cni_directory: PathBuf) -> std::io::Result<Self> {
-        let changed = Arc::new(Notify::new());
+        let changes = Arc::new(Changes::default());
+        let noted = Arc::clone(&changes);
         Ok(Self {
-            routes: routes::Routes::connect(changed.clone())?,
+            routes: routes::Routes::connect(move |change| noted.note(change))?,
             nft,
             cni_directory,
-            changed,
+            changes,
+            watches: None,
+            in_place: Mutex::default(),
             lanes: Lanes::new("file"),
         })
+    }
+
+    /// Has changes to the rules, to forwarding and to the CNI configuration announced too, which needs CAP_NET_ADMIN.
+    pub fn monitored(mut self) -> std::io::Result<Self> {
+        let changes = Arc::clone(&self.changes);
+        let changed = move || changes.note(NetworkChange::Base);
+        monitor::watch(changed.clone())?;
+        self.watches = Some(cni_file::watch(changed)?);
+        Ok(self)
     }
 }
 
@@ -56,21 +92,47 @@ impl PodNetwork for HostNetwork {
         self.routes.observe_mtu(address).await
     }
 
-    async fn apply_ruleset(&self, ruleset: &str) -> Result<(), PodNetworkError> {
-        let enabled = self.lanes.run(nft::FORWARDING, "write", nft::enable_forwarding).await;
-        enabled.map_err(|stalled| PodNetworkError::File { path: nft::FORWARDING.into(), source: stalled.into() })??;
-        nft::apply(&self.nft, ruleset).await
+    async fn apply_forwarding(&self, ipv6: bool) -> Result<bool, PodNetworkError> {
+        let mut changed = false;
+        for switch in [Some(nft::FORWARDING), ipv6.then_some(nft::FORWARDING_6)].into_iter().flatten() {
+            let enabled = self.lanes.run(switch, "write", move || nft::enable_forwarding(switch)).await;
+            changed |= enabled.map_err(|stalled| late(switch, stalled))??;
+        }
+        Ok(changed)
+    }
+
+    async fn apply_ruleset(&self, ruleset: &str) -> Result<bool, PodNetworkError> {
+        let mut in_place = self.in_place.lock().await;
+        if let Some((_, listed)) = in_place.as_ref().filter(|(applied, _)| applied == ruleset)
+            && *listed == nft::list_named(&self.nft, masquerade::TABLE).await?
+        {
+            return Ok(false);
+        }
+        *in_place = None;
+        nft::apply(&self.nft, ruleset).await?;
+        let listed = nft::list_named(&self.nft, masquerade::TABLE).await?;
+        // Somebody who was faster than the listing must not be taken for how it should be.
+        if ruleset.matches("chain ").count() == listed.matches("chain ").count() {
+            *in_place = Some((ruleset.to_owned(), listed));
+        }
+        Ok(true)
+    }
+
+    async fn observe_bridge(&self) -> Result<ObservedBridge, PodNetworkError> {
+        let remembered = self.lanes.io(bridge::RESULTS, "read", bridge::read_attachments).await;
+        let remembered = remembered.map_err(|source| PodNetworkError::File { path: bridge::RESULTS.into(), source })?;
+        bridge::observe(&self.routes.handle, &remembered).await
+    }
+
+    async fn apply_bridge(&self, change: &BridgeChange) -> Result<(), PodNetworkError> {
+        bridge::apply(&self.routes.handle, change).await
     }
 
     async fn apply_conflist(&self, conflist: &Value) -> Result<bool, PodNetworkError> {
         let path = self.cni_directory.join(conflist::FILE_NAME);
         let text = format!("{conflist:#}\n");
-        let (directory, file) = (self.cni_directory.clone(), path.clone());
-        #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
-        let write = move || {
-            std::fs::create_dir_all(&directory)?;
-            atomic::write_if_changed(&file, text.as_bytes(), 0o600)
-        };
+        let (directory, mut watches) = (self.cni_directory.clone(), self.watches.clone());
+        let write = move || cni_file::write(&directory, &text, watches.as_mut());
         let written = self.lanes.io(path.to_string_lossy(), "write", write).await;
         written.map_err(|source| PodNetworkError::File { path: path.display().to_string(), source })
     }
@@ -83,7 +145,15 @@ impl PodNetwork for HostNetwork {
         traces::remove(&self.nft, &self.cni_directory, &self.routes).await
     }
 
-    async fn changed(&self) {
-        self.changed.notified().await;
+    async fn changed(&self) -> NetworkChange {
+        tokio::select! {
+            biased;
+            () = self.changes.base.notified() => NetworkChange::Base,
+            () = self.changes.routes.notified() => NetworkChange::Routes,
+        }
     }
+}
+
+fn late(path: &str, stalled: Stalled) -> PodNetworkError {
+    PodNetworkError::File { path: path.to_owned(), source: stalled.into() }
 }

@@ -10,8 +10,9 @@ use tokio::process::Command;
 use crate::offload;
 use crate::ports::PodNetworkError;
 
-/// The kernel's switch for forwarding.
+/// The kernel's switches for forwarding.
 pub(super) const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+pub(super) const FORWARDING_6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 /// How long the program may take; it waits for the kernel's lock on the rulesets, which another one may hold.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -50,10 +51,27 @@ async fn run_script(program: &Path, script: &str) -> Result<(), PodNetworkError>
 
 /// The list of tables as `nft` prints it.
 pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkError> {
+    output_of(program, &["list", "tables"]).await
+}
+
+/// What is in the tables of this name, of both families, as `nft` prints it; nothing for a table that is not there.
+pub(super) async fn list_named(program: &Path, name: &str) -> Result<String, PodNetworkError> {
+    let mut listing = String::new();
+    for table in list_tables(program).await?.lines() {
+        if let ["table", family, found] = table.split(' ').collect::<Vec<_>>()[..]
+            && found == name
+        {
+            listing += &output_of(program, &["list", "table", family, name]).await?;
+        }
+    }
+    Ok(listing)
+}
+
+async fn output_of(program: &Path, arguments: &[&str]) -> Result<String, PodNetworkError> {
     let failed = |message: String| PodNetworkError::Rules { program: program.display().to_string(), message };
     let list = async {
         let mut command = Command::new(program);
-        command.args(["list", "tables"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
         let child = offload::spawn(command).await.map_err(|error| failed(error.to_string()))?;
         child.wait_with_output().await.map_err(|error| failed(error.to_string()))
@@ -65,14 +83,18 @@ pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkErro
     }
 }
 
-/// Turns IPv4 forwarding on when it is off. The bridge plugin does the same with the node's first pod, but a node
-/// without pods forwards too once it answers for a Service.
+/// Turns forwarding on where it is off; true when it was. The bridge plugin does the same with the node's first pod, but
+/// a node without pods forwards too once it answers for a Service.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
-pub(super) fn enable_forwarding() -> Result<(), PodNetworkError> {
+pub(super) fn enable_forwarding(switch: &'static str) -> Result<bool, PodNetworkError> {
     let write = || {
-        if std::fs::read_to_string(FORWARDING)?.trim() == "1" { Ok(()) } else { std::fs::write(FORWARDING, "1\n") }
+        let off = std::fs::read_to_string(switch)?.trim() != "1";
+        if off {
+            std::fs::write(switch, "1\n")?;
+        }
+        Ok(off)
     };
-    write().map_err(|source| PodNetworkError::File { path: FORWARDING.to_owned(), source })
+    write().map_err(|source| PodNetworkError::File { path: switch.to_owned(), source })
 }
 
 #[cfg(test)]

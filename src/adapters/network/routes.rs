@@ -1,36 +1,45 @@
 //! Routes and links through rtnetlink.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use futures::TryStreamExt;
 use ipnet::IpNet;
-use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::AddressAttribute;
-use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressScope};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder, new_multicast_connection};
-use tokio::sync::Notify;
 
+use crate::core::network::conflist::BRIDGE;
 use crate::core::network::routes::PROTOCOL;
 use crate::core::network::{Route, RouteChange};
-use crate::ports::PodNetworkError;
+use crate::ports::{NetworkChange, PodNetworkError};
 
 /// The kernel's main routing table, and word of its changes.
 pub(super) struct Routes {
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 impl Routes {
-    /// Opens the connection; `changed` is notified whenever any route came or went.
-    pub(super) fn connect(changed: Arc<Notify>) -> std::io::Result<Self> {
-        let groups = [MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route];
+    /// Opens the connection; `changed` is called whenever a route of the main table came or went, or the bridge or an
+    /// address of the node changed.
+    pub(super) fn connect(changed: impl Fn(NetworkChange) + Send + 'static) -> std::io::Result<Self> {
+        let groups = [
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+        ];
         let (connection, handle, mut messages) = new_multicast_connection(&groups)?;
         // Both end with the process: they own nothing but the socket.
         tokio::spawn(connection);
         tokio::spawn(async move {
-            while futures::StreamExt::next(&mut messages).await.is_some() {
-                changed.notify_one();
+            while let Some((message, _)) = futures::StreamExt::next(&mut messages).await {
+                if let Some(change) = derive_change(&message.payload) {
+                    changed(change);
+                }
             }
         });
         Ok(Self { handle })
@@ -83,8 +92,7 @@ impl Routes {
 
     async fn link_index(&self, name: &str) -> Result<Option<u32>, PodNetworkError> {
         let links: Vec<_> = self.handle.link().get().execute().try_collect().await.map_err(failed("list links"))?;
-        let named = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfName(found) if found == name);
-        Ok(links.iter().find(|link| link.attributes.iter().any(named)).map(|link| link.header.index))
+        Ok(links.iter().find(|link| link_name(link) == Some(name)).map(|link| link.header.index))
     }
 
     pub(super) async fn observe_mtu(&self, address: IpAddr) -> Result<Option<u32>, PodNetworkError> {
@@ -108,7 +116,43 @@ impl Routes {
     }
 }
 
-fn failed(what: &str) -> impl Fn(rtnetlink::Error) -> PodNetworkError {
+/// What an announcement is about, if it is about anything that the pod network stands on. Links and addresses of pods come
+/// and go all the time: of links only the bridge counts, and of addresses only those that go.
+fn derive_change(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Option<NetworkChange> {
+    use RouteNetlinkMessage as Told;
+    match payload {
+        NetlinkPayload::InnerMessage(Told::NewRoute(route) | Told::DelRoute(route)) => {
+            (route.header.table == RouteHeader::RT_TABLE_MAIN && !is_link_local(route)).then_some(NetworkChange::Routes)
+        }
+        NetlinkPayload::InnerMessage(Told::NewLink(link) | Told::DelLink(link)) => {
+            (link_name(link) == Some(BRIDGE)).then_some(NetworkChange::Base)
+        }
+        NetlinkPayload::InnerMessage(Told::DelAddress(address)) => {
+            (address.header.scope != AddressScope::Link).then_some(NetworkChange::Base)
+        }
+        // Announcements were lost: any of them may have been of ours.
+        NetlinkPayload::Overrun(_) => Some(NetworkChange::Base),
+        _ => None,
+    }
+}
+
+/// The kernel makes one of `fe80::/64` and one of `ff00::/8` for each link of a pod.
+fn is_link_local(route: &RouteMessage) -> bool {
+    route.attributes.iter().any(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet6(ip)) => ip.is_unicast_link_local() || ip.is_multicast(),
+        _ => false,
+    })
+}
+
+/// The name of a link.
+pub(super) fn link_name(link: &LinkMessage) -> Option<&str> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+pub(super) fn failed(what: &str) -> impl Fn(rtnetlink::Error) -> PodNetworkError {
     move |source| PodNetworkError::Netlink { what: what.to_owned(), source: Box::new(source) }
 }
 

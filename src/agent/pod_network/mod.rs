@@ -1,24 +1,28 @@
 //! Keeps the node's routes, CNI configuration and masquerade rule equal to what the Nodes ask for.
 //!
-//! Inputs: the nodes (`watch`, only the newest matters) and word of routing changes; output: calls of the
-//! [`PodNetwork`] port, and an event at each Node whose claims are refused. Nothing is remembered between two rounds but
-//! the last failure, and what was told.
+//! Inputs: the nodes (`watch`, only the newest matters) and word of changes to the node's network; output: calls of the
+//! [`PodNetwork`] port, and an event at each Node whose claims are refused. Whatever was laid down is put back when
+//! somebody takes it away. Nothing is remembered between two rounds but the last failure, and what was told.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::core::model::time::Moment;
 use crate::core::model::with_causes;
 use crate::core::network::claims::{RefusedClaim, judge};
-use crate::core::network::{NodeNetwork, Route, RouteChange, conflist, masquerade, routes};
-use crate::ports::{NodeEvents, PodNetwork, PodNetworkError};
+use crate::core::network::{NodeNetwork, Route, RouteChange, bridge, conflist, masquerade, routes};
+use crate::ports::{NetworkChange, NodeEvents, PodNetwork, PodNetworkError};
 
 /// How long after a failure the round is tried again.
 const RETRY: Duration = Duration::from_secs(5);
-/// Routing changes come in bursts; one round serves them all.
+/// Changes come in bursts; one round serves them all.
 const SETTLE: Duration = Duration::from_millis(200);
+/// Some changes are announced by nobody, and an announcement may be lost: all is looked at once in a while.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What the agent knows before it hears of any node.
 #[derive(Clone, Debug)]
@@ -36,39 +40,81 @@ pub async fn run_pod_network(
     network: Arc<dyn PodNetwork>,
     events: Arc<dyn NodeEvents>,
 ) {
-    let mut ruleset_applied = false;
     let mut refused: Vec<RefusedClaim> = Vec::new();
     let mut last_failure = None;
+    // Routes alone are looked at more often than all of it, for which programs are started.
+    let mut whole = true;
+    let mut next_look = Instant::now();
+    // Rounds close upon each other that found something missing.
+    let mut repairs = 0_u32;
     loop {
         let snapshot = nodes.borrow_and_update().clone();
+        if whole {
+            next_look = Instant::now().later(LOOK);
+        }
+        let mut repaired = false;
+        let base = match whole {
+            true => lay_base(&settings.pod_subnets, network.as_ref(), &mut repaired).await,
+            false => Ok(()),
+        };
+        let base_failed = base.is_err();
         let outcome = async {
-            if !ruleset_applied {
-                network.apply_ruleset(&masquerade::render_ruleset(&settings.pod_subnets)).await?;
-                ruleset_applied = true;
-            }
             match &snapshot {
                 Some(snapshot) => {
                     let claims = judge(snapshot, &settings.node_name, &settings.pod_subnets);
                     report_refused(&claims.refused, &mut refused, events.as_ref()).await;
-                    converge(&settings, snapshot, &claims.routes(), network.as_ref()).await
+                    let desired = claims.routes();
+                    let round = Round { settings: &settings, nodes: snapshot, desired: &desired, whole };
+                    round.converge(network.as_ref(), &mut repaired).await
                 }
                 None => Ok(()),
             }
         };
-        let outcome = outcome.await;
+        let outcome = base.and(outcome.await);
         let failure = outcome.as_ref().err().map(|error| with_causes(error));
         // A gateway that no link leads to fails in every round: it is told once.
         if let Some(error) = failure.as_ref().filter(|failure| Some(*failure) != last_failure.as_ref()) {
             tracing::warn!(error, "the pod network is incomplete");
         }
         last_failure = failure;
-        // All three are safe to cancel: each only waits for a newer state, which the next round reads anyway.
+        whole = base_failed;
+        repairs = if repaired { repairs.saturating_add(1) } else { 0 };
+        let ended = Instant::now();
+        // All are safe to cancel: each only waits for a newer state, which the next round reads anyway.
         tokio::select! {
             changed = nodes.changed() => if changed.is_err() { return },
-            () = network.changed(), if snapshot.is_some() => tokio::time::sleep(SETTLE).await,
+            change = network.changed() => {
+                whole |= change == NetworkChange::Base;
+                if ended.elapsed() > settle(repairs).saturating_mul(2) {
+                    repairs = 0;
+                }
+                tokio::time::sleep(settle(repairs)).await;
+            }
+            () = tokio::time::sleep_until(next_look) => whole = true,
             () = tokio::time::sleep(RETRY), if outcome.is_err() => {}
         }
     }
+}
+
+/// The pause between a change and its round: somebody who takes away again at once what was put back is answered ever
+/// more slowly.
+fn settle(repairs: u32) -> Duration {
+    SETTLE.saturating_mul(2_u32.saturating_pow(repairs.saturating_sub(2))).min(RETRY)
+}
+
+/// What the pod network stands on and no Node decides; `repaired` becomes true when some of it was not in place.
+async fn lay_base(pod_subnets: &[IpNet], network: &dyn PodNetwork, repaired: &mut bool) -> Result<(), PodNetworkError> {
+    let forwarding = network.apply_forwarding(pod_subnets.iter().any(|subnet| subnet.addr().is_ipv6())).await;
+    let rules = network.apply_ruleset(&masquerade::render_ruleset(pod_subnets)).await;
+    if matches!(forwarding, Ok(true)) {
+        *repaired = true;
+        tracing::info!("turned forwarding on");
+    }
+    if matches!(rules, Ok(true)) {
+        *repaired = true;
+        tracing::info!(?pod_subnets, "set the rules that hide pod addresses from the outside");
+    }
+    forwarding.and(rules).map(drop)
 }
 
 /// Tells once of each claim that is refused, in the log and at its Node.
@@ -84,37 +130,69 @@ async fn report_refused(refused: &[RefusedClaim], told: &mut Vec<RefusedClaim>, 
     *told = refused.to_vec();
 }
 
-/// One round: every step is tried, and the first failure is returned.
-async fn converge(
-    settings: &PodNetworkSettings,
-    nodes: &[NodeNetwork],
-    desired: &[Route],
+/// What the Nodes ask for at the moment.
+struct Round<'a> {
+    settings: &'a PodNetworkSettings,
+    nodes: &'a [NodeNetwork],
+    desired: &'a [Route],
+    /// Look at the bridge too.
+    whole: bool,
+}
+
+impl Round<'_> {
+    /// Every step is tried, and the first failure is returned; `repaired` becomes true when anything was not in place.
+    async fn converge(&self, network: &dyn PodNetwork, repaired: &mut bool) -> Result<(), PodNetworkError> {
+        let own = self.nodes.iter().find(|node| node.name == self.settings.node_name && !node.pod_cidrs.is_empty());
+        let mut outcome = Ok(());
+        if let Some(own) = own {
+            outcome = configure(own, network, repaired).await;
+        }
+        for change in routes::plan_routes(self.desired, &network.observe_routes().await?) {
+            match network.apply_route(&change).await {
+                Ok(()) => {
+                    *repaired = true;
+                    match &change {
+                        RouteChange::Set(route) => {
+                            tracing::info!(destination = %route.destination, gateway = %route.gateway, "set route")
+                        }
+                        RouteChange::Remove(route) => {
+                            tracing::info!(destination = %route.destination, gateway = %route.gateway, "removed route")
+                        }
+                    }
+                }
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        if let Some(own) = own.filter(|_| self.whole) {
+            outcome = outcome.and(restore_bridge(&own.pod_cidrs, network, repaired).await);
+        }
+        outcome
+    }
+}
+
+async fn configure(own: &NodeNetwork, network: &dyn PodNetwork, repaired: &mut bool) -> Result<(), PodNetworkError> {
+    let mtu = match own.addresses.first() {
+        Some(address) => network.observe_mtu(*address).await?,
+        None => None,
+    };
+    if network.apply_conflist(&conflist::render_conflist(&own.pod_cidrs, mtu)).await? {
+        *repaired = true;
+        tracing::info!(pod_cidrs = ?own.pod_cidrs, mtu, "wrote the CNI configuration");
+    }
+    Ok(())
+}
+
+async fn restore_bridge(
+    pod_cidrs: &[IpNet],
     network: &dyn PodNetwork,
+    repaired: &mut bool,
 ) -> Result<(), PodNetworkError> {
-    let mut outcome = Ok(());
-    if let Some(own) = nodes.iter().find(|node| node.name == settings.node_name && !node.pod_cidrs.is_empty()) {
-        let mtu = match own.addresses.first() {
-            Some(address) => network.observe_mtu(*address).await?,
-            None => None,
-        };
-        if network.apply_conflist(&conflist::render_conflist(&own.pod_cidrs, mtu)).await? {
-            tracing::info!(pod_cidrs = ?own.pod_cidrs, mtu, "wrote the CNI configuration");
-        }
+    for change in bridge::plan_bridge(pod_cidrs, &network.observe_bridge().await?) {
+        network.apply_bridge(&change).await?;
+        *repaired = true;
+        tracing::info!(?change, "put the pods' bridge back");
     }
-    for change in routes::plan_routes(desired, &network.observe_routes().await?) {
-        match network.apply_route(&change).await {
-            Ok(()) => match &change {
-                RouteChange::Set(route) => {
-                    tracing::info!(destination = %route.destination, gateway = %route.gateway, "set route")
-                }
-                RouteChange::Remove(route) => {
-                    tracing::info!(destination = %route.destination, gateway = %route.gateway, "removed route")
-                }
-            },
-            Err(error) => outcome = outcome.and(Err(error)),
-        }
-    }
-    outcome
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,17 +8,30 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::core::network::Route;
+use crate::core::network::bridge::BridgeLink;
+use crate::core::network::{BridgeChange, ObservedBridge, Route};
 use crate::ports::ApiError;
 
 #[derive(Default)]
 struct FakeNetwork {
     routes: Mutex<Vec<Route>>,
     conflists: Mutex<Vec<Value>>,
-    rulesets: Mutex<usize>,
+    /// How often the rules were put in place, and whether they are.
+    rulesets: Mutex<(usize, bool)>,
+    /// How often forwarding was turned on, and whether it is.
+    forwarding: Mutex<(usize, bool)>,
+    /// How often all of it was looked at.
+    looks: Mutex<usize>,
+    bridge: Mutex<ObservedBridge>,
+    bridge_changes: Mutex<Vec<BridgeChange>>,
+    /// Somebody takes the rules away whenever they are put in place.
+    fights: bool,
     refuse_once: Mutex<bool>,
+    /// No route is ever taken.
+    never_routes: bool,
     events: Mutex<Vec<String>>,
     changed: Notify,
+    base_changed: Notify,
 }
 
 #[async_trait]
@@ -28,7 +41,7 @@ impl PodNetwork for FakeNetwork {
     }
 
     async fn apply_route(&self, change: &RouteChange) -> Result<(), PodNetworkError> {
-        if std::mem::take(&mut *self.refuse_once.lock().unwrap()) {
+        if std::mem::take(&mut *self.refuse_once.lock().unwrap()) || self.never_routes {
             return Err(PodNetworkError::Rules { program: "fake".into(), message: "refused".into() });
         }
         let mut routes = self.routes.lock().unwrap();
@@ -46,8 +59,31 @@ impl PodNetwork for FakeNetwork {
         Ok(Some(1500))
     }
 
-    async fn apply_ruleset(&self, _ruleset: &str) -> Result<(), PodNetworkError> {
-        *self.rulesets.lock().unwrap() += 1;
+    async fn apply_forwarding(&self, _ipv6: bool) -> Result<bool, PodNetworkError> {
+        *self.looks.lock().unwrap() += 1;
+        let mut state = self.forwarding.lock().unwrap();
+        let off = !std::mem::replace(&mut state.1, true);
+        state.0 += usize::from(off);
+        Ok(off)
+    }
+
+    async fn apply_ruleset(&self, _ruleset: &str) -> Result<bool, PodNetworkError> {
+        let mut state = self.rulesets.lock().unwrap();
+        let missing = !std::mem::replace(&mut state.1, !self.fights);
+        state.0 += usize::from(missing);
+        if missing {
+            // The kernel announces our own changes too, and those of the one who fights.
+            self.base_changed.notify_one();
+        }
+        Ok(missing)
+    }
+
+    async fn observe_bridge(&self) -> Result<ObservedBridge, PodNetworkError> {
+        Ok(self.bridge.lock().unwrap().clone())
+    }
+
+    async fn apply_bridge(&self, change: &BridgeChange) -> Result<(), PodNetworkError> {
+        self.bridge_changes.lock().unwrap().push(change.clone());
         Ok(())
     }
 
@@ -64,8 +100,11 @@ impl PodNetwork for FakeNetwork {
         Ok(())
     }
 
-    async fn changed(&self) {
-        self.changed.notified().await;
+    async fn changed(&self) -> NetworkChange {
+        tokio::select! {
+            () = self.changed.notified() => NetworkChange::Routes,
+            () = self.base_changed.notified() => NetworkChange::Base,
+        }
     }
 }
 
@@ -102,7 +141,7 @@ async fn the_cni_configuration_is_written_once_the_own_node_has_a_cidr() {
     sender.send(nodes(&[("n1", "10.244.0.0/24", "10.0.0.1")])).unwrap();
     tokio::time::sleep(SETTLE * 2).await;
     assert_eq!(fake.conflists.lock().unwrap().len(), 1);
-    assert_eq!(*fake.rulesets.lock().unwrap(), 1);
+    assert_eq!(*fake.rulesets.lock().unwrap(), (1, true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,4 +178,59 @@ async fn a_refused_range_is_told_once_at_its_node_and_gets_no_route() {
     let told = "n3: No other node sends traffic to pod CIDR 10.244.1.5/32 of this node: \
                 its size is /32, and pod CIDRs of this cluster are /24";
     assert_eq!(*fake.events.lock().unwrap(), [told]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_takes_away_is_put_back_whether_it_is_announced_or_not() {
+    let fake = Arc::new(FakeNetwork::default());
+    let sender = start(&fake);
+    sender.send(nodes(&[("n1", "10.244.0.0/24", "10.0.0.1")])).unwrap();
+    tokio::time::sleep(SETTLE * 4).await;
+    assert_eq!(*fake.rulesets.lock().unwrap(), (1, true));
+
+    fake.rulesets.lock().unwrap().1 = false;
+    fake.base_changed.notify_one();
+    tokio::time::sleep(SETTLE * 4).await;
+    assert_eq!(*fake.rulesets.lock().unwrap(), (2, true));
+
+    // Nobody tells of these.
+    fake.rulesets.lock().unwrap().1 = false;
+    fake.forwarding.lock().unwrap().1 = false;
+    let link = Some(BridgeLink { up: false, addresses: vec!["10.244.0.1/24".parse().unwrap()] });
+    *fake.bridge.lock().unwrap() = ObservedBridge { link, mac: None, ports: vec![("veth1".into(), false)] };
+    fake.conflists.lock().unwrap().clear();
+    tokio::time::sleep(LOOK * 2).await;
+    assert_eq!(*fake.rulesets.lock().unwrap(), (3, true));
+    assert_eq!(*fake.forwarding.lock().unwrap(), (2, true));
+    assert!(!fake.conflists.lock().unwrap().is_empty(), "written again");
+    let restored = [BridgeChange::Up, BridgeChange::Attach("veth1".into())];
+    assert_eq!(fake.bridge_changes.lock().unwrap()[..2], restored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_are_there_before_the_api_is() {
+    let fake = Arc::new(FakeNetwork::default());
+    let _sender = start(&fake);
+    tokio::time::sleep(SETTLE * 4).await;
+    fake.rulesets.lock().unwrap().1 = false;
+    fake.base_changed.notify_one();
+    tokio::time::sleep(SETTLE * 4).await;
+    assert_eq!(*fake.rulesets.lock().unwrap(), (2, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_fights_and_routes_that_fail_do_not_make_the_agent_spin() {
+    let fights = Arc::new(FakeNetwork { fights: true, ..FakeNetwork::default() });
+    let _sender = start(&fights);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let looks = *fights.looks.lock().unwrap();
+    assert!((60..150).contains(&looks), "{looks} in ten minutes");
+
+    // A route that fails is tried again every few seconds, and nothing else for it.
+    let fake = Arc::new(FakeNetwork { never_routes: true, ..FakeNetwork::default() });
+    let sender = start(&fake);
+    sender.send(nodes(&[("n2", "10.244.1.0/24", "10.0.0.2")])).unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let looks = *fake.looks.lock().unwrap();
+    assert!((10..15).contains(&looks), "{looks} in ten minutes");
 }

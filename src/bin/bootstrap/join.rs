@@ -5,7 +5,8 @@ use std::path::Path;
 use roost::adapters::apiserver::discovery::Discovery;
 use roost::adapters::apiserver::reachability::HttpReachability;
 use roost::adapters::fs::node_files::HostFiles;
-use roost::bootstrap::join::{JoinRequest, adopt_settings, claim_name, discover_cluster};
+use roost::adapters::x509::X509;
+use roost::bootstrap::join::{JoinRequest, adopt_settings, claim_name, discover_cluster, has_joined};
 use roost::bootstrap::{Ports, RunOptions, members, run};
 use roost::cli::bootstrap::JoinArgs;
 use roost::cli::output::{Console, complain};
@@ -89,7 +90,7 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failu
             }
             let request = JoinRequest { endpoint: args.server.clone(), token, pins: args.ca_hash.clone() };
             let (mut joining, objects) = discover_cluster(&Discovery, &request, &mut spec.cluster).await?;
-            if HostFiles.info(&own)?.is_none() {
+            if !has_joined(&HostFiles, &X509, &own, &spec.node.name, &joining.ca)? {
                 joining.denied = claim_name(objects.as_ref(), &spec.node.name).await?;
             }
             Ok(joining)
@@ -99,6 +100,9 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failu
             spec.cluster.endpoint = args.server.clone();
             adopt_settings(objects.as_ref(), &mut spec.cluster).await?;
             let ca = HostFiles.read(&spec.node.paths.pki("ca.crt"))?.unwrap_or_default();
+            if !ca.is_empty() {
+                has_joined(&HostFiles, &X509, &own, &spec.node.name, &ca)?;
+            }
             Ok(Joining { token: None, ca, denied: Default::default() })
         }
         None => Err(Failure::Usage(

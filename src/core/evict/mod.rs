@@ -11,7 +11,7 @@ mod signal;
 mod threshold;
 
 pub use local::{exceeds_local_limit, has_local_limit};
-pub use message::{describe_eviction, show_bytes};
+pub use message::{EvictionNotice, describe_eviction, show_bytes};
 pub use pressure::PressureState;
 pub use rank::{Candidate, rank};
 pub use signal::{Observation, Observations, Signal, derive_observations};

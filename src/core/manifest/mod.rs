@@ -8,6 +8,7 @@ mod finding;
 pub mod host_image;
 pub mod mirror;
 mod names;
+mod nulls;
 pub mod parse;
 pub mod set;
 pub mod static_pod;

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::Finding;
+use super::nulls::settle_nulls;
 use crate::core::model::json;
 use crate::core::yaml::{self, Places};
 
@@ -57,7 +58,8 @@ fn expect_type(value: &Value, kind: &str) -> Result<(), Finding> {
     }
 }
 
-fn to_pod(value: Value) -> Result<Pod, Finding> {
+fn to_pod(mut value: Value) -> Result<Pod, Finding> {
+    settle_nulls(&mut value);
     let reads = &mut |value: &Value| json::read::<Pod>(value).is_ok();
     json::read(&value).map_err(|e| Finding::of(blame(&value, reads), e.to_string()))
 }

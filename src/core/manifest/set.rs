@@ -159,16 +159,19 @@ mod tests {
     }
 
     #[test]
-    fn only_manifest_names_are_read() {
+    fn every_name_that_is_not_hidden_is_read() {
         for (name, want) in [
             ("a.yaml", true),
             ("a.yml", true),
             ("a.json", true),
+            ("etcd.manifest", true),
+            ("a", true),
+            ("a.yaml~", true),
+            ("Ä", true),
             (".a.yaml", false),
-            ("a.yaml~", false),
-            ("a.yaml.swp", false),
+            (".a.yaml.swp", false),
             (".yaml", false),
-            ("a", false),
+            ("", false),
         ] {
             assert_eq!(is_manifest_name(name), want, "{name}");
         }

@@ -54,7 +54,7 @@ pub fn check_set(
 ) -> Result<Vec<SetPod>, Vec<String>> {
     let mut faults: Vec<String> = Vec::new();
     for name in files.keys().filter(|name| !is_manifest_name(name)) {
-        faults.push(format!("{name}: is no name of a manifest; it ends in .yaml, .yml or .json"));
+        faults.push(format!("{name}: is no name of a manifest: files that begin with a dot are not read"));
     }
     let taken: BTreeSet<&PathBuf> = others.iter().map(|file| &file.path).collect();
     for name in files.keys().filter(|name| taken.contains(&folder.join(name.as_str()))) {
@@ -131,7 +131,7 @@ mod tests {
                 ("c.yaml", "kind: Pod".into()),
                 ("d.yaml", pod("etcd")),
                 ("etcd.yaml", pod("x")),
-                ("e.txt", pod("z")),
+                (".e.yaml", pod("z")),
             ],
             &[("etcd.yaml", pod("etcd"))],
         )
@@ -141,7 +141,7 @@ mod tests {
             "c.yaml: ",
             "d.yaml: metadata.name: default/etcd-n1 is already defined by /m/etcd.yaml",
             "etcd.yaml: /m/etcd.yaml is there already and is not of this set",
-            "e.txt: is no name of a manifest",
+            ".e.yaml: is no name of a manifest",
         ] {
             assert!(faults.contains(words), "{words} in:\n{faults}");
         }

@@ -98,6 +98,47 @@ fn defaults_requests_from_limits_and_ports_of_host_network() {
 }
 
 #[test]
+fn nulls_are_what_the_api_server_reads_in_their_place() {
+    let text = "apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: null, tier: x}, annotations: {note: }, finalizers: null, creationTimestamp: null}
+spec:
+  nodeSelector: null
+  tolerations:
+  volumes: [{name: v, emptyDir: null}]
+  initContainers: null
+  securityContext: null
+  restartPolicy: null
+  terminationGracePeriodSeconds: null
+  containers:
+  - name: a
+    image: r/x:v1
+    command: null
+    args: [a, null, b]
+    env: [{name: X, value: null}]
+    ports: null
+    resources: {limits: {cpu: null}, requests: null}
+    livenessProbe: null
+    volumeMounts: [{name: v, mountPath: /v, readOnly: null}]
+status: null
+---
+";
+    let pod = parse(text).expect("sound");
+    let labels = pod.metadata.labels.expect("labels");
+    assert_eq!((labels["app"].as_str(), labels["tier"].as_str()), ("", "x"));
+    assert_eq!(pod.metadata.annotations.expect("annotations")["note"], "");
+    let spec = pod.spec.expect("a spec");
+    assert_eq!(spec.restart_policy.as_deref(), Some("Always"));
+    assert!(spec.volumes.expect("volumes")[0].empty_dir.is_some());
+    let container = &spec.containers[0];
+    assert_eq!(container.args.as_deref(), Some(&["a".to_owned(), String::new(), "b".to_owned()][..]));
+    assert_eq!(container.resources.as_ref().and_then(|r| r.limits.as_ref()).expect("limits")["cpu"].0, "0");
+    // An object that is null has no name, and is refused for that.
+    let findings = parse(&GOOD.replace("containers:\n", "volumes: [null]\n  containers:\n")).expect_err("no name");
+    assert!(findings.iter().any(|found| found.contains("spec.volumes[0].name")), "{findings:?}");
+}
+
+#[test]
 fn a_url_may_give_a_list() {
     let list = format!(
         "{{\"apiVersion\":\"v1\",\"kind\":\"PodList\",\"items\":[{}]}}",

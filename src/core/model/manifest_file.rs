@@ -7,9 +7,10 @@ use super::PodKey;
 /// Largest manifest that is read, as upstream's file source accepts.
 pub const MAX_MANIFEST_BYTES: usize = 10 * 1024 * 1024;
 
-/// Whether a file of that name is a manifest: `.yaml`, `.yml` or `.json`, and not hidden.
+/// Whether a file of that name is a manifest: every one that is not hidden, whatever it ends in
+/// (`[^.]*` in upstream's pkg/kubelet/config/file.go).
 pub fn is_manifest_name(name: &str) -> bool {
-    !name.starts_with('.') && [".yaml", ".yml", ".json"].iter().any(|end| name.len() > end.len() && name.ends_with(end))
+    !name.is_empty() && !name.starts_with('.')
 }
 
 /// One file as it was read just now.

@@ -1,7 +1,9 @@
-//! Sends events: equal ones counted, similar ones folded, chatty subjects held back; never in anybody's way.
+//! Sends events: equal ones counted, similar ones folded, chatty subjects held back, all kept while nobody takes them;
+//! never in anybody's way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +13,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::core::model::labels::CONFIG_HASH;
 use crate::core::model::time::{Moment, scaled};
@@ -26,6 +28,9 @@ const SIMILAR: u32 = 10;
 /// Events of one subject at once, and how long it takes for one more.
 const SUBJECT_BURST: f64 = 25.0;
 const SUBJECT_REFILL: Duration = Duration::from_secs(300);
+/// Tries of an event that the server does not answer, and the pause between two (client-go's tools/record/event.go).
+const TRIES: u32 = 12;
+const PAUSE: Duration = Duration::from_secs(10);
 /// An event older than this is not counted on.
 const WINDOW: Duration = Duration::from_secs(600);
 
@@ -34,35 +39,51 @@ const WINDOW: Duration = Duration::from_secs(600);
 pub struct EventRecorder {
     node_name: Arc<str>,
     queue: mpsc::Sender<Event>,
+    /// Events for which there was no room.
+    lost: Arc<AtomicU64>,
 }
 
 impl Events for EventRecorder {
     fn record(&self, target: EventTarget<'_>, kind: EventKind, reason: &str, message: String) {
+        self.record_annotated(target, kind, reason, message, BTreeMap::new());
+    }
+
+    fn record_annotated(
+        &self,
+        target: EventTarget<'_>,
+        kind: EventKind,
+        reason: &str,
+        message: String,
+        annotations: BTreeMap<String, String>,
+    ) {
         let subject = self.subject(target);
         debug!(subject = subject.name, reason, message, "event");
-        let event = render_event(&self.node_name, subject, kind, reason, message);
+        let mut event = render_event(&self.node_name, subject, kind, reason, message);
+        event.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
         // A full queue means trouble that one more event would not explain.
-        let _ = self.queue.try_send(event);
+        if self.queue.try_send(event).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl EventRecorder {
-    /// A recorder and the task that sends; `qps` and `burst` bound what is sent.
+    /// A recorder and the task that sends; `qps` and `burst` bound what is sent, a `qps` of 0 does not.
     pub fn new(node_name: &str, api: Arc<dyn EventApi>, qps: u32, burst: u32) -> (Self, EventSender) {
         let (queue, events) = mpsc::channel(BACKLOG);
-        let limit = Bucket::new(
-            f64::from(burst.max(1)),
-            Duration::from_secs(1).checked_div(qps).unwrap_or(Duration::from_secs(1)),
-        );
+        let refill = Duration::from_secs(1).checked_div(qps);
+        let lost = Arc::new(AtomicU64::new(0));
         let sender = EventSender {
             api,
             events,
-            limit,
+            lost: Arc::clone(&lost),
+            heard: false,
+            limit: refill.map(|refill| Bucket::new(f64::from(burst.max(1)), refill)),
             known: HashMap::new(),
             similar: HashMap::new(),
             subjects: HashMap::new(),
         };
-        (Self { node_name: node_name.into(), queue }, sender)
+        (Self { node_name: node_name.into(), queue, lost }, sender)
     }
 
     fn subject(&self, target: EventTarget<'_>) -> ObjectReference {
@@ -128,7 +149,11 @@ struct Known {
 pub struct EventSender {
     api: Arc<dyn EventApi>,
     events: mpsc::Receiver<Event>,
-    limit: Bucket,
+    lost: Arc<AtomicU64>,
+    /// The API server has taken an event.
+    heard: bool,
+    /// None: no limit.
+    limit: Option<Bucket>,
     known: HashMap<String, Known>,
     similar: HashMap<String, (u32, Instant)>,
     subjects: HashMap<String, Bucket>,
@@ -141,11 +166,47 @@ impl EventSender {
             if !self.subject_may(&event) {
                 continue;
             }
-            sleep_until(self.limit.take_or_wait(Instant::now())).await;
-            let event = self.fold(event);
-            if let Err(error) = self.send(event).await {
-                debug!(%error, "event lost");
+            if let Some(limit) = &mut self.limit {
+                sleep_until(limit.take_or_wait(Instant::now())).await;
             }
+            let event = self.fold(event);
+            if stop.run_until_cancelled(self.deliver(&event)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Sends one event, which those behind it wait for. A server that does not answer is asked again, as client-go does
+    /// (`recordToSink` in tools/record/event.go). Before it has taken any event there is no end to that: at the start the
+    /// server may not run yet, or the node may have no certificate.
+    async fn deliver(&mut self, event: &Event) {
+        let mut tries = 0_u32;
+        loop {
+            let error = match self.send(event).await {
+                Ok(()) => {
+                    self.heard = true;
+                    let lost = self.lost.swap(0, Ordering::Relaxed);
+                    if lost > 0 {
+                        warn!(lost, "more events came than could wait for the API server");
+                    }
+                    return;
+                }
+                Err(error) => error,
+            };
+            tries = tries.saturating_add(1);
+            let again = match retry(&error) {
+                Retry::Never => false,
+                Retry::UntilHeard => !self.heard,
+                Retry::Often => !self.heard || tries < TRIES,
+            };
+            if !again {
+                warn!(%error, reason = event.reason, subject = event.involved_object.name, "event lost");
+                return;
+            }
+            debug!(%error, tries, "an event is sent again later");
+            // Not all nodes at once when the server comes back.
+            let pause = if tries == 1 { scaled(PAUSE, rand::random()) } else { PAUSE };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -180,17 +241,20 @@ impl EventSender {
         event
     }
 
-    async fn send(&mut self, event: Event) -> Result<(), ApiError> {
+    async fn send(&mut self, event: &Event) -> Result<(), ApiError> {
         let now = Instant::now();
         let folded = event.message.as_deref().is_some_and(|m| m.starts_with("(combined"));
-        let key = if folded { format!("{}/combined", subject_key(&event)) } else { event_key(&event) };
+        let key = if folded { format!("{}/combined", subject_key(event)) } else { event_key(event) };
         if let Some(known) = self.known.get_mut(&key).filter(|known| known.at.elapsed() < WINDOW) {
-            known.count = known.count.saturating_add(1);
-            known.at = now;
-            let patch = json!({"count": known.count, "lastTimestamp": event.last_timestamp, "message": event.message});
+            let count = known.count.saturating_add(1);
+            let patch = json!({"count": count, "lastTimestamp": event.last_timestamp, "message": event.message});
             match self.api.patch(&known.namespace, &known.name, &patch).await {
                 Err(ApiError::NotFound(_)) => {}
-                other => return other,
+                Ok(()) => {
+                    (known.count, known.at) = (count, now);
+                    return Ok(());
+                }
+                refused => return refused,
             }
         }
         if self.known.len() >= REMEMBERED {
@@ -199,11 +263,33 @@ impl EventSender {
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        let sent = self.api.create(&event).await?;
+        let sent = self.api.create(event).await?;
         let namespace = sent.metadata.namespace.unwrap_or_default();
         let name = sent.metadata.name.unwrap_or_default();
         self.known.insert(key, Known { namespace, name, count: 1, at: now });
         Ok(())
+    }
+}
+
+/// Whether a failure is worth another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retry {
+    /// The event itself is refused.
+    Never,
+    /// The node may not speak yet: it has no certificate, or the server's rules are still to come.
+    UntilHeard,
+    /// The server does not answer for the moment.
+    Often,
+}
+
+fn retry(error: &ApiError) -> Retry {
+    match error {
+        ApiError::Unreachable { .. } | ApiError::Refused { code: 401 | 429 | 500.., .. } => Retry::Often,
+        // The authorizer's words; a namespace that ends is 403 too, and will take no event any more.
+        ApiError::Refused { code: 403, message, .. } if message.contains(": User ") => Retry::UntilHeard,
+        ApiError::NotFound(_) | ApiError::AlreadyExists(_) | ApiError::Conflict { .. } | ApiError::Refused { .. } => {
+            Retry::Never
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::admission::Pressure;
 use crate::core::evict::{
-    Candidate, Observations, PressureState, Threshold, derive_observations, describe_eviction, exceeds_local_limit,
-    has_local_limit, rank,
+    Candidate, EvictionNotice, Observations, PressureState, Threshold, derive_observations, describe_eviction,
+    exceeds_local_limit, has_local_limit, rank,
 };
 use crate::core::model::usage::PodUsage;
 use crate::core::model::{PodKill, is_critical, uid_of};
@@ -124,7 +124,7 @@ async fn evict_for_local_limits(ports: &EvictionPorts, limits: &EvictionLimits, 
     for view in limited {
         let Some(used) = usage.get(uid_of(&view.pod).as_str()) else { continue };
         if let Some(message) = exceeds_local_limit(&view.pod, used, limits.dedicated_image_fs) {
-            evict(ports, view, AT_ONCE, message, false).await;
+            evict(ports, view, AT_ONCE, EvictionNotice { message, ..EvictionNotice::default() }, false).await;
             evicted = true;
         }
     }
@@ -154,8 +154,8 @@ async fn evict_one(
     let Some(view) = views.get(&uid_of(&first.pod)) else { return false };
     let own = first.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(i64::MAX);
     let grace = if threshold.is_hard() { AT_ONCE } else { soft_grace(limits.max_pod_grace, own) };
-    let message = describe_eviction(threshold, observed, &first.pod, first.usage.as_ref());
-    evict(ports, view, grace, message, true).await;
+    let notice = describe_eviction(threshold, observed, &first.pod, first.usage.as_ref());
+    evict(ports, view, grace, notice, true).await;
     true
 }
 
@@ -172,9 +172,11 @@ async fn measure(ports: &EvictionPorts) -> HashMap<String, PodUsage> {
     ports.usage.pods(UsageDepth::Full).await.into_iter().map(|usage| (usage.pod_ref.uid.clone(), usage)).collect()
 }
 
-async fn evict(ports: &EvictionPorts, view: &PodView, grace: i64, message: String, disrupted: bool) {
+async fn evict(ports: &EvictionPorts, view: &PodView, grace: i64, notice: EvictionNotice, disrupted: bool) {
+    let EvictionNotice { message, annotations } = notice;
     tracing::info!(pod = ?view.pod.metadata.name, message, "evict");
-    ports.events.record(EventTarget::Pod(&view.pod), EventKind::Warning, "Evicted", message.clone());
+    let target = EventTarget::Pod(&view.pod);
+    ports.events.record_annotated(target, EventKind::Warning, "Evicted", message.clone(), annotations);
     let kill = PodKill {
         reason: "Evicted".into(),
         message: message.clone(),

@@ -215,6 +215,8 @@ async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<Strin
     task.await.expect("the loop ends");
     let kills = world.kills.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let pressure = *receiver.borrow();
+    // Whoever is evicted for a shortage is told for programs too.
+    assert_eq!(events.annotations().contains_key("starved_resource"), kills.iter().any(|kill| kill.contains(" true ")));
     (kills, events.take(), pressure)
 }
 

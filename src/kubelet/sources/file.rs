@@ -1,9 +1,11 @@
 //! Manifest files as a source: reads all of them at each change, after the files have settled.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
@@ -78,6 +80,8 @@ pub struct FileSource {
 struct Reading {
     files: Box<dyn ManifestFiles>,
     outcome: std::io::Result<StaticSet>,
+    /// The manifests that were taken away meanwhile, some of which may be there again.
+    removed: BTreeSet<PathBuf>,
 }
 
 impl FileSource {
@@ -99,8 +103,15 @@ impl FileSource {
                 Ok(next) => {
                     let changed = !same_pods(&set, &next);
                     tell_faults_of(&self.faults, &next);
+                    let again = without_rewritten(&set, &next, &reading.removed);
                     set = next;
-                    if changed || first {
+                    let rewritten = again.is_some();
+                    if let Some(again) = again
+                        && self.desired.send(again).await.is_err()
+                    {
+                        return;
+                    }
+                    if changed || first || rewritten {
                         first = false;
                         if self.desired.send(desired_set(&set)).await.is_err() {
                             return;
@@ -154,6 +165,7 @@ async fn told_while_it_hangs(mut reading: JoinHandle<Reading>) -> Option<Reading
 
 /// Reads all files, and keeps the good ones for after a restart.
 fn read(mut files: Box<dyn ManifestFiles>, known: &StaticSet, node_name: &str) -> Reading {
+    let removed = files.take_removed();
     let outcome = caught_call("manifest files", || {
         files.read().map(|found| {
             let next = known.next(&found, &|path| files.kept(path), node_name);
@@ -162,7 +174,7 @@ fn read(mut files: Box<dyn ManifestFiles>, known: &StaticSet, node_name: &str) -
         })
     });
     // The files come back also from a panic.
-    Reading { outcome: outcome.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))), files }
+    Reading { outcome: outcome.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))), files, removed }
 }
 
 fn keep_good(files: &dyn ManifestFiles, found: &[ReadFile], set: &StaticSet) {
@@ -204,10 +216,27 @@ fn same_pods(a: &StaticSet, b: &StaticSet) -> bool {
     a.pods().count() == b.pods().count() && a.pods().zip(b.pods()).all(|((_, a), (_, b))| Arc::ptr_eq(a, b))
 }
 
+/// What is wanted between two readings, if a manifest was taken away and is there again: not its pod, which has to end and
+/// to start again even if the manifest says the same (upstream acts on each of the two events). One that is faulty now keeps
+/// its last good pod.
+fn without_rewritten(before: &StaticSet, now: &StaticSet, removed: &BTreeSet<PathBuf>) -> Option<DesiredSet> {
+    let ran: BTreeSet<*const Pod> = before.pods().map(|(_, pod)| Arc::as_ptr(pod)).collect();
+    let rewritten = |path: &Path, pod: &Arc<Pod>| {
+        let sound = now.entries.get(path).is_some_and(|entry| entry.faults.is_empty());
+        sound && removed.contains(path) && ran.contains(&Arc::as_ptr(pod))
+    };
+    let all = now.pods().count();
+    let others = now.pods().filter(|(path, pod)| !rewritten(path, pod));
+    let set = DesiredSet { source: SourceKind::File, pods: others.map(desired_pod).collect() };
+    (set.pods.len() < all).then_some(set)
+}
+
+fn desired_pod((path, pod): (&Path, &Arc<Pod>)) -> DesiredPod {
+    DesiredPod { pod: Arc::clone(pod), source: PodSource::File(path.to_path_buf()) }
+}
+
 fn desired_set(set: &StaticSet) -> DesiredSet {
-    let pods =
-        set.pods().map(|(path, pod)| DesiredPod { pod: pod.clone(), source: PodSource::File(path.to_path_buf()) });
-    let pods: Vec<DesiredPod> = pods.collect();
+    let pods: Vec<DesiredPod> = set.pods().map(desired_pod).collect();
     info!(pods = pods.len(), "static pods of the manifest files");
     DesiredSet { source: SourceKind::File, pods }
 }
@@ -216,6 +245,48 @@ fn desired_set(set: &StaticSet) -> DesiredSet {
 mod tests {
     use super::*;
     use crate::adapters::fake::FakeEvents;
+    use crate::adapters::fs::manifests::ManifestDir;
+
+    const MANIFEST: &str =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: x}]}\n---\n";
+
+    #[tokio::test]
+    async fn a_manifest_that_is_taken_away_and_written_again_ends_its_pod_between() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("m");
+        std::fs::create_dir(&folder).unwrap();
+        // As kops and others name them, and one that has no ending.
+        let (rewritten, kept) = (folder.join("kube-proxy.manifest"), folder.join("other"));
+        std::fs::write(&rewritten, MANIFEST).unwrap();
+        std::fs::write(&kept, MANIFEST.replace("name: a", "name: b")).unwrap();
+        let (desired, mut sets) = mpsc::channel(8);
+        let (_reread, rereads) = mpsc::channel(1);
+        let mut source = FileSource {
+            files: Some(Box::new(ManifestDir::new(&folder, &top.path().join("kept")))),
+            node_name: "n".into(),
+            recheck: Duration::from_secs(3600),
+            desired,
+            faults: watch::channel(Vec::new()).0,
+            rereads,
+        };
+        tokio::spawn(async move { source.run(CancellationToken::new()).await });
+        let mut next = async || {
+            let set = tokio::time::timeout(Duration::from_secs(60), sets.recv()).await.expect("a set").unwrap();
+            set.pods.iter().map(|pod| pod.pod.metadata.name.clone().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(next().await, ["a-n", "b-n"]);
+        std::fs::remove_file(&rewritten).unwrap();
+        std::fs::write(&rewritten, MANIFEST).unwrap();
+        assert_eq!(next().await, ["b-n"]);
+        assert_eq!(next().await, ["a-n", "b-n"]);
+        // What replaces the file in one move and says the same changes nothing; a faulty one ends nothing.
+        std::fs::write(folder.join(".next"), MANIFEST).unwrap();
+        std::fs::rename(folder.join(".next"), &rewritten).unwrap();
+        std::fs::remove_file(&rewritten).unwrap();
+        std::fs::write(&rewritten, "kind: [").unwrap();
+        std::fs::remove_file(&kept).unwrap();
+        assert_eq!(next().await, ["a-n"]);
+    }
 
     #[tokio::test]
     async fn each_fault_is_one_event_of_the_node() {

@@ -8,46 +8,10 @@ use clap::builder::ArgAction;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::config::kubelet::Flags;
+use crate::config::kubelet::fates::FLAG_FATES;
 use crate::config::kubelet::fields::{FIELDS, Kind};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::static_units::is_name;
-
-/// Flags that change nothing here but that installers and older units still pass.
-const IGNORED: &[&str] = &[
-    "minimum-container-ttl-duration",
-    "maximum-dead-containers-per-container",
-    "maximum-dead-containers",
-    "experimental-mounter-path",
-    "experimental-allocatable-ignore-eviction",
-    "lock-file",
-    "exit-on-lock-contention",
-    "reserved-memory",
-    "logging-format",
-    "log-flush-frequency",
-    "log-text-split-stream",
-    "log-text-info-buffer-size",
-    "log-json-split-stream",
-    "log-json-info-buffer-size",
-    "vmodule",
-    "pod-infra-container-image",
-    "container-hints",
-    "housekeeping-interval",
-    "global-housekeeping-interval",
-    "log-cadvisor-usage",
-    "boot-id-file",
-    "machine-id-file",
-    "event-storage-age-limit",
-    "event-storage-event-limit",
-    "enable-load-reader",
-    "storage-driver-buffer-duration",
-    "storage-driver-db",
-    "storage-driver-host",
-    "storage-driver-password",
-    "storage-driver-secure",
-    "storage-driver-table",
-    "storage-driver-user",
-    "application-metrics-count-limit",
-];
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -120,15 +84,22 @@ fn command() -> Command {
         .arg(text("image-credential-provider-config", "Configuration of credential provider plugins"))
         .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"))
         .arg(text("host-programs", "Folders from which pods of the API may run programs as host:/… and nix:0/…"))
+        .arg(text("lock-file", "File that is locked while this kubelet runs; it waits until it has the lock"))
+        .arg(boolean(text("exit-on-lock-contention", "End when somebody else opens the file of --lock-file")))
         .arg(boolean(text("static-pod-units", "Keep a unit static-pod@NAME.service for each static pod")));
     for field in FIELDS.iter().filter(|f| !f.flag.is_empty()) {
         let arg = text(field.flag, "Overrides the field of the configuration file").hide_short_help(true);
         command = command.arg(if field.kind == Kind::Bool { boolean(arg) } else { arg });
     }
-    for name in IGNORED {
-        command = command.arg(boolean(text(name, "Accepted and without effect").hide(true)).require_equals(false));
+    for (name, _) in FLAG_FATES.iter().filter(|(name, _)| *name != "runtime-cgroups") {
+        command = command.arg(boolean(text(name, "Not carried out, and said so").hide(true)).require_equals(false));
     }
     command
+}
+
+/// Names of all flags, without dashes.
+pub fn flag_names() -> Vec<String> {
+    command().get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect()
 }
 
 /// Parses the command line; `hostname` names the node when no flag does.
@@ -182,12 +153,14 @@ fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
         node_labels: text("node-labels").unwrap_or_default(),
         register_with_taints: text("register-with-taints"),
         manifest_url_header: text("manifest-url-header"),
-        runtime_cgroups: text("runtime-cgroups").unwrap_or_default(),
         credential_config: path("image-credential-provider-config"),
         credential_bin_dir: path("image-credential-provider-bin-dir"),
         static_pod_units: text("static-pod-units").is_some_and(|v| v != "false"),
         host_programs,
         verbosity,
+        lock_file: path("lock-file"),
+        exit_on_lock_contention: text("exit-on-lock-contention").is_some_and(|v| v != "false"),
+        others: FLAG_FATES.iter().filter_map(|(name, _)| Some((name.to_string(), text(name)?))).collect(),
     })
 }
 

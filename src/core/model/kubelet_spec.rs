@@ -50,14 +50,45 @@ pub struct KubeletSpec {
     pub server_tls_bootstrap: bool,
     /// Log verbosity as upstream counts it (`-v`).
     pub verbosity: u8,
-    /// `oom_score_adj` of the kubelet itself.
-    pub oom_score_adj: i32,
-    /// Feature gates that were set by hand.
-    pub feature_gates: BTreeMap<String, bool>,
+    /// Log lines are JSON (`logging.format`).
+    pub json_log: bool,
+    /// What is asked of the machine and of the kubelet's own process.
+    pub host: HostSettings,
+    /// How long the size of a volume is believed; none: volumes are not measured.
+    pub volume_period: Option<Duration>,
     /// Flags that were given, sorted, as `/flagz` shows them.
     pub flags: Vec<(String, String)>,
+    /// What is told of once, at the start: settings that are not carried out, and what happens instead.
+    pub warnings: Vec<String>,
     /// The whole effective `KubeletConfiguration` with apiVersion and kind, as `/configz` shows it.
     pub effective: Value,
+}
+
+/// What is asked of the machine before anything runs, and of the kubelet's own process.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// `failSwapOn`.
+    pub fail_swap_on: bool,
+    /// `failCgroupV1`.
+    pub fail_cgroup_v1: bool,
+    /// `memorySwap.swapBehavior`: empty, `NoSwap`, `LimitedSwap`.
+    pub swap_behavior: String,
+    /// `singleProcessOOMKill` was set to false: a container without memory ends as a whole.
+    pub ends_single_processes: bool,
+    /// `reservedSystemCPUs`, a list in the kernel's form; empty for none.
+    pub reserved_cpus: String,
+    /// `protectKernelDefaults`: settings of the kernel are checked, not set.
+    pub protect_kernel_defaults: bool,
+    /// `makeIPTablesUtilChains`: the chain that tells others which iptables this node uses.
+    pub iptables_hint: bool,
+    /// `oom_score_adj` of the kubelet itself.
+    pub oom_score_adj: i32,
+    /// Files the kubelet may have open.
+    pub max_open_files: u64,
+    /// `--lock-file`.
+    pub lock_file: Option<PathBuf>,
+    /// `--exit-on-lock-contention`.
+    pub exit_on_lock_contention: bool,
 }
 
 /// Directories the kubelet owns or reads.
@@ -103,12 +134,6 @@ pub struct RuntimeSettings {
     pub cgroup_driver: String,
     /// `cgroupRoot`.
     pub cgroup_root: String,
-    /// `cgroupsPerQOS`.
-    pub cgroups_per_qos: bool,
-    /// `--runtime-cgroups`.
-    pub runtime_cgroups: String,
-    /// `kubeletCgroups`.
-    pub kubelet_cgroups: String,
 }
 
 /// The Node object.
@@ -142,6 +167,8 @@ pub struct NodeSettings {
     pub max_images: i64,
     /// Attach and detach is done by the controller manager.
     pub controller_attach_detach: bool,
+    /// `localStorageCapacityIsolation`: local storage is counted, offered and limited.
+    pub local_storage: bool,
 }
 
 /// The HTTPS server.
@@ -165,6 +192,8 @@ pub struct ServerSettings {
     pub tls_key: Option<PathBuf>,
     /// IANA names of allowed TLS 1.2 suites; empty means the default.
     pub cipher_suites: Vec<String>,
+    /// Numbers of the curves that are offered, in TLS; none means all.
+    pub curves: Option<Vec<i64>>,
     /// Least TLS version, e.g. `VersionTLS12`; empty means 1.2.
     pub min_tls: String,
     /// CA that client certificates are checked against.
@@ -187,8 +216,8 @@ pub struct ServerSettings {
     pub system_log_handler: bool,
     /// `/logs/?query=`.
     pub system_log_query: bool,
-    /// Idle streaming connections are closed after this.
-    pub stream_idle: Duration,
+    /// `PUT /debug/flags/v`.
+    pub debug_flags: bool,
 }
 
 /// Defaults and limits of pods.
@@ -220,12 +249,6 @@ pub struct PodSettings {
     pub single_process_oom_kill: bool,
     /// User ids per pod with a user namespace.
     pub user_namespace_ids: u32,
-    /// Refuse to start with swap on.
-    pub fail_swap_on: bool,
-    /// Refuse to start on cgroup v1.
-    pub fail_cgroup_v1: bool,
-    /// `localStorageCapacityIsolation`.
-    pub local_storage_isolation: bool,
 }
 
 /// Images.

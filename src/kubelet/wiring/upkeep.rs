@@ -101,7 +101,7 @@ pub async fn start(
         thresholds,
         transition: spec.eviction.transition,
         max_pod_grace: spec.eviction.max_pod_grace,
-        local_storage: spec.pods.local_storage_isolation,
+        local_storage: spec.node.local_storage,
         dedicated_image_fs,
     };
     let state = (eviction_ports, limits, pressure);

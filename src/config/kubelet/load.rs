@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::document::{apply_defaults, merge, parse_flag, parse_leniently, set};
+use super::document::{apply_defaults, check_fields, merge, parse_flag, parse_leniently, set};
 use super::fates::{judge_fields, judge_flags};
 use super::fields::FIELDS;
 use super::findings::{Findings, Source};
@@ -138,6 +138,24 @@ pub fn load(flags: &Flags) -> Result<KubeletSpec, Error> {
         true => Ok(KubeletSpec { warnings: findings.warnings, ..spec }),
         false => Err(Error(findings.faults)),
     }
+}
+
+/// Faults of fields that are laid over a configuration, such as those of cluster.toml: strictly, for whoever writes them
+/// is there to be told.
+pub fn check_overlay(fields: &Map<String, Value>) -> Vec<String> {
+    let mut findings = Findings::default();
+    findings.faults.extend(check_fields(fields));
+    if !findings.faults.is_empty() {
+        return findings.faults;
+    }
+    let given = Value::Object(fields.clone());
+    judge_fields(&given, &mut findings);
+    let mut full = given.clone();
+    apply_defaults(&mut full);
+    validate(&full, &given, &mut findings);
+    // Some faults show only when a value is typed.
+    let _ = type_spec(&Flags { node_name: "any".into(), ..Flags::default() }, full, &mut findings);
+    findings.faults
 }
 
 fn read_into(path: &Path, value: &mut Value, findings: &mut Findings) {

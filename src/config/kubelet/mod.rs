@@ -16,7 +16,7 @@ mod spec;
 mod validate;
 mod words;
 
-pub use load::{Error, Flags, load};
+pub use load::{Error, Flags, check_overlay, load};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Types the merged configuration: JSON → [`KubeletSpec`], with every fault named by its field.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::findings::Findings;
 use super::load::Flags;
 use super::validate::{is_label_value, is_qualified_name};
 use crate::core::evict::parse_thresholds;
+use crate::core::host::parse_cpus;
 use crate::core::model::json::put;
 use crate::core::model::kubelet_spec::{
     ApiSettings, Dirs, EvictionSettings, HostSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings,
@@ -160,21 +161,6 @@ fn node_label_allowed(key: &str) -> bool {
     KNOWN.contains(&key) || within("kubelet.kubernetes.io") || within("node.kubernetes.io")
 }
 
-/// How many processors a list in the kernel's form names; each counts once.
-fn count_cpus(list: &str) -> Option<usize> {
-    const MOST: u32 = 8192;
-    let mut cpus = BTreeSet::new();
-    for part in list.split(',').map(str::trim) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        if first > last || last >= MOST {
-            return None;
-        }
-        cpus.extend(first..=last);
-    }
-    Some(cpus.len())
-}
-
 fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
     let given = r.map("evictionHard");
     let keep_defaults = r.bool("mergeDefaultEvictionSettings") || get(r.value, "evictionHard").is_none();
@@ -193,7 +179,7 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
     let (mut kube_reserved, mut system_reserved) = (r.map("kubeReserved"), r.map("systemReserved"));
     let reserved_cpus = r.text("reservedSystemCPUs");
     if !reserved_cpus.is_empty() {
-        match count_cpus(&reserved_cpus) {
+        match parse_cpus(&reserved_cpus).map(|cpus| cpus.len()) {
             // It stands in place of both amounts of CPU, as upstream's `--reserved-cpus`.
             Some(count) => {
                 kube_reserved.remove("cpu");
@@ -372,7 +358,6 @@ pub(super) fn type_spec(flags: &Flags, value: Value, findings: &mut Findings) ->
     let root = flags.root_dir.clone().unwrap_or_else(|| "/var/lib/kubelet".into());
     let spec = KubeletSpec {
         node_name: flags.node_name.trim().to_lowercase(),
-        hostname_overridden: flags.hostname_overridden,
         kubeconfig: flags.kubeconfig.clone(),
         bootstrap_kubeconfig: flags.bootstrap_kubeconfig.clone(),
         dirs: Dirs {

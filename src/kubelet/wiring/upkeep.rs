@@ -52,8 +52,8 @@ pub struct UpkeepParts<'a> {
     pub table: &'a PodTable,
     /// Containers, whose images are in use.
     pub runtime: &'a Arc<dyn Runtime>,
-    /// Images.
-    pub cri: &'a Arc<Cri>,
+    /// The service that holds images.
+    pub images_of: &'a Arc<Cri>,
     /// For users.
     pub events: &'a Arc<dyn ports::Events>,
     /// Pull records.
@@ -75,7 +75,7 @@ pub async fn start(
     let thresholds = parse_thresholds(&spec.eviction)
         .map_err(|faults| Error::Part { what: "eviction thresholds", source: faults.join("; ").into() })?;
     let gc_ports = ImageGcPorts {
-        images: Arc::<Cri>::clone(parts.cri),
+        images: Arc::<Cri>::clone(parts.images_of),
         runtime: Arc::clone(parts.runtime),
         pods: Arc::clone(&parts.table.pods),
         usage: Arc::clone(&parts.usage),

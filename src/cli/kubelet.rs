@@ -48,18 +48,27 @@ fn parse_static_pod(args: &[OsString]) -> Request {
     }
 }
 
+fn list(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).help(help).value_name("VALUE").allow_hyphen_values(true)
+}
+
+/// Of one that is given twice the last counts.
 fn text(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .help(help)
-        .value_name("VALUE")
-        .action(ArgAction::Set)
-        .overrides_with(name)
-        .allow_hyphen_values(true)
+    list(name, help).action(ArgAction::Set).overrides_with(name)
 }
 
 fn boolean(arg: Arg) -> Arg {
     arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+}
+
+/// Lists and maps that are given more than once add up, as upstream's do (`cliflag.MapStringString` and others).
+fn adds_up(arg: Arg) -> Arg {
+    arg.action(ArgAction::Append)
+}
+
+/// Whether a flag's values add up.
+fn is_list(kind: Kind) -> bool {
+    matches!(kind, Kind::List | Kind::Map | Kind::LessMap | Kind::BoolMap)
 }
 
 fn command() -> Command {
@@ -77,9 +86,9 @@ fn command() -> Command {
         .arg(text("cert-dir", "Directory of certificates"))
         .arg(text("root-dir", "Directory of the kubelet's files"))
         .arg(text("cloud-provider", "Empty or external"))
-        .arg(text("node-labels", "Labels of the node, key=value,..."))
+        .arg(adds_up(list("node-labels", "Labels of the node, key=value,...")))
         .arg(text("register-with-taints", "Taints of the node, key=value:effect,..."))
-        .arg(text("manifest-url-header", "Headers for --manifest-url, name:value,..."))
+        .arg(adds_up(list("manifest-url-header", "Headers for --manifest-url, name:value,...")))
         .arg(text("runtime-cgroups", "Cgroup of the container runtime"))
         .arg(text("image-credential-provider-config", "Configuration of credential provider plugins"))
         .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"))
@@ -88,8 +97,13 @@ fn command() -> Command {
         .arg(boolean(text("exit-on-lock-contention", "End when somebody else opens the file of --lock-file")))
         .arg(boolean(text("static-pod-units", "Keep a unit static-pod@NAME.service for each static pod")));
     for field in FIELDS.iter().filter(|f| !f.flag.is_empty()) {
-        let arg = text(field.flag, "Overrides the field of the configuration file").hide_short_help(true);
-        command = command.arg(if field.kind == Kind::Bool { boolean(arg) } else { arg });
+        const HELP: &str = "Overrides the field of the configuration file";
+        let arg = match field.kind {
+            Kind::Bool => boolean(text(field.flag, HELP)),
+            kind if is_list(kind) => adds_up(list(field.flag, HELP)),
+            _ => text(field.flag, HELP),
+        };
+        command = command.arg(arg.hide_short_help(true));
     }
     for (name, _) in FLAG_FATES.iter().filter(|(name, _)| *name != "runtime-cgroups") {
         command = command.arg(boolean(text(name, "Not carried out, and said so").hide(true)).require_equals(false));
@@ -128,7 +142,10 @@ pub fn version_line() -> String {
 }
 
 fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
-    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let text = |name: &str| {
+        let values: Vec<String> = matches.get_many::<String>(name)?.cloned().collect();
+        Some(values.join(","))
+    };
     let path = |name: &str| text(name).filter(|t| !t.is_empty()).map(PathBuf::from);
     let given = FIELDS.iter().filter(|f| !f.flag.is_empty());
     let fields: BTreeMap<_, _> = given.filter_map(|f| Some((f.flag.to_string(), text(f.flag)?))).collect();
@@ -191,6 +208,24 @@ mod tests {
         assert_eq!(flags.fields["fail-swap-on"], "false");
         assert_eq!(flags.fields["seccomp-default"], "true");
         assert_eq!(flags.fields["eviction-hard"], "memory.available<1Mi");
+    }
+
+    #[test]
+    fn lists_and_maps_that_are_given_twice_add_up_and_of_all_else_the_last_counts() {
+        let args = "--feature-gates=A=true --feature-gates B=false --node-labels=a=b --node-labels=c=d --max-pods=3 \
+                    --max-pods=4 --system-reserved=cpu=1 --system-reserved=memory=1Gi --cluster-dns=10.0.0.1 \
+                    --cluster-dns=10.0.0.2 --eviction-hard=memory.available<1Mi --eviction-hard=nodefs.available<1%";
+        let Request::Run(flags) = run(&args.split_whitespace().collect::<Vec<_>>()) else { panic!("refused") };
+        for (flag, value) in [
+            ("feature-gates", "A=true,B=false"),
+            ("max-pods", "4"),
+            ("system-reserved", "cpu=1,memory=1Gi"),
+            ("cluster-dns", "10.0.0.1,10.0.0.2"),
+            ("eviction-hard", "memory.available<1Mi,nodefs.available<1%"),
+        ] {
+            assert_eq!(flags.fields[flag], value, "--{flag}");
+        }
+        assert_eq!(flags.node_labels, "a=b,c=d");
     }
 
     #[test]

@@ -139,6 +139,8 @@ mod tests {
             (&[][..], &facts(), None),
             (&[], &swap, Some("failSwapOn: swap is on (/dev/zram0)")),
             (&[("fail-swap-on", "false")], &swap, None),
+            // A kernel without swap has no such file.
+            (&[], &HostFacts { swaps: String::new(), ..facts() }, None),
             (&[], &v1, Some("failCgroupV1: this machine has cgroup version 1")),
             (&[("fail-cgroupv1", "false")], &v1, None),
             (&[("reserved-cpus", "0-3")], &facts(), None),

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Options, Spanned};
 
 use crate::core::model::MAX_MANIFEST_BYTES;
@@ -54,6 +55,24 @@ pub fn parse_document(bytes: &[u8]) -> Result<Value, Error> {
         let place = e.location().map(|l| Place { line: l.line(), column: l.column() });
         Error { message: one_line(&e.to_string()), place }
     })
+}
+
+/// The same, and where keys are given twice the last one counts: then with what is wrong with them.
+///
+/// # Errors
+/// The first fault that is none of a key given twice.
+pub fn parse_last_keys(bytes: &[u8]) -> Result<(Value, Option<Error>), Error> {
+    let fault = match parse_document(bytes) {
+        Ok(value) => return Ok((value, None)),
+        Err(fault) => fault,
+    };
+    let last_wins = serde_saphyr::options! {
+        legacy_octal_numbers: true, with_snippet: false, duplicate_keys: DuplicateKeyPolicy::LastWins
+    };
+    match serde_saphyr::from_str_with_options::<Value>(text_of(bytes)?, last_wins) {
+        Ok(value) => Ok((value, Some(fault))),
+        Err(_) => Err(fault),
+    }
 }
 
 /// Serde's messages may span lines with a snippet; only the first says what is wrong.

@@ -25,8 +25,8 @@ pub struct Document {
     pub value: Value,
     /// What ends the start, with `file:line:column` where it is known.
     pub faults: Vec<String>,
-    /// Fields that nobody knows: left out, and told of.
-    pub unknown: Vec<String>,
+    /// What is told of: fields that nobody knows, which are left out, and a key that is given twice.
+    pub warnings: Vec<String>,
 }
 
 /// Parses and checks one file; every fault is reported, with `file:line:column` where it is known.
@@ -34,7 +34,8 @@ pub struct Document {
 /// # Errors
 /// All faults as sentences, fields that nobody knows among them.
 pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Value, Vec<String>> {
-    let (value, found) = inspect(name, bytes).map_err(|fault| vec![fault])?;
+    let at = |e: yaml::Error| vec![format!("{}: {}", written(name, e.place), e.message)];
+    let (value, found) = inspect(name, yaml::parse_document(bytes).map_err(at)?).map_err(|fault| vec![fault])?;
     if found.is_empty() {
         Ok(value)
     } else {
@@ -45,14 +46,23 @@ pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Value, Vec<String>> {
 /// The same with fields that nobody knows left out, as upstream's second, lenient reading does
 /// (`pkg/kubelet/kubeletconfig/util/codec`): files of a newer or older fleet, and a roll back, must not end the start.
 pub fn parse_leniently(name: &str, bytes: &[u8]) -> Document {
-    match inspect(name, bytes) {
+    let nothing =
+        |fault: String| Document { value: Value::Object(Map::new()), faults: vec![fault], warnings: Vec::new() };
+    let at = |e: yaml::Error| format!("{}: {}", written(name, e.place), e.message);
+    let (value, twice) = match yaml::parse_last_keys(bytes) {
+        Ok(parsed) => parsed,
+        Err(fault) => return nothing(at(fault)),
+    };
+    match inspect(name, value) {
         Ok((value, found)) => {
             let (unknown, faults): (Vec<_>, Vec<_>) =
                 place(name, bytes, found).into_iter().partition(|(_, unknown)| *unknown);
-            let texts = |list: Vec<(String, bool)>| list.into_iter().map(|(text, _)| text).collect();
-            Document { value, faults: texts(faults), unknown: texts(unknown) }
+            let unknown = unknown.into_iter().map(|(text, _)| format!("{text}; it has no effect"));
+            let twice = twice.map(|fault| format!("{}; the last one counts", at(fault)));
+            let faults = faults.into_iter().map(|(text, _)| text).collect();
+            Document { value, faults, warnings: unknown.chain(twice).collect() }
         }
-        Err(fault) => Document { value: Value::Object(Map::new()), faults: vec![fault], unknown: Vec::new() },
+        Err(fault) => nothing(fault),
     }
 }
 
@@ -71,8 +81,7 @@ pub(super) fn written(name: &str, place: Option<yaml::Place>) -> String {
 }
 
 /// The sound part of a file, and its faults.
-fn inspect(name: &str, bytes: &[u8]) -> Result<(Value, Vec<Found>), String> {
-    let value = yaml::parse_document(bytes).map_err(|e| format!("{}: {}", written(name, e.place), e.message))?;
+fn inspect(name: &str, value: Value) -> Result<(Value, Vec<Found>), String> {
     let Value::Object(mut map) = value else {
         return Err(format!("{name}: not a {KIND}, but {}", type_name(&value)));
     };

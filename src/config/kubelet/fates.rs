@@ -79,7 +79,7 @@ pub const FIELD_FATES: &[(&str, Fate)] = &[
 
 const CADVISOR: &str = "cAdvisor is no part of this kubelet";
 const DEAD_CONTAINERS: &str =
-    "the newest dead container of each name is kept for its logs, older ones are removed; disk pressure removes more";
+    "of each name the newest container is kept and the ended one before it, until the pod goes";
 
 /// Flags that stand for no field and that are not carried out, by name; only with the value `false` they say nothing.
 pub const FLAG_FATES: &[(&str, Fate)] = &[

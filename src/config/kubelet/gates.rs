@@ -198,6 +198,12 @@ fn check_all(all: &str, value: bool, stage: Stage, set: &BTreeMap<String, bool>,
     }
 }
 
+/// Gates whose fate users have to know.
+#[cfg(test)]
+pub(super) fn documented() -> impl Iterator<Item = &'static str> {
+    ABSENT.iter().chain(ALWAYS).copied()
+}
+
 fn is(list: &[&str], name: &str) -> bool {
     list.contains(&name)
 }

@@ -166,7 +166,7 @@ fn read_into(path: &Path, value: &mut Value, findings: &mut Findings) {
     };
     let mut document = parse_leniently(&name, &bytes);
     findings.faults.extend(document.faults);
-    findings.warnings.extend(document.unknown.into_iter().map(|text| format!("{text}; it has no effect")));
+    findings.warnings.extend(document.warnings);
     let base = relative_to(path);
     for field in ["staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"] {
         make_absolute(&mut document.value, field, &base);

@@ -207,3 +207,25 @@ fn a_field_nobody_knows_is_told_of_with_its_place_and_the_rest_counts() {
     );
     assert!(spec.effective.get("noSuchField").is_none());
 }
+
+/// kustomize gives every object a name, and templates give a key twice (kubernetes#84143, antrea#6156).
+#[test]
+fn what_tools_leave_in_a_file_is_told_of_and_does_not_end_the_start() {
+    let text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmetadata:\n  name: kubelet\nmaxPods: 7\n\
+                maxPods: 9\n";
+    let spec = load_text(text, Flags::default()).expect("told of, not refused");
+    assert_eq!(spec.node.max_pods, 9);
+    assert!(spec.warnings.iter().any(|line| line.contains("unknown field \"metadata\"")), "{:?}", spec.warnings);
+    let twice = spec.warnings.iter().find(|line| line.contains("the last one counts")).expect("a warning");
+    assert!(twice.contains("maxPods") && twice.contains("config.yaml:6:"), "{twice}");
+}
+
+#[test]
+fn the_documentation_has_every_fate() {
+    let text = include_str!("../../../docs/configuration.md");
+    let flags = FLAG_FATES.iter().map(|(flag, _)| format!("`--{flag}`"));
+    let gates = super::gates::documented().map(str::to_owned);
+    let fields = FIELD_FATES.iter().map(|(path, _)| format!("`{path}`"));
+    let missing: Vec<String> = fields.chain(flags).chain(gates).filter(|name| !text.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "docs/configuration.md lacks {missing:?}");
+}

@@ -296,6 +296,10 @@ fn devices_that_nobody_hands_out_here_are_no_reason_to_start_without_them() {
     let mut running = Pod::clone(&claims);
     running.status = Some(serde_json::from_value(json!({"phase": "Running"})).expect("a status"));
     assert_eq!(reason(&Arc::new(running), &[], &node()), "admit", "another kubelet gave it its device");
+    let mut extended = Pod::clone(&requesting("p", json!({"z.io/gpu": "1"})));
+    let status = json!({"extendedResourceClaimStatus": {"requestMappings": [], "resourceClaimName": "p-extended"}});
+    extended.status = Some(serde_json::from_value(status).expect("a status"));
+    assert_eq!(reason(&Arc::new(extended), &[], &node()), "ResourceClaimsNotSupported");
     // As the node's status is once devices left over from a plugin are withdrawn.
     let mut without = node();
     without.allocatable.insert("nvidia.com/gpu".into(), crate::core::model::Amount::ZERO);

@@ -285,7 +285,11 @@ pub fn apply_defaults(root: &mut Value) {
     if let (true, Some(update)) = (report_unset, update) {
         set(root, "nodeStatusReportFrequency", update);
     }
+    let backoff_is_fixed = get(root, "featureGates.KubeletCrashLoopBackOffMax") == Some(&Value::Bool(false));
     for field in FIELDS {
+        if backoff_is_fixed && field.path == "crashLoopBackOff.maxContainerRestartPeriod" {
+            continue;
+        }
         if !field.default.is_empty() && is_unset(Some(field), root) {
             let default = serde_json::from_str(field.default).unwrap_or(Value::Null);
             set(root, field.path, default);

@@ -30,6 +30,9 @@ const DEFAULT_HARD: &[(&str, &str)] = &[
     ("imagefs.inodesFree", "5%"),
 ];
 
+/// Longest back-off where there is no feature that sets it (`pkg/kubelet/kubelet.go`, `MaxCrashLoopBackOff`).
+const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+
 /// Reads fields of a document that has been checked and defaulted.
 struct Reader<'a> {
     value: &'a Value,
@@ -117,22 +120,20 @@ pub(super) fn parse_taints(text: &str) -> Result<Value, String> {
 fn parse_labels(text: &str, findings: &mut Findings) -> BTreeMap<String, String> {
     const FLAG: &str = "--node-labels";
     let mut labels = BTreeMap::new();
-    for pair in text.split(',').filter(|p| !p.is_empty()) {
-        match pair.split_once('=') {
-            Some((key, value)) => {
-                if !node_label_allowed(key) {
-                    findings.fault(FLAG, format!(
-                        "{key:?} is reserved; a kubelet may set kubelet.kubernetes.io/*, node.kubernetes.io/* and its \
-                         well-known labels"
-                    ));
-                }
-                if !is_qualified_name(key) || !is_label_value(value) {
-                    findings.fault(FLAG, format!("{pair:?} is no label"));
-                }
-                labels.insert(key.to_string(), value.to_string());
-            }
-            None => findings.fault(FLAG, format!("want key=value, got {pair:?}")),
+    for pair in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        // As upstream's flag, which takes a name alone for a label without a value.
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !node_label_allowed(key) {
+            let text = format!(
+                "{key:?} is reserved; a kubelet may set kubelet.kubernetes.io/*, node.kubernetes.io/* and its well-known \
+                 labels"
+            );
+            findings.fault(FLAG, text);
         }
+        if !is_qualified_name(key) || !is_label_value(value) {
+            findings.fault(FLAG, format!("{pair:?} is no label"));
+        }
+        labels.insert(key.to_string(), value.to_string());
     }
     labels
 }
@@ -272,7 +273,10 @@ fn pods(r: &mut Reader<'_>) -> PodSettings {
     let ids: i64 = r.int("userNamespaces.idsPerPod");
     PodSettings {
         sync_frequency: r.duration("syncFrequency"),
-        max_restart_backoff: r.duration("crashLoopBackOff.maxContainerRestartPeriod"),
+        max_restart_backoff: match r.duration("crashLoopBackOff.maxContainerRestartPeriod") {
+            Duration::ZERO => LONGEST_BACKOFF,
+            given => given,
+        },
         cluster_dns: r.ips("clusterDNS"),
         cluster_domain: r.text("clusterDomain"),
         resolv_conf: r.text("resolvConf"),

@@ -225,8 +225,18 @@ fn check_shutdown(values: &mut Values<'_>) {
         values.require(gate, path, "needs the feature gate GracefulNodeShutdown");
     }
     let by_priority = "shutdownGracePeriodByPodPriority";
-    let classes = get(values.full, by_priority).and_then(Value::as_array).map_or(0, Vec::len);
-    if classes > 0 {
+    let classes = get(values.full, by_priority).and_then(Value::as_array).cloned().unwrap_or_default();
+    for class in &classes {
+        let number = |key: &str| class.get(key).map_or(Some(0), Value::as_i64);
+        let priority = number("priority").is_some_and(|priority| i32::try_from(priority).is_ok());
+        let seconds = number("shutdownGracePeriodSeconds").is_some_and(|seconds| seconds >= 0);
+        values.require(
+            priority && seconds,
+            by_priority,
+            format!("want whole numbers of priority and seconds, got {class}"),
+        );
+    }
+    if !classes.is_empty() {
         let alone = total.is_zero() && last.is_zero();
         values.require(alone, by_priority, "cannot stand together with shutdownGracePeriod");
         let gate = values.gate("GracefulNodeShutdownBasedOnPodPriority");

@@ -116,6 +116,12 @@ const CASES: &[(&str, &str)] = &[
          shutdownGracePeriodSeconds: 0}]}",
         "shutdownGracePeriodByPodPriority: needs the feature gate GracefulNodeShutdownBasedOnPodPriority",
     ),
+    (
+        "shutdownGracePeriodByPodPriority: [{priority: high, shutdownGracePeriodSeconds: 10}]",
+        "shutdownGracePeriodByPodPriority: want whole numbers of priority and seconds",
+    ),
+    ("shutdownGracePeriodByPodPriority: [{priority: 1, shutdownGracePeriodSeconds: 10}]", ""),
+    ("{featureGates: {KubeletCrashLoopBackOffMax: false}}", ""),
     ("{featureGates: {NodeLogQuery: false}, enableSystemLogQuery: true}", "featureGates.NodeLogQuery: cannot be false"),
     (
         "{enableSystemLogHandler: false, enableSystemLogQuery: true}",
@@ -243,4 +249,21 @@ fn faults_of_all_files_and_rules_are_told_at_once() {
             "config.yaml:5:1: systemReserved: memory: want a quantity that is not negative, got \"1GB\"",
         ]
     );
+}
+
+/// What is in force can be loaded again, whatever was given: `/configz` is a file to keep.
+#[test]
+fn what_a_valid_configuration_amounts_to_is_valid() {
+    let mut flags = Flags::default();
+    flags.node_labels = "gpu,a=b".into();
+    for (piece, _) in CASES.iter().filter(|(_, fault)| fault.is_empty()) {
+        let body = piece.trim_start_matches('{').trim_end_matches('}');
+        let close = "}".repeat(body.matches('{').count() + 1 - body.matches('}').count());
+        let text = format!("{{apiVersion: kubelet.config.k8s.io/v1beta1, kind: KubeletConfiguration, {body}{close}");
+        let spec = load_text(&text, flags.clone()).unwrap_or_else(|error| panic!("{piece}: {error}"));
+        assert_eq!(spec.node.labels["gpu"], "");
+        let again = load_text(&spec.effective.to_string(), flags.clone());
+        let again = again.unwrap_or_else(|error| panic!("{piece}: {error}\n{}", spec.effective));
+        assert_eq!(again.effective, spec.effective, "{piece}");
+    }
 }

@@ -111,11 +111,6 @@ fn command() -> Command {
     command
 }
 
-/// Names of all flags, without dashes.
-pub fn flag_names() -> Vec<String> {
-    command().get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect()
-}
-
 /// Parses the command line; `hostname` names the node when no flag does.
 pub fn parse(args: impl IntoIterator<Item = OsString>, hostname: &str) -> Request {
     let args: Vec<OsString> = args.into_iter().collect();
@@ -193,6 +188,7 @@ fn folders(list: &str) -> Result<Vec<PathBuf>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::model::KubeletSpec;
 
     fn run(args: &[&str]) -> Request {
         parse(std::iter::once("kubelet").chain(args.iter().copied()).map(OsString::from), "Host")
@@ -244,5 +240,32 @@ mod tests {
         assert!(matches!(run(&["--no-such-flag"]), Request::Refuse(_, 64)));
         let Request::Print(line) = run(&["--version"]) else { panic!("no version") };
         assert!(line.contains("Kubernetes v1.36.3") && line.contains("Roost"), "{line}");
+    }
+
+    /// The typed settings without what only shows them, and what is told of; or the refusal.
+    fn outcome(args: &[String]) -> Result<String, String> {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let Request::Run(flags) = run(&args) else { return Err("no such flag".into()) };
+        let spec = crate::config::kubelet::load(&flags).map_err(|error| error.to_string())?;
+        Ok(format!("{:?}", KubeletSpec { effective: serde_json::Value::Null, flags: Vec::new(), ..spec }))
+    }
+
+    #[test]
+    fn every_flag_that_stands_for_no_field_is_carried_out_refused_or_told_of() {
+        let of_field = |name: &&str| FIELDS.iter().any(|field| field.flag == *name);
+        let command = command();
+        let names = command.get_arguments().filter_map(|arg| arg.get_long());
+        for name in names.filter(|name| !of_field(name) && !["version", "help"].contains(name)) {
+            // A lock is what the contention is about.
+            let base: &[String] =
+                if name == "exit-on-lock-contention" { &["--lock-file=/a/b".to_owned()] } else { &[] };
+            let before = outcome(base);
+            let values = ["3", "/a/b", "192.0.2.9", "external", "a=b", "a=b:NoSchedule", "a:b", "true"];
+            let shows = values.iter().any(|value| match outcome(&[base, &[format!("--{name}={value}")]].concat()) {
+                Err(refusal) => refusal.contains("yet:") || refusal.contains("cannot be read"),
+                after => after != before,
+            });
+            assert!(shows, "--{name} is taken in silence");
+        }
     }
 }

@@ -1,16 +1,13 @@
-//! The walk over all fields and flags: each is carried out, refused, or told of by name; none is taken in silence.
-
-use std::ffi::OsString;
+//! The walk over all fields (that over all flags is in `cli/kubelet.rs`): each is carried out, refused, or told of by name; none is taken in silence.
 
 use serde_json::{Value, json};
 
+use super::Flags;
 use super::document::{merge, set};
 use super::fates::{FIELD_FATES, FLAG_FATES, Fate};
 use super::fields::{FIELDS, Field, Kind};
 use super::tests::load_text;
 use super::words::WORDS;
-use super::{Flags, load};
-use crate::cli::kubelet::{Request, parse};
 use crate::core::model::KubeletSpec;
 
 /// What comes of a configuration.
@@ -126,48 +123,6 @@ fn a_fate_is_that_of_a_field_or_of_a_flag_that_there_is() {
     }
     for (flag, _) in FLAG_FATES {
         assert!(!FIELDS.iter().any(|field| field.flag == *flag), "{flag}");
-    }
-}
-
-fn run(args: &[String]) -> Outcome {
-    let args = std::iter::once("kubelet".to_owned()).chain(args.iter().cloned()).map(OsString::from);
-    match parse(args, "n1") {
-        Request::Run(flags) => load(&flags).map_or_else(|error| Outcome::Refused(error.to_string()), typed),
-        other => Outcome::Refused(format!("{other:?}")),
-    }
-}
-
-#[test]
-fn every_flag_that_stands_for_no_field_is_carried_out_refused_or_told_of() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let config = dir.path().join("config.yaml");
-    std::fs::write(&config, base("").to_string()).expect("written");
-    let before = run(&[]);
-    for name in crate::cli::kubelet::flag_names() {
-        if FIELDS.iter().any(|field| field.flag == name) || ["version", "help"].contains(&name.as_str()) {
-            continue;
-        }
-        let values = match name.as_str() {
-            "config" => vec![config.display().to_string() + "-none"],
-            "config-dir" => vec!["/nowhere".to_owned()],
-            _ => ["3", "/a/b", "192.0.2.9", "external", "a=b", "a=b:NoSchedule", "a:b", "true"]
-                .map(String::from)
-                .to_vec(),
-        };
-        // Headers are for a URL, a lock is what the contention is about.
-        let base = match name.as_str() {
-            "exit-on-lock-contention" => vec!["--lock-file=/a/b".to_owned()],
-            _ => Vec::new(),
-        };
-        let before = if base.is_empty() { &before } else { &run(&base) };
-        let shows = values.iter().any(|value| {
-            let args: Vec<String> = base.iter().cloned().chain([format!("--{name}={value}")]).collect();
-            match run(&args) {
-                Outcome::Refused(text) => text.contains("yet:") || text.contains("cannot be read"),
-                after => after != *before,
-            }
-        });
-        assert!(shows, "--{name} is taken in silence");
     }
 }
 

@@ -68,7 +68,8 @@ pub fn check_host(settings: &HostSettings, facts: &HostFacts) -> Vec<String> {
     let v1 = facts.cgroup_v1;
     refuse(
         v1 && settings.fail_cgroup_v1,
-        "failCgroupV1: this machine has cgroup version 1, which upstream is about to drop; set it to false to run here".into(),
+        "failCgroupV1: this machine has cgroup version 1, which upstream is about to drop; set it to false to run here"
+            .into(),
     );
     refuse(v1 && settings.ends_single_processes, "singleProcessOOMKill: cannot be false with cgroup version 1".into());
     refuse(

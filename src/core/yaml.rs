@@ -8,7 +8,6 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Options, Spanned};
 
 use crate::core::model::MAX_MANIFEST_BYTES;
@@ -57,24 +56,6 @@ pub fn parse_document(bytes: &[u8]) -> Result<Value, Error> {
     })
 }
 
-/// The same, and where keys are given twice the last one counts: then with what is wrong with them.
-///
-/// # Errors
-/// The first fault that is none of a key given twice.
-pub fn parse_last_keys(bytes: &[u8]) -> Result<(Value, Option<Error>), Error> {
-    let fault = match parse_document(bytes) {
-        Ok(value) => return Ok((value, None)),
-        Err(fault) => fault,
-    };
-    let last_wins = serde_saphyr::options! {
-        legacy_octal_numbers: true, with_snippet: false, duplicate_keys: DuplicateKeyPolicy::LastWins
-    };
-    match serde_saphyr::from_str_with_options::<Value>(text_of(bytes)?, last_wins) {
-        Ok(value) => Ok((value, Some(fault))),
-        Err(_) => Err(fault),
-    }
-}
-
 /// Serde's messages may span lines with a snippet; only the first says what is wrong.
 fn one_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim_end_matches(':').to_string()
@@ -117,6 +98,23 @@ impl Places {
 /// [`Places::find`] for one place.
 pub fn locate(bytes: &[u8], path: &str) -> Option<Place> {
     Places::of(bytes).find(path)
+}
+
+/// [`parse_document`], but where keys are given twice the last one counts: then with what is wrong with them.
+///
+/// # Errors
+/// The first fault that is none of a key given twice.
+pub fn parse_last_keys(bytes: &[u8]) -> Result<(Value, Option<Error>), Error> {
+    let fault = match parse_document(bytes) {
+        Ok(value) => return Ok((value, None)),
+        Err(fault) => fault,
+    };
+    let mut last_wins = options();
+    last_wins.duplicate_keys = serde_saphyr::options::DuplicateKeyPolicy::LastWins;
+    match serde_saphyr::from_str_with_options::<Value>(text_of(bytes)?, last_wins) {
+        Ok(value) => Ok((value, Some(fault))),
+        Err(_) => Err(fault),
+    }
 }
 
 enum Part<'a> {

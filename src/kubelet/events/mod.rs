@@ -50,9 +50,10 @@ impl EventRecorder {
     /// A recorder and the task that sends; `qps` and `burst` bound what is sent.
     pub fn new(node_name: &str, api: Arc<dyn EventApi>, qps: u32, burst: u32) -> (Self, EventSender) {
         let (queue, events) = mpsc::channel(BACKLOG);
-        // Zero is no limit, as upstream's field says.
-        let refill = Duration::from_secs(1).checked_div(qps);
-        let limit = refill.map(|refill| Bucket::new(f64::from(burst.max(1)), refill));
+        let limit = Bucket::new(
+            f64::from(burst.max(1)),
+            Duration::from_secs(1).checked_div(qps).unwrap_or(Duration::from_secs(1)),
+        );
         let sender = EventSender {
             api,
             events,
@@ -127,7 +128,7 @@ struct Known {
 pub struct EventSender {
     api: Arc<dyn EventApi>,
     events: mpsc::Receiver<Event>,
-    limit: Option<Bucket>,
+    limit: Bucket,
     known: HashMap<String, Known>,
     similar: HashMap<String, (u32, Instant)>,
     subjects: HashMap<String, Bucket>,
@@ -140,9 +141,7 @@ impl EventSender {
             if !self.subject_may(&event) {
                 continue;
             }
-            if let Some(limit) = &mut self.limit {
-                sleep_until(limit.take_or_wait(Instant::now())).await;
-            }
+            sleep_until(self.limit.take_or_wait(Instant::now())).await;
             let event = self.fold(event);
             if let Err(error) = self.send(event).await {
                 debug!(%error, "event lost");

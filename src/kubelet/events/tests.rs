@@ -57,19 +57,3 @@ async fn similar_events_are_folded_and_a_chatty_subject_is_held_back() {
     assert!(created[10].message.as_deref().is_some_and(|m| m.starts_with("(combined from similar events)")));
     assert_eq!(api.patched.lock().unwrap().len(), 25 - 11);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_rate_of_zero_is_no_limit() {
-    let api = Arc::new(FakeApi::default());
-    let (recorder, mut sender) = EventRecorder::new("n", api.clone(), 0, 1);
-    let begun = Instant::now();
-    for number in 0..30 {
-        let mut pod = Pod::default();
-        pod.metadata.name = Some(format!("p{number}"));
-        recorder.record(EventTarget::Pod(&pod), EventKind::Normal, "Pulled", "message".into());
-    }
-    drop(recorder);
-    sender.run(CancellationToken::new()).await;
-    assert_eq!(api.created.lock().unwrap().len(), 30);
-    assert_eq!(begun.elapsed(), Duration::ZERO, "they waited for each other on a clock that stands");
-}

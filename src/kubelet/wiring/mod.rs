@@ -136,11 +136,21 @@ async fn lock(
 ///
 /// # Errors
 /// Only what makes running pointless: settings that cannot be met, ports that are taken.
-#[expect(clippy::disallowed_methods, reason = "/sys is memory")]
-pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<End, Error> {
+pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<End, Error> {
     host::prepare(&spec, &LocalHost::default())?;
     let lock_wanted = CancellationToken::new();
-    let _lock = lock(&spec, &lock_wanted, &stop).await?;
+    let lock = lock(&spec, &lock_wanted, &stop).await?;
+    if spec.host.lock_file.is_some() && lock.is_none() {
+        return Ok(End::Stopped);
+    }
+    run_here(spec, stop).await?;
+    drop(lock);
+    Ok(if lock_wanted.is_cancelled() { End::LockWanted } else { End::Stopped })
+}
+
+/// Runs it on a machine that may be used.
+#[expect(clippy::disallowed_methods, reason = "/sys is memory")]
+async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error> {
     // Resolved once for all that is made and removed in it; storage drivers know it by the name that is configured.
     let named_root = spec.dirs.root;
     spec.dirs.root =
@@ -314,5 +324,5 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<End, 
     if let Some(api) = api {
         api.flush().await;
     }
-    Ok(if lock_wanted.is_cancelled() { End::LockWanted } else { End::Stopped })
+    Ok(())
 }

@@ -254,8 +254,7 @@ fn faults_of_all_files_and_rules_are_told_at_once() {
 /// What is in force can be loaded again, whatever was given: `/configz` is a file to keep.
 #[test]
 fn what_a_valid_configuration_amounts_to_is_valid() {
-    let mut flags = Flags::default();
-    flags.node_labels = "gpu,a=b".into();
+    let flags = Flags { node_labels: "gpu,a=b".into(), ..Flags::default() };
     for (piece, _) in CASES.iter().filter(|(_, fault)| fault.is_empty()) {
         let body = piece.trim_start_matches('{').trim_end_matches('}');
         let close = "}".repeat(body.matches('{').count() + 1 - body.matches('}').count());

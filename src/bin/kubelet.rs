@@ -26,7 +26,8 @@ use std::time::Duration;
 use roost::cli::kubelet::{Request, Verb, parse};
 use roost::core::static_units::SOCKET;
 use roost::kubelet::units::keep;
-use roost::telemetry::logging;
+use roost::kubelet::wiring::End;
+use roost::telemetry::logging::{self, Format};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -57,10 +58,14 @@ fn main() -> ExitCode {
             return ExitCode::from(CONFIGURATION);
         }
     };
-    let settings = logging::Settings { verbosity: spec.verbosity, ..logging::Settings::default() };
+    let format = if spec.json_log { Format::Json } else { Format::Text };
+    let settings = logging::Settings { format, verbosity: spec.verbosity, ..logging::Settings::default() };
     if let Err(error) = logging::start(&settings) {
         eprintln!("{error}");
         return ExitCode::from(CONFIGURATION);
+    }
+    for warning in &spec.warnings {
+        tracing::warn!("{warning}");
     }
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: the kubelet waits nearly always, and each further thread costs memory.
@@ -130,7 +135,10 @@ async fn run(spec: roost::core::model::KubeletSpec) -> anyhow::Result<()> {
         told.cancel();
         on_signal.cancel();
     });
-    roost::kubelet::wiring::run(spec, stop).await?;
-    anyhow::ensure!(asked.is_cancelled(), "a task that the kubelet needs has ended; it starts again");
+    let end = roost::kubelet::wiring::run(spec, stop).await?;
+    anyhow::ensure!(
+        asked.is_cancelled() || end == End::LockWanted,
+        "a task that the kubelet needs has ended; it starts again"
+    );
     Ok(())
 }

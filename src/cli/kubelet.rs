@@ -8,46 +8,10 @@ use clap::builder::ArgAction;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::config::kubelet::Flags;
+use crate::config::kubelet::fates::FLAG_FATES;
 use crate::config::kubelet::fields::{FIELDS, Kind};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::static_units::is_name;
-
-/// Flags that change nothing here but that installers and older units still pass.
-const IGNORED: &[&str] = &[
-    "minimum-container-ttl-duration",
-    "maximum-dead-containers-per-container",
-    "maximum-dead-containers",
-    "experimental-mounter-path",
-    "experimental-allocatable-ignore-eviction",
-    "lock-file",
-    "exit-on-lock-contention",
-    "reserved-memory",
-    "logging-format",
-    "log-flush-frequency",
-    "log-text-split-stream",
-    "log-text-info-buffer-size",
-    "log-json-split-stream",
-    "log-json-info-buffer-size",
-    "vmodule",
-    "pod-infra-container-image",
-    "container-hints",
-    "housekeeping-interval",
-    "global-housekeeping-interval",
-    "log-cadvisor-usage",
-    "boot-id-file",
-    "machine-id-file",
-    "event-storage-age-limit",
-    "event-storage-event-limit",
-    "enable-load-reader",
-    "storage-driver-buffer-duration",
-    "storage-driver-db",
-    "storage-driver-host",
-    "storage-driver-password",
-    "storage-driver-secure",
-    "storage-driver-table",
-    "storage-driver-user",
-    "application-metrics-count-limit",
-];
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -84,18 +48,27 @@ fn parse_static_pod(args: &[OsString]) -> Request {
     }
 }
 
+fn list(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).help(help).value_name("VALUE").allow_hyphen_values(true)
+}
+
+/// Of one that is given twice the last counts.
 fn text(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .help(help)
-        .value_name("VALUE")
-        .action(ArgAction::Set)
-        .overrides_with(name)
-        .allow_hyphen_values(true)
+    list(name, help).action(ArgAction::Set).overrides_with(name)
 }
 
 fn boolean(arg: Arg) -> Arg {
     arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+}
+
+/// Lists and maps that are given more than once add up, as upstream's do (`cliflag.MapStringString` and others).
+fn adds_up(arg: Arg) -> Arg {
+    arg.action(ArgAction::Append)
+}
+
+/// Whether a flag's values add up.
+fn is_list(kind: Kind) -> bool {
+    matches!(kind, Kind::List | Kind::Map | Kind::LessMap | Kind::BoolMap)
 }
 
 fn command() -> Command {
@@ -113,20 +86,27 @@ fn command() -> Command {
         .arg(text("cert-dir", "Directory of certificates"))
         .arg(text("root-dir", "Directory of the kubelet's files"))
         .arg(text("cloud-provider", "Empty or external"))
-        .arg(text("node-labels", "Labels of the node, key=value,..."))
+        .arg(adds_up(list("node-labels", "Labels of the node, key=value,...")))
         .arg(text("register-with-taints", "Taints of the node, key=value:effect,..."))
-        .arg(text("manifest-url-header", "Headers for --manifest-url, name:value,..."))
+        .arg(adds_up(list("manifest-url-header", "Headers for --manifest-url, name:value,...")))
         .arg(text("runtime-cgroups", "Cgroup of the container runtime"))
         .arg(text("image-credential-provider-config", "Configuration of credential provider plugins"))
         .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"))
         .arg(text("host-programs", "Folders from which pods of the API may run programs as host:/… and nix:0/…"))
+        .arg(text("lock-file", "File that is locked while this kubelet runs; it waits until it has the lock"))
+        .arg(boolean(text("exit-on-lock-contention", "End when somebody else opens the file of --lock-file")))
         .arg(boolean(text("static-pod-units", "Keep a unit static-pod@NAME.service for each static pod")));
     for field in FIELDS.iter().filter(|f| !f.flag.is_empty()) {
-        let arg = text(field.flag, "Overrides the field of the configuration file").hide_short_help(true);
-        command = command.arg(if field.kind == Kind::Bool { boolean(arg) } else { arg });
+        const HELP: &str = "Overrides the field of the configuration file";
+        let arg = match field.kind {
+            Kind::Bool => boolean(text(field.flag, HELP)),
+            kind if is_list(kind) => adds_up(list(field.flag, HELP)),
+            _ => text(field.flag, HELP),
+        };
+        command = command.arg(arg.hide_short_help(true));
     }
-    for name in IGNORED {
-        command = command.arg(boolean(text(name, "Accepted and without effect").hide(true)).require_equals(false));
+    for (name, _) in FLAG_FATES.iter().filter(|(name, _)| *name != "runtime-cgroups") {
+        command = command.arg(boolean(text(name, "Not carried out, and said so").hide(true)).require_equals(false));
     }
     command
 }
@@ -157,7 +137,10 @@ pub fn version_line() -> String {
 }
 
 fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
-    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let text = |name: &str| {
+        let values: Vec<String> = matches.get_many::<String>(name)?.cloned().collect();
+        Some(values.join(","))
+    };
     let path = |name: &str| text(name).filter(|t| !t.is_empty()).map(PathBuf::from);
     let given = FIELDS.iter().filter(|f| !f.flag.is_empty());
     let fields: BTreeMap<_, _> = given.filter_map(|f| Some((f.flag.to_string(), text(f.flag)?))).collect();
@@ -182,12 +165,14 @@ fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
         node_labels: text("node-labels").unwrap_or_default(),
         register_with_taints: text("register-with-taints"),
         manifest_url_header: text("manifest-url-header"),
-        runtime_cgroups: text("runtime-cgroups").unwrap_or_default(),
         credential_config: path("image-credential-provider-config"),
         credential_bin_dir: path("image-credential-provider-bin-dir"),
         static_pod_units: text("static-pod-units").is_some_and(|v| v != "false"),
         host_programs,
         verbosity,
+        lock_file: path("lock-file"),
+        exit_on_lock_contention: text("exit-on-lock-contention").is_some_and(|v| v != "false"),
+        others: FLAG_FATES.iter().filter_map(|(name, _)| Some((name.to_string(), text(name)?))).collect(),
     })
 }
 
@@ -203,6 +188,7 @@ fn folders(list: &str) -> Result<Vec<PathBuf>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::model::KubeletSpec;
 
     fn run(args: &[&str]) -> Request {
         parse(std::iter::once("kubelet").chain(args.iter().copied()).map(OsString::from), "Host")
@@ -221,6 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn lists_and_maps_that_are_given_twice_add_up_and_of_all_else_the_last_counts() {
+        let args = "--feature-gates=A=true --feature-gates B=false --node-labels=a=b --node-labels=c=d --max-pods=3 \
+                    --max-pods=4 --system-reserved=cpu=1 --system-reserved=memory=1Gi --cluster-dns=10.0.0.1 \
+                    --cluster-dns=10.0.0.2 --eviction-hard=memory.available<1Mi --eviction-hard=nodefs.available<1%";
+        let Request::Run(flags) = run(&args.split_whitespace().collect::<Vec<_>>()) else { panic!("refused") };
+        for (flag, value) in [
+            ("feature-gates", "A=true,B=false"),
+            ("max-pods", "4"),
+            ("system-reserved", "cpu=1,memory=1Gi"),
+            ("cluster-dns", "10.0.0.1,10.0.0.2"),
+            ("eviction-hard", "memory.available<1Mi,nodefs.available<1%"),
+        ] {
+            assert_eq!(flags.fields[flag], value, "--{flag}");
+        }
+        assert_eq!(flags.node_labels, "a=b,c=d");
+    }
+
+    #[test]
     fn acts_for_units_of_static_pods() {
         assert!(matches!(run(&["static-pod", "keep", "etcd"]), Request::StaticPod(Verb::Keep, name) if name == "etcd"));
         assert!(matches!(run(&["static-pod", "reload", "a.b"]), Request::StaticPod(Verb::Reload, _)));
@@ -236,5 +240,32 @@ mod tests {
         assert!(matches!(run(&["--no-such-flag"]), Request::Refuse(_, 64)));
         let Request::Print(line) = run(&["--version"]) else { panic!("no version") };
         assert!(line.contains("Kubernetes v1.36.3") && line.contains("Roost"), "{line}");
+    }
+
+    /// The typed settings without what only shows them, and what is told of; or the refusal.
+    fn outcome(args: &[String]) -> Result<String, String> {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let Request::Run(flags) = run(&args) else { return Err("no such flag".into()) };
+        let spec = crate::config::kubelet::load(&flags).map_err(|error| error.to_string())?;
+        Ok(format!("{:?}", KubeletSpec { effective: serde_json::Value::Null, flags: Vec::new(), ..spec }))
+    }
+
+    #[test]
+    fn every_flag_that_stands_for_no_field_is_carried_out_refused_or_told_of() {
+        let of_field = |name: &&str| FIELDS.iter().any(|field| field.flag == *name);
+        let command = command();
+        let names = command.get_arguments().filter_map(|arg| arg.get_long());
+        for name in names.filter(|name| !of_field(name) && !["version", "help"].contains(name)) {
+            // A lock is what the contention is about.
+            let base: &[String] =
+                if name == "exit-on-lock-contention" { &["--lock-file=/a/b".to_owned()] } else { &[] };
+            let before = outcome(base);
+            let values = ["3", "/a/b", "192.0.2.9", "external", "a=b", "a=b:NoSchedule", "a:b", "true"];
+            let shows = values.iter().any(|value| match outcome(&[base, &[format!("--{name}={value}")]].concat()) {
+                Err(refusal) => refusal.contains("yet:") || refusal.contains("cannot be read"),
+                after => after != before,
+            });
+            assert!(shows, "--{name} is taken in silence");
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod evict;
 #[cfg(test)]
 mod extremes;
 pub mod gc;
+pub mod host;
 pub mod images;
 pub mod logs;
 pub mod manifest;

@@ -124,6 +124,23 @@ pub fn locate(bytes: &[u8], path: &str) -> Option<Place> {
     Places::of(bytes).find(path)
 }
 
+/// [`parse_document`], but where keys are given twice the last one counts: then with what is wrong with them.
+///
+/// # Errors
+/// The first fault that is none of a key given twice.
+pub fn parse_last_keys(bytes: &[u8]) -> Result<(Value, Option<Error>), Error> {
+    let fault = match parse_document(bytes) {
+        Ok(value) => return Ok((value, None)),
+        Err(fault) => fault,
+    };
+    let mut last_wins = options();
+    last_wins.duplicate_keys = serde_saphyr::options::DuplicateKeyPolicy::LastWins;
+    match serde_saphyr::from_str_with_options::<Value>(text_of(bytes)?, last_wins) {
+        Ok(value) => Ok((value, Some(fault))),
+        Err(_) => Err(fault),
+    }
+}
+
 enum Part<'a> {
     Name(&'a str),
     Index(usize),

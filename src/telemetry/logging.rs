@@ -1,10 +1,13 @@
 //! Where log lines go: the journal when standard error is the journal, else text or JSON on standard error.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::journal::Journal;
@@ -40,11 +43,17 @@ pub struct FilterError {
     pub source: tracing_subscriber::filter::ParseError,
 }
 
+/// By which the filter is changed while the program runs.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
 /// Starts logging. A second call changes nothing.
 pub fn start(settings: &Settings) -> Result<(), FilterError> {
-    let targets = parse_filter(settings)?;
+    let (targets, handle) = reload::Layer::new(parse_filter(settings)?);
+    let _ = FILTER.set(handle);
     let registry = tracing_subscriber::registry().with(targets);
-    if stderr_is_journal()
+    // Who asks for JSON has something that reads it, from the journal's messages or elsewhere.
+    if settings.format == Format::Text
+        && stderr_is_journal()
         && let Ok(journal) = Journal::connect()
     {
         // Pod, container and the like are searchable fields without a prefix: `journalctl POD=web`.
@@ -57,6 +66,12 @@ pub fn start(settings: &Settings) -> Result<(), FilterError> {
         Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
     Ok(())
+}
+
+/// Changes how much is logged from now on (`PUT /debug/flags/v`); false where nothing logs.
+pub fn set_verbosity(verbosity: u8) -> bool {
+    let Ok(targets) = parse_filter(&Settings { verbosity, ..Settings::default() }) else { return false };
+    FILTER.get().is_some_and(|filter| filter.reload(targets).is_ok())
 }
 
 fn parse_filter(settings: &Settings) -> Result<Targets, FilterError> {
@@ -93,6 +108,17 @@ mod tests {
         assert!(targets.would_enable("roost::kubelet", &tracing::Level::DEBUG));
         assert!(!targets.would_enable("roost::kubelet", &tracing::Level::TRACE));
         assert!(!targets.would_enable("hyper", &tracing::Level::INFO));
+    }
+
+    #[test]
+    fn the_verbosity_of_a_program_that_logs_can_be_changed() {
+        let (layer, handle) = reload::Layer::new(parse_filter(&Settings::default()).unwrap());
+        FILTER.set(handle).expect("no other test starts to log");
+        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        let shows = || tracing::enabled!(target: "roost", tracing::Level::DEBUG);
+        assert!(!shows());
+        assert!(set_verbosity(4) && shows());
+        assert!(set_verbosity(0) && !shows());
     }
 
     #[test]

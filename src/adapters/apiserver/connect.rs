@@ -14,7 +14,8 @@ use kube::{Client, Config};
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::adapters::apiserver::kubeconfig::{KubeconfigError, read_kubeconfig};
+use super::kubeconfig::{KubeconfigError, read_kubeconfig};
+use super::throttle::Throttle;
 use crate::adapters::names::Names;
 use crate::offload::{Lanes, Stalled};
 
@@ -84,22 +85,30 @@ impl Error {
 pub struct Connector {
     names: Names,
     lanes: Lanes,
+    throttle: Option<Throttle>,
 }
 
 impl Default for Connector {
     fn default() -> Self {
-        Self { names: Names::remembering(), lanes: Lanes::new("kubeconfig") }
+        Self { names: Names::remembering(), lanes: Lanes::new("kubeconfig"), throttle: None }
     }
 }
 
 impl Connector {
+    /// One whose clients hold their requests to a rate, all together.
+    pub fn throttled(throttle: Throttle) -> Self {
+        Self { throttle: Some(throttle), ..Self::default() }
+    }
+
     /// Builds a client from the file's current context. Nothing is sent yet; a credential plugin in it is run.
     ///
     /// # Errors
     /// The kubeconfig cannot be used, or does not answer.
     pub async fn connect(&self, path: &Path) -> Result<Client, Error> {
-        let (file, names, runtime) = (path.to_owned(), self.names.clone(), tokio::runtime::Handle::current());
-        let made = self.lanes.run(path.to_string_lossy(), "connect", move || runtime.block_on(open(&file, names)));
+        let (file, names, throttle) = (path.to_owned(), self.names.clone(), self.throttle.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let open = move || runtime.block_on(open(&file, names, throttle));
+        let made = self.lanes.run(path.to_string_lossy(), "connect", open);
         made.await.map_err(Error::stalled(path))?
     }
 
@@ -130,7 +139,7 @@ pub async fn connect(path: &Path) -> Result<Client, Error> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
-async fn open(path: &Path, names: Names) -> Result<Client, Error> {
+async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<Client, Error> {
     let unusable = |source| Error::Kubeconfig { path: path.to_owned(), source };
     let kubeconfig = read_kubeconfig(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     // The client library panics on an address without a scheme.
@@ -146,12 +155,12 @@ async fn open(path: &Path, names: Names) -> Result<Client, Error> {
     if config.proxy_url.is_some() {
         return Err(Error::Proxy { path: path.to_owned() });
     }
-    client(config, names).map_err(|source| Error::Client { path: path.to_owned(), source })
+    client(config, names, throttle).map_err(|source| Error::Client { path: path.to_owned(), source })
 }
 
 /// The library's own client but for the resolver, whose threads it does not bound (`ClientBuilder::try_from`), and its
 /// spans. The configuration's proxy is not used.
-pub fn client(config: Config, names: Names) -> kube::Result<Client> {
+pub fn client(config: Config, names: Names, throttle: Option<Throttle>) -> kube::Result<Client> {
     let mut http = HttpConnector::new_with_resolver(names);
     http.enforce_http(false);
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http)?);
@@ -166,6 +175,7 @@ pub fn client(config: Config, names: Names) -> kube::Result<Client> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
+        .option_layer(throttle)
         .service(client);
     Ok(ClientBuilder::new(service, config.default_namespace).build())
 }

@@ -52,7 +52,7 @@ fn client(server: &str, ca: Option<&str>, token: Option<&str>) -> Result<Client,
         }
     }
     config.auth_info = AuthInfo { token: token.map(|token| token.to_owned().into()), ..AuthInfo::default() };
-    super::connect::client(config, Names::remembering()).map_err(unreachable(server))
+    super::connect::client(config, Names::remembering(), None).map_err(unreachable(server))
 }
 
 fn unreachable<E: std::error::Error + Send + Sync + 'static>(server: &str) -> impl Fn(E) -> ContactError {

@@ -16,4 +16,5 @@ pub mod reachability;
 pub mod reviews;
 pub mod session;
 pub mod storage;
+pub mod throttle;
 mod watching;

@@ -31,7 +31,14 @@ impl Session {
     /// # Errors
     /// The kubeconfig cannot be used.
     pub async fn open(path: &Path) -> Result<Self, Error> {
-        let connector = Connector::default();
+        Self::open_with(path, Connector::default()).await
+    }
+
+    /// The same with a connector of the caller's.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be used.
+    pub async fn open_with(path: &Path, connector: Connector) -> Result<Self, Error> {
         let (clients, _) = watch::channel(connector.connect(path).await?);
         Ok(Self { clients, path: watch::channel(path.to_path_buf()).0, connector })
     }

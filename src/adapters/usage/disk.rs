@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::adapters::fs::descent::{Descent, Mounts};
 use crate::core::model::usage::FsUsage;
 
-/// How long a directory's size is believed.
+/// How long a directory's size is believed unless the settings say otherwise.
 const BELIEVED: Duration = Duration::from_secs(60);
 /// A big directory is measured again only after a second for so many entries: nobody may keep the kubelet walking.
 const ENTRIES_PER_SECOND: u64 = 10_000;
@@ -56,19 +56,31 @@ struct Known {
 }
 
 impl Known {
-    fn is_believed(&self, fresh: bool) -> bool {
+    fn is_believed(&self, fresh: bool, believed: Duration) -> bool {
         let of_size = Duration::from_secs(self.taken.inodes.min(BOUNDS.entries) / ENTRIES_PER_SECOND);
-        self.at.elapsed() < if fresh { of_size } else { of_size.max(BELIEVED) }
+        self.at.elapsed() < if fresh { of_size } else { of_size.max(believed) }
     }
 }
 
-/// Sizes of directories, remembered for a minute.
-#[derive(Debug, Default)]
+/// Sizes of directories, remembered for a while.
+#[derive(Debug)]
 pub struct Directories {
     known: Mutex<HashMap<PathBuf, Known>>,
+    believed: Duration,
+}
+
+impl Default for Directories {
+    fn default() -> Self {
+        Self::new(None)
+    }
 }
 
 impl Directories {
+    /// Those that are believed for so long; a minute if nothing is said.
+    pub fn new(believed: Option<Duration>) -> Self {
+        Self { known: Mutex::default(), believed: believed.unwrap_or(BELIEVED) }
+    }
+
     /// What a directory takes; `fresh` does not believe the memory, unless the directory is big. What is mounted below
     /// does not count.
     ///
@@ -84,7 +96,7 @@ impl Directories {
         let mut before = (Taken::default(), 0);
         if let Some(known) = lock().get(path) {
             let is_settled = known.cut_short == 0 || known.cut_short >= ATTEMPTS;
-            if is_settled && known.is_believed(fresh) {
+            if is_settled && known.is_believed(fresh, self.believed) {
                 return known.taken;
             }
             before = (known.taken, known.cut_short);
@@ -104,7 +116,7 @@ impl Directories {
             tracing::warn!(path = %path.display(), %error, attempt = cut_short, "a directory was not counted to its end");
         }
         let mut known = lock();
-        known.retain(|_, known| known.is_believed(false));
+        known.retain(|_, known| known.is_believed(false, self.believed));
         known.insert(path.to_owned(), Known { taken, at: Instant::now(), cut_short });
         taken
     }

@@ -53,6 +53,8 @@ pub struct UsageOptions {
     pub sys: PathBuf,
     /// The kubelet's directory, `/var/lib/kubelet`.
     pub root_dir: PathBuf,
+    /// How long the size of a directory is believed; none: volumes are not measured (`volumeStatsAggPeriod`).
+    pub volumes: Option<Duration>,
 }
 
 /// The usage of this machine.
@@ -97,8 +99,13 @@ impl MachineUsage {
     ) -> Self {
         let tree = Tree::new(options.cgroup_mount.clone(), options.cgroup_root.clone(), options.driver);
         let host = Host { proc: options.proc.clone() };
-        let shared =
-            Arc::new(Shared { options, tree, host, directories: Directories::default(), rates: Mutex::default() });
+        let shared = Arc::new(Shared {
+            directories: Directories::new(options.volumes),
+            options,
+            tree,
+            host,
+            rates: Mutex::default(),
+        });
         Self { shared, pods, runtime, images, lanes: Lanes::with_limit("usage of", LIMIT) }
     }
 

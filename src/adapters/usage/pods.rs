@@ -93,7 +93,9 @@ pub(super) fn pod_usage(
     if !shallow {
         let interfaces = interfaces(shared, view, &path);
         usage.network = (!interfaces.is_empty()).then(|| derive_network(interfaces, sample.at));
-        usage.volumes = volume_usage(&shared.options.root_dir, &view.pod, &shared.directories, fresh);
+        if shared.options.volumes.is_some() {
+            usage.volumes = volume_usage(&shared.options.root_dir, &view.pod, &shared.directories, fresh);
+        }
         usage.ephemeral_storage = ephemeral(shared, &usage.containers, &usage.volumes);
     }
     Some(usage)

@@ -41,6 +41,7 @@ fn machine(root: &Path) -> Shared {
         proc: root.join("proc"),
         sys: root.join("sys"),
         root_dir: root.join("kubelet"),
+        volumes: Some(Duration::from_secs(60)),
     };
     Shared {
         tree: Tree::new(options.cgroup_mount.clone(), options.cgroup_root.clone(), options.driver),
@@ -223,4 +224,18 @@ async fn a_disk_that_hangs_hides_what_its_own_pod_has_there_and_nothing_of_other
     assert!(measured[0].network.is_some() && !measured[0].volumes.is_empty(), "{:?}", measured[0]);
     assert_eq!(measured[1].memory.unwrap().usage_bytes, Some(7000));
     assert!(measured[1].network.is_none());
+}
+
+/// `volumeStatsAggPeriod` of less than zero.
+#[test]
+fn volumes_are_not_measured_where_that_is_switched_off() {
+    let root = tempfile::tempdir().unwrap();
+    let mut shared = machine(root.path());
+    let measure = |shared: &Shared| {
+        let view = view(root.path());
+        pods::pod_usage(shared, &view, &pods::Layers::default(), UsageDepth::Full, false).unwrap()
+    };
+    assert!(!measure(&shared).volumes.is_empty());
+    shared.options.volumes = None;
+    assert!(measure(&shared).volumes.is_empty());
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::Value;
 
+use super::super::kubelet::check_overlay;
 use super::layers::{Fault, Layers};
 use crate::core::bootstrap::hardening::audit_policy_path;
 use crate::core::bootstrap::services::NEEDS_PROGRAMS;
 use crate::core::model::spec::{
-    AuditSpec, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint, ExternalEtcd, ExtraArgs,
-    NetworkSpec, NodeSpec, Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
+    AuditSpec, CLOUD_CONTROLLER_MANAGER, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint,
+    ExternalEtcd, ExtraArgs, NetworkSpec, NodeSpec, Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
 };
 
 /// What the host itself says where nothing is set.
@@ -250,6 +251,11 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
     let extra_args: BTreeMap<String, ExtraArgs> =
         args.map(|(component, flags)| (component.clone(), text_map(flags))).collect();
     let source = derive_source(reader);
+    check_components(reader);
+    let kubelet = reader.json("kubelet");
+    for fault in check_overlay(&kubelet) {
+        reader.fault("kubelet", fault);
+    }
     if mode == ControlPlaneMode::Systemd {
         check_services(reader, &source, node);
     }
@@ -275,10 +281,26 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         snapshots: derive_snapshots(reader),
         hardening: reader.flag("security.hardening"),
         encryption: optional_path(reader, "encryption.config"),
-        kubelet: reader.json("kubelet"),
+        kubelet,
         kube_proxy: reader.json("kube_proxy"),
         network: NetworkSpec { builtin: reader.flag("network.enabled"), proxy, dns: reader.flag("network.dns") },
         external_cloud: derive_cloud(reader),
+    }
+}
+
+/// Tables by component name only components that there are: of others nothing would come.
+fn check_components(reader: &mut Reader<'_>) {
+    let servers = [API_SERVER, "kube-controller-manager", "kube-scheduler", CLOUD_CONTROLLER_MANAGER, "etcd"];
+    let addons = ["kube-proxy", "coredns", "pause"];
+    let all = [servers.as_slice(), &addons].concat();
+    // etcd's tools lie beside etcd, or are named.
+    let programs = [all.as_slice(), &["etcdctl", "etcdutl"]].concat();
+    for (name, known) in [("args", servers.to_vec()), ("components.images", all), ("components.binaries", programs)] {
+        let named = reader.layers.value(name).and_then(Value::as_table).into_iter().flatten();
+        let odd: Vec<String> = named.map(|(key, _)| key.clone()).filter(|key| !known.contains(&key.as_str())).collect();
+        for key in odd {
+            reader.fault(name, format!("there is no component \"{key}\" for this; there are {}", known.join(", ")));
+        }
     }
 }
 

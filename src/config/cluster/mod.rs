@@ -14,3 +14,5 @@ pub use layers::{Fault, Layers, Origin};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walk_tests;

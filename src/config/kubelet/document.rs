@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::duration::{parse_duration, render_duration};
-use super::fields::{FIELDS, Field, Kind};
+use super::fields::{self, FIELDS, Field, Kind, PARTS};
 use crate::core::yaml;
 
 /// apiVersion of the file.
@@ -11,54 +11,136 @@ pub const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
 /// kind of the file.
 pub const KIND: &str = "KubeletConfiguration";
 
+/// A fault of one field of a file.
+struct Found {
+    path: String,
+    text: String,
+    /// Nobody knows the field, which newer and older kubelets of a mixed fleet may do.
+    unknown: bool,
+}
+
+/// What a file holds once faulty fields have been left out.
+pub struct Document {
+    /// The sound part.
+    pub value: Value,
+    /// What ends the start, with `file:line:column` where it is known.
+    pub faults: Vec<String>,
+    /// What is told of: fields that nobody knows, which are left out, and a key that is given twice.
+    pub warnings: Vec<String>,
+}
+
 /// Parses and checks one file; every fault is reported, with `file:line:column` where it is known.
 ///
 /// # Errors
-/// All faults as sentences.
+/// All faults as sentences, fields that nobody knows among them.
 pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Value, Vec<String>> {
-    let at = |place: Option<yaml::Place>| match place {
-        Some(place) => format!("{name}:{}:{}", place.line, place.column),
-        None => name.to_string(),
-    };
-    let value = yaml::parse_document(bytes).map_err(|e| vec![format!("{}: {}", at(e.place), e.message)])?;
-    let Value::Object(map) = value else {
-        return Err(vec![format!("{name}: not a {KIND}, but {}", type_name(&value))]);
-    };
-    let mut faults = Vec::new();
-    for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
-        if map.get(key).and_then(Value::as_str) != Some(want) {
-            faults.push((key.to_string(), format!("{key} must be {want:?}")));
-        }
+    let at = |e: yaml::Error| vec![format!("{}: {}", written(name, e.place), e.message)];
+    let (value, found) = inspect(name, yaml::parse_document(bytes).map_err(at)?).map_err(|fault| vec![fault])?;
+    if found.is_empty() {
+        Ok(value)
+    } else {
+        Err(place(name, bytes, found).into_iter().map(|(text, _)| text).collect())
     }
-    check_object("", &map, &mut faults);
-    if faults.is_empty() {
-        return Ok(Value::Object(map));
-    }
-    let places = yaml::Places::of(bytes);
-    Err(faults.into_iter().map(|(path, text)| format!("{}: {text}", at(places.find(&path)))).collect())
 }
 
-fn check_object(prefix: &str, map: &Map<String, Value>, faults: &mut Vec<(String, String)>) {
-    for (key, value) in map {
-        if prefix.is_empty() && (key == "apiVersion" || key == "kind") {
-            continue;
+/// The same with fields that nobody knows left out, as upstream's second, lenient reading does
+/// (`pkg/kubelet/kubeletconfig/util/codec`): files of a newer or older fleet, and a roll back, must not end the start.
+pub fn parse_leniently(name: &str, bytes: &[u8]) -> Document {
+    let nothing =
+        |fault: String| Document { value: Value::Object(Map::new()), faults: vec![fault], warnings: Vec::new() };
+    let at = |e: yaml::Error| format!("{}: {}", written(name, e.place), e.message);
+    let (value, twice) = match yaml::parse_last_keys(bytes) {
+        Ok(parsed) => parsed,
+        Err(fault) => return nothing(at(fault)),
+    };
+    match inspect(name, value) {
+        Ok((value, found)) => {
+            let (unknown, faults): (Vec<_>, Vec<_>) =
+                place(name, bytes, found).into_iter().partition(|(_, unknown)| *unknown);
+            let unknown = unknown.into_iter().map(|(text, _)| format!("{text}; it has no effect"));
+            let twice = twice.map(|fault| format!("{}; the last one counts", at(fault)));
+            let faults = faults.into_iter().map(|(text, _)| text).collect();
+            Document { value, faults, warnings: unknown.chain(twice).collect() }
+        }
+        Err(fault) => nothing(fault),
+    }
+}
+
+fn place(name: &str, bytes: &[u8], found: Vec<Found>) -> Vec<(String, bool)> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let places = yaml::Places::of(bytes);
+    let at = |found: Found| (format!("{}: {}", written(name, places.find(&found.path)), found.text), found.unknown);
+    found.into_iter().map(at).collect()
+}
+
+/// `file:line:column`, or the file alone.
+pub(super) fn written(name: &str, place: Option<yaml::Place>) -> String {
+    place.map_or_else(|| name.to_owned(), |place| format!("{name}:{}:{}", place.line, place.column))
+}
+
+/// The sound part of a file, and its faults.
+fn inspect(name: &str, value: Value) -> Result<(Value, Vec<Found>), String> {
+    let Value::Object(mut map) = value else {
+        return Err(format!("{name}: not a {KIND}, but {}", type_name(&value)));
+    };
+    let mut found = Vec::new();
+    for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+        if map.get(key).and_then(Value::as_str) != Some(want) {
+            found.push(Found { path: key.to_string(), text: format!("{key} must be {want:?}"), unknown: false });
+        }
+    }
+    check_object("", &mut map, &mut found);
+    Ok((Value::Object(map), found))
+}
+
+/// Faults of the fields of a configuration that is no file of its own, without places.
+pub fn check_fields(fields: &Map<String, Value>) -> Vec<String> {
+    let mut found = Vec::new();
+    check_object("", &mut fields.clone(), &mut found);
+    found.into_iter().map(|found| found.text).collect()
+}
+
+/// Notes what is wrong and takes it out.
+fn check_object(prefix: &str, map: &mut Map<String, Value>, found: &mut Vec<Found>) {
+    map.retain(|key, value| {
+        if prefix.is_empty() && (key == "apiVersion" || key == "kind") || value.is_null() {
+            return true;
         }
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        if value.is_null() {
-            continue;
+        let fault = |text: String| Found { path: path.clone(), text: format!("{path}: {text}"), unknown: false };
+        if let Some(field) = fields::find(&path) {
+            let checked = check_kind(field.kind, value).map_err(fault);
+            check_parts(&path, value, found);
+            return checked.map_err(|fault| found.push(fault)).is_ok();
         }
-        if let Some(field) = FIELDS.iter().find(|f| f.path == path) {
-            if let Err(text) = check_kind(field.kind, value) {
-                faults.push((path.clone(), format!("{path}: {text}")));
-            }
-        } else if FIELDS.iter().any(|f| f.path.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.'))) {
-            match value {
-                Value::Object(inner) => check_object(&path, inner, faults),
-                other => faults.push((path.clone(), format!("{path}: want an object, got {}", type_name(other)))),
-            }
-        } else {
-            faults.push((path.clone(), format!("unknown field {path:?}")));
+        if FIELDS.iter().any(|f| f.path.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.'))) {
+            let Value::Object(inner) = value else {
+                found.push(fault(format!("want an object, got {}", type_name(value))));
+                return false;
+            };
+            check_object(&path, inner, found);
+            return true;
         }
+        found.push(Found { text: format!("unknown field {path:?}"), path, unknown: true });
+        false
+    });
+}
+
+/// The same for the parts of a value that is no single field.
+fn check_parts(path: &str, value: &mut Value, found: &mut Vec<Found>) {
+    let Some((_, known)) = PARTS.iter().find(|(field, _)| *field == path) else { return };
+    for (index, item) in value.as_array_mut().into_iter().flatten().enumerate() {
+        let Value::Object(item) = item else { continue };
+        item.retain(|key, _| {
+            let is_known = known.contains(&key.as_str());
+            if !is_known {
+                let path = format!("{path}[{index}].{key}");
+                found.push(Found { text: format!("unknown field {path:?}"), path, unknown: true });
+            }
+            is_known
+        });
     }
 }
 
@@ -73,6 +155,16 @@ fn check_kind(kind: Kind, value: &Value) -> Result<(), String> {
             Some(text) => parse_duration(text).map(|_| ()),
             None => want("a duration such as \"1m30s\""),
         },
+        Kind::SignedDuration => match value.as_str() {
+            Some(text) => parse_duration(text.strip_prefix('-').unwrap_or(text)).map(|_| ()),
+            None => want("a duration such as \"1m30s\""),
+        },
+        Kind::Nanoseconds => match value {
+            Value::String(text) => parse_duration(text).map(|_| ()),
+            Value::Number(number) if number.is_u64() => Ok(()),
+            _ => want("a duration such as \"5s\", or a number of nanoseconds"),
+        },
+        Kind::Quantity if !value.is_string() && !value.is_number() => want("a quantity such as \"10Mi\""),
         Kind::List => match value.as_array() {
             Some(items) if items.iter().all(Value::is_string) => Ok(()),
             Some(_) | None => want("a list of texts"),
@@ -85,7 +177,7 @@ fn check_kind(kind: Kind, value: &Value) -> Result<(), String> {
             Some(map) if map.values().all(Value::is_boolean) => Ok(()),
             Some(_) | None => want("true or false by name"),
         },
-        Kind::Bool | Kind::Int | Kind::Float | Kind::Text | Kind::Json => Ok(()),
+        Kind::Bool | Kind::Int | Kind::Float | Kind::Text | Kind::Quantity | Kind::Json => Ok(()),
     }
 }
 
@@ -129,8 +221,12 @@ pub fn parse_flag(kind: Kind, text: &str) -> Result<Value, String> {
         },
         Kind::Int => text.parse::<i64>().map(Value::from).map_err(|_| format!("want a whole number, got {text:?}")),
         Kind::Float => text.parse::<f64>().map(Value::from).map_err(|_| format!("want a number, got {text:?}")),
-        Kind::Text => Ok(Value::from(text)),
-        Kind::Duration => parse_duration(text).map(|d| Value::from(render_duration(d))),
+        Kind::Text | Kind::Quantity => Ok(Value::from(text)),
+        Kind::Duration | Kind::Nanoseconds => parse_duration(text).map(|d| Value::from(render_duration(d))),
+        Kind::SignedDuration => {
+            let (sign, rest) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+            parse_duration(rest).map(|d| Value::from(format!("{sign}{}", render_duration(d))))
+        }
         Kind::List => Ok(text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Value::from).collect()),
         Kind::Map => pairs(text, '='),
         Kind::LessMap => pairs(text, '<'),
@@ -189,18 +285,18 @@ pub fn apply_defaults(root: &mut Value) {
     if let (true, Some(update)) = (report_unset, update) {
         set(root, "nodeStatusReportFrequency", update);
     }
+    let backoff_is_fixed = get(root, "featureGates.KubeletCrashLoopBackOffMax") == Some(&Value::Bool(false));
     for field in FIELDS {
+        if backoff_is_fixed && field.path == "crashLoopBackOff.maxContainerRestartPeriod" {
+            continue;
+        }
         if !field.default.is_empty() && is_unset(Some(field), root) {
             let default = serde_json::from_str(field.default).unwrap_or(Value::Null);
             set(root, field.path, default);
         }
     }
-    if get(root, "logging").is_some()
-        && let Some(logging) = FIELDS.iter().find(|f| f.path == "logging")
-    {
-        let mut full: Value = serde_json::from_str(logging.default).unwrap_or(Value::Null);
-        merge(&mut full, get(root, "logging").cloned().unwrap_or(Value::Null));
-        set(root, "logging", full);
+    if get(root, "memorySwap").is_none() {
+        set(root, "memorySwap", Value::Object(Map::new()));
     }
     let parallel = get(root, "maxParallelImagePulls").and_then(Value::as_i64).is_some_and(|n| n >= 2);
     if get(root, "serializeImagePulls").is_none() {

@@ -16,6 +16,12 @@ pub enum Kind {
     Text,
     /// Go's duration, e.g. `1m30s`.
     Duration,
+    /// A duration that may be negative, which switches something off.
+    SignedDuration,
+    /// A duration, or a number of nanoseconds.
+    Nanoseconds,
+    /// A quantity such as `10Mi`, or a number.
+    Quantity,
     /// A list of texts; as a flag separated by commas.
     List,
     /// Texts by name; as a flag `a=b,c=d`.
@@ -57,7 +63,9 @@ const fn val(path: &'static str, kind: Kind, default: &'static str, flag: &'stat
     Field { path, kind, default, zero_is_unset: true, flag }
 }
 
-use Kind::{Bool, BoolMap, Duration, Float, Int, Json, LessMap, List, Map, Text};
+use Kind::{
+    Bool, BoolMap, Duration, Float, Int, Json, LessMap, List, Map, Nanoseconds, Quantity, SignedDuration, Text,
+};
 
 /// Every field of the file.
 pub const FIELDS: &[Field] = &[
@@ -112,7 +120,7 @@ pub const FIELDS: &[Field] = &[
     ptr("imageMaximumGCAge", Duration, "\"0s\"", ""),
     ptr("imageGCHighThresholdPercent", Int, "85", "image-gc-high-threshold"),
     ptr("imageGCLowThresholdPercent", Int, "80", "image-gc-low-threshold"),
-    val("volumeStatsAggPeriod", Duration, "\"1m0s\"", "volume-stats-agg-period"),
+    val("volumeStatsAggPeriod", SignedDuration, "\"1m0s\"", "volume-stats-agg-period"),
     none("kubeletCgroups", Text, "kubelet-cgroups"),
     none("systemCgroups", Text, "system-cgroups"),
     none("cgroupRoot", Text, "cgroup-root"),
@@ -158,7 +166,7 @@ pub const FIELDS: &[Field] = &[
     ptr("iptablesDropBit", Int, "15", "iptables-drop-bit"),
     none("featureGates", BoolMap, "feature-gates"),
     ptr("failSwapOn", Bool, "true", "fail-swap-on"),
-    ptr("memorySwap", Json, "{}", ""),
+    none("memorySwap.swapBehavior", Text, ""),
     val("containerLogMaxSize", Text, "\"10Mi\"", "container-log-max-size"),
     ptr("containerLogMaxFiles", Int, "5", "container-log-max-files"),
     ptr("containerLogMaxWorkers", Int, "1", ""),
@@ -175,12 +183,14 @@ pub const FIELDS: &[Field] = &[
     val("volumePluginDir", Text, "\"/usr/libexec/kubernetes/kubelet-plugins/volume/exec/\"", "volume-plugin-dir"),
     none("providerID", Text, "provider-id"),
     none("kernelMemcgNotification", Bool, "kernel-memcg-notification"),
-    ptr(
-        "logging",
-        Json,
-        r#"{"format":"text","flushFrequency":"5s","verbosity":0,"options":{"text":{"infoBufferSize":"0"},"json":{"infoBufferSize":"0"}}}"#,
-        "",
-    ),
+    val("logging.format", Text, "\"text\"", "logging-format"),
+    val("logging.flushFrequency", Nanoseconds, "\"5s\"", "log-flush-frequency"),
+    ptr("logging.verbosity", Int, "0", ""),
+    none("logging.vmodule", Json, ""),
+    none("logging.options.text.splitStream", Bool, "log-text-split-stream"),
+    ptr("logging.options.text.infoBufferSize", Quantity, "\"0\"", "log-text-info-buffer-size"),
+    none("logging.options.json.splitStream", Bool, "log-json-split-stream"),
+    ptr("logging.options.json.infoBufferSize", Quantity, "\"0\"", "log-json-info-buffer-size"),
     ptr("enableSystemLogHandler", Bool, "true", ""),
     none("enableSystemLogQuery", Bool, ""),
     ptr("shutdownGracePeriod", Duration, "\"0s\"", ""),
@@ -195,10 +205,24 @@ pub const FIELDS: &[Field] = &[
     val("memoryReservationPolicy", Text, "\"None\"", ""),
     none("registerWithTaints", Json, ""),
     ptr("registerNode", Bool, "true", "register-node"),
-    none("tracing", Json, ""),
+    none("tracing.endpoint", Text, ""),
+    none("tracing.samplingRatePerMillion", Int, ""),
     ptr("localStorageCapacityIsolation", Bool, "true", "local-storage-capacity-isolation"),
     val("containerRuntimeEndpoint", Text, "\"unix:///run/containerd/containerd.sock\"", "container-runtime-endpoint"),
     none("imageServiceEndpoint", Text, "image-service-endpoint"),
     ptr("failCgroupV1", Bool, "true", "fail-cgroupv1"),
     none("userNamespaces.idsPerPod", Int, ""),
 ];
+
+/// Fields whose value is an object, or a list of objects, that is checked where it is used: what the objects may hold.
+pub const PARTS: &[(&str, &[&str])] = &[
+    ("logging.vmodule", &["filePattern", "verbosity"]),
+    ("registerWithTaints", &["key", "value", "effect", "timeAdded"]),
+    ("reservedMemory", &["numaNode", "limits"]),
+    ("shutdownGracePeriodByPodPriority", &["priority", "shutdownGracePeriodSeconds"]),
+];
+
+/// The field of that path.
+pub fn find(path: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.path == path)
+}

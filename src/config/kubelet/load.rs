@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::document::{apply_defaults, merge, parse_file, parse_flag, set};
+use super::document::{apply_defaults, check_fields, merge, parse_flag, parse_leniently, set};
+use super::fates::{judge_fields, judge_flags};
 use super::fields::FIELDS;
+use super::findings::{Findings, Source};
 use super::spec::type_spec;
+use super::validate::validate;
 use crate::core::model::KubeletSpec;
 
 /// Flags as given: those that stand for a field of the file, and those that only exist as flags.
@@ -44,8 +47,6 @@ pub struct Flags {
     pub register_with_taints: Option<String>,
     /// `--manifest-url-header`.
     pub manifest_url_header: Option<String>,
-    /// `--runtime-cgroups`.
-    pub runtime_cgroups: String,
     /// `--image-credential-provider-config`.
     pub credential_config: Option<PathBuf>,
     /// `--image-credential-provider-bin-dir`.
@@ -56,6 +57,12 @@ pub struct Flags {
     pub host_programs: Vec<PathBuf>,
     /// `-v`, if given.
     pub verbosity: Option<u8>,
+    /// `--lock-file`.
+    pub lock_file: Option<PathBuf>,
+    /// `--exit-on-lock-contention`.
+    pub exit_on_lock_contention: bool,
+    /// Value of each flag that is not carried out, by its name.
+    pub others: BTreeMap<String, String>,
 }
 
 impl Flags {
@@ -71,23 +78,30 @@ impl Flags {
             ("cloud-provider", text(&self.cloud_provider)),
             ("config", path(&self.config)),
             ("config-dir", path(&self.config_dir)),
+            ("exit-on-lock-contention", self.exit_on_lock_contention.then(|| "true".to_owned())),
             ("host-programs", text(&list(&self.host_programs))),
             ("hostname-override", text(&self.node_name).filter(|_| self.hostname_overridden)),
             ("image-credential-provider-bin-dir", path(&self.credential_bin_dir)),
             ("image-credential-provider-config", path(&self.credential_config)),
             ("kubeconfig", path(&self.kubeconfig)),
+            ("lock-file", path(&self.lock_file)),
             // Headers may hold a secret.
             ("manifest-url-header", self.manifest_url_header.as_ref().map(|_| "[not shown]".to_owned())),
             ("node-ip", text(&self.node_ip)),
             ("node-labels", text(&self.node_labels)),
             ("register-with-taints", self.register_with_taints.clone()),
             ("root-dir", path(&self.root_dir)),
-            ("runtime-cgroups", text(&self.runtime_cgroups)),
             ("static-pod-units", self.static_pod_units.then(|| "true".to_owned())),
             ("v", self.verbosity.map(|v| v.to_string())),
         ];
         let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        let mut all: Vec<_> = self.fields.clone().into_iter().chain(named).collect();
+        // One of those that are not carried out is a password.
+        let shown = |(name, value): (String, String)| match name.ends_with("password") {
+            true => (name, "[not shown]".to_owned()),
+            false => (name, value),
+        };
+        let others = self.others.clone().into_iter().map(shown);
+        let mut all: Vec<_> = self.fields.clone().into_iter().chain(others).chain(named).collect();
         all.sort();
         all
     }
@@ -98,47 +112,67 @@ impl Flags {
 #[error("{}", .0.join("\n"))]
 pub struct Error(pub Vec<String>);
 
-/// Reads and merges everything.
+/// Reads and merges everything; what is to be told of is in `warnings`.
 ///
 /// # Errors
 /// Every fault of flags and files, with file, line and column.
 pub fn load(flags: &Flags) -> Result<KubeletSpec, Error> {
-    let mut faults = Vec::new();
+    let mut findings = Findings::default();
     let mut value = Value::Object(Map::new());
     if let Some(path) = &flags.config {
-        read_into(path, &mut value, &mut faults);
+        read_into(path, &mut value, &mut findings);
     }
     if let Some(dir) = &flags.config_dir {
-        for path in drop_ins(dir, &mut faults) {
-            read_into(&path, &mut value, &mut faults);
+        for path in drop_ins(dir, &mut findings.faults) {
+            read_into(&path, &mut value, &mut findings);
         }
     }
-    apply_flags(flags, &mut value, &mut faults);
+    apply_flags(flags, &mut value, &mut findings);
+    judge_fields(&value, &mut findings);
+    judge_flags(&flags.given(), &mut findings);
+    let given = value.clone();
     apply_defaults(&mut value);
-    let spec = type_spec(flags, value, &mut faults);
-    match spec {
-        Some(spec) if faults.is_empty() => Ok(spec),
-        Some(_) | None => Err(Error(faults)),
+    validate(&value, &given, &mut findings);
+    let spec = type_spec(flags, value, &mut findings);
+    match findings.faults.is_empty() {
+        true => Ok(KubeletSpec { warnings: findings.warnings, ..spec }),
+        false => Err(Error(findings.faults)),
     }
 }
 
-fn read_into(path: &Path, value: &mut Value, faults: &mut Vec<String>) {
+/// Faults of fields that are laid over a configuration, such as those of cluster.toml: strictly, for whoever writes them
+/// is there to be told.
+pub fn check_overlay(fields: &Map<String, Value>) -> Vec<String> {
+    let mut findings = Findings::default();
+    findings.faults.extend(check_fields(fields));
+    if !findings.faults.is_empty() {
+        return findings.faults;
+    }
+    let given = Value::Object(fields.clone());
+    judge_fields(&given, &mut findings);
+    let mut full = given.clone();
+    apply_defaults(&mut full);
+    validate(&full, &given, &mut findings);
+    // Some faults show only when a value is typed.
+    let _ = type_spec(&Flags { node_name: "any".into(), ..Flags::default() }, full, &mut findings);
+    findings.faults
+}
+
+fn read_into(path: &Path, value: &mut Value, findings: &mut Findings) {
     let name = path.display().to_string();
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(e) => return faults.push(format!("{name}: cannot be read: {e}")),
+        Err(e) => return findings.faults.push(format!("{name}: cannot be read: {e}")),
     };
-    match parse_file(&name, &bytes) {
-        Ok(over) => {
-            let base = relative_to(path);
-            let mut over = over;
-            for field in ["staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"] {
-                make_absolute(&mut over, field, &base);
-            }
-            merge(value, over);
-        }
-        Err(more) => faults.extend(more),
+    let mut document = parse_leniently(&name, &bytes);
+    findings.faults.extend(document.faults);
+    findings.warnings.extend(document.warnings);
+    let base = relative_to(path);
+    for field in ["staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"] {
+        make_absolute(&mut document.value, field, &base);
     }
+    merge(value, document.value.clone());
+    findings.sources.push(Source { name, bytes, value: document.value });
 }
 
 /// Relative paths in a file are relative to the file (upstream `configfiles.resolveRelativePaths`).
@@ -183,12 +217,13 @@ fn drop_ins(dir: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
     files
 }
 
-fn apply_flags(flags: &Flags, value: &mut Value, faults: &mut Vec<String>) {
+fn apply_flags(flags: &Flags, value: &mut Value, findings: &mut Findings) {
     for (flag, text) in &flags.fields {
         let Some(field) = FIELDS.iter().find(|f| !f.flag.is_empty() && f.flag == flag) else {
-            faults.push(format!("--{flag}: not a flag of this kubelet"));
+            findings.faults.push(format!("--{flag}: not a flag of this kubelet"));
             continue;
         };
+        findings.flags.push((field.path, flag.clone()));
         match parse_flag(field.kind, text) {
             // Gates given as flags come on top of those of the file, everything else replaces.
             Ok(over) if flag == "feature-gates" => {
@@ -197,7 +232,7 @@ fn apply_flags(flags: &Flags, value: &mut Value, faults: &mut Vec<String>) {
                 set(value, "featureGates", gates);
             }
             Ok(over) => set(value, field.path, over),
-            Err(e) => faults.push(format!("--{flag}: {e}")),
+            Err(e) => findings.faults.push(format!("--{flag}: {e}")),
         }
     }
     if let Some(verbosity) = flags.verbosity {
@@ -206,7 +241,7 @@ fn apply_flags(flags: &Flags, value: &mut Value, faults: &mut Vec<String>) {
     if let Some(text) = &flags.register_with_taints {
         match super::spec::parse_taints(text) {
             Ok(taints) => set(value, "registerWithTaints", taints),
-            Err(e) => faults.push(format!("--register-with-taints: {e}")),
+            Err(e) => findings.faults.push(format!("--register-with-taints: {e}")),
         }
     }
     if let Some(text) = &flags.manifest_url_header {

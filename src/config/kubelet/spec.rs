@@ -1,6 +1,6 @@
 //! Types the merged configuration: JSON → [`KubeletSpec`], with every fault named by its field.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,13 +10,15 @@ use serde_json::{Value, json};
 
 use super::document::get;
 use super::duration::parse_duration;
+use super::findings::Findings;
 use super::load::Flags;
-use super::words;
-use crate::core::model::Amount;
+use super::validate::{is_label_value, is_qualified_name};
+use crate::core::evict::parse_thresholds;
+use crate::core::host::parse_cpus;
 use crate::core::model::json::put;
 use crate::core::model::kubelet_spec::{
-    ApiSettings, Dirs, EvictionSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings, PodSettings,
-    RuntimeSettings, ServerSettings, ShutdownSettings, Sources,
+    ApiSettings, Dirs, EvictionSettings, HostSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings,
+    PodSettings, RuntimeSettings, ServerSettings, ShutdownSettings, Sources,
 };
 
 /// Hard eviction thresholds on Linux (`pkg/kubelet/eviction/defaults_linux.go`).
@@ -28,10 +30,13 @@ const DEFAULT_HARD: &[(&str, &str)] = &[
     ("imagefs.inodesFree", "5%"),
 ];
 
+/// Longest back-off where there is no feature that sets it (`pkg/kubelet/kubelet.go`, `MaxCrashLoopBackOff`).
+const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+
 /// Reads fields of a document that has been checked and defaulted.
 struct Reader<'a> {
     value: &'a Value,
-    faults: &'a mut Vec<String>,
+    findings: &'a mut Findings,
 }
 
 impl Reader<'_> {
@@ -58,34 +63,36 @@ impl Reader<'_> {
     fn int<T: TryFrom<i64> + Default>(&mut self, path: &str) -> T {
         let number = get(self.value, path).and_then(Value::as_i64).unwrap_or_default();
         T::try_from(number).unwrap_or_else(|_| {
-            self.faults.push(format!("{path}: {number} is out of range"));
+            if !self.findings.is_faulty(path) {
+                self.findings.fault(path, format!("{number} is out of range"));
+            }
             T::default()
         })
     }
     fn ip(&mut self, path: &str) -> IpAddr {
         let text = self.text(path);
         text.parse().unwrap_or_else(|_| {
-            self.faults.push(format!("{path}: {text:?} is not an IP address"));
+            self.findings.fault(path, format!("{text:?} is not an IP address"));
             IpAddr::from([127, 0, 0, 1])
         })
     }
     fn ips(&mut self, path: &str) -> Vec<IpAddr> {
         let texts = self.list(path);
-        texts.iter().filter_map(|text| parse_ip(text, path, self.faults)).collect()
+        texts.iter().filter_map(|text| parse_ip(text, path, self.findings)).collect()
     }
     fn json<T: serde::de::DeserializeOwned + Default>(&mut self, path: &str) -> T {
         let Some(value) = get(self.value, path) else { return T::default() };
         T::deserialize(value).unwrap_or_else(|e| {
-            self.faults.push(format!("{path}: {e}"));
+            self.findings.fault(path, e.to_string());
             T::default()
         })
     }
 }
 
-fn parse_ip(text: &str, name: &str, faults: &mut Vec<String>) -> Option<IpAddr> {
+fn parse_ip(text: &str, name: &str, findings: &mut Findings) -> Option<IpAddr> {
     let ip = text.trim().parse().ok();
     if ip.is_none() {
-        faults.push(format!("{name}: {text:?} is not an IP address"));
+        findings.fault(name, format!("{text:?} is not an IP address"));
     }
     ip
 }
@@ -110,21 +117,23 @@ pub(super) fn parse_taints(text: &str) -> Result<Value, String> {
         .collect()
 }
 
-fn parse_labels(text: &str, faults: &mut Vec<String>) -> BTreeMap<String, String> {
+fn parse_labels(text: &str, findings: &mut Findings) -> BTreeMap<String, String> {
+    const FLAG: &str = "--node-labels";
     let mut labels = BTreeMap::new();
-    for pair in text.split(',').filter(|p| !p.is_empty()) {
-        match pair.split_once('=') {
-            Some((key, value)) => {
-                if !node_label_allowed(key) {
-                    faults.push(format!(
-                        "--node-labels: {key:?} is reserved; a kubelet may set kubelet.kubernetes.io/*, \
-                         node.kubernetes.io/* and its well-known labels"
-                    ));
-                }
-                labels.insert(key.to_string(), value.to_string());
-            }
-            None => faults.push(format!("--node-labels: want key=value, got {pair:?}")),
+    for pair in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        // As upstream's flag, which takes a name alone for a label without a value.
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !node_label_allowed(key) {
+            let text = format!(
+                "{key:?} is reserved; a kubelet may set kubelet.kubernetes.io/*, node.kubernetes.io/* and its well-known \
+                 labels"
+            );
+            findings.fault(FLAG, text);
         }
+        if !is_qualified_name(key) || !is_label_value(value) {
+            findings.fault(FLAG, format!("{pair:?} is no label"));
+        }
+        labels.insert(key.to_string(), value.to_string());
     }
     labels
 }
@@ -153,21 +162,6 @@ fn node_label_allowed(key: &str) -> bool {
     KNOWN.contains(&key) || within("kubelet.kubernetes.io") || within("node.kubernetes.io")
 }
 
-/// How many processors a list in the kernel's form names; each counts once.
-fn count_cpus(list: &str) -> Option<usize> {
-    const MOST: u32 = 8192;
-    let mut cpus = BTreeSet::new();
-    for part in list.split(',').map(str::trim) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        if first > last || last >= MOST {
-            return None;
-        }
-        cpus.extend(first..=last);
-    }
-    Some(cpus.len())
-}
-
 fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
     let given = r.map("evictionHard");
     let keep_defaults = r.bool("mergeDefaultEvictionSettings") || get(r.value, "evictionHard").is_none();
@@ -180,34 +174,24 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
     for (signal, text) in r.map("evictionSoftGracePeriod") {
         match parse_duration(&text) {
             Ok(grace) => drop(soft_grace.insert(signal, grace)),
-            Err(e) => r.faults.push(format!("evictionSoftGracePeriod.{signal}: {e}")),
+            Err(e) => r.findings.fault(&format!("evictionSoftGracePeriod.{signal}"), e),
         }
-    }
-    let soft = r.map("evictionSoft");
-    for signal in soft.keys().filter(|s| !soft_grace.contains_key(*s)) {
-        r.faults.push(format!("evictionSoft: {signal} has no evictionSoftGracePeriod"));
     }
     let (mut kube_reserved, mut system_reserved) = (r.map("kubeReserved"), r.map("systemReserved"));
-    for (field, list) in [("kubeReserved", &kube_reserved), ("systemReserved", &system_reserved)] {
-        let is_amount = |text: &str| Amount::parse(text).is_some_and(|amount| amount >= Amount::ZERO);
-        for (name, text) in list.iter().filter(|(_, text)| !is_amount(text)) {
-            r.faults.push(format!("{field}: {name}: want a quantity that is not negative, got {text:?}"));
-        }
-    }
     let reserved_cpus = r.text("reservedSystemCPUs");
     if !reserved_cpus.is_empty() {
-        match count_cpus(&reserved_cpus) {
+        match parse_cpus(&reserved_cpus).map(|cpus| cpus.len()) {
             // It stands in place of both amounts of CPU, as upstream's `--reserved-cpus`.
             Some(count) => {
                 kube_reserved.remove("cpu");
                 system_reserved.insert("cpu".to_owned(), count.to_string());
             }
-            None => r.faults.push(format!("reservedSystemCPUs: want a list such as 0-3,8, got {reserved_cpus:?}")),
+            None => r.findings.fault("reservedSystemCPUs", format!("want a list such as 0-3,8, got {reserved_cpus:?}")),
         }
     }
-    EvictionSettings {
+    let settings = EvictionSettings {
         hard,
-        soft,
+        soft: r.map("evictionSoft"),
         soft_grace,
         minimum_reclaim: r.map("evictionMinimumReclaim"),
         transition: r.duration("evictionPressureTransitionPeriod"),
@@ -217,26 +201,31 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
         enforce: r.list("enforceNodeAllocatable"),
         kube_reserved_cgroup: r.text("kubeReservedCgroup"),
         system_reserved_cgroup: r.text("systemReservedCgroup"),
+    };
+    for fault in parse_thresholds(&settings).err().into_iter().flatten() {
+        let (path, text) = fault.split_once(": ").unwrap_or(("evictionHard", &fault));
+        r.findings.fault(path, text);
     }
+    settings
 }
 
 fn node(flags: &Flags, r: &mut Reader<'_>) -> NodeSettings {
     let ips = flags.node_ip.split(',').filter(|t| !t.trim().is_empty());
-    let ips: Vec<IpAddr> = ips.filter_map(|text| parse_ip(text, "--node-ip", r.faults)).collect();
+    let ips: Vec<IpAddr> = ips.filter_map(|text| parse_ip(text, "--node-ip", r.findings)).collect();
     let one_of_each = match ips.as_slice() {
         [first, second] => first.is_ipv4() != second.is_ipv4(),
         few => few.len() < 2,
     };
     if !one_of_each {
-        r.faults.push("--node-ip: want one address, or one of each family".into());
+        r.findings.fault("--node-ip", "want one address, or one of each family");
     }
     if !["", "external"].contains(&flags.cloud_provider.as_str()) {
-        r.faults.push(format!("--cloud-provider: want \"\" or external, got {:?}", flags.cloud_provider));
+        r.findings.fault("--cloud-provider", format!("want \"\" or external, got {:?}", flags.cloud_provider));
     }
     let taints: Vec<Taint> = r.json("registerWithTaints");
     NodeSettings {
         register: r.bool("registerNode"),
-        labels: parse_labels(&flags.node_labels, r.faults),
+        labels: parse_labels(&flags.node_labels, r.findings),
         taints,
         ips,
         external_cloud: flags.cloud_provider == "external",
@@ -249,16 +238,11 @@ fn node(flags: &Flags, r: &mut Reader<'_>) -> NodeSettings {
         lease_seconds: r.int("nodeLeaseDurationSeconds"),
         max_images: r.int("nodeStatusMaxImages"),
         controller_attach_detach: r.bool("enableControllerAttachDetach"),
+        local_storage: r.bool("localStorageCapacityIsolation"),
     }
 }
 
 fn server(r: &mut Reader<'_>) -> ServerSettings {
-    let authorization_mode = r.text("authorization.mode");
-    if !["Webhook", "AlwaysAllow"].contains(&authorization_mode.as_str()) {
-        r.faults.push(format!("authorization.mode: want Webhook or AlwaysAllow, got {authorization_mode:?}"));
-    }
-    let (min_tls, cipher_suites) = (r.text("tlsMinVersion"), r.list("tlsCipherSuites"));
-    words::check_tls(&min_tls, &cipher_suites, r.faults);
     ServerSettings {
         enabled: r.bool("enableServer"),
         address: r.ip("address"),
@@ -268,37 +252,31 @@ fn server(r: &mut Reader<'_>) -> ServerSettings {
         healthz_port: r.int("healthzPort"),
         tls_cert: r.path("tlsCertFile"),
         tls_key: r.path("tlsPrivateKeyFile"),
-        cipher_suites,
-        min_tls,
+        cipher_suites: r.list("tlsCipherSuites"),
+        curves: r.json("tlsCurvePreferences"),
+        min_tls: r.text("tlsMinVersion"),
         client_ca: r.path("authentication.x509.clientCAFile"),
         anonymous: r.bool("authentication.anonymous.enabled"),
         token_webhook: r.bool("authentication.webhook.enabled"),
         token_cache: r.duration("authentication.webhook.cacheTTL"),
-        authorization_mode,
+        authorization_mode: r.text("authorization.mode"),
         allow_cache: r.duration("authorization.webhook.cacheAuthorizedTTL"),
         deny_cache: r.duration("authorization.webhook.cacheUnauthorizedTTL"),
         debugging: r.bool("enableDebuggingHandlers"),
         system_log_handler: r.bool("enableSystemLogHandler"),
         system_log_query: r.bool("enableSystemLogQuery"),
-        stream_idle: r.duration("streamingConnectionIdleTimeout"),
+        debug_flags: r.bool("enableDebugFlagsHandler"),
     }
 }
 
 fn pods(r: &mut Reader<'_>) -> PodSettings {
     let ids: i64 = r.int("userNamespaces.idsPerPod");
-    // Zero or nothing is the default; Linux maps whole blocks only (upstream `validation.go`).
-    if ids < 0 || ids % 65536 != 0 || u32::try_from(ids).is_err() {
-        r.faults.push(format!("userNamespaces.idsPerPod: want a multiple of 65536 below 2^32, got {ids}"));
-    }
-    let max_restart_backoff = r.duration("crashLoopBackOff.maxContainerRestartPeriod");
-    if max_restart_backoff < Duration::from_secs(1) || max_restart_backoff > Duration::from_secs(300) {
-        r.faults.push("crashLoopBackOff.maxContainerRestartPeriod: must be between 1s and 300s".into());
-    }
-    let swap_behavior = get(r.value, "memorySwap.swapBehavior").and_then(Value::as_str).unwrap_or_default().to_string();
-    words::check_swap(&swap_behavior, r.faults);
     PodSettings {
         sync_frequency: r.duration("syncFrequency"),
-        max_restart_backoff,
+        max_restart_backoff: match r.duration("crashLoopBackOff.maxContainerRestartPeriod") {
+            Duration::ZERO => LONGEST_BACKOFF,
+            given => given,
+        },
         cluster_dns: r.ips("clusterDNS"),
         cluster_domain: r.text("clusterDomain"),
         resolv_conf: r.text("resolvConf"),
@@ -307,28 +285,15 @@ fn pods(r: &mut Reader<'_>) -> PodSettings {
         cpu_cfs_period: r.duration("cpuCFSQuotaPeriod"),
         seccomp_default: r.bool("seccompDefault"),
         allowed_unsafe_sysctls: r.list("allowedUnsafeSysctls"),
-        swap_behavior,
+        swap_behavior: r.text("memorySwap.swapBehavior"),
         single_process_oom_kill: r.bool("singleProcessOOMKill"),
         user_namespace_ids: if ids > 0 { u32::try_from(ids).unwrap_or(65536) } else { 65536 },
-        fail_swap_on: r.bool("failSwapOn"),
-        fail_cgroup_v1: r.bool("failCgroupV1"),
-        local_storage_isolation: r.bool("localStorageCapacityIsolation"),
     }
 }
 
 fn images(flags: &Flags, r: &mut Reader<'_>) -> ImageSettings {
     let serialize = r.bool("serializeImagePulls");
     let parallel: u32 = r.int("maxParallelImagePulls");
-    if serialize && parallel > 1 {
-        r.faults.push("maxParallelImagePulls: must be 1 while serializeImagePulls is true".into());
-    }
-    let (gc_high, gc_low): (u8, u8) = (r.int("imageGCHighThresholdPercent"), r.int("imageGCLowThresholdPercent"));
-    if gc_high > 100 || gc_low >= gc_high {
-        r.faults
-            .push(format!("imageGCLowThresholdPercent {gc_low} must be below imageGCHighThresholdPercent {gc_high}"));
-    }
-    let verification_policy = r.text("imagePullCredentialsVerificationPolicy");
-    words::check_verification(&verification_policy, r.faults);
     ImageSettings {
         pull_qps: r.int("registryPullQPS"),
         pull_burst: r.int("registryBurst"),
@@ -339,9 +304,9 @@ fn images(flags: &Flags, r: &mut Reader<'_>) -> ImageSettings {
         },
         minimum_age: r.duration("imageMinimumGCAge"),
         maximum_age: r.duration("imageMaximumGCAge"),
-        gc_high,
-        gc_low,
-        verification_policy,
+        gc_high: r.int("imageGCHighThresholdPercent"),
+        gc_low: r.int("imageGCLowThresholdPercent"),
+        verification_policy: r.text("imagePullCredentialsVerificationPolicy"),
         verification_allowlist: r.list("preloadedImagesVerificationAllowlist"),
         credential_config: flags.credential_config.clone(),
         credential_bin_dir: flags.credential_bin_dir.clone(),
@@ -356,27 +321,47 @@ fn shutdown(r: &mut Reader<'_>) -> ShutdownSettings {
         let priority = priority.unwrap_or(if int("priority") < 0 { i32::MIN } else { i32::MAX });
         (priority, int("shutdownGracePeriodSeconds").max(0).unsigned_abs())
     });
-    let shutdown = ShutdownSettings {
+    ShutdownSettings {
         by_priority: by_priority.collect(),
         total: r.duration("shutdownGracePeriod"),
         critical: r.duration("shutdownGracePeriodCriticalPods"),
-    };
-    if shutdown.critical > shutdown.total {
-        r.faults.push("shutdownGracePeriodCriticalPods: must not be more than shutdownGracePeriod".into());
     }
-    shutdown
 }
 
-/// Types a document; faults are added to `faults`.
-pub(super) fn type_spec(flags: &Flags, value: Value, faults: &mut Vec<String>) -> Option<KubeletSpec> {
-    let mut reader = Reader { value: &value, faults };
+fn host(flags: &Flags, r: &mut Reader<'_>) -> HostSettings {
+    if flags.exit_on_lock_contention && flags.lock_file.is_none() {
+        r.findings.fault("--exit-on-lock-contention", "needs --lock-file");
+    }
+    HostSettings {
+        fail_swap_on: r.bool("failSwapOn"),
+        fail_cgroup_v1: r.bool("failCgroupV1"),
+        swap_behavior: r.text("memorySwap.swapBehavior"),
+        ends_single_processes: get(r.value, "singleProcessOOMKill") == Some(&Value::Bool(false)),
+        reserved_cpus: r.text("reservedSystemCPUs"),
+        protect_kernel_defaults: r.bool("protectKernelDefaults"),
+        iptables_hint: r.bool("makeIPTablesUtilChains"),
+        oom_score_adj: r.int("oomScoreAdj"),
+        max_open_files: r.int("maxOpenFiles"),
+        lock_file: flags.lock_file.clone(),
+        exit_on_lock_contention: flags.exit_on_lock_contention,
+    }
+}
+
+/// `volumeStatsAggPeriod`; none when it is negative, which switches the measuring off.
+fn volume_period(r: &Reader<'_>) -> Option<Duration> {
+    let text = r.text("volumeStatsAggPeriod");
+    (!text.starts_with('-')).then(|| parse_duration(&text).unwrap_or_default())
+}
+
+/// Types a document; faults are added to `findings`.
+pub(super) fn type_spec(flags: &Flags, value: Value, findings: &mut Findings) -> KubeletSpec {
+    let mut reader = Reader { value: &value, findings };
     let r = &mut reader;
     let endpoint = r.text("containerRuntimeEndpoint");
     let image_endpoint = Some(r.text("imageServiceEndpoint")).filter(|e| !e.is_empty());
     let root = flags.root_dir.clone().unwrap_or_else(|| "/var/lib/kubelet".into());
     let spec = KubeletSpec {
         node_name: flags.node_name.trim().to_lowercase(),
-        hostname_overridden: flags.hostname_overridden,
         kubeconfig: flags.kubeconfig.clone(),
         bootstrap_kubeconfig: flags.bootstrap_kubeconfig.clone(),
         dirs: Dirs {
@@ -399,9 +384,6 @@ pub(super) fn type_spec(flags: &Flags, value: Value, faults: &mut Vec<String>) -
             timeout: r.duration("runtimeRequestTimeout"),
             cgroup_driver: r.text("cgroupDriver"),
             cgroup_root: r.text("cgroupRoot"),
-            cgroups_per_qos: r.bool("cgroupsPerQOS"),
-            runtime_cgroups: flags.runtime_cgroups.clone(),
-            kubelet_cgroups: r.text("kubeletCgroups"),
         },
         node: node(flags, r),
         server: server(r),
@@ -424,24 +406,15 @@ pub(super) fn type_spec(flags: &Flags, value: Value, faults: &mut Vec<String>) -
         rotate_certificates: r.bool("rotateCertificates"),
         server_tls_bootstrap: r.bool("serverTLSBootstrap"),
         verbosity: get(r.value, "logging.verbosity").and_then(Value::as_u64).unwrap_or(0).min(255) as u8,
-        oom_score_adj: r.int("oomScoreAdj"),
-        feature_gates: r.json("featureGates"),
+        json_log: r.text("logging.format") == "json",
+        host: host(flags, r),
+        volume_period: volume_period(r),
         flags: flags.given(),
+        warnings: Vec::new(),
         effective: Value::Null,
     };
     if spec.node_name.is_empty() {
-        r.faults.push("--hostname-override: the node name is empty".into());
+        r.findings.fault("--hostname-override", "the node name is empty");
     }
-    let max_size = crate::core::model::Amount::parse(&spec.logs.max_size);
-    if max_size.is_none_or(|amount| amount.units() <= 0) {
-        r.faults.push(format!("containerLogMaxSize: {:?} is no quantity such as 10Mi", spec.logs.max_size));
-    }
-    if !endpoint_is_socket(&spec.runtime.endpoint) {
-        r.faults.push(format!("containerRuntimeEndpoint: want unix:///path, got {:?}", spec.runtime.endpoint));
-    }
-    Some(KubeletSpec { effective: value, ..spec })
-}
-
-fn endpoint_is_socket(endpoint: &str) -> bool {
-    endpoint.starts_with("unix:/") || endpoint.starts_with('/')
+    KubeletSpec { effective: value, ..spec }
 }

@@ -11,6 +11,14 @@ fn flags() -> Flags {
     Flags { node_name: "N1".into(), ..Flags::default() }
 }
 
+/// Loads a file of that text, named config.yaml; the faults as one text.
+pub(super) fn load_text(text: &str, given: Flags) -> Result<crate::core::model::KubeletSpec, String> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("config.yaml");
+    std::fs::write(&file, text).expect("written");
+    load(&Flags { config: Some(file), node_name: "n1".into(), ..given }).map_err(|error| error.to_string())
+}
+
 #[test]
 fn defaults_are_upstreams() {
     let spec = load(&flags()).expect("defaults are valid");

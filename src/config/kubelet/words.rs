@@ -1,10 +1,10 @@
 //! Words of the configuration that decide how safe a node is: one that is not known is a fault, never a default.
 
 /// `cliflag.TLSPossibleVersions`.
-const TLS_VERSIONS: &[&str] = &["", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"];
+const TLS_VERSIONS: &[&str] = &["VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"];
 /// What Go knows (`crypto/tls.CipherSuites` and `InsecureCipherSuites`, with upstream's two old names). rustls offers the
 /// safe ones of them only, so that naming others makes nothing laxer.
-const CIPHER_SUITES: &[&str] = &[
+pub(super) const CIPHER_SUITES: &[&str] = &[
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",
     "TLS_CHACHA20_POLY1305_SHA256",
@@ -33,29 +33,31 @@ const CIPHER_SUITES: &[&str] = &[
     "TLS_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_RSA_WITH_RC4_128_SHA",
 ];
-/// `memorySwap.swapBehavior`.
-const SWAP: &[&str] = &["", "NoSwap", "LimitedSwap"];
-/// `imagePullCredentialsVerificationPolicy`.
-const VERIFICATION: &[&str] =
-    &["", "NeverVerify", "NeverVerifyPreloadedImages", "NeverVerifyAllowlistedImages", "AlwaysVerify"];
+/// Numbers of curves in TLS that ring has: P-256, P-384, X25519.
+pub(super) const OFFERED_CURVES: &[i64] = &[23, 24, 29];
+/// Those that Go has besides: P-521, X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024.
+pub(super) const GO_CURVES: &[i64] = &[25, 4587, 4588, 4589];
 
-pub(super) fn check_tls(version: &str, suites: &[String], faults: &mut Vec<String>) {
-    check("tlsMinVersion", version, TLS_VERSIONS, faults);
-    let unknown = suites.iter().filter(|suite| !CIPHER_SUITES.contains(&suite.as_str()));
-    faults.extend(unknown.map(|suite| format!("tlsCipherSuites: {suite:?} is no cipher suite of TLS")));
+/// Whether a suite that Go knows is one that rustls offers.
+pub(super) fn is_offered(suite: &str) -> bool {
+    let safe = suite.contains("_GCM_") || suite.ends_with("CHACHA20_POLY1305_SHA256");
+    safe && !suite.starts_with("TLS_RSA_")
 }
 
-pub(super) fn check_swap(behavior: &str, faults: &mut Vec<String>) {
-    check("memorySwap.swapBehavior", behavior, SWAP, faults);
-}
-
-pub(super) fn check_verification(policy: &str, faults: &mut Vec<String>) {
-    check("imagePullCredentialsVerificationPolicy", policy, VERIFICATION, faults);
-}
-
-fn check(field: &str, word: &str, known: &[&str], faults: &mut Vec<String>) {
-    if !known.contains(&word) {
-        let known: Vec<&str> = known.iter().copied().filter(|word| !word.is_empty()).collect();
-        faults.push(format!("{field}: want one of {}, got {word:?}", known.join(", ")));
-    }
-}
+/// Fields that hold one of a few words; nothing is the default.
+pub(super) const WORDS: &[(&str, &[&str])] = &[
+    ("tlsMinVersion", TLS_VERSIONS),
+    ("authorization.mode", &["Webhook", "AlwaysAllow"]),
+    ("cgroupDriver", &["cgroupfs", "systemd"]),
+    ("configMapAndSecretChangeDetectionStrategy", &["Get", "Cache", "Watch"]),
+    ("hairpinMode", &["none", "hairpin-veth", "promiscuous-bridge"]),
+    (
+        "imagePullCredentialsVerificationPolicy",
+        &["NeverVerify", "NeverVerifyPreloadedImages", "NeverVerifyAllowlistedImages", "AlwaysVerify"],
+    ),
+    ("logging.format", &["text", "json"]),
+    ("memoryReservationPolicy", &["None", "TieredReservation"]),
+    ("memorySwap.swapBehavior", &["NoSwap", "LimitedSwap"]),
+    ("topologyManagerPolicy", &["none", "best-effort", "restricted", "single-numa-node"]),
+    ("topologyManagerScope", &["container", "pod"]),
+];

@@ -24,6 +24,7 @@ pub fn decide(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &NodeFacts)
     let early = refuse::by_pressure(pod, critical, node)
         .or_else(|| refuse::by_size(pod))
         .or_else(|| refuse::by_words(pod))
+        .or_else(|| refuse::by_claims(pod))
         .or_else(|| refuse::by_sysctls(pod, node))
         .or_else(|| refuse::by_system(pod, node));
     if let Some(rejection) = early {

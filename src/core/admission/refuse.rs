@@ -125,6 +125,18 @@ pub(super) fn by_words(pod: &Pod) -> Option<Rejection> {
     refused.then(|| refusal("UnsupportedPodSpec", words.join("; "))).flatten()
 }
 
+/// Devices by claim: they are not prepared here, and a pod must not start without them. Pods that run already have theirs.
+pub(super) fn by_claims(pod: &Pod) -> Option<Rejection> {
+    let claims =
+        pod.spec.iter().flat_map(|spec| spec.resource_claims.iter().flatten()).map(|claim| claim.name.as_str());
+    // Extended resources that the scheduler has given by a claim of its own (KEP-5004).
+    let extended = pod.status.iter().filter_map(|status| status.extended_resource_claim_status.as_ref());
+    let names: Vec<&str> = claims.chain(extended.map(|claim| claim.resource_claim_name.as_str())).collect();
+    let refused = !names.is_empty() && is_pending(pod);
+    let message = format!("Pod needs the resource claims {}, and this kubelet prepares none", names.join(", "));
+    refused.then(|| refusal("ResourceClaimsNotSupported", message)).flatten()
+}
+
 fn is_pending(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|s| s.phase.as_deref()).is_none_or(|phase| phase == "Pending")
 }

@@ -284,3 +284,24 @@ fn a_refusal_is_not_longer_than_a_status_has_room_for() {
         assert!((100..=4096).contains(&rejection.message.len()), "{} bytes", rejection.message.len());
     }
 }
+
+#[test]
+fn devices_that_nobody_hands_out_here_are_no_reason_to_start_without_them() {
+    let claims = pod("p", json!({"resourceClaims": [{"name": "gpu", "resourceClaimName": "a"}]}));
+    let Verdict::Reject(rejection) = decide(&claims, false, &[], &node()) else {
+        panic!("it starts without its device")
+    };
+    assert_eq!(rejection.reason, "ResourceClaimsNotSupported");
+    assert_eq!(rejection.message, "Pod needs the resource claims gpu, and this kubelet prepares none");
+    let mut running = Pod::clone(&claims);
+    running.status = Some(serde_json::from_value(json!({"phase": "Running"})).expect("a status"));
+    assert_eq!(reason(&Arc::new(running), &[], &node()), "admit", "another kubelet gave it its device");
+    let mut extended = Pod::clone(&requesting("p", json!({"z.io/gpu": "1"})));
+    let status = json!({"extendedResourceClaimStatus": {"requestMappings": [], "resourceClaimName": "p-extended"}});
+    extended.status = Some(serde_json::from_value(status).expect("a status"));
+    assert_eq!(reason(&Arc::new(extended), &[], &node()), "ResourceClaimsNotSupported");
+    // As the node's status is once devices left over from a plugin are withdrawn.
+    let mut without = node();
+    without.allocatable.insert("nvidia.com/gpu".into(), crate::core::model::Amount::ZERO);
+    assert_eq!(reason(&requesting("p", json!({"nvidia.com/gpu": "1"})), &[], &without), "OutOfnvidia.com/gpu");
+}

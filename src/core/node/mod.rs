@@ -1,11 +1,13 @@
 //! The Node object: facts and settings → what to register and what status to send (kubelet-contract 5.1).
 
 mod conditions;
+mod devices;
 mod resources;
 mod runtime_health;
 mod status;
 
 pub use conditions::{Health, derive_conditions};
+pub use devices::{is_extended, offered_devices, render_device_withdrawal};
 pub use resources::{Resources, derive_resources, limits_of_all_pods, limits_of_services};
 pub use runtime_health::{PATIENCE, RuntimeHealth, was_ready};
 pub use status::{

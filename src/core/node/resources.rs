@@ -39,7 +39,9 @@ pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &
         machine.root_fs,
         [reserved(eviction, "ephemeral-storage").units(), threshold(eviction, "nodefs.available", machine.root_fs), 0],
     );
-    set("ephemeral-storage", kibi(machine.root_fs), Quantity(storage_left.to_string()));
+    if node.local_storage {
+        set("ephemeral-storage", kibi(machine.root_fs), Quantity(storage_left.to_string()));
+    }
     for (size, bytes) in &machine.huge_pages {
         let name = format!("hugepages-{}", binary(*size));
         set(&name, Quantity(binary(*bytes)), Quantity(binary(*bytes)));

@@ -285,7 +285,7 @@ fn with_removals(old: Option<Value>, new: &Value) -> Value {
     let mut merged = new.clone();
     if let (Some(Value::Object(old)), Some(merged)) = (old, merged.as_object_mut()) {
         // Extended resources may be somebody else's; only our own kinds are taken away.
-        for name in old.keys().filter(|name| name.starts_with("hugepages-")) {
+        for name in old.keys().filter(|name| name.starts_with("hugepages-") || *name == "ephemeral-storage") {
             merged.entry(name).or_insert(Value::Null);
         }
     }

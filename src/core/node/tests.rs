@@ -163,3 +163,21 @@ fn conditions_keep_their_transition_time_and_a_heartbeat_alone_is_sent_only_when
     let patch = render_status_patch(&two, &three, false).expect("a change");
     assert_eq!(patch["status"].as_object().map(|s| s.len()), Some(1), "{patch}");
 }
+
+#[test]
+fn local_storage_that_is_not_isolated_is_not_offered() {
+    let mut spec = spec();
+    spec.node.local_storage = false;
+    let resources = derive_resources(&machine(), &spec.node, &spec.eviction);
+    assert!(!resources.capacity.contains_key("ephemeral-storage"));
+    assert!(!resources.allocatable.contains_key("ephemeral-storage"));
+    let offered = status(&Health::default(), &NodeStatus::default(), 0);
+    let now =
+        NodeStatus { capacity: Some(resources.capacity), allocatable: Some(resources.allocatable), ..offered.clone() };
+    let patch = render_status_patch(&offered, &now, false).expect("a change");
+    assert!(patch["status"]["capacity"]["ephemeral-storage"].is_null(), "{patch}");
+    assert!(
+        patch["status"]["capacity"].as_object().expect("a map").contains_key("ephemeral-storage"),
+        "it is taken away"
+    );
+}

@@ -47,6 +47,8 @@ pub enum Endpoint {
     Flagz,
     Statusz,
     Checkpoint(ContainerRef),
+    /// Settings that can be changed while the kubelet runs; `v` is the only one.
+    DebugFlags(Option<String>),
     /// Go's profiles, which this kubelet does not have.
     Debug,
 }
@@ -80,6 +82,8 @@ impl Endpoint {
             ["flagz"] => Self::Flagz,
             ["statusz"] => Self::Statusz,
             ["checkpoint", namespace, name, container] => Self::Checkpoint(container_ref(namespace, name, container)),
+            ["debug", "flags"] => Self::DebugFlags(None),
+            ["debug", "flags", flag] => Self::DebugFlags(Some((*flag).to_owned())),
             ["debug", ..] => Self::Debug,
             _ => return None,
         })
@@ -90,6 +94,7 @@ impl Endpoint {
         match self {
             Self::Exec(_) | Self::Attach(_) | Self::PortForward(_) | Self::StatsSummary => &["GET", "POST"],
             Self::Run(_) | Self::Checkpoint(_) => &["POST"],
+            Self::DebugFlags(_) => &["GET", "PUT", "POST", "PATCH", "DELETE"],
             Self::Debug => &["GET", "PUT"],
             _ => &["GET"],
         }
@@ -129,6 +134,7 @@ impl Endpoint {
                 | Self::ContainerLogs(_)
                 | Self::RunningPods
                 | Self::Debug
+                | Self::DebugFlags(_)
                 | Self::NodeLogs(_)
         )
     }

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::logs::{plan_rotation, rotated_name};
 use crate::core::model::ContainerId;
 use crate::offload::Lanes;
-use crate::ports::{Pods, Runtime, RuntimeError};
+use crate::ports::{ContainerView, Pods, Runtime, RuntimeError};
 
 /// How long one step may take: a large log is compressed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -27,6 +29,8 @@ pub struct RotationSettings {
     pub max_files: u32,
     /// `containerLogMonitorInterval`.
     pub interval: Duration,
+    /// `containerLogMaxWorkers`: logs that are rotated at the same time.
+    pub workers: usize,
 }
 
 /// Why one log was not rotated.
@@ -53,14 +57,23 @@ pub async fn rotate_logs(settings: &RotationSettings, pods: &dyn Pods, runtime: 
 }
 
 async fn rotate_all(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn Runtime, lanes: &Lanes) {
-    for pod in pods.list() {
-        for container in pod.containers.iter().filter(|c| c.running && !c.log_path.is_empty()) {
-            let path = Path::new(&container.log_path);
-            if let Err(error) = rotate_one(settings, path, &container.id, runtime, lanes).await {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(path = %path.display(), %error, cause, "log was not rotated");
-            }
-        }
+    let pods = pods.list();
+    let containers = pods.iter().flat_map(|pod| &pod.containers).filter(|c| c.running && !c.log_path.is_empty());
+    let rotations: Vec<BoxFuture<'_, ()>> =
+        containers.map(|container| rotate_or_warn(settings, container, runtime, lanes).boxed()).collect();
+    at_most(settings.workers, rotations).await;
+}
+
+/// Runs them, so many at a time.
+async fn at_most(workers: usize, rotations: Vec<BoxFuture<'_, ()>>) {
+    futures::stream::iter(rotations).buffer_unordered(workers.max(1)).for_each(|()| std::future::ready(())).await;
+}
+
+async fn rotate_or_warn(settings: &RotationSettings, container: &ContainerView, runtime: &dyn Runtime, lanes: &Lanes) {
+    let path = Path::new(&container.log_path);
+    if let Err(error) = rotate_one(settings, path, &container.id, runtime, lanes).await {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(path = %path.display(), %error, cause, "log was not rotated");
     }
 }
 
@@ -152,4 +165,31 @@ fn compress(path: &Path) -> io::Result<()> {
     encoder.finish()?.sync_all()?;
     fs::rename(&unfinished, &compressed)?;
     fs::remove_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn as_many_logs_are_rotated_at_a_time_as_there_are_workers() {
+        for workers in [0, 1, 3] {
+            let begun = AtomicUsize::new(0);
+            let rotation = || {
+                let begun = &begun;
+                let begin = async move { begun.fetch_add(1, Ordering::SeqCst) };
+                begin.then(|_| std::future::pending()).boxed()
+            };
+            let rotations: Vec<_> = (0..10).map(|_| rotation()).collect();
+            tokio::select! {
+                () = at_most(workers, rotations) => panic!("none of them ends"),
+                () = async { for _ in 0..10 { yield_now().await } } => {}
+            }
+            assert_eq!(begun.load(Ordering::SeqCst), workers.max(1));
+        }
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
+use crate::core::node::{offered_devices, render_device_withdrawal};
 use crate::ports::{ApiError, NodeApi};
 
 /// First and longest pause between attempts. Shorter than upstream's seven seconds: the API server may start next to us.
@@ -36,6 +37,22 @@ pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node
         };
         sleep(pause).await;
         pause = pause.saturating_mul(2).min(longest);
+    }
+}
+
+/// Takes back what device plugins of another kubelet left in the node's status: no plugin is served here, and pods would
+/// start without their devices. Tried until it is done, for pods of the API are admitted by the answer.
+pub async fn withdraw_devices(api: &dyn NodeApi, node: Node) -> Node {
+    let Some(patch) = render_device_withdrawal(&node) else { return node };
+    warn!(devices = ?offered_devices(&node), "devices that no plugin here hands out are withdrawn from the node");
+    loop {
+        match api.patch_status(&patch).await {
+            Ok(node) => return node,
+            // Somebody deleted the node under us: the new one has none.
+            Err(ApiError::NotFound(_)) => return node,
+            Err(error) => debug!(%error, "devices are not withdrawn yet"),
+        }
+        sleep(PAUSE.1).await;
     }
 }
 
@@ -76,5 +93,70 @@ fn missing(found: &Node, wanted: &Node) -> Option<Value> {
     match (meta.is_empty(), spec) {
         (true, None) => None,
         (_, spec) => Some(json!({"metadata": meta, "spec": spec.unwrap_or_else(|| json!({}))})),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use k8s_openapi::api::coordination::v1::Lease;
+
+    use super::*;
+
+    /// An API whose server is away for some answers.
+    struct Api {
+        away: Mutex<u32>,
+        patches: Mutex<Vec<Value>>,
+    }
+
+    #[async_trait]
+    impl NodeApi for Api {
+        async fn get(&self) -> Result<Node, ApiError> {
+            unreachable!("nobody reads")
+        }
+        async fn create(&self, _: &Node) -> Result<Node, ApiError> {
+            unreachable!("it is there")
+        }
+        async fn patch(&self, _: &Value) -> Result<Node, ApiError> {
+            unreachable!("only its status changes")
+        }
+        async fn patch_status(&self, patch: &Value) -> Result<Node, ApiError> {
+            let mut away = self.away.lock().unwrap();
+            if *away > 0 {
+                *away -= 1;
+                return Err(ApiError::Unreachable { what: "node".into(), message: "away".into() });
+            }
+            self.patches.lock().unwrap().push(patch.clone());
+            Ok(serde_json::from_value(patch.clone()).unwrap())
+        }
+        async fn get_lease(&self) -> Result<Lease, ApiError> {
+            unreachable!("no lease")
+        }
+        async fn create_lease(&self, _: &Lease) -> Result<Lease, ApiError> {
+            unreachable!("no lease")
+        }
+        async fn replace_lease(&self, _: &Lease) -> Result<Lease, ApiError> {
+            unreachable!("no lease")
+        }
+        async fn changed(&self) {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn devices_left_by_another_kubelet_are_withdrawn_before_pods_of_the_api_are_admitted() {
+        let api = Api { away: Mutex::new(3), patches: Mutex::default() };
+        let left: Node = serde_json::from_value(json!({
+            "status": { "capacity": { "cpu": "2", "nvidia.com/gpu": "8" }, "allocatable": { "nvidia.com/gpu": "8" } }
+        }))
+        .unwrap();
+        let node = withdraw_devices(&api, left).await;
+        let allocatable = node.status.unwrap().allocatable.unwrap();
+        assert_eq!(allocatable["nvidia.com/gpu"].0, "0");
+        assert_eq!(api.patches.lock().unwrap().len(), 1);
+        withdraw_devices(&api, Node::default()).await;
+        assert_eq!(api.patches.lock().unwrap().len(), 1, "there is nothing to withdraw");
     }
 }

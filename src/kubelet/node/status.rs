@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::register::register;
+use super::register::{register, withdraw_devices};
 use crate::core::admission::Pressure;
 use crate::core::model::time::{Moment, scaled};
 use crate::core::model::{KubeletSpec, MachineFacts};
@@ -97,6 +97,7 @@ impl NodeReporter {
         let node =
             register(&*api, self.spec.node.register, || derive_node(&self.inputs(&seen, &NodeStatus::default()))).await;
         self.note_reboot(&node, &seen);
+        let node = withdraw_devices(&*api, node).await;
         let mut pod_cidr = String::new();
         let uid = node.metadata.uid.clone();
         self.take(node, &mut pod_cidr).await;

@@ -10,7 +10,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::places::OpenRequest;
 use super::reply::{Reply, hold, text};
-use super::{Server, container_logs, health, info, node_logs, pods, run, stats, streams};
+use super::{Server, container_logs, debug_flags, health, info, node_logs, pods, run, stats, streams};
 use crate::core::server::{Endpoint, Query, metrics_bucket};
 
 /// Through which port a request came.
@@ -116,6 +116,7 @@ async fn dispatch(server: &Server, door: Door, open: &Arc<OpenRequest>, request:
         Endpoint::Flagz => info::flagz(server),
         Endpoint::Statusz => info::statusz(server),
         Endpoint::Checkpoint(target) => run::checkpoint(server, target, &query).await,
+        Endpoint::DebugFlags(flag) => debug_flags::answer(server, flag.as_deref(), request).await,
         Endpoint::Debug => text(StatusCode::NOT_FOUND, "profiling endpoint is not available.\n"),
     }
 }

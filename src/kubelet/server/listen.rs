@@ -96,7 +96,7 @@ impl Listeners {
 
     /// Serves until `stop`. Open connections are not waited for: streams may last for hours.
     pub async fn serve(self, settings: Settings, ports: ServerPorts, stop: CancellationToken) -> Result<(), BindError> {
-        let provider = Arc::new(provider(&settings.cipher_suites));
+        let provider = Arc::new(provider(&settings.cipher_suites, settings.curves.as_deref()));
         let client_ca = match &settings.client_ca_file {
             Some(path) => Some(ClientCa::load(path, Arc::clone(&provider))?),
             None => None,
@@ -132,9 +132,14 @@ impl Listeners {
     }
 }
 
-/// All that ring offers, or of TLS 1.2 only the suites named.
-fn provider(names: &[String]) -> rustls::crypto::CryptoProvider {
+/// All that ring offers, or of TLS 1.2 only the suites named, and of key exchanges only the curves named.
+fn provider(names: &[String], curves: Option<&[i64]>) -> rustls::crypto::CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
+    if let Some(curves) = curves.filter(|curves| !curves.is_empty()) {
+        let groups = provider.kx_groups.clone();
+        let named = |id: &i64| groups.iter().find(|group| i64::from(u16::from(group.name())) == *id).copied();
+        provider.kx_groups = curves.iter().filter_map(named).collect();
+    }
     if !names.is_empty() {
         provider.cipher_suites.retain(|suite| {
             let name = suite.suite().as_str().unwrap_or_default();
@@ -257,5 +262,20 @@ async fn serve(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_curves_that_are_named_are_offered_in_their_order() {
+        let offered = |curves: Option<&[i64]>| -> Vec<u16> {
+            provider(&[], curves).kx_groups.iter().map(|group| u16::from(group.name())).collect()
+        };
+        assert_eq!(offered(Some(&[24, 4588, 23])), [24, 23]);
+        assert_eq!(offered(Some(&[])), offered(None));
+        assert_eq!(offered(None).len(), 3);
     }
 }

@@ -9,6 +9,7 @@ mod cache;
 mod cadvisor;
 mod client_ca;
 mod container_logs;
+mod debug_flags;
 mod dispatch;
 mod health;
 mod info;

@@ -39,6 +39,10 @@ pub struct Settings {
     pub tls13_only: bool,
     /// IANA names of the TLS 1.2 suites that are offered; empty means all safe ones. TLS 1.3 has no choice.
     pub cipher_suites: Vec<String>,
+    /// Numbers of the key exchanges that are offered, in TLS, the best first; none means all of ring's.
+    pub curves: Option<Vec<i64>>,
+    /// `enableDebugFlagsHandler`: `PUT /debug/flags/v`.
+    pub debug_flags: bool,
     /// KubeletConfiguration in force, with apiVersion and kind, for `/configz`.
     pub configz: serde_json::Value,
     /// Flags that were given, sorted, for `/flagz`.
@@ -85,6 +89,8 @@ impl Settings {
             checkpoint_dir: spec.dirs.root.join("checkpoints"),
             tls13_only: server.min_tls == "VersionTLS13",
             cipher_suites: server.cipher_suites.clone(),
+            curves: server.curves.clone(),
+            debug_flags: server.debug_flags,
             configz: spec.effective.clone(),
             flags: spec.flags.clone(),
             version: version.to_owned(),

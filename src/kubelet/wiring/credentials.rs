@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Error;
+use crate::adapters::apiserver::connect::Connector;
 use crate::adapters::apiserver::node::ApiObjects;
 use crate::adapters::apiserver::session::Session;
+use crate::adapters::apiserver::throttle::Throttle;
 use crate::adapters::credential_files::CertificateDir;
 use crate::adapters::x509::X509;
 use crate::core::model::KubeletSpec;
@@ -34,6 +36,7 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
         let path = path.to_path_buf();
         move |source: crate::adapters::apiserver::connect::Error| Error::Kubeconfig { path, source: source.into() }
     };
+    let connector = || Connector::throttled(Throttle::new(spec.api.qps, spec.api.burst));
     let credentials = credentials(spec);
     let standing = credentials.standing(kubeconfig);
     let template = spec.bootstrap_kubeconfig.as_ref().filter(|path| standing != Standing::Good && path.exists());
@@ -41,10 +44,10 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
         if standing == Standing::Stale {
             warn!(path = %kubeconfig.display(), "the client certificate is over or cannot be read");
         }
-        return Session::open(kubeconfig).await.map_err(wrong(kubeconfig));
+        return Session::open_with(kubeconfig, connector()).await.map_err(wrong(kubeconfig));
     };
     info!(path = %template.display(), ?standing, "asking for a client certificate with bootstrap credentials");
-    let session = Session::open(template).await.map_err(wrong(template))?;
+    let session = Session::open_with(template, connector()).await.map_err(wrong(template))?;
     let (template, kubeconfig) = (template.clone(), kubeconfig.to_path_buf());
     let (api, exchanged) = (ApiObjects::new(&session), session.clone());
     let ends = stop.clone();

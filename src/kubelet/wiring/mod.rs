@@ -3,6 +3,7 @@
 mod api;
 mod cgroups;
 mod credentials;
+mod host;
 mod parts;
 mod server;
 mod sources;
@@ -37,6 +38,8 @@ use crate::adapters::fs::node_context;
 use crate::adapters::fs::pod_files::LocalPodFiles;
 use crate::adapters::fs::pull_records::RecordFiles;
 use crate::adapters::fs::user_namespaces::{IdRange, LocalUserNamespaces};
+use crate::adapters::host::LocalHost;
+use crate::adapters::lock_file;
 use crate::adapters::machine::LocalMachine;
 use crate::adapters::standalone::{LogEvents, NoObjects};
 use crate::adapters::volumes::LocalVolumes;
@@ -44,7 +47,7 @@ use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::node::name_to_look_up;
 use crate::ports::{self, Machine, Runtime, StatusSink};
-use crate::supervise::restarting;
+use crate::supervise::{restarting, spawn};
 use crate::telemetry::{Metrics, panics};
 
 /// Where log collectors look for the logs of containers.
@@ -56,6 +59,17 @@ pub enum Error {
     /// The runtime's endpoint is no unix socket.
     #[error("containerRuntimeEndpoint {0:?} is no unix socket; write unix:///run/containerd/containerd.sock")]
     Endpoint(String),
+    /// The settings forbid to run on this machine.
+    #[error("{}", .0.join("\n"))]
+    Machine(Vec<String>),
+    /// The file of `--lock-file` cannot be locked or watched.
+    #[error("--lock-file {path}")]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// A folder of the kubelet cannot be made.
     #[error("folder {path}")]
     Folder {
@@ -87,12 +101,57 @@ fn socket_of(endpoint: &str) -> Result<PathBuf, Error> {
     if path.starts_with('/') { Ok(PathBuf::from(path)) } else { Err(Error::Endpoint(endpoint.into())) }
 }
 
-/// Runs the kubelet until `stop`; pods go on without it.
+/// Why the kubelet stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Stopped,
+    /// Somebody else wants the lock of `--lock-file` (`--exit-on-lock-contention`).
+    LockWanted,
+}
+
+/// Takes the lock of `--lock-file`, and stops the kubelet when somebody else wants it, if the settings ask for that.
+async fn lock(
+    spec: &KubeletSpec,
+    wanted: &CancellationToken,
+    stop: &CancellationToken,
+) -> Result<Option<lock_file::LockFile>, Error> {
+    let Some(path) = &spec.host.lock_file else { return Ok(None) };
+    let failed = |source| Error::Lock { path: path.clone(), source };
+    let lock = lock_file::acquire(path, stop).await.map_err(failed)?;
+    if spec.host.exit_on_lock_contention {
+        let contention = lock_file::contention(path).map_err(failed)?;
+        let (path, wanted, stop) = (path.clone(), wanted.clone(), stop.clone());
+        spawn("lock file", async move {
+            if stop.run_until_cancelled(contention).await.is_some() {
+                info!(path = %path.display(), "somebody else opened the lock file; the kubelet ends");
+                wanted.cancel();
+                stop.cancel();
+            }
+        });
+    }
+    Ok(lock)
+}
+
+/// Runs the kubelet until `stop`, or until it stops itself for another that wants its lock; pods go on without it.
 ///
 /// # Errors
 /// Only what makes running pointless: settings that cannot be met, ports that are taken.
+pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<End, Error> {
+    host::prepare(&spec, &LocalHost::default())?;
+    let lock_wanted = CancellationToken::new();
+    let lock = lock(&spec, &lock_wanted, &stop).await?;
+    if spec.host.lock_file.is_some() && lock.is_none() {
+        return Ok(End::Stopped);
+    }
+    run_here(spec, stop).await?;
+    drop(lock);
+    Ok(if lock_wanted.is_cancelled() { End::LockWanted } else { End::Stopped })
+}
+
+/// Runs it on a machine that may be used.
 #[expect(clippy::disallowed_methods, reason = "/sys is memory")]
-pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error> {
+async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error> {
     // Resolved once for all that is made and removed in it; storage drivers know it by the name that is configured.
     let named_root = spec.dirs.root;
     spec.dirs.root =
@@ -104,6 +163,10 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
     panics::install(move |task| counted.panics.with([task]).inc());
     let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout).with_metrics(Arc::clone(&metrics)));
     let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
+    let image_service = match socket_of(&spec.runtime.image_endpoint)? {
+        same if same == socket => Arc::clone(&cri),
+        other => Arc::new(Cri::new(&other, spec.runtime.timeout).with_metrics(Arc::clone(&metrics))),
+    };
     let local = LocalMachine::new(&spec.dirs.root);
     let machine = local.observe(name_to_look_up(&spec)).await;
     let unseen = parts::unseen_node(&spec, &machine);
@@ -144,7 +207,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
     };
     let images = Arc::new(Images::new(
         ImagePorts {
-            images: Arc::<Cri>::clone(&cri),
+            images: Arc::<Cri>::clone(&image_service),
             objects: Arc::clone(&objects),
             events: Arc::clone(&events),
             node: Arc::new(DiskCredentials {
@@ -168,7 +231,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         kubernetes_version: KUBERNETES_VERSION,
         api: api.as_ref().map(|api| Arc::clone(&api.node)),
         runtime: Arc::clone(&runtime),
-        images: Arc::<Cri>::clone(&cri),
+        images: Arc::<Cri>::clone(&image_service),
         machine: Arc::new(local),
         events: Arc::clone(&events),
         pressure: pressure.clone(),
@@ -235,11 +298,11 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         api.start_pods(&spec, desired, static_pods, &table, node_uid, stop.clone());
         api.start_certificates(&spec, registered_node, stop.clone());
     }
-    let usage = server::usage(&spec, &table, &cri, driver);
+    let usage = server::usage(&spec, &table, (&runtime, &image_service), driver);
     let upkeep_parts = upkeep::UpkeepParts {
         table: &table,
         runtime: &runtime,
-        cri: &cri,
+        images_of: &image_service,
         events: &events,
         images: &images,
         usage: Arc::clone(&usage),
@@ -256,6 +319,7 @@ pub async fn run(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), E
         addresses: &addresses,
     };
     server::start(&spec, server_parts, stop.clone()).await?;
+    host::keep_chains(&spec, &stop);
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
     units::wait_for_start(unit_reports).await;
     parts::notify_systemd(table.pulse.clone(), stop.clone());

@@ -130,6 +130,7 @@ pub fn start_log_rotation(spec: &KubeletSpec, table: &PodTable, runtime: &Arc<dy
         max_size: parse_size(&spec.logs.max_size),
         max_files: spec.logs.max_files,
         interval: spec.logs.interval,
+        workers: usize::try_from(spec.logs.workers).unwrap_or(1),
     };
     let state = (settings, Arc::clone(&table.pods), Arc::clone(runtime));
     restarting("log rotation", &stop.clone(), state, move |(settings, pods, runtime)| {

@@ -11,7 +11,6 @@ use tracing::{error, warn};
 
 use super::Error;
 use crate::adapters::cri::Cri;
-use crate::adapters::descriptors::raise_limit;
 use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
 use crate::adapters::usage::{MachineUsage, UsageOptions};
 use crate::core::model::KubeletSpec;
@@ -23,11 +22,13 @@ use crate::ports::{CgroupDriver, Reviews, Runtime, Usage};
 use crate::supervise::vital;
 use crate::telemetry::Metrics;
 
-/// Files that the kubelet may have open: connections and streams of the server, and what every pod takes.
-const DESCRIPTORS: u64 = 65536;
-
 /// What measures this machine.
-pub fn usage(spec: &KubeletSpec, table: &PodTable, cri: &Arc<Cri>, driver: CgroupDriver) -> Arc<dyn Usage> {
+pub fn usage(
+    spec: &KubeletSpec,
+    table: &PodTable,
+    (runtime, images): (&Arc<dyn Runtime>, &Arc<Cri>),
+    driver: CgroupDriver,
+) -> Arc<dyn Usage> {
     let options = UsageOptions {
         node_name: spec.node_name.clone(),
         cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
@@ -36,9 +37,9 @@ pub fn usage(spec: &KubeletSpec, table: &PodTable, cri: &Arc<Cri>, driver: Cgrou
         proc: PathBuf::from("/proc"),
         sys: PathBuf::from("/sys"),
         root_dir: spec.dirs.root.clone(),
+        volumes: spec.volume_period,
     };
-    let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(cri);
-    Arc::new(MachineUsage::new(options, Arc::clone(&table.pods), runtime, Arc::<Cri>::clone(cri)))
+    Arc::new(MachineUsage::new(options, Arc::clone(&table.pods), Arc::clone(runtime), Arc::<Cri>::clone(images)))
 }
 
 /// What the server needs of the parts that run already.
@@ -64,7 +65,6 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     if !spec.server.enabled {
         return Ok(());
     }
-    raise_limit(DESCRIPTORS);
     let settings = Settings::from_spec(spec, KUBERNETES_VERSION);
     let listeners =
         Listeners::bind(&settings).await.map_err(|e| Error::Part { what: "ports of the server", source: e.into() })?;

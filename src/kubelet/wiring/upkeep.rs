@@ -60,8 +60,8 @@ pub struct UpkeepParts<'a> {
     pub table: &'a PodTable,
     /// Containers, whose images are in use.
     pub runtime: &'a Arc<dyn Runtime>,
-    /// Images.
-    pub cri: &'a Arc<Cri>,
+    /// The service that holds images.
+    pub images_of: &'a Arc<Cri>,
     /// For users.
     pub events: &'a Arc<dyn ports::Events>,
     /// Pull records.
@@ -83,7 +83,7 @@ pub async fn start(
     let thresholds = parse_thresholds(&spec.eviction)
         .map_err(|faults| Error::Part { what: "eviction thresholds", source: faults.join("; ").into() })?;
     let gc_ports = ImageGcPorts {
-        images: Arc::<Cri>::clone(parts.cri),
+        images: Arc::<Cri>::clone(parts.images_of),
         runtime: Arc::clone(parts.runtime),
         pods: Arc::clone(&parts.table.pods),
         usage: Arc::clone(&parts.usage),
@@ -109,7 +109,7 @@ pub async fn start(
         thresholds,
         transition: spec.eviction.transition,
         max_pod_grace: spec.eviction.max_pod_grace,
-        local_storage: spec.pods.local_storage_isolation,
+        local_storage: spec.node.local_storage,
         dedicated_image_fs,
     };
     let state = (eviction_ports, limits, pressure);

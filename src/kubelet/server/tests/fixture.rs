@@ -316,6 +316,8 @@ impl Fixture {
             checkpoint_dir: directory.path().join("checkpoints"),
             tls13_only: false,
             cipher_suites: Vec::new(),
+            curves: None,
+            debug_flags: true,
             configz: serde_json::json!({"kind": "KubeletConfiguration", "maxPods": 110}),
             flags: vec![("v".into(), "2".into())],
             version: "v1.36.3".into(),

@@ -1,0 +1,166 @@
+//! What becomes of settings that are not carried out as upstream's kubelet does: refused, or told of once by name.
+//!
+//! Refused is where silence would break a promise: of isolation, of placement, of volumes. A field that stands in no row is
+//! carried out: its value shows in [`KubeletSpec`](crate::core::model::KubeletSpec), whose members the compiler wants read.
+
+use serde_json::Value;
+
+use super::document::get;
+use super::duration::parse_duration;
+use super::fields;
+use super::findings::Findings;
+
+/// What becomes of values of a setting.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    /// They end the start, unless they are one of these (as JSON).
+    Refused(&'static [&'static str], &'static str),
+    /// They are told of, unless they are one of these.
+    Warned(&'static [&'static str], &'static str),
+}
+
+use Fate::{Refused, Warned};
+
+const NO_CPU_MANAGER: &str = "there is no CPU manager yet: containers would get no CPUs of their own";
+const NO_MEMORY_MANAGER: &str = "there is no memory manager yet: pods would not be held to NUMA nodes";
+const NO_TOPOLOGY_MANAGER: &str = "there is no topology manager yet: pods would not be aligned to NUMA nodes";
+const NO_TRACES: &str = "no traces are sent";
+const NO_LOG_OPTIONS: &str = "it needs the feature LoggingAlphaOptions, which this kubelet does not have";
+const GO_ONLY: &str = "a profile of Go's runtime, which this kubelet does not have";
+const NOT_READ: &str = "has no effect; upstream's kubelet checks it and reads it nowhere";
+
+/// Fields of the file.
+pub const FIELD_FATES: &[(&str, Fate)] = &[
+    ("cpuManagerPolicy", Refused(&["\"none\""], NO_CPU_MANAGER)),
+    ("cpuManagerPolicyOptions", Refused(&[], NO_CPU_MANAGER)),
+    ("cpuManagerReconcilePeriod", Warned(&["\"10s\""], "has no effect without a CPU manager")),
+    ("memoryManagerPolicy", Refused(&["\"None\""], NO_MEMORY_MANAGER)),
+    ("reservedMemory", Refused(&[], NO_MEMORY_MANAGER)),
+    ("topologyManagerPolicy", Refused(&["\"none\""], NO_TOPOLOGY_MANAGER)),
+    ("topologyManagerPolicyOptions", Refused(&[], NO_TOPOLOGY_MANAGER)),
+    ("topologyManagerScope", Warned(&["\"container\""], "has no effect without a topology manager")),
+    ("qosReserved", Refused(&[], "memory is not reserved by class of pods")),
+    ("enableControllerAttachDetach", Refused(&["true"], "this kubelet attaches no volumes itself, so nobody would")),
+    ("runOnce", Refused(&["false"], "the mode is gone; upstream's kubelet refuses it too")),
+    ("memoryReservationPolicy", Refused(&["\"None\""], "there is no feature MemoryQoS here")),
+    ("logging.options.text.splitStream", Refused(&["false"], NO_LOG_OPTIONS)),
+    ("logging.options.text.infoBufferSize", Refused(&["\"0\"", "0"], NO_LOG_OPTIONS)),
+    ("logging.options.json.splitStream", Refused(&["false"], NO_LOG_OPTIONS)),
+    ("logging.options.json.infoBufferSize", Refused(&["\"0\"", "0"], NO_LOG_OPTIONS)),
+    ("cgroupsPerQOS", Warned(&["true"], "pods are in cgroups of their class all the same")),
+    ("kubeletCgroups", Warned(&[], "the kubelet stays in the cgroup in which it was started")),
+    ("systemCgroups", Warned(&[], "processes of the system stay in their cgroups")),
+    ("memoryThrottlingFactor", Warned(&["0.9"], "has no effect without the feature MemoryQoS")),
+    ("kernelMemcgNotification", Warned(&["false"], "memory is looked at every 10 seconds")),
+    ("contentType", Warned(&["\"application/json\""], "requests to the API server are JSON")),
+    (
+        "configMapAndSecretChangeDetectionStrategy",
+        Warned(&["\"Watch\""], "config maps and secrets of pods are watched all the same"),
+    ),
+    ("showHiddenMetricsForVersion", Warned(&[], "there are no hidden metrics here")),
+    (
+        "volumePluginDir",
+        Warned(
+            &["\"/usr/libexec/kubernetes/kubelet-plugins/volume/exec/\""],
+            "FlexVolume plugins are not run; pods that need one are refused",
+        ),
+    ),
+    ("enableProfilingHandler", Warned(&["false"], GO_ONLY)),
+    ("enableContentionProfiling", Warned(&["false"], GO_ONLY)),
+    ("tracing.endpoint", Warned(&[], NO_TRACES)),
+    ("tracing.samplingRatePerMillion", Warned(&["0"], NO_TRACES)),
+    ("hairpinMode", Warned(&["\"promiscuous-bridge\""], NOT_READ)),
+    ("iptablesMasqueradeBit", Warned(&["14"], NOT_READ)),
+    ("iptablesDropBit", Warned(&["15"], NOT_READ)),
+    ("streamingConnectionIdleTimeout", Warned(&["\"4h\""], NOT_READ)),
+    ("logging.flushFrequency", Warned(&["\"5s\"", "5000000000"], "each line is written at once")),
+    ("logging.vmodule", Warned(&[], "verbosity is of the whole program")),
+];
+
+const CADVISOR: &str = "cAdvisor is no part of this kubelet";
+const DEAD_CONTAINERS: &str =
+    "of each name the newest container is kept and the ended one before it, until the pod goes";
+
+/// Flags that stand for no field and that are not carried out, by name; only with the value `false` they say nothing.
+pub const FLAG_FATES: &[(&str, Fate)] = &[
+    ("reserved-memory", Refused(&[], NO_MEMORY_MANAGER)),
+    ("minimum-container-ttl-duration", Warned(&["0s", "0"], DEAD_CONTAINERS)),
+    ("maximum-dead-containers-per-container", Warned(&["1"], DEAD_CONTAINERS)),
+    ("maximum-dead-containers", Warned(&["-1"], DEAD_CONTAINERS)),
+    ("experimental-mounter-path", Warned(&[], "volumes are mounted without a helper")),
+    (
+        "experimental-allocatable-ignore-eviction",
+        Warned(&["false"], "hard eviction thresholds are left out of what pods may have all the same"),
+    ),
+    ("runtime-cgroups", Warned(&[], "the runtime stays in the cgroup in which it was started")),
+    ("vmodule", Warned(&[], "verbosity is of the whole program")),
+    ("pod-infra-container-image", Warned(&[], "the runtime's own settings name the image of sandboxes")),
+    ("housekeeping-interval", Warned(&["10s"], "usage is measured when it is asked for")),
+    ("global-housekeeping-interval", Warned(&["1m0s", "1m", "60s"], "usage is measured when it is asked for")),
+    ("container-hints", Warned(&[], CADVISOR)),
+    ("log-cadvisor-usage", Warned(&["false"], CADVISOR)),
+    ("boot-id-file", Warned(&[], CADVISOR)),
+    ("machine-id-file", Warned(&[], CADVISOR)),
+    ("event-storage-age-limit", Warned(&[], CADVISOR)),
+    ("event-storage-event-limit", Warned(&[], CADVISOR)),
+    ("enable-load-reader", Warned(&["false"], CADVISOR)),
+    ("storage-driver-buffer-duration", Warned(&[], CADVISOR)),
+    ("storage-driver-db", Warned(&[], CADVISOR)),
+    ("storage-driver-host", Warned(&[], CADVISOR)),
+    ("storage-driver-password", Warned(&[], CADVISOR)),
+    ("storage-driver-secure", Warned(&["false"], CADVISOR)),
+    ("storage-driver-table", Warned(&[], CADVISOR)),
+    ("storage-driver-user", Warned(&[], CADVISOR)),
+    ("application-metrics-count-limit", Warned(&[], CADVISOR)),
+];
+
+/// Judges the fields that were set, before defaults are filled in.
+pub(super) fn judge_fields(given: &Value, findings: &mut Findings) {
+    for (path, fate) in FIELD_FATES {
+        let Some(value) = get(given, path).filter(|value| !says_nothing(path, value)) else { continue };
+        let harmless = |known: &&str| serde_json::from_str(known).is_ok_and(|known: Value| is_same(&known, value));
+        match fate {
+            Refused(unless, text) if !unless.iter().any(harmless) => {
+                findings.fault(path, format!("{value} cannot be had: {text}"))
+            }
+            Warned(unless, text) if !unless.iter().any(harmless) => findings.warn(path, text),
+            Refused(..) | Warned(..) => {}
+        }
+    }
+}
+
+/// Judges flags that stand for no field, given as name and value.
+pub(super) fn judge_flags(given: &[(String, String)], findings: &mut Findings) {
+    for (name, value) in given {
+        let Some((_, fate)) = FLAG_FATES.iter().find(|(known, _)| known == name) else { continue };
+        match fate {
+            Refused(..) if value.is_empty() => {}
+            Refused(unless, text) if !unless.contains(&value.as_str()) => {
+                findings.faults.push(format!("--{name}: {text}"))
+            }
+            Warned(unless, text) if !value.is_empty() && !unless.contains(&value.as_str()) => {
+                findings.warnings.push(format!("--{name}: {text}"))
+            }
+            Refused(..) | Warned(..) => {}
+        }
+    }
+}
+
+/// A value by which upstream means "not set".
+fn says_nothing(path: &str, value: &Value) -> bool {
+    let zero = fields::find(path).is_some_and(|field| field.zero_is_unset);
+    match value {
+        Value::String(text) => text.is_empty() || zero && parse_duration(text).is_ok_and(|d| d.is_zero()),
+        Value::Number(number) => zero && number.as_f64() == Some(0.0),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(items) => items.is_empty(),
+        Value::Null => true,
+        Value::Bool(_) => false,
+    }
+}
+
+/// Equal, or durations of the same length.
+fn is_same(known: &Value, value: &Value) -> bool {
+    let duration = |value: &Value| value.as_str().and_then(|text| parse_duration(text).ok());
+    known == value || duration(known).is_some_and(|known| duration(value) == Some(known))
+}

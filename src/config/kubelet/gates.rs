@@ -1,0 +1,273 @@
+//! Feature gates: which there are, which values upstream lets them have, and which of them this kubelet can carry out.
+
+use std::collections::BTreeMap;
+
+use super::findings::Findings;
+use super::gate_table::{GROUPS, Group};
+
+/// How ripe a gate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Off unless it is set.
+    Alpha,
+    /// Mostly on.
+    Beta,
+    /// Here to stay.
+    Ga,
+    /// About to go.
+    Deprecated,
+}
+
+/// Gates whose value is carried out: other rules of the configuration ask for it, or both values are the same here.
+const HONOURED: &[&str] = &[
+    "ChangeContainerStatusOnKubeletRestart",
+    "ContextualLogging",
+    "CustomCPUCFSQuotaPeriod",
+    "DisableNodeKubeProxyVersion",
+    "EventedPLEG",
+    "GracefulNodeShutdown",
+    "GracefulNodeShutdownBasedOnPodPriority",
+    "KubeletCrashLoopBackOffMax",
+    "KubeletRegistrationGetOnExistsOnly",
+    "LoggingBetaOptions",
+    "PLEGOnDemandRelist",
+    "RotateKubeletServerCertificate",
+    "WindowsCPUAndMemoryAffinity",
+    "WindowsGracefulNodeShutdown",
+];
+
+/// Features of upstream's kubelet that this one does not have.
+const ABSENT: &[&str] = &[
+    "AllowDNSOnlyNodeCSR",
+    "CPUManagerPolicyAlphaOptions",
+    "CPUManagerPolicyBetaOptions",
+    "CPUManagerPolicyOptions",
+    "CRIListStreaming",
+    "CSIVolumeHealth",
+    "ClusterTrustBundleProjection",
+    "ContainerStopSignals",
+    "DRAConsumableCapacity",
+    "DRAExtendedResource",
+    "DRAWorkloadResourceClaims",
+    "DisableCPUQuotaWithExclusiveCPUs",
+    "DynamicResourceAllocation",
+    "ExtendWebSocketsToKubelet",
+    "GitRepoVolumeDriver",
+    "ImageVolumeWithDigest",
+    "InPlacePodVerticalScalingExclusiveCPUs",
+    "InPlacePodVerticalScalingExclusiveMemory",
+    "KubeletInUserNamespace",
+    "KubeletPodResourcesDynamicResources",
+    "KubeletPodResourcesGet",
+    "KubeletPodResourcesListUseActivePods",
+    "LocalStorageCapacityIsolationFSQuotaMonitoring",
+    "LoggingAlphaOptions",
+    "MemoryQoS",
+    "NativeHistograms",
+    "PodAndContainerStatsFromCRI",
+    "PodCertificateRequest",
+    "PodLevelResourceManagers",
+    "PodLogsQuerySplitStreams",
+    "PodsAPI",
+    "QOSReserved",
+    "ReduceDefaultCrashLoopBackOffDecay",
+    "ResourceHealthStatus",
+    "ResourceHealthStatusMessage",
+    "RuntimeClassInImageCriApi",
+    "SELinuxChangePolicy",
+    "SELinuxMount",
+    "SELinuxMountReadWriteOncePod",
+    "TaintTolerationComparisonOperators",
+    "TopologyManagerPolicyAlphaOptions",
+    "TopologyManagerPolicyBetaOptions",
+    "TopologyManagerPolicyOptions",
+    "UserNamespacesHostNetworkSupport",
+];
+
+/// Features that this kubelet always has.
+const ALWAYS: &[&str] = &[
+    "ComponentFlagz",
+    "ComponentStatusz",
+    "ContainerCheckpoint",
+    "ContainerRestartRules",
+    "EnvFiles",
+    "HostnameOverride",
+    "ImageMaximumGCAge",
+    "ImageVolume",
+    "InPlacePodLevelResourcesVerticalScaling",
+    "InPlacePodVerticalScaling",
+    "InPlacePodVerticalScalingInitContainers",
+    "KubeletEnsureSecretPulledImages",
+    "KubeletFineGrainedAuthz",
+    "KubeletPSI",
+    "KubeletSeparateDiskGC",
+    "KubeletServiceAccountTokenForCredentialProviders",
+    "MutableCSINodeAllocatableCount",
+    "NodeDeclaredFeatures",
+    "NodeLogQuery",
+    "NodeSwap",
+    "PodLevelResources",
+    "PodLifecycleSleepAction",
+    "PodLifecycleSleepActionAllowZero",
+    "PodReadyToStartContainersCondition",
+    "PreventStaticPodAPIReferences",
+    "RecoverVolumeExpansionFailure",
+    "RecursiveReadOnlyMounts",
+    "ReloadKubeletClientCAFile",
+    "ReloadKubeletServerCertificateFile",
+    "RestartAllContainersOnContainerExits",
+    "SupplementalGroupsPolicy",
+    "UserNamespacesSupport",
+];
+
+/// Names that set all gates of a stage that are not set themselves.
+const ALL: &[(&str, Stage)] = &[("AllAlpha", Stage::Alpha), ("AllBeta", Stage::Beta)];
+
+fn group_of(name: &str) -> Option<&'static Group> {
+    GROUPS.iter().find(|group| group.names.split_whitespace().any(|known| known == name))
+}
+
+/// Whether a gate of the kubelet is on, by what was set.
+pub(super) fn enabled(set: &BTreeMap<String, bool>, name: &str) -> bool {
+    let Some(group) = group_of(name) else { return false };
+    let all = || ALL.iter().find(|(_, stage)| *stage == group.stage).and_then(|(all, _)| set.get(*all)).copied();
+    let value = set.get(name).copied().or_else(all);
+    if group.locked { group.default } else { value.unwrap_or(group.default) }
+}
+
+/// Judges the gates that were set: unknown and locked ones as upstream does (`featuregate.SetFromMap`), and those which
+/// ask for something else than this kubelet does. One that asks for upstream's own default, which is not to be had here,
+/// is told of: files name gates that have long become the default.
+pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
+    let mut foreign = Vec::new();
+    for (name, value) in set {
+        if let Some((_, stage)) = ALL.iter().find(|(all, _)| all == name) {
+            check_all(name, *value, *stage, set, findings);
+            continue;
+        }
+        let path = format!("featureGates.{name}");
+        match group_of(name) {
+            None => findings.fault(&path, "there is no such feature gate"),
+            Some(group) if group.locked && group.default != *value => {
+                findings.fault(&path, format!("cannot be {value}: the feature is locked to {}", group.default))
+            }
+            Some(group) if is(ABSENT, name) => match (*value, group.default) {
+                (true, false) => {
+                    findings.fault(&path, "this kubelet does not have the feature, so it cannot be turned on")
+                }
+                (true, true) => findings.warn(&path, "this kubelet does not have the feature; it stays off"),
+                (false, _) => {}
+            },
+            Some(_) if is(ALWAYS, name) && !value => {
+                findings.fault(&path, "this kubelet always has the feature, so it cannot be turned off")
+            }
+            Some(_) if is(ALWAYS, name) || is(HONOURED, name) => {}
+            Some(_) => foreign.push(name.as_str()),
+        }
+    }
+    if !foreign.is_empty() {
+        let text = format!(
+            "no business of a kubelet, or of upstream's Go client alone, and without effect: {}",
+            foreign.join(", ")
+        );
+        findings.warn("featureGates", text);
+    }
+    // `defaultKubernetesFeatureGateDependencies`, as far as both sides can be set here.
+    for dependent in ["GracefulNodeShutdownBasedOnPodPriority", "WindowsGracefulNodeShutdown"] {
+        if enabled(set, dependent) && !enabled(set, "GracefulNodeShutdown") {
+            findings.fault(
+                &format!("featureGates.{dependent}"),
+                "is on, but depends on GracefulNodeShutdown, which is off",
+            );
+        }
+    }
+}
+
+/// All gates of a stage at once.
+fn check_all(all: &str, value: bool, stage: Stage, set: &BTreeMap<String, bool>, findings: &mut Findings) {
+    let (list, what) = match value {
+        true => (ABSENT, "turns on what this kubelet does not have"),
+        false => (ALWAYS, "turns off what this kubelet always has"),
+    };
+    let groups = GROUPS.iter().filter(|group| group.stage == stage && !group.locked && group.default != value);
+    let names = groups.flat_map(|group| group.names.split_whitespace());
+    let odd: Vec<&str> = names.filter(|name| is(list, name) && !set.contains_key(*name)).collect();
+    if !odd.is_empty() {
+        let text = format!("{what}; leave it out, or set these by name: {}", odd.join(", "));
+        findings.fault(&format!("featureGates.{all}"), text);
+    }
+}
+
+/// Gates whose fate users have to know.
+#[cfg(test)]
+pub(super) fn documented() -> impl Iterator<Item = &'static str> {
+    ABSENT.iter().chain(ALWAYS).copied()
+}
+
+fn is(list: &[&str], name: &str) -> bool {
+    list.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(text: &str) -> Findings {
+        let pairs = text.split(',').map(|pair| pair.split_once('=').expect("name=value"));
+        let set = pairs.map(|(name, value)| (name.to_owned(), value == "true")).collect();
+        let mut findings = Findings::default();
+        check(&set, &mut findings);
+        findings
+    }
+
+    #[test]
+    fn a_gate_is_in_the_table_once_and_has_one_fate_here() {
+        let mut names: Vec<&str> = GROUPS.iter().flat_map(|group| group.names.split_whitespace()).collect();
+        let fates: Vec<&str> = [HONOURED, ABSENT, ALWAYS].concat();
+        let unknown: Vec<&&str> = fates.iter().filter(|name| !names.contains(name)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        let (gates, mut distinct) = (names.len(), fates.clone());
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), gates, "a gate stands in the table twice");
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), fates.len(), "a gate has two fates");
+    }
+
+    #[test]
+    fn a_gate_that_asks_for_what_this_kubelet_does_not_do_is_refused_or_told_of() {
+        for (set, fault, warning) in [
+            ("NoSuchGate=true", "featureGates.NoSuchGate: there is no such", ""),
+            ("nodeSwap=true", "there is no such", ""),
+            ("NodeSwap=false", "locked to true", ""),
+            ("GitRepoVolumeDriver=true", "locked to false", ""),
+            ("MemoryQoS=true", "does not have the feature", ""),
+            ("MemoryQoS=false", "", ""),
+            ("DynamicResourceAllocation=true", "", "it stays off"),
+            ("ResourceHealthStatus=true", "", "it stays off"),
+            ("ResourceHealthStatus=false", "", ""),
+            ("ContainerCheckpoint=false", "always has the feature", ""),
+            ("ContainerCheckpoint=true", "", ""),
+            ("KubeletEnsureSecretPulledImages=false", "always has the feature", ""),
+            ("GracefulNodeShutdown=false", "depends on GracefulNodeShutdown", ""),
+            (
+                "GracefulNodeShutdown=false,GracefulNodeShutdownBasedOnPodPriority=false,WindowsGracefulNodeShutdown=false",
+                "",
+                "",
+            ),
+            ("APIServerIdentity=false,JobManagedBy=true", "", "without effect: APIServerIdentity, JobManagedBy"),
+            ("AllAlpha=true", "AllAlpha: turns on what this kubelet does not have", ""),
+            ("AllAlpha=false", "", ""),
+            ("AllBeta=false", "AllBeta: turns off what this kubelet always has", ""),
+            ("AllBeta=true", "SELinuxMount", ""),
+        ] {
+            let found = findings(set);
+            let (faults, warnings) = (found.faults.join("\n"), found.warnings.join("\n"));
+            assert_eq!(faults.is_empty(), fault.is_empty(), "{set}: {faults}");
+            assert!(faults.contains(fault), "{set}: {faults}");
+            assert_eq!(warnings.is_empty(), warning.is_empty(), "{set}: {warnings}");
+            assert!(warnings.contains(warning), "{set}: {warnings}");
+        }
+    }
+}

@@ -118,6 +118,10 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         }
         Step::EnsureImage { reference, .. } => ports.images.names().await?.contains(reference),
         Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),
+        Step::FindUnit { unit, enabled } => {
+            let state = ports.units.state(unit).await?;
+            state.load == "loaded" && (!enabled || is_enabled(&state))
+        }
         Step::StartUnit { unit, configured_by } => {
             let state = ports.units.state(unit).await?;
             state.is_active() && !changed_since(ports, configured_by, state.begun_at.or(state.active_since))?
@@ -129,7 +133,9 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::OwnTree { path, user } => owners::is_owned(ports, path, user)?,
         Step::StopUnit { unit } => {
             let state = ports.units.state(unit).await?;
-            state.load != "loaded" || (state.is_at_rest() && !state.is_enabled())
+            // What the system declares stays enabled until its configuration says otherwise.
+            let disabled = spec.node.declared_units || !state.is_enabled();
+            state.load != "loaded" || (state.is_at_rest() && disabled)
         }
         Step::ApplyObject { object, create_only } => objects::is_met(ports, spec, object, *create_only).await,
         Step::DeleteObject { object } => objects::is_absent(ports, spec, object).await,

@@ -92,6 +92,17 @@ impl FakeNode {
         names.map(sandbox).collect()
     }
 
+    /// Has a unit that the system declares and starts with the machine.
+    pub fn declare(&self, unit: &str) {
+        let state = UnitState { load: "loaded".to_owned(), file: "enabled".to_owned(), ..UnitState::default() };
+        self.state().units.insert(unit.to_owned(), state);
+    }
+
+    /// All files below a folder.
+    pub fn files_below(&self, folder: &str) -> Vec<PathBuf> {
+        self.state().files.keys().filter(|file| file.starts_with(folder)).cloned().collect()
+    }
+
     /// Units that run.
     pub fn active_units(&self) -> Vec<String> {
         self.state().units.iter().filter(|(_, state)| state.is_active()).map(|(unit, _)| unit.clone()).collect()

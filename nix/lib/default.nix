@@ -63,6 +63,17 @@ in
             "kube-scheduler"
           ]
           ++ (if settings.components.binaries ? cloud-controller-manager then [ "cloud-controller-manager" ] else [ ]);
+      # Packages with programs that ours call by name; systemd's own path on NixOS has none of them.
+      paths = {
+        kubelet = [
+          "nftables"
+          "nfs-utils"
+          "shadow"
+          "util-linux"
+        ];
+        roost-agent = [ "nftables" ];
+        roost-bootstrap = [ "nftables" ];
+      };
       firewall = import ./firewall.nix settings;
       sysctls = {
         "net.ipv4.ip_forward" = 1;

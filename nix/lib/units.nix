@@ -134,7 +134,13 @@ with' "kubelet.service" {
 }
 // with' "roost-agent.service" { Unit.ConditionPathExists = "/var/lib/roost/cluster.toml"; }
 // {
-  inherit (ours) "static-pod@.service";
+  # Its end is the end of the pod, and a rebuild must not end a pod: the process of a newer generation takes over at the
+  # next start.
+  "static-pod@.service" = ours."static-pod@.service" // {
+    Unit = ours."static-pod@.service".Unit // {
+      X-RestartIfChanged = "false";
+    };
+  };
   # Started with the machine, which does not wait for it: a pod may take as long as it wants.
   "static-pods.target" = ours."static-pods.target" // {
     Unit = ours."static-pods.target".Unit // {

@@ -1,32 +1,22 @@
 # With source "host" the programs come from nixpkgs, and the versions from the packages.
-{
-  config,
-  lib,
-  pkgs,
-  ...
-}:
+{ config, lib, ... }:
 let
   cfg = config.services.roost;
   inherit (cfg) packages;
   program = lib.mkDefault;
   version = lib.mkDefault "v${packages.kubernetes.version}";
-  controlPlane = cfg.role == "control-plane";
 in
 {
   config = lib.mkIf cfg.enable {
-    services.roost.components.binaries = lib.mkIf (cfg.components.source == "host") (
-      {
+    services.roost.components.binaries = lib.mkIf (cfg.components.source == "host") {
         pause = program "${packages.pause}/bin/pause";
         kube-proxy = program "${packages.kubernetes}/bin/kube-proxy";
         coredns = program "${packages.coredns}/bin/coredns";
-      }
-      // {
         etcd = program "${packages.etcd}/bin/etcd";
         kube-apiserver = program "${packages.kubernetes}/bin/kube-apiserver";
         kube-controller-manager = program "${packages.kubernetes}/bin/kube-controller-manager";
         kube-scheduler = program "${packages.kubernetes}/bin/kube-scheduler";
-      }
-    );
+    };
     services.roost.versions = lib.mkIf (cfg.components.source == "host") {
       kube_apiserver = version;
       kube_controller_manager = version;

@@ -1,6 +1,11 @@
 # The units of ../lib as services, timers and targets of NixOS. Every value is a default: your own
 # `systemd.services.kubelet.serviceConfig` and the like need no force.
-{ config, lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   cfg = config.services.roost;
   node = import ./handover.nix config;
@@ -67,16 +72,8 @@ in
   config = lib.mkIf cfg.enable {
     systemd.services = lib.mkMerge [
       (lib.mapAttrs (_: service) (named ".service" (ofType ".service")))
+      (lib.mapAttrs (_: names: { path = map (name: pkgs.${name}) names; }) node.paths)
       {
-        # Programs that ours call by name; systemd's own path on NixOS has none of them.
-        kubelet.path = [
-          pkgs.nftables
-          pkgs.nfs-utils
-          pkgs.shadow
-          pkgs.util-linux
-        ];
-        roost-agent.path = [ pkgs.nftables ];
-        roost-bootstrap.path = [ pkgs.nftables ];
         # Neither stops a pod: started anew, not stopped first.
         kubelet.stopIfChanged = false;
         roost-agent = {
@@ -88,9 +85,6 @@ in
           restartTriggers = [ config.environment.etc."roost/cluster.toml".source ];
           serviceConfig.EnvironmentFile = lib.mkIf (cfg.environmentFile != null) cfg.environmentFile;
         };
-        # Its end is the end of the pod, and a rebuild must not end a pod: the process of a newer generation takes over
-        # at the next start.
-        "static-pod@".restartIfChanged = false;
       }
     ];
     systemd.timers = lib.mapAttrs (

@@ -122,7 +122,7 @@ in
   options = import ../../nix/options-doc.nix { inherit pkgs; };
 
   # Units and files of /etc as they are built.
-  units = lib.mapAttrs (_: unit: unit.unit) (
+  units = lib.mapAttrsToList (_: unit: unit.unit) (
     lib.filterAttrs (
       name: _:
       builtins.match "(kubelet|roost-.*|static-pod.*)\\..*" name != null

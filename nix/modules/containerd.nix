@@ -33,6 +33,16 @@ in
         message = "virtualisation.containerd.enable is false, but services.roost runs its pods by it";
       }
       {
+        # Otherwise every pod's sandbox is made anew again and again.
+        assertion =
+          containerd.configFile or null != null
+          || version != 2
+          ||
+            containerd.settings.plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options.SystemdCgroup
+            == ((cfg.settings.kubelet.cgroupDriver or "systemd") == "systemd");
+        message = "virtualisation.containerd.settings has another cgroup driver for runc (SystemdCgroup) than services.roost.settings.kubelet.cgroupDriver (systemd if unset): set both to the same";
+      }
+      {
         assertion = containerd.configFile or null != null || version == 2;
         message = "virtualisation.containerd.settings.version is ${toString version}: services.roost has its settings for version 2 (sandbox image, systemd's cgroups, folders of CNI), and under another they would be ignored; set it to 2, or give virtualisation.containerd.configFile with the settings of docs/nixos.md";
       }

@@ -57,6 +57,11 @@ in
     };
   }
   {
+    words = "another cgroup driver for runc";
+    module.virtualisation.containerd.settings.plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options.SystemdCgroup =
+      false;
+  }
+  {
     words = "virtualisation.containerd.settings.version is 3";
     module =
       { lib, ... }:

@@ -96,6 +96,9 @@ in
   (fact "the folder of network plugins can be written" { } (
     config: lib.elem "d /opt/cni/bin 0755 root root -" config.systemd.tmpfiles.rules
   ))
+  (fact "a containerd that starts anew ends no container" { } (
+    config: config.systemd.services.containerd.serviceConfig.KillMode == "process"
+  ))
   (fact "ports of a worker are open, and no more" worker (
     config: config.networking.firewall.allowedTCPPorts == [ 10250 ]
   ))

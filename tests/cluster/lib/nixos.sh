@@ -5,7 +5,7 @@
 
 nixos_store() { echo "$(node_dir "$1")/nix/store"; }
 
-# nixos_put NODE NAME: moves the folder of standard input's name into the node's store, and prints its path there.
+# nixos_put NODE NAME FOLDER: moves a folder into the node's store, and prints its path there.
 nixos_put() {
 	local hash path
 	hash=$(cd "$3" && find . -type f -o -type l | sort | while read -r file; do
@@ -42,7 +42,7 @@ nixos_packages() {
 	install -m 0755 "$(our_program bootstrap)" "$(our_program kubelet)" "$folder/bin/"
 	echo "{ roost = \"$(nixos_put "$node" roost "$folder")\";"
 	echo "etcd = \"$(nixos_package "$node" etcd "$bin/etcd")\";"
-	echo "kubernetes = \"$(nixos_package "$node" kubernetes "$bin"/kube-{apiserver,controller-manager,scheduler,proxy})\";"
+	echo "kubernetes = \"$(nixos_package "$node" kubernetes "$bin"/kube-{apiserver,controller-manager,scheduler})\";"
 	echo "coredns = \"$(nixos_package "$node" coredns "$bin/coredns")\";"
 	echo "pause = \"$(nixos_package "$node" pause "$("$here/images/build" --program pause)")\";"
 	echo "nftables = \"$(nixos_package "$node" nftables /usr/sbin/nft)\";"
@@ -68,7 +68,6 @@ nixos_settings() {
 		      kube-apiserver = "\${p.kubernetes}/bin/kube-apiserver";
 		      kube-controller-manager = "\${p.kubernetes}/bin/kube-controller-manager";
 		      kube-scheduler = "\${p.kubernetes}/bin/kube-scheduler";
-		      kube-proxy = "\${p.kubernetes}/bin/kube-proxy";
 		      coredns = "\${p.coredns}/bin/coredns";
 		      pause = "\${p.pause}/bin/pause";
 		    };
@@ -89,7 +88,7 @@ nixos_settings() {
 
 # nixos_lay NODE JOIN: makes a generation of the node's settings; /etc leads to it.
 nixos_lay() {
-	local node=$1 root dir folder unit before
+	local node=$1 root dir folder unit before want
 	root=$(node_root "$node") dir=$(node_dir "$node")
 	nixos_settings "$node" "$2" >"$dir/settings.nix"
 	NIX_STATE_DIR=$dir/nix-state NIX_STORE_DIR=$dir/nix-eval NIX_CONFIG='store = dummy://' nix-instantiate --eval --strict --json \
@@ -103,10 +102,10 @@ nixos_lay() {
 		jq -r --arg u "$unit" '.units[$u]' "$dir/generation.json" >"$folder/$unit"
 		before=$(jq -r --arg u "${unit%.service}" '.paths[$u] // ""' "$dir/generation.json")
 		[[ $unit != *.service ]] || sed -i "s#^\[Service\]#&\nEnvironment=PATH=${before:-$(sed -n 's/.*systemd = "\([^"]*\)".*/\1/p' "$dir/packages.nix")/bin}#" "$folder/$unit"
-		for want in $(sed -n 's/^WantedBy=//p' "$folder/$unit"); do
+		while read -r want; do
 			mkdir -p "$folder/$want.wants"
 			ln -s "../$unit" "$folder/$want.wants/$unit"
-		done
+		done < <(sed -n 's/^WantedBy=//p' "$folder/$unit")
 	done < <(jq -r '.units | keys[]' "$dir/generation.json")
 	while read -r unit; do
 		mkdir -p "$folder/$unit.d"
@@ -143,10 +142,6 @@ nixos_make() {
 	rm -rf "$root/etc/systemd/system"
 	# The manager's own path on NixOS has programs of systemd alone.
 	printf '[Manager]\nDefaultEnvironment=PATH=%s/bin\n' "$(sed -n 's/.*systemd = "\([^"]*\)".*/\1/p' "$dir/packages.nix")" >"$root/etc/systemd/system.conf.d/path.conf"
-	# kube-proxy looks for tools where NixOS has those of the system.
-	mkdir -p "$root/run"
-	echo "d /run/current-system/sw/bin 0755 - - -
-L /run/current-system/sw/bin/nft - - - - $(sed -n 's/.*nftables = "\([^"]*\)".*/\1/p' "$dir/packages.nix")/bin/nft" >"$root/etc/tmpfiles.d/system.conf"
 	# Commands typed in the node, as environment.systemPackages has them.
 	ln -sfn "$(sed -n 's/.*roost = "\([^"]*\)".*/\1/p' "$dir/packages.nix")/bin/bootstrap" "$root/usr/local/bin/bootstrap"
 	if [ "$node" = n1 ]; then nixos_lay "$node" ''; else nixos_lay "$node" "$(nixos_join 127.0.0.1:6443 "$(printf '%064d' 0)")"; fi

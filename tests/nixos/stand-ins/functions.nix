@@ -148,14 +148,14 @@ let
     zfs = package "zfs" { };
   };
 
-  # An argument that nobody has is a stand-in as well.
+  # An argument that nobody has is a stand-in as well; one with a default keeps that.
   call =
     scope: file: given:
     let
       function = if lib.isFunction file then file else import file;
       wanted = lib.functionArgs function;
       found = lib.mapAttrs (name: _: scope.${name} or (package name { })) (
-        lib.filterAttrs (name: optional: scope ? ${name} || !optional) wanted
+        lib.filterAttrs (_: optional: !optional) wanted
       );
       result = function (found // given);
     in

@@ -45,7 +45,7 @@ async fn launch(ports: &Ports, unit: &str) -> Result<(), StepError> {
 async fn find_unit(ports: &Ports, unit: &str, enabled: bool) -> Result<(), StepError> {
     ports.units.reload().await?;
     let step = Step::FindUnit { unit: unit.to_owned(), enabled };
-    let state = ports.units.state(unit).await?;
+    let state = super::observe::declared_state(ports, unit).await?;
     if state.load == "loaded" && (!enabled || super::observe::is_enabled(&state)) {
         return Ok(());
     }

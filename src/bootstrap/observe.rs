@@ -97,6 +97,11 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
     Ok(all)
 }
 
+/// The state of a unit that may be a template: systemd loads instances only.
+pub(super) async fn declared_state(ports: &Ports, unit: &str) -> Result<UnitState, StepError> {
+    Ok(ports.units.state(&unit.replace("@.", "@any.")).await?)
+}
+
 /// True when the step's statement holds.
 pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, StepError> {
     Ok(match step {
@@ -119,7 +124,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::EnsureImage { reference, .. } => ports.images.names().await?.contains(reference),
         Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),
         Step::FindUnit { unit, enabled } => {
-            let state = ports.units.state(unit).await?;
+            let state = declared_state(ports, unit).await?;
             state.load == "loaded" && (!enabled || is_enabled(&state))
         }
         Step::StartUnit { unit, configured_by } => {

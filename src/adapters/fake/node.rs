@@ -222,7 +222,13 @@ impl Units for FakeNode {
     async fn state(&self, unit: &str) -> Result<UnitState, UnitError> {
         let state = self.state();
         let missing = || UnitState { load: "not-found".to_owned(), ..UnitState::default() };
-        Ok(state.units.get(unit).cloned().unwrap_or_else(missing))
+        if unit.contains("@.") {
+            let message = "a template is missing the instance name".to_owned();
+            return Err(UnitError::Refused { unit: unit.to_owned(), message });
+        }
+        let template = unit.split_once('@').map(|(name, _)| format!("{name}@.service"));
+        let found = state.units.get(unit).or_else(|| state.units.get(&template?));
+        Ok(found.cloned().unwrap_or_else(missing))
     }
 
     async fn start(&self, unit: &str) -> Result<(), UnitError> {

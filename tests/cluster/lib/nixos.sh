@@ -18,7 +18,7 @@ nixos_put() {
 	echo "/nix/store/$path"
 }
 
-# nixos_package NODE NAME PROGRAM...: a package with these programs, as links to files of this machine or copies of them.
+# nixos_package NODE NAME [PROGRAM=]FILE...: a package with these programs: copies, and links to what the node has in /usr.
 nixos_package() {
 	local node=$1 name=$2 folder program
 	shift 2
@@ -27,6 +27,7 @@ nixos_package() {
 	for program; do
 		case $program in
 		/usr/*) ln -s "$program" "$folder/bin/" ;; # in the node
+		*=/*) install -m 0755 "${program#*=}" "$folder/bin/${program%%=*}" ;;
 		*) install -m 0755 "$program" "$folder/bin/" ;;
 		esac
 	done
@@ -44,7 +45,7 @@ nixos_packages() {
 	echo "etcd = \"$(nixos_package "$node" etcd "$bin/etcd")\";"
 	echo "kubernetes = \"$(nixos_package "$node" kubernetes "$bin"/kube-{apiserver,controller-manager,scheduler})\";"
 	echo "coredns = \"$(nixos_package "$node" coredns "$bin/coredns")\";"
-	echo "pause = \"$(nixos_package "$node" pause "$("$here/images/build" --program pause)")\";"
+	echo "pause = \"$(nixos_package "$node" pause "pause=$("$here/images/build" --program pause)")\";"
 	echo "nftables = \"$(nixos_package "$node" nftables /usr/sbin/nft)\";"
 	echo "util-linux = \"$(nixos_package "$node" util-linux /usr/bin/mount /usr/bin/umount)\";"
 	echo "nfs-utils = \"$(nixos_package "$node" nfs-utils /usr/sbin/mount.nfs)\";"

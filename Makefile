@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation upgrade chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation nodes-nixos nixos upgrade chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,11 +35,17 @@ nodes-systemd: ## tests of a control plane made of systemd services, on a cluste
 nodes-rotation: ## other authorities for two control planes and a worker, on a cluster of their own that goes afterwards; ONLY=word
 	@CLUSTER=rotation NODES=3 CONTROL_PLANES=2 SUITE=rotation tests/nodes/run $(ONLY) && CLUSTER=rotation tests/cluster/cluster down
 
+nodes-nixos: ## tests of nodes that are as NixOS is, on a cluster of their own that goes afterwards; ONLY=word
+	@CLUSTER=nixos OS=nixos-shaped NODES=2 SUITE=nixos tests/nodes/run $(ONLY) && CLUSTER=nixos tests/cluster/cluster down
+
 nodes-cloud: ## tests of a cloud controller manager, on a cluster of their own that goes afterwards; ONLY=word
 	@CLUSTER=cloud NODES=2 SUITE=cloud tests/nodes/run $(ONLY) && CLUSTER=cloud tests/cluster/cluster down
 
 nodes-external: ## tests of an etcd and of a CA outside the cluster, on a cluster of their own that goes afterwards; ONLY=word
 	@CLUSTER=external NODES=2 SUITE=external tests/nodes/run $(ONLY) && CLUSTER=external tests/cluster/cluster down
+
+nixos: ## the module, the flake and its tests evaluated on real NixOS: NIXPKGS=folder (docs/nixos.md)
+	@NIXPKGS=$(NIXPKGS) tests/nixos/run
 
 upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a cluster of their own that goes afterwards
 	@CLUSTER=upgrade NODES=$(or $(NODES),3) CONTROL_PLANES=$(or $(CONTROL_PLANES),3) KUBERNETES=v1.35.4 SUITE=upgrade tests/nodes/run $(ONLY) && CLUSTER=upgrade tests/cluster/cluster down

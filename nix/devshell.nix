@@ -8,8 +8,7 @@ pkgs.mkShell {
     deadnix
     go
     jq
-    nixfmt-rfc-style
-    protobuf
+    (pkgs.nixfmt-tree or pkgs.nixfmt-rfc-style)
     rustc
     rustfmt
     shellcheck

@@ -1,16 +1,15 @@
-# Release build of both programs, or of one of them.
+# Release build of both programs.
 {
   lib,
   rustPlatform,
-  protobuf,
   installShellFiles,
-  program ? null,
+  openssl,
 }:
 let
   manifest = builtins.fromTOML (builtins.readFile ../Cargo.toml);
 in
 rustPlatform.buildRustPackage {
-  pname = if program == null then "roost" else program;
+  pname = "roost";
   inherit (manifest.package) version;
   src = lib.fileset.toSource {
     root = ../.;
@@ -24,22 +23,17 @@ rustPlatform.buildRustPackage {
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;
-  nativeBuildInputs = [
-    protobuf
-    installShellFiles
-  ];
-  cargoBuildFlags = lib.optionals (program != null) [
-    "--bin"
-    program
-  ];
+  nativeBuildInputs = [ installShellFiles ];
   # Whole-node tests need root and containers; the others run here.
   cargoTestFlags = [
     "--lib"
     "--features"
     "fakes"
   ];
+  # Tests of certificates compare with what it says of them.
+  nativeCheckInputs = [ openssl ];
   # Both come out of the program itself.
-  postInstall = lib.optionalString (program != "kubelet") ''
+  postInstall = ''
     $out/bin/bootstrap man pages
     installManPage pages/*.1
     installShellCompletion --cmd bootstrap \
@@ -50,7 +44,7 @@ rustPlatform.buildRustPackage {
   meta = {
     inherit (manifest.package) description;
     license = lib.licenses.asl20;
-    mainProgram = if program == null then "bootstrap" else program;
+    mainProgram = "bootstrap";
     platforms = lib.platforms.linux;
   };
 }

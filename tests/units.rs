@@ -7,6 +7,8 @@ mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use roost::config::cluster::schema::SETTINGS;
+use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::bootstrap::{Facts, services, units};
 use roost::core::model::spec::Spec;
 use shared::spec_of;
@@ -74,6 +76,120 @@ fn every_unit_is_restricted_in_these_ways() {
         ] {
             assert!(text.lines().any(|line| line.starts_with(setting)), "{name} lacks {setting}\n{text}");
         }
+    }
+}
+
+type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
+/// A unit as sections, settings and values; remarks and line breaks are gone.
+fn sections(text: &str) -> Sections {
+    let mut all = Sections::new();
+    let mut name = String::new();
+    for line in text.replace("\\\n  ", "").lines().filter(|line| !line.starts_with('#')) {
+        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            name = section.to_owned();
+        } else if let Some((key, value)) = line.split_once('=') {
+            all.entry(name.clone()).or_default().entry(key.to_owned()).or_default().push(value.to_owned());
+        }
+    }
+    all
+}
+
+/// What the NixOS module declares (`nix/lib/units.json`): the units that are ours to declare, by role. `/PACKAGE` stands
+/// for the package with the programs, and settings change what `nix/lib/units.nix` says.
+fn declared() -> BTreeMap<&'static str, BTreeMap<String, Sections>> {
+    let mut spec = spec_of("NAME", "192.0.2.1", &[("node.units", "declared")]);
+    spec.node.programs.bootstrap = "/PACKAGE/bin/bootstrap".into();
+    spec.node.programs.kubelet = "/PACKAGE/bin/kubelet".into();
+    let of_all = [
+        (units::KUBELET, units::render_kubelet(&spec)),
+        (units::STATIC_POD, units::render_static_pod(&spec)),
+        (units::STATIC_PODS, units::render_static_pods()),
+    ];
+    let leaf = spec.cluster.certs.leaf;
+    let snapshots = spec.cluster.snapshots.clone().unwrap();
+    let of_control_planes = [
+        (units::AGENT, units::render_agent(&spec, true)),
+        (units::RENEWAL_SERVICE, units::render_renewal_service(&spec)),
+        (units::RENEWAL_TIMER, units::render_renewal_timer(leaf)),
+        (units::SNAPSHOT_SERVICE, units::render_snapshot_service(&spec, snapshots.keep)),
+        (units::SNAPSHOT_TIMER, units::render_snapshot_timer(&snapshots.schedule)),
+        (units::DRILL_SERVICE, units::render_drill_service(&spec)),
+        (units::DRILL_TIMER, units::render_drill_timer(&snapshots.drills.unwrap())),
+    ];
+    let order =
+        units::STATIC_POD_ORDER.map(|(name, text)| (name.trim_end_matches(".d/10-roost.conf"), text.to_owned()));
+    let parsed = |units: &[(&str, String)]| {
+        units.iter().map(|(name, text)| ((*name).to_owned(), sections(text))).collect::<BTreeMap<_, _>>()
+    };
+    BTreeMap::from([
+        ("node", parsed(&of_all)),
+        ("control-plane", parsed(&of_control_planes)),
+        ("worker", parsed(&[(units::AGENT, units::render_agent(&spec, false))])),
+        ("static-pods", parsed(&order)),
+    ])
+}
+
+/// One source for both: what NixOS declares is what `bootstrap` would write. `UPDATE_GOLDEN=1` writes the file anew, and
+/// fails all the same.
+#[test]
+fn nixos_declares_what_we_render() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/nix/lib/units.json");
+    let rendered = serde_json::to_string_pretty(&declared()).unwrap() + "\n";
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, &rendered).unwrap();
+    }
+    assert!(kept == rendered, "nix/lib/units.json is not what the units are; UPDATE_GOLDEN=1 writes it anew");
+}
+
+/// The names and kinds of all settings, for faults that NixOS finds when a system is built.
+#[test]
+fn nixos_knows_every_setting() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/nix/lib/settings.json");
+    let kinds: BTreeMap<&str, String> =
+        SETTINGS.iter().map(|setting| (setting.name, format!("{:?}", setting.kind))).collect();
+    let rendered = serde_json::to_string_pretty(&kinds).unwrap() + "\n";
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, &rendered).unwrap();
+    }
+    assert!(kept == rendered, "nix/lib/settings.json is not the table of settings; UPDATE_GOLDEN=1 writes it anew");
+}
+
+const GOLDENS: [(&str, &str); 5] = [
+    ("both-address-families", include_str!("nix/golden/both-address-families.txt")),
+    ("joining-control-plane", include_str!("nix/golden/joining-control-plane.txt")),
+    ("single-node", include_str!("nix/golden/single-node.txt")),
+    ("three-control-planes", include_str!("nix/golden/three-control-planes.txt")),
+    ("worker", include_str!("nix/golden/worker.txt")),
+];
+
+/// A part of a golden, without its headline.
+fn part<'a>(golden: &'a str, headline: &str) -> &'a str {
+    let rest = golden.split_once(&format!("{headline}\n")).unwrap().1;
+    &rest[..rest.find("\n# ").unwrap()]
+}
+
+/// The settings that NixOS writes are settings of ours without a fault, and the kubelet has the flags that they ask for.
+#[test]
+fn settings_and_flags_of_nixos_are_ours() {
+    for (name, golden) in GOLDENS {
+        let mut layers = Layers::defaults();
+        let text = part(golden, "# file /etc/roost/cluster.toml");
+        assert_eq!(layers.add_file("cluster.toml".as_ref(), text), [], "{name}");
+        let host = HostDefaults { name: "n9".into(), address: Some([192, 0, 2, 9].into()), program: "/b".into() };
+        let spec = derive_spec(&layers, &host).unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
+        assert!(spec.node.declared_units, "{name}");
+        let flags = |text: &str| {
+            let start = sections(text).remove("Service").unwrap().remove("ExecStart").unwrap().remove(0);
+            start.split(' ').map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let (ours, theirs) = (flags(&units::render_kubelet(&spec)), flags(part(golden, "# unit kubelet.service")));
+        let found_out = |flag: &&String| flag.starts_with("--hostname-override=") || flag.starts_with("--node-ip=");
+        assert_eq!(theirs.difference(&ours).collect::<Vec<_>>(), Vec::<&String>::new(), "{name}");
+        let missing: Vec<_> = ours.difference(&theirs).filter(|flag| !found_out(flag)).collect();
+        assert_eq!(missing, Vec::<&String>::new(), "{name}");
     }
 }
 

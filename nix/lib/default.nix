@@ -1,6 +1,6 @@
 # Everything the modules decide, as plain functions over plain values: needs Nix's builtins and nothing else.
 #
-#   (import ./nix/lib).node settings  →  { faults, files, units, firewall, sysctls, kernelModules }
+#   (import ./nix/lib).node settings  →  { faults, files, units, services, firewall, sysctls, kernelModules }
 #
 # `settings` has the shape of ./defaults.nix (what is left out is taken from there). `faults` is a list of sentences;
 # the modules turn each into an assertion, so a bad setting fails `nix build` and never reaches a node.
@@ -34,26 +34,46 @@ in
   node =
     given:
     let
-      settings = merge defaults given;
+      options = merge defaults given;
+      # What `settings` says of the same things counts: for the faults, the flags and the firewall as well.
+      over = builtins.intersectAttrs (builtins.removeAttrs defaults [ "settings" ]) options.settings;
+      certs = options.settings.certs or { };
+      settings = merge options (over // (if certs ? sans then { cluster = (over.cluster or { }) // { extra_sans = certs.sans; }; } else { }));
+      units = import ./units.nix { inherit unit; } settings;
+      order = (builtins.fromJSON (builtins.readFile ./units.json)).static-pods;
     in
     {
       inherit settings;
       faults = import ./faults.nix { inherit net; } settings;
-      files = import ./files.nix { inherit toml; } settings;
-      units = builtins.mapAttrs (_: unit.render) (import ./units.nix settings);
+      files = import ./files.nix { inherit toml merge; } settings;
+      units = builtins.mapAttrs (_: unit.render) units;
       # Settings of single instances: the control plane starts, and at a shutdown ends, in the order of its needs.
       dropins =
-        if settings.role == "control-plane" then
-          builtins.mapAttrs (_: before: unit.render { Unit.Before = before; }) {
-            "static-pod@etcd.service" = [ "static-pod@kube-apiserver.service" ];
-            "static-pod@kube-apiserver.service" = [
-              "static-pod@kube-controller-manager.service"
-              "static-pod@kube-scheduler.service"
-            ];
-          }
+        if settings.role == "control-plane" then builtins.mapAttrs (_: unit.render) order else { };
+      unitSets = units;
+      # Components that run as services; bootstrap writes those, the module enables them.
+      services =
+        if settings.role != "control-plane" || settings.mode != "systemd" then
+          [ ]
         else
-          { };
-      unitSets = import ./units.nix settings;
+          (if (options.settings.etcd.endpoints or [ ]) == [ ] then [ "etcd" ] else [ ])
+          ++ [
+            "kube-apiserver"
+            "kube-controller-manager"
+            "kube-scheduler"
+          ]
+          ++ (if settings.components.binaries ? cloud-controller-manager then [ "cloud-controller-manager" ] else [ ]);
+      # Packages with programs that ours call by name; systemd's own path on NixOS has none of them.
+      paths = {
+        kubelet = [
+          "nftables"
+          "nfs-utils"
+          "shadow"
+          "util-linux"
+        ];
+        roost-agent = [ "nftables" ];
+        roost-bootstrap = [ "nftables" ];
+      };
       firewall = import ./firewall.nix settings;
       sysctls = {
         "net.ipv4.ip_forward" = 1;

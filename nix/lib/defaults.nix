@@ -9,7 +9,7 @@
     control_planes = 1;
   };
   network = {
-    pod_cidr = "10.244.0.0/16";
+    pod_cidr = "10.244.0.0/16"; # or one for each address family
     service_cidr = "10.96.0.0/12";
     dns_domain = "cluster.local";
     enabled = true; # the built-in pod network; false where another CNI is brought
@@ -19,6 +19,7 @@
     address = "";
     labels = { };
     taints = [ ];
+    taint_control_plane = true;
     host_programs = [ ]; # folders from which pods of the API may run programs as host:/… and nix:0/nix/store/…
   };
   join = {
@@ -31,6 +32,8 @@
     source = "registry"; # or "archive", "host"
     # With source = "host": the binaries, as store paths.
     binaries = { };
+    # With source = "archive".
+    archives = [ ];
   };
   versions = {
     kubelet = "v1.36.3";
@@ -44,6 +47,7 @@
     enabled = true;
     schedule = "daily";
     keep = 7;
+    drills = "weekly"; # or "never"
   };
   renewal = {
     enabled = true;
@@ -51,4 +55,6 @@
   };
   security.hardening = true; # as the CIS benchmark wants it; false: as kubeadm has it
   open_firewall = true;
+  # Laid over what the others give in cluster.toml; any of its settings.
+  settings = { };
 }

@@ -13,9 +13,25 @@ let
     when (!builtins.elem value allowed)
       "services.roost.${option} is \"${value}\", but has to be one of ${builtins.concatStringsSep ", " allowed}";
 
-  pods = net.parseCidr s.network.pod_cidr;
-  services = net.parseCidr s.network.service_cidr;
-  address = net.parseAddress s.node.address;
+  # Networks as they are written and as ranges; one or a list of one for each address family.
+  networks =
+    option:
+    map (text: {
+      inherit option text;
+      range = net.parseCidr text;
+    }) (if builtins.isList s.network.${option} then s.network.${option} else [ s.network.${option} ]);
+  podNetworks = networks "pod_cidr";
+  serviceNetworks = networks "service_cidr";
+  known = builtins.filter (n: n.range != null);
+  address = if s.node.address == "" then null else net.parseAddress s.node.address;
+  hasFamily = family: builtins.any (n: n.range.family == family) (known podNetworks);
+  twice =
+    list:
+    builtins.length (known list) > 1
+    && builtins.any (family: builtins.length (builtins.filter (n: n.range.family == family) (known list)) > 1) [
+      4
+      6
+    ];
   nameOk = name: builtins.match "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?" name != null;
 
   api = minor s.versions.kube_apiserver;
@@ -28,6 +44,58 @@ let
     when (m == null) "services.roost.versions.${component} is \"${s.versions.${component}}\", which is no version like v1.36.3"
     ++ when (m != null && api != null && (m > api || m < api - 1))
       "services.roost.versions.${component} is ${s.versions.${component}}, but has to be the API server's minor version (${s.versions.kube_apiserver}) or one older";
+
+  # `settings` as dotted names, down to those that cluster.toml knows.
+  kinds = builtins.fromJSON (builtins.readFile ./settings.json);
+  isTable = name: builtins.any (known: builtins.substring 0 (builtins.stringLength name + 1) known == "${name}.") (builtins.attrNames kinds);
+  flat =
+    prefix: attrs:
+    builtins.concatMap (
+      name:
+      let
+        whole = if prefix == "" then name else "${prefix}.${name}";
+      in
+      if isTable whole && builtins.isAttrs attrs.${name} then flat whole attrs.${name} else [ whole ]
+    ) (builtins.attrNames attrs);
+  written = flat "" s.settings;
+  valueOf = name: builtins.foldl' (value: part: value.${part}) s.settings (builtins.filter builtins.isString (builtins.split "\\." name));
+  isText = v: builtins.isString v || builtins.isPath v || (builtins.isAttrs v && v ? outPath);
+  textMap = v: builtins.isAttrs v && builtins.all isText (builtins.attrValues v);
+  fits =
+    kind: v:
+    {
+      Text = isText v;
+      Texts = isText v || (builtins.isList v && builtins.all isText v);
+      Bool = builtins.isBool v;
+      Number = builtins.isInt v;
+      TextMap = textMap v;
+      TextMaps = builtins.isAttrs v && builtins.all textMap (builtins.attrValues v);
+      Free = builtins.isAttrs v;
+    }
+    .${kind};
+  words = {
+    Text = "a string";
+    Texts = "a list of strings";
+    Bool = "true or false";
+    Number = "a whole number";
+    TextMap = "a set of strings";
+    TextMaps = "a set of sets of strings, such as { kube-apiserver.v = \"4\"; }";
+    Free = "a set";
+  };
+  # What the module itself settles.
+  owned = [ "node.units" ] ++ builtins.filter (name: builtins.match "(paths|programs)\\..*" name != null) (builtins.attrNames kinds);
+  # Leaves that live less than two weeks are due within days.
+  life = builtins.match "([0-9]{1,9})([hmsd])" (s.settings.certs.leaf or "8760h");
+  shortLived =
+    life != null
+    &&
+      builtins.fromJSON (builtins.head life) * {
+        d = 86400;
+        h = 3600;
+        m = 60;
+        s = 1;
+      }
+      .${builtins.elemAt life 1} < 14 * 86400;
 
   controlPlane = s.role == "control-plane";
   joins = s.role == "worker" || s.join.endpoint != "";
@@ -96,21 +164,49 @@ oneOf "role" s.role [
   "archive"
   "host"
 ]
-++ when (pods == null)
-  "services.roost.network.pod_cidr is \"${s.network.pod_cidr}\", which is no IPv4 network (host bits must be zero)"
-++ when (services == null)
-  "services.roost.network.service_cidr is \"${s.network.service_cidr}\", which is no IPv4 network (host bits must be zero)"
-++ when (pods != null && services != null && net.overlap pods services)
-  "services.roost.network.pod_cidr (${s.network.pod_cidr}) overlaps service_cidr (${s.network.service_cidr}): choose networks apart"
-++ when (s.node.address != "" && address == null) "services.roost.node.address is \"${s.node.address}\", which is no IPv4 address"
-++ when (address != null && pods != null && net.contains pods address)
-  "services.roost.node.address (${s.node.address}) lies in pod_cidr (${s.network.pod_cidr})"
-++ when (address != null && services != null && net.contains services address)
-  "services.roost.node.address (${s.node.address}) lies in service_cidr (${s.network.service_cidr})"
+++ when (s.components.source == "archive" && s.components.archives == [ ])
+  "services.roost.components.archives has to name at least one archive or folder when components.source is \"archive\""
+++ builtins.concatMap (
+  n:
+  when (n.range == null)
+    "services.roost.network.${n.option} is \"${n.text}\", which is no IPv4 or IPv6 network (host bits must be zero)"
+  ++ when (address != null && n.range != null && net.contains n.range address)
+    "services.roost.node.address (${s.node.address}) lies in ${n.option} (${n.text})"
+) (podNetworks ++ serviceNetworks)
+++ builtins.concatMap (
+  option:
+  when (twice (networks option)) "services.roost.network.${option} names two networks of one address family: one of each at most"
+) [ "pod_cidr" "service_cidr" ]
+++ when (serviceNetworks == [ ]) "services.roost.network.service_cidr has to name a network"
+++ builtins.concatMap (
+  pods:
+  builtins.concatMap (
+    services:
+    when (net.overlap pods.range services.range)
+      "services.roost.network.pod_cidr (${pods.text}) overlaps service_cidr (${services.text}): choose networks apart"
+  ) (known serviceNetworks)
+) (known podNetworks)
+++ when (s.node.address != "" && address == null) "services.roost.node.address is \"${s.node.address}\", which is no IP address"
+++ when (address != null && known podNetworks != [ ] && !hasFamily address.family)
+  "services.roost.node.address (${s.node.address}) is IPv${toString address.family}, but network.pod_cidr has no network of that family: add one"
 ++ when (s.node.name != "" && !nameOk s.node.name)
   "services.roost.node.name is \"${s.node.name}\", but a node name has only lower-case letters, digits, '-' and '.'"
 ++ when (s.cluster.endpoint != "" && endpointHost == null)
   "services.roost.cluster.endpoint is \"${s.cluster.endpoint}\", but has to be host:port"
+++ builtins.concatMap (
+  name:
+  when (builtins.elem name owned)
+    "services.roost.settings.${name} cannot be set: the units and folders of the module are made for its own value"
+) written
+++ builtins.concatMap (
+  name:
+  if !(kinds ? ${name}) then
+    [ "services.roost.settings.${name} is no setting of cluster.toml (docs/configuration.md has them all)" ]
+  else
+    when (!fits kinds.${name} (valueOf name)) "services.roost.settings.${name} has to be ${words.${kinds.${name}}}"
+) written
+++ when (shortLived && s.renewal.enabled && controlPlane && s.renewal.schedule == "daily")
+  "services.roost.settings.certs.leaf is ${s.settings.certs.leaf}, and services.roost.renewal.schedule looks once a day: look oftener, such as \"*:0/10\""
 ++ when (even s.cluster.control_planes)
   "services.roost.cluster.control_planes is ${toString s.cluster.control_planes}: an even number of etcd members survives no more failures than one less; take an odd number"
 ++ when (endpointHost != null && s.cluster.extra_sans != [ ] && !builtins.elem endpointHost s.cluster.extra_sans && endpointHost != s.node.address)

@@ -1,5 +1,5 @@
-# Settings → files of the node: cluster.toml, containerd's configuration, the manifests.
-{ toml }:
+# Settings → files of the node: cluster.toml and the manifests.
+{ toml, merge }:
 s:
 let
   # What a user writes as `staticPods.<name> = { spec = …; }` is a whole Pod on disk.
@@ -19,43 +19,65 @@ let
     builtins.removeAttrs attrs (
       builtins.filter (n: attrs.${n} == "" || attrs.${n} == [ ] || attrs.${n} == { }) (builtins.attrNames attrs)
     );
+  controlPlane = s.role == "control-plane";
+  only = condition: value: if condition then value else "";
 in
 {
   # /etc/roost/cluster.toml
-  "roost/cluster.toml" = toml.render {
-    mode = if s.role == "control-plane" then s.mode else null;
-    cluster = nonEmpty {
-      inherit (s.cluster) name endpoint;
-      kubernetes_version = s.versions.kube_apiserver;
-    };
-    network = {
-      inherit (s.network)
-        pod_cidr
-        service_cidr
-        dns_domain
-        enabled
-        ;
-    };
-    node = nonEmpty {
-      inherit (s.node)
-        name
-        address
-        labels
-        taints
-        host_programs
-        ;
-    };
-    components = nonEmpty {
-      inherit (s.components) source;
-      binaries = builtins.mapAttrs (_: toString) s.components.binaries;
-    };
-    security = { inherit (s.security) hardening; };
-    certs = nonEmpty { sans = s.cluster.extra_sans; };
-    # /etc is the module's: the units it declares there win over what bootstrap writes.
-    paths = {
-      units = "/run/systemd/system";
-    };
-  };
+  "roost/cluster.toml" = toml.render (
+    merge {
+      mode = if controlPlane then s.mode else null;
+      cluster = nonEmpty {
+        inherit (s.cluster) name endpoint;
+        kubernetes_version = s.versions.kube_apiserver;
+      };
+      network = {
+        inherit (s.network)
+          pod_cidr
+          service_cidr
+          dns_domain
+          enabled
+          ;
+      };
+      node = nonEmpty {
+        inherit (s.node)
+          name
+          address
+          labels
+          taints
+          host_programs
+          ;
+        # The module declares them.
+        units = "declared";
+      }
+      // (if s.node.taint_control_plane then { } else { taint_control_plane = false; });
+      components = nonEmpty {
+        inherit (s.components) source;
+        binaries = only (s.components.source == "host") (builtins.mapAttrs (_: toString) s.components.binaries);
+        archives = only (s.components.source == "archive") (map toString s.components.archives);
+      };
+      security = { inherit (s.security) hardening; };
+      certs = nonEmpty { sans = s.cluster.extra_sans; } // (if s.renewal.enabled then { } else { renewal = false; });
+      etcd =
+        if !controlPlane then
+          { }
+        else if s.snapshots.enabled then
+          {
+            snapshots = s.snapshots.schedule;
+            snapshots_kept = s.snapshots.keep;
+            inherit (s.snapshots) drills;
+          }
+        else
+          { snapshots = "never"; };
+      # Services of components hold what only the node knows: bootstrap writes them where NixOS looks for units of others.
+      paths.units = "/etc/systemd-mutable/system";
+      # By the path in the store of this generation, whoever calls.
+      programs = {
+        kubelet = "${s.package}/bin/kubelet";
+        bootstrap = "${s.package}/bin/bootstrap";
+      };
+    } s.settings
+  );
 }
 // builtins.listToAttrs (
   map (name: {

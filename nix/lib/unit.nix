@@ -21,4 +21,12 @@ in
       map (n: section n sections.${n}) (builtins.filter (n: sections ? ${n}) sectionOrder)
     )
     + "\n";
+
+  # One word of a command line, in which nothing has a meaning to systemd (systemd.service(5)).
+  quote =
+    word:
+    let
+      escaped = builtins.replaceStrings [ "\\" "\"" "%" "$" ] [ "\\\\" "\\\"" "%%" "$$" ] word;
+    in
+    if builtins.match "[A-Za-z0-9_=./:,@%-]+" escaped != null then escaped else "\"${escaped}\"";
 }

@@ -1,73 +1,66 @@
-# Settings → units, as { "name.service" = { Section.Key = value; }; }.
+# Settings → units, as { "name.service" = { Section.Key = value or list; }; }.
+#
+# ./units.json is what `bootstrap` itself would write, kept by a test of the programs (tests/units.rs). Here stands what
+# settings change about it, what a unit waits for that is there before its node, and the two units that only NixOS has.
+{ unit }:
 s:
 let
-  bootstrap = "${s.package}/bin/bootstrap";
-  kubelet = "${s.package}/bin/kubelet";
+  declared = builtins.fromJSON (builtins.readFile ./units.json);
   controlPlane = s.role == "control-plane";
   joins = !controlPlane || s.join.endpoint != "";
+  toml = s.settings;
+  bootstrap = "${s.package}/bin/bootstrap";
 
+  one = values: if builtins.length values == 1 then builtins.head values else values;
+  packaged = builtins.replaceStrings [ "/PACKAGE" ] [ "${s.package}" ];
+  read = builtins.mapAttrs (_: builtins.mapAttrs (_: builtins.mapAttrs (_: values: one (map packaged values))));
+  ours = read (declared.node // declared.${s.role});
+
+  # Sections of a unit, changed.
+  with' = name: changes: {
+    ${name} = builtins.mapAttrs (section: keys: keys // (changes.${section} or { })) ours.${name};
+  };
+  only = condition: units: if condition then units else { };
+
+  words = text: builtins.filter builtins.isString (builtins.split " " text);
+  isFlag = name: word: builtins.substring 0 (builtins.stringLength name + 3) word == "--${name}=";
+  flag = name: value: if value == "" then [ ] else [ (unit.quote "--${name}=${value}") ];
   commas = builtins.concatStringsSep ",";
-  flag = name: value: if value == "" then [ ] else [ "--${name}=${value}" ];
 
-  # What every helper can do without (systemd.exec(5)); src/core/bootstrap/sandbox.rs has the same, and says why.
-  hardened = {
-    NoNewPrivileges = true;
-    PrivateTmp = true;
-    PrivateDevices = true;
-    ProtectClock = true;
-    ProtectControlGroups = true;
-    ProtectHome = true;
-    ProtectHostname = true;
-    ProtectKernelLogs = true;
-    ProtectKernelModules = true;
-    ProtectKernelTunables = true;
-    ProtectProc = "invisible";
-    ProtectSystem = "strict";
-    RestrictNamespaces = true;
-    RestrictRealtime = true;
-    RestrictSUIDSGID = true;
-    LockPersonality = true;
-    MemoryDenyWriteExecute = true;
-    SystemCallArchitectures = "native";
-    SystemCallFilter = "@system-service";
-    SystemCallErrorNumber = "EPERM";
-    UMask = "0077";
-  };
-  # Of one that asks the API, etcd, the runtime and systemd.
-  network.RestrictAddressFamilies = "AF_INET AF_INET6 AF_NETLINK AF_UNIX";
+  # What a kubelet finds out by itself is left to it where it is not set.
+  kubeletStart = builtins.concatStringsSep " " (
+    builtins.filter (word: !isFlag "hostname-override" word && !isFlag "node-ip" word) (
+      words ours."kubelet.service".Service.ExecStart
+    )
+    ++ flag "hostname-override" s.node.name
+    ++ flag "node-ip" s.node.address
+    ++ flag "node-labels" (commas (map (name: "${name}=${s.node.labels.${name}}") (builtins.attrNames s.node.labels)))
+    ++ flag "host-programs" (commas (map toString s.node.host_programs))
+    ++ flag "cloud-provider" (if (toml.cluster.cloud_provider or "none") == "external" then "external" else "")
+  );
 
-  # A timer with the service of its name.
-  timer = schedule: {
-    Unit.Description = "Schedule of a Roost task";
-    Timer = {
-      OnCalendar = schedule;
-      Persistent = true;
-      RandomizedDelaySec = "10m";
-    };
-    Install.WantedBy = "timers.target";
-  };
-  task = description: arguments: capabilities: paths: {
-    Unit = {
-      Description = description;
-      After = [ "kubelet.service" ];
-      ConditionPathExists = "/etc/kubernetes/pki/ca.crt";
-    };
-    Service =
-      hardened
-      // network
-      // {
-        Type = "oneshot";
-        ExecStart = "${bootstrap} ${arguments}";
-        CapabilityBoundingSet = capabilities;
-        ReadWritePaths = paths;
-      };
-  };
+  # Not before there is a cluster on this node; a timer may elapse at the first boot.
+  member.Unit.ConditionPathExists = "/etc/kubernetes/pki/ca.crt";
+  snapshots = s.snapshots.enabled && (toml.etcd.endpoints or [ ]) == [ ];
 
-  token =
-    if s.join.token_encrypted then
-      { LoadCredentialEncrypted = "join-token:${s.join.token_file}"; }
-    else
-      { LoadCredential = "join-token:${s.join.token_file}"; };
+  # A restriction of every helper, as the agent has it: the units that only NixOS has are restricted alike.
+  hardened = builtins.removeAttrs ours."roost-agent.service".Service [
+    "CapabilityBoundingSet"
+    "ExecStart"
+    "ReadOnlyPaths"
+    "ReadWritePaths"
+    "Restart"
+    "RestartSec"
+    "StateDirectory"
+    "StateDirectoryMode"
+    "Type"
+  ] // { ProtectKernelTunables = true; };
+
+  # The token may be gone once the node has joined: a blank one stands for that (systemd.exec(5), SetCredential=).
+  token = {
+    ${if s.join.token_encrypted then "LoadCredentialEncrypted" else "LoadCredential"} = "join-token:${s.join.token_file}";
+    SetCredential = "join-token:\\n";
+  };
 
   # init and join converge: a second start finds nothing to do.
   start = {
@@ -77,11 +70,14 @@ let
       After = [
         "network-online.target"
         "containerd.service"
+        "roost-images.service"
       ];
       Wants = [ "network-online.target" ];
       Requires = [ "containerd.service" ];
+      # A node that joins may have to wait for others for as long as it takes.
+      StartLimitIntervalSec = 0;
     };
-    Service = hardened // network // {
+    Service = hardened // {
       # It makes the node: its files, their owners, its units.
       CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
       ReadWritePaths = [
@@ -104,154 +100,71 @@ let
     // (if joins then token else { });
     Install.WantedBy = "multi-user.target";
   };
-in
-{
-  "kubelet.service" = {
+
+  # Runs again with each generation that changes the set; a set that does not come up is rolled back, and this fails.
+  manifests = {
     Unit = {
-      Description = "Kubelet: runs static pods and the pods of the API server";
-      # After the bus, so that at a shutdown the slices of pods can still be removed.
+      Description = "Switch to this system's static pods as a whole";
+      Documentation = "man:bootstrap(1)";
       After = [
-        "dbus.service"
-        "dbus.socket"
-        "containerd.service"
+        "kubelet.service"
+        "roost-bootstrap.service"
       ];
-      Wants = [ "containerd.service" ];
-      StartLimitIntervalSec = 0;
+      Requires = [ "kubelet.service" ];
+      X-Restart-Triggers = builtins.hashString "sha256" (builtins.toJSON s.static_pods);
     };
-    Service = {
-      Type = "notify";
-      # The pods outlive the kubelet.
-      KillMode = "process";
-      Delegate = true;
-      ExecStart = builtins.concatStringsSep " " (
-        [
-          kubelet
-          "--config=/var/lib/kubelet/config.yaml"
-          "--kubeconfig=/etc/kubernetes/kubelet.conf"
-          "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf"
-          "--static-pod-units"
-        ]
-        ++ flag "hostname-override" s.node.name
-        ++ flag "node-ip" s.node.address
-        ++ flag "node-labels" (
-          commas (map (name: "${name}=${s.node.labels.${name}}") (builtins.attrNames s.node.labels))
-        )
-        ++ flag "host-programs" (commas (map toString s.node.host_programs))
-      );
-      Restart = "always";
-      RestartSec = "1s";
-      WatchdogSec = "30s";
-      OOMScoreAdjust = -999;
-      # The logs of static pods go to the journal under its name as well.
-      LogRateLimitBurst = 50000;
-      # No mount namespace: its mounts are the host's.
-      CapabilityBoundingSet = [
-        "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL"
-        "CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_ADMIN CAP_SYS_RESOURCE"
+    Service = hardened // {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      CapabilityBoundingSet = "";
+      ExecStart = "${bootstrap} manifests apply /etc/roost/static-pods --name nixos";
+      ReadWritePaths = [
+        "/etc/kubernetes"
+        "/var/lib/roost"
       ];
-      LockPersonality = true;
-      MemoryDenyWriteExecute = true;
-      NoNewPrivileges = true;
-      ProtectHostname = true;
-      RestrictAddressFamilies = "AF_INET AF_INET6 AF_NETLINK AF_UNIX";
-      RestrictNamespaces = true;
-      RestrictRealtime = true;
-      SystemCallArchitectures = "native";
-      SystemCallErrorNumber = "EPERM";
-      SystemCallFilter = "@system-service @mount";
-      UMask = "0022";
+      TimeoutStartSec = "15min";
     };
-    # Started by the bootstrapper once its configuration is there, and at every boot after that.
+    Install.WantedBy = "multi-user.target";
+  };
+in
+with' "kubelet.service" {
+  # Written by the bootstrapper, which starts the kubelet then; at every boot after that it starts by itself.
+  Unit.ConditionPathExists = "/var/lib/kubelet/config.yaml";
+  Service.ExecStart = kubeletStart;
+}
+// with' "roost-agent.service" { Unit.ConditionPathExists = "/var/lib/roost/cluster.toml"; }
+// {
+  # Its end is the end of the pod, and a rebuild must not end a pod: the process of a newer generation takes over at the
+  # next start.
+  "static-pod@.service" = ours."static-pod@.service" // {
+    Unit = ours."static-pod@.service".Unit // {
+      X-RestartIfChanged = "false";
+    };
+  };
+  # Started with the machine, which does not wait for it: a pod may take as long as it wants.
+  "static-pods.target" = ours."static-pods.target" // {
+    Unit = ours."static-pods.target".Unit // {
+      DefaultDependencies = false;
+      Conflicts = "shutdown.target";
+      Before = "shutdown.target";
+    };
     Install.WantedBy = "multi-user.target";
   };
   "roost-bootstrap.service" = start;
-  # Active while the static pod of its name is Ready.
-  "static-pod@.service" = {
-    Unit = {
-      Description = "Static pod %i";
-      Wants = "kubelet.service";
-      After = "kubelet.service";
-      Before = "static-pods.target";
-      StartLimitIntervalSec = 0;
-      CollectMode = "inactive-or-failed";
-    };
-    Service = hardened // {
-      Type = "notify";
-      ExecStart = "${kubelet} static-pod keep %i";
-      ExecReload = "${kubelet} static-pod reload %i";
-      Restart = "always";
-      RestartSec = "100ms";
-      RestartPreventExitStatus = 66;
-      TimeoutStartSec = "infinity";
-      TimeoutStopSec = "90s";
-      KillMode = "process";
-      CapabilityBoundingSet = "";
-      PrivateNetwork = true;
-      RestrictAddressFamilies = "AF_UNIX";
-    };
-  };
-  # What wants all static pods running is ordered after this.
-  "static-pods.target".Unit = {
-    Description = "All static pods of this node are Ready";
-    Wants = "kubelet.service";
-    After = "kubelet.service";
-  };
 }
-// (
-  if s.static_pods == { } then
-    { }
-  else
-    {
-      # Runs again with each generation that changes the set; a set that does not come up is rolled back, and this fails.
-      "roost-manifests.service" = {
-        Unit = {
-          Description = "Switch to this system's static pods as a whole";
-          Documentation = "man:bootstrap(1)";
-          After = [
-            "kubelet.service"
-            "roost-bootstrap.service"
-          ];
-          Requires = [ "kubelet.service" ];
-          X-Restart-Triggers = builtins.hashString "sha256" (builtins.toJSON s.static_pods);
-        };
-        Service = hardened // network // {
-          Type = "oneshot";
-          RemainAfterExit = true;
-          CapabilityBoundingSet = "";
-          ExecStart = "${bootstrap} manifests apply /etc/roost/static-pods --name nixos";
-          ReadWritePaths = [
-            "/etc/kubernetes"
-            "/var/lib/roost"
-          ];
-          TimeoutStartSec = "15min";
-        };
-        Install.WantedBy = "multi-user.target";
-      };
-    }
+// only (s.static_pods != { }) { "roost-manifests.service" = manifests; }
+// only (controlPlane && s.renewal.enabled) (
+  with' "roost-renewal.service" member // with' "roost-renewal.timer" { Timer.OnCalendar = s.renewal.schedule; }
 )
-// (
-  if controlPlane && s.snapshots.enabled then
-    {
-      "roost-snapshot.timer" = timer s.snapshots.schedule;
-      "roost-snapshot.service" = task "Take a snapshot of etcd" "etcd snapshot --keep ${toString s.snapshots.keep}" "" [
-        "/var/lib/roost"
-      ];
+// only (controlPlane && snapshots) (
+  with' "roost-snapshot.service" (
+    member
+    // {
+      Service.ExecStart = builtins.replaceStrings [ "--keep=7" ] [ "--keep=${toString s.snapshots.keep}" ] ours."roost-snapshot.service".Service.ExecStart;
     }
-  else
-    { }
+  )
+  // with' "roost-snapshot.timer" { Timer.OnCalendar = s.snapshots.schedule; }
 )
-// (
-  if controlPlane && s.renewal.enabled then
-    {
-      "roost-renewal.timer" = timer s.renewal.schedule;
-      # It looks into the data of an etcd that has a user of its own.
-      "roost-renewal.service" =
-        task "Renew certificates that are past two thirds of their life" "certs renew" "CAP_DAC_READ_SEARCH"
-          [
-            "/etc/kubernetes"
-            "/var/lib/kubelet"
-          ];
-    }
-  else
-    { }
+// only (controlPlane && snapshots && s.snapshots.drills != "never") (
+  with' "roost-drill.service" member // with' "roost-drill.timer" { Timer.OnCalendar = s.snapshots.drills; }
 )

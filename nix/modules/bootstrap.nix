@@ -1,28 +1,44 @@
-# bootstrap init or join at boot, its timers, and the faults as assertions.
-{ config, lib, ... }:
+# The settings on the node, and the faults as assertions.
+{ config, lib, pkgs, ... }:
 let
   cfg = config.services.roost;
   node = import ./handover.nix config;
-  own = lib.filterAttrs (name: _: name != "kubelet.service") node.units;
+
+  # A path in the store that no derivation of this system stands behind is not part of it: it may be gone at any time.
+  loose =
+    option: value:
+    lib.optional (lib.hasPrefix "${builtins.storeDir}/" (toString value) && !builtins.hasContext (toString value))
+      "services.roost.${option} is ${toString value}, a path in the store as plain text, which does not become part of the system: name the package, as in \"\${pkgs.etcd}/bin/etcd\"";
+  faults =
+    node.faults
+    ++ lib.concatLists (lib.mapAttrsToList (name: loose "components.binaries.${name}") cfg.components.binaries)
+    ++ lib.concatMap (loose "components.archives") cfg.components.archives;
 in
 {
   config = lib.mkIf cfg.enable {
     assertions = map (message: {
       assertion = false;
       inherit message;
-    }) node.faults;
-    environment.systemPackages = [ cfg.package ];
+    }) faults;
     environment.etc."roost/cluster.toml".text = node.files."roost/cluster.toml";
-    systemd.units =
-      lib.mapAttrs (_: text: { inherit text; }) own
-      // lib.mapAttrs (_: text: {
-        inherit text;
-        overrideStrategy = "asDropin";
-      }) node.dropins;
-    systemd.targets.multi-user.wants = [
-      "roost-bootstrap.service"
-    ]
-    ++ builtins.filter (name: name == "roost-manifests.service") (builtins.attrNames own);
-    systemd.targets.timers.wants = builtins.filter (lib.hasSuffix ".timer") (builtins.attrNames own);
+    # Where bootstrap writes the services of components (mode systemd), whose flags only the node knows.
+    boot.extraSystemdUnitPaths = [ "/etc/systemd-mutable/system" ];
+    # What units may write has to be there before they start.
+    systemd.tmpfiles.rules = map (folder: "d ${folder} 0755 root root -") [
+      "/etc/cni"
+      "/etc/cni/net.d"
+      "/etc/kubernetes"
+      "/etc/systemd-mutable"
+      "/etc/systemd-mutable/system"
+    ];
+    environment.systemPackages = [
+      cfg.package
+      # For `bootstrap reset`, and for a kube-proxy that runs as a program of this machine.
+      pkgs.nftables
+      cfg.packages.kubectl
+    ];
+    environment.variables = lib.mkIf (cfg.role == "control-plane") {
+      KUBECONFIG = lib.mkDefault "/etc/kubernetes/admin.conf";
+    };
   };
 }

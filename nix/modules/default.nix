@@ -2,10 +2,17 @@
 {
   imports = [
     ./options.nix
+    ./settings.nix
     ./bootstrap.nix
+    ./conflicts.nix
     ./containerd.nix
+    ./images.nix
     ./kubelet.nix
+    ./manifests.nix
     ./networking.nix
+    ./programs.nix
     ./static-pods.nix
+    ./units.nix
+    ./users.nix
   ];
 }

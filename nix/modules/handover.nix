@@ -16,6 +16,7 @@ in
     snapshots
     renewal
     security
+    settings
     ;
   static_pods = o.staticPods;
   open_firewall = o.openFirewall;

@@ -1,16 +1,25 @@
-# The kubelet's unit. Restarting the system's units never stops pods: KillMode=process.
+# What the kubelet wants of the kernel and of logind. Each is a default; one that is set elsewhere wins.
 { config, lib, ... }:
 let
   cfg = config.services.roost;
   node = import ./handover.nix config;
+  graceful = cfg.gracefulNodeShutdown;
 in
 {
   config = lib.mkIf cfg.enable {
-    systemd.units."kubelet.service" = {
-      text = node.units."kubelet.service";
-      wantedBy = [ "multi-user.target" ];
-    };
     boot.kernelModules = node.kernelModules;
-    boot.kernel.sysctl = node.sysctls;
+    # Some modules set the same values as strings, or without a priority of their own.
+    boot.kernel.sysctl = lib.mapAttrs (_: lib.mkDefault) node.sysctls;
+    environment.etc = lib.mkIf graceful.enable {
+      # logind waits for the kubelet, which ends the pods.
+      "systemd/logind.conf.d/10-roost.conf".text = ''
+        [Login]
+        InhibitDelayMaxSec=${toString graceful.period}
+      '';
+    };
+    services.roost.settings.kubelet = lib.mkIf graceful.enable {
+      shutdownGracePeriod = lib.mkDefault "${toString graceful.period}s";
+      shutdownGracePeriodCriticalPods = lib.mkDefault "${toString graceful.criticalPods}s";
+    };
   };
 }

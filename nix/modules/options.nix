@@ -1,12 +1,19 @@
 # Options of `services.roost`; names follow cluster.toml.
-{ lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
+  cfg = config.services.roost;
   inherit (lib) mkOption mkEnableOption types;
   defaults = import ../lib/defaults.nix;
   option = type: default: description: mkOption { inherit type default description; };
   string = option types.str;
   bool = option types.bool;
   strings = option (types.listOf types.str);
+  networks = option (types.either types.str (types.listOf types.str));
 in
 {
   options.services.roost = {
@@ -14,9 +21,17 @@ in
 
     package = mkOption {
       type = types.package;
-      default = pkgs.callPackage ../package.nix { };
+      # That of the flake's overlay, if that is in use.
+      default = pkgs.roost or (pkgs.callPackage ../package.nix { });
       defaultText = lib.literalExpression "pkgs.roost";
       description = "Package with the programs `bootstrap` and `kubelet`.";
+    };
+
+    buildPackage = mkOption {
+      type = types.package;
+      default = cfg.package;
+      defaultText = lib.literalExpression "config.services.roost.package";
+      description = "The same for the machine that builds, which checks static pods with it; another one where the system is built for another processor.";
     };
 
     role = mkOption {
@@ -45,8 +60,8 @@ in
     };
 
     network = {
-      pod_cidr = string defaults.network.pod_cidr "Network of all pods; each node gets a /24 of it.";
-      service_cidr = string defaults.network.service_cidr "Network of Services.";
+      pod_cidr = networks defaults.network.pod_cidr "Network of all pods, or one for each address family; each node gets a /24 (IPv6: a /64) of it.";
+      service_cidr = networks defaults.network.service_cidr "Network of Services, or one for each address family.";
       dns_domain = string defaults.network.dns_domain "Domain of the cluster's names.";
       enabled = bool defaults.network.enabled "Whether the built-in pod network runs; off where you bring another CNI.";
     };
@@ -61,6 +76,7 @@ in
       };
       labels = option (types.attrsOf types.str) defaults.node.labels "Labels of the node.";
       taints = strings defaults.node.taints "Taints of the node, as key=value:Effect.";
+      taint_control_plane = bool defaults.node.taint_control_plane "Whether ordinary pods are kept off a control plane; false on a cluster of one node.";
       host_programs = mkOption {
         type = types.listOf types.path;
         default = defaults.node.host_programs;
@@ -85,9 +101,20 @@ in
       source = mkOption {
         type = types.enum [ "registry" "archive" "host" ];
         default = "host";
-        description = "Where the control plane's programs come from: images of a registry, of archives, or programs of the Nix store.";
+        description = "Where the components come from: images of a registry, of archives, or programs of the Nix store.";
       };
-      binaries = option (types.attrsOf types.path) { } "With source \"host\": static programs by component name.";
+      binaries = mkOption {
+        type = types.attrsOf types.path;
+        default = { };
+        defaultText = lib.literalMD "with source `host`, those of `services.roost.packages`";
+        example = lib.literalExpression ''{ etcd = "''${pkgs.etcd}/bin/etcd"; }'';
+        description = "With source `host`: static programs by component name.";
+      };
+      archives = mkOption {
+        type = types.listOf (types.either types.package types.path);
+        default = defaults.components.archives;
+        description = "With source `archive`: image archives, or folders of them.";
+      };
     };
 
     staticPods = mkOption {
@@ -99,12 +126,24 @@ in
       description = "Static pods of this node, checked as Pods when the system is built.";
     };
 
-    versions = builtins.mapAttrs (name: default: string default "Version of ${name}; checked for skew.") defaults.versions;
+    versions = builtins.mapAttrs (
+      name: default:
+      mkOption {
+        type = types.str;
+        inherit default;
+        description =
+          if name == "kubelet" then
+            "Version that the kubelet speaks; checked for skew."
+          else
+            "Version of ${name}; with source `host` that of the package. Checked for skew.";
+      }
+    ) defaults.versions;
 
     snapshots = {
       enabled = bool defaults.snapshots.enabled "Whether etcd is snapshotted on a schedule.";
       schedule = string defaults.snapshots.schedule "When, as systemd.time(7).";
       keep = option types.ints.positive defaults.snapshots.keep "How many snapshots are kept.";
+      drills = string defaults.snapshots.drills "When the newest snapshot is restored for a trial, as systemd.time(7); never: not at all.";
     };
     renewal = {
       enabled = bool defaults.renewal.enabled "Whether certificates are renewed at two thirds of their life.";

@@ -10,11 +10,15 @@ let
   node = import ./handover.nix config;
   prefix = "roost/static-pods/";
   manifests = lib.filterAttrs (name: _: lib.hasPrefix prefix name) node.files;
-  set = pkgs.runCommand "static-pods" { nativeBuildInputs = [ cfg.package ]; } (
+  # The text of a pod may name programs of the store, which are then part of the system.
+  files = lib.mapAttrsToList (name: text: {
+    name = baseNameOf name;
+    path = pkgs.writeText (baseNameOf name) text;
+  }) manifests;
+  # The check runs on the machine that builds.
+  set = pkgs.runCommand "static-pods" { nativeBuildInputs = [ cfg.buildPackage ]; } (
     "mkdir $out\n"
-    + lib.concatStrings (
-      lib.mapAttrsToList (name: text: "cp ${builtins.toFile (baseNameOf name) text} $out/${baseNameOf name}\n") manifests
-    )
+    + lib.concatMapStrings (file: "cp ${file.path} $out/${file.name}\n") files
     + "bootstrap manifests check $out\n"
   );
 in

@@ -1,31 +1,29 @@
-# A worker joins by token and runs pods of a DaemonSet.
+# A worker joins by token and runs pods of a DaemonSet; after a reboot it needs no token.
 { pkgs, module }:
 let
-  node = import ./node.nix { };
+  node = import ./node.nix;
 in
-pkgs.testers.nixosTest {
+pkgs.testers.runNixOSTest {
   name = "roost-join";
   nodes.n1.imports = [
     module
     node.controlPlane
   ];
-  # The token and the pin exist only once n1 runs, so the worker is joined by hand here.
-  nodes.n2 = {
-    imports = [
-      module
-      (node.worker {
-        endpoint = "n1:6443";
-        caHash = "sha256:${pkgs.lib.concatStrings (pkgs.lib.replicate 64 "0")}";
-        tokenFile = "/var/lib/secrets/join-token";
-      })
-    ];
-    systemd.services.roost-bootstrap.wantedBy = pkgs.lib.mkForce [ ];
-  };
+  nodes.n2.imports = [
+    module
+    (node.joining "worker")
+  ];
   testScript = ''
-    n1.wait_until_succeeds("kubectl wait --for=condition=Ready node/n1 --timeout=10s", 300)
-    command = n1.succeed("bootstrap token create --print-join-command").strip()
-    n2.wait_for_unit("containerd.service")
-    n2.succeed(command)
-    n1.wait_until_succeeds("kubectl wait --for=condition=Ready node/n2 --timeout=10s", 120)
+    ${node.helpers}
+    start_all()
+    ready("n1")
+    join(n2)
+    ready("n2")
+    n1.wait_until_succeeds("kubectl --namespace kube-system rollout status daemonset/kube-proxy --timeout=10s", 300)
+    n2.shutdown()
+    n2.start()
+    n2.wait_for_unit("kubelet.service")
+    n2.wait_for_unit("roost-agent.service")
+    ready("n2")
   '';
 }

@@ -1,6 +1,7 @@
 # A manifest dropped into the directory runs, and is gone with its file.
 { pkgs, module }:
 let
+  node = import ./node.nix;
   manifest = pkgs.writeText "sleeper.json" (
     builtins.toJSON {
       apiVersion = "v1";
@@ -22,17 +23,18 @@ let
     }
   );
 in
-pkgs.testers.nixosTest {
+pkgs.testers.runNixOSTest {
   name = "roost-manifest-drop";
   nodes.n1.imports = [
     module
-    (import ./node.nix { }).controlPlane
+    node.controlPlane
   ];
   testScript = ''
-    n1.wait_for_unit("static-pods.target")
+    ${node.helpers}
+    ready("n1")
     n1.succeed("cp ${manifest} /etc/kubernetes/manifests/sleeper.json")
-    n1.wait_for_unit("static-pod@sleeper.service")
+    n1.wait_until_succeeds("systemctl is-active static-pod@sleeper.service", 120)
     n1.succeed("rm /etc/kubernetes/manifests/sleeper.json")
-    n1.wait_until_fails("systemctl is-active static-pod@sleeper.service")
+    n1.wait_until_fails("systemctl is-active static-pod@sleeper.service", 120)
   '';
 }

@@ -1,41 +1,51 @@
-# The one node builder of all VM tests.
-_: {
-  controlPlane =
-    { pkgs, ... }:
-    {
-      services.roost = {
-        enable = true;
-        role = "control-plane";
-        components = {
-          source = "host";
-          binaries = {
-            etcd = "${pkgs.etcd}/bin/etcd";
-            kube-apiserver = "${pkgs.kubernetes}/bin/kube-apiserver";
-            kube-controller-manager = "${pkgs.kubernetes}/bin/kube-controller-manager";
-            kube-scheduler = "${pkgs.kubernetes}/bin/kube-scheduler";
-          };
-        };
-      };
-      environment.systemPackages = [ pkgs.kubectl ];
-      environment.variables.KUBECONFIG = "/etc/kubernetes/admin.conf";
-      virtualisation = {
-        memorySize = 4096;
-        cores = 2;
-        diskSize = 8192;
-      };
+# The one node builder of all VM tests. No test has a network to pull from: every program comes from the store.
+let
+  common = { config, ... }: {
+    services.roost = {
+      enable = true;
+      # The default route of a test's machine leads to its own host; the others are reached by the tests' network.
+      node.address = config.networking.primaryIPAddress;
     };
-  worker =
-    { endpoint, caHash, tokenFile }:
+    virtualisation = {
+      cores = 2;
+      diskSize = 8192;
+    };
+  };
+in
+{
+  controlPlane = {
+    imports = [ common ];
+    virtualisation.memorySize = 4096;
+  };
+  # Joined by hand: the token and the pin exist only once the first node runs.
+  joining =
+    role:
+    { lib, ... }:
     {
+      imports = [ common ];
       services.roost = {
-        enable = true;
-        role = "worker";
+        inherit role;
         join = {
-          inherit endpoint;
-          ca_hash = caHash;
-          token_file = tokenFile;
+          endpoint = "n1:6443";
+          ca_hash = "sha256:${lib.concatStrings (lib.replicate 64 "0")}";
+          token_file = "/var/lib/secrets/join-token";
         };
       };
-      virtualisation.memorySize = 2048;
+      systemd.services.roost-bootstrap.wantedBy = lib.mkForce [ ];
+      virtualisation.memorySize = if role == "worker" then 2048 else 4096;
     };
+
+  # Python: nodes that are Ready, and a node that joins by the command that the first one prints.
+  helpers = ''
+    def ready(*names: str, within: int = 600) -> None:
+        for name in names:
+            n1.wait_until_succeeds(f"kubectl wait --for=condition=Ready node/{name} --timeout=10s", within)
+
+
+    def join(machine: Machine, *flags: str) -> None:
+        command = n1.succeed("bootstrap token create --print-join-command " + " ".join(flags)).strip()
+        machine.wait_for_unit("containerd.service")
+        machine.succeed(command)
+
+  '';
 }

@@ -1,17 +1,23 @@
-# A node that is switched off and on has its pods again, with no restart counted down.
+# A node that is switched off and on has its pods again.
 { pkgs, module }:
-pkgs.testers.nixosTest {
+let
+  node = import ./node.nix;
+in
+pkgs.testers.runNixOSTest {
   name = "roost-reboot";
   nodes.n1.imports = [
     module
-    (import ./node.nix { }).controlPlane
+    node.controlPlane
   ];
   testScript = ''
-    n1.wait_until_succeeds("kubectl wait --for=condition=Ready node/n1 --timeout=10s", 300)
+    ${node.helpers}
+    ready("n1")
     n1.succeed("kubectl create configmap kept --from-literal=key=value")
     n1.shutdown()
     n1.start()
-    n1.wait_until_succeeds("kubectl get configmap kept", 300)
+    n1.wait_until_succeeds("kubectl get configmap kept", 600)
+    n1.wait_for_unit("roost-agent.service")
     n1.wait_for_unit("static-pods.target")
+    ready("n1")
   '';
 }

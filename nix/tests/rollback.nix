@@ -1,6 +1,7 @@
 # A generation whose static pods never become Ready is rolled back, while the control plane keeps answering.
 { pkgs, module }:
 let
+  node = import ./node.nix;
   pod = image: {
     spec = {
       hostNetwork = true;
@@ -8,17 +9,21 @@ let
         {
           name = "main";
           inherit image;
+          args = [
+            "sleep"
+            "1000000"
+          ];
         }
       ];
     };
   };
 in
-pkgs.testers.nixosTest {
+pkgs.testers.runNixOSTest {
   name = "roost-rollback";
   nodes.n1 = {
     imports = [
       module
-      (import ./node.nix { }).controlPlane
+      node.controlPlane
     ];
     services.roost.staticPods.web = pod "host:${pkgs.pkgsStatic.busybox}/bin/busybox";
     specialisation.broken.configuration.services.roost.staticPods.web = pkgs.lib.mkForce (
@@ -26,10 +31,12 @@ pkgs.testers.nixosTest {
     );
   };
   testScript = ''
-    n1.wait_for_unit("static-pods.target")
-    n1.execute("/run/current-system/specialisation/broken/bin/switch-to-configuration test")
-    n1.wait_until_succeeds("bootstrap status --output json | grep -q rolled", 300)
+    ${node.helpers}
+    ready("n1")
+    n1.wait_until_succeeds("systemctl is-active static-pod@web.service", 300)
+    n1.fail("/run/current-system/specialisation/broken/bin/switch-to-configuration test")
+    n1.wait_until_succeeds("(bootstrap status --output json || true) | grep -q 'rolled back'", 900)
     n1.succeed("kubectl get nodes")
-    n1.wait_for_unit("static-pod@web.service")
+    n1.wait_until_succeeds("systemctl is-active static-pod@web.service", 300)
   '';
 }

@@ -1,18 +1,40 @@
-# A single-node cluster in a VM to play with: `nix run .#vm-cluster`.
+# A cluster of one control plane and one worker in two VMs to play with: `nix run`. No registry is asked for anything.
 { pkgs, module }:
 let
-  system = import "${pkgs.path}/nixos/lib/eval-config.nix" {
-    inherit (pkgs.stdenv.hostPlatform) system;
-    modules = [
-      "${pkgs.path}/nixos/modules/virtualisation/qemu-vm.nix"
+  node = import ./node.nix;
+  welcome = ''
+
+    A Kubernetes cluster of two nodes. Try:
+
+      kubectl get nodes
+      kubectl get pods --all-namespaces
+      systemctl list-units 'static-pod@*'
+      bootstrap status
+
+    Ctrl-D ends it.
+  '';
+  cluster = pkgs.testers.runNixOSTest {
+    name = "roost-vm-cluster";
+    nodes.n1 = {
+      imports = [
+        module
+        node.controlPlane
+      ];
+      users.motd = welcome;
+    };
+    nodes.n2.imports = [
       module
-      (import ./node.nix { }).controlPlane
-      {
-        networking.hostName = "n1";
-        services.getty.autologinUser = "root";
-        system.stateVersion = "25.05";
-      }
+      (node.joining "worker")
     ];
+    testScript = ''
+      ${node.helpers}
+      start_all()
+      ready("n1")
+      join(n2)
+      ready("n2")
+      print(n1.succeed("cat /etc/motd"))
+      n1.shell_interact()
+    '';
   };
 in
-pkgs.writeShellScriptBin "vm-cluster" ''exec ${system.config.system.build.vm}/bin/run-n1-vm "$@"''
+pkgs.writeShellScriptBin "vm-cluster" ''exec ${cluster.driver}/bin/nixos-test-driver "$@"''

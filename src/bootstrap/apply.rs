@@ -41,6 +41,17 @@ async fn launch(ports: &Ports, unit: &str) -> Result<(), StepError> {
     })
 }
 
+/// Looks once more after systemd has read its files: a unit may have been declared, or written, a moment ago.
+async fn find_unit(ports: &Ports, unit: &str, enabled: bool) -> Result<(), StepError> {
+    ports.units.reload().await?;
+    let step = Step::FindUnit { unit: unit.to_owned(), enabled };
+    let state = super::observe::declared_state(ports, unit).await?;
+    if state.load == "loaded" && (!enabled || super::observe::is_enabled(&state)) {
+        return Ok(());
+    }
+    Err(StepError::NotDeclared { step: step.to_string(), load: state.load, file: state.file })
+}
+
 /// Applies a step that is not met.
 pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progress) -> Result<StepOutcome, StepError> {
     match step {
@@ -70,6 +81,7 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
             }
         }
         Step::EnableUnit { unit } => ports.units.enable(unit).await?,
+        Step::FindUnit { unit, enabled } => find_unit(ports, unit, *enabled).await?,
         Step::StartUnit { unit, .. } => {
             let state = ports.units.state(unit).await?;
             if state.needs_reload || state.load != "loaded" {
@@ -83,7 +95,7 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::StopUnit { unit } => {
             ports.units.stop(unit).await?;
             // A slice has no file to be disabled.
-            if ports.units.state(unit).await?.is_enabled() {
+            if !spec.node.declared_units && ports.units.state(unit).await?.is_enabled() {
                 ports.units.disable(unit).await?;
             }
         }

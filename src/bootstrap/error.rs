@@ -22,6 +22,18 @@ pub enum StepError {
     /// A unit.
     #[error(transparent)]
     Unit(#[from] UnitError),
+    /// The system was to declare a unit (`node.units`), and has not.
+    #[error(
+        "cannot {step}: it is {load}, {file:?}; declare it in the system's configuration (services.roost on NixOS), or set node.units to \"written\""
+    )]
+    NotDeclared {
+        /// What was looked for.
+        step: String,
+        /// systemd's word for whether the unit is there.
+        load: String,
+        /// systemd's word for whether it starts with the machine.
+        file: String,
+    },
     /// An image.
     #[error(transparent)]
     Image(#[from] ImageStoreError),

@@ -97,6 +97,11 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
     Ok(all)
 }
 
+/// The state of a unit that may be a template: systemd loads instances only.
+pub(super) async fn declared_state(ports: &Ports, unit: &str) -> Result<UnitState, StepError> {
+    Ok(ports.units.state(&unit.replace("@.", "@any.")).await?)
+}
+
 /// True when the step's statement holds.
 pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, StepError> {
     Ok(match step {
@@ -118,6 +123,10 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         }
         Step::EnsureImage { reference, .. } => ports.images.names().await?.contains(reference),
         Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),
+        Step::FindUnit { unit, enabled } => {
+            let state = declared_state(ports, unit).await?;
+            state.load == "loaded" && (!enabled || is_enabled(&state))
+        }
         Step::StartUnit { unit, configured_by } => {
             let state = ports.units.state(unit).await?;
             state.is_active() && !changed_since(ports, configured_by, state.begun_at.or(state.active_since))?
@@ -129,7 +138,9 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::OwnTree { path, user } => owners::is_owned(ports, path, user)?,
         Step::StopUnit { unit } => {
             let state = ports.units.state(unit).await?;
-            state.load != "loaded" || (state.is_at_rest() && !state.is_enabled())
+            // What the system declares stays enabled until its configuration says otherwise.
+            let disabled = spec.node.declared_units || !state.is_enabled();
+            state.load != "loaded" || (state.is_at_rest() && disabled)
         }
         Step::ApplyObject { object, create_only } => objects::is_met(ports, spec, object, *create_only).await,
         Step::DeleteObject { object } => objects::is_absent(ports, spec, object).await,

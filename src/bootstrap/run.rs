@@ -8,7 +8,7 @@ use super::apply::apply;
 use super::error::StepError;
 use super::observe::{is_met, observe_facts};
 use super::ports::Ports;
-use crate::core::bootstrap::{Facts, Phase, PhaseError, Step};
+use crate::core::bootstrap::{Facts, Phase, PhaseError, Step, declared_units};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
 use crate::ports::Progress;
@@ -98,6 +98,7 @@ pub async fn run(
             facts_of(observe_facts(ports, spec, options.joins_etcd).await.map_err(failed("look at the node"))?);
         assumed.iter().for_each(|step| facts.assume(step, spec));
         let steps = (phase.plan)(spec, &facts).map_err(|source| RunError::Plan { phase: phase.id, source })?;
+        let steps = declared_units::for_node(steps, spec);
         let changed = if options.dry_run {
             let changed = plan_only(phase, &steps, spec, ports, options, progress).await;
             assumed.extend(steps);

@@ -11,9 +11,15 @@ use crate::core::model::spec::Endpoint;
 /// Arguments of `bootstrap agent`.
 #[derive(Args, Clone, Debug)]
 pub struct AgentArgs {
+    /// Settings of this node (cluster.toml), from which all flags below follow
+    #[arg(long, value_name = "FILE", conflicts_with = "node_name")]
+    pub settings: Option<PathBuf>,
+    /// With --settings: this node is a control plane
+    #[arg(long, requires = "settings")]
+    pub control_plane: bool,
     /// Name of this node's Node object
-    #[arg(long)]
-    pub node_name: String,
+    #[arg(long, required_unless_present = "settings")]
+    pub node_name: Option<String>,
     /// The kubelet's kubeconfig, which may appear only later
     #[arg(long, default_value = "/etc/kubernetes/kubelet.conf")]
     pub kubeconfig: PathBuf,

@@ -90,4 +90,35 @@ in
       containers = [ (container // { ports = [ { containerPort = 6443; } ]; }) ];
     };
   })
+  (fault "is no IPv4 or IPv6 network" { network.pod_cidr = "fd00::1/64"; })
+  (fault "overlaps service_cidr (fd00:1::/112)" {
+    network = {
+      pod_cidr = [
+        "10.244.0.0/16"
+        "fd00:1::/56"
+      ];
+      service_cidr = [
+        "10.96.0.0/12"
+        "fd00:1::/112"
+      ];
+    };
+  })
+  (fault "names two networks of one address family" {
+    network.pod_cidr = [
+      "10.244.0.0/16"
+      "10.1.0.0/16"
+    ];
+  })
+  (fault "has no network of that family" { node.address = "2001:db8::11"; })
+  (fault "archives has to name" { components.source = "archive"; })
+  (fault "settings.node.taint_controlplane is no setting" { settings.node.taint_controlplane = false; })
+  (fault "settings.node.api_port has to be a whole number" { settings.node.api_port = "6443"; })
+  (fault "settings.args has to be a set of sets of strings" { settings.args.kube-apiserver.v = 4; })
+  (fault "settings.paths.pki cannot be set" { settings.paths.pki = "/pki"; })
+  (fault "lies in pod_cidr" { settings.node.address = "10.244.3.1"; })
+  (fault "does not cover the host of cluster.endpoint" {
+    cluster.endpoint = "k8s.example.org:6443";
+    settings.certs.sans = [ "other.example.org" ];
+  })
+  (fault "looks once a day" { settings.certs.leaf = "24h"; })
 ]

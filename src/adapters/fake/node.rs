@@ -92,6 +92,17 @@ impl FakeNode {
         names.map(sandbox).collect()
     }
 
+    /// Has a unit that the system declares and starts with the machine.
+    pub fn declare(&self, unit: &str) {
+        let state = UnitState { load: "loaded".to_owned(), file: "enabled".to_owned(), ..UnitState::default() };
+        self.state().units.insert(unit.to_owned(), state);
+    }
+
+    /// All files below a folder.
+    pub fn files_below(&self, folder: &str) -> Vec<PathBuf> {
+        self.state().files.keys().filter(|file| file.starts_with(folder)).cloned().collect()
+    }
+
     /// Units that run.
     pub fn active_units(&self) -> Vec<String> {
         self.state().units.iter().filter(|(_, state)| state.is_active()).map(|(unit, _)| unit.clone()).collect()
@@ -211,7 +222,13 @@ impl Units for FakeNode {
     async fn state(&self, unit: &str) -> Result<UnitState, UnitError> {
         let state = self.state();
         let missing = || UnitState { load: "not-found".to_owned(), ..UnitState::default() };
-        Ok(state.units.get(unit).cloned().unwrap_or_else(missing))
+        if unit.contains("@.") {
+            let message = "a template is missing the instance name".to_owned();
+            return Err(UnitError::Refused { unit: unit.to_owned(), message });
+        }
+        let template = unit.split_once('@').map(|(name, _)| format!("{name}@.service"));
+        let found = state.units.get(unit).or_else(|| state.units.get(&template?));
+        Ok(found.cloned().unwrap_or_else(missing))
     }
 
     async fn start(&self, unit: &str) -> Result<(), UnitError> {

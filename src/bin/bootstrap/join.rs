@@ -38,7 +38,11 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
         let kept = settings::read(&args.settings)?.print();
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
         ports.files.remove(Path::new(settings::VERSION_FILE))?;
-        ports.files.write(Path::new(settings::JOINED_FILE), render_joined(&spec.cluster).as_bytes(), 0o644)?;
+        let joined = render_joined(&spec.cluster);
+        // Its age tells an agent whose unit the system declares that there is something new.
+        if ports.files.read(Path::new(settings::JOINED_FILE))?.as_deref() != Some(joined.as_str()) {
+            ports.files.write(Path::new(settings::JOINED_FILE), joined.as_bytes(), 0o644)?;
+        }
     }
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions {
@@ -106,7 +110,7 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failu
             Ok(Joining { token: None, ca, denied: Default::default() })
         }
         None => Err(Failure::Usage(
-            "--token is needed; `bootstrap token create --print-join-command` on a control-plane node shows the whole command".to_owned(),
+            "a token is needed (--token, or a --token-file that is not empty); `bootstrap token create --print-join-command` on a control-plane node shows the whole command".to_owned(),
         )),
     }
 }
@@ -114,6 +118,10 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failu
 fn token(args: &JoinArgs) -> Result<Option<Token>, Failure> {
     let Some(path) = &args.token_file else { return Ok(args.token.clone()) };
     let text = std::fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    // A token file that is gone after the join comes as an empty credential.
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
     // The text itself stays out of the message: it may be nearly a token.
     let token = text.trim().parse().map_err(|_| Failure::Usage(format!("{} holds no token", path.display())))?;
     Ok(Some(token))

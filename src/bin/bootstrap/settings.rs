@@ -11,14 +11,14 @@ use roost::core::model::Version;
 use roost::core::model::kubelet_spec::KUBERNETES_VERSION;
 use roost::core::model::spec::Spec;
 
+pub use roost::core::bootstrap::units::JOINED_FILE;
+
 use crate::Failure;
 
 /// Read when no file is named and it is there.
 const DEFAULT_FILE: &str = "/etc/roost/cluster.toml";
 /// What the last `init` was given, for later commands and timers; read when there is no other file.
 pub const KEPT_FILE: &str = "/var/lib/roost/cluster.toml";
-/// What the cluster said of itself when this node joined; beneath everything but the defaults.
-pub const JOINED_FILE: &str = "/var/lib/roost/joined.toml";
 /// The version that an upgrade brought this node to; beneath everything but that and the defaults.
 pub const VERSION_FILE: &str = "/var/lib/roost/version.toml";
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Parser;
 use jiff::Timestamp;
 use roost::adapters::apiserver::key_handover::CsrHandover;
 use roost::adapters::apiserver::reachability::HttpReachability;
@@ -17,10 +18,12 @@ use roost::adapters::x509::X509;
 use roost::agent::{AgentSettings, BalancerSettings, PodNetworkSettings};
 use roost::bootstrap::Ports;
 use roost::cli::agent::AgentArgs;
+use roost::cli::bootstrap::{Cli, Command, SettingsArgs};
+use roost::core::bootstrap::units::agent_arguments;
 use roost::core::model::spec::Spec;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Failure;
+use crate::{Failure, settings};
 
 /// How long one call to the runtime may take; pulls have no bound.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(120);
@@ -55,13 +58,26 @@ pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
+/// The arguments that follow from the settings, as `bootstrap init` and `join` write them into the agent's unit.
+fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
+    let Some(file) = args.settings else { return Ok(args) };
+    let spec = settings::spec(&SettingsArgs { config: Some(file), ..SettingsArgs::default() })?;
+    let words = ["bootstrap".to_owned()].into_iter().chain(agent_arguments(&spec, args.control_plane));
+    match Cli::try_parse_from(words).map(|cli| cli.command) {
+        Ok(Command::Agent(args)) => Ok(args),
+        Ok(_) => Err(Failure::Usage("these are no arguments of the agent".to_owned())),
+        Err(error) => Err(Failure::Usage(error.to_string())),
+    }
+}
+
 /// Runs the agent until it is told to stop.
 pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
+    let args = from_settings(args)?;
     roost::telemetry::panics::install(|_| {});
     let stop = told_to_stop()?;
     let settings = AgentSettings {
         kubeconfig: args.kubeconfig,
-        pod_network: PodNetworkSettings { node_name: args.node_name, pod_subnets: args.pod_subnet },
+        pod_network: PodNetworkSettings { node_name: args.node_name.unwrap_or_default(), pod_subnets: args.pod_subnet },
         approver_kubeconfig: args.approver_kubeconfig,
         cloud: args.external_cloud,
         pki: args.pki_dir,

@@ -176,6 +176,7 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
         labels: reader.map("node.labels"),
         taints,
         host_programs,
+        declared_units: derive_declared_units(reader),
         taint_control_plane: reader.flag("node.taint_control_plane"),
         runtime_socket: reader.path("node.containerd_socket"),
         paths: Paths {
@@ -191,6 +192,17 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
             kubelet: program(reader, "programs.kubelet", host.program.with_file_name("kubelet")),
             bootstrap: program(reader, "programs.bootstrap", host.program.clone()),
         },
+    }
+}
+
+fn derive_declared_units(reader: &mut Reader<'_>) -> bool {
+    match reader.text("node.units").as_str() {
+        "written" => false,
+        "declared" => true,
+        other => {
+            reader.fault("node.units", format!("\"{other}\" is no choice: written, or declared by the system"));
+            false
+        }
     }
 }
 
@@ -276,6 +288,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
             sans: reader.texts("certs.sans"),
             leaf: reader.hours("certs.leaf"),
             ca: reader.hours("certs.ca"),
+            renewal: reader.flag("certs.renewal"),
         },
         external_etcd: derive_etcd(reader),
         snapshots: derive_snapshots(reader),

@@ -91,6 +91,12 @@ pub const SETTINGS: &[Setting] = &[
         "[]",
         "folders from which pods of the API may run programs as host:/… and nix:0/nix/store/…",
     ),
+    setting(
+        "node.units",
+        Kind::Text,
+        "\"written\"",
+        "our unit files: written here, or declared by the system (NixOS) and only looked for",
+    ),
     setting("components.source", Kind::Text, "\"registry\"", "where components come from: registry, archive or host"),
     setting(
         "components.registry",
@@ -104,6 +110,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("certs.sans", Kind::Texts, "[]", "more names and addresses in the API server's certificate"),
     setting("certs.leaf", Kind::Text, "\"8760h\"", "life of certificates"),
     setting("certs.ca", Kind::Text, "\"87600h\"", "life of CAs"),
+    setting("certs.renewal", Kind::Bool, "true", "a timer on each control plane that renews certificates in time"),
     setting(
         "etcd.endpoints",
         Kind::Texts,

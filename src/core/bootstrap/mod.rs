@@ -6,6 +6,7 @@
 pub mod api_files;
 pub mod cis;
 pub mod cluster_configuration;
+pub mod declared_units;
 pub mod discovery;
 pub mod drill;
 pub mod facts;

@@ -99,6 +99,13 @@ pub enum Step {
         /// Its content.
         content: String,
     },
+    /// The system declares the unit; nobody but the system's own configuration can make it so.
+    FindUnit {
+        /// Full name of the unit.
+        unit: String,
+        /// Whether it has to start with the machine, too.
+        enabled: bool,
+    },
     /// The unit starts with the machine.
     EnableUnit {
         /// Full name of the unit.
@@ -375,6 +382,8 @@ impl fmt::Display for Step {
             }
             Self::WriteUnit { path, .. } => write!(f, "write unit {}", path.display()),
             Self::EnableUnit { unit } => write!(f, "enable {unit}"),
+            Self::FindUnit { unit, enabled: false } => write!(f, "find {unit} among the units of the system"),
+            Self::FindUnit { unit, enabled: true } => write!(f, "find {unit} enabled by the system"),
             Self::StartUnit { unit, .. } | Self::LaunchUnit { unit, .. } => write!(f, "start {unit}"),
             Self::OwnTree { path, user } => write!(f, "give {} to {user}", path.display()),
             Self::StopUnit { unit } => write!(f, "stop and disable {unit}"),

@@ -10,6 +10,10 @@ use crate::core::static_units::NO_SUCH_POD;
 
 /// The kubelet's unit.
 pub const KUBELET: &str = "kubelet.service";
+/// What the cluster said of itself when this node joined it; beneath everything but the defaults.
+pub const JOINED_FILE: &str = "/var/lib/roost/joined.toml";
+/// The settings that the system declares with its units.
+pub const DECLARED_SETTINGS: &str = "/etc/roost/cluster.toml";
 /// The node agent's unit.
 pub const AGENT: &str = "roost-agent.service";
 
@@ -281,35 +285,13 @@ pub fn render_kubelet(spec: &Spec) -> String {
 /// The node agent. A control plane's one may approve serving certificates.
 pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     let paths = &spec.node.paths;
-    let mut flags = vec![
-        "agent".to_owned(),
-        format!("--node-name={}", spec.node.name),
-        format!("--kubeconfig={}", paths.kubeconfig("kubelet.conf").display()),
-        format!("--cni-conf-dir={}", paths.cni_conf.display()),
-    ];
-    if spec.cluster.network.builtin {
-        let subnets: Vec<_> = spec.cluster.pod_subnets.iter().map(ToString::to_string).collect();
-        flags.push(format!("--pod-subnet={}", subnets.join(",")));
-    }
-    if control_plane {
-        flags.push(format!("--approver-kubeconfig={}", paths.kubeconfig(SERVING_APPROVER_CONF).display()));
-        if spec.cluster.external_cloud {
-            flags.push("--external-cloud".to_owned());
-        }
-    }
-    if paths.pki.as_os_str() != "/etc/kubernetes/pki" {
-        flags.push(format!("--pki-dir={}", paths.pki.display()));
-    }
-    if paths.kubelet.as_os_str() != "/var/lib/kubelet" {
-        flags.push(format!("--kubelet-cert-dir={}", paths.kubelet.join("pki").display()));
-    }
-    if spec.cluster.local_balancer {
-        flags.push(format!("--balancer={}", spec.cluster.node_endpoint()));
-        if control_plane {
-            flags.push(format!("--own-api-server={}", Endpoint::new(spec.node.address, spec.node.api_port)));
-        }
-        flags.push(format!("--api-server={}", spec.cluster.endpoint));
-    }
+    let flags = if spec.node.declared_units {
+        // Who declares it knows neither the address of this node nor the cluster that it joined.
+        let role = control_plane.then(|| "--control-plane".to_owned());
+        ["agent".to_owned(), format!("--settings={DECLARED_SETTINGS}")].into_iter().chain(role).collect()
+    } else {
+        agent_arguments(spec, control_plane)
+    };
     // A worker's one takes over which authorities the cluster trusts; pods are none of its business.
     let mut writes = vec![paths.cni_conf.display().to_string()];
     let mut closed = String::new();
@@ -343,6 +325,41 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
          [Install]\n\
          WantedBy=multi-user.target\n"
     )
+}
+
+/// The command and flags of the node agent.
+pub fn agent_arguments(spec: &Spec, control_plane: bool) -> Vec<String> {
+    let paths = &spec.node.paths;
+    let mut flags = vec![
+        "agent".to_owned(),
+        format!("--node-name={}", spec.node.name),
+        format!("--kubeconfig={}", paths.kubeconfig("kubelet.conf").display()),
+        format!("--cni-conf-dir={}", paths.cni_conf.display()),
+    ];
+    if spec.cluster.network.builtin {
+        let subnets: Vec<_> = spec.cluster.pod_subnets.iter().map(ToString::to_string).collect();
+        flags.push(format!("--pod-subnet={}", subnets.join(",")));
+    }
+    if control_plane {
+        flags.push(format!("--approver-kubeconfig={}", paths.kubeconfig(SERVING_APPROVER_CONF).display()));
+        if spec.cluster.external_cloud {
+            flags.push("--external-cloud".to_owned());
+        }
+    }
+    if paths.pki.as_os_str() != "/etc/kubernetes/pki" {
+        flags.push(format!("--pki-dir={}", paths.pki.display()));
+    }
+    if paths.kubelet.as_os_str() != "/var/lib/kubelet" {
+        flags.push(format!("--kubelet-cert-dir={}", paths.kubelet.join("pki").display()));
+    }
+    if spec.cluster.local_balancer {
+        flags.push(format!("--balancer={}", spec.cluster.node_endpoint()));
+        if control_plane {
+            flags.push(format!("--own-api-server={}", Endpoint::new(spec.node.address, spec.node.api_port)));
+        }
+        flags.push(format!("--api-server={}", spec.cluster.endpoint));
+    }
+    flags
 }
 
 /// A program and its arguments as systemd reads them: one quoted word each, `%` and `$` without meaning.

@@ -3,7 +3,8 @@
 # cache; later nodes start from hard links to it, which takes no time and no room.
 
 # What a node is given beforehand. SOURCE=registry stands for a network: all images, as if they had been pulled.
-if [ "$SOURCE" = registry ]; then image_groups=(cluster test); else image_groups=(test); fi
+# Nodes that are as NixOS is have kube-proxy's image: its tool, Debian's nft, does not run by a store path alone.
+if [ "$SOURCE" = registry ] || [ "$OS" = nixos-shaped ]; then image_groups=(cluster test); else image_groups=(test); fi
 [ "$KUBERNETES" = v1.36.3 ] || image_groups+=(old)
 
 image_archives() { "$here/images/build" "${image_groups[@]}"; }

@@ -56,12 +56,14 @@ node_make() {
 		LinkLocalAddressing=no
 		IPForward=ipv4
 	NETWORK
+	[ "$OS" = debian ] || nixos_make "$node"
 	tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
 }
 
 node_boot() {
-	local node=$1 dir root
+	local node=$1 dir root more=()
 	dir=$(node_dir "$node") root=$(node_root "$node")
+	[ "$OS" = debian ] || more=(--bind-ro="$dir/nix:/nix" --setenv=SYSTEMD_UNIT_PATH=/etc/systemd/system:/etc/systemd-mutable/system:)
 	! node_nspawn "$node" >/dev/null || return 0
 	node_make "$node"
 	cgroups_create "$node"
@@ -73,7 +75,7 @@ node_boot() {
 			--kill-signal=SIGRTMIN+3 --network-bridge="$(bridge_name)" \
 			--capability=all --system-call-filter='add_key keyctl bpf' \
 			--bind="$dir/containerd:/var/lib/containerd" --bind="$dir/kubelet:/var/lib/kubelet" --bind="$dir/etcd:/var/lib/etcd" \
-			--bind-ro="$state/archives:/var/lib/roost/archives" \
+			--bind-ro="$state/archives:/var/lib/roost/archives" "${more[@]}" \
 			/usr/local/sbin/node-init
 	) </dev/null >"$dir/console.log" 2>&1 &
 	echo $! >"$(pid_file "$node")"

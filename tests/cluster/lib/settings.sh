@@ -11,7 +11,7 @@ registry=/run/roost-clusters # one folder for each cluster of this machine, whoe
 if [ "$CLUSTER" = roost ]; then state=$repo/target/cluster; else state=$repo/target/cluster-$CLUSTER; fi
 
 # The settings a cluster keeps for its life; after `up` they come from its own file.
-kept_settings=(NODES CONTROL_PLANES RUNTIME MODE KUBELET SOURCE BOOTSTRAP KUBERNETES MAX_PODS)
+kept_settings=(OS NODES CONTROL_PLANES RUNTIME MODE KUBELET SOURCE BOOTSTRAP KUBERNETES MAX_PODS)
 if [ -f "$state/settings" ]; then
 	while IFS='=' read -r name value; do
 		if [ -n "${!name:-}" ] && [ "${!name}" != "$value" ]; then
@@ -20,6 +20,7 @@ if [ -f "$state/settings" ]; then
 		printf -v "$name" %s "$value"
 	done <"$state/settings"
 fi
+[ "${OS:=debian}" = debian ] || : "${SOURCE:=host}" # its programs come from its store
 [ "${MODE:-}" != systemd ] || : "${SOURCE:=host}" # services run programs of the host
 : "${NODES:=2}" "${CONTROL_PLANES:=1}" "${RUNTIME:=current}" "${MODE:=static-pods}"
 : "${KUBELET:=ours}" "${SOURCE:=registry}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}" "${KUBERNETES:=v1.36.3}" "${MAX_PODS:=110}"
@@ -30,6 +31,7 @@ one_of() { # one_of NAME ALLOWED...
 	for allowed; do [ "${!name}" != "$allowed" ] || return 0; done
 	fail "$name=${!name}: use one of $*" 64
 }
+one_of OS debian nixos-shaped
 one_of RUNTIME current debian
 one_of MODE static-pods systemd
 one_of KUBELET ours upstream
@@ -37,6 +39,9 @@ one_of SOURCE registry archive host
 one_of BOOTSTRAP ours kubeadm none
 one_of PROFILE release dev
 one_of KUBERNETES v1.36.3 v1.35.4
+if [ "$OS" = nixos-shaped ] && [ "$SOURCE $BOOTSTRAP $KUBELET" != 'host ours ours' ]; then
+	fail 'OS=nixos-shaped goes with SOURCE=host and programs of ours' 64
+fi
 [[ $NODES =~ ^[1-9]$ ]] || fail "NODES=$NODES: use 1 to 9" 64
 [[ $CONTROL_PLANES =~ ^[1-9]$ && $CONTROL_PLANES -le $NODES ]] || fail "CONTROL_PLANES=$CONTROL_PLANES: use 1 to NODES" 64
 [[ $MAX_PODS =~ ^[1-9][0-9]{0,2}$ ]] || fail "MAX_PODS=$MAX_PODS: use 1 to 999" 64

@@ -32,6 +32,7 @@ install_programs() {
 	local root
 	root=$(node_root "$1")/usr/local/bin
 	put "$bin/kubectl" "$root/kubectl"
+	[ "$OS" = debian ] || return 0 # the others are in its store
 	if [ "$KUBELET" = upstream ]; then put "$bin/kubelet" "$root/kubelet"; else put "$(our_program kubelet)" "$root/kubelet"; fi
 	[ "$SOURCE" != host ] || lay_programs "$1"
 	if [ "$BOOTSTRAP" = ours ]; then put "$(our_program bootstrap)" "$root/bootstrap"; fi
@@ -75,7 +76,7 @@ up() {
 	for node in $(node_names); do install_programs "$node"; done
 	say 'programs are in the nodes'
 	[ "$BOOTSTRAP" != none ] || return 0
-	"${BOOTSTRAP/#ours/roost}_bootstrap"
+	if [ "$OS" = debian ]; then "${BOOTSTRAP/#ours/roost}_bootstrap"; else nixos_bootstrap; fi
 	client
 	wait_until 180 'all nodes Ready' nodes_ready
 	say 'all nodes are Ready'

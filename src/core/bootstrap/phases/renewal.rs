@@ -4,10 +4,17 @@ use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
 
-/// Service and timer.
+/// Service and timer, or none of them where nobody wants that.
 pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let service = spec.node.paths.units.join(units::RENEWAL_SERVICE);
     let timer = spec.node.paths.units.join(units::RENEWAL_TIMER);
+    if !spec.cluster.certs.renewal {
+        return Ok(vec![
+            Step::StopUnit { unit: units::RENEWAL_TIMER.to_owned() },
+            Step::RemoveUnit { path: timer },
+            Step::RemoveUnit { path: service },
+        ]);
+    }
     Ok(vec![
         Step::WriteUnit { path: service, content: units::render_renewal_service(spec) },
         Step::WriteUnit { path: timer.clone(), content: units::render_renewal_timer(spec.cluster.certs.leaf) },

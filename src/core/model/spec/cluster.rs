@@ -106,6 +106,8 @@ pub struct CertSpec {
     pub leaf: Duration,
     /// Life of a CA.
     pub ca: Duration,
+    /// Whether a timer on each control plane renews what has lived two thirds of its life.
+    pub renewal: bool,
 }
 
 /// An etcd cluster outside ours.

@@ -24,6 +24,8 @@ pub struct NodeSpec {
     pub runtime_socket: PathBuf,
     /// Folders from which pods of the API may run programs of the host in place of images.
     pub host_programs: Vec<PathBuf>,
+    /// Whether the system declares our units itself, as NixOS does: they are looked for and never written.
+    pub declared_units: bool,
     /// Where things are put.
     pub paths: Paths,
     /// Programs that are run.

@@ -1,0 +1,11 @@
+# The pause program of Kubernetes as one static file, of which bootstrap makes the sandbox image.
+{
+  runCommandCC,
+  glibc,
+  kubernetes,
+}:
+runCommandCC "pause-${kubernetes.version}" { buildInputs = [ glibc.static ]; } ''
+  mkdir -p $out/bin
+  $CC -Os -Wall -static -DVERSION=${kubernetes.version} -o $out/bin/pause ${kubernetes.src}/build/pause/linux/pause.c
+  $STRIP $out/bin/pause
+''

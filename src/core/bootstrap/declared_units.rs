@@ -1,0 +1,52 @@
+//! Steps for a node whose system declares our units itself (NixOS): they are looked for, and never written or enabled.
+//!
+//! The services of the control plane's components stay ours to write: their flags hold what only the node knows, such as
+//! the members of etcd. The system enables them, and may add settings to them by drop-ins.
+
+use std::path::{Path, PathBuf};
+
+use super::Step;
+use super::services;
+use super::units::{AGENT, JOINED_FILE};
+use crate::core::model::spec::Spec;
+
+/// The steps as they are for this node: as planned, or with declared units.
+pub fn for_node(steps: Vec<Step>, spec: &Spec) -> Vec<Step> {
+    if !spec.node.declared_units {
+        return steps;
+    }
+    steps.into_iter().flat_map(|step| declared(step, spec)).collect()
+}
+
+fn declared(step: Step, spec: &Spec) -> Option<Step> {
+    let units = &spec.node.paths.units;
+    match step {
+        Step::WriteUnit { path, .. } if is_declared(&path) => {
+            // Settings of single units are the system's too; whether they are there, no unit tells.
+            let unit = unit_of(&path).filter(|_| path.parent() == Some(units))?;
+            Some(Step::FindUnit { unit, enabled: false })
+        }
+        Step::EnsureDir { path, .. } if path.parent() == Some(units) => None,
+        Step::EnableUnit { unit } => Some(Step::FindUnit { unit, enabled: true }),
+        Step::RemoveUnit { path } if is_declared(&path) => None,
+        Step::StartUnit { unit, configured_by } => {
+            let mut configured_by: Vec<PathBuf> =
+                configured_by.into_iter().filter(|path| !path.starts_with(units) || !is_declared(path)).collect();
+            if unit == AGENT {
+                configured_by.push(JOINED_FILE.into());
+            }
+            Some(Step::StartUnit { unit, configured_by })
+        }
+        other => Some(other),
+    }
+}
+
+/// All of ours but the components' services.
+fn is_declared(path: &Path) -> bool {
+    let of_component = |unit: String| services::ALL.iter().any(|component| services::unit(component) == unit);
+    !unit_of(path).is_some_and(of_component)
+}
+
+fn unit_of(path: &Path) -> Option<String> {
+    Some(path.file_name()?.to_str()?.to_owned())
+}

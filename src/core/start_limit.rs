@@ -73,8 +73,8 @@ impl StartLimit {
     /// A call was done within that time; `full`: all places were taken.
     pub fn answered(&mut self, call: StartCall, took: Duration, full: bool) {
         let quickest = self.quickest.entry(call).or_insert(took);
-        // It is forgotten slowly: the machine may have become a slower one.
-        *quickest = took.min(quickest.saturating_add(quickest.checked_div(100).unwrap_or_default()));
+        // It is forgotten slowly, the machine may have become a slower one, and more slowly than the limit follows.
+        *quickest = took.min(quickest.saturating_add(quickest.checked_div(1000).unwrap_or_default()));
         if took > quickest.saturating_mul(SLOW) {
             self.slow = self.slow.saturating_add(1);
         } else if full {

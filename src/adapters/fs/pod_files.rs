@@ -284,7 +284,7 @@ impl PodFiles for LocalPodFiles {
 
     async fn note_refusal(&self, key: &PodKey, why: Option<&str>) -> io::Result<()> {
         let file = refusal_file(&self.root_dir, key);
-        plain(&file.file_name().unwrap_or_default().to_string_lossy())?;
+        plain(&format!("{}_{}", key.namespace, key.name))?;
         let why = why.map(str::to_owned);
         #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
         let note = move || match (why, file.parent()) {

@@ -6,7 +6,7 @@ use super::pass::{Dropped, Note, PassEnd};
 use super::swap::Swap;
 use super::worker::{Ended, Worker};
 use crate::core::model::time::Moment;
-use crate::core::plan::{Stage, Waiting};
+use crate::core::plan::{EndCause, Stage, Waiting};
 use crate::ports::{EventKind, EventTarget};
 use crate::supervise::Panicked;
 

@@ -211,7 +211,7 @@ impl Worker {
         (self.shared.ports.wall)()
     }
 
-    fn end(&mut self, cause: EndCause) {
+    pub(super) fn end(&mut self, cause: EndCause) {
         let end = plan::end_pod(self.ledger.end.as_ref(), cause, &self.pod, self.now());
         self.ledger.end = Some(end);
     }

@@ -138,7 +138,6 @@ pub async fn connect(path: &Path) -> Result<Client, Error> {
     Connector::default().connect(path).await
 }
 
-#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<Client, Error> {
     let unusable = |source| Error::Kubeconfig { path: path.to_owned(), source };
     let kubeconfig = read_kubeconfig(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;

@@ -257,7 +257,7 @@ async fn starts_and_failed_starts_are_counted() {
     let host = PodHost::new();
     host.set_fault(number, Fault::Fails);
     let mut world = World::new(host.clone(), pod(&[], &[container("web")])).await;
-    world.runs("web", 1).await;
+    world.until("it runs at last", |host| host.running("web").is_some()).await;
     let metrics = world.metrics();
     assert_eq!(metrics.started_pods.with([]).get(), 1);
     assert_eq!(metrics.started_containers.with(["container"]).get(), 2);

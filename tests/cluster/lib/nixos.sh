@@ -42,7 +42,7 @@ nixos_packages() {
 	mkdir "$folder/bin"
 	install -m 0755 "$(our_program bootstrap)" "$(our_program kubelet)" "$folder/bin/"
 	echo "{ roost = \"$(nixos_put "$node" roost "$folder")\";"
-	echo "etcd = \"$(nixos_package "$node" etcd "$bin/etcd")\";"
+	echo "etcd = \"$(nixos_package "$node" etcd "$bin"/etcd{,ctl,utl})\";"
 	echo "kubernetes = \"$(nixos_package "$node" kubernetes "$bin"/kube-{apiserver,controller-manager,scheduler})\";"
 	echo "coredns = \"$(nixos_package "$node" coredns "$bin/coredns")\";"
 	echo "pause = \"$(nixos_package "$node" pause "pause=$("$here/images/build" --program pause)")\";"

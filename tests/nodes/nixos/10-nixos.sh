@@ -25,14 +25,15 @@ programs_by_store_path() {
 	done
 	# The path that services have without one of their own holds no tool of ours.
 	not on n1 -- systemd-run --quiet --wait --pipe /bin/sh -c 'command -v nft || command -v mount'
-	on n1 -- nft list table inet roost-agent >/dev/null || on n1 -- nft list ruleset | grep -q roost
+	# The agent's rules are there, so its unit found nft.
+	[[ $(on n1 -- nft list tables) == *roost* ]]
 }
 it 'programs and their tools are found by store path' programs_by_store_path
 
 upkeep() {
 	local unit
 	for unit in roost-snapshot roost-renewal roost-drill; do on n1 -- systemctl start "$unit.service"; done
-	on n1 -- find /var/lib/roost/snapshots -name '*.db*' | grep -q .
+	not is '' on n1 -- find /var/lib/roost/snapshots -name '*.db*'
 }
 it 'snapshot, renewal and drill run as declared' upkeep
 

@@ -96,7 +96,8 @@ impl Driver {
     /// Static pods are wanted for as long as their manifests are there: those that were refused begin anew as soon as the
     /// node would say something else.
     pub(super) fn try_refused(&mut self) {
-        let is_refused = |entry: &Entry| entry.is_static && entry.finished && !entry.removed && entry.rejection.is_some();
+        let is_refused =
+            |entry: &Entry| entry.is_static && entry.finished && !entry.removed && entry.rejection.is_some();
         let active = if self.entries.values().any(is_refused) { self.active() } else { Vec::new() };
         let mut is_any = false;
         for entry in self.entries.values_mut().filter(|entry| is_refused(entry)) {

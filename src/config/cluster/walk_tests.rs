@@ -42,6 +42,7 @@ fn sample(setting: &Setting) -> &'static str {
         "node.address" => "192.0.2.77",
         "node.api_port" => "7443",
         "node.taints" => "a=b:NoSchedule",
+        "node.units" => "declared",
         "components.source" => "archive",
         "components.binaries" => "etcd=/other,kube-apiserver=/a,kube-controller-manager=/c,kube-scheduler=/s",
         "components.images" => "etcd=example.org/etcd:1",

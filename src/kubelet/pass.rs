@@ -16,7 +16,9 @@ use super::facts::RuntimeFacts;
 use super::run::PodPorts;
 use super::start_counts::StartCounts;
 use super::table::Table;
-use crate::core::model::{ContainerId, ContainerKind, MountedVolume, Observed, PodKill, PodUid, SandboxId, is_critical};
+use crate::core::model::{
+    ContainerId, ContainerKind, MountedVolume, Observed, PodKill, PodUid, SandboxId, is_critical,
+};
 use crate::core::plan::{Action, Waiting, is_host_network};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;

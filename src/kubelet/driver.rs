@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::calls::Calls;
 use super::inbox::Inbox;
 use super::leftovers::{Leftover, observe_leftovers};
+use super::resize::resize_text;
 use super::run::{Event, Shared};
 use super::start_counts::rejection_label;
 use super::statics::Statics;
@@ -490,14 +491,4 @@ impl Driver {
 /// Namespace, name and uid, for the log.
 fn name_of(pod: &Pod) -> String {
     format!("{}({})", key_of(pod), uid_of(pod))
-}
-
-/// Text of the event `ResizeStarted` and of `ResizeCompleted`: the new resources as upstream prints them.
-pub(super) fn resize_text(pod: &Pod) -> String {
-    let containers = pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten().chain(&s.containers));
-    let list: Vec<_> = containers
-        .map(|c| serde_json::json!({"name": c.name, "resources": c.resources.clone().unwrap_or_default()}))
-        .collect();
-    let generation = pod.metadata.generation.unwrap_or_default();
-    serde_json::json!({"containers": list, "generation": generation}).to_string()
 }

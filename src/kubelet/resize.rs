@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::driver::resize_text;
 use super::worker::Worker;
 use crate::core::model::time::Moment;
 use crate::core::plan::Action;
@@ -77,4 +76,14 @@ impl Worker {
             self.ledger.resize.error = Some(message);
         }
     }
+}
+
+/// Text of the event `ResizeStarted` and of `ResizeCompleted`: the new resources as upstream prints them.
+pub(super) fn resize_text(pod: &Pod) -> String {
+    let containers = pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten().chain(&s.containers));
+    let list: Vec<_> = containers
+        .map(|c| serde_json::json!({"name": c.name, "resources": c.resources.clone().unwrap_or_default()}))
+        .collect();
+    let generation = pod.metadata.generation.unwrap_or_default();
+    serde_json::json!({"containers": list, "generation": generation}).to_string()
 }

@@ -21,7 +21,7 @@ const MASK: WatchMask = WatchMask::CLOSE_WRITE
     .union(WatchMask::DELETE_SELF)
     .union(WatchMask::MOVE_SELF);
 
-/// Calls `changed` whenever the file changed in a directory that [`write`] was given.
+/// Calls `changed` whenever the file changed in a directory that [`write()`] was given.
 pub(super) fn watch(changed: impl Fn() + Send + Sync + 'static) -> io::Result<Watches> {
     let inotify = Inotify::init()?;
     let watches = inotify.watches();

@@ -148,7 +148,7 @@ is_off() { cluster status | grep -q "^$1 .*stopped"; }
 orderly_shutdown() {
 	local node=${nodes[-1]}
 	# shellcheck disable=SC2016 # for the shells of the containers
-	local say='trap "sleep $0; cut -d. -f1 /proc/uptime >/host/$1; exit 0" TERM; while :; do sleep 0.2; done'
+	local say='trap "sleep $0; cut -d. -f1 /proc/uptime >/host/$1; exit 3" TERM; while :; do sleep 0.2; done'
 	ending() { # ending NAME SECONDS: a pod that writes the time of its end
 		jq -n --arg name "$1" --arg say "$say" --arg seconds "$2" --arg image "$busybox" --arg ns "$ns" --arg node "$3" '{
 			apiVersion: "v1", kind: "Pod", metadata: {name: $name, namespace: $ns}, spec: ({
@@ -166,7 +166,7 @@ orderly_shutdown() {
 	eventually ready "pod/static-$node"
 	on "$node" -- systemctl poweroff
 	eventually is_off "$node"
-	# What ended is known although the node is gone. (Upstream's forgets the reason where all containers end well.)
+	# What ended is known although the node is gone. (Where all containers end well the pod has succeeded, as with upstream's.)
 	if [ "${KUBELET:-ours}" = ours ]; then
 		is 'Failed Terminated' kn get pod of-api -o 'jsonpath={.status.phase} {.status.reason}'
 	else

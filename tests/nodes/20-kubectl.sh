@@ -3,7 +3,7 @@
 
 logs_are_shown() {
 	kn run talker --image="$busybox" -- sh -c 'seq 20; exec sleep 600'
-	eventually eval 'kn logs talker | grep -qx 20'
+	eventually eval 'kn logs talker | matches -x 20'
 	[ "$(kn logs talker --tail=1)" = 20 ]
 	[ "$(kn logs talker)" = "$(seq 20)" ]
 	kn logs talker --timestamps --limit-bytes=40 | grep "^20..-"
@@ -71,9 +71,9 @@ describe_tells_the_events() {
 		  containers: [{name: main, image: $agnhost, args: [pause]}]
 	POD
 	ready pod/target
-	eventually eval 'kn describe pod target | grep -q "Started .*kubelet"'
-	kn describe pod target | grep -q 'Status: *Running'
-	k describe node "${nodes[-1]}" | grep -q "Kubelet Version: *v1.36"
+	eventually eval 'kn describe pod target | matches "Started .*kubelet"'
+	kn describe pod target | matches 'Status: *Running'
+	k describe node "${nodes[-1]}" | matches "Kubelet Version: *v1.36"
 }
 it 'kubectl describe tells what the kubelet did' describe_tells_the_events
 

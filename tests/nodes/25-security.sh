@@ -60,7 +60,7 @@ pods_are_confined() {
 		  - {name: c, configMap: {name: kube-root-ca.crt}}
 	POD
 	ready pod/writer
-	kn logs writer | grep -qx 277702000 # the bit of the group
+	kn logs writer | matches -x 277702000 # the bit of the group
 	is 755 first stat -c %a "/var/tmp/$ns/made"
 	first rm -r "/var/tmp/$ns"
 }

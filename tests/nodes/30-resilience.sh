@@ -142,7 +142,7 @@ power_cut() {
 }
 it 'a power cut of the control plane loses no pod' power_cut
 
-is_off() { cluster status | grep -q "^$1 .*stopped"; }
+is_off() { cluster status | matches "^$1 .*stopped"; }
 
 # A shutdown that logind knows of (as by the power button or `systemctl poweroff`), where shutdownGracePeriod is set.
 orderly_shutdown() {

@@ -21,7 +21,7 @@ static_pod_follows_its_manifest() {
 	on "$node" -- mkdir -p /etc/kubernetes/manifests
 	manifest "$node" one
 	eventually is one kn logs "$mirror"
-	kn get pod "$mirror" -o 'jsonpath={.metadata.annotations}' | grep -q 'kubernetes.io/config.mirror'
+	kn get pod "$mirror" -o 'jsonpath={.metadata.annotations}' | matches 'kubernetes.io/config.mirror'
 
 	# A deleted mirror is made again; the pod itself does not notice.
 	local id uid

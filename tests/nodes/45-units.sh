@@ -36,7 +36,7 @@ gone() {
 
 # unit_is STATE NODE UNIT
 unit_is() { is "$1" on "$2" -- systemctl show -P ActiveState "$3"; }
-status_has() { on "$1" -- systemctl show -P StatusText static-pod@gate | grep -q "$2"; }
+status_has() { on "$1" -- systemctl show -P StatusText static-pod@gate | matches "$2"; }
 pod_ready() { is True kn get pod "gate-$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'; }
 gate_id() { kn get pod "gate-$1" -o 'jsonpath={.status.containerStatuses[0].containerID}'; }
 
@@ -111,7 +111,7 @@ unit_acts_on_its_pod() {
 	on "$node" -- systemctl reload static-pod@gate
 	on "$node" -- sh -c 'echo "spec: [" >> /etc/kubernetes/manifests/gate.yaml'
 	if on "$node" -- systemctl reload static-pod@gate; then return 1; fi
-	on "$node" -- journalctl -u static-pod@gate -n 20 | grep -q '/etc/kubernetes/manifests/gate.yaml is faulty'
+	on "$node" -- journalctl -u static-pod@gate -n 20 | matches '/etc/kubernetes/manifests/gate.yaml is faulty'
 	unit_is active "$node" static-pod@gate
 	gone "$node"
 	# A name without a manifest is refused at once.

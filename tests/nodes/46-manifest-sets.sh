@@ -57,7 +57,7 @@ set_is_switched_as_a_whole() {
 	on "$node" -- systemctl is-active static-pod@second
 	is "$id" kn get pod "first-$node" -o 'jsonpath={.status.containerStatuses[0].containerID}'
 	eventually eval '! kn get pod third-'"$node"
-	(on "$node" -- bootstrap status --output json || true) | grep -q 'rolled back at'
+	(on "$node" -- bootstrap status --output json || true) | matches 'rolled back at'
 	rm "$log.asks"
 	wait $watching
 

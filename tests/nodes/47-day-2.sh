@@ -57,7 +57,7 @@ settings_are_applied() {
 	at_rest n1
 	is 0 changes n1
 	eventually pod_has_flag kube-scheduler-n1 --v=3
-	sans_of n1 | grep -q api.example.org
+	sans_of n1 | matches api.example.org
 	k get node n1 -o json | jq -e '.metadata.labels["example.org/rack"] == "a"'
 	on n1 -- grep -q '"verb":' /var/log/kubernetes/audit/audit.log
 	kn create secret generic after --from-literal=word=written-with-a-key
@@ -110,7 +110,7 @@ node_moves() {
 	on n1 -- ip address add "$new/24" dev "$device" || true # it may go with the first one
 	eventually k --server "https://$new:6443" get --raw /readyz
 	eventually is "$new" address_of n1 --server "https://$new:6443"
-	on n1 -- bootstrap etcd members --output json | grep -q "https://$new:2380"
+	on n1 -- bootstrap etcd members --output json | matches "https://$new:2380"
 	# The other node finds it again by itself.
 	eventually on n2 -- grep -qF "$new" /var/lib/roost/agent/api-servers.json
 	on n1 -- ip address add "$old/24" dev "$device"

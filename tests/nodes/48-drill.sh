@@ -21,7 +21,7 @@ a_good_snapshot_is_found_good() {
 	# The same snapshot is the same to the last byte.
 	[ "$(jq -c '.contents | [.keys, .revision, .hash]' "$log.drill")" = "$(jq -c '.drill.contents | [.keys, .revision, .hash]' "$log.status")" ]
 	rm "$log.status" "$log.drill"
-	first bootstrap status | grep -q 'restore drill at .*good'
+	first bootstrap status | matches 'restore drill at .*good'
 	eventually no_drill
 	first bootstrap etcd health
 	eventually eval '! k -n kube-system get pods -o name | grep drill'
@@ -35,7 +35,7 @@ a_bad_snapshot_is_told() {
 	first sh -c 'bootstrap etcd drill --output json || true' | jq -e '.contents == null and (.fault | test("20990101.*no whole snapshot"))'
 	not first bootstrap etcd drill
 	not first systemctl start roost-drill.service
-	first sh -c 'bootstrap status || true' | grep -q 'problem: the restore drill at .* no whole snapshot'
+	first sh -c 'bootstrap status || true' | matches 'problem: the restore drill at .* no whole snapshot'
 	# One that is whole by its checksum, and no database inside.
 	first sh -euc "cd $snapshots; head -c 1048576 /dev/urandom >noise; openssl dgst -sha256 -binary noise >sum
 		cat noise sum >etcd-\$(hostname)-20990101T000000Z.db; rm noise sum"

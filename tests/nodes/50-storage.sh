@@ -2,7 +2,7 @@
 # Volumes of a storage driver. The driver is the tests' own (csi-driver.rs); it runs beside the kubelet, not in a pod.
 
 calls() { on "$1" -- cat "/var/lib/test-csi-$ns/calls"; }
-has_called() { calls "$1" | grep -qxF "$2"; }
+has_called() { calls "$1" | matches -xF "$2"; }
 
 # driver NODE: builds the driver (or takes it from PROGRAMS), starts it on the node, and waits until the kubelet has made
 # it known.

@@ -30,7 +30,7 @@ pull_secrets_of_many_stars_cost_nothing() {
 		  imagePullSecrets: [{name: stars}]
 		  containers: [{name: main, image: "$label.$label.example.com/none:1"}]
 	POD
-	eventually eval 'kn get pod stars -o "jsonpath={.status.containerStatuses[0].state.waiting.reason}" | grep -Eq "ErrImagePull|ImagePullBackOff"'
+	eventually eval 'kn get pod stars -o "jsonpath={.status.containerStatuses[0].state.waiting.reason}" | matches -E "ErrImagePull|ImagePullBackOff"'
 	unharmed "$node" "$before"
 }
 it 'a pull secret of many stars against a long registry name costs nothing' pull_secrets_of_many_stars_cost_nothing
@@ -58,7 +58,7 @@ environments_that_double_are_refused() {
 		done
 	} | kn apply -f -
 	eventually is CreateContainerConfigError kn get pod doubling -o 'jsonpath={.status.containerStatuses[0].state.waiting.reason}'
-	kn get pod doubling -o 'jsonpath={.status.containerStatuses[0].state.waiting.message}' | grep -q 'V15 is longer than 131072 bytes'
+	kn get pod doubling -o 'jsonpath={.status.containerStatuses[0].state.waiting.message}' | matches 'V15 is longer than 131072 bytes'
 	unharmed "$node" "$before"
 }
 it 'an environment whose values double at each step is refused with a sentence' environments_that_double_are_refused

@@ -28,7 +28,7 @@ connections_without_credentials() {
 		is hello timeout 30 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" exec talker -- echo hello
 		timeout 30 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" logs talker --tail=1 >/dev/null
 	done
-	jobs -r | grep -q 'logs -f' # the stream from before goes on
+	jobs -r | matches 'logs -f' # the stream from before goes on
 	stop_flood "${nodes[-1]}" 65534
 }
 it '1100 idle connections without credentials keep nobody from logs and exec' connections_without_credentials
@@ -48,7 +48,7 @@ random_tokens() {
 	echo "reviews: $((after - before))"
 	# The API server's own counters may lag, and others ask too; each token once would be 300.
 	[ $((after - before)) -lt 150 ]
-	k get --raw "/api/v1/nodes/${nodes[-1]}/proxy/metrics" | grep -q '^kubelet_'
+	k get --raw "/api/v1/nodes/${nodes[-1]}/proxy/metrics" | matches '^kubelet_'
 }
 [ "${KUBELET:-ours}" != ours ] || it '300 random tokens cost the API server few reviews' random_tokens
 

@@ -76,6 +76,10 @@ eventually() {
 	done
 }
 
+# matches PATTERN: as `grep -q`, but reads to the end: `grep -q` leaves at the first match, and with pipefail the writer's
+# SIGPIPE is then the failure of a long answer.
+matches() { grep "$@" >/dev/null; }
+
 # is VALUE COMMAND...: the command prints exactly the value.
 is() {
 	local value=$1

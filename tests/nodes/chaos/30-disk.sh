@@ -73,7 +73,7 @@ quota_used_up() {
 		grep -q 'database space exceeded' "$log.said"
 		# It is told, and nobody's write is let in.
 		not healthy n1
-		on n1 -- sh -c 'bootstrap etcd health || true' | grep -q NOSPACE
+		on n1 -- sh -c 'bootstrap etcd health || true' | matches NOSPACE
 		not kn create configmap small
 		# What was only history goes; when all of it is in use, that is told and writes stay out.
 		on n1 -- bootstrap etcd defragment --compact --output json >"$log.said"

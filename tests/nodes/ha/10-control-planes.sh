@@ -81,7 +81,7 @@ own_api_server_gone() {
 	on n2 -- mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/
 	eventually api n2 get --raw /readyz
 	on n2 -- grep -q "https://127.0.0.1:6444" /etc/kubernetes/kubelet.conf
-	k -n kube-system get configmap kube-proxy -o yaml | grep -q 'server: "\?https://127.0.0.1:6444'
+	k -n kube-system get configmap kube-proxy -o yaml | matches 'server: "\?https://127.0.0.1:6444'
 }
 it 'a node whose own API server is gone reaches the others' own_api_server_gone
 

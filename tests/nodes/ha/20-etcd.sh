@@ -28,8 +28,8 @@ the_timer_keeps_the_newest() {
 	on n2 -- systemctl start roost-snapshot.service
 	snapshots_of n2
 	[ "$(snapshots_of n2 | grep -c '^etcd-n2-2')" = 7 ]
-	snapshots_of n2 | grep -qx etcd-n2-mine.db
-	holds() { snapshots_of n2 | grep -q "$1"; }
+	snapshots_of n2 | matches -x etcd-n2-mine.db
+	holds() { snapshots_of n2 | matches "$1"; }
 	not holds 20200103
 	not holds part
 	# shellcheck disable=SC2016 # the node's shell expands it

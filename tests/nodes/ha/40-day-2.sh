@@ -83,7 +83,7 @@ applied_under_load() {
 	for node in "${three[@]}"; do
 		at_rest "$node"
 		on "$node" -- bootstrap verify
-		sans_of "$node" | grep -q api.example.org
+		sans_of "$node" | matches api.example.org
 		eventually flag_of "$node" --max-requests-inflight=390
 		is "[\"$node\",\"big\",null]" labels_of "$node"
 	done
@@ -136,7 +136,7 @@ taken_back() {
 	applied_at_once
 	for node in "${three[@]}"; do
 		# A certificate keeps a name that is wanted no more until it is renewed.
-		sans_of "$node" | grep -q api.example.org
+		sans_of "$node" | matches api.example.org
 		on "$node" -- bootstrap certs renew --all
 		at_rest "$node"
 		not kubelet_field "$node"

@@ -10,7 +10,7 @@ hashes_to_join_with() { on n1 -- bootstrap token create --print-join-command | g
 told_to_extensions() { k -n kube-system get configmap extension-apiserver-authentication -o 'jsonpath={.data.client-ca-file}' | grep -c BEGIN; }
 
 # shows PORT NODE: the certificate that a server shows comes from the new authority, and not from the old one.
-shows() { { openssl s_client -connect "$(cluster ip "$2"):$1" -verify_return_error -CAfile "$3" </dev/null 2>&1 || true; } | grep -q 'Verification: OK'; }
+shows() { { openssl s_client -connect "$(cluster ip "$2"):$1" -verify_return_error -CAfile "$3" </dev/null 2>&1 || true; } | matches 'Verification: OK'; }
 
 reached() {
 	kn exec probe -- curl -sf --max-time 10 --cacert /var/run/secrets/kubernetes.io/serviceaccount/ca.crt https://kubernetes.default.svc/livez

@@ -62,7 +62,7 @@ it 'a killed component is started again' killed_ones_come_back
 
 not_ready_says_so() {
 	on n1 -- systemctl stop "$(unit kube-scheduler)"
-	on n1 -- sh -c 'bootstrap status || true' | grep -q 'problem: roost-kube-scheduler.service is inactive'
+	on n1 -- sh -c 'bootstrap status || true' | matches 'problem: roost-kube-scheduler.service is inactive'
 	not status_well
 	on n1 -- systemctl start "$(unit kube-scheduler)"
 	status_well

@@ -8,7 +8,7 @@ settings_are_applied_to_services() {
 	at_rest
 	on n1 -- bootstrap verify
 	on n1 -- bootstrap apply --set 'args=kube-scheduler = { v = "3" }'
-	flags_of kube-scheduler | grep -q -- --v=3
+	flags_of kube-scheduler | matches -- --v=3
 	not on n1 -- bootstrap verify
 	on n1 -- bootstrap apply
 	not grep -q -- --v=3 <<<"$(flags_of kube-scheduler)"

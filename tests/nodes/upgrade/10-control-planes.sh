@@ -48,7 +48,7 @@ plan_tells_and_forbids() {
 	done
 	local before
 	before=$(manifests n1)
-	on n1 -- bootstrap upgrade apply --version v1.36.3 --dry-run | grep -q 'replace the manifest of kube-apiserver'
+	on n1 -- bootstrap upgrade apply --version v1.36.3 --dry-run | matches 'replace the manifest of kube-apiserver'
 	is "$before" manifests n1
 	# Neither a renewal nor another init changes a version: both leave what runs.
 	wanted_version n1 v1.36.3
@@ -72,7 +72,7 @@ a_bad_version_is_returned_from() {
 		eventually runs n1 v1.35.4
 		nothing_kept n1
 		on n1 -- sh -c 'ls /var/lib/roost/snapshots/before-v1.36.4-n1-*.db'
-		k -n kube-system get configmap kubeadm-config -o yaml | grep -q 'kubernetesVersion: v1.35.4'
+		k -n kube-system get configmap kubeadm-config -o yaml | matches 'kubernetesVersion: v1.35.4'
 		# The turn is given back.
 		[ -z "$(k -n kube-system get lease roost-renewal -o 'jsonpath={.spec.holderIdentity}')" ]
 	done
@@ -99,7 +99,7 @@ upgraded_under_load() {
 		serves "$node" v1.36.3
 		nothing_kept "$node"
 	done
-	k -n kube-system get configmap kubeadm-config -o yaml | grep -q 'kubernetesVersion: v1.36.3'
+	k -n kube-system get configmap kubeadm-config -o yaml | matches 'kubernetesVersion: v1.36.3'
 	k -n kube-system rollout status daemonset kube-proxy --timeout=180s
 	k -n kube-system rollout status deployment coredns --timeout=180s
 	k -n kube-system get daemonset kube-proxy -o json | jq -e '.spec.template.spec.containers[0].image | endswith(":v1.36.3")'

@@ -11,12 +11,13 @@ use hyper::header::{CONNECTION, HOST, LOCATION};
 use hyper::http::uri::{Authority, Scheme, Uri};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::names::Names;
+use super::trust::machine_authorities;
 use crate::core::model::MAX_MANIFEST_BYTES;
 use crate::ports::Fetch;
 
@@ -38,16 +39,10 @@ impl HttpFetch {
     /// # Errors
     /// When the TLS library has no protocol version left, which is a fault of the build.
     pub fn new() -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::warn!(%error, "certificate authorities of the machine");
-        }
-        roots.add_parsable_certificates(found.certs);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .with_root_certificates(machine_authorities())
             .with_no_client_auth();
         Ok(Self { tls: Arc::new(tls), names: Names::remembering() })
     }

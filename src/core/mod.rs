@@ -6,6 +6,7 @@ pub mod bootstrap;
 pub mod connections;
 pub mod credentials;
 pub mod evict;
+pub mod exec_credential;
 #[cfg(test)]
 mod extremes;
 pub mod gc;

@@ -375,12 +375,7 @@ impl Pass {
 
     async fn remove_sandboxes(&mut self, ids: &[SandboxId]) {
         for id in ids {
-            // A sandbox is removed only once it is stopped, which frees its network.
-            let removed = match self.calls.stop_sandbox(id).await {
-                Ok(()) => self.calls.remove_sandbox(id).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = removed {
+            if let Err(error) = self.calls.remove_sandbox(id).await {
                 tracing::warn!(%error, sandbox = %id, "a sandbox could not be removed");
                 self.left = Some(error.to_string());
             }

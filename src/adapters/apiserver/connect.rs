@@ -1,21 +1,30 @@
 //! A client from a kubeconfig file, and word of when its credentials were renewed.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
-use kube::config::KubeConfigOptions;
+use kube::config::{AuthInfo, KubeConfigOptions};
 use kube::{Client, Config};
+use secrecy::ExposeSecret;
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
 
+use super::authorization::{Authorization, CredentialError};
 use super::kubeconfig::{KubeconfigError, read_kubeconfig};
 use super::throttle::Throttle;
+use super::tls::{Identity, TlsError, https};
 use crate::adapters::names::Names;
 use crate::offload::{Lanes, Stalled};
 
@@ -54,14 +63,13 @@ pub enum Error {
         /// The address as written.
         server: String,
     },
-    /// TLS material in it is not usable.
-    #[error("kubeconfig {path}: make a client")]
+    /// No client can be made of it.
+    #[error("kubeconfig {path}")]
     Client {
         /// Path of the kubeconfig.
         path: PathBuf,
         /// The cause.
-        #[source]
-        source: kube::Error,
+        source: ClientError,
     },
     /// Its files or its credential plugin do not answer.
     #[error("kubeconfig {path}")]
@@ -71,6 +79,39 @@ pub enum Error {
         /// The cause.
         source: Stalled,
     },
+}
+
+/// Why no client can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A file of its user.
+    #[error("read the {what} {path}")]
+    File {
+        /// What it is for.
+        what: &'static str,
+        /// Its path.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Data of its user that is no base64.
+    #[error("{what} of its user is no base64")]
+    Data {
+        /// The field.
+        what: &'static str,
+    },
+    /// A certificate without a key, or the other way around.
+    #[error("its user has a client certificate without a key, or a key without a certificate")]
+    Half,
+    /// TLS cannot be spoken with it.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Its user has no credential.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// Whom to act as cannot stand in a header.
+    #[error("impersonation")]
+    Impersonation(#[source] Box<kube::Error>),
 }
 
 impl Error {
@@ -86,11 +127,13 @@ pub struct Connector {
     names: Names,
     lanes: Lanes,
     throttle: Option<Throttle>,
+    /// When certificates of credential plugins end, by the kubeconfig.
+    ends: Arc<Mutex<BTreeMap<PathBuf, Timestamp>>>,
 }
 
 impl Default for Connector {
     fn default() -> Self {
-        Self { names: Names::remembering(), lanes: Lanes::new("kubeconfig"), throttle: None }
+        Self { names: Names::remembering(), lanes: Lanes::new("kubeconfig"), throttle: None, ends: Arc::default() }
     }
 }
 
@@ -109,13 +152,22 @@ impl Connector {
         let runtime = tokio::runtime::Handle::current();
         let open = move || runtime.block_on(open(&file, names, throttle));
         let made = self.lanes.run(path.to_string_lossy(), "connect", open);
-        made.await.map_err(Error::stalled(path))?
+        let (client, end) = made.await.map_err(Error::stalled(path))??;
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.remove(path);
+        ends.extend(end.map(|end| (path.to_owned(), end)));
+        Ok(client)
     }
 
     /// [`observe_credentials`]; `None` while the files do not answer.
     pub async fn observe_credentials(&self, path: &Path) -> Option<Vec<Option<SystemTime>>> {
         let file = path.to_owned();
-        self.lanes.run(path.to_string_lossy(), "look", move || observe_credentials(&file)).await.ok()
+        let look = self.lanes.run(path.to_string_lossy(), "look", move || observe_credentials(&file));
+        let mut times = look.await.ok()?;
+        let end = self.ends.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
+        // The end of a plugin's certificate is a change as well: the plugin is asked for another.
+        times.extend(end.filter(|end| Timestamp::now() >= *end).map(|end| Some(SystemTime::from(end))));
+        Some(times)
     }
 
     /// Waits until the credentials are others than `before`, looking every `pause`.
@@ -138,7 +190,8 @@ pub async fn connect(path: &Path) -> Result<Client, Error> {
     Connector::default().connect(path).await
 }
 
-async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<Client, Error> {
+/// The client, and when the certificate ends that a credential plugin gave it.
+async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<(Client, Option<Timestamp>), Error> {
     let unusable = |source| Error::Kubeconfig { path: path.to_owned(), source };
     let kubeconfig = read_kubeconfig(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     // The client library panics on an address without a scheme.
@@ -154,25 +207,61 @@ async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<C
     if config.proxy_url.is_some() {
         return Err(Error::Proxy { path: path.to_owned() });
     }
-    client(config, names, throttle).map_err(|source| Error::Client { path: path.to_owned(), source })
+    let refused = |source| Error::Client { path: path.to_owned(), source };
+    let own = read_identity(&config.auth_info).map_err(refused)?;
+    let (authorization, given) = Authorization::of(&config.auth_info).await.map_err(|source| refused(source.into()))?;
+    let (given, end) = given.unzip();
+    let client = client(config, own.or(given), authorization, names, throttle).map_err(refused)?;
+    Ok((client, end.flatten()))
 }
 
-/// The library's own client but for the resolver, whose threads it does not bound (`ClientBuilder::try_from`), and its
-/// spans. The configuration's proxy is not used.
-pub fn client(config: Config, names: Names, throttle: Option<Throttle>) -> kube::Result<Client> {
+/// The certificate and the key of a user: given as data or, where there is none, as files.
+#[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
+fn read_identity(user: &AuthInfo) -> Result<Option<Identity>, ClientError> {
+    let read = |what, data: Option<&str>, field, file: Option<&String>| match (data, file) {
+        (Some(data), _) => STANDARD.decode(data).map(Some).map_err(|_| ClientError::Data { what: field }),
+        (None, Some(path)) => {
+            std::fs::read(path).map(Some).map_err(|source| ClientError::File { what, path: path.clone(), source })
+        }
+        (None, None) => Ok(None),
+    };
+    let chain = user.client_certificate_data.as_deref();
+    let key = user.client_key_data.as_ref().map(ExposeSecret::expose_secret);
+    let chain = read("client certificate", chain, "client-certificate-data", user.client_certificate.as_ref())?;
+    let key = read("client key", key, "client-key-data", user.client_key.as_ref())?;
+    match (chain, key) {
+        (Some(chain), Some(key)) => Ok(Some(Identity::from_pem(&chain, &key)?)),
+        (None, None) => Ok(None),
+        _ => Err(ClientError::Half),
+    }
+}
+
+/// The library's own client (`ClientBuilder::try_from`) but for the resolver, whose threads it does not bound, its spans,
+/// and who asks. The configuration's user and proxy are not used.
+///
+/// # Errors
+/// TLS cannot be spoken so.
+pub fn client(
+    config: Config,
+    identity: Option<Identity>,
+    authorization: Authorization,
+    names: Names,
+    throttle: Option<Throttle>,
+) -> Result<Client, ClientError> {
     let mut http = HttpConnector::new_with_resolver(names);
     http.enforce_http(false);
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http)?);
+    let mut connector = TimeoutConnector::new(https(&config, identity, http)?);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
     let client: legacy::Client<_, Body> = legacy::Builder::new(TokioExecutor::new()).build(connector);
+    let headers = config.extra_headers_layer().map_err(|error| ClientError::Impersonation(Box::new(error)))?;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.default_retry.then(|| RetryLayer::new(RetryPolicy::server_retry())))
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
+        .layer(authorization)
+        .layer(headers)
         .map_err(BoxError::from)
         .option_layer(throttle)
         .service(client);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 
+use super::authorization::Authorization;
 use super::cluster_objects::ApiObjects;
 use crate::adapters::names::Names;
 use crate::ports::{ClusterDiscovery, ClusterObjects, ContactError};
@@ -51,8 +51,8 @@ fn client(server: &str, ca: Option<&str>, token: Option<&str>) -> Result<Client,
             config.root_cert = Some(certificates.map_err(unreachable(server))?);
         }
     }
-    config.auth_info = AuthInfo { token: token.map(|token| token.to_owned().into()), ..AuthInfo::default() };
-    super::connect::client(config, Names::remembering(), None).map_err(unreachable(server))
+    let authorization = Authorization::bearer(token).map_err(unreachable(server))?;
+    super::connect::client(config, None, authorization, Names::remembering(), None).map_err(unreachable(server))
 }
 
 fn unreachable<E: std::error::Error + Send + Sync + 'static>(server: &str) -> impl Fn(E) -> ContactError {

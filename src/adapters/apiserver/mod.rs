@@ -1,6 +1,7 @@
 //! The API server: clients from kubeconfig files, and the objects that are watched and applied.
 
 pub mod api_servers;
+pub mod authorization;
 pub mod cluster_objects;
 pub mod connect;
 pub mod discovery;
@@ -17,4 +18,5 @@ pub mod reviews;
 pub mod session;
 pub mod storage;
 pub mod throttle;
+pub mod tls;
 mod watching;

@@ -9,6 +9,7 @@ use kube::Config;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::authorization::Authorization;
 use super::cluster_objects::ApiObjects;
 use super::connect::{self, connect};
 use crate::adapters::names::Names;
@@ -31,7 +32,7 @@ async fn ask(url: &str, ca: Option<&str>) -> Option<()> {
         let certs = CertificateDer::pem_slice_iter(ca.as_bytes()).collect::<Result<Vec<_>, _>>().ok()?;
         config.root_cert = Some(certs.into_iter().map(|cert| cert.as_ref().to_vec()).collect());
     }
-    let client = connect::client(config, Names::remembering(), None).ok()?;
+    let client = connect::client(config, None, Authorization::bearer(None).ok()?, Names::remembering(), None).ok()?;
     let request = hyper::Request::get(uri.path()).body(Vec::new()).ok()?;
     client.request_text(request).await.ok().map(drop)
 }

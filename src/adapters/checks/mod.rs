@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub(super) use self::unverified::Unlooked;
 use crate::adapters::names::Names;
 use crate::core::model::{HttpAnswer, HttpGet};
 use crate::ports::{CheckError, Checks};

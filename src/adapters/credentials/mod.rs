@@ -3,19 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::time::timeout;
 
-use crate::offload;
+use crate::adapters::program::answer_of;
 use crate::ports::{DockerFile, NodeCredentials, PluginCall};
-
-const PLUGIN_LIMIT: Duration = Duration::from_secs(60);
-/// More than this of a plugin's output is not read.
-const MAX_OUTPUT: u64 = 1 << 20;
 
 /// How the bytes of a file are to be understood.
 type Form = fn(Vec<u8>) -> DockerFile;
@@ -58,43 +51,10 @@ impl NodeCredentials for DiskCredentials {
     }
 
     async fn run_plugin(&self, call: PluginCall) -> Result<Vec<u8>, String> {
-        match timeout(PLUGIN_LIMIT, run(self.plugins.join(&call.name), call)).await {
-            Ok(result) => result,
-            Err(_) => Err("no answer within one minute".to_owned()),
-        }
+        let mut command = Command::new(self.plugins.join(&call.name));
+        command.args(call.args).envs(call.env).stdin(Stdio::piped()).stderr(Stdio::piped());
+        answer_of(command, &call.input).await
     }
-}
-
-async fn run(path: PathBuf, call: PluginCall) -> Result<Vec<u8>, String> {
-    let text = |error: std::io::Error| error.to_string();
-    let mut command = Command::new(path);
-    command.args(call.args).envs(call.env).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.kill_on_drop(true);
-    let mut child = offload::spawn(command).await.map_err(text)?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // A plugin that does not read its input may answer all the same.
-            stdin.write_all(&call.input).await.ok();
-        }
-    };
-    let (mut output, mut complaint) = (Vec::new(), String::new());
-    let read = async {
-        match stdout {
-            Some(stdout) => stdout.take(MAX_OUTPUT).read_to_end(&mut output).await.map(drop),
-            None => Ok(()),
-        }
-    };
-    let read_complaint = async {
-        match stderr {
-            Some(stderr) => stderr.take(4096).read_to_string(&mut complaint).await.ok(),
-            None => None,
-        }
-    };
-    let ((), read, _) = tokio::join!(write, read, read_complaint);
-    read.map_err(text)?;
-    let status = child.wait().await.map_err(text)?;
-    if status.success() { Ok(output) } else { Err(format!("{status}: {complaint}")) }
 }
 
 /// The files of a configuration of plugins: the file itself, or those of a folder that end in .json, .yaml or .yml, by name

@@ -1,0 +1,165 @@
+//! Credential plugins of kubeconfigs: what they are asked and what they answer (client-go `plugin/pkg/client/auth/exec`).
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::core::model::Secret;
+use crate::core::model::json::at;
+use crate::core::yaml;
+
+const GROUP: &str = "client.authentication.k8s.io/";
+
+/// What a plugin has given.
+#[derive(Debug)]
+pub struct ExecCredential {
+    /// For the header `Authorization`.
+    pub token: Option<Secret<String>>,
+    /// Client certificate and its key, each PEM.
+    pub certificate: Option<(String, Secret<String>)>,
+    /// When it has to be asked again; `None`: when the server takes the credential no longer.
+    pub expires: Option<Timestamp>,
+}
+
+/// Why a plugin is not asked, or its answer not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExecError {
+    /// Of the kubeconfig.
+    #[error("apiVersion {0:?} is neither {GROUP}v1 nor {GROUP}v1beta1")]
+    Version(String),
+    /// Of the kubeconfig: v1 has no default.
+    #[error("interactiveMode must be given for {GROUP}v1")]
+    Mode,
+    /// Nobody could answer its questions.
+    #[error("it is interactive, and standard input is no terminal")]
+    NoTerminal,
+    /// No YAML or JSON.
+    #[error("its answer cannot be read: {0}")]
+    Unreadable(String),
+    /// An answer of another version or kind.
+    #[error("its answer is {found}, where {wanted} is expected")]
+    Other {
+        /// `apiVersion, kind` of the answer.
+        found: String,
+        /// Those that were asked for.
+        wanted: String,
+    },
+    /// An answer without a credential.
+    #[error("its answer has neither status.token nor a certificate with its key")]
+    Empty,
+    /// One of the two alone is of no use.
+    #[error("its answer has only one of status.clientCertificateData and status.clientKeyData")]
+    Half,
+    /// The time is not RFC 3339.
+    #[error("its status.expirationTimestamp {0:?} is no time")]
+    Time(String),
+}
+
+/// Whether somebody may talk with the plugin, from `interactiveMode` and whether there is a terminal.
+///
+/// # Errors
+/// A version or mode that client-go refuses, or a plugin that must talk to nobody.
+pub fn derive_interactive(version: &str, mode: Option<&str>, terminal: bool) -> Result<bool, ExecError> {
+    match (version.strip_prefix(GROUP), mode) {
+        (Some("v1"), None) => Err(ExecError::Mode),
+        (Some("v1" | "v1beta1"), Some("Never")) => Ok(false),
+        (Some("v1" | "v1beta1"), Some("Always")) if !terminal => Err(ExecError::NoTerminal),
+        (Some("v1" | "v1beta1"), _) => Ok(terminal),
+        _ => Err(ExecError::Version(version.to_owned())),
+    }
+}
+
+/// The value of `KUBERNETES_EXEC_INFO`. `cluster` is that of the kubeconfig where it asks for it.
+pub fn render_request(version: &str, interactive: bool, cluster: Option<&Value>) -> String {
+    let mut spec = json!({ "interactive": interactive });
+    if let Some(cluster) = cluster {
+        spec["cluster"] = cluster.clone();
+    }
+    json!({ "apiVersion": version, "kind": "ExecCredential", "spec": spec }).to_string()
+}
+
+/// Reads the answer to a request of that version. No error holds a word of a credential.
+///
+/// # Errors
+/// client-go would not take it.
+pub fn parse_answer(bytes: &[u8], version: &str) -> Result<ExecCredential, ExecError> {
+    let answer = yaml::parse_document(bytes).map_err(|error| ExecError::Unreadable(error.message))?;
+    let word = |names: &[&str]| at(&answer, names).as_str().unwrap_or_default();
+    let (found, kind) = (word(&["apiVersion"]), word(&["kind"]));
+    if (found, kind) != (version, "ExecCredential") {
+        let (found, wanted) = (format!("{found:?}, {kind:?}"), format!("{version:?}, \"ExecCredential\""));
+        return Err(ExecError::Other { found, wanted });
+    }
+    let given = |field| Some(word(&["status", field])).filter(|text| !text.is_empty()).map(str::to_owned);
+    let certificate = match (given("clientCertificateData"), given("clientKeyData")) {
+        (Some(certificate), Some(key)) => Some((certificate, Secret::new(key))),
+        (None, None) => None,
+        _ => return Err(ExecError::Half),
+    };
+    let token = given("token").map(Secret::new);
+    if token.is_none() && certificate.is_none() {
+        return Err(ExecError::Empty);
+    }
+    let time = given("expirationTimestamp");
+    let expires = time.map(|text| text.parse().map_err(|_| ExecError::Time(text))).transpose()?;
+    Ok(ExecCredential { token, certificate, expires })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1: &str = "client.authentication.k8s.io/v1";
+
+    fn answer(status: &str) -> Result<ExecCredential, ExecError> {
+        parse_answer(format!("apiVersion: {V1}\nkind: ExecCredential\nstatus: {status}\n").as_bytes(), V1)
+    }
+
+    #[test]
+    fn modes_are_those_of_client_go() {
+        let mode = |mode, terminal| derive_interactive(V1, mode, terminal);
+        assert_eq!(mode(Some("Never"), true), Ok(false));
+        assert_eq!(mode(Some("IfAvailable"), true), Ok(true));
+        assert_eq!(mode(Some("IfAvailable"), false), Ok(false));
+        assert_eq!(mode(Some("Always"), true), Ok(true));
+        assert_eq!(mode(Some("Always"), false), Err(ExecError::NoTerminal));
+        assert_eq!(mode(None, true), Err(ExecError::Mode));
+        assert_eq!(derive_interactive("client.authentication.k8s.io/v1beta1", None, true), Ok(true));
+        let old = "client.authentication.k8s.io/v1alpha1";
+        assert_eq!(derive_interactive(old, Some("Never"), true), Err(ExecError::Version(old.into())));
+    }
+
+    #[test]
+    fn asks_with_the_cluster_where_that_is_wanted() {
+        let plain = r#"{"apiVersion":"v","kind":"ExecCredential","spec":{"interactive":false}}"#;
+        assert_eq!(render_request("v", false, None), plain);
+        let asked = render_request("v", true, Some(&json!({ "server": "https://h" })));
+        assert!(asked.contains(r#""cluster":{"server":"https://h"}"#), "{asked}");
+    }
+
+    #[test]
+    fn takes_tokens_and_certificates_from_json_and_yaml() {
+        let token = answer(r#"{token: t, expirationTimestamp: "2030-01-02T03:04:05Z"}"#).expect("an answer");
+        assert_eq!(token.token.expect("a token").reveal(), "t");
+        assert_eq!(token.expires, Some("2030-01-02T03:04:05Z".parse().expect("a time")));
+        let pair = answer("{clientCertificateData: C, clientKeyData: K}").expect("an answer");
+        let (certificate, key) = pair.certificate.expect("a pair");
+        assert_eq!((certificate.as_str(), key.reveal().as_str(), pair.expires), ("C", "K", None));
+        let json = format!(r#"{{"apiVersion":"{V1}","kind":"ExecCredential","status":{{"token":"t"}}}}"#);
+        assert!(parse_answer(json.as_bytes(), V1).is_ok());
+    }
+
+    #[test]
+    fn refuses_what_client_go_refuses_and_tells_no_secret() {
+        assert_eq!(answer("{}").unwrap_err(), ExecError::Empty);
+        assert_eq!(answer("{token: ''}").unwrap_err(), ExecError::Empty);
+        assert_eq!(answer("null").unwrap_err(), ExecError::Empty);
+        assert_eq!(answer("{clientKeyData: SECRET}").unwrap_err(), ExecError::Half);
+        assert_eq!(answer("{token: SECRET, expirationTimestamp: soon}").unwrap_err(), ExecError::Time("soon".into()));
+        let other = parse_answer(b"{apiVersion: v9, kind: ExecCredential, status: {token: SECRET}}", V1).unwrap_err();
+        assert!(matches!(other, ExecError::Other { .. }), "{other}");
+        for text in ["SECRET", "{token: SECRET", "- SECRET", "a: SECRET\na: SECRET\n"] {
+            let error = parse_answer(text.as_bytes(), V1).unwrap_err().to_string();
+            assert!(!error.contains("SECRET"), "{error}");
+        }
+    }
+}

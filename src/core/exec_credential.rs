@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::core::model::Secret;
-use crate::core::model::json::at;
+use crate::core::model::json::{at, put};
 use crate::core::yaml;
 
 const GROUP: &str = "client.authentication.k8s.io/";
@@ -70,11 +70,12 @@ pub fn derive_interactive(version: &str, mode: Option<&str>, terminal: bool) -> 
 
 /// The value of `KUBERNETES_EXEC_INFO`. `cluster` is that of the kubeconfig where it asks for it.
 pub fn render_request(version: &str, interactive: bool, cluster: Option<&Value>) -> String {
-    let mut spec = json!({ "interactive": interactive });
+    let mut request =
+        json!({ "apiVersion": version, "kind": "ExecCredential", "spec": { "interactive": interactive } });
     if let Some(cluster) = cluster {
-        spec["cluster"] = cluster.clone();
+        put(&mut request, &["spec", "cluster"], cluster.clone());
     }
-    json!({ "apiVersion": version, "kind": "ExecCredential", "spec": spec }).to_string()
+    request.to_string()
 }
 
 /// Reads the answer to a request of that version. No error holds a word of a credential.

@@ -88,6 +88,7 @@ extreme_integers() {
 		metadata: {name: grace, labels: {app: hostile}}
 		spec:
 		  nodeName: $node
+		  ${own_users:+hostUsers: false}
 		  terminationGracePeriodSeconds: $most
 		  tolerations: [{operator: Exists, tolerationSeconds: $most, effect: NoExecute}]
 		  containers: [{name: main, image: $agnhost, args: [pause]}]
@@ -97,6 +98,7 @@ extreme_integers() {
 		metadata: {name: hook, labels: {app: hostile}}
 		spec:
 		  nodeName: $node
+		  ${own_users:+hostUsers: false}
 		  terminationGracePeriodSeconds: $most
 		  tolerations: [{operator: Exists}]
 		  containers:
@@ -110,6 +112,7 @@ extreme_integers() {
 		metadata: {name: probe, labels: {app: hostile}}
 		spec:
 		  nodeName: $node
+		  ${own_users:+hostUsers: false}
 		  activeDeadlineSeconds: 2147483647
 		  terminationGracePeriodSeconds: 5
 		  tolerations: [{operator: Exists}]
@@ -130,6 +133,7 @@ extreme_integers() {
 		metadata: {name: sizes, labels: {app: hostile}}
 		spec:
 		  nodeName: $node
+		  ${own_users:+hostUsers: false}
 		  terminationGracePeriodSeconds: 5
 		  tolerations: [{operator: Exists}]
 		  volumes: [{name: much, emptyDir: {sizeLimit: 1e308}}]
@@ -157,6 +161,10 @@ extreme_integers() {
 }
 it 'pods with extreme integers cannot stop the kubelet' extreme_integers
 
+# In a user namespace of its own a pod's root may do more: none of it may reach the kubelet.
+extreme_integers_of_other_users() { own_users=1 extreme_integers; }
+it 'pods with extreme integers and user namespaces of their own cannot stop the kubelet' extreme_integers_of_other_users
+
 pod_folder() { kn get pod "$1" -o 'jsonpath=/var/lib/kubelet/pods/{.metadata.uid}'; }
 
 # digger NAME NODE [LIMIT]: a pod of an ordinary user that makes 8000 folders in one another, with 20 MiB in the deepest,
@@ -168,6 +176,7 @@ digger() {
 		metadata: {name: $1}
 		spec:
 		  nodeName: $2
+		  ${own_users:+hostUsers: false}
 		  restartPolicy: Never
 		  terminationGracePeriodSeconds: 1
 		  tolerations: [{operator: Exists}]
@@ -197,6 +206,7 @@ deep_folders_go_with_their_pod() {
 	before=$(kubelet_of "$node")
 	digger deep "$node"
 	eventually kn exec deep -- test -e dug
+	[ -z "${own_users:-}" ] || not kn exec deep -- grep -qw 4294967295 /proc/self/uid_map
 	folder=$(pod_folder deep)
 	[ "$(on "$node" -- find "$folder/volumes" -type d -name d | wc -l)" -ge 8000 ]
 	kn delete pod deep --wait=false
@@ -206,6 +216,9 @@ deep_folders_go_with_their_pod() {
 	pod after-it "$node" pause
 }
 it 'thousands of folders in one another go with their pod, and the kubelet lives on' deep_folders_go_with_their_pod
+
+deep_folders_of_other_users() { own_users=1 deep_folders_go_with_their_pod; }
+it 'thousands of folders of a pod with a user namespace of its own go too' deep_folders_of_other_users
 
 a_deep_file_counts() {
 	local node=${nodes[-1]} before

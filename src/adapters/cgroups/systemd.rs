@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use zbus::{OwnedObjectPath, Variant};
 
-use crate::adapters::systemd::manager::{JobRemovedStream, ManagerProxy, connect, end_of_job};
+use crate::adapters::systemd::jobs::Jobs;
+use crate::adapters::systemd::manager::{ManagerProxy, connect};
 use crate::core::model::cgroup::{CgroupLimits, weight_of_shares};
 
 /// How long systemd may take for a job.
@@ -14,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Makes and removes slices. The connection is opened at first use and again after it broke.
 #[derive(Debug, Default)]
 pub struct Slices {
-    connection: Mutex<Option<zbus::Connection>>,
+    connection: Mutex<Option<(zbus::Connection, Jobs)>>,
     /// Old property names for cgroup version 1.
     v1: bool,
 }
@@ -25,22 +26,22 @@ impl Slices {
         Self { connection: Mutex::default(), v1 }
     }
 
-    async fn manager(&self) -> zbus::Result<ManagerProxy<'static>> {
+    async fn manager(&self) -> zbus::Result<(ManagerProxy<'static>, Jobs)> {
         let mut slot = self.connection.lock().await;
-        let connection = match slot.as_ref() {
-            Some(connection) if !connection.is_closed() => connection.clone(),
-            _ => {
-                let connection = connect().await?;
-                ManagerProxy::new(&connection).await?.subscribe().await?;
-                slot.insert(connection).clone()
-            }
-        };
-        ManagerProxy::new(&connection).await
+        if let Some((connection, jobs)) = slot.as_ref().filter(|(connection, _)| !connection.is_closed()) {
+            return Ok((ManagerProxy::new(connection).await?, jobs.clone()));
+        }
+        let connection = connect().await?;
+        let manager = ManagerProxy::new(&connection).await?;
+        manager.subscribe().await?;
+        let jobs = Jobs::listen(&manager).await?;
+        *slot = Some((connection, jobs.clone()));
+        Ok((manager, jobs))
     }
 
     /// Starts a slice with these limits; one that runs gets the limits only.
     pub async fn start(&self, name: &str, limits: &CgroupLimits) -> zbus::Result<()> {
-        let manager = self.manager().await?;
+        let (manager, jobs) = self.manager().await?;
         let mut properties: Vec<(&str, Variant<'_>)> = vec![
             ("Description", format!("pods of the kubelet: {name}").into()),
             ("DefaultDependencies", false.into()),
@@ -49,8 +50,7 @@ impl Slices {
             ("TasksAccounting", true.into()),
         ];
         properties.extend(limit_properties(limits, self.v1));
-        let jobs = manager.receive_job_removed().await?;
-        match run_job(name, jobs, manager.start_transient_unit(name, "replace", &properties, &[])).await {
+        match run_job(name, &jobs, manager.start_transient_unit(name, "replace", &properties, &[])).await {
             Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => self.set(name, limits).await,
             other => other,
         }
@@ -62,14 +62,13 @@ impl Slices {
         if properties.is_empty() {
             return Ok(());
         }
-        self.manager().await?.set_unit_properties(name, true, &properties).await
+        self.manager().await?.0.set_unit_properties(name, true, &properties).await
     }
 
     /// Stops a slice with everything in it. One that is not loaded is success.
     pub async fn stop(&self, name: &str) -> zbus::Result<()> {
-        let manager = self.manager().await?;
-        let jobs = manager.receive_job_removed().await?;
-        let result = match run_job(name, jobs, manager.stop_unit(name, "replace")).await {
+        let (manager, jobs) = self.manager().await?;
+        let result = match run_job(name, &jobs, manager.stop_unit(name, "replace")).await {
             Err(error) if is(&error, "org.freedesktop.systemd1.NoSuchUnit") => return Ok(()),
             other => other,
         };
@@ -86,11 +85,11 @@ fn is(error: &zbus::Error, name: &str) -> bool {
 /// Asks for a job and waits until it is done.
 async fn run_job(
     name: &str,
-    jobs: JobRemovedStream,
+    jobs: &Jobs,
     call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
 ) -> zbus::Result<()> {
     let late = |_| zbus::Error::Failure(format!("systemd's job for {name} took too long"));
-    match tokio::time::timeout(PATIENCE, end_of_job(jobs, call)).await.map_err(late)??.as_str() {
+    match tokio::time::timeout(PATIENCE, jobs.end_of(call)).await.map_err(late)??.as_str() {
         "done" | "skipped" => Ok(()),
         result => Err(zbus::Error::Failure(format!("systemd's job for {name} ended as {result}"))),
     }

@@ -1,10 +1,7 @@
 //! The service manager's D-Bus interface (org.freedesktop.systemd1(5)), as much of it as is called.
 
-use std::collections::HashMap;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::StreamExt;
 use zbus::{OwnedObjectPath, Variant};
 
 use crate::ports::UnitError;
@@ -63,32 +60,6 @@ pub(in crate::adapters) trait Manager {
 
     #[zbus(signal)]
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
-}
-
-/// Asks for a job and waits for its end; gives its result (`done`, `failed`, …). `jobs` was opened before, since a quick
-/// job could be over before anybody listens. It is read from the first moment on: a stream of signals that nobody reads
-/// fills up, and then holds up everything else on the connection, the answer to the call among it.
-pub(in crate::adapters) async fn end_of_job(
-    mut jobs: JobRemovedStream,
-    call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
-) -> zbus::Result<String> {
-    let mut call = pin!(call);
-    let mut job = None;
-    let mut ended = HashMap::new();
-    loop {
-        tokio::select! {
-            made = &mut call, if job.is_none() => job = Some(made?),
-            signal = jobs.next() => {
-                let closed = || zbus::Error::Failure("the bus closed while a job ran".to_owned());
-                let signal = signal.ok_or_else(closed)?;
-                let arguments = signal.args()?;
-                ended.insert(arguments.job.clone(), arguments.result.clone());
-            }
-        }
-        if let Some(result) = job.as_ref().and_then(|job| ended.remove(job)) {
-            return Ok(result);
-        }
-    }
 }
 
 /// There is no bus, or nobody on it: the host does not run systemd.

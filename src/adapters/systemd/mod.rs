@@ -1,6 +1,7 @@
 //! systemd over D-Bus.
 
 mod inhibit;
+pub(in crate::adapters) mod jobs;
 pub(crate) mod journal;
 pub(in crate::adapters) mod manager;
 mod pod_units;

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use zbus::Connection;
 use zbus::OwnedObjectPath;
 
-use super::manager::{ManagerProxy, end_of_job, refused, unavailable};
+use super::jobs::Jobs;
+use super::manager::{ManagerProxy, refused, unavailable};
 use crate::ports::{UnitError, UnitState, Units};
 
 #[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
@@ -35,6 +36,7 @@ trait Service {
 #[derive(Clone, Debug)]
 pub struct Systemd {
     connection: Connection,
+    jobs: Jobs,
 }
 
 /// What to ask of a unit.
@@ -71,7 +73,8 @@ impl Systemd {
         // Once for the connection: without it systemd sends no word of ended jobs.
         let manager = ManagerProxy::new(&connection).await.map_err(|error| unavailable(&error))?;
         manager.subscribe().await.map_err(|error| unavailable(&error))?;
-        Ok(Self { connection })
+        let jobs = Jobs::listen(&manager).await.map_err(|error| unavailable(&error))?;
+        Ok(Self { connection, jobs })
     }
 
     async fn manager(&self) -> Result<ManagerProxy<'_>, UnitError> {
@@ -101,8 +104,7 @@ impl Systemd {
 
     async fn run(&self, verb: Verb, unit: &str) -> Result<(), UnitError> {
         let manager = self.manager().await?;
-        let jobs = manager.receive_job_removed().await.map_err(|error| unavailable(&error))?;
-        let ended = end_of_job(jobs, Self::enqueue(&manager, verb, unit)).await;
+        let ended = self.jobs.end_of(Self::enqueue(&manager, verb, unit)).await;
         match ended.map_err(|error| refused(unit, &error))?.as_str() {
             "done" => Ok(()),
             result => Err(UnitError::JobFailed { unit: unit.into(), verb: verb.name(), result: result.into() }),

@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# What hostile pods, tokens and strangers try, where the control plane is made of services: on the worker, and what goes
+# for every node on that of the control plane too.
+
+for file in 65-who-may.sh 80-hostile.sh 82-floods.sh 85-silent-name-server.sh; do
+	# shellcheck disable=SC1090
+	. "$here/$file"
+done
+
+# on_the_control_plane FUNCTION: the test with the node of the control plane as the one that suffers.
+on_the_control_plane() {
+	nodes=(n2 n1)
+	"$1"
+}
+for test in extreme_integers deep_folders_go_with_their_pod pull_secrets_of_many_stars_cost_nothing \
+	connections_without_credentials random_tokens balancer_flood; do
+	eval "${test}_n1() { on_the_control_plane $test; }"
+	it "on the node of the control plane: ${test//_/ }" "${test}_n1"
+done

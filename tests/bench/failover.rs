@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use roost::adapters::apiserver::connect::connect;
+use roost::adapters::apiserver::kubeconfig::read_kubeconfig;
 use serde_json::json;
 
 use crate::print_figure;
@@ -18,12 +18,14 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Writes for `seconds` as the admin of `kubeconfig` through `server`, and prints the longest time without an
 /// acknowledged write.
 pub async fn longest_pause(kubeconfig: &str, server: &str, seconds: usize) -> anyhow::Result<()> {
-    let mut config =
-        Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
-    config.cluster_url = server.parse()?;
-    config.tls_server_name = Some("kubernetes".into());
-    let connect = || Client::try_from(config.clone()).map(|client| Api::<ConfigMap>::namespaced(client, "default"));
-    let mut maps = connect()?;
+    let mut config = read_kubeconfig(kubeconfig.as_ref())?;
+    for cluster in config.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        cluster.server = Some(server.to_owned());
+        cluster.tls_server_name = Some("kubernetes".into());
+    }
+    let mut file = tempfile::NamedTempFile::new()?;
+    serde_json::to_writer(&mut file, &config)?;
+    let mut maps: Api<ConfigMap> = Api::namespaced(connect(file.path()).await?, "default");
     let parameters = PatchParams::apply("roost-bench").force();
     let begin = Instant::now();
     let (mut last, mut longest, mut number) = (None, Duration::ZERO, 0_u64);
@@ -37,7 +39,7 @@ pub async fn longest_pause(kubeconfig: &str, server: &str, seconds: usize) -> an
             last = Some(Instant::now());
         } else {
             // As kubectl would come: by a new connection.
-            maps = connect()?;
+            maps = Api::namespaced(connect(file.path()).await?, "default");
         }
         tokio::time::sleep(PACE).await;
     }

@@ -1,6 +1,7 @@
 //! Pods through the API server.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -8,6 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use roost::adapters::apiserver::connect::connect;
 use serde_json::json;
 
 use crate::{Series, print_figure};
@@ -32,8 +34,14 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
+/// A client of the cluster that `KUBECONFIG` names.
+async fn client() -> anyhow::Result<Client> {
+    let path = std::env::var_os("KUBECONFIG").context("KUBECONFIG is not set")?;
+    Ok(connect(Path::new(&path)).await?)
+}
+
 async fn api() -> anyhow::Result<Api<Pod>> {
-    Ok(Api::namespaced(Client::try_default().await?, "default"))
+    Ok(Api::namespaced(client().await?, "default"))
 }
 
 /// Waits until `names` are all ready (or all gone) from `version` on.
@@ -193,7 +201,7 @@ pub async fn clear() -> anyhow::Result<()> {
 /// configMap changed → the new content is in the pod's file, seen by the pod itself, which ends then.
 pub async fn config_map(node: &str, rounds: usize) -> anyhow::Result<()> {
     let pods = api().await?;
-    let maps: Api<ConfigMap> = Api::namespaced(Client::try_default().await?, "default");
+    let maps: Api<ConfigMap> = Api::namespaced(client().await?, "default");
     let mut seen = Series::new("configMap change → file changed");
     for round in 0..rounds {
         let name = format!("bench-map-{round}");

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 /// Settings that cannot be met (sysexits' EX_CONFIG).
 const CONFIGURATION: u8 = 78;
 /// How long a thread for calls that may hang waits for the next one.
-const SPARE_THREAD: Duration = Duration::from_secs(1);
+const SPARE_THREAD: Duration = Duration::from_secs(11);
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's own front")]
 fn main() -> ExitCode {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::worker::Worker;
-use crate::core::model::key_of;
+use crate::core::model::{SourceKind, key_of};
 use crate::core::status::{is_terminal, without_ended_init};
 
 impl Worker {
@@ -14,7 +14,11 @@ impl Worker {
             return;
         }
         let kept = self.shared.ports.files.kept_status(&self.uid).await;
-        if let Some(status) = kept.filter(|status| !is_terminal(status.phase.as_deref())) {
+        if let Some(mut status) = kept.filter(|status| !is_terminal(status.phase.as_deref())) {
+            // Where no mirror pod keeps it, upstream counts from its own start (`updateStatusInternal`).
+            if !self.shared.settings.sources.contains(&SourceKind::Api) {
+                status.start_time = None;
+            }
             self.kept = Arc::new(status);
             self.status = Arc::new(without_ended_init(&self.pod, &self.kept));
         }

@@ -110,3 +110,22 @@ async fn a_hook_that_a_deletion_overtakes_goes_on() {
     world.is_gone().await;
     assert_eq!(host.sins(), [""; 0]);
 }
+
+/// Each stop runs the network plugin once more.
+#[tokio::test(start_paused = true)]
+async fn each_sandbox_is_stopped_once_and_removed_after_that() {
+    let host = PodHost::new();
+    let mut world = world(&host).await;
+    world.until("ready", is_ready).await;
+    // This one ends by itself: nobody has stopped it when it is removed.
+    host.crash_sandbox();
+    world.runs("web", 1).await;
+    world.delete(10).await;
+    world.is_gone().await;
+    world.rest(90).await;
+    let calls = host.calls();
+    let about = |call: &str| -> Vec<&str> { calls.iter().filter_map(|made| made.strip_prefix(call)).collect() };
+    let (stopped, removed) = (about("StopPodSandbox"), about("RemovePodSandbox"));
+    assert_eq!(removed.len(), 2, "{calls:?}");
+    assert_eq!(stopped, removed, "{calls:?}");
+}

@@ -1,19 +1,8 @@
 # shellcheck shell=bash
 # What goes wrong on a node, and what must not go wrong because of it.
 
-node_ready() { is True k get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'; }
 restarts() { kn get pod "$1" -o 'jsonpath={.status.containerStatuses[0].restartCount}'; }
 container_id() { kn get pod "$1" -o 'jsonpath={.status.containerStatuses[0].containerID}'; }
-heartbeat() { k -n kube-node-lease get lease "$1" -o 'jsonpath={.spec.renewTime}'; }
-new_heartbeat() { [ "$(heartbeat "$1")" != "$2" ]; }
-
-# beats NODE: waits until its kubelet has renewed its lease since now, and is Ready.
-beats() {
-	local last
-	last=$(heartbeat "$1")
-	eventually new_heartbeat "$1" "$last"
-	eventually node_ready "$1"
-}
 
 killed_container_restarts() {
 	pod victim "${nodes[-1]}" pause

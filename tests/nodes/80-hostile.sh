@@ -4,13 +4,9 @@
 # kubelet_of NODE: number of restarts and main process of its kubelet.
 kubelet_of() { on "$1" -- systemctl show kubelet.service -p NRestarts,MainPID --value | tr '\n' ' '; }
 
-node_is_ready() { # node_is_ready NODE
-	[ "$(k get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
-}
-
 # unharmed NODE BEFORE: the kubelet that ran before runs still and answers.
 unharmed() {
-	node_is_ready "$1"
+	node_ready "$1"
 	[ "$(kubelet_of "$1")" = "$2" ]
 	[ "$(k get --raw "/api/v1/nodes/$1/proxy/healthz")" = ok ]
 }

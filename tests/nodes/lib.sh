@@ -90,6 +90,18 @@ is() {
 ready() { kn wait --for=condition=Ready --timeout=180s "$@"; }
 rolled_out() { kn rollout status --timeout=180s "$@"; }
 
+node_ready() { is True k get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'; }
+heartbeat() { k -n kube-node-lease get lease "$1" -o 'jsonpath={.spec.renewTime}'; }
+new_heartbeat() { [ "$(heartbeat "$1")" != "$2" ]; }
+
+# beats NODE: waits until its kubelet has renewed its lease since now, and is Ready.
+beats() {
+	local last
+	last=$(heartbeat "$1")
+	eventually new_heartbeat "$1" "$last"
+	eventually node_ready "$1"
+}
+
 # pod NAME NODE ARGUMENT...: a pod of agnhost on a node, tainted or not, waited for.
 pod() {
 	local name=$1 node=$2

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{first_line, text};
+use crate::core::exec_credential::parse_answer;
 use crate::core::images::{
     Keyring, PulledRecord, parse_docker_config, parse_dockercfg, parse_name, parse_plugin_answer, parse_plugins,
     with_default_tag, without_tag,
@@ -100,6 +101,20 @@ pub(super) fn image_name(input: &[u8]) {
     assert!(again.tag.is_some() || again.digest.is_some());
 }
 
+/// What a plugin of a kubeconfig answers: a credential in it is whole, and its parts were said.
+fn exec_answer(answer: &[u8]) {
+    let version = "client.authentication.k8s.io/v1";
+    let Ok(given) = parse_answer(answer, version) else { return };
+    let said = yaml::parse_document(answer).expect("a document");
+    assert_eq!((&said["apiVersion"], &said["kind"]), (&version.into(), &"ExecCredential".into()));
+    let status = &said["status"];
+    assert!(given.token.is_some() || given.certificate.is_some());
+    assert!(given.token.is_none_or(|token| status["token"] == token.reveal().as_str()));
+    assert!(given.certificate.is_none_or(|(certificate, key)| {
+        status["clientCertificateData"] == certificate.as_str() && status["clientKeyData"] == key.reveal().as_str()
+    }));
+}
+
 /// First line of the plugin's configuration (YAML) up to a line `---`, then its answer. Plugins are plain file names, an
 /// answer holds no more than was said, and records of pulls read back.
 pub(super) fn credential_plugin(input: &[u8]) {
@@ -109,6 +124,7 @@ pub(super) fn credential_plugin(input: &[u8]) {
         let written = serde_json::to_vec(&record).expect("JSON");
         assert_eq!(serde_json::from_slice::<PulledRecord>(&written).ok(), Some(record));
     }
+    exec_answer(answer);
     let Ok(plugins) = yaml::parse_document(file).map_err(drop).and_then(|file| parse_plugins(&file).map_err(drop))
     else {
         return;

@@ -18,6 +18,41 @@ stop_flood() {
 	rm -f "$log.flood"
 }
 
+# flood_tls ADDRESS PORT: 1100 TLS sessions from here, without a credential and silent, for as long as the test lasts. Ten at
+# a time shake hands; what was refused or closed meanwhile is no fault of ours.
+flood_tls() {
+	python3 - "$1" "$2" >"$log.flood" <<-'PYTHON' &
+		import concurrent.futures, resource, socket, ssl, sys, time
+		resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+		context = ssl._create_unverified_context()
+		def session(_):
+		    try:
+		        return context.wrap_socket(socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10))
+		    except OSError:
+		        return None
+		with concurrent.futures.ThreadPoolExecutor(10) as pool:
+		    sessions = list(pool.map(session, range(1100)))
+		print("flooding with", sum(one is not None for one in sessions), flush=True)
+		time.sleep(120)
+	PYTHON
+	flood_tls=$!
+	eventually grep -q flooding "$log.flood"
+	cat "$log.flood"
+}
+
+sessions_without_credentials() {
+	local node=${nodes[-1]} flood_tls
+	pod listener "$node" netexec
+	flood_tls "$(cluster ip "$node")" 10250
+	for _ in 1 2 3; do
+		is hello timeout 20 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" exec listener -- echo hello
+		timeout 20 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" logs listener --tail=1 >/dev/null
+	done
+	kill -0 "$flood_tls" # it was there all the time
+	kill "$flood_tls"
+}
+it '1100 idle TLS sessions without credentials keep nobody from logs and exec' sessions_without_credentials
+
 connections_without_credentials() {
 	local node=${nodes[0]} address
 	address=$(cluster ip "$node")

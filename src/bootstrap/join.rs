@@ -157,7 +157,14 @@ pub async fn adopt_settings(objects: &dyn ClusterObjects, cluster: &mut ClusterS
             outcome => outcome?,
         },
     };
-    Ok(cluster_configuration::adopt(cluster, &maps)?)
+    let own = cluster.kubelet.clone();
+    cluster_configuration::adopt(cluster, &maps)?;
+    for field in cluster_configuration::find_overruled(&own, &cluster.kubelet) {
+        tracing::warn!(
+            "kubelet.{field} is the cluster's here, not as this node's settings have it: what is for one node alone stands in [node.kubelet]"
+        );
+    }
+    Ok(())
 }
 
 async fn read(objects: &dyn ClusterObjects, name: &str, key: &str) -> Result<Option<String>, ClusterObjectsError> {

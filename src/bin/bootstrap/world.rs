@@ -1,5 +1,6 @@
 //! Wires the adapters to the ports.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +20,12 @@ use roost::agent::{AgentSettings, BalancerSettings, PodNetworkSettings};
 use roost::bootstrap::Ports;
 use roost::cli::agent::AgentArgs;
 use roost::cli::bootstrap::{Cli, Command, SettingsArgs};
+use roost::cli::output::complain;
 use roost::core::bootstrap::units::agent_arguments;
 use roost::core::model::spec::Spec;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::settings::KEPT_FILE;
 use crate::{Failure, settings};
 
 /// How long one call to the runtime may take; pulls have no bound.
@@ -61,7 +64,17 @@ pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
 /// The arguments that follow from the settings, as `bootstrap init` and `join` write them into the agent's unit.
 fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
     let Some(file) = args.settings else { return Ok(args) };
-    let spec = settings::spec(&SettingsArgs { config: Some(file), ..SettingsArgs::default() })?;
+    let of = |file: &Path| settings::spec(&SettingsArgs { config: Some(file.to_owned()), ..SettingsArgs::default() });
+    let spec = match of(&file) {
+        // A generation with faulty settings must not take the node's way to the API servers down: `init` or `join` tells
+        // of them, and nothing was carried out.
+        Err(Failure::Configuration(faults)) => {
+            let Ok(spec) = of(Path::new(KEPT_FILE)) else { return Err(Failure::Configuration(faults)) };
+            complain(&format!("{faults}\ngoing on with the settings that were carried out last ({KEPT_FILE})"));
+            spec
+        }
+        outcome => outcome?,
+    };
     let words = ["bootstrap".to_owned()].into_iter().chain(agent_arguments(&spec, args.control_plane));
     match Cli::try_parse_from(words).map(|cli| cli.command) {
         Ok(Command::Agent(args)) => Ok(args),

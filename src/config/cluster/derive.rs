@@ -175,6 +175,7 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
         api_port: port,
         labels: reader.map("node.labels"),
         taints,
+        kubelet: derive_kubelet(reader, "node.kubelet"),
         host_programs,
         declared_units: derive_declared_units(reader),
         taint_control_plane: reader.flag("node.taint_control_plane"),
@@ -215,6 +216,15 @@ fn layers_number(reader: &mut Reader<'_>, name: &str) -> u16 {
             0
         }
     }
+}
+
+/// Fields of a KubeletConfiguration, as the kubelet itself would take them.
+fn derive_kubelet(reader: &mut Reader<'_>, name: &str) -> serde_json::Map<String, serde_json::Value> {
+    let fields = reader.json(name);
+    for fault in check_overlay(&fields) {
+        reader.fault(name, fault);
+    }
+    fields
 }
 
 fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
@@ -264,10 +274,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         args.map(|(component, flags)| (component.clone(), text_map(flags))).collect();
     let source = derive_source(reader);
     check_components(reader);
-    let kubelet = reader.json("kubelet");
-    for fault in check_overlay(&kubelet) {
-        reader.fault("kubelet", fault);
-    }
+    let kubelet = derive_kubelet(reader, "kubelet");
     if mode == ControlPlaneMode::Systemd {
         check_services(reader, &source, node);
     }

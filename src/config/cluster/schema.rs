@@ -40,7 +40,7 @@ const fn setting(name: &'static str, kind: Kind, default: &'static str, meaning:
 pub const SETTINGS: &[Setting] = &[
     setting("mode", Kind::Text, "\"static-pods\"", "how the control plane runs: static-pods or systemd"),
     setting("args", Kind::TextMaps, "{}", "more flags by component; an empty value takes one of ours away"),
-    setting("kubelet", Kind::Free, "{}", "fields laid over our KubeletConfiguration"),
+    setting("kubelet", Kind::Free, "{}", "fields laid over our KubeletConfiguration, on every node of the cluster"),
     setting("kube_proxy", Kind::Free, "{}", "fields laid over our KubeProxyConfiguration"),
     setting("cluster.name", Kind::Text, "\"kubernetes\"", "name in kubeconfigs"),
     setting("cluster.kubernetes_version", Kind::Text, "\"v1.36.3\"", "version of the control plane"),
@@ -85,6 +85,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("node.taints", Kind::Texts, "[]", "taints of the node, as key=value:Effect"),
     setting("node.taint_control_plane", Kind::Bool, "true", "keep ordinary pods off a control-plane node"),
     setting("node.containerd_socket", Kind::Text, "\"/run/containerd/containerd.sock\"", "socket of containerd"),
+    setting("node.kubelet", Kind::Free, "{}", "fields of this node's KubeletConfiguration, laid over the cluster's"),
     setting(
         "node.host_programs",
         Kind::Texts,

@@ -30,7 +30,7 @@ fn sample(setting: &Setting) -> &'static str {
     match setting.name {
         "mode" => "systemd",
         "args" => "[kube-apiserver]\nv = \"4\"",
-        "kubelet" => "maxPods = 7",
+        "kubelet" | "node.kubelet" => "maxPods = 7",
         "kube_proxy" => "[conntrack]\nmaxPerCore = 0",
         "cluster.kubernetes_version" => "v1.36.2",
         "cluster.endpoint" => "k8s.example.org:6443",

@@ -86,6 +86,14 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
     Ok(())
 }
 
+/// Fields of the KubeletConfiguration that a node's own settings give otherwise than its cluster, whose word counts: those
+/// of one node are `[node.kubelet]`.
+pub fn find_overruled(own: &Map<String, Value>, cluster: &Map<String, Value>) -> Vec<String> {
+    let other = own.iter().filter(|(name, value)| cluster.get(*name).is_some_and(|field| field != *value));
+    let missing = own.keys().filter(|name| !cluster.contains_key(*name));
+    other.map(|(name, _)| name.clone()).chain(missing.cloned()).collect()
+}
+
 /// Networks and hosts of a cluster, as its `kubeadm-config` has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks {
@@ -168,6 +176,9 @@ fn several<T: FromStr>(field: &'static str, value: &str) -> Result<Vec<T>, Error
 mod tests {
     use super::*;
     use crate::config::cluster::{HostDefaults, Layers, derive_spec};
+    use crate::core::bootstrap::phases::kubelet_start;
+    use crate::core::bootstrap::step::Content;
+    use crate::core::bootstrap::{Facts, Step};
 
     #[test]
     fn a_cluster_of_another_version_has_other_images() {
@@ -183,5 +194,30 @@ mod tests {
         assert_eq!(cluster.image("kube-apiserver"), "registry.k8s.io/kube-apiserver:v1.35.4");
         assert_eq!(cluster.image("kube-scheduler"), "example.org/own:1", "the user's own stays");
         assert_eq!(cluster.image("coredns"), dns);
+    }
+
+    #[test]
+    fn the_clusters_kubelet_fields_count_and_a_nodes_own_are_laid_over_them() {
+        let host = HostDefaults { name: "n2".into(), address: Some([10, 0, 0, 2].into()), program: "/b".into() };
+        let mut layers = Layers::defaults();
+        assert_eq!(layers.add_flag("kubelet", "maxPods = 42\nfailSwapOn = true\nserializeImagePulls = true"), []);
+        assert_eq!(
+            layers.add_flag("node.kubelet", "podsPerCore = 7\nevictionHard = { \"memory.available\" = \"1Gi\" }"),
+            []
+        );
+        let mut spec = derive_spec(&layers, &host).unwrap();
+        let own = spec.cluster.kubelet.clone();
+        let kubelet = "maxPods: 110\nfailSwapOn: true\nevictionHard: {nodefs.available: 5%}\n".to_owned();
+        adopt(&mut spec.cluster, &ClusterConfigMaps { kubeadm: "{}".to_owned(), kubelet, roost: None }).unwrap();
+        assert_eq!(find_overruled(&own, &spec.cluster.kubelet), ["maxPods", "serializeImagePulls"]);
+        let steps = kubelet_start::plan_worker(&spec, &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap();
+        let text = steps.iter().find_map(|step| match step {
+            Step::WriteFile { path, content: Content::Text(text), .. } if path.ends_with("config.yaml") => Some(text),
+            _ => None,
+        });
+        let written = yaml::parse_document(text.unwrap().as_bytes()).unwrap();
+        assert_eq!((&written["maxPods"], &written["podsPerCore"]), (&110.into(), &7.into()));
+        let thresholds = serde_json::json!({"memory.available": "1Gi", "nodefs.available": "5%"});
+        assert_eq!(written["evictionHard"], thresholds);
     }
 }

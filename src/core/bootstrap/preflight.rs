@@ -113,7 +113,9 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
     let mut warn = |problem: String, remedy: &str| {
         findings.push(Finding { fatal: false, problem, remedy: remedy.to_owned() });
     };
-    let tolerates_swap = spec.cluster.kubelet.get("failSwapOn") == Some(&serde_json::Value::Bool(false));
+    let fields = [&spec.node.kubelet, &spec.cluster.kubelet];
+    let tolerates_swap =
+        fields.iter().find_map(|fields| fields.get("failSwapOn")) == Some(&serde_json::Value::Bool(false));
     if !machine.swaps.is_empty() && !tolerates_swap {
         warn(
             format!("swap is on ({})", machine.swaps.join(", ")),

@@ -57,7 +57,11 @@ nixos_packages() {
 # nixos_settings NODE JOIN: services.roost of the node, as nix/lib takes it.
 nixos_settings() {
 	cat <<-NIX
-		let p = import $(node_dir "$1")/packages.nix; in {
+		let
+		  p = import $(node_dir "$1")/packages.nix;
+		  # As modules are merged: what a rebuild adds has the last word.
+		  merge = a: b: a // builtins.mapAttrs (n: v: if builtins.isAttrs v && builtins.isAttrs (a.\${n} or null) then merge a.\${n} v else v) b;
+		in merge {
 		  role = "$(if is_control_plane "$1"; then echo control-plane; else echo worker; fi)";
 		  mode = "$MODE";
 		  package = p.roost;
@@ -83,19 +87,26 @@ nixos_settings() {
 		    kube_proxy.conntrack.maxPerCore = 0;
 		  };
 		  $2
-		} // (if builtins.pathExists $(node_dir "$1")/more.nix then import $(node_dir "$1")/more.nix else { })
+		} { $(cat "$(node_dir "$1")/more" 2>/dev/null || true) }
 	NIX
 }
 
 # nixos_lay NODE JOIN: makes a generation of the node's settings; /etc leads to it.
 nixos_lay() {
-	local node=$1 root dir folder unit before want
+	local node=$1 root dir folder files unit before want
 	root=$(node_root "$node") dir=$(node_dir "$node")
+	echo "$2" >"$dir/join"
 	nixos_settings "$node" "$2" >"$dir/settings.nix"
 	NIX_STATE_DIR=$dir/nix-state NIX_STORE_DIR=$dir/nix-eval NIX_CONFIG='store = dummy://' nix-instantiate --eval --strict --json \
 		-E "let node = (import $repo/nix/lib).node (import $dir/settings.nix); p = import $dir/packages.nix; in builtins.removeAttrs node [ \"settings\" ] // { paths = builtins.mapAttrs (_: names: builtins.concatStringsSep \":\" (map (name: \"\${p.\${name}}/bin\") (names ++ [ \"coreutils\" \"systemd\" ]))) node.paths; }" >"$dir/generation.json" ||
 		fail "node $node: its settings do not evaluate"
 	jq -e '.faults == []' "$dir/generation.json" >/dev/null || fail "node $node: $(jq -c .faults "$dir/generation.json")"
+	folder=$(mktemp -d)
+	mkdir "$folder/static-pods"
+	while read -r unit; do jq -r --arg f "$unit" '.files[$f]' "$dir/generation.json" >"$folder/${unit#roost/}"; done < <(jq -r '.files | keys[]' "$dir/generation.json")
+	rm -rf "$root/etc/roost"
+	files=$(nixos_put "$node" etc-roost "$folder")
+	ln -sfn "$files" "$root/etc/roost"
 	folder=$(mktemp -d)
 	# What the machine has besides ours.
 	cp -a "$dir/units-of-debian/." "$folder/"
@@ -103,6 +114,8 @@ nixos_lay() {
 		jq -r --arg u "$unit" '.units[$u]' "$dir/generation.json" >"$folder/$unit"
 		before=$(jq -r --arg u "${unit%.service}" '.paths[$u] // ""' "$dir/generation.json")
 		[[ $unit != *.service ]] || sed -i "s#^\[Service\]#&\nEnvironment=PATH=${before:-$(sed -n 's/.*systemd = "\([^"]*\)".*/\1/p' "$dir/packages.nix")/bin}#" "$folder/$unit"
+		# `restartTriggers` of nix/modules/units.nix.
+		case $unit in roost-bootstrap.service | roost-agent.service) sed -i "s#^\[Unit\]#&\nX-Restart-Triggers=$files/cluster.toml#" "$folder/$unit" ;; esac
 		while read -r want; do
 			mkdir -p "$folder/$want.wants"
 			ln -s "../$unit" "$folder/$want.wants/$unit"
@@ -123,11 +136,6 @@ nixos_lay() {
 		done
 	fi
 	ln -sfn "$(nixos_put "$node" system-units "$folder")" "$root/etc/systemd/system"
-	folder=$(mktemp -d)
-	mkdir "$folder/static-pods"
-	while read -r unit; do jq -r --arg f "$unit" '.files[$f]' "$dir/generation.json" >"$folder/${unit#roost/}"; done < <(jq -r '.files | keys[]' "$dir/generation.json")
-	rm -rf "$root/etc/roost"
-	ln -sfn "$(nixos_put "$node" etc-roost "$folder")" "$root/etc/roost"
 }
 
 # nixos_make NODE: before its first boot.
@@ -151,12 +159,18 @@ nixos_make() {
 # nixos_join ENDPOINT HASH
 nixos_join() { echo "join = { endpoint = \"$1\"; ca_hash = \"sha256:$2\"; token_file = \"/var/lib/secrets/join-token\"; };"; }
 
-# nixos_switch NODE JOIN: another generation, by the rules of switch-to-configuration: units that changed are started anew,
-# but for those that say no.
+# nixos_switch NODE JOIN: another generation of the node.
 nixos_switch() {
-	local node=$1 old new unit
-	old=$(readlink "$(node_root "$node")/etc/systemd/system")
-	nixos_lay "$node" "$2"
+	local old
+	old=$(readlink "$(node_root "$1")/etc/systemd/system")
+	nixos_lay "$1" "$2"
+	nixos_activate "$1" "$old"
+}
+
+# nixos_activate NODE OLD: goes over from those units by the rules of switch-to-configuration: what changed is started anew,
+# but for units that say no.
+nixos_activate() {
+	local node=$1 old=$2 new unit
 	new=$(readlink "$(node_root "$node")/etc/systemd/system")
 	node_enter "$node" systemctl daemon-reload
 	for unit in $(jq -r '.units | keys[] | select(test("@") | not)' "$(node_dir "$node")/generation.json"); do
@@ -167,6 +181,30 @@ nixos_switch() {
 		*) node_enter "$node" systemctl --no-block restart "$unit" ;;
 		esac
 	done
+}
+
+# nixos_rebuild NODE SETTINGS: what `nixos-rebuild switch` does with these options of services.roost beside the node's own.
+# The generation before is kept for `nixos_rollback`.
+nixos_rebuild() {
+	local node=$1 dir root link
+	dir=$(node_dir "$node") root=$(node_root "$node")
+	cp -a "$dir/more" "$dir/more.before" 2>/dev/null || : >"$dir/more.before"
+	for link in systemd/system roost; do ln -sfn "$(readlink "$root/etc/$link")" "$dir/before-${link##*/}"; done
+	echo "$2" >"$dir/more"
+	# One that does not evaluate is no generation.
+	(nixos_switch "$node" "$(cat "$dir/join")") || { cp "$dir/more.before" "$dir/more"; return 1; }
+}
+
+# nixos_rollback NODE: what `nixos-rebuild switch --rollback` does.
+nixos_rollback() {
+	local node=$1 dir root old
+	dir=$(node_dir "$node") root=$(node_root "$node")
+	old=$(readlink "$root/etc/systemd/system")
+	ln -sfn "$(readlink "$dir/before-system")" "$root/etc/systemd/system"
+	rm -f "$root/etc/roost"
+	ln -sfn "$(readlink "$dir/before-roost")" "$root/etc/roost"
+	cp "$dir/more.before" "$dir/more"
+	nixos_activate "$node" "$old"
 }
 
 unit_is_active() { node_enter "$1" systemctl is-active --quiet "$2"; }

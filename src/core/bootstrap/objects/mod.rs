@@ -27,7 +27,7 @@ pub use labels::plan_labels;
 pub use node::{CONTROL_PLANE_LABEL, plan_control_plane_mark, render_control_plane_taint};
 pub use rbac::{BOOTSTRAP_GROUP, SERVING_APPROVER, render_revoked_rbac};
 pub use spec::{Component, ObjectsSpec, join_subnets, nth_address};
-pub use yaml::render_yaml;
+pub use yaml::{merge, render_yaml};
 
 /// Everything but tokens and `cluster-info`, in an order in which each object finds what it refers to.
 pub fn render_objects(spec: &ObjectsSpec) -> Vec<Value> {

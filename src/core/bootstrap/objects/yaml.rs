@@ -9,7 +9,7 @@ pub fn render_yaml(value: &Value) -> String {
 }
 
 /// Lays `patch` over `target` as a JSON merge patch (RFC 7386), except that a null patch as a whole changes nothing.
-pub(super) fn merge(target: &mut Value, patch: &Value) {
+pub fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(fields), Value::Object(changes)) => {
             for (name, change) in changes {

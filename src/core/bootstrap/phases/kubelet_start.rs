@@ -3,7 +3,7 @@
 use super::super::step::Content;
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
-use crate::core::bootstrap::objects::{render_control_plane_taint, render_kubelet_configuration, render_yaml};
+use crate::core::bootstrap::objects::{merge, render_control_plane_taint, render_kubelet_configuration, render_yaml};
 use crate::core::model::json::put;
 use crate::core::model::spec::Spec;
 
@@ -27,6 +27,7 @@ pub fn plan_worker(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
 fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Vec<Step>, PhaseError> {
     let paths = &spec.node.paths;
     let mut configuration = render_kubelet_configuration(&super::objects::derive(spec));
+    merge(&mut configuration, &spec.node.kubelet.clone().into());
     let mut taints: Vec<serde_json::Value> = spec
         .node
         .taints

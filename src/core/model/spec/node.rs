@@ -22,6 +22,8 @@ pub struct NodeSpec {
     pub taint_control_plane: bool,
     /// Socket of the container runtime, without scheme.
     pub runtime_socket: PathBuf,
+    /// Fields of this node's KubeletConfiguration, over the cluster's.
+    pub kubelet: serde_json::Map<String, serde_json::Value>,
     /// Folders from which pods of the API may run programs of the host in place of images.
     pub host_programs: Vec<PathBuf>,
     /// Whether the system declares our units itself, as NixOS does: they are looked for and never written.

@@ -99,13 +99,17 @@ struct Held {
 }
 
 impl Authorization {
-    /// Of a token; without one, of nobody.
+    /// Of nobody: there is no header.
+    pub fn nobody() -> Self {
+        Self(Arc::new(Source::Nobody))
+    }
+
+    /// Of a token.
     ///
     /// # Errors
     /// It cannot stand in a header.
-    pub fn bearer(token: Option<&str>) -> Result<Self, CredentialError> {
-        let source = token.map(bearer).transpose()?.map_or(Source::Nobody, Source::Fixed);
-        Ok(Self(Arc::new(source)))
+    pub fn bearer(token: &str) -> Result<Self, CredentialError> {
+        Ok(Self(Arc::new(Source::Fixed(bearer(token)?))))
     }
 
     /// Of a user in a kubeconfig. A plugin is run at once; it may give a certificate instead, which is the second value, with

@@ -51,7 +51,8 @@ fn client(server: &str, ca: Option<&str>, token: Option<&str>) -> Result<Client,
             config.root_cert = Some(certificates.map_err(unreachable(server))?);
         }
     }
-    let authorization = Authorization::bearer(token).map_err(unreachable(server))?;
+    let known = token.map(Authorization::bearer).transpose().map_err(unreachable(server))?;
+    let authorization = known.unwrap_or_else(Authorization::nobody);
     super::connect::client(config, None, authorization, Names::remembering(), None).map_err(unreachable(server))
 }
 

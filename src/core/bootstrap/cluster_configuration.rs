@@ -89,9 +89,7 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
 /// Fields of the KubeletConfiguration that a node's own settings give otherwise than its cluster, whose word counts: those
 /// of one node are `[node.kubelet]`.
 pub fn find_overruled(own: &Map<String, Value>, cluster: &Map<String, Value>) -> Vec<String> {
-    let other = own.iter().filter(|(name, value)| cluster.get(*name).is_some_and(|field| field != *value));
-    let missing = own.keys().filter(|name| !cluster.contains_key(*name));
-    other.map(|(name, _)| name.clone()).chain(missing.cloned()).collect()
+    own.iter().filter(|(name, value)| cluster.get(*name) != Some(*value)).map(|(name, _)| name.clone()).collect()
 }
 
 /// Networks and hosts of a cluster, as its `kubeadm-config` has them.

@@ -2,9 +2,10 @@
 # What hostile pods, tokens and strangers try, where the control plane is made of services: on the worker, and what goes
 # for every node on that of the control plane too.
 
-for file in 65-who-may.sh 80-hostile.sh 82-floods.sh 85-silent-name-server.sh; do
+# (`run` has its own `file`, by which tests are chosen.)
+for shared in 65-who-may.sh 80-hostile.sh 82-floods.sh 85-silent-name-server.sh; do
 	# shellcheck disable=SC1090
-	. "$here/$file"
+	. "$here/$shared"
 done
 
 # on_the_control_plane FUNCTION: the test with the node of the control plane as the one that suffers.

@@ -74,8 +74,7 @@ impl Machine for LocalMachine {
 fn read_facts() -> MachineFacts {
     let memory = read("/proc/meminfo");
     let uname = rustix::system::uname();
-    let machine_id = first_line(&["/etc/machine-id", "/var/lib/dbus/machine-id"]);
-    let system_uuid = first_line(&["/sys/class/dmi/id/product_uuid", "/proc/device-tree/vm,uuid"]);
+    let (machine_id, system_uuid, boot_id) = identity();
     MachineFacts {
         cpus: online_cpus(Path::new("/sys"), Path::new("/proc")),
         memory: meminfo(&memory, "MemTotal"),
@@ -83,9 +82,9 @@ fn read_facts() -> MachineFacts {
         swap: meminfo(&memory, "SwapTotal"),
         root_fs: 0,
         huge_pages: huge_pages(),
-        system_uuid: if system_uuid.is_empty() { machine_id.clone() } else { system_uuid },
+        system_uuid,
         machine_id,
-        boot_id: first_line(&["/proc/sys/kernel/random/boot_id"]),
+        boot_id,
         kernel: uname.release().to_string_lossy().into_owned(),
         os_image: os_image(),
         arch: go_arch(&uname.machine().to_string_lossy()),
@@ -93,6 +92,15 @@ fn read_facts() -> MachineFacts {
         local_addresses: local_addresses(),
         apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
     }
+}
+
+/// Machine id, system uuid (the machine id where the firmware has none) and boot id. Reads files: for threads of
+/// `offload::Lanes`.
+pub fn identity() -> (String, String, String) {
+    let machine_id = first_line(&["/etc/machine-id", "/var/lib/dbus/machine-id"]);
+    let system_uuid = first_line(&["/sys/class/dmi/id/product_uuid", "/proc/device-tree/vm,uuid"]);
+    let system_uuid = if system_uuid.is_empty() { machine_id.clone() } else { system_uuid };
+    (machine_id, system_uuid, first_line(&["/proc/sys/kernel/random/boot_id"]))
 }
 
 /// Processors that are online. Which of them this process may use, and for how long, does not matter: pods have other

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::core::model::PodUid;
-use crate::core::model::cgroup_sample::CgroupDetail;
+use crate::core::model::cgroup_sample::{CgroupDetails, MachineShape};
 use crate::core::model::usage::{NodeUsage, PodUsage};
 
 /// How much to measure.
@@ -24,8 +24,9 @@ pub trait Usage: Send + Sync {
     async fn pods(&self, depth: UsageDepth) -> Vec<PodUsage>;
     /// One pod, measured now (also its disk usage).
     async fn pod(&self, uid: &PodUid) -> Option<PodUsage>;
-    /// Processors of the machine that are online; none when that cannot be read.
-    async fn cpus(&self) -> Option<u32>;
-    /// Every cgroup of interest with its raw reading: the node, the system's parts, pods, containers, sandboxes.
-    async fn details(&self) -> Vec<CgroupDetail>;
+    /// The machine: processors, memory, identity. `None` where its files do not answer.
+    async fn machine(&self) -> Option<MachineShape>;
+    /// Every cgroup of interest with its raw reading: the node, the system's parts, pods, containers, sandboxes. `None`
+    /// where a disk does not answer.
+    async fn details(&self) -> Option<CgroupDetails>;
 }

@@ -4,6 +4,7 @@
 
 pub mod atomic;
 pub mod beneath;
+pub mod block_mounts;
 pub mod descent;
 pub mod folder;
 pub mod manifests;

@@ -128,7 +128,7 @@ pub(crate) fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
 }
 
 /// The kernel writes space, tab, newline and backslash as `\ooo`.
-fn unescape(text: &[u8]) -> PathBuf {
+pub(super) fn unescape(text: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {

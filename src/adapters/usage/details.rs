@@ -1,33 +1,70 @@
 //! Every cgroup of interest with its raw reading, for `/metrics/cadvisor`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Shared;
+use super::disk::file_system;
 use super::node::system_cgroups;
 use super::pods::{Layers, interfaces, started};
-use crate::core::model::cgroup_sample::CgroupDetail;
+use crate::adapters::fs::block_mounts::{BlockMount, block_mounts};
+use crate::core::model::cgroup_sample::{CgroupDetail, CgroupDetails, DiskCounters, FileSystemDetail};
 use crate::core::model::containers_of;
 use crate::ports::PodView;
 
-pub(super) fn details(shared: &Shared, views: &[Arc<PodView>], layers: &Layers) -> Vec<CgroupDetail> {
+pub(super) fn details(shared: &Shared, views: &[Arc<PodView>], layers: &Layers) -> CgroupDetails {
     let mut all = Vec::new();
+    let (disks, mounts) = (shared.host.disks(), block_mounts(&shared.options.proc));
     if let Some(mut sample) = shared.tree.sample("/", false) {
         shared.host.complete_root(&mut sample);
         let (started, interfaces) = (Some(shared.host.booted()), shared.host.interfaces(None));
-        all.push(CgroupDetail { id: "/".into(), started, sample, interfaces, ..CgroupDetail::default() });
+        let filesystems = mounts.iter().filter_map(|mount| whole(mount, &disks)).collect();
+        let open_files = shared.host.open_files(&shared.tree.processes("/"));
+        all.push(CgroupDetail {
+            id: "/".into(),
+            started,
+            sample,
+            interfaces,
+            filesystems,
+            open_files,
+            ..CgroupDetail::default()
+        });
     }
     for (_, path) in system_cgroups(shared) {
         if let Some(sample) = shared.tree.sample(&path, false) {
-            all.push(CgroupDetail { id: path, sample, ..CgroupDetail::default() });
+            let open_files = shared.host.open_files(&shared.tree.processes(&path));
+            all.push(CgroupDetail { id: path, sample, open_files, ..CgroupDetail::default() });
         }
     }
+    let layer_device = layers.mountpoint().and_then(|point| device_of(point, &mounts));
     for view in views {
-        pod_details(shared, view, layers, &mut all);
+        pod_details(shared, view, layers, layer_device.unwrap_or_default(), &mut all);
     }
-    all
+    CgroupDetails { cgroups: all, disks }
 }
 
-fn pod_details(shared: &Shared, view: &PodView, layers: &Layers, all: &mut Vec<CgroupDetail>) {
+/// A file system with what its device has done.
+fn whole(mount: &BlockMount, disks: &[DiskCounters]) -> Option<FileSystemDetail> {
+    let fs = file_system(&mount.point)?;
+    let name = mount.device.strip_prefix("/dev/").unwrap_or(&mount.device);
+    let counters = disks.iter().find(|disk| disk.number == mount.number || disk.name == name);
+    Some(FileSystemDetail {
+        device: mount.device.clone(),
+        capacity: fs.capacity_bytes.unwrap_or(0),
+        used: fs.used_bytes.unwrap_or(0),
+        inodes: fs.inodes.unwrap_or(0),
+        inodes_free: fs.inodes_free.unwrap_or(0),
+        counters: counters.cloned(),
+    })
+}
+
+/// The device on which a path lies; `None` where that is none of this machine's.
+fn device_of<'a>(path: &Path, mounts: &'a [BlockMount]) -> Option<&'a str> {
+    let above = mounts.iter().filter(|mount| path.starts_with(&mount.point));
+    above.max_by_key(|mount| mount.point.as_os_str().len()).map(|mount| mount.device.as_str())
+}
+
+fn pod_details(shared: &Shared, view: &PodView, layers: &Layers, device: &str, all: &mut Vec<CgroupDetail>) {
     let path = shared.tree.pod(&view.pod);
     let metadata = &view.pod.metadata;
     let of_pod = CgroupDetail {
@@ -43,16 +80,23 @@ fn pod_details(shared: &Shared, view: &PodView, layers: &Layers, all: &mut Vec<C
         let Some(path) = shared.tree.container(&path, id) else { return };
         let Some(sample) = shared.tree.sample(&path, false) else { return };
         let is_sandbox = container.is_empty();
-        let layer = layers.of(id);
+        let layer = layers.usage(id).map(|fs| FileSystemDetail {
+            device: device.to_owned(),
+            capacity: fs.capacity_bytes.unwrap_or(0),
+            used: fs.used_bytes.unwrap_or(0),
+            inodes: fs.inodes.unwrap_or(0),
+            inodes_free: fs.inodes_free.unwrap_or(0),
+            counters: None,
+        });
         all.push(CgroupDetail {
-            id: path.clone(),
             name: id.to_owned(),
             image,
             container: container.to_owned(),
             started: if is_sandbox { pod_started } else { started(&view.status, container) },
             interfaces: if is_sandbox { interfaces(shared, view, &shared.tree.pod(&view.pod)) } else { Vec::new() },
-            rootfs_used: layer.map(|l| l.bytes),
-            rootfs_inodes: layer.map(|l| l.inodes),
+            filesystems: layer.into_iter().collect(),
+            open_files: shared.host.open_files(&shared.tree.processes(&path)),
+            id: path,
             sample,
             ..of_pod.clone()
         });

@@ -3,13 +3,17 @@
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::core::model::cgroup_sample::CgroupSample;
+use crate::core::model::cgroup_sample::{CgroupSample, DiskCounters, OpenFiles};
 use crate::core::model::usage::{InterfaceUsage, PidUsage};
-use crate::core::usage::parse_net_dev;
+use crate::core::usage::{parse_disk_stats, parse_net_dev, parse_open_files_limit};
+
+/// Descriptors of one cgroup that are looked at: how many there are is up to a pod.
+const MOST_DESCRIPTORS: u64 = 10_000;
 
 /// `/proc`.
 #[derive(Clone, Debug)]
@@ -85,6 +89,33 @@ impl Host {
         self.read(&format!("{process}/comm")).trim_end().to_owned()
     }
 
+    /// Block devices with their counters.
+    pub fn disks(&self) -> Vec<DiskCounters> {
+        parse_disk_stats(&self.read("diskstats"))
+    }
+
+    /// What these processes hold open, up to [`MOST_DESCRIPTORS`], and the limit of the first. What a descriptor is, is
+    /// told to who may trace the process (proc_pid_fd(5)): the kubelet's unit may not.
+    pub fn open_files(&self, processes: &[String]) -> OpenFiles {
+        let (mut descriptors, mut sockets) = (0_u64, Some(0_u64));
+        let folders = processes.iter().filter_map(|process| fs::read_dir(self.proc.join(process).join("fd")).ok());
+        for descriptor in folders.flatten().flatten() {
+            if descriptors >= MOST_DESCRIPTORS {
+                break;
+            }
+            descriptors = descriptors.saturating_add(1);
+            if let Some(found) = sockets {
+                sockets = match fs::read_link(descriptor.path()) {
+                    Ok(to) if to.to_string_lossy().starts_with("socket:") => Some(found.saturating_add(1)),
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+                    _ => Some(found),
+                };
+            }
+        }
+        let limits = processes.first().map(|first| self.read(&format!("{first}/limits")));
+        OpenFiles { descriptors, sockets, soft_limit: limits.as_deref().and_then(parse_open_files_limit) }
+    }
+
     /// Interfaces in the network namespace of a process; of the node's own for `None`.
     pub fn interfaces(&self, process: Option<u32>) -> Vec<InterfaceUsage> {
         parse_net_dev(&self.read(&format!("{}/net/dev", process.unwrap_or(1))))
@@ -105,6 +136,24 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn descriptors_and_sockets_of_all_processes_are_counted() {
+        let proc = tempfile::tempdir().unwrap();
+        let open = |path: &str, to: &str| {
+            let path = proc.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(to, path).unwrap();
+        };
+        open("7/fd/0", "/dev/null");
+        open("7/fd/1", "socket:[12]");
+        open("8/fd/3", "socket:[13]");
+        fs::write(proc.path().join("7/limits"), "Max open files            1024      524288     files\n").unwrap();
+        let host = Host { proc: proc.path().into() };
+        let found = host.open_files(&["7".into(), "8".into(), "9".into()]);
+        assert_eq!(found, OpenFiles { descriptors: 3, sockets: Some(2), soft_limit: Some(1024) });
+        assert_eq!(host.open_files(&[]), OpenFiles { sockets: Some(0), ..OpenFiles::default() });
+    }
 
     #[test]
     fn figures_come_from_proc_and_missing_files_do_no_harm() {

@@ -7,6 +7,7 @@ mod disk;
 mod host;
 mod node;
 mod pods;
+mod shape;
 mod tree;
 mod volumes;
 
@@ -22,8 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::disk::Directories;
 use self::host::Host;
 use self::tree::Tree;
-use crate::adapters::machine::online_cpus;
-use crate::core::model::cgroup_sample::{CgroupDetail, CgroupSample};
+use crate::core::model::cgroup_sample::{CgroupDetails, CgroupSample, MachineShape};
 use crate::core::model::usage::{NodeUsage, PodUsage};
 use crate::core::model::{PodUid, uid_of};
 use crate::core::usage::Rate;
@@ -188,15 +188,15 @@ impl Usage for MachineUsage {
         self.measure_one(view, layers, UsageDepth::Full, true).await
     }
 
-    async fn cpus(&self) -> Option<u32> {
-        self.off_thread("processors", "count", |shared| online_cpus(&shared.options.sys, &shared.options.proc)).await
+    async fn machine(&self) -> Option<MachineShape> {
+        self.off_thread("machine", "measure", shape::machine_shape).await
     }
 
-    async fn details(&self) -> Vec<CgroupDetail> {
+    async fn details(&self) -> Option<CgroupDetails> {
         let layers = pods::Layers::ask(&*self.runtime, &*self.images).await;
         let views = self.pods.list();
         let work = move |shared: &Shared| details::details(shared, &views, &layers);
-        self.off_thread("all", "measure", work).await.unwrap_or_default()
+        self.off_thread("all", "measure", work).await
     }
 }
 

@@ -39,13 +39,14 @@ impl Layers {
         Self { by_container: stats.into_iter().filter_map(layer).collect(), mountpoint }
     }
 
-    /// A container's writable layer.
-    pub(super) fn of(&self, id: &str) -> Option<Taken> {
-        self.by_container.get(id).copied()
+    /// Where the layers are.
+    pub(super) fn mountpoint(&self) -> Option<&Path> {
+        self.mountpoint.as_deref()
     }
 
-    fn usage(&self, id: &str) -> Option<FsUsage> {
-        Some(share(file_system(self.mountpoint.as_deref()?)?, self.of(id)?))
+    /// A container's writable layer, and the file system it lies on.
+    pub(super) fn usage(&self, id: &str) -> Option<FsUsage> {
+        Some(share(file_system(self.mountpoint()?)?, *self.by_container.get(id)?))
     }
 }
 

@@ -31,6 +31,8 @@ fn machine(root: &Path) -> Shared {
     write(root, &format!("{pod}/cri-containerd-s1.scope/cgroup.procs"), "77\n");
     write(root, "proc/77/net/dev", "a\nb\n eth0: 10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n");
     write(root, "proc/meminfo", "MemTotal: 1000 kB\nMemFree: 400 kB\n");
+    write(root, "proc/diskstats", "8 1 sda1 7 0 0 0 0 0 0 0 0 0 0\n");
+    write(root, "proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n");
     write(root, "log/c/0.log", "text");
     write(root, "kubelet/pods/u1/volumes/kubernetes.io~empty-dir/scratch/file", "content");
     let options = UsageOptions {
@@ -159,8 +161,10 @@ fn details_name_the_node_pods_containers_and_give_the_sandbox_its_interfaces() {
     let shared = machine(root.path());
     let all = details::details(&shared, &[Arc::new(view(root.path()))], &pods::Layers::default());
     let named: Vec<(&str, &str, usize)> =
-        all.iter().map(|d| (d.name.as_str(), d.container.as_str(), d.interfaces.len())).collect();
-    assert_eq!(all[0].id, "/");
+        all.cgroups.iter().map(|d| (d.name.as_str(), d.container.as_str(), d.interfaces.len())).collect();
+    let node = &all.cgroups[0];
+    assert_eq!((node.id.as_str(), node.filesystems[0].device.as_str()), ("/", "/dev/sda1"));
+    assert_eq!(node.filesystems[0].counters.as_ref().map(|counters| counters.reads), Some(7));
     assert!(named.ends_with(&[("", "", 0), ("s1", "", 1), ("c1", "app", 0)]), "{named:?}");
 }
 

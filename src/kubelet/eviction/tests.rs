@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::adapters::fake::{FakeEvents, FakeExec, FakeImages, FakeNodeCredentials, FakeRecords, FakeSecrets};
 use crate::core::evict::{Amount, Signal};
-use crate::core::model::cgroup_sample::CgroupDetail;
+use crate::core::model::cgroup_sample::{CgroupDetails, MachineShape};
 use crate::core::model::kubelet_spec::ImageSettings;
 use crate::core::model::usage::{FsUsage, MemoryUsage, NodeUsage, PodReference, VolumeUsage};
 use crate::core::model::{PodKey, PodUid};
@@ -75,12 +75,12 @@ impl Usage for World {
         None
     }
 
-    async fn cpus(&self) -> Option<u32> {
+    async fn machine(&self) -> Option<MachineShape> {
         None
     }
 
-    async fn details(&self) -> Vec<CgroupDetail> {
-        Vec::new()
+    async fn details(&self) -> Option<CgroupDetails> {
+        None
     }
 }
 

@@ -47,10 +47,9 @@ pub async fn resource(server: &Server) -> Reply {
 /// `/metrics/cadvisor`, which dashboards read.
 pub async fn cadvisor(server: &Server) -> Reply {
     let usage = &server.ports.usage;
-    let (details, node, cpus) = tokio::join!(usage.details(), usage.node(UsageDepth::CpuAndMemory), usage.cpus());
-    let memory = node.memory.and_then(|m| Some(m.available_bytes?.saturating_add(m.working_set_bytes?)));
+    let (details, machine) = tokio::join!(usage.details(), usage.machine());
     let mut out = Page::default();
-    cadvisor::print(&details, cpus, memory, &mut out);
+    cadvisor::print(details.as_ref(), machine.as_ref(), &mut out);
     page(out)
 }
 

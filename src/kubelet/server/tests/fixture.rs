@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::model::access::{AccessQuestion, UserInfo};
+use crate::core::model::cgroup_sample::{CgroupDetails, MachineShape};
 use crate::core::model::usage::{NodeUsage, PodUsage};
 use crate::core::model::{ContainerId, ContainerKind, PodKey, PodUid, SandboxId, StreamStdio};
 use crate::cri;
@@ -226,11 +227,11 @@ impl Usage for StubUsage {
     async fn pod(&self, _uid: &PodUid) -> Option<PodUsage> {
         None
     }
-    async fn cpus(&self) -> Option<u32> {
-        Some(64)
+    async fn machine(&self) -> Option<MachineShape> {
+        Some(MachineShape { cores: Some(64), ..MachineShape::default() })
     }
-    async fn details(&self) -> Vec<crate::core::model::cgroup_sample::CgroupDetail> {
-        Vec::new()
+    async fn details(&self) -> Option<CgroupDetails> {
+        None
     }
 }
 

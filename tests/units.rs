@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roost::config::cluster::schema::SETTINGS;
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
+use roost::config::kubelet::fields::FIELDS;
 use roost::core::bootstrap::{Facts, services, units};
 use roost::core::model::spec::Spec;
 use shared::spec_of;
@@ -155,6 +156,19 @@ fn nixos_knows_every_setting() {
         std::fs::write(file, &rendered).unwrap();
     }
     assert!(kept == rendered, "nix/lib/settings.json is not the table of settings; UPDATE_GOLDEN=1 writes it anew");
+}
+
+/// Every field of KubeletConfiguration with its type, for the same.
+#[test]
+fn nixos_knows_every_field_of_the_kubelet() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/nix/lib/kubelet-fields.json");
+    let kinds: BTreeMap<&str, String> = FIELDS.iter().map(|field| (field.path, format!("{:?}", field.kind))).collect();
+    let rendered = serde_json::to_string_pretty(&kinds).unwrap() + "\n";
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, &rendered).unwrap();
+    }
+    assert!(kept == rendered, "nix/lib/kubelet-fields.json is not the table of fields; UPDATE_GOLDEN=1 writes it anew");
 }
 
 const GOLDENS: [(&str, &str); 5] = [

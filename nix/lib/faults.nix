@@ -45,6 +45,7 @@ let
     ++ when (m != null && api != null && (m > api || m < api - 1))
       "services.roost.versions.${component} is ${s.versions.${component}}, but has to be the API server's minor version (${s.versions.kube_apiserver}) or one older";
 
+  kubeletFields = import ./kubelet-fields.nix;
   # `settings` as dotted names, down to those that cluster.toml knows.
   kinds = builtins.fromJSON (builtins.readFile ./settings.json);
   isTable = name: builtins.any (known: builtins.substring 0 (builtins.stringLength name + 1) known == "${name}.") (builtins.attrNames kinds);
@@ -205,6 +206,8 @@ oneOf "role" s.role [
   else
     when (!fits kinds.${name} (valueOf name)) "services.roost.settings.${name} has to be ${words.${kinds.${name}}}"
 ) written
+++ kubeletFields "services.roost.settings.kubelet" (s.settings.kubelet or { })
+++ kubeletFields "services.roost.settings.node.kubelet" (s.settings.node.kubelet or { })
 ++ when (shortLived && s.renewal.enabled && controlPlane && s.renewal.schedule == "daily")
   "services.roost.settings.certs.leaf is ${s.settings.certs.leaf}, and services.roost.renewal.schedule looks once a day: look oftener, such as \"*:0/10\""
 ++ when (even s.cluster.control_planes)

@@ -29,6 +29,16 @@ in
   (fault "lies in service_cidr" { node.address = "10.96.3.1"; })
   (fault "node.name is \"N1\"" { node.name = "N1"; })
   (fault "has to be host:port" { cluster.endpoint = "example.org"; })
+  (fault "settings.kubelet.maxPods has to be a whole number" { settings.kubelet.maxPods = "200"; })
+  (fault "settings.kubelet.maxPod is no field of KubeletConfiguration" { settings.kubelet.maxPod = 200; })
+  (fault "settings.kubelet.syncFrequency has to be a duration" { settings.kubelet.syncFrequency = "1 minute"; })
+  (fault "settings.kubelet.authentication.anonymous has to be a set" { settings.kubelet.authentication.anonymous = false; })
+  (fault "settings.kubelet.authentication.anonymous.enable is no field" {
+    settings.kubelet.authentication.anonymous.enable = false;
+  })
+  (fault "settings.kubelet.featureGates has to be a set of true and false" { settings.kubelet.featureGates.KubeletPSI = "true"; })
+  (fault "settings.kubelet.registerWithTaints has to be a set or a list" { settings.kubelet.registerWithTaints = "a=b:NoSchedule"; })
+  (fault "settings.node.kubelet.clusterDNS has to be a list of strings" { settings.node.kubelet.clusterDNS = "10.96.0.10"; })
   (fault "even number of etcd members" {
     cluster = {
       control_planes = 2;

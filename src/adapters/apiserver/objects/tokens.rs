@@ -13,7 +13,7 @@ use crate::adapters::apiserver::session::{Session, ask};
 use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, key_of, uid_of};
 use crate::ports::{ApiError, ObjectError, TokenRequest};
-use rand::Rng;
+use rand::RngExt;
 
 /// A token is renewed after a day even when it lives longer.
 const OLDEST: SignedDuration = SignedDuration::from_hours(24);

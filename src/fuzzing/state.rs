@@ -23,7 +23,7 @@ use crate::core::node::RuntimeHealth;
 use crate::core::static_units::{PodState, derive_state, is_name, name_of, unit_of};
 use crate::core::status::render_status_patch;
 use crate::cri;
-use crate::kubelet::observe::{convert, log_tail};
+use crate::kubelet::pods::worker::observe::{convert, log_tail};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_700_000_000).expect("a time")

@@ -10,7 +10,7 @@ use roost::adapters::fake::pods::{Life, PodHost, wall};
 use roost::adapters::standalone::NoObjects;
 use roost::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use roost::core::render::NodeContext;
-use roost::kubelet::run::{PodPorts, Settings, start};
+use roost::kubelet::pods::{PodPorts, Settings, start};
 use roost::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};

@@ -10,9 +10,12 @@ mod ledger;
 #[cfg(test)]
 mod properties;
 mod prune;
+mod removal_backoff;
+mod replacement;
 mod reset;
 pub mod resize;
 pub mod restart;
+mod retry;
 mod sandbox;
 mod stage;
 mod terminate;
@@ -32,11 +35,14 @@ pub use init::{init_failed, is_sidecar};
 pub use kill::{KillReason, container_grace, kill_all, pod_grace};
 pub use ledger::{Backoff, End, EndCause, Ledger, Waiting, backoff_key};
 pub use prune::surplus;
+pub use removal_backoff::RemovalBackoff;
+pub use replacement::Replacement;
 pub use reset::restart_all_asked;
+pub use retry::pause;
 pub use sandbox::{is_host_network, sandbox_needed};
 pub use stage::{Facts, Stage};
 use terminate::kill_everything;
-pub use terminate::{end_pod, plan_end, plan_removal};
+pub use terminate::{EndInputs, EndReasons, decide_end, end_pod, plan_end, plan_removal};
 
 /// Everything a plan depends on.
 #[derive(Clone, Copy, Debug)]

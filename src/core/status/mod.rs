@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::core::model::{ContainerKind, Observed, ProbeResults, Rejection, qos_class};
+use crate::core::model::{ContainerKind, Observed, ProbeResults, Rejection, is_terminal, qos_class};
 use crate::core::plan::{EndCause, Ledger, Stage};
 
 pub use claim_growth::{Growth, GrowthStep, growth_wanted, render_growth_patch};
@@ -63,11 +63,6 @@ pub struct Derived {
     pub status: PodStatus,
     /// The containers' states add up to a terminal phase (also while the published one still lags behind).
     pub terminal: bool,
-}
-
-/// Whether a phase is one that a pod never leaves.
-pub fn is_terminal(pod_phase: Option<&str>) -> bool {
-    matches!(pod_phase, Some("Failed" | "Succeeded"))
 }
 
 /// Derives the pod's status.

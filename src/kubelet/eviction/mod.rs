@@ -18,8 +18,7 @@ use crate::core::evict::{
     exceeds_local_limit, has_local_limit, rank,
 };
 use crate::core::model::usage::PodUsage;
-use crate::core::model::{PodKill, is_critical, uid_of};
-use crate::core::status::is_terminal;
+use crate::core::model::{PodKill, is_critical, is_terminal, uid_of};
 use crate::kubelet::image_gc::ImageGc;
 use crate::ports::{EventKind, EventTarget, Events, PodControl, PodView, Pods, Usage, UsageDepth};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::status::is_terminal;
+use crate::core::model::is_terminal;
 use crate::ports::{Lifecycle, PodView};
 use crate::telemetry::Metrics;
 

@@ -12,9 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::model::time::Moment;
-use crate::core::model::uid_of;
+use crate::core::model::{is_terminal, uid_of};
 use crate::core::shutdown::{Stage, Turn, order, plan_groups, plan_stages, total};
-use crate::core::status::is_terminal;
 use crate::ports::{EventKind, EventTarget, Events, InhibitLock, PodControl, Pods, ShutdownError, ShutdownWatch};
 
 /// The lock is kept for this long after the last pod ended, so that the final statuses reach the API server.

@@ -27,7 +27,7 @@ use super::images::{ImagePorts, Images};
 use super::logs::DirectoryWatch;
 use super::node::status::NodeReporter;
 use super::probes::{ProbePorts, Prober};
-use super::run::{self, PodPorts};
+use super::pods::{self, PodPorts};
 use super::sources::file::tell_faults;
 use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
@@ -280,13 +280,13 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         metrics: Arc::clone(&metrics),
         wall: Timestamp::now,
     };
-    let settings = run::Settings {
+    let settings = pods::Settings {
         sources: sources::kinds(&spec),
         resync: spec.pods.sync_frequency,
         max_restart_backoff: spec.pods.max_restart_backoff,
     };
     let (desired, incoming) = mpsc::channel(16);
-    let table = run::start(pod_ports, settings, incoming, stop.clone());
+    let table = pods::start(pod_ports, settings, incoming, stop.clone());
     let (statics, static_pods) = watch::channel(None);
     let log_watch = Arc::new(DirectoryWatch::default());
     let (faults, unit_reports) = sources::start(&spec, &table, &log_watch, &desired, statics, stop.clone())?;
@@ -322,7 +322,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     host::keep_chains(&spec, &stop);
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
     units::wait_for_start(unit_reports).await;
-    parts::notify_systemd(table.pulse.clone(), stop.clone());
+    parts::notify_systemd(table.liveness.clone(), stop.clone());
     info!(node = spec.node_name, standalone = api.is_none(), "kubelet runs");
     stop.cancelled().await;
     // Statuses under way are sent; pods are left alone.

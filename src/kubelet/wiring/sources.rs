@@ -12,7 +12,7 @@ use crate::adapters::fetch::HttpFetch;
 use crate::adapters::fs::manifests::ManifestDir;
 use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
 use crate::kubelet::logs::DirectoryWatch;
-use crate::kubelet::run::PodTable;
+use crate::kubelet::pods::PodTable;
 use crate::kubelet::sources::file::{FileSource, ManifestFault};
 use crate::kubelet::sources::http::HttpSource;
 use crate::kubelet::units::Reports;

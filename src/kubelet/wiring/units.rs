@@ -18,7 +18,7 @@ use crate::adapters::systemd::{NativeJournal, StaticPodUnits};
 use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
 use crate::core::static_units::{RUN_DIR, SOCKET};
 use crate::kubelet::logs::DirectoryWatch;
-use crate::kubelet::run::PodTable;
+use crate::kubelet::pods::PodTable;
 use crate::kubelet::sources::file::Reread;
 use crate::kubelet::units::forward::{self, ForwardPorts};
 use crate::kubelet::units::serve::{Desk, listen, serve};

@@ -22,7 +22,7 @@ use crate::core::yaml::parse_document;
 use crate::kubelet::eviction::{self, EvictionLimits, EvictionPorts};
 use crate::kubelet::image_gc::{ImageGc, ImageGcPorts};
 use crate::kubelet::images::Images;
-use crate::kubelet::run::PodTable;
+use crate::kubelet::pods::PodTable;
 use crate::kubelet::shutdown::{self, ShutdownPorts};
 use crate::offload::Lanes;
 use crate::ports::{self, Runtime};

@@ -12,7 +12,7 @@ use crate::core::plan::resize::Pending;
 
 /// What came in since the worker last looked.
 #[derive(Default)]
-pub(super) struct Mail {
+pub struct Mail {
     /// A newer definition.
     pub pod: Option<Arc<Pod>>,
     /// The newer definition has other resources allocated; the containers follow.
@@ -39,7 +39,7 @@ pub(super) struct Mail {
 
 /// Shared by the table's task, which writes, and the worker, which takes all at once.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub struct Inbox {
     mail: Mutex<Mail>,
     wake: Notify,
     over: CancellationToken,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::calls::Calls;
-use super::driver::{Driver, Entry};
-use super::leftovers::{Leftover, observe_former_statics};
-use super::run::Event;
-use super::worker::Birth;
+use super::{Dispatcher, Entry, Formers};
 use crate::core::model::time::Moment;
 use crate::core::model::{PodKey, PodUid, Verdict, key_of};
+use crate::kubelet::pods::calls::Calls;
+use crate::kubelet::pods::context::Event;
+use crate::kubelet::pods::orphans::{Leftover, observe_former_statics};
+use crate::kubelet::pods::worker::WorkerSpec;
 use crate::supervise::spawn;
 
 /// First and longest pause between attempts to admit static pods that were refused, besides every change of the table:
@@ -21,25 +21,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_sec
 /// Between attempts to ask the runtime for former selves.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What the table remembers of static pods besides those that it runs.
-#[derive(Default)]
-pub(super) struct Statics {
-    formers: Formers,
-    /// When those that were refused are tried again, and the pause before that.
-    pub retry_at: Option<Instant>,
-    pause: Duration,
-}
-
-/// Static pods that an earlier kubelet left at the runtime.
-#[derive(Default)]
-enum Formers {
-    #[default]
-    Unknown,
-    AskedFor,
-    Known(Vec<Leftover>),
-}
-
-impl Driver {
+impl Dispatcher {
     /// Whether the name of a static pod is still taken, by another definition or by one that an earlier kubelet ran under
     /// another uid; that one is ended first. Ports, locks and files of the two would be the same.
     pub(super) fn is_name_taken(&mut self, uid: &PodUid, key: &PodKey) -> bool {
@@ -65,7 +47,7 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         spawn("former static pods", async move {
             while !shared.events.is_closed() {
-                match observe_former_statics(&shared).await {
+                match observe_former_statics(&shared.ports).await {
                     Ok(found) => return drop(shared.events.send(Event::FormerStatics(found)).await),
                     Err(error) => tracing::debug!(%error, "the runtime could not be asked for static pods"),
                 }
@@ -89,8 +71,9 @@ impl Driver {
         let has_successor = leftover.is_static && statics.any(|desired| key_of(&desired.pod) == key);
         tracing::info!(uid = %leftover.uid, name = leftover.name, has_successor, "a pod that no source lists is ended");
         let calls = Calls::new(&self.shared, leftover.uid.clone());
-        let birth = Birth { calls, pod: leftover.pod(has_successor), is_static: false, orphan: true, rejection: None };
-        self.spawn(leftover.uid, key, birth);
+        let spec =
+            WorkerSpec { calls, pod: leftover.pod(has_successor), is_static: false, orphan: true, rejection: None };
+        self.spawn(leftover.uid, key, spec);
     }
 
     /// Static pods are wanted for as long as their manifests are there: those that were refused begin anew as soon as the

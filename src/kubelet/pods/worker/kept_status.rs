@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::worker::Worker;
-use crate::core::model::{SourceKind, key_of};
-use crate::core::status::{is_terminal, without_ended_init};
+use super::Worker;
+use crate::core::model::{SourceKind, is_terminal, key_of};
+use crate::core::status::without_ended_init;
 
 impl Worker {
     /// Takes up what was said of a static pod before the kubelet was restarted: its manifest knows no status. A pod

@@ -26,7 +26,7 @@ pub(super) struct Turn {
 
 /// Shared by all pods.
 #[derive(Default)]
-pub(super) struct Starts {
+pub(super) struct StartGate {
     state: Mutex<State>,
 }
 
@@ -40,13 +40,13 @@ struct State {
 
 /// The right to send one call.
 pub(super) struct Place {
-    starts: Arc<Starts>,
+    starts: Arc<StartGate>,
     call: StartCall,
     round: u64,
     held: bool,
 }
 
-impl Starts {
+impl StartGate {
     /// Waits for a place. Who does not wait any more has none.
     pub async fn enter(self: &Arc<Self>, turn: Turn) -> Place {
         let place = {
@@ -148,7 +148,7 @@ mod tests {
         Turn { ordinary, call }
     }
 
-    async fn full(starts: &Arc<Starts>) -> Vec<Place> {
+    async fn full(starts: &Arc<StartGate>) -> Vec<Place> {
         let mut places = Vec::new();
         while let Some(place) = starts.enter(turn(true, StartCall::Sandbox)).now_or_never() {
             places.push(place);
@@ -158,7 +158,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn urgent_pods_come_first_then_what_was_begun_then_who_came_first() {
-        let starts = Arc::new(Starts::default());
+        let starts = Arc::new(StartGate::default());
         let mut places = full(&starts).await;
         let (order, mut seen) = tokio::sync::mpsc::unbounded_channel();
         let mut all = JoinSet::new();
@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_hangs_leaves_its_place_to_others() {
-        let starts = Arc::new(Starts::default());
+        let starts = Arc::new(StartGate::default());
         let places = full(&starts).await;
         let count = places.len();
         let mut hanging = JoinSet::new();
@@ -203,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_the_queue_keeps_no_place() {
-        let starts = Arc::new(Starts::default());
+        let starts = Arc::new(StartGate::default());
         let places = full(&starts).await;
         let count = places.len();
         for _ in 0..100 {
@@ -215,7 +215,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_runtime_that_has_too_much_gets_fewer() {
-        let starts = Arc::new(Starts::default());
+        let starts = Arc::new(StartGate::default());
         let mut places = full(&starts).await;
         let count = places.len();
         let message = "runc create failed: unable to freeze".to_owned();

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::worker::Worker;
+use super::Worker;
 use crate::core::model::time::Moment;
 use crate::core::plan::Action;
-use crate::core::plan::resize;
-use crate::core::render::{DeviceGrant, resources::container_resources};
+use crate::core::plan::resize::{self, Rest, resize_text};
 use crate::ports::{EventKind, EventTarget};
 
 /// Pause after a resize that could not be put in force.
@@ -29,27 +28,19 @@ impl Worker {
 
     /// What is left to be done for the resize; ends it when that is nothing.
     pub(super) fn plan_resize(&mut self, now: Timestamp) -> Vec<Action> {
-        let state = &self.ledger.resize;
-        if !state.in_progress || self.resize_retry.is_some_and(|at| at > now) {
-            return Vec::new();
-        }
-        let running = |id| self.observed.by_id(id).is_some_and(|r| r.state == crate::core::model::RunState::Running);
-        if state.restart.iter().any(running) {
+        if self.resize_retry.is_some_and(|at| at > now) {
             return Vec::new();
         }
         let node = Arc::clone(&self.shared.ports.node.borrow());
-        let grant = DeviceGrant::default();
-        let specs = crate::core::model::containers_of(&self.pod);
-        let wanted =
-            specs.iter().map(|(_, c)| (c.name.clone(), container_resources(&node, &self.pod, c, &grant))).collect();
-        let actions = resize::plan_resize(&self.pod, self.resize_from.as_deref(), &self.observed, &wanted);
-        // The pod's own size is put in force at least once; then an empty rest means that all is done.
-        let only_pod = !actions.iter().any(|a| matches!(a, Action::Update { .. }));
-        if only_pod && self.resize_from.is_none() {
-            self.end_resize();
-            return Vec::new();
+        let from = self.resize_from.as_deref();
+        match resize::plan_rest(&self.ledger.resize, &node, &self.pod, from, &self.observed) {
+            Rest::Waits => Vec::new(),
+            Rest::Done => {
+                self.end_resize();
+                Vec::new()
+            }
+            Rest::Actions(actions) => actions,
         }
-        actions
     }
 
     fn end_resize(&mut self) {
@@ -76,14 +67,4 @@ impl Worker {
             self.ledger.resize.error = Some(message);
         }
     }
-}
-
-/// Text of the event `ResizeStarted` and of `ResizeCompleted`: the new resources as upstream prints them.
-pub(super) fn resize_text(pod: &Pod) -> String {
-    let containers = pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten().chain(&s.containers));
-    let list: Vec<_> = containers
-        .map(|c| serde_json::json!({"name": c.name, "resources": c.resources.clone().unwrap_or_default()}))
-        .collect();
-    let generation = pod.metadata.generation.unwrap_or_default();
-    serde_json::json!({"containers": list, "generation": generation}).to_string()
 }

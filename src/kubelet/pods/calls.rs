@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::run::Shared;
-use super::starts::{Starts, Turn};
+use super::context::Shared;
+use super::start_gate::{StartGate, Turn};
 use crate::core::model::{ContainerId, Observed, PodUid, SandboxId};
 use crate::core::start_limit::StartCall;
 use crate::cri;
@@ -27,7 +27,7 @@ use crate::telemetry::panics::{Task, named};
 pub(super) struct Calls {
     runtime: Arc<dyn Runtime>,
     hooks: Arc<dyn Hooks>,
-    starts: Arc<Starts>,
+    starts: Arc<StartGate>,
     uid: PodUid,
     /// Calls under way that make, change or remove something.
     changes: TaskTracker,

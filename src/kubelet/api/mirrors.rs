@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::api_pods::ApiPodView;
+use super::pods::ApiPodView;
 use crate::core::manifest::mirror::{MirrorAction, derive_mirror, plan_mirror};
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
 use crate::ports::{ApiError, PodApi, Pods};

@@ -1,7 +1,13 @@
 //! One pass of a worker: executes the actions of a plan in order. It has no policy of its own.
 //!
-//! A pass runs beside its worker, which goes on observing; what the worker has to know meanwhile is sent as [`Note`]s. A
+//! A pass runs beside its worker, which goes on observing; what the worker has to know meanwhile is sent as [`Progress`]. A
 //! pass that is called off sends nothing more; what it had sent to the runtime is waited for (see [`Calls`]).
+
+mod outcome;
+mod sandbox;
+mod start_container;
+mod start_counts;
+mod stop_containers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,98 +17,81 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::start_counts::StartCounts;
 use super::calls::Calls;
-use super::facts::RuntimeFacts;
-use super::run::PodPorts;
-use super::start_counts::StartCounts;
-use super::table::Table;
+use super::context::Shared;
 use crate::core::model::{
     ContainerId, ContainerKind, MountedVolume, Observed, PodKill, PodUid, SandboxId, is_critical,
 };
-use crate::core::plan::{Action, Waiting, is_host_network};
+use crate::core::plan::{Action, is_host_network};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
 use crate::cri;
 use crate::ports::{EventKind, EventTarget, VolumeError};
-use crate::supervise::{Panicked, caught};
+use crate::supervise::caught;
 use crate::telemetry::panics::Task;
 
-/// What a pass tells its worker.
-#[derive(Debug)]
-pub(super) enum Note {
-    /// A container has to wait, or (`None`) need not any more.
-    Waiting(String, Option<Waiting>),
-    /// The volumes are set up.
-    VolumesReady,
-    /// A container was started again: its back-off is raised.
-    Raised(String, jiff::Timestamp),
-    /// Something changed at the runtime.
-    Changed,
-    /// A container's resources changed, which a plain look would not notice.
-    Resized,
-}
-
-/// Why the rest of a plan was dropped.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Dropped {
-    /// Something failed that the whole pod needs; it is tried again after a growing pause.
-    #[error("{0}")]
-    Failed(String),
-    /// The node cannot run the pod.
-    #[error("{}", .0.message)]
-    Rejected(PodKill),
-    /// An init container could not be started; its own waiting state says when to try again.
-    #[error("init container {0} could not be started")]
-    Init(String),
-    /// The allocated resources could not be put in force.
-    #[error("{0}")]
-    Resize(String),
-    /// All was done, except that records are still there that were to be removed; nothing depends on them.
-    #[error("{0}")]
-    Records(String),
-}
+pub use self::outcome::{Dropped, PassEnd, Progress};
 
 /// The sandbox in which containers are started.
 #[derive(Clone, Debug)]
-pub(super) struct Home {
-    pub id: SandboxId,
-    pub attempt: u32,
-    pub ips: Vec<String>,
+struct SandboxRef {
+    id: SandboxId,
+    attempt: u32,
+    ips: Vec<String>,
+}
+
+/// What a pass has made ready for the containers.
+#[derive(Default)]
+struct Prepared {
+    sandbox: Option<SandboxRef>,
+    /// As a sandbox made by this pass was asked for.
+    sandbox_config: Option<cri::PodSandboxConfig>,
+    cgroup_parent: String,
+    volumes: BTreeMap<String, MountedVolume>,
+    user_namespace: Option<cri::UserNamespace>,
+}
+
+/// Records that could not be removed.
+#[derive(Default)]
+struct LeftRecords {
+    /// Numbers from which on containers can be made although an older record of theirs is left.
+    free: BTreeMap<String, u32>,
+    /// Why one is left.
+    error: Option<String>,
 }
 
 /// Everything one pass works with.
 pub(super) struct Pass {
-    pub ports: PodPorts,
-    pub calls: Calls,
-    pub table: Arc<Table>,
-    pub facts: RuntimeFacts,
-    pub node: Arc<NodeContext>,
-    pub pod: Arc<Pod>,
-    pub is_static: bool,
-    pub uid: PodUid,
-    pub observed: Observed,
-    pub notes: mpsc::UnboundedSender<Note>,
-    pub home: Option<Home>,
-    pub cgroup_parent: String,
-    pub volumes: BTreeMap<String, MountedVolume>,
-    pub user_namespace: Option<cri::UserNamespace>,
-    pub sandbox_config: Option<cri::PodSandboxConfig>,
-    /// Numbers from which on containers can be made although an older record of theirs could not be removed.
-    pub taken: BTreeMap<String, u32>,
-    /// Why a record could not be removed.
-    pub left: Option<String>,
-}
-
-/// How a pass ended.
-#[derive(Debug)]
-pub(super) enum PassEnd {
-    /// It came to its end, or to a failure that the rest of it depended on.
-    Ran(Result<(), Dropped>),
-    Panicked(Panicked),
-    CalledOff,
+    shared: Arc<Shared>,
+    calls: Calls,
+    /// The node as it was when the pass began.
+    node: Arc<NodeContext>,
+    uid: PodUid,
+    pod: Arc<Pod>,
+    is_static: bool,
+    observed: Observed,
+    progress: mpsc::UnboundedSender<Progress>,
+    prepared: Prepared,
+    left: LeftRecords,
 }
 
 impl Pass {
+    /// A pass for a pod as it was observed.
+    pub fn new(
+        shared: Arc<Shared>,
+        calls: Calls,
+        uid: PodUid,
+        pod: Arc<Pod>,
+        is_static: bool,
+        observed: Observed,
+        progress: mpsc::UnboundedSender<Progress>,
+    ) -> Self {
+        let node = Arc::clone(&shared.ports.node.borrow());
+        let (prepared, left) = (Prepared::default(), LeftRecords::default());
+        Self { shared, calls, node, uid, pod, is_static, observed, progress, prepared, left }
+    }
+
     /// Executes the actions until they are done, one fails, or `off` is cancelled, and then waits for what is under way at
     /// the runtime: it may be observed afterwards.
     pub async fn execute(self, task: Task, actions: Vec<Action>, off: CancellationToken) -> PassEnd {
@@ -119,7 +108,7 @@ impl Pass {
     /// Executes the actions in order; stops at the first failure that the rest depends on.
     async fn run(mut self, actions: Vec<Action>) -> Result<(), Dropped> {
         let creates = actions.iter().any(|a| matches!(a, Action::CreateSandbox { .. }));
-        let mut counts = StartCounts::begin(&self.ports.metrics, &self.pod, creates);
+        let mut counts = StartCounts::begin(&self.shared.ports.metrics, &self.pod, creates);
         let starts = actions.iter().any(|a| matches!(a, Action::Start(_) | Action::CreateSandbox { .. }));
         if starts {
             self.adopt_sandbox();
@@ -136,7 +125,7 @@ impl Pass {
                 killed.clone().map_err(Dropped::Failed)?;
             }
             match action {
-                Action::Kill(kills) => killed = super::stop::kill(&self, kills).await,
+                Action::Kill(kills) => killed = self.stop_containers(kills).await,
                 Action::Remove(ids) => self.remove(&ids).await,
                 Action::StopSandboxes(ids) => {
                     self.stop_sandboxes(&ids).await?;
@@ -152,86 +141,86 @@ impl Pass {
                     self.update(&id, &name, *resources, shrinks_memory).await?;
                 }
                 Action::Start(mut start) => {
-                    let free = self.taken.get(&start.name).copied().unwrap_or_default();
+                    let free = self.left.free.get(&start.name).copied().unwrap_or_default();
                     start.attempt = start.attempt.map(|attempt| attempt.max(free));
                     let (name, kind) = (start.name.clone(), start.kind);
-                    let started = super::start::start(&self, start).await;
+                    let started = self.start_container(start).await;
                     let waits = started.as_ref().err().cloned();
                     counts.container(kind, waits.as_ref());
-                    self.note(Note::Waiting(name.clone(), waits));
-                    self.note(Note::Changed);
+                    self.report(Progress::Waiting(name.clone(), waits));
+                    self.report(Progress::Changed);
                     if started.is_err() && kind == ContainerKind::Init {
                         return Err(Dropped::Init(name));
                     }
                     continue;
                 }
             }
-            self.note(Note::Changed);
+            self.report(Progress::Changed);
         }
         killed.map_err(Dropped::Failed)?;
-        self.left.map_or(Ok(()), |left| Err(Dropped::Records(left)))
+        self.left.error.map_or(Ok(()), |left| Err(Dropped::Records(left)))
     }
 
     /// Whether other pods may wait for this one: it has the first turn at the runtime.
-    pub fn is_urgent(&self) -> bool {
+    fn is_urgent(&self) -> bool {
         self.is_static || is_critical(&self.pod) || is_host_network(&self.pod)
     }
 
-    pub fn note(&self, note: Note) {
+    fn report(&self, progress: Progress) {
         // The worker may be gone already; then nobody needs to know.
-        let _ = self.notes.send(note);
+        let _ = self.progress.send(progress);
     }
 
-    pub fn warn(&self, reason: &str, message: String) {
-        self.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, reason, message);
+    fn warn(&self, reason: &str, message: String) {
+        self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, reason, message);
     }
 
-    pub fn context(&self) -> PodContext<'_> {
+    fn context(&self) -> PodContext<'_> {
         PodContext {
             pod: &self.pod,
-            cgroup_parent: &self.cgroup_parent,
-            pod_ips: self.home.as_ref().map(|h| h.ips.as_slice()).unwrap_or_default(),
-            volumes: &self.volumes,
-            user_namespace: self.user_namespace.as_ref(),
-            recursive_read_only: self.facts.recursive_read_only(&self.pod),
+            cgroup_parent: &self.prepared.cgroup_parent,
+            pod_ips: self.prepared.sandbox.as_ref().map(|h| h.ips.as_slice()).unwrap_or_default(),
+            volumes: &self.prepared.volumes,
+            user_namespace: self.prepared.user_namespace.as_ref(),
+            recursive_read_only: self.shared.facts.recursive_read_only(&self.pod),
         }
     }
 
     fn adopt_sandbox(&mut self) {
         if let Some(sandbox) = self.observed.sandbox().filter(|s| s.ready) {
             let ips = sort_pod_ips(&sandbox.ips, &self.node.host_ips);
-            self.home = Some(Home { id: sandbox.id.clone(), attempt: sandbox.attempt, ips });
+            self.prepared.sandbox = Some(SandboxRef { id: sandbox.id.clone(), attempt: sandbox.attempt, ips });
         }
     }
 
     /// What a sandbox and a container need alike: directories and the pod's cgroup.
     async fn prepare(&mut self) -> Result<(), Dropped> {
-        self.ports.objects.register(&self.pod);
+        self.shared.ports.objects.register(&self.pod);
         let (dirs, cgroup) =
-            tokio::join!(self.ports.files.make_pod_dirs(&self.pod), self.ports.cgroups.ensure(&self.pod));
+            tokio::join!(self.shared.ports.files.make_pod_dirs(&self.pod), self.shared.ports.cgroups.ensure(&self.pod));
         if let Err(error) = dirs {
             let message = format!("error making pod data directories: {error}");
             self.warn("FailedToMakePodDataDirectories", message.clone());
             return Err(Dropped::Failed(message));
         }
         match cgroup {
-            Ok(cgroup) => self.cgroup_parent = cgroup.parent,
+            Ok(cgroup) => self.prepared.cgroup_parent = cgroup.parent,
             Err(error) => {
                 let message = format!("unable to ensure pod container exists: {error}");
                 self.warn("FailedCreatePodContainer", message.clone());
                 return Err(Dropped::Failed(message));
             }
         }
-        self.user_namespace =
-            super::sandbox::user_namespace(self).await.map_err(|error| self.sandbox_failed(&error))?;
+        self.prepared.user_namespace =
+            self.ensure_user_namespace().await.map_err(|error| self.sandbox_failed(&error))?;
         Ok(())
     }
 
     async fn set_up_volumes(&mut self) -> Result<(), Dropped> {
-        match self.ports.volumes.set_up(&self.pod).await {
+        match self.shared.ports.volumes.set_up(&self.pod).await {
             Ok(volumes) => {
-                self.volumes = volumes;
-                self.note(Note::VolumesReady);
+                self.prepared.volumes = volumes;
+                self.report(Progress::VolumesReady);
                 Ok(())
             }
             Err(errors) => Err(self.volumes_failed(&errors)),
@@ -256,40 +245,40 @@ impl Pass {
 
     /// Makes the sandbox while the volumes are set up.
     async fn create_sandbox(&mut self, attempt: u32) -> Result<(), Dropped> {
-        super::sandbox::wait_for_network(self).await?;
-        let node = super::sandbox::with_resolver(self).await.map_err(|error| self.sandbox_failed(&error))?;
+        self.wait_for_network().await?;
+        let node = self.with_resolver().await.map_err(|error| self.sandbox_failed(&error))?;
         let rendered = render::sandbox(&node, &self.context(), attempt);
         let rendered = rendered.map_err(|error| self.sandbox_failed(&error.to_string()))?;
         for warning in rendered.warnings {
             self.warn(warning.reason, warning.message);
         }
-        let handler = super::sandbox::runtime_handler(self).await.map_err(|e| self.sandbox_failed(&e))?;
+        let handler = self.runtime_handler().await.map_err(|e| self.sandbox_failed(&e))?;
         let made = {
             let sandbox = self.calls.run_sandbox(self.is_urgent(), rendered.config.clone(), &handler);
-            let volumes = self.ports.volumes.set_up(&self.pod);
+            let volumes = self.shared.ports.volumes.set_up(&self.pod);
             let made = async {
                 let id = sandbox.await?;
-                self.table.note_id(id.as_str(), &self.uid);
-                self.note(Note::Changed);
-                self.ports.runtime.sandbox_status(&id).await
+                self.shared.table.note_id(id.as_str(), &self.uid);
+                self.report(Progress::Changed);
+                self.shared.ports.runtime.sandbox_status(&id).await
             };
             tokio::join!(made, volumes)
         };
         let (made, volumes) = made;
         let status = made.map_err(|error| {
-            self.facts.forget_network();
+            self.shared.facts.forget_network();
             self.sandbox_failed(&error.to_string())
         })?;
         let network = status.network.unwrap_or_default();
         let ips = std::iter::once(network.ip).chain(network.additional_ips.into_iter().map(|ip| ip.ip));
         let ips: Vec<_> = ips.filter(|ip| !ip.is_empty()).collect();
         let ips = sort_pod_ips(&ips, &self.node.host_ips);
-        self.home = Some(Home { id: SandboxId::from(&status.id), attempt, ips });
-        self.sandbox_config = Some(rendered.config);
+        self.prepared.sandbox = Some(SandboxRef { id: SandboxId::from(&status.id), attempt, ips });
+        self.prepared.sandbox_config = Some(rendered.config);
         match volumes {
             Ok(volumes) => {
-                self.volumes = volumes;
-                self.note(Note::VolumesReady);
+                self.prepared.volumes = volumes;
+                self.report(Progress::VolumesReady);
                 Ok(())
             }
             Err(errors) => Err(self.volumes_failed(&errors)),
@@ -311,7 +300,7 @@ impl Pass {
             let told = self.calls.update_sandbox_resources(&sandbox.id, overhead, resources).await;
             told.map_err(|error| failed(error.to_string()))?;
         }
-        self.ports.cgroups.ensure(pod).await.map(|_| ()).map_err(|error| failed(error.to_string()))
+        self.shared.ports.cgroups.ensure(pod).await.map(|_| ()).map_err(|error| failed(error.to_string()))
     }
 
     async fn update(
@@ -322,7 +311,7 @@ impl Pass {
         shrinks_memory: bool,
     ) -> Result<(), Dropped> {
         if shrinks_memory {
-            let stats = self.ports.runtime.list_container_stats().await.unwrap_or_default();
+            let stats = self.shared.ports.runtime.list_container_stats().await.unwrap_or_default();
             let mine = stats.into_iter().find(|s| s.attributes.as_ref().is_some_and(|a| a.id == id.as_str()));
             let used = mine.and_then(|s| s.memory?.usage_bytes).map_or(0, |u| u.value);
             let limit = resources.memory_limit_in_bytes;
@@ -333,7 +322,7 @@ impl Pass {
             }
         }
         let updated = self.calls.update_container_resources(id, resources).await;
-        self.note(Note::Resized);
+        self.report(Progress::Resized);
         updated.map_err(|error| Dropped::Resize(format!("failed to update resources of container {name:?}: {error}")))
     }
 
@@ -344,16 +333,18 @@ impl Pass {
             match (removed, record) {
                 (Err(error), record) => {
                     tracing::warn!(%error, container = %id, "a container record could not be removed");
-                    self.left = Some(error.to_string());
+                    self.left.error = Some(error.to_string());
                     // Its name stays reserved at the runtime, by this number.
                     if let Some(record) = record {
-                        let free = self.taken.entry(record.name.clone()).or_default();
+                        let free = self.left.free.entry(record.name.clone()).or_default();
                         *free = record.attempt.saturating_add(1).max(*free);
                     }
                 }
                 (Ok(()), None) => {}
                 (Ok(()), Some(record)) => {
-                    if let Err(error) = self.ports.files.remove_log(&self.pod, &record.name, id, record.attempt).await {
+                    if let Err(error) =
+                        self.shared.ports.files.remove_log(&self.pod, &record.name, id, record.attempt).await
+                    {
                         tracing::debug!(%error, container = %id, "the log of a removed record is still there");
                     }
                 }
@@ -377,7 +368,7 @@ impl Pass {
         for id in ids {
             if let Err(error) = self.calls.remove_sandbox(id).await {
                 tracing::warn!(%error, sandbox = %id, "a sandbox could not be removed");
-                self.left = Some(error.to_string());
+                self.left.error = Some(error.to_string());
             }
         }
     }

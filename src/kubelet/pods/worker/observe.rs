@@ -25,7 +25,7 @@ const LOG_READ: u64 = 16 * 1024;
 const LAG: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 400, 800];
 
 /// What is looked at and what is known.
-pub(super) struct Look<'a> {
+pub struct Look<'a> {
     pub runtime: &'a dyn Runtime,
     pub files: &'a dyn PodFiles,
     pub uid: &'a PodUid,
@@ -42,7 +42,7 @@ pub(super) struct Look<'a> {
 }
 
 /// Observes the pod.
-pub(super) async fn observe_pod(look: &Look<'_>) -> Result<Observed, RuntimeError> {
+pub async fn observe_pod(look: &Look<'_>) -> Result<Observed, RuntimeError> {
     let uid = Some(look.uid);
     let (sandboxes, containers) = try_join(look.runtime.list_sandboxes(uid), look.runtime.list_containers(uid)).await?;
     let (sandboxes, containers) = futures::future::join(

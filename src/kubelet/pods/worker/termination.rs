@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::run::Event;
-use super::worker::{Ended, Worker};
+use super::{Ended, Worker};
 use crate::core::model::uid_of;
 use crate::core::plan::{self, Stage};
+use crate::kubelet::pods::context::Event;
 use crate::ports::{EventKind, EventTarget};
 use crate::supervise::spawn;
 use crate::telemetry::panics::{Task, named};
@@ -92,7 +92,7 @@ impl Worker {
         if self.removed && self.returns && self.task.is_empty() {
             self.records_removed = true;
         }
-        if self.removed && self.task.is_empty() && !self.records_removed && self.tidy.is_due(now) {
+        if self.removed && self.task.is_empty() && !self.records_removed && self.removal.is_due(now) {
             let actions = plan::plan_removal(&self.observed);
             let pass = self.pass();
             let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));

@@ -1,35 +1,30 @@
-//! What a worker learns from the tasks beside it: notes of a pass under way, and how it ended.
+//! What a worker learns from the tasks beside it: progress of a pass under way, and how it ended.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::pass::{Dropped, Note, PassEnd};
-use super::swap::Swap;
-use super::worker::{Ended, Worker};
+use super::{Ended, Worker};
 use crate::core::model::time::Moment;
-use crate::core::plan::{EndCause, Stage, Waiting};
+use crate::core::plan::{EndCause, Replacement, Stage, Waiting, pause};
+use crate::kubelet::pods::pass::{Dropped, PassEnd, Progress};
 use crate::ports::{EventKind, EventTarget};
 use crate::supervise::Panicked;
 
-/// First and longest pause after a failure that holds the whole pod up.
-const RETRY_FIRST: SignedDuration = SignedDuration::from_millis(500);
-const RETRY_MAX: SignedDuration = SignedDuration::from_secs(10);
-
 impl Worker {
-    pub(super) fn read_note(&mut self, note: Note) {
+    pub(super) fn read_progress(&mut self, progress: Progress) {
         let now = self.now();
-        match note {
-            Note::Changed => self.mail.look = true,
-            Note::Resized => {
+        match progress {
+            Progress::Changed => self.mail.look = true,
+            Progress::Resized => {
                 self.mail.look = true;
                 self.mail.fresh = true;
             }
-            Note::VolumesReady => self.ledger.volumes_ready = true,
-            Note::Raised(key, finished) => self.ledger.raise(&key, finished, now),
-            Note::Waiting(name, None) => {
+            Progress::VolumesReady => self.ledger.volumes_ready = true,
+            Progress::Raised(key, finished) => self.ledger.raise(&key, finished, now),
+            Progress::Waiting(name, None) => {
                 self.start_failures.remove(&name);
                 self.ledger.waiting.remove(&name);
             }
-            Note::Waiting(name, Some(waiting)) => {
+            Progress::Waiting(name, Some(waiting)) => {
                 let failures = self.start_failures.entry(name.clone()).or_default();
                 *failures = failures.saturating_add(1);
                 let retry_at = waiting.retry_at.or(Some(now.later(pause(failures.saturating_add(1)))));
@@ -42,14 +37,14 @@ impl Worker {
     pub(super) fn read_end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
         let now = self.now();
         self.mail.look = true;
-        self.swap = Swap::default();
+        self.replacement = Replacement::default();
         // What the pass said before it ended comes first.
-        while let Ok(note) = self.notes.1.try_recv() {
-            self.read_note(note);
+        while let Ok(progress) = self.progress.1.try_recv() {
+            self.read_progress(progress);
         }
         match ended {
             Ok(Ended::Pass(PassEnd::Ran(done @ (Ok(()) | Err(Dropped::Records(_)))))) => {
-                self.tidy.ended(done.is_ok(), now);
+                self.removal.ended(done.is_ok(), now);
                 self.failures = 0;
                 self.last_error = None;
                 self.retry_at = None;
@@ -71,8 +66,8 @@ impl Worker {
             Ok(Ended::Cleaned(Err(message))) => self.clean_failed(now, message),
             Ok(Ended::Removed(ended)) => {
                 let all = matches!(ended, PassEnd::Ran(Ok(())));
-                self.tidy.ended(all, now);
-                self.records_removed = all || self.tidy.is_in_vain();
+                self.removal.ended(all, now);
+                self.records_removed = all || self.removal.is_in_vain();
             }
             Err(error) if error.is_cancelled() => {}
             Err(error) => self.pass_panicked(now, &Panicked::from(error)),
@@ -84,9 +79,9 @@ impl Worker {
         let message = format!("{panicked}; the pod is tried again");
         self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "FailedSync", message);
         self.failed(now, panicked.to_string());
-        self.tidy.ended(false, now);
+        self.removal.ended(false, now);
         // As after other failures to remove records: the next look for leftovers finds them.
-        self.records_removed = self.stage == Stage::Finished && self.removed && self.tidy.is_in_vain();
+        self.records_removed = self.stage == Stage::Finished && self.removed && self.removal.is_in_vain();
     }
 
     pub(super) fn failed(&mut self, now: Timestamp, message: String) {
@@ -95,9 +90,4 @@ impl Worker {
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(now.later(pause(self.failures)));
     }
-}
-
-/// Grows from half a second to ten.
-pub(super) fn pause(failures: u32) -> SignedDuration {
-    RETRY_FIRST.saturating_mul(2_i32.saturating_pow(failures.saturating_sub(1).min(8))).min(RETRY_MAX)
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::outcome::pause;
+use super::retry::pause;
 use crate::core::model::time::Moment;
 
 /// Attempts to remove the records of a pod that is gone, before they are left to the next look for leftovers.
@@ -10,13 +10,17 @@ const TRIES: u32 = 5;
 
 /// Failures to remove records, of one pod.
 #[derive(Debug, Default)]
-pub(super) struct Tidy {
-    /// The next attempt.
-    pub at: Option<Timestamp>,
+pub struct RemovalBackoff {
+    at: Option<Timestamp>,
     failures: u32,
 }
 
-impl Tidy {
+impl RemovalBackoff {
+    /// The next attempt; none when there is nothing to wait for.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.at
+    }
+
     /// Whether records may be removed now.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.at.is_none_or(|at| at <= now)

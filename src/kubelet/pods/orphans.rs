@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::run::Shared;
+use super::ports::PodPorts;
 use crate::core::model::{PodKey, PodUid, labels};
 use crate::cri;
 use crate::ports::RuntimeError;
@@ -52,8 +52,7 @@ impl Leftover {
 }
 
 /// Everything that is there, sorted; a part that cannot be read is left out and found next time.
-pub(super) async fn observe_leftovers(shared: &Shared) -> Vec<Leftover> {
-    let ports = &shared.ports;
+pub(super) async fn observe_leftovers(ports: &PodPorts) -> Vec<Leftover> {
     let (sandboxes, containers, directories, cgroups, logged) = tokio::join!(
         ports.runtime.list_sandboxes(None),
         ports.runtime.list_containers(None),
@@ -76,8 +75,8 @@ pub(super) async fn observe_leftovers(shared: &Shared) -> Vec<Leftover> {
 }
 
 /// The static pods that the runtime has, whoever made them.
-pub(super) async fn observe_former_statics(shared: &Shared) -> Result<Vec<Leftover>, RuntimeError> {
-    let runtime = &shared.ports.runtime;
+pub(super) async fn observe_former_statics(ports: &PodPorts) -> Result<Vec<Leftover>, RuntimeError> {
+    let runtime = &ports.runtime;
     let (sandboxes, containers) = tokio::try_join!(runtime.list_sandboxes(None), runtime.list_containers(None))?;
     Ok(at_runtime(sandboxes, containers).into_values().filter(|leftover| leftover.is_static).collect())
 }

@@ -7,62 +7,66 @@ use futures::FutureExt;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Container;
 
-use super::pass::{Note, Pass};
-use super::stop::field_path;
-use crate::core::model::{ContainerId, ContainerKind, containers_of, key_of};
-use crate::core::plan::{KillReason, StartContainer, Waiting, container_grace};
+use super::{Pass, Progress};
+use crate::core::model::{ContainerId, ContainerKind, containers_of, field_path, key_of};
+use crate::core::plan::{KillContainer, KillReason, StartContainer, Waiting, container_grace};
 use crate::core::render::{self, ContainerInputs, DeviceGrant, ImageUser, env};
 use crate::cri;
 use crate::ports::{EventKind, EventTarget, HookCall, ImageDemand, ImageWaiting, ObjectError, PulledImage};
 
-/// Starts a container; an error is its `state.waiting`.
-pub(super) async fn start(pass: &Pass, order: StartContainer) -> Result<(), Waiting> {
-    let found = containers_of(&pass.pod).into_iter().find(|(_, c)| c.name == order.name);
-    let Some((kind, container)) = found else { return Ok(()) };
-    let path = field_path(kind, &container.name);
-    let event = |kind, reason: &str, message: String| {
-        pass.ports.events.record(EventTarget::Container(&pass.pod, &path), kind, reason, message);
-    };
-    let failed = |reason: &str, message: String| {
-        event(EventKind::Warning, "Failed", format!("Error: {message}"));
-        waiting(reason, message)
-    };
-    let Some(home) = pass.home.clone() else {
-        return Err(waiting("CreateContainerError", "the pod has no sandbox".into()));
-    };
-    let sandbox_config = sandbox_config(pass, home.attempt).map_err(|e| failed("CreateContainerConfigError", e))?;
-    let demand = demand_of(&container, kind);
-    let image = pass.ports.images.ensure(&pass.pod, &demand, Some(&sandbox_config)).await.map_err(image_waiting)?;
-    let attempt = match order.attempt {
-        Some(attempt) => attempt,
-        None => pass.ports.files.highest_log(&pass.pod, &container.name).await.map_or(0, |n| n.saturating_add(1)),
-    };
-    let config = configure(pass, &container, kind, attempt, &image, &sandbox_config).await;
-    let config = config.map_err(|e| match e {
-        Refused::Image(waits) => waits,
-        Refused::Config(message) => failed("CreateContainerConfigError", message),
-    })?;
-    let created = pass.calls.create_container(pass.is_urgent(), &home.id, config, sandbox_config).await;
-    let id = created.map_err(|error| failed("CreateContainerError", error.to_string()))?;
-    pass.table.note_id(id.as_str(), &pass.uid);
-    event(EventKind::Normal, "Created", "Container created".into());
-    if let Err(error) = pass.calls.start_container(pass.is_urgent(), &id).await {
-        raise(pass, order);
-        return Err(failed("RunContainerError", error.to_string()));
+impl Pass {
+    /// Starts a container; an error is its `state.waiting`.
+    pub(super) async fn start_container(&self, order: StartContainer) -> Result<(), Waiting> {
+        let found = containers_of(&self.pod).into_iter().find(|(_, c)| c.name == order.name);
+        let Some((kind, container)) = found else { return Ok(()) };
+        let path = field_path(kind, &container.name);
+        let event = |kind, reason: &str, message: String| {
+            self.shared.ports.events.record(EventTarget::Container(&self.pod, &path), kind, reason, message);
+        };
+        let failed = |reason: &str, message: String| {
+            event(EventKind::Warning, "Failed", format!("Error: {message}"));
+            waiting(reason, message)
+        };
+        let Some(home) = self.prepared.sandbox.clone() else {
+            return Err(waiting("CreateContainerError", "the pod has no sandbox".into()));
+        };
+        let sandbox_config = sandbox_config(self, home.attempt).map_err(|e| failed("CreateContainerConfigError", e))?;
+        let demand = demand_of(&container, kind);
+        let image =
+            self.shared.ports.images.ensure(&self.pod, &demand, Some(&sandbox_config)).await.map_err(image_waiting)?;
+        let attempt = match order.attempt {
+            Some(attempt) => attempt,
+            None => {
+                self.shared.ports.files.highest_log(&self.pod, &container.name).await.map_or(0, |n| n.saturating_add(1))
+            }
+        };
+        let config = configure(self, &container, kind, attempt, &image, &sandbox_config).await;
+        let config = config.map_err(|e| match e {
+            Refused::Image(waits) => waits,
+            Refused::Config(message) => failed("CreateContainerConfigError", message),
+        })?;
+        let created = self.calls.create_container(self.is_urgent(), &home.id, config, sandbox_config).await;
+        let id = created.map_err(|error| failed("CreateContainerError", error.to_string()))?;
+        self.shared.table.note_id(id.as_str(), &self.uid);
+        event(EventKind::Normal, "Created", "Container created".into());
+        if let Err(error) = self.calls.start_container(self.is_urgent(), &id).await {
+            raise(self, order);
+            return Err(failed("RunContainerError", error.to_string()));
+        }
+        event(EventKind::Normal, "Started", "Container started".into());
+        if let Err(error) = self.shared.ports.files.link_log(&self.pod, &container.name, &id, attempt).await {
+            tracing::warn!(%error, container = %id, "the container's log could not be linked");
+        }
+        raise(self, order);
+        self.report(Progress::Waiting(container.name.clone(), None));
+        self.report(Progress::Changed);
+        post_start(self, &container, kind, &id, &path).await
     }
-    event(EventKind::Normal, "Started", "Container started".into());
-    if let Err(error) = pass.ports.files.link_log(&pass.pod, &container.name, &id, attempt).await {
-        tracing::warn!(%error, container = %id, "the container's log could not be linked");
-    }
-    raise(pass, order);
-    pass.note(Note::Waiting(container.name.clone(), None));
-    pass.note(Note::Changed);
-    post_start(pass, &container, kind, &id, &path).await
 }
 
 fn raise(pass: &Pass, order: StartContainer) {
     if let Some((key, finished)) = order.raise {
-        pass.note(Note::Raised(key, finished));
+        pass.report(Progress::Raised(key, finished));
     }
 }
 
@@ -84,7 +88,7 @@ fn image_waiting(waits: ImageWaiting) -> Waiting {
 }
 
 fn sandbox_config(pass: &Pass, attempt: u32) -> Result<cri::PodSandboxConfig, String> {
-    match &pass.sandbox_config {
+    match &pass.prepared.sandbox_config {
         Some(config) => Ok(config.clone()),
         None => render::sandbox(&pass.node, &pass.context(), attempt).map(|s| s.config).map_err(|e| e.to_string()),
     }
@@ -114,8 +118,8 @@ async fn configure(
     let env = render::environment(&pass.node, &context, container, &fetched, &grant.envs).map_err(config_error)?;
     let sub_paths = sub_paths(pass, container, &env).await?;
     let image_volumes = image_volumes(pass, container, sandbox).await?;
-    let files = &pass.ports.files;
-    let node = super::sandbox::with_hosts(pass).await.map_err(config_error)?;
+    let files = &pass.shared.ports.files;
+    let node = pass.with_hosts().await.map_err(config_error)?;
     let hosts = match render::etc_hosts(&node, &pass.pod, context.pod_ips).map_err(config_error)? {
         Some(content) => Some(files.write_hosts(&pass.uid, &content).await.map_err(config_error)?),
         None => None,
@@ -160,7 +164,7 @@ fn target(pass: &Pass, container: &Container, kind: ContainerKind) -> Result<Opt
 /// Reads what the environment refers to.
 async fn fetch(pass: &Pass, container: &Container) -> Result<env::Fetched, Refused> {
     let namespace = key_of(&pass.pod).namespace;
-    let objects = &pass.ports.objects;
+    let objects = &pass.shared.ports.objects;
     let mut fetched = env::Fetched::default();
     for reference in env::references(container) {
         match reference {
@@ -173,8 +177,9 @@ async fn fetch(pass: &Pass, container: &Container) -> Result<env::Fetched, Refus
                 fetched.secrets.insert(name, secret);
             }
             env::Reference::File(volume, path) => {
-                let content = match pass.volumes.get(&volume) {
+                let content = match pass.prepared.volumes.get(&volume) {
                     Some(mounted) => pass
+                        .shared
                         .ports
                         .volumes
                         .read_file(mounted, &volume, &path)
@@ -216,8 +221,8 @@ async fn sub_paths(
 ) -> Result<BTreeMap<usize, PathBuf>, Refused> {
     let mut paths = BTreeMap::new();
     for sub in render::sub_paths(&pass.context(), container, env).map_err(config_error)? {
-        let Some(volume) = pass.volumes.get(&sub.volume) else { continue };
-        let volumes = &pass.ports.volumes;
+        let Some(volume) = pass.prepared.volumes.get(&sub.volume) else { continue };
+        let volumes = &pass.shared.ports.volumes;
         let bound = volumes.sub_path(&pass.pod, &container.name, sub.index, volume, &sub.volume, &sub.path).await;
         let path = bound.map_err(|error| {
             tracing::info!(%error, container = container.name, "a sub-path could not be bound");
@@ -238,12 +243,12 @@ async fn image_volumes(
     sandbox: &cri::PodSandboxConfig,
 ) -> Result<BTreeMap<String, cri::ImageSpec>, Refused> {
     let mounted = |name: &String| container.volume_mounts.iter().flatten().any(|m| &m.name == name);
-    let wanted = pass.volumes.iter().filter(|(name, _)| mounted(name));
+    let wanted = pass.prepared.volumes.iter().filter(|(name, _)| mounted(name));
     let pulls = wanted.filter_map(|(name, volume)| volume.image.as_ref().map(|image| (name, image)));
     let pulled = join_all(pulls.map(|(name, (image, policy))| async move {
         let demand =
             ImageDemand { image: image.clone(), policy: policy.clone(), field_path: format!("spec.volumes{{{name}}}") };
-        let pulled = pass.ports.images.ensure(&pass.pod, &demand, Some(sandbox)).await;
+        let pulled = pass.shared.ports.images.ensure(&pass.pod, &demand, Some(sandbox)).await;
         pulled.map(|image| (name.clone(), image.spec))
     }))
     .await;
@@ -262,17 +267,16 @@ async fn post_start(
         pod: pass.pod.clone(),
         container: container.name.clone(),
         id: id.clone(),
-        pod_ip: pass.home.as_ref().and_then(|h| h.ips.first().cloned()),
+        pod_ip: pass.prepared.sandbox.as_ref().and_then(|h| h.ips.first().cloned()),
         handler,
     };
     let Err(error) = pass.calls.post_start(call).await else { return Ok(()) };
     let target = EventTarget::Container(&pass.pod, path);
-    pass.ports.events.record(target, EventKind::Warning, "FailedPostStartHook", error.to_string());
+    pass.shared.ports.events.record(target, EventKind::Warning, "FailedPostStartHook", error.to_string());
     let grace = container_grace(&pass.pod, container, KillReason::Other);
     // If it cannot be ended, it is seen to run and goes on.
-    let _ = super::stop::kill(
-        pass,
-        vec![crate::core::plan::KillContainer {
+    let _ = pass
+        .stop_containers(vec![KillContainer {
             id: id.clone(),
             name: container.name.clone(),
             kind,
@@ -280,8 +284,7 @@ async fn post_start(
             pre_stop: container.lifecycle.as_ref().and_then(|l| l.pre_stop.clone()),
             after: Vec::new(),
             message: "FailedPostStartHook".into(),
-        }],
-    )
-    .await;
+        }])
+        .await;
     Err(waiting("PostStartHookError", error.to_string()))
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::action::Action;
 use crate::core::model::time::Moment;
 use crate::core::model::{Observed, RunState};
-use crate::core::plan::Action;
 
 /// How long a status may wait. Services send to a pod for as long as it is told to be ready, so this is little more than
 /// it takes to start a container.
@@ -16,13 +16,14 @@ const MOMENT: SignedDuration = SignedDuration::from_secs(1);
 
 /// Containers that the pass under way ends and starts again in the same sandbox.
 #[derive(Debug, Default)]
-pub(super) struct Swap {
+pub struct Replacement {
     names: BTreeSet<String>,
     /// The end of the moment, once one of them was seen to be down.
     until: Option<Timestamp>,
 }
 
-impl Swap {
+impl Replacement {
+    /// What these actions replace.
     pub fn of(actions: &[Action]) -> Self {
         if actions.iter().any(|action| matches!(action, Action::CreateSandbox { .. })) {
             return Self::default();

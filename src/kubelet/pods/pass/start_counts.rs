@@ -8,15 +8,6 @@ use crate::core::model::ContainerKind;
 use crate::core::plan::Waiting;
 use crate::telemetry::Metrics;
 
-/// The label of a rejected pod: its reason, where those are few. Extended resources have any names.
-pub(super) fn rejection_label(reason: &str) -> &str {
-    const OF_EVERY_NODE: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pods"];
-    match reason.strip_prefix("OutOf") {
-        Some(resource) if !OF_EVERY_NODE.contains(&resource) => "OutOfExtendedResources",
-        _ => reason,
-    }
-}
-
 /// Counts for one pass.
 pub(super) struct StartCounts {
     metrics: Arc<Metrics>,
@@ -72,12 +63,6 @@ impl StartCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_extended_resources_are_no_labels() {
-        let labels = ["OutOfcpu", "NodeAffinity", "OutOfexample.com/disk"].map(rejection_label);
-        assert_eq!(labels, ["OutOfcpu", "NodeAffinity", "OutOfExtendedResources"]);
-    }
 
     #[test]
     fn a_pod_with_a_user_namespace_is_counted_once_and_its_failure_once() {

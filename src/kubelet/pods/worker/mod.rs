@@ -3,6 +3,14 @@
 //! The worker never waits for an action: a pass runs beside it (at most one), so that the status follows while an image
 //! is pulled. An order to end the pod calls the pass off: only what it has sent to the runtime is waited for.
 
+pub(super) mod inbox;
+mod kept_status;
+pub(crate) mod observe;
+mod progress;
+mod publish;
+mod resize;
+mod termination;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +21,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::inbox::{Inbox, Mail};
+use self::observe::{Look, observe_pod};
 use super::calls::Calls;
-use super::inbox::{Inbox, Mail};
-use super::observe::{Look, observe_pod};
-use super::pass::{Note, Pass, PassEnd};
-use super::run::{Event, Shared};
-use super::swap::Swap;
-use super::tidy::Tidy;
+use super::context::{Event, Shared};
+use super::pass::{Pass, PassEnd, Progress};
 use crate::core::model::time::Moment;
-use crate::core::model::{Observed, PodUid, Rejection};
-use crate::core::plan::{self, Action, EndCause, Facts, Ledger, Stage};
-use crate::core::status::is_terminal;
+use crate::core::model::{Observed, PodUid, Rejection, uid_of};
+use crate::core::plan::{self, Action, EndCause, EndInputs, Facts, Ledger, RemovalBackoff, Replacement, Stage};
 use crate::ports::{EventKind, EventTarget};
 use crate::telemetry::panics::Task;
 
 /// What a task beside the worker came to.
-pub(super) enum Ended {
+enum Ended {
     Pass(PassEnd),
     /// Volumes and cgroups are gone, or are to be tried again: what could not be removed.
     Cleaned(Result<(), String>),
@@ -37,7 +42,7 @@ pub(super) enum Ended {
 }
 
 /// What the table knows when it makes a worker.
-pub(super) struct Birth {
+pub(super) struct WorkerSpec {
     pub calls: Calls,
     pub pod: Arc<Pod>,
     pub is_static: bool,
@@ -47,65 +52,65 @@ pub(super) struct Birth {
 }
 
 pub(super) struct Worker {
-    pub(super) shared: Arc<Shared>,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) uid: PodUid,
-    pub(super) pod: Arc<Pod>,
-    pub(super) is_static: bool,
-    pub(super) orphan: bool,
-    pub(super) rejection: Option<Rejection>,
-    pub(super) observed: Observed,
-    pub(super) seen: bool,
-    pub(super) ledger: Ledger,
-    pub(super) status: Arc<PodStatus>,
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    uid: PodUid,
+    pod: Arc<Pod>,
+    is_static: bool,
+    orphan: bool,
+    rejection: Option<Rejection>,
+    observed: Observed,
+    seen: bool,
+    ledger: Ledger,
+    status: Arc<PodStatus>,
     /// The status as it was kept last; of static pods only.
-    pub(super) kept: Arc<PodStatus>,
-    pub(super) stage: Stage,
-    pub(super) last_error: Option<String>,
-    pub(super) mail: Mail,
-    pub(super) waiters: Vec<oneshot::Sender<()>>,
-    pub(super) notes: (mpsc::UnboundedSender<Note>, mpsc::UnboundedReceiver<Note>),
-    pub(super) calls: Calls,
-    pub(super) task: JoinSet<Ended>,
+    kept: Arc<PodStatus>,
+    stage: Stage,
+    last_error: Option<String>,
+    mail: Mail,
+    waiters: Vec<oneshot::Sender<()>>,
+    progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
+    calls: Calls,
+    task: JoinSet<Ended>,
     /// Calls the pass under way off.
-    pub(super) off: CancellationToken,
+    off: CancellationToken,
     /// Grace of the pass that ends the pod; none while another pass runs.
-    pub(super) ending: Option<i64>,
-    pub(super) failures: u32,
-    pub(super) start_failures: BTreeMap<String, u32>,
+    ending: Option<i64>,
+    failures: u32,
+    start_failures: BTreeMap<String, u32>,
     /// The pod before the resize under way, until its own size is in force.
-    pub(super) resize_from: Option<Arc<Pod>>,
-    pub(super) resize_retry: Option<Timestamp>,
+    resize_from: Option<Arc<Pod>>,
+    resize_retry: Option<Timestamp>,
     /// When the runtime is to be read again after it could not be; until then what is known may be wrong.
-    pub(super) look_at: Option<Timestamp>,
-    pub(super) resizing: bool,
-    pub(super) retry_at: Option<Timestamp>,
-    pub(super) wake_at: Option<Timestamp>,
+    look_at: Option<Timestamp>,
+    resizing: bool,
+    retry_at: Option<Timestamp>,
+    wake_at: Option<Timestamp>,
     /// When the runtime and the objects are looked at again whatever happens.
     resync_at: Timestamp,
-    pub(super) tidy: Tidy,
-    pub(super) swap: Swap,
-    pub(super) cleaned: bool,
-    pub(super) told_finished: bool,
-    pub(super) records_removed: bool,
-    pub(super) removed: bool,
+    removal: RemovalBackoff,
+    replacement: Replacement,
+    cleaned: bool,
+    told_finished: bool,
+    records_removed: bool,
+    removed: bool,
     /// The next worker counts its restarts by the records that are left.
-    pub(super) returns: bool,
+    returns: bool,
 }
 
 impl Worker {
-    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, birth: Birth) -> Self {
-        let uid = crate::core::model::uid_of(&birth.pod);
-        let status = birth.pod.status.clone().unwrap_or_default();
+    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, spec: WorkerSpec) -> Self {
+        let uid = uid_of(&spec.pod);
+        let status = spec.pod.status.clone().unwrap_or_default();
         let max_backoff = SignedDuration::try_from(shared.settings.max_restart_backoff).unwrap_or_default();
         Self {
             shared,
             inbox,
             uid,
-            pod: birth.pod,
-            is_static: birth.is_static,
-            orphan: birth.orphan,
-            rejection: birth.rejection,
+            pod: spec.pod,
+            is_static: spec.is_static,
+            orphan: spec.orphan,
+            rejection: spec.rejection,
             observed: Observed::default(),
             seen: false,
             ledger: Ledger { max_backoff, ..Ledger::default() },
@@ -115,8 +120,8 @@ impl Worker {
             last_error: None,
             mail: Mail { look: true, ..Mail::default() },
             waiters: Vec::new(),
-            notes: mpsc::unbounded_channel(),
-            calls: birth.calls,
+            progress: mpsc::unbounded_channel(),
+            calls: spec.calls,
             task: JoinSet::new(),
             off: CancellationToken::new(),
             ending: None,
@@ -129,12 +134,12 @@ impl Worker {
             retry_at: None,
             wake_at: None,
             resync_at: Timestamp::MAX,
-            tidy: Tidy::default(),
-            swap: Swap::default(),
+            removal: RemovalBackoff::default(),
+            replacement: Replacement::default(),
             cleaned: false,
             told_finished: false,
             records_removed: false,
-            removed: birth.orphan,
+            removed: spec.orphan,
             returns: false,
         }
     }
@@ -207,16 +212,16 @@ impl Worker {
         }
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    fn now(&self) -> Timestamp {
         (self.shared.ports.wall)()
     }
 
-    pub(super) fn end(&mut self, cause: EndCause) {
+    fn end(&mut self, cause: EndCause) {
         let end = plan::end_pod(self.ledger.end.as_ref(), cause, &self.pod, self.now());
         self.ledger.end = Some(end);
     }
 
-    pub(super) async fn look(&mut self) {
+    async fn look(&mut self) {
         let exited = std::mem::take(&mut self.mail.exited);
         let fresh = std::mem::take(&mut self.mail.fresh);
         let ports = &self.shared.ports;
@@ -257,7 +262,7 @@ impl Worker {
         let plan = self.plan(now);
         let derived = self.derive(now);
         // A container that is about to be started again is not the end of its pod, whatever its restart policy.
-        if derived.terminal && self.ledger.end.is_none() && !self.swap.is_down(&self.observed) {
+        if derived.terminal && self.ledger.end.is_none() && !self.replacement.is_down(&self.observed) {
             self.end(EndCause::Completed);
         }
         self.step();
@@ -276,35 +281,24 @@ impl Worker {
 
     /// Finds reasons to end the pod; a later one may shorten the grace.
     fn decide_end(&mut self, now: Timestamp) {
-        if self.pod.metadata.deletion_timestamp.is_some() {
-            self.end(EndCause::Deleted);
-        }
-        if self.removed {
-            self.end(EndCause::Removed);
-        }
-        if self.ledger.end.is_some() {
-            return;
-        }
-        let api_phase = self.pod.status.as_ref().and_then(|s| s.phase.as_deref());
-        if self.rejection.is_some()
-            || is_terminal(self.status.phase.as_deref())
-            || (is_terminal(api_phase) && !self.is_static)
-        {
-            self.end(EndCause::Completed);
-            return;
-        }
-        let limit = self.pod.spec.as_ref().and_then(|s| s.active_deadline_seconds);
-        if let (Some(limit), Some(start)) = (limit, &self.status.start_time) {
-            let deadline = start.0.later(SignedDuration::from_secs(limit));
-            if now >= deadline {
+        let reasons = plan::decide_end(&EndInputs {
+            pod: &self.pod,
+            is_static: self.is_static,
+            status: &self.status,
+            removed: self.removed,
+            rejected: self.rejection.is_some(),
+            ends: self.ledger.end.is_some(),
+            now,
+        });
+        for cause in reasons.causes {
+            if cause == EndCause::DeadlineExceeded {
                 let message = "Pod was active on the node longer than the specified deadline".to_owned();
                 let target = EventTarget::Pod(&self.pod);
                 self.shared.ports.events.record(target, EventKind::Normal, "DeadlineExceeded", message);
-                self.end(EndCause::DeadlineExceeded);
-            } else {
-                self.wake_at = Some(deadline);
             }
+            self.end(cause);
         }
+        self.wake_at = reasons.deadline;
     }
 
     fn plan(&mut self, now: Timestamp) -> plan::Plan {
@@ -324,7 +318,7 @@ impl Worker {
         plan
     }
 
-    pub(super) fn step(&mut self) {
+    fn step(&mut self) {
         loop {
             let facts = Facts {
                 admitted: self.rejection.is_none(),
@@ -349,41 +343,31 @@ impl Worker {
             actions = self.plan_resize(now);
             self.resizing = !actions.is_empty();
         }
-        if actions.is_empty() && self.tidy.is_due(now) {
+        if actions.is_empty() && self.removal.is_due(now) {
             actions = plan::surplus(&self.observed);
         }
         self.begin(actions, None);
     }
 
     /// A pass for the pod as it stands.
-    pub(super) fn pass(&self) -> Pass {
-        Pass {
-            ports: self.shared.ports.clone(),
-            calls: self.calls.clone(),
-            table: Arc::clone(&self.shared.table),
-            facts: self.shared.facts.clone(),
-            node: Arc::clone(&self.shared.ports.node.borrow()),
-            pod: Arc::clone(&self.pod),
-            is_static: self.is_static,
-            uid: self.uid.clone(),
-            observed: self.observed.clone(),
-            notes: self.notes.0.clone(),
-            home: None,
-            cgroup_parent: String::new(),
-            volumes: BTreeMap::new(),
-            user_namespace: None,
-            sandbox_config: None,
-            taken: BTreeMap::new(),
-            left: None,
-        }
+    fn pass(&self) -> Pass {
+        Pass::new(
+            Arc::clone(&self.shared),
+            self.calls.clone(),
+            self.uid.clone(),
+            Arc::clone(&self.pod),
+            self.is_static,
+            self.observed.clone(),
+            self.progress.0.clone(),
+        )
     }
 
-    pub(super) fn begin(&mut self, actions: Vec<Action>, ending: Option<i64>) {
+    fn begin(&mut self, actions: Vec<Action>, ending: Option<i64>) {
         if actions.is_empty() {
             return;
         }
         self.ending = ending;
-        self.swap = Swap::of(&actions);
+        self.replacement = Replacement::of(&actions);
         self.off = if ending.is_some() { CancellationToken::new() } else { self.inbox.until_the_end() };
         let (pass, off) = (self.pass(), self.off.clone());
         let task = Task::of("pod pass", self.uid.as_str());
@@ -400,16 +384,16 @@ impl Worker {
             self.wake_at,
             later(self.retry_at),
             later(self.resize_retry),
-            later(self.tidy.at),
+            later(self.removal.next()),
             self.look_at,
             Some(self.resync_at),
         ];
         let due = due.into_iter().flatten().min().unwrap_or(self.resync_at);
         let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         tokio::select! {
-            // All arms are safe to drop: the inbox keeps its mail, channels keep their notes, the set keeps its task.
+            // All arms are safe to drop: the inbox keeps its mail, channels keep their messages, the set keeps its task.
             () = self.inbox.woken() => {}
-            Some(note) = self.notes.1.recv() => self.read_note(note),
+            Some(progress) = self.progress.1.recv() => self.read_progress(progress),
             Some(ended) = self.task.join_next(), if !self.task.is_empty() => self.read_end(ended),
             () = tokio::time::sleep(pause) => self.mail.look = true,
         }
@@ -419,8 +403,8 @@ impl Worker {
             self.mail.objects = true;
             self.resync_at = now.later(interval);
         }
-        while let Ok(note) = self.notes.1.try_recv() {
-            self.read_note(note);
+        while let Ok(progress) = self.progress.1.try_recv() {
+            self.read_progress(progress);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the table's task still turns: asked by `/healthz/syncloop` and before systemd's watchdog is fed.
+//! Whether the dispatcher still turns: asked by `/healthz/syncloop` and before systemd's watchdog is fed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::run::Event;
+use super::context::Event;
 
 /// A question that is not answered by then is a fault: the task never waits for anybody, so it answers within
 /// milliseconds.
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Asks the task by its own queue. Cloning gives another handle.
 #[derive(Clone)]
-pub struct Pulse {
+pub struct Liveness {
     events: mpsc::Sender<Event>,
     question: Arc<Mutex<Option<Question>>>,
 }
@@ -27,7 +27,7 @@ struct Question {
     answer: Option<oneshot::Receiver<()>>,
 }
 
-impl Pulse {
+impl Liveness {
     pub(super) fn new(events: mpsc::Sender<Event>) -> Self {
         Self { events, question: Arc::default() }
     }
@@ -80,29 +80,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_task_that_answers_is_well_and_one_that_hangs_or_is_gone_is_not() {
         let (events, mut queue) = mpsc::channel(1);
-        let pulse = Pulse::new(events);
+        let liveness = Liveness::new(events);
         for _ in 0..3 {
-            assert_eq!(pulse.fault(), None);
+            assert_eq!(liveness.fault(), None);
             answer(&mut queue);
             tokio::time::sleep(Duration::from_secs(100)).await;
         }
-        assert_eq!(pulse.fault(), None, "it is asked anew");
-        assert_eq!(pulse.fault(), None, "an answer may take a moment");
+        assert_eq!(liveness.fault(), None, "it is asked anew");
+        assert_eq!(liveness.fault(), None, "an answer may take a moment");
         tokio::time::sleep(LIMIT * 2).await;
-        assert_eq!(pulse.fault().as_deref(), Some("sync Loop took longer than expected, 20 s"));
+        assert_eq!(liveness.fault().as_deref(), Some("sync Loop took longer than expected, 20 s"));
         answer(&mut queue);
-        assert_eq!(pulse.fault(), None, "it turns again");
+        assert_eq!(liveness.fault(), None, "it turns again");
         drop(queue);
-        assert_eq!(pulse.fault().as_deref(), Some("the pod table has ended"));
+        assert_eq!(liveness.fault().as_deref(), Some("the pod table has ended"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_stays_full_is_a_fault() {
         let (events, _queue) = mpsc::channel(1);
         events.try_send(Event::Wake("u".into())).unwrap_or_default();
-        let pulse = Pulse::new(events);
-        assert_eq!(pulse.fault(), None);
+        let liveness = Liveness::new(events);
+        assert_eq!(liveness.fault(), None);
         tokio::time::sleep(LIMIT * 2).await;
-        assert_eq!(pulse.fault().as_deref(), Some("the queue of the pod table is full"));
+        assert_eq!(liveness.fault().as_deref(), Some("the queue of the pod table is full"));
     }
 }

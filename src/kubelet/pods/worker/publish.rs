@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::worker::Worker;
-use crate::core::model::{ContainerKind, ProbeSubject, ProbedContainer, RunState, containers_of};
+use super::Worker;
+use crate::core::model::{ContainerKind, ProbeSubject, ProbedContainer, RunState, containers_of, field_path};
 use crate::core::plan::Stage;
 use crate::core::status;
 use crate::ports::{ContainerView, EventKind, EventTarget, Lifecycle, PodView};
@@ -39,7 +39,7 @@ impl Worker {
             return self.shared.table.put_unlisted(&self.uid, self.lifecycle());
         }
         let derived = self.derive(now);
-        let held = if self.stage.ends() { None } else { self.swap.holds_until(&self.observed, now) };
+        let held = if self.stage.ends() { None } else { self.replacement.holds_until(&self.observed, now) };
         let changed = held.is_none() && derived.status != *self.status;
         if changed {
             self.status = Arc::new(derived.status);
@@ -146,7 +146,7 @@ impl Worker {
     /// The event of a container that has to wait for its back-off.
     pub(super) fn tell_backoff(&self, name: &str) {
         let kind = containers_of(&self.pod).into_iter().find(|(_, c)| c.name == name).map(|(kind, _)| kind);
-        let path = super::stop::field_path(kind.unwrap_or(ContainerKind::Regular), name);
+        let path = field_path(kind.unwrap_or(ContainerKind::Regular), name);
         let pod = &self.pod.metadata;
         let message = format!(
             "Back-off restarting failed container {name} in pod {}_{}({})",

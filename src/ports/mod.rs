@@ -88,4 +88,4 @@ pub use usage::{Usage, UsageDepth};
 pub use user_namespaces::UserNamespaces;
 pub use volumes::{MountedVolume, VolumeError, Volumes};
 mod shutdown;
-pub use shutdown::{InhibitLock, ShutdownError, ShutdownWatch};
+pub use shutdown::{InhibitLock, ShutdownError, ShutdownRecord, ShutdownTimes, ShutdownWatch};

@@ -33,6 +33,8 @@ pub enum Lifecycle {
     Terminating,
     /// Nothing of it runs any more.
     Terminated,
+    /// What it held is given back too: volumes, cgroup, sandboxes.
+    Finished,
 }
 
 /// A pod as the kubelet sees it now.

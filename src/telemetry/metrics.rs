@@ -100,6 +100,8 @@ metrics! {
     pod_status_sync: Histogram<0> = "kubelet_pod_status_sync_duration_seconds" "Duration in seconds to sync a pod status update. Measures time from detection of a change to pod status until the API is successfully updated for that pod." [] STATUS;
     pleg_relist: Histogram<0> = "kubelet_pleg_relist_duration_seconds" "Duration in seconds for relisting pods in PLEG." [] USUAL;
     pleg_relist_interval: Histogram<0> = "kubelet_pleg_relist_interval_seconds" "Interval in seconds between relisting in PLEG." [] USUAL;
+    shutdown_start: Gauge<0> = "kubelet_graceful_shutdown_start_time_seconds" "Last graceful shutdown start time since unix epoch in seconds" [];
+    shutdown_end: Gauge<0> = "kubelet_graceful_shutdown_end_time_seconds" "Last graceful shutdown end time since unix epoch in seconds" [];
     pleg_last_seen: Gauge<0> = "kubelet_pleg_last_seen_seconds" "Timestamp in seconds when PLEG was last seen active." [];
     runtime_operations: Counter<1> = "kubelet_runtime_operations_total" "Cumulative number of runtime operations by operation type." ["operation_type"];
     runtime_operation_errors: Counter<1> = "kubelet_runtime_operations_errors_total" "Cumulative number of runtime operation errors by operation type." ["operation_type"];

@@ -18,6 +18,7 @@ mod owner;
 pub mod pod_files;
 pub mod pull_records;
 pub mod removal;
+pub mod shutdown_record;
 pub mod stop_notes;
 pub mod tree;
 pub mod user_namespaces;

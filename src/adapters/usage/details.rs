@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Shared;
 use super::disk::file_system;
 use super::node::system_cgroups;
 use super::pods::{Layers, interfaces, started};
+use super::shared::Shared;
 use crate::adapters::fs::block_mounts::{BlockMount, block_mounts};
 use crate::core::model::cgroup_sample::{CgroupDetail, CgroupDetails, DiskCounters, FileSystemDetail};
 use crate::core::model::containers_of;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::adapters::fs::entries;
 use crate::adapters::machine::{identity, online_cpus};
 use crate::core::model::cgroup_sample::MachineShape;

@@ -51,6 +51,21 @@ pub fn key_of(pod: &Pod) -> PodKey {
     )
 }
 
+/// Whether a phase is one that a pod never leaves.
+pub fn is_terminal(pod_phase: Option<&str>) -> bool {
+    matches!(pod_phase, Some("Failed" | "Succeeded"))
+}
+
+/// Field path of a container for events.
+pub fn field_path(kind: ContainerKind, name: &str) -> String {
+    let list = match kind {
+        ContainerKind::Init | ContainerKind::Sidecar => "initContainers",
+        ContainerKind::Regular => "containers",
+        ContainerKind::Ephemeral => "ephemeralContainers",
+    };
+    format!("spec.{list}{{{name}}}")
+}
+
 /// All containers of the pod in the order init, regular, ephemeral.
 ///
 /// An ephemeral container is given as the [`Container`] it would be, so that one piece of code renders all kinds.

@@ -36,6 +36,25 @@ pub fn references_of(pod: &Pod) -> BTreeSet<Reference> {
             found.insert(Reference { kind, namespace: namespace.clone(), name: name.into() });
         }
     };
+    for secret in pod.spec.iter().flat_map(|s| s.image_pull_secrets.iter().flatten()) {
+        add(ReferenceKind::Secret, &secret.name);
+    }
+    visit_read(pod, &mut add);
+    found
+}
+
+/// Whether the pod's containers see the object's content, in a volume or an environment.
+pub fn reads(pod: &Pod, kind: ReferenceKind, namespace: &str, name: &str) -> bool {
+    if *key_of(pod).namespace != *namespace {
+        return false;
+    }
+    let mut is_read = false;
+    visit_read(pod, &mut |found_kind, found| is_read |= found_kind == kind && found == name);
+    is_read
+}
+
+/// The objects of environments and volumes.
+fn visit_read(pod: &Pod, add: &mut dyn FnMut(ReferenceKind, &str)) {
     use ReferenceKind::{ConfigMap, Secret};
     for (_, container) in containers_of(pod) {
         for from in container.env_from.iter().flatten() {
@@ -55,10 +74,7 @@ pub fn references_of(pod: &Pod) -> BTreeSet<Reference> {
             }
         }
     }
-    let Some(spec) = &pod.spec else { return found };
-    for secret in spec.image_pull_secrets.iter().flatten() {
-        add(Secret, &secret.name);
-    }
+    let Some(spec) = &pod.spec else { return };
     for volume in spec.volumes.iter().flatten() {
         if let Some(source) = &volume.config_map {
             add(ConfigMap, &source.name);
@@ -75,5 +91,28 @@ pub fn references_of(pod: &Pod) -> BTreeSet<Reference> {
             }
         }
     }
-    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_see_volumes_and_environments_but_no_pull_secrets() {
+        let pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "p", "namespace": "d"},
+            "spec": {
+                "imagePullSecrets": [{"name": "pull"}],
+                "containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": "map"}}]}],
+                "volumes": [{"name": "v", "secret": {"secretName": "secret"}}],
+            },
+        }))
+        .unwrap();
+        use ReferenceKind::{ConfigMap, Secret};
+        assert!(reads(&pod, ConfigMap, "d", "map") && reads(&pod, Secret, "d", "secret"));
+        assert!(!reads(&pod, Secret, "d", "map") && !reads(&pod, ConfigMap, "e", "map"));
+        assert!(!reads(&pod, Secret, "d", "pull"), "the kubelet reads it when it pulls");
+        let all: Vec<_> = references_of(&pod).into_iter().map(|reference| reference.name.to_string()).collect();
+        assert_eq!(all, ["map", "pull", "secret"]);
+    }
 }

@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::action::Action;
-use crate::core::model::{Amount, ContainerId, Observed, RunState};
-use crate::core::render::{NodeContext, resources::may_swap};
+use crate::core::model::{Amount, ContainerId, Observed, RunState, containers_of};
+use crate::core::render::{DeviceGrant, NodeContext, resources::container_resources, resources::may_swap};
 use crate::cri;
 
 /// Where a resize stands; shown as conditions.
@@ -209,6 +209,41 @@ pub fn restarts(from: &Pod, to: &Pod, observed: &Observed) -> Vec<ContainerId> {
     let running =
         |c: &Container| observed.container(&c.name).filter(|r| r.state == RunState::Running).map(|r| r.id.clone());
     containers(to).filter(asks).filter_map(running).collect()
+}
+
+/// What is left to be done for a resize.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rest {
+    /// Nothing for now: none is under way, or containers have to be started anew first.
+    Waits,
+    /// All is in force.
+    Done,
+    /// These actions.
+    Actions(Vec<Action>),
+}
+
+/// What is left of the resize; `from` is the pod before it, until the pod's own size was put in force.
+pub fn plan_rest(resize: &Resize, node: &NodeContext, pod: &Pod, from: Option<&Pod>, observed: &Observed) -> Rest {
+    let running = |id| observed.by_id(id).is_some_and(|r| r.state == RunState::Running);
+    if !resize.in_progress || resize.restart.iter().any(running) {
+        return Rest::Waits;
+    }
+    let grant = DeviceGrant::default();
+    let specs = containers_of(pod);
+    let wanted = specs.iter().map(|(_, c)| (c.name.clone(), container_resources(node, pod, c, &grant))).collect();
+    let actions = plan_resize(pod, from, observed, &wanted);
+    // The pod's own size is put in force at least once; then an empty rest means that all is done.
+    let only_pod = !actions.iter().any(|a| matches!(a, Action::Update { .. }));
+    if only_pod && from.is_none() { Rest::Done } else { Rest::Actions(actions) }
+}
+
+/// Text of the events `ResizeStarted` and `ResizeCompleted`: the new resources as upstream prints them.
+pub fn resize_text(pod: &Pod) -> String {
+    let list: Vec<_> = containers(pod)
+        .map(|c| serde_json::json!({"name": c.name, "resources": c.resources.clone().unwrap_or_default()}))
+        .collect();
+    let generation = pod.metadata.generation.unwrap_or_default();
+    serde_json::json!({"containers": list, "generation": generation}).to_string()
 }
 
 /// What is to be done so that the allocated resources are in force. `wanted` are the runtime's values by container name,

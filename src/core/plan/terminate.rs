@@ -1,12 +1,71 @@
 //! The end of a pod: kill what runs, stop its sandboxes, and how much of the grace is left.
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::action::Action;
 use super::kill::{kill_all, pod_grace};
 use super::ledger::{End, EndCause};
-use crate::core::model::Observed;
+use crate::core::model::time::Moment;
+use crate::core::model::{Observed, is_terminal};
+
+/// What may be a reason to end a pod.
+#[derive(Clone, Copy, Debug)]
+pub struct EndInputs<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// Whether it is a static pod.
+    pub is_static: bool,
+    /// The status as it was published last.
+    pub status: &'a PodStatus,
+    /// No source lists it any more.
+    pub removed: bool,
+    /// The node refused it.
+    pub rejected: bool,
+    /// It is being ended already.
+    pub ends: bool,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Reasons to end a pod, in the order in which they count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndReasons {
+    /// Empty for a pod that goes on.
+    pub causes: Vec<EndCause>,
+    /// When `activeDeadlineSeconds` will have passed.
+    pub deadline: Option<Timestamp>,
+}
+
+/// Finds reasons to end a pod. One that ends already may still get one that shortens its grace.
+pub fn decide_end(inputs: &EndInputs<'_>) -> EndReasons {
+    let EndInputs { pod, status, now, .. } = *inputs;
+    let mut reasons = EndReasons::default();
+    if pod.metadata.deletion_timestamp.is_some() {
+        reasons.causes.push(EndCause::Deleted);
+    }
+    if inputs.removed {
+        reasons.causes.push(EndCause::Removed);
+    }
+    if inputs.ends || !reasons.causes.is_empty() {
+        return reasons;
+    }
+    let api_phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    if inputs.rejected || is_terminal(status.phase.as_deref()) || (is_terminal(api_phase) && !inputs.is_static) {
+        reasons.causes.push(EndCause::Completed);
+        return reasons;
+    }
+    let limit = pod.spec.as_ref().and_then(|s| s.active_deadline_seconds);
+    if let (Some(limit), Some(start)) = (limit, &status.start_time) {
+        let deadline = start.0.later(SignedDuration::from_secs(limit));
+        if now >= deadline {
+            reasons.causes.push(EndCause::DeadlineExceeded);
+        } else {
+            reasons.deadline = Some(deadline);
+        }
+    }
+    reasons
+}
 
 /// Begins the end of a pod, or shortens the grace of one that already ends; the first cause stays.
 ///
@@ -58,4 +117,48 @@ pub fn plan_removal(observed: &Observed) -> Vec<Action> {
         actions.push(Action::RemoveSandboxes(ids));
     }
     actions
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn each_reason_ends_a_pod_and_the_deadline_is_told_before() {
+        let mut pod = Pod::default();
+        pod.spec.get_or_insert_default().active_deadline_seconds = Some(10);
+        let status = PodStatus { start_time: Some(Time(at(100))), ..PodStatus::default() };
+        let runs = EndInputs {
+            pod: &pod,
+            is_static: false,
+            status: &status,
+            removed: false,
+            rejected: false,
+            ends: false,
+            now: at(109),
+        };
+        let causes = |inputs: EndInputs<'_>| decide_end(&inputs).causes;
+        assert_eq!(decide_end(&runs), EndReasons { causes: Vec::new(), deadline: Some(at(110)) });
+        assert_eq!(causes(EndInputs { now: at(110), ..runs }), [EndCause::DeadlineExceeded]);
+        assert_eq!(causes(EndInputs { rejected: true, ..runs }), [EndCause::Completed]);
+        let over = PodStatus { phase: Some("Succeeded".into()), ..PodStatus::default() };
+        assert_eq!(causes(EndInputs { status: &over, ..runs }), [EndCause::Completed]);
+        let ended = Pod { status: Some(over), ..pod.clone() };
+        assert_eq!(causes(EndInputs { pod: &ended, ..runs }), [EndCause::Completed]);
+        let of_static = causes(EndInputs { pod: &ended, is_static: true, ..runs });
+        assert!(of_static.is_empty(), "what its mirror says does not count");
+        let mut deleted = pod.clone();
+        deleted.metadata.deletion_timestamp = Some(Time(at(1)));
+        let both = EndInputs { pod: &deleted, removed: true, rejected: true, ..runs };
+        assert_eq!(causes(both), [EndCause::Deleted, EndCause::Removed]);
+        let again = causes(EndInputs { ends: true, ..both });
+        assert_eq!(again, [EndCause::Deleted, EndCause::Removed], "they may shorten the grace");
+        assert!(causes(EndInputs { ends: true, now: at(200), ..runs }).is_empty());
+    }
 }

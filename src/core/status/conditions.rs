@@ -3,7 +3,9 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Inputs, by_name};
+use super::inputs::Inputs;
+use super::lists::by_name;
+use crate::core::model::is_terminal;
 use crate::core::plan::{EndCause, is_sidecar, restart, restart_all_asked, sandbox_needed};
 
 /// Conditions that only the kubelet writes; all others are left as they are.
@@ -195,7 +197,7 @@ pub(super) fn is_restarting_all(inputs: &Inputs<'_>) -> bool {
 
 /// What the spec asks for does not fit now.
 fn resize_pending(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
-    let pending = inputs.ledger.resize.pending.as_ref().filter(|_| !super::is_terminal(Some(wanted)))?;
+    let pending = inputs.ledger.resize.pending.as_ref().filter(|_| !is_terminal(Some(wanted)))?;
     Some(Draft {
         reason: Some(pending.reason()),
         message: Some(pending.message().to_owned()),
@@ -205,7 +207,7 @@ fn resize_pending(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
 
 /// What is allocated is not in force yet.
 fn resize_in_progress(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
-    let resize = Some(&inputs.ledger.resize).filter(|r| r.in_progress && !super::is_terminal(Some(wanted)))?;
+    let resize = Some(&inputs.ledger.resize).filter(|r| r.in_progress && !is_terminal(Some(wanted)))?;
     let reason = resize.error.is_some().then_some("Error");
     Some(Draft { reason, message: resize.error.clone(), ..met("PodResizeInProgress") })
 }

@@ -4,7 +4,9 @@ mod claim_growth;
 mod conditions;
 mod containers;
 mod finish;
+mod inputs;
 mod ips;
+mod lists;
 mod patch;
 mod pod_phase;
 mod recalled;
@@ -12,49 +14,19 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
-
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::core::model::{ContainerKind, Observed, ProbeResults, Rejection, qos_class};
-use crate::core::plan::{EndCause, Ledger, Stage};
+use self::lists::some;
+use crate::core::model::{Rejection, is_terminal, qos_class};
+use crate::core::plan::EndCause;
 
 pub use claim_growth::{Growth, GrowthStep, growth_wanted, render_growth_patch};
 pub use conditions::KUBELET_CONDITIONS;
+pub use inputs::Inputs;
 pub use ips::sort_pod_ips;
 pub use patch::{is_urgent, render_status_patch};
 pub use recalled::without_ended_init;
-
-/// Everything a status depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
-    /// The pod; its own status is what the API server last said.
-    pub pod: &'a Pod,
-    /// Whether it is a static pod.
-    pub is_static: bool,
-    /// The runtime's records.
-    pub observed: &'a Observed,
-    /// The kubelet's own memory.
-    pub ledger: &'a Ledger,
-    /// Settled probes.
-    pub probes: &'a ProbeResults,
-    /// Status as derived last, or the API server's after a restart.
-    pub previous: &'a PodStatus,
-    /// Where the pod stands.
-    pub stage: Stage,
-    /// Why the node refused it.
-    pub rejection: Option<&'a Rejection>,
-    /// Addresses of the node, primary first.
-    pub host_ips: &'a [IpAddr],
-    /// Whether its runtime handler mounts recursively read-only.
-    pub recursive_read_only: bool,
-    /// When this kubelet process began; containers that are older keep what was said of them.
-    pub kubelet_started: Timestamp,
-    /// Now.
-    pub now: Timestamp,
-}
 
 /// A status, and whether the pod is done by itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,11 +35,6 @@ pub struct Derived {
     pub status: PodStatus,
     /// The containers' states add up to a terminal phase (also while the published one still lags behind).
     pub terminal: bool,
-}
-
-/// Whether a phase is one that a pod never leaves.
-pub fn is_terminal(pod_phase: Option<&str>) -> bool {
-    matches!(pod_phase, Some("Failed" | "Succeeded"))
 }
 
 /// Derives the pod's status.
@@ -96,8 +63,8 @@ pub fn derive(inputs: &Inputs<'_>) -> Derived {
 
     let wanted = wanted_phase(inputs, &mut status);
     let terminal = is_terminal(Some(&wanted));
-    let reachable = !terminal || inputs.stage >= Stage::Terminated || is_terminal(previous.phase.as_deref());
-    if inputs.stage >= Stage::Terminated {
+    let reachable = !terminal || inputs.stage.has_ended() || is_terminal(previous.phase.as_deref());
+    if inputs.stage.has_ended() {
         finish::finish_containers(inputs, &mut status);
     }
     // A terminal phase is published only once no container can run any more.
@@ -129,7 +96,7 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
     match inputs.ledger.end.as_ref().map(|end| &end.cause) {
         // What the containers came to has the last word: a pod whose containers all exit 0 has succeeded, with its
         // condition DisruptionTarget (upstream `generateAPIPodStatus`, for evictions and shutdowns alike).
-        Some(EndCause::Killed(_)) if inputs.stage >= Stage::Terminated && pod_phase == "Succeeded" => pod_phase,
+        Some(EndCause::Killed(_)) if inputs.stage.has_ended() && pod_phase == "Succeeded" => pod_phase,
         Some(EndCause::Killed(kill)) => {
             status.reason = Some(kill.reason.clone());
             status.message = Some(kill.message.clone());
@@ -141,7 +108,7 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
             "Failed".into()
         }
         Some(EndCause::Deleted | EndCause::Removed | EndCause::Completed) | None => {
-            let over = inputs.stage >= Stage::Terminated;
+            let over = inputs.stage.has_ended();
             // Upstream leaves the phase of static pods open (its issue 116484).
             if over && !inputs.is_static && !is_terminal(Some(&pod_phase)) { "Failed".into() } else { pod_phase }
         }
@@ -165,23 +132,4 @@ fn rejected(inputs: &Inputs<'_>, rejection: &Rejection) -> PodStatus {
 /// `status.observedGeneration`, which never goes back.
 fn observed_generation(pod: &Pod, previous: &PodStatus) -> Option<i64> {
     pod.metadata.generation.max(previous.observed_generation)
-}
-
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
-}
-
-/// A container's status by name.
-fn by_name<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a ContainerStatus> {
-    statuses?.iter().find(|s| s.name == name)
-}
-
-/// Status of a container in whichever list it stands.
-fn status_of<'a>(status: &'a PodStatus, kind: ContainerKind, name: &str) -> Option<&'a ContainerStatus> {
-    let list = match kind {
-        ContainerKind::Init | ContainerKind::Sidecar => &status.init_container_statuses,
-        ContainerKind::Regular => &status.container_statuses,
-        ContainerKind::Ephemeral => &status.ephemeral_container_statuses,
-    };
-    by_name(list.as_deref(), name)
 }

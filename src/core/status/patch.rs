@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Map, Value, json};
 
-use super::{KUBELET_CONDITIONS, is_terminal};
+use super::KUBELET_CONDITIONS;
+use crate::core::model::is_terminal;
 
 /// Lists of the status that a strategic merge patch merges, with their key.
 const MERGED_LISTS: &[(&str, &str)] = &[("podIPs", "ip"), ("hostIPs", "ip")];

@@ -18,14 +18,16 @@ use crate::core::evict::{
     exceeds_local_limit, has_local_limit, rank,
 };
 use crate::core::model::usage::PodUsage;
-use crate::core::model::{PodKill, is_critical, uid_of};
-use crate::core::status::is_terminal;
+use crate::core::model::{PodKill, PodUid, is_critical, is_terminal, uid_of};
 use crate::kubelet::image_gc::ImageGc;
-use crate::ports::{EventKind, EventTarget, Events, PodControl, PodView, Pods, Usage, UsageDepth};
+use crate::ports::{EventKind, EventTarget, Events, Lifecycle, PodControl, PodView, Pods, Usage, UsageDepth};
 
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How long one evicted pod may take to end before the node is looked at again.
+/// How long an evicted pod may take to end, and then to give back what it held, before the node is looked at again
+/// (upstream `podCleanupTimeout`).
 const CLEANUP: Duration = Duration::from_secs(30);
+/// How often a look is taken at that (upstream `podCleanupPollFreq`).
+const CLEANUP_POLL: Duration = Duration::from_secs(1);
 /// Grace of a hard eviction in seconds.
 const AT_ONCE: i64 = 1;
 
@@ -186,6 +188,15 @@ async fn evict(ports: &EvictionPorts, view: &PodView, grace: i64, notice: Evicti
     let uid = uid_of(&view.pod);
     if timeout(CLEANUP, ports.control.kill(&uid, kill)).await.is_err() {
         tracing::warn!(pod = %uid, "an evicted pod still runs after half a minute");
+    } else if timeout(CLEANUP, given_back(&*ports.pods, &uid)).await.is_err() {
+        tracing::warn!(pod = %uid, "the volumes or the cgroup of an evicted pod are still there after half a minute");
+    }
+}
+
+/// Returns once the pod's volumes and cgroup are gone: until then they count, and another pod would go for them.
+async fn given_back(pods: &dyn Pods, uid: &PodUid) {
+    while pods.by_uid(uid).is_some_and(|view| view.lifecycle != Lifecycle::Finished) {
+        tokio::time::sleep(CLEANUP_POLL).await;
     }
 }
 

@@ -18,16 +18,24 @@ use crate::kubelet::images::{ImagePorts, Images};
 
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// A node of 1000 bytes; each pod uses what its uid says, killed ones nothing.
+/// A node of 1000 bytes; each pod uses what its uid says, killed ones nothing once their volumes are gone.
 #[derive(Default)]
 struct World {
     pods: Mutex<Vec<Arc<PodView>>>,
     kills: Mutex<Vec<String>>,
+    /// How long the volumes of a killed pod take to go.
+    cleanup: Duration,
+    /// Killed pods whose volumes are still there.
+    leaving: Mutex<Vec<Arc<PodView>>>,
 }
 
 impl World {
     fn pods(&self) -> Vec<Arc<PodView>> {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn leaving(&self) -> Vec<Arc<PodView>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -51,7 +59,7 @@ fn memory(used: u64) -> MemoryUsage {
 #[async_trait]
 impl Usage for World {
     async fn node(&self, _: UsageDepth) -> NodeUsage {
-        let used = self.pods().iter().map(|view| bytes(uid_of(&view.pod).as_str())).sum();
+        let used = self.pods().iter().chain(&self.leaving()).map(|view| bytes(uid_of(&view.pod).as_str())).sum();
         NodeUsage {
             node_name: "n".into(),
             system_containers: vec![],
@@ -110,8 +118,8 @@ fn pod_usage(uid: &str) -> PodUsage {
 }
 
 impl Pods for World {
-    fn by_uid(&self, _: &PodUid) -> Option<Arc<PodView>> {
-        None
+    fn by_uid(&self, uid: &PodUid) -> Option<Arc<PodView>> {
+        self.leaving().into_iter().find(|view| uid_of(&view.pod) == *uid)
     }
     fn by_key(&self, _: &PodKey) -> Option<Arc<PodView>> {
         None
@@ -122,9 +130,17 @@ impl Pods for World {
 }
 
 #[async_trait]
-impl PodControl for World {
+impl PodControl for Arc<World> {
     async fn kill(&self, uid: &PodUid, kill: PodKill) -> bool {
+        let killed = self.pods().into_iter().find(|view| uid_of(&view.pod) == *uid);
         self.pods.lock().unwrap_or_else(PoisonError::into_inner).retain(|view| uid_of(&view.pod) != *uid);
+        let (world, uid_of_killed) = (Arc::clone(self), uid.clone());
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).extend(killed);
+        tokio::spawn(async move {
+            tokio::time::sleep(world.cleanup).await;
+            let mut leaving = world.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            leaving.retain(|view| uid_of(&view.pod) != uid_of_killed);
+        });
         let grace = kill.grace_seconds.unwrap_or(-1);
         let line = format!("{uid} {grace} {} {}", kill.disruption.is_some(), kill.message);
         self.kills.lock().unwrap_or_else(PoisonError::into_inner).push(line);
@@ -153,7 +169,11 @@ fn wall() -> Timestamp {
 
 /// Runs the loop over these pods for a minute; gives the kills and the events.
 async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<String>, Pressure) {
-    let world = Arc::new(World { pods: Mutex::new(pods), ..World::default() });
+    evicted_from(World { pods: Mutex::new(pods), ..World::default() }, grace).await
+}
+
+async fn evicted_from(world: World, grace: u64) -> (Vec<String>, Vec<String>, Pressure) {
+    let world = Arc::new(world);
     let (events, service, runtime) =
         (Arc::new(FakeEvents::default()), Arc::new(FakeImages::default()), Arc::new(FakeExec::default()));
     let settings = ImageSettings {
@@ -189,7 +209,7 @@ async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<Strin
     let ports = EvictionPorts {
         usage: world.clone(),
         pods: world.clone(),
-        control: world.clone(),
+        control: Arc::new(world.clone()),
         events: events.clone(),
         images: Arc::new(ImageGc::new(gc, &settings)),
         wall,
@@ -240,6 +260,15 @@ async fn the_least_needed_goes_and_no_more_than_must() {
         ]
     );
     assert!(pressure.memory && !pressure.disk);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_goes_while_the_volumes_of_an_evicted_pod_are_being_removed() {
+    let pods = vec![view("hog-700", json!({})), view("innocent-10", json!({}))];
+    let world = World { pods: Mutex::new(pods), cleanup: Duration::from_secs(25), ..World::default() };
+    let (kills, _, _) = evicted_from(world, 0).await;
+    assert_eq!(kills.len(), 1, "{kills:?}");
+    assert!(kills[0].starts_with("hog-700 "), "{kills:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::core::status::is_terminal;
+use crate::core::model::is_terminal;
 use crate::ports::{Lifecycle, PodView};
 use crate::telemetry::Metrics;
 
-/// Each stage with its word.
-const STAGES: [(&str, Lifecycle); 3] =
-    [("sync", Lifecycle::Sync), ("terminating", Lifecycle::Terminating), ("terminated", Lifecycle::Terminated)];
+/// Each stage with its word; one that is finished is `terminated` too.
+const STAGES: [(&str, &[Lifecycle]); 3] = [
+    ("sync", &[Lifecycle::Sync]),
+    ("terminating", &[Lifecycle::Terminating]),
+    ("terminated", &[Lifecycle::Terminated, Lifecycle::Finished]),
+];
 /// Whether a pod is static, with the value of the label.
 const KINDS: [(&str, bool); 2] = [("true", true), ("", false)];
 
@@ -25,13 +28,13 @@ pub fn set(metrics: &Metrics, pods: &[Arc<PodView>], unlisted: &[Lifecycle]) {
         metrics.desired_pods.with([label]).set(count(&desired));
         metrics.active_pods.with([label]).set(count(&|pod| desired(pod) && is_active(pod)));
     }
-    for (word, stage) in STAGES {
+    for (word, stages) in STAGES {
         for (label, is_static) in KINDS {
-            let of_kind = |pod: &PodView| pod.is_static == is_static && pod.lifecycle == stage;
+            let of_kind = |pod: &PodView| pod.is_static == is_static && stages.contains(&pod.lifecycle);
             metrics.working_pods.with([word, "desired", label]).set(count(&|pod| of_kind(pod) && !pod.dropped));
             metrics.working_pods.with([word, "orphan", label]).set(count(&|pod| of_kind(pod) && pod.dropped));
         }
-        let found = unlisted.iter().filter(|found| **found == stage).count() as f64;
+        let found = unlisted.iter().filter(|found| stages.contains(found)).count() as f64;
         metrics.working_pods.with([word, "runtime_only", "unknown"]).set(found);
     }
 }
@@ -41,7 +44,7 @@ fn is_active(pod: &PodView) -> bool {
     match pod.lifecycle {
         Lifecycle::Sync => !is_terminal(pod.status.phase.as_deref()),
         Lifecycle::Terminating => true,
-        Lifecycle::Terminated => false,
+        Lifecycle::Terminated | Lifecycle::Finished => false,
     }
 }
 

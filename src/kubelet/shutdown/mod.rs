@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::model::time::Moment;
-use crate::core::model::uid_of;
+use crate::core::model::{is_terminal, uid_of};
 use crate::core::shutdown::{Stage, Turn, order, plan_groups, plan_stages, total};
-use crate::core::status::is_terminal;
-use crate::ports::{EventKind, EventTarget, Events, InhibitLock, PodControl, Pods, ShutdownError, ShutdownWatch};
+use crate::ports::{
+    EventKind, EventTarget, Events, InhibitLock, PodControl, Pods, ShutdownError, ShutdownRecord, ShutdownTimes,
+    ShutdownWatch,
+};
+use crate::telemetry::Metrics;
 
 /// The lock is kept for this long after the last pod ended, so that the final statuses reach the API server.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -29,6 +33,12 @@ pub struct ShutdownPorts {
     pub control: Arc<dyn PodControl>,
     /// For `NodeShutdown`.
     pub events: Arc<dyn Events>,
+    /// Where the times of the last shutdown are kept.
+    pub record: Arc<dyn ShutdownRecord>,
+    /// For the same times.
+    pub metrics: Arc<Metrics>,
+    /// The wall clock.
+    pub wall: fn() -> Timestamp,
 }
 
 /// Waits for shutdowns until `stop` is cancelled.
@@ -44,6 +54,10 @@ pub async fn run(
 ) -> Result<(), ShutdownError> {
     logind.allow_delay(total(turns)).await?;
     let mut lock: Option<InhibitLock> = Some(logind.inhibit().await?);
+    match ports.record.load().await {
+        Ok(times) => show(ports, times),
+        Err(error) => tracing::warn!(%error, "the times of the last shutdown cannot be read"),
+    }
     loop {
         let begins = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -54,12 +68,28 @@ pub async fn run(
         ports.events.record(EventTarget::Node, EventKind::Normal, "NodeShutdown", message);
         shutting_down.send_replace(begins);
         if begins {
+            let times = ShutdownTimes { start: Some((ports.wall)()), end: None };
+            keep(ports, times).await;
             end_pods(ports, turns).await;
             sleep(FLUSH).await;
+            keep(ports, ShutdownTimes { end: Some((ports.wall)()), ..times }).await;
             lock = None;
         } else if lock.is_none() {
             lock = Some(logind.inhibit().await?);
         }
+    }
+}
+
+fn show(ports: &ShutdownPorts, times: ShutdownTimes) {
+    let seconds = |time: Option<Timestamp>| time.map_or(0.0, |time| time.as_second() as f64);
+    ports.metrics.shutdown_start.with([]).set(seconds(times.start));
+    ports.metrics.shutdown_end.with([]).set(seconds(times.end));
+}
+
+async fn keep(ports: &ShutdownPorts, times: ShutdownTimes) {
+    show(ports, times);
+    if let Err(error) = ports.record.store(times).await {
+        tracing::warn!(%error, "the times of this shutdown cannot be kept");
     }
 }
 

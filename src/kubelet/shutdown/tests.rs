@@ -55,6 +55,20 @@ impl Drop for Lock {
     }
 }
 
+struct Record(Log, Instant);
+
+#[async_trait]
+impl ShutdownRecord for Record {
+    async fn load(&self) -> std::io::Result<ShutdownTimes> {
+        Ok(ShutdownTimes::default())
+    }
+    async fn store(&self, times: ShutdownTimes) -> std::io::Result<()> {
+        let what = if times.end.is_some() { "ended" } else { "began" };
+        note(&self.0, format!("{} {what}", self.1.elapsed().as_secs()));
+        Ok(())
+    }
+}
+
 struct FakeLogind {
     news: VecDeque<bool>,
     log: Log,
@@ -110,7 +124,14 @@ async fn shut_down(news: &[bool]) -> (Vec<String>, bool) {
 async fn shut_down_with(news: &[bool], views: Vec<Arc<PodView>>) -> (Vec<String>, bool) {
     let (log, began) = (Log::default(), Instant::now());
     let world = Arc::new(World { views, log: Arc::clone(&log), began });
-    let ports = ShutdownPorts { pods: world.clone(), control: world, events: Arc::new(FakeEvents::default()) };
+    let ports = ShutdownPorts {
+        pods: world.clone(),
+        control: world,
+        events: Arc::new(FakeEvents::default()),
+        record: Arc::new(Record(Arc::clone(&log), began)),
+        metrics: Arc::default(),
+        wall: || Timestamp::UNIX_EPOCH,
+    };
     let mut logind = FakeLogind { news: news.iter().copied().collect(), log: Arc::clone(&log), began };
     let turns = [Turn { priority: 0, seconds: 20 }, Turn { priority: 100, seconds: 10 }];
     let (sender, receiver) = watch::channel(false);
@@ -129,9 +150,11 @@ async fn pods_end_in_turns_and_the_machine_waits_for_their_statuses() {
         [
             "allow 30",
             "lock",
+            "0 began",
             "0 kill 3 Terminated 20",
             "0 kill 100 Terminated 20",
             "20 kill 2 Terminated 10",
+            "23 ended",
             "23 release"
         ]
     );
@@ -157,10 +180,12 @@ async fn the_api_server_ends_after_it_was_told_of_all_pods_and_etcd_last() {
     assert_eq!(
         log[2..],
         [
+            "0 began",
             "0 kill 4 Terminated 20",
             "4 kill 1 Terminated 3",
             "6 kill 3 Terminated 4",
             "9 kill 2 Terminated 5",
+            "12 ended",
             "12 release"
         ]
     );

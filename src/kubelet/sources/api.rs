@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
-use crate::kubelet::api_pods::ApiPodView;
+use crate::kubelet::api::pods::ApiPodView;
 use crate::ports::PodWatch;
 
 /// The API source.

@@ -3,6 +3,7 @@
 mod api;
 mod cgroups;
 mod credentials;
+mod error;
 mod host;
 mod parts;
 mod server;
@@ -20,14 +21,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::api::Api;
+pub use self::error::Error;
 use self::parts::NoStatuses;
 use super::admission::NodeAdmission;
 use super::hooks::HookRunner;
 use super::images::{ImagePorts, Images};
 use super::logs::DirectoryWatch;
 use super::node::status::NodeReporter;
+use super::pods::{self, Instruments, PodPorts};
 use super::probes::{ProbePorts, Prober};
-use super::run::{self, PodPorts};
 use super::sources::file::tell_faults;
 use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
@@ -52,49 +54,6 @@ use crate::telemetry::{Metrics, panics};
 
 /// Where log collectors look for the logs of containers.
 const CONTAINER_LOGS: &str = "/var/log/containers";
-
-/// Why the kubelet cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The runtime's endpoint is no unix socket.
-    #[error("containerRuntimeEndpoint {0:?} is no unix socket; write unix:///run/containerd/containerd.sock")]
-    Endpoint(String),
-    /// The settings forbid to run on this machine.
-    #[error("{}", .0.join("\n"))]
-    Machine(Vec<String>),
-    /// The file of `--lock-file` cannot be locked or watched.
-    #[error("--lock-file {path}")]
-    Lock {
-        /// The file.
-        path: PathBuf,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// A folder of the kubelet cannot be made.
-    #[error("folder {path}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// The API server's client cannot be made.
-    #[error("kubeconfig {path}")]
-    Kubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A part of the kubelet cannot start.
-    #[error("{what}")]
-    Part {
-        /// Which part.
-        what: &'static str,
-        /// What went wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
 
 fn socket_of(endpoint: &str) -> Result<PathBuf, Error> {
     let path = endpoint.strip_prefix("unix://").unwrap_or(endpoint);
@@ -277,16 +236,15 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         statuses,
         user_namespaces: Arc::new(LocalUserNamespaces::new(&spec.dirs.root, ids)),
         node,
-        metrics: Arc::clone(&metrics),
-        wall: Timestamp::now,
+        instruments: Instruments { metrics: Arc::clone(&metrics), wall: Timestamp::now },
     };
-    let settings = run::Settings {
+    let settings = pods::Settings {
         sources: sources::kinds(&spec),
         resync: spec.pods.sync_frequency,
         max_restart_backoff: spec.pods.max_restart_backoff,
     };
     let (desired, incoming) = mpsc::channel(16);
-    let table = run::start(pod_ports, settings, incoming, stop.clone());
+    let table = pods::start(pod_ports, settings, incoming, stop.clone());
     let (statics, static_pods) = watch::channel(None);
     let log_watch = Arc::new(DirectoryWatch::default());
     let (faults, unit_reports) = sources::start(&spec, &table, &log_watch, &desired, statics, stop.clone())?;
@@ -308,7 +266,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         usage: Arc::clone(&usage),
     };
     upkeep::start(&spec, upkeep_parts, pressure_sender, stop.clone()).await?;
-    upkeep::watch_shutdown(&spec, &table, &events, shutdown_sender, stop.clone());
+    upkeep::watch_shutdown(&spec, &table, &events, Arc::clone(&metrics), shutdown_sender, stop.clone());
     let server_parts = server::ServerParts {
         reviews: api.as_ref().map(Api::reviews),
         table: &table,
@@ -322,7 +280,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     host::keep_chains(&spec, &stop);
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
     units::wait_for_start(unit_reports).await;
-    parts::notify_systemd(table.pulse.clone(), stop.clone());
+    parts::notify_systemd(table.liveness.clone(), stop.clone());
     info!(node = spec.node_name, standalone = api.is_none(), "kubelet runs");
     stop.cancelled().await;
     // Statuses under way are sent; pods are left alone.

@@ -18,8 +18,8 @@ use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKi
 use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
 use crate::core::render::{check_resolv_conf, parse_resolv_conf};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
-use crate::kubelet::pulse::Pulse;
-use crate::kubelet::run::PodTable;
+use crate::kubelet::pods::Liveness;
+use crate::kubelet::pods::PodTable;
 use crate::offload::Lanes;
 use crate::ports::{EventKind, EventTarget, Events, NameFiles, Objects, Runtime, StatusSink, StorageApi};
 use crate::supervise::{restarting, spawn, vital};
@@ -147,7 +147,7 @@ fn parse_size(text: &str) -> u64 {
 ///
 /// Off the thread: systemd's socket takes a few messages and then keeps the sender waiting when systemd itself stands
 /// still ("Freezing execution"). Whether the table turns is asked on the thread, so that a thread that hangs is noticed.
-pub fn notify_systemd(pulse: Pulse, stop: CancellationToken) {
+pub fn notify_systemd(liveness: Liveness, stop: CancellationToken) {
     let lanes = Lanes::new("socket of");
     let limit = sd_notify::watchdog_enabled();
     vital("watchdog", &stop.clone(), async move {
@@ -157,7 +157,7 @@ pub fn notify_systemd(pulse: Pulse, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = ticks.tick() => match pulse.fault() {
+                _ = ticks.tick() => match liveness.fault() {
                     None => tell(&lanes, sd_notify::NotifyState::Watchdog).await,
                     Some(fault) => error!(fault, "systemd's watchdog is not fed"),
                 },

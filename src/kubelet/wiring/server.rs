@@ -9,14 +9,14 @@ use rustls::server::ResolvesServerCert;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::cri::Cri;
 use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
 use crate::adapters::usage::{MachineUsage, UsageOptions};
 use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::kubelet::logs::DirectoryWatch;
-use crate::kubelet::run::PodTable;
+use crate::kubelet::pods::PodTable;
 use crate::kubelet::server::{Listeners, ServerPorts, Settings};
 use crate::ports::{CgroupDriver, Reviews, Runtime, Usage};
 use crate::supervise::vital;
@@ -68,7 +68,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     let settings = Settings::from_spec(spec, KUBERNETES_VERSION);
     let listeners =
         Listeners::bind(&settings).await.map_err(|e| Error::Part { what: "ports of the server", source: e.into() })?;
-    let pulse = parts.table.pulse.clone();
+    let liveness = parts.table.liveness.clone();
     let ports = ServerPorts {
         pods: Arc::clone(&parts.table.pods),
         runtime: Arc::clone(parts.runtime),
@@ -76,7 +76,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
         reviews: parts.reviews,
         certificate: certificate(spec, parts.addresses)?,
         metrics: parts.metrics,
-        sync_loop: Arc::new(move || pulse.fault()),
+        sync_loop: Arc::new(move || liveness.fault()),
         log_watch: parts.log_watch,
     };
     vital("server", &stop.clone(), async move {

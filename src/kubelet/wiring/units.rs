@@ -12,13 +12,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::fs::stop_notes::NoteFiles;
 use crate::adapters::systemd::{NativeJournal, StaticPodUnits};
 use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};
 use crate::core::static_units::{RUN_DIR, SOCKET};
 use crate::kubelet::logs::DirectoryWatch;
-use crate::kubelet::run::PodTable;
+use crate::kubelet::pods::PodTable;
 use crate::kubelet::sources::file::Reread;
 use crate::kubelet::units::forward::{self, ForwardPorts};
 use crate::kubelet::units::serve::{Desk, listen, serve};

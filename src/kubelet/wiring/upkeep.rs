@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::credentials::{check_binaries, read_configuration};
 use crate::adapters::cri::Cri;
+use crate::adapters::fs::shutdown_record::ShutdownFile;
 use crate::adapters::systemd::Logind;
 use crate::core::admission::Pressure;
 use crate::core::evict::parse_thresholds;
@@ -22,11 +23,12 @@ use crate::core::yaml::parse_document;
 use crate::kubelet::eviction::{self, EvictionLimits, EvictionPorts};
 use crate::kubelet::image_gc::{ImageGc, ImageGcPorts};
 use crate::kubelet::images::Images;
-use crate::kubelet::run::PodTable;
+use crate::kubelet::pods::PodTable;
 use crate::kubelet::shutdown::{self, ShutdownPorts};
 use crate::offload::Lanes;
 use crate::ports::{self, Runtime};
 use crate::supervise::restarting;
+use crate::telemetry::Metrics;
 
 /// Credential plugins of `--image-credential-provider-config`.
 ///
@@ -127,6 +129,7 @@ pub fn watch_shutdown(
     spec: &KubeletSpec,
     table: &PodTable,
     events: &Arc<dyn ports::Events>,
+    metrics: Arc<Metrics>,
     shutting_down: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
@@ -138,6 +141,9 @@ pub fn watch_shutdown(
         pods: Arc::clone(&table.pods),
         control: Arc::clone(&table.control),
         events: Arc::clone(events),
+        record: Arc::new(ShutdownFile::new(&spec.dirs.root)),
+        metrics,
+        wall: Timestamp::now,
     };
     let state = (ports, turns, shutting_down);
     restarting("machine shutdown", &stop.clone(), state, move |(ports, turns, shutting_down)| {

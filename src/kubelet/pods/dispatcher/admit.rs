@@ -1,0 +1,187 @@
+//! The dispatcher's part in what a pod is given: admission, resources that change in place, and pods that make room.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{Dispatcher, Entry};
+use crate::core::admission::without_surplus;
+use crate::core::model::{DesiredPod, PodKill, PodUid, Rejection, Verdict, is_terminal, key_of, uid_of};
+use crate::core::plan::resize::{
+    Pending, infeasible, resize_text, resources_differ, with_resources_of, with_resources_of_status,
+};
+use crate::kubelet::pods::calls::Calls;
+use crate::kubelet::pods::worker::WorkerSpec;
+use crate::ports::{EventKind, EventTarget};
+
+impl Dispatcher {
+    /// Brings one worker in line. A panic about one pod must not keep the others from theirs.
+    pub(super) fn take_desired(&mut self, mut desired: DesiredPod) {
+        let uid = uid_of(&desired.pod);
+        if let Some(pod) = without_surplus(&desired.pod) {
+            desired.pod = Arc::new(pod);
+        }
+        match self.entries.get_mut(&uid) {
+            Some(entry) if entry.removed => {}
+            Some(entry) => {
+                let same = Arc::ptr_eq(&entry.pod, &desired.pod);
+                entry.pod = Arc::clone(&desired.pod);
+                if resources_differ(&entry.allocated, &entry.pod) {
+                    self.resize(&uid, !same);
+                } else if !same {
+                    entry.allocated = Arc::clone(&desired.pod);
+                    entry.pending = None;
+                    entry.inbox.put(|mail| {
+                        mail.pod = Some(desired.pod);
+                        mail.resize_pending = Some(None);
+                    });
+                }
+            }
+            None => self.admit(uid, desired),
+        }
+    }
+
+    /// Gives a new pod a worker, unless its name is still taken or others have to go first.
+    fn admit(&mut self, uid: PodUid, desired: DesiredPod) {
+        let key = key_of(&desired.pod);
+        let is_static = desired.source.is_static();
+        if is_static && self.is_name_taken(&uid, &key) {
+            return;
+        }
+        let pod = &desired.pod;
+        let over = pod.metadata.deletion_timestamp.is_some()
+            || is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
+        let mut rejection = None;
+        if !over {
+            match self.shared.ports.admission.admit(pod, is_static, &self.active()) {
+                Verdict::Admit => {}
+                Verdict::Reject(refused) => {
+                    self.shared
+                        .ports
+                        .instruments
+                        .metrics
+                        .admission_rejections
+                        .with([rejection_label(&refused.reason)])
+                        .inc();
+                    let target = EventTarget::Pod(pod);
+                    let events = &self.shared.ports.events;
+                    events.record(target, EventKind::Warning, &refused.reason, refused.message.clone());
+                    rejection = Some(refused);
+                }
+                Verdict::Preempt(victims) => {
+                    self.preempt(&victims);
+                    return;
+                }
+            }
+        }
+        let held = with_resources_of_status(pod);
+        let waits = rejection.is_none() && !over && resources_differ(&held, pod);
+        let allocated = if waits { Arc::new(held) } else { Arc::clone(pod) };
+        let wanted = desired.pod;
+        let calls = Calls::new(&self.shared, uid.clone());
+        self.spawn(uid.clone(), key, WorkerSpec { calls, pod: allocated, is_static, orphan: false, rejection });
+        if waits {
+            // A resize that was under way when the kubelet stopped is taken up again.
+            if let Some(entry) = self.entries.get_mut(&uid) {
+                entry.pod = wanted;
+            }
+            self.resize(&uid, true);
+        }
+    }
+
+    /// Allocates other resources to a pod when they fit; else it goes on with those it has, and it is tried again with
+    /// every change of the table.
+    fn resize(&mut self, uid: &PodUid, newer: bool) {
+        let Some(entry) = self.entries.get(uid) else { return };
+        let others: Vec<_> = self.active().into_iter().filter(|pod| uid_of(pod) != *uid).collect();
+        let pending = infeasible(&self.shared.ports.node.borrow(), &entry.pod, &entry.allocated).or_else(|| {
+            match self.shared.ports.admission.admit(&entry.pod, false, &others) {
+                Verdict::Admit => None,
+                Verdict::Reject(Rejection { message, .. }) => Some(Pending::Deferred(message)),
+                // Critical pods do not end others to grow.
+                Verdict::Preempt(_) => {
+                    Some(Pending::Deferred("The node has no room for it beside its other pods".to_owned()))
+                }
+            }
+        });
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        let events = &self.shared.ports.events;
+        match pending {
+            None => {
+                entry.allocated = Arc::clone(&entry.pod);
+                entry.pending = None;
+                events.record(
+                    EventTarget::Pod(&entry.pod),
+                    EventKind::Normal,
+                    "ResizeStarted",
+                    format!("Pod resize started: {}", resize_text(&entry.pod)),
+                );
+                let pod = Arc::clone(&entry.pod);
+                entry.inbox.put(|mail| {
+                    mail.pod = Some(pod);
+                    mail.resized = true;
+                    mail.resize_pending = Some(None);
+                });
+            }
+            Some(pending) => {
+                if entry.pending.as_ref() != Some(&pending) {
+                    let message = pending.message().to_owned();
+                    events.record(EventTarget::Pod(&entry.pod), EventKind::Warning, pending.event(), message);
+                } else if !newer {
+                    return;
+                }
+                entry.pending = Some(pending.clone());
+                entry.allocated = Arc::new(with_resources_of(&entry.pod, &entry.allocated));
+                let pod = Arc::clone(&entry.allocated);
+                entry.inbox.put(|mail| {
+                    mail.pod = Some(pod);
+                    mail.resize_pending = Some(Some(pending));
+                });
+            }
+        }
+    }
+
+    /// Pods that count for admission. A pod that its source has dropped does not, although it may still end: whoever
+    /// schedules does not count it either (upstream asks its pod manager, which forgets such pods at once).
+    pub(super) fn active(&self) -> Vec<Arc<Pod>> {
+        let terminal = |pod: &Pod| is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
+        let counts = |e: &&Entry| !e.finished && !e.removed && e.rejection.is_none() && !terminal(&e.pod);
+        let active = self.entries.values().filter(counts);
+        active.map(|e| Arc::clone(&e.allocated)).collect()
+    }
+
+    /// Ends pods so that a critical one can be admitted; it is tried again when they are finished.
+    fn preempt(&mut self, victims: &[PodUid]) {
+        for uid in victims {
+            let Some(entry) = self.entries.get_mut(uid) else { continue };
+            let message = "Preempted in order to admit critical pod".to_owned();
+            let target = EventTarget::Pod(&entry.pod);
+            self.shared.ports.events.record(target, EventKind::Warning, "Preempting", message.clone());
+            let disruption = "Pod was preempted by Kubelet to accommodate a critical pod.".to_owned();
+            let kill =
+                PodKill { reason: "Preempting".into(), message, grace_seconds: None, disruption: Some(disruption) };
+            entry.kill = Some(kill.clone());
+            entry.inbox.put(|mail| mail.kill = Some(kill));
+        }
+    }
+}
+
+/// The label of a rejected pod in the metrics: its reason, where those are few. Extended resources have any names.
+fn rejection_label(reason: &str) -> &str {
+    const OF_EVERY_NODE: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pods"];
+    match reason.strip_prefix("OutOf") {
+        Some(resource) if !OF_EVERY_NODE.contains(&resource) => "OutOfExtendedResources",
+        _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_extended_resources_are_no_labels() {
+        let labels = ["OutOfcpu", "NodeAffinity", "OutOfexample.com/disk"].map(rejection_label);
+        assert_eq!(labels, ["OutOfcpu", "NodeAffinity", "OutOfExtendedResources"]);
+    }
+}

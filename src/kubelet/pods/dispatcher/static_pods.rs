@@ -1,0 +1,105 @@
+//! Static pods in the table: one of each name at a time, after its former selves; those that were refused are tried again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Dispatcher, Entry, Formers};
+use crate::core::model::time::Moment;
+use crate::core::model::{PodKey, PodUid, Verdict, key_of};
+use crate::kubelet::pods::calls::Calls;
+use crate::kubelet::pods::context::Event;
+use crate::kubelet::pods::orphans::{Orphan, observe_former_statics};
+use crate::kubelet::pods::worker::WorkerSpec;
+use crate::supervise::spawn;
+
+/// First and longest pause between attempts to admit static pods that were refused, besides every change of the table:
+/// labels and capacity of the node may change too.
+const RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+
+/// Between attempts to ask the runtime for former selves.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+impl Dispatcher {
+    /// Whether the name of a static pod is still taken, by another definition or by one that an earlier kubelet ran under
+    /// another uid; that one is ended first. Ports, locks and files of the two would be the same.
+    pub(super) fn is_name_taken(&mut self, uid: &PodUid, key: &PodKey) -> bool {
+        match &mut self.statics.formers {
+            Formers::Unknown => {
+                self.statics.formers = Formers::AskedFor;
+                self.ask_for_formers();
+                return true;
+            }
+            Formers::AskedFor => return true,
+            Formers::Known(all) => {
+                let of_name = |former: &mut Orphan| former.key() == *key && former.uid != *uid;
+                for former in all.extract_if(.., of_name).collect::<Vec<_>>() {
+                    self.end_orphan(former);
+                }
+            }
+        }
+        self.entries.values().any(|e| (e.is_static || e.orphan) && e.key == *key && !e.finished)
+    }
+
+    /// Nothing is admitted before the runtime has answered; it could not be started anyway.
+    fn ask_for_formers(&self) {
+        let shared = Arc::clone(&self.shared);
+        spawn("former static pods", async move {
+            while !shared.events.is_closed() {
+                match observe_former_statics(&shared.ports).await {
+                    Ok(found) => return drop(shared.events.send(Event::FormerStatics(found)).await),
+                    Err(error) => tracing::debug!(%error, "the runtime could not be asked for static pods"),
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        });
+    }
+
+    pub(super) fn take_former_statics(&mut self, found: Vec<Orphan>) {
+        self.statics.formers = Formers::Known(found);
+        self.reconcile();
+    }
+
+    /// Ends a pod that no source lists: one whose name a static pod waits for with its own grace.
+    pub(super) fn end_orphan(&mut self, orphan: Orphan) {
+        if self.entries.contains_key(&orphan.uid) {
+            return;
+        }
+        let key = orphan.key();
+        let mut statics = self.sets.values().flatten().filter(|desired| desired.source.is_static());
+        let has_successor = orphan.is_static && statics.any(|desired| key_of(&desired.pod) == key);
+        tracing::info!(uid = %orphan.uid, name = orphan.name, has_successor, "a pod that no source lists is ended");
+        let calls = Calls::new(&self.shared, orphan.uid.clone());
+        let spec =
+            WorkerSpec { calls, pod: orphan.pod(has_successor), is_static: false, orphan: true, rejection: None };
+        self.spawn(orphan.uid, key, spec);
+    }
+
+    /// Static pods are wanted for as long as their manifests are there: those that were refused begin anew as soon as the
+    /// node would say something else.
+    pub(super) fn try_refused(&mut self) {
+        let is_refused =
+            |entry: &Entry| entry.is_static && entry.finished && !entry.removed && entry.rejection.is_some();
+        let active = if self.entries.values().any(is_refused) { self.active() } else { Vec::new() };
+        let mut is_any = false;
+        for entry in self.entries.values_mut().filter(|entry| is_refused(entry)) {
+            let Some(refused) = &entry.rejection else { continue };
+            if self.shared.ports.admission.admit(&entry.pod, true, &active) == Verdict::Reject(refused.clone()) {
+                is_any = true;
+                continue;
+            }
+            tracing::info!(pod = %entry.key, reason = refused.reason, "a static pod that was refused is tried again");
+            // Its worker ends, and the next one is admitted like any other.
+            entry.removed = true;
+            entry.inbox.put(|mail| mail.removed = true);
+        }
+        if !is_any {
+            (self.statics.retry_at, self.statics.pause) = (None, Duration::ZERO);
+        } else if self.statics.retry_at.is_none() {
+            let pause = self.statics.pause.saturating_mul(2).clamp(RETRY.0, RETRY.1);
+            self.statics.pause = pause;
+            self.statics.retry_at = Some(Instant::now().later(pause));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The pod table and its workers: nothing else in the kubelet starts or ends a container.
+//!
+//! [`start`] takes the sources' full sets. The dispatcher keeps one worker for each pod; a worker observes its pod, asks
+//! [`crate::core::plan`] what to do, has a pass do it beside itself, and publishes the status.
+
+mod calls;
+mod context;
+mod dispatcher;
+mod liveness;
+mod orphans;
+mod pass;
+mod ports;
+mod runtime_facts;
+mod start_gate;
+mod views;
+mod weights;
+pub(crate) mod worker;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::context::{Event, Shared};
+use self::dispatcher::Dispatcher;
+use self::runtime_facts::RuntimeFacts;
+use self::weights::Active;
+use crate::core::model::{DesiredSet, PodKill, PodUid};
+use crate::ports::{PodControl, Pods};
+use crate::supervise::{restarting, vital};
+
+pub use self::context::Settings;
+pub use self::liveness::Liveness;
+pub use self::ports::{Instruments, PodPorts};
+pub use self::views::Table;
+
+/// The running pod table.
+#[derive(Clone)]
+pub struct PodTable {
+    /// Reads pods.
+    pub pods: Arc<dyn Pods>,
+    /// Ends or wakes pods.
+    pub control: Arc<dyn PodControl>,
+    /// Where mirror uids are noted.
+    pub table: Arc<Table>,
+    /// Whether the dispatcher turns.
+    pub liveness: Liveness,
+}
+
+/// Starts the pod table; it ends (without stopping any pod) when `stop` is cancelled. `desired` takes full sets.
+pub fn start(
+    ports: PodPorts,
+    settings: Settings,
+    desired: mpsc::Receiver<DesiredSet>,
+    stop: CancellationToken,
+) -> PodTable {
+    let (events, incoming) = mpsc::channel(256);
+    let table = Arc::new(Table::default());
+    let started = (ports.instruments.wall)();
+    let (active, counted) = watch::channel(Active::default());
+    let state = (Arc::clone(&ports.cgroups), counted);
+    restarting("weights of classes", &stop, state, |(cgroups, active)| {
+        Box::pin(weights::run(Arc::clone(cgroups), active))
+    });
+    let shared = Arc::new(Shared {
+        ports,
+        settings,
+        table: Arc::clone(&table),
+        facts: RuntimeFacts::default(),
+        starts: Arc::default(),
+        started,
+        events: events.clone(),
+        active,
+    });
+    vital("pod table", &stop, Dispatcher::new(shared).run(desired, incoming, stop.clone()));
+    let liveness = Liveness::new(events.clone());
+    PodTable { pods: Arc::<Table>::clone(&table), control: Arc::new(Control { events }), table, liveness }
+}
+
+/// Sends orders to the dispatcher.
+struct Control {
+    events: mpsc::Sender<Event>,
+}
+
+#[async_trait]
+impl PodControl for Control {
+    async fn kill(&self, uid: &PodUid, kill: PodKill) -> bool {
+        let (done, gone) = oneshot::channel();
+        if self.events.send(Event::Kill(uid.clone(), kill, done)).await.is_err() {
+            return false;
+        }
+        gone.await.is_ok()
+    }
+
+    fn wake(&self, uid: &PodUid) {
+        // A full queue means that the table is about to look anyway.
+        let _ = self.events.try_send(Event::Wake(uid.clone()));
+    }
+}

@@ -1,0 +1,399 @@
+//! One worker per pod: look, plan, act, tell; woken by hints, by its own passes and by the clock.
+//!
+//! The worker never waits for an action: a pass runs beside it (at most one), so that the status follows while an image
+//! is pulled. An order to end the pod calls the pass off: only what it has sent to the runtime is waited for.
+
+mod deadlines;
+pub(super) mod inbox;
+mod kept_status;
+pub(crate) mod observe;
+mod progress;
+mod publish;
+mod resize;
+mod termination;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::deadlines::Deadlines;
+use self::inbox::{Inbox, Mail};
+use self::observe::{Look, observe_pod};
+use super::calls::Calls;
+use super::context::{Event, Shared};
+use super::pass::{Pass, PassEnd, Progress};
+use crate::core::model::time::Moment;
+use crate::core::model::{Observed, PodUid, Rejection, uid_of};
+use crate::core::plan::{self, Action, EndCause, EndInputs, Facts, Ledger, Replacement, Stage};
+use crate::ports::{EventKind, EventTarget};
+use crate::telemetry::panics::Task;
+
+/// What a task beside the worker came to.
+enum Ended {
+    Pass(PassEnd),
+    /// Volumes and cgroups are gone, or are to be tried again: what could not be removed.
+    Cleaned(Result<(), String>),
+    /// The records are removed, or are to be tried again.
+    Removed(PassEnd),
+}
+
+/// What the table knows when it makes a worker.
+pub(super) struct WorkerSpec {
+    pub calls: Calls,
+    pub pod: Arc<Pod>,
+    pub is_static: bool,
+    /// The pod is known by what is left of it only; nothing is told about it.
+    pub orphan: bool,
+    pub rejection: Option<Rejection>,
+}
+
+/// Where the pod comes from, and whether it is still wanted there.
+struct Source {
+    is_static: bool,
+    orphan: bool,
+    removed: bool,
+    /// It is wanted again after it was removed: the next worker counts its restarts by the records that are left.
+    returns: bool,
+}
+
+/// The newest status that others were told.
+struct Published {
+    status: Arc<PodStatus>,
+    /// The status as it was kept last; of static pods only.
+    kept: Arc<PodStatus>,
+}
+
+/// What runs beside the worker.
+struct Tasks {
+    calls: Calls,
+    /// At most one.
+    running: JoinSet<Ended>,
+    progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
+    /// Calls the pass under way off.
+    off: CancellationToken,
+    /// Grace of the pass that ends the pod; none while another pass runs.
+    ending: Option<i64>,
+    /// The pass under way puts a resize in force.
+    resizing: bool,
+    /// What the pass under way replaces.
+    replacement: Replacement,
+}
+
+/// Failures since the last success.
+#[derive(Default)]
+struct Failures {
+    of_passes: u32,
+    /// By container.
+    of_starts: BTreeMap<String, u32>,
+    last: Option<String>,
+}
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    uid: PodUid,
+    pod: Arc<Pod>,
+    source: Source,
+    rejection: Option<Rejection>,
+    observed: Observed,
+    ledger: Ledger,
+    stage: Stage,
+    published: Published,
+    /// What came in and is still to be dealt with.
+    mail: Mail,
+    tasks: Tasks,
+    deadlines: Deadlines,
+    failures: Failures,
+    /// The pod before the resize under way, until its own size is in force.
+    resize_from: Option<Arc<Pod>>,
+}
+
+impl Worker {
+    pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, spec: WorkerSpec) -> Self {
+        let uid = uid_of(&spec.pod);
+        let status = Arc::new(spec.pod.status.clone().unwrap_or_default());
+        let max_backoff = SignedDuration::try_from(shared.settings.max_restart_backoff).unwrap_or_default();
+        let WorkerSpec { calls, pod, is_static, orphan, rejection } = spec;
+        Self {
+            shared,
+            inbox,
+            uid,
+            pod,
+            source: Source { is_static, orphan, removed: orphan, returns: false },
+            rejection,
+            observed: Observed::default(),
+            ledger: Ledger { max_backoff, ..Ledger::default() },
+            stage: Stage::Waiting,
+            published: Published { status, kept: Arc::default() },
+            mail: Mail { look: true, ..Mail::default() },
+            tasks: Tasks {
+                calls,
+                running: JoinSet::new(),
+                progress: mpsc::unbounded_channel(),
+                off: CancellationToken::new(),
+                ending: None,
+                resizing: false,
+                replacement: Replacement::default(),
+            },
+            deadlines: Deadlines::default(),
+            failures: Failures::default(),
+            resize_from: None,
+        }
+    }
+
+    /// Until nothing is left of the pod and no source lists it.
+    pub async fn run(mut self) {
+        // Those of a worker before, which panicked.
+        self.tasks.calls.settled().await;
+        self.recall().await;
+        self.note_refusal().await;
+        loop {
+            self.read_mail();
+            if std::mem::take(&mut self.mail.look) {
+                self.look().await;
+            }
+            if self.deadlines.look.is_none() {
+                self.settle().await;
+                self.remember().await;
+            }
+            if matches!(self.stage, Stage::Finished { records_removed: true, .. }) {
+                break;
+            }
+            self.wait().await;
+        }
+        if self.rejection.is_some() {
+            self.note_refusal().await;
+        }
+        let _ = self.shared.events.send(Event::Gone(self.uid.clone())).await;
+    }
+
+    fn read_mail(&mut self) {
+        let new = self.inbox.take();
+        if let Some(pod) = new.pod {
+            let changed = pod.spec != self.pod.spec || pod.metadata != self.pod.metadata;
+            let before = std::mem::replace(&mut self.pod, pod);
+            if new.resized {
+                self.begin_resize(before);
+            }
+            if changed {
+                self.try_again();
+                self.mail.objects = true;
+            }
+            if matches!(self.stage, Stage::Finished { .. }) {
+                self.shared.ports.statuses.finished(&self.pod, self.source.is_static);
+            }
+        }
+        if let Some(pending) = new.resize_pending {
+            self.ledger.resize.pending = pending;
+        }
+        if new.objects {
+            self.try_again();
+        }
+        self.source.removed |= new.removed;
+        self.source.returns = new.returns.unwrap_or(self.source.returns);
+        self.mail.waiters.extend(new.waiters);
+        if let Some(kill) = new.kill {
+            self.end(EndCause::Killed(kill));
+        }
+        self.mail.exited.extend(new.exited);
+        self.mail.look |= new.look || new.fresh;
+        self.mail.fresh |= new.fresh;
+        self.mail.objects |= new.objects;
+    }
+
+    /// Pauses after failures end: what they were about may have changed.
+    fn try_again(&mut self) {
+        self.deadlines.retry = None;
+        for waiting in self.ledger.waiting.values_mut() {
+            waiting.retry_at = None;
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.shared.ports.instruments.wall)()
+    }
+
+    fn end(&mut self, cause: EndCause) {
+        let end = plan::end_pod(self.ledger.end.as_ref(), cause, &self.pod, self.now());
+        self.ledger.end = Some(end);
+    }
+
+    async fn look(&mut self) {
+        let exited = std::mem::take(&mut self.mail.exited);
+        let fresh = std::mem::take(&mut self.mail.fresh);
+        let ports = &self.shared.ports;
+        let spec = self.pod.spec.as_ref();
+        let look = Look {
+            runtime: &*ports.runtime,
+            files: &*ports.files,
+            uid: &self.uid,
+            before: &self.observed,
+            exited: &exited,
+            fresh,
+            ending: self.ledger.end.is_some(),
+            containers: spec
+                .map_or(1, |s| s.containers.len().saturating_add(s.init_containers.as_ref().map_or(0, Vec::len))),
+        };
+        match observe_pod(&look).await {
+            Ok(observed) => {
+                self.observed = observed;
+                self.deadlines.look = None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, uid = %self.uid, "the runtime could not be read");
+                self.failures.last = Some(error.to_string());
+                self.mail.exited = exited;
+                self.mail.fresh = fresh;
+                self.deadlines.look = Some(self.now().later(SignedDuration::from_secs(1)));
+                self.deadlines.wake = None;
+            }
+        }
+    }
+
+    /// From the facts to the next stage, the next pass and the next status.
+    async fn settle(&mut self) {
+        let now = self.now();
+        self.deadlines.wake = None;
+        self.decide_end(now);
+        let plan = self.plan(now);
+        let derived = self.derive(now);
+        // A container that is about to be started again is not the end of its pod, whatever its restart policy.
+        if derived.terminal && self.ledger.end.is_none() && !self.tasks.replacement.is_down(&self.observed) {
+            self.end(EndCause::Completed);
+        }
+        self.step();
+        if self.stage.ends() {
+            self.advance_end(now);
+        } else if self.tasks.running.is_empty() && self.deadlines.may_begin(now) {
+            self.begin_next(plan.actions, now);
+        }
+        self.deadlines.wake_by(plan.wake_at);
+        self.tell(now);
+        self.tell_probes();
+        if std::mem::take(&mut self.mail.objects) && self.stage == Stage::Running {
+            self.refresh_volumes();
+        }
+    }
+
+    /// Finds reasons to end the pod; a later one may shorten the grace.
+    fn decide_end(&mut self, now: Timestamp) {
+        let reasons = plan::decide_end(&EndInputs {
+            pod: &self.pod,
+            is_static: self.source.is_static,
+            status: &self.published.status,
+            removed: self.source.removed,
+            rejected: self.rejection.is_some(),
+            ends: self.ledger.end.is_some(),
+            now,
+        });
+        for cause in reasons.causes {
+            if cause == EndCause::DeadlineExceeded {
+                let message = "Pod was active on the node longer than the specified deadline".to_owned();
+                let target = EventTarget::Pod(&self.pod);
+                self.shared.ports.events.record(target, EventKind::Normal, "DeadlineExceeded", message);
+            }
+            self.end(cause);
+        }
+        self.deadlines.wake = reasons.deadline;
+    }
+
+    fn plan(&mut self, now: Timestamp) -> plan::Plan {
+        if self.ledger.end.is_some() {
+            return plan::Plan::default();
+        }
+        let probes = self.shared.ports.probes.results(&self.uid);
+        let inputs =
+            plan::Inputs { pod: &self.pod, observed: &self.observed, ledger: &self.ledger, probes: &probes, now };
+        let plan = plan::plan(&inputs);
+        for (name, waiting) in &plan.waiting {
+            if self.ledger.waiting.get(name) != Some(waiting) {
+                self.tell_backoff(name);
+                self.ledger.waiting.insert(name.clone(), waiting.clone());
+            }
+        }
+        plan
+    }
+
+    fn step(&mut self) {
+        loop {
+            let facts = Facts {
+                admitted: self.rejection.is_none(),
+                ends: self.ledger.end.is_some(),
+                observed: &self.observed,
+                busy: !self.tasks.running.is_empty(),
+            };
+            let next = self.stage.next(&facts);
+            if next == self.stage {
+                return;
+            }
+            tracing::debug!(uid = %self.uid, from = ?self.stage, to = ?next, "stage");
+            self.stage = next;
+        }
+    }
+
+    /// What the plan says; then what a resize needs; then what is not needed any more.
+    fn begin_next(&mut self, mut actions: Vec<Action>, now: Timestamp) {
+        self.tasks.resizing = false;
+        if actions.is_empty() {
+            actions = self.plan_resize(now);
+            self.tasks.resizing = !actions.is_empty();
+        }
+        if actions.is_empty() && self.deadlines.removal.is_due(now) {
+            actions = plan::surplus(&self.observed);
+        }
+        self.begin(actions, None);
+    }
+
+    /// A pass for the pod as it stands.
+    fn pass(&self) -> Pass {
+        Pass::new(
+            Arc::clone(&self.shared),
+            self.tasks.calls.clone(),
+            self.uid.clone(),
+            Arc::clone(&self.pod),
+            self.source.is_static,
+            self.observed.clone(),
+            self.tasks.progress.0.clone(),
+        )
+    }
+
+    fn begin(&mut self, actions: Vec<Action>, ending: Option<i64>) {
+        if actions.is_empty() {
+            return;
+        }
+        self.tasks.ending = ending;
+        self.tasks.replacement = Replacement::of(&actions);
+        self.tasks.off = if ending.is_some() { CancellationToken::new() } else { self.inbox.until_the_end() };
+        let (pass, off) = (self.pass(), self.tasks.off.clone());
+        let task = Task::of("pod pass", self.uid.as_str());
+        self.tasks.running.spawn(async move { Ended::Pass(pass.execute(task, actions, off).await) });
+    }
+
+    async fn wait(&mut self) {
+        let now = self.now();
+        let interval = SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
+        let due = self.deadlines.next(now, interval);
+        let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        tokio::select! {
+            // All arms are safe to drop: the inbox keeps its mail, channels keep their messages, the set keeps its task.
+            () = self.inbox.woken() => {}
+            Some(progress) = self.tasks.progress.1.recv() => self.read_progress(progress),
+            Some(ended) = self.tasks.running.join_next(), if !self.tasks.running.is_empty() => self.read_end(ended),
+            () = tokio::time::sleep(pause) => self.mail.look = true,
+        }
+        let now = self.now();
+        if self.deadlines.take_resync(now, interval) {
+            self.mail.look = true;
+            self.mail.objects = true;
+        }
+        while let Ok(progress) = self.tasks.progress.1.try_recv() {
+            self.read_progress(progress);
+        }
+    }
+}

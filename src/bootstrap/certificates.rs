@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::credentials::read_text;
+use crate::core::bootstrap::authorities::authorities;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::bootstrap::phases::{certs, kubeconfigs};
 use crate::core::model::pki::{Leaf, ObservedCertificate, renewal_due};
@@ -39,7 +40,7 @@ pub fn observe_certificates(
 ) -> Result<Vec<CertificateReport>, FileError> {
     let mut reports = Vec::new();
     let is_here = |leaf: &Leaf| Ok::<_, FileError>(files.info(&leaf.signer.key)?.is_some());
-    for authority in certs::authorities(spec) {
+    for authority in authorities(spec) {
         let key = read_text(files, &authority.files.key)?;
         let seen = read_text(files, &authority.files.cert)?.map(|cert| pki.inspect(&cert, key.as_deref(), None));
         let judged = |seen: &ObservedCertificate| authority.check(seen, now).err().map(|unfit| unfit.to_string());

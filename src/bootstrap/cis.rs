@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::StepError;
 use super::ports::Ports;
+use super::unit_text::with_drop_ins;
 use super::upgrade::observe_flags;
 use crate::core::bootstrap::cis::{FileFacts, Files, Observed, flags_of};
 use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
@@ -103,13 +104,4 @@ fn tree(ports: &Ports, root: &Path) -> Result<Vec<PathBuf>, StepError> {
         }
     }
     Ok(all)
-}
-
-/// The text of a unit and of its drop-ins in their order; empty where there is none.
-pub(super) fn with_drop_ins(ports: &Ports, folder: &Path, unit: &str) -> Result<String, StepError> {
-    let mut text = ports.files.read(&folder.join(unit))?.unwrap_or_default();
-    for path in ports.files.list(&folder.join(format!("{unit}.d")))? {
-        text.push_str(&ports.files.read(&path)?.unwrap_or_default());
-    }
-    Ok(text)
 }

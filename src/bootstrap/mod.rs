@@ -27,6 +27,7 @@ mod run;
 pub mod settle;
 pub mod status;
 pub mod tokens;
+mod unit_text;
 pub mod upgrade;
 pub mod verify;
 

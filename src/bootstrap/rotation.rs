@@ -17,12 +17,11 @@ use super::run::{RunError, RunOptions, run};
 use super::settle::{SettleError, settle_control_plane};
 use super::upgrade::Passage;
 use crate::core::bootstrap::Facts;
+use crate::core::bootstrap::Phase;
 use crate::core::bootstrap::rotation::{
     ControlPlane, KubeletTrust, ROTATION_ANNOTATION, Refusal, Rotation, Stage, Told, Way, ids, is_control_plane, way,
 };
-use crate::core::bootstrap::workflow::{
-    Phase, ROTATE_CLEAN, ROTATE_FINISH, ROTATE_PREPARE, ROTATE_PUBLISH, ROTATE_SWITCH,
-};
+use crate::core::bootstrap::workflow::{ROTATE_CLEAN, ROTATE_FINISH, ROTATE_PREPARE, ROTATE_PUBLISH, ROTATE_SWITCH};
 use crate::core::model::StepOutcome;
 use crate::core::model::json::at;
 use crate::core::model::spec::Spec;

@@ -6,10 +6,10 @@ use super::members;
 use super::ports::Ports;
 use super::run::{RunError, RunOptions, run};
 use super::upgrade::{Passage, UpgradeError, upgrade_control_plane};
-use crate::core::bootstrap::Facts;
 use crate::core::bootstrap::workflow::{
-    APPLY_CLUSTER, APPLY_FIRST, APPLY_LAST, APPLY_NODE, APPLY_WORKER, KUBELET_SERVING_CA, Phase,
+    APPLY_CLUSTER, APPLY_FIRST, APPLY_LAST, APPLY_NODE, APPLY_WORKER, KUBELET_SERVING_CA,
 };
+use crate::core::bootstrap::{Facts, Phase};
 use crate::core::model::spec::Spec;
 use crate::ports::{ObjectRef, Progress};
 

@@ -9,6 +9,7 @@ use super::error::StepError;
 use super::ports::Ports;
 use super::settle::{SettleError, look_ahead};
 use super::upgrade::observe_drift;
+use crate::core::bootstrap::authorities::authorities;
 use crate::core::bootstrap::phases::{certs, kubeconfigs};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
@@ -67,7 +68,7 @@ pub async fn observe_differences(
 
 /// Files that are root's alone: keys, kubeconfigs, keys of encryption.
 fn secrets(spec: &Spec) -> Vec<PathBuf> {
-    let authorities = certs::authorities(spec).into_iter().map(|authority| authority.files.key);
+    let authorities = authorities(spec).into_iter().map(|authority| authority.files.key);
     let leaves = certs::leaves(spec).into_iter().map(|leaf| leaf.files.key);
     let configs = kubeconfigs::kubeconfigs(spec).into_iter().map(|config| config.path);
     let own = std::iter::once(spec.node.paths.pki("sa.key")).chain(spec.cluster.encryption.clone());

@@ -1,6 +1,6 @@
 //! Image archives that are loaded from files: OCI layouts and what `docker save` writes.
 
-use super::MemoryFile;
+use super::input::MemoryFile;
 use crate::adapters::containerd::archive::Archive;
 use crate::adapters::containerd::blob::Source;
 

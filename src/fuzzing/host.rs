@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use jiff::Timestamp;
 
-use super::text;
+use super::input::text;
 use crate::adapters::fs::mounts::parse_mounts;
 use crate::adapters::fs::user_namespaces::IdRange;
 use crate::core::usage::{

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{first_line, text};
+use super::input::{first_line, text};
 use crate::core::exec_credential::parse_answer;
 use crate::core::images::{
     Keyring, PulledRecord, parse_docker_config, parse_dockercfg, parse_name, parse_plugin_answer, parse_plugins,

@@ -21,6 +21,7 @@ mod archive;
 mod edits;
 mod host;
 mod images;
+mod input;
 mod life;
 mod logs;
 mod network;
@@ -76,33 +77,4 @@ pub fn check(target: &str, input: &[u8]) {
     let known = TARGETS.iter().find(|(name, _)| *name == target);
     let (_, property) = known.unwrap_or_else(|| panic!("there is no fuzz target named {target}"));
     property(input);
-}
-
-/// The input as text; bytes that are no UTF-8 make no input.
-fn text(input: &[u8]) -> Option<&str> {
-    std::str::from_utf8(input).ok()
-}
-
-/// The input up to the first line feed, and the rest.
-fn first_line(input: &[u8]) -> (&[u8], &[u8]) {
-    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
-    (&input[..end], input.get(end + 1..).unwrap_or_default())
-}
-
-/// An open file that holds the input and has a path, but is on no disk.
-struct MemoryFile(std::fs::File);
-
-impl MemoryFile {
-    fn new(content: &[u8]) -> Self {
-        use std::os::unix::fs::FileExt;
-        let file = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
-        let file = std::fs::File::from(file);
-        file.write_all_at(content, 0).expect("written");
-        Self(file)
-    }
-
-    fn path(&self) -> std::path::PathBuf {
-        use std::os::fd::AsRawFd;
-        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
-    }
 }

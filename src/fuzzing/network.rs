@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::text;
+use super::input::text;
 use crate::core::admission::NodeFacts;
 use crate::core::network::claims::judge;
 use crate::core::network::conflist::render_conflist;

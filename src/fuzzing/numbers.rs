@@ -1,6 +1,6 @@
 //! Quantities and durations against arithmetic on decimal digits, which is slow and has no widest number.
 
-use super::text;
+use super::input::text;
 use crate::config::kubelet::duration::{parse_duration, render_duration};
 use crate::core::model::Amount;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{first_line, text};
+use super::input::{first_line, text};
 use crate::core::manifest::parse::parse_pods;
 use crate::core::manifest::parse_manifest;
 use crate::core::render::env::parse_env_file;

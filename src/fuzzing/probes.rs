@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tokio::io::AsyncWriteExt;
 
-use super::first_line;
+use super::input::first_line;
 use crate::adapters::checks::http::{build, read, send};
 use crate::core::model::HttpGet;
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{first_line, text};
+use super::input::{first_line, text};
 use crate::core::server::{
     Endpoint, JournalQuery, Query, choose_log, metrics_bucket, parse_journal_query, parse_log_request, parse_ports,
     parse_stdio, subresources,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{MemoryFile, text};
+use super::input::{MemoryFile, text};
 use crate::config::cluster::{HostDefaults, Layers, Origin, derive_spec, render_joined};
 use crate::config::kubelet::{Flags, load};
 use crate::core::bootstrap::cluster_configuration::{ClusterConfigMaps, adopt};

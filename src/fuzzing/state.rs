@@ -11,6 +11,7 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::input::text;
 use super::life;
 use crate::adapters::cri::events::hint;
 use crate::adapters::csi::record::Record;
@@ -112,7 +113,7 @@ pub(super) fn state_files(input: &[u8]) {
     round_trip::<PullIntent>(input);
     round_trip::<PodState>(input);
     round_trip::<Vec<SocketAddr>>(input);
-    if let Some(name) = super::text(input).filter(|name| is_name(name)) {
+    if let Some(name) = text(input).filter(|name| is_name(name)) {
         assert_eq!(name_of(&unit_of(name)), Some(name));
         assert!(!name.contains(['/', ' ']) && !name.contains(".."));
     }

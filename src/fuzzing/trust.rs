@@ -9,7 +9,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
 
-use super::{first_line, text};
+use super::input::{first_line, text};
 use crate::adapters::sealing::{OneTimeKey, SealError, seal};
 use crate::adapters::x509::X509;
 use crate::core::bootstrap::discovery::{CaPin, parse_cluster, verify_cluster_info, verify_second_reading};

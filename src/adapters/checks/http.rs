@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use rustls::InvalidMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connect;
+use super::dial::connect;
 use super::unverified::Unverified;
 use crate::adapters::names::Names;
 use crate::core::model::{HttpAnswer, HttpGet};

@@ -1,5 +1,6 @@
 //! Checks over the network: HTTP(S), TCP and the gRPC health service.
 
+mod dial;
 mod grpc;
 pub(crate) mod http;
 mod unverified;
@@ -7,7 +8,6 @@ mod unverified;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(super) use self::unverified::Unlooked;
@@ -46,27 +46,12 @@ impl Checks for NetChecks {
     }
 
     async fn tcp(&self, host: &str, port: u16, limit: Duration) -> Result<(), CheckError> {
-        connect(&self.names, host, port, Some(limit)).await.map(drop).map_err(CheckError::Failed)
+        dial::connect(&self.names, host, port, Some(limit)).await.map(drop).map_err(CheckError::Failed)
     }
 
     async fn grpc(&self, host: &str, port: u16, service: &str, limit: Duration) -> Result<(), CheckError> {
         grpc::check(&self.names, host, port, service, limit).await.map_err(CheckError::Failed)
     }
-}
-
-/// Connects, with an error text as upstream's.
-async fn connect(names: &Names, host: &str, port: u16, limit: Option<Duration>) -> Result<TcpStream, String> {
-    let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let dial = names.connect(host, port);
-    let result = match limit {
-        Some(limit) => timeout(limit, dial).await.map_err(|_| format!("dial tcp {name}: i/o timeout"))?,
-        None => dial.await,
-    };
-    result.map_err(|error| match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => format!("dial tcp {name}: connect: connection refused"),
-        std::io::ErrorKind::HostUnreachable => format!("dial tcp {name}: connect: no route to host"),
-        _ => format!("dial tcp {name}: {error}"),
-    })
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 
 mod driver;
 mod drivers;
+mod layout;
 mod limits;
 mod place;
 pub(crate) mod record;
 mod registration;
+mod source;
 mod terms;
 mod volume;
 
@@ -23,10 +25,11 @@ pub mod proto {
 }
 
 pub use drivers::Drivers;
+pub use layout::PLUGIN;
 pub use limits::AttachLimits;
-pub use place::PLUGIN;
 pub use registration::Registrar;
-pub use volume::{CsiSource, CsiVolumes, Published, Refusal};
+pub use source::CsiSource;
+pub use volume::{CsiVolumes, Published, Refusal};
 
 #[cfg(test)]
 mod sharing_tests;

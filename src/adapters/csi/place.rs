@@ -18,13 +18,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::layout::{DEVICES, PLUGINS, record_of};
 use super::record::Record;
 use crate::adapters::fs::{ignore_missing, mounts};
-
-/// The plugin's name as a folder of pods.
-pub const PLUGIN: &str = "kubernetes.io~csi";
-const PLUGINS: &str = "plugins/kubernetes.io/csi";
-const DEVICES: &str = "plugins/kubernetes.io/csi/volumeDevices";
 
 /// The paths of one volume for one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +34,6 @@ pub struct Place {
     /// What the driver stages, once on the node.
     pub staging: PathBuf,
     block: bool,
-}
-
-/// Folder of the record of the volume at `of_pod`.
-pub fn record_of(root: &Path, of_pod: &Path, block: bool) -> PathBuf {
-    match block {
-        true => root.join(DEVICES).join(of_pod.file_name().unwrap_or_default()).join("data"),
-        false => of_pod.to_path_buf(),
-    }
 }
 
 impl Place {

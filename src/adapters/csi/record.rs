@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::place::{PLUGIN, record_of};
+use super::layout::{PLUGIN, record_of};
 use crate::adapters::fs::atomic::write_if_changed;
 use crate::adapters::fs::{entries, ignore_missing};
 

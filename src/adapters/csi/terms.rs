@@ -12,7 +12,7 @@ use super::proto::csi::VolumeCapability;
 use super::proto::csi::volume_capability::access_mode::Mode;
 use super::proto::csi::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
 use super::record::{EPHEMERAL, PERSISTENT};
-use super::volume::CsiSource;
+use super::source::CsiSource;
 use crate::core::model::{key_of, uid_of};
 
 /// Whether a volume is attached to the node before it is mounted.

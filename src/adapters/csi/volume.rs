@@ -13,12 +13,14 @@ use tonic::Code;
 
 use super::driver::Driver;
 use super::drivers::Drivers;
+use super::layout::{PLUGIN, record_of};
 use super::limits;
-use super::place::{PLUGIN, Place, record_of, sha256};
+use super::place::{Place, sha256};
 use super::proto::csi::{
     CapacityRange, NodeExpandVolumeRequest, NodePublishVolumeRequest, NodeStageVolumeRequest, VolumeCapability,
 };
 use super::record::{self, EPHEMERAL, PERSISTENT, Record};
+use super::source::CsiSource;
 use super::terms::{
     capability, check_lifecycle, is_attached, is_infeasible, is_limit_exceeded, is_of_one_pod, kubelet_applies_group,
     pod_info,
@@ -26,42 +28,9 @@ use super::terms::{
 use crate::adapters::fs::entries;
 use crate::adapters::turns::Turns;
 use crate::core::model::{Amount, uid_of};
-use crate::core::status::{Growth, GrowthStep};
+use crate::core::status::GrowthStep;
 use crate::offload::Lanes;
 use crate::ports::{Objects, StorageApi, TokenRequest};
-
-/// A volume of a driver, from a pod or from a persistent volume.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CsiSource {
-    /// Name of the persistent volume, or of the pod's volume.
-    pub name: String,
-    /// Driver.
-    pub driver: String,
-    /// The volume's id in the driver; empty for an inline volume, which gets one from pod and name.
-    pub handle: String,
-    /// Written in the pod itself: lives as long as the pod.
-    pub inline: bool,
-    /// Containers get it as a device, not as a file system.
-    pub block: bool,
-    /// Containers must not write.
-    pub read_only: bool,
-    /// File system; empty for the driver's choice.
-    pub fs_type: String,
-    /// Access modes of the persistent volume, e.g. `ReadWriteOnce`; the first one is the driver's.
-    pub access_modes: Vec<String>,
-    /// Attributes for the driver.
-    pub attributes: BTreeMap<String, String>,
-    /// Options for mounting.
-    pub mount_options: Vec<String>,
-    /// Namespace and name of the secret for publishing.
-    pub publish_secret: Option<(String, String)>,
-    /// Namespace and name of the secret for staging.
-    pub stage_secret: Option<(String, String)>,
-    /// Namespace and name of the secret for growing.
-    pub grow_secret: Option<(String, String)>,
-    /// The claim, and the size that this node may have to grow the volume to.
-    pub growing: Option<(Arc<PersistentVolumeClaim>, Growth)>,
-}
 
 /// Volumes of drivers on this node.
 pub struct CsiVolumes {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Shared;
 use super::node::system_cgroups;
 use super::pods::{Layers, interfaces, started};
+use super::shared::Shared;
 use crate::core::model::cgroup_sample::CgroupDetail;
 use crate::core::model::containers_of;
 use crate::ports::PodView;

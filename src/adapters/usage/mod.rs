@@ -7,55 +7,28 @@ mod disk;
 mod host;
 mod node;
 mod pods;
+mod shared;
 mod tree;
 mod volumes;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use jiff::{SignedDuration, Timestamp};
 
-use self::disk::Directories;
-use self::host::Host;
-use self::tree::Tree;
+use self::shared::Shared;
 use crate::adapters::machine::online_cpus;
-use crate::core::model::cgroup_sample::{CgroupDetail, CgroupSample};
+use crate::core::model::cgroup_sample::CgroupDetail;
 use crate::core::model::usage::{NodeUsage, PodUsage};
 use crate::core::model::{PodUid, uid_of};
-use crate::core::usage::Rate;
 use crate::offload::Lanes;
-use crate::ports::{CgroupDriver, ImageService, PodView, Pods, Runtime, Usage, UsageDepth};
+use crate::ports::{ImageService, PodView, Pods, Runtime, Usage, UsageDepth};
 
-/// A cgroup that was not asked about for so long is forgotten.
-const FORGET: SignedDuration = SignedDuration::from_mins(10);
+pub use self::shared::UsageOptions;
 
 /// How long one pod may take: large volumes have many files to count.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// Where to look.
-#[derive(Clone, Debug)]
-pub struct UsageOptions {
-    /// Name of the Node object.
-    pub node_name: String,
-    /// `/sys/fs/cgroup`.
-    pub cgroup_mount: PathBuf,
-    /// `cgroupRoot`.
-    pub cgroup_root: String,
-    /// Who makes cgroups.
-    pub driver: CgroupDriver,
-    /// `/proc`.
-    pub proc: PathBuf,
-    /// `/sys`.
-    pub sys: PathBuf,
-    /// The kubelet's directory, `/var/lib/kubelet`.
-    pub root_dir: PathBuf,
-    /// How long the size of a directory is believed; none: volumes are not measured (`volumeStatsAggPeriod`).
-    pub volumes: Option<Duration>,
-}
 
 /// The usage of this machine.
 #[derive(Clone)]
@@ -67,28 +40,6 @@ pub struct MachineUsage {
     lanes: Lanes,
 }
 
-struct Shared {
-    options: UsageOptions,
-    tree: Tree,
-    host: Host,
-    directories: Directories,
-    rates: Mutex<HashMap<String, (Rate, Timestamp)>>,
-}
-
-impl Shared {
-    /// Processor rate of a cgroup, from this reading and an earlier one.
-    fn rate(&self, path: &str, sample: &CgroupSample) -> Option<u64> {
-        let usage = sample.cpu.usage?;
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        if !rates.contains_key(path) {
-            rates.retain(|_, (_, asked)| sample.at.duration_since(*asked) < FORGET);
-        }
-        let (rate, asked) = rates.entry(path.to_owned()).or_insert((Rate::default(), sample.at));
-        *asked = sample.at;
-        rate.push(sample.at, usage)
-    }
-}
-
 impl MachineUsage {
     /// Looks at what is mounted; measures nothing yet.
     pub fn new(
@@ -97,15 +48,7 @@ impl MachineUsage {
         runtime: Arc<dyn Runtime>,
         images: Arc<dyn ImageService>,
     ) -> Self {
-        let tree = Tree::new(options.cgroup_mount.clone(), options.cgroup_root.clone(), options.driver);
-        let host = Host { proc: options.proc.clone() };
-        let shared = Arc::new(Shared {
-            directories: Directories::new(options.volumes),
-            options,
-            tree,
-            host,
-            rates: Mutex::default(),
-        });
+        let shared = Arc::new(Shared::new(options));
         Self { shared, pods, runtime, images, lanes: Lanes::with_limit("usage of", LIMIT) }
     }
 

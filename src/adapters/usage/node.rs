@@ -6,8 +6,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::Shared;
 use super::disk::file_system;
+use super::shared::Shared;
 use crate::core::model::usage::{ContainerUsage, FsUsage, NodeUsage, RuntimeFsUsage};
 use crate::core::usage::{derive_container, derive_cpu, derive_io, derive_memory, derive_network, derive_swap};
 use crate::cri;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
-use super::Shared;
 use super::disk::{Taken, file_system, share};
+use super::shared::Shared;
 use super::volumes::volume_usage;
 use crate::core::model::usage::{ContainerUsage, FsUsage, InterfaceUsage, PodReference, PodUsage, ProcessUsage};
 use crate::core::usage::{derive_container, derive_cpu, derive_io, derive_memory, derive_network, derive_swap};

@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod, PodSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::disk::Directories;
+use super::host::Host;
+use super::tree::Tree;
 use super::*;
 use crate::adapters::fake::{FakeExec, FakeImages};
 use crate::core::model::{ContainerKind, PodKey};
-use crate::ports::ContainerView;
+use crate::ports::{CgroupDriver, ContainerView};
 
 fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);

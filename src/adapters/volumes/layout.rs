@@ -24,6 +24,11 @@ pub mod plugin {
     pub use crate::adapters::csi::PLUGIN as CSI;
 }
 
+/// Whose work it is in [`Lanes`](crate::offload::Lanes).
+pub fn subject(uid: &PodUid, volume: &str) -> String {
+    format!("{uid}/{volume}")
+}
+
 /// The tree below the kubelet's root directory.
 #[derive(Clone, Debug)]
 pub struct Layout {

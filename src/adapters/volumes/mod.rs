@@ -15,6 +15,7 @@ mod nested;
 mod nfs;
 mod ownership;
 mod payload;
+mod resolve;
 mod set_up;
 mod source;
 mod sub_path;
@@ -32,7 +33,7 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use tokio::sync::watch;
 
-use self::layout::Layout;
+use self::layout::{Layout, subject};
 use self::source::{Source, SourceError};
 use crate::adapters::csi::CsiVolumes;
 use crate::adapters::fs::{beneath, mounts};
@@ -97,7 +98,7 @@ impl LocalVolumes {
 
     async fn set_up_one(&self, pod: &Pod, volume: &Volume) -> Result<MountedVolume, SourceError> {
         let node = self.node.borrow().clone();
-        let source = source::resolve(self.objects.as_ref(), &node.allocatable, pod, volume).await?;
+        let source = resolve::resolve(self.objects.as_ref(), &node.allocatable, pod, volume).await?;
         set_up::set_up(self.request(pod, volume), self.drivers.as_ref(), pod, source).await
     }
 
@@ -111,7 +112,7 @@ impl LocalVolumes {
         let claims = |v: &&Volume| v.persistent_volume_claim.is_some() || v.ephemeral.is_some();
         for volume in volumes_of(pod).iter().filter(claims) {
             let allocatable = self.node.borrow().allocatable.clone();
-            let source = source::resolve(self.objects.as_ref(), &allocatable, pod, volume).await;
+            let source = resolve::resolve(self.objects.as_ref(), &allocatable, pod, volume).await;
             let is_due = |source: &Source| match (source, &self.drivers) {
                 (Source::Csi { source, .. }, Some(drivers)) => drivers.is_due(source),
                 _ => false,
@@ -164,11 +165,6 @@ fn has_content(volume: &Volume) -> bool {
         || volume.secret.is_some()
         || volume.downward_api.is_some()
         || volume.projected.is_some()
-}
-
-/// Whose work it is in [`Lanes`].
-fn subject(uid: &PodUid, volume: &str) -> String {
-    format!("{uid}/{volume}")
 }
 
 #[async_trait]

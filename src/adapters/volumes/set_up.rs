@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::layout::{Layout, plugin};
+use super::layout::{Layout, plugin, subject};
 use super::nested::nested_mount_points;
 use super::ownership::{self, Ownership};
 use super::payload::Payload;
 use super::source::{Medium, Source, SourceError};
-use super::{atomic_writer, device, empty_dir, host_path, nfs, subject};
+use super::{atomic_writer, device, empty_dir, host_path, nfs};
 use crate::adapters::csi::{CsiSource, CsiVolumes};
 use crate::adapters::fs::{beneath, mounts};
 use crate::adapters::turns::Turns;

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::time::Instant;
 
-use super::must_be_ours;
+use super::needs::{must_be_ours, needs_kubelet};
 use super::pods::{Labels, PAUSE, WORK_PATIENCE, exited, in_kube_system, timed_out, until_gone};
-use super::rebuild::needs_kubelet;
 use crate::bootstrap::error::StepError;
 use crate::bootstrap::members::single;
 use crate::bootstrap::ports::Ports;

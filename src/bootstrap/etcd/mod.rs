@@ -1,6 +1,7 @@
 //! etcd's members for an operator: who they are, how they do, and their upkeep.
 
 mod drill;
+mod needs;
 mod pods;
 mod rebuild;
 mod snapshot;
@@ -9,6 +10,7 @@ pub use drill::{drill, foresee_drill, last_drill};
 pub use rebuild::{foresee_recover, foresee_restore, recover, restore};
 pub use snapshot::{TakenSnapshot, foresee_take, take};
 
+use self::needs::must_be_ours;
 use super::error::StepError;
 use super::members::{client, endpoints, single};
 use super::ports::Ports;
@@ -31,14 +33,6 @@ impl MemberReport {
     /// True when it answers, follows a leader and complains of nothing.
     pub fn is_healthy(&self) -> bool {
         self.health.as_ref().is_ok_and(|health| health.leader != 0 && health.errors.is_empty())
-    }
-}
-
-/// Fails where somebody else runs etcd.
-fn must_be_ours(spec: &Spec) -> Result<(), StepError> {
-    match &spec.cluster.external_etcd {
-        None => Ok(()),
-        Some(_) => Err(StepError::NotOurEtcd),
     }
 }
 

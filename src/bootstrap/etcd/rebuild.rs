@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::must_be_ours;
+use super::needs::{must_be_ours, needs_kubelet};
 use super::pods::{Labels, PAUSE, WORK_PATIENCE, in_kube_system, timed_out, until_exited, until_gone};
 use crate::bootstrap::apply::apply;
 use crate::bootstrap::error::StepError;
@@ -17,7 +17,7 @@ use crate::core::bootstrap::phases::control_plane::{plan_cloud, plan_component, 
 use crate::core::bootstrap::phases::{convert, ready};
 use crate::core::bootstrap::services::place;
 use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
-use crate::core::bootstrap::{Step, restore_pod, units};
+use crate::core::bootstrap::{Step, restore_pod};
 use crate::core::model::labels::POD_NAME;
 use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
 use crate::ports::{EtcdFiles, Progress};
@@ -188,14 +188,6 @@ async fn as_it_is(ports: &Ports, spec: &Spec) -> Result<Spec, StepError> {
     let mut found = spec.clone();
     found.cluster.mode = place(ETCD, spec, &observe_facts(ports, spec, false).await?);
     Ok(found)
-}
-
-/// Fails when no kubelet runs.
-pub async fn needs_kubelet(ports: &Ports) -> Result<(), StepError> {
-    match ports.units.state(units::KUBELET).await?.is_active() {
-        true => Ok(()),
-        false => Err(StepError::NoKubelet),
-    }
 }
 
 async fn carry_out(ports: &Ports, spec: &Spec, steps: &[Step], progress: &dyn Progress) -> Result<(), StepError> {

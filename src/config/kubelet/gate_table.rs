@@ -3,7 +3,20 @@
 //! Source: `pkg/features/kube_features.go` with the gates of apiserver, apiextensions, client-go, component-base and
 //! controller-manager that are registered there; the newest entry of each up to version 1.36.
 
-use super::gates::Stage::{self, Alpha, Beta, Deprecated, Ga};
+use Stage::{Alpha, Beta, Deprecated, Ga};
+
+/// How ripe a gate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Off unless it is set.
+    Alpha,
+    /// Mostly on.
+    Beta,
+    /// Here to stay.
+    Ga,
+    /// About to go.
+    Deprecated,
+}
 
 /// Gates of one stage with one default.
 pub(super) struct Group {

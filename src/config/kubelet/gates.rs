@@ -3,20 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::findings::Findings;
-use super::gate_table::{GROUPS, Group};
-
-/// How ripe a gate is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Off unless it is set.
-    Alpha,
-    /// Mostly on.
-    Beta,
-    /// Here to stay.
-    Ga,
-    /// About to go.
-    Deprecated,
-}
+use super::gate_table::{GROUPS, Group, Stage};
 
 /// Gates whose value is carried out: other rules of the configuration ask for it, or both values are the same here.
 const HONOURED: &[&str] = &[

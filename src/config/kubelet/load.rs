@@ -2,7 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "read once, before anything runs")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,100 +11,10 @@ use super::document::{apply_defaults, check_fields, merge, parse_flag, parse_len
 use super::fates::{judge_fields, judge_flags};
 use super::fields::FIELDS;
 use super::findings::{Findings, Source};
+use super::flags::Flags;
 use super::spec::type_spec;
 use super::validate::validate;
 use crate::core::model::KubeletSpec;
-
-/// Flags as given: those that stand for a field of the file, and those that only exist as flags.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    /// Value of each flag that overrides a field, by flag name.
-    pub fields: BTreeMap<String, String>,
-    /// `--config`.
-    pub config: Option<PathBuf>,
-    /// `--config-dir`.
-    pub config_dir: Option<PathBuf>,
-    /// `--kubeconfig`.
-    pub kubeconfig: Option<PathBuf>,
-    /// `--bootstrap-kubeconfig`.
-    pub bootstrap_kubeconfig: Option<PathBuf>,
-    /// `--hostname-override`, or the machine's host name.
-    pub node_name: String,
-    /// Whether `node_name` is the flag's.
-    pub hostname_overridden: bool,
-    /// `--node-ip`.
-    pub node_ip: String,
-    /// `--cert-dir`.
-    pub cert_dir: Option<PathBuf>,
-    /// `--root-dir`.
-    pub root_dir: Option<PathBuf>,
-    /// `--cloud-provider`.
-    pub cloud_provider: String,
-    /// `--node-labels`.
-    pub node_labels: String,
-    /// `--register-with-taints`.
-    pub register_with_taints: Option<String>,
-    /// `--manifest-url-header`.
-    pub manifest_url_header: Option<String>,
-    /// `--image-credential-provider-config`.
-    pub credential_config: Option<PathBuf>,
-    /// `--image-credential-provider-bin-dir`.
-    pub credential_bin_dir: Option<PathBuf>,
-    /// `--static-pod-units`.
-    pub static_pod_units: bool,
-    /// `--host-programs`.
-    pub host_programs: Vec<PathBuf>,
-    /// `-v`, if given.
-    pub verbosity: Option<u8>,
-    /// `--lock-file`.
-    pub lock_file: Option<PathBuf>,
-    /// `--exit-on-lock-contention`.
-    pub exit_on_lock_contention: bool,
-    /// Value of each flag that is not carried out, by its name.
-    pub others: BTreeMap<String, String>,
-}
-
-impl Flags {
-    /// Those that were given, by name.
-    pub fn given(&self) -> Vec<(String, String)> {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let list =
-            |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
-        let named = [
-            ("bootstrap-kubeconfig", path(&self.bootstrap_kubeconfig)),
-            ("cert-dir", path(&self.cert_dir)),
-            ("cloud-provider", text(&self.cloud_provider)),
-            ("config", path(&self.config)),
-            ("config-dir", path(&self.config_dir)),
-            ("exit-on-lock-contention", self.exit_on_lock_contention.then(|| "true".to_owned())),
-            ("host-programs", text(&list(&self.host_programs))),
-            ("hostname-override", text(&self.node_name).filter(|_| self.hostname_overridden)),
-            ("image-credential-provider-bin-dir", path(&self.credential_bin_dir)),
-            ("image-credential-provider-config", path(&self.credential_config)),
-            ("kubeconfig", path(&self.kubeconfig)),
-            ("lock-file", path(&self.lock_file)),
-            // Headers may hold a secret.
-            ("manifest-url-header", self.manifest_url_header.as_ref().map(|_| "[not shown]".to_owned())),
-            ("node-ip", text(&self.node_ip)),
-            ("node-labels", text(&self.node_labels)),
-            ("register-with-taints", self.register_with_taints.clone()),
-            ("root-dir", path(&self.root_dir)),
-            ("static-pod-units", self.static_pod_units.then(|| "true".to_owned())),
-            ("v", self.verbosity.map(|v| v.to_string())),
-        ];
-        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        // One of those that are not carried out is a password.
-        let shown = |(name, value): (String, String)| match name.ends_with("password") {
-            true => (name, "[not shown]".to_owned()),
-            false => (name, value),
-        };
-        let others = self.others.clone().into_iter().map(shown);
-        let mut all: Vec<_> = self.fields.clone().into_iter().chain(others).chain(named).collect();
-        all.sort();
-        all
-    }
-}
 
 /// What is wrong with the configuration; the text lists every fault, one a line.
 #[derive(Debug, thiserror::Error)]

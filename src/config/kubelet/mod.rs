@@ -9,6 +9,7 @@ pub mod duration;
 pub mod fates;
 pub mod fields;
 mod findings;
+mod flags;
 mod gate_table;
 mod gates;
 mod load;
@@ -16,7 +17,8 @@ mod spec;
 mod validate;
 mod words;
 
-pub use load::{Error, Flags, check_overlay, load};
+pub use flags::Flags;
+pub use load::{Error, check_overlay, load};
 
 #[cfg(test)]
 mod tests;

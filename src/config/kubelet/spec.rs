@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::document::get;
 use super::duration::parse_duration;
 use super::findings::Findings;
-use super::load::Flags;
+use super::flags::Flags;
 use super::validate::{is_label_value, is_qualified_name};
 use crate::core::evict::parse_thresholds;
 use crate::core::host::parse_cpus;

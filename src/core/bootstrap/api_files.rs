@@ -5,8 +5,9 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::Facts;
+use super::components::CONTROL_PLANE;
 use super::hardening::AUDIT_POLICY;
-use super::static_pods::{CONTROL_PLANE, Error, HostPath, add_host_path};
+use super::pod_parts::{Error, HostPath, add_host_path};
 use crate::core::model::short_digest;
 use crate::core::model::spec::{ClusterSpec, ExternalEtcd};
 

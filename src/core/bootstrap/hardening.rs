@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::static_pods::{CONTROL_PLANE, ETCD};
+use super::components::{CONTROL_PLANE, ETCD};
 use crate::core::model::spec::Paths;
 
 /// The audit policy where nobody names one: who did what, without the bodies of requests.

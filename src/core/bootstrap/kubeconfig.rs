@@ -10,6 +10,12 @@ use super::objects::render_yaml;
 use crate::core::model::json::at;
 use crate::core::yaml;
 
+/// The kubeconfig with which the node agent approves serving certificates of kubelets.
+pub const SERVING_APPROVER_CONF: &str = "serving-approver.conf";
+
+/// The kubeconfig of the cloud controller manager.
+pub const CLOUD_CONF: &str = "cloud-controller-manager.conf";
+
 /// What a kubeconfig holds; the last three in base64 of PEM.
 pub struct KubeconfigParts<'a> {
     /// Name of the cluster.

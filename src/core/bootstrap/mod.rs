@@ -4,8 +4,10 @@
 //! met, prints or applies the others, and thereby a second run finds nothing to do and a run cut short is continued.
 
 pub mod api_files;
+pub mod authorities;
 pub mod cis;
 pub mod cluster_configuration;
+pub mod components;
 pub mod declared_units;
 pub mod discovery;
 pub mod drill;
@@ -19,8 +21,10 @@ pub mod kubelet_requests;
 pub mod membership;
 pub mod node_status;
 pub mod objects;
+mod phase;
 pub mod phases;
 pub use crate::core::model::pki;
+mod pod_parts;
 pub mod preflight;
 pub mod restore_pod;
 pub mod rotation;
@@ -35,5 +39,5 @@ pub mod upgrade;
 pub mod workflow;
 
 pub use facts::{Facts, Joining};
+pub use phase::{Phase, PhaseError};
 pub use step::Step;
-pub use workflow::{Phase, PhaseError};

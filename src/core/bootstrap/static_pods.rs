@@ -1,9 +1,9 @@
 //! The manifests of the control plane: plain Pods from `static-pods/`, with this cluster's settings laid over them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Probe, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
@@ -12,18 +12,16 @@ use super::{Facts, api_files, hardening};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Endpoint, Spec};
 use crate::core::yaml;
 
-/// etcd's component name.
-pub const ETCD: &str = "etcd";
-/// The components besides etcd, in the order in which they are of use to each other.
-pub const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+pub use super::components::{CONTROL_PLANE, ETCD, VERSION_ANNOTATION};
+pub use super::pod_parts::Error;
+use super::pod_parts::{HostPath, add_host_path};
 pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 
 /// Names the client certificate a controller was started with: a renewed one makes a new pod.
 const CLIENT_DIGEST: &str = "roost.io/client-certificate";
 /// Names the authorities a component was started with while they are replaced: others make a new pod.
 const AUTHORITIES: &str = "roost.io/authorities";
-/// Tells the version of a program of the host, which no image's tag tells: another version makes a new pod.
-pub const VERSION_ANNOTATION: &str = "roost.io/kubernetes-version";
+
 /// Name of the volume that is a program of the host.
 pub const PROGRAM_VOLUME: &str = "program";
 
@@ -37,30 +35,6 @@ const MANIFESTS: [(&str, &str); 5] = [
     ("kube-scheduler", include_str!("../../../static-pods/kube-scheduler.yaml")),
     (CLOUD_CONTROLLER_MANAGER, include_str!("../../../static-pods/cloud-controller-manager.yaml")),
 ];
-
-/// Why there is no manifest.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// No such component.
-    #[error("there is no component {0}")]
-    Unknown(String),
-    /// A file that a setting names.
-    #[error("{setting}: there is no file {path}")]
-    NoFile {
-        /// The setting.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
-    /// The built-in manifest is no Pod with one container.
-    #[error("static-pods/{component}.yaml: {message}")]
-    Manifest {
-        /// Component.
-        component: String,
-        /// What is wrong with it.
-        message: String,
-    },
-}
 
 /// The manifest of a component for this node, as YAML.
 pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Error> {
@@ -400,36 +374,4 @@ fn lay_program(component: &str, spec: &Spec, pod: &mut Pod) -> Result<(), Error>
         annotations.insert(VERSION_ANNOTATION.to_owned(), spec.cluster.version.clone());
     }
     Ok(())
-}
-
-/// Something of the node in a pod.
-pub(super) struct HostPath<'a> {
-    /// Where it is on the node.
-    pub path: &'a Path,
-    /// Where the pod sees it.
-    pub inside: &'a str,
-    /// A volume's `hostPath.type`.
-    pub kind: &'a str,
-    /// The pod may write it.
-    pub writable: bool,
-}
-
-pub(super) fn add_host_path(pod: &mut Pod, name: &str, host: HostPath<'_>) {
-    let Some(pod_spec) = pod.spec.as_mut() else { return };
-    pod_spec.volumes.get_or_insert_default().push(Volume {
-        name: name.to_owned(),
-        host_path: Some(HostPathVolumeSource {
-            path: host.path.display().to_string(),
-            type_: Some(host.kind.to_owned()),
-        }),
-        ..Volume::default()
-    });
-    if let Some(container) = pod_spec.containers.first_mut() {
-        container.volume_mounts.get_or_insert_default().push(VolumeMount {
-            name: name.to_owned(),
-            mount_path: host.inside.to_owned(),
-            read_only: (!host.writable).then_some(true),
-            ..VolumeMount::default()
-        });
-    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::phases::kubeconfigs::SERVING_APPROVER_CONF;
+use super::kubeconfig::SERVING_APPROVER_CONF;
 use super::sandbox::{HELPER, KUBELET as KUBELET_SANDBOX, NETWORK};
 use crate::core::model::spec::{Endpoint, Spec};
 use crate::core::static_units::NO_SUCH_POD;

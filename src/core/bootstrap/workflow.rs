@@ -1,35 +1,7 @@
 //! The ordered tables of phases. Each phase can be run alone by its id.
 
+pub use super::phase::Phase;
 use super::phases;
-use super::{Facts, Step};
-use crate::core::model::spec::Spec;
-
-/// Why a phase has no plan.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PhaseError {
-    /// Something must be there first.
-    #[error("{missing}; {remedy}")]
-    NotYet {
-        /// What is missing.
-        missing: String,
-        /// What to do.
-        remedy: String,
-    },
-    /// The settings cannot be met.
-    #[error("{0}")]
-    Invalid(String),
-}
-
-/// One phase: a name, a line for people, and its plan.
-#[derive(Clone, Copy)]
-pub struct Phase {
-    /// Name for `--phase`.
-    pub id: &'static str,
-    /// One line for the help and the progress display.
-    pub summary: &'static str,
-    /// The steps that make it so, in order.
-    pub plan: fn(&Spec, &Facts) -> Result<Vec<Step>, PhaseError>,
-}
 
 // Phases of several tables.
 const IMAGES: Phase = Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan };
@@ -50,7 +22,7 @@ const WORKER_AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: ph
 const WORKER_KUBELET: Phase =
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker };
 
-/// Needs to know what the cluster's kubelets have ([`Facts::kubelets`]).
+/// Needs to know what the cluster's kubelets have ([`Facts::kubelets`](super::Facts::kubelets)).
 pub const KUBELET_SERVING_CA: Phase = Phase {
     id: "kubelet-serving-ca",
     summary: "authority of kubelets' serving certificates",

@@ -2,19 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::line::{parse_line, split_once};
+use super::line::{Stream, parse_line, split_once};
 
 /// Longest line that is waited for; the runtimes split at 16 KiB.
 const MAX_LINE: usize = 1 << 20;
-
-/// A container's output stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
 
 /// Which lines are printed, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::Stream;
+/// A container's output stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
 
 /// One line of a log file, without its line feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,6 @@ mod filter;
 mod line;
 mod rotation;
 
-pub use filter::{Flow, LogFilter, Printer, Stream};
-pub use line::{Line, LineError, parse_line};
+pub use filter::{Flow, LogFilter, Printer};
+pub use line::{Line, LineError, Stream, parse_line};
 pub use rotation::{RotationPlan, plan_rotation, rotated_name};

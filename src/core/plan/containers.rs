@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::Inputs;
 use super::action::KillContainer;
+use super::inputs::Inputs;
 use super::kill::{KillReason, container_grace, kill};
-use super::restart::{killed_should_restart, should_start};
+use super::restart::{changed, killed_should_restart, should_start};
 use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState};
 
 /// Outcome of looking at the regular containers.
@@ -32,7 +32,7 @@ pub(super) fn plan_regular(inputs: &Inputs<'_>) -> RegularPlan {
                     continue;
                 };
                 let resized = inputs.ledger.resize.restart.contains(&record.id);
-                let restart = resized || super::changed(container, record) || killed_should_restart(container, spec);
+                let restart = resized || changed(container, record) || killed_should_restart(container, spec);
                 let message = if restart { format!("{cause}, will be restarted") } else { cause };
                 let grace = container_grace(pod, container, reason);
                 plan.kill.push(kill(Some(container), ContainerKind::Regular, record, grace, message));
@@ -60,7 +60,7 @@ pub(super) fn plan_regular(inputs: &Inputs<'_>) -> RegularPlan {
 /// Why a running container has to be killed.
 fn fault(inputs: &Inputs<'_>, container: &Container, record: &ObservedContainer) -> Option<(KillReason, String)> {
     let name = &container.name;
-    if super::changed(container, record) {
+    if changed(container, record) {
         return Some((KillReason::Other, format!("Container {name} definition changed")));
     }
     let results = inputs.probes.get(&record.id).copied().unwrap_or_default();

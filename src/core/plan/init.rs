@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use super::Inputs;
 use super::action::KillContainer;
+use super::inputs::Inputs;
 use super::kill::{KillReason, container_grace, kill};
-use super::restart::{exited_should_restart, killed_should_restart};
+use super::restart::{changed, exited_should_restart, killed_should_restart};
 use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState};
 
 /// Outcome of looking at the init containers.
@@ -134,7 +134,7 @@ fn look_at_sidecar(inputs: &Inputs<'_>, container: &Container, record: &Observed
                     Some(ProbeResult::Success) => {}
                 }
             }
-            if super::changed(container, record) {
+            if changed(container, record) {
                 return Look::DoneAndRestart(end(
                     KillReason::Other,
                     format!("Init container {name} definition changed"),

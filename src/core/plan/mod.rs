@@ -5,6 +5,7 @@
 mod action;
 mod containers;
 mod init;
+mod inputs;
 mod kill;
 mod ledger;
 #[cfg(test)]
@@ -27,11 +28,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use crate::core::model::{ContainerKind, Observed, ObservedContainer, ProbeResults, RunState, containers_of};
-use crate::core::render::container_hash;
+use crate::core::model::{ContainerKind, Observed, RunState, containers_of};
 
 pub use action::{Action, KillContainer, StartContainer};
 pub use init::{init_failed, is_sidecar};
+pub use inputs::Inputs;
 pub use kill::{KillReason, container_grace, kill_all, pod_grace};
 pub use ledger::{Backoff, End, EndCause, Ledger, Waiting, backoff_key};
 pub use prune::surplus;
@@ -43,21 +44,6 @@ pub use sandbox::{is_host_network, sandbox_needed};
 pub use stage::{Facts, Stage};
 use terminate::kill_everything;
 pub use terminate::{EndInputs, EndReasons, decide_end, end_pod, plan_end, plan_removal};
-
-/// Everything a plan depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
-    /// The pod.
-    pub pod: &'a Pod,
-    /// The runtime's records.
-    pub observed: &'a Observed,
-    /// The kubelet's own memory.
-    pub ledger: &'a Ledger,
-    /// Settled probes.
-    pub probes: &'a ProbeResults,
-    /// Now.
-    pub now: Timestamp,
-}
 
 /// What to do next, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -216,10 +202,4 @@ fn crash_loop(pod: &Pod, container: &str, until: Timestamp, delay: i64) -> Waiti
         meta.uid.as_deref().unwrap_or_default(),
     );
     Waiting { reason: "CrashLoopBackOff".into(), message, retry_at: Some(until) }
-}
-
-/// Whether a record was made from another definition (image or name) than the pod has now.
-fn changed(container: &Container, record: &ObservedContainer) -> bool {
-    !record.hash.is_empty()
-        && record.hash != container_hash(&container.name, container.image.as_deref().unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::core::model::{ContainerId, ObservedSandbox, SandboxId};
+use crate::core::model::{ContainerId, ObservedContainer, ObservedSandbox, ProbeResults, SandboxId};
 
 /// A runtime in memory that does what actions say.
 struct World {

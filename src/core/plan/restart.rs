@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, Pod, PodSpec};
 
 use crate::core::model::{Observed, ObservedContainer, RunState};
+use crate::core::render::container_hash;
 
 /// Action of a rule that restarts every container of the pod in its sandbox.
 pub const RESTART_ALL: &str = "RestartAllContainers";
@@ -74,6 +75,12 @@ pub fn should_start(container: &Container, pod: &Pod, observed: &Observed) -> bo
             pod.spec.as_ref().is_none_or(|spec| exited_should_restart(container, spec, record.exit_code))
         }
     }
+}
+
+/// Whether a record was made from another definition (image or name) than the pod has now.
+pub(super) fn changed(container: &Container, record: &ObservedContainer) -> bool {
+    !record.hash.is_empty()
+        && record.hash != container_hash(&container.name, container.image.as_deref().unwrap_or_default())
 }
 
 #[cfg(test)]

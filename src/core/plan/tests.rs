@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::*;
-use crate::core::model::{ContainerProbes, ObservedSandbox, ProbeResult};
+use crate::core::model::{ContainerProbes, ObservedContainer, ObservedSandbox, ProbeResult, ProbeResults};
 use crate::core::render::NodeContext;
 
 fn at(seconds: i64) -> Timestamp {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodDNSConfigOption};
 
 use super::error::fail;
-use super::{Error, NodeContext, Warning};
+use super::{Error, NodeContext, ResolvConf, Warning};
 use crate::core::model::key_of;
 use crate::cri;
 
@@ -16,17 +16,6 @@ const MAX_SEARCH_LENGTH: usize = 2048;
 const MAX_NAME_LENGTH: usize = 253;
 /// Search domains that a pod of the cluster gets before those of the node.
 const CLUSTER_SEARCHES: usize = 3;
-
-/// What a resolv.conf says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResolvConf {
-    /// `nameserver` lines.
-    pub servers: Vec<String>,
-    /// Last `search` line.
-    pub searches: Vec<String>,
-    /// All options, each once.
-    pub options: Vec<String>,
-}
 
 /// Reads a resolv.conf; lines that say nothing are skipped.
 ///

@@ -7,9 +7,19 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::dns::ResolvConf;
 use crate::core::model::{ContainerId, MountedVolume};
 use crate::cri;
+
+/// What a resolv.conf says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolvConf {
+    /// `nameserver` lines.
+    pub servers: Vec<String>,
+    /// Last `search` line.
+    pub searches: Vec<String>,
+    /// All options, each once.
+    pub options: Vec<String>,
+}
 
 /// Facts and settings of the node; made once, renewed when the node's addresses or allocatable change.
 #[derive(Clone, Debug)]

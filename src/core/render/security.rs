@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::error::fail;
-use super::sandbox::namespaces;
+use super::namespaces::namespaces;
 use super::{Error, ImageUser, NodeContext, PodContext};
 use crate::core::model::words::capability;
 use crate::core::model::{ContainerId, key_of, uid_of};

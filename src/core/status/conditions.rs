@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Inputs, by_name};
+use super::inputs::Inputs;
+use super::lists::by_name;
 use crate::core::model::is_terminal;
 use crate::core::plan::{EndCause, is_sidecar, restart, restart_all_asked, sandbox_needed};
 

@@ -6,8 +6,10 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::inputs::Inputs;
+use super::lists::by_name;
 use super::pod_phase::RESTARTING_ALL;
-use super::{Inputs, by_name, conditions, resources};
+use super::{conditions, resources};
 use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState, containers_of};
 use crate::core::plan::{is_sidecar, restart};
 

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
-use super::Inputs;
 use super::containers::unknown_end;
+use super::inputs::Inputs;
 use crate::core::plan::is_sidecar;
 
 const LOST: &str = "The container could not be located when the pod was terminated";

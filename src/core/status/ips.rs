@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{HostIP, PodIP, PodStatus};
 
-use super::Inputs;
+use super::inputs::Inputs;
+use super::lists::some;
 use crate::core::plan::is_host_network;
 
 /// Fills `hostIP(s)` and `podIP(s)`; pod addresses survive the end of the sandbox.
@@ -33,7 +34,7 @@ pub(super) fn fill(inputs: &Inputs<'_>, status: &mut PodStatus) {
         if now.is_empty() { known } else { now.into_iter().map(|ip| PodIP { ip }).collect() }
     };
     status.pod_ip = ips.first().map(|ip| ip.ip.clone());
-    status.pod_ips = super::some(ips);
+    status.pod_ips = some(ips);
 }
 
 /// First address of the node's primary family, then first of the other (upstream `sortPodIPs`).

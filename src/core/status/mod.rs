@@ -4,7 +4,9 @@ mod claim_growth;
 mod conditions;
 mod containers;
 mod finish;
+mod inputs;
 mod ips;
+mod lists;
 mod patch;
 mod pod_phase;
 mod recalled;
@@ -12,49 +14,19 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
-
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::core::model::{ContainerKind, Observed, ProbeResults, Rejection, is_terminal, qos_class};
-use crate::core::plan::{EndCause, Ledger, Stage};
+use self::lists::some;
+use crate::core::model::{Rejection, is_terminal, qos_class};
+use crate::core::plan::{EndCause, Stage};
 
 pub use claim_growth::{Growth, GrowthStep, growth_wanted, render_growth_patch};
 pub use conditions::KUBELET_CONDITIONS;
+pub use inputs::Inputs;
 pub use ips::sort_pod_ips;
 pub use patch::{is_urgent, render_status_patch};
 pub use recalled::without_ended_init;
-
-/// Everything a status depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
-    /// The pod; its own status is what the API server last said.
-    pub pod: &'a Pod,
-    /// Whether it is a static pod.
-    pub is_static: bool,
-    /// The runtime's records.
-    pub observed: &'a Observed,
-    /// The kubelet's own memory.
-    pub ledger: &'a Ledger,
-    /// Settled probes.
-    pub probes: &'a ProbeResults,
-    /// Status as derived last, or the API server's after a restart.
-    pub previous: &'a PodStatus,
-    /// Where the pod stands.
-    pub stage: Stage,
-    /// Why the node refused it.
-    pub rejection: Option<&'a Rejection>,
-    /// Addresses of the node, primary first.
-    pub host_ips: &'a [IpAddr],
-    /// Whether its runtime handler mounts recursively read-only.
-    pub recursive_read_only: bool,
-    /// When this kubelet process began; containers that are older keep what was said of them.
-    pub kubelet_started: Timestamp,
-    /// Now.
-    pub now: Timestamp,
-}
 
 /// A status, and whether the pod is done by itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,23 +132,4 @@ fn rejected(inputs: &Inputs<'_>, rejection: &Rejection) -> PodStatus {
 /// `status.observedGeneration`, which never goes back.
 fn observed_generation(pod: &Pod, previous: &PodStatus) -> Option<i64> {
     pod.metadata.generation.max(previous.observed_generation)
-}
-
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
-}
-
-/// A container's status by name.
-fn by_name<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a ContainerStatus> {
-    statuses?.iter().find(|s| s.name == name)
-}
-
-/// Status of a container in whichever list it stands.
-fn status_of<'a>(status: &'a PodStatus, kind: ContainerKind, name: &str) -> Option<&'a ContainerStatus> {
-    let list = match kind {
-        ContainerKind::Init | ContainerKind::Sidecar => &status.init_container_statuses,
-        ContainerKind::Regular => &status.container_statuses,
-        ContainerKind::Ephemeral => &status.ephemeral_container_statuses,
-    };
-    by_name(list.as_deref(), name)
 }

@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodSpec, PodStatus};
 
-use super::{Inputs, status_of};
+use super::inputs::Inputs;
+use super::lists::status_of;
 use crate::core::model::ContainerKind;
 use crate::core::plan::{Stage, is_sidecar, restart};
 use std::num::Saturating;

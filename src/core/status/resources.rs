@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, PodStatus, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::Inputs;
+use super::inputs::Inputs;
 use crate::core::model::totals::{Amounts, limit_declared, pod_limits, pod_requests};
 use crate::core::model::{Amount, ObservedContainer, RunState};
 

@@ -1,11 +1,15 @@
 //! Tables of the status.
 
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateRunning};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateRunning, ContainerStatus};
 use serde_json::json;
 
 use super::*;
-use crate::core::model::{ContainerProbes, ObservedContainer, ObservedSandbox, ProbeResult, RunState};
+use crate::core::model::{
+    ContainerProbes, Observed, ObservedContainer, ObservedSandbox, ProbeResult, ProbeResults, RunState,
+};
 use crate::core::plan::resize::Pending;
+use crate::core::plan::{Ledger, Stage};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + seconds).unwrap()

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use tokio::sync::{Mutex, Semaphore};
 
-use super::ImagePorts;
+use super::ports::ImagePorts;
 use crate::core::images::{
     AccountKey, CacheKey, Credential, CredentialPlugin, CredentialSource, DockerConfig, Keyring, PluginAccount,
     RecordedAccount, RecordedSecret, parse_docker_config, parse_dockercfg, parse_name, parse_plugin_answer,

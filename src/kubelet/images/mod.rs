@@ -4,7 +4,9 @@
 //! so the second finds what the first pulled.
 
 mod credentials;
+mod ports;
 mod pull;
+mod rate;
 mod records;
 
 use std::collections::HashMap;
@@ -15,36 +17,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{Mutex as TurnLock, Semaphore};
 
+use self::credentials::Credentials;
+pub use self::ports::ImagePorts;
+use self::rate::PullRate;
+use self::records::Records;
 use crate::core::images::{CredentialPlugin, PullBackoff, PullPolicy, Verification, with_default_tag};
 use crate::core::manifest::host_image::is_host_image;
 use crate::core::model::kubelet_spec::ImageSettings;
 use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, uid_of};
 use crate::cri;
-use crate::ports::{
-    EventKind, EventTarget, Events, ImageDemand, ImageService, ImageWaiting, NodeCredentials, Objects, PodImages,
-    PullRecords, PulledImage,
-};
-use credentials::Credentials;
-use pull::PullRate;
-use records::Records;
-
-/// What images need of the world.
-#[derive(Clone)]
-pub struct ImagePorts {
-    /// The runtime's image service.
-    pub images: Arc<dyn ImageService>,
-    /// Pull secrets and tokens.
-    pub objects: Arc<dyn Objects>,
-    /// For `Pulling`, `Pulled`, `BackOff`, `Failed`.
-    pub events: Arc<dyn Events>,
-    /// Credentials of the node.
-    pub node: Arc<dyn NodeCredentials>,
-    /// What was pulled with whose credentials.
-    pub records: Arc<dyn PullRecords>,
-    /// The wall clock.
-    pub wall: fn() -> Timestamp,
-}
+use crate::ports::{EventKind, EventTarget, ImageDemand, ImageWaiting, PodImages, PulledImage};
 
 /// Waits after an answer that time alone may change.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(10);

@@ -1,13 +1,11 @@
 //! One pull: its turn, its events, its back-off.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Errand, Images, found, spec_of};
 use crate::core::images::{Credential, PullCredentials, join_failures, name_failure};
-use crate::core::model::time::Moment;
 use crate::cri;
 use crate::ports::{EventKind, ImageWaiting, PulledImage};
 
@@ -117,33 +115,6 @@ fn show(duration: Duration) -> String {
     if millis < 1000 { format!("{millis}ms") } else { format!("{}s", millis as f64 / 1000.0) }
 }
 
-/// `registryPullQPS` and `registryBurst`. Upstream refuses pulls over the limit; here they wait.
-pub(super) struct PullRate {
-    interval: Option<Duration>,
-    burst: Duration,
-    /// When the bucket will be full again.
-    full_at: Mutex<Option<Instant>>,
-}
-
-impl PullRate {
-    pub(super) fn new(per_second: u32, burst: u32) -> Self {
-        let interval = Duration::from_secs(1).checked_div(per_second);
-        Self { interval, burst: interval.unwrap_or_default().saturating_mul(burst.max(1)), full_at: Mutex::default() }
-    }
-
-    pub(super) async fn wait(&self) {
-        let Some(interval) = self.interval else { return };
-        let until = {
-            let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let full = full_at.unwrap_or(now).max(now).later(interval);
-            *full_at = Some(full);
-            full.checked_sub(self.burst).unwrap_or(now)
-        };
-        tokio::time::sleep_until(until).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,18 +124,5 @@ mod tests {
         for (millis, text) in [(0, "0ms"), (999, "999ms"), (1000, "1s"), (1234, "1.234s"), (61_000, "61s")] {
             assert_eq!(show(Duration::from_millis(millis)), text);
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_passes_and_the_rest_waits() {
-        let (rate, began) = (PullRate::new(5, 10), Instant::now());
-        for _ in 0..10 {
-            rate.wait().await;
-        }
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        for _ in 0..5 {
-            rate.wait().await;
-        }
-        assert_eq!(began.elapsed(), Duration::from_secs(1));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::ImagePorts;
+use super::ports::ImagePorts;
 use crate::core::images::{
     Access, Credential, PullCredentials, PullIntent, PulledRecord, RecordedAccount, RecordedSecret, Verification,
     decide_access, file_name, without_tag,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Probe};
 
-use super::ProbePorts;
+use super::ports::ProbePorts;
 use crate::core::model::{Check, CheckOutcome, ContainerId, ContainerKind, ProbeResult, ProbeSubject};
 use crate::core::probes::{DueProbe, ProbeKind, UNANSWERED_RUNS, derive_check};
 use crate::ports::{EventKind, EventTarget, RuntimeError};

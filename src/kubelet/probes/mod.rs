@@ -4,41 +4,26 @@
 //! [`Probes::changes`]. A node whose containers have no probes never wakes.
 
 mod attempt;
+mod ports;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::ports::ProbePorts;
 use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer, key_of, uid_of};
 use crate::core::probes::{DueProbe, PodProbes};
-use crate::ports::{Checks, Events, Probes, Runtime};
+use crate::ports::Probes;
 use crate::supervise::{caught, caught_call, restarting, spawn};
-use crate::telemetry::Metrics;
 use crate::telemetry::panics::Task;
 
 /// How many changed pods may wait for the pod table.
 const CHANGES: usize = 256;
-
-/// What probes need of the world.
-#[derive(Clone)]
-pub struct ProbePorts {
-    /// For `exec`.
-    pub runtime: Arc<dyn Runtime>,
-    /// For the others.
-    pub checks: Arc<dyn Checks>,
-    /// For `Unhealthy` and `ProbeWarning`.
-    pub events: Arc<dyn Events>,
-    /// For the count and the duration of runs.
-    pub metrics: Arc<Metrics>,
-    /// The wall clock, to which the runtime's start times are compared.
-    pub wall: fn() -> Timestamp,
-}
 
 /// The prober. Cloning gives another handle.
 #[derive(Clone)]

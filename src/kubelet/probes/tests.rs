@@ -1,12 +1,14 @@
 //! The prober on fakes with a paused clock.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::*;
 use crate::adapters::fake::{FakeChecks, FakeEvents, FakeExec};
 use crate::core::model::{ContainerKind, ContainerProbes, HttpAnswer, HttpGet};
-use crate::ports::CheckError;
+use crate::ports::{CheckError, Checks};
+use crate::telemetry::Metrics;
 
 fn wall() -> Timestamp {
     Timestamp::UNIX_EPOCH

@@ -15,11 +15,11 @@ use tokio::time::{Instant, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::kubelet::api::pods::{ApiPodChange, ApiPodView};
 use crate::core::manifest::mirror::{hash_of, is_mirror};
 use crate::core::model::time::Moment;
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
 use crate::core::status::{is_urgent, render_status_patch};
+use crate::kubelet::api::pods::{ApiPodChange, ApiPodView};
 use crate::ports::{ApiError, PodApi, StatusSink};
 use crate::supervise::{caught, spawn};
 use crate::telemetry::panics::{Task, named};

@@ -12,29 +12,11 @@ use rustls_pki_types::CertificateDer;
 
 use super::client_ca::ClientCa;
 use super::reply::{Reply, text};
-use super::reviews::{Access as AccessReviews, Limited, Tokens};
+use super::reviews::{Access as AccessReviews, Limited, Proof, Tokens};
 use super::{AuthorizationMode, Settings};
 use crate::core::model::access::{AccessQuestion, UserInfo};
 use crate::core::server::{subresources, verb};
 use crate::ports::{ReviewError, Reviews};
-
-/// By what a caller is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// A client certificate.
-    Certificate,
-    /// A bearer token.
-    Token,
-    /// Nothing: an anonymous one.
-    None,
-}
-
-impl Proof {
-    /// False for an anonymous caller.
-    pub fn is_known(self) -> bool {
-        self != Self::None
-    }
-}
 
 /// Decides about every request of the secure port.
 pub struct Access {

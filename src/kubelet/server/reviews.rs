@@ -11,7 +11,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
-use super::access::Proof;
 use super::cache::ExpiringMap;
 use super::rate::{Rate, Rates};
 use super::single_flight::Flights;
@@ -28,6 +27,24 @@ const ALL: Rate = Rate { burst: 100, every: Duration::from_millis(20) };
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most calls under way of each kind.
 const MOST_CALLS: usize = 64;
+
+/// By what a caller is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A client certificate.
+    Certificate,
+    /// A bearer token.
+    Token,
+    /// Nothing: an anonymous one.
+    None,
+}
+
+impl Proof {
+    /// False for an anonymous caller.
+    pub fn is_known(self) -> bool {
+        self != Self::None
+    }
+}
 
 /// The caller has to try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
 use crate::core::model::cgroup::CgroupSettings;
 use crate::core::model::{KubeletSpec, MachineFacts};

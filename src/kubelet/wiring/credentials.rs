@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::apiserver::connect::Connector;
 use crate::adapters::apiserver::node::ApiObjects;
 use crate::adapters::apiserver::session::Session;

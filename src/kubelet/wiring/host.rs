@@ -4,7 +4,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::host::{LocalHost, limit_files};
 use crate::adapters::iptables::{self, Iptables};
 use crate::core::host::{check_host, plan_tunables};

@@ -3,6 +3,7 @@
 mod api;
 mod cgroups;
 mod credentials;
+mod error;
 mod host;
 mod parts;
 mod server;
@@ -20,14 +21,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::api::Api;
+pub use self::error::Error;
 use self::parts::NoStatuses;
 use super::admission::NodeAdmission;
 use super::hooks::HookRunner;
 use super::images::{ImagePorts, Images};
 use super::logs::DirectoryWatch;
 use super::node::status::NodeReporter;
-use super::probes::{ProbePorts, Prober};
 use super::pods::{self, PodPorts};
+use super::probes::{ProbePorts, Prober};
 use super::sources::file::tell_faults;
 use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
@@ -52,49 +54,6 @@ use crate::telemetry::{Metrics, panics};
 
 /// Where log collectors look for the logs of containers.
 const CONTAINER_LOGS: &str = "/var/log/containers";
-
-/// Why the kubelet cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The runtime's endpoint is no unix socket.
-    #[error("containerRuntimeEndpoint {0:?} is no unix socket; write unix:///run/containerd/containerd.sock")]
-    Endpoint(String),
-    /// The settings forbid to run on this machine.
-    #[error("{}", .0.join("\n"))]
-    Machine(Vec<String>),
-    /// The file of `--lock-file` cannot be locked or watched.
-    #[error("--lock-file {path}")]
-    Lock {
-        /// The file.
-        path: PathBuf,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// A folder of the kubelet cannot be made.
-    #[error("folder {path}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// The API server's client cannot be made.
-    #[error("kubeconfig {path}")]
-    Kubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A part of the kubelet cannot start.
-    #[error("{what}")]
-    Part {
-        /// Which part.
-        what: &'static str,
-        /// What went wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
 
 fn socket_of(endpoint: &str) -> Result<PathBuf, Error> {
     let path = endpoint.strip_prefix("unix://").unwrap_or(endpoint);

@@ -9,7 +9,7 @@ use rustls::server::ResolvesServerCert;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::cri::Cri;
 use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
 use crate::adapters::usage::{MachineUsage, UsageOptions};

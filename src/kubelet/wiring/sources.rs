@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, parts, units};
+use super::error::Error;
+use super::{parts, units};
 use crate::adapters::fetch::HttpFetch;
 use crate::adapters::fs::manifests::ManifestDir;
 use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::fs::stop_notes::NoteFiles;
 use crate::adapters::systemd::{NativeJournal, StaticPodUnits};
 use crate::core::model::{DesiredSet, KubeletSpec, SourceKind};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Error;
+use super::error::Error;
 use crate::adapters::credentials::{check_binaries, read_configuration};
 use crate::adapters::cri::Cri;
 use crate::adapters::systemd::Logind;

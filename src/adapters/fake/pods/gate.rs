@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::host::PodHost;
 use crate::ports::RuntimeError;
 
 /// How long a caller waits for an answer that does not come.
 const DEADLINE: Duration = Duration::from_secs(120);
-
-/// How long a call takes at least: others go on meanwhile.
-pub(super) const TAKES: Duration = Duration::from_millis(1);
 
 /// Calls that belong to starts.
 const STARTS: [&str; 3] = ["RunPodSandbox", "CreateContainer", "StartContainer"];
@@ -20,27 +18,12 @@ const STARTS: [&str; 3] = ["RunPodSandbox", "CreateContainer", "StartContainer"]
 /// Calls that change nothing: nobody minds when they are dropped.
 const ONLY_LOOKS: [&str; 5] = ["Status", "ListPodSandbox", "PodSandboxStatus", "ListContainers", "ContainerStatus"];
 
-/// What goes wrong at one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The runtime refuses it at once.
-    Fails,
-    /// There is no answer, and it was not done.
-    Hangs,
-    /// There is no answer, although it was done.
-    AnswerIsLost,
-    /// The kubelet is killed just before.
-    DiesBefore,
-    /// The kubelet is killed while the runtime is at it: a start is called off, a stop sends no SIGKILL any more.
-    DiesAmid,
-    /// The kubelet is killed when it is done, and never hears of it.
-    DiesAfter,
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Fails, Self::Hangs, Self::AnswerIsLost, Self::DiesBefore, Self::DiesAmid, Self::DiesAfter];
+impl PodHost {
+    /// A kubelet process comes up; it knows nothing of probes.
+    pub fn live(self: &Arc<Self>) -> Arc<Life> {
+        self.state().probes.clear();
+        Arc::new(Life::new(Arc::clone(self)))
+    }
 }
 
 /// One kubelet process on a host: all of its ports. When it is dead, its calls never come back and change nothing.

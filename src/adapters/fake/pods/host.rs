@@ -1,124 +1,20 @@
-//! The host: its state, and what a test may do to it and ask of it.
+//! The host: what a test may do to it and ask of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PodStatus;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::clock::wall;
-use super::disk::Disk;
-use super::gate::{Fault, Life, TAKES};
-use super::records::{Container, Record, Run, Sandbox};
-use super::runtime::stop_sandbox;
+use super::fault::{Fault, TAKES};
+use super::records::{Container, Record};
+use super::state::{Program, State};
 use super::told::Told;
-use crate::core::model::{ContainerId, ContainerProbes, PodUid, ProbeResults, SandboxId};
-use crate::ports::RuntimeEvent;
+use crate::core::model::{ContainerId, ContainerProbes, PodUid, SandboxId};
 
 /// No test of one pod needs so many calls: a kubelet that makes more of them turns without a pause.
 const TOO_MANY: usize = 20_000;
-
-/// What the process of a container does.
-#[derive(Clone, Copy, Debug)]
-pub struct Program {
-    /// Ends by itself after this long, with this code.
-    pub ends: Option<(Duration, i32)>,
-    /// Time from SIGTERM to its end, with code 143; none ignores the signal.
-    pub heeds: Option<Duration>,
-    /// Time that a start of it takes.
-    pub starts_in: Duration,
-    /// Its hooks fail.
-    pub hook_fails: bool,
-    /// Time that a hook of it takes.
-    pub hook_takes: Duration,
-}
-
-impl Default for Program {
-    /// Runs until it is told to end, and does so within a tenth of a second.
-    fn default() -> Self {
-        Self {
-            ends: None,
-            heeds: Some(Duration::from_millis(100)),
-            starts_in: Duration::ZERO,
-            hook_fails: false,
-            hook_takes: Duration::ZERO,
-        }
-    }
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub sandboxes: Vec<Sandbox>,
-    pub containers: Vec<Container>,
-    pub programs: BTreeMap<String, Program>,
-    pub disk: Disk,
-    pub told: Told,
-    pub calls: Vec<String>,
-    pub fault: Option<(usize, Fault)>,
-    /// A pod that is refused, and the one beside which it is (empty: always).
-    pub refused: Option<(String, String)>,
-    /// How often admission was asked.
-    pub asked: usize,
-    /// Starts under way, the most there were at once, and how many the machine bears.
-    pub starting: usize,
-    pub most_starting: usize,
-    pub bears: Option<usize>,
-    /// A call to the runtime that takes long.
-    slow: Option<(usize, Duration)>,
-    /// Calls of any port, and which of them panics.
-    touches: usize,
-    panics_at: Option<usize>,
-    /// Calls to the runtime about this panic.
-    panics_about: Option<String>,
-    /// Records that can never be removed.
-    pub stuck: BTreeSet<String>,
-    /// Why volumes cannot be taken down, and how often that was tried.
-    pub stuck_volumes: Option<(String, usize)>,
-    pub deaf: bool,
-    pub down: bool,
-    pub sins: Vec<String>,
-    pub happened: Vec<String>,
-    pub probes: ProbeResults,
-    pub events: Vec<String>,
-    /// How containers ended that had run: name, restart count, code.
-    pub ends: BTreeSet<(String, u32, i32)>,
-    pub hints: Vec<mpsc::Sender<RuntimeEvent>>,
-    pub probed: Vec<mpsc::Sender<PodUid>>,
-    made: u64,
-    last: Timestamp,
-}
-
-impl State {
-    /// A new id, and the time of its making: later than any other.
-    pub fn make(&mut self, kind: &str) -> (String, Timestamp) {
-        self.made += 1;
-        self.last = wall().max(self.last + SignedDuration::from_nanos(1));
-        (format!("{kind}{}", self.made), self.last)
-    }
-
-    pub fn hint(&mut self, event: &RuntimeEvent) {
-        if !self.deaf {
-            self.hints.retain(|hints| hints.try_send(event.clone()).is_ok());
-        }
-    }
-
-    /// The process of a container ends, if it runs.
-    pub fn end(&mut self, id: &str, code: i32) {
-        let Some(container) = self.containers.iter_mut().find(|c| c.id == id && c.run == Run::Running) else { return };
-        container.run = Run::Exited(code);
-        container.finished_at = Some(wall());
-        let (name, attempt) = (container.name().to_owned(), container.attempt());
-        self.happened.push(format!("{name}#{attempt} ended with {code}"));
-        self.ends.insert((name, attempt, code));
-        self.hint(&RuntimeEvent::Exited(ContainerId::from(id)));
-    }
-
-    pub fn running(&self) -> impl Iterator<Item = &Container> {
-        self.containers.iter().filter(|c| c.run == Run::Running)
-    }
-}
 
 /// A node without a kubelet.
 #[derive(Default)]
@@ -135,12 +31,6 @@ impl PodHost {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A kubelet process comes up; it knows nothing of probes.
-    pub fn live(self: &Arc<Self>) -> Arc<Life> {
-        self.state().probes.clear();
-        Arc::new(Life::new(Arc::clone(self)))
     }
 
     /// Writes a call to the runtime down; gives its number, and what is to go wrong with it.
@@ -295,7 +185,7 @@ impl PodHost {
     pub fn crash_sandbox(&self) {
         let mut state = self.state();
         if let Some(id) = state.sandboxes.last().map(|s| SandboxId::from(&s.id)) {
-            stop_sandbox(&mut state, &id);
+            state.stop_sandbox(&id);
         }
         drop(state);
         self.changed.send_replace(());

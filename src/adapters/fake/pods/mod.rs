@@ -6,15 +6,20 @@
 
 mod clock;
 mod disk;
+mod disk_ports;
+mod fault;
 mod gate;
 mod host;
 mod parts;
 mod records;
 mod runtime;
+mod state;
 mod told;
 
 pub use clock::wall;
-pub use gate::{Fault, Life};
-pub use host::{PodHost, Program};
+pub use fault::Fault;
+pub use gate::Life;
+pub use host::PodHost;
 pub use records::{Record, Run};
+pub use state::Program;
 pub use told::Told;

@@ -1,18 +1,18 @@
-//! The ports that mostly say yes: images, hooks, probes, admission, events.
+//! The ports that mostly say yes: images, hooks, probes, admission, events, statuses.
 
 use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::mpsc;
 
 use super::gate::{Caller, Life};
-use crate::core::model::{PodUid, ProbeResults, ProbeSubject, Rejection, Verdict};
+use crate::core::model::{PodUid, ProbeResults, ProbeSubject, Rejection, Verdict, uid_of};
 use crate::cri;
 use crate::ports::{
     Admission, EventKind, EventTarget, Events, HookCall, HookError, Hooks, ImageDemand, ImageWaiting, PodImages,
-    Probes, PulledImage, UserNamespaces,
+    Probes, PulledImage, StatusSink, UserNamespaces,
 };
 
 /// Every image is on the node.
@@ -104,5 +104,31 @@ impl Events for Life {
             EventTarget::Node => "node",
         };
         self.host.state().events.push(format!("{place} {reason}: {message}"));
+    }
+}
+
+impl StatusSink for Life {
+    fn publish(&self, _: &Arc<Pod>, _: bool, status: &Arc<PodStatus>) {
+        self.touch();
+        if !self.is_dead() {
+            self.host.state().told.take(status);
+        }
+    }
+
+    fn finished(&self, pod: &Arc<Pod>, _: bool) {
+        self.touch();
+        if self.is_dead() {
+            return;
+        }
+        let mut state = self.host.state();
+        let running = state.running().filter(|c| c.uid() == uid_of(pod).as_str()).count();
+        if running > 0 {
+            state.sins.push(format!("the pod was called finished while {running} containers ran"));
+        }
+        state.told.finished = true;
+    }
+
+    fn forget(&self, _: &PodUid) {
+        self.touch();
     }
 }

@@ -166,5 +166,7 @@ impl Container {
     }
 }
 
+/// Exit code of a process that SIGKILL has ended.
+pub(super) const KILLED: i32 = 137;
 /// containerd's exit code of a process that could not be started.
 pub(super) const START_ERROR: i32 = 128;

@@ -8,15 +8,14 @@ use tokio::sync::mpsc;
 
 use super::clock::wall;
 use super::gate::Life;
-use super::host::State;
-use super::records::{Container, Run, START_ERROR, Sandbox};
+use super::records::{Container, KILLED, Run, START_ERROR, Sandbox};
+use super::state::State;
 use crate::core::model::{ContainerId, PodUid, SandboxId};
 use crate::cri;
 use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
 
 /// Exit codes of processes that were ended by SIGTERM and by SIGKILL.
 const TERMED: i32 = 143;
-const KILLED: i32 = 137;
 
 fn other<T>(call: &'static str, message: String) -> Result<T, RuntimeError> {
     Err(RuntimeError::Other { call, message })
@@ -123,15 +122,6 @@ fn start(state: &mut State, id: &ContainerId, called_off: bool) -> Result<Option
     Ok(state.programs.get(&name).copied().unwrap_or_default().ends)
 }
 
-pub(super) fn stop_sandbox(state: &mut State, id: &SandboxId) {
-    let inside: Vec<_> = state.running().filter(|c| c.sandbox == id.as_str()).map(|c| c.id.clone()).collect();
-    inside.iter().for_each(|id| state.end(id, KILLED));
-    for sandbox in state.sandboxes.iter_mut().filter(|s| s.id == id.as_str()) {
-        sandbox.ready = false;
-    }
-    state.hint(&RuntimeEvent::Exited(ContainerId::from(id.as_str())));
-}
-
 fn remove_sandbox(state: &mut State, id: &SandboxId) -> Result<(), RuntimeError> {
     let call = "RemovePodSandbox";
     if state.sandboxes.iter().any(|s| s.id == id.as_str() && s.ready) {
@@ -182,7 +172,7 @@ impl Runtime for Life {
 
     async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         self.call("StopPodSandbox", id.as_str(), async {
-            stop_sandbox(&mut self.host.state(), id);
+            self.host.state().stop_sandbox(id);
             self.host.changed.send_replace(());
             Ok(())
         })

@@ -1,13 +1,8 @@
 //! The API server's side: the statuses that kubelets tell, and what must hold between them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
-
-use super::gate::Life;
-use crate::core::model::{PodUid, uid_of};
-use crate::ports::StatusSink;
+use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
 /// What was told of one pod.
 #[derive(Clone, Default)]
@@ -35,7 +30,7 @@ impl Told {
         values
     }
 
-    fn take(&mut self, status: &PodStatus) {
+    pub(super) fn take(&mut self, status: &PodStatus) {
         let before = self.newest().and_then(|s| s.phase).unwrap_or_default();
         let now = status.phase.as_deref().unwrap_or_default();
         if matches!(&*before, "Failed" | "Succeeded") && before != now {
@@ -64,31 +59,5 @@ impl Told {
         if container.state.as_ref().is_some_and(|state| state.waiting.is_some()) {
             self.ends.insert((name.clone(), attempt, last));
         }
-    }
-}
-
-impl StatusSink for Life {
-    fn publish(&self, _: &Arc<Pod>, _: bool, status: &Arc<PodStatus>) {
-        self.touch();
-        if !self.is_dead() {
-            self.host.state().told.take(status);
-        }
-    }
-
-    fn finished(&self, pod: &Arc<Pod>, _: bool) {
-        self.touch();
-        if self.is_dead() {
-            return;
-        }
-        let mut state = self.host.state();
-        let running = state.running().filter(|c| c.uid() == uid_of(pod).as_str()).count();
-        if running > 0 {
-            state.sins.push(format!("the pod was called finished while {running} containers ran"));
-        }
-        state.told.finished = true;
-    }
-
-    fn forget(&self, _: &PodUid) {
-        self.touch();
     }
 }

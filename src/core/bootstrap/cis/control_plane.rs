@@ -2,10 +2,10 @@
 
 use super::super::hardening::CIPHER_SUITES;
 use super::super::static_pods::{CONTROL_PLANE, ETCD};
-use super::Check::{Flag, Mode, NotRoot, Root};
-use super::Files::{Admins, Cni, EtcdData, Kubeconfig, Manifest, Pki, PkiCertificates, PkiKeys};
-use super::Test::{Among, AtLeast, Has, HasNot, Is, IsOrUnset, NotZero, Set, Unset};
-use super::{Control, control, stated};
+use super::control::Check::{Flag, Mode, NotRoot, Root};
+use super::control::Files::{Admins, Cni, EtcdData, Kubeconfig, Manifest, Pki, PkiCertificates, PkiKeys};
+use super::control::{Control, control, stated};
+use super::test::Test::{Among, AtLeast, Has, HasNot, Is, IsOrUnset, NotZero, Set, Unset};
 
 const API: &str = CONTROL_PLANE[0];
 const MANAGER: &str = CONTROL_PLANE[1];

@@ -1,6 +1,7 @@
 //! The controls of the CIS Kubernetes Benchmark (1.12) that a node itself can answer: id, title, and how ours is judged by
 //! what was seen of the node. Its sections 3.1 and 5 are about people and workloads.
 
+mod control;
 mod control_plane;
 mod flags;
 mod node;
@@ -13,38 +14,13 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+pub use self::control::Files;
+use self::control::{Check, Control};
 pub use flags::{flags_among, flags_of};
 pub use test::Test;
 
 /// The edition that the ids are of.
 pub const BENCHMARK: &str = "cis-1.12";
-
-/// Files of a node that controls are about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Files {
-    /// The manifest of a component.
-    Manifest(&'static str),
-    /// CNI configurations.
-    Cni,
-    /// etcd's folder.
-    EtcdData,
-    /// Kubeconfigs of administrators.
-    Admins,
-    /// A kubeconfig of `/etc/kubernetes`.
-    Kubeconfig(&'static str),
-    /// The PKI folder and all that is in it.
-    Pki,
-    /// Certificates in it.
-    PkiCertificates,
-    /// Keys in it.
-    PkiKeys,
-    /// The kubelet's unit.
-    KubeletUnit,
-    /// The kubelet's configuration.
-    KubeletConfig,
-    /// The authorities that the kubelet trusts clients of.
-    ClientCa,
-}
 
 /// Mode and owner of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,39 +46,6 @@ pub struct Observed {
     pub kubelet_flags: BTreeMap<String, String>,
     /// Mode and owner of the files that are there.
     pub files: BTreeMap<Files, Vec<(PathBuf, FileFacts)>>,
-}
-
-/// How a control is looked at.
-#[derive(Clone, Copy, Debug)]
-enum Check {
-    /// The files allow no more than this mode.
-    Mode(Files, u32),
-    /// The files belong to root.
-    Root(Files),
-    /// The files belong to somebody who is not root.
-    NotRoot(Files),
-    /// A flag of a component.
-    Flag(&'static str, &'static str, Test),
-    /// A flag of the kubelet, or the field of its configuration at this pointer.
-    Kubelet(&'static str, &'static str, Test),
-}
-
-/// One control.
-#[derive(Clone, Copy, Debug)]
-struct Control {
-    id: &'static str,
-    title: &'static str,
-    check: Check,
-    /// Why ours is as it is where it fails by default; empty for all that pass.
-    stated: &'static str,
-}
-
-const fn control(id: &'static str, title: &'static str, check: Check) -> Control {
-    Control { id, title, check, stated: "" }
-}
-
-const fn stated(id: &'static str, title: &'static str, check: Check, stated: &'static str) -> Control {
-    Control { id, title, check, stated }
 }
 
 /// How ours stands to a control.

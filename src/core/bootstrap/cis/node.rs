@@ -1,12 +1,12 @@
 //! Section 4: the kubelet and its files.
 
 use super::super::hardening::CIPHER_SUITES;
-use super::Check::{Kubelet, Mode, Root};
-use super::Files::{ClientCa, Kubeconfig, KubeletConfig, KubeletUnit};
-use super::Test::{Among, AtLeast, Is, IsOrUnset, NotNegative, NotZero, Set, Unset};
-use super::{Control, control, stated};
+use super::control::Check::{Kubelet, Mode, Root};
+use super::control::Files::{ClientCa, Kubeconfig, KubeletConfig, KubeletUnit};
+use super::control::{Control, control, stated};
+use super::test::Test::{Among, AtLeast, Is, IsOrUnset, NotNegative, NotZero, Set, Unset};
 
-const KUBELET_CONF: super::Files = Kubeconfig("kubelet.conf");
+const KUBELET_CONF: super::control::Files = Kubeconfig("kubelet.conf");
 
 pub(super) const CONTROLS: &[Control] = &[
     control("4.1.1", "kubelet unit: mode at most 600", Mode(KubeletUnit, 0o600)),

@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::CLIENT_SIGNER;
 use super::parse::{NODE_USER, parse};
+use super::request::CLIENT_SIGNER;
 use crate::core::model::json::at;
 
 /// Uid and message of each denied request for the client certificate of a node.

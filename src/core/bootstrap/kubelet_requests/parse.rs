@@ -8,7 +8,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
-use super::Refusal;
+use super::request::Refusal;
 use crate::core::model::pki::San;
 
 /// The group that a kubelet's certificate speaks for.

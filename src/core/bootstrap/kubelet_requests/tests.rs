@@ -1,5 +1,6 @@
 //! Requests that are right, and that are wrong in one thing each.
 
+use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 
 use super::*;

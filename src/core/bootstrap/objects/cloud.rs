@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::rbac::{cluster_role, cluster_role_binding, rule, user};
+use super::roles::{cluster_role, cluster_role_binding, rule, user};
 
 /// Who it is.
 pub const CLOUD_CONTROLLER: &str = "system:cloud-controller-manager";

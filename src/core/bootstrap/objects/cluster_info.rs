@@ -5,7 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::rbac::{NODES_GROUP, group, render_config_map_reader, user};
+use super::rbac::{NODES_GROUP, render_config_map_reader};
+use super::roles::{group, user};
 use super::yaml::render_yaml;
 
 /// The ConfigMap, the Role and its binding to anonymous users and nodes. `ca` is the PEM text of the cluster's CA.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::rbac::{BOOTSTRAP_GROUP, NODES_GROUP, group, render_config_map_reader};
+use super::rbac::{BOOTSTRAP_GROUP, NODES_GROUP, render_config_map_reader};
+use super::roles::group;
 use super::yaml::{merge, render_yaml};
 use super::{ObjectsSpec, join_subnets};
 use crate::core::bootstrap::hardening::kubelet_fields;

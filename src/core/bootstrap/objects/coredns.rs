@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rbac::{cluster_role, cluster_role_binding, rule, service_account};
+use super::roles::{cluster_role, cluster_role_binding, rule, service_account};
 use super::{CONTROL_PLANE_LABEL, Component, ObjectsSpec};
 use crate::core::model::json::put;
 

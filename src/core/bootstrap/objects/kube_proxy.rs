@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::rbac::{BOOTSTRAP_GROUP, cluster_role_binding, group, render_config_map_reader, service_account};
+use super::rbac::{BOOTSTRAP_GROUP, render_config_map_reader};
+use super::roles::{cluster_role_binding, group, service_account};
 use super::yaml::{merge, render_yaml};
 use super::{Component, ObjectsSpec, join_subnets};
-use crate::core::bootstrap::static_pods::VERSION_ANNOTATION;
+use crate::core::bootstrap::components::VERSION_ANNOTATION;
 use crate::core::model::json::put;
 
 /// Without names of protocols nft tells numbers, and kube-proxy, which starts again beside its own rules, takes those for

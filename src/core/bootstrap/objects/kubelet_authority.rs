@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::rbac::{NODES_GROUP, group, render_config_map_reader};
+use super::rbac::{NODES_GROUP, render_config_map_reader};
+use super::roles::group;
 
 /// Name of the ConfigMap of kube-system; its key `ca.crt` holds the certificates, the first of which signs.
 pub const KUBELET_AUTHORITY: &str = "kubelet-serving-ca";

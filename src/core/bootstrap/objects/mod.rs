@@ -13,6 +13,7 @@ mod kubelet_authority;
 mod labels;
 mod node;
 mod rbac;
+mod roles;
 mod spec;
 mod yaml;
 

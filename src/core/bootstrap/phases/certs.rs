@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::super::kubelet_ca::{KUBELET_SERVING_CA, kubelet_serving_ca};
+use super::super::authorities::{authorities, ca_files};
+use super::super::kubelet_ca::kubelet_serving_ca;
 use super::super::pki::{Authority, Certificate, KeyPairFiles, San, Subject, Usage};
 use super::super::{Facts, PhaseError, Step};
 use super::kubeconfigs;
@@ -54,26 +55,6 @@ pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
         }
     }
     Ok(steps)
-}
-
-/// The cluster's authority.
-pub fn ca_files(spec: &Spec) -> KeyPairFiles {
-    KeyPairFiles::named(&spec.node.paths.pki, "ca")
-}
-
-/// The authorities that a control plane has.
-pub fn authorities(spec: &Spec) -> Vec<Authority> {
-    let authority = |name: &str, common_name: &str| Authority {
-        files: KeyPairFiles::named(&spec.node.paths.pki, name),
-        common_name: common_name.to_owned(),
-        life: spec.cluster.certs.ca,
-    };
-    let mut all = vec![authority("ca", "kubernetes"), authority("front-proxy-ca", "front-proxy-ca")];
-    if spec.cluster.external_etcd.is_none() {
-        all.push(authority("etcd/ca", "etcd-ca"));
-    }
-    all.push(authority(KUBELET_SERVING_CA, KUBELET_SERVING_CA));
-    all
 }
 
 /// The leaves in the PKI folder of a control plane; those inside kubeconfigs are not among them.

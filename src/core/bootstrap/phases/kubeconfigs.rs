@@ -2,18 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::super::authorities::ca_files;
+use super::super::kubeconfig::{CLOUD_CONF, SERVING_APPROVER_CONF};
 use super::super::pki::{Leaf, Subject, Usage};
 use super::super::step::ClientKubeconfig;
 use super::super::{Facts, PhaseError, Step, units};
-use super::certs::ca_files;
 use crate::core::bootstrap::objects::{CLOUD_CONTROLLER, SERVING_APPROVER};
 use crate::core::model::spec::{Endpoint, Spec};
-
-/// The kubeconfig with which the node agent approves serving certificates of kubelets.
-pub const SERVING_APPROVER_CONF: &str = "serving-approver.conf";
-
-/// The kubeconfig of the cloud controller manager.
-pub const CLOUD_CONF: &str = "cloud-controller-manager.conf";
 
 /// All kubeconfigs of the first control plane.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {

@@ -8,7 +8,7 @@ use super::super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
 use super::super::objects::render_kubelet_authority;
 use super::super::rotation::{digest, ids};
 use super::super::{Facts, PhaseError, Step};
-use super::certs::{authorities, ca_files};
+use crate::core::bootstrap::authorities::{authorities, ca_files};
 use crate::core::model::spec::Spec;
 
 /// The authority on this node, and what API servers believe kubelets by. Nothing where the cluster could not be asked.

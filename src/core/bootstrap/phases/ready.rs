@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::super::step::Condition;
 use super::super::{Facts, PhaseError, Step};
-use super::certs::ca_files;
+use crate::core::bootstrap::authorities::ca_files;
 use crate::core::model::spec::{Endpoint, Spec};
 
 /// How long a first start may take; kubeadm's four minutes.

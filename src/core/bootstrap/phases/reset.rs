@@ -2,7 +2,7 @@
 
 use super::super::static_pods::CONTROL_PLANE;
 use super::super::{Facts, PhaseError, Step};
-use super::super::{hardening, services, units};
+use super::super::{hardening, kubeconfig, services, units};
 use super::convert;
 use crate::core::model::spec::Spec;
 use crate::core::shutdown::SIGNAL_POLICY;
@@ -16,8 +16,8 @@ const KUBECONFIGS: [&str; 8] = [
     "bootstrap-kubelet.conf",
     "controller-manager.conf",
     "scheduler.conf",
-    super::kubeconfigs::SERVING_APPROVER_CONF,
-    super::kubeconfigs::CLOUD_CONF,
+    kubeconfig::SERVING_APPROVER_CONF,
+    kubeconfig::CLOUD_CONF,
 ];
 
 /// Ends the API server while it has an etcd: so it takes its address out of the cluster's, and is done in a moment.

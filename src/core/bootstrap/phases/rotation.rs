@@ -4,7 +4,7 @@ use super::super::key_handover::Wanted;
 use super::super::pki::{Authority, KeyPairFiles};
 use super::super::rotation::{self, ObservedAuthority};
 use super::super::{Facts, PhaseError, Step};
-use super::certs::authorities;
+use crate::core::bootstrap::authorities::authorities;
 use crate::core::model::spec::Spec;
 
 fn pairs<'a>(spec: &Spec, facts: &'a Facts) -> Vec<(Authority, &'a ObservedAuthority)> {

@@ -1,0 +1,24 @@
+//! What images need of the world.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::ports::{Events, ImageService, NodeCredentials, Objects, PullRecords};
+
+/// What images need of the world.
+#[derive(Clone)]
+pub struct ImagePorts {
+    /// The runtime's image service.
+    pub images: Arc<dyn ImageService>,
+    /// Pull secrets and tokens.
+    pub objects: Arc<dyn Objects>,
+    /// For `Pulling`, `Pulled`, `BackOff`, `Failed`.
+    pub events: Arc<dyn Events>,
+    /// Credentials of the node.
+    pub node: Arc<dyn NodeCredentials>,
+    /// What was pulled with whose credentials.
+    pub records: Arc<dyn PullRecords>,
+    /// The wall clock.
+    pub wall: fn() -> Timestamp,
+}

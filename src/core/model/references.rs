@@ -92,3 +92,27 @@ fn visit_read(pod: &Pod, add: &mut dyn FnMut(ReferenceKind, &str)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_see_volumes_and_environments_but_no_pull_secrets() {
+        let pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "p", "namespace": "d"},
+            "spec": {
+                "imagePullSecrets": [{"name": "pull"}],
+                "containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": "map"}}]}],
+                "volumes": [{"name": "v", "secret": {"secretName": "secret"}}],
+            },
+        }))
+        .unwrap();
+        use ReferenceKind::{ConfigMap, Secret};
+        assert!(reads(&pod, ConfigMap, "d", "map") && reads(&pod, Secret, "d", "secret"));
+        assert!(!reads(&pod, Secret, "d", "map") && !reads(&pod, ConfigMap, "e", "map"));
+        assert!(!reads(&pod, Secret, "d", "pull"), "the kubelet reads it when it pulls");
+        let all: Vec<_> = references_of(&pod).into_iter().map(|reference| reference.name.to_string()).collect();
+        assert_eq!(all, ["map", "pull", "secret"]);
+    }
+}

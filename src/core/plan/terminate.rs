@@ -118,3 +118,47 @@ pub fn plan_removal(observed: &Observed) -> Vec<Action> {
     }
     actions
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn each_reason_ends_a_pod_and_the_deadline_is_told_before() {
+        let mut pod = Pod::default();
+        pod.spec.get_or_insert_default().active_deadline_seconds = Some(10);
+        let status = PodStatus { start_time: Some(Time(at(100))), ..PodStatus::default() };
+        let runs = EndInputs {
+            pod: &pod,
+            is_static: false,
+            status: &status,
+            removed: false,
+            rejected: false,
+            ends: false,
+            now: at(109),
+        };
+        let causes = |inputs: EndInputs<'_>| decide_end(&inputs).causes;
+        assert_eq!(decide_end(&runs), EndReasons { causes: Vec::new(), deadline: Some(at(110)) });
+        assert_eq!(causes(EndInputs { now: at(110), ..runs }), [EndCause::DeadlineExceeded]);
+        assert_eq!(causes(EndInputs { rejected: true, ..runs }), [EndCause::Completed]);
+        let over = PodStatus { phase: Some("Succeeded".into()), ..PodStatus::default() };
+        assert_eq!(causes(EndInputs { status: &over, ..runs }), [EndCause::Completed]);
+        let ended = Pod { status: Some(over), ..pod.clone() };
+        assert_eq!(causes(EndInputs { pod: &ended, ..runs }), [EndCause::Completed]);
+        let of_static = causes(EndInputs { pod: &ended, is_static: true, ..runs });
+        assert!(of_static.is_empty(), "what its mirror says does not count");
+        let mut deleted = pod.clone();
+        deleted.metadata.deletion_timestamp = Some(Time(at(1)));
+        let both = EndInputs { pod: &deleted, removed: true, rejected: true, ..runs };
+        assert_eq!(causes(both), [EndCause::Deleted, EndCause::Removed]);
+        let again = causes(EndInputs { ends: true, ..both });
+        assert_eq!(again, [EndCause::Deleted, EndCause::Removed], "they may shorten the grace");
+        assert!(causes(EndInputs { ends: true, now: at(200), ..runs }).is_empty());
+    }
+}

@@ -325,7 +325,11 @@ proptest! {
         let end = end_pod(None, EndCause::Deleted, &pod, at);
         prop_assert!(end.grace_seconds >= 1);
         plan_end(&pod, &observed, &end, now);
-        for stage in [Stage::Running, Stage::Terminated, Stage::Finished] {
+        for stage in [
+            Stage::Running,
+            Stage::Terminated { cleaned: false },
+            Stage::Finished { told: true, records_removed: false },
+        ] {
             status::derive(&status::Inputs {
                 pod: &pod, is_static: false, observed: &observed, ledger: &ledger, probes: &probes, previous: &previous,
                 stage, rejection: None, host_ips: &[], recursive_read_only: false, kubelet_started: at, now,

@@ -137,7 +137,7 @@ fn live(pod: &Pod, script: &[u8]) {
     let (mut status, probes) = (pod.status.clone().unwrap_or_default(), ProbeResults::new());
     let mut made = 0;
     for happening in script.iter().rev().take(8) {
-        let stages = [Stage::Starting, Stage::Running, Stage::Running, Stage::Terminated];
+        let stages = [Stage::Starting, Stage::Running, Stage::Running, Stage::Terminated { cleaned: false }];
         let stage = stages[usize::from(happening / 64)];
         let (actions, derived) = decide_with(pod, &observed, &ledger, &probes, now, &status, stage);
         status = derived;

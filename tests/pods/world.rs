@@ -10,7 +10,7 @@ use roost::adapters::fake::pods::{Life, PodHost, wall};
 use roost::adapters::standalone::NoObjects;
 use roost::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use roost::core::render::NodeContext;
-use roost::kubelet::pods::{PodPorts, Settings, start};
+use roost::kubelet::pods::{Instruments, PodPorts, Settings, start};
 use roost::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -220,8 +220,7 @@ impl Kubelet {
             events: life.clone(),
             statuses: life.clone(),
             node: watch::channel(Arc::new(context)).1,
-            metrics: Arc::clone(&metrics),
-            wall,
+            instruments: Instruments { metrics: Arc::clone(&metrics), wall },
         };
         let settings = Settings {
             sources: vec![SourceKind::Api],

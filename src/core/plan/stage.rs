@@ -14,9 +14,17 @@ pub enum Stage {
     /// Its containers are being ended.
     Terminating,
     /// Nothing of it runs; volumes and cgroups are being taken away.
-    Terminated,
+    Terminated {
+        /// They are gone.
+        cleaned: bool,
+    },
     /// Nothing of it is left but records for logs; its name is free.
-    Finished,
+    Finished {
+        /// Everybody has heard of it.
+        told: bool,
+        /// The records are gone too, or are left to the next look for pods that nobody wants.
+        records_removed: bool,
+    },
 }
 
 /// What decides the next stage.
@@ -30,8 +38,6 @@ pub struct Facts<'a> {
     pub observed: &'a Observed,
     /// An action of the pod is under way.
     pub busy: bool,
-    /// Volumes and cgroups are gone.
-    pub cleaned: bool,
 }
 
 impl Stage {
@@ -42,10 +48,15 @@ impl Stage {
             Self::Waiting | Self::Starting | Self::Running if facts.ends => Self::Terminating,
             Self::Waiting if facts.admitted => Self::Starting,
             Self::Starting if facts.observed.containers.iter().any(|c| c.started_at.is_some()) => Self::Running,
-            Self::Terminating if !alive && !facts.busy => Self::Terminated,
-            Self::Terminated if facts.cleaned => Self::Finished,
+            Self::Terminating if !alive && !facts.busy => Self::Terminated { cleaned: false },
+            Self::Terminated { cleaned: true } => Self::Finished { told: false, records_removed: false },
             same => same,
         }
+    }
+
+    /// Whether nothing of the pod runs any more.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Terminated { .. } | Self::Finished { .. })
     }
 
     /// Whether the pod is being ended or has ended.

@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::lists::some;
 use crate::core::model::{Rejection, is_terminal, qos_class};
-use crate::core::plan::{EndCause, Stage};
+use crate::core::plan::EndCause;
 
 pub use claim_growth::{Growth, GrowthStep, growth_wanted, render_growth_patch};
 pub use conditions::KUBELET_CONDITIONS;
@@ -63,8 +63,8 @@ pub fn derive(inputs: &Inputs<'_>) -> Derived {
 
     let wanted = wanted_phase(inputs, &mut status);
     let terminal = is_terminal(Some(&wanted));
-    let reachable = !terminal || inputs.stage >= Stage::Terminated || is_terminal(previous.phase.as_deref());
-    if inputs.stage >= Stage::Terminated {
+    let reachable = !terminal || inputs.stage.has_ended() || is_terminal(previous.phase.as_deref());
+    if inputs.stage.has_ended() {
         finish::finish_containers(inputs, &mut status);
     }
     // A terminal phase is published only once no container can run any more.
@@ -96,7 +96,7 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
     match inputs.ledger.end.as_ref().map(|end| &end.cause) {
         // What the containers came to has the last word: a pod whose containers all exit 0 has succeeded, with its
         // condition DisruptionTarget (upstream `generateAPIPodStatus`, for evictions and shutdowns alike).
-        Some(EndCause::Killed(_)) if inputs.stage >= Stage::Terminated && pod_phase == "Succeeded" => pod_phase,
+        Some(EndCause::Killed(_)) if inputs.stage.has_ended() && pod_phase == "Succeeded" => pod_phase,
         Some(EndCause::Killed(kill)) => {
             status.reason = Some(kill.reason.clone());
             status.message = Some(kill.message.clone());
@@ -108,7 +108,7 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
             "Failed".into()
         }
         Some(EndCause::Deleted | EndCause::Removed | EndCause::Completed) | None => {
-            let over = inputs.stage >= Stage::Terminated;
+            let over = inputs.stage.has_ended();
             // Upstream leaves the phase of static pods open (its issue 116484).
             if over && !inputs.is_static && !is_terminal(Some(&pod_phase)) { "Failed".into() } else { pod_phase }
         }

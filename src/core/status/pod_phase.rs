@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodSpec, PodStatus}
 use super::inputs::Inputs;
 use super::lists::status_of;
 use crate::core::model::ContainerKind;
-use crate::core::plan::{Stage, is_sidecar, restart};
+use crate::core::plan::{is_sidecar, restart};
 use std::num::Saturating;
 
 /// Reason of containers that were ended so that all of the pod restart.
@@ -117,7 +117,7 @@ pub(super) fn derive(inputs: &Inputs<'_>, status: &PodStatus) -> &'static str {
         return "Running";
     }
     if n.running.0 == 0 && n.stopped.0 > 0 && n.unknown.0 == 0 {
-        let over = inputs.stage >= Stage::Terminated && !inputs.is_static;
+        let over = inputs.stage.has_ended() && !inputs.is_static;
         if !over && n.stopped > n.stopped_for_good {
             return "Running";
         }

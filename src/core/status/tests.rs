@@ -201,7 +201,7 @@ fn a_pod_that_the_node_ended_is_judged_by_its_exit_codes() {
             case.previous = case.status();
             assert_eq!(case.previous.phase.as_deref(), Some("Running"), "it still runs");
             case.observed = observed(RunState::Exited, code);
-            case.stage = Stage::Terminated;
+            case.stage = Stage::Terminated { cleaned: false };
             for _ in 0..2 {
                 let status = case.status();
                 assert_eq!(status.phase.as_deref(), Some(phase), "{reason} {code}");
@@ -209,7 +209,7 @@ fn a_pod_that_the_node_ended_is_judged_by_its_exit_codes() {
                 let disrupted = status.conditions.iter().flatten().any(|c| c.type_ == "DisruptionTarget");
                 assert!(disrupted, "{reason} {code}");
                 case.previous = status;
-                case.stage = Stage::Finished;
+                case.stage = Stage::Finished { told: true, records_removed: false };
             }
         }
     }

@@ -32,7 +32,7 @@ use crate::supervise::{restarting, vital};
 
 pub use self::context::Settings;
 pub use self::liveness::Liveness;
-pub use self::ports::PodPorts;
+pub use self::ports::{Instruments, PodPorts};
 pub use self::views::Table;
 
 /// The running pod table.
@@ -57,7 +57,7 @@ pub fn start(
 ) -> PodTable {
     let (events, incoming) = mpsc::channel(256);
     let table = Arc::new(Table::default());
-    let started = (ports.wall)();
+    let started = (ports.instruments.wall)();
     let (active, counted) = watch::channel(Active::default());
     let state = (Arc::clone(&ports.cgroups), counted);
     restarting("weights of classes", &stop, state, |(cgroups, active)| {

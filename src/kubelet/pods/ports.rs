@@ -40,6 +40,13 @@ pub struct PodPorts {
     pub statuses: Arc<dyn ports::StatusSink>,
     /// Facts and settings of the node; renewed when addresses or allocatable change.
     pub node: watch::Receiver<Arc<NodeContext>>,
+    /// Counters and clock.
+    pub instruments: Instruments,
+}
+
+/// What pods are counted and timed with.
+#[derive(Clone)]
+pub struct Instruments {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The wall clock.

@@ -78,9 +78,9 @@ impl Listeners {
     /// Binds all ports, so that a taken one is known before anything else starts.
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         Ok(Self {
-            secure: bind(settings.listen).await?,
-            healthz: bind_some(settings.healthz).await?,
-            read_only: bind_some(settings.read_only).await?,
+            secure: bind(settings.listen.secure).await?,
+            healthz: bind_some(settings.listen.healthz).await?,
+            read_only: bind_some(settings.listen.read_only).await?,
         })
     }
 
@@ -96,13 +96,13 @@ impl Listeners {
 
     /// Serves until `stop`. Open connections are not waited for: streams may last for hours.
     pub async fn serve(self, settings: Settings, ports: ServerPorts, stop: CancellationToken) -> Result<(), BindError> {
-        let provider = Arc::new(provider(&settings.cipher_suites, settings.curves.as_deref()));
+        let provider = Arc::new(provider(&settings.tls.cipher_suites, settings.tls.curves.as_deref()));
         let client_ca = match &settings.client_ca_file {
             Some(path) => Some(ClientCa::load(path, Arc::clone(&provider))?),
             None => None,
         };
         let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(if settings.tls13_only { TLS13_ONLY } else { rustls::ALL_VERSIONS })
+            .with_protocol_versions(if settings.tls.only_13 { TLS13_ONLY } else { rustls::ALL_VERSIONS })
             .map_err(BindError::Tls)?
             .with_client_cert_verifier(Arc::new(AskForCertificate(provider)))
             .with_cert_resolver(Arc::clone(&ports.certificate));

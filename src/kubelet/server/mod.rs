@@ -39,7 +39,7 @@ use crate::telemetry::Metrics;
 
 pub use client_ca::ClientCaError;
 pub use listen::{BindError, Listeners};
-pub use settings::{AuthorizationMode, Settings};
+pub use settings::{AuthorizationMode, ListenSettings, Settings, SystemLogSettings, TlsSettings};
 
 /// What the server reads from and calls.
 #[derive(Clone)]

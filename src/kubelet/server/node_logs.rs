@@ -22,10 +22,10 @@ const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 pub async fn node_logs(server: &Server, path: &str, query: &Query) -> Reply {
-    if !server.settings.system_logs {
+    if !server.settings.system_logs.enabled {
         return text(StatusCode::METHOD_NOT_ALLOWED, "logs endpoint is disabled.\n");
     }
-    if server.settings.system_log_query {
+    if server.settings.system_logs.query {
         match parse_journal_query(query) {
             Err(message) => return text(StatusCode::BAD_REQUEST, format!("{message}\n")),
             Ok(Some(JournalQuery::Units(arguments))) => return journal(&arguments).await,
@@ -38,7 +38,7 @@ pub async fn node_logs(server: &Server, path: &str, query: &Query) -> Reply {
 
 async fn file_or_directory(server: &Server, path: &str) -> Reply {
     let missing = || text(StatusCode::NOT_FOUND, "404 page not found\n");
-    let (root, wanted) = (server.settings.log_dir.clone(), path.to_owned());
+    let (root, wanted) = (server.settings.system_logs.dir.clone(), path.to_owned());
     #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
     let look = move || {
         let found = resolve(&root, &wanted)?;

@@ -11,12 +11,8 @@ use crate::core::model::KubeletSpec;
 pub struct Settings {
     /// Name of the Node object.
     pub node_name: String,
-    /// `address` and `port`.
-    pub listen: SocketAddr,
-    /// `healthzBindAddress` and `healthzPort`; `None` when the port is 0.
-    pub healthz: Option<SocketAddr>,
-    /// `address` and `readOnlyPort`; `None` when the port is 0.
-    pub read_only: Option<SocketAddr>,
+    /// Where it listens.
+    pub listen: ListenSettings,
     /// `authentication.x509.clientCAFile`, read again when it changes.
     pub client_ca_file: Option<PathBuf>,
     /// `authentication.anonymous.enabled`.
@@ -27,20 +23,12 @@ pub struct Settings {
     pub authorization: AuthorizationMode,
     /// `enableDebuggingHandlers`: exec, attach, port-forward, logs and the like.
     pub debugging_handlers: bool,
-    /// `enableSystemLogHandler`: `/logs/`.
-    pub system_logs: bool,
-    /// `enableSystemLogQuery`: `/logs/?query=`.
-    pub system_log_query: bool,
-    /// `/var/log`.
-    pub log_dir: PathBuf,
+    /// The node's logs.
+    pub system_logs: SystemLogSettings,
     /// Where checkpoints go, `<root>/checkpoints`.
     pub checkpoint_dir: PathBuf,
-    /// Whether only TLS 1.3 is spoken.
-    pub tls13_only: bool,
-    /// IANA names of the TLS 1.2 suites that are offered; empty means all safe ones. TLS 1.3 has no choice.
-    pub cipher_suites: Vec<String>,
-    /// Numbers of the key exchanges that are offered, in TLS, the best first; none means all of ring's.
-    pub curves: Option<Vec<i64>>,
+    /// What is spoken on the secure port.
+    pub tls: TlsSettings,
     /// `enableDebugFlagsHandler`: `PUT /debug/flags/v`.
     pub debug_flags: bool,
     /// KubeletConfiguration in force, with apiVersion and kind, for `/configz`.
@@ -49,6 +37,39 @@ pub struct Settings {
     pub flags: Vec<(String, String)>,
     /// Version of Kubernetes whose contract is kept, e.g. `v1.36.3`.
     pub version: String,
+}
+
+/// Addresses of the server's ports.
+#[derive(Clone, Debug)]
+pub struct ListenSettings {
+    /// `address` and `port`.
+    pub secure: SocketAddr,
+    /// `healthzBindAddress` and `healthzPort`; `None` when the port is 0.
+    pub healthz: Option<SocketAddr>,
+    /// `address` and `readOnlyPort`; `None` when the port is 0.
+    pub read_only: Option<SocketAddr>,
+}
+
+/// What of the node's logs is served.
+#[derive(Clone, Debug)]
+pub struct SystemLogSettings {
+    /// `enableSystemLogHandler`: `/logs/`.
+    pub enabled: bool,
+    /// `enableSystemLogQuery`: `/logs/?query=`.
+    pub query: bool,
+    /// `/var/log`.
+    pub dir: PathBuf,
+}
+
+/// What is spoken on the secure port.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// Whether only TLS 1.3 is spoken.
+    pub only_13: bool,
+    /// IANA names of the TLS 1.2 suites that are offered; empty means all safe ones. TLS 1.3 has no choice.
+    pub cipher_suites: Vec<String>,
+    /// Numbers of the key exchanges that are offered, in TLS, the best first; none means all of ring's.
+    pub curves: Option<Vec<i64>>,
 }
 
 /// `authorization.mode`.
@@ -72,9 +93,11 @@ impl Settings {
         let some_port = |address, port| (port != 0).then(|| SocketAddr::new(address, port));
         Self {
             node_name: spec.node_name.clone(),
-            listen: SocketAddr::new(server.address, server.port),
-            healthz: some_port(server.healthz_address, server.healthz_port),
-            read_only: some_port(server.address, server.read_only_port),
+            listen: ListenSettings {
+                secure: SocketAddr::new(server.address, server.port),
+                healthz: some_port(server.healthz_address, server.healthz_port),
+                read_only: some_port(server.address, server.read_only_port),
+            },
             client_ca_file: server.client_ca.clone(),
             anonymous: server.anonymous,
             token_review: server.token_webhook.then_some(server.token_cache),
@@ -83,13 +106,17 @@ impl Settings {
                 _ => AuthorizationMode::Webhook { allowed_ttl: server.allow_cache, denied_ttl: server.deny_cache },
             },
             debugging_handlers: server.debugging,
-            system_logs: server.system_log_handler,
-            system_log_query: server.system_log_query,
-            log_dir: PathBuf::from("/var/log"),
+            system_logs: SystemLogSettings {
+                enabled: server.system_log_handler,
+                query: server.system_log_query,
+                dir: PathBuf::from("/var/log"),
+            },
             checkpoint_dir: spec.dirs.root.join("checkpoints"),
-            tls13_only: server.min_tls == "VersionTLS13",
-            cipher_suites: server.cipher_suites.clone(),
-            curves: server.curves.clone(),
+            tls: TlsSettings {
+                only_13: server.min_tls == "VersionTLS13",
+                cipher_suites: server.cipher_suites.clone(),
+                curves: server.curves.clone(),
+            },
             debug_flags: server.debug_flags,
             configz: spec.effective.clone(),
             flags: spec.flags.clone(),

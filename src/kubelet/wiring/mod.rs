@@ -28,7 +28,7 @@ use super::hooks::HookRunner;
 use super::images::{ImagePorts, Images};
 use super::logs::DirectoryWatch;
 use super::node::status::NodeReporter;
-use super::pods::{self, PodPorts};
+use super::pods::{self, Instruments, PodPorts};
 use super::probes::{ProbePorts, Prober};
 use super::sources::file::tell_faults;
 use crate::adapters::checks::NetChecks;
@@ -236,8 +236,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         statuses,
         user_namespaces: Arc::new(LocalUserNamespaces::new(&spec.dirs.root, ids)),
         node,
-        metrics: Arc::clone(&metrics),
-        wall: Timestamp::now,
+        instruments: Instruments { metrics: Arc::clone(&metrics), wall: Timestamp::now },
     };
     let settings = pods::Settings {
         sources: sources::kinds(&spec),

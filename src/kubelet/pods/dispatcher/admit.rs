@@ -56,7 +56,13 @@ impl Dispatcher {
             match self.shared.ports.admission.admit(pod, is_static, &self.active()) {
                 Verdict::Admit => {}
                 Verdict::Reject(refused) => {
-                    self.shared.ports.metrics.admission_rejections.with([rejection_label(&refused.reason)]).inc();
+                    self.shared
+                        .ports
+                        .instruments
+                        .metrics
+                        .admission_rejections
+                        .with([rejection_label(&refused.reason)])
+                        .inc();
                     let target = EventTarget::Pod(pod);
                     let events = &self.shared.ports.events;
                     events.record(target, EventKind::Warning, &refused.reason, refused.message.clone());

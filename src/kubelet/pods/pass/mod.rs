@@ -108,7 +108,7 @@ impl Pass {
     /// Executes the actions in order; stops at the first failure that the rest depends on.
     async fn run(mut self, actions: Vec<Action>) -> Result<(), Dropped> {
         let creates = actions.iter().any(|a| matches!(a, Action::CreateSandbox { .. }));
-        let mut counts = StartCounts::begin(&self.shared.ports.metrics, &self.pod, creates);
+        let mut counts = StartCounts::begin(&self.shared.ports.instruments.metrics, &self.pod, creates);
         let starts = actions.iter().any(|a| matches!(a, Action::Start(_) | Action::CreateSandbox { .. }));
         if starts {
             self.adopt_sandbox();

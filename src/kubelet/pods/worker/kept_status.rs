@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::Worker;
 use crate::core::model::{SourceKind, is_terminal, key_of};
+use crate::core::plan::Stage;
 use crate::core::status::without_ended_init;
 
 impl Worker {
     /// Takes up what was said of a static pod before the kubelet was restarted: its manifest knows no status. A pod
     /// that was over begins anew, as upstream leaves it.
     pub(super) async fn recall(&mut self) {
-        if !self.is_static {
+        if !self.source.is_static {
             return;
         }
         let kept = self.shared.ports.files.kept_status(&self.uid).await;
@@ -19,17 +20,18 @@ impl Worker {
             if !self.shared.settings.sources.contains(&SourceKind::Api) {
                 status.start_time = None;
             }
-            self.kept = Arc::new(status);
-            self.status = Arc::new(without_ended_init(&self.pod, &self.kept));
+            self.published.kept = Arc::new(status);
+            self.published.status = Arc::new(without_ended_init(&self.pod, &self.published.kept));
         }
     }
 
     /// Leaves word of why the node refuses a static pod, for whoever looks at the node without an API server.
     pub(super) async fn note_refusal(&self) {
-        if !self.is_static {
+        if !self.source.is_static {
             return;
         }
-        let text = self.rejection.as_ref().filter(|_| !self.removed).map(|r| format!("{}: {}", r.reason, r.message));
+        let text =
+            self.rejection.as_ref().filter(|_| !self.source.removed).map(|r| format!("{}: {}", r.reason, r.message));
         if let Err(error) = self.shared.ports.files.note_refusal(&key_of(&self.pod), text.as_deref()).await {
             tracing::warn!(%error, uid = %self.uid, "why a static pod was refused could not be noted");
         }
@@ -37,11 +39,14 @@ impl Worker {
 
     /// Keeps the status of a static pod for that.
     pub(super) async fn remember(&mut self) {
-        if !self.is_static || self.cleaned || Arc::ptr_eq(&self.kept, &self.status) {
+        if !self.source.is_static
+            || matches!(self.stage, Stage::Finished { .. })
+            || Arc::ptr_eq(&self.published.kept, &self.published.status)
+        {
             return;
         }
-        match self.shared.ports.files.keep_status(&self.uid, &self.status).await {
-            Ok(()) => self.kept = Arc::clone(&self.status),
+        match self.shared.ports.files.keep_status(&self.uid, &self.published.status).await {
+            Ok(()) => self.published.kept = Arc::clone(&self.published.status),
             Err(error) => tracing::warn!(%error, uid = %self.uid, "the status of a static pod could not be kept"),
         }
     }

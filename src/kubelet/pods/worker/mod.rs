@@ -3,6 +3,7 @@
 //! The worker never waits for an action: a pass runs beside it (at most one), so that the status follows while an image
 //! is pulled. An order to end the pod calls the pass off: only what it has sent to the runtime is waited for.
 
+mod deadlines;
 pub(super) mod inbox;
 mod kept_status;
 pub(crate) mod observe;
@@ -17,10 +18,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::deadlines::Deadlines;
 use self::inbox::{Inbox, Mail};
 use self::observe::{Look, observe_pod};
 use super::calls::Calls;
@@ -28,7 +30,7 @@ use super::context::{Event, Shared};
 use super::pass::{Pass, PassEnd, Progress};
 use crate::core::model::time::Moment;
 use crate::core::model::{Observed, PodUid, Rejection, uid_of};
-use crate::core::plan::{self, Action, EndCause, EndInputs, Facts, Ledger, RemovalBackoff, Replacement, Stage};
+use crate::core::plan::{self, Action, EndCause, EndInputs, Facts, Ledger, Replacement, Stage};
 use crate::ports::{EventKind, EventTarget};
 use crate::telemetry::panics::Task;
 
@@ -51,103 +53,104 @@ pub(super) struct WorkerSpec {
     pub rejection: Option<Rejection>,
 }
 
+/// Where the pod comes from, and whether it is still wanted there.
+struct Source {
+    is_static: bool,
+    orphan: bool,
+    removed: bool,
+    /// It is wanted again after it was removed: the next worker counts its restarts by the records that are left.
+    returns: bool,
+}
+
+/// The newest status that others were told.
+struct Published {
+    status: Arc<PodStatus>,
+    /// The status as it was kept last; of static pods only.
+    kept: Arc<PodStatus>,
+}
+
+/// What runs beside the worker.
+struct Tasks {
+    calls: Calls,
+    /// At most one.
+    running: JoinSet<Ended>,
+    progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
+    /// Calls the pass under way off.
+    off: CancellationToken,
+    /// Grace of the pass that ends the pod; none while another pass runs.
+    ending: Option<i64>,
+    /// The pass under way puts a resize in force.
+    resizing: bool,
+    /// What the pass under way replaces.
+    replacement: Replacement,
+}
+
+/// Failures since the last success.
+#[derive(Default)]
+struct Failures {
+    of_passes: u32,
+    /// By container.
+    of_starts: BTreeMap<String, u32>,
+    last: Option<String>,
+}
+
 pub(super) struct Worker {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     uid: PodUid,
     pod: Arc<Pod>,
-    is_static: bool,
-    orphan: bool,
+    source: Source,
     rejection: Option<Rejection>,
     observed: Observed,
-    seen: bool,
     ledger: Ledger,
-    status: Arc<PodStatus>,
-    /// The status as it was kept last; of static pods only.
-    kept: Arc<PodStatus>,
     stage: Stage,
-    last_error: Option<String>,
+    published: Published,
+    /// What came in and is still to be dealt with.
     mail: Mail,
-    waiters: Vec<oneshot::Sender<()>>,
-    progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
-    calls: Calls,
-    task: JoinSet<Ended>,
-    /// Calls the pass under way off.
-    off: CancellationToken,
-    /// Grace of the pass that ends the pod; none while another pass runs.
-    ending: Option<i64>,
-    failures: u32,
-    start_failures: BTreeMap<String, u32>,
+    tasks: Tasks,
+    deadlines: Deadlines,
+    failures: Failures,
     /// The pod before the resize under way, until its own size is in force.
     resize_from: Option<Arc<Pod>>,
-    resize_retry: Option<Timestamp>,
-    /// When the runtime is to be read again after it could not be; until then what is known may be wrong.
-    look_at: Option<Timestamp>,
-    resizing: bool,
-    retry_at: Option<Timestamp>,
-    wake_at: Option<Timestamp>,
-    /// When the runtime and the objects are looked at again whatever happens.
-    resync_at: Timestamp,
-    removal: RemovalBackoff,
-    replacement: Replacement,
-    cleaned: bool,
-    told_finished: bool,
-    records_removed: bool,
-    removed: bool,
-    /// The next worker counts its restarts by the records that are left.
-    returns: bool,
 }
 
 impl Worker {
     pub fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, spec: WorkerSpec) -> Self {
         let uid = uid_of(&spec.pod);
-        let status = spec.pod.status.clone().unwrap_or_default();
+        let status = Arc::new(spec.pod.status.clone().unwrap_or_default());
         let max_backoff = SignedDuration::try_from(shared.settings.max_restart_backoff).unwrap_or_default();
+        let WorkerSpec { calls, pod, is_static, orphan, rejection } = spec;
         Self {
             shared,
             inbox,
             uid,
-            pod: spec.pod,
-            is_static: spec.is_static,
-            orphan: spec.orphan,
-            rejection: spec.rejection,
+            pod,
+            source: Source { is_static, orphan, removed: orphan, returns: false },
+            rejection,
             observed: Observed::default(),
-            seen: false,
             ledger: Ledger { max_backoff, ..Ledger::default() },
-            status: Arc::new(status),
-            kept: Arc::default(),
             stage: Stage::Waiting,
-            last_error: None,
+            published: Published { status, kept: Arc::default() },
             mail: Mail { look: true, ..Mail::default() },
-            waiters: Vec::new(),
-            progress: mpsc::unbounded_channel(),
-            calls: spec.calls,
-            task: JoinSet::new(),
-            off: CancellationToken::new(),
-            ending: None,
-            failures: 0,
-            start_failures: BTreeMap::new(),
+            tasks: Tasks {
+                calls,
+                running: JoinSet::new(),
+                progress: mpsc::unbounded_channel(),
+                off: CancellationToken::new(),
+                ending: None,
+                resizing: false,
+                replacement: Replacement::default(),
+            },
+            deadlines: Deadlines::default(),
+            failures: Failures::default(),
             resize_from: None,
-            resize_retry: None,
-            look_at: None,
-            resizing: false,
-            retry_at: None,
-            wake_at: None,
-            resync_at: Timestamp::MAX,
-            removal: RemovalBackoff::default(),
-            replacement: Replacement::default(),
-            cleaned: false,
-            told_finished: false,
-            records_removed: false,
-            removed: spec.orphan,
-            returns: false,
         }
     }
 
     /// Until nothing is left of the pod and no source lists it.
     pub async fn run(mut self) {
         // Those of a worker before, which panicked.
-        self.calls.settled().await;
+        self.tasks.calls.settled().await;
         self.recall().await;
         self.note_refusal().await;
         loop {
@@ -155,11 +158,11 @@ impl Worker {
             if std::mem::take(&mut self.mail.look) {
                 self.look().await;
             }
-            if self.seen && self.look_at.is_none() {
+            if self.deadlines.look.is_none() {
                 self.settle().await;
                 self.remember().await;
             }
-            if self.records_removed {
+            if matches!(self.stage, Stage::Finished { records_removed: true, .. }) {
                 break;
             }
             self.wait().await;
@@ -182,8 +185,8 @@ impl Worker {
                 self.try_again();
                 self.mail.objects = true;
             }
-            if self.stage == Stage::Finished {
-                self.shared.ports.statuses.finished(&self.pod, self.is_static);
+            if matches!(self.stage, Stage::Finished { .. }) {
+                self.shared.ports.statuses.finished(&self.pod, self.source.is_static);
             }
         }
         if let Some(pending) = new.resize_pending {
@@ -192,9 +195,9 @@ impl Worker {
         if new.objects {
             self.try_again();
         }
-        self.removed |= new.removed;
-        self.returns = new.returns.unwrap_or(self.returns);
-        self.waiters.extend(new.waiters);
+        self.source.removed |= new.removed;
+        self.source.returns = new.returns.unwrap_or(self.source.returns);
+        self.mail.waiters.extend(new.waiters);
         if let Some(kill) = new.kill {
             self.end(EndCause::Killed(kill));
         }
@@ -206,14 +209,14 @@ impl Worker {
 
     /// Pauses after failures end: what they were about may have changed.
     fn try_again(&mut self) {
-        self.retry_at = None;
+        self.deadlines.retry = None;
         for waiting in self.ledger.waiting.values_mut() {
             waiting.retry_at = None;
         }
     }
 
     fn now(&self) -> Timestamp {
-        (self.shared.ports.wall)()
+        (self.shared.ports.instruments.wall)()
     }
 
     fn end(&mut self, cause: EndCause) {
@@ -240,16 +243,15 @@ impl Worker {
         match observe_pod(&look).await {
             Ok(observed) => {
                 self.observed = observed;
-                self.seen = true;
-                self.look_at = None;
+                self.deadlines.look = None;
             }
             Err(error) => {
                 tracing::warn!(%error, uid = %self.uid, "the runtime could not be read");
-                self.last_error = Some(error.to_string());
+                self.failures.last = Some(error.to_string());
                 self.mail.exited = exited;
                 self.mail.fresh = fresh;
-                self.look_at = Some(self.now().later(SignedDuration::from_secs(1)));
-                self.wake_at = None;
+                self.deadlines.look = Some(self.now().later(SignedDuration::from_secs(1)));
+                self.deadlines.wake = None;
             }
         }
     }
@@ -257,21 +259,21 @@ impl Worker {
     /// From the facts to the next stage, the next pass and the next status.
     async fn settle(&mut self) {
         let now = self.now();
-        self.wake_at = None;
+        self.deadlines.wake = None;
         self.decide_end(now);
         let plan = self.plan(now);
         let derived = self.derive(now);
         // A container that is about to be started again is not the end of its pod, whatever its restart policy.
-        if derived.terminal && self.ledger.end.is_none() && !self.replacement.is_down(&self.observed) {
+        if derived.terminal && self.ledger.end.is_none() && !self.tasks.replacement.is_down(&self.observed) {
             self.end(EndCause::Completed);
         }
         self.step();
         if self.stage.ends() {
             self.advance_end(now);
-        } else if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
+        } else if self.tasks.running.is_empty() && self.deadlines.may_begin(now) {
             self.begin_next(plan.actions, now);
         }
-        self.wake_at = [self.wake_at, plan.wake_at].into_iter().flatten().min();
+        self.deadlines.wake_by(plan.wake_at);
         self.tell(now);
         self.tell_probes();
         if std::mem::take(&mut self.mail.objects) && self.stage == Stage::Running {
@@ -283,9 +285,9 @@ impl Worker {
     fn decide_end(&mut self, now: Timestamp) {
         let reasons = plan::decide_end(&EndInputs {
             pod: &self.pod,
-            is_static: self.is_static,
-            status: &self.status,
-            removed: self.removed,
+            is_static: self.source.is_static,
+            status: &self.published.status,
+            removed: self.source.removed,
             rejected: self.rejection.is_some(),
             ends: self.ledger.end.is_some(),
             now,
@@ -298,7 +300,7 @@ impl Worker {
             }
             self.end(cause);
         }
-        self.wake_at = reasons.deadline;
+        self.deadlines.wake = reasons.deadline;
     }
 
     fn plan(&mut self, now: Timestamp) -> plan::Plan {
@@ -324,8 +326,7 @@ impl Worker {
                 admitted: self.rejection.is_none(),
                 ends: self.ledger.end.is_some(),
                 observed: &self.observed,
-                busy: !self.task.is_empty(),
-                cleaned: self.cleaned,
+                busy: !self.tasks.running.is_empty(),
             };
             let next = self.stage.next(&facts);
             if next == self.stage {
@@ -338,12 +339,12 @@ impl Worker {
 
     /// What the plan says; then what a resize needs; then what is not needed any more.
     fn begin_next(&mut self, mut actions: Vec<Action>, now: Timestamp) {
-        self.resizing = false;
+        self.tasks.resizing = false;
         if actions.is_empty() {
             actions = self.plan_resize(now);
-            self.resizing = !actions.is_empty();
+            self.tasks.resizing = !actions.is_empty();
         }
-        if actions.is_empty() && self.removal.is_due(now) {
+        if actions.is_empty() && self.deadlines.removal.is_due(now) {
             actions = plan::surplus(&self.observed);
         }
         self.begin(actions, None);
@@ -353,12 +354,12 @@ impl Worker {
     fn pass(&self) -> Pass {
         Pass::new(
             Arc::clone(&self.shared),
-            self.calls.clone(),
+            self.tasks.calls.clone(),
             self.uid.clone(),
             Arc::clone(&self.pod),
-            self.is_static,
+            self.source.is_static,
             self.observed.clone(),
-            self.progress.0.clone(),
+            self.tasks.progress.0.clone(),
         )
     }
 
@@ -366,44 +367,32 @@ impl Worker {
         if actions.is_empty() {
             return;
         }
-        self.ending = ending;
-        self.replacement = Replacement::of(&actions);
-        self.off = if ending.is_some() { CancellationToken::new() } else { self.inbox.until_the_end() };
-        let (pass, off) = (self.pass(), self.off.clone());
+        self.tasks.ending = ending;
+        self.tasks.replacement = Replacement::of(&actions);
+        self.tasks.off = if ending.is_some() { CancellationToken::new() } else { self.inbox.until_the_end() };
+        let (pass, off) = (self.pass(), self.tasks.off.clone());
         let task = Task::of("pod pass", self.uid.as_str());
-        self.task.spawn(async move { Ended::Pass(pass.execute(task, actions, off).await) });
+        self.tasks.running.spawn(async move { Ended::Pass(pass.execute(task, actions, off).await) });
     }
 
     async fn wait(&mut self) {
         let now = self.now();
         let interval = SignedDuration::try_from(self.shared.settings.resync).unwrap_or(SignedDuration::from_mins(1));
-        // Other wake-ups do not put it off, and a clock that was set back does not either.
-        self.resync_at = self.resync_at.min(now.later(interval));
-        let later = |at: Option<Timestamp>| at.filter(|at| *at > now);
-        let due = [
-            self.wake_at,
-            later(self.retry_at),
-            later(self.resize_retry),
-            later(self.removal.next()),
-            self.look_at,
-            Some(self.resync_at),
-        ];
-        let due = due.into_iter().flatten().min().unwrap_or(self.resync_at);
+        let due = self.deadlines.next(now, interval);
         let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         tokio::select! {
             // All arms are safe to drop: the inbox keeps its mail, channels keep their messages, the set keeps its task.
             () = self.inbox.woken() => {}
-            Some(progress) = self.progress.1.recv() => self.read_progress(progress),
-            Some(ended) = self.task.join_next(), if !self.task.is_empty() => self.read_end(ended),
+            Some(progress) = self.tasks.progress.1.recv() => self.read_progress(progress),
+            Some(ended) = self.tasks.running.join_next(), if !self.tasks.running.is_empty() => self.read_end(ended),
             () = tokio::time::sleep(pause) => self.mail.look = true,
         }
         let now = self.now();
-        if now >= self.resync_at {
+        if self.deadlines.take_resync(now, interval) {
             self.mail.look = true;
             self.mail.objects = true;
-            self.resync_at = now.later(interval);
         }
-        while let Ok(progress) = self.progress.1.try_recv() {
+        while let Ok(progress) = self.tasks.progress.1.try_recv() {
             self.read_progress(progress);
         }
     }

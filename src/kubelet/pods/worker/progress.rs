@@ -21,14 +21,14 @@ impl Worker {
             Progress::VolumesReady => self.ledger.volumes_ready = true,
             Progress::Raised(key, finished) => self.ledger.raise(&key, finished, now),
             Progress::Waiting(name, None) => {
-                self.start_failures.remove(&name);
+                self.failures.of_starts.remove(&name);
                 self.ledger.waiting.remove(&name);
             }
             Progress::Waiting(name, Some(waiting)) => {
-                let failures = self.start_failures.entry(name.clone()).or_default();
+                let failures = self.failures.of_starts.entry(name.clone()).or_default();
                 *failures = failures.saturating_add(1);
                 let retry_at = waiting.retry_at.or(Some(now.later(pause(failures.saturating_add(1)))));
-                self.last_error = Some(format!("{}: {}", waiting.reason, waiting.message));
+                self.failures.last = Some(format!("{}: {}", waiting.reason, waiting.message));
                 self.ledger.waiting.insert(name, Waiting { retry_at, ..waiting });
             }
         }
@@ -37,18 +37,18 @@ impl Worker {
     pub(super) fn read_end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
         let now = self.now();
         self.mail.look = true;
-        self.replacement = Replacement::default();
+        self.tasks.replacement = Replacement::default();
         // What the pass said before it ended comes first.
-        while let Ok(progress) = self.progress.1.try_recv() {
+        while let Ok(progress) = self.tasks.progress.1.try_recv() {
             self.read_progress(progress);
         }
         match ended {
             Ok(Ended::Pass(PassEnd::Ran(done @ (Ok(()) | Err(Dropped::Records(_)))))) => {
-                self.removal.ended(done.is_ok(), now);
-                self.failures = 0;
-                self.last_error = None;
-                self.retry_at = None;
-                if self.resizing {
+                self.deadlines.removal.ended(done.is_ok(), now);
+                self.failures.of_passes = 0;
+                self.failures.last = None;
+                self.deadlines.retry = None;
+                if self.tasks.resizing {
                     self.resized();
                 }
             }
@@ -60,14 +60,17 @@ impl Worker {
                 self.pass_panicked(now, &panicked);
             }
             Ok(Ended::Cleaned(Ok(()))) => {
-                self.failures = 0;
-                self.cleaned = true;
+                self.failures.of_passes = 0;
+                if let Stage::Terminated { cleaned } = &mut self.stage {
+                    *cleaned = true;
+                }
             }
             Ok(Ended::Cleaned(Err(message))) => self.clean_failed(now, message),
             Ok(Ended::Removed(ended)) => {
                 let all = matches!(ended, PassEnd::Ran(Ok(())));
-                self.removal.ended(all, now);
-                self.records_removed = all || self.removal.is_in_vain();
+                self.deadlines.removal.ended(all, now);
+                let is_over = all || self.deadlines.removal.is_in_vain();
+                self.set_records_removed(is_over);
             }
             Err(error) if error.is_cancelled() => {}
             Err(error) => self.pass_panicked(now, &Panicked::from(error)),
@@ -79,15 +82,22 @@ impl Worker {
         let message = format!("{panicked}; the pod is tried again");
         self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "FailedSync", message);
         self.failed(now, panicked.to_string());
-        self.removal.ended(false, now);
+        self.deadlines.removal.ended(false, now);
         // As after other failures to remove records: the next look for leftovers finds them.
-        self.records_removed = self.stage == Stage::Finished && self.removed && self.removal.is_in_vain();
+        self.set_records_removed(self.source.removed && self.deadlines.removal.is_in_vain());
+    }
+
+    /// Records count only once the pod is finished.
+    pub(super) fn set_records_removed(&mut self, is_removed: bool) {
+        if let Stage::Finished { records_removed, .. } = &mut self.stage {
+            *records_removed = is_removed;
+        }
     }
 
     pub(super) fn failed(&mut self, now: Timestamp, message: String) {
         tracing::info!(uid = %self.uid, error = message, "pass failed");
-        self.last_error = Some(message);
-        self.failures = self.failures.saturating_add(1);
-        self.retry_at = Some(now.later(pause(self.failures)));
+        self.failures.last = Some(message);
+        self.failures.of_passes = self.failures.of_passes.saturating_add(1);
+        self.deadlines.retry = Some(now.later(pause(self.failures.of_passes)));
     }
 }

@@ -19,11 +19,11 @@ impl Worker {
         let node = Arc::clone(&self.shared.ports.node.borrow());
         status::derive(&status::Inputs {
             pod: &self.pod,
-            is_static: self.is_static,
+            is_static: self.source.is_static,
             observed: &self.observed,
             ledger: &self.ledger,
             probes: &probes,
-            previous: &self.status,
+            previous: &self.published.status,
             stage: self.stage,
             rejection: self.rejection.as_ref(),
             host_ips: &node.host_ips,
@@ -35,23 +35,23 @@ impl Worker {
 
     /// Derives the status anew and publishes it where it changed.
     pub(super) fn tell(&mut self, now: Timestamp) {
-        if self.orphan {
+        if self.source.orphan {
             return self.shared.table.put_unlisted(&self.uid, self.lifecycle());
         }
         let derived = self.derive(now);
-        let held = if self.stage.ends() { None } else { self.replacement.holds_until(&self.observed, now) };
-        let changed = held.is_none() && derived.status != *self.status;
+        let held = if self.stage.ends() { None } else { self.tasks.replacement.holds_until(&self.observed, now) };
+        let changed = held.is_none() && derived.status != *self.published.status;
         if changed {
-            self.status = Arc::new(derived.status);
+            self.published.status = Arc::new(derived.status);
         }
-        self.wake_at = [self.wake_at, held].into_iter().flatten().min();
+        self.deadlines.wake_by(held);
         self.publish(changed);
     }
 
     /// Puts the pod's view, and publishes the status where it changed or was never published.
     pub(super) fn publish(&mut self, changed: bool) {
         if changed {
-            self.shared.ports.statuses.publish(&self.pod, self.is_static, &self.status);
+            self.shared.ports.statuses.publish(&self.pod, self.source.is_static, &self.published.status);
         }
         let kinds: Vec<_> = containers_of(&self.pod).into_iter().map(|(kind, c)| (c.name, kind)).collect();
         let mut containers: Vec<ContainerView> = Vec::new();
@@ -71,14 +71,14 @@ impl Worker {
         }
         let view = PodView {
             pod: Arc::clone(&self.pod),
-            is_static: self.is_static,
+            is_static: self.source.is_static,
             mirror_uid: None,
-            status: Arc::clone(&self.status),
+            status: Arc::clone(&self.published.status),
             sandbox: self.observed.sandbox().map(|s| s.id.clone()),
             containers,
-            last_error: self.last_error.clone(),
+            last_error: self.failures.last.clone(),
             lifecycle: self.lifecycle(),
-            dropped: self.removed,
+            dropped: self.source.removed,
         };
         self.shared.table.put(&self.uid, view);
     }
@@ -87,13 +87,13 @@ impl Worker {
         match self.stage {
             Stage::Waiting | Stage::Starting | Stage::Running => Lifecycle::Sync,
             Stage::Terminating => Lifecycle::Terminating,
-            Stage::Terminated | Stage::Finished => Lifecycle::Terminated,
+            Stage::Terminated { .. } | Stage::Finished { .. } => Lifecycle::Terminated,
         }
     }
 
     /// Tells the prober what runs now.
     pub(super) fn tell_probes(&self) {
-        if self.orphan || self.stage >= Stage::Terminated {
+        if self.source.orphan || self.stage.has_ended() {
             return;
         }
         let specs = containers_of(&self.pod);
@@ -103,7 +103,13 @@ impl Worker {
         if !specs.iter().any(|(_, c)| probed(c)) {
             return;
         }
-        let statuses = self.status.container_statuses.iter().chain(&self.status.init_container_statuses).flatten();
+        let statuses = self
+            .published
+            .status
+            .container_statuses
+            .iter()
+            .chain(&self.published.status.init_container_statuses)
+            .flatten();
         let statuses: Vec<_> = statuses.collect();
         let containers = specs
             .into_iter()
@@ -123,7 +129,7 @@ impl Worker {
                 })
             })
             .collect();
-        let pod_ips = self.status.pod_ips.iter().flatten().map(|ip| ip.ip.clone()).collect();
+        let pod_ips = self.published.status.pod_ips.iter().flatten().map(|ip| ip.ip.clone()).collect();
         let terminating = self.stage.ends();
         let subject = ProbeSubject { pod: Arc::clone(&self.pod), pod_ips, containers, terminating };
         self.shared.ports.probes.observe(subject);

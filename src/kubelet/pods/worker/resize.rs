@@ -23,12 +23,12 @@ impl Worker {
         state.error = None;
         state.restart.extend(restart);
         self.resize_from = Some(before);
-        self.resize_retry = None;
+        self.deadlines.resize = None;
     }
 
     /// What is left to be done for the resize; ends it when that is nothing.
     pub(super) fn plan_resize(&mut self, now: Timestamp) -> Vec<Action> {
-        if self.resize_retry.is_some_and(|at| at > now) {
+        if self.deadlines.resize.is_some_and(|at| at > now) {
             return Vec::new();
         }
         let node = Arc::clone(&self.shared.ports.node.borrow());
@@ -60,7 +60,7 @@ impl Worker {
 
     /// The resize could not be put in force; tried again later.
     pub(super) fn resize_failed(&mut self, now: Timestamp, message: String) {
-        self.resize_retry = Some(now.later(RETRY));
+        self.deadlines.resize = Some(now.later(RETRY));
         if self.ledger.resize.error.as_ref() != Some(&message) {
             let text = format!("Pod resize error: {message}");
             self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "ResizeError", text);

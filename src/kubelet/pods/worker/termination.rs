@@ -18,26 +18,29 @@ impl Worker {
     pub(super) fn advance_end(&mut self, now: Timestamp) {
         let Some(end) = self.ledger.end.clone() else { return };
         if self.stage == Stage::Terminating {
-            let stale = self.ending.is_none_or(|grace| grace > end.grace_seconds);
-            if !self.task.is_empty() && stale {
+            let stale = self.tasks.ending.is_none_or(|grace| grace > end.grace_seconds);
+            if !self.tasks.running.is_empty() && stale {
                 // The end goes before any start; a shortened grace begins the end anew. What was sent to the runtime ends
                 // first, then the pod is looked at again.
-                self.off.cancel();
+                self.tasks.off.cancel();
             }
-            if self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
+            if self.tasks.running.is_empty() && self.deadlines.may_begin(now) {
                 let actions = plan::plan_end(&self.pod, &self.observed, &end, now);
                 self.begin(actions, Some(end.grace_seconds));
                 self.step();
             }
         }
-        if self.stage == Stage::Terminated && self.task.is_empty() && self.retry_at.is_none_or(|at| at <= now) {
-            for waiter in self.waiters.drain(..) {
+        if matches!(self.stage, Stage::Terminated { .. })
+            && self.tasks.running.is_empty()
+            && self.deadlines.may_begin(now)
+        {
+            for waiter in self.mail.waiters.drain(..) {
                 // Who does not wait any more need not know.
                 let _ = waiter.send(());
             }
             self.clean();
         }
-        if self.stage == Stage::Finished {
+        if matches!(self.stage, Stage::Finished { .. }) {
             self.finish(now);
         }
     }
@@ -46,7 +49,7 @@ impl Worker {
     fn clean(&mut self) {
         let (ports, uid) = (self.shared.ports.clone(), self.uid.clone());
         let task = Task::of("pod clean-up", uid.as_str());
-        self.task.spawn(named(task, async move {
+        self.tasks.running.spawn(named(task, async move {
             ports.probes.forget(&uid);
             let (volumes, cgroup) = tokio::join!(ports.volumes.tear_down(&uid), ports.cgroups.remove(&uid));
             if let Err(error) = &cgroup {
@@ -68,7 +71,7 @@ impl Worker {
 
     /// Something of the pod cannot be removed: it is tried again, and whoever looks at the pod learns why it stays.
     pub(super) fn clean_failed(&mut self, now: Timestamp, message: String) {
-        if !self.orphan && self.last_error.as_ref() != Some(&message) {
+        if !self.source.orphan && self.failures.last.as_ref() != Some(&message) {
             let text = format!("failed to remove the pod's directories or cgroup: {message}");
             let events = &self.shared.ports.events;
             events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "FailedToRemovePodDirectories", text);
@@ -78,26 +81,27 @@ impl Worker {
 
     /// Says that the pod is finished; once its source has dropped it, its records go too, unless it is wanted again.
     fn finish(&mut self, now: Timestamp) {
-        if !self.told_finished {
-            self.told_finished = true;
+        if let Stage::Finished { told: told @ false, .. } = &mut self.stage {
+            *told = true;
             self.tell(now);
-            if !self.orphan {
-                self.shared.ports.statuses.finished(&self.pod, self.is_static);
+            if !self.source.orphan {
+                self.shared.ports.statuses.finished(&self.pod, self.source.is_static);
             }
             self.shared.ports.objects.unregister(&self.pod);
             self.shared.ports.images.forget(&self.uid);
             let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
             spawn("pod worker", async move { drop(shared.events.send(Event::Finished(uid)).await) });
         }
-        if self.removed && self.returns && self.task.is_empty() {
-            self.records_removed = true;
+        if self.source.removed && self.source.returns && self.tasks.running.is_empty() {
+            self.set_records_removed(true);
         }
-        if self.removed && self.task.is_empty() && !self.records_removed && self.removal.is_due(now) {
+        let is_over = matches!(self.stage, Stage::Finished { records_removed: true, .. });
+        if self.source.removed && self.tasks.running.is_empty() && !is_over && self.deadlines.removal.is_due(now) {
             let actions = plan::plan_removal(&self.observed);
             let pass = self.pass();
             let (ports, pod) = (self.shared.ports.clone(), Arc::clone(&self.pod));
             let task = Task::of("pod removal", self.uid.as_str());
-            self.task.spawn(async move {
+            self.tasks.running.spawn(async move {
                 let ended = pass.execute(task, actions, CancellationToken::new()).await;
                 if let Err(error) = ports.files.remove_logs(&pod).await {
                     tracing::warn!(%error, uid = %uid_of(&pod), "logs of a pod could not be removed");

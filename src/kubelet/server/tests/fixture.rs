@@ -25,7 +25,9 @@ use crate::core::model::access::{AccessQuestion, UserInfo};
 use crate::core::model::usage::{NodeUsage, PodUsage};
 use crate::core::model::{ContainerId, ContainerKind, PodKey, PodUid, SandboxId, StreamStdio};
 use crate::cri;
-use crate::kubelet::server::{AuthorizationMode, Listeners, ServerPorts, Settings};
+use crate::kubelet::server::{
+    AuthorizationMode, ListenSettings, Listeners, ServerPorts, Settings, SystemLogSettings, TlsSettings,
+};
 use crate::ports::{
     CgroupDriver, ContainerView, PodView, Pods, ReviewError, Reviews, Runtime, RuntimeError, RuntimeEvent, Usage,
     UsageDepth,
@@ -299,9 +301,7 @@ impl Fixture {
         let local = "127.0.0.1:0".parse().unwrap();
         let mut settings = Settings {
             node_name: "n1".into(),
-            listen: local,
-            healthz: Some(local),
-            read_only: None,
+            listen: ListenSettings { secure: local, healthz: Some(local), read_only: None },
             client_ca_file: Some(ca_file),
             anonymous: false,
             token_review: Some(Duration::from_secs(120)),
@@ -310,13 +310,9 @@ impl Fixture {
                 denied_ttl: Duration::from_secs(30),
             },
             debugging_handlers: true,
-            system_logs: true,
-            system_log_query: false,
-            log_dir: directory.path().to_owned(),
+            system_logs: SystemLogSettings { enabled: true, query: false, dir: directory.path().to_owned() },
             checkpoint_dir: directory.path().join("checkpoints"),
-            tls13_only: false,
-            cipher_suites: Vec::new(),
-            curves: None,
+            tls: TlsSettings { only_13: false, cipher_suites: Vec::new(), curves: None },
             debug_flags: true,
             configz: serde_json::json!({"kind": "KubeletConfiguration", "maxPods": 110}),
             flags: vec![("v".into(), "2".into())],

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::retry::pause;
 use crate::core::model::time::Moment;
 
-/// Attempts to remove the records of a pod that is gone, before they are left to the next look for leftovers.
+/// Attempts to remove the records of a pod that is gone, before they are left to the next look for orphans.
 const TRIES: u32 = 5;
 
 /// Failures to remove records, of one pod.

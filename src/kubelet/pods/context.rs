@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::orphans::Leftover;
+use super::orphans::Orphan;
 use super::ports::PodPorts;
 use super::runtime_facts::RuntimeFacts;
 use super::start_gate::StartGate;
@@ -50,7 +50,7 @@ pub(super) enum Event {
     /// A worker has ended.
     Gone(PodUid),
     /// The runtime has these static pods of an earlier kubelet.
-    FormerStatics(Vec<Leftover>),
+    FormerStatics(Vec<Orphan>),
     /// The runtime or the disk has these pods.
-    Found(Vec<Leftover>),
+    Found(Vec<Orphan>),
 }

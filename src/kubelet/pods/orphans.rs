@@ -19,7 +19,7 @@ const OWN_GRACE: i64 = 30;
 
 /// What is left of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Leftover {
+pub(super) struct Orphan {
     pub uid: PodUid,
     pub namespace: String,
     pub name: String,
@@ -29,7 +29,7 @@ pub(super) struct Leftover {
     pub grace: Option<i64>,
 }
 
-impl Leftover {
+impl Orphan {
     /// Its namespace and name.
     pub fn key(&self) -> PodKey {
         PodKey::new(&self.namespace, &self.name)
@@ -52,7 +52,7 @@ impl Leftover {
 }
 
 /// Everything that is there, sorted; a part that cannot be read is left out and found next time.
-pub(super) async fn observe_leftovers(ports: &PodPorts) -> Vec<Leftover> {
+pub(super) async fn observe_orphans(ports: &PodPorts) -> Vec<Orphan> {
     let (sandboxes, containers, directories, cgroups, logged) = tokio::join!(
         ports.runtime.list_sandboxes(None),
         ports.runtime.list_containers(None),
@@ -64,31 +64,31 @@ pub(super) async fn observe_leftovers(ports: &PodPorts) -> Vec<Leftover> {
     // Before those of which only the uid is known: the name leads to the logs.
     for (key, uid) in logged {
         let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
-        let leftover = || Leftover { uid: uid.clone(), namespace, name, is_static: false, grace: None };
-        found.entry(uid.clone()).or_insert_with(leftover);
+        let orphan = || Orphan { uid: uid.clone(), namespace, name, is_static: false, grace: None };
+        found.entry(uid.clone()).or_insert_with(orphan);
     }
     for uid in directories.into_iter().chain(cgroups) {
         let (namespace, name) = (String::new(), String::new());
-        found.entry(uid.clone()).or_insert(Leftover { uid, namespace, name, is_static: false, grace: None });
+        found.entry(uid.clone()).or_insert(Orphan { uid, namespace, name, is_static: false, grace: None });
     }
     found.into_values().collect()
 }
 
 /// The static pods that the runtime has, whoever made them.
-pub(super) async fn observe_former_statics(ports: &PodPorts) -> Result<Vec<Leftover>, RuntimeError> {
+pub(super) async fn observe_former_statics(ports: &PodPorts) -> Result<Vec<Orphan>, RuntimeError> {
     let runtime = &ports.runtime;
     let (sandboxes, containers) = tokio::try_join!(runtime.list_sandboxes(None), runtime.list_containers(None))?;
-    Ok(at_runtime(sandboxes, containers).into_values().filter(|leftover| leftover.is_static).collect())
+    Ok(at_runtime(sandboxes, containers).into_values().filter(|orphan| orphan.is_static).collect())
 }
 
 /// Pods by their sandboxes and containers; the longest grace of a pod's containers is its own.
-fn at_runtime(sandboxes: Vec<cri::PodSandbox>, containers: Vec<cri::Container>) -> BTreeMap<PodUid, Leftover> {
-    let mut found: BTreeMap<PodUid, Leftover> = BTreeMap::new();
+fn at_runtime(sandboxes: Vec<cri::PodSandbox>, containers: Vec<cri::Container>) -> BTreeMap<PodUid, Orphan> {
+    let mut found: BTreeMap<PodUid, Orphan> = BTreeMap::new();
     let sandboxes = sandboxes.into_iter().map(|s| (s.labels, s.annotations));
     for (mut labels, annotations) in sandboxes.chain(containers.into_iter().map(|c| (c.labels, c.annotations))) {
         let Some(uid) = labels.remove(labels::POD_UID).filter(|uid| !uid.is_empty()) else { continue };
         let uid = PodUid::from(uid);
-        let leftover = found.entry(uid.clone()).or_insert_with(|| Leftover {
+        let orphan = found.entry(uid.clone()).or_insert_with(|| Orphan {
             uid,
             namespace: labels.remove(labels::POD_NAMESPACE).unwrap_or_default(),
             name: labels.remove(labels::POD_NAME).unwrap_or_default(),
@@ -96,8 +96,8 @@ fn at_runtime(sandboxes: Vec<cri::PodSandbox>, containers: Vec<cri::Container>) 
             grace: None,
         });
         let source = annotations.get(labels::CONFIG_SOURCE).map(String::as_str);
-        leftover.is_static |= matches!(source, Some("file" | "http"));
-        leftover.grace = leftover.grace.max(annotations.get(labels::TERMINATION_GRACE).and_then(|g| g.parse().ok()));
+        orphan.is_static |= matches!(source, Some("file" | "http"));
+        orphan.grace = orphan.grace.max(annotations.get(labels::TERMINATION_GRACE).and_then(|g| g.parse().ok()));
     }
     found
 }

@@ -23,7 +23,7 @@ struct Inner {
     keys: HashMap<PodKey, PodUid>,
     /// Uid of a static pod by that of its mirror.
     mirrors: HashMap<PodUid, PodUid>,
-    /// Pods known by their leftovers only.
+    /// Pods known by what is left of them only.
     unlisted: HashMap<PodUid, Lifecycle>,
     /// Pod of each container and sandbox id.
     ids: HashMap<Box<str>, PodUid>,

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
 use super::context::{Event, Shared};
-use super::orphans::{Leftover, observe_leftovers};
+use super::orphans::{Orphan, observe_orphans};
 use super::weights::Active;
 use super::worker::inbox::{Inbox, Mail};
 use super::worker::{Worker, WorkerSpec};
@@ -70,7 +70,7 @@ enum Formers {
     #[default]
     Unknown,
     AskedFor,
-    Known(Vec<Leftover>),
+    Known(Vec<Orphan>),
 }
 
 /// Owner of the table.
@@ -80,7 +80,7 @@ pub(super) struct Dispatcher {
     sets: BTreeMap<SourceKind, Vec<DesiredPod>>,
     statics: Statics,
     workers: JoinSet<(PodUid, Result<(), Panicked>)>,
-    /// Leftovers were looked for since the sources became ready.
+    /// Orphans were looked for since the sources became ready.
     swept: bool,
     /// When to bring the workers in line again after a panic on the way.
     again: Option<Instant>,
@@ -184,7 +184,7 @@ impl Dispatcher {
                 self.reconcile();
             }
             Event::FormerStatics(found) => self.take_former_statics(found),
-            Event::Found(leftovers) => self.take_leftovers(leftovers),
+            Event::Found(orphans) => self.take_orphans(orphans),
         }
     }
 
@@ -351,16 +351,16 @@ impl Dispatcher {
     fn sweep(&self) {
         let shared = Arc::clone(&self.shared);
         spawn("leftover pods", async move {
-            let found = observe_leftovers(&shared.ports).await;
+            let found = observe_orphans(&shared.ports).await;
             let _ = shared.events.send(Event::Found(found)).await;
         });
     }
 
-    fn take_leftovers(&mut self, leftovers: Vec<Leftover>) {
+    fn take_orphans(&mut self, orphans: Vec<Orphan>) {
         let wanted: BTreeSet<PodUid> = self.sets.values().flatten().map(|d| uid_of(&d.pod)).collect();
-        for leftover in leftovers {
-            if !wanted.contains(&leftover.uid) {
-                self.end_leftover(leftover);
+        for orphan in orphans {
+            if !wanted.contains(&orphan.uid) {
+                self.end_orphan(orphan);
             }
         }
     }

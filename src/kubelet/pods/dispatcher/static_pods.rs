@@ -10,7 +10,7 @@ use crate::core::model::time::Moment;
 use crate::core::model::{PodKey, PodUid, Verdict, key_of};
 use crate::kubelet::pods::calls::Calls;
 use crate::kubelet::pods::context::Event;
-use crate::kubelet::pods::orphans::{Leftover, observe_former_statics};
+use crate::kubelet::pods::orphans::{Orphan, observe_former_statics};
 use crate::kubelet::pods::worker::WorkerSpec;
 use crate::supervise::spawn;
 
@@ -33,9 +33,9 @@ impl Dispatcher {
             }
             Formers::AskedFor => return true,
             Formers::Known(all) => {
-                let of_name = |former: &mut Leftover| former.key() == *key && former.uid != *uid;
+                let of_name = |former: &mut Orphan| former.key() == *key && former.uid != *uid;
                 for former in all.extract_if(.., of_name).collect::<Vec<_>>() {
-                    self.end_leftover(former);
+                    self.end_orphan(former);
                 }
             }
         }
@@ -56,24 +56,24 @@ impl Dispatcher {
         });
     }
 
-    pub(super) fn take_former_statics(&mut self, found: Vec<Leftover>) {
+    pub(super) fn take_former_statics(&mut self, found: Vec<Orphan>) {
         self.statics.formers = Formers::Known(found);
         self.reconcile();
     }
 
     /// Ends a pod that no source lists: one whose name a static pod waits for with its own grace.
-    pub(super) fn end_leftover(&mut self, leftover: Leftover) {
-        if self.entries.contains_key(&leftover.uid) {
+    pub(super) fn end_orphan(&mut self, orphan: Orphan) {
+        if self.entries.contains_key(&orphan.uid) {
             return;
         }
-        let key = leftover.key();
+        let key = orphan.key();
         let mut statics = self.sets.values().flatten().filter(|desired| desired.source.is_static());
-        let has_successor = leftover.is_static && statics.any(|desired| key_of(&desired.pod) == key);
-        tracing::info!(uid = %leftover.uid, name = leftover.name, has_successor, "a pod that no source lists is ended");
-        let calls = Calls::new(&self.shared, leftover.uid.clone());
+        let has_successor = orphan.is_static && statics.any(|desired| key_of(&desired.pod) == key);
+        tracing::info!(uid = %orphan.uid, name = orphan.name, has_successor, "a pod that no source lists is ended");
+        let calls = Calls::new(&self.shared, orphan.uid.clone());
         let spec =
-            WorkerSpec { calls, pod: leftover.pod(has_successor), is_static: false, orphan: true, rejection: None };
-        self.spawn(leftover.uid, key, spec);
+            WorkerSpec { calls, pod: orphan.pod(has_successor), is_static: false, orphan: true, rejection: None };
+        self.spawn(orphan.uid, key, spec);
     }
 
     /// Static pods are wanted for as long as their manifests are there: those that were refused begin anew as soon as the

@@ -37,7 +37,7 @@ pub struct Mail {
     pub objects: bool,
 }
 
-/// Shared by the table's task, which writes, and the worker, which takes all at once.
+/// Shared by the dispatcher, which writes, and the worker, which takes all at once.
 #[derive(Default)]
 pub struct Inbox {
     mail: Mutex<Mail>,

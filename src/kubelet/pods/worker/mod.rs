@@ -48,7 +48,7 @@ pub(super) struct WorkerSpec {
     pub calls: Calls,
     pub pod: Arc<Pod>,
     pub is_static: bool,
-    /// The pod is known by its leftovers only; nothing is told about it.
+    /// The pod is known by what is left of it only; nothing is told about it.
     pub orphan: bool,
     pub rejection: Option<Rejection>,
 }

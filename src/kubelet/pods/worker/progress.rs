@@ -83,7 +83,7 @@ impl Worker {
         self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "FailedSync", message);
         self.failed(now, panicked.to_string());
         self.deadlines.removal.ended(false, now);
-        // As after other failures to remove records: the next look for leftovers finds them.
+        // As after other failures to remove records: the next look for orphans finds them.
         self.set_records_removed(self.source.removed && self.deadlines.removal.is_in_vain());
     }
 

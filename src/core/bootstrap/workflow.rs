@@ -22,7 +22,7 @@ const WORKER_AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: ph
 const WORKER_KUBELET: Phase =
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker };
 
-/// Needs to know what the cluster's kubelets have ([`Facts::kubelets`]).
+/// Needs to know what the cluster's kubelets have ([`Facts::kubelets`](super::Facts::kubelets)).
 pub const KUBELET_SERVING_CA: Phase = Phase {
     id: "kubelet-serving-ca",
     summary: "authority of kubelets' serving certificates",

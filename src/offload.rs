@@ -39,7 +39,7 @@ pub enum Stalled {
         since: Duration,
     },
     /// Too many calls of the kind have not returned.
-    #[error("{kind} {subject}: {call} was not begun, for {overdue} calls of others have not returned")]
+    #[error("{kind} {subject}: {call} was not started because {overdue} other calls have not returned")]
     Full {
         /// What the calls are about.
         kind: &'static str,
@@ -218,7 +218,7 @@ impl Lanes {
         let (kind, what, since) = (self.0.kind, call.what, call.since.elapsed().as_secs());
         calls.overdue = calls.overdue.saturating_add(1);
         drop(calls);
-        tracing::warn!(kind, subject, call = what, seconds = since, "a call does not return; going on without it");
+        tracing::warn!(kind, subject, call = what, seconds = since, "a call does not return; continuing without it");
     }
 
     fn end(&self, subject: &str, id: u64) {

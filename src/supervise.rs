@@ -117,7 +117,7 @@ where
             let began = Instant::now();
             let Err(panicked) = caught(task.clone(), async { run(&mut state).await }).await else { return };
             let pause = pauses.next(began.elapsed());
-            tracing::error!(task = task.kind, of = task.of.as_deref(), %panicked, ?pause, "it is started again");
+            tracing::error!(task = task.kind, of = task.of.as_deref(), %panicked, ?pause, "the task is restarted");
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
@@ -134,7 +134,7 @@ where
     let (task, stop) = (task.into(), stop.clone());
     tokio::spawn(async move {
         if let Err(panicked) = caught(task.clone(), future).await {
-            tracing::error!(task = task.kind, %panicked, "the process ends, to be started again: it needs this task");
+            tracing::error!(task = task.kind, %panicked, "the process exits to be restarted, because it needs this task");
             stop.cancel();
         }
     })

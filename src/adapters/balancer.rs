@@ -127,7 +127,7 @@ async fn run_balancer_for(
         tell_ready();
         match bound {
             Ok(listener) => break listener,
-            Err(error) => tracing::warn!(%listen, %error, "the balancer cannot listen"),
+            Err(error) => tracing::warn!(%listen, %error, "the balancer cannot listen on its address"),
         }
         tokio::time::sleep(RETRY).await;
     };
@@ -166,7 +166,7 @@ async fn serve(
     let closed = place.closed.clone();
     tokio::select! {
         () = balance(client, &place, servers, known, begun) => {}
-        () = closed.cancelled() => tracing::debug!("a connection is closed for another one"),
+        () = closed.cancelled() => tracing::debug!("closing a connection to make room for another one"),
     }
 }
 
@@ -240,7 +240,7 @@ async fn connect(
                 return Some((address, stream));
             }
             Err(error) => {
-                tracing::debug!(server = %address, %error, "an API server does not take connections");
+                tracing::debug!(server = %address, %error, "an API server does not accept connections");
                 lock().note_failure(address, begun.elapsed());
             }
         }

@@ -74,7 +74,7 @@ impl Names {
         };
         let kept =
             self.kept.as_ref().and_then(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned());
-        kept.inspect(|_| tracing::debug!(host, "no answer of a name server; its last one is used")).ok_or(error)
+        kept.inspect(|_| tracing::debug!(host, "name server did not answer; using its last answer")).ok_or(error)
     }
 
     /// Connects to the first address of `host` that takes it.

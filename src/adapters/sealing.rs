@@ -13,7 +13,7 @@ const LABEL: &[u8] = b"roost key handover v1";
 
 /// Sealing or opening failed; deliberately without a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sealed keys cannot be opened: they were made for another request, or changed on the way")]
+#[error("the sealed keys cannot be opened: they were made for another request or were modified in transit")]
 pub struct SealError;
 
 impl From<ring::error::Unspecified> for SealError {

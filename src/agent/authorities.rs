@@ -55,9 +55,9 @@ enum Error {
     File(#[from] FileError),
     #[error(transparent)]
     Objects(#[from] ClusterObjectsError),
-    #[error("connect by the kubelet's kubeconfig")]
+    #[error("connect with the kubelet's kubeconfig")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("what the cluster tells of its authorities is not taken over: {0}")]
+    #[error("the CA bundle that the cluster publishes is not accepted: {0}")]
     Unusable(String),
 }
 
@@ -73,13 +73,13 @@ pub async fn run_authorities(settings: AuthoritiesSettings, ports: AuthoritiesPo
             Ok(true) => continue,
             Ok(false) => {}
             Err(error @ (Error::Unusable(_) | Error::File(_))) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot follow to the cluster's authorities");
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot follow the CA rotation of the cluster");
             }
             Err(error) => {
                 connection = None;
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
-                    "the cluster's authorities cannot be looked at"
+                    "the CA bundle of the cluster cannot be read"
                 );
             }
         }
@@ -115,7 +115,7 @@ async fn look(
         // The kubelet reads both again by itself.
         ports.files.write(&settings.client_ca, published.as_bytes(), 0o644)?;
         ports.files.write(&settings.kubeconfig, pointed.as_bytes(), 0o600)?;
-        tracing::info!(authorities = ?ids(&published), "took over which authorities the cluster trusts");
+        tracing::info!(authorities = ?ids(&published), "updated the CA bundle of this node");
         return Ok(true);
     }
     let serving = ports.files.read(&settings.serving)?;
@@ -156,10 +156,10 @@ fn check(pki: &dyn Pki, published: &str, trusted: &str) -> Result<(), Error> {
     let unusable = |what: &str| Err(Error::Unusable(what.to_owned()));
     let known = ids(trusted);
     if !ids(published).iter().any(|id| known.contains(id)) {
-        return unusable("it holds none of those that this node trusts");
+        return unusable("it contains none of the CAs that this node trusts");
     }
     let is_authority = |cert: &String| pki.inspect(cert, None, None).is_ok_and(|seen| seen.is_ca);
-    if split(published).iter().all(is_authority) { Ok(()) } else { unusable("not all of it are authorities") }
+    if split(published).iter().all(is_authority) { Ok(()) } else { unusable("it contains certificates that are not CAs") }
 }
 
 /// The one of these authorities that signed a certificate.

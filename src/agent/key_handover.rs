@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How often it is tried: as long as a joining node waits.
 const TRIES: u32 = 150;
 /// What whoever asks by a used token is told.
-const USED: &str = "the token has handed the cluster's keys to a control plane already, and each one needs a token of its own: on a control plane run `bootstrap token create --control-plane --print-join-command`, then join with that";
+const USED: &str = "the token was already used by a control plane, and each one needs its own: run `bootstrap token create --control-plane --print-join-command` on a control plane and join with the new token";
 
 /// Runs for ever.
 pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Arc<dyn NodeFiles>, pki: PathBuf) {
@@ -39,7 +39,7 @@ pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Ar
                     tokio::time::sleep(RETRY).await;
                 }
             }
-            Err(reason) => tracing::warn!(request = name, user, reason, "left a request for the cluster's keys alone"),
+            Err(reason) => tracing::warn!(request = name, user, reason, "did not answer a request for the cluster's keys"),
         }
     }
 }
@@ -54,7 +54,7 @@ async fn answer(
     let (name, user) = (&pending.name, &pending.requester.username);
     // What somebody approved needs no token.
     if !pending.approved && !requests.use_up(pending).await? {
-        tracing::warn!(request = name, user, "denied the cluster's keys: the token was used before");
+        tracing::warn!(request = name, user, "denied a request for the cluster's keys: the token was already used");
         return requests.deny(pending, USED).await;
     }
     requests.answer(pending, key, shared).await?;
@@ -64,7 +64,7 @@ async fn answer(
 
 fn decide(pending: &PendingHandover) -> Result<Asked, String> {
     if !pending.approved && !pending.requester.may_join_control_planes() {
-        return Err("its token is not for control planes; kubectl certificate approve lets it in".to_owned());
+        return Err("its token is not for control planes; approve the request with kubectl certificate approve".to_owned());
     }
     pending.asked.clone().map_err(|error| error.to_string())
 }
@@ -79,7 +79,7 @@ fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFi
         Wanted::Shared => {
             // A control plane that comes in between would be of neither authority.
             if !read(&["ca-former.crt", "ca-next.crt"])?.is_empty() {
-                return Err("the cluster's authorities are being replaced; join when that is done".to_owned());
+                return Err("a CA rotation is in progress; join when it is finished".to_owned());
             }
             read(&SHARED_FILES)
         }
@@ -88,14 +88,14 @@ fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFi
             // In the order in which control planes have their authorities.
             let order = ["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt", "kubelet-serving-ca-next.crt"];
             if certificates(&next, &order) != *wanted {
-                return Err("this node has no such authorities to come".to_owned());
+                return Err("this node does not have these next CAs".to_owned());
             }
             Ok(next)
         }
         Wanted::KubeletServing(wanted) => {
             let own = read(&KUBELET_SERVING_FILES)?;
             if certificates(&own, &KUBELET_SERVING_FILES[..1]) != *wanted {
-                return Err("this node has no such authority of kubelets".to_owned());
+                return Err("this node does not have this kubelet serving CA".to_owned());
             }
             Ok(own)
         }

@@ -60,7 +60,7 @@ async fn look(
                 tracing::info!(request = name, user, "approved a kubelet's certificate");
             }
             Err(refusal) if refusal.may_pass() && !last => {
-                tracing::debug!(request = name, user, %refusal, "a kubelet's certificate waits");
+                tracing::debug!(request = name, user, %refusal, "a certificate request of a kubelet is left undecided");
                 continue;
             }
             Err(refusal) => {

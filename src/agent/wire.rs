@@ -95,7 +95,7 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
     tasks.spawn_blocking(move || duties.block_on(run_authorities(authorities, ports)));
     if !settings.pod_network.pod_subnets.is_empty() {
         let network = HostNetwork::connect(settings.nft, settings.cni_directory).and_then(HostNetwork::monitored);
-        let network = network.context("open the sockets that tell of changes to the network")?;
+        let network = network.context("open the netlink sockets that report network changes")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
         let events = KubeconfigNodeEvents::new(settings.kubeconfig.clone(), &settings.pod_network.node_name);
         tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network), Arc::new(events)));
@@ -113,6 +113,6 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
     tokio::select! {
         () = stop => Ok(()),
         // A task ends only by a panic: let systemd start the agent again.
-        Some(ended) = tasks.join_next() => Err(anyhow::anyhow!("a task of the agent ended: {ended:?}")),
+        Some(ended) = tasks.join_next() => Err(anyhow::anyhow!("a task of the agent exited: {ended:?}")),
     }
 }

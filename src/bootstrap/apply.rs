@@ -34,7 +34,7 @@ async fn launch(ports: &Ports, unit: &str) -> Result<(), StepError> {
     };
     tokio::time::timeout(LAUNCH_PATIENCE, begun).await.unwrap_or_else(|_| {
         Err(StepError::TimedOut {
-            condition: format!("{unit} is started"),
+            condition: format!("{unit} has started"),
             seconds: LAUNCH_PATIENCE.as_secs(),
             hint: format!("see journalctl -u {unit}"),
         })

@@ -62,7 +62,7 @@ pub fn observe_certificates(
         let subject = wanted.leaf.subject.to_string();
         let Some(parsed) = kubeconfig::parse(&text) else {
             let mut unreadable = report(wanted.path.clone(), &subject, false, None, |_| None);
-            unreadable.fault = Some("is no kubeconfig".to_owned());
+            unreadable.fault = Some("is not a kubeconfig".to_owned());
             reports.push(unreadable);
             continue;
         };
@@ -81,7 +81,7 @@ pub fn observe_certificates(
         let seen = seen.map(|cert| pki.inspect(&cert, key.as_deref(), signer.as_deref()));
         let subject = match &seen {
             Some(Ok(seen)) => seen.subject.to_string(),
-            Some(Err(_)) | None => "client of etcd".to_owned(),
+            Some(Err(_)) | None => "etcd client".to_owned(),
         };
         let judged = |seen: &ObservedCertificate| {
             seen.is_usable(now, &etcd.ca).and_then(|()| seen.is_young(now)).err().map(|unfit| unfit.to_string())
@@ -110,7 +110,7 @@ fn report(
         renewed_here: !authority,
     };
     match seen {
-        None => report.fault = Some("is not there".to_owned()),
+        None => report.fault = Some("does not exist".to_owned()),
         Some(Err(error)) => report.fault = Some(error.to_string()),
         Some(Ok(seen)) => {
             report.not_after = Some(seen.not_after);

@@ -103,7 +103,7 @@ pub fn missing(
     for Certificate { files: pair, leaf } in certificates {
         let (cert, key) = (read_text(files, &pair.cert)?, read_text(files, &pair.key)?);
         let fault = match (cert, key) {
-            (None, _) => Some("is not there".to_owned()),
+            (None, _) => Some("does not exist".to_owned()),
             (Some(_), None) => Some(format!("has no key {}", pair.key.display())),
             (Some(cert), Some(key)) => judge(leaf, &cert, Some(&key))?,
         };
@@ -111,13 +111,13 @@ pub fn missing(
     }
     for wanted in kubeconfigs {
         let fault = match read_text(files, &wanted.path)?.map(|text| kubeconfig::parse(&text)) {
-            None => Some("is not there".to_owned()),
-            Some(None) => Some("is no kubeconfig with a context, a cluster and a user".to_owned()),
+            None => Some("does not exist".to_owned()),
+            Some(None) => Some("is not a kubeconfig with a context, a cluster and a user".to_owned()),
             Some(Some(seen)) if seen.server != wanted.server => Some(format!("leads to {}", seen.server)),
             // One that names its certificate by path belongs to whoever rotates that.
             Some(Some(seen)) if seen.client_certificate_path.is_some() => None,
             Some(Some(seen)) => match &seen.client_certificate {
-                None => Some("has no client certificate in it".to_owned()),
+                None => Some("contains no client certificate".to_owned()),
                 Some(cert) => judge(&wanted.leaf, cert, seen.client_key.as_deref())?,
             },
         };

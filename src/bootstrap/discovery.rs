@@ -40,7 +40,7 @@ pub async fn discover(
                 if tries == SIGNATURE_WORD {
                     tracing::warn!(
                         token = token.id(),
-                        "the cluster does not know the token yet; trying on for a while"
+                        "the cluster does not know the token yet; retrying for a while"
                     );
                 }
                 tries = tries.saturating_add(1);

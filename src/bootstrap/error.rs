@@ -14,7 +14,7 @@ pub enum StepError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The runtime, about its pods.
-    #[error("pods of the container runtime")]
+    #[error("list or stop the pods of the container runtime")]
     Pods(#[source] RuntimeError),
     /// The node's network.
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub enum StepError {
     #[error(transparent)]
     Object(#[from] ClusterObjectsError),
     /// The cluster denied the kubelet its certificate.
-    #[error("the cluster does not let {node} in: {message}")]
+    #[error("the cluster denied node {node} a certificate: {message}")]
     NotLetIn {
         /// Name of the node.
         node: String,
@@ -77,7 +77,7 @@ pub enum StepError {
         source: PkiError,
     },
     /// An authority that is there but cannot be used. It is never replaced: that would end all trust in the cluster.
-    #[error("{path} cannot be used: {why}; put a right one there, or remove it (and what it signed) for a new one")]
+    #[error("{path} cannot be used: {why}; replace it with a valid one, or remove it and everything it signed to get a new one")]
     Authority {
         /// The file.
         path: std::path::PathBuf,
@@ -85,7 +85,7 @@ pub enum StepError {
         why: Unfit,
     },
     /// The signer's key is elsewhere.
-    #[error("{path} must be signed by {signer}, whose key is not on this node: bring the signed certificate along")]
+    #[error("{path} must be signed by {signer}, whose key is not on this node: copy the signed certificate to this node")]
     ExternalSigner {
         /// The certificate that is wanted.
         path: std::path::PathBuf,
@@ -93,7 +93,7 @@ pub enum StepError {
         signer: std::path::PathBuf,
     },
     /// What another machine signs is not there, or does not fit.
-    #[error("the key of {signer} is not on this node: bring along what it has to sign\n  {}", .faults.join("\n  "))]
+    #[error("the key of {signer} is not on this node: copy the following files, signed by it, to this node\n  {}", .faults.join("\n  "))]
     NotBrought {
         /// The signer's certificate.
         signer: std::path::PathBuf,
@@ -110,7 +110,7 @@ pub enum StepError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A condition did not come to hold.
-    #[error("waited {seconds} s, but still not so: {condition}; {hint}")]
+    #[error("timed out after {seconds} s waiting until {condition}; {hint}")]
     TimedOut {
         /// The condition.
         condition: String,
@@ -123,7 +123,7 @@ pub enum StepError {
     #[error(transparent)]
     Handover(#[from] HandoverError),
     /// The answer lacked a file.
-    #[error("the control plane that answered has no {0}")]
+    #[error("the answer of the control plane lacks {0}")]
     NotHandedOver(String),
     /// etcd.
     #[error(transparent)]
@@ -136,15 +136,15 @@ pub enum StepError {
     Manifest(#[from] static_pods::Error),
     /// An upgrade writes manifests, and those would run beside the services.
     #[error(
-        "the control plane of this node is made of services of systemd, whose programs are yours to replace (see docs/systemd.md); `bootstrap convert --to static-pods` makes it one that is upgraded here"
+        "the control plane of this node runs as systemd services, whose programs you replace yourself (see docs/systemd.md); to upgrade it with this command run `bootstrap convert --to static-pods` first"
     )]
     AreServices,
     /// A conversion was cut short.
-    #[error("this node has both manifests and services of its control plane; `bootstrap convert` makes it one of them")]
+    #[error("this node has both manifests and services of its control plane; run `bootstrap convert` to finish the conversion")]
     BothForms,
     /// `mode` is another one.
     #[error(
-        "the control plane of this node is not what `mode` says; run `bootstrap convert --to {to}`, or set `mode` to what is there"
+        "the control plane of this node does not run as the setting `mode` says; run `bootstrap convert --to {to}` or change `mode`"
     )]
     OtherMode {
         /// What `mode` says.
@@ -157,40 +157,40 @@ pub enum StepError {
         name: String,
     },
     /// A file that is no kubeconfig.
-    #[error("{path} is no kubeconfig with a context, a cluster and a user")]
+    #[error("{path} is not a kubeconfig with a context, a cluster and a user")]
     NoKubeconfig {
         /// The file.
         path: std::path::PathBuf,
     },
     /// What a file is to be made of is not there.
-    #[error("{path} cannot be written: what it is made of is not there")]
+    #[error("{path} cannot be written: a file that it is assembled from does not exist")]
     NoParts {
         /// The file.
         path: std::path::PathBuf,
     },
     /// Somebody sent other authorities than were asked for.
-    #[error("the authorities that were handed over are not those that the other control planes trust")]
+    #[error("the CAs that were received are not the ones that the other control planes trust")]
     OtherAuthorities,
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PhaseError),
     /// Nobody made the user.
-    #[error("this machine has no user {user}; roost-users.service makes it (see journalctl -u roost-users)")]
+    #[error("this machine has no user {user}; roost-users.service creates it (see journalctl -u roost-users)")]
     NoUser {
         /// Its name.
         user: String,
     },
     /// What is done there, is done by whoever runs it.
-    #[error("etcd is none of ours here (etcd.endpoints): its members, drills and restores are for whoever runs it")]
+    #[error("etcd is external (`etcd.endpoints`); its members, restore drills and restores are managed by its operator")]
     NotOurEtcd,
     /// etcd is well enough.
-    #[error("etcd has its quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
+    #[error("etcd has quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
     QuorumIsThere,
     /// Nobody would run a pod.
-    #[error("kubelet.service does not run, and without it no pod does; systemctl start kubelet")]
+    #[error("kubelet.service is not running, so no pod can be started; run `systemctl start kubelet`")]
     NoKubelet,
     /// The tool refused.
-    #[error("etcdutl ended with code {code}; its words are in /var/log/pods/kube-system_{pod}-{node}_*")]
+    #[error("etcdutl exited with code {code}; its output is in /var/log/pods/kube-system_{pod}-{node}_*")]
     RestoreFailed {
         /// Exit code.
         code: i32,
@@ -201,7 +201,7 @@ pub enum StepError {
     },
     /// Another member has this node's name.
     #[error(
-        "etcd has a member {name} at {urls}: this node had another address, or another node has its name; remove that member first (`bootstrap etcd members` shows it)"
+        "etcd already has a member {name} at {urls}: either the address of this node has changed or another node has the same name; remove that member first (`bootstrap etcd members` shows it)"
     )]
     MemberTaken {
         /// The name.
@@ -210,7 +210,7 @@ pub enum StepError {
         urls: String,
     },
     /// No member of etcd is known.
-    #[error("no member of etcd is known: the API server tells none, and {manifest} names none")]
+    #[error("no etcd member is known: the API server reports none, and {manifest} names none")]
     NoMembers {
         /// etcd's manifest on this node.
         manifest: std::path::PathBuf,

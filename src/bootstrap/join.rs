@@ -33,12 +33,12 @@ pub enum Error {
     Objects(#[from] ClusterObjectsError),
     /// Its name is a node's.
     #[error(
-        "node {0} exists already, and a bootstrap token does not take its place: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
+        "node {0} already exists, and a bootstrap token cannot replace it: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
     )]
     NodeExists(String),
     /// The kubelet's credentials that are on the machine are of somebody else.
     #[error(
-        "{path} is not of node {node} in this cluster: this machine was a node of another cluster, or under another name; run `bootstrap reset` first"
+        "{path} does not belong to node {node} of this cluster: this machine was a node of another cluster or had another name; run `bootstrap reset` first"
     )]
     OtherNode {
         /// The kubelet's kubeconfig.
@@ -50,14 +50,14 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     /// It has no such settings.
-    #[error("configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane to its end")]
+    #[error("configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane until it succeeds")]
     Missing(&'static str),
     /// They cannot be used.
     #[error(transparent)]
     Configuration(#[from] cluster_configuration::Error),
     /// The token is refused as a credential.
     #[error(
-        "token {id} is not accepted: it has expired, or may sign but not authenticate; make a new one on a control-plane node with `bootstrap token create --print-join-command`"
+        "token {id} is not accepted: it has expired or is not valid for authentication; create a new one on a control-plane node with `bootstrap token create --print-join-command`"
     )]
     TokenRefused {
         /// The token's id.
@@ -161,7 +161,7 @@ pub async fn adopt_settings(objects: &dyn ClusterObjects, cluster: &mut ClusterS
     cluster_configuration::adopt(cluster, &maps)?;
     for field in cluster_configuration::find_overruled(&own, &cluster.kubelet) {
         tracing::warn!(
-            "kubelet.{field} is the cluster's here, not as this node's settings have it: what is for one node alone stands in [node.kubelet]"
+            "kubelet.{field}: the value of the cluster applies, not the one of this node's settings; put settings of a single node in [node.kubelet]"
         );
     }
     Ok(())

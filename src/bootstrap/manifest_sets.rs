@@ -30,7 +30,7 @@ pub enum SetError {
     #[error("manifest set")]
     File(#[from] FileError),
     /// The set was refused as a whole; nothing was changed.
-    #[error("manifest set {set} is refused, nothing was changed:\n{}", faults.join("\n"))]
+    #[error("manifest set {set} is invalid; nothing was changed:\n{}", faults.join("\n"))]
     Refused {
         /// Its name.
         set: String,
@@ -46,7 +46,7 @@ pub enum SetError {
         reason: String,
     },
     /// There is no set before this one.
-    #[error("manifest set {set} has no set before it to go back to ({} is empty)", folder.display())]
+    #[error("manifest set {set} has no previous set to roll back to ({} is empty)", folder.display())]
     NoPrevious {
         /// Its name.
         set: String,
@@ -54,7 +54,7 @@ pub enum SetError {
         folder: PathBuf,
     },
     /// The folder is not there.
-    #[error("manifest set {set}: there is no folder {}", folder.display())]
+    #[error("manifest set {set}: folder {} does not exist", folder.display())]
     NoFolder {
         /// Its name.
         set: String,
@@ -62,7 +62,7 @@ pub enum SetError {
         folder: PathBuf,
     },
     /// The kubelet cannot say how pods are.
-    #[error("the kubelet does not tell how static pods are; is kubelet.service running with --static-pod-units?")]
+    #[error("the kubelet does not report the state of static pods; is kubelet.service running with --static-pod-units?")]
     NoKubelet(#[source] std::io::Error),
 }
 
@@ -180,7 +180,7 @@ impl ManifestSet {
                 Ok(changes.len())
             }
             Err(reason) => {
-                (ports.say)(&format!("{reason}; going back to the last good set"));
+                (ports.say)(&format!("{reason}; rolling back to the last good set"));
                 let all = all.into_iter().cloned().collect();
                 self.carry_out(ports, &plan_switch(&self.there(ports, &all)?, &good))?;
                 ports.files.remove(&self.kept.join("switching"))?;
@@ -188,7 +188,7 @@ impl ManifestSet {
                 let back = check_set(&good, &[], &self.folder, &self.node_name).unwrap_or_default();
                 let reason = match self.judge(ports, &back, within).await {
                     Ok(()) => reason,
-                    Err(more) => format!("{reason}; of the set before, {more}"),
+                    Err(more) => format!("{reason}; after the rollback: {more}"),
                 };
                 self.record(ports, "rolled back", &reason)?;
                 Err(SetError::RolledBack { set: self.name.clone(), reason })
@@ -242,8 +242,8 @@ impl ManifestSet {
                 let why = match ports.states.state(&pod.name, &pod.hash).await {
                     Ok(PodState::Ready(_)) => break,
                     Ok(PodState::Waiting(text) | PodState::Stopping { text, .. }) => text,
-                    Ok(PodState::Stopped) => "is stopped by its unit".to_owned(),
-                    Ok(PodState::Unknown) => "the kubelet has not taken it up".to_owned(),
+                    Ok(PodState::Stopped) => "was stopped through its unit".to_owned(),
+                    Ok(PodState::Unknown) => "the kubelet has not picked it up".to_owned(),
                     Err(error) => format!("the kubelet does not answer: {error}"),
                 };
                 if Instant::now() >= deadline {

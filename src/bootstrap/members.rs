@@ -129,7 +129,7 @@ async fn api_servers(ports: &Ports, spec: &Spec) -> Vec<String> {
         let Ok(objects) = ports.net.connect(&path).await else { continue };
         match tokio::time::timeout(ASK_TIMEOUT, objects.get(&slice)).await {
             Ok(Ok(Some(slice))) => return addresses(&slice),
-            outcome => tracing::debug!(kubeconfig = %path.display(), ?outcome, "no API server tells of the others"),
+            outcome => tracing::debug!(kubeconfig = %path.display(), ?outcome, "no API server lists the other members"),
         }
     }
     Vec::new()
@@ -161,7 +161,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>
         Ok(members) if find(&members, &own).is_some() => initial_cluster(&members, &spec.node.name, &own),
         Ok(_) => Vec::new(),
         Err(error) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "etcd cannot be asked");
+            tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not answer");
             Vec::new()
         }
     })
@@ -234,9 +234,9 @@ pub async fn add(
                     return Err(StepError::MemberTaken { name: name.to_owned(), urls });
                 }
                 NextMove::WaitFor(other) => {
-                    word.say(&format!("etcd takes one new member at a time: waiting for {other}"));
+                    word.say(&format!("etcd accepts one new member at a time: waiting for {other}"));
                     if begun.elapsed() >= QUEUE_PATIENCE {
-                        return Err(timed_out(format!("etcd member {other} has its vote"), begun));
+                        return Err(timed_out(format!("etcd member {other} is a voting member"), begun));
                     }
                     refused_since = None;
                     Ok(())
@@ -252,7 +252,7 @@ pub async fn add(
                 if since.elapsed() >= CHANGE_PATIENCE {
                     return Err(error.into());
                 }
-                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not take a member yet");
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not accept a member yet");
             }
         }
         tokio::time::sleep(PAUSE).await;
@@ -277,10 +277,10 @@ pub async fn promote(
             Ok(NextMove::Done(_)) => return Ok(()),
             Ok(NextMove::Promote(id)) => Some(id),
             Ok(NextMove::AddLearner | NextMove::WaitFor(_) | NextMove::Taken(_)) => {
-                return Err(timed_out(format!("etcd member {name} is there; somebody removed it"), moved));
+                return Err(timed_out(format!("etcd has member {name}; it was removed by somebody"), moved));
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "etcd cannot be asked");
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not answer");
                 None
             }
         };
@@ -301,7 +301,7 @@ pub async fn promote(
             (index, moved) = (here.raft_index, Instant::now());
         }
         let lag = there.raft_index.saturating_sub(here.raft_index);
-        word.say(&format!("etcd copies its log: entry {} of {}, {lag} behind", here.raft_index, there.raft_index));
+        word.say(&format!("etcd replicates its log: entry {} of {}, {lag} behind", here.raft_index, there.raft_index));
         if moved.elapsed() >= STALL_PATIENCE {
             return Err(timed_out(format!("etcd member {name} has caught up ({lag} entries behind)"), moved));
         }
@@ -339,12 +339,12 @@ pub async fn remove(
             Ok(()) => return Ok(StepOutcome::Changed),
             Err(error) if begun.elapsed() >= CHANGE_PATIENCE => {
                 progress.step_says(&format!(
-                    "etcd did not let go of member {name} ({error}); if it lives on, remove the member there with `bootstrap etcd remove {name}`"
+                    "etcd did not remove member {name} ({error}); if etcd still runs elsewhere, remove the member there with `bootstrap etcd remove {name}`"
                 ));
                 return Ok(StepOutcome::Unchanged);
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not let go of a member yet")
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not remove the member yet")
             }
         }
         tokio::time::sleep(PAUSE).await;

@@ -46,11 +46,11 @@ pub async fn take_turn(
             Ok(None) => return Turn::Taken,
             Ok(Some(holder)) => {
                 if !std::mem::replace(&mut told, true) {
-                    progress.step_says(&format!("waiting: control plane {holder} is being renewed or upgraded"));
+                    progress.step_says(&format!("waiting: control plane {holder} is renewing certificates or upgrading"));
                 }
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "there is no API to take turns by");
+                tracing::debug!(error = &error as &dyn std::error::Error, "the API does not answer, so control planes cannot take turns");
                 return Turn::NoApi;
             }
         }
@@ -62,7 +62,7 @@ pub async fn take_turn(
 /// Keeps the turn for as long again; a failure costs no more than that it may end early.
 pub async fn hold_turn(objects: &dyn ClusterObjects, node: &str, now: Timestamp) {
     let held = tokio::time::timeout(HOLD_PATIENCE, attempt(objects, node, now)).await;
-    tracing::debug!(?held, "the turn goes on");
+    tracing::debug!(?held, "the lease of the turn is renewed");
 }
 
 /// Takes the turn, or tells who has it.
@@ -111,7 +111,7 @@ fn holder(lease: &Value, now: Timestamp) -> Option<String> {
 /// Lets the next one have its turn.
 pub async fn end_turn(objects: &dyn ClusterObjects) {
     if let Err(error) = objects.merge_patch(&lease(), &json!({ "spec": { "holderIdentity": "" } })).await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "the turn ends by itself");
+        tracing::debug!(error = &error as &dyn std::error::Error, "the lease of the turn is not released; it will expire");
     }
 }
 

@@ -43,7 +43,7 @@ pub enum RotationError {
     Refused(#[from] Refusal),
     /// The authorities are those of the stage, and not everything has come to them.
     #[error(
-        "the authorities on this node are those of `rotate-ca {stage}` now and stay so, but not everything here has come to them; see to the cause, then run the same command again: it goes on"
+        "the CAs on this node were switched to stage `rotate-ca {stage}`, but some components did not pick them up; fix the cause and run the same command again to continue"
     )]
     Unsettled {
         /// The stage.
@@ -133,7 +133,7 @@ pub async fn rotate(
     let mut changed = phases(stage_phases(stage), ports, spec, dry_run, &way, progress).await?;
     if dry_run {
         if changed > 0 {
-            for line in ["make anew what is not of these authorities", "start the components again, one by one"] {
+            for line in ["reissue everything that is not signed by these CAs", "restart the components one by one"] {
                 progress.step_ends("authorities", line, StepOutcome::Planned);
             }
         }

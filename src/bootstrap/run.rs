@@ -39,7 +39,7 @@ impl RunOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// There is no such phase.
-    #[error("there is no phase \"{name}\"; there are {known}")]
+    #[error("unknown phase \"{name}\"; known phases: {known}")]
     NoPhase {
         /// As typed.
         name: String,
@@ -95,7 +95,7 @@ pub async fn run(
             move |source| RunError::Step { phase: phase.id, step, source }
         };
         let mut facts =
-            facts_of(observe_facts(ports, spec, options.joins_etcd).await.map_err(failed("look at the node"))?);
+            facts_of(observe_facts(ports, spec, options.joins_etcd).await.map_err(failed("read the state of the node"))?);
         assumed.iter().for_each(|step| facts.assume(step, spec));
         let steps = (phase.plan)(spec, &facts).map_err(|source| RunError::Plan { phase: phase.id, source })?;
         let steps = declared_units::for_node(steps, spec);

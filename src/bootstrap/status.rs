@@ -82,7 +82,7 @@ fn observe_sets(ports: &Ports) -> Result<Vec<(String, String)>, StepError> {
     Ok(unwell
         .map(|(name, result)| {
             let what = match result.outcome.as_str() {
-                "switching" => "a switch was cut short; apply the set again".to_owned(),
+                "switching" => "a switch was interrupted; apply the set again".to_owned(),
                 outcome => format!("{outcome} at {}: {}", result.at, result.reason),
             };
             (name, what)

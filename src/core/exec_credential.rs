@@ -30,13 +30,13 @@ pub enum ExecError {
     #[error("interactiveMode must be given for {GROUP}v1")]
     Mode,
     /// Nobody could answer its questions.
-    #[error("it is interactive, and standard input is no terminal")]
+    #[error("it is interactive, but standard input is not a terminal")]
     NoTerminal,
     /// No YAML or JSON.
     #[error("its answer cannot be read: {0}")]
     Unreadable(String),
     /// An answer of another version or kind.
-    #[error("its answer is {found}, where {wanted} is expected")]
+    #[error("its answer is {found}, expected {wanted}")]
     Other {
         /// `apiVersion, kind` of the answer.
         found: String,
@@ -50,7 +50,7 @@ pub enum ExecError {
     #[error("its answer has only one of status.clientCertificateData and status.clientKeyData")]
     Half,
     /// The time is not RFC 3339.
-    #[error("its status.expirationTimestamp {0:?} is no time")]
+    #[error("its status.expirationTimestamp {0:?} is not a time")]
     Time(String),
 }
 

@@ -57,7 +57,7 @@ pub fn parse_document(bytes: &[u8]) -> Result<Value, Error> {
     match documents.len() {
         0 | 1 => Ok(documents.pop().unwrap_or(Value::Null)),
         count => {
-            let message = format!("holds {count} documents, where one is read: each needs a file of its own");
+            let message = format!("contains {count} documents, but only one per file is allowed");
             Err(Error { message, place: second_document(text) })
         }
     }

@@ -51,7 +51,7 @@ impl fmt::Display for ObjectRef {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterObjectsError {
     /// The value is no object: it lacks apiVersion, kind or name.
-    #[error("a value without apiVersion, kind and name cannot be applied")]
+    #[error("an object without apiVersion, kind and name cannot be applied")]
     NoObject,
     /// The server refused.
     #[error("{verb} {object}: {message}")]

@@ -29,7 +29,7 @@ pub enum HandoverError {
     },
     /// Nobody answered.
     #[error(
-        "certificate request {name} was not answered in {seconds} s: to join, use a token of `bootstrap token create --control-plane`, or approve it (kubectl certificate approve {name}) and join again; and see that roost-agent.service runs on a control plane"
+        "certificate request {name} was not answered in {seconds} s: use a token from `bootstrap token create --control-plane`, or approve the request (kubectl certificate approve {name}) and join again; check that roost-agent.service is running on a control plane"
     )]
     Unanswered {
         /// Name of the request.
@@ -47,7 +47,7 @@ pub enum HandoverError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No request could be made.
-    #[error("make a request for the cluster's keys: {0}")]
+    #[error("create a request for the cluster's keys: {0}")]
     Request(String),
 }
 

@@ -21,10 +21,10 @@ pub enum PkiError {
     #[error("no certificate in PEM: {0}")]
     Certificate(String),
     /// Text that is no key, or a key of a kind that cannot be used.
-    #[error("no usable private key in PEM (RSA, ECDSA P-256 and P-384, Ed25519 are): {0}")]
+    #[error("no usable private key in PEM (supported: RSA, ECDSA P-256 and P-384, Ed25519): {0}")]
     Key(String),
     /// The library refused.
-    #[error("make a certificate: {0}")]
+    #[error("issue a certificate: {0}")]
     Make(String),
 }
 

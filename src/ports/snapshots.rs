@@ -18,7 +18,7 @@ pub enum EtcdFileError {
         source: io::Error,
     },
     /// It was cut short, changed, or is something else.
-    #[error("{path} is no whole snapshot of etcd: its checksum does not fit")]
+    #[error("{path} is not a complete etcd snapshot: its checksum does not match")]
     Broken {
         /// The file.
         path: PathBuf,

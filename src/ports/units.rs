@@ -22,7 +22,7 @@ pub enum UnitError {
         message: String,
     },
     /// The job ended in another way than `done`.
-    #[error("unit {unit}: the {verb} job ended as `{result}`; see `journalctl -u {unit}`")]
+    #[error("unit {unit}: the {verb} job finished with result `{result}`; see `journalctl -u {unit}`")]
     JobFailed {
         /// Unit name.
         unit: String,

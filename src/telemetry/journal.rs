@@ -57,7 +57,7 @@ impl Journal {
         let mut entry = Vec::new();
         put(&mut entry, "PRIORITY", priority(Level::WARN));
         put(&mut entry, "SYSLOG_IDENTIFIER", &self.identifier);
-        put(&mut entry, "MESSAGE", &format!("{lost} lines were lost, for the journal did not take them"));
+        put(&mut entry, "MESSAGE", &format!("{lost} log lines were dropped because the journal did not accept them"));
         entry
     }
 }

@@ -90,7 +90,7 @@ in
       containers = [ (container // { ports = [ { containerPort = 6443; } ]; }) ];
     };
   })
-  (fault "is no IPv4 or IPv6 network" { network.pod_cidr = "fd00::1/64"; })
+  (fault "is not an IPv4 or IPv6 network" { network.pod_cidr = "fd00::1/64"; })
   (fault "overlaps service_cidr (fd00:1::/112)" {
     network = {
       pod_cidr = [
@@ -111,7 +111,7 @@ in
   })
   (fault "has no network of that family" { node.address = "2001:db8::11"; })
   (fault "archives has to name" { components.source = "archive"; })
-  (fault "settings.node.taint_controlplane is no setting" { settings.node.taint_controlplane = false; })
+  (fault "settings.node.taint_controlplane is not a setting" { settings.node.taint_controlplane = false; })
   (fault "settings.node.api_port has to be a whole number" { settings.node.api_port = "6443"; })
   (fault "settings.args has to be a set of sets of strings" { settings.args.kube-apiserver.v = 4; })
   (fault "settings.paths.pki cannot be set" { settings.paths.pki = "/pki"; })

@@ -35,7 +35,7 @@ in
     };
   })
   (roost "has no network of that family" { node.address = "2001:db8::11"; })
-  (roost "settings.network.prox is no setting" { settings.network.prox = "iptables"; })
+  (roost "settings.network.prox is not a setting" { settings.network.prox = "iptables"; })
   (roost "settings.node.api_port has to be a whole number" { settings.node.api_port = "6443"; })
   (roost "archives has to name" { components.source = "archive"; })
   (roost "manifests.team has to have either content or source" { manifests.team = { }; })

@@ -40,7 +40,7 @@ a_bad_snapshot_is_told() {
 	first sh -euc "cd $snapshots; head -c 1048576 /dev/urandom >noise; openssl dgst -sha256 -binary noise >sum
 		cat noise sum >etcd-\$(hostname)-20990101T000000Z.db; rm noise sum"
 	not first bootstrap etcd drill
-	first sh -c 'bootstrap status || true' | grep 'restore ended with code'
+	first sh -c 'bootstrap status || true' | grep 'restore exited with code'
 	eventually no_drill
 	first sh -c "rm $snapshots/etcd-*-20990101T000000Z.db"
 	# A drill that is killed leaves nothing to the next one.

@@ -43,7 +43,7 @@ pub enum CredentialError {
         source: io::Error,
     },
     /// Line breaks or control characters.
-    #[error("the token or the password cannot stand in a header")]
+    #[error("the token or the password contains characters that are not allowed in an HTTP header")]
     Header(#[from] InvalidHeaderValue),
     /// `auth-provider`.
     #[error(
@@ -51,10 +51,10 @@ pub enum CredentialError {
     )]
     Provider(String),
     /// Two ways at once (client-go refuses it too).
-    #[error("username and token are given: one of them is meant")]
+    #[error("both username and token are set; set only one of them")]
     Two,
     /// `exec.command` is missing.
-    #[error("a credential plugin without a command")]
+    #[error("credential plugin: command is missing")]
     NoCommand,
     /// The plugin is not run, or its answer is not taken.
     #[error("credential plugin {command}")]

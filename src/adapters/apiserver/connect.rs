@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// It asks for a proxy, or the environment does.
     #[error(
-        "kubeconfig {path}: a proxy (proxy-url, or HTTPS_PROXY of the environment) is not supported: the API server has to be reached itself"
+        "kubeconfig {path}: a proxy (proxy-url, or HTTPS_PROXY in the environment) is not supported: the API server must be reachable directly"
     )]
     Proxy {
         /// Path of the kubeconfig.
@@ -95,7 +95,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// Data of its user that is no base64.
-    #[error("{what} of its user is no base64")]
+    #[error("{what} of its user is not base64")]
     Data {
         /// The field.
         what: &'static str,

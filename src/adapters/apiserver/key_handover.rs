@@ -54,7 +54,7 @@ impl KeyHandover for CsrHandover {
         let mut created = created.map_err(api_failed(format!("create certificate request {name}")))?;
         if *wanted != Wanted::Shared {
             let reason =
-                ("ReplacementOfAuthorities", "an administrator has a control plane follow to other authorities");
+                ("ReplacementOfAuthorities", "requested by an administrator for a control plane that follows a CA rotation");
             let conditions = &mut created.status.get_or_insert_default().conditions;
             conditions.get_or_insert_default().push(approval(Timestamp::now(), reason));
             let approved = requests.replace_subresource("approval", &name, &PostParams::default(), &created).await;
@@ -88,12 +88,12 @@ async fn wait(requests: &Api<CertificateSigningRequest>, name: &str) -> Result<V
             }
             Err(kube::Error::Api(status)) if status.code < 500 => {
                 return Err(HandoverError::Api {
-                    what: format!("look at certificate request {name}"),
+                    what: format!("get certificate request {name}"),
                     source: Box::new(kube::Error::Api(status)),
                 });
             }
             // A server that is away for a moment is asked again.
-            Err(error) => tracing::debug!(%error, name, "the request cannot be looked at"),
+            Err(error) => tracing::debug!(%error, name, "the request cannot be read"),
         }
         looks = looks.saturating_add(1);
         if looks == 20 {
@@ -189,7 +189,7 @@ impl HandoverRequests for CsrHandoverRequests {
         let Some(id) = pending.requester.token_id() else { return Ok(false) };
         let secrets: Api<Secret> = Api::namespaced(self.connection().await?.client.clone(), "kube-system");
         let name = format!("bootstrap-token-{id}");
-        let failed = failed(format!("use up token {id}"));
+        let failed = failed(format!("mark token {id} as used"));
         let Some(mut secret) = secrets.get_opt(&name).await.map_err(&failed)? else { return Ok(false) };
         let groups = secret.data.as_ref().and_then(|data| data.get("auth-extra-groups"));
         let groups = groups.map(|groups| String::from_utf8_lossy(&groups.0).into_owned()).unwrap_or_default();
@@ -244,7 +244,7 @@ impl HandoverRequests for CsrHandoverRequests {
         let params = PostParams::default();
         if !has_condition(&object, "Approved") {
             let status = object.status.get_or_insert_default();
-            let reason = ("TokenOfControlPlanes", "the token was made for control planes to join with");
+            let reason = ("TokenOfControlPlanes", "the token is for joining control planes");
             status.conditions.get_or_insert_default().push(approval(Timestamp::now(), reason));
             object = match requests.replace_subresource("approval", name, &params, &object).await {
                 Ok(object) => object,

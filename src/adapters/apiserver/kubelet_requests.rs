@@ -140,7 +140,7 @@ impl KubeletRequests for ApiKubeletRequests {
         let maps: Api<ConfigMap> = Api::namespaced(client, "kube-system");
         let map = maps.get_opt("kubeadm-config").await.map_err(failed("get configmap kube-system/kubeadm-config"))?;
         let text = map.and_then(|map| map.data?.remove("ClusterConfiguration"));
-        let unknown = failed("find out the names of the cluster");
+        let unknown = failed("read the names of the cluster");
         let text = text.ok_or_else(|| unknown(Error::NoConfiguration))?;
         let networks = parse_networks(&text).map_err(|error| unknown(error.into()))?;
         let servers =
@@ -212,7 +212,7 @@ fn watch(client: Client, signer: &str) -> impl Stream<Item = Result<ObservedRequ
 
 fn condition(verdict: &Verdict, now: Timestamp) -> CertificateSigningRequestCondition {
     let (type_, reason, message) = match verdict {
-        Verdict::Approve => ("Approved", "NodeIsItself", "the request is for the node that made it and for no other"),
+        Verdict::Approve => ("Approved", "NodeIsItself", "the request is for the node that created it"),
         Verdict::Deny(why) => ("Denied", "NotThisNode", why.as_str()),
     };
     CertificateSigningRequestCondition {

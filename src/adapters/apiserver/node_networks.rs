@@ -65,7 +65,7 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
                 match outcome.await {
                     _ if sender.is_closed() => return,
                     Ok(()) => {
-                        tracing::info!(kubeconfig = %kubeconfig.display(), "connecting again with new credentials")
+                        tracing::info!(kubeconfig = %kubeconfig.display(), "reconnecting with new credentials")
                     }
                     Err(error) => {
                         tracing::debug!(

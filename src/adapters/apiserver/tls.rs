@@ -18,7 +18,7 @@ pub enum TlsError {
     #[error("the client certificate or its key cannot be read")]
     Identity(#[source] pem::Error),
     /// A certificate of the cluster's authority cannot be used.
-    #[error("a certificate of the cluster's authority cannot be used")]
+    #[error("a CA certificate of the cluster cannot be used")]
     Authority(#[source] rustls::Error),
     /// `tls-server-name` is neither a name nor an address.
     #[error("tls-server-name {0:?} is neither a DNS name nor an address")]

@@ -77,7 +77,7 @@ impl Hierarchy {
             match self.create_in(root, path) {
                 Ok(()) => made = true,
                 Err(error) => {
-                    tracing::warn!(hierarchy = %root.display(), path, %error, "cgroup not made");
+                    tracing::warn!(hierarchy = %root.display(), path, %error, "cgroup not created");
                     failure = Some(error);
                 }
             }
@@ -211,7 +211,7 @@ fn below(root: &Path, path: &str) -> PathBuf {
 fn delegate(dir: &Path) {
     for controller in ["cpu", "cpuset", "memory", "pids", "hugetlb", "io"] {
         if let Err(error) = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}")) {
-            tracing::debug!(dir = %dir.display(), controller, %error, "controller not handed on");
+            tracing::debug!(dir = %dir.display(), controller, %error, "cgroup controller not delegated to children");
         }
     }
 }

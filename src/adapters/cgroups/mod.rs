@@ -91,7 +91,7 @@ impl PodCgroups {
         let name = CgroupName::named(path, self.options.driver == CgroupDriver::Systemd);
         let place = self.path(&name);
         if path.trim_matches('/').is_empty() || !self.is_there(&place).await? {
-            return Err(CgroupError { path: path.to_owned(), message: "there is no such cgroup".to_owned() });
+            return Err(CgroupError { path: path.to_owned(), message: "cgroup does not exist".to_owned() });
         }
         self.change(&name, limits).await
     }
@@ -167,7 +167,7 @@ impl PodCgroups {
         if self.options.driver == CgroupDriver::Systemd
             && let Err(error) = self.slices.set(&name.slice(), limits).await
         {
-            tracing::warn!(slice = name.slice(), %error, "systemd does not know the new limits");
+            tracing::warn!(slice = name.slice(), %error, "systemd was not updated with the new limits");
         }
         self.set(&self.path(name), limits).await
     }
@@ -192,7 +192,7 @@ impl PodCgroups {
             Err(error) => Err(error),
         };
         if let Err(error) = set {
-            tracing::warn!(%error, class = class.as_str(), "the weight of a class of pods is not set");
+            tracing::warn!(%error, class = class.as_str(), "the CPU weight of a QoS class is not set");
         }
     }
 
@@ -256,7 +256,7 @@ impl Cgroups for PodCgroups {
     async fn weigh(&self, pods: &[Arc<Pod>], all: bool) {
         let mut state = self.state.lock().await;
         if let Err(error) = self.restore_classes(&mut state).await {
-            tracing::warn!(%error, "the classes of pods are not weighed");
+            tracing::warn!(%error, "the CPU weights of the QoS classes are not set");
             return;
         }
         if all {

@@ -91,7 +91,7 @@ async fn run_job(
     let late = |_| zbus::Error::Failure(format!("systemd's job for {name} took too long"));
     match tokio::time::timeout(PATIENCE, jobs.end_of(call)).await.map_err(late)??.as_str() {
         "done" | "skipped" => Ok(()),
-        result => Err(zbus::Error::Failure(format!("systemd's job for {name} ended as {result}"))),
+        result => Err(zbus::Error::Failure(format!("systemd's job for {name} finished with result {result}"))),
     }
 }
 

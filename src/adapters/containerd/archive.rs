@@ -82,7 +82,7 @@ impl Archive {
             let list: Vec<DockerImage> = self.document("manifest.json")?;
             return list.into_iter().map(|image| self.docker(image)).collect();
         }
-        Err(fault("is no image archive: it has neither index.json nor manifest.json"))
+        Err(fault("is not an image archive: it has neither index.json nor manifest.json"))
     }
 
     /// Reads a range that a blob names.
@@ -198,7 +198,7 @@ fn blob_path(digest: &str) -> io::Result<String> {
         Some(("sha256", hex)) if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
             Ok(format!("blobs/sha256/{hex}"))
         }
-        _ => Err(fault(format!("{digest:?} is no sha256 digest"))),
+        _ => Err(fault(format!("{digest:?} is not a sha256 digest"))),
     }
 }
 

@@ -76,7 +76,7 @@ impl Session {
                     Source::Memory(bytes) => {
                         let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
                         let data = rest.and_then(|rest| rest.get(..part));
-                        data.ok_or_else(|| std::io::Error::other("a blob is shorter than it says"))?.to_vec()
+                        data.ok_or_else(|| std::io::Error::other("a blob is shorter than its declared size"))?.to_vec()
                     }
                     Source::Archive(at) => {
                         let mut data = vec![0; part];

@@ -102,7 +102,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
                 Ok(Some(envelope)) => envelope,
                 Ok(None) => return Ended::Broken,
                 Err(status) => {
-                    tracing::info!(error = %status, "containerd's events ended");
+                    tracing::info!(error = %status, "containerd's event stream ended");
                     return Ended::Broken;
                 }
             },

@@ -81,7 +81,7 @@ impl AttachLimits {
             renewal.next = now.later(renewal.period);
             let Some(driver) = self.drivers.get(name) else { continue };
             if let Err(error) = renew(name, &driver, &*self.api).await {
-                tracing::warn!(driver = name, error, "how many volumes fit on the node is not renewed");
+                tracing::warn!(driver = name, error, "the volume limit of the node is not updated");
             }
         }
         self.renewals.values().map(|renewal| renewal.next).fold(look, Instant::min)

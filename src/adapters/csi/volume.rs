@@ -226,7 +226,7 @@ impl CsiVolumes {
         };
         let _turn = self.turns.take((source.driver.clone(), handle.clone())).await;
         let place = Place::new(&self.root, of_pod, source.block, &source.driver, &handle);
-        let published = self.at(&place, "look for the mount", Place::is_published).await?;
+        let published = self.at(&place, "check for the mount", Place::is_published).await?;
         let republish = settings.and_then(|s| s.requires_republish).unwrap_or_default();
         self.republishes.lock().unwrap_or_else(PoisonError::into_inner).insert(source.driver.clone(), republish);
         let quiet = source.growing.as_ref().is_some_and(|(_, growth)| !growth.waits);
@@ -248,7 +248,7 @@ impl CsiVolumes {
         }
         match self.grow(&place, &driver, source).await {
             // The volume can be used as it is.
-            Err(error) if published => tracing::warn!(volume = source.name, error, "a volume in use does not grow"),
+            Err(error) if published => tracing::warn!(volume = source.name, error, "a volume in use was not expanded"),
             other => other?,
         }
         Ok(Published { path: place.target, group_is_left })
@@ -413,7 +413,7 @@ impl CsiVolumes {
         let last = !self.has_others(of_pod, &record.driver_name, &record.volume_handle).await?;
         // The pod's own note goes last: a kubelet that is killed meanwhile does all of this again.
         if record.is_persistent() && last {
-            if self.at(&place, "look for staging", |place| Ok(place.is_staged())).await? {
+            if self.at(&place, "check for the staging mount", |place| Ok(place.is_staged())).await? {
                 let answer = driver.unstage(record.volume_handle.clone(), self.text(&place.staging)).await;
                 answer.map_err(|e| told(&e))?;
                 self.at(&place, "remove staging", Place::remove_staging).await?;
@@ -450,7 +450,7 @@ impl CsiVolumes {
             }
             // So that the scheduler has the pod's successor go elsewhere.
             if let Err(error) = limits::renew(&source.driver, &self.driver(&source.driver)?, &*self.api).await {
-                tracing::warn!(driver = source.driver, error, "how many volumes fit on the node is not renewed");
+                tracing::warn!(driver = source.driver, error, "the volume limit of the node is not updated");
             }
             return Err(Refusal::AttachLimit(text));
         }

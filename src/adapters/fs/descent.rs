@@ -204,7 +204,7 @@ fn read(open: &mut Open, position: &mut u64) -> rustix::io::Result<bool> {
 }
 
 fn lost() -> io::Error {
-    io::Error::other("the place in the tree is lost")
+    io::Error::other("lost the position in the tree")
 }
 
 #[cfg(test)]

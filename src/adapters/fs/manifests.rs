@@ -129,7 +129,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let refuse = |e: io::Error| format!("cannot be read: {e}");
     let meta = fs::metadata(path).map_err(refuse)?;
     if !meta.is_file() {
-        return Err("is no regular file".into());
+        return Err("is not a regular file".into());
     }
     let mut bytes = Vec::new();
     let limit = (MAX_MANIFEST_BYTES as u64).saturating_add(1);

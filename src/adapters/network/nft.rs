@@ -23,7 +23,7 @@ async fn in_time<T>(
 ) -> Result<T, PodNetworkError> {
     let late = || PodNetworkError::Rules {
         program: program.display().to_string(),
-        message: format!("no end within {} s", PATIENCE.as_secs()),
+        message: format!("did not finish within {} s", PATIENCE.as_secs()),
     };
     tokio::time::timeout(PATIENCE, call).await.map_err(|_| late())?
 }

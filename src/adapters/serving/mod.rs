@@ -44,7 +44,7 @@ pub enum Error {
         source: rustls::Error,
     },
     /// A self-signed certificate cannot be made.
-    #[error("make a self-signed certificate")]
+    #[error("create a self-signed certificate")]
     Make(#[source] rcgen::Error),
     /// A file cannot be written.
     #[error("write {path}")]

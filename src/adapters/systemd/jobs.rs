@@ -43,7 +43,7 @@ impl Jobs {
         while let Some(signal) = signals.next().await {
             match signal.args() {
                 Ok(ended) => self.tell(&(ended.job.clone(), ended.result.clone())),
-                Err(error) => tracing::warn!(%error, "systemd's word of a job cannot be read"),
+                Err(error) => tracing::warn!(%error, "systemd's job signal cannot be read"),
             }
         }
         self.waiters(|waiters| waiters.senders.clear());

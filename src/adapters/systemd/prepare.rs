@@ -53,7 +53,7 @@ impl Signals {
         let guarded = match guard(&bus, policy.to_owned()).await {
             Ok(()) => true,
             Err(reason) => {
-                tracing::info!(reason, "signals of shutdowns are taken from senders that are still there");
+                tracing::info!(reason, "bus policy not installed; shutdown signals are ignored if their sender has disconnected");
                 false
             }
         };
@@ -76,9 +76,9 @@ impl Signals {
             self.asked = None;
             match user {
                 Ok(0) => return Ok(begins),
-                Ok(user) => tracing::warn!(%sender, user, begins, "a signal of a shutdown is not taken: not root's"),
+                Ok(user) => tracing::warn!(%sender, user, begins, "shutdown signal ignored: its sender is not root"),
                 Err(error) => {
-                    tracing::warn!(%sender, begins, %error, "a signal of a shutdown is not taken: its sender has left");
+                    tracing::warn!(%sender, begins, %error, "shutdown signal ignored: its sender has disconnected");
                 }
             }
         }

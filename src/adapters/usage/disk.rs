@@ -113,7 +113,7 @@ impl Directories {
                 });
                 taken = taken.most(all.unwrap_or(Taken { bytes: u64::MAX, inodes: u64::MAX }));
             }
-            tracing::warn!(path = %path.display(), %error, attempt = cut_short, "a directory was not counted to its end");
+            tracing::warn!(path = %path.display(), %error, attempt = cut_short, "the usage of a directory was not fully counted");
         }
         let mut known = lock();
         known.retain(|_, known| known.is_believed(false, self.believed));

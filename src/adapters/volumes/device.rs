@@ -52,12 +52,12 @@ impl Mount {
         let fs_type = self.fs_type.as_deref().filter(|name| !name.is_empty()).unwrap_or(DEFAULT);
         // It becomes part of a program's name.
         if !fs_type.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("fsType {fs_type:?} is no file system")));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("fsType {fs_type:?} is not a file system")));
         }
         let (device, target) = (self.device.clone(), self.target.clone());
         #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
         let prepare = move || fs::create_dir_all(target).and_then(|()| is_in_use(&device));
-        if !lanes.io(subject, "look at device", prepare).await? {
+        if !lanes.io(subject, "probe device", prepare).await? {
             self.format(fs_type).await?;
         }
         let mut arguments: Vec<OsString> = vec!["-t".into(), fs_type.into()];
@@ -114,7 +114,7 @@ async fn check(device: &Path) -> io::Result<()> {
     let output = match tool::run("fsck", [OsString::from("-a"), device.into()], PATIENCE).await {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tracing::warn!(device = %device.display(), "there is no fsck; the device is mounted unchecked");
+            tracing::warn!(device = %device.display(), "fsck is not installed; mounting the device unchecked");
             return Ok(());
         }
         Err(error) => return Err(error),

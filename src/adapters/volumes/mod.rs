@@ -120,7 +120,7 @@ impl LocalVolumes {
             let _turn = self.turns.take(uid_of(pod)).await;
             let request = self.request(pod, volume);
             if let Err(error) = set_up::set_up(request, self.drivers.as_ref(), pod, source).await {
-                tracing::warn!(volume = volume.name, %error, "a volume is not renewed");
+                tracing::warn!(volume = volume.name, %error, "the content of a volume is not updated");
             }
         }
     }
@@ -193,7 +193,7 @@ impl Volumes for LocalVolumes {
     ) -> Result<PathBuf, VolumeError> {
         let fault = |error: String| {
             // Users learn which mount it is, not what the node's file system looks like.
-            tracing::warn!(container, volume = volume_name, %error, "sub-path not prepared");
+            tracing::warn!(container, volume = volume_name, %error, "subPath not prepared");
             VolumeError {
                 volume: volume_name.to_owned(),
                 message: format!(
@@ -208,7 +208,7 @@ impl Volumes for LocalVolumes {
         let _guard = self.turns.take(uid.clone()).await;
         let (root, path, place) = (volume.path.clone(), PathBuf::from(sub_path), target.clone());
         let bind = move || sub_path::bind(&root, &path, &place);
-        let bound = self.lanes.io(subject(&uid, volume_name), "bind sub-path", bind).await;
+        let bound = self.lanes.io(subject(&uid, volume_name), "bind subPath", bind).await;
         bound.map_err(|e| fault(e.to_string()))?;
         Ok(target)
     }

@@ -108,11 +108,11 @@ async fn lay_base(pod_subnets: &[IpNet], network: &dyn PodNetwork, repaired: &mu
     let rules = network.apply_ruleset(&masquerade::render_ruleset(pod_subnets)).await;
     if matches!(forwarding, Ok(true)) {
         *repaired = true;
-        tracing::info!("turned forwarding on");
+        tracing::info!("enabled IP forwarding");
     }
     if matches!(rules, Ok(true)) {
         *repaired = true;
-        tracing::info!(?pod_subnets, "set the rules that hide pod addresses from the outside");
+        tracing::info!(?pod_subnets, "set the masquerading rules");
     }
     forwarding.and(rules).map(drop)
 }
@@ -121,7 +121,7 @@ async fn lay_base(pod_subnets: &[IpNet], network: &dyn PodNetwork, repaired: &mu
 async fn report_refused(refused: &[RefusedClaim], told: &mut Vec<RefusedClaim>, events: &dyn NodeEvents) {
     for claim in refused.iter().filter(|claim| !told.contains(claim)) {
         let RefusedClaim { node, cidr, refusal } = claim;
-        tracing::warn!(node, %cidr, %refusal, "a node's pod CIDR is refused; no traffic goes there");
+        tracing::warn!(node, %cidr, %refusal, "a node's pod CIDR is refused; no route to it is set");
         let message = format!("No other node sends traffic to pod CIDR {cidr} of this node: {refusal}");
         if let Err(error) = events.report_refused_range(node, &cidr.to_string(), &message).await {
             tracing::debug!(node, error = &error as &dyn std::error::Error, "no event about the pod CIDR");
@@ -190,7 +190,7 @@ async fn restore_bridge(
     for change in bridge::plan_bridge(pod_cidrs, &network.observe_bridge().await?) {
         network.apply_bridge(&change).await?;
         *repaired = true;
-        tracing::info!(?change, "put the pods' bridge back");
+        tracing::info!(?change, "restored the pod bridge");
     }
     Ok(())
 }

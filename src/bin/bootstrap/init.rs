@@ -67,13 +67,13 @@ async fn begin_again(
     for name in ["ca.crt", "sa.key"] {
         let path = spec.node.paths.pki(name);
         if ports.files.info(&path)?.is_none() {
-            let why = "without the PKI of the lost cluster no node and no program trusts what is restored";
-            return Err(Failure::from(format!("there is no {}: {why}", path.display())));
+            let why = "without the PKI of the lost cluster no node and no client trusts the restored one";
+            return Err(Failure::from(format!("{} does not exist: {why}", path.display())));
         }
     }
     if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_some() {
-        let then = "`bootstrap init` without --snapshot goes on with it, `bootstrap etcd restore` replaces it";
-        return Err(Failure::from(format!("etcd has data in {}: {then}", spec.node.paths.etcd_data.display())));
+        let then = "run `bootstrap init` without --snapshot to continue with it, or `bootstrap etcd restore` to replace it";
+        return Err(Failure::from(format!("etcd already has data in {}: {then}", spec.node.paths.etcd_data.display())));
     }
     HostEtcdFiles.check_snapshot(&snapshot)?;
     if options.dry_run {
@@ -92,7 +92,7 @@ pub fn leave_version(ports: &Ports, spec: &mut Spec) -> Result<(), Failure> {
     keep_running(ports, spec)?;
     if spec.cluster.version != told {
         complain(&format!(
-            "This node runs {} and stays at it; `bootstrap upgrade` goes to {told}.",
+            "This node runs {} and keeps that version; use `bootstrap upgrade` to go to {told}.",
             spec.cluster.version
         ));
     }

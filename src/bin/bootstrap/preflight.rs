@@ -32,6 +32,6 @@ pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Resu
     match findings.iter().filter(|finding| finding.fatal).count() {
         0 => Ok(()),
         _ if may_go_on => Ok(()),
-        many => Err(Failure::from(format!("{many} of the checks of this machine failed; nothing was changed"))),
+        many => Err(Failure::from(format!("{many} preflight checks failed; nothing was changed"))),
     }
 }

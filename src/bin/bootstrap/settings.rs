@@ -85,7 +85,7 @@ pub fn record_version(ports: &Ports, args: &SettingsArgs, version: &str) -> Resu
             ports.files.write(&path, layers.print().as_bytes(), 0o600)?;
         }
         Origin::File(path, line, _) => complain(&format!(
-            "{}:{line} still says {told}: change it to {version}, so that nothing takes it for what is wanted",
+            "{}:{line} still says {told}: change it to {version}, or a later command takes it as the target version",
             path.display()
         )),
         Origin::Flag | Origin::Environment(_) | Origin::Default => {}

@@ -70,7 +70,7 @@ fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
         // of them, and nothing was carried out.
         Err(Failure::Configuration(faults)) => {
             let Ok(spec) = of(Path::new(KEPT_FILE)) else { return Err(Failure::Configuration(faults)) };
-            complain(&format!("{faults}\ngoing on with the settings that were carried out last ({KEPT_FILE})"));
+            complain(&format!("{faults}\ncontinuing with the settings that were last applied ({KEPT_FILE})"));
             spec
         }
         outcome => outcome?,
@@ -78,7 +78,7 @@ fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
     let words = ["bootstrap".to_owned()].into_iter().chain(agent_arguments(&spec, args.control_plane));
     match Cli::try_parse_from(words).map(|cli| cli.command) {
         Ok(Command::Agent(args)) => Ok(args),
-        Ok(_) => Err(Failure::Usage("these are no arguments of the agent".to_owned())),
+        Ok(_) => Err(Failure::Usage("these are not arguments of the agent".to_owned())),
         Err(error) => Err(Failure::Usage(error.to_string())),
     }
 }

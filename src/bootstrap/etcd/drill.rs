@@ -36,7 +36,7 @@ pub async fn drill(
     let folder = &spec.node.paths.snapshots;
     let newest = chosen(ports, spec, snapshot)?;
     let found = match &newest {
-        None => Err(Verdict::Unfit(format!("there is no snapshot of this node in {}", folder.display()))),
+        None => Err(Verdict::Unfit(format!("this node has no snapshot in {}", folder.display()))),
         Some(snapshot) => try_out(ports, files, spec, snapshot, port, progress).await,
     };
     let (contents, fault) = match found {
@@ -64,11 +64,11 @@ pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) 
     needs_kubelet(ports).await?;
     let first = match chosen(ports, spec, snapshot)? {
         Some(snapshot) => {
-            format!("restore {} into an etcd of its own, read all of it, and remove that", snapshot.display())
+            format!("restore {} into a separate etcd, read every key, and remove that etcd", snapshot.display())
         }
-        None => format!("say that {} has no snapshot of this node", spec.node.paths.snapshots.display()),
+        None => format!("report that {} has no snapshot of this node", spec.node.paths.snapshots.display()),
     };
-    Ok(vec![first, format!("write what came of it to {}", result_file(spec).display())])
+    Ok(vec![first, format!("write the result to {}", result_file(spec).display())])
 }
 
 /// The result of the last drill on this node.
@@ -104,7 +104,7 @@ async fn try_out(
     let manifest = spec.node.paths.manifests().join(MANIFEST);
     // Of a drill that was cut short.
     end_pod(ports, &manifest).await?;
-    progress.step_says(&format!("restoring {} into an etcd of its own", snapshot.display()));
+    progress.step_says(&format!("restoring {} into a separate etcd", snapshot.display()));
     let stamp = (ports.now)().strftime("%Y%m%dt%H%M%Sz").to_string();
     let name = format!("{COMPONENT}-{stamp}");
     let pod = restore_pod::render_drill(spec, &name, snapshot, port).map_err(StepError::from)?;
@@ -125,10 +125,10 @@ async fn look(ports: &Ports, spec: &Spec, pod: &str, port: u16, size: u64) -> Re
         if let Some(ended) = exited(ports, pod).await?.iter().find(|end| end.container != "restore" || end.code != 0) {
             let log = ports.files.read(Path::new(&ended.log)).ok().flatten().unwrap_or_default();
             let words = log.lines().last().unwrap_or_default();
-            return Err(Verdict::Unfit(format!("{} ended with code {}: {words}", ended.container, ended.code)));
+            return Err(Verdict::Unfit(format!("{} exited with code {}: {words}", ended.container, ended.code)));
         }
         if begun.elapsed() >= WORK_PATIENCE {
-            return Err(timed_out("etcd answers on the snapshot's data", begun).into());
+            return Err(timed_out("etcd answers with the data of the snapshot", begun).into());
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -136,7 +136,7 @@ async fn look(ports: &Ports, spec: &Spec, pod: &str, port: u16, size: u64) -> Re
     let known = known_key(spec);
     let holdings = etcd.holdings(&known).await.map_err(|error| Verdict::Unfit(with_causes(&error)))?;
     if !holdings.known {
-        return Err(Verdict::Unfit(format!("it has {} keys, but not {known}", holdings.keys)));
+        return Err(Verdict::Unfit(format!("it has {} keys, but not the key {known}", holdings.keys)));
     }
     let (revision, keys, hash) = (holdings.revision, holdings.keys, holdings.hash);
     Ok(DrillContents { size, revision, keys, hash, millis })
@@ -148,5 +148,5 @@ async fn end_pod(ports: &Ports, manifest: &Path) -> Result<(), StepError> {
     let of_drill = |labels: &Labels| {
         in_kube_system(labels) && labels.get("component").is_some_and(|component| component == COMPONENT)
     };
-    until_gone(ports, "the pod of the drill has ended", of_drill).await
+    until_gone(ports, "the pod of the drill has terminated", of_drill).await
 }

@@ -55,7 +55,7 @@ pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, Ste
             members.iter().filter_map(place).collect()
         }
         Err(error) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "nobody tells of the members");
+            tracing::debug!(error = &error as &dyn std::error::Error, "no source knows the members");
             endpoints(ports, spec).await?.into_iter().map(|url| (String::new(), url)).collect()
         }
     };
@@ -89,7 +89,7 @@ pub async fn defragment(
     let cluster = client(ports, spec).await?;
     if compact {
         cluster.compact().await?;
-        progress.step_says("former revisions are forgotten");
+        progress.step_says("old revisions are compacted");
     }
     let reports = leader_last(health(ports, spec).await?);
     let mut members: usize = 0;
@@ -104,7 +104,7 @@ pub async fn defragment(
         members = members.saturating_add(1);
     }
     if !room {
-        progress.step_says("no room was won: delete what is not needed, or raise quota-backend-bytes of etcd");
+        progress.step_says("no space was freed: delete objects that are not needed, or raise etcd's quota-backend-bytes");
     }
     Ok(Defragmented { members, disarmed: room && cluster.disarm_no_space().await? })
 }
@@ -116,7 +116,7 @@ fn leader_last(mut reports: Vec<MemberReport>) -> Vec<MemberReport> {
 
 /// What `defragment` would do, a line for each thing.
 pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Result<Vec<String>, StepError> {
-    let mut lines: Vec<String> = compact.then(|| "forget former revisions".to_owned()).into_iter().collect();
+    let mut lines: Vec<String> = compact.then(|| "compact old revisions".to_owned()).into_iter().collect();
     for report in leader_last(health(ports, spec).await?) {
         let health = report.health?;
         lines.push(format!("defragment {}: {} of {} bytes are in use", report.name, health.db_in_use, health.db_size));

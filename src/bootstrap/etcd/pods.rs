@@ -58,7 +58,7 @@ pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
             return Ok(ended.code);
         }
         if begun.elapsed() >= WORK_PATIENCE {
-            return Err(timed_out("the pod of the restore has run", begun));
+            return Err(timed_out("the pod of the restore has finished", begun));
         }
         tokio::time::sleep(PAUSE).await;
     }

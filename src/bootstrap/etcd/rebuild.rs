@@ -47,7 +47,7 @@ pub async fn foresee_restore(
         let kept = kept_beside(spec, &stamp(ports));
         lines.push(format!("move {} to {}", data.join("member").display(), kept.display()));
     }
-    lines.push(format!("restore {} into {} as a cluster of one", snapshot.display(), data.display()));
+    lines.push(format!("restore {} into {} as a single-member cluster", snapshot.display(), data.display()));
     lines.push(format!("start etcd, {}", CONTROL_PLANE.join(", ")));
     Ok(lines)
 }
@@ -59,7 +59,7 @@ pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, 
     Ok(vec![
         format!("start etcd of {} with --force-new-cluster, as the only member", spec.node.name),
         "start it once more without that flag".to_owned(),
-        format!("start {}, where they do not run as they should", CONTROL_PLANE.join(", ")),
+        format!("start {} unless they already run as configured", CONTROL_PLANE.join(", ")),
     ])
 }
 
@@ -99,7 +99,7 @@ pub async fn restore(
         let component = labels.get("component").map(String::as_str).unwrap_or_default();
         in_kube_system(labels) && (component == ETCD || CONTROL_PLANE.contains(&component))
     };
-    until_gone(ports, "the pods of the control plane have ended", of_control_plane).await?;
+    until_gone(ports, "the pods of the control plane have terminated", of_control_plane).await?;
 
     let data = &spec.node.paths.etcd_data;
     let stamp = stamp(ports);
@@ -124,7 +124,7 @@ pub async fn restore(
         0 => {}
         code => return Err(StepError::RestoreFailed { code, node: spec.node.name.clone(), pod: name }),
     }
-    until_gone(ports, "the pod of the restore has ended", |labels| {
+    until_gone(ports, "the pod of the restore has terminated", |labels| {
         labels.get(POD_NAME).is_some_and(|pod| pod.starts_with("etcd-restore-"))
     })
     .await?;

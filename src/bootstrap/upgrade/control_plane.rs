@@ -130,8 +130,8 @@ impl Run<'_> {
                 waited_for = None;
                 self.waiting.remove(name);
                 if !matches!(coming, Move::TurnBack { .. } | Move::Stuck { .. }) {
-                    self.progress.step_ends(PHASE.0, &format!("{name} is well"), StepOutcome::Changed);
-                    self.progress.step_says(&format!("{name} is well"));
+                    self.progress.step_ends(PHASE.0, &format!("{name} is healthy"), StepOutcome::Changed);
+                    self.progress.step_says(&format!("{name} is healthy"));
                 }
             }
             let line = coming.to_string();
@@ -155,7 +155,7 @@ impl Run<'_> {
                     continue;
                 }
                 Move::TurnBack { component, why } => {
-                    self.progress.step_says(&format!("{line}; going back to the former manifests"));
+                    self.progress.step_says(&format!("{line}; rolling back to the previous manifests"));
                     self.given_up = Some((component, why.clone()));
                     self.waiting.clear();
                     continue;
@@ -284,7 +284,7 @@ fn judge(look: &Look, waiting: Option<&Waiting>, timeout: Duration) -> PodState 
         return PodState::Failed(format!("{}, {} times", look.word, more.saturating_add(1)));
     }
     match waiting.since.elapsed() > timeout {
-        true => PodState::Failed(format!("not well after {} s: {}", timeout.as_secs(), look.word)),
+        true => PodState::Failed(format!("unhealthy after {} s: {}", timeout.as_secs(), look.word)),
         false => PodState::NotYet,
     }
 }

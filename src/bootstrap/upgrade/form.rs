@@ -99,7 +99,7 @@ impl Form {
         if self.is_stale(ports, spec, component, &state)? {
             // Those before its restart do not count.
             look.restarts = 0;
-            look.word = "it was not started since its unit changed".to_owned();
+            look.word = "it was not restarted after its unit changed".to_owned();
             return Ok(look);
         }
         if !state.is_active() {

@@ -55,7 +55,7 @@ pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> 
     if status.state != cri::ContainerState::ContainerRunning as i32 {
         look.ended = status.state == cri::ContainerState::ContainerExited as i32;
         let what = if status.message.is_empty() { status.reason } else { status.message };
-        look.word = format!("its container ended with code {} ({what})", status.exit_code);
+        look.word = format!("its container exited with code {} ({what})", status.exit_code);
         return Ok(look);
     }
     let age = (ports.now)().as_nanosecond().saturating_sub(status.started_at.into());

@@ -39,7 +39,7 @@ pub fn render_joined(cluster: &ClusterSpec) -> String {
         document.insert("etcd".to_owned(), Value::Table(external));
     }
     format!(
-        "# Written by roost when this node joined its cluster; your own settings go into /etc/roost/cluster.toml.\n{document}"
+        "# Written by roost when this node joined its cluster; put your own settings into /etc/roost/cluster.toml.\n{document}"
     )
 }
 

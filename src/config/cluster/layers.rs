@@ -211,8 +211,8 @@ fn unknown(name: &str) -> String {
         .map(|s| s.name)
         .min_by_key(|known| (distance(known, name)).min(if last(known) == last(name) { 1 } else { usize::MAX }));
     match near.filter(|known| distance(known, name).saturating_mul(3) <= name.len() || last(known) == last(name)) {
-        Some(known) => format!("there is no such setting; did you mean {known}?"),
-        None => "there is no such setting".into(),
+        Some(known) => format!("unknown setting; did you mean {known}?"),
+        None => "unknown setting".into(),
     }
 }
 

@@ -50,9 +50,9 @@ fn all_faults_are_reported_at_once_with_line_and_column() {
     assert_eq!(
         spec(text).expect_err("four faults"),
         [
-            "cluster.toml:2:1: network.pod_cdir: there is no such setting; did you mean network.pod_cidr?",
+            "cluster.toml:2:1: network.pod_cdir: unknown setting; did you mean network.pod_cidr?",
             "cluster.toml:4:9: network.proxy: has to be a string",
-            "cluster.toml:6:2: nod: there is no such setting",
+            "cluster.toml:6:2: nod: unknown setting",
             "cluster.toml:3:1: network.service_cidr: \"10.96.0.1/12\" has host bits set; the network is 10.96.0.0/12",
         ]
     );
@@ -111,7 +111,7 @@ fn faults_of_single_settings_are_clear() {
         ("[cluster]\nendpoint = \"a b\"", "no endpoint"),
         ("[cluster]\nbalancer = \"yes\"", "no choice: on, off or auto"),
         ("[node]\nname = \"N_1\"", "no node name"),
-        ("[node]\napi_port = 70000", "70000 is no port"),
+        ("[node]\napi_port = 70000", "70000 is not a port"),
         ("[node]\ntaints = [\"x\"]", "no taint like"),
         ("[certs]\nleaf = \"soon\"", "no time span"),
         ("[components]\nsource = \"archive\"", "at least one archive"),

@@ -58,7 +58,7 @@ pub fn parse_leniently(name: &str, bytes: &[u8]) -> Document {
             let (unknown, faults): (Vec<_>, Vec<_>) =
                 place(name, bytes, found).into_iter().partition(|(_, unknown)| *unknown);
             let unknown = unknown.into_iter().map(|(text, _)| format!("{text}; it has no effect"));
-            let twice = twice.map(|fault| format!("{}; the last one counts", at(fault)));
+            let twice = twice.map(|fault| format!("{}; the last one is used", at(fault)));
             let faults = faults.into_iter().map(|(text, _)| text).collect();
             Document { value, faults, warnings: unknown.chain(twice).collect() }
         }

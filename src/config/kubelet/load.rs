@@ -220,7 +220,7 @@ fn drop_ins(dir: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
 fn apply_flags(flags: &Flags, value: &mut Value, findings: &mut Findings) {
     for (flag, text) in &flags.fields {
         let Some(field) = FIELDS.iter().find(|f| !f.flag.is_empty() && f.flag == flag) else {
-            findings.faults.push(format!("--{flag}: not a flag of this kubelet"));
+            findings.faults.push(format!("--{flag}: unknown flag"));
             continue;
         };
         findings.flags.push((field.path, flag.clone()));

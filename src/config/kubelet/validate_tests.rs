@@ -102,8 +102,8 @@ const CASES: &[(&str, &str)] = &[
     ("memoryReservationPolicy: TieredReservation", "memoryReservationPolicy: \"TieredReservation\" cannot be had"),
     ("memoryReservationPolicy: invalid", "memoryReservationPolicy: want one of None, TieredReservation"),
     ("registerWithTaints: [{key: a, timeAdded: 2026-01-01T00:00:00Z}]", "registerWithTaints: timeAdded cannot be set"),
-    ("registerWithTaints: [{key: a b, effect: NoSchedule}]", "registerWithTaints: \"a b\" is no key of a taint"),
-    ("registerWithTaints: [{key: a, effect: NoSchedul}]", "registerWithTaints: \"NoSchedul\" is no effect"),
+    ("registerWithTaints: [{key: a b, effect: NoSchedule}]", "registerWithTaints: \"a b\" is not a taint key"),
+    ("registerWithTaints: [{key: a, effect: NoSchedul}]", "registerWithTaints: \"NoSchedul\" is not a taint effect"),
     ("tracing: {samplingRatePerMillion: -1}", "tracing.samplingRatePerMillion: must be from 0 to 1000000"),
     ("tracing: {endpoint: \"dn%2s://localhost:4317\"}", "tracing.endpoint"),
     ("tracing: {endpoint: \"localhost:4317\"}", ""),
@@ -136,7 +136,7 @@ const CASES: &[(&str, &str)] = &[
     ("containerLogMonitorInterval: 2s", "containerLogMonitorInterval: must be at least 3s"),
     ("containerLogMonitorInterval: -1s", "containerLogMonitorInterval: invalid duration"),
     ("containerLogMaxFiles: 1", "containerLogMaxFiles: must be at least 2"),
-    ("containerLogMaxSize: 10Mib", "containerLogMaxSize: \"10Mib\" is no quantity"),
+    ("containerLogMaxSize: 10Mib", "containerLogMaxSize: \"10Mib\" is not a quantity"),
     ("podLogsDir: ./test", "podLogsDir: \"./test\" must be an absolute path"),
     ("podLogsDir: /path/../", "podLogsDir: \"/path/../\" must be without"),
     ("podLogsDir: /🧪", "must be ASCII"),
@@ -151,7 +151,7 @@ const CASES: &[(&str, &str)] = &[
         "logging: {format: json, vmodule: [{filePattern: a, verbosity: 1}]}",
         "logging.vmodule: is for the text format alone",
     ),
-    ("logging: {vmodule: [{filePattern: a=b, verbosity: 1}]}", "logging.vmodule: \"a=b\" is no filePattern"),
+    ("logging: {vmodule: [{filePattern: a=b, verbosity: 1}]}", "logging.vmodule: \"a=b\" is not a filePattern"),
     ("imagePullCredentialsVerificationPolicy: invalid", "want one of NeverVerify, NeverVerifyPreloadedImages"),
     (
         "{imagePullCredentialsVerificationPolicy: NeverVerify, preloadedImagesVerificationAllowlist: [test.test/repo]}",
@@ -170,9 +170,9 @@ const CASES: &[(&str, &str)] = &[
         "{imagePullCredentialsVerificationPolicy: NeverVerifyAllowlistedImages, preloadedImagesVerificationAllowlist: [a/b:1]}",
         "preloadedImagesVerificationAllowlist: \"a/b:1\"",
     ),
-    ("{featureGates: {invalid: true}}", "featureGates.invalid: there is no such feature gate"),
-    ("runOnce: true", "runOnce: true cannot be had"),
-    ("enableControllerAttachDetach: false", "enableControllerAttachDetach: false cannot be had"),
+    ("{featureGates: {invalid: true}}", "featureGates.invalid: unknown feature gate"),
+    ("runOnce: true", "runOnce: true is not supported"),
+    ("enableControllerAttachDetach: false", "enableControllerAttachDetach: false is not supported"),
     ("qosReserved: {memory: 50%}", "qosReserved"),
     ("showHiddenMetricsForVersion: \"1.33\"", "showHiddenMetricsForVersion: must be the previous minor version, 1.35"),
     ("systemReserved: {memory: 1GB}", "systemReserved: memory: want a quantity"),
@@ -180,10 +180,10 @@ const CASES: &[(&str, &str)] = &[
     ("kubeReserved: {cpu: 100m, memory: 1Gi, ephemeral-storage: 1Gi, pid: \"1000\"}", ""),
     ("cgroupDriver: Systemd", "cgroupDriver: want one of cgroupfs, systemd"),
     ("configMapAndSecretChangeDetectionStrategy: watch", "want one of Get, Cache, Watch"),
-    ("tlsCurvePreferences: [1]", "tlsCurvePreferences: 1 is no curve"),
-    ("tlsCurvePreferences: [29, 29]", "tlsCurvePreferences: 29 is named twice"),
-    ("tlsCurvePreferences: [25]", "tlsCurvePreferences: names no curve that can be had here"),
-    ("tlsCurvePreferences: [X25519]", "tlsCurvePreferences: want a number of a curve"),
+    ("tlsCurvePreferences: [1]", "tlsCurvePreferences: 1 is not a curve"),
+    ("tlsCurvePreferences: [29, 29]", "tlsCurvePreferences: 29 is listed twice"),
+    ("tlsCurvePreferences: [25]", "tlsCurvePreferences: names no supported curve"),
+    ("tlsCurvePreferences: [X25519]", "tlsCurvePreferences: want a curve number"),
     ("tlsCurvePreferences: [29, 4588]", ""),
     ("evictionHard: {memory.availabe: 1Gi}", "evictionHard: unknown eviction signal memory.availabe"),
     ("evictionHard: {memory.available: 1GB}", "evictionHard: memory.available: 1GB is neither"),
@@ -194,7 +194,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("allowedUnsafeSysctls: [\"net.core.*\", kernel.msgmax, \"kernel.shm*\", net/ipv4/tcp_mem]", ""),
     ("allowedUnsafeSysctls: [vm.swappiness]", "allowedUnsafeSysctls: \"vm.swappiness\" is not known to be namespaced"),
-    ("allowedUnsafeSysctls: [\"net.*.a\"]", "allowedUnsafeSysctls: \"net.*.a\" is no name of a sysctl"),
+    ("allowedUnsafeSysctls: [\"net.*.a\"]", "allowedUnsafeSysctls: \"net.*.a\" is not the name of a sysctl"),
     ("userNamespaces: {idsPerPod: 0}", "userNamespaces.idsPerPod: must be at least 65536"),
     ("userNamespaces: {idsPerPod: 131072}", ""),
     ("evictionMaxPodGracePeriod: 99999999999", "evictionMaxPodGracePeriod"),
@@ -231,7 +231,7 @@ fn a_fault_of_a_flag_names_the_flag() {
             .expect_err("two faults");
     assert_eq!(
         error,
-        "--oom-score-adj: oomScoreAdj: must be from -1000 to 1000, got 5000\n--node-labels: \"a=b c\" is no label"
+        "--oom-score-adj: oomScoreAdj: must be from -1000 to 1000, got 5000\n--node-labels: \"a=b c\" is not a label"
     );
 }
 

@@ -123,7 +123,7 @@ impl Facts {
             && authority.files.cert == spec.node.paths.pki("ca.crt")
             && self.ca.is_none()
         {
-            self.ca = Some("(the certificate that phase certs makes)".to_owned());
+            self.ca = Some("(the certificate that phase certs creates)".to_owned());
             self.ca_key = true;
         }
         if let Step::MakeAuthority(authority) = step
@@ -132,7 +132,7 @@ impl Facts {
         {
             self.rotation.authorities.push(ObservedAuthority {
                 cert: authority.files.cert.clone(),
-                bundle: Some("(the certificate that is to be made)".to_owned()),
+                bundle: Some("(the certificate to be created)".to_owned()),
                 key: true,
                 ..ObservedAuthority::default()
             });

@@ -109,7 +109,7 @@ impl NodeStatus {
             if unit.state != "active" {
                 problems.push(format!("{} is {}; see journalctl -u {}", unit.unit, unit.state, unit.unit));
             } else if !unit.enabled {
-                problems.push(format!("{} does not start with the machine", unit.unit));
+                problems.push(format!("{} is not enabled, so it does not start at boot", unit.unit));
             }
         }
         if let Some(api) = self.api.as_ref().filter(|api| !api.ready) {
@@ -120,14 +120,14 @@ impl NodeStatus {
             Some(pods) => {
                 let stopped = pods.iter().filter(|pod| pod.running < pod.containers || pod.containers == 0);
                 problems.extend(stopped.map(|pod| {
-                    format!("static pod {}: {} of {} containers run", pod.pod, pod.running, pod.containers)
+                    format!("static pod {}: {} of {} containers are running", pod.pod, pod.running, pod.containers)
                 }));
                 let idle = self.manifests.iter().filter(|manifest| !manifest.has_pod && manifest.faults.is_empty());
                 problems.extend(idle.map(|manifest| match &manifest.refused {
                     None => format!("manifest {} has no pod", manifest.path),
                     Some(why) => {
                         format!(
-                            "manifest {} has no pod: the kubelet refuses it and will try again: {why}",
+                            "manifest {} has no pod: the kubelet rejects it and will retry: {why}",
                             manifest.path
                         )
                     }
@@ -135,7 +135,7 @@ impl NodeStatus {
             }
         }
         for manifest in self.manifests.iter().filter(|manifest| !manifest.faults.is_empty()) {
-            problems.push(format!("manifest {} is not taken up: {}", manifest.path, manifest.faults.join("; ")));
+            problems.push(format!("manifest {} is invalid: {}", manifest.path, manifest.faults.join("; ")));
         }
         problems.extend(self.manifest_sets.iter().map(|(name, what)| format!("manifest set {name}: {what}")));
         for certificate in &self.certificates {
@@ -144,12 +144,12 @@ impl NodeStatus {
             } else if let Some(end) =
                 certificate.not_after.filter(|end| end.duration_since(now) < certificate.near_end())
             {
-                problems.push(format!("certificate {} ends at {end}", certificate.path));
+                problems.push(format!("certificate {} expires at {end}", certificate.path));
             }
         }
         if let Some((drill, fault)) = self.drill.as_ref().and_then(|drill| Some((drill, drill.fault.as_ref()?))) {
             problems
-                .push(format!("the restore drill at {:.0} found that no cluster could be restored: {fault}", drill.at));
+                .push(format!("the restore drill at {:.0} failed: {fault}", drill.at));
         }
         problems
     }
@@ -171,14 +171,14 @@ pub fn render_text(status: &NodeStatus, now: Timestamp) -> String {
             left if left < SignedDuration::from_hours(48) => format!("{} hours", left.as_hours()),
             left => format!("{} days", left.as_hours() / 24),
         };
-        lines.push(format!("  {} certificates, the first ends in {left}", status.certificates.len()));
+        lines.push(format!("  {} certificates, the first expires in {left}", status.certificates.len()));
     }
     if let Some((drill, contents)) = status.drill.as_ref().and_then(|drill| Some((drill, drill.contents.as_ref()?))) {
-        lines.push(format!("  restore drill at {:.0}: {} keys, good", drill.at, contents.keys));
+        lines.push(format!("  restore drill at {:.0}: passed, {} keys", drill.at, contents.keys));
     }
     let problems = status.problems(now);
     if problems.is_empty() {
-        lines.push("all is well".to_owned());
+        lines.push("no problems".to_owned());
     } else {
         lines.extend(problems.iter().map(|problem| format!("problem: {problem}")));
     }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_healthy_node_has_no_problems() {
         assert!(healthy().problems(now()).is_empty());
-        assert!(render_text(&healthy(), now()).ends_with("all is well"));
+        assert!(render_text(&healthy(), now()).ends_with("no problems"));
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
             at: now(),
             snapshot: Some("/s/etcd-n1-20260101T000000Z.db".into()),
             contents: None,
-            fault: Some("/s/etcd-n1-20260101T000000Z.db is no whole snapshot of etcd".into()),
+            fault: Some("/s/etcd-n1-20260101T000000Z.db is not a complete etcd snapshot".into()),
         });
         insta::assert_snapshot!(sick.problems(now()).join("\n"), @r"
         kubelet.service is failed; see journalctl -u kubelet.service

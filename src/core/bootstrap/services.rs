@@ -17,7 +17,7 @@ use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Contro
 pub const USERS: &str = "roost-users.service";
 
 /// Why there is no service without programs, and what to do.
-pub const NEEDS_PROGRAMS: &str = "a service runs a program of the host: for mode \"systemd\" set components.source = \"host\" and name the programs in [components.binaries]";
+pub const NEEDS_PROGRAMS: &str = "systemd services run programs of the host: for mode \"systemd\" set components.source = \"host\" and name the programs in [components.binaries]";
 
 /// Every component that each control plane has, in the order in which they are started.
 pub const COMPONENTS: [&str; 4] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2]];
@@ -100,7 +100,7 @@ pub fn render_users(spec: &Spec) -> String {
     format!(
         "# Written by roost; your own settings go into {USERS}.d/*.conf.\n\
          [Unit]\n\
-         Description=Users of the control plane's services\n\
+         Description=Roost: users of the control-plane services\n\
          Documentation=man:sysusers.d(5)\n\
          \n\
          [Service]\n\

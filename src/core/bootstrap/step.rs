@@ -339,10 +339,10 @@ impl fmt::Display for Condition {
             Self::NodeRegistered { name } => write!(f, "node {name} is registered"),
             Self::NodeReady { name } => write!(f, "node {name} is Ready"),
             Self::FileExists { path } | Self::KubeletCredentials { path, .. } => {
-                write!(f, "{} is there", path.display())
+                write!(f, "{} exists", path.display())
             }
-            Self::PodGone { component } => write!(f, "no static pod of {component} runs"),
-            Self::PodRuns { component } => write!(f, "the static pod of {component} runs"),
+            Self::PodGone { component } => write!(f, "the static pod of {component} has stopped"),
+            Self::PodRuns { component } => write!(f, "the static pod of {component} is running"),
         }
     }
 }
@@ -350,7 +350,7 @@ impl fmt::Display for Condition {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EnsureDir { path, mode } => write!(f, "make folder {} ({mode:04o})", path.display()),
+            Self::EnsureDir { path, mode } => write!(f, "create folder {} ({mode:04o})", path.display()),
             Self::WriteFile { path, mode, .. } => write!(f, "write {} ({mode:04o})", path.display()),
             Self::JoinFiles { path, parts, mode } => {
                 let parts: Vec<_> = parts.iter().map(|part| part.display().to_string()).collect();
@@ -358,7 +358,7 @@ impl fmt::Display for Step {
             }
             Self::RemoveFile { path } => write!(f, "remove {}", path.display()),
             Self::EmptyDir { path } => write!(f, "empty folder {}", path.display()),
-            Self::MakeAuthority(ca) => write!(f, "make authority {} ({})", ca.files.cert.display(), ca.common_name),
+            Self::MakeAuthority(ca) => write!(f, "create CA {} ({})", ca.files.cert.display(), ca.common_name),
             Self::IssueCert(cert) => write!(f, "issue {} for {}", cert.files.cert.display(), cert.leaf.subject),
             Self::GenerateKey { key, .. } => write!(f, "generate key {}", key.display()),
             Self::WriteKubeconfig(config) => {
@@ -366,53 +366,53 @@ impl fmt::Display for Step {
             }
             Self::FindSigned { signer, certificates, kubeconfigs } => {
                 let many = certificates.len().saturating_add(kubeconfigs.len());
-                write!(f, "find {many} certificates that {} signed elsewhere", signer.display())
+                write!(f, "check {many} certificates that {} has to sign elsewhere", signer.display())
             }
             Self::PointKubeconfig { path, server, ca, .. } => {
-                write!(f, "let kubeconfig {} lead to {server} and trust {}", path.display(), ca.display())
+                write!(f, "point kubeconfig {} to {server} and the CA {}", path.display(), ca.display())
             }
             Self::EnsureImage { reference, from, pinned } => {
                 let how = match from {
                     ImageOrigin::Registry => "pull",
                     ImageOrigin::Archives(_) => "import",
-                    ImageOrigin::Program(_) => "make",
-                    ImageOrigin::Scratch => "make scratch",
+                    ImageOrigin::Program(_) => "create",
+                    ImageOrigin::Scratch => "create scratch",
                 };
                 write!(f, "{how} image {reference}{}", if *pinned { ", pinned" } else { "" })
             }
             Self::WriteUnit { path, .. } => write!(f, "write unit {}", path.display()),
             Self::EnableUnit { unit } => write!(f, "enable {unit}"),
-            Self::FindUnit { unit, enabled: false } => write!(f, "find {unit} among the units of the system"),
-            Self::FindUnit { unit, enabled: true } => write!(f, "find {unit} enabled by the system"),
+            Self::FindUnit { unit, enabled: false } => write!(f, "check that the system declares {unit}"),
+            Self::FindUnit { unit, enabled: true } => write!(f, "check that the system declares and enables {unit}"),
             Self::StartUnit { unit, .. } | Self::LaunchUnit { unit, .. } => write!(f, "start {unit}"),
-            Self::OwnTree { path, user } => write!(f, "give {} to {user}", path.display()),
+            Self::OwnTree { path, user } => write!(f, "change the owner of {} to {user}", path.display()),
             Self::StopUnit { unit } => write!(f, "stop and disable {unit}"),
             Self::ApplyObject { object, .. } => write!(f, "apply {}", object_name(object)),
             Self::DeleteObject { object } => write!(f, "delete {}", object_name(object)),
             Self::WaitFor { condition, within } => write!(f, "wait until {condition} (at most {} s)", within.as_secs()),
             Self::MarkControlPlane { node, taint } => {
-                write!(f, "mark node {node} as control plane{}", if *taint { ", tainted" } else { "" })
+                write!(f, "label node {node} as control plane{}", if *taint { " and taint it" } else { "" })
             }
             Self::LabelNode { node, labels } => match labels.is_empty() {
-                true => write!(f, "take the labels of former settings off node {node}"),
+                true => write!(f, "remove from node {node} the labels that the settings no longer have"),
                 false => {
                     let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                    write!(f, "label node {node} {}, and no more as former settings did", labels.join(" "))
+                    write!(f, "label node {node} {} and remove labels that the settings no longer have", labels.join(" "))
                 }
             },
             Self::RemovePods => f.write_str("stop and remove every pod"),
             Self::RemovePodNetwork => f.write_str("remove the pod network: routes, rules, bridge, CNI configuration"),
             Self::AssignPodSubnets { node, subnets } => {
                 let subnets: Vec<_> = subnets.iter().map(ToString::to_string).collect();
-                write!(f, "give node {node} the pod subnet {}", subnets.join(" and "))
+                write!(f, "assign pod subnet {} to node {node}", subnets.join(" and "))
             }
             Self::RemoveUnit { path } => write!(f, "remove unit {}", path.display()),
             Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
             Self::PromoteMember { name, .. } => write!(f, "promote etcd member {name}"),
-            Self::MoveMember { name, peer_url, .. } => write!(f, "tell etcd that member {name} is at {peer_url}"),
+            Self::MoveMember { name, peer_url, .. } => write!(f, "update the peer URL of etcd member {name} to {peer_url}"),
             Self::RemoveMember { name, .. } => write!(f, "remove etcd member {name}"),
             Self::ReceiveKeys { folder, .. } => {
-                write!(f, "receive the keys that control planes share into {}", folder.display())
+                write!(f, "receive the shared keys of the control planes into {}", folder.display())
             }
         }
     }

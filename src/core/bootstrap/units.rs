@@ -41,14 +41,14 @@ pub const DRILL_TIMER: &str = "roost-drill.timer";
 pub fn render_snapshot_service(spec: &Spec, keep: u16) -> String {
     let folder = spec.node.paths.snapshots.display().to_string();
     let arguments = ["etcd", "snapshot", &format!("--keep={keep}"), &format!("--directory={folder}")];
-    render_upkeep(spec, SNAPSHOT_SERVICE, "snapshot of etcd", &arguments, &[&folder])
+    render_upkeep(spec, SNAPSHOT_SERVICE, "etcd snapshot", &arguments, &[&folder])
 }
 
 /// Restores the newest snapshot for a trial. It writes the result, and the manifest of the etcd that is tried.
 pub fn render_drill_service(spec: &Spec) -> String {
     let folder = spec.node.paths.snapshots.display().to_string();
     let manifests = spec.node.paths.manifests().display().to_string();
-    render_upkeep(spec, DRILL_SERVICE, "restore drill of etcd", &["etcd", "drill"], &[&folder, &manifests])
+    render_upkeep(spec, DRILL_SERVICE, "etcd restore drill", &["etcd", "drill"], &[&folder, &manifests])
 }
 
 /// A command of ours that writes these folders and nothing else.
@@ -75,12 +75,12 @@ fn render_upkeep(spec: &Spec, unit: &str, description: &str, arguments: &[&str],
 
 /// On schedule, each node a little later than the schedule says.
 pub fn render_snapshot_timer(schedule: &str) -> String {
-    render_schedule(SNAPSHOT_TIMER, "schedule of etcd's snapshots", schedule, "10m")
+    render_schedule(SNAPSHOT_TIMER, "schedule of etcd snapshots", schedule, "10m")
 }
 
 /// On schedule, spread over some hours: two drills at a time would only take each other's machine.
 pub fn render_drill_timer(schedule: &str) -> String {
-    render_schedule(DRILL_TIMER, "schedule of restore drills", schedule, "6h")
+    render_schedule(DRILL_TIMER, "schedule of etcd restore drills", schedule, "6h")
 }
 
 fn render_schedule(unit: &str, description: &str, schedule: &str, spread: &str) -> String {
@@ -109,13 +109,13 @@ pub fn render_renewal_service(spec: &Spec) -> String {
     format!(
         "# Written by roost; your own settings go into {RENEWAL_SERVICE}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost: renewal of certificates\n\
+         Description=Roost: certificate renewal\n\
          After=kubelet.service\n\
          \n\
          [Service]\n\
          Type=oneshot\n\
          ExecStart={command}\n\
-         # It looks into the data of an etcd that has a user of its own.\n\
+         # It reads the data of an etcd that runs as another user.\n\
          CapabilityBoundingSet=CAP_DAC_READ_SEARCH\n\
          ReadWritePaths={writes}\n\
          ProtectKernelTunables=yes\n\
@@ -144,7 +144,7 @@ pub fn render_renewal_timer(leaf: Duration) -> String {
     format!(
         "# Written by roost; your own settings go into {RENEWAL_TIMER}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost: regular look at the life of certificates\n\
+         Description=Roost: schedule of certificate renewal\n\
          \n\
          [Timer]\n\
          {schedule}\n\
@@ -256,7 +256,7 @@ pub fn render_kubelet(spec: &Spec) -> String {
     format!(
         "# Written by roost; your own settings go into {KUBELET}.d/*.conf.\n\
          [Unit]\n\
-         Description=Kubernetes node agent\n\
+         Description=Kubernetes kubelet\n\
          Documentation=https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/\n\
          Wants=network-online.target\n\
          After=network-online.target dbus.service dbus.socket containerd.service\n\
@@ -304,7 +304,7 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     format!(
         "# Written by roost; your own settings go into {AGENT}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost node agent: pod network, balancer of the API and serving certificates\n\
+         Description=Roost node agent: pod network, API server balancer and certificate requests\n\
          Wants=network-online.target modprobe@br_netfilter.service\n\
          After=network-online.target modprobe@br_netfilter.service\n\
          StartLimitIntervalSec=0\n\

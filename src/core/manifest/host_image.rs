@@ -109,7 +109,7 @@ fn expand(container: &mut Container) -> Result<Option<Volume>, String> {
             plain_absolute(path)?;
             let inside = path.strip_prefix(NIX_STORE).and_then(|rest| rest.strip_prefix('/'));
             let Some(inside) = inside.filter(|inside| !inside.is_empty()) else {
-                return Err(format!("{path} is no path in {NIX_STORE}"));
+                return Err(format!("{path} is not a path in {NIX_STORE}"));
             };
             // A store path may be a program itself, or a folder whose program `command` names.
             let program = inside.contains('/').then(|| path.to_owned());

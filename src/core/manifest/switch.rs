@@ -54,11 +54,11 @@ pub fn check_set(
 ) -> Result<Vec<SetPod>, Vec<String>> {
     let mut faults: Vec<String> = Vec::new();
     for name in files.keys().filter(|name| !is_manifest_name(name)) {
-        faults.push(format!("{name}: is no name of a manifest: files that begin with a dot are not read"));
+        faults.push(format!("{name}: is not a manifest name: files that begin with a dot are not read"));
     }
     let taken: BTreeSet<&PathBuf> = others.iter().map(|file| &file.path).collect();
     for name in files.keys().filter(|name| taken.contains(&folder.join(name.as_str()))) {
-        faults.push(format!("{name}: {} is there already and is not of this set", folder.join(name).display()));
+        faults.push(format!("{name}: {} already exists and does not belong to this set", folder.join(name).display()));
     }
     // The others are there first, so that a clash of names is a fault of the set.
     let before = StaticSet::default().next(others, &|_| None, node_name);
@@ -141,7 +141,7 @@ mod tests {
             "c.yaml: ",
             "d.yaml: metadata.name: default/etcd-n1 is already defined by /m/etcd.yaml",
             "etcd.yaml: /m/etcd.yaml is there already and is not of this set",
-            ".e.yaml: is no name of a manifest",
+            ".e.yaml: is not a manifest name",
         ] {
             assert!(faults.contains(words), "{words} in:\n{faults}");
         }

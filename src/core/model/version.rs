@@ -42,7 +42,7 @@ impl serde::Serialize for Version {
 
 /// A text that is no version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no version like v1.36.3")]
+#[error("\"{0}\" is not a version like v1.36.3")]
 pub struct VersionError(pub String);
 
 impl FromStr for Version {

@@ -28,7 +28,7 @@ pub enum Refusal {
     #[error("it is not inside the cluster's pod subnets")]
     Outside,
     /// Of another size than the ranges that the controller manager gives to nodes.
-    #[error("its size is /{size}, and pod CIDRs of this cluster are /{wanted}")]
+    #[error("its size is /{size}, but pod CIDRs of this cluster are /{wanted}")]
     Size {
         /// Prefix length in bits.
         size: u8,
@@ -47,7 +47,7 @@ pub enum Refusal {
     #[error("the node has no InternalIP of its family")]
     NoAddress,
     /// The address is none that a node could have.
-    #[error("the node's InternalIP {0} is a pod's, or no address of a host")]
+    #[error("the node's InternalIP {0} is the address of a pod, or not the address of a host")]
     NoHost(IpAddr),
     /// Somebody else has the address.
     #[error("the node's InternalIP {address} is that of node {node}")]

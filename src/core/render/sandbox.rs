@@ -57,7 +57,7 @@ pub fn log_directory(node: &NodeContext, pod: &Pod) -> Result<PathBuf, Error> {
     let key = key_of(pod);
     let folder = format!("{}_{}_{}", key.namespace, key.name, uid_of(pod));
     if folder.contains('/') {
-        return Err(fail!("{folder:?} is no name for a pod's folder of logs"));
+        return Err(fail!("{folder:?} is not a valid name for a pod log folder"));
     }
     Ok(node.pod_logs_dir.join(folder))
 }

@@ -137,7 +137,7 @@ fn pass(top: &OwnedFd, bounds: Bounds, attempt: &mut Attempt) -> io::Result<()> 
             return Ok(());
         }
         if attempt.removed >= bounds.entries {
-            let text = format!("{} entries were removed, more are left", bounds.entries);
+            let text = format!("{} entries were removed, more remain", bounds.entries);
             return Err(attempt.fault.take().unwrap_or_else(|| io::Error::new(io::ErrorKind::Interrupted, text)));
         }
     }
@@ -176,7 +176,7 @@ fn remove_entry(descent: &mut Descent, entry: Entry, attempt: &mut Attempt) -> i
         Ok(()) => attempt.removed = attempt.removed.saturating_add(1),
         Err(Errno::NOENT) => {}
         Err(Errno::NOTEMPTY | Errno::EXIST) if descent.was_entered(&entry) => {
-            let cause = io::Error::new(io::ErrorKind::DirectoryNotEmpty, "not empty after all in it was removed");
+            let cause = io::Error::new(io::ErrorKind::DirectoryNotEmpty, "still not empty after its content was removed");
             attempt.note(descent, inode, &name, cause);
         }
         Err(Errno::NOTEMPTY | Errno::EXIST) => match descent.enter_to_return(entry) {

@@ -201,9 +201,9 @@ impl Check {
             Self::Mode(Files::Manifest(component), _) | Self::Root(Files::Manifest(component)) => {
                 format!("{component} has no manifest on this node")
             }
-            Self::Mode(..) | Self::Root(_) | Self::NotRoot(_) => "there is no such file on this node".to_owned(),
-            Self::Flag(component, ..) => format!("{component} does not run on this node"),
-            Self::Kubelet(..) => "there is no kubelet on this node".to_owned(),
+            Self::Mode(..) | Self::Root(_) | Self::NotRoot(_) => "the file does not exist on this node".to_owned(),
+            Self::Flag(component, ..) => format!("{component} is not running on this node"),
+            Self::Kubelet(..) => "no kubelet runs on this node".to_owned(),
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
 /// Where the cluster is and who signs for it, readable by nodes that are to join.
 pub fn plan_cluster_info(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let ca = facts.ca.as_deref().ok_or_else(|| PhaseError::NotYet {
-        missing: format!("{} is not there yet", spec.node.paths.pki("ca.crt").display()),
+        missing: format!("{} does not exist yet", spec.node.paths.pki("ca.crt").display()),
         remedy: "run the phase certs first".to_owned(),
     })?;
     let mut objects = render_cluster_info(&spec.cluster.endpoint.to_string(), ca);

@@ -20,17 +20,17 @@ pub enum Refusal {
     Unclear(#[from] Unclear),
     /// An authority is somebody else's.
     #[error(
-        "the key of {0} is not on this node: whoever keeps it has to replace this authority (docs/certificates.md, \"A CA of your own\")"
+        "the key of {0} is not on this node: its owner has to replace this CA (docs/certificates.md, \"A CA of your own\")"
     )]
     External(String),
     /// A stage of before is not done here.
     #[error("run `bootstrap certs rotate-ca {0}` on this node first")]
     First(&'static str),
     /// It went on already.
-    #[error("this node is past that; `bootstrap certs rotate-ca {0}` is next")]
+    #[error("this stage is already finished on this node; `bootstrap certs rotate-ca {0}` is next")]
     Past(&'static str),
     /// Control planes that are behind.
-    #[error("`bootstrap certs rotate-ca {stage}` has yet to be run, or to end, on {nodes}")]
+    #[error("`bootstrap certs rotate-ca {stage}` has not been run, or has not finished, on {nodes}")]
     Behind {
         /// The stage they lack.
         stage: &'static str,
@@ -38,24 +38,24 @@ pub enum Refusal {
         nodes: String,
     },
     /// Control planes that are about other authorities.
-    #[error("{nodes} tells of other authorities than this node: one replacement after another")]
+    #[error("{nodes} is rotating to different CAs than this node; finish one rotation before starting another")]
     Other {
         /// Their names.
         nodes: String,
     },
     /// Kubelets that do not know the next authority.
     #[error(
-        "the kubelet of {0} does not trust the next authority yet; agents of nodes take it over within a minute (journalctl -u roost-agent), and a node that is gone for good is to be deleted (kubectl delete node)"
+        "the kubelet of {0} does not trust the next CA yet; node agents pick it up within a minute (journalctl -u roost-agent); delete a node that is permanently gone (kubectl delete node)"
     )]
     Untrusting(String),
     /// Kubelets with certificates of the former authority.
     #[error(
-        "the kubelet of {0} still has a certificate of the former authority; kubelets renew them within some minutes (journalctl -u kubelet), and a node that is gone for good is to be deleted (kubectl delete node)"
+        "the kubelet of {0} still has a certificate of the old CA; kubelets renew them within minutes (journalctl -u kubelet); delete a node that is permanently gone (kubectl delete node)"
     )]
     SignedByFormer(String),
     /// Clients of the API server in pods would lose it.
     #[error(
-        "{0} is not yet of both authorities; `bootstrap certs rotate-ca prepare` on any control plane sees to it, and some moments may go by"
+        "{0} does not contain both CAs yet; run `bootstrap certs rotate-ca prepare` on any control plane and wait a moment"
     )]
     NotPublished(String),
 }

@@ -32,7 +32,7 @@ pub enum Standing {
 
 /// Files of an authority that cannot have come about by these commands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} holds something else than the certificates of its -former.crt and -next.crt beside it", .0.display())]
+#[error("{} does not consist of the certificates in the -former.crt and -next.crt files beside it", .0.display())]
 pub struct Unclear(pub PathBuf);
 
 /// One authority as it lies on a node.

@@ -97,14 +97,14 @@ impl fmt::Display for Move {
         match self {
             Self::Snapshot => f.write_str("take a snapshot of etcd"),
             Self::Keep(component) => write!(f, "keep a copy of the manifest of {component}"),
-            Self::Write(component) => write!(f, "replace the manifest of {component} and wait until it is well"),
-            Self::Wait(component) => write!(f, "wait until {component} is well"),
-            Self::TurnBack { component, why } => write!(f, "{component} does not come up: {why}"),
-            Self::Restore(component) => write!(f, "put the former manifest of {component} back"),
-            Self::Forget => f.write_str("remove the copies of the former manifests"),
+            Self::Write(component) => write!(f, "replace the manifest of {component} and wait until it is healthy"),
+            Self::Wait(component) => write!(f, "wait until {component} is healthy"),
+            Self::TurnBack { component, why } => write!(f, "{component} does not become healthy: {why}"),
+            Self::Restore(component) => write!(f, "restore the previous manifest of {component}"),
+            Self::Forget => f.write_str("remove the copies of the previous manifests"),
             Self::Done => f.write_str("done"),
-            Self::Returned => f.write_str("the components are as they were"),
-            Self::Stuck { component, why } => write!(f, "{component} is not well: {why}"),
+            Self::Returned => f.write_str("all components are rolled back"),
+            Self::Stuck { component, why } => write!(f, "{component} is unhealthy: {why}"),
         }
     }
 }

@@ -13,7 +13,7 @@ const NODE_LAG: i64 = 3;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Newer than this program knows.
-    #[error("{wanted} is newer than what this program knows (v{}.{}); take a newer one first", .known.major, .known.minor)]
+    #[error("{wanted} is newer than this program supports (v{}.{}); install a newer bootstrap first", .known.major, .known.minor)]
     Unknown {
         /// What is wanted.
         wanted: Version,
@@ -21,7 +21,7 @@ pub enum Fault {
         known: Version,
     },
     /// Data and objects of a newer version need not be understood by an older one.
-    #[error("{component} of {node} runs {running}: there is no way back to {wanted}, only `bootstrap etcd restore`")]
+    #[error("{component} of {node} runs {running}: a downgrade to {wanted} is not supported; only `bootstrap etcd restore` goes back")]
     Downgrade {
         /// Component.
         component: String,
@@ -33,7 +33,7 @@ pub enum Fault {
         wanted: Version,
     },
     /// Only the next minor version is tried and supported.
-    #[error("{component} of {node} runs {running}: {wanted} would leave a minor version out; go to the next one first")]
+    #[error("{component} of {node} runs {running}: {wanted} would skip a minor version; upgrade to the next minor version first")]
     LeavesOneOut {
         /// Component.
         component: String,
@@ -45,7 +45,7 @@ pub enum Fault {
         wanted: Version,
     },
     /// API servers of one cluster.
-    #[error("API servers run {oldest} and {newest}: they may be one minor version apart")]
+    #[error("API servers run {oldest} and {newest}: they may differ by at most one minor version")]
     Apart {
         /// The oldest.
         oldest: Version,
@@ -66,7 +66,7 @@ pub enum Fault {
     },
     /// A kubelet that the new API server does not know any more.
     #[error(
-        "kubelet of {node} runs {running}: it may be three minor versions behind {wanted}, not more; upgrade it first"
+        "kubelet of {node} runs {running}: it may be at most three minor versions older than {wanted}; upgrade it first"
     )]
     TooOld {
         /// Where.
@@ -77,7 +77,7 @@ pub enum Fault {
         wanted: Version,
     },
     /// A kubelet that is newer than an API server which the upgrade replaces.
-    #[error("kubelet of {node} runs {running}, newer than the API server's {oldest}: so it should not stay")]
+    #[error("kubelet of {node} runs {running}, newer than the API server's {oldest}: upgrade the API servers")]
     AheadForNow {
         /// Where.
         node: String,
@@ -98,7 +98,7 @@ pub enum Fault {
         node: String,
     },
     /// Not a matter of versions.
-    #[error("etcd member {name} is not well: {fault}")]
+    #[error("etcd member {name} is unhealthy: {fault}")]
     MemberNotWell {
         /// Its name.
         name: String,
@@ -106,7 +106,7 @@ pub enum Fault {
         fault: String,
     },
     /// Nobody tells what runs.
-    #[error("the version of {component} of {node} cannot be told from its image {image}")]
+    #[error("the version of {component} of {node} cannot be derived from its image {image}")]
     Untold {
         /// Component.
         component: String,
@@ -300,11 +300,11 @@ mod tests {
         let faulty: &[(&[&str], &str, &str)] = &[
             (&["n1 35.4 35.4 35.4 35.4"], "37.0", "v1.37.0 is newer than what this program knows (v1.36)"),
             (&["n1 34.1 34.1 34.1 34.1"], "36.3", "kube-apiserver of n1 runs v1.34.1: v1.36.3 would leave a minor"),
-            (&["n1 36.3 36.3 36.3 36.3"], "36.2", "kube-apiserver of n1 runs v1.36.3: there is no way back to v1.36.2"),
+            (&["n1 36.3 36.3 36.3 36.3"], "36.2", "kube-apiserver of n1 runs v1.36.3: a downgrade to v1.36.2 is not supported"),
             // The second control plane counts as well, and each of its components.
             (&["n1 36.3 36.3 - 36.3", "n2 34.0 34.0 - 34.0"], "36.3", "API servers run v1.34.0 and v1.36.3"),
             (&["n1 35.0 34.0 - 34.0"], "36.3", "kube-controller-manager of n1 runs v1.34.0: v1.36.3 would leave"),
-            (&["n1 35.4 36.0 - 35.4"], "35.5", "kube-scheduler of n1 runs v1.36.0: there is no way back to v1.35.5"),
+            (&["n1 35.4 36.0 - 35.4"], "35.5", "kube-scheduler of n1 runs v1.36.0: a downgrade to v1.35.5 is not supported"),
             (&["n1 34.4 34.4 - 34.4", "w1 - - - 36.0"], "35.0", "kubelet of w1 runs v1.36.0: it may not be newer than"),
             (&["n1 35.4 35.4 - 35.4", "w1 - - - 32.9"], "36.3", "kubelet of w1 runs v1.32.9: it may be three minor"),
             (

@@ -161,22 +161,22 @@ pub struct ObservedCertificate {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// Its life is over.
-    #[error("its life ended at {0}")]
+    #[error("it expired at {0}")]
     Expired(Timestamp),
     /// Its life has not begun: it was made while a clock was ahead, or this one is behind.
-    #[error("its life begins only at {0}; is the clock right?")]
+    #[error("it is not valid before {0}; is the clock right?")]
     Early(Timestamp),
     /// Two thirds of its life are over (leaves only).
-    #[error("two thirds of its life are over; it ends at {0}")]
+    #[error("it is past two thirds of its lifetime; it expires at {0}")]
     Due(Timestamp),
     /// Another authority signed it.
     #[error("it was not signed by {0}")]
     Signer(String),
     /// The key is another certificate's.
-    #[error("its key does not belong to it")]
+    #[error("its key does not match it")]
     Key,
     /// Subject differs.
-    #[error("it speaks for \"{seen}\", not for \"{wanted}\"")]
+    #[error("its subject is \"{seen}\" instead of \"{wanted}\"")]
     Subject {
         /// The subject found.
         seen: String,
@@ -187,7 +187,7 @@ pub enum Unfit {
     #[error("it lacks {0}")]
     Sans(String),
     /// It is no authority.
-    #[error("it is no certificate authority")]
+    #[error("it is not a CA certificate")]
     NotAuthority,
 }
 

@@ -1,4 +1,4 @@
-//! Certificate requests of the kubelet (kubelet-contract 7.1): what is asked, what the answer means, when to ask again.
+//! Certificate requests of the kubelet (docs/contract.md, kubelet 7.1): what is asked, what the answer means, when to ask again.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use crate::core::model::{ContainerId, PodKey, PodUid};
 
-/// Makes and reads files at the places that kubelet-contract section 0 lists.
+/// Makes and reads files at the places listed in docs/contract.md, kubelet 0.
 #[async_trait]
 pub trait PodFiles: Send + Sync {
     /// Makes the pod's directory and its log directory; idempotent.

@@ -1,4 +1,4 @@
-//! The small files of pods: log directories, hosts files, termination messages (kubelet-contract section 0).
+//! The small files of pods: log directories, hosts files, termination messages (docs/contract.md, kubelet 0).
 
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};

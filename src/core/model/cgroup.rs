@@ -1,4 +1,4 @@
-//! Names and limits of the pod cgroups (kubelet-contract 3.4; upstream `pkg/kubelet/cm`).
+//! Names and limits of the pod cgroups (docs/contract.md, kubelet 3.4; upstream `pkg/kubelet/cm`).
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! Phase `certs`: the authorities, the leaves and the service-account key of a control-plane node
-//! (bootstrap contract, section 1; kubeadm's `phases/certs/certlist.go`).
+//! (docs/contract.md, bootstrap 1; kubeadm's `phases/certs/certlist.go`).
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

@@ -1,7 +1,7 @@
 //! Tasks and panics: a task that panicked is started again after a growing pause, or the whole process ends in good order.
 //!
 //! Which of the two: [`restarting`] where the task can go on from what it observes, [`vital`] where it owns what cannot
-//! be made again (the process then ends with a failure, and systemd starts it anew). A task that ends by itself soon, such
+//! be made again (the process then ends with a failure, and systemd starts it again). A task that ends by itself soon, such
 //! as one connection, is [`spawn`]ed: its panic is logged and is nobody else's.
 
 use std::future::Future;

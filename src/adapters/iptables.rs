@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::offload;
 
-/// How often they are looked after, as upstream.
+/// Interval between checks, as upstream.
 pub const AGAIN: Duration = Duration::from_secs(60);
 /// How long one call may take; iptables waits for its lock for five seconds itself.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const HINT: &str = "KUBE-IPTABLES-HINT";
 const FIREWALL: &str = "KUBE-FIREWALL";
 
-/// Why the chains are not there.
+/// Why the chains could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such program, and so nobody on the node who would look for the chains.
@@ -51,7 +51,7 @@ impl Iptables {
     /// Makes what is missing.
     ///
     /// # Errors
-    /// The program is not there, or fails.
+    /// The program does not exist, or fails.
     pub async fn ensure(&self) -> Result<(), Error> {
         self.ensure_chain("mangle", HINT).await?;
         if self.ipv6 {

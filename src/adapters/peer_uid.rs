@@ -1,4 +1,4 @@
-//! Whose a connection over the loopback is: the kernel's socket table, asked for one socket (sock_diag(7)).
+//! The uid behind a connection over the loopback: the kernel's socket table, queried for one socket (sock_diag(7)).
 //!
 //! `/proc/net/tcp` says the same, but has to be read whole for each connection, which a flood would make costly.
 

@@ -1,4 +1,4 @@
-//! The machine as preflight checks see it.
+//! Probes the machine for the preflight checks.
 
 #![expect(clippy::disallowed_methods, reason = "for programs that end")]
 

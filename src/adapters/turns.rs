@@ -1,4 +1,4 @@
-//! One at a time for each key: work on different keys goes on side by side.
+//! A lock per key: work on different keys runs in parallel.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,4 +1,4 @@
-//! Answers control planes with the keys that all of them share, or with those of authorities to come. Every control plane may run it at once:
+//! Answers control planes with the keys that all of them share, or with those of the next CAs. Every control plane may run it at once:
 //! the first answer stands.
 
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::ports::{ApprovalError, FileError, HandoverRequests, NodeFiles, Pendin
 const RETRY: Duration = Duration::from_secs(2);
 /// How often it is tried: as long as a joining node waits.
 const TRIES: u32 = 150;
-/// What whoever asks by a used token is told.
+/// The answer to a request with a used token.
 const USED: &str = "the token was already used by a control plane, and each one needs its own: run `bootstrap token create --control-plane --print-join-command` on a control plane and join with the new token";
 
-/// Runs for ever.
+/// Runs forever.
 pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Arc<dyn NodeFiles>, pki: PathBuf) {
     loop {
         let pending = requests.next().await;
@@ -77,7 +77,7 @@ fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFi
     };
     match wanted {
         Wanted::Shared => {
-            // A control plane that comes in between would be of neither authority.
+            // A control plane that joins during a rotation would match neither set of CAs.
             if !read(&["ca-former.crt", "ca-next.crt"])?.is_empty() {
                 return Err("a CA rotation is in progress; join when it is finished".to_owned());
             }
@@ -85,7 +85,7 @@ fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFi
         }
         Wanted::Next(wanted) => {
             let next = read(&NEXT_FILES)?;
-            // In the order in which control planes have their authorities.
+            // In the order in which control planes have their CAs.
             let order = ["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt", "kubelet-serving-ca-next.crt"];
             if certificates(&next, &order) != *wanted {
                 return Err("this node does not have these next CAs".to_owned());

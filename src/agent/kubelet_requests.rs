@@ -16,7 +16,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How often one request is looked at before it is denied.
 const LOOKS: u32 = 30;
 
-/// Runs for ever.
+/// Runs forever.
 pub async fn run_kubelet_requests(mut requests: Box<dyn KubeletRequests>) {
     let mut waiting: BTreeMap<String, (ObservedRequest, u32)> = BTreeMap::new();
     loop {

@@ -46,7 +46,7 @@ pub struct AgentSettings {
     pub pki: PathBuf,
     /// The kubelet's own certificates.
     pub kubelet_certs: PathBuf,
-    /// The balancer; none where the user has one for all nodes.
+    /// The balancer; `None` where the user has one for all nodes.
     pub balancer: Option<BalancerSettings>,
     /// The nftables program.
     pub nft: PathBuf,

@@ -1,4 +1,4 @@
-//! Every certificate of a control plane with its life, for people and monitors.
+//! Every certificate of a control plane with its validity, for people and monitoring.
 
 use std::path::PathBuf;
 
@@ -16,11 +16,11 @@ use crate::ports::{FileError, NodeFiles, Pki, PkiError};
 pub struct CertificateReport {
     /// The file it is in.
     pub path: PathBuf,
-    /// Who it speaks for.
+    /// Its subject.
     pub subject: String,
-    /// It is an authority, which nobody renews by itself.
+    /// It is a CA, which nobody renews by itself.
     pub authority: bool,
-    /// End of its life; none when it could not be read.
+    /// Expiry; `None` when it could not be read.
     pub not_after: Option<Timestamp>,
     /// When it will be renewed.
     pub renewed_at: Option<Timestamp>,

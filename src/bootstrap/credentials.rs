@@ -1,4 +1,4 @@
-//! Certificates, keys and kubeconfigs of a plan: is what lies on the node fit, and if not, make it.
+//! Certificates, keys and kubeconfigs of a plan: checks what is on the node, and issues what is missing or unfit.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub fn read_text(files: &dyn NodeFiles, path: &Path) -> Result<Option<String>, F
     }
 }
 
-/// True when an authority is there and usable; its key may be elsewhere.
+/// True when a CA is there and usable; its key may be elsewhere.
 pub fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepError> {
     let Some(cert) = read_text(ports.files.as_ref(), &wanted.files.cert)? else { return Ok(false) };
     let key = read_text(ports.files.as_ref(), &wanted.files.key)?;
@@ -38,7 +38,7 @@ pub fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepE
     }
 }
 
-/// Makes an authority.
+/// Creates a CA.
 pub fn make_authority(ports: &Ports, wanted: &Authority) -> Result<(), StepError> {
     let pair = ports.pki.make_authority(wanted, (ports.now)()).map_err(pki_error(&wanted.files.cert))?;
     write_pair(ports, &wanted.files, &pair)
@@ -81,7 +81,7 @@ fn write_pair(ports: &Ports, files: &KeyPairFiles, pair: &KeyPairPem) -> Result<
     Ok(ports.files.write(&files.cert, pair.public.as_bytes(), 0o644)?)
 }
 
-/// What another machine has to sign and is not there, or does not fit: each with what it must say, for whoever makes it.
+/// What another machine has to sign and is missing or does not fit, each with its required subject and names.
 /// One that is due for renewal does for now.
 pub fn missing(
     ports: &Ports,
@@ -134,7 +134,7 @@ pub fn key_is_met(ports: &Ports, key: &Path, public: &Path) -> Result<bool, Step
     Ok(read_text(ports.files.as_ref(), public)?.is_some_and(|public| public.trim() == derived.trim()))
 }
 
-/// Makes the key if there is none, and its public half.
+/// Creates the key if there is none, and its public half.
 pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepError> {
     let half = match read_text(ports.files.as_ref(), key)? {
         Some(text) => ports.pki.public_of(&text).map_err(pki_error(key))?,
@@ -147,7 +147,7 @@ pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepErro
     Ok(ports.files.write(public, half.as_bytes(), 0o644)?)
 }
 
-/// True when a kubeconfig is there for this server and authority with a fit certificate. One that names its
+/// True when a kubeconfig is there for this server and CA with a fit certificate. One that names its
 /// certificate by path belongs to whoever rotates that (the kubelet).
 pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<bool, StepError> {
     let Some(text) = read_text(ports.files.as_ref(), &wanted.path)? else { return Ok(false) };
@@ -165,7 +165,7 @@ pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<boo
     }
 }
 
-/// Makes a kubeconfig with a new certificate.
+/// Creates a kubeconfig with a new certificate.
 pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), StepError> {
     let pair = sign(ports, &wanted.leaf, &wanted.path)?;
     let ca = read_text(ports.files.as_ref(), &wanted.ca.cert)?.unwrap_or_default();
@@ -180,7 +180,7 @@ pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), 
     Ok(ports.files.write(&wanted.path, content.as_bytes(), 0o600)?)
 }
 
-/// What several files hold, one after another; none while one of them is not there.
+/// What several files hold, one after another; `None` while one of them does not exist.
 fn joined(ports: &Ports, parts: &[PathBuf]) -> Result<Option<String>, StepError> {
     let mut texts = Vec::new();
     for part in parts {
@@ -205,8 +205,8 @@ pub fn join_files(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> R
     Ok(ports.files.write(path, text.as_bytes(), mode)?)
 }
 
-/// True when a kubeconfig leads there and trusts that, and whoever reads it runs: a run that was cut short may have
-/// left them stopped. One that is not there has nobody to lead.
+/// True when a kubeconfig leads there and trusts that, and whoever reads it runs: a run that was interrupted may have
+/// left them stopped. One that does not exist has nobody to lead.
 pub async fn is_pointed(
     ports: &Ports,
     path: &Path,
@@ -225,7 +225,7 @@ pub async fn is_pointed(
     Ok(seen.is_some_and(|seen| seen.server == server && seen.ca.is_some_and(|ca| ca.trim() == trusted.trim())))
 }
 
-/// Lets a kubeconfig lead there. Whoever reads it is stopped meanwhile, and reads the new one when it is started.
+/// Points a kubeconfig to a server and CA. Units that read it are stopped meanwhile and read the new one when they start.
 pub async fn point(ports: &Ports, path: &Path, server: &str, ca: &Path, readers: &[String]) -> Result<(), StepError> {
     let text = ports.files.read(path)?.unwrap_or_default();
     let trusted = ports.files.read(ca)?.unwrap_or_default();

@@ -22,38 +22,38 @@ pub enum StepError {
     /// A unit.
     #[error(transparent)]
     Unit(#[from] UnitError),
-    /// The system was to declare a unit (`node.units`), and has not.
+    /// `node.units` is `declared`, but the system does not declare the unit.
     #[error(
         "cannot {step}: it is {load}, {file:?}; declare it in the system's configuration (services.roost on NixOS), or set node.units to \"written\""
     )]
     NotDeclared {
         /// What was looked for.
         step: String,
-        /// systemd's word for whether the unit is there.
+        /// systemd's `LoadState`.
         load: String,
-        /// systemd's word for whether it starts with the machine.
+        /// systemd's `UnitFileState`.
         file: String,
     },
-    /// An image.
+    /// The image store of the runtime.
     #[error(transparent)]
     Image(#[from] ImageStoreError),
-    /// A pull.
+    /// An image could not be pulled.
     #[error(
         "pull image {image}; without a network set `source = \"archive\"` in [components], or \"host\" and name its program in [components.binaries]"
     )]
     Pull {
-        /// Its name.
+        /// Reference of the image.
         image: String,
         /// The cause.
         #[source]
         source: RuntimeError,
     },
-    /// No archive holds it.
+    /// None of the image archives contains the image.
     #[error("no archive holds image {image}; looked in {looked}")]
     NotInArchives {
-        /// Its name.
+        /// Reference of the image.
         image: String,
-        /// Where.
+        /// The archives that were searched.
         looked: String,
     },
     /// An object of the API.
@@ -76,12 +76,12 @@ pub enum StepError {
         #[source]
         source: PkiError,
     },
-    /// An authority that is there but cannot be used. It is never replaced: that would end all trust in the cluster.
+    /// A CA that is there but cannot be used. It is never replaced: that would end all trust in the cluster.
     #[error("{path} cannot be used: {why}; replace it with a valid one, or remove it and everything it signed to get a new one")]
     Authority {
         /// The file.
         path: std::path::PathBuf,
-        /// What is wrong.
+        /// Why it cannot be used.
         why: Unfit,
     },
     /// The signer's key is elsewhere.
@@ -92,7 +92,7 @@ pub enum StepError {
         /// The signer's certificate.
         signer: std::path::PathBuf,
     },
-    /// What another machine signs is not there, or does not fit.
+    /// What another machine signs does not exist, or does not fit.
     #[error("the key of {signer} is not on this node: copy the following files, signed by it, to this node\n  {}", .faults.join("\n  "))]
     NotBrought {
         /// The signer's certificate.
@@ -109,12 +109,12 @@ pub enum StepError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A condition did not come to hold.
+    /// A condition did not become true in time.
     #[error("timed out after {seconds} s waiting until {condition}; {hint}")]
     TimedOut {
         /// The condition.
         condition: String,
-        /// How long.
+        /// Seconds that were waited.
         seconds: u64,
         /// Where to look.
         hint: String,
@@ -122,7 +122,7 @@ pub enum StepError {
     /// Keys of the cluster.
     #[error(transparent)]
     Handover(#[from] HandoverError),
-    /// The answer lacked a file.
+    /// The answer to the request for the shared keys lacks a file.
     #[error("the answer of the control plane lacks {0}")]
     NotHandedOver(String),
     /// etcd.
@@ -134,62 +134,62 @@ pub enum StepError {
     /// A manifest.
     #[error(transparent)]
     Manifest(#[from] static_pods::Error),
-    /// An upgrade writes manifests, and those would run beside the services.
+    /// The control plane runs as services; an upgrade would write manifests that run beside them.
     #[error(
         "the control plane of this node runs as systemd services, whose programs you replace yourself (see docs/systemd.md); to upgrade it with this command run `bootstrap convert --to static-pods` first"
     )]
     AreServices,
-    /// A conversion was cut short.
+    /// A conversion was interrupted.
     #[error("this node has both manifests and services of its control plane; run `bootstrap convert` to finish the conversion")]
     BothForms,
-    /// `mode` is another one.
+    /// The control plane does not run as the setting `mode` says.
     #[error(
         "the control plane of this node does not run as the setting `mode` says; run `bootstrap convert --to {to}` or change `mode`"
     )]
     OtherMode {
-        /// What `mode` says.
+        /// The value of `mode`.
         to: &'static str,
     },
-    /// A node that is no member.
+    /// The node is not a member of etcd.
     #[error("etcd has no member {name}; `bootstrap etcd members` shows them")]
     NotMember {
         /// Name of the node.
         name: String,
     },
-    /// A file that is no kubeconfig.
+    /// A file that is not a kubeconfig.
     #[error("{path} is not a kubeconfig with a context, a cluster and a user")]
     NoKubeconfig {
         /// The file.
         path: std::path::PathBuf,
     },
-    /// What a file is to be made of is not there.
+    /// What a file is to be made of does not exist.
     #[error("{path} cannot be written: a file that it is assembled from does not exist")]
     NoParts {
         /// The file.
         path: std::path::PathBuf,
     },
-    /// Somebody sent other authorities than were asked for.
+    /// The received CAs are not the ones that were requested.
     #[error("the CAs that were received are not the ones that the other control planes trust")]
     OtherAuthorities,
-    /// There is no plan.
+    /// The phase has no plan.
     #[error(transparent)]
     Plan(#[from] PhaseError),
-    /// Nobody made the user.
+    /// The user of a service does not exist.
     #[error("this machine has no user {user}; roost-users.service creates it (see journalctl -u roost-users)")]
     NoUser {
-        /// Its name.
+        /// Name of the user.
         user: String,
     },
-    /// What is done there, is done by whoever runs it.
+    /// etcd is external, and its operator manages it.
     #[error("etcd is external (`etcd.endpoints`); its members, restore drills and restores are managed by its operator")]
     NotOurEtcd,
-    /// etcd is well enough.
+    /// etcd has quorum, so `recover` is refused.
     #[error("etcd has quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
     QuorumIsThere,
-    /// Nobody would run a pod.
+    /// The kubelet is not running.
     #[error("kubelet.service is not running, so no pod can be started; run `systemctl start kubelet`")]
     NoKubelet,
-    /// The tool refused.
+    /// etcdutl failed.
     #[error("etcdutl exited with code {code}; its output is in /var/log/pods/kube-system_{pod}-{node}_*")]
     RestoreFailed {
         /// Exit code.
@@ -204,7 +204,7 @@ pub enum StepError {
         "etcd already has a member {name} at {urls}: either the address of this node has changed or another node has the same name; remove that member first (`bootstrap etcd members` shows it)"
     )]
     MemberTaken {
-        /// The name.
+        /// Name of the member.
         name: String,
         /// Its peer URLs.
         urls: String,

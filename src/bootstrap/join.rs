@@ -1,4 +1,4 @@
-//! What a joining node asks the cluster before anything on the node is planned.
+//! What a joining node reads from the cluster before anything on the node is planned.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ pub async fn discover_cluster(
 }
 
 /// Whether this machine is that node of that cluster already, and its join only goes on: the kubelet's certificate says
-/// its name, and the kubelet trusts one of the cluster's authorities or was signed by one.
+/// its name, and the kubelet trusts one of the cluster's CAs or was signed by one.
 ///
 /// # Errors
 /// Its certificate is of somebody else, whom the join would not replace.
@@ -129,7 +129,7 @@ pub fn has_joined(
     }
 }
 
-/// Refuses the name of a node that is there, before anything is changed. Returns the requests for its certificate that
+/// Fails if a Node of this name exists, before anything is changed. Returns the requests for its certificate that
 /// were denied so far.
 pub async fn claim_name(objects: &dyn ClusterObjects, node: &str) -> Result<BTreeSet<String>, Error> {
     match objects.get(&ObjectRef::new("v1", "Node", None, node)).await {
@@ -193,7 +193,7 @@ mod tests {
         X509.make_authority(&wanted, Timestamp::now()).unwrap()
     }
 
-    /// A machine whose kubelet is that node of the cluster of this authority.
+    /// A machine whose kubelet is that node of the cluster of this CA.
     fn node_of(cluster: &KeyPairPem, name: &str) -> Arc<FakeNode> {
         let leaf = Leaf {
             signer: KeyPairFiles::named(Path::new("/pki"), "ca"),

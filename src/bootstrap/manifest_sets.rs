@@ -1,8 +1,8 @@
-//! Switches the node to a manifest set, judges it by readiness, and goes back to the last good one when it fails.
+//! Switches the node to a manifest set, judges it by readiness, and rolls back to the last good set if it fails.
 //!
-//! Under `/var/lib/roost/manifest-sets/NAME` lie the last good set (`good`), the one before it (`previous`), the names
-//! of files of a switch under way (`switching`) and how the last switch went (`result.json`). A switch that was cut
-//! short is taken up by the next one: the files in `switching` and `good` are the set's own, whichever of them lie there.
+//! Under `/var/lib/roost/manifest-sets/NAME` are the last good set (`good`), the one before it (`previous`), the names
+//! of files of a switch under way (`switching`) and how the last switch went (`result.json`). A switch that was
+//! interrupted is continued by the next one: the files in `switching` and `good` are the set's own, whichever of them are there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub enum SetError {
     /// The set was refused as a whole; nothing was changed.
     #[error("manifest set {set} is invalid; nothing was changed:\n{}", faults.join("\n"))]
     Refused {
-        /// Its name.
+        /// Name of the set.
         set: String,
         /// A line for each fault.
         faults: Vec<String>,
@@ -40,7 +40,7 @@ pub enum SetError {
     /// Its pods did not become Ready.
     #[error("manifest set {set} was rolled back: {reason}")]
     RolledBack {
-        /// Its name.
+        /// Name of the set.
         set: String,
         /// The first pod that did not come up, and why.
         reason: String,
@@ -48,15 +48,15 @@ pub enum SetError {
     /// There is no set before this one.
     #[error("manifest set {set} has no previous set to roll back to ({} is empty)", folder.display())]
     NoPrevious {
-        /// Its name.
+        /// Name of the set.
         set: String,
         /// Where it would be.
         folder: PathBuf,
     },
-    /// The folder is not there.
+    /// The folder does not exist.
     #[error("manifest set {set}: folder {} does not exist", folder.display())]
     NoFolder {
-        /// Its name.
+        /// Name of the set.
         set: String,
         /// As it was given.
         folder: PathBuf,
@@ -86,7 +86,7 @@ pub struct SetPorts<'a> {
     pub states: &'a dyn StaticPodStates,
     /// The clock.
     pub now: fn() -> Timestamp,
-    /// Says what goes on.
+    /// Reports progress.
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -211,7 +211,7 @@ impl ManifestSet {
         Ok(others)
     }
 
-    /// What lies there of the set's files.
+    /// What is there of the set's files.
     pub(super) fn there(
         &self,
         ports: &SetPorts<'_>,
@@ -302,7 +302,7 @@ pub fn observe_results(files: &dyn NodeFiles) -> Result<BTreeMap<String, SetResu
     Ok(results)
 }
 
-/// The manifests of a folder; none of one that is not there.
+/// The manifests of a folder; none of one that does not exist.
 pub fn read_set(files: &dyn NodeFiles, folder: &Path) -> Result<SetFiles, FileError> {
     let mut set = SetFiles::new();
     for path in files.list(folder)? {

@@ -1,4 +1,4 @@
-//! This node's membership of etcd: joined as a learner, promoted, given up.
+//! This node's membership in etcd: join as a learner, promote, leave.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long one API server may take to tell where the others are.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is told that a step still waits.
+/// How often a waiting step reports.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// etcd's manifest on this node.
@@ -73,7 +73,7 @@ fn identity(ports: &Ports, spec: &Spec) -> Result<Option<EtcdIdentity>, StepErro
 }
 
 /// A client of the members, this node's own one last: while it is a learner it does not tell of the others. That one
-/// answers at the loopback even where its address is another one by now.
+/// answers at the loopback even where its address is another one now.
 pub async fn client(ports: &Ports, spec: &Spec) -> Result<Arc<dyn Members>, StepError> {
     let mut endpoints = endpoints(ports, spec).await?;
     if spec.cluster.external_etcd.is_none() && definition(ports, spec)?.is_some() {
@@ -176,7 +176,7 @@ pub async fn is_added(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) ->
     Ok(matches!(seen(ports, spec, name, peer_url).await?, Some(NextMove::Promote(_) | NextMove::Done(_))))
 }
 
-/// True when this node votes.
+/// True if this node is a voting member.
 pub async fn has_vote(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) -> Result<bool, StepError> {
     Ok(matches!(seen(ports, spec, name, peer_url).await?, Some(NextMove::Done(_))))
 }
@@ -189,7 +189,7 @@ async fn seen(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) -> Result<
     Ok(client.list().await.ok().map(|members| next_move(&members, name, peer_url)))
 }
 
-/// Says what is waited for now and then.
+/// Reports now and then what is waited for.
 struct Word<'a> {
     progress: &'a dyn Progress,
     last: Option<Instant>,
@@ -259,7 +259,7 @@ pub async fn add(
     }
 }
 
-/// Gives this node its vote once its log has caught up; gives up when it makes no progress any more.
+/// Promotes this node once its log has caught up; gives up if it makes no progress.
 pub async fn promote(
     ports: &Ports,
     spec: &Spec,

@@ -1,4 +1,4 @@
-//! Asks the world: the facts a phase plans from, and whether a step is already met.
+//! Reads the state of the node: the facts a phase plans from, and whether a step is already met.
 
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     Ok(facts)
 }
 
-/// The authorities of this node, and those to come.
+/// The CAs of this node, and those to come.
 pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepError> {
     let read = |path: &Path| read_text(ports.files.as_ref(), path);
     let mut all = Rotation::default();
@@ -89,7 +89,7 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
             next_key: ports.files.info(&next.key)?.is_some(),
             cert: wanted.files.cert,
         };
-        // A cluster from before has none of kubelets; what is not there is not replaced.
+        // A cluster from before this version has none of kubelets; what does not exist is not replaced.
         if !seen.is_of_kubelets() || seen.bundle.is_some() || seen.next.is_some() {
             all.authorities.push(seen);
         }
@@ -102,7 +102,7 @@ pub(super) async fn declared_state(ports: &Ports, unit: &str) -> Result<UnitStat
     Ok(ports.units.state(&unit.replace("@.", "@any.")).await?)
 }
 
-/// True when the step's statement holds.
+/// True if the step is already done.
 pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, StepError> {
     Ok(match step {
         Step::EnsureDir { path, mode } => ports.files.info(path)?.is_some_and(|info| info.is_dir && info.mode == *mode),

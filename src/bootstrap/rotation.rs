@@ -1,6 +1,6 @@
-//! Replaces the authorities of a cluster that runs, stage by stage and one control plane after another.
+//! Replaces the CAs of a cluster that runs, stage by stage and one control plane after another.
 //!
-//! Each stage changes the files of this node's authorities, brings everything that reads them to that as other settings
+//! Each stage changes the files of this node's CAs, brings everything that reads them to that as other settings
 //! are brought (`settle.rs`), and tells so on the Node. Whoever is last of all control planes publishes it for the rest.
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub enum RotationError {
     /// It may not begin.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The authorities are those of the stage, and not everything has come to them.
+    /// The CAs are those of the stage, and not everything has come to them.
     #[error(
         "the CAs on this node were switched to stage `rotate-ca {stage}`, but some components did not pick them up; fix the cause and run the same command again to continue"
     )]
@@ -95,7 +95,7 @@ pub struct Outcome {
     pub left: Vec<String>,
 }
 
-/// Looks at this node and at what all nodes tell.
+/// Looks at this node and at what all nodes report.
 pub async fn observe(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<Observed, RotationError> {
     let kind = ObjectRef::new("v1", "Node", None, "");
     let nodes = retry(|| objects.list(&kind, "")).await?;
@@ -145,7 +145,7 @@ pub async fn rotate(
     if stage == Stage::Finished {
         changed = changed.saturating_add(phases(ROTATE_CLEAN, ports, spec, dry_run, &way, progress).await?);
     }
-    // The credentials of before are over, or soon will be.
+    // The previous credentials are over, or soon will be.
     let objects = administrator(ports, spec).await?;
     let told = Told { stage, digest: observe_rotation(ports, spec)?.digest() };
     if seen.told(node) != Some(&told) {
@@ -247,7 +247,7 @@ async fn pods_are_told(objects: &dyn ClusterObjects, next: &str) -> Result<bool,
     Ok(true)
 }
 
-/// Makes new pods of a workload that is there; true when they are not yet of these authorities.
+/// Makes new pods of a workload that is there; true when they are not yet of these CAs.
 async fn start_again(objects: &dyn ClusterObjects, workload: &ObjectRef, digest: &str) -> Result<bool, StepError> {
     let Some(seen) = retry(|| objects.get(workload)).await? else { return Ok(false) };
     if is_started_for(&seen, digest) {
@@ -271,7 +271,7 @@ fn is_rolled_out(workload: &Value) -> bool {
         && updated.unwrap_or_default() >= wanted.unwrap_or_default()
 }
 
-/// Pods believe in the next authority before anything shows a certificate of it.
+/// Pods believe in the next CA before anything shows a certificate of it.
 async fn is_published(objects: &dyn ClusterObjects, next: &str, digest: &str) -> Result<(), RotationError> {
     if !holds(objects, next).await? {
         return Err(Refusal::NotPublished("configmap kube-system/kube-root-ca.crt".to_owned()).into());

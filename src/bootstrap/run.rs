@@ -19,11 +19,11 @@ const OBJECTS_AT_ONCE: usize = 6;
 /// How to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
     /// Run one phase alone.
     pub only: Option<String>,
-    /// Make leaf certificates anew although they are fit.
+    /// Make leaf certificates again although they are fit.
     pub reissue: bool,
     /// This node becomes a member of an etcd that is there.
     pub joins_etcd: bool,

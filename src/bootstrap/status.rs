@@ -1,4 +1,4 @@
-//! Looks at the node for `bootstrap status`. Nothing here needs the API server, and nothing that is broken ends it.
+//! Looks at the node for `bootstrap status`. Nothing here needs the API server, and nothing that is broken stops it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -35,7 +35,7 @@ pub enum Error {
 
 const NAMESPACE: Option<&str> = Some("kube-system");
 
-/// Makes the Secret of a new token, for joining nodes or for joining control planes as well.
+/// Creates the Secret of a new token, for joining nodes or for joining control planes as well.
 pub async fn create(
     objects: &dyn ClusterObjects,
     token: &Token,

@@ -1,4 +1,4 @@
-//! Compares a node with what its settings say. Nothing is changed, and nothing that is found ends the look.
+//! Compares a node with its settings. It changes nothing, and continues after each difference.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};

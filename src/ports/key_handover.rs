@@ -13,7 +13,7 @@ pub enum HandoverError {
     /// The API server could not be asked, or refused.
     #[error("{what}")]
     Api {
-        /// What was tried.
+        /// The operation.
         what: String,
         /// The cause.
         #[source]
@@ -54,7 +54,7 @@ pub enum HandoverError {
 /// The side that joins.
 #[async_trait]
 pub trait KeyHandover: Send + Sync {
-    /// Asks the cluster of a kubeconfig for files, and waits for the answer. Whoever asks for authorities to come is an
+    /// Asks the cluster of a kubeconfig for files, and waits for the answer. Whoever asks for next CAs is an
     /// administrator and approves that itself.
     async fn receive(&self, kubeconfig: &Path, node: &str, wanted: &Wanted) -> Result<SharedFiles, HandoverError>;
 }
@@ -85,7 +85,7 @@ pub trait HandoverRequests: Send {
     /// Takes the token of the request's user out of use for any other request; false where it is used up. Of several that
     /// try at the same time one succeeds.
     async fn use_up(&mut self, pending: &PendingHandover) -> Result<bool, ApprovalError>;
-    /// Seals the files to the key and answers the very request that was observed. One that is another one by now, or
+    /// Seals the files to the key and answers the very request that was observed. One that is another one now, or
     /// changed, is left alone: it comes up again.
     async fn answer(
         &mut self,

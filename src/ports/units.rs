@@ -44,9 +44,9 @@ pub struct UnitState {
     pub sub: String,
     /// `enabled`, `disabled`, `static`, … ; empty when there is no unit file.
     pub file: String,
-    /// When it became active last; none of one that never did.
+    /// When it last became active; `None` if it never did.
     pub active_since: Option<SystemTime>,
-    /// When its main process was started last; none of one that never was, and of units without processes.
+    /// When its main process was last started; `None` if it never was, and for units without processes.
     pub begun_at: Option<SystemTime>,
     /// How often systemd started it again by itself.
     pub restarts: u32,

@@ -24,7 +24,7 @@ pub trait Usage: Send + Sync {
     async fn pods(&self, depth: UsageDepth) -> Vec<PodUsage>;
     /// One pod, measured now (also its disk usage).
     async fn pod(&self, uid: &PodUid) -> Option<PodUsage>;
-    /// Processors of the machine that are online; none when that cannot be read.
+    /// Processors of the machine that are online; `None` when that cannot be read.
     async fn cpus(&self) -> Option<u32>;
     /// Every cgroup of interest with its raw reading: the node, the system's parts, pods, containers, sandboxes.
     async fn details(&self) -> Vec<CgroupDetail>;

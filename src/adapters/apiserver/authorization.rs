@@ -1,4 +1,4 @@
-//! Who a client says it is with each request: the header `Authorization` from a token, a file of one, a password or a
+//! The credentials of each request: the header `Authorization` from a token, a token file, a password or a
 //! credential plugin.
 //!
 //! The client library has this too; it runs plugins and reads files on the runtime's thread, and brings a query language
@@ -79,7 +79,7 @@ pub enum CredentialError {
     Certificate(#[from] TlsError),
 }
 
-/// What stands in the header. Cloning gives another handle.
+/// The value of the header. Cloning gives another handle.
 #[derive(Clone)]
 pub struct Authorization(Arc<Source>);
 
@@ -94,7 +94,7 @@ enum Source {
 struct Held {
     header: Option<HeaderValue>,
     expires: Option<Timestamp>,
-    /// The server did not take it.
+    /// The server rejected it.
     refused: bool,
 }
 
@@ -165,7 +165,7 @@ impl Authorization {
             Source::File { path, held } => {
                 let mut held = held.lock().await;
                 if held.1.elapsed() >= REREAD {
-                    // A file that is gone for a moment, or for good, leaves the last token (kubernetes/kubernetes#68164).
+                    // A file that is gone for a moment, or permanently, leaves the last token (kubernetes/kubernetes#68164).
                     if let Ok(header) = read_token(path).await {
                         held.0 = header;
                     }

@@ -1,4 +1,4 @@
-//! A client from a kubeconfig file, and word of when its credentials were renewed.
+//! A client from a kubeconfig file, and news of when its credentials were renewed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -121,7 +121,7 @@ impl Error {
     }
 }
 
-/// Makes clients; reads kubeconfigs and asks name servers off the runtime's thread. Cloning gives another handle.
+/// Creates clients; reads kubeconfigs and asks name servers off the runtime's thread. Cloning gives another handle.
 #[derive(Clone)]
 pub struct Connector {
     names: Names,

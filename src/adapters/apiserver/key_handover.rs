@@ -26,9 +26,9 @@ use crate::core::bootstrap::key_handover::{
 };
 use crate::ports::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
 
-/// How long an answer is waited for: time for a person to approve.
+/// How long to wait for an answer: enough for a person to approve.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How often the request is looked at.
+/// Interval between checks of the request.
 const LOOK: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -307,7 +307,7 @@ fn has_condition(object: &CertificateSigningRequest, kind: &str) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == kind)
 }
 
-/// What is asked; none of a request that was answered or denied.
+/// What is asked; `None` of a request that was answered or denied.
 fn parse_pending(object: &CertificateSigningRequest) -> Option<PendingHandover> {
     let answered = object.status.as_ref().is_some_and(|status| status.certificate.is_some());
     if answered || has_condition(object, "Denied") || object.spec.signer_name != SIGNER {

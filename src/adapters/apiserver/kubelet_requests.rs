@@ -75,7 +75,7 @@ impl ApiKubeletRequests {
         Self { kubeconfig, own, connector, files, connection: None }
     }
 
-    /// The connection, made anew when there is none or the credentials were renewed.
+    /// The connection, made again when there is none or the credentials were renewed.
     async fn connection(&mut self) -> Result<&mut Connection, ApprovalError> {
         let credentials = self.connector.observe_credentials(&self.kubeconfig).await;
         let current = self.connection.take().filter(|connection| connection.credentials == credentials);
@@ -242,7 +242,7 @@ fn parse_request(object: &CertificateSigningRequest) -> Option<ObservedRequest> 
     })
 }
 
-/// Conditions of a kind that is not known count as a refusal: nothing is approved beside them.
+/// Conditions of an unknown type count as a denial: nothing is approved beside them.
 fn parse_decision(object: &CertificateSigningRequest) -> Decision {
     let conditions: Vec<_> = object.status.iter().flat_map(|status| status.conditions.iter().flatten()).collect();
     let begun = || object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);

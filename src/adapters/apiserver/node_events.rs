@@ -25,7 +25,7 @@ pub struct KubeconfigNodeEvents {
 }
 
 impl KubeconfigNodeEvents {
-    /// Told by the node `reporter`.
+    /// Events reported by the node `reporter`.
     pub fn new(kubeconfig: PathBuf, reporter: &str) -> Self {
         Self { kubeconfig, reporter: reporter.to_owned() }
     }

@@ -39,7 +39,7 @@ struct Address {
     address: String,
 }
 
-/// All nodes, sorted by name; none until the first list arrived.
+/// All nodes, sorted by name; `None` until the first list arrived.
 pub type NodeNetworks = Option<Arc<[NodeNetwork]>>;
 
 /// How often the files behind the connection are looked at for new credentials.

@@ -69,7 +69,7 @@ impl Hierarchy {
         self.roots().iter().any(|root| below(root, path).is_dir())
     }
 
-    /// Makes the cgroup and its parents in every hierarchy. An error only when it could be made in none.
+    /// Creates the cgroup and its parents in every hierarchy. An error only when it could be made in none.
     pub fn create(&self, path: &str) -> io::Result<()> {
         let mut failure = None;
         let mut made = false;
@@ -228,7 +228,7 @@ fn inherit_cpuset(parent: &Path, dir: &Path) {
     }
 }
 
-/// The cgroups below this one; none where it is not there.
+/// The cgroups below this one; none where it does not exist.
 fn children(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())

@@ -78,7 +78,7 @@ impl PodCgroups {
         Self { options, hierarchy, lanes: Lanes::new("cgroup"), slices, state: Mutex::default() }
     }
 
-    /// Makes the cgroups of all pods and of the classes with their limits.
+    /// Creates the cgroups of all pods and of the classes with their limits.
     pub async fn prepare(&self) -> Result<(), CgroupError> {
         self.prepare_classes(&mut *self.state.lock().await).await
     }
@@ -86,7 +86,7 @@ impl PodCgroups {
     /// Limits a cgroup that others have made.
     ///
     /// # Errors
-    /// It is not there, or the name is empty.
+    /// It does not exist, or the name is empty.
     pub async fn limit_existing(&self, path: &str, limits: &CgroupLimits) -> Result<(), CgroupError> {
         let name = CgroupName::named(path, self.options.driver == CgroupDriver::Systemd);
         let place = self.path(&name);
@@ -196,7 +196,7 @@ impl PodCgroups {
         }
     }
 
-    /// Makes the classes that somebody has removed.
+    /// Creates the classes that somebody has removed.
     async fn restore_classes(&self, state: &mut State) -> Result<(), CgroupError> {
         for class in CLASSES {
             let path = self.path(&CgroupName::class(&self.options.root, class));
@@ -210,7 +210,7 @@ impl PodCgroups {
     }
 }
 
-/// Millicores that a pod adds to its class; none for pods of other classes.
+/// Millicores that a pod adds to its class; `None` for pods of other classes.
 fn burstable_request(pod: &Pod) -> Option<i64> {
     let is_burstable = qos_class(pod) == QosClass::Burstable;
     is_burstable.then(|| pod_requests(pod, true).get("cpu").map_or(0, |amount| amount.milli()))

@@ -109,7 +109,7 @@ impl Session {
         }
     }
 
-    /// Makes the image record, or points an existing one at the new target.
+    /// Creates the image record, or points an existing one at the new target.
     async fn record(&self, name: &str, target: &Descriptor) -> Result<(), Status> {
         let image = api::Image {
             name: name.into(),

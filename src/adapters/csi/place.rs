@@ -89,7 +89,7 @@ impl Place {
         std::os::unix::fs::symlink(&self.target, &self.of_pod)
     }
 
-    /// Makes the folder for staging; that of a file system gets a record of its own.
+    /// Creates the folder for staging; that of a file system gets a record of its own.
     pub fn note_staging(&self, record: &Record) -> io::Result<()> {
         fs::create_dir_all(&self.staging)?;
         if self.block { Ok(()) } else { record.write(self.staging_data()) }

@@ -1,4 +1,4 @@
-//! Stages and publishes volumes of drivers, and takes them back (upstream `pkg/volume/csi`).
+//! Stages and publishes volumes of drivers, and reverses both (upstream `pkg/volume/csi`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -76,10 +76,10 @@ pub struct CsiVolumes {
     in_use: watch::Sender<BTreeSet<String>>,
     /// Bytes of each volume, by driver and handle, that its driver on this node has seen.
     sizes: Mutex<HashMap<(String, String), i64>>,
-    /// Whether a driver wants its volumes published anew now and then, as its object said last.
+    /// Whether a driver wants its volumes published again now and then, as its object said last.
     republishes: Mutex<HashMap<String, bool>>,
-    /// A volume is staged and published, or taken back, for one pod at a time: the last pod's way back must not meet the
-    /// first steps of a new one.
+    /// A volume is staged and published, or taken back, for one pod at a time: unpublishing for the last pod must not
+    /// race publishing for a new one.
     turns: Turns<(String, String)>,
     /// The notes on disk and the mounts beside them.
     lanes: Lanes,
@@ -377,7 +377,7 @@ impl CsiVolumes {
         }
     }
 
-    /// Takes back every volume of drivers that a pod has. Each fault is a path and what went wrong.
+    /// Unpublishes and unstages every volume of drivers that a pod has. Each fault is a path and what went wrong.
     pub async fn unpublish_all(&self, pod_dir: &Path) -> Vec<(PathBuf, String)> {
         let mut faults = Vec::new();
         for (kind, block) in record::KINDS {

@@ -21,7 +21,7 @@ pub use files::HostEtcdFiles;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes clients of etcd.
+/// Creates clients of etcd.
 pub struct EtcdClients;
 
 impl Etcd for EtcdClients {

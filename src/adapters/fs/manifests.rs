@@ -88,7 +88,7 @@ impl ManifestDir {
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
         for (dir, names) in wanted {
-            // Adding a watch anew gives the old descriptor back, or a new one where the directory was replaced.
+            // Adding a watch again gives the old descriptor back, or a new one where the directory was replaced.
             if let Ok(descriptor) = watch.watches.add(&dir, mask) {
                 watch.points.insert(dir, (descriptor, names));
             }

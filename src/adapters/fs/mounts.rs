@@ -149,7 +149,7 @@ fn unescape(text: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(name.to_vec()))
 }
 
-/// Whether something is mounted exactly at `path`; false for a path that is not there.
+/// Whether something is mounted exactly at `path`; false for a path that does not exist.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE) {
         Ok(stat) if stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {

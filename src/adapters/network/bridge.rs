@@ -1,4 +1,4 @@
-//! The pods' bridge through rtnetlink, and the links of pods that the CNI library remembers.
+//! The pod bridge through rtnetlink, and the links of pods that the CNI library has recorded.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -54,7 +54,7 @@ pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkErro
     output_of(program, &["list", "tables"]).await
 }
 
-/// What is in the tables of this name, of both families, as `nft` prints it; nothing for a table that is not there.
+/// What is in the tables of this name, of both families, as `nft` prints it; nothing for a table that does not exist.
 pub(super) async fn list_named(program: &Path, name: &str) -> Result<String, PodNetworkError> {
     let mut listing = String::new();
     for table in list_tables(program).await?.lines() {

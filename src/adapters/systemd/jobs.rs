@@ -1,4 +1,4 @@
-//! The ends of systemd's jobs, heard once for a whole connection.
+//! Completion of systemd's jobs, subscribed to once per connection.
 //!
 //! A subscription for each job would be five more messages at the bus for each slice of a pod, and each of many that wait at
 //! the same time would be woken for all of them.
@@ -16,14 +16,14 @@ use super::manager::{JobRemovedStream, ManagerProxy};
 /// A job and how it ended.
 type End = (OwnedObjectPath, String);
 
-/// Everybody who waits for a job, each told of every end.
+/// All waiters; each gets the end of every job.
 #[derive(Debug, Default)]
 struct Waiters {
     last: u64,
     senders: HashMap<u64, mpsc::UnboundedSender<End>>,
 }
 
-/// Ears for one connection. Cloning gives another handle.
+/// Listener of one connection. Cloning gives another handle.
 #[derive(Clone, Debug, Default)]
 pub(in crate::adapters) struct Jobs(Arc<Mutex<Waiters>>);
 

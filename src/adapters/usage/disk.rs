@@ -1,4 +1,4 @@
-//! File systems by `statvfs`, directories by walking them, with a memory for what is dear.
+//! Usage of file systems by `statvfs`, of directories by walking them, with a cache for expensive walks.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::adapters::fs::descent::{Descent, Mounts};
 use crate::core::model::usage::FsUsage;
 
-/// How long a directory's size is believed unless the settings say otherwise.
+/// How long a cached directory size is used unless configured otherwise.
 const BELIEVED: Duration = Duration::from_secs(60);
 /// A big directory is measured again only after a second for so many entries: nobody may keep the kubelet walking.
 const ENTRIES_PER_SECOND: u64 = 10_000;

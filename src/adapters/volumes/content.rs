@@ -22,7 +22,7 @@ pub struct Reader<'a> {
     pub allocatable: &'a BTreeMap<String, Quantity>,
 }
 
-/// An optional object that is not there is an empty one.
+/// An optional object that does not exist is an empty one.
 fn or_empty<T: Default + Clone>(
     answer: Result<std::sync::Arc<T>, ObjectError>,
     optional: bool,

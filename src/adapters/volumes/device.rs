@@ -1,7 +1,7 @@
 //! Mounts the file system of a block device of the node; a device with nothing on it is formatted before.
 //!
 //! As upstream's `FormatAndMount` (`k8s.io/mount-utils`), with the tools of the system: blkid, mkfs, fsck, mount. The device
-//! is mounted anew for each pod, which is the same file system to the kernel, and goes with the pod's own mounts.
+//! is mounted again for each pod, which is the same file system to the kernel, and goes with the pod's own mounts.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// Upstream's choice where a volume names no file system.
 const DEFAULT: &str = "ext4";
 
-/// The block device at a path, by its name without links; none for what is no block device.
+/// The block device at a path, by its name without links; `None` for what is no block device.
 #[expect(clippy::disallowed_methods, reason = "for threads of offload::Lanes")]
 pub fn device_at(path: &Path) -> io::Result<Option<PathBuf>> {
     use std::os::unix::fs::FileTypeExt;

@@ -81,7 +81,7 @@ impl LocalVolumes {
         self
     }
 
-    /// Makes the root directory (0750) and lets mounts in it propagate to containers that ask for that. Gives its path
+    /// Creates the root directory (0750) and lets mounts in it propagate to containers that ask for that. Gives its path
     /// without links, by which the table of mounts names what is mounted in it.
     #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
     pub fn prepare_root(root_dir: &Path) -> io::Result<PathBuf> {
@@ -105,7 +105,7 @@ impl LocalVolumes {
         set_up::Request::new(&self.layout, (&self.lanes, &self.long_lanes), &self.devices, pod, &volume.name)
     }
 
-    /// Lets drivers grow the volumes that need it, and publish anew those for which they want that. The pod runs whatever
+    /// Lets drivers grow the volumes that need it, and publish again those for which they want that. The pod runs whatever
     /// becomes of it.
     async fn refresh_claims(&self, pod: &Pod) {
         let claims = |v: &&Volume| v.persistent_volume_claim.is_some() || v.ephemeral.is_some();

@@ -159,7 +159,7 @@ fn sub_paths_are_bound_and_follow_a_restart() {
         assert_eq!(fs::metadata(volume.path.join("new/dir")).unwrap().mode() & 0o7777, 0o3777);
         fs::write(target.join("f"), "1").unwrap();
         assert_eq!(fs::read_to_string(volume.path.join("new/dir/f")).unwrap(), "1");
-        // The same path again changes nothing; another file under it is bound anew.
+        // The same path again changes nothing; another file under it is bound again.
         bind("new/dir").await.unwrap();
         assert_eq!(mounts_in(dir.path()), 1);
         fs::write(volume.path.join("file"), "2").unwrap();

@@ -116,7 +116,7 @@ fn remove_foreign(kind: &Folder, volume: &OsString, faults: &mut Faults) {
     faults.remove(kind, volume, Folder::remove_folder);
 }
 
-/// Removes the targets of mounts that lie `levels` below a folder, and the folders above them.
+/// Removes the targets of mounts that are `levels` below a folder, and the folders above them.
 fn remove_targets(parent: &Folder, name: &OsString, levels: usize, faults: &mut Faults) {
     let Some(levels) = levels.checked_sub(1) else {
         return faults.remove(parent, name, Folder::remove_target);

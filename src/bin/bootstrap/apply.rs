@@ -104,11 +104,11 @@ pub struct Look {
     pub control_plane: bool,
     /// The first control plane says what the cluster is, and the others follow.
     follows: bool,
-    /// The cluster said what it is by now.
+    /// The cluster said what it is now.
     adopted: bool,
 }
 
-/// The node, its settings, and what the cluster says of itself by now.
+/// The node, its settings, and what the cluster says of itself now.
 pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Look), Failure> {
     let mut spec = settings::spec(args)?;
     let ports = world::ports(&spec).await?;
@@ -122,7 +122,7 @@ pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Lo
     Ok((ports, spec, Look { control_plane, follows, adopted }))
 }
 
-/// Takes over what the cluster says of itself by now; without an API what it said when this node joined still holds.
+/// Takes over what the cluster says of itself now; without an API what it said when this node joined still holds.
 async fn adopt(ports: &Ports, spec: &mut Spec) -> Result<bool, Failure> {
     let own = spec.node.paths.kubeconfig("kubelet.conf");
     let objects = ports.net.connect(&own).await?;

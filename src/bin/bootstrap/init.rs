@@ -16,14 +16,14 @@ use serde_json::json;
 use crate::preflight::preflight;
 use crate::{Failure, settings, world};
 
-/// Makes the first control-plane node.
+/// Creates the first control-plane node.
 pub async fn init(args: InitArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
     preflight(&spec, true, &args.run).await?;
     let ports = world::ports(&spec).await?;
     leave_version(&ports, &mut spec)?;
     if !args.run.dry_run {
-        // Kept first: a run cut short is continued with the same settings.
+        // Kept first: a run interrupted is continued with the same settings.
         let kept = settings::read(&args.settings)?.print();
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
     }
@@ -99,7 +99,7 @@ pub fn leave_version(ports: &Ports, spec: &mut Spec) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A phase that is not there is a matter of usage.
+/// A phase that does not exist is a matter of usage.
 pub fn run_failure(error: RunError) -> Failure {
     match error {
         RunError::NoPhase { .. } => Failure::Usage(error.to_string()),

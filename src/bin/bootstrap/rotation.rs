@@ -49,7 +49,7 @@ async fn stage(args: &RotateArgs, stage: Stage) -> Result<(), Failure> {
         () = world::told_to_stop()? => Err(Failure::from("interrupted; run the same command again to continue".to_owned())),
     };
     if turn.is_some() {
-        // The credentials that it was taken with may be over by now.
+        // The credentials that it was taken with may be over now.
         end_turn(administrator(&ports, &spec).await?.as_ref()).await;
     }
     let outcome = outcome?;
@@ -102,7 +102,7 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     let (former, next) =
         (id(cluster.and_then(|one| one.former.as_ref())), id(cluster.and_then(|one| one.next.as_ref())));
     let signs = id(cluster.and_then(|one| one.bundle.as_ref()));
-    // Kubelets serve by an authority of their own.
+    // Kubelets serve by a CA of their own.
     let of_kubelets = seen.own.authorities.iter().find(|one| one.is_of_kubelets());
     let serving =
         [id(of_kubelets.and_then(|one| one.former.as_ref())), id(of_kubelets.and_then(|one| one.next.as_ref()))];
@@ -120,7 +120,7 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `names`: former and next authority of the cluster, and of kubelets' servers.
+/// `names`: former and next CA of the cluster, and of kubelets' servers.
 fn text(seen: &Observed, standing: Standing, names: [[Option<String>; 2]; 2]) -> String {
     let is_former = |id: &String| names.iter().any(|[former, _]| former.as_ref() == Some(id));
     let is_next = |id: &String| names.iter().any(|[_, next]| next.as_ref() == Some(id));

@@ -95,7 +95,7 @@ async fn node(args: &UpgradeNodeArgs) -> Result<(), Failure> {
     finish(&console, &spec, args, changed)
 }
 
-/// Nothing else is begun while a change of this node's control plane was cut short.
+/// Nothing else is begun while a change of this node's control plane was interrupted.
 pub fn refuse_under_way(ports: &Ports, purpose: Purpose) -> Result<(), Failure> {
     let what = match purpose {
         Purpose::Version => "an upgrade of this node was interrupted; finish it first",
@@ -147,7 +147,7 @@ fn check(plan: &UpgradePlan, node: &str, although_ill: bool) -> Result<(), Failu
     }
 }
 
-/// This node's turn among the control planes; none without an API.
+/// This node's turn among the control planes; `None` without an API.
 pub async fn turn(
     ports: &Ports,
     spec: &Spec,

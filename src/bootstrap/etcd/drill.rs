@@ -1,4 +1,4 @@
-//! The restore drill: shows, while all is well, that the newest snapshot would bring the cluster back.
+//! The restore drill: shows, while everything is healthy, that the newest snapshot would bring the cluster back.
 
 use std::path::{Path, PathBuf};
 
@@ -19,11 +19,11 @@ use crate::ports::{EtcdFiles, Progress};
 const MANIFEST: &str = "etcd-drill.yaml";
 const COMPONENT: &str = "etcd-drill";
 
-/// Restores a snapshot (this node's newest without one named) into an etcd of its own, reads all of it, and removes that
+/// Restores a snapshot (this node's newest without one named) into a separate etcd, reads all of it, and removes that
 /// etcd, which answers on this port of the loopback meanwhile. What it finds wrong with the snapshot is in the result, which is kept for `bootstrap status`.
 ///
 /// # Errors
-/// The drill itself could not be held.
+/// The drill itself failed; the result says nothing about the snapshot.
 pub async fn drill(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -58,7 +58,7 @@ fn chosen(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Option<
     })
 }
 
-/// What `drill` would do, a line for each thing.
+/// The plan of `drill`, one line per step.
 pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Vec<String>, StepError> {
     must_be_ours(spec)?;
     needs_kubelet(ports).await?;
@@ -77,11 +77,11 @@ pub fn last_drill(ports: &Ports, spec: &Spec) -> Result<Option<DrillResult>, Ste
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-/// Why a snapshot was not found good.
+/// Why a snapshot was not confirmed.
 enum Verdict {
-    /// It is not.
+    /// The snapshot cannot be restored.
     Unfit(String),
-    /// Nobody knows.
+    /// The drill failed for another reason.
     Undecided(StepError),
 }
 
@@ -102,7 +102,7 @@ async fn try_out(
     let size = files.check_snapshot(snapshot).map_err(|error| Verdict::Unfit(with_causes(&error)))?;
     needs_kubelet(ports).await?;
     let manifest = spec.node.paths.manifests().join(MANIFEST);
-    // Of a drill that was cut short.
+    // Of a drill that was interrupted.
     end_pod(ports, &manifest).await?;
     progress.step_says(&format!("restoring {} into a separate etcd", snapshot.display()));
     let stamp = (ports.now)().strftime("%Y%m%dt%H%M%Sz").to_string();

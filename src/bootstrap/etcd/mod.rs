@@ -1,4 +1,4 @@
-//! etcd's members for an operator: who they are, how they do, and their upkeep.
+//! etcd's members for an operator: list, health and maintenance.
 
 mod drill;
 mod pods;
@@ -16,10 +16,10 @@ use crate::core::bootstrap::membership::{Member, label};
 use crate::core::model::spec::Spec;
 use crate::ports::{MemberHealth, MembersError, Progress};
 
-/// How one member does, as it says itself.
+/// Health of one member, as it reports it.
 #[derive(Debug)]
 pub struct MemberReport {
-    /// Its name; empty when nobody tells it.
+    /// Name of the member; empty if unknown.
     pub name: String,
     /// Where it was asked.
     pub endpoint: String,
@@ -28,7 +28,7 @@ pub struct MemberReport {
 }
 
 impl MemberReport {
-    /// True when it answers, follows a leader and complains of nothing.
+    /// True if it answers, has a leader and reports no alarm.
     pub fn is_healthy(&self) -> bool {
         self.health.as_ref().is_ok_and(|health| health.leader != 0 && health.errors.is_empty())
     }
@@ -68,18 +68,18 @@ pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, Ste
     Ok(reports)
 }
 
-/// What came of giving space back.
+/// Result of a defragmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Defragmented {
-    /// So many members did it.
+    /// Number of defragmented members.
     pub members: usize,
-    /// A full database kept writes out, and they are let in again.
+    /// The NOSPACE alarm was set and is now cleared.
     pub disarmed: bool,
 }
 
-/// Gives unused space back, member by member, the leader last; a member that does not answer ends it, for one at a time
-/// may be away. With `compact`, what keys were in former times is forgotten first. When every member has room again,
-/// the alarm of a full database is ended.
+/// Gives unused space back, member by member, the leader last; a member that does not answer stops it, since only one
+/// may be unavailable at a time. With `compact`, old revisions are compacted first. When every member has room again,
+/// the NOSPACE alarm is cleared.
 pub async fn defragment(
     ports: &Ports,
     spec: &Spec,
@@ -114,7 +114,7 @@ fn leader_last(mut reports: Vec<MemberReport>) -> Vec<MemberReport> {
     reports
 }
 
-/// What `defragment` would do, a line for each thing.
+/// The plan of `defragment`, one line per step.
 pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Result<Vec<String>, StepError> {
     let mut lines: Vec<String> = compact.then(|| "compact old revisions".to_owned()).into_iter().collect();
     for report in leader_last(health(ports, spec).await?) {
@@ -129,7 +129,7 @@ fn has_room(health: &MemberHealth) -> bool {
     health.db_quota <= 0 || health.db_size < (health.db_quota / 10).saturating_mul(9)
 }
 
-/// Removes the member of this name (or peer URL, of one that never started), and gives it; none when there is none.
+/// Removes the member of this name (or peer URL, of one that never started), and gives it; `None` when there is none.
 /// A dry run only finds it.
 pub async fn remove(ports: &Ports, spec: &Spec, name: &str, dry_run: bool) -> Result<Option<Member>, StepError> {
     must_be_ours(spec)?;

@@ -50,7 +50,7 @@ pub async fn until_gone(ports: &Ports, condition: &str, wanted: impl Fn(&Labels)
     }
 }
 
-/// Waits until the one container of a pod has run, and tells its exit code.
+/// Waits until the one container of a pod has run, and returns its exit code.
 pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! An etcd of one member again: from a snapshot, or from what is left of a cluster that lost its quorum.
+//! Rebuilds etcd as a single member: from a snapshot, or from the data of this node after a lost quorum.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::core::model::labels::POD_NAME;
 use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
 use crate::ports::{EtcdFiles, Progress};
 
-/// How long no leader answers before the quorum is taken for lost.
+/// How long no leader answers before the quorum counts as lost.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What `restore` would do, a line for each thing; what it refuses is refused here as well.
+/// The plan of `restore`, one line per step; it fails where `restore` would.
 pub async fn foresee_restore(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -52,7 +52,7 @@ pub async fn foresee_restore(
     Ok(lines)
 }
 
-/// What `recover` would do, likewise.
+/// The plan of `recover`.
 pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, StepError> {
     must_have_lost_quorum(ports, spec).await?;
     let spec = &as_it_is(ports, spec).await?;
@@ -81,7 +81,7 @@ fn kept_beside(spec: &Spec, stamp: &str) -> PathBuf {
     spec.node.paths.etcd_data.join(format!("before-restore-{stamp}"))
 }
 
-/// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; tells where.
+/// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; returns where.
 pub async fn restore(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -135,7 +135,7 @@ pub async fn restore(
     Ok(kept)
 }
 
-/// Makes this node's etcd a cluster of one with all that it has, after the other members were lost for good.
+/// Makes this node's etcd a cluster of one with all that it has, after the other members were lost permanently.
 pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
     must_have_lost_quorum(ports, spec).await?;
     let spec = &as_it_is(ports, spec).await?;

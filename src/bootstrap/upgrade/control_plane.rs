@@ -23,7 +23,7 @@ use crate::core::model::spec::Spec;
 use crate::ports::{ClusterObjects, EtcdFiles, Progress};
 
 const PAUSE: Duration = Duration::from_millis(500);
-/// A container that ended so often does not come up.
+/// A container that exited this often is considered failed.
 const ENDS: u32 = 3;
 /// Id and summary for progress.
 const PHASE: (&str, &str) = ("control-plane", "control plane, component by component");
@@ -32,13 +32,13 @@ const PHASE: (&str, &str) = ("control-plane", "control plane, component by compo
 pub struct Passage<'a> {
     /// Files of etcd.
     pub etcd_files: &'a dyn EtcdFiles,
-    /// How long each component may take to be well.
+    /// How long each component may take to become healthy.
     pub timeout: Duration,
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
     /// What for.
     pub purpose: Purpose,
-    /// The objects by which the turn among control planes is held; none without.
+    /// The objects by which the turn among control planes is held; `None` without.
     pub turn: Option<Arc<dyn ClusterObjects>>,
 }
 

@@ -43,7 +43,7 @@ pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, St
     Ok(drift)
 }
 
-/// What a container is, as the runtime tells.
+/// What a container is, as the runtime reports.
 async fn running(ports: &Ports, written: &Container, id: &ContainerId) -> Result<Vec<String>, StepError> {
     let mut lines = Vec::new();
     if let Some(words) = ports.runtime.container_arguments(id).await.map_err(StepError::Pods)? {

@@ -46,7 +46,7 @@ pub enum UpgradeError {
     /// A step failed; what was done stays, and the same command goes on.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// The way forth was given up.
+    /// The upgrade was given up and rolled back.
     #[error("{component} did not become healthy: {why}. All components were rolled back; no data was lost{}", .snapshot.as_ref().map(|path| format!(", and {} has a snapshot of etcd from before", path.display())).unwrap_or_default())]
     Returned {
         /// What did not come up.
@@ -56,12 +56,12 @@ pub enum UpgradeError {
         /// The snapshot that was taken first.
         snapshot: Option<PathBuf>,
     },
-    /// There is no way forth or back.
+    /// Neither the upgrade nor the rollback succeeded.
     #[error(
         "{component} is unhealthy: {why}. See /var/log/pods/kube-system_{component}-* or journalctl -u roost-{component}; the previous files are kept in {} until this is finished", .kept.display()
     )]
     Stuck {
-        /// What is not well.
+        /// What is unhealthy.
         component: &'static str,
         /// Why.
         why: String,

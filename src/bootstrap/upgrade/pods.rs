@@ -1,4 +1,4 @@
-//! Whether the pod of a manifest is well: it runs what the manifest says, stays up, and answers its probe.
+//! Health of the pod of a manifest: it runs what the manifest says, stays up, and answers its probe.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::core::model::labels::{POD_UID, RESTART_COUNT};
 use crate::core::model::{ContainerId, HttpGet, uid_of};
 use crate::cri;
 
-/// How long a container has to run before its answer counts: some end a moment after they said that they are ready.
+/// How long a container has to run before its answer counts: some exit right after they became ready.
 pub(super) const STEADY: Duration = Duration::from_secs(3);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);

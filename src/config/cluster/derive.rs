@@ -1,4 +1,4 @@
-//! Settings → the validated spec, with every fault at once.
+//! Settings → the validated spec, reporting all faults at once.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -313,7 +313,7 @@ fn check_components(reader: &mut Reader<'_>) {
     let servers = [API_SERVER, "kube-controller-manager", "kube-scheduler", CLOUD_CONTROLLER_MANAGER, "etcd"];
     let addons = ["kube-proxy", "coredns", "pause"];
     let all = [servers.as_slice(), &addons].concat();
-    // etcd's tools lie beside etcd, or are named.
+    // etcd's tools are beside etcd, or are named.
     let programs = [all.as_slice(), &["etcdctl", "etcdutl"]].concat();
     for (name, known) in [("args", servers.to_vec()), ("components.images", all), ("components.binaries", programs)] {
         let named = reader.layers.value(name).and_then(Value::as_table).into_iter().flatten();
@@ -359,7 +359,7 @@ fn derive_source(reader: &mut Reader<'_>) -> ComponentSource {
     }
 }
 
-/// What services of systemd need.
+/// What systemd services need.
 fn check_services(reader: &mut Reader<'_>, source: &ComponentSource, node: &NodeSpec) {
     if !matches!(source, ComponentSource::Host { .. }) {
         reader.fault("mode", NEEDS_PROGRAMS);

@@ -1,4 +1,4 @@
-//! What a cluster said of itself when this node joined it, as settings that lie beneath the node's own.
+//! The cluster's settings as they were when this node joined; the node's own settings override them.
 
 use toml::{Table, Value};
 

@@ -23,9 +23,9 @@ struct Found {
 pub struct Document {
     /// The sound part.
     pub value: Value,
-    /// What ends the start, with `file:line:column` where it is known.
+    /// Faults that prevent the start, with `file:line:column` where known.
     pub faults: Vec<String>,
-    /// What is told of: fields that nobody knows, which are left out, and a key that is given twice.
+    /// What is reported: fields that nobody knows, which are left out, and a key that is given twice.
     pub warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of settings that are not carried out as upstream's kubelet does: refused, or told of once by name.
+//! Settings that are not implemented as in upstream's kubelet: each is rejected, or reported once with a warning.
 //!
 //! Refused is where silence would break a promise: of isolation, of placement, of volumes. A field that stands in no row is
 //! carried out: its value shows in [`KubeletSpec`](crate::core::model::KubeletSpec), whose members the compiler wants read.
@@ -10,12 +10,12 @@ use super::duration::parse_duration;
 use super::fields;
 use super::findings::Findings;
 
-/// What becomes of values of a setting.
+/// What happens to the values of a setting.
 #[derive(Clone, Copy, Debug)]
 pub enum Fate {
-    /// They end the start, unless they are one of these (as JSON).
+    /// Rejected, unless the value is one of these (as JSON).
     Refused(&'static [&'static str], &'static str),
-    /// They are told of, unless they are one of these.
+    /// Reported with a warning, unless the value is one of these.
     Warned(&'static [&'static str], &'static str),
 }
 

@@ -7,7 +7,7 @@ use super::gates::Stage::{self, Alpha, Beta, Deprecated, Ga};
 
 /// Gates of one stage with one default.
 pub(super) struct Group {
-    /// How ripe they are.
+    /// Their maturity.
     pub stage: Stage,
     /// What they are unless they are set.
     pub default: bool,

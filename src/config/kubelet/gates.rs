@@ -1,20 +1,20 @@
-//! Feature gates: which there are, which values upstream lets them have, and which of them this kubelet can carry out.
+//! Feature gates: which exist, which values upstream allows, and which of them this kubelet implements.
 
 use std::collections::BTreeMap;
 
 use super::findings::Findings;
 use super::gate_table::{GROUPS, Group};
 
-/// How ripe a gate is.
+/// Maturity of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Off unless it is set.
+    /// Alpha: off unless it is set.
     Alpha,
-    /// Mostly on.
+    /// Beta: mostly on.
     Beta,
-    /// Here to stay.
+    /// Generally available.
     Ga,
-    /// About to go.
+    /// Deprecated.
     Deprecated,
 }
 
@@ -137,7 +137,7 @@ pub(super) fn enabled(set: &BTreeMap<String, bool>, name: &str) -> bool {
 
 /// Judges the gates that were set: unknown and locked ones as upstream does (`featuregate.SetFromMap`), and those which
 /// ask for something else than this kubelet does. One that asks for upstream's own default, which is not to be had here,
-/// is told of: files name gates that have long become the default.
+/// is reported: files name gates that have long become the default.
 pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
     let mut foreign = Vec::new();
     for (name, value) in set {

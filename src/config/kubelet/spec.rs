@@ -347,7 +347,7 @@ fn host(flags: &Flags, r: &mut Reader<'_>) -> HostSettings {
     }
 }
 
-/// `volumeStatsAggPeriod`; none when it is negative, which switches the measuring off.
+/// `volumeStatsAggPeriod`; `None` when it is negative, which switches the measuring off.
 fn volume_period(r: &Reader<'_>) -> Option<Duration> {
     let text = r.text("volumeStatsAggPeriod");
     (!text.starts_with('-')).then(|| parse_duration(&text).unwrap_or_default())

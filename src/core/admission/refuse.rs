@@ -34,7 +34,7 @@ pub(super) fn by_pressure(pod: &Pod, critical: bool, node: &NodeFacts) -> Option
 /// round takes milliseconds, with the five thousand that an object of the API has room for it would take seconds.
 pub const MAX_CONTAINERS: usize = 1000;
 
-/// The pod without the ephemeral containers that it has no room for; none when all have. They are added while it runs,
+/// The pod without the ephemeral containers that it has no room for; `None` when all have. They are added while it runs,
 /// which is no reason to end it.
 pub fn without_surplus(pod: &Pod) -> Option<Pod> {
     let spec = pod.spec.as_ref()?;

@@ -46,7 +46,7 @@ pub fn etcd_files(etcd: &ExternalEtcd) -> Vec<(&'static str, &Path)> {
 /// The digests of those files, in their order.
 ///
 /// # Errors
-/// One of them is not there.
+/// One of them does not exist.
 pub fn digests(cluster: &ClusterSpec, facts: &Facts) -> Result<Vec<String>, Error> {
     // Ours is written before the API server starts.
     let ours = built_in(cluster).map(|(_, content)| short_digest(content));
@@ -66,7 +66,7 @@ fn is_ours(cluster: &ClusterSpec, path: &Path) -> bool {
 /// The same of any files of settings.
 ///
 /// # Errors
-/// One of them is not there.
+/// One of them does not exist.
 pub fn are_there<'a>(files: Vec<(&'static str, &Path)>, facts: &'a Facts) -> Result<Vec<&'a str>, Error> {
     let digest = |(setting, path): (&'static str, &Path)| {
         let missing = || Error::NoFile { setting, path: path.to_owned() };
@@ -78,7 +78,7 @@ pub fn are_there<'a>(files: Vec<(&'static str, &Path)>, facts: &'a Facts) -> Res
 /// Gives the pod of the API server those files.
 ///
 /// # Errors
-/// One of them is not there: the API server would end again and again.
+/// One of them does not exist: the API server would end again and again.
 pub fn lay(cluster: &ClusterSpec, facts: &Facts, pod: &mut Pod) -> Result<(), Error> {
     let digests = digests(cluster, facts)?;
     for (setting, path) in files(cluster) {

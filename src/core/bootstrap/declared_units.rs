@@ -1,4 +1,4 @@
-//! Steps for a node whose system declares our units itself (NixOS): they are looked for, and never written or enabled.
+//! Steps for a node whose system declares the units itself (NixOS): they are checked, and never written or enabled.
 //!
 //! The services of the control plane's components stay ours to write: their flags hold what only the node knows, such as
 //! the members of etcd. The system enables them, and may add settings to them by drop-ins.

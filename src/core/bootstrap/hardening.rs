@@ -25,7 +25,7 @@ pub const CIPHER_SUITES: [&str; 6] = [
 /// Processes of a pod: enough for large Java programs, and less than what a node has.
 const POD_PIDS: u32 = 4096;
 
-/// Where the built-in audit policy lies.
+/// Where the built-in audit policy is.
 pub fn audit_policy_path(paths: &Paths) -> PathBuf {
     paths.kubernetes.join("audit-policy.yaml")
 }

@@ -67,7 +67,7 @@ pub fn next_move(members: &[Member], name: &str, peer_url: &str) -> NextMove {
 pub enum AddressMove {
     /// Nothing.
     Known,
-    /// This member is somewhere else by now.
+    /// This member is somewhere else now.
     Tell(u64),
     /// The node is no member.
     NoMember,

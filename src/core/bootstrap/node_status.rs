@@ -1,12 +1,12 @@
-//! How a node is doing, from what can be seen on the node itself: units, API server, static pods, certificates.
+//! State of a node, from what can be seen on the node itself: units, API server, static pods, certificates.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::drill::DrillResult;
 
-/// A certificate this near to its end is a problem: renewal at two thirds of its life should have come long before. Of a
-/// short life it is half of what is left then.
+/// A certificate this near to its end is a problem: renewal at two thirds of its lifetime should have come long before. Of a
+/// short lifetime it is half of what is left then.
 const NEAR_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Everything that was seen.
@@ -20,11 +20,11 @@ pub struct NodeStatus {
     pub units: Vec<UnitStatus>,
     /// This node's API server, on a control plane.
     pub api: Option<ApiStatus>,
-    /// Pods from manifests; none when the runtime could not be asked.
+    /// Pods from manifests; `None` when the runtime could not be asked.
     pub static_pods: Option<Vec<StaticPodStatus>>,
     /// Manifests that are faulty or have no pod.
     pub manifests: Vec<ManifestStatus>,
-    /// Manifest sets whose last switch did not end well: name and what happened.
+    /// Manifest sets whose last switch failed: name and what happened.
     pub manifest_sets: Vec<(String, String)>,
     /// Certificates on the node.
     pub certificates: Vec<CertificateStatus>,
@@ -39,7 +39,7 @@ pub struct UnitStatus {
     pub unit: String,
     /// `active`, `failed`, `not-found`, …
     pub state: String,
-    /// It starts with the machine.
+    /// Enabled: starts at boot.
     pub enabled: bool,
 }
 
@@ -83,16 +83,16 @@ pub struct ManifestStatus {
 pub struct CertificateStatus {
     /// Its file.
     pub path: String,
-    /// Its end.
+    /// Expiry.
     pub not_after: Option<Timestamp>,
-    /// When it is to be renewed; none of an authority.
+    /// When it is to be renewed; `None` for a CA.
     pub renewed_at: Option<Timestamp>,
     /// Why it cannot be used.
     pub fault: Option<String>,
 }
 
 impl CertificateStatus {
-    /// How long before its end somebody has to look.
+    /// Time before its expiry from which on it is a problem.
     fn near_end(&self) -> SignedDuration {
         match (self.renewed_at, self.not_after) {
             (Some(due), Some(end)) => NEAR_END.min(end.duration_since(due).checked_div(2).unwrap_or_default()),
@@ -102,7 +102,7 @@ impl CertificateStatus {
 }
 
 impl NodeStatus {
-    /// What needs somebody's attention, a line each; empty when all is well.
+    /// What needs somebody's attention, a line each; empty when everything is healthy.
     pub fn problems(&self, now: Timestamp) -> Vec<String> {
         let mut problems = Vec::new();
         for unit in &self.units {

@@ -92,7 +92,7 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
         );
     }
     if !machine.kubelet_active {
-        // Our own agent, or services of ours, are there when a run was cut short between its start and the kubelet's.
+        // Our own agent, or services of ours, are there when a run was interrupted between its start and the kubelet's.
         let ours = |port: &u16| {
             (machine.agent_active && Some(*port) == balancer_port(spec))
                 || (machine.services_active && (COMPONENT_PORTS.contains(port) || *port == spec.node.api_port))

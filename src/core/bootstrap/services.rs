@@ -1,4 +1,4 @@
-//! The components of the control plane as services of systemd: units with the flags and the PKI of the static pods.
+//! The components of the control plane as systemd services, with the flags and the PKI of the static pods.
 //!
 //! A service has a user of its own and reads no file of `/etc/kubernetes` itself: systemd hands it copies of what its
 //! flags name (`LoadCredential=`, systemd.exec(5)), so that private keys stay 0600 and root's. A copy is made when the
@@ -13,7 +13,7 @@ use super::static_pods::{self, CONTROL_PLANE, ETCD};
 use super::units::{quote, quote_setting};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
 
-/// Makes the users that the services run as.
+/// Creates the users that the services run as.
 pub const USERS: &str = "roost-users.service";
 
 /// Why there is no service without programs, and what to do.
@@ -187,7 +187,7 @@ fn documentation(component: &str) -> String {
 }
 
 /// What a component is started after, and therefore stopped before: an API server that has lost its etcd takes long to
-/// end. None wants another one: whoever is started again after a failure would start one that is being stopped.
+/// end. Order only, no `Wants=`: a unit that is restarted after a failure would otherwise start one that is being stopped.
 fn order(component: &str, spec: &Spec) -> String {
     match component {
         "kube-apiserver" if spec.cluster.external_etcd.is_none() => format!(" {}", unit(ETCD)),
@@ -199,7 +199,7 @@ fn order(component: &str, spec: &Spec) -> String {
 }
 
 /// etcd and the API server say when they are ready. A member of etcd may have to wait for the others, or for a copy of a
-/// large database: ending it then would only begin that anew.
+/// large database: ending it then would only begin that again.
 fn kind(component: &str) -> &'static str {
     match component {
         ETCD => "Type=notify\nTimeoutStartSec=infinity\n",
@@ -234,7 +234,7 @@ fn quote_path(path: &Path) -> String {
 }
 
 /// True when a flag names one file that the component reads. Folders, sockets and logs have other names upstream; what
-/// lies below /run/credentials was handed over by a drop-in.
+/// is below /run/credentials was handed over by a drop-in.
 fn names_a_file(flag: &str, value: &str) -> bool {
     let endings = ["file", "kubeconfig", "config", "-certificate", "-key", "-authority"];
     let path = Path::new(value);

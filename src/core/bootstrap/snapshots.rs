@@ -1,4 +1,4 @@
-//! Names of etcd's snapshots, and which of them have had their time.
+//! Names of etcd's snapshots, and which of them are to be removed.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The steps: each states one thing that shall be so, and carries all that is needed to make it so.
+//! Steps: each states one thing that shall be true, and carries all that is needed to make it true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +12,7 @@ use super::key_handover::Wanted;
 use super::pki::{Authority, Certificate, KeyPairFiles, Leaf};
 use crate::core::model::Secret;
 
-/// One thing that shall be so. Its `Display` is the line of a plan; secrets never show.
+/// One thing that shall be true. Its `Display` is the line of a plan; secrets never show.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// A folder with this mode (parents are made with 0755).
@@ -22,7 +22,7 @@ pub enum Step {
         /// Its mode.
         mode: u32,
     },
-    /// A file with this content and mode, replaced in one move.
+    /// A file with this content and mode, replaced atomically.
     WriteFile {
         /// The file.
         path: PathBuf,
@@ -45,36 +45,36 @@ pub enum Step {
         /// The file.
         path: PathBuf,
     },
-    /// The folder is there and holds nothing, or is not there. Mounts below it are unmounted first.
+    /// The folder is there and holds nothing, or does not exist. Mounts below it are unmounted first.
     EmptyDir {
         /// The folder.
         path: PathBuf,
     },
-    /// A certificate authority; one that is there is kept.
+    /// A CA; an existing one is kept.
     MakeAuthority(Authority),
-    /// A leaf; a fit one that is there is kept.
+    /// A leaf; a fit existing one is kept.
     IssueCert(Certificate),
-    /// An ECDSA key in `key` and its public half in `public`; one that is there is kept.
+    /// An ECDSA key in `key` and its public half in `public`; an existing one is kept.
     GenerateKey {
         /// PEM key, 0600.
         key: PathBuf,
         /// PEM public key, 0644.
         public: PathBuf,
     },
-    /// A kubeconfig with a client certificate in it; a fit one that is there is kept.
+    /// A kubeconfig with a client certificate in it; a fit existing one is kept.
     WriteKubeconfig(ClientKubeconfig),
-    /// What an authority signs whose key is elsewhere: brought along, and fit.
+    /// What a CA signs whose key is elsewhere: brought along, and fit.
     FindSigned {
-        /// The authority.
+        /// The CA.
         signer: PathBuf,
         /// Leaves.
         certificates: Vec<Certificate>,
         /// Kubeconfigs with a client certificate in them.
         kubeconfigs: Vec<ClientKubeconfig>,
     },
-    /// A kubeconfig that is there leads to this server and trusts this authority. Its user stays as it is.
+    /// A kubeconfig that is there leads to this server and trusts this CA. Its user stays as it is.
     PointKubeconfig {
-        /// The file; one that is not there is met.
+        /// The file; one that does not exist is met.
         path: PathBuf,
         /// URL of the API server.
         server: String,
@@ -127,7 +127,7 @@ pub enum Step {
     },
     /// The folder and all that is in it belong to this user. Links in it are not followed.
     OwnTree {
-        /// The folder; one that is not there is met.
+        /// The folder; one that does not exist is met.
         path: PathBuf,
         /// Name of the user, whose group is that of the same entry.
         user: String,
@@ -272,7 +272,7 @@ pub struct ClientKubeconfig {
     pub cluster: String,
     /// URL of the API server.
     pub server: String,
-    /// The authority that the API server's certificate comes from.
+    /// The CA that the API server's certificate comes from.
     pub ca: KeyPairFiles,
     /// The client's certificate.
     pub leaf: Leaf,
@@ -285,7 +285,7 @@ pub enum Condition {
     Answers {
         /// Full URL.
         url: String,
-        /// Authority to check its certificate with; none for plain HTTP.
+        /// CA to check its certificate with; `None` for plain HTTP.
         ca: Option<PathBuf>,
     },
     /// The unit is active.

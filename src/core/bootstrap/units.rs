@@ -12,7 +12,7 @@ use crate::core::static_units::NO_SUCH_POD;
 pub const KUBELET: &str = "kubelet.service";
 /// What the cluster said of itself when this node joined it; beneath everything but the defaults.
 pub const JOINED_FILE: &str = "/var/lib/roost/joined.toml";
-/// The settings that the system declares with its units.
+/// The settings file that the system declares together with the units.
 pub const DECLARED_SETTINGS: &str = "/etc/roost/cluster.toml";
 /// The node agent's unit.
 pub const AGENT: &str = "roost-agent.service";
@@ -22,22 +22,22 @@ pub fn mode(file: &Path) -> Option<u32> {
     file.ends_with(KUBELET).then_some(0o600)
 }
 
-/// Renews certificates when it is time.
+/// Service that renews certificates that are due.
 pub const RENEWAL_SERVICE: &str = "roost-renewal.service";
-/// Starts it every day.
+/// Timer of that service.
 pub const RENEWAL_TIMER: &str = "roost-renewal.timer";
 
-/// Takes a snapshot of etcd.
+/// Service that takes a snapshot of etcd.
 pub const SNAPSHOT_SERVICE: &str = "roost-snapshot.service";
-/// Starts it on schedule.
+/// Timer of that service.
 pub const SNAPSHOT_TIMER: &str = "roost-snapshot.timer";
 
-/// Holds a restore drill.
+/// Service that runs a restore drill.
 pub const DRILL_SERVICE: &str = "roost-drill.service";
-/// Starts it on schedule.
+/// Timer of that service.
 pub const DRILL_TIMER: &str = "roost-drill.timer";
 
-/// Takes one and removes those that had their time.
+/// Takes a snapshot and removes the oldest ones.
 pub fn render_snapshot_service(spec: &Spec, keep: u16) -> String {
     let folder = spec.node.paths.snapshots.display().to_string();
     let arguments = ["etcd", "snapshot", &format!("--keep={keep}"), &format!("--directory={folder}")];
@@ -101,7 +101,7 @@ fn render_schedule(unit: &str, description: &str, schedule: &str, spread: &str) 
     )
 }
 
-/// Looks whether anything is due, and renews that.
+/// The service that renews the certificates that are due.
 pub fn render_renewal_service(spec: &Spec) -> String {
     let command = command_line(&spec.node.programs.bootstrap, &["certs".to_owned(), "renew".to_owned()]);
     let paths = &spec.node.paths;
@@ -124,12 +124,12 @@ pub fn render_renewal_service(spec: &Spec) -> String {
     )
 }
 
-/// Leaves that live shorter are looked at oftener than every day: what is left of them when they are due is a third.
+/// Certificates with a shorter lifetime are checked more often than daily: when due, a third of it is left.
 const DAILY_IS_ENOUGH: Duration = Duration::from_secs(14 * 24 * 3600);
-/// Whatever their life, certificates are not looked at oftener.
+/// Certificates are never checked more often than this.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(10);
 
-/// Every day at a time of each node's own, so that control planes seldom wait for each other; with leaves of a short life
+/// Every day at a time of each node's own, so that control planes seldom wait for each other; with leaves of a short lifetime
 /// twelve times in it.
 ///
 /// A look that was missed, while the machine was off or by a clock that was put forward, is made up for only when the same
@@ -292,7 +292,7 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     } else {
         agent_arguments(spec, control_plane)
     };
-    // A worker's one takes over which authorities the cluster trusts; pods are none of its business.
+    // A worker's one takes over which CAs the cluster trusts; pods are none of its business.
     let mut writes = vec![paths.cni_conf.display().to_string()];
     let mut closed = String::new();
     if !control_plane {

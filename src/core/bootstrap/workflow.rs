@@ -25,7 +25,7 @@ pub enum PhaseError {
 pub struct Phase {
     /// Name for `--phase`.
     pub id: &'static str,
-    /// One line for the help and the progress display.
+    /// One line for `--help`, `--dry-run` and the progress display.
     pub summary: &'static str,
     /// The steps that make it so, in order.
     pub plan: fn(&Spec, &Facts) -> Result<Vec<Step>, PhaseError>,
@@ -62,7 +62,7 @@ const KUBELET_SERVING_KNOWN: Phase = Phase {
     plan: phases::kubelet_serving::plan_published,
 };
 
-/// Makes the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
+/// Creates the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
 /// runs etcd and the control plane at once; as services they are started before it.
 pub const INIT: &[Phase] = &[
     IMAGES,
@@ -90,7 +90,7 @@ pub const INIT: &[Phase] = &[
 /// workers end their pods.
 pub const INIT_FOR_SNAPSHOT: &[Phase] = &[IMAGES, CERTS, KUBECONFIGS, AGENT, KUBELET];
 
-/// Renews what has lived two thirds of its life, and lets its users load it.
+/// Renews certificates past two thirds of their lifetime and restarts what reads them.
 pub const RENEW: &[Phase] = &[
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_renewal },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_renewal },
@@ -102,7 +102,7 @@ pub const RENEW: &[Phase] = &[
     WAIT_API,
 ];
 
-/// Makes this machine a worker of a cluster that is there.
+/// Makes this machine a worker of an existing cluster.
 pub const JOIN: &[Phase] = &[
     WORKER_IMAGES,
     Phase {
@@ -206,23 +206,23 @@ pub const APPLY_CLUSTER: &[Phase] = &[
     Phase { id: "cluster-info", summary: "discovery information for joining nodes", plan: phases::objects::plan_cluster_info },
 ];
 
-/// Another authority is trusted besides.
+/// The next CA is trusted as well.
 pub const ROTATE_PREPARE: &[Phase] =
     &[Phase { id: "authorities", summary: "trust both CAs", plan: phases::rotation::plan_prepare }];
 
-/// It signs from now on.
+/// The next CA signs.
 pub const ROTATE_SWITCH: &[Phase] =
     &[Phase { id: "authorities", summary: "sign with the next CAs", plan: phases::rotation::plan_switch }];
 
-/// The former one is no more trusted.
+/// The old CA is no longer trusted.
 pub const ROTATE_FINISH: &[Phase] =
     &[Phase { id: "authorities", summary: "trust only the next CAs", plan: phases::rotation::plan_finish }];
 
-/// What is left of that.
+/// Files that the rotation leaves.
 pub const ROTATE_CLEAN: &[Phase] =
     &[Phase { id: "clean", summary: "remove files of the rotation", plan: phases::rotation::plan_clean }];
 
-/// What all nodes take over.
+/// What all nodes read from the cluster.
 pub const ROTATE_PUBLISH: &[Phase] =
     &[Phase { id: "cluster-info", summary: "discovery information for nodes", plan: phases::objects::plan_cluster_info }];
 
@@ -244,7 +244,7 @@ pub const APPLY_WORKER: &[Phase] = &[
     LABELS,
 ];
 
-/// Moves the control plane of a node from static pods to services of systemd.
+/// Moves the control plane of a node from static pods to systemd services.
 pub const TO_SERVICES: &[Phase] = &[
     Phase { id: "kubelet", summary: "kubelet running", plan: phases::convert::plan_kubelet },
     Phase { id: "etcd", summary: "etcd as a service", plan: phases::convert::etcd_to_service },
@@ -256,7 +256,7 @@ pub const TO_SERVICES: &[Phase] = &[
     },
 ];
 
-/// Moves it back.
+/// Moves the control plane back to static pods.
 pub const TO_STATIC_PODS: &[Phase] = &[
     Phase { id: "kubelet", summary: "kubelet running", plan: phases::convert::plan_kubelet },
     IMAGES,

@@ -165,7 +165,7 @@ mod tests {
                 "starved_resource=memory",
             ]
         );
-        // What is counted by nobody has no culprit, and says what was short all the same.
+        // What is counted by nobody has no culprit, and says what was short anyway.
         let told = describe_eviction(&threshold(Signal::Pid), &Observations::default(), &pod, Some(&usage));
         assert_eq!(pairs(&told), ["offending_containers=", "offending_containers_usage=", "starved_resource=pids"]);
         let told = describe_eviction(&threshold(Signal::Memory), &Observations::default(), &pod, None);

@@ -68,7 +68,7 @@ pub struct TokenAttributes {
 }
 
 impl TokenAttributes {
-    /// What the plugin is told of the account's annotations; none when a required one is missing.
+    /// What the plugin is told of the account's annotations; `None` when a required one is missing.
     pub fn annotations_of(&self, account: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
         if !self.required_annotations.iter().all(|key| account.contains_key(key)) {
             return None;

@@ -47,7 +47,7 @@ pub fn uses_host_images(pod: &Pod) -> bool {
 }
 
 /// Replaces programs of the host in a pod of the API, where all of them are below the folders that the node allows;
-/// any other pod stays as it is, and its images are no image names. None when nothing is replaced.
+/// any other pod stays as it is, and its images are no image names. `None` when nothing is replaced.
 pub fn expand_allowed(pod: &Pod, folders: &[PathBuf]) -> Option<Pod> {
     let allowed = |image: HostImage<'_>| folders.iter().any(|folder| image.path().starts_with(folder));
     if folders.is_empty() || !uses_host_images(pod) || !host_images(pod).all(allowed) {

@@ -1,6 +1,6 @@
 //! Manifest sets: several manifests that are checked, switched to and judged together.
 //!
-//! A set is a folder of manifests that go into the folder of static pods as one. What else lies there (the control
+//! A set is a folder of manifests that go into the folder of static pods as one. What else is there (the control
 //! plane's own manifests, other sets) is left alone and may not be overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +85,7 @@ fn set_pod(pod: &Pod, node_name: &str) -> SetPod {
     SetPod { name, hash: hash.unwrap_or_default() }
 }
 
-/// Changes that make a set's files (`ours` are those that lie there for it now, with what they hold) those of `next`.
+/// Changes that make a set's files (`ours` are those that are there for it now, with what they hold) those of `next`.
 pub fn plan_switch(ours: &BTreeMap<String, Option<String>>, next: &SetFiles) -> Vec<Change> {
     let differs = |name: &String, content: &String| ours.get(name).and_then(Option::as_ref) != Some(content);
     let writes = next.iter().filter(|(name, content)| differs(name, content));

@@ -61,7 +61,7 @@ pub struct KubeletSpec {
     pub(crate) volume_period: Option<Duration>,
     /// Flags that were given, sorted, as `/flagz` shows them.
     pub(crate) flags: Vec<(String, String)>,
-    /// What is told of once, at the start: settings that are not carried out, and what happens instead.
+    /// What is reported once, at the start: settings that are not carried out, and what happens instead.
     pub warnings: Vec<String>,
     /// The whole effective `KubeletConfiguration` with apiVersion and kind, as `/configz` shows it.
     pub(crate) effective: Value,

@@ -21,7 +21,7 @@ pub fn concerns_all_links(datagram: &[u8]) -> bool {
     subjects(datagram).any(|subject| subject == ALL_LINKS)
 }
 
-/// What each message is about; what is cut short is about nothing.
+/// What each message is about; a truncated one is about nothing.
 fn subjects(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = datagram;
     std::iter::from_fn(move || {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core::model::Amount;
 
-/// The patch of the status that takes them back; none where there are none.
+/// The patch of the status that takes them back; `None` where there are none.
 pub fn render_device_withdrawal(node: &Node) -> Option<Value> {
     let status = node.status.as_ref()?;
     let lists = [&status.capacity, &status.allocatable];

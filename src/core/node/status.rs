@@ -134,7 +134,7 @@ pub fn derive_addresses(spec: &KubeletSpec, machine: &MachineFacts) -> Vec<IpAdd
     }
 }
 
-/// The name that is looked up for addresses. None where they are given: a name server must then not be asked at all
+/// The name that is looked up for addresses. `None` where they are given: a name server must then not be asked at all
 /// (upstream `pkg/kubelet/nodestatus/setters.go`).
 pub fn name_to_look_up(spec: &KubeletSpec) -> Option<&str> {
     let by_cloud = spec.node.external_cloud && spec.node.ips.is_empty();

@@ -30,7 +30,7 @@ pub(super) struct Disk {
     logs: BTreeMap<String, Logs>,
     statuses: BTreeMap<String, PodStatus>,
     pub refusals: BTreeMap<String, String>,
-    /// Text of the node's resolv.conf, unless that is not there.
+    /// Text of the node's resolv.conf, unless that does not exist.
     pub resolv_conf: String,
     pub lacks_resolv_conf: bool,
     /// No more volumes can be attached.

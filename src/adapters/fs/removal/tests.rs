@@ -1,4 +1,4 @@
-//! Removals of trees that somebody made to resist.
+//! Removal of trees that were made to resist it.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! Makes keys, authorities and leaves.
+//! Creates keys, CAs and leaves.
 
 use std::time::{Duration, SystemTime};
 
@@ -88,7 +88,7 @@ fn params(
 ) -> Result<CertificateParams, PkiError> {
     let wrong = |what: &str| PkiError::Make(what.to_owned());
     let mut params = CertificateParams::default();
-    // Of a short life no more than a tenth: a leaf must not be due for renewal when it is made.
+    // Of a short lifetime no more than a tenth: a leaf must not be due for renewal when it is made.
     let start = now
         .checked_sub(BACKDATE.min(life.checked_div(10).unwrap_or_default()))
         .map_err(|_| wrong("the clock is wrong"))?;

@@ -42,7 +42,7 @@ pub enum Files {
     KubeletUnit,
     /// The kubelet's configuration.
     KubeletConfig,
-    /// The authorities that the kubelet trusts clients of.
+    /// The CAs that the kubelet trusts clients of.
     ClientCa,
 }
 
@@ -62,7 +62,7 @@ pub struct FileFacts {
 pub struct Observed {
     /// It has a control plane.
     pub control_plane: bool,
-    /// The flags (without dashes) that the components of its control plane run with; none of one that is not there.
+    /// The flags (without dashes) that the components of its control plane run with; missing ones have no entry.
     pub flags: BTreeMap<&'static str, BTreeMap<String, String>>,
     /// The KubeletConfiguration on its disk.
     pub kubelet: Value,
@@ -72,7 +72,7 @@ pub struct Observed {
     pub files: BTreeMap<Files, Vec<(PathBuf, FileFacts)>>,
 }
 
-/// How a control is looked at.
+/// How a control is checked.
 #[derive(Clone, Copy, Debug)]
 enum Check {
     /// The files allow no more than this mode.
@@ -93,7 +93,7 @@ struct Control {
     id: &'static str,
     title: &'static str,
     check: Check,
-    /// Why ours is as it is where it fails by default; empty for all that pass.
+    /// Why it fails by default; empty for controls that pass.
     stated: &'static str,
 }
 
@@ -105,17 +105,17 @@ const fn stated(id: &'static str, title: &'static str, check: Check, stated: &'s
     Control { id, title, check, stated }
 }
 
-/// How ours stands to a control.
+/// Result of a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As it is wanted.
+    /// The control passes.
     Pass,
-    /// Not so, for no stated reason.
+    /// The control fails without a documented reason.
     Fail,
-    /// Not so, and docs/security.md says why.
+    /// The control fails, and docs/security.md states why.
     FailByChoice,
-    /// There is nothing of the kind on this node.
+    /// The node has nothing that the control is about.
     NotApplicable,
 }
 
@@ -131,7 +131,7 @@ impl Verdict {
     }
 }
 
-/// A control, and ours.
+/// A control with its result.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Judgement {
     /// Its number in the benchmark.
@@ -173,7 +173,7 @@ impl Control {
 }
 
 impl Check {
-    /// What was seen, as it should be or not; none where there is nothing to look at.
+    /// What was seen, `Ok` if it passes; `None` if there is nothing to check.
     fn look(&self, observed: &Observed) -> Option<Result<String, String>> {
         match *self {
             Self::Mode(files, most) => {
@@ -195,7 +195,7 @@ impl Check {
         }
     }
 
-    /// Why there is nothing to look at.
+    /// Why there is nothing to check.
     fn absent(&self) -> String {
         match self {
             Self::Mode(Files::Manifest(component), _) | Self::Root(Files::Manifest(component)) => {
@@ -226,7 +226,7 @@ fn judge_files(
     })
 }
 
-/// A field as a flag would have it; lists with commas. None where it is not there or is empty.
+/// A field as a flag would have it; lists with commas. `None` where it does not exist or is empty.
 fn field(configuration: &Value, pointer: &str) -> Option<String> {
     match configuration.pointer(pointer)? {
         Value::Null => None,

@@ -1,4 +1,4 @@
-//! Trust for a joining node: `cluster-info` is believed only when the token signed it and its CA has a pinned key
+//! Trust of a joining node: `cluster-info` is accepted only if the token signed it and its CA has a pinned key
 //! (`cmd/kubeadm/app/discovery/token`).
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! How the keys of the cluster's authorities reach a joining control plane.
+//! How the keys of the cluster's CAs reach a joining control plane.
 //!
 //! The joining node posts a CertificateSigningRequest to a signer of our own. In it is the public half of a key that
 //! lives only in that process. The API server stamps who asked: a token made for control planes is answered at once, any
@@ -41,10 +41,10 @@ pub const SHARED_FILES: [&str; 11] = [
     "sa.pub",
 ];
 
-/// Certificate and key of the authority of kubelets' serving certificates.
+/// Certificate and key of the CA of kubelets' serving certificates.
 pub const KUBELET_SERVING_FILES: [&str; 2] = ["kubelet-serving-ca.crt", "kubelet-serving-ca.key"];
 
-/// Certificates and keys of the authorities to come, while those of the cluster are replaced.
+/// Certificates and keys of the next CAs, while those of the cluster are replaced.
 pub const NEXT_FILES: [&str; 8] = [
     "ca-next.crt",
     "ca-next.key",
@@ -61,9 +61,9 @@ pub const NEXT_FILES: [&str; 8] = [
 pub enum Wanted {
     /// What every control plane shares.
     Shared,
-    /// The authorities to come that have this digest.
+    /// The next CAs that have this digest.
     Next(String),
-    /// The authority of kubelets' serving certificates that has this digest.
+    /// The CA of kubelets' serving certificates that has this digest.
     KubeletServing(String),
 }
 
@@ -125,7 +125,7 @@ impl Requester {
 pub enum TokenUse {
     /// For keys, once: then its groups are to be these.
     Fresh(String),
-    /// This very request used it, and its answer was cut short.
+    /// This very request used it, and its answer was interrupted.
     Same,
     /// For no keys: somebody got them by it, or it never was for control planes.
     Spent,

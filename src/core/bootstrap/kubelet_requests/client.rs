@@ -1,4 +1,4 @@
-//! Client certificates that bootstrap tokens ask for: a token begins a node, and never becomes one that is there.
+//! Client certificates requested with bootstrap tokens: a token can create a new node, never take over an existing one.
 //!
 //! Upstream's controller would approve any node's name (`pkg/controller/certificates/approver/sarapprove.go`), so our
 //! cluster does not give bootstrap tokens its `nodeclient` right. A kubelet that renews its own is still approved there.

@@ -140,7 +140,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// True when it may come to be approved without another request: the Node is not there yet or does not have its
+    /// True when it may come to be approved without another request: the Node does not exist yet or does not have its
     /// addresses or its role, or another one is still to go.
     pub fn may_pass(&self) -> bool {
         match self {

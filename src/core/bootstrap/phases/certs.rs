@@ -1,4 +1,4 @@
-//! Phase `certs`: the authorities, the leaves and the service-account key of a control-plane node
+//! Phase `certs`: the CAs, the leaves and the service-account key of a control-plane node
 //! (docs/contract.md, bootstrap 1; kubeadm's `phases/certs/certlist.go`).
 
 use std::collections::BTreeSet;
@@ -36,14 +36,14 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(steps)
 }
 
-/// What of it can be made anew here.
+/// What of it can be made again here.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;
     steps.retain(|step| !matches!(step, Step::FindSigned { .. }));
     Ok(steps)
 }
 
-/// The leaves of a further control plane, signed by authorities that were handed over. None is made here: the cluster
+/// The leaves of a further control plane, signed by CAs that were handed over. None is made here: the cluster
 /// would not know it.
 pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;
@@ -56,12 +56,12 @@ pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     Ok(steps)
 }
 
-/// The cluster's authority.
+/// The cluster's CA.
 pub fn ca_files(spec: &Spec) -> KeyPairFiles {
     KeyPairFiles::named(&spec.node.paths.pki, "ca")
 }
 
-/// The authorities that a control plane has.
+/// The CAs that a control plane has.
 pub fn authorities(spec: &Spec) -> Vec<Authority> {
     let authority = |name: &str, common_name: &str| Authority {
         files: KeyPairFiles::named(&spec.node.paths.pki, name),

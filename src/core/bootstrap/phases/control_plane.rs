@@ -1,5 +1,5 @@
 //! Phases `etcd` and `control-plane`: the components as manifests, which the kubelet runs without any API server, or as
-//! services of systemd.
+//! systemd services.
 
 use std::time::Duration;
 

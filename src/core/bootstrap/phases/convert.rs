@@ -1,4 +1,4 @@
-//! Phases of `convert`: a control plane that runs moves from static pods to services of systemd, or back, one component
+//! Phases of `convert`: a control plane that runs moves from static pods to systemd services, or back, one component
 //! after another. The old one is gone before the new one starts, on the same data and the same ports.
 //!
 //! The API server ends before etcd moves: etcd takes seconds to let go of a client, so that one short pause is all there is.

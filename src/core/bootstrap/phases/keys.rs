@@ -13,8 +13,8 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if own_etcd {
         steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
     }
-    // The key of an authority may be elsewhere; certificates and the key of service accounts are on every control plane.
-    // A cluster from before may not have one of kubelets yet (phase `kubelet-serving-ca`).
+    // The key of a CA may be elsewhere; certificates and the key of service accounts are on every control plane.
+    // A cluster from before this version may not have one of kubelets yet (phase `kubelet-serving-ca`).
     let may_lack = |name: &str| name.ends_with("ca.key") || name.starts_with("kubelet-");
     let needed = SHARED_FILES.iter().filter(|name| !may_lack(name) && (own_etcd || !name.starts_with("etcd/")));
     steps.push(Step::ReceiveKeys {

@@ -1,4 +1,4 @@
-//! Phase `kubelet-serving-ca`: a cluster from before gets an authority for its kubelets' serving certificates.
+//! Phase `kubelet-serving-ca`: a cluster from before gets a CA for its kubelets' serving certificates.
 //!
 //! The first control plane makes it and lets the cluster know; the others receive it. As long as some kubelet has a
 //! certificate of `ca.crt`, API servers believe both; they believe the new one alone as soon as all Nodes tell so.
@@ -11,7 +11,7 @@ use super::super::{Facts, PhaseError, Step};
 use super::certs::{authorities, ca_files};
 use crate::core::model::spec::Spec;
 
-/// The authority on this node, and what API servers believe kubelets by. Nothing where the cluster could not be asked.
+/// The CA on this node, and what API servers believe kubelets by. Nothing where the cluster could not be asked.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let Some(kubelets) = &facts.kubelets else { return Ok(Vec::new()) };
     let files = kubelet_serving_ca(spec);

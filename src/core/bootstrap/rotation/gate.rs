@@ -1,4 +1,4 @@
-//! Whether a stage may begin on this control plane, by what all nodes tell; and if not, who is missing.
+//! Whether a stage of a CA rotation may begin on this control plane, from what all nodes report; if not, which nodes are missing.
 
 use super::nodes::{KubeletTrust, Stage, Told};
 use super::{ObservedAuthority, Rotation, Standing, Unclear, ids};
@@ -8,7 +8,7 @@ use super::{ObservedAuthority, Rotation, Standing, Unclear, ids};
 pub struct ControlPlane {
     /// Its Node's name.
     pub name: String,
-    /// What it tells.
+    /// What it reports.
     pub told: Option<Told>,
 }
 
@@ -18,12 +18,12 @@ pub enum Refusal {
     /// The files are of no stage.
     #[error(transparent)]
     Unclear(#[from] Unclear),
-    /// An authority is somebody else's.
+    /// A CA is somebody else's.
     #[error(
         "the key of {0} is not on this node: its owner has to replace this CA (docs/certificates.md, \"A CA of your own\")"
     )]
     External(String),
-    /// A stage of before is not done here.
+    /// An earlier stage is not finished on this node.
     #[error("run `bootstrap certs rotate-ca {0}` on this node first")]
     First(&'static str),
     /// It went on already.
@@ -37,18 +37,18 @@ pub enum Refusal {
         /// Their names.
         nodes: String,
     },
-    /// Control planes that are about other authorities.
+    /// Control planes that are rotating to different CAs.
     #[error("{nodes} is rotating to different CAs than this node; finish one rotation before starting another")]
     Other {
         /// Their names.
         nodes: String,
     },
-    /// Kubelets that do not know the next authority.
+    /// Kubelets that do not trust the next CA yet.
     #[error(
         "the kubelet of {0} does not trust the next CA yet; node agents pick it up within a minute (journalctl -u roost-agent); delete a node that is permanently gone (kubectl delete node)"
     )]
     Untrusting(String),
-    /// Kubelets with certificates of the former authority.
+    /// Kubelets that still have certificates of the old CA.
     #[error(
         "the kubelet of {0} still has a certificate of the old CA; kubelets renew them within minutes (journalctl -u kubelet); delete a node that is permanently gone (kubectl delete node)"
     )]
@@ -65,7 +65,7 @@ pub enum Refusal {
 pub enum Way {
     /// With what is here, or is made here.
     Go,
-    /// With the authorities that another control plane has made.
+    /// With the CAs that another control plane has made.
     Receive(String),
 }
 
@@ -161,7 +161,7 @@ fn prepare(standing: Standing, own: &Rotation, digest: &str, others: &[ControlPl
     made.dedup();
     match made.as_slice() {
         [] => Ok(Way::Go),
-        // Whatever was made here and nobody heard of goes.
+        // CAs that were created here but never announced are discarded.
         [digest] => Ok(Way::Receive((*digest).to_owned())),
         _ => Err(Refusal::Other { nodes: at(false).unwrap_or_default() }),
     }

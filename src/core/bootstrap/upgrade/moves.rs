@@ -1,7 +1,7 @@
-//! The moves by which one node's control plane comes to its wanted manifests, or back to those it had.
+//! The moves that bring one node's control plane to its target manifests, or back to the previous ones.
 //!
 //! Nothing is remembered but the manifests themselves: the present ones, and copies of those that were replaced. A run
-//! that was cut short is one that finds some of them replaced.
+//! that was interrupted is one that finds some of them replaced.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::core::bootstrap::static_pods::ETCD;
 pub enum PodState {
     /// It runs as the manifest says, and answers.
     Well,
-    /// Not so yet.
+    /// Not healthy yet.
     NotYet,
-    /// It will not come, for this reason.
+    /// It has failed, for this reason.
     Failed(String),
 }
 
@@ -46,12 +46,12 @@ pub struct Facts {
     pub components: Vec<Component>,
     /// A snapshot of etcd was taken by this run, or none is to be taken.
     pub snapshot: bool,
-    /// A component did not come up: everything goes back.
+    /// A component did not become healthy: everything is rolled back.
     pub returning: bool,
 }
 
 impl Facts {
-    /// True when manifests were replaced and are not yet known to be well.
+    /// True when manifests were replaced and are not yet known to be healthy.
     pub fn is_under_way(&self) -> bool {
         self.components.iter().any(|component| component.kept.is_some())
     }
@@ -68,7 +68,7 @@ pub enum Move {
     Write(&'static str),
     /// Look again in a moment.
     Wait(&'static str),
-    /// Give up and return.
+    /// Give up and roll back.
     TurnBack {
         /// The component that does not come up.
         component: &'static str,
@@ -81,9 +81,9 @@ pub enum Move {
     Forget,
     /// Everything is as wanted.
     Done,
-    /// All components are as they were.
+    /// All components are rolled back.
     Returned,
-    /// Neither forth nor back.
+    /// Neither the upgrade nor the rollback succeeds.
     Stuck {
         /// The component that does not come up.
         component: &'static str,

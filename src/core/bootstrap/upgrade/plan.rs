@@ -1,4 +1,4 @@
-//! `upgrade plan`: what runs, what is wanted, what would be done on which node, and what speaks against it.
+//! `upgrade plan`: running and target versions, the steps for each node, and failed checks.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub struct Change {
 /// What there is to do on a node, or in the whole cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Work {
-    /// The node; none for what the whole cluster shares.
+    /// The node; `None` for what the whole cluster shares.
     pub node: Option<String>,
     /// What to run there.
     pub command: String,
@@ -54,7 +54,7 @@ pub struct UpgradePlan {
     pub cluster: ObservedCluster,
     /// What to do, in order.
     pub work: Vec<Work>,
-    /// What speaks against it.
+    /// Failed checks.
     pub faults: Vec<Fault>,
 }
 

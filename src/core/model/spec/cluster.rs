@@ -40,9 +40,9 @@ pub struct ClusterSpec {
     pub certs: CertSpec,
     /// etcd that somebody else runs; none means one member on each control plane.
     pub external_etcd: Option<ExternalEtcd>,
-    /// Scheduled snapshots of our own etcd; none where nobody wants them.
+    /// Scheduled snapshots of our own etcd; `None` where nobody wants them.
     pub snapshots: Option<SnapshotSpec>,
-    /// The API server's log of who did what; none where nobody wants it.
+    /// The API server's log of who did what; `None` where nobody wants it.
     pub audit: Option<AuditSpec>,
     /// The defaults of the CIS benchmark; kubeadm's where nobody wants them.
     pub hardening: bool,
@@ -66,7 +66,7 @@ pub type ExtraArgs = BTreeMap<String, String>;
 pub enum ControlPlaneMode {
     /// As static pods of this node's kubelet.
     StaticPods,
-    /// As services of systemd.
+    /// As systemd services.
     Systemd,
 }
 
@@ -106,7 +106,7 @@ pub struct CertSpec {
     pub leaf: Duration,
     /// Life of a CA.
     pub ca: Duration,
-    /// Whether a timer on each control plane renews what has lived two thirds of its life.
+    /// Whether a timer on each control plane renews what has lived two thirds of its lifetime.
     pub renewal: bool,
 }
 
@@ -130,7 +130,7 @@ pub struct SnapshotSpec {
     pub schedule: String,
     /// How many of each node are kept.
     pub keep: u16,
-    /// `OnCalendar=` of the drills that restore the newest one; none where nobody wants them.
+    /// `OnCalendar=` of the drills that restore the newest one; `None` where nobody wants them.
     pub drills: Option<String>,
 }
 
@@ -150,7 +150,7 @@ pub struct AuditSpec {
 pub struct NetworkSpec {
     /// Our own bridge network; off when the user brings a CNI.
     pub builtin: bool,
-    /// kube-proxy's mode; none when the user brings a replacement.
+    /// kube-proxy's mode; `None` when the user brings a replacement.
     pub proxy: Option<ProxyMode>,
     /// CoreDNS on or off.
     pub dns: bool,

@@ -2,7 +2,7 @@
 //!
 //! The kubelet and the agent run on one thread; a call that the kernel does not give back would stop leases, probes and
 //! the server with it. A thread that hangs in the kernel cannot be ended either, so there is at most one such call for
-//! each subject (a pod, a name, a file): who comes meanwhile is told since when it is busy.
+//! each subject (a pod, a name, a file): a caller that comes meanwhile gets an error with the age of the call.
 
 use std::collections::HashMap;
 use std::io;

@@ -93,7 +93,7 @@ impl Drop for Place {
     }
 }
 
-/// Serves forever. `ready` is told once it listens, or could not at its first attempt.
+/// Serves forever. `ready` is notified once it listens, or its first attempt has failed.
 pub async fn run_balancer(
     listen: SocketAddr,
     own: Option<SocketAddr>,

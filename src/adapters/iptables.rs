@@ -1,5 +1,5 @@
 //! The chains that upstream's kubelet lays down with `iptables` for others (`pkg/kubelet/kubelet_network_linux.go`):
-//! KUBE-IPTABLES-HINT, by which programs in containers tell which iptables the node uses, and KUBE-FIREWALL, which drops
+//! KUBE-IPTABLES-HINT, by which programs in containers recognize which iptables the node uses, and KUBE-FIREWALL, which drops
 //! packets from outside to addresses of the loopback.
 
 use std::io;

@@ -22,7 +22,7 @@ const UID_AT: usize = HEADER + 64;
 /// The uid of the process at `client` that is connected to `server` on this machine.
 ///
 /// # Errors
-/// When there is no such connection (any more), or the kernel does not tell.
+/// When there is no such connection (any more), or the kernel does not report it.
 pub fn peer_uid(client: SocketAddr, server: SocketAddr) -> io::Result<u32> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
     send(&socket, &render_request(client, server), SendFlags::empty())?;

@@ -93,7 +93,7 @@ async fn look(
     ports: &AuthoritiesPorts,
     connection: &mut Option<Connection>,
 ) -> Result<bool, Error> {
-    // Before the kubelet has its own there is nothing to tell.
+    // Before the kubelet has its own kubeconfig there is nothing to report.
     let Some(text) = ports.files.read(&settings.kubeconfig)? else { return Ok(false) };
     let Some(seen) = parse(&text) else { return Ok(false) };
     let client = client_certificate(ports, &seen)?.unwrap_or_default();
@@ -142,7 +142,7 @@ fn client_certificate(ports: &AuthoritiesPorts, seen: &ObservedKubeconfig) -> Re
     }
 }
 
-/// The CAs that the cluster trusts; `None` where it does not tell.
+/// The CAs that the cluster trusts; `None` if it does not publish them.
 async fn published(objects: &dyn ClusterObjects) -> Result<Option<String>, Error> {
     let info = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-public"), "cluster-info")).await?;
     let kubeconfig = info.as_ref().and_then(|info| at(info, &["data", "kubeconfig"]).as_str());

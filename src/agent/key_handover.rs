@@ -1,5 +1,5 @@
 //! Answers control planes with the keys that all of them share, or with those of the next CAs. Every control plane may run it at once:
-//! the first answer stands.
+//! the first answer wins.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Decides the certificate requests of kubelets, on control-plane nodes. Every control plane may run it at once: all see
-//! the same requests in the same order, and of two decisions the first one stands.
+//! the same requests in the same order, and the first decision wins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,7 +74,7 @@ async fn look(
     Ok(())
 }
 
-/// None of a request that somebody else decides: upstream's controller or a person.
+/// `None` for a request that upstream's controller or an administrator decides.
 async fn judge(
     requests: &mut dyn KubeletRequests,
     observed: &ObservedRequest,

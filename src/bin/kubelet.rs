@@ -1,4 +1,4 @@
-//! The kubelet: reads its settings, starts logging, runs until it is told to stop.
+//! The kubelet: reads its settings, starts logging, runs until it gets a signal to stop.
 
 // As in the library; nothing runs yet that could be blocked.
 #![cfg_attr(

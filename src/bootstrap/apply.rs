@@ -18,7 +18,7 @@ use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
 use crate::ports::Progress;
 
-/// How long a unit may take to end before it is started again; systemd's own timeout is shorter.
+/// How long a unit may take to stop before it is restarted; systemd's own timeout is shorter.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(75);
 

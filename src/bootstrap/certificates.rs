@@ -18,7 +18,7 @@ pub struct CertificateReport {
     pub path: PathBuf,
     /// Its subject.
     pub subject: String,
-    /// It is a CA, which nobody renews by itself.
+    /// It is a CA, which is never renewed automatically.
     pub authority: bool,
     /// Expiry; `None` when it could not be read.
     pub not_after: Option<Timestamp>,
@@ -26,7 +26,7 @@ pub struct CertificateReport {
     pub renewed_at: Option<Timestamp>,
     /// What is wrong with it.
     pub fault: Option<String>,
-    /// The key of its signer is here; without it somebody else has to renew it.
+    /// The key of its signer is on this node; otherwise it is renewed elsewhere.
     pub renewed_here: bool,
 }
 
@@ -66,7 +66,7 @@ pub fn observe_certificates(
             reports.push(unreadable);
             continue;
         };
-        // A certificate elsewhere is renewed by whoever put it there.
+        // A certificate in another place is renewed by its owner.
         let Some(certificate) = parsed.client_certificate else { continue };
         let signer = read_text(files, &wanted.leaf.signer.cert)?;
         let seen = Some(pki.inspect(&certificate, parsed.client_key.as_deref(), signer.as_deref()));

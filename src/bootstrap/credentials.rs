@@ -19,7 +19,7 @@ fn pki_error(path: &Path) -> impl FnOnce(PkiError) -> StepError {
     move |source| StepError::Pki { path, source }
 }
 
-/// The text of a file. One that holds no text at all, as after a fault of the disk, is there and fits nothing.
+/// The text of a file. A file without any text, as after a disk fault, exists but fits nothing.
 pub fn read_text(files: &dyn NodeFiles, path: &Path) -> Result<Option<String>, FileError> {
     match files.read(path) {
         Err(error) if error.source.kind() == ErrorKind::InvalidData => Ok(Some(String::new())),
@@ -27,7 +27,7 @@ pub fn read_text(files: &dyn NodeFiles, path: &Path) -> Result<Option<String>, F
     }
 }
 
-/// True when a CA is there and usable; its key may be elsewhere.
+/// True if a usable CA exists; its key may be elsewhere.
 pub fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepError> {
     let Some(cert) = read_text(ports.files.as_ref(), &wanted.files.cert)? else { return Ok(false) };
     let key = read_text(ports.files.as_ref(), &wanted.files.key)?;
@@ -44,7 +44,7 @@ pub fn make_authority(ports: &Ports, wanted: &Authority) -> Result<(), StepError
     write_pair(ports, &wanted.files, &pair)
 }
 
-/// True when a fit leaf is there.
+/// True if a fit certificate exists.
 pub fn leaf_is_met(ports: &Ports, wanted: &Certificate) -> Result<bool, StepError> {
     let files = &wanted.files;
     let (Some(cert), Some(key)) =
@@ -57,7 +57,7 @@ pub fn leaf_is_met(ports: &Ports, wanted: &Certificate) -> Result<bool, StepErro
 
 fn fits(ports: &Ports, wanted: &Leaf, cert: &str, key: &str) -> Result<bool, StepError> {
     let signer = read_text(ports.files.as_ref(), &wanted.signer.cert)?;
-    // What cannot be read is not fit; the signer's own faults are found where the signer is looked at.
+    // What cannot be read is unfit; faults of the signer are found where the signer is checked.
     let Ok(seen) = ports.pki.inspect(cert, Some(key), signer.as_deref()) else { return Ok(false) };
     Ok(wanted.check(&seen, (ports.now)()).is_ok())
 }
@@ -75,14 +75,14 @@ fn sign(ports: &Ports, leaf: &Leaf, path: &Path) -> Result<KeyPairPem, StepError
     ports.pki.issue(leaf, &cert, &key, (ports.now)()).map_err(pki_error(path))
 }
 
-/// The key goes first: a certificate without its key would look like an external one.
+/// The key is written first: a certificate without its key would look like an external one.
 fn write_pair(ports: &Ports, files: &KeyPairFiles, pair: &KeyPairPem) -> Result<(), StepError> {
     ports.files.write(&files.key, pair.key.reveal().as_bytes(), 0o600)?;
     Ok(ports.files.write(&files.cert, pair.public.as_bytes(), 0o644)?)
 }
 
 /// What another machine has to sign and is missing or does not fit, each with its required subject and names.
-/// One that is due for renewal does for now.
+/// One that is due for renewal is accepted here.
 pub fn missing(
     ports: &Ports,
     certificates: &[Certificate],
@@ -114,7 +114,7 @@ pub fn missing(
             None => Some("does not exist".to_owned()),
             Some(None) => Some("is not a kubeconfig with a context, a cluster and a user".to_owned()),
             Some(Some(seen)) if seen.server != wanted.server => Some(format!("leads to {}", seen.server)),
-            // One that names its certificate by path belongs to whoever rotates that.
+            // One that names its certificate by path is managed by the program that rotates it.
             Some(Some(seen)) if seen.client_certificate_path.is_some() => None,
             Some(Some(seen)) => match &seen.client_certificate {
                 None => Some("contains no client certificate".to_owned()),
@@ -127,7 +127,7 @@ pub fn missing(
     Ok(faults)
 }
 
-/// True when both halves are there and belong together.
+/// True if both halves exist and match.
 pub fn key_is_met(ports: &Ports, key: &Path, public: &Path) -> Result<bool, StepError> {
     let Some(text) = read_text(ports.files.as_ref(), key)? else { return Ok(false) };
     let derived = ports.pki.public_of(&text).map_err(pki_error(key))?;
@@ -148,7 +148,7 @@ pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepErro
 }
 
 /// True when a kubeconfig is there for this server and CA with a fit certificate. One that names its
-/// certificate by path belongs to whoever rotates that (the kubelet).
+/// certificate by path is managed by the program that rotates it (the kubelet).
 pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<bool, StepError> {
     let Some(text) = read_text(ports.files.as_ref(), &wanted.path)? else { return Ok(false) };
     let Some(seen) = kubeconfig::parse(&text) else { return Ok(false) };
@@ -180,7 +180,7 @@ pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), 
     Ok(ports.files.write(&wanted.path, content.as_bytes(), 0o600)?)
 }
 
-/// What several files hold, one after another; `None` while one of them does not exist.
+/// Concatenated content of several files; `None` while one of them does not exist.
 fn joined(ports: &Ports, parts: &[PathBuf]) -> Result<Option<String>, StepError> {
     let mut texts = Vec::new();
     for part in parts {
@@ -190,7 +190,7 @@ fn joined(ports: &Ports, parts: &[PathBuf]) -> Result<Option<String>, StepError>
     Ok(Some(rotation::join(texts.iter().map(String::as_str))))
 }
 
-/// True when a file holds what these hold.
+/// True if a file is the concatenation of these.
 pub fn is_joined(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> Result<bool, StepError> {
     let (Some(wanted), Some(seen)) = (joined(ports, parts)?, read_text(ports.files.as_ref(), path)?) else {
         return Ok(false);

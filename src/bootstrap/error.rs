@@ -76,7 +76,7 @@ pub enum StepError {
         #[source]
         source: PkiError,
     },
-    /// A CA that is there but cannot be used. It is never replaced: that would end all trust in the cluster.
+    /// A CA that exists but cannot be used. It is never replaced, because all trust in the cluster would be lost.
     #[error("{path} cannot be used: {why}; replace it with a valid one, or remove it and everything it signed to get a new one")]
     Authority {
         /// The file.

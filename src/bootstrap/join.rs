@@ -36,7 +36,7 @@ pub enum Error {
         "node {0} already exists, and a bootstrap token cannot replace it: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
     )]
     NodeExists(String),
-    /// The kubelet's credentials that are on the machine are of somebody else.
+    /// The kubelet's credentials on the machine belong to another node or cluster.
     #[error(
         "{path} does not belong to node {node} of this cluster: this machine was a node of another cluster or had another name; run `bootstrap reset` first"
     )]
@@ -101,7 +101,7 @@ pub async fn discover_cluster(
 /// its name, and the kubelet trusts one of the cluster's CAs or was signed by one.
 ///
 /// # Errors
-/// Its certificate is of somebody else, whom the join would not replace.
+/// Its certificate belongs to another node, which the join would not replace.
 pub fn has_joined(
     files: &dyn NodeFiles,
     pki: &dyn Pki,
@@ -134,7 +134,7 @@ pub fn has_joined(
 pub async fn claim_name(objects: &dyn ClusterObjects, node: &str) -> Result<BTreeSet<String>, Error> {
     match objects.get(&ObjectRef::new("v1", "Node", None, node)).await {
         Ok(Some(_)) => return Err(Error::NodeExists(node.to_owned())),
-        // Who may not look is told by the answer to the kubelet's request.
+        // Without permission to read Nodes, the answer to the kubelet's certificate request reports it.
         Ok(None) | Err(ClusterObjectsError::Refused { code: 403, .. }) => {}
         Err(error) => return Err(error.into()),
     }

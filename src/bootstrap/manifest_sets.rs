@@ -164,7 +164,7 @@ impl ManifestSet {
         let all: BTreeSet<&String> = names.iter().chain(next.keys()).collect();
         let switching = serde_json::to_vec(&all).unwrap_or_default();
         if let Some(pod) = pods.first() {
-            // Asked before anything changes: a switch that nobody can judge is none.
+            // Checked before anything changes: without the kubelet's report the switch cannot be judged.
             ports.states.state(&pod.name, &pod.hash).await.map_err(SetError::NoKubelet)?;
         }
         ports.files.ensure_dir(&self.kept, 0o700)?;

@@ -21,14 +21,14 @@ use crate::ports::{EtcdIdentity, Members, MembersError, ObjectRef, Progress};
 
 /// How long another learner is waited for: it may copy a large database.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(600);
-/// How long a learner may stand still before it is given up.
+/// How long a learner may make no progress before it is given up.
 const STALL_PATIENCE: Duration = Duration::from_secs(240);
 /// How long etcd may refuse a change of members, as it does for some seconds after another one.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a stopping etcd may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long one API server may take to tell where the others are.
+/// How long one API server may take to return the addresses of the others.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a waiting step reports.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ pub fn manifest(spec: &Spec) -> PathBuf {
     spec.node.paths.manifests().join("etcd.yaml")
 }
 
-/// The text that etcd's flags stand in on this node: a unit's or a manifest's.
+/// The text with etcd's flags on this node: of a unit or a manifest.
 pub fn definition(ports: &Ports, spec: &Spec) -> Result<Option<String>, StepError> {
     match ports.files.read(&unit_file(spec))? {
         Some(unit) => Ok(Some(unit)),
@@ -72,7 +72,7 @@ fn identity(ports: &Ports, spec: &Spec) -> Result<Option<EtcdIdentity>, StepErro
     Ok(Some(EtcdIdentity { ca, certificate, key: Secret::new(key) }))
 }
 
-/// A client of the members, this node's own one last: while it is a learner it does not tell of the others. That one
+/// A client of the members, this node's own one last: while it is a learner it does not report the others. That one
 /// answers at the loopback even where its address is another one now.
 pub async fn client(ports: &Ports, spec: &Spec) -> Result<Arc<dyn Members>, StepError> {
     let mut endpoints = endpoints(ports, spec).await?;

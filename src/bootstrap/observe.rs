@@ -155,12 +155,12 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::AddMember { name, peer_url } => members::is_added(ports, spec, name, peer_url).await?,
         Step::PromoteMember { name, peer_url } => members::has_vote(ports, spec, name, peer_url).await?,
         Step::MoveMember { peer_url, .. } => member_address::is_known(ports, spec, peer_url).await?,
-        // Whether it can be left is found out by leaving.
+        // Whether the member can be removed shows only when it is removed.
         Step::RemoveMember { .. } => !members::may_be_one(ports, spec)?,
     })
 }
 
-/// A unit without `[Install]` (on NixOS, say) is started by whoever made it.
+/// A unit without `[Install]` (for example on NixOS) is started by the system that declares it.
 pub(super) fn is_enabled(state: &UnitState) -> bool {
     state.is_enabled() || matches!(state.file.as_str(), "enabled-runtime" | "static" | "linked" | "alias" | "generated")
 }

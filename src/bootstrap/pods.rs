@@ -43,7 +43,7 @@ pub async fn are_gone(ports: &Ports) -> Result<bool, StepError> {
 pub async fn remove_all(ports: &Ports) -> Result<(), StepError> {
     let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
     let stopping = futures::stream::iter(containers).for_each_concurrent(AT_ONCE, |container| async move {
-        // One that cannot be stopped is ended with its sandbox.
+        // One that cannot be stopped is killed with its sandbox.
         let _ = ports.runtime.stop_container(&ContainerId::from(container.id), GRACE).await;
     });
     stopping.await;

@@ -59,7 +59,7 @@ pub async fn take_turn(
     Turn::NeverCame
 }
 
-/// Keeps the turn for as long again; a failure costs no more than that it may end early.
+/// Renews the Lease; after a failure it may only expire early.
 pub async fn hold_turn(objects: &dyn ClusterObjects, node: &str, now: Timestamp) {
     let held = tokio::time::timeout(HOLD_PATIENCE, attempt(objects, node, now)).await;
     tracing::debug!(?held, "the lease of the turn is renewed");

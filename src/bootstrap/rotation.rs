@@ -1,7 +1,7 @@
 //! Replaces the CAs of a cluster that runs, stage by stage and one control plane after another.
 //!
 //! Each stage changes the files of this node's CAs, brings everything that reads them to that as other settings
-//! are brought (`settle.rs`), and tells so on the Node. Whoever is last of all control planes publishes it for the rest.
+//! are brought (`settle.rs`), and records the stage on the Node. The last control plane publishes it for all other nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,8 @@ use crate::core::model::json::at;
 use crate::core::model::spec::Spec;
 use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
-/// How long the controller manager may take to let all namespaces know: it has just been started again, and one that
-/// ended without giving up its lead is waited out.
+/// How long the controller manager may take to update all namespaces: it has just been restarted, and one that
+/// exited without releasing its leader lease is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
 /// On the template of our own pods: they read what they trust only when they start.
@@ -52,7 +52,7 @@ pub enum RotationError {
         #[source]
         source: SettleError,
     },
-    /// A phase ended early.
+    /// A phase failed.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The node could not be looked at.
@@ -75,7 +75,7 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// What a control plane told.
+    /// What a control plane reported.
     pub fn told(&self, node: &str) -> Option<&Told> {
         self.control_planes.iter().find(|other| other.name == node)?.told.as_ref()
     }
@@ -218,7 +218,7 @@ async fn publish(
     Ok(changed)
 }
 
-/// What the controller manager tells all pods.
+/// The CA bundle that the controller manager gives to all pods.
 fn root_ca() -> ObjectRef {
     ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "kube-root-ca.crt")
 }
@@ -285,7 +285,7 @@ async fn is_published(objects: &dyn ClusterObjects, next: &str, digest: &str) ->
     Ok(())
 }
 
-/// What API servers let extension servers know: they only ever add to it.
+/// The ConfigMap from API servers to extension servers: API servers only ever add to it.
 async fn forget_former(objects: &dyn ClusterObjects, own: &Rotation) -> Result<bool, StepError> {
     let shared = ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "extension-apiserver-authentication");
     let Some(seen) = retry(|| objects.get(&shared)).await? else { return Ok(false) };

@@ -35,7 +35,7 @@ impl RunOptions {
     }
 }
 
-/// Why a run ended early. What ran before keeps running; the same command continues.
+/// Why a run failed. What was started keeps running; the same command continues.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// There is no such phase.

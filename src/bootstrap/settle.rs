@@ -16,7 +16,7 @@ use crate::ports::{ObjectRef, Progress};
 /// Why a node is not what its settings say.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
-    /// A phase ended early.
+    /// A phase failed.
     #[error(transparent)]
     Run(#[from] RunError),
     /// A component did not come up, or could not be changed.

@@ -20,9 +20,9 @@ pub enum Request {
     Run(Box<Flags>),
     /// Act for a unit of a static pod.
     StaticPod(Verb, String),
-    /// Print this and end with success.
+    /// Print this and exit with success.
     Print(String),
-    /// Print this to the error stream and end with this code (64: usage).
+    /// Print this to standard error and exit with this code (64: usage).
     Refuse(String, u8),
 }
 
@@ -244,7 +244,7 @@ mod tests {
         assert!(line.contains("Kubernetes v1.36.3") && line.contains("Roost"), "{line}");
     }
 
-    /// The typed settings without what only shows them, and what is told of; or the refusal.
+    /// The typed settings without what only shows them, and the warnings; or the refusal.
     fn outcome(args: &[String]) -> Result<String, String> {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let Request::Run(flags) = run(&args) else { return Err("no such flag".into()) };

@@ -100,7 +100,7 @@ pub trait NodeApi: Send + Sync {
     async fn create_lease(&self, lease: &Lease) -> Result<Lease, ApiError>;
     /// Replaces the lease; a conflict when it was changed meanwhile.
     async fn replace_lease(&self, lease: &Lease) -> Result<Lease, ApiError>;
-    /// Waits until the node object changed in the API, as told by a watch.
+    /// Waits until the node object changed in the API, as seen by a watch.
     async fn changed(&self);
 }
 

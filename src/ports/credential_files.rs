@@ -30,7 +30,7 @@ pub enum KubeconfigUser {
 pub trait CredentialFiles: Send + Sync {
     /// `kubelet-client-current.pem` or `kubelet-server-current.pem`: certificate and key.
     fn current(&self, use_: CertificateUse) -> Option<String>;
-    /// The key of a request under way, so that a restart goes on with it.
+    /// The key of a pending request, so that it is continued after a restart.
     fn pending_key(&self, use_: CertificateUse) -> Option<Secret<String>>;
     /// Stores that key, or removes it (`None`).
     fn set_pending_key(&self, use_: CertificateUse, key: Option<&Secret<String>>) -> io::Result<()>;

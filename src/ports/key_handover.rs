@@ -24,7 +24,7 @@ pub enum HandoverError {
     Denied {
         /// Name of the request.
         name: String,
-        /// The words of whoever denied it.
+        /// The message of the denial.
         message: String,
     },
     /// Nobody answered.
@@ -86,13 +86,13 @@ pub trait HandoverRequests: Send {
     /// try at the same time one succeeds.
     async fn use_up(&mut self, pending: &PendingHandover) -> Result<bool, ApprovalError>;
     /// Seals the files to the key and answers the very request that was observed. One that is another one now, or
-    /// changed, is left alone: it comes up again.
+    /// changed, is skipped: it is returned again.
     async fn answer(
         &mut self,
         pending: &PendingHandover,
         key: &[u8; PUBLIC_KEY_LENGTH],
         files: &SharedFiles,
     ) -> Result<(), ApprovalError>;
-    /// Denies it, with the reason for whoever asked.
+    /// Denies it, with the reason for the requester.
     async fn deny(&mut self, pending: &PendingHandover, reason: &str) -> Result<(), ApprovalError>;
 }

@@ -53,7 +53,7 @@ pub struct MemberHealth {
     pub db_size: i64,
     /// Bytes of it in use.
     pub db_in_use: i64,
-    /// Bytes it may come to before it takes no more writes; 0 when it does not tell (etcd before 3.6).
+    /// Bytes it may come to before it takes no more writes; 0 if it does not report it (etcd before 3.6).
     pub db_quota: i64,
     /// Server version.
     pub version: String,

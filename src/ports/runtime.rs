@@ -72,8 +72,8 @@ pub enum RuntimeEvent {
     Resync,
 }
 
-/// The CRI runtime. Every method is one call; "not found" on remove and stop is success. A call that changes something goes
-/// on to its end when its future is dropped; questions are called off then.
+/// The CRI runtime. Every method is one call; "not found" on remove and stop is success. A call that changes something
+/// continues when its future is dropped; queries are cancelled.
 #[async_trait]
 pub trait Runtime: Send + Sync {
     /// Name and version of the runtime.

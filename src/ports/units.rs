@@ -21,7 +21,7 @@ pub enum UnitError {
         /// systemd's text.
         message: String,
     },
-    /// The job ended in another way than `done`.
+    /// The job finished with another result than `done`.
     #[error("unit {unit}: the {verb} job finished with result `{result}`; see `journalctl -u {unit}`")]
     JobFailed {
         /// Unit name.
@@ -76,7 +76,7 @@ impl UnitState {
     }
 }
 
-/// The service manager. A change returns when its job ended.
+/// The service manager. A change returns when its job has finished.
 #[async_trait]
 pub trait Units: Send + Sync {
     /// State of a unit; one that does not exist has `load` = `not-found`.

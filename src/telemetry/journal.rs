@@ -1,7 +1,7 @@
 //! Log lines into the journal by its native protocol, without ever waiting for it.
 //!
 //! A journal that stands still (stopped, a full disk) takes some messages and then keeps senders waiting; the line would
-//! stop the kubelet's only thread. What it does not take is dropped and counted, and the count is told with the next line.
+//! stop the kubelet's only thread. What it does not take is dropped and counted, and the count is logged with the next line.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -72,7 +72,7 @@ impl<S: Subscriber> Layer<S> for Journal {
     }
 }
 
-/// As syslog counts, with info as a notice: what the kubelet tells is worth more than debugging.
+/// As syslog counts, with info as a notice: what the kubelet logs is more than debugging output.
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "3",

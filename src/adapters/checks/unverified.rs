@@ -32,7 +32,7 @@ impl Unverified {
         Ok(Self(Arc::new(config).into()))
     }
 
-    /// Shakes hands. The server is told the name it was asked by where that can be told: no address, and no name that
+    /// Shakes hands. The server gets the requested name (SNI) where that is possible: no address, and no name that
     /// is none in DNS.
     pub(super) async fn connect<S>(&self, host: &str, stream: S) -> io::Result<Lenient<S>>
     where

@@ -67,7 +67,7 @@ impl Place {
         Self { target, data, staging, of_pod, block }
     }
 
-    /// Whether the volume is published already, as far as the disk tells.
+    /// Whether the volume is published already, as far as the disk shows.
     pub fn is_published(&self) -> io::Result<bool> {
         if self.block {
             use std::os::unix::fs::FileTypeExt;

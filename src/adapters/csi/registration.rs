@@ -1,6 +1,6 @@
 //! Registration sockets: drivers put one into `plugins_registry` and are asked who they are.
 //!
-//! Upstream's `pluginmanager`: a socket that appears is registered, one that vanishes is forgotten, a failure is told to
+//! Upstream's `pluginmanager`: a socket that appears is registered, one that vanishes is forgotten, a failure is reported to
 //! the plugin and tried again.
 
 use std::collections::BTreeMap;

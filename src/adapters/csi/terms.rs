@@ -70,7 +70,7 @@ pub fn is_of_one_pod(source: &CsiSource) -> bool {
     source.access_modes == ["ReadWriteOncePod"]
 }
 
-/// Whether an attachment failed because no more volumes fit on the node, as far as the driver has that told
+/// Whether an attachment failed because no more volumes fit on the node, as far as the driver reports that
 /// (upstream `VerifyExhaustedResource`).
 pub fn is_limit_exceeded(error: &VolumeError, settings: Option<&CSIDriverSpec>) -> bool {
     update_period(settings).is_some() && error.error_code == Some(Code::ResourceExhausted as i32)

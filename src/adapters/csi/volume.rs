@@ -335,7 +335,7 @@ impl CsiVolumes {
         Ok(self.text(&place.staging))
     }
 
-    /// Grows a published volume where its claim waits for that, and tells the claim how it went; also where only this
+    /// Grows a published volume where its claim waits for that, and reports the result in the claim; also where only this
     /// node is behind.
     async fn grow(&self, place: &Place, driver: &Driver, source: &CsiSource) -> Result<(), String> {
         let Some((claim, growth)) = source.growing.as_ref().filter(|_| !source.read_only && self.is_behind(source))

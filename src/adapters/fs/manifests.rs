@@ -160,7 +160,7 @@ impl ManifestFiles for ManifestDir {
         } else {
             paths.push(self.path.clone());
         }
-        // Watches first: what changes while files are read is told afterwards.
+        // Watches first: what changes while files are read is reported afterwards.
         self.rearm(&paths);
         Ok(paths.into_iter().map(|path| ReadFile { content: read_bounded(&path), path }).collect())
     }

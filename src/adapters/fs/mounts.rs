@@ -87,7 +87,7 @@ fn unmount_seen(mount: &Mount) -> io::Result<()> {
 }
 
 /// Whether the path of a mount leads to it, and not to one that was mounted over it or to none. A kernel that does not
-/// tell (before 5.8) counts as yes.
+/// report it (before 5.8) counts as yes.
 fn is_seen(mount: &Mount) -> io::Result<bool> {
     let Some((parent, name)) = open_place(&mount.point)? else { return Ok(false) };
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;

@@ -18,7 +18,7 @@ use crate::core::network::conflist::{BRIDGE, NETWORK};
 use crate::core::network::{BridgeChange, ObservedBridge};
 use crate::ports::PodNetworkError;
 
-/// Where the CNI library keeps what it told the runtime of each pod (`CacheDir` in libcni/api.go).
+/// Where the CNI library keeps its result for each pod (`CacheDir` in libcni/api.go).
 pub(super) const RESULTS: &str = "/var/lib/cni/results";
 
 /// The attachments of all pods that the runtime has set up and not torn down.

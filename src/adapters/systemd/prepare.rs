@@ -1,7 +1,7 @@
 //! `PrepareForShutdown` is accepted only from root: from logind or a program that acts for it.
 //!
 //! The default policy of the system bus lets every user send that signal. Who sent one can be asked of the bus only while
-//! the sender is connected, and most tools leave at once. So the bus is told that root alone may send it; where its policy
+//! the sender is connected, and most tools leave at once. So a bus policy allows only root to send it; where its policy
 //! cannot be written (an `/etc` that is read-only), the sender is asked about, and one that has left is not believed.
 
 use std::path::{Path, PathBuf};

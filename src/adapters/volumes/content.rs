@@ -102,7 +102,7 @@ impl Reader<'_> {
     }
 }
 
-/// Files of a projected volume: the union of its sources, later ones winning. All faults are told at once.
+/// Files of a projected volume: the union of its sources, later ones winning. All faults are reported at once.
 pub async fn projected(reader: &Reader<'_>, source: &ProjectedVolumeSource) -> Result<Payload, SourceError> {
     let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
     let (mut union, mut faults) = (Payload::new(), Vec::new());

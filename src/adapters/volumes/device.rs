@@ -122,7 +122,7 @@ async fn check(device: &Path) -> io::Result<()> {
     match output.status.code() {
         Some(0 | 1) => Ok(()),
         Some(UNCORRECTED) => Err(tool::failure("fsck", &output)),
-        // No checker for this file system, for one; mounting tells.
+        // For example no checker for this file system; mounting shows it.
         _ => {
             tracing::info!(device = %device.display(), error = %tool::failure("fsck", &output), "not checked");
             Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Inputs: the nodes (`watch`, only the newest matters) and word of changes to the node's network; output: calls of the
 //! [`PodNetwork`] port, and an event at each Node whose claims are refused. Whatever was laid down is put back when
-//! somebody takes it away. Nothing is remembered between two rounds but the last failure, and what was told.
+//! somebody takes it away. Nothing is remembered between two rounds but the last failure, and what was reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::ports::{NetworkChange, NodeEvents, PodNetwork, PodNetworkError};
 const RETRY: Duration = Duration::from_secs(5);
 /// Changes come in bursts; one round serves them all.
 const SETTLE: Duration = Duration::from_millis(200);
-/// Some changes are announced by nobody, and an announcement may be lost: all is looked at once in a while.
+/// Some changes cause no notification, and notifications may be lost: everything is checked periodically.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// What the agent knows before it hears of any node.
@@ -72,7 +72,7 @@ pub async fn run_pod_network(
         };
         let outcome = base.and(outcome.await);
         let failure = outcome.as_ref().err().map(|error| with_causes(error));
-        // A gateway that no link leads to fails in every round: it is told once.
+        // A gateway that is not reachable fails in every round: it is logged once.
         if let Some(error) = failure.as_ref().filter(|failure| Some(*failure) != last_failure.as_ref()) {
             tracing::warn!(error, "the pod network is incomplete");
         }
@@ -96,8 +96,8 @@ pub async fn run_pod_network(
     }
 }
 
-/// The pause between a change and its round: somebody who takes away again at once what was put back is answered ever
-/// more slowly.
+/// The pause between a change and its round: if a restored part is removed again at once, it
+/// grows each time.
 fn settle(repairs: u32) -> Duration {
     SETTLE.saturating_mul(2_u32.saturating_pow(repairs.saturating_sub(2))).min(RETRY)
 }

@@ -100,7 +100,7 @@ async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output
 
 /// What this node is.
 pub struct Look {
-    /// It is one, as its disk tells.
+    /// It is one, as its disk shows.
     pub control_plane: bool,
     /// The first control plane says what the cluster is, and the others follow.
     follows: bool,

@@ -78,7 +78,7 @@ async fn turn(
     match take_turn(objects.as_ref(), &spec.node.name, ports.now, console).await {
         Turn::Taken => Ok(Some(objects)),
         Turn::NoApi => Ok(None),
-        // Better beside somebody than not at all.
+        // Renewing at the same time as another node is better than not renewing.
         Turn::NeverCame => {
             console.step_says("other control planes did not finish in time; continuing without waiting");
             Ok(None)

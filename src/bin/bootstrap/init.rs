@@ -51,7 +51,7 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The data of a lost cluster, before an API server could tell its nodes that there is nothing. Returns how many steps were
+/// The data of a lost cluster, before an API server without data could have its nodes stop their pods. Returns how many steps were
 /// changed (or, in a dry run, would be).
 async fn begin_again(
     ports: &Ports,

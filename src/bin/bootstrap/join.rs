@@ -39,7 +39,7 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
         ports.files.remove(Path::new(settings::VERSION_FILE))?;
         let joined = render_joined(&spec.cluster);
-        // Its age tells an agent whose unit the system declares that there is something new.
+        // Its age shows an agent whose unit the system declares that it has changed.
         if ports.files.read(Path::new(settings::JOINED_FILE))?.as_deref() != Some(joined.as_str()) {
             ports.files.write(Path::new(settings::JOINED_FILE), joined.as_bytes(), 0o644)?;
         }

@@ -10,7 +10,7 @@ use roost::ports::Units;
 
 use crate::Failure;
 
-/// Prints the findings; fatal ones end a run, unless it is a dry one or they are to be passed over.
+/// Prints the findings; fatal ones stop a run, unless it is a dry run or they are ignored by option.
 pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Result<(), Failure> {
     if args.phase.is_some() {
         return Ok(());

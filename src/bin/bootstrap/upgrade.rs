@@ -104,7 +104,7 @@ pub fn refuse_under_way(ports: &Ports, purpose: Purpose) -> Result<(), Failure> 
     if is_under_way(ports, purpose)? { Err(Failure::from(what.to_owned())) } else { Ok(()) }
 }
 
-/// True when this node is one, as its disk tells.
+/// True when this node is one, as its disk shows.
 pub fn is_control_plane(ports: &Ports, spec: &Spec) -> Result<bool, Failure> {
     Ok(ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_some())
 }

@@ -49,7 +49,7 @@ pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
     })
 }
 
-/// Completes when somebody wants this process to end.
+/// Completes on a signal to stop.
 pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -83,7 +83,7 @@ fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
     }
 }
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until it gets a signal to stop.
 pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
     let args = from_settings(args)?;
     roost::telemetry::panics::install(|_| {});

@@ -34,7 +34,7 @@ impl MemberReport {
     }
 }
 
-/// Fails where somebody else runs etcd.
+/// Fails if etcd is external.
 fn must_be_ours(spec: &Spec) -> Result<(), StepError> {
     match &spec.cluster.external_etcd {
         None => Ok(()),
@@ -47,7 +47,7 @@ pub async fn members(ports: &Ports, spec: &Spec) -> Result<Vec<Member>, StepErro
     Ok(client(ports, spec).await?.list().await?)
 }
 
-/// Asks each member. Where nobody tells of the members, every endpoint is asked that this node knows.
+/// Asks each member. If the members are unknown, every endpoint that this node knows is asked.
 pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, StepError> {
     let mut places: Vec<(String, String)> = match client(ports, spec).await?.list().await {
         Ok(members) => {
@@ -124,7 +124,7 @@ pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Re
     Ok(lines)
 }
 
-/// Less than nine tenths of what it may have; an alarm that comes again at once helps nobody.
+/// Less than nine tenths of the quota; otherwise the alarm would be raised again at once.
 fn has_room(health: &MemberHealth) -> bool {
     health.db_quota <= 0 || health.db_size < (health.db_quota / 10).saturating_mul(9)
 }

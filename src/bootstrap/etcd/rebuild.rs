@@ -63,7 +63,7 @@ pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, 
     ])
 }
 
-/// This node's control plane ended: its services, then its manifests.
+/// Stops this node's control plane: its services, then its manifests.
 fn away(spec: &Spec) -> Vec<Step> {
     let mut steps = convert::stop_services();
     steps.extend(convert::remove_services(spec));
@@ -76,7 +76,7 @@ fn stamp(ports: &Ports) -> String {
     (ports.now)().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Where the data before a restore is kept.
+/// Where the previous data is kept during a restore.
 fn kept_beside(spec: &Spec, stamp: &str) -> PathBuf {
     spec.node.paths.etcd_data.join(format!("before-restore-{stamp}"))
 }
@@ -162,7 +162,7 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
         }
         tokio::time::sleep(PAUSE).await;
     }
-    // The flag must go: with it every start would throw out those that join.
+    // The flag must be removed: with it every start would remove members that joined.
     write_all(ports, spec, progress).await
 }
 
@@ -214,7 +214,7 @@ async fn write(ports: &Ports, spec: &Spec, component: &str, progress: &dyn Progr
     carry_out(ports, spec, &steps, progress).await
 }
 
-/// Everything as it should be, and the API there.
+/// Waits until all components run and the API answers.
 async fn write_all(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
     write(ports, spec, ETCD, progress).await?;
     if spec.cluster.mode == ControlPlaneMode::Systemd {

@@ -22,7 +22,7 @@ pub struct TakenSnapshot {
     pub removed: Vec<PathBuf>,
 }
 
-/// What `take` would do, a line for each thing; somebody must be there to give a snapshot.
+/// The plan of `take`, one line per step; fails if no member answers.
 pub async fn foresee_take(
     ports: &Ports,
     spec: &Spec,
@@ -43,7 +43,7 @@ pub async fn foresee_take(
 }
 
 /// Writes a snapshot to `path`, or under a name of its own into `folder`, where only the newest `keep` stay (all with 0).
-/// The file is there only once it is whole.
+/// The file appears only when it is complete.
 pub async fn take(
     ports: &Ports,
     files: &dyn EtcdFiles,

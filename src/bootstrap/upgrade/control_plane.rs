@@ -1,4 +1,4 @@
-//! Carries out the moves of one node's control plane.
+//! Executes the moves of one node's control plane.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -96,7 +96,7 @@ pub async fn upgrade_control_plane(
         form,
         wanted: manifests::wanted(ports, spec, form, passage.purpose).await?,
         snapshot: None,
-        // Of an etcd that somebody else runs, somebody else takes the snapshots.
+        // Snapshots of an external etcd are taken by its operator.
         needs_snapshot: spec.cluster.external_etcd.is_none() && passage.purpose == Purpose::Version,
         given_up: None,
         waiting: BTreeMap::new(),
@@ -218,7 +218,7 @@ impl Run<'_> {
     /// While this member restarts, the others have to agree without it.
     async fn others_are_well(&self) -> Result<(), UpgradeError> {
         let reports = etcd::health(self.ports, self.spec).await?;
-        // Nobody tells of members: there is no majority to lose, and this one may have lost the address that it had.
+        // The members are unknown: there is no majority to lose, and this member may have lost its address.
         if self.passage.purpose == Purpose::Settings && reports.iter().all(|report| report.name.is_empty()) {
             return Ok(());
         }
@@ -272,7 +272,7 @@ fn changed_lines(coming: &Move, facts: &Facts) -> Vec<String> {
     lines.unwrap_or_default().iter().map(|line| format!("  {line}")).collect()
 }
 
-/// Only what is waited for can fail: a controller may well end while its API server is away.
+/// Only the component that is waited for can fail: a controller may exit while its API server is down.
 fn judge(look: &Look, waiting: Option<&Waiting>, timeout: Duration) -> PodState {
     if look.well {
         return PodState::Well;

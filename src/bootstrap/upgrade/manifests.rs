@@ -47,7 +47,7 @@ pub(super) async fn wanted(
     Ok(all)
 }
 
-/// Lets the settings have the versions that this node runs: whoever only changes flags or certificates keeps them.
+/// Replaces the versions in the settings by those that this node runs, for commands that change only flags or certificates.
 pub fn keep_running(ports: &Ports, spec: &mut Spec) -> Result<(), StepError> {
     let mut manifests = Vec::new();
     for component in components(spec) {

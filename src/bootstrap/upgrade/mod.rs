@@ -43,7 +43,7 @@ impl Purpose {
 /// Why a node's control plane is not upgraded.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// A step failed; what was done stays, and the same command goes on.
+    /// A step failed; what was done stays, and the same command continues.
     #[error(transparent)]
     Step(#[from] StepError),
     /// The upgrade was given up and rolled back.

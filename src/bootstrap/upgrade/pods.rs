@@ -92,7 +92,7 @@ pub(super) async fn newest_container(ports: &Ports, uid: &str) -> Result<Option<
     Ok(mine.max_by_key(|container| container.created_at))
 }
 
-/// What the kubelet asks as well: readiness, or else what tells that the start is over.
+/// What the kubelet asks as well: readiness, or else what shows that the start is over.
 fn probe_of(pod: &Pod) -> Option<HttpGet> {
     let container = pod.spec.as_ref()?.containers.first()?;
     let probes = [&container.readiness_probe, &container.startup_probe, &container.liveness_probe];

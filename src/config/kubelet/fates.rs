@@ -1,7 +1,7 @@
 //! Settings that are not implemented as in upstream's kubelet: each is rejected, or reported once with a warning.
 //!
-//! Refused is where silence would break a promise: of isolation, of placement, of volumes. A field that stands in no row is
-//! carried out: its value shows in [`KubeletSpec`](crate::core::model::KubeletSpec), whose members the compiler wants read.
+//! Rejected are settings whose silent loss would break isolation, placement or volumes. A field that is in no row is
+//! implemented: its value is in [`KubeletSpec`](crate::core::model::KubeletSpec), whose members the compiler wants read.
 
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ const CADVISOR: &str = "this kubelet does not contain cAdvisor";
 const DEAD_CONTAINERS: &str =
     "for each name the newest container and the previous one are kept until the pod is removed";
 
-/// Flags that stand for no field and that are not carried out, by name; only with the value `false` they say nothing.
+/// Flags without a field that are not implemented, by name; only the value `false` is accepted silently.
 pub const FLAG_FATES: &[(&str, Fate)] = &[
     ("reserved-memory", Refused(&[], NO_MEMORY_MANAGER)),
     ("minimum-container-ttl-duration", Warned(&["0s", "0"], DEAD_CONTAINERS)),

@@ -112,7 +112,7 @@ impl Flags {
 #[error("{}", .0.join("\n"))]
 pub struct Error(pub Vec<String>);
 
-/// Reads and merges everything; what is to be told of is in `warnings`.
+/// Reads and merges everything; warnings are in `warnings`.
 ///
 /// # Errors
 /// Every fault of flags and files, with file, line and column.

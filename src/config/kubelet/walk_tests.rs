@@ -1,4 +1,4 @@
-//! The walk over all fields (that over all flags is in `cli/kubelet.rs`): each is carried out, refused, or told of by name; none is taken in silence.
+//! The walk over all fields (that over all flags is in `cli/kubelet.rs`): each is implemented, rejected, or reported by name; none is ignored silently.
 
 use serde_json::{Value, json};
 

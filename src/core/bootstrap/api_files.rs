@@ -78,7 +78,7 @@ pub fn are_there<'a>(files: Vec<(&'static str, &Path)>, facts: &'a Facts) -> Res
 /// Gives the pod of the API server those files.
 ///
 /// # Errors
-/// One of them does not exist: the API server would end again and again.
+/// One of them does not exist: the API server would crash in a loop.
 pub fn lay(cluster: &ClusterSpec, facts: &Facts, pod: &mut Pod) -> Result<(), Error> {
     let digests = digests(cluster, facts)?;
     for (setting, path) in files(cluster) {

@@ -22,7 +22,7 @@ fn declared(step: Step, spec: &Spec) -> Option<Step> {
     let units = &spec.node.paths.units;
     match step {
         Step::WriteUnit { path, .. } if is_declared(&path) => {
-            // Settings of single units are the system's too; whether they are there, no unit tells.
+            // Settings of single units are the system's too; whether they exist does not show in a unit.
             let unit = unit_of(&path).filter(|_| path.parent() == Some(units))?;
             Some(Step::FindUnit { unit, enabled: false })
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::model::spec::Paths;
 
-/// The audit policy where nobody names one: who did what, without the bodies of requests.
+/// The default audit policy: metadata without request bodies.
 pub const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
 
 /// Suites of TLS 1.2 with forward secrecy and authenticated encryption; those of TLS 1.3 have no choice. Two of them are

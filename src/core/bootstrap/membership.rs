@@ -62,7 +62,7 @@ pub fn next_move(members: &[Member], name: &str, peer_url: &str) -> NextMove {
     }
 }
 
-/// What etcd has to be told of this node's address.
+/// Whether etcd has to learn a new address of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressMove {
     /// Nothing.

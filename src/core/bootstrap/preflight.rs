@@ -75,7 +75,7 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
             "roost needs systemd as the init system, also inside a container",
         );
     }
-    // Only root is told of units on every machine.
+    // Only root can query units on every machine.
     if machine.root && machine.systemd && !machine.runtime_unit {
         fatal("containerd.service is not installed".to_owned(), "install containerd (apt install containerd)");
     }

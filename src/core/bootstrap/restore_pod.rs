@@ -18,9 +18,9 @@ pub const FOLDER: &str = "restored";
 const PASSED_REVISIONS: u64 = 1_000_000_000;
 /// Where the pods see the snapshot.
 const SNAPSHOT: &str = "/snapshot.db";
-/// How long a drill's pod may live, should nobody be there any more to end it, seconds.
+/// Seconds after which a drill's pod ends if the drill was interrupted.
 const DRILL_LIFE: u64 = 900;
-/// Where a drill's pod has its data, which goes with the pod.
+/// Where a drill's pod has its data, which is removed with the pod.
 const DRILL: &str = "/drill";
 
 /// The manifest of a static pod named `name`.

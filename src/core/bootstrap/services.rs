@@ -92,7 +92,7 @@ pub fn etcd_folders(spec: &Spec) -> Vec<PathBuf> {
     std::iter::once(spec.node.paths.etcd_data.clone()).chain(wal.map(PathBuf::from)).collect()
 }
 
-/// A unit that makes the users. They stay when it goes: a user id must not come to mean somebody else.
+/// A unit that creates the users. They stay when it is removed: a user id must not be reused.
 pub fn render_users(spec: &Spec) -> String {
     let wanted = ALL.iter().filter(|name| **name != CLOUD_CONTROLLER_MANAGER || spec.cluster.runs_cloud_controller());
     let line = |component: &&str| quote(&format!("u {} - \"Kubernetes {component}\"", user(component)));

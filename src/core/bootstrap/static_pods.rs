@@ -22,7 +22,7 @@ pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 const CLIENT_DIGEST: &str = "roost.io/client-certificate";
 /// Names the CAs a component was started with while they are replaced: others make a new pod.
 const AUTHORITIES: &str = "roost.io/authorities";
-/// Tells the version of a program of the host, which no image's tag tells: another version makes a new pod.
+/// Annotation with the version of a program of the host, which has no image tag: another version makes a new pod.
 pub const VERSION_ANNOTATION: &str = "roost.io/kubernetes-version";
 /// Name of the volume that is a program of the host.
 pub const PROGRAM_VOLUME: &str = "program";

@@ -92,14 +92,14 @@ pub enum Step {
         /// Never collected by a kubelet.
         pinned: bool,
     },
-    /// A unit file or drop-in; systemd is told to read it.
+    /// A unit file or drop-in; systemd is reloaded.
     WriteUnit {
         /// The file.
         path: PathBuf,
         /// Its content.
         content: String,
     },
-    /// The system declares the unit; nobody but the system's own configuration can make it so.
+    /// The system declares the unit; only the system's configuration can make this true.
     FindUnit {
         /// Full name of the unit.
         unit: String,
@@ -208,7 +208,7 @@ pub enum Step {
     RemovePods,
     /// Nothing of the pod network is on the node: routes, rules, bridge, CNI configuration and leases.
     RemovePodNetwork,
-    /// No such unit file; systemd is told to read its files again.
+    /// No such unit file; systemd is reloaded.
     RemoveUnit {
         /// The file.
         path: PathBuf,
@@ -278,7 +278,7 @@ pub struct ClientKubeconfig {
     pub leaf: Leaf,
 }
 
-/// Something that comes to hold by itself once the steps before are done.
+/// Something that becomes true by itself once the previous steps are done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// An HTTPS or HTTP endpoint answers 200.

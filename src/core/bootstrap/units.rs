@@ -224,7 +224,7 @@ pub fn render_static_pods() -> String {
     )
 }
 
-/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is ended by the watchdog. It is after the bus
+/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is detected by the watchdog. It is after the bus
 /// so that at a shutdown it can still remove the slices of pods that end.
 ///
 /// What it needs no access to is taken from it ([`KUBELET_SANDBOX`]).

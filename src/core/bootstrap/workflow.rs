@@ -226,7 +226,7 @@ pub const ROTATE_CLEAN: &[Phase] =
 pub const ROTATE_PUBLISH: &[Phase] =
     &[Phase { id: "cluster-info", summary: "discovery information for nodes", plan: phases::objects::plan_cluster_info }];
 
-/// What needs the objects: a provider's controller manager, which ends without its rights, and the Node of a control plane.
+/// What needs the objects: a cloud controller manager, which exits without its RBAC rules, and the Node of a control plane.
 pub const APPLY_LAST: &[Phase] = &[
     Phase { id: "cloud", summary: "cloud controller manager", plan: phases::control_plane::plan_cloud },
     Phase { id: "mark-control-plane", summary: "control-plane label and taint", plan: phases::ready::plan_mark },

@@ -10,7 +10,7 @@ use super::threshold::Threshold;
 use crate::core::model::totals::{container_request, pod_level_request};
 use crate::core::model::usage::{ContainerUsage, PodUsage};
 
-/// What is told of a pod that goes because of a threshold.
+/// Message for a pod that is evicted because of a threshold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvictionNotice {
     /// `status.message`, and the event's.

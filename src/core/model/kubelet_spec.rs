@@ -82,7 +82,7 @@ pub struct HostSettings {
     pub(crate) reserved_cpus: String,
     /// `protectKernelDefaults`: settings of the kernel are checked, not set.
     pub(crate) protect_kernel_defaults: bool,
-    /// `makeIPTablesUtilChains`: the chain that tells others which iptables this node uses.
+    /// `makeIPTablesUtilChains`: the chain that shows others which iptables this node uses.
     pub(crate) iptables_hint: bool,
     /// `oom_score_adj` of the kubelet itself.
     pub(crate) oom_score_adj: i32,

@@ -123,7 +123,7 @@ pub fn judge(nodes: &[NodeNetwork], own_name: &str, pod_subnets: &[IpNet]) -> Cl
 }
 
 /// The size of the cluster's pod CIDRs in each family: that of its oldest node, a control plane which the cluster began
-/// with. What the controller manager was told (`--node-cidr-mask-size`) stands on no other object.
+/// with. The value of `--node-cidr-mask-size` is in no other object.
 struct Sizes {
     four: Option<u8>,
     six: Option<u8>,

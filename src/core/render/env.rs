@@ -63,7 +63,7 @@ pub fn references(container: &Container) -> BTreeSet<Reference> {
     from.chain(single).collect()
 }
 
-/// Namespaces whose services the pod's containers are told about.
+/// Namespaces whose services are in the environment of the pod's containers.
 pub fn service_namespaces(pod: &Pod) -> BTreeSet<String> {
     let own = links(pod).then(|| key_of(pod).namespace.to_string());
     own.into_iter().chain(["default".to_owned()]).collect()

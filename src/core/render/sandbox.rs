@@ -14,10 +14,10 @@ use super::{Error, NodeContext, PodContext, Warning, dns};
 use crate::core::model::{key_of, uid_of};
 use crate::cri;
 
-/// A sandbox configuration, and what users should be told about it.
+/// A sandbox configuration, and warnings for users.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// What the runtime is told.
+    /// Configuration for the runtime.
     pub config: cri::PodSandboxConfig,
     /// Events of type Warning on the pod.
     pub warnings: Vec<Warning>,

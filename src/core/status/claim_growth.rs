@@ -1,7 +1,7 @@
 //! A claim whose volume grew in its storage system and waits for this node to grow the file system (KEP-1790; upstream
 //! `pkg/volume/util/operationexecutor/node_expander.go`).
 //!
-//! The first node to grow a volume that several nodes write tells so in the claim. The others follow without a word.
+//! The first node to grow a volume that several nodes write records that in the claim. The others follow without a record.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};

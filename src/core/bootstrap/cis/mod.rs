@@ -79,7 +79,7 @@ enum Check {
     Mode(Files, u32),
     /// The files belong to root.
     Root(Files),
-    /// The files belong to somebody who is not root.
+    /// The files belong to a user other than root.
     NotRoot(Files),
     /// A flag of a component.
     Flag(&'static str, &'static str, Test),

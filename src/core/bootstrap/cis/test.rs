@@ -1,4 +1,4 @@
-//! What a control asks of the value of a flag or a field.
+//! What a control requires of the value of a flag or a field.
 
 /// A condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -127,7 +127,7 @@ pub enum TokenUse {
     Fresh(String),
     /// This very request used it, and its answer was interrupted.
     Same,
-    /// For no keys: somebody got them by it, or it never was for control planes.
+    /// For no keys: it was already used for them, or was never for control planes.
     Spent,
 }
 

@@ -24,8 +24,8 @@ pub fn claims_of(request: &CertificateRequest) -> bool {
         && request.groups.iter().any(|group| group == BOOTSTRAP_GROUP)
 }
 
-/// Approves (`Ok`) a token's request for the client certificate of a node that nobody is. `all` are the requests there
-/// are, this one among them.
+/// Approves (`Ok`) a token's request for the client certificate of a node that does not exist. `all` are all existing
+/// requests, this one among them.
 pub fn judge_client(
     own: &ObservedRequest,
     all: &[ObservedRequest],

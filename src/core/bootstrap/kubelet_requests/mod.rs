@@ -96,7 +96,7 @@ pub enum Refusal {
     /// The request names nothing.
     #[error("it has neither a DNS name nor an address")]
     NoNames,
-    /// A name that nobody gets: a wildcard, localhost, an address in words, loopback, link-local, multicast.
+    /// A name that no node gets: a wildcard, localhost, an address in words, loopback, link-local, multicast.
     #[error("\"{0}\" is not the name or address of a single machine")]
     NotAMachine(String),
     /// A name in the domain of Services, or an address of one.

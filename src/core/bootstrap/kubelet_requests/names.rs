@@ -66,7 +66,7 @@ impl ClusterNames {
                         return Err(Refusal::OtherNode(name.clone(), other.name.clone()));
                     }
                 }
-                // Without a cloud nobody but the node itself says what else it is called.
+                // Without a cloud, other DNS names come only from the node itself.
                 if *name == node.name || (self.cloud && node.dns.contains(name)) {
                     return Ok(());
                 }

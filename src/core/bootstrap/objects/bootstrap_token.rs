@@ -47,7 +47,7 @@ fn whole_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A token as a Secret tells of it; its secret half is left out.
+/// A token as read from its Secret, without the secret half.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ObservedToken {
     /// The six characters before the dot.

@@ -13,7 +13,7 @@ pub fn plan_labels(node: &Value, wanted: &BTreeMap<String, String>) -> Option<Va
     let label_of =
         |name: &str| node.pointer("/metadata/labels").and_then(|labels| labels.get(name)).and_then(Value::as_str);
     let memory = node.pointer("/metadata/annotations").and_then(|all| all.get(REMEMBERED)).and_then(Value::as_str);
-    // Whatever somebody wrote there that is no memory of ours is none.
+    // Anything else in that annotation is ignored.
     let remembered: BTreeMap<String, String> =
         memory.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let gone =

@@ -30,7 +30,7 @@ pub struct ObjectsSpec {
     pub manifests_directory: String,
     /// etcd's data directory.
     pub etcd_data_directory: String,
-    /// An etcd that somebody else runs.
+    /// An external etcd.
     pub external_etcd: Option<ExternalEtcd>,
     /// The kubelet's fields of the CIS benchmark.
     pub hardening: bool,

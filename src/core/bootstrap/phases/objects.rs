@@ -28,7 +28,7 @@ pub fn plan_settings(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError
     Ok(as_steps(render_settings(&derive(spec)), facts))
 }
 
-/// kube-proxy and CoreDNS of a cluster whose version changed. What users are told to change stays theirs: the Corefile,
+/// kube-proxy and CoreDNS of a cluster whose version changed. What users change stays theirs: the Corefile,
 /// and how many replicas there are.
 pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();

@@ -44,7 +44,7 @@ pub fn plan_prepare(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     Ok(steps)
 }
 
-/// The next CAs sign. The key goes first: interrupted between the two, the same command goes on.
+/// The next CAs sign. The key is written first: interrupted between the two, the same command continues.
 pub fn plan_switch(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for (wanted, seen) in pairs(spec, facts) {
@@ -72,7 +72,7 @@ pub fn plan_finish(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
     Ok(steps)
 }
 
-/// What is left of it goes.
+/// Removes the files that are left.
 pub fn plan_clean(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let next = |wanted: Authority| Step::RemoveFile { path: rotation::next(&wanted.files).cert };
     Ok(authorities(spec).into_iter().map(next).collect())

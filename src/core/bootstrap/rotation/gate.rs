@@ -18,7 +18,7 @@ pub enum Refusal {
     /// The files are of no stage.
     #[error(transparent)]
     Unclear(#[from] Unclear),
-    /// A CA is somebody else's.
+    /// The key of a CA is elsewhere.
     #[error(
         "the key of {0} is not on this node: its owner has to replace this CA (docs/certificates.md, \"A CA of your own\")"
     )]
@@ -60,7 +60,7 @@ pub enum Refusal {
     NotPublished(String),
 }
 
-/// How a stage goes on here.
+/// How a stage proceeds on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// With what is here, or is made here.
@@ -74,7 +74,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// The stage that comes after what a node stands at.
+/// The next stage of a node.
 pub fn next_stage(standing: Standing) -> Stage {
     match standing {
         Standing::Settled | Standing::Begun => Stage::Prepared,

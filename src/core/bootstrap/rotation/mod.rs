@@ -1,7 +1,7 @@
 //! CA rotation while the cluster runs: the stage of a node, derived from its files.
 //!
 //! Beside `ca.crt` are `ca-former.crt` and `ca-next.crt` while this is under way, and `ca.crt` holds both certificates:
-//! its first one signs, and whoever trusts reads them all. Nothing else is remembered.
+//! the first one signs, and all of them are trusted. No other state is kept.
 
 mod gate;
 mod nodes;
@@ -142,7 +142,7 @@ impl Rotation {
     /// How far the node is: as far as the CA that is furthest behind.
     pub fn standing(&self) -> Result<Standing, Unclear> {
         let all: Vec<Standing> = self.authorities.iter().map(ObservedAuthority::standing).collect::<Result<_, _>>()?;
-        // Of those that are done nothing is left that tells.
+        // CAs that have finished have no files left.
         let late = all.iter().any(|standing| *standing >= Standing::Switched);
         let unfinished = all.iter().copied().filter(|standing| !(late && *standing == Standing::Settled));
         Ok(unfinished.min().unwrap_or(Standing::Settled))

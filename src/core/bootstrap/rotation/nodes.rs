@@ -96,7 +96,7 @@ impl KubeletTrust {
         serde_json::from_str(at(node, &["metadata", "annotations", KUBELET_ANNOTATION]).as_str()?).ok()
     }
 
-    /// True when nothing that the kubelet has comes from other CAs than these.
+    /// True if all certificates of the kubelet are signed by these CAs.
     pub fn is_signed_by(&self, client: &str, serving: &str) -> bool {
         self.client.as_deref() == Some(client) && self.serving.as_deref().is_none_or(|signer| signer == serving)
     }

@@ -142,7 +142,7 @@ fn forth(facts: &Facts) -> Move {
 fn back(facts: &Facts) -> Move {
     // Controllers first: they may be older than the API server, never newer.
     for component in facts.components.iter().rev() {
-        // An etcd that came up stays: what it wrote since an older one need not read.
+        // An etcd that came up with its new version stays: an older one may be unable to read its data.
         let stays = component.name == ETCD && component.is_wanted() && component.state == PodState::Well;
         if component.kept.is_some() && component.kept != component.present && !stays {
             return Move::Restore(component.name);
@@ -158,7 +158,7 @@ fn back(facts: &Facts) -> Move {
     if facts.is_under_way() { Move::Forget } else { Move::Returned }
 }
 
-/// All moves to the end, if every component comes up: the plan of a dry run.
+/// All moves, if every component becomes healthy: the plan of a dry run.
 pub fn foresee(facts: &Facts) -> Vec<Move> {
     let mut facts = facts.clone();
     let mut moves = Vec::new();

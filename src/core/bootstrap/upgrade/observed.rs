@@ -41,7 +41,7 @@ pub struct ObservedNode {
 /// A member of etcd, as it says itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObservedMember {
-    /// Its name; its address when nobody tells the name.
+    /// Its name, or its address if the name is unknown.
     pub name: String,
     /// The server's version.
     pub version: Option<Version>,

@@ -16,7 +16,7 @@ pub struct Running {
     pub image: String,
     /// The program of the node that takes the place of the image's.
     pub program: Option<String>,
-    /// Its version, as annotation or tag tell.
+    /// Its version, from the annotation or the tag.
     pub version: Option<Version>,
 }
 

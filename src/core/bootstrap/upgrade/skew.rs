@@ -136,7 +136,7 @@ impl Fault {
     }
 
     /// True when it is unsafe to begin like this, unless the user knows better. Of the node that is being upgraded
-    /// (`own`) nothing of the kind counts: an upgrade that was interrupted must be able to go on.
+    /// (`own`) nothing of the kind counts: an upgrade that was interrupted must be able to continue.
     pub fn holds_up(&self, own: &str, control_planes: &[&str]) -> bool {
         match self {
             Self::NodeNotReady(node) => node != own && control_planes.contains(&node.as_str()),

@@ -348,7 +348,7 @@ mod tests {
         }
         assert_eq!(
             lanes.run("other", "look", || 2).await.unwrap_err().to_string(),
-            "tests of other: look was not begun, for 128 calls of others have not returned"
+            "tests of other: look was not started because 128 other calls have not returned"
         );
         releases.clear();
         while lanes.run("other", "look", || 2).await.is_err() {

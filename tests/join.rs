@@ -204,7 +204,7 @@ async fn a_join_waits_for_another_learner_and_until_its_own_log_has_caught_up() 
     let (outcome, lines) = world.join(false).await;
     outcome.unwrap();
     assert!(lines.contains("waiting for n3"), "{lines}");
-    assert!(lines.contains("etcd copies its log: entry 7 of 7"), "{lines}");
+    assert!(lines.contains("etcd replicates its log: entry 7 of 7"), "{lines}");
     assert!(world.etcd.members().iter().all(|member| !member.learner));
 }
 
@@ -323,7 +323,7 @@ async fn a_join_that_is_denied_ends_with_the_reason_and_not_with_one_of_an_earli
     let record = Record::default();
     let outcome = run(JOIN_CONTROL_PLANE, &world.spec(), &world.ports(), &only, &with_joining, &record).await;
     let Err(RunError::Step { source, .. }) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(source.to_string(), "the cluster does not let n2 in: node n2 exists already");
+    assert_eq!(source.to_string(), "the cluster denied node n2 a certificate: node n2 already exists");
 }
 
 #[tokio::test]

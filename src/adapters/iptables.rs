@@ -105,9 +105,10 @@ impl Iptables {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(Error::Absent(name())),
             Ok(Err(error)) => Err(Error::Failed { command: name(), message: error.to_string() }),
-            Err(_) => {
-                Err(Error::Failed { command: name(), message: format!("did not finish within {} s", PATIENCE.as_secs()) })
-            }
+            Err(_) => Err(Error::Failed {
+                command: name(),
+                message: format!("did not finish within {} s", PATIENCE.as_secs()),
+            }),
         }
     }
 }

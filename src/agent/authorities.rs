@@ -73,7 +73,10 @@ pub async fn run_authorities(settings: AuthoritiesSettings, ports: AuthoritiesPo
             Ok(true) => continue,
             Ok(false) => {}
             Err(error @ (Error::Unusable(_) | Error::File(_))) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot follow the CA rotation of the cluster");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot follow the CA rotation of the cluster"
+                );
             }
             Err(error) => {
                 connection = None;
@@ -159,7 +162,11 @@ fn check(pki: &dyn Pki, published: &str, trusted: &str) -> Result<(), Error> {
         return unusable("it contains none of the CAs that this node trusts");
     }
     let is_authority = |cert: &String| pki.inspect(cert, None, None).is_ok_and(|seen| seen.is_ca);
-    if split(published).iter().all(is_authority) { Ok(()) } else { unusable("it contains certificates that are not CAs") }
+    if split(published).iter().all(is_authority) {
+        Ok(())
+    } else {
+        unusable("it contains certificates that are not CAs")
+    }
 }
 
 /// The one of these CAs that signed a certificate.

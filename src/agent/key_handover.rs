@@ -39,7 +39,9 @@ pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Ar
                     tokio::time::sleep(RETRY).await;
                 }
             }
-            Err(reason) => tracing::warn!(request = name, user, reason, "did not answer a request for the cluster's keys"),
+            Err(reason) => {
+                tracing::warn!(request = name, user, reason, "did not answer a request for the cluster's keys")
+            }
         }
     }
 }
@@ -64,7 +66,9 @@ async fn answer(
 
 fn decide(pending: &PendingHandover) -> Result<Asked, String> {
     if !pending.approved && !pending.requester.may_join_control_planes() {
-        return Err("its token is not for control planes; approve the request with kubectl certificate approve".to_owned());
+        return Err(
+            "its token is not for control planes; approve the request with kubectl certificate approve".to_owned()
+        );
     }
     pending.asked.clone().map_err(|error| error.to_string())
 }
@@ -226,8 +230,8 @@ mod tests {
         assert_eq!(handed.len(), NEXT_FILES.len());
         assert!(!handed.contains_key("ca.key"));
         let other = gather(node.as_ref(), pki, &Wanted::Next("0123456789abcdef".to_owned()));
-        assert!(other.unwrap_err().contains("no such authorities"));
+        assert!(other.unwrap_err().contains("does not have these next CAs"));
         let joins = gather(node.as_ref(), pki, &Wanted::Shared);
-        assert!(joins.unwrap_err().contains("are being replaced"), "one that joins would be of neither");
+        assert!(joins.unwrap_err().contains("a CA rotation is in progress"), "one that joins would be of neither");
     }
 }

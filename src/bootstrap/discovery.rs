@@ -38,10 +38,7 @@ pub async fn discover(
         match verify_cluster_info(&data, token, pins) {
             Err(discovery::Error::UnknownToken { .. }) if tries < SIGNATURE_TRIES => {
                 if tries == SIGNATURE_WORD {
-                    tracing::warn!(
-                        token = token.id(),
-                        "the cluster does not know the token yet; retrying for a while"
-                    );
+                    tracing::warn!(token = token.id(), "the cluster does not know the token yet; retrying for a while");
                 }
                 tries = tries.saturating_add(1);
             }

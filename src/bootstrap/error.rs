@@ -77,7 +77,9 @@ pub enum StepError {
         source: PkiError,
     },
     /// A CA that exists but cannot be used. It is never replaced, because all trust in the cluster would be lost.
-    #[error("{path} cannot be used: {why}; replace it with a valid one, or remove it and everything it signed to get a new one")]
+    #[error(
+        "{path} cannot be used: {why}; replace it with a valid one, or remove it and everything it signed to get a new one"
+    )]
     Authority {
         /// The file.
         path: std::path::PathBuf,
@@ -85,7 +87,9 @@ pub enum StepError {
         why: Unfit,
     },
     /// The signer's key is elsewhere.
-    #[error("{path} must be signed by {signer}, whose key is not on this node: copy the signed certificate to this node")]
+    #[error(
+        "{path} must be signed by {signer}, whose key is not on this node: copy the signed certificate to this node"
+    )]
     ExternalSigner {
         /// The certificate that is wanted.
         path: std::path::PathBuf,
@@ -140,7 +144,9 @@ pub enum StepError {
     )]
     AreServices,
     /// A conversion was interrupted.
-    #[error("this node has both manifests and services of its control plane; run `bootstrap convert` to finish the conversion")]
+    #[error(
+        "this node has both manifests and services of its control plane; run `bootstrap convert` to finish the conversion"
+    )]
     BothForms,
     /// The control plane does not run as the setting `mode` says.
     #[error(
@@ -181,7 +187,9 @@ pub enum StepError {
         user: String,
     },
     /// etcd is external, and its operator manages it.
-    #[error("etcd is external (`etcd.endpoints`); its members, restore drills and restores are managed by its operator")]
+    #[error(
+        "etcd is external (`etcd.endpoints`); its members, restore drills and restores are managed by its operator"
+    )]
     NotOurEtcd,
     /// etcd has quorum, so `recover` is refused.
     #[error("etcd has quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]

@@ -50,7 +50,9 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     /// It has no such settings.
-    #[error("configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane until it succeeds")]
+    #[error(
+        "configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane until it succeeds"
+    )]
     Missing(&'static str),
     /// They cannot be used.
     #[error(transparent)]
@@ -224,7 +226,10 @@ mod tests {
         assert!(joined(&node_of(&ours, "n1")).unwrap());
         for stranger in [node_of(&authority(), "n1"), node_of(&ours, "n2")] {
             let error = joined(&stranger).unwrap_err().to_string();
-            assert!(error.contains("/kubelet.conf is not of node n1") && error.contains("bootstrap reset"), "{error}");
+            assert!(
+                error.contains("/kubelet.conf does not belong to node n1") && error.contains("bootstrap reset"),
+                "{error}"
+            );
         }
         // A machine that never joined, and one whose certificate is gone: their name is looked up.
         let fresh = FakeNode::new();

@@ -62,7 +62,9 @@ pub enum SetError {
         folder: PathBuf,
     },
     /// The kubelet cannot say how pods are.
-    #[error("the kubelet does not report the state of static pods; is kubelet.service running with --static-pod-units?")]
+    #[error(
+        "the kubelet does not report the state of static pods; is kubelet.service running with --static-pod-units?"
+    )]
     NoKubelet(#[source] std::io::Error),
 }
 
@@ -434,7 +436,7 @@ mod tests {
         bench.kubelet.sick.lock().unwrap().insert("sick".into());
         bench.act(Some("one")).await.unwrap();
         let error = bench.act(Some("two")).await.unwrap_err().to_string();
-        assert!(!error.contains("of the set before"), "{error}");
+        assert!(!error.contains("after the rollback"), "{error}");
         assert!(error.contains("static pod sick is not Ready after 60 s: main: ErrImagePull"), "{error}");
         assert_eq!(bench.there(), ["a.yaml", "etcd.yaml"]);
         assert_eq!(std::fs::read_to_string(bench.path("manifests/a.yaml")).unwrap(), pod("a"));

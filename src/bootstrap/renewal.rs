@@ -46,11 +46,15 @@ pub async fn take_turn(
             Ok(None) => return Turn::Taken,
             Ok(Some(holder)) => {
                 if !std::mem::replace(&mut told, true) {
-                    progress.step_says(&format!("waiting: control plane {holder} is renewing certificates or upgrading"));
+                    progress
+                        .step_says(&format!("waiting: control plane {holder} is renewing certificates or upgrading"));
                 }
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the API does not answer, so control planes cannot take turns");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the API does not answer, so control planes cannot take turns"
+                );
                 return Turn::NoApi;
             }
         }
@@ -111,7 +115,10 @@ fn holder(lease: &Value, now: Timestamp) -> Option<String> {
 /// Releases the Lease.
 pub async fn end_turn(objects: &dyn ClusterObjects) {
     if let Err(error) = objects.merge_patch(&lease(), &json!({ "spec": { "holderIdentity": "" } })).await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "the lease of the turn is not released; it will expire");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "the lease of the turn is not released; it will expire"
+        );
     }
 }
 
@@ -138,7 +145,7 @@ mod tests {
         let record = Record::default();
         let turn = take_turn(api.as_ref(), "n1", || at(1650), &record).await;
         assert_eq!(turn, Turn::NeverCame, "patience has an end");
-        assert!(record.text().contains("control plane n3 is being renewed"), "{}", record.text());
+        assert!(record.text().contains("control plane n3 is renewing"), "{}", record.text());
         hold_turn(api.as_ref(), "n3", at(2200)).await;
         assert_eq!(attempt(api.as_ref(), "n1", at(2300)).await.unwrap(), Some("n3".to_owned()), "n3 still works");
     }

@@ -94,8 +94,9 @@ pub async fn run(
             let step = step.to_owned();
             move |source| RunError::Step { phase: phase.id, step, source }
         };
-        let mut facts =
-            facts_of(observe_facts(ports, spec, options.joins_etcd).await.map_err(failed("read the state of the node"))?);
+        let mut facts = facts_of(
+            observe_facts(ports, spec, options.joins_etcd).await.map_err(failed("read the state of the node"))?,
+        );
         assumed.iter().for_each(|step| facts.assume(step, spec));
         let steps = (phase.plan)(spec, &facts).map_err(|source| RunError::Plan { phase: phase.id, source })?;
         let steps = declared_units::for_node(steps, spec);

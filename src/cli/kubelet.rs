@@ -91,10 +91,16 @@ pub fn command() -> Command {
         .arg(adds_up(list("node-labels", "Labels of the node, key=value,...")))
         .arg(text("register-with-taints", "Taints of the node, key=value:effect,..."))
         .arg(adds_up(list("manifest-url-header", "Headers for --manifest-url, name:value,...")))
-        .arg(text("runtime-cgroups", "Ignored with a warning: the container runtime stays in the cgroup it was started in"))
+        .arg(text(
+            "runtime-cgroups",
+            "Ignored with a warning: the container runtime stays in the cgroup it was started in",
+        ))
         .arg(text("image-credential-provider-config", "Configuration of credential provider plugins"))
         .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"))
-        .arg(text("host-programs", "Folders whose programs pods of the API may name as image (host:/… and nix:0/…), separated by commas"))
+        .arg(text(
+            "host-programs",
+            "Folders whose programs pods of the API may name as image (host:/… and nix:0/…), separated by commas",
+        ))
         .arg(text("lock-file", "File that is locked while this kubelet runs; at the start it waits for the lock"))
         .arg(boolean(text("exit-on-lock-contention", "Exit when another process opens the file of --lock-file")))
         .arg(boolean(text("static-pod-units", "Maintain a systemd unit static-pod@NAME.service for each static pod")));
@@ -108,7 +114,9 @@ pub fn command() -> Command {
         command = command.arg(arg.hide_short_help(true));
     }
     for (name, _) in FLAG_FATES.iter().filter(|(name, _)| *name != "runtime-cgroups") {
-        command = command.arg(boolean(text(name, "Not supported: ignored with a warning, or refused").hide(true)).require_equals(false));
+        command = command.arg(
+            boolean(text(name, "Not supported: ignored with a warning, or refused").hide(true)).require_equals(false),
+        );
     }
     command
 }

@@ -12,7 +12,13 @@ use crate::core::bootstrap::token::Token;
 #[derive(Args, Clone, Debug)]
 pub struct TokenArgs {
     /// Kubeconfig of an administrator
-    #[arg(long, env = "KUBECONFIG", hide_env_values = true, default_value = "/etc/kubernetes/admin.conf", global = true)]
+    #[arg(
+        long,
+        env = "KUBECONFIG",
+        hide_env_values = true,
+        default_value = "/etc/kubernetes/admin.conf",
+        global = true
+    )]
     pub kubeconfig: PathBuf,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, global = true)]

@@ -246,7 +246,7 @@ mod tests {
             assert_eq!(parse_document(nothing.as_bytes()), Ok(Value::Null), "{nothing:?}");
         }
         let error = parse_document(b"a: 1\n---\nb: 2\n").expect_err("two");
-        assert_eq!(error.message, "holds 2 documents, where one is read: each needs a file of its own");
+        assert_eq!(error.message, "contains 2 documents, but only one per file is allowed");
         assert_eq!(error.place.map(|place| place.line), Some(3));
     }
 

@@ -165,7 +165,7 @@ mod tests {
             tracing::info!("after");
         });
         journal.set_nonblocking(false).unwrap();
-        assert!(read().contains("lines were lost"));
+        assert!(read().contains("log lines were dropped"));
         assert!(read().contains("after"));
     }
 }

@@ -366,8 +366,8 @@ mod tests {
         for (fields, wanted) in [
             (serde_json::json!({"tokenFile": empty}), "it is empty"),
             (serde_json::json!({"tokenFile": dir.path().join("none")}), "No such file"),
-            (serde_json::json!({"token": "a\nb"}), "cannot stand in a header"),
-            (serde_json::json!({"token": "t", "username": "u"}), "one of them is meant"),
+            (serde_json::json!({"token": "a\nb"}), "not allowed in an HTTP header"),
+            (serde_json::json!({"token": "t", "username": "u"}), "set only one of them"),
             (serde_json::json!({"auth-provider": {"name": "gcp", "config": {}}}), "has none since v1.26"),
             (
                 serde_json::json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}}),

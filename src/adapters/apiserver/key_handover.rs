@@ -53,8 +53,10 @@ impl KeyHandover for CsrHandover {
         let created = requests.create(&PostParams::default(), &request).await;
         let mut created = created.map_err(api_failed(format!("create certificate request {name}")))?;
         if *wanted != Wanted::Shared {
-            let reason =
-                ("ReplacementOfAuthorities", "requested by an administrator for a control plane that follows a CA rotation");
+            let reason = (
+                "ReplacementOfAuthorities",
+                "requested by an administrator for a control plane that follows a CA rotation",
+            );
             let conditions = &mut created.status.get_or_insert_default().conditions;
             conditions.get_or_insert_default().push(approval(Timestamp::now(), reason));
             let approved = requests.replace_subresource("approval", &name, &PostParams::default(), &created).await;

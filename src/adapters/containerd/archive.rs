@@ -256,7 +256,7 @@ mod tests {
         let error = images(&[("manifest.json", list), ("c.json", b"{}")]).expect_err("cut short");
         assert!(error.to_string().contains("layer.tar is missing"), "{error}");
         let error = images(&[("readme", b"hello")]).expect_err("no images");
-        assert!(error.to_string().contains("no image archive"), "{error}");
+        assert!(error.to_string().contains("not an image archive"), "{error}");
     }
 
     #[test]
@@ -264,6 +264,6 @@ mod tests {
         let index = br#"{"manifests":[{"digest":"sha256:../../etc/passwd","size":1,"mediaType":"x",
             "annotations":{"io.containerd.image.name":"a/b:1"}}]}"#;
         let error = images(&[("index.json", index)]).expect_err("a path");
-        assert!(error.to_string().contains("no sha256 digest"), "{error}");
+        assert!(error.to_string().contains("not a sha256 digest"), "{error}");
     }
 }

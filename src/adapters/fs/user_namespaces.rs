@@ -63,7 +63,9 @@ impl IdRange {
             (users, groups) => (users?, groups?),
         };
         if !users.status.success() || users.stdout != groups.stdout {
-            return Err(io::Error::other("getsubids reports no range for the user kubelet, or different ranges for users and groups"));
+            return Err(io::Error::other(
+                "getsubids reports no range for the user kubelet, or different ranges for users and groups",
+            ));
         }
         Self::parse(&String::from_utf8_lossy(&users.stdout), per_pod)
     }

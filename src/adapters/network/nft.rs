@@ -110,7 +110,7 @@ mod tests {
         std::fs::write(&program, "#!/bin/sh\nexec sleep 3600\n").unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
         for error in [apply(&program, "").await.unwrap_err(), list_tables(&program).await.unwrap_err()] {
-            assert!(error.to_string().contains("no end within 30 s"), "{error}");
+            assert!(error.to_string().contains("did not finish within 30 s"), "{error}");
         }
     }
 }

@@ -53,7 +53,10 @@ impl Signals {
         let guarded = match guard(&bus, policy.to_owned()).await {
             Ok(()) => true,
             Err(reason) => {
-                tracing::info!(reason, "bus policy not installed; shutdown signals are ignored if their sender has disconnected");
+                tracing::info!(
+                    reason,
+                    "bus policy not installed; shutdown signals are ignored if their sender has disconnected"
+                );
                 false
             }
         };

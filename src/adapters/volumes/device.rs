@@ -52,7 +52,10 @@ impl Mount {
         let fs_type = self.fs_type.as_deref().filter(|name| !name.is_empty()).unwrap_or(DEFAULT);
         // It becomes part of a program's name.
         if !fs_type.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("fsType {fs_type:?} is not a file system")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("fsType {fs_type:?} is not a file system"),
+            ));
         }
         let (device, target) = (self.device.clone(), self.target.clone());
         #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]

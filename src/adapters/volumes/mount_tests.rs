@@ -242,7 +242,7 @@ fn a_local_volume_on_a_raw_device_is_formatted_once_and_mounted_for_each_pod() {
         };
         fs_type("../../../tmp/x");
         let refused = &volumes.set_up(&odd).await.unwrap_err()[0].message;
-        assert!(refused.contains("is no file system"), "{refused}");
+        assert!(refused.contains("is not a file system"), "{refused}");
         fs_type("ext3");
         volumes.set_up(&odd).await.unwrap_err();
         assert_eq!(mounts_in(&root), 0, "an ext4 is no ext3, and is not formatted again");

@@ -219,7 +219,8 @@ async fn local(
         request.group.map(|group| Ownership { group, only_on_root_mismatch: request.only_on_root_mismatch, read_only });
     let target = path.clone();
     if read_only {
-        let done = request.lanes.io(request.subject(), "remount read-only", move || mounts::make_read_only(&target)).await;
+        let done =
+            request.lanes.io(request.subject(), "remount read-only", move || mounts::make_read_only(&target)).await;
         done.map_err(disk)?;
     } else if let Some(ownership) = group.filter(|_| !mounted) {
         let apply = move || ownership::apply(&target, ownership);

@@ -121,7 +121,10 @@ pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     };
     let (due, kept) = signed_elsewhere(&ports, &spec)?;
     if args.all && !kept.is_empty() {
-        console.step_says(&format!("not renewed, because the keys of their CAs are not on this node: {}", kept.join(", ")));
+        console.step_says(&format!(
+            "not renewed, because the keys of their CAs are not on this node: {}",
+            kept.join(", ")
+        ));
     }
     console.finish(changed, &json!({ "dueElsewhere": due }), &text);
     match due.as_slice() {

@@ -51,7 +51,11 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
         Some(objects) => match take_turn(objects.as_ref(), &spec.node.name, ports.now, &console).await {
             Turn::Taken => Some(objects),
             Turn::NoApi => None,
-            Turn::NeverCame => return Err(Failure::from("other control planes did not finish in time; run the command again later".to_owned())),
+            Turn::NeverCame => {
+                return Err(Failure::from(
+                    "other control planes did not finish in time; run the command again later".to_owned(),
+                ));
+            }
         },
         None => None,
     };

@@ -185,11 +185,7 @@ async fn remove_member(args: &RemoveArgs) -> Result<(), Failure> {
             Ok(())
         }
         Some(_) => {
-            print_result(
-                args.etcd.output,
-                &json!({ "removed": args.name }),
-                &format!("removed member {}", args.name),
-            );
+            print_result(args.etcd.output, &json!({ "removed": args.name }), &format!("removed member {}", args.name));
             Ok(())
         }
         None => Err(Failure::from(format!("etcd has no member {}; `bootstrap etcd members` shows them", args.name))),
@@ -209,7 +205,9 @@ fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
     match ask(question) {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::Usage("nothing was changed".to_owned())),
-        None => Err(Failure::Usage("standard input is not a terminal, so there is nobody to confirm; pass --yes".to_owned())),
+        None => Err(Failure::Usage(
+            "standard input is not a terminal, so there is nobody to confirm; pass --yes".to_owned(),
+        )),
     }
 }
 

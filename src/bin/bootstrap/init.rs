@@ -72,7 +72,8 @@ async fn begin_again(
         }
     }
     if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_some() {
-        let then = "run `bootstrap init` without --snapshot to continue with it, or `bootstrap etcd restore` to replace it";
+        let then =
+            "run `bootstrap init` without --snapshot to continue with it, or `bootstrap etcd restore` to replace it";
         return Err(Failure::from(format!("etcd already has data in {}: {then}", spec.node.paths.etcd_data.display())));
     }
     HostEtcdFiles.check_snapshot(&snapshot)?;

@@ -26,7 +26,9 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
             Some(true) => {}
             Some(false) => return Err(Failure::Usage("nothing was changed".to_owned())),
             None => {
-                return Err(Failure::Usage("standard input is not a terminal, so there is nobody to confirm; pass --yes".to_owned()));
+                return Err(Failure::Usage(
+                    "standard input is not a terminal, so there is nobody to confirm; pass --yes".to_owned(),
+                ));
             }
         }
     }
@@ -59,7 +61,9 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
                 ),
                 Some(_) | None => String::new(),
             };
-            format!("\nThis machine is reset. The cluster may still have the Node object: kubectl delete node {name}{etcd}")
+            format!(
+                "\nThis machine is reset. The cluster may still have the Node object: kubectl delete node {name}{etcd}"
+            )
         }
     };
     console.finish(changed, &json!({ "node": name }), &text);

@@ -195,7 +195,8 @@ async fn in_turn(
         changed = changed.saturating_add(addons);
     } else {
         let nodes = behind.join(", ");
-        console.step_says(&format!("kube-proxy and CoreDNS are upgraded with the last control plane; remaining: {nodes}"));
+        console
+            .step_says(&format!("kube-proxy and CoreDNS are upgraded with the last control plane; remaining: {nodes}"));
     }
     Ok(changed)
 }

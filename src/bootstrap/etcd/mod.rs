@@ -104,7 +104,8 @@ pub async fn defragment(
         members = members.saturating_add(1);
     }
     if !room {
-        progress.step_says("no space was freed: delete objects that are not needed, or raise etcd's quota-backend-bytes");
+        progress
+            .step_says("no space was freed: delete objects that are not needed, or raise etcd's quota-backend-bytes");
     }
     Ok(Defragmented { members, disarmed: room && cluster.disarm_no_space().await? })
 }

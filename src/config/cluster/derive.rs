@@ -145,7 +145,10 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
         name = host.name.to_lowercase();
     }
     if !is_dns_subdomain(&name) {
-        reader.fault("node.name", format!("\"{name}\" is not a node name: use only lower-case letters, digits, '-' and '.'"));
+        reader.fault(
+            "node.name",
+            format!("\"{name}\" is not a node name: use only lower-case letters, digits, '-' and '.'"),
+        );
     }
     let address = match reader.text("node.address").as_str() {
         "" => host.address,
@@ -420,7 +423,8 @@ fn derive_snapshots(reader: &mut Reader<'_>) -> Option<SnapshotSpec> {
     let keep = match reader.layers.value("etcd.snapshots_kept").and_then(Value::as_integer).map(u16::try_from) {
         Some(Ok(keep)) if keep > 0 => keep,
         _ => {
-            reader.fault("etcd.snapshots_kept", "has to be at least 1; to disable snapshots set etcd.snapshots to never");
+            reader
+                .fault("etcd.snapshots_kept", "has to be at least 1; to disable snapshots set etcd.snapshots to never");
             1
         }
     };

@@ -40,7 +40,12 @@ const fn setting(name: &'static str, kind: Kind, default: &'static str, meaning:
 pub const SETTINGS: &[Setting] = &[
     setting("mode", Kind::Text, "\"static-pods\"", "how the control plane runs: static-pods or systemd"),
     setting("args", Kind::TextMaps, "{}", "additional flags by component; an empty value removes a default flag"),
-    setting("kubelet", Kind::Free, "{}", "KubeletConfiguration fields for every node of the cluster; override the defaults"),
+    setting(
+        "kubelet",
+        Kind::Free,
+        "{}",
+        "KubeletConfiguration fields for every node of the cluster; override the defaults",
+    ),
     setting("kube_proxy", Kind::Free, "{}", "KubeProxyConfiguration fields; override the defaults"),
     setting("cluster.name", Kind::Text, "\"kubernetes\"", "name of the cluster in kubeconfigs"),
     setting("cluster.kubernetes_version", Kind::Text, "\"v1.36.3\"", "Kubernetes version of the control plane"),
@@ -75,7 +80,12 @@ pub const SETTINGS: &[Setting] = &[
         "address range of Services, one or one per address family",
     ),
     setting("network.dns_domain", Kind::Text, "\"cluster.local\"", "DNS domain of the cluster"),
-    setting("network.enabled", Kind::Bool, "true", "whether the built-in pod network is used; false if you install another CNI"),
+    setting(
+        "network.enabled",
+        Kind::Bool,
+        "true",
+        "whether the built-in pod network is used; false if you install another CNI",
+    ),
     setting("network.proxy", Kind::Text, "\"nftables\"", "mode of kube-proxy: nftables, iptables or none"),
     setting("network.dns", Kind::Bool, "true", "whether CoreDNS is installed"),
     setting("node.name", Kind::Text, "", "name of the node; if unset, the host name"),
@@ -83,9 +93,19 @@ pub const SETTINGS: &[Setting] = &[
     setting("node.api_port", Kind::Number, "6443", "port of the API server on this node"),
     setting("node.labels", Kind::TextMap, "{}", "labels of the node"),
     setting("node.taints", Kind::Texts, "[]", "taints of the node, as key=value:Effect"),
-    setting("node.taint_control_plane", Kind::Bool, "true", "whether a control-plane node is tainted, which keeps ordinary pods off it"),
+    setting(
+        "node.taint_control_plane",
+        Kind::Bool,
+        "true",
+        "whether a control-plane node is tainted, which keeps ordinary pods off it",
+    ),
     setting("node.containerd_socket", Kind::Text, "\"/run/containerd/containerd.sock\"", "socket of containerd"),
-    setting("node.kubelet", Kind::Free, "{}", "KubeletConfiguration fields for this node; override those of the cluster"),
+    setting(
+        "node.kubelet",
+        Kind::Free,
+        "{}",
+        "KubeletConfiguration fields for this node; override those of the cluster",
+    ),
     setting(
         "node.host_programs",
         Kind::Texts,
@@ -99,19 +119,19 @@ pub const SETTINGS: &[Setting] = &[
         "unit files: written by bootstrap, or declared by the system (NixOS) and only checked",
     ),
     setting("components.source", Kind::Text, "\"registry\"", "where components come from: registry, archive or host"),
-    setting(
-        "components.registry",
-        Kind::Text,
-        "\"registry.k8s.io\"",
-        "registry in the image names, or a mirror of it",
-    ),
+    setting("components.registry", Kind::Text, "\"registry.k8s.io\"", "registry in the image names, or a mirror of it"),
     setting("components.archives", Kind::Texts, "[]", "image archives, or folders of archives, for source archive"),
     setting("components.binaries", Kind::TextMap, "{}", "statically linked programs by component, for source host"),
     setting("components.images", Kind::TextMap, "{}", "images by component; override the defaults"),
     setting("certs.sans", Kind::Texts, "[]", "additional names and addresses (SANs) in the API server's certificate"),
     setting("certs.leaf", Kind::Text, "\"8760h\"", "lifetime of certificates"),
     setting("certs.ca", Kind::Text, "\"87600h\"", "lifetime of CAs"),
-    setting("certs.renewal", Kind::Bool, "true", "whether a timer on each control plane renews certificates before they expire"),
+    setting(
+        "certs.renewal",
+        Kind::Bool,
+        "true",
+        "whether a timer on each control plane renews certificates before they expire",
+    ),
     setting(
         "etcd.endpoints",
         Kind::Texts,
@@ -166,7 +186,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("paths.units", Kind::Text, "\"/etc/systemd/system\"", "folder of unit files"),
     setting("paths.cni_conf", Kind::Text, "\"/etc/cni/net.d\"", "folder of CNI configurations"),
     setting("programs.kubelet", Kind::Text, "", "path of the kubelet; if unset, next to this program"),
-    setting("programs.bootstrap", Kind::Text, "", "path of this program for units; if unset, the path it was called by"),
+    setting(
+        "programs.bootstrap",
+        Kind::Text,
+        "",
+        "path of this program for units; if unset, the path it was called by",
+    ),
 ];
 
 /// The setting of that name.

@@ -113,7 +113,7 @@ fn names_that_nobody_knows_and_values_that_no_kubelet_takes_are_refused_in_table
         ("[kubelet]\nmaxPod = 3", "kubelet: unknown field \"maxPod\""),
         ("[kubelet]\nmaxPods = \"3\"", "kubelet: maxPods: want a whole number"),
         ("[kubelet]\nmaxPods = -3", "kubelet: maxPods: must be at least 0"),
-        ("[kubelet]\ncpuManagerPolicy = \"static\"", "kubelet: cpuManagerPolicy: \"static\" cannot be had"),
+        ("[kubelet]\ncpuManagerPolicy = \"static\"", "kubelet: cpuManagerPolicy: \"static\" is not supported"),
         ("[kubelet.systemReserved]\nmemory = \"1GB\"", "kubelet: systemReserved: memory: want a quantity"),
         ("[kubelet.featureGates]\nNoSuchGate = true", "kubelet: featureGates.NoSuchGate: unknown feature gate"),
     ] {

@@ -40,7 +40,10 @@ pub const FIELD_FATES: &[(&str, Fate)] = &[
     ("topologyManagerPolicyOptions", Refused(&[], NO_TOPOLOGY_MANAGER)),
     ("topologyManagerScope", Warned(&["\"container\""], "has no effect without a topology manager")),
     ("qosReserved", Refused(&[], "memory is not reserved by QoS class")),
-    ("enableControllerAttachDetach", Refused(&["true"], "this kubelet does not attach volumes itself, so nothing would")),
+    (
+        "enableControllerAttachDetach",
+        Refused(&["true"], "this kubelet does not attach volumes itself, so nothing would"),
+    ),
     ("runOnce", Refused(&["false"], "this mode was removed; upstream's kubelet rejects it too")),
     ("memoryReservationPolicy", Refused(&["\"None\""], "this kubelet does not have the feature MemoryQoS")),
     ("logging.options.text.splitStream", Refused(&["false"], NO_LOG_OPTIONS)),

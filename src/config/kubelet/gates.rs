@@ -166,10 +166,7 @@ pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
         }
     }
     if !foreign.is_empty() {
-        let text = format!(
-            "not used by a kubelet, or only by upstream's Go client; no effect: {}",
-            foreign.join(", ")
-        );
+        let text = format!("not used by a kubelet, or only by upstream's Go client; no effect: {}", foreign.join(", "));
         findings.warn("featureGates", text);
     }
     // `defaultKubernetesFeatureGateDependencies`, as far as both sides can be set here.
@@ -244,8 +241,8 @@ mod tests {
             ("GitRepoVolumeDriver=true", "locked to false", ""),
             ("MemoryQoS=true", "does not have the feature", ""),
             ("MemoryQoS=false", "", ""),
-            ("DynamicResourceAllocation=true", "", "it stays off"),
-            ("ResourceHealthStatus=true", "", "it stays off"),
+            ("DynamicResourceAllocation=true", "", "it stays disabled"),
+            ("ResourceHealthStatus=true", "", "it stays disabled"),
             ("ResourceHealthStatus=false", "", ""),
             ("ContainerCheckpoint=false", "always has the feature", ""),
             ("ContainerCheckpoint=true", "", ""),
@@ -257,9 +254,9 @@ mod tests {
                 "",
             ),
             ("APIServerIdentity=false,JobManagedBy=true", "", "without effect: APIServerIdentity, JobManagedBy"),
-            ("AllAlpha=true", "AllAlpha: turns on what this kubelet does not have", ""),
+            ("AllAlpha=true", "AllAlpha: enables features that this kubelet does not have", ""),
             ("AllAlpha=false", "", ""),
-            ("AllBeta=false", "AllBeta: turns off what this kubelet always has", ""),
+            ("AllBeta=false", "AllBeta: disables features that this kubelet always has", ""),
             ("AllBeta=true", "SELinuxMount", ""),
         ] {
             let found = findings(set);

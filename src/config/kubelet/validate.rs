@@ -151,9 +151,10 @@ fn check_words(values: &mut Values<'_>) {
         if !words::CIPHER_SUITES.contains(&suite.as_str()) {
             values.fault("tlsCipherSuites", format!("{suite:?} is not a TLS cipher suite"));
         } else if !words::is_offered(&suite) {
-            values
-                .findings
-                .warn("tlsCipherSuites", format!("{suite} is not supported, because it is insecure or not implemented"));
+            values.findings.warn(
+                "tlsCipherSuites",
+                format!("{suite} is not supported, because it is insecure or not implemented"),
+            );
         }
     }
     check_curves(values);
@@ -261,11 +262,7 @@ fn check_resources(values: &mut Values<'_>) {
     }
     let cgroups = !values.text("systemReservedCgroup").is_empty() || !values.text("kubeReservedCgroup").is_empty();
     let alone = values.text("reservedSystemCPUs").is_empty() || !cgroups;
-    values.require(
-        alone,
-        "reservedSystemCPUs",
-        "cannot be combined with systemReservedCgroup or kubeReservedCgroup",
-    );
+    values.require(alone, "reservedSystemCPUs", "cannot be combined with systemReservedCgroup or kubeReservedCgroup");
     let rooted = values.text("systemCgroups").is_empty() || !values.text("cgroupRoot").is_empty();
     values.require(rooted, "systemCgroups", "needs cgroupRoot");
     let size = Amount::parse(values.text("containerLogMaxSize"));

@@ -159,6 +159,6 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_told_before_anything_is_written() {
         let error = render("kube-apiserver", &spec(), &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap_err();
-        assert_eq!(error.to_string(), "audit.policy: there is no file /etc/roost/audit.yaml");
+        assert_eq!(error.to_string(), "audit.policy: file /etc/roost/audit.yaml does not exist");
     }
 }

@@ -126,10 +126,7 @@ impl NodeStatus {
                 problems.extend(idle.map(|manifest| match &manifest.refused {
                     None => format!("manifest {} has no pod", manifest.path),
                     Some(why) => {
-                        format!(
-                            "manifest {} has no pod: the kubelet rejects it and will retry: {why}",
-                            manifest.path
-                        )
+                        format!("manifest {} has no pod: the kubelet rejects it and will retry: {why}", manifest.path)
                     }
                 }));
             }
@@ -148,8 +145,7 @@ impl NodeStatus {
             }
         }
         if let Some((drill, fault)) = self.drill.as_ref().and_then(|drill| Some((drill, drill.fault.as_ref()?))) {
-            problems
-                .push(format!("the restore drill at {:.0} failed: {fault}", drill.at));
+            problems.push(format!("the restore drill at {:.0} failed: {fault}", drill.at));
         }
         problems
     }

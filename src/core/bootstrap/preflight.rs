@@ -70,10 +70,7 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
         fatal("not running as root".to_owned(), "run it with sudo");
     }
     if !machine.systemd {
-        fatal(
-            "PID 1 is not systemd".to_owned(),
-            "roost needs systemd as the init system, also inside a container",
-        );
+        fatal("PID 1 is not systemd".to_owned(), "roost needs systemd as the init system, also inside a container");
     }
     // Only root can query units on every machine.
     if machine.root && machine.systemd && !machine.runtime_unit {

@@ -397,7 +397,11 @@ impl fmt::Display for Step {
                 true => write!(f, "remove from node {node} the labels that the settings no longer have"),
                 false => {
                     let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                    write!(f, "label node {node} {} and remove labels that the settings no longer have", labels.join(" "))
+                    write!(
+                        f,
+                        "label node {node} {} and remove labels that the settings no longer have",
+                        labels.join(" ")
+                    )
                 }
             },
             Self::RemovePods => f.write_str("stop and remove every pod"),
@@ -409,7 +413,9 @@ impl fmt::Display for Step {
             Self::RemoveUnit { path } => write!(f, "remove unit {}", path.display()),
             Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
             Self::PromoteMember { name, .. } => write!(f, "promote etcd member {name}"),
-            Self::MoveMember { name, peer_url, .. } => write!(f, "update the peer URL of etcd member {name} to {peer_url}"),
+            Self::MoveMember { name, peer_url, .. } => {
+                write!(f, "update the peer URL of etcd member {name} to {peer_url}")
+            }
             Self::RemoveMember { name, .. } => write!(f, "remove etcd member {name}"),
             Self::ReceiveKeys { folder, .. } => {
                 write!(f, "receive the shared keys of the control planes into {}", folder.display())

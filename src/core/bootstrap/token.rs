@@ -16,7 +16,9 @@ pub struct Token {
 
 /// The text is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid bootstrap token: write six characters, a dot and sixteen characters of a-z and 0-9, e.g. abcdef.0123456789abcdef")]
+#[error(
+    "invalid bootstrap token: write six characters, a dot and sixteen characters of a-z and 0-9, e.g. abcdef.0123456789abcdef"
+)]
 pub struct InvalidToken;
 
 impl Token {

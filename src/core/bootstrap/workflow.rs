@@ -81,7 +81,11 @@ pub const INIT: &[Phase] = &[
     WAIT_API,
     Phase { id: "objects", summary: "RBAC, configuration, add-ons", plan: phases::objects::plan },
     Phase { id: "mark-control-plane", summary: "control-plane label and taint", plan: phases::ready::plan_mark_first },
-    Phase { id: "cluster-info", summary: "discovery information for joining nodes", plan: phases::objects::plan_cluster_info },
+    Phase {
+        id: "cluster-info",
+        summary: "discovery information for joining nodes",
+        plan: phases::objects::plan_cluster_info,
+    },
     WAIT_NODE,
     NEW_LABELS,
 ];
@@ -105,11 +109,7 @@ pub const RENEW: &[Phase] = &[
 /// Makes this machine a worker of an existing cluster.
 pub const JOIN: &[Phase] = &[
     WORKER_IMAGES,
-    Phase {
-        id: "kubelet-bootstrap",
-        summary: "cluster CA and bootstrap kubeconfig",
-        plan: phases::kubelet_join::plan,
-    },
+    Phase { id: "kubelet-bootstrap", summary: "cluster CA and bootstrap kubeconfig", plan: phases::kubelet_join::plan },
     WORKER_AGENT,
     WORKER_KUBELET,
     Phase {
@@ -124,11 +124,7 @@ pub const JOIN: &[Phase] = &[
 /// Makes this machine a further control plane. Its etcd begins as a learner and has its vote before an API server uses it.
 pub const JOIN_CONTROL_PLANE: &[Phase] = &[
     IMAGES,
-    Phase {
-        id: "kubelet-bootstrap",
-        summary: "cluster CA and bootstrap kubeconfig",
-        plan: phases::kubelet_join::plan,
-    },
+    Phase { id: "kubelet-bootstrap", summary: "cluster CA and bootstrap kubeconfig", plan: phases::kubelet_join::plan },
     AGENT,
     Phase { id: "keys", summary: "shared keys of the control planes", plan: phases::keys::plan },
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
@@ -203,7 +199,11 @@ pub const APPLY_NODE: &[Phase] = &[
 pub const APPLY_CLUSTER: &[Phase] = &[
     Phase { id: "objects", summary: "RBAC and configuration", plan: phases::objects::plan_settings },
     Phase { id: "addons", summary: "kube-proxy and CoreDNS", plan: phases::objects::plan_addons },
-    Phase { id: "cluster-info", summary: "discovery information for joining nodes", plan: phases::objects::plan_cluster_info },
+    Phase {
+        id: "cluster-info",
+        summary: "discovery information for joining nodes",
+        plan: phases::objects::plan_cluster_info,
+    },
 ];
 
 /// The next CA is trusted as well.
@@ -223,8 +223,11 @@ pub const ROTATE_CLEAN: &[Phase] =
     &[Phase { id: "clean", summary: "remove files of the rotation", plan: phases::rotation::plan_clean }];
 
 /// What all nodes read from the cluster.
-pub const ROTATE_PUBLISH: &[Phase] =
-    &[Phase { id: "cluster-info", summary: "discovery information for nodes", plan: phases::objects::plan_cluster_info }];
+pub const ROTATE_PUBLISH: &[Phase] = &[Phase {
+    id: "cluster-info",
+    summary: "discovery information for nodes",
+    plan: phases::objects::plan_cluster_info,
+}];
 
 /// What needs the objects: a cloud controller manager, which exits without its RBAC rules, and the Node of a control plane.
 pub const APPLY_LAST: &[Phase] = &[

@@ -140,7 +140,7 @@ mod tests {
             "b.yaml: metadata.name: default/web-n1 is already defined by /m/a.yaml",
             "c.yaml: ",
             "d.yaml: metadata.name: default/etcd-n1 is already defined by /m/etcd.yaml",
-            "etcd.yaml: /m/etcd.yaml is there already and is not of this set",
+            "etcd.yaml: /m/etcd.yaml already exists and does not belong to this set",
             ".e.yaml: is not a manifest name",
         ] {
             assert!(faults.contains(words), "{words} in:\n{faults}");

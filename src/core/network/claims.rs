@@ -209,25 +209,41 @@ mod tests {
     fn what_belongs_to_somebody_is_nobody_elses() {
         for (cidr, address, refusal) in [
             // A single pod of another node, a whole node, half of one, several.
-            ("10.244.1.5/32", "10.0.0.9", "its size is /32, and pod CIDRs of this cluster are /24"),
+            ("10.244.1.5/32", "10.0.0.9", "its size is /32, but pod CIDRs of this cluster are /24"),
             ("10.244.1.0/24", "10.0.0.9", "it overlaps 10.244.1.0/24 of node n2"),
             ("10.244.0.0/24", "10.0.0.9", "it overlaps 10.244.0.0/24 of node n1"),
-            ("10.244.1.128/25", "10.0.0.9", "its size is /25, and pod CIDRs of this cluster are /24"),
-            ("10.244.0.0/16", "10.0.0.9", "its size is /16, and pod CIDRs of this cluster are /24"),
+            ("10.244.1.128/25", "10.0.0.9", "its size is /25, but pod CIDRs of this cluster are /24"),
+            ("10.244.0.0/16", "10.0.0.9", "its size is /16, but pod CIDRs of this cluster are /24"),
             // Services, the nodes' network, everything.
             ("10.96.0.0/24", "10.0.0.9", "it is not inside the cluster's pod subnets"),
             ("10.0.0.0/24", "10.0.0.9", "it is not inside the cluster's pod subnets"),
             ("0.0.0.0/0", "10.0.0.9", "it is not inside the cluster's pod subnets"),
             ("::/0", "fd00::9", "it is not inside the cluster's pod subnets"),
-            ("fd01:0:0:2::5/128", "fd00::9", "its size is /128, and pod CIDRs of this cluster are /64"),
+            ("fd01:0:0:2::5/128", "fd00::9", "its size is /128, but pod CIDRs of this cluster are /64"),
             ("fd01:0:0:2::/64", "fd00::9", "it overlaps fd01:0:0:2::/64 of node n2"),
             // Gateways of others, of pods, of nobody.
             ("10.244.9.0/24", "10.0.0.1", "the node's InternalIP 10.0.0.1 is that of node n1"),
             ("10.244.9.0/24", "10.0.0.2", "the node's InternalIP 10.0.0.2 is that of node n2"),
-            ("10.244.9.0/24", "10.244.1.7", "the node's InternalIP 10.244.1.7 is a pod's, or no address of a host"),
-            ("10.244.9.0/24", "127.0.0.1", "the node's InternalIP 127.0.0.1 is a pod's, or no address of a host"),
-            ("10.244.9.0/24", "0.0.0.0", "the node's InternalIP 0.0.0.0 is a pod's, or no address of a host"),
-            ("fd01:0:0:9::/64", "ff02::1", "the node's InternalIP ff02::1 is a pod's, or no address of a host"),
+            (
+                "10.244.9.0/24",
+                "10.244.1.7",
+                "the node's InternalIP 10.244.1.7 is the address of a pod, or not the address of a host",
+            ),
+            (
+                "10.244.9.0/24",
+                "127.0.0.1",
+                "the node's InternalIP 127.0.0.1 is the address of a pod, or not the address of a host",
+            ),
+            (
+                "10.244.9.0/24",
+                "0.0.0.0",
+                "the node's InternalIP 0.0.0.0 is the address of a pod, or not the address of a host",
+            ),
+            (
+                "fd01:0:0:9::/64",
+                "ff02::1",
+                "the node's InternalIP ff02::1 is the address of a pod, or not the address of a host",
+            ),
             ("10.244.9.0/24", "fd00::9", "the node has no InternalIP of its family"),
         ] {
             // A name that comes first is of no use to it.

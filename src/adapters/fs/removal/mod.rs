@@ -176,7 +176,8 @@ fn remove_entry(descent: &mut Descent, entry: Entry, attempt: &mut Attempt) -> i
         Ok(()) => attempt.removed = attempt.removed.saturating_add(1),
         Err(Errno::NOENT) => {}
         Err(Errno::NOTEMPTY | Errno::EXIST) if descent.was_entered(&entry) => {
-            let cause = io::Error::new(io::ErrorKind::DirectoryNotEmpty, "still not empty after its content was removed");
+            let cause =
+                io::Error::new(io::ErrorKind::DirectoryNotEmpty, "still not empty after its content was removed");
             attempt.note(descent, inode, &name, cause);
         }
         Err(Errno::NOTEMPTY | Errno::EXIST) => match descent.enter_to_return(entry) {

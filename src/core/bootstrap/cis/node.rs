@@ -23,16 +23,8 @@ pub(super) const CONTROLS: &[Control] = &[
         Kubelet("anonymous-auth", "/authentication/anonymous/enabled", Is("false")),
     ),
     control("4.2.2", "kubelet: authorizes", Kubelet("authorization-mode", "/authorization/mode", Is("Webhook"))),
-    control(
-        "4.2.3",
-        "kubelet: client CA",
-        Kubelet("client-ca-file", "/authentication/x509/clientCAFile", Set),
-    ),
-    control(
-        "4.2.4",
-        "kubelet: no read-only port",
-        Kubelet("read-only-port", "/readOnlyPort", IsOrUnset("0")),
-    ),
+    control("4.2.3", "kubelet: client CA", Kubelet("client-ca-file", "/authentication/x509/clientCAFile", Set)),
+    control("4.2.4", "kubelet: no read-only port", Kubelet("read-only-port", "/readOnlyPort", IsOrUnset("0"))),
     control(
         "4.2.5",
         "kubelet: idle streams time out",

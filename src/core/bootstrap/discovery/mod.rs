@@ -81,7 +81,11 @@ impl CaPin {
             let block = block.map_err(|error| Error::Malformed { reason: format!("CA certificate: {error}") })?;
             pins.push(Self::of_certificate(&block.contents)?);
         }
-        if pins.is_empty() { Err(Error::Malformed { reason: "it contains no CA certificate".into() }) } else { Ok(pins) }
+        if pins.is_empty() {
+            Err(Error::Malformed { reason: "it contains no CA certificate".into() })
+        } else {
+            Ok(pins)
+        }
     }
 }
 

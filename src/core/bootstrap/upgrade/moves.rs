@@ -273,7 +273,7 @@ mod tests {
         world.run();
         let told: Vec<String> = foreseen.iter().map(ToString::to_string).collect();
         assert_eq!(told[0], "take a snapshot of etcd");
-        assert_eq!(told[2], "replace the manifest of kube-apiserver and wait until it is well");
+        assert_eq!(told[2], "replace the manifest of kube-apiserver and wait until it is healthy");
         world.said.retain(|said| !matches!(said, Move::Wait(_)));
         assert_eq!(world.said.pop(), Some(Move::Done));
         assert_eq!(world.said, foreseen, "a dry run tells what is done");

@@ -21,7 +21,9 @@ pub enum Fault {
         known: Version,
     },
     /// A downgrade: an older version may be unable to read data and objects of a newer one.
-    #[error("{component} of {node} runs {running}: a downgrade to {wanted} is not supported; only `bootstrap etcd restore` goes back")]
+    #[error(
+        "{component} of {node} runs {running}: a downgrade to {wanted} is not supported; only `bootstrap etcd restore` goes back"
+    )]
     Downgrade {
         /// Name of the component.
         component: String,
@@ -33,7 +35,9 @@ pub enum Fault {
         wanted: Version,
     },
     /// A minor version would be skipped.
-    #[error("{component} of {node} runs {running}: {wanted} would skip a minor version; upgrade to the next minor version first")]
+    #[error(
+        "{component} of {node} runs {running}: {wanted} would skip a minor version; upgrade to the next minor version first"
+    )]
     LeavesOneOut {
         /// Name of the component.
         component: String,
@@ -298,15 +302,27 @@ mod tests {
             assert_eq!(told(nodes, wanted), Vec::<String>::new(), "{nodes:?} → {wanted}");
         }
         let faulty: &[(&[&str], &str, &str)] = &[
-            (&["n1 35.4 35.4 35.4 35.4"], "37.0", "v1.37.0 is newer than what this program knows (v1.36)"),
-            (&["n1 34.1 34.1 34.1 34.1"], "36.3", "kube-apiserver of n1 runs v1.34.1: v1.36.3 would leave a minor"),
-            (&["n1 36.3 36.3 36.3 36.3"], "36.2", "kube-apiserver of n1 runs v1.36.3: a downgrade to v1.36.2 is not supported"),
+            (&["n1 35.4 35.4 35.4 35.4"], "37.0", "v1.37.0 is newer than this program supports (v1.36)"),
+            (&["n1 34.1 34.1 34.1 34.1"], "36.3", "kube-apiserver of n1 runs v1.34.1: v1.36.3 would skip a minor"),
+            (
+                &["n1 36.3 36.3 36.3 36.3"],
+                "36.2",
+                "kube-apiserver of n1 runs v1.36.3: a downgrade to v1.36.2 is not supported",
+            ),
             // The second control plane counts as well, and each of its components.
             (&["n1 36.3 36.3 - 36.3", "n2 34.0 34.0 - 34.0"], "36.3", "API servers run v1.34.0 and v1.36.3"),
             (&["n1 35.0 34.0 - 34.0"], "36.3", "kube-controller-manager of n1 runs v1.34.0: v1.36.3 would leave"),
-            (&["n1 35.4 36.0 - 35.4"], "35.5", "kube-scheduler of n1 runs v1.36.0: a downgrade to v1.35.5 is not supported"),
+            (
+                &["n1 35.4 36.0 - 35.4"],
+                "35.5",
+                "kube-scheduler of n1 runs v1.36.0: a downgrade to v1.35.5 is not supported",
+            ),
             (&["n1 34.4 34.4 - 34.4", "w1 - - - 36.0"], "35.0", "kubelet of w1 runs v1.36.0: it may not be newer than"),
-            (&["n1 35.4 35.4 - 35.4", "w1 - - - 32.9"], "36.3", "kubelet of w1 runs v1.32.9: it may be three minor"),
+            (
+                &["n1 35.4 35.4 - 35.4", "w1 - - - 32.9"],
+                "36.3",
+                "kubelet of w1 runs v1.32.9: it may be at most three minor",
+            ),
             (
                 &["n1 35.4 35.4 - 35.4", "w1 - - 37.0 35.4"],
                 "36.3",
@@ -353,7 +369,7 @@ mod tests {
                 "kube-apiserver of n2 is not Ready",
                 "kube-controller-manager of n2 is not Ready",
                 "kube-scheduler of n2 is not Ready",
-                "etcd member n2 is not well: x",
+                "etcd member n2 is unhealthy: x",
             ]
         );
         assert!(faults.iter().all(|fault| !fault.forbids()));

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::core::model::time::Moment;
 
-/// How long a call may take before its caller goes on without it.
+/// How long a call may take before its caller continues without it.
 pub const LIMIT: Duration = Duration::from_secs(10);
 /// Calls of one kind that run side by side; more wait.
 const PLACES: usize = 16;
@@ -101,7 +101,7 @@ impl Lanes {
 
     /// Runs `work` on a thread of its own. Calls for one subject follow each other.
     ///
-    /// A call that is given up goes on and may still have its effect: what comes after it for the same subject waits.
+    /// A call that is given up continues and may still have its effect: what comes after it for the same subject waits.
     ///
     /// # Errors
     /// It is not over within the limit, or an earlier one for the subject is not.

@@ -1,8 +1,8 @@
 //! Tasks and panics: a task that panicked is started again after a growing pause, or the whole process ends in good order.
 //!
-//! Which of the two: [`restarting`] where the task can go on from what it observes, [`vital`] where it owns what cannot
+//! Which of the two: [`restarting`] if the task can continue from what it observes, [`vital`] where it owns what cannot
 //! be made again (the process then ends with a failure, and systemd starts it again). A task that ends by itself soon, such
-//! as one connection, is [`spawn`]ed: its panic is logged and is nobody else's.
+//! as one connection, is [`spawn`]ed: its panic is logged and affects nothing else.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -90,7 +90,7 @@ pub async fn blocking<T: Send + 'static>(
     Ok(tokio::task::spawn_blocking(move || named_call(task, work)).await?)
 }
 
-/// Spawns a task that goes on from `state` after each panic, until it ends by itself. `stop` ends the pauses.
+/// Spawns a task that continues from `state` after each panic, until it exits by itself. `stop` ends the pauses.
 pub fn restarting<S, R>(task: impl Into<Task>, stop: &CancellationToken, state: S, run: R) -> JoinHandle<()>
 where
     S: Send + 'static,
@@ -99,7 +99,7 @@ where
     tokio::spawn(restart_on_panic(task, stop, state, run))
 }
 
-/// [`restarting`] for whoever has a thread of its own for the task.
+/// [`restarting`] for a task on its own thread.
 pub fn restart_on_panic<S, R>(
     task: impl Into<Task>,
     stop: &CancellationToken,

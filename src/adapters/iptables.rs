@@ -22,7 +22,7 @@ const FIREWALL: &str = "KUBE-FIREWALL";
 /// Why the chains could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such program, and so nobody on the node who would look for the chains.
+    /// The program is not installed, so nothing on the node uses the chains.
     #[error("{0} is not there")]
     Absent(String),
     /// The program failed.

@@ -12,7 +12,7 @@ const BY_FAMILY: u16 = 20;
 /// `NLM_F_REQUEST` of linux/netlink.h.
 const REQUEST: u16 = 1;
 const TCP: u8 = 6;
-/// `TCP_ESTABLISHED`. A socket that its process has closed has the uid of nobody in particular, which reads as 0.
+/// `TCP_ESTABLISHED`. A socket that its process has closed has no owner, which reads as uid 0.
 const ESTABLISHED: u8 = 1;
 const HEADER: usize = 16;
 /// Where `idiag_state` and `idiag_uid` are in `struct inet_diag_msg` of linux/inet_diag.h.

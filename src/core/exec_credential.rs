@@ -57,7 +57,7 @@ pub enum ExecError {
 /// Whether somebody may talk with the plugin, from `interactiveMode` and whether there is a terminal.
 ///
 /// # Errors
-/// A version or mode that client-go refuses, or a plugin that must talk to nobody.
+/// A version or mode that client-go rejects, or a plugin that would need a terminal.
 pub fn derive_interactive(version: &str, mode: Option<&str>, terminal: bool) -> Result<bool, ExecError> {
     match (version.strip_prefix(GROUP), mode) {
         (Some("v1"), None) => Err(ExecError::Mode),

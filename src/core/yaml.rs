@@ -68,7 +68,7 @@ fn second_document(text: &str) -> Option<Place> {
     documents.get(1).map(|second| Place { line: second.referenced.line(), column: second.referenced.column() })
 }
 
-/// Puts an error into words for whoever wrote the text: without the library's own names, and the place beside the message.
+/// Formats an error for the author of the text: without the library's own names, and the place beside the message.
 fn describe(error: &serde_saphyr::Error) -> Error {
     struct Placeless;
     impl Localizer for Placeless {

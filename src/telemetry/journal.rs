@@ -1,6 +1,6 @@
 //! Log lines into the journal by its native protocol, without ever waiting for it.
 //!
-//! A journal that stands still (stopped, a full disk) takes some messages and then keeps senders waiting; the line would
+//! A journal that does not read (stopped, a full disk) takes some messages and then keeps senders waiting; the line would
 //! stop the kubelet's only thread. What it does not take is dropped and counted, and the count is logged with the next line.
 
 use std::fmt::{self, Write as _};

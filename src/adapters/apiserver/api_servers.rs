@@ -21,7 +21,7 @@ use crate::supervise::restarting;
 
 /// First and longest pause after the watch ended.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
-/// How often the files behind the connection are looked at for new credentials.
+/// Interval between checks of the credential files for changes.
 const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
 
 /// Where the list comes from.

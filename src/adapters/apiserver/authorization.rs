@@ -28,7 +28,7 @@ use super::tls::{Identity, TlsError};
 use crate::adapters::program::answer_of;
 use crate::core::exec_credential::{ExecCredential, ExecError, derive_interactive, parse_answer, render_request};
 
-/// How long a token that was read is used before its file is looked at again (client-go `transport/token_source.go`).
+/// How long a token that was read is used before its file is read again (client-go `transport/token_source.go`).
 const REREAD: Duration = Duration::from_secs(50);
 
 /// Why there is no credential.
@@ -99,7 +99,7 @@ struct Held {
 }
 
 impl Authorization {
-    /// Of nobody: there is no header.
+    /// No credentials: there is no header.
     pub fn nobody() -> Self {
         Self(Arc::new(Source::Nobody))
     }

@@ -270,7 +270,7 @@ impl HandoverRequests for CsrHandoverRequests {
     }
 }
 
-/// Another control plane was faster, or the request is gone; a change that leaves it open brings it up again.
+/// Another control plane was faster, or the request was deleted; if it stays undecided, it is returned again.
 fn is_overtaken(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404)
 }

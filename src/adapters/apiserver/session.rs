@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::connect::{Connector, Error};
 use crate::ports::ApiError;
 
-/// How often the credential files are looked at; our own rotation does not wait for it.
+/// Interval between checks of the credential files; the kubelet's own rotation does not wait for it.
 const LOOK: Duration = Duration::from_secs(30);
 /// Bound of one request that is no watch.
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -52,7 +52,7 @@ impl Identity {
     }
 }
 
-/// TLS on top of `http`, as the configuration has it: without a CA of its own, those of the machine are believed, as
+/// TLS on top of `http`, as the configuration has it: without a CA of its own, those of the machine are trusted, as
 /// by client-go.
 pub(super) fn https<C>(config: &Config, identity: Option<Identity>, http: C) -> Result<HttpsConnector<C>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

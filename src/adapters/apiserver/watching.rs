@@ -52,7 +52,7 @@ where
         }
     }
 
-    /// The next event. After an error the watch goes on where it was, or lists again.
+    /// The next event. After an error the watch continues where it was, or lists again.
     pub async fn next(&mut self) -> Event<K> {
         loop {
             let stream = self.stream.get_or_insert_with(|| {

@@ -50,7 +50,7 @@ impl Hierarchy {
         }
     }
 
-    /// With those where only runtimes make cgroups, for which nobody else clears up.
+    /// Including those where only runtimes create cgroups, which nothing else cleans up.
     fn all_roots(&self) -> impl Iterator<Item = &PathBuf> {
         let freezer = match self {
             Self::V1 { freezer, .. } => freezer.as_ref(),

@@ -25,7 +25,7 @@ pub(super) fn is_lost_task(error: &RuntimeError) -> bool {
 }
 
 impl Cri {
-    /// Kills and deletes the task of a container that CRI counts as ended.
+    /// Kills and deletes the task of a container that CRI reports as exited.
     ///
     /// # Errors
     /// The runtime is not containerd, or the task does not end.

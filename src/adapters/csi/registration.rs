@@ -48,7 +48,7 @@ impl Registrar {
         Self { directory, drivers, api, known: BTreeMap::new(), published, lanes: Lanes::new("plugin sockets in") }
     }
 
-    /// Registers what comes and forgets what goes until `stop`. While the directory cannot be watched, it is looked at
+    /// Registers what comes and forgets what goes until `stop`. While the directory cannot be watched, it is listed
     /// now and then.
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut events = None;

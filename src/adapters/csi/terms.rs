@@ -65,7 +65,7 @@ fn is_of_one(mode: &str) -> bool {
     mode == "ReadWriteOnce" || mode == "ReadWriteOncePod"
 }
 
-/// Whether one pod alone may have the volume. Where there are more modes nobody knows which one the pod means.
+/// Whether one pod alone may have the volume. With several modes it is unknown which one the pod means.
 pub fn is_of_one_pod(source: &CsiSource) -> bool {
     source.access_modes == ["ReadWriteOncePod"]
 }

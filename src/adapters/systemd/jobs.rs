@@ -13,7 +13,7 @@ use zbus::OwnedObjectPath;
 
 use super::manager::{JobRemovedStream, ManagerProxy};
 
-/// A job and how it ended.
+/// A job and its result.
 type End = (OwnedObjectPath, String);
 
 /// All waiters; each gets the end of every job.
@@ -38,7 +38,7 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// Reads the signals as they come: those that nobody reads fill the connection up and hold everything on it.
+    /// Reads the signals as they come: unread signals fill the connection and block everything on it.
     async fn pass_on(self, mut signals: JobRemovedStream) {
         while let Some(signal) = signals.next().await {
             match signal.args() {

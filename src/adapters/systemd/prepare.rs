@@ -2,7 +2,7 @@
 //!
 //! The default policy of the system bus lets every user send that signal. Who sent one can be asked of the bus only while
 //! the sender is connected, and most tools leave at once. So a bus policy allows only root to send it; where its policy
-//! cannot be written (an `/etc` that is read-only), the sender is asked about, and one that has left is not believed.
+//! cannot be written (an `/etc` that is read-only), the bus is asked for the sender's uid, and a sender that has disconnected is not accepted.
 
 use std::path::{Path, PathBuf};
 

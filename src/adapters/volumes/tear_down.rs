@@ -28,7 +28,7 @@ pub struct Fault {
 struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Remembers a failure; something that is gone already is none.
+    /// Records a failure; something that does not exist any more is not one.
     fn note<T>(&mut self, path: &Path, result: io::Result<T>) -> Option<T> {
         match result {
             Ok(value) => return Some(value),

@@ -118,7 +118,7 @@ fn with_dots(name: &str) -> String {
         .collect()
 }
 
-/// Words that this kubelet does not know. Pods that run already are left alone: whoever started them knew the words.
+/// Words that this kubelet does not know. Running pods are left alone: the kubelet that started them knew the values.
 pub(super) fn by_words(pod: &Pod) -> Option<Rejection> {
     let words: Vec<String> = unknown_words(pod).iter().map(ToString::to_string).collect();
     let refused = !words.is_empty() && is_pending(pod);

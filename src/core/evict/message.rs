@@ -19,7 +19,7 @@ pub struct EvictionNotice {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Words for a pod that goes because of a threshold; without its usage nobody can be blamed, and nothing is annotated.
+/// Words for a pod that goes because of a threshold; without its usage no container is named, and nothing is annotated.
 pub fn describe_eviction(
     threshold: &Threshold,
     observed: &Observations,

@@ -1,4 +1,4 @@
-//! Devices that nobody hands out any more: what a device plugin of another kubelet left in the node's status.
+//! Devices without a plugin: what a device plugin of another kubelet left in the node's status.
 //!
 //! Source: `pkg/kubelet/kubelet_node_status.go` (`reconcileExtendedResource`): a kubelet that starts without a record of
 //! device plugins sets their resources to zero, until somebody advertises them again.

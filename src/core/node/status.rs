@@ -21,7 +21,7 @@ const MAX_NAMES: usize = 5;
 
 /// The addresses of `--node-ip`, for the cloud's controller.
 const PROVIDED_NODE_IP: &str = "alpha.kubernetes.io/provided-node-ip";
-/// Labels that say what the machine is; nobody else can know better.
+/// Labels about the machine, which the kubelet owns.
 const FACTS: [&str; 2] = ["kubernetes.io/arch", "kubernetes.io/os"];
 
 /// What the runtime says of itself.

@@ -42,7 +42,7 @@ pub struct Inputs<'a> {
     pub probes: &'a ProbeResults,
     /// Status as derived last, or the API server's after a restart.
     pub previous: &'a PodStatus,
-    /// Where the pod stands.
+    /// State of the pod's worker.
     pub stage: Stage,
     /// Why the node refused it.
     pub rejection: Option<&'a Rejection>,
@@ -176,7 +176,7 @@ fn by_name<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'
     statuses?.iter().find(|s| s.name == name)
 }
 
-/// Status of a container in whichever list it stands.
+/// Status of a container, whichever list it is in.
 fn status_of<'a>(status: &'a PodStatus, kind: ContainerKind, name: &str) -> Option<&'a ContainerStatus> {
     let list = match kind {
         ContainerKind::Init | ContainerKind::Sidecar => &status.init_container_statuses,

@@ -17,8 +17,8 @@ use rustix::io::Errno;
 use super::beneath::open_root;
 use super::descent::{self, Descent, Entry, Mounts, open_folder};
 
-/// Entries that one attempt removes. Who goes on writing into a folder does not keep a thread forever, and an attempt
-/// that ends here goes on where it stopped when it is repeated.
+/// Entries that one attempt removes. A process that keeps writing into a folder must not occupy a thread forever; an attempt
+/// that stops here continues where it stopped when it is repeated.
 const MOST_ENTRIES: u64 = 1_000_000;
 /// Failed entries after which an attempt stops.
 const MOST_STUCK: usize = 10_000;

@@ -1,4 +1,4 @@
-# Roost: users of the control-plane services (mode "systemd"), declared: with `users.mutableUsers = false` others are gone at
+# Users of the control-plane services (mode "systemd"), declared: with `users.mutableUsers = false` others are gone at
 # the next activation.
 {
   config,

@@ -2,7 +2,7 @@
 //!
 //! Under `/var/lib/roost/manifest-sets/NAME` are the last good set (`good`), the one before it (`previous`), the names
 //! of files of a switch under way (`switching`) and how the last switch went (`result.json`). A switch that was
-//! interrupted is continued by the next one: the files in `switching` and `good` are the set's own, whichever of them are there.
+//! interrupted is continued by the next one: the files in `switching` and `good` belong to the set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

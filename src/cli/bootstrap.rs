@@ -18,7 +18,7 @@ use crate::core::model::spec::Endpoint;
 
 /// Sets up and maintains Kubernetes clusters on machines with systemd.
 #[derive(Debug, Parser)]
-#[command(name = "bootstrap", version, about, max_term_width = 100)]
+#[command(name = "bootstrap", version, max_term_width = 100)]
 pub struct Cli {
     /// The command
     #[command(subcommand)]
@@ -133,7 +133,7 @@ pub struct RunArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Run only this phase; --dry-run lists the phases
+    /// Run only this phase; `--dry-run --output json` shows the IDs
     #[arg(long, value_name = "ID")]
     pub phase: Option<String>,
     /// Continue although a preflight check of this machine failed

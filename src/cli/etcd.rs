@@ -43,7 +43,7 @@ pub struct EtcdArgs {
 pub struct SnapshotArgs {
     /// File to write [default: a new file in --directory]
     pub file: Option<PathBuf>,
-    /// Folder for snapshots [etcd.snapshots]
+    /// Folder for snapshots [paths.snapshots]
     #[arg(long, value_name = "FOLDER", conflicts_with = "file")]
     pub directory: Option<PathBuf>,
     /// Number of this node's snapshots to keep in the folder; older ones are deleted; 0 keeps all

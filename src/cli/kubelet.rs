@@ -105,13 +105,13 @@ pub fn command() -> Command {
         .arg(boolean(text("exit-on-lock-contention", "Exit when another process opens the file of --lock-file")))
         .arg(boolean(text("static-pod-units", "Maintain a systemd unit static-pod@NAME.service for each static pod")));
     for field in FIELDS.iter().filter(|f| !f.flag.is_empty()) {
-        const HELP: &str = "Overrides the field of the configuration file that upstream's flag of this name sets";
         let arg = match field.kind {
-            Kind::Bool => boolean(text(field.flag, HELP)),
-            kind if is_list(kind) => adds_up(list(field.flag, HELP)),
-            _ => text(field.flag, HELP),
+            Kind::Bool => boolean(text(field.flag, "")),
+            kind if is_list(kind) => adds_up(list(field.flag, "")),
+            _ => text(field.flag, ""),
         };
-        command = command.arg(arg.hide_short_help(true));
+        let help = format!("Overrides {} of the configuration file", field.path);
+        command = command.arg(arg.help(help).hide_short_help(true));
     }
     for (name, _) in FLAG_FATES.iter().filter(|(name, _)| *name != "runtime-cgroups") {
         command = command.arg(

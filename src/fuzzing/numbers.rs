@@ -56,7 +56,7 @@ impl Digits {
     }
 }
 
-/// What a quantity means in units of ten to `scale`, away from zero; `None` for what is no quantity.
+/// What a quantity means in units of ten to `scale`, away from zero; `None` if it is not a quantity.
 fn slow_quantity(text: &str, scale: i64) -> Option<(bool, Digits)> {
     let negative = text.starts_with('-');
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);

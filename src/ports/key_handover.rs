@@ -54,8 +54,8 @@ pub enum HandoverError {
 /// The side that joins.
 #[async_trait]
 pub trait KeyHandover: Send + Sync {
-    /// Asks the cluster of a kubeconfig for files, and waits for the answer. Whoever asks for next CAs is an
-    /// administrator and approves that itself.
+    /// Asks the cluster of a kubeconfig for files, and waits for the answer. A request for the next CAs comes from an
+    /// administrator, which approves it itself.
     async fn receive(&self, kubeconfig: &Path, node: &str, wanted: &Wanted) -> Result<SharedFiles, HandoverError>;
 }
 

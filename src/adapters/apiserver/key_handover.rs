@@ -309,7 +309,7 @@ fn has_condition(object: &CertificateSigningRequest, kind: &str) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == kind)
 }
 
-/// What is asked; `None` of a request that was answered or denied.
+/// What is asked for; `None` if the request was answered or denied.
 fn parse_pending(object: &CertificateSigningRequest) -> Option<PendingHandover> {
     let answered = object.status.as_ref().is_some_and(|status| status.certificate.is_some());
     if answered || has_condition(object, "Denied") || object.spec.signer_name != SIGNER {

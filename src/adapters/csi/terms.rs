@@ -76,7 +76,7 @@ pub fn is_limit_exceeded(error: &VolumeError, settings: Option<&CSIDriverSpec>) 
     update_period(settings).is_some() && error.error_code == Some(Code::ResourceExhausted as i32)
 }
 
-/// How often the driver wants to be asked how many volumes fit on the node; `None` for once, when it registers.
+/// How often the driver wants to be asked how many volumes fit on the node; `None` to ask only once, when it registers.
 pub fn update_period(settings: Option<&CSIDriverSpec>) -> Option<Duration> {
     let seconds = settings.and_then(|s| s.node_allocatable_update_period_seconds)?;
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)

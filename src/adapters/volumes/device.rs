@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// Upstream's choice where a volume names no file system.
 const DEFAULT: &str = "ext4";
 
-/// The block device at a path, by its name without links; `None` for what is no block device.
+/// The block device at a path, by its name without links; `None` if it is not a block device.
 #[expect(clippy::disallowed_methods, reason = "for threads of offload::Lanes")]
 pub fn device_at(path: &Path) -> io::Result<Option<PathBuf>> {
     use std::os::unix::fs::FileTypeExt;

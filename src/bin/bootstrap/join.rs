@@ -34,7 +34,7 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     let ports = world::ports(&spec).await?;
     leave_version(&ports, &mut spec)?;
     if !args.run.dry_run {
-        // Kept first: a run interrupted is continued with the same settings.
+        // Saved first: an interrupted run continues with the same settings.
         let kept = settings::read(&args.settings)?.print();
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
         ports.files.remove(Path::new(settings::VERSION_FILE))?;

@@ -44,7 +44,7 @@ pub fn plan_prepare(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     Ok(steps)
 }
 
-/// The next CAs sign. The key is written first: interrupted between the two, the same command continues.
+/// The next CAs sign. The key is written first, so that the same command continues if it was interrupted between the two.
 pub fn plan_switch(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for (wanted, seen) in pairs(spec, facts) {

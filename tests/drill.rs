@@ -77,7 +77,7 @@ async fn what_would_bring_no_cluster_back_is_told() {
     let none = fault(&[], true, 99).await;
     assert!(none.contains("this node has no snapshot in /var/lib/roost/snapshots"), "{none}");
     let strange = fault(&SNAPSHOTS, true, 0).await;
-    assert!(strange.contains("but not /registry/namespaces/kube-system"), "{strange}");
+    assert!(strange.contains("but not the key /registry/namespaces/kube-system"), "{strange}");
 }
 
 #[tokio::test(start_paused = true)]

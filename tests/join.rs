@@ -314,7 +314,7 @@ async fn a_join_that_is_denied_ends_with_the_reason_and_not_with_one_of_an_earli
     denied(&world, "before", "an earlier one").await;
     let before = claim_name(api.as_ref(), "n9").await.unwrap();
     assert!(before.is_empty(), "of another node");
-    denied(&world, "now", "node n2 exists already").await;
+    denied(&world, "now", "node n2 already exists").await;
     let with_joining = |mut facts: Facts| {
         facts.joining = Some(Joining { token: None, ca: String::new(), denied: ["before".to_owned()].into() });
         facts

@@ -108,7 +108,7 @@ fn faults_of_single_settings_are_clear() {
         ("mode = \"systemd\"", "systemd services run programs of the host"),
         ("mode = \"systemd\"\n[node]\napi_port = 443", "has to be at least 1024"),
         ("[cluster]\nkubernetes_version = \"1.36\"", "not a version like v1.36.3"),
-        ("[cluster]\nendpoint = \"a b\"", "no endpoint"),
+        ("[cluster]\nendpoint = \"a b\"", "not an endpoint"),
         ("[cluster]\nbalancer = \"yes\"", "is not one of: on, off, auto"),
         ("[node]\nname = \"N_1\"", "not a node name"),
         ("[node]\napi_port = 70000", "70000 is not a port"),

@@ -253,7 +253,7 @@ mod tests {
                 "",
                 "",
             ),
-            ("APIServerIdentity=false,JobManagedBy=true", "", "without effect: APIServerIdentity, JobManagedBy"),
+            ("APIServerIdentity=false,JobManagedBy=true", "", "no effect: APIServerIdentity, JobManagedBy"),
             ("AllAlpha=true", "AllAlpha: enables features that this kubelet does not have", ""),
             ("AllAlpha=false", "", ""),
             ("AllBeta=false", "AllBeta: disables features that this kubelet always has", ""),

@@ -259,13 +259,13 @@ mod tests {
         insta::assert_snapshot!(sick.problems(now()).join("\n"), @r"
         kubelet.service is failed; see journalctl -u kubelet.service
         the API server of this node does not answer at https://10.0.0.1:6443/readyz
-        static pod kube-system/etcd-n1: 0 of 1 containers run
+        static pod kube-system/etcd-n1: 0 of 1 containers are running
         manifest /etc/kubernetes/manifests/kube-scheduler.yaml has no pod
-        manifest /etc/kubernetes/manifests/large.yaml has no pod: the kubelet refuses it and will try again: OutOfcpu: Node didn't have enough resource: cpu
-        manifest /etc/kubernetes/manifests/web.yaml is not taken up: line 3, column 5: kind: is missing
+        manifest /etc/kubernetes/manifests/large.yaml has no pod: the kubelet rejects it and will retry: OutOfcpu: Node didn't have enough resource: cpu
+        manifest /etc/kubernetes/manifests/web.yaml is invalid: line 3, column 5: kind: is missing
         manifest set edge: rolled back: static pod web is not Ready
-        certificate /etc/kubernetes/pki/apiserver.crt ends at 2026-01-03T00:00:00Z
-        the restore drill at 2026-01-01T00:00:00Z found that no cluster could be restored: /s/etcd-n1-20260101T000000Z.db is no whole snapshot of etcd
+        certificate /etc/kubernetes/pki/apiserver.crt expires at 2026-01-03T00:00:00Z
+        the restore drill at 2026-01-01T00:00:00Z failed: /s/etcd-n1-20260101T000000Z.db is not a complete etcd snapshot
         ");
         sick.static_pods = None;
         assert!(sick.problems(now()).contains(&"the container runtime does not answer".to_owned()));

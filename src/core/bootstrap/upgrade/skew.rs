@@ -311,7 +311,7 @@ mod tests {
             ),
             // The second control plane counts as well, and each of its components.
             (&["n1 36.3 36.3 - 36.3", "n2 34.0 34.0 - 34.0"], "36.3", "API servers run v1.34.0 and v1.36.3"),
-            (&["n1 35.0 34.0 - 34.0"], "36.3", "kube-controller-manager of n1 runs v1.34.0: v1.36.3 would leave"),
+            (&["n1 35.0 34.0 - 34.0"], "36.3", "kube-controller-manager of n1 runs v1.34.0: v1.36.3 would skip"),
             (
                 &["n1 35.4 36.0 - 35.4"],
                 "35.5",

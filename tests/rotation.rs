@@ -133,7 +133,7 @@ async fn authorities_are_replaced_in_three_stages() {
     let (before, leaf) = (world.all(".crt"), world.file("apiserver.crt"));
     let manifest = world.manifest("kube-apiserver");
     let (planned, told) = world.go(Stage::Prepared, true).await;
-    assert!(planned.unwrap().changed > 0 && told.contains("make authority /etc/kubernetes/pki/ca-next.crt"), "{told}");
+    assert!(planned.unwrap().changed > 0 && told.contains("create CA /etc/kubernetes/pki/ca-next.crt"), "{told}");
     assert_eq!(world.all("-next.crt").concat(), "", "a dry run writes nothing");
 
     assert!(world.done(Stage::Prepared).await > 0);

@@ -14,40 +14,40 @@ build: prerequisites ## builds bootstrap and kubelet
 cluster: ## brings up a real cluster: NODES=2 CONTROL_PLANES=1 RUNTIME=current KUBELET=ours CLUSTER=roost
 	@tests/cluster/cluster up
 
-cluster-down: ## removes every trace of it
+cluster-down: ## removes that cluster completely
 	@tests/cluster/cluster down
 
-test: ## all tests, from a fresh machine
+test: ## all tests; installs what is missing
 	@tests/run
 
 unit: ## the quick tests
 	cargo test --locked --features fakes
 
-nodes: ## tests of whole nodes; ONLY=word runs those that hold the word
+nodes: ## tests of whole nodes; ONLY=word runs those whose name contains the word
 	@tests/nodes/run $(ONLY)
 
-nodes-ha: ## tests of three control planes, on a cluster of their own that goes afterwards; ONLY=word
+nodes-ha: ## tests of three control planes, on a separate cluster that is removed afterwards; ONLY=word
 	@CLUSTER=ha NODES=3 CONTROL_PLANES=3 SUITE=ha tests/nodes/run $(ONLY) && CLUSTER=ha tests/cluster/cluster down
 
-nodes-systemd: ## tests of a control plane made of systemd services, on a cluster of their own that goes afterwards; ONLY=word
+nodes-systemd: ## tests of a control plane of systemd services, on a separate cluster that is removed afterwards; ONLY=word
 	@CLUSTER=systemd MODE=systemd SOURCE=host NODES=2 SUITE=systemd tests/nodes/run $(ONLY) && CLUSTER=systemd tests/cluster/cluster down
 
-nodes-rotation: ## other authorities for two control planes and a worker, on a cluster of their own that goes afterwards; ONLY=word
+nodes-rotation: ## tests of CA rotation with two control planes and a worker, on a separate cluster that is removed afterwards; ONLY=word
 	@CLUSTER=rotation NODES=3 CONTROL_PLANES=2 SUITE=rotation tests/nodes/run $(ONLY) && CLUSTER=rotation tests/cluster/cluster down
 
-nodes-nixos: ## tests of nodes that are as NixOS is, on a cluster of their own that goes afterwards; ONLY=word
+nodes-nixos: ## tests of nodes that are set up like NixOS, on a separate cluster that is removed afterwards; ONLY=word
 	@CLUSTER=nixos OS=nixos-shaped NODES=2 SUITE=nixos tests/nodes/run $(ONLY) && CLUSTER=nixos tests/cluster/cluster down
 
-nodes-cloud: ## tests of a cloud controller manager, on a cluster of their own that goes afterwards; ONLY=word
+nodes-cloud: ## tests of a cloud controller manager, on a separate cluster that is removed afterwards; ONLY=word
 	@CLUSTER=cloud NODES=2 SUITE=cloud tests/nodes/run $(ONLY) && CLUSTER=cloud tests/cluster/cluster down
 
-nodes-external: ## tests of an etcd and of a CA outside the cluster, on a cluster of their own that goes afterwards; ONLY=word
+nodes-external: ## tests of an external etcd and an external CA, on a separate cluster that is removed afterwards; ONLY=word
 	@CLUSTER=external NODES=2 SUITE=external tests/nodes/run $(ONLY) && CLUSTER=external tests/cluster/cluster down
 
 nixos: ## the module, the flake and its tests evaluated on real NixOS: NIXPKGS=folder (docs/nixos.md)
 	@NIXPKGS=$(NIXPKGS) tests/nixos/run
 
-upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a cluster of their own that goes afterwards
+upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a separate cluster that is removed afterwards
 	@CLUSTER=upgrade NODES=$(or $(NODES),3) CONTROL_PLANES=$(or $(CONTROL_PLANES),3) KUBERNETES=v1.35.4 SUITE=upgrade tests/nodes/run $(ONLY) && CLUSTER=upgrade tests/cluster/cluster down
 
 chaos: ## faults on three control planes under load, about ten minutes; SEED=number repeats a run, ONLY=word
@@ -59,7 +59,7 @@ chaos-pods: ## kill -9 of kubelet and containerd while pods come and go, on the 
 test-vm: ## a node in a virtual machine: cgroup v2, a current systemd, a reboot
 	@tests/vm/run
 
-test-vm-months: ## thirteen months in that machine, by its clock, with renewal on
+test-vm-months: ## thirteen months in that machine, by its clock, with renewal enabled
 	@SCENARIO=months tests/vm/run
 
 e2e: cluster ## upstream's suite against the cluster: FOCUS='\[NodeConformance\]' SKIP=… PROCS=12
@@ -74,7 +74,7 @@ bench: ## times and memory beside upstream's kubelet and kubeadm
 bench-before: ## this tree's programs beside those of an earlier build: BEFORE=folder ROUNDS=5 PODS='0 100'
 	@tests/bench/before
 
-fuzz: ## random input for every reader of outside bytes: SECONDS=600 for each, TARGET=name for one, JOBS=2 at a time
+fuzz: ## random input for every reader of external bytes: SECONDS=600 for each, TARGET=name for one, JOBS=2 at a time
 	@fuzz/run $(or $(SECONDS),600) $(TARGET)
 
 fuzz-keep: ## takes into fuzz/corpus what `make fuzz` found; TARGET=name

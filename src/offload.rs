@@ -2,7 +2,7 @@
 //!
 //! The kubelet and the agent run on one thread; a call that the kernel does not give back would stop leases, probes and
 //! the server with it. A thread that hangs in the kernel cannot be ended either, so there is at most one such call for
-//! each subject (a pod, a name, a file): who comes meanwhile is told since when it is busy.
+//! each subject (a pod, a name, a file): a caller that comes meanwhile gets an error with the age of the call.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::core::model::time::Moment;
 
-/// How long a call may take before its caller goes on without it.
+/// How long a call may take before its caller continues without it.
 pub const LIMIT: Duration = Duration::from_secs(10);
 /// Calls of one kind that run side by side; more wait.
 const PLACES: usize = 16;
@@ -39,7 +39,7 @@ pub enum Stalled {
         since: Duration,
     },
     /// Too many calls of the kind have not returned.
-    #[error("{kind} {subject}: {call} was not begun, for {overdue} calls of others have not returned")]
+    #[error("{kind} {subject}: {call} was not started because {overdue} other calls have not returned")]
     Full {
         /// What the calls are about.
         kind: &'static str,
@@ -101,7 +101,7 @@ impl Lanes {
 
     /// Runs `work` on a thread of its own. Calls for one subject follow each other.
     ///
-    /// A call that is given up goes on and may still have its effect: what comes after it for the same subject waits.
+    /// A call that is given up continues and may still have its effect: what comes after it for the same subject waits.
     ///
     /// # Errors
     /// It is not over within the limit, or an earlier one for the subject is not.
@@ -218,7 +218,7 @@ impl Lanes {
         let (kind, what, since) = (self.0.kind, call.what, call.since.elapsed().as_secs());
         calls.overdue = calls.overdue.saturating_add(1);
         drop(calls);
-        tracing::warn!(kind, subject, call = what, seconds = since, "a call does not return; going on without it");
+        tracing::warn!(kind, subject, call = what, seconds = since, "a call does not return; continuing without it");
     }
 
     fn end(&self, subject: &str, id: u64) {
@@ -348,7 +348,7 @@ mod tests {
         }
         assert_eq!(
             lanes.run("other", "look", || 2).await.unwrap_err().to_string(),
-            "tests of other: look was not begun, for 128 calls of others have not returned"
+            "tests of other: look was not started because 128 other calls have not returned"
         );
         releases.clear();
         while lanes.run("other", "look", || 2).await.is_err() {

@@ -1,8 +1,8 @@
 //! Tasks and panics: a task that panicked is started again after a growing pause, or the whole process ends in good order.
 //!
-//! Which of the two: [`restarting`] where the task can go on from what it observes, [`vital`] where it owns what cannot
-//! be made again (the process then ends with a failure, and systemd starts it anew). A task that ends by itself soon, such
-//! as one connection, is [`spawn`]ed: its panic is logged and is nobody else's.
+//! Which of the two: [`restarting`] if the task can continue from what it observes, [`vital`] where it owns what cannot
+//! be made again (the process then ends with a failure, and systemd starts it again). A task that ends by itself soon, such
+//! as one connection, is [`spawn`]ed: its panic is logged and affects nothing else.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -90,7 +90,7 @@ pub async fn blocking<T: Send + 'static>(
     Ok(tokio::task::spawn_blocking(move || named_call(task, work)).await?)
 }
 
-/// Spawns a task that goes on from `state` after each panic, until it ends by itself. `stop` ends the pauses.
+/// Spawns a task that continues from `state` after each panic, until it exits by itself. `stop` ends the pauses.
 pub fn restarting<S, R>(task: impl Into<Task>, stop: &CancellationToken, state: S, run: R) -> JoinHandle<()>
 where
     S: Send + 'static,
@@ -99,7 +99,7 @@ where
     tokio::spawn(restart_on_panic(task, stop, state, run))
 }
 
-/// [`restarting`] for whoever has a thread of its own for the task.
+/// [`restarting`] for a task on its own thread.
 pub fn restart_on_panic<S, R>(
     task: impl Into<Task>,
     stop: &CancellationToken,
@@ -117,7 +117,7 @@ where
             let began = Instant::now();
             let Err(panicked) = caught(task.clone(), async { run(&mut state).await }).await else { return };
             let pause = pauses.next(began.elapsed());
-            tracing::error!(task = task.kind, of = task.of.as_deref(), %panicked, ?pause, "it is started again");
+            tracing::error!(task = task.kind, of = task.of.as_deref(), %panicked, ?pause, "the task is restarted");
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
@@ -134,7 +134,7 @@ where
     let (task, stop) = (task.into(), stop.clone());
     tokio::spawn(async move {
         if let Err(panicked) = caught(task.clone(), future).await {
-            tracing::error!(task = task.kind, %panicked, "the process ends, to be started again: it needs this task");
+            tracing::error!(task = task.kind, %panicked, "the process exits to be restarted, because it needs this task");
             stop.cancel();
         }
     })

@@ -91,7 +91,7 @@ async fn a_dry_run_shows_the_difference_and_a_run_makes_it_once() {
     let world = World::of(&[]).await;
     let before = world.manifests();
     let missing = world.apply(&CHANGED, true).await.0.unwrap_err().to_string();
-    assert_eq!(missing, "audit.policy: there is no file /etc/roost/audit.yaml");
+    assert_eq!(missing, "audit.policy: file /etc/roost/audit.yaml does not exist");
     world.node.write(Path::new("/etc/roost/audit.yaml"), b"kind: Policy", 0o600).unwrap();
     let (planned, told) = world.apply(&CHANGED, true).await;
     assert!(planned.unwrap() > 0);
@@ -126,7 +126,7 @@ async fn a_label_goes_with_its_setting_and_somebody_elses_stays() {
     let settings: &Settings = &[("node.labels", "zone=a")];
     let differences = observe_differences(&ports(&world.node, None, &world.etcd), &spec(settings), true, true).await;
     let told: Vec<String> = differences.unwrap().into_iter().map(|difference| difference.what).collect();
-    assert!(told.iter().any(|what| what.contains("label node n1 zone=a, and no more")), "{told:?}");
+    assert!(told.iter().any(|what| what.contains("label node n1 zone=a and remove")), "{told:?}");
     world.apply(settings, false).await.0.unwrap();
     let labels = api.get(&node).await.unwrap().unwrap()["metadata"]["labels"].clone();
     assert_eq!((&labels["zone"], &labels["size"], &labels["mine"]), (&json!("a"), &Value::Null, &json!("yes")));
@@ -246,7 +246,7 @@ async fn verify_finds_what_differs_and_changes_nothing() {
             format!("kube-scheduler: {manifest}: - --leader-elect=false"),
             format!("kube-scheduler: {manifest}: + --leader-elect=true"),
             "/etc/kubernetes/pki/apiserver.crt: it lacks a.example.org".to_owned(),
-            "/etc/kubernetes/pki/sa.key: others may read it: its mode is 0644, not 0600".to_owned(),
+            "/etc/kubernetes/pki/sa.key: readable by others: its mode is 0644, not 0600".to_owned(),
         ]
     );
 }

@@ -88,10 +88,10 @@ fn services_of_components_are_written_and_enabled_by_the_system() {
     let steps = phases::control_plane::plan_etcd(&spec, &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap();
     let lines: Vec<String> = for_node(steps, &spec).iter().map(ToString::to_string).collect();
     let expected = [
-        "find roost-users.service among the units of the system",
-        "find roost-users.service enabled by the system",
+        "check that the system declares roost-users.service",
+        "check that the system declares and enables roost-users.service",
         "write unit /etc/systemd-mutable/system/roost-etcd.service",
-        "find roost-etcd.service enabled by the system",
+        "check that the system declares and enables roost-etcd.service",
     ];
     for line in expected {
         assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");

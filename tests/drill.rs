@@ -73,11 +73,11 @@ async fn what_would_bring_no_cluster_back_is_told() {
     let fault =
         async |snapshots: &[&str], whole, keys| hold(&node(snapshots).await, whole, keys).await.unwrap().fault.unwrap();
     let cut = fault(&SNAPSHOTS, false, 99).await;
-    assert!(cut.contains("20270102T000000Z.db is no whole snapshot"), "{cut}");
+    assert!(cut.contains("20270102T000000Z.db is not a complete etcd snapshot"), "{cut}");
     let none = fault(&[], true, 99).await;
-    assert!(none.contains("there is no snapshot of this node in /var/lib/roost/snapshots"), "{none}");
+    assert!(none.contains("this node has no snapshot in /var/lib/roost/snapshots"), "{none}");
     let strange = fault(&SNAPSHOTS, true, 0).await;
-    assert!(strange.contains("but not /registry/namespaces/kube-system"), "{strange}");
+    assert!(strange.contains("but not the key /registry/namespaces/kube-system"), "{strange}");
 }
 
 #[tokio::test(start_paused = true)]

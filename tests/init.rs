@@ -144,7 +144,7 @@ async fn an_etcd_of_somebody_else_needs_its_clients_files_and_is_left_to_its_own
         node.write(format!("/etc/own/{name}").as_ref(), b"x", 0o600).unwrap();
     }
     let error = with_causes(&init().await.unwrap_err());
-    assert!(error.contains("etcd.key: there is no file /etc/own/client.key"), "{error}");
+    assert!(error.contains("etcd.key: file /etc/own/client.key does not exist"), "{error}");
     assert_eq!(node.active_units(), ["containerd.service"], "nothing is started");
     node.write("/etc/own/client.key".as_ref(), b"x", 0o600).unwrap();
     init().await.unwrap();

@@ -204,7 +204,7 @@ async fn a_join_waits_for_another_learner_and_until_its_own_log_has_caught_up() 
     let (outcome, lines) = world.join(false).await;
     outcome.unwrap();
     assert!(lines.contains("waiting for n3"), "{lines}");
-    assert!(lines.contains("etcd copies its log: entry 7 of 7"), "{lines}");
+    assert!(lines.contains("etcd replicates its log: entry 7 of 7"), "{lines}");
     assert!(world.etcd.members().iter().all(|member| !member.learner));
 }
 
@@ -314,7 +314,7 @@ async fn a_join_that_is_denied_ends_with_the_reason_and_not_with_one_of_an_earli
     denied(&world, "before", "an earlier one").await;
     let before = claim_name(api.as_ref(), "n9").await.unwrap();
     assert!(before.is_empty(), "of another node");
-    denied(&world, "now", "node n2 exists already").await;
+    denied(&world, "now", "node n2 already exists").await;
     let with_joining = |mut facts: Facts| {
         facts.joining = Some(Joining { token: None, ca: String::new(), denied: ["before".to_owned()].into() });
         facts
@@ -323,7 +323,7 @@ async fn a_join_that_is_denied_ends_with_the_reason_and_not_with_one_of_an_earli
     let record = Record::default();
     let outcome = run(JOIN_CONTROL_PLANE, &world.spec(), &world.ports(), &only, &with_joining, &record).await;
     let Err(RunError::Step { source, .. }) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(source.to_string(), "the cluster does not let n2 in: node n2 exists already");
+    assert_eq!(source.to_string(), "the cluster denied node n2 a certificate: node n2 already exists");
 }
 
 #[tokio::test]

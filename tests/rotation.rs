@@ -133,7 +133,7 @@ async fn authorities_are_replaced_in_three_stages() {
     let (before, leaf) = (world.all(".crt"), world.file("apiserver.crt"));
     let manifest = world.manifest("kube-apiserver");
     let (planned, told) = world.go(Stage::Prepared, true).await;
-    assert!(planned.unwrap().changed > 0 && told.contains("make authority /etc/kubernetes/pki/ca-next.crt"), "{told}");
+    assert!(planned.unwrap().changed > 0 && told.contains("create CA /etc/kubernetes/pki/ca-next.crt"), "{told}");
     assert_eq!(world.all("-next.crt").concat(), "", "a dry run writes nothing");
 
     assert!(world.done(Stage::Prepared).await > 0);
@@ -194,7 +194,7 @@ async fn a_stage_waits_for_nodes_that_lag_behind() {
     world.annotate("w1", KUBELET_ANNOTATION, &trust).await;
     world.done(Stage::Switched).await;
     let behind = world.go(Stage::Finished, false).await.0.unwrap_err().to_string();
-    assert!(behind.contains("the kubelet of w1 still has a certificate of the former"), "{behind}");
+    assert!(behind.contains("the kubelet of w1 still has a certificate of the old"), "{behind}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,10 +206,10 @@ async fn nothing_is_switched_before_pods_can_believe_in_it() {
     let trust = json!({ "trusts": ids(&world.file("ca.crt")), "client": "a", "serving": null }).to_string();
     world.annotate("n1", KUBELET_ANNOTATION, &trust).await;
     let early = world.go(Stage::Switched, false).await.0.unwrap_err().to_string();
-    assert!(early.contains("kube-root-ca.crt is not yet of both"), "{early}");
+    assert!(early.contains("kube-root-ca.crt does not contain both"), "{early}");
     world.follow().await;
     let early = world.go(Stage::Switched, false).await.0.unwrap_err().to_string();
-    assert!(early.contains("kube-proxy is not yet of both"), "they were not started again: {early}");
+    assert!(early.contains("kube-proxy does not contain both"), "they were not started again: {early}");
     world.go(Stage::Prepared, false).await.0.unwrap();
     let proxy = ObjectRef::new("apps/v1", "DaemonSet", Some("kube-system"), "kube-proxy");
     let rolled_out = |seen: i64, updated: i64| {
@@ -220,7 +220,7 @@ async fn nothing_is_switched_before_pods_can_believe_in_it() {
     for (seen, updated) in [(1, 2), (2, 1)] {
         world.patch(&proxy, &rolled_out(seen, updated)).await;
         let early = world.go(Stage::Switched, false).await.0.unwrap_err().to_string();
-        assert!(early.contains("kube-proxy is not yet of both"), "the former ones still run: {early}");
+        assert!(early.contains("kube-proxy does not contain both"), "the former ones still run: {early}");
     }
     world.patch(&proxy, &rolled_out(2, 2)).await;
     world.done(Stage::Switched).await;
@@ -235,9 +235,12 @@ async fn a_component_that_does_not_come_up_leaves_the_authorities_and_says_so() 
     world.broken = Some(("kube-controller-manager", "ca-next.crt"));
     let (outcome, told) = world.go(Stage::Switched, false).await;
     let error = outcome.unwrap_err();
-    assert!(error.to_string().contains("those of `rotate-ca switch` now and stay so"), "{error}");
+    assert!(error.to_string().contains("were switched to stage `rotate-ca switch`"), "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("kube-controller-manager did not come up") && cause.contains("as they were"), "{cause}");
+    assert!(
+        cause.contains("kube-controller-manager did not become healthy") && cause.contains("rolled back"),
+        "{cause}"
+    );
     assert_eq!(world.manifest("kube-controller-manager"), manifest, "{told}");
     assert!(world.all(".crt").iter().zip(&next).all(|(bundle, next)| bundle.starts_with(next)), "they stay");
     world.broken = None;

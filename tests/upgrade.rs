@@ -153,7 +153,7 @@ async fn what_never_answers_is_given_up_after_its_time() {
         matches!(&outcome, Err(UpgradeError::Stuck { component: "etcd", why, .. }) if why.contains("10 s")),
         "{outcome:?}"
     );
-    assert_eq!(manifests(&node), before, "nothing is touched while etcd is not well");
+    assert_eq!(manifests(&node), before, "nothing is changed while etcd is unhealthy");
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@
     labels = { };
     taints = [ ];
     taint_control_plane = true;
-    host_programs = [ ]; # folders from which pods of the API may run programs as host:/… and nix:0/nix/store/…
+    host_programs = [ ]; # folders whose programs pods of the API may name as image (host:/… and nix:0/nix/store/…)
   };
   join = {
     endpoint = "";

@@ -41,7 +41,7 @@ let
     let
       m = minor s.versions.${component};
     in
-    when (m == null) "services.roost.versions.${component} is \"${s.versions.${component}}\", which is no version like v1.36.3"
+    when (m == null) "services.roost.versions.${component} is \"${s.versions.${component}}\", which is not a version like v1.36.3"
     ++ when (m != null && api != null && (m > api || m < api - 1))
       "services.roost.versions.${component} is ${s.versions.${component}}, but has to be the API server's minor version (${s.versions.kube_apiserver}) or one older";
 
@@ -159,7 +159,7 @@ oneOf "role" s.role [
   "systemd"
 ]
 ++ when (controlPlane && s.mode == "systemd" && s.components.source != "host")
-  "services.roost.mode is \"systemd\", and a service runs a program of the host: set services.roost.components.source = \"host\" and name the programs in components.binaries"
+  "services.roost.mode is \"systemd\", and systemd services run programs of the host: set services.roost.components.source = \"host\" and name the programs in components.binaries"
 ++ oneOf "components.source" s.components.source [
   "registry"
   "archive"
@@ -170,13 +170,13 @@ oneOf "role" s.role [
 ++ builtins.concatMap (
   n:
   when (n.range == null)
-    "services.roost.network.${n.option} is \"${n.text}\", which is no IPv4 or IPv6 network (host bits must be zero)"
+    "services.roost.network.${n.option} is \"${n.text}\", which is not an IPv4 or IPv6 network (host bits must be zero)"
   ++ when (address != null && n.range != null && net.contains n.range address)
-    "services.roost.node.address (${s.node.address}) lies in ${n.option} (${n.text})"
+    "services.roost.node.address (${s.node.address}) is in ${n.option} (${n.text})"
 ) (podNetworks ++ serviceNetworks)
 ++ builtins.concatMap (
   option:
-  when (twice (networks option)) "services.roost.network.${option} names two networks of one address family: one of each at most"
+  when (twice (networks option)) "services.roost.network.${option} has two networks of the same address family; at most one of each is allowed"
 ) [ "pod_cidr" "service_cidr" ]
 ++ when (serviceNetworks == [ ]) "services.roost.network.service_cidr has to name a network"
 ++ builtins.concatMap (
@@ -187,7 +187,7 @@ oneOf "role" s.role [
       "services.roost.network.pod_cidr (${pods.text}) overlaps service_cidr (${services.text}): choose networks apart"
   ) (known serviceNetworks)
 ) (known podNetworks)
-++ when (s.node.address != "" && address == null) "services.roost.node.address is \"${s.node.address}\", which is no IP address"
+++ when (s.node.address != "" && address == null) "services.roost.node.address is \"${s.node.address}\", which is not an IP address"
 ++ when (address != null && known podNetworks != [ ] && !hasFamily address.family)
   "services.roost.node.address (${s.node.address}) is IPv${toString address.family}, but network.pod_cidr has no network of that family: add one"
 ++ when (s.node.name != "" && !nameOk s.node.name)
@@ -197,25 +197,25 @@ oneOf "role" s.role [
 ++ builtins.concatMap (
   name:
   when (builtins.elem name owned)
-    "services.roost.settings.${name} cannot be set: the units and folders of the module are made for its own value"
+    "services.roost.settings.${name} cannot be set: the units and folders of the module depend on its default"
 ) written
 ++ builtins.concatMap (
   name:
   if !(kinds ? ${name}) then
-    [ "services.roost.settings.${name} is no setting of cluster.toml (docs/configuration.md has them all)" ]
+    [ "services.roost.settings.${name} is not a setting of cluster.toml (see docs/configuration.md)" ]
   else
     when (!fits kinds.${name} (valueOf name)) "services.roost.settings.${name} has to be ${words.${kinds.${name}}}"
 ) written
 ++ kubeletFields "services.roost.settings.kubelet" (s.settings.kubelet or { })
 ++ kubeletFields "services.roost.settings.node.kubelet" (s.settings.node.kubelet or { })
 ++ when (shortLived && s.renewal.enabled && controlPlane && s.renewal.schedule == "daily")
-  "services.roost.settings.certs.leaf is ${s.settings.certs.leaf}, and services.roost.renewal.schedule looks once a day: look oftener, such as \"*:0/10\""
+  "services.roost.settings.certs.leaf is ${s.settings.certs.leaf}, but services.roost.renewal.schedule checks only once a day: check more often, for example \"*:0/10\""
 ++ when (even s.cluster.control_planes)
   "services.roost.cluster.control_planes is ${toString s.cluster.control_planes}: an even number of etcd members survives no more failures than one less; take an odd number"
 ++ when (endpointHost != null && s.cluster.extra_sans != [ ] && !builtins.elem endpointHost s.cluster.extra_sans && endpointHost != s.node.address)
   "services.roost.cluster.extra_sans does not cover the host of cluster.endpoint (${endpointHost}): add it, or clients will refuse the certificate"
-++ when (api == null) "services.roost.versions.kube_apiserver is \"${s.versions.kube_apiserver}\", which is no version like v1.36.3"
-++ when (kubelet == null) "services.roost.versions.kubelet is \"${s.versions.kubelet}\", which is no version like v1.36.3"
+++ when (api == null) "services.roost.versions.kube_apiserver is \"${s.versions.kube_apiserver}\", which is not a version like v1.36.3"
+++ when (kubelet == null) "services.roost.versions.kubelet is \"${s.versions.kubelet}\", which is not a version like v1.36.3"
 ++ when (api != null && kubelet != null && (kubelet > api || kubelet < api - 3))
   "services.roost.versions.kubelet is ${s.versions.kubelet}, but must not be newer than the API server (${s.versions.kube_apiserver}) nor more than three minor versions older"
 ++ skewed "kube_controller_manager"
@@ -226,7 +226,7 @@ oneOf "role" s.role [
 ++ when (joins && s.join.token_file == "")
   "services.roost.join.token_file has to name a file with the join token, outside the Nix store"
 ++ when (builtins.substring 0 11 (toString s.join.token_file) == "/nix/store/")
-  "services.roost.join.token_file lies in the Nix store, which every user of the machine can read: keep it outside, or give an encrypted credential"
+  "services.roost.join.token_file is in the Nix store, which every user of the machine can read: keep it elsewhere, or use an encrypted credential"
 ++ builtins.concatLists (
   map (
     c:

@@ -1,4 +1,4 @@
-# Users of the control plane's services (mode "systemd"), declared: with `users.mutableUsers = false` others are gone at
+# Users of the control-plane services (mode "systemd"), declared: with `users.mutableUsers = false` others are gone at
 # the next activation.
 {
   config,
@@ -22,7 +22,7 @@ in
 
     systemd.services = {
       roost-users = {
-        description = "Users of the control plane's services, which this system declares";
+        description = "Roost: users of the control-plane services, which this system declares";
         wantedBy = [ "multi-user.target" ];
         serviceConfig = {
           Type = "oneshot";

@@ -21,22 +21,22 @@ use crate::core::connections::{Connections, Full, Standing};
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A server that is gone without a word (power, network) is found out after `IDLE + PROBES * INTERVAL`.
+/// A server that vanished (power, network) is detected after `IDLE + PROBES * INTERVAL`.
 const IDLE: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_secs(3);
 const PROBES: u32 = 2;
 /// How long sent bytes may stay unacknowledged.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
-/// How long a client may say nothing at all. TLS begins with the client, and everybody here speaks TLS.
+/// How long a client may send nothing at all. In TLS the client sends first, and every client here uses TLS.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// How long the balancer waits after it could not accept a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// The uid of a client that cannot be told.
+/// Stands for a client whose uid is unknown.
 const UNKNOWN: u32 = u32::MAX;
-/// How long a listener that failed is left alone.
+/// Pause after a listener failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The servers known at the moment: those of the cluster, and those to try when none of them answers.
+/// The known API servers: those of the cluster, and those to try if none of them answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownServers {
     /// From the cluster, or what it last said.
@@ -64,7 +64,7 @@ impl Places {
         Ok(Place { places: Arc::clone(self), pool, id: admitted.id, closed })
     }
 
-    /// Closes somebody's connection, because descriptors ran out.
+    /// Closes a connection to make room for another one.
     fn evict_one(&self) {
         if let Some(evicted) = self.lock(OTHERS).evict_one() {
             evicted.cancel();
@@ -83,7 +83,7 @@ struct Place {
     places: Arc<Places>,
     pool: usize,
     id: u64,
-    /// Somebody else got the place.
+    /// The place was given to another connection.
     closed: CancellationToken,
 }
 
@@ -93,7 +93,7 @@ impl Drop for Place {
     }
 }
 
-/// Serves for ever. `ready` is told once it listens, or could not at its first attempt.
+/// Serves forever. `ready` is notified once it listens, or its first attempt has failed.
 pub async fn run_balancer(
     listen: SocketAddr,
     own: Option<SocketAddr>,
@@ -127,7 +127,7 @@ async fn run_balancer_for(
         tell_ready();
         match bound {
             Ok(listener) => break listener,
-            Err(error) => tracing::warn!(%listen, %error, "the balancer cannot listen"),
+            Err(error) => tracing::warn!(%listen, %error, "the balancer cannot listen on its address"),
         }
         tokio::time::sleep(RETRY).await;
     };
@@ -166,7 +166,7 @@ async fn serve(
     let closed = place.closed.clone();
     tokio::select! {
         () = balance(client, &place, servers, known, begun) => {}
-        () = closed.cancelled() => tracing::debug!("a connection is closed for another one"),
+        () = closed.cancelled() => tracing::debug!("closing a connection to make room for another one"),
     }
 }
 
@@ -240,7 +240,7 @@ async fn connect(
                 return Some((address, stream));
             }
             Err(error) => {
-                tracing::debug!(server = %address, %error, "an API server does not take connections");
+                tracing::debug!(server = %address, %error, "an API server does not accept connections");
                 lock().note_failure(address, begun.elapsed());
             }
         }

@@ -51,7 +51,7 @@ async fn a_dead_server_costs_nobody_the_api_and_closes_its_connections() {
     assert_eq!(open.read(&mut [0]).await.unwrap(), 0, "the connection to the dead server is closed");
     assert_eq!(ask(address).await.0, 2);
 
-    // A server that leaves the list takes its connections along.
+    // Connections to a server that leaves the list are closed.
     let (_, mut open) = ask(address).await;
     let (three, _third) = server(3).await;
     sender.send_replace(KnownServers { current: vec![three], fallback: Vec::new() });

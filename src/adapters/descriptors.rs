@@ -16,7 +16,7 @@ pub fn raise_limit(wanted: u64) -> usize {
         match setrlimit(Resource::Nofile, Rlimit { current: Some(target), maximum: limit.maximum }) {
             Ok(()) => target,
             Err(error) => {
-                tracing::warn!(%error, soft, target, "the limit of open files was not raised");
+                tracing::warn!(%error, soft, target, "the open-file limit was not raised");
                 soft
             }
         }

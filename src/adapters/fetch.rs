@@ -27,14 +27,14 @@ const MAX_REDIRECTS: usize = 10;
 
 type Headers = BTreeMap<String, Vec<String>>;
 
-/// Reads documents; servers are checked against the machine's certificate authorities.
+/// Reads documents; servers are checked against the machine's CA certificates.
 pub struct HttpFetch {
     tls: Arc<ClientConfig>,
     names: Names,
 }
 
 impl HttpFetch {
-    /// With the authorities that the machine trusts now. Without any, only plain HTTP works.
+    /// With the CAs that the machine trusts now. Without any, only plain HTTP works.
     ///
     /// # Errors
     /// When the TLS library has no protocol version left, which is a fault of the build.

@@ -24,7 +24,7 @@ impl Default for LocalHost {
 }
 
 impl LocalHost {
-    /// A machine whose `/proc` and `/sys` lie below `root`.
+    /// A machine whose `/proc` and `/sys` are below `root`.
     pub fn at(root: &Path) -> Self {
         Self { proc: root.join("proc"), sys: root.join("sys") }
     }
@@ -66,7 +66,7 @@ impl LocalHost {
     }
 }
 
-/// Writes a file of the kernel's; one that is not there is not made.
+/// Writes a file of the kernel's; one that does not exist is not made.
 fn write(path: &Path, value: &str) -> io::Result<()> {
     fs::OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
 }

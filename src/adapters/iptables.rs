@@ -1,5 +1,5 @@
 //! The chains that upstream's kubelet lays down with `iptables` for others (`pkg/kubelet/kubelet_network_linux.go`):
-//! KUBE-IPTABLES-HINT, by which programs in containers tell which iptables the node uses, and KUBE-FIREWALL, which drops
+//! KUBE-IPTABLES-HINT, by which programs in containers recognize which iptables the node uses, and KUBE-FIREWALL, which drops
 //! packets from outside to addresses of the loopback.
 
 use std::io;
@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::offload;
 
-/// How often they are looked after, as upstream.
+/// Interval between checks, as upstream.
 pub const AGAIN: Duration = Duration::from_secs(60);
 /// How long one call may take; iptables waits for its lock for five seconds itself.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const HINT: &str = "KUBE-IPTABLES-HINT";
 const FIREWALL: &str = "KUBE-FIREWALL";
 
-/// Why the chains are not there.
+/// Why the chains could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such program, and so nobody on the node who would look for the chains.
+    /// The program is not installed, so nothing on the node uses the chains.
     #[error("{0} is not there")]
     Absent(String),
     /// The program failed.
@@ -51,7 +51,7 @@ impl Iptables {
     /// Makes what is missing.
     ///
     /// # Errors
-    /// The program is not there, or fails.
+    /// The program does not exist, or fails.
     pub async fn ensure(&self) -> Result<(), Error> {
         self.ensure_chain("mangle", HINT).await?;
         if self.ipv6 {
@@ -105,9 +105,10 @@ impl Iptables {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(Error::Absent(name())),
             Ok(Err(error)) => Err(Error::Failed { command: name(), message: error.to_string() }),
-            Err(_) => {
-                Err(Error::Failed { command: name(), message: format!("no end within {} s", PATIENCE.as_secs()) })
-            }
+            Err(_) => Err(Error::Failed {
+                command: name(),
+                message: format!("did not finish within {} s", PATIENCE.as_secs()),
+            }),
         }
     }
 }

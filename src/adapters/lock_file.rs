@@ -1,4 +1,4 @@
-//! `--lock-file`: one kubelet at a time, and an end when somebody else wants to run.
+//! `--lock-file`: one kubelet at a time, which exits when another process opens the file.
 //!
 //! Source: `pkg/util/flock`, `cmd/kubelet/app/server_linux.go` (`watchForLockfileContention`).
 
@@ -16,14 +16,14 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
-/// How often a lock that somebody else holds is tried again.
+/// Interval between attempts to get a lock that another process holds.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// A lock that is held as long as this lives.
 #[derive(Debug)]
 pub struct LockFile(#[expect(dead_code, reason = "the lock is the open file's")] File);
 
-/// Waits for the lock; none when `stop` comes first.
+/// Waits for the lock; `None` when `stop` comes first.
 ///
 /// # Errors
 /// The file cannot be opened or locked.

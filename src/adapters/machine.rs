@@ -15,7 +15,7 @@ use crate::core::usage::{count_cpu_lines, count_cpus};
 use crate::offload::Lanes;
 use crate::ports::Machine;
 
-/// How long the facts are waited for; after that the last good ones count.
+/// How long to wait for the facts; after that the last good ones are used.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// This machine.

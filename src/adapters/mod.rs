@@ -1,4 +1,4 @@
-//! The only code that performs I/O: one room per technology, each behind a port.
+//! The outside world: one room per technology, each behind a port. Policy is elsewhere.
 
 pub mod apiserver;
 pub mod balancer;

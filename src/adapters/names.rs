@@ -1,4 +1,4 @@
-//! Names of hosts to addresses, with the system's resolver (nss), which may be silent for minutes.
+//! Resolves host names with the system's resolver (nss), which may not answer for minutes.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 
 use crate::offload::Lanes;
 
-/// How long an answer is waited for where an earlier one is kept. Connections to API servers have 5 s in all.
+/// How long to wait for an answer if an earlier one is kept. Connections to API servers have 5 s in all.
 const LIMIT: Duration = Duration::from_secs(2);
-/// How long where none is kept: a resolver with its defaults gives up on two servers after 20 s. Callers have limits of
+/// How long to wait if none is kept: a resolver with its defaults gives up on two servers after 20 s. Callers have limits of
 /// their own.
 const LONG_LIMIT: Duration = Duration::from_secs(30);
 /// Names whose answers are kept; there are a handful.
@@ -74,7 +74,7 @@ impl Names {
         };
         let kept =
             self.kept.as_ref().and_then(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned());
-        kept.inspect(|_| tracing::debug!(host, "no answer of a name server; its last one is used")).ok_or(error)
+        kept.inspect(|_| tracing::debug!(host, "name server did not answer; using its last answer")).ok_or(error)
     }
 
     /// Connects to the first address of `host` that takes it.

@@ -1,4 +1,4 @@
-//! Whose a connection over the loopback is: the kernel's socket table, asked for one socket (sock_diag(7)).
+//! The uid behind a connection over the loopback: the kernel's socket table, queried for one socket (sock_diag(7)).
 //!
 //! `/proc/net/tcp` says the same, but has to be read whole for each connection, which a flood would make costly.
 
@@ -12,7 +12,7 @@ const BY_FAMILY: u16 = 20;
 /// `NLM_F_REQUEST` of linux/netlink.h.
 const REQUEST: u16 = 1;
 const TCP: u8 = 6;
-/// `TCP_ESTABLISHED`. A socket that its process has closed has the uid of nobody in particular, which reads as 0.
+/// `TCP_ESTABLISHED`. A socket that its process has closed has no owner, which reads as uid 0.
 const ESTABLISHED: u8 = 1;
 const HEADER: usize = 16;
 /// Where `idiag_state` and `idiag_uid` are in `struct inet_diag_msg` of linux/inet_diag.h.
@@ -22,7 +22,7 @@ const UID_AT: usize = HEADER + 64;
 /// The uid of the process at `client` that is connected to `server` on this machine.
 ///
 /// # Errors
-/// When there is no such connection (any more), or the kernel does not tell.
+/// When there is no such connection (any more), or the kernel does not report it.
 pub fn peer_uid(client: SocketAddr, server: SocketAddr) -> io::Result<u32> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
     send(&socket, &render_request(client, server), SendFlags::empty())?;

@@ -1,4 +1,4 @@
-//! The machine as preflight checks see it.
+//! Probes the machine for the preflight checks.
 
 #![expect(clippy::disallowed_methods, reason = "for programs that end")]
 
@@ -69,7 +69,7 @@ fn missing_modules(modules: &str, filesystems: &str) -> Vec<&'static str> {
     let built_in = |name: &str| match name {
         "overlay" => filesystems.lines().any(|line| line.trim().ends_with("overlay")),
         "br_netfilter" => Path::new("/proc/sys/net/bridge").exists(),
-        // Its traces are behind netlink; a kernel without it is told by kube-proxy.
+        // Its traces are behind netlink; a kernel without it is reported by kube-proxy.
         _ => true,
     };
     MODULES.into_iter().filter(|name| !loaded(name) && !built_in(name)).collect()

@@ -1,4 +1,4 @@
-//! Runs a program for its answer.
+//! Runs a program and reads its output.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,10 +13,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// More than this of a program's output is not read.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// What the program writes to its standard output, once it has ended well. One that takes longer than a minute is killed.
+/// Standard output of the program, once it has exited successfully. One that takes longer than a minute is killed.
 ///
 /// # Errors
-/// It does not start, answer or end well; with the beginning of its standard error, where that is piped.
+/// It does not start, answer or exit successfully; with the beginning of its standard error, where that is piped.
 pub async fn answer_of(command: Command, input: &[u8]) -> Result<Vec<u8>, String> {
     match timeout(LIMIT, run(command, input)).await {
         Ok(result) => result,
@@ -31,7 +31,7 @@ async fn run(mut command: Command, input: &[u8]) -> Result<Vec<u8>, String> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {
-            // A program that does not read its input may answer all the same.
+            // A program that does not read its input may answer anyway.
             stdin.write_all(input).await.ok();
         }
     };

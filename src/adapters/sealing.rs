@@ -11,9 +11,9 @@ use crate::core::bootstrap::key_handover::PUBLIC_KEY_LENGTH;
 
 const LABEL: &[u8] = b"roost key handover v1";
 
-/// Sealing or opening failed; deliberately without a reason.
+/// Sealing or opening failed; deliberately without details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sealed keys cannot be opened: they were made for another request, or changed on the way")]
+#[error("the sealed keys cannot be opened: they were made for another request or were modified in transit")]
 pub struct SealError;
 
 impl From<ring::error::Unspecified> for SealError {
@@ -36,7 +36,7 @@ impl OneTimeKey {
         Ok(Self { private, public })
     }
 
-    /// The half to give away.
+    /// The public half.
     pub fn public(&self) -> &[u8; PUBLIC_KEY_LENGTH] {
         &self.public
     }

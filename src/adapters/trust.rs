@@ -1,8 +1,8 @@
-//! Whom TLS clients believe.
+//! The CAs that TLS clients trust.
 
 use rustls::RootCertStore;
 
-/// The authorities that the machine trusts now. What cannot be read of them is told.
+/// The CAs that the machine trusts now. Those that cannot be read are logged.
 pub fn machine_authorities() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();

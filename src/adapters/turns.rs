@@ -1,4 +1,4 @@
-//! One at a time for each key: work on different keys goes on side by side.
+//! A lock per key: work on different keys runs in parallel.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-/// Locks by key; those that nobody holds take no memory.
+/// Locks by key; those that are not held take no memory.
 #[derive(Debug)]
 pub struct Turns<K>(Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>);
 
@@ -17,7 +17,7 @@ impl<K> Default for Turns<K> {
 }
 
 impl<K: Eq + Hash> Turns<K> {
-    /// Waits until nobody else holds the key; it is free again when the guard is dropped.
+    /// Waits until the key is not held; it is free again when the guard is dropped.
     pub async fn take(&self, key: K) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);

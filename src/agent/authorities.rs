@@ -1,7 +1,7 @@
-//! Follows the cluster to other authorities: a worker takes over which ones the cluster trusts by now, and every node
+//! Keeps the trusted CAs of a node in step with the cluster during a CA rotation: a worker takes over the bundle, and every node
 //! tells which ones its kubelet trusts and was signed by.
 //!
-//! What is taken over comes by a connection that the present authorities vouch for. On control planes the files are
+//! What is taken over comes by a connection that the present CAs vouch for. On control planes the files are
 //! `bootstrap certs rotate-ca`'s.
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::core::bootstrap::rotation::{KUBELET_ANNOTATION, KubeletTrust, ids, jo
 use crate::core::model::json::at;
 use crate::ports::{ClusterObjects, ClusterObjectsError, FileError, NodeFiles, ObjectRef, Pki, Reachability};
 
-/// How often is looked: the replacement of an authority is a matter of days.
+/// How often the bundle is checked; a rotation takes days.
 const LOOK: Duration = Duration::from_secs(60);
 /// Of a certificate whose signer is not trusted.
 const UNKNOWN: &str = "unknown";
@@ -29,7 +29,7 @@ pub struct AuthoritiesSettings {
     pub node_name: String,
     /// The kubelet's kubeconfig.
     pub kubeconfig: PathBuf,
-    /// The file of the authorities that clients of the kubelet come from.
+    /// The file of the CAs that clients of the kubelet come from.
     pub client_ca: PathBuf,
     /// The kubelet's serving certificate.
     pub serving: PathBuf,
@@ -55,16 +55,16 @@ enum Error {
     File(#[from] FileError),
     #[error(transparent)]
     Objects(#[from] ClusterObjectsError),
-    #[error("connect by the kubelet's kubeconfig")]
+    #[error("connect with the kubelet's kubeconfig")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("what the cluster tells of its authorities is not taken over: {0}")]
+    #[error("the CA bundle that the cluster publishes is not accepted: {0}")]
     Unusable(String),
 }
 
 /// A connection, and the credentials that it was made with.
 type Connection = (Vec<String>, Arc<dyn ClusterObjects>);
 
-/// Runs for ever.
+/// Runs forever.
 pub async fn run_authorities(settings: AuthoritiesSettings, ports: AuthoritiesPorts) {
     let mut connection = None;
     loop {
@@ -73,13 +73,16 @@ pub async fn run_authorities(settings: AuthoritiesSettings, ports: AuthoritiesPo
             Ok(true) => continue,
             Ok(false) => {}
             Err(error @ (Error::Unusable(_) | Error::File(_))) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot follow to the cluster's authorities");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot follow the CA rotation of the cluster"
+                );
             }
             Err(error) => {
                 connection = None;
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
-                    "the cluster's authorities cannot be looked at"
+                    "the CA bundle of the cluster cannot be read"
                 );
             }
         }
@@ -93,7 +96,7 @@ async fn look(
     ports: &AuthoritiesPorts,
     connection: &mut Option<Connection>,
 ) -> Result<bool, Error> {
-    // Before the kubelet has its own there is nothing to tell.
+    // Before the kubelet has its own kubeconfig there is nothing to report.
     let Some(text) = ports.files.read(&settings.kubeconfig)? else { return Ok(false) };
     let Some(seen) = parse(&text) else { return Ok(false) };
     let client = client_certificate(ports, &seen)?.unwrap_or_default();
@@ -115,12 +118,12 @@ async fn look(
         // The kubelet reads both again by itself.
         ports.files.write(&settings.client_ca, published.as_bytes(), 0o644)?;
         ports.files.write(&settings.kubeconfig, pointed.as_bytes(), 0o600)?;
-        tracing::info!(authorities = ?ids(&published), "took over which authorities the cluster trusts");
+        tracing::info!(authorities = ?ids(&published), "updated the CA bundle of this node");
         return Ok(true);
     }
     let serving = ports.files.read(&settings.serving)?;
     let of_kubelets = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), KUBELET_AUTHORITY)).await;
-    // A cluster from before has none, and does not let nodes look.
+    // A cluster from before this version has none, and does not let nodes look.
     let of_kubelets =
         of_kubelets.ok().flatten().and_then(|map| at(&map, &["data", "ca.crt"]).as_str().map(str::to_owned));
     let all = join([of_kubelets.as_deref().unwrap_or_default(), &trusted]);
@@ -142,7 +145,7 @@ fn client_certificate(ports: &AuthoritiesPorts, seen: &ObservedKubeconfig) -> Re
     }
 }
 
-/// The authorities that the cluster trusts; none where it does not tell.
+/// The CAs that the cluster trusts; `None` if it does not publish them.
 async fn published(objects: &dyn ClusterObjects) -> Result<Option<String>, Error> {
     let info = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-public"), "cluster-info")).await?;
     let kubeconfig = info.as_ref().and_then(|info| at(info, &["data", "kubeconfig"]).as_str());
@@ -156,13 +159,17 @@ fn check(pki: &dyn Pki, published: &str, trusted: &str) -> Result<(), Error> {
     let unusable = |what: &str| Err(Error::Unusable(what.to_owned()));
     let known = ids(trusted);
     if !ids(published).iter().any(|id| known.contains(id)) {
-        return unusable("it holds none of those that this node trusts");
+        return unusable("it contains none of the CAs that this node trusts");
     }
     let is_authority = |cert: &String| pki.inspect(cert, None, None).is_ok_and(|seen| seen.is_ca);
-    if split(published).iter().all(is_authority) { Ok(()) } else { unusable("not all of it are authorities") }
+    if split(published).iter().all(is_authority) {
+        Ok(())
+    } else {
+        unusable("it contains certificates that are not CAs")
+    }
 }
 
-/// The one of these authorities that signed a certificate.
+/// The one of these CAs that signed a certificate.
 fn signer_of(pki: &dyn Pki, pem: &str, trusted: &str) -> String {
     let signed =
         |authority: &String| pki.inspect(pem, None, Some(authority)).is_ok_and(|seen| seen.signed == Some(true));
@@ -204,7 +211,7 @@ mod tests {
     }
 
     impl World {
-        /// A node of the first authority; a second one is to come.
+        /// A node of the first CA; a second one is to come.
         fn new() -> Self {
             let wanted = Authority {
                 files: KeyPairFiles::named(Path::new("/pki"), "ca"),

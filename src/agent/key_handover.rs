@@ -1,5 +1,5 @@
-//! Answers control planes with the keys that all of them share, or with those of authorities to come. Every control plane may run it at once:
-//! the first answer stands.
+//! Answers control planes with the keys that all of them share, or with those of the next CAs. Every control plane may run it at once:
+//! the first answer wins.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::ports::{ApprovalError, FileError, HandoverRequests, NodeFiles, Pendin
 const RETRY: Duration = Duration::from_secs(2);
 /// How often it is tried: as long as a joining node waits.
 const TRIES: u32 = 150;
-/// What whoever asks by a used token is told.
-const USED: &str = "the token has handed the cluster's keys to a control plane already, and each one needs a token of its own: on a control plane run `bootstrap token create --control-plane --print-join-command`, then join with that";
+/// The answer to a request with a used token.
+const USED: &str = "the token was already used by a control plane, and each one needs its own: run `bootstrap token create --control-plane --print-join-command` on a control plane and join with the new token";
 
-/// Runs for ever.
+/// Runs forever.
 pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Arc<dyn NodeFiles>, pki: PathBuf) {
     loop {
         let pending = requests.next().await;
@@ -39,7 +39,9 @@ pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Ar
                     tokio::time::sleep(RETRY).await;
                 }
             }
-            Err(reason) => tracing::warn!(request = name, user, reason, "left a request for the cluster's keys alone"),
+            Err(reason) => {
+                tracing::warn!(request = name, user, reason, "did not answer a request for the cluster's keys")
+            }
         }
     }
 }
@@ -54,7 +56,7 @@ async fn answer(
     let (name, user) = (&pending.name, &pending.requester.username);
     // What somebody approved needs no token.
     if !pending.approved && !requests.use_up(pending).await? {
-        tracing::warn!(request = name, user, "denied the cluster's keys: the token was used before");
+        tracing::warn!(request = name, user, "denied a request for the cluster's keys: the token was already used");
         return requests.deny(pending, USED).await;
     }
     requests.answer(pending, key, shared).await?;
@@ -64,7 +66,9 @@ async fn answer(
 
 fn decide(pending: &PendingHandover) -> Result<Asked, String> {
     if !pending.approved && !pending.requester.may_join_control_planes() {
-        return Err("its token is not for control planes; kubectl certificate approve lets it in".to_owned());
+        return Err(
+            "its token is not for control planes; approve the request with kubectl certificate approve".to_owned()
+        );
     }
     pending.asked.clone().map_err(|error| error.to_string())
 }
@@ -77,25 +81,25 @@ fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFi
     };
     match wanted {
         Wanted::Shared => {
-            // A control plane that comes in between would be of neither authority.
+            // A control plane that joins during a rotation would match neither set of CAs.
             if !read(&["ca-former.crt", "ca-next.crt"])?.is_empty() {
-                return Err("the cluster's authorities are being replaced; join when that is done".to_owned());
+                return Err("a CA rotation is in progress; join when it is finished".to_owned());
             }
             read(&SHARED_FILES)
         }
         Wanted::Next(wanted) => {
             let next = read(&NEXT_FILES)?;
-            // In the order in which control planes have their authorities.
+            // In the order in which control planes have their CAs.
             let order = ["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt", "kubelet-serving-ca-next.crt"];
             if certificates(&next, &order) != *wanted {
-                return Err("this node has no such authorities to come".to_owned());
+                return Err("this node does not have these next CAs".to_owned());
             }
             Ok(next)
         }
         Wanted::KubeletServing(wanted) => {
             let own = read(&KUBELET_SERVING_FILES)?;
             if certificates(&own, &KUBELET_SERVING_FILES[..1]) != *wanted {
-                return Err("this node has no such authority of kubelets".to_owned());
+                return Err("this node does not have this kubelet serving CA".to_owned());
             }
             Ok(own)
         }
@@ -226,8 +230,8 @@ mod tests {
         assert_eq!(handed.len(), NEXT_FILES.len());
         assert!(!handed.contains_key("ca.key"));
         let other = gather(node.as_ref(), pki, &Wanted::Next("0123456789abcdef".to_owned()));
-        assert!(other.unwrap_err().contains("no such authorities"));
+        assert!(other.unwrap_err().contains("does not have these next CAs"));
         let joins = gather(node.as_ref(), pki, &Wanted::Shared);
-        assert!(joins.unwrap_err().contains("are being replaced"), "one that joins would be of neither");
+        assert!(joins.unwrap_err().contains("a CA rotation is in progress"), "one that joins would be of neither");
     }
 }

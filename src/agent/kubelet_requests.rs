@@ -1,5 +1,5 @@
 //! Decides the certificate requests of kubelets, on control-plane nodes. Every control plane may run it at once: all see
-//! the same requests in the same order, and of two decisions the first one stands.
+//! the same requests in the same order, and the first decision wins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How often one request is looked at before it is denied.
 const LOOKS: u32 = 30;
 
-/// Runs for ever.
+/// Runs forever.
 pub async fn run_kubelet_requests(mut requests: Box<dyn KubeletRequests>) {
     let mut waiting: BTreeMap<String, (ObservedRequest, u32)> = BTreeMap::new();
     loop {
@@ -60,7 +60,7 @@ async fn look(
                 tracing::info!(request = name, user, "approved a kubelet's certificate");
             }
             Err(refusal) if refusal.may_pass() && !last => {
-                tracing::debug!(request = name, user, %refusal, "a kubelet's certificate waits");
+                tracing::debug!(request = name, user, %refusal, "a certificate request of a kubelet is left undecided");
                 continue;
             }
             Err(refusal) => {
@@ -74,7 +74,7 @@ async fn look(
     Ok(())
 }
 
-/// None of a request that somebody else decides: upstream's controller or a person.
+/// `None` for a request that upstream's controller or an administrator decides.
 async fn judge(
     requests: &mut dyn KubeletRequests,
     observed: &ObservedRequest,

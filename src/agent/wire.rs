@@ -31,7 +31,7 @@ use crate::offload::Lanes;
 /// Files that the agent may have open: two for each connection of the balancer, and some for itself.
 const DESCRIPTORS: u64 = 4096;
 
-/// What `bootstrap agent` was told.
+/// Arguments of `bootstrap agent`.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
     /// The kubelet's kubeconfig; it may appear later.
@@ -46,7 +46,7 @@ pub struct AgentSettings {
     pub pki: PathBuf,
     /// The kubelet's own certificates.
     pub kubelet_certs: PathBuf,
-    /// The balancer; none where the user has one for all nodes.
+    /// The balancer; `None` where the user has one for all nodes.
     pub balancer: Option<BalancerSettings>,
     /// The nftables program.
     pub nft: PathBuf,
@@ -67,7 +67,7 @@ pub struct BalancerSettings {
     pub cache: PathBuf,
 }
 
-/// Runs every duty until `stop` completes; systemd is told when the node's way to the API is open.
+/// Runs every duty until `stop` completes; systemd is notified when the balancer listens.
 pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
     if let Some(balancer) = settings.balancer {
@@ -95,7 +95,7 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
     tasks.spawn_blocking(move || duties.block_on(run_authorities(authorities, ports)));
     if !settings.pod_network.pod_subnets.is_empty() {
         let network = HostNetwork::connect(settings.nft, settings.cni_directory).and_then(HostNetwork::monitored);
-        let network = network.context("open the sockets that tell of changes to the network")?;
+        let network = network.context("open the netlink sockets that report network changes")?;
         let nodes = watch_node_networks(settings.kubeconfig.clone());
         let events = KubeconfigNodeEvents::new(settings.kubeconfig.clone(), &settings.pod_network.node_name);
         tasks.spawn(run_pod_network(settings.pod_network, nodes, Arc::new(network), Arc::new(events)));
@@ -106,13 +106,13 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         let requests = Box::new(CsrHandoverRequests::new(kubeconfig));
         tasks.spawn_blocking(move || runtime.block_on(run_key_handover(requests, Arc::new(HostFiles), settings.pki)));
     }
-    // Run by hand there is nobody to tell.
+    // Without systemd there is nobody to notify.
     let lanes = Lanes::new("socket of");
     #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
     let _ = lanes.io("systemd", "notify", || sd_notify::notify(&[NotifyState::Ready])).await;
     tokio::select! {
         () = stop => Ok(()),
-        // A task ends only by a panic: let systemd start the agent again.
-        Some(ended) = tasks.join_next() => Err(anyhow::anyhow!("a task of the agent ended: {ended:?}")),
+        // A task exits only by a panic: let systemd restart the agent.
+        Some(ended) = tasks.join_next() => Err(anyhow::anyhow!("a task of the agent exited: {ended:?}")),
     }
 }

@@ -1,4 +1,4 @@
-//! The kubelet: reads its settings, starts logging, runs until it is told to stop.
+//! The kubelet: reads its settings, starts logging, runs until it gets a signal to stop.
 
 // As in the library; nothing runs yet that could be blocked.
 #![cfg_attr(
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
         match tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(SPARE_THREAD).build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                eprintln!("the kubelet's task runtime: {error}");
+                eprintln!("start the async runtime: {error}");
                 return ExitCode::FAILURE;
             }
         };
@@ -98,7 +98,7 @@ fn act_for_unit(verb: Verb, name: &str) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("the task runtime: {error}");
+            eprintln!("start the async runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -138,7 +138,7 @@ async fn run(spec: roost::core::model::KubeletSpec) -> anyhow::Result<()> {
     let end = roost::kubelet::wiring::run(spec, stop).await?;
     anyhow::ensure!(
         asked.is_cancelled() || end == End::LockWanted,
-        "a task that the kubelet needs has ended; it starts again"
+        "a task that the kubelet needs has exited; the kubelet exits to be restarted"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The single match over `Step` that makes it so.
+//! Applies a step: the single match over `Step` that changes the node.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
 use crate::ports::Progress;
 
-/// How long a unit may take to end before it is started anew; systemd's own patience is shorter.
+/// How long a unit may take to stop before it is restarted; systemd's own timeout is shorter.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(75);
 
-/// Restarts a unit until its new process is there; when that is ready is another matter.
+/// Restarts a unit and waits until its new process has started, not until it is ready.
 async fn launch(ports: &Ports, unit: &str) -> Result<(), StepError> {
     let before = ports.units.state(unit).await?.begun_at;
     ports.units.restart_no_wait(unit).await?;
@@ -34,14 +34,14 @@ async fn launch(ports: &Ports, unit: &str) -> Result<(), StepError> {
     };
     tokio::time::timeout(LAUNCH_PATIENCE, begun).await.unwrap_or_else(|_| {
         Err(StepError::TimedOut {
-            condition: format!("{unit} is started"),
+            condition: format!("{unit} has started"),
             seconds: LAUNCH_PATIENCE.as_secs(),
             hint: format!("see journalctl -u {unit}"),
         })
     })
 }
 
-/// Looks once more after systemd has read its files: a unit may have been declared, or written, a moment ago.
+/// Checks again after a reload of systemd: the unit may have been declared or written a moment ago.
 async fn find_unit(ports: &Ports, unit: &str, enabled: bool) -> Result<(), StepError> {
     ports.units.reload().await?;
     let step = Step::FindUnit { unit: unit.to_owned(), enabled };

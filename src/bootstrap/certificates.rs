@@ -1,4 +1,4 @@
-//! Every certificate of a control plane with its life, for people and monitors.
+//! Every certificate of a control plane with its validity, for people and monitoring.
 
 use std::path::PathBuf;
 
@@ -17,17 +17,17 @@ use crate::ports::{FileError, NodeFiles, Pki, PkiError};
 pub struct CertificateReport {
     /// The file it is in.
     pub path: PathBuf,
-    /// Who it speaks for.
+    /// Its subject.
     pub subject: String,
-    /// It is an authority, which nobody renews by itself.
+    /// It is a CA, which is never renewed automatically.
     pub authority: bool,
-    /// End of its life; none when it could not be read.
+    /// Expiry; `None` when it could not be read.
     pub not_after: Option<Timestamp>,
     /// When it will be renewed.
     pub renewed_at: Option<Timestamp>,
     /// What is wrong with it.
     pub fault: Option<String>,
-    /// The key of its signer is here; without it somebody else has to renew it.
+    /// The key of its signer is on this node; otherwise it is renewed elsewhere.
     pub renewed_here: bool,
 }
 
@@ -63,11 +63,11 @@ pub fn observe_certificates(
         let subject = wanted.leaf.subject.to_string();
         let Some(parsed) = kubeconfig::parse(&text) else {
             let mut unreadable = report(wanted.path.clone(), &subject, false, None, |_| None);
-            unreadable.fault = Some("is no kubeconfig".to_owned());
+            unreadable.fault = Some("is not a kubeconfig".to_owned());
             reports.push(unreadable);
             continue;
         };
-        // A certificate elsewhere is renewed by whoever put it there.
+        // A certificate in another place is renewed by its owner.
         let Some(certificate) = parsed.client_certificate else { continue };
         let signer = read_text(files, &wanted.leaf.signer.cert)?;
         let seen = Some(pki.inspect(&certificate, parsed.client_key.as_deref(), signer.as_deref()));
@@ -82,7 +82,7 @@ pub fn observe_certificates(
         let seen = seen.map(|cert| pki.inspect(&cert, key.as_deref(), signer.as_deref()));
         let subject = match &seen {
             Some(Ok(seen)) => seen.subject.to_string(),
-            Some(Err(_)) | None => "client of etcd".to_owned(),
+            Some(Err(_)) | None => "etcd client".to_owned(),
         };
         let judged = |seen: &ObservedCertificate| {
             seen.is_usable(now, &etcd.ca).and_then(|()| seen.is_young(now)).err().map(|unfit| unfit.to_string())
@@ -111,7 +111,7 @@ fn report(
         renewed_here: !authority,
     };
     match seen {
-        None => report.fault = Some("is not there".to_owned()),
+        None => report.fault = Some("does not exist".to_owned()),
         Some(Err(error)) => report.fault = Some(error.to_string()),
         Some(Ok(seen)) => {
             report.not_after = Some(seen.not_after);

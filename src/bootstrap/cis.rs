@@ -13,7 +13,7 @@ use crate::core::bootstrap::units;
 use crate::core::model::spec::Spec;
 use crate::core::yaml;
 
-/// Where the kubelet's unit lies when it is not ours to write.
+/// Where the kubelet's unit is when it is not ours to write.
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
 /// Folders below the PKI folder that are looked into; there are two.
 const MOST_FOLDERS: usize = 64;

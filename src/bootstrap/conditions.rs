@@ -1,4 +1,4 @@
-//! Conditions that come to hold by themselves: asked once, or waited for.
+//! Conditions that become true by themselves: checked once, or waited for.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(75);
 /// After how many questions is asked whether there is still hope: every second or so.
 const LOOKS_BETWEEN: u32 = 16;
 
-/// Does it hold now? What cannot be asked does not hold.
+/// True if the condition holds now; false if that cannot be determined.
 pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<bool, StepError> {
     Ok(match condition {
         Condition::Answers { url, ca } => {
@@ -42,7 +42,7 @@ pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<
     })
 }
 
-/// Waits for it.
+/// Waits until the condition holds; fails after `within`, or when it can no longer become true.
 pub async fn wait(ports: &Ports, spec: &Spec, condition: &Condition, within: Duration) -> Result<(), StepError> {
     let ask = async {
         for looks in 1_u32.. {
@@ -66,7 +66,7 @@ pub async fn wait(ports: &Ports, spec: &Spec, condition: &Condition, within: Dur
     }
 }
 
-/// Fails when it never comes to hold. What cannot be asked may still come.
+/// Fails if the condition can no longer become true. What cannot be checked may still become true.
 async fn is_hopeless(ports: &Ports, condition: &Condition) -> Result<(), StepError> {
     let Condition::KubeletCredentials { bootstrap, node, denied, .. } = condition else { return Ok(()) };
     let Ok(objects) = ports.net.connect(bootstrap).await else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Certificates, keys and kubeconfigs of a plan: is what lies on the node fit, and if not, make it.
+//! Certificates, keys and kubeconfigs of a plan: checks what is on the node, and issues what is missing or unfit.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn pki_error(path: &Path) -> impl FnOnce(PkiError) -> StepError {
     move |source| StepError::Pki { path, source }
 }
 
-/// The text of a file. One that holds no text at all, as after a fault of the disk, is there and fits nothing.
+/// The text of a file. A file without any text, as after a disk fault, exists but fits nothing.
 pub fn read_text(files: &dyn NodeFiles, path: &Path) -> Result<Option<String>, FileError> {
     match files.read(path) {
         Err(error) if error.source.kind() == ErrorKind::InvalidData => Ok(Some(String::new())),
@@ -27,7 +27,7 @@ pub fn read_text(files: &dyn NodeFiles, path: &Path) -> Result<Option<String>, F
     }
 }
 
-/// True when an authority is there and usable; its key may be elsewhere.
+/// True if a usable CA exists; its key may be elsewhere.
 pub fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepError> {
     let Some(cert) = read_text(ports.files.as_ref(), &wanted.files.cert)? else { return Ok(false) };
     let key = read_text(ports.files.as_ref(), &wanted.files.key)?;
@@ -38,13 +38,13 @@ pub fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepE
     }
 }
 
-/// Makes an authority.
+/// Creates a CA.
 pub fn make_authority(ports: &Ports, wanted: &Authority) -> Result<(), StepError> {
     let pair = ports.pki.make_authority(wanted, (ports.now)()).map_err(pki_error(&wanted.files.cert))?;
     write_pair(ports, &wanted.files, &pair)
 }
 
-/// True when a fit leaf is there.
+/// True if a fit certificate exists.
 pub fn leaf_is_met(ports: &Ports, wanted: &Certificate) -> Result<bool, StepError> {
     let files = &wanted.files;
     let (Some(cert), Some(key)) =
@@ -57,7 +57,7 @@ pub fn leaf_is_met(ports: &Ports, wanted: &Certificate) -> Result<bool, StepErro
 
 fn fits(ports: &Ports, wanted: &Leaf, cert: &str, key: &str) -> Result<bool, StepError> {
     let signer = read_text(ports.files.as_ref(), &wanted.signer.cert)?;
-    // What cannot be read is not fit; the signer's own faults are found where the signer is looked at.
+    // What cannot be read is unfit; faults of the signer are found where the signer is checked.
     let Ok(seen) = ports.pki.inspect(cert, Some(key), signer.as_deref()) else { return Ok(false) };
     Ok(wanted.check(&seen, (ports.now)()).is_ok())
 }
@@ -75,14 +75,14 @@ fn sign(ports: &Ports, leaf: &Leaf, path: &Path) -> Result<KeyPairPem, StepError
     ports.pki.issue(leaf, &cert, &key, (ports.now)()).map_err(pki_error(path))
 }
 
-/// The key goes first: a certificate without its key would look like an external one.
+/// The key is written first: a certificate without its key would look like an external one.
 fn write_pair(ports: &Ports, files: &KeyPairFiles, pair: &KeyPairPem) -> Result<(), StepError> {
     ports.files.write(&files.key, pair.key.reveal().as_bytes(), 0o600)?;
     Ok(ports.files.write(&files.cert, pair.public.as_bytes(), 0o644)?)
 }
 
-/// What another machine has to sign and is not there, or does not fit: each with what it must say, for whoever makes it.
-/// One that is due for renewal does for now.
+/// What another machine has to sign and is missing or does not fit, each with its required subject and names.
+/// One that is due for renewal is accepted here.
 pub fn missing(
     ports: &Ports,
     certificates: &[Certificate],
@@ -103,7 +103,7 @@ pub fn missing(
     for Certificate { files: pair, leaf } in certificates {
         let (cert, key) = (read_text(files, &pair.cert)?, read_text(files, &pair.key)?);
         let fault = match (cert, key) {
-            (None, _) => Some("is not there".to_owned()),
+            (None, _) => Some("does not exist".to_owned()),
             (Some(_), None) => Some(format!("has no key {}", pair.key.display())),
             (Some(cert), Some(key)) => judge(leaf, &cert, Some(&key))?,
         };
@@ -111,13 +111,13 @@ pub fn missing(
     }
     for wanted in kubeconfigs {
         let fault = match read_text(files, &wanted.path)?.map(|text| kubeconfig::parse(&text)) {
-            None => Some("is not there".to_owned()),
-            Some(None) => Some("is no kubeconfig with a context, a cluster and a user".to_owned()),
+            None => Some("does not exist".to_owned()),
+            Some(None) => Some("is not a kubeconfig with a context, a cluster and a user".to_owned()),
             Some(Some(seen)) if seen.server != wanted.server => Some(format!("leads to {}", seen.server)),
-            // One that names its certificate by path belongs to whoever rotates that.
+            // One that names its certificate by path is managed by the program that rotates it.
             Some(Some(seen)) if seen.client_certificate_path.is_some() => None,
             Some(Some(seen)) => match &seen.client_certificate {
-                None => Some("has no client certificate in it".to_owned()),
+                None => Some("contains no client certificate".to_owned()),
                 Some(cert) => judge(&wanted.leaf, cert, seen.client_key.as_deref())?,
             },
         };
@@ -127,14 +127,14 @@ pub fn missing(
     Ok(faults)
 }
 
-/// True when both halves are there and belong together.
+/// True if both halves exist and match.
 pub fn key_is_met(ports: &Ports, key: &Path, public: &Path) -> Result<bool, StepError> {
     let Some(text) = read_text(ports.files.as_ref(), key)? else { return Ok(false) };
     let derived = ports.pki.public_of(&text).map_err(pki_error(key))?;
     Ok(read_text(ports.files.as_ref(), public)?.is_some_and(|public| public.trim() == derived.trim()))
 }
 
-/// Makes the key if there is none, and its public half.
+/// Creates the key if there is none, and its public half.
 pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepError> {
     let half = match read_text(ports.files.as_ref(), key)? {
         Some(text) => ports.pki.public_of(&text).map_err(pki_error(key))?,
@@ -147,8 +147,8 @@ pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepErro
     Ok(ports.files.write(public, half.as_bytes(), 0o644)?)
 }
 
-/// True when a kubeconfig is there for this server and authority with a fit certificate. One that names its
-/// certificate by path belongs to whoever rotates that (the kubelet).
+/// True when a kubeconfig is there for this server and CA with a fit certificate. One that names its
+/// certificate by path is managed by the program that rotates it (the kubelet).
 pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<bool, StepError> {
     let Some(text) = read_text(ports.files.as_ref(), &wanted.path)? else { return Ok(false) };
     let Some(seen) = kubeconfig::parse(&text) else { return Ok(false) };
@@ -165,7 +165,7 @@ pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<boo
     }
 }
 
-/// Makes a kubeconfig with a new certificate.
+/// Creates a kubeconfig with a new certificate.
 pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), StepError> {
     let pair = sign(ports, &wanted.leaf, &wanted.path)?;
     let ca = read_text(ports.files.as_ref(), &wanted.ca.cert)?.unwrap_or_default();
@@ -180,7 +180,7 @@ pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), 
     Ok(ports.files.write(&wanted.path, content.as_bytes(), 0o600)?)
 }
 
-/// What several files hold, one after another; none while one of them is not there.
+/// Concatenated content of several files; `None` while one of them does not exist.
 fn joined(ports: &Ports, parts: &[PathBuf]) -> Result<Option<String>, StepError> {
     let mut texts = Vec::new();
     for part in parts {
@@ -190,7 +190,7 @@ fn joined(ports: &Ports, parts: &[PathBuf]) -> Result<Option<String>, StepError>
     Ok(Some(rotation::join(texts.iter().map(String::as_str))))
 }
 
-/// True when a file holds what these hold.
+/// True if a file is the concatenation of these.
 pub fn is_joined(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> Result<bool, StepError> {
     let (Some(wanted), Some(seen)) = (joined(ports, parts)?, read_text(ports.files.as_ref(), path)?) else {
         return Ok(false);
@@ -205,8 +205,8 @@ pub fn join_files(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> R
     Ok(ports.files.write(path, text.as_bytes(), mode)?)
 }
 
-/// True when a kubeconfig leads there and trusts that, and whoever reads it runs: a run that was cut short may have
-/// left them stopped. One that is not there has nobody to lead.
+/// True when a kubeconfig leads there and trusts that, and whoever reads it runs: a run that was interrupted may have
+/// left them stopped. One that does not exist has nobody to lead.
 pub async fn is_pointed(
     ports: &Ports,
     path: &Path,
@@ -225,7 +225,7 @@ pub async fn is_pointed(
     Ok(seen.is_some_and(|seen| seen.server == server && seen.ca.is_some_and(|ca| ca.trim() == trusted.trim())))
 }
 
-/// Lets a kubeconfig lead there. Whoever reads it is stopped meanwhile, and reads the new one when it is started.
+/// Points a kubeconfig to a server and CA. Units that read it are stopped meanwhile and read the new one when they start.
 pub async fn point(ports: &Ports, path: &Path, server: &str, ca: &Path, readers: &[String]) -> Result<(), StepError> {
     let text = ports.files.read(path)?.unwrap_or_default();
     let trusted = ports.files.read(ca)?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Discovery: from an endpoint, a token and a CA pin to a cluster that is trusted.
+//! Discovery: from an endpoint, a token and a CA pin to a trusted cluster.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub enum Error {
 /// How long a missing signature is waited for: the controller manager signs a new token a moment after it was made, and
 /// some twenty seconds after it when another one takes the lead just then.
 const SIGNATURE_TRIES: u32 = 40;
-/// After so many it is said that it takes longer.
+/// Number of attempts after which the user is informed that it takes longer.
 const SIGNATURE_WORD: u32 = 5;
 const SIGNATURE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -38,10 +38,7 @@ pub async fn discover(
         match verify_cluster_info(&data, token, pins) {
             Err(discovery::Error::UnknownToken { .. }) if tries < SIGNATURE_TRIES => {
                 if tries == SIGNATURE_WORD {
-                    tracing::warn!(
-                        token = token.id(),
-                        "the cluster does not know the token yet; trying on for a while"
-                    );
+                    tracing::warn!(token = token.id(), "the cluster does not know the token yet; retrying for a while");
                 }
                 tries = tries.saturating_add(1);
             }

@@ -14,7 +14,7 @@ pub enum StepError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The runtime, about its pods.
-    #[error("pods of the container runtime")]
+    #[error("list or stop the pods of the container runtime")]
     Pods(#[source] RuntimeError),
     /// The node's network.
     #[error(transparent)]
@@ -22,45 +22,45 @@ pub enum StepError {
     /// A unit.
     #[error(transparent)]
     Unit(#[from] UnitError),
-    /// The system was to declare a unit (`node.units`), and has not.
+    /// `node.units` is `declared`, but the system does not declare the unit.
     #[error(
         "cannot {step}: it is {load}, {file:?}; declare it in the system's configuration (services.roost on NixOS), or set node.units to \"written\""
     )]
     NotDeclared {
         /// What was looked for.
         step: String,
-        /// systemd's word for whether the unit is there.
+        /// systemd's `LoadState`.
         load: String,
-        /// systemd's word for whether it starts with the machine.
+        /// systemd's `UnitFileState`.
         file: String,
     },
-    /// An image.
+    /// The image store of the runtime.
     #[error(transparent)]
     Image(#[from] ImageStoreError),
-    /// A pull.
+    /// An image could not be pulled.
     #[error(
         "pull image {image}; without a network set `source = \"archive\"` in [components], or \"host\" and name its program in [components.binaries]"
     )]
     Pull {
-        /// Its name.
+        /// Reference of the image.
         image: String,
         /// The cause.
         #[source]
         source: RuntimeError,
     },
-    /// No archive holds it.
+    /// None of the image archives contains the image.
     #[error("no archive holds image {image}; looked in {looked}")]
     NotInArchives {
-        /// Its name.
+        /// Reference of the image.
         image: String,
-        /// Where.
+        /// The archives that were searched.
         looked: String,
     },
     /// An object of the API.
     #[error(transparent)]
     Object(#[from] ClusterObjectsError),
     /// The cluster denied the kubelet its certificate.
-    #[error("the cluster does not let {node} in: {message}")]
+    #[error("the cluster denied node {node} a certificate: {message}")]
     NotLetIn {
         /// Name of the node.
         node: String,
@@ -76,24 +76,28 @@ pub enum StepError {
         #[source]
         source: PkiError,
     },
-    /// An authority that is there but cannot be used. It is never replaced: that would end all trust in the cluster.
-    #[error("{path} cannot be used: {why}; put a right one there, or remove it (and what it signed) for a new one")]
+    /// A CA that exists but cannot be used. It is never replaced, because all trust in the cluster would be lost.
+    #[error(
+        "{path} cannot be used: {why}; replace it with a valid one, or remove it and everything it signed to get a new one"
+    )]
     Authority {
         /// The file.
         path: std::path::PathBuf,
-        /// What is wrong.
+        /// Why it cannot be used.
         why: Unfit,
     },
     /// The signer's key is elsewhere.
-    #[error("{path} must be signed by {signer}, whose key is not on this node: bring the signed certificate along")]
+    #[error(
+        "{path} must be signed by {signer}, whose key is not on this node: copy the signed certificate to this node"
+    )]
     ExternalSigner {
         /// The certificate that is wanted.
         path: std::path::PathBuf,
         /// The signer's certificate.
         signer: std::path::PathBuf,
     },
-    /// What another machine signs is not there, or does not fit.
-    #[error("the key of {signer} is not on this node: bring along what it has to sign\n  {}", .faults.join("\n  "))]
+    /// What another machine signs does not exist, or does not fit.
+    #[error("the key of {signer} is not on this node: copy the following files, signed by it, to this node\n  {}", .faults.join("\n  "))]
     NotBrought {
         /// The signer's certificate.
         signer: std::path::PathBuf,
@@ -109,12 +113,12 @@ pub enum StepError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A condition did not come to hold.
-    #[error("waited {seconds} s, but still not so: {condition}; {hint}")]
+    /// A condition did not become true in time.
+    #[error("timed out after {seconds} s waiting until {condition}; {hint}")]
     TimedOut {
         /// The condition.
         condition: String,
-        /// How long.
+        /// Seconds that were waited.
         seconds: u64,
         /// Where to look.
         hint: String,
@@ -122,8 +126,8 @@ pub enum StepError {
     /// Keys of the cluster.
     #[error(transparent)]
     Handover(#[from] HandoverError),
-    /// The answer lacked a file.
-    #[error("the control plane that answered has no {0}")]
+    /// The answer to the request for the shared keys lacks a file.
+    #[error("the answer of the control plane lacks {0}")]
     NotHandedOver(String),
     /// etcd.
     #[error(transparent)]
@@ -134,63 +138,67 @@ pub enum StepError {
     /// A manifest.
     #[error(transparent)]
     Manifest(#[from] static_pods::Error),
-    /// An upgrade writes manifests, and those would run beside the services.
+    /// The control plane runs as services; an upgrade would write manifests that run beside them.
     #[error(
-        "the control plane of this node is made of services of systemd, whose programs are yours to replace (see docs/systemd.md); `bootstrap convert --to static-pods` makes it one that is upgraded here"
+        "the control plane of this node runs as systemd services, whose programs you replace yourself (see docs/systemd.md); to upgrade it with this command run `bootstrap convert --to static-pods` first"
     )]
     AreServices,
-    /// A conversion was cut short.
-    #[error("this node has both manifests and services of its control plane; `bootstrap convert` makes it one of them")]
-    BothForms,
-    /// `mode` is another one.
+    /// A conversion was interrupted.
     #[error(
-        "the control plane of this node is not what `mode` says; run `bootstrap convert --to {to}`, or set `mode` to what is there"
+        "this node has both manifests and services of its control plane; run `bootstrap convert` to finish the conversion"
+    )]
+    BothForms,
+    /// The control plane does not run as the setting `mode` says.
+    #[error(
+        "the control plane of this node does not run as the setting `mode` says; run `bootstrap convert --to {to}` or change `mode`"
     )]
     OtherMode {
-        /// What `mode` says.
+        /// The value of `mode`.
         to: &'static str,
     },
-    /// A node that is no member.
+    /// The node is not a member of etcd.
     #[error("etcd has no member {name}; `bootstrap etcd members` shows them")]
     NotMember {
         /// Name of the node.
         name: String,
     },
-    /// A file that is no kubeconfig.
-    #[error("{path} is no kubeconfig with a context, a cluster and a user")]
+    /// A file that is not a kubeconfig.
+    #[error("{path} is not a kubeconfig with a context, a cluster and a user")]
     NoKubeconfig {
         /// The file.
         path: std::path::PathBuf,
     },
-    /// What a file is to be made of is not there.
-    #[error("{path} cannot be written: what it is made of is not there")]
+    /// What a file is to be made of does not exist.
+    #[error("{path} cannot be written: a file that it is assembled from does not exist")]
     NoParts {
         /// The file.
         path: std::path::PathBuf,
     },
-    /// Somebody sent other authorities than were asked for.
-    #[error("the authorities that were handed over are not those that the other control planes trust")]
+    /// The received CAs are not the ones that were requested.
+    #[error("the CAs that were received are not the ones that the other control planes trust")]
     OtherAuthorities,
-    /// There is no plan.
+    /// The phase has no plan.
     #[error(transparent)]
     Plan(#[from] PhaseError),
-    /// Nobody made the user.
-    #[error("this machine has no user {user}; roost-users.service makes it (see journalctl -u roost-users)")]
+    /// The user of a service does not exist.
+    #[error("this machine has no user {user}; roost-users.service creates it (see journalctl -u roost-users)")]
     NoUser {
-        /// Its name.
+        /// Name of the user.
         user: String,
     },
-    /// What is done there, is done by whoever runs it.
-    #[error("etcd is none of ours here (etcd.endpoints): its members, drills and restores are for whoever runs it")]
+    /// etcd is external, and its operator manages it.
+    #[error(
+        "etcd is external (`etcd.endpoints`); its members, restore drills and restores are managed by its operator"
+    )]
     NotOurEtcd,
-    /// etcd is well enough.
-    #[error("etcd has its quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
+    /// etcd has quorum, so `recover` is refused.
+    #[error("etcd has quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
     QuorumIsThere,
-    /// Nobody would run a pod.
-    #[error("kubelet.service does not run, and without it no pod does; systemctl start kubelet")]
+    /// The kubelet is not running.
+    #[error("kubelet.service is not running, so no pod can be started; run `systemctl start kubelet`")]
     NoKubelet,
-    /// The tool refused.
-    #[error("etcdutl ended with code {code}; its words are in /var/log/pods/kube-system_{pod}-{node}_*")]
+    /// etcdutl failed.
+    #[error("etcdutl exited with code {code}; its output is in /var/log/pods/kube-system_{pod}-{node}_*")]
     RestoreFailed {
         /// Exit code.
         code: i32,
@@ -201,16 +209,16 @@ pub enum StepError {
     },
     /// Another member has this node's name.
     #[error(
-        "etcd has a member {name} at {urls}: this node had another address, or another node has its name; remove that member first (`bootstrap etcd members` shows it)"
+        "etcd already has a member {name} at {urls}: either the address of this node has changed or another node has the same name; remove that member first (`bootstrap etcd members` shows it)"
     )]
     MemberTaken {
-        /// The name.
+        /// Name of the member.
         name: String,
         /// Its peer URLs.
         urls: String,
     },
     /// No member of etcd is known.
-    #[error("no member of etcd is known: the API server tells none, and {manifest} names none")]
+    #[error("no etcd member is known: the API server reports none, and {manifest} names none")]
     NoMembers {
         /// etcd's manifest on this node.
         manifest: std::path::PathBuf,

@@ -1,4 +1,4 @@
-//! What a joining node asks the cluster before anything on the node is planned.
+//! What a joining node reads from the cluster before anything on the node is planned.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -33,12 +33,12 @@ pub enum Error {
     Objects(#[from] ClusterObjectsError),
     /// Its name is a node's.
     #[error(
-        "node {0} exists already, and a bootstrap token does not take its place: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
+        "node {0} already exists, and a bootstrap token cannot replace it: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
     )]
     NodeExists(String),
-    /// The kubelet's credentials that are on the machine are of somebody else.
+    /// The kubelet's credentials on the machine belong to another node or cluster.
     #[error(
-        "{path} is not of node {node} in this cluster: this machine was a node of another cluster, or under another name; run `bootstrap reset` first"
+        "{path} does not belong to node {node} of this cluster: this machine was a node of another cluster or had another name; run `bootstrap reset` first"
     )]
     OtherNode {
         /// The kubelet's kubeconfig.
@@ -50,14 +50,16 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     /// It has no such settings.
-    #[error("configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane to its end")]
+    #[error(
+        "configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane until it succeeds"
+    )]
     Missing(&'static str),
     /// They cannot be used.
     #[error(transparent)]
     Configuration(#[from] cluster_configuration::Error),
     /// The token is refused as a credential.
     #[error(
-        "token {id} is not accepted: it has expired, or may sign but not authenticate; make a new one on a control-plane node with `bootstrap token create --print-join-command`"
+        "token {id} is not accepted: it has expired or is not valid for authentication; create a new one on a control-plane node with `bootstrap token create --print-join-command`"
     )]
     TokenRefused {
         /// The token's id.
@@ -98,10 +100,10 @@ pub async fn discover_cluster(
 }
 
 /// Whether this machine is that node of that cluster already, and its join only goes on: the kubelet's certificate says
-/// its name, and the kubelet trusts one of the cluster's authorities or was signed by one.
+/// its name, and the kubelet trusts one of the cluster's CAs or was signed by one.
 ///
 /// # Errors
-/// Its certificate is of somebody else, whom the join would not replace.
+/// Its certificate belongs to another node, which the join would not replace.
 pub fn has_joined(
     files: &dyn NodeFiles,
     pki: &dyn Pki,
@@ -129,12 +131,12 @@ pub fn has_joined(
     }
 }
 
-/// Refuses the name of a node that is there, before anything is changed. Returns the requests for its certificate that
+/// Fails if a Node of this name exists, before anything is changed. Returns the requests for its certificate that
 /// were denied so far.
 pub async fn claim_name(objects: &dyn ClusterObjects, node: &str) -> Result<BTreeSet<String>, Error> {
     match objects.get(&ObjectRef::new("v1", "Node", None, node)).await {
         Ok(Some(_)) => return Err(Error::NodeExists(node.to_owned())),
-        // Who may not look is told by the answer to the kubelet's request.
+        // Without permission to read Nodes, the answer to the kubelet's certificate request reports it.
         Ok(None) | Err(ClusterObjectsError::Refused { code: 403, .. }) => {}
         Err(error) => return Err(error.into()),
     }
@@ -161,7 +163,7 @@ pub async fn adopt_settings(objects: &dyn ClusterObjects, cluster: &mut ClusterS
     cluster_configuration::adopt(cluster, &maps)?;
     for field in cluster_configuration::find_overruled(&own, &cluster.kubelet) {
         tracing::warn!(
-            "kubelet.{field} is the cluster's here, not as this node's settings have it: what is for one node alone stands in [node.kubelet]"
+            "kubelet.{field}: the value of the cluster applies, not the one of this node's settings; put settings of a single node in [node.kubelet]"
         );
     }
     Ok(())
@@ -193,7 +195,7 @@ mod tests {
         X509.make_authority(&wanted, Timestamp::now()).unwrap()
     }
 
-    /// A machine whose kubelet is that node of the cluster of this authority.
+    /// A machine whose kubelet is that node of the cluster of this CA.
     fn node_of(cluster: &KeyPairPem, name: &str) -> Arc<FakeNode> {
         let leaf = Leaf {
             signer: KeyPairFiles::named(Path::new("/pki"), "ca"),
@@ -224,7 +226,10 @@ mod tests {
         assert!(joined(&node_of(&ours, "n1")).unwrap());
         for stranger in [node_of(&authority(), "n1"), node_of(&ours, "n2")] {
             let error = joined(&stranger).unwrap_err().to_string();
-            assert!(error.contains("/kubelet.conf is not of node n1") && error.contains("bootstrap reset"), "{error}");
+            assert!(
+                error.contains("/kubelet.conf does not belong to node n1") && error.contains("bootstrap reset"),
+                "{error}"
+            );
         }
         // A machine that never joined, and one whose certificate is gone: their name is looked up.
         let fresh = FakeNode::new();

@@ -1,4 +1,4 @@
-//! The PKI files that control planes share, received by one that joins, or that follows to other authorities.
+//! The PKI files that control planes share, received by one that joins, or that follows to other CAs.
 
 use std::path::Path;
 

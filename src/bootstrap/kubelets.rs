@@ -1,4 +1,4 @@
-//! What the cluster tells of its kubelets' serving certificates.
+//! What the cluster reports about its kubelets' serving certificates.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
-//! Switches the node to a manifest set, judges it by readiness, and goes back to the last good one when it fails.
+//! Switches the node to a manifest set, judges it by readiness, and rolls back to the last good set if it fails.
 //!
-//! Under `/var/lib/roost/manifest-sets/NAME` lie the last good set (`good`), the one before it (`previous`), the names
-//! of files of a switch under way (`switching`) and how the last switch went (`result.json`). A switch that was cut
-//! short is taken up by the next one: the files in `switching` and `good` are the set's own, whichever of them lie there.
+//! Under `/var/lib/roost/manifest-sets/NAME` are the last good set (`good`), the one before it (`previous`), the names
+//! of files of a switch under way (`switching`) and how the last switch went (`result.json`). A switch that was
+//! interrupted is continued by the next one: the files in `switching` and `good` belong to the set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -30,9 +30,9 @@ pub enum SetError {
     #[error("manifest set")]
     File(#[from] FileError),
     /// The set was refused as a whole; nothing was changed.
-    #[error("manifest set {set} is refused, nothing was changed:\n{}", faults.join("\n"))]
+    #[error("manifest set {set} is invalid; nothing was changed:\n{}", faults.join("\n"))]
     Refused {
-        /// Its name.
+        /// Name of the set.
         set: String,
         /// A line for each fault.
         faults: Vec<String>,
@@ -40,29 +40,31 @@ pub enum SetError {
     /// Its pods did not become Ready.
     #[error("manifest set {set} was rolled back: {reason}")]
     RolledBack {
-        /// Its name.
+        /// Name of the set.
         set: String,
         /// The first pod that did not come up, and why.
         reason: String,
     },
     /// There is no set before this one.
-    #[error("manifest set {set} has no set before it to go back to ({} is empty)", folder.display())]
+    #[error("manifest set {set} has no previous set to roll back to ({} is empty)", folder.display())]
     NoPrevious {
-        /// Its name.
+        /// Name of the set.
         set: String,
         /// Where it would be.
         folder: PathBuf,
     },
-    /// The folder is not there.
-    #[error("manifest set {set}: there is no folder {}", folder.display())]
+    /// The folder does not exist.
+    #[error("manifest set {set}: folder {} does not exist", folder.display())]
     NoFolder {
-        /// Its name.
+        /// Name of the set.
         set: String,
         /// As it was given.
         folder: PathBuf,
     },
     /// The kubelet cannot say how pods are.
-    #[error("the kubelet does not tell how static pods are; is kubelet.service running with --static-pod-units?")]
+    #[error(
+        "the kubelet does not report the state of static pods; is kubelet.service running with --static-pod-units?"
+    )]
     NoKubelet(#[source] std::io::Error),
 }
 
@@ -86,7 +88,7 @@ pub struct SetPorts<'a> {
     pub states: &'a dyn StaticPodStates,
     /// The clock.
     pub now: fn() -> Timestamp,
-    /// Says what goes on.
+    /// Reports progress.
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -164,7 +166,7 @@ impl ManifestSet {
         let all: BTreeSet<&String> = names.iter().chain(next.keys()).collect();
         let switching = serde_json::to_vec(&all).unwrap_or_default();
         if let Some(pod) = pods.first() {
-            // Asked before anything changes: a switch that nobody can judge is none.
+            // Checked before anything changes: without the kubelet's report the switch cannot be judged.
             ports.states.state(&pod.name, &pod.hash).await.map_err(SetError::NoKubelet)?;
         }
         ports.files.ensure_dir(&self.kept, 0o700)?;
@@ -180,7 +182,7 @@ impl ManifestSet {
                 Ok(changes.len())
             }
             Err(reason) => {
-                (ports.say)(&format!("{reason}; going back to the last good set"));
+                (ports.say)(&format!("{reason}; rolling back to the last good set"));
                 let all = all.into_iter().cloned().collect();
                 self.carry_out(ports, &plan_switch(&self.there(ports, &all)?, &good))?;
                 ports.files.remove(&self.kept.join("switching"))?;
@@ -188,7 +190,7 @@ impl ManifestSet {
                 let back = check_set(&good, &[], &self.folder, &self.node_name).unwrap_or_default();
                 let reason = match self.judge(ports, &back, within).await {
                     Ok(()) => reason,
-                    Err(more) => format!("{reason}; of the set before, {more}"),
+                    Err(more) => format!("{reason}; after the rollback: {more}"),
                 };
                 self.record(ports, "rolled back", &reason)?;
                 Err(SetError::RolledBack { set: self.name.clone(), reason })
@@ -211,7 +213,7 @@ impl ManifestSet {
         Ok(others)
     }
 
-    /// What lies there of the set's files.
+    /// What is there of the set's files.
     pub(super) fn there(
         &self,
         ports: &SetPorts<'_>,
@@ -242,8 +244,8 @@ impl ManifestSet {
                 let why = match ports.states.state(&pod.name, &pod.hash).await {
                     Ok(PodState::Ready(_)) => break,
                     Ok(PodState::Waiting(text) | PodState::Stopping { text, .. }) => text,
-                    Ok(PodState::Stopped) => "is stopped by its unit".to_owned(),
-                    Ok(PodState::Unknown) => "the kubelet has not taken it up".to_owned(),
+                    Ok(PodState::Stopped) => "was stopped through its unit".to_owned(),
+                    Ok(PodState::Unknown) => "the kubelet has not picked it up".to_owned(),
                     Err(error) => format!("the kubelet does not answer: {error}"),
                 };
                 if Instant::now() >= deadline {
@@ -302,7 +304,7 @@ pub fn observe_results(files: &dyn NodeFiles) -> Result<BTreeMap<String, SetResu
     Ok(results)
 }
 
-/// The manifests of a folder; none of one that is not there.
+/// The manifests of a folder; none of one that does not exist.
 pub fn read_set(files: &dyn NodeFiles, folder: &Path) -> Result<SetFiles, FileError> {
     let mut set = SetFiles::new();
     for path in files.list(folder)? {
@@ -434,7 +436,7 @@ mod tests {
         bench.kubelet.sick.lock().unwrap().insert("sick".into());
         bench.act(Some("one")).await.unwrap();
         let error = bench.act(Some("two")).await.unwrap_err().to_string();
-        assert!(!error.contains("of the set before"), "{error}");
+        assert!(!error.contains("after the rollback"), "{error}");
         assert!(error.contains("static pod sick is not Ready after 60 s: main: ErrImagePull"), "{error}");
         assert_eq!(bench.there(), ["a.yaml", "etcd.yaml"]);
         assert_eq!(std::fs::read_to_string(bench.path("manifests/a.yaml")).unwrap(), pod("a"));

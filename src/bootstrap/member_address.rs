@@ -47,7 +47,7 @@ pub async fn tell(
             Ok(()) => return Ok(StepOutcome::Changed),
             Err(_) if may_wait => return Ok(StepOutcome::Unchanged),
             Err(error) if begun.elapsed() >= PATIENCE => return Err(error.into()),
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "etcd is not told yet"),
+            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not know yet"),
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,4 +1,4 @@
-//! This node's membership of etcd: joined as a learner, promoted, given up.
+//! This node's membership in etcd: join as a learner, promote, leave.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,16 +21,16 @@ use crate::ports::{EtcdIdentity, Members, MembersError, ObjectRef, Progress};
 
 /// How long another learner is waited for: it may copy a large database.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(600);
-/// How long a learner may stand still before it is given up.
+/// How long a learner may make no progress before it is given up.
 const STALL_PATIENCE: Duration = Duration::from_secs(240);
 /// How long etcd may refuse a change of members, as it does for some seconds after another one.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a stopping etcd may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long one API server may take to tell where the others are.
+/// How long one API server may take to return the addresses of the others.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is told that a step still waits.
+/// How often a waiting step reports.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// etcd's manifest on this node.
@@ -38,7 +38,7 @@ pub fn manifest(spec: &Spec) -> PathBuf {
     spec.node.paths.manifests().join("etcd.yaml")
 }
 
-/// The text that etcd's flags stand in on this node: a unit's or a manifest's.
+/// The text with etcd's flags on this node: of a unit or a manifest.
 pub fn definition(ports: &Ports, spec: &Spec) -> Result<Option<String>, StepError> {
     match ports.files.read(&unit_file(spec))? {
         Some(unit) => Ok(Some(unit)),
@@ -72,8 +72,8 @@ fn identity(ports: &Ports, spec: &Spec) -> Result<Option<EtcdIdentity>, StepErro
     Ok(Some(EtcdIdentity { ca, certificate, key: Secret::new(key) }))
 }
 
-/// A client of the members, this node's own one last: while it is a learner it does not tell of the others. That one
-/// answers at the loopback even where its address is another one by now.
+/// A client of the members, this node's own one last: while it is a learner it does not report the others. That one
+/// answers at the loopback even where its address is another one now.
 pub async fn client(ports: &Ports, spec: &Spec) -> Result<Arc<dyn Members>, StepError> {
     let mut endpoints = endpoints(ports, spec).await?;
     if spec.cluster.external_etcd.is_none() && definition(ports, spec)?.is_some() {
@@ -129,7 +129,7 @@ async fn api_servers(ports: &Ports, spec: &Spec) -> Vec<String> {
         let Ok(objects) = ports.net.connect(&path).await else { continue };
         match tokio::time::timeout(ASK_TIMEOUT, objects.get(&slice)).await {
             Ok(Ok(Some(slice))) => return addresses(&slice),
-            outcome => tracing::debug!(kubeconfig = %path.display(), ?outcome, "no API server tells of the others"),
+            outcome => tracing::debug!(kubeconfig = %path.display(), ?outcome, "no API server lists the other members"),
         }
     }
     Vec::new()
@@ -161,7 +161,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>
         Ok(members) if find(&members, &own).is_some() => initial_cluster(&members, &spec.node.name, &own),
         Ok(_) => Vec::new(),
         Err(error) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "etcd cannot be asked");
+            tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not answer");
             Vec::new()
         }
     })
@@ -176,7 +176,7 @@ pub async fn is_added(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) ->
     Ok(matches!(seen(ports, spec, name, peer_url).await?, Some(NextMove::Promote(_) | NextMove::Done(_))))
 }
 
-/// True when this node votes.
+/// True if this node is a voting member.
 pub async fn has_vote(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) -> Result<bool, StepError> {
     Ok(matches!(seen(ports, spec, name, peer_url).await?, Some(NextMove::Done(_))))
 }
@@ -189,7 +189,7 @@ async fn seen(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) -> Result<
     Ok(client.list().await.ok().map(|members| next_move(&members, name, peer_url)))
 }
 
-/// Says what is waited for now and then.
+/// Reports now and then what is waited for.
 struct Word<'a> {
     progress: &'a dyn Progress,
     last: Option<Instant>,
@@ -234,9 +234,9 @@ pub async fn add(
                     return Err(StepError::MemberTaken { name: name.to_owned(), urls });
                 }
                 NextMove::WaitFor(other) => {
-                    word.say(&format!("etcd takes one new member at a time: waiting for {other}"));
+                    word.say(&format!("etcd accepts one new member at a time: waiting for {other}"));
                     if begun.elapsed() >= QUEUE_PATIENCE {
-                        return Err(timed_out(format!("etcd member {other} has its vote"), begun));
+                        return Err(timed_out(format!("etcd member {other} is a voting member"), begun));
                     }
                     refused_since = None;
                     Ok(())
@@ -252,14 +252,14 @@ pub async fn add(
                 if since.elapsed() >= CHANGE_PATIENCE {
                     return Err(error.into());
                 }
-                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not take a member yet");
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not accept a member yet");
             }
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Gives this node its vote once its log has caught up; gives up when it makes no progress any more.
+/// Promotes this node once its log has caught up; gives up if it makes no progress.
 pub async fn promote(
     ports: &Ports,
     spec: &Spec,
@@ -277,10 +277,10 @@ pub async fn promote(
             Ok(NextMove::Done(_)) => return Ok(()),
             Ok(NextMove::Promote(id)) => Some(id),
             Ok(NextMove::AddLearner | NextMove::WaitFor(_) | NextMove::Taken(_)) => {
-                return Err(timed_out(format!("etcd member {name} is there; somebody removed it"), moved));
+                return Err(timed_out(format!("etcd has member {name}; it was removed by somebody"), moved));
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "etcd cannot be asked");
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not answer");
                 None
             }
         };
@@ -301,7 +301,7 @@ pub async fn promote(
             (index, moved) = (here.raft_index, Instant::now());
         }
         let lag = there.raft_index.saturating_sub(here.raft_index);
-        word.say(&format!("etcd copies its log: entry {} of {}, {lag} behind", here.raft_index, there.raft_index));
+        word.say(&format!("etcd replicates its log: entry {} of {}, {lag} behind", here.raft_index, there.raft_index));
         if moved.elapsed() >= STALL_PATIENCE {
             return Err(timed_out(format!("etcd member {name} has caught up ({lag} entries behind)"), moved));
         }
@@ -339,12 +339,12 @@ pub async fn remove(
             Ok(()) => return Ok(StepOutcome::Changed),
             Err(error) if begun.elapsed() >= CHANGE_PATIENCE => {
                 progress.step_says(&format!(
-                    "etcd did not let go of member {name} ({error}); if it lives on, remove the member there with `bootstrap etcd remove {name}`"
+                    "etcd did not remove member {name} ({error}); if etcd still runs elsewhere, remove the member there with `bootstrap etcd remove {name}`"
                 ));
                 return Ok(StepOutcome::Unchanged);
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not let go of a member yet")
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not remove the member yet")
             }
         }
         tokio::time::sleep(PAUSE).await;

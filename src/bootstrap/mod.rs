@@ -1,4 +1,4 @@
-//! Driver of the bootstrap phases: gathers facts, plans, prints or applies.
+//! Driver of the bootstrap commands: observes facts, plans, and prints or applies the plan.
 
 mod apply;
 pub mod certificates;

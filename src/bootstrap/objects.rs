@@ -16,7 +16,7 @@ use crate::core::model::spec::Spec;
 use crate::core::model::time::Moment;
 use crate::ports::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
 
-/// How long an API server that is still setting itself up is asked again.
+/// How long to retry while an API server is still setting itself up.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -64,7 +64,7 @@ pub async fn is_absent(ports: &Ports, spec: &Spec, object: &Value) -> bool {
     matches!(objects.get(&reference).await, Ok(None))
 }
 
-/// True when a Node has its marks.
+/// True if a Node has the label and taint of a control plane.
 pub async fn is_marked(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> bool {
     node(ports, spec, name).await.is_some_and(|node| plan_control_plane_mark(&node, &taints(taint)).is_none())
 }
@@ -73,7 +73,7 @@ fn taints(taint: bool) -> Vec<Value> {
     if taint { vec![render_control_plane_taint()] } else { Vec::new() }
 }
 
-/// Does it again while the server is not yet itself.
+/// Retries while the API server is still setting itself up.
 pub(super) async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, StepError> {
@@ -120,7 +120,7 @@ pub async fn label(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<Str
     patch_node(ports, spec, name, |node| plan_labels(node, labels)).await
 }
 
-/// Patches a Node as long as there is something to do and somebody else was faster.
+/// Patches a Node, and retries if it was changed meanwhile.
 async fn patch_node(
     ports: &Ports,
     spec: &Spec,

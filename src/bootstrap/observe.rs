@@ -1,4 +1,4 @@
-//! Asks the world: the facts a phase plans from, and whether a step is already met.
+//! Reads the state of the node: the facts a phase plans from, and whether a step is already met.
 
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     Ok(facts)
 }
 
-/// The authorities of this node, and those to come.
+/// The CAs of this node, and those to come.
 pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepError> {
     let read = |path: &Path| read_text(ports.files.as_ref(), path);
     let mut all = Rotation::default();
@@ -89,7 +89,7 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
             next_key: ports.files.info(&next.key)?.is_some(),
             cert: wanted.files.cert,
         };
-        // A cluster from before has none of kubelets; what is not there is not replaced.
+        // A cluster from before this version has none of kubelets; what does not exist is not replaced.
         if !seen.is_of_kubelets() || seen.bundle.is_some() || seen.next.is_some() {
             all.authorities.push(seen);
         }
@@ -102,7 +102,7 @@ pub(super) async fn declared_state(ports: &Ports, unit: &str) -> Result<UnitStat
     Ok(ports.units.state(&unit.replace("@.", "@any.")).await?)
 }
 
-/// True when the step's statement holds.
+/// True if the step is already done.
 pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, StepError> {
     Ok(match step {
         Step::EnsureDir { path, mode } => ports.files.info(path)?.is_some_and(|info| info.is_dir && info.mode == *mode),
@@ -155,12 +155,12 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::AddMember { name, peer_url } => members::is_added(ports, spec, name, peer_url).await?,
         Step::PromoteMember { name, peer_url } => members::has_vote(ports, spec, name, peer_url).await?,
         Step::MoveMember { peer_url, .. } => member_address::is_known(ports, spec, peer_url).await?,
-        // Whether it can be left is found out by leaving.
+        // Whether the member can be removed shows only when it is removed.
         Step::RemoveMember { .. } => !members::may_be_one(ports, spec)?,
     })
 }
 
-/// A unit without `[Install]` (on NixOS, say) is started by whoever made it.
+/// A unit without `[Install]` (for example on NixOS) is started by the system that declares it.
 pub(super) fn is_enabled(state: &UnitState) -> bool {
     state.is_enabled() || matches!(state.file.as_str(), "enabled-runtime" | "static" | "linked" | "alias" | "generated")
 }

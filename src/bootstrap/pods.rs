@@ -1,4 +1,4 @@
-//! The pods of the runtime, ended for good.
+//! Stops and removes the pods of the container runtime.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::core::model::labels::POD_NAMESPACE;
 use crate::core::model::{ContainerId, SandboxId};
 use crate::cri;
 
-/// What a container gets to end by itself; etcd and the API server need a moment to close.
+/// Grace period of a container; etcd and the API server need a moment to close.
 const GRACE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 16;
 
@@ -39,11 +39,11 @@ pub async fn are_gone(ports: &Ports) -> Result<bool, StepError> {
     Ok(ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?.is_empty())
 }
 
-/// Ends every container, then removes every pod.
+/// Stops every container, then removes every pod.
 pub async fn remove_all(ports: &Ports) -> Result<(), StepError> {
     let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
     let stopping = futures::stream::iter(containers).for_each_concurrent(AT_ONCE, |container| async move {
-        // One that cannot be stopped is ended with its sandbox.
+        // One that cannot be stopped is killed with its sandbox.
         let _ = ports.runtime.stop_container(&ContainerId::from(container.id), GRACE).await;
     });
     stopping.await;

@@ -1,4 +1,4 @@
-//! What a run of phases needs of the world.
+//! The ports that a run of phases uses.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::ports::{
     Checks, Etcd, ImageService, ImageStore, KeyHandover, NodeFiles, Pki, PodNetwork, Reachability, Runtime, Units,
 };
 
-/// The world, port by port.
+/// All ports.
 #[derive(Clone)]
 pub struct Ports {
     /// Files of the node.

@@ -1,4 +1,4 @@
-//! Control planes are renewed and upgraded one after another: whoever restarts something takes its turn with a Lease.
+//! Control planes restart components one node at a time: each takes its turn by holding a Lease.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::core::model::json::at;
 use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
-/// How long a turn lasts at most: a node that died in it holds up nobody for longer.
+/// Duration of the Lease: a node that died holds up the others no longer than that.
 const TURN: Duration = Duration::from_secs(600);
 /// How long a turn is waited for.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -21,14 +21,14 @@ fn lease() -> ObjectRef {
     ObjectRef::new("coordination.k8s.io/v1", "Lease", Some("kube-system"), "roost-renewal")
 }
 
-/// What came of waiting for a turn.
+/// Result of waiting for a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// This node has it.
+    /// This node holds the Lease.
     Taken,
-    /// There is no API to take turns by.
+    /// The API does not answer, so there are no turns.
     NoApi,
-    /// Somebody else had it all the time.
+    /// Another control plane held it until the timeout.
     NeverCame,
 }
 
@@ -46,11 +46,15 @@ pub async fn take_turn(
             Ok(None) => return Turn::Taken,
             Ok(Some(holder)) => {
                 if !std::mem::replace(&mut told, true) {
-                    progress.step_says(&format!("waiting: control plane {holder} is being renewed or upgraded"));
+                    progress
+                        .step_says(&format!("waiting: control plane {holder} is renewing certificates or upgrading"));
                 }
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "there is no API to take turns by");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the API does not answer, so control planes cannot take turns"
+                );
                 return Turn::NoApi;
             }
         }
@@ -59,13 +63,13 @@ pub async fn take_turn(
     Turn::NeverCame
 }
 
-/// Keeps the turn for as long again; a failure costs no more than that it may end early.
+/// Renews the Lease; after a failure it may only expire early.
 pub async fn hold_turn(objects: &dyn ClusterObjects, node: &str, now: Timestamp) {
     let held = tokio::time::timeout(HOLD_PATIENCE, attempt(objects, node, now)).await;
-    tracing::debug!(?held, "the turn goes on");
+    tracing::debug!(?held, "the lease of the turn is renewed");
 }
 
-/// Takes the turn, or tells who has it.
+/// Takes the Lease, or returns its holder.
 async fn attempt(
     objects: &dyn ClusterObjects,
     node: &str,
@@ -100,7 +104,7 @@ async fn attempt(
     }
 }
 
-/// Who has the turn at that moment.
+/// The current holder of the Lease.
 fn holder(lease: &Value, now: Timestamp) -> Option<String> {
     let holder = at(lease, &["spec", "holderIdentity"]).as_str().filter(|holder| !holder.is_empty())?;
     let since: Timestamp = at(lease, &["spec", "renewTime"]).as_str()?.parse().ok()?;
@@ -108,10 +112,13 @@ fn holder(lease: &Value, now: Timestamp) -> Option<String> {
     (age.unsigned_abs() < TURN).then(|| holder.to_owned())
 }
 
-/// Lets the next one have its turn.
+/// Releases the Lease.
 pub async fn end_turn(objects: &dyn ClusterObjects) {
     if let Err(error) = objects.merge_patch(&lease(), &json!({ "spec": { "holderIdentity": "" } })).await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "the turn ends by itself");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "the lease of the turn is not released; it will expire"
+        );
     }
 }
 
@@ -138,7 +145,7 @@ mod tests {
         let record = Record::default();
         let turn = take_turn(api.as_ref(), "n1", || at(1650), &record).await;
         assert_eq!(turn, Turn::NeverCame, "patience has an end");
-        assert!(record.text().contains("control plane n3 is being renewed"), "{}", record.text());
+        assert!(record.text().contains("control plane n3 is renewing"), "{}", record.text());
         hold_turn(api.as_ref(), "n3", at(2200)).await;
         assert_eq!(attempt(api.as_ref(), "n1", at(2300)).await.unwrap(), Some("n3".to_owned()), "n3 still works");
     }

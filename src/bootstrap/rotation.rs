@@ -1,7 +1,7 @@
-//! Replaces the authorities of a cluster that runs, stage by stage and one control plane after another.
+//! Replaces the CAs of a cluster that runs, stage by stage and one control plane after another.
 //!
-//! Each stage changes the files of this node's authorities, brings everything that reads them to that as other settings
-//! are brought (`settle.rs`), and tells so on the Node. Whoever is last of all control planes publishes it for the rest.
+//! Each stage changes the files of this node's CAs, brings everything that reads them to that as other settings
+//! are brought (`settle.rs`), and records the stage on the Node. The last control plane publishes it for all other nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,8 @@ use crate::core::model::json::at;
 use crate::core::model::spec::Spec;
 use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
-/// How long the controller manager may take to let all namespaces know: it has just been started again, and one that
-/// ended without giving up its lead is waited out.
+/// How long the controller manager may take to update all namespaces: it has just been restarted, and one that
+/// exited without releasing its leader lease is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
 /// On the template of our own pods: they read what they trust only when they start.
@@ -40,9 +40,9 @@ pub enum RotationError {
     /// It may not begin.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The authorities are those of the stage, and not everything has come to them.
+    /// The CAs are those of the stage, and not everything has come to them.
     #[error(
-        "the authorities on this node are those of `rotate-ca {stage}` now and stay so, but not everything here has come to them; see to the cause, then run the same command again: it goes on"
+        "the CAs on this node were switched to stage `rotate-ca {stage}`, but some components did not pick them up; fix the cause and run the same command again to continue"
     )]
     Unsettled {
         /// The stage.
@@ -51,7 +51,7 @@ pub enum RotationError {
         #[source]
         source: SettleError,
     },
-    /// A phase ended early.
+    /// A phase failed.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The node could not be looked at.
@@ -74,7 +74,7 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// What a control plane told.
+    /// What a control plane reported.
     pub fn told(&self, node: &str) -> Option<&Told> {
         self.control_planes.iter().find(|other| other.name == node)?.told.as_ref()
     }
@@ -94,7 +94,7 @@ pub struct Outcome {
     pub left: Vec<String>,
 }
 
-/// Looks at this node and at what all nodes tell.
+/// Looks at this node and at what all nodes report.
 pub async fn observe(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<Observed, RotationError> {
     let kind = ObjectRef::new("v1", "Node", None, "");
     let nodes = retry(|| objects.list(&kind, "")).await?;
@@ -132,7 +132,7 @@ pub async fn rotate(
     let mut changed = phases(stage_phases(stage), ports, spec, dry_run, &way, progress).await?;
     if dry_run {
         if changed > 0 {
-            for line in ["make anew what is not of these authorities", "start the components again, one by one"] {
+            for line in ["reissue everything that is not signed by these CAs", "restart the components one by one"] {
                 progress.step_ends("authorities", line, StepOutcome::Planned);
             }
         }
@@ -144,7 +144,7 @@ pub async fn rotate(
     if stage == Stage::Finished {
         changed = changed.saturating_add(phases(ROTATE_CLEAN, ports, spec, dry_run, &way, progress).await?);
     }
-    // The credentials of before are over, or soon will be.
+    // The previous credentials are over, or soon will be.
     let objects = administrator(ports, spec).await?;
     let told = Told { stage, digest: observe_rotation(ports, spec)?.digest() };
     if seen.told(node) != Some(&told) {
@@ -217,7 +217,7 @@ async fn publish(
     Ok(changed)
 }
 
-/// What the controller manager tells all pods.
+/// The CA bundle that the controller manager gives to all pods.
 fn root_ca() -> ObjectRef {
     ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "kube-root-ca.crt")
 }
@@ -246,7 +246,7 @@ async fn pods_are_told(objects: &dyn ClusterObjects, next: &str) -> Result<bool,
     Ok(true)
 }
 
-/// Makes new pods of a workload that is there; true when they are not yet of these authorities.
+/// Makes new pods of a workload that is there; true when they are not yet of these CAs.
 async fn start_again(objects: &dyn ClusterObjects, workload: &ObjectRef, digest: &str) -> Result<bool, StepError> {
     let Some(seen) = retry(|| objects.get(workload)).await? else { return Ok(false) };
     if is_started_for(&seen, digest) {
@@ -270,7 +270,7 @@ fn is_rolled_out(workload: &Value) -> bool {
         && updated.unwrap_or_default() >= wanted.unwrap_or_default()
 }
 
-/// Pods believe in the next authority before anything shows a certificate of it.
+/// Pods believe in the next CA before anything shows a certificate of it.
 async fn is_published(objects: &dyn ClusterObjects, next: &str, digest: &str) -> Result<(), RotationError> {
     if !holds(objects, next).await? {
         return Err(Refusal::NotPublished("configmap kube-system/kube-root-ca.crt".to_owned()).into());
@@ -284,7 +284,7 @@ async fn is_published(objects: &dyn ClusterObjects, next: &str, digest: &str) ->
     Ok(())
 }
 
-/// What API servers let extension servers know: they only ever add to it.
+/// The ConfigMap from API servers to extension servers: API servers only ever add to it.
 async fn forget_former(objects: &dyn ClusterObjects, own: &Rotation) -> Result<bool, StepError> {
     let shared = ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "extension-apiserver-authentication");
     let Some(seen) = retry(|| objects.get(&shared)).await? else { return Ok(false) };

@@ -19,11 +19,11 @@ const OBJECTS_AT_ONCE: usize = 6;
 /// How to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
     /// Run one phase alone.
     pub only: Option<String>,
-    /// Make leaf certificates anew although they are fit.
+    /// Make leaf certificates again although they are fit.
     pub reissue: bool,
     /// This node becomes a member of an etcd that is there.
     pub joins_etcd: bool,
@@ -35,11 +35,11 @@ impl RunOptions {
     }
 }
 
-/// Why a run ended early. What ran before keeps running; the same command continues.
+/// Why a run failed. What was started keeps running; the same command continues.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// There is no such phase.
-    #[error("there is no phase \"{name}\"; there are {known}")]
+    #[error("unknown phase \"{name}\"; known phases: {known}")]
     NoPhase {
         /// As typed.
         name: String,
@@ -94,8 +94,9 @@ pub async fn run(
             let step = step.to_owned();
             move |source| RunError::Step { phase: phase.id, step, source }
         };
-        let mut facts =
-            facts_of(observe_facts(ports, spec, options.joins_etcd).await.map_err(failed("look at the node"))?);
+        let mut facts = facts_of(
+            observe_facts(ports, spec, options.joins_etcd).await.map_err(failed("read the state of the node"))?,
+        );
         assumed.iter().for_each(|step| facts.assume(step, spec));
         let steps = (phase.plan)(spec, &facts).map_err(|source| RunError::Plan { phase: phase.id, source })?;
         let steps = declared_units::for_node(steps, spec);

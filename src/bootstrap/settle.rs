@@ -1,4 +1,4 @@
-//! Brings a node to what its settings say by now: the phases of init and join, on a node that is there.
+//! `bootstrap apply`: the phases of init and join on an existing node, with changed settings.
 
 use super::error::StepError;
 use super::kubelets::observe_kubelets;
@@ -16,7 +16,7 @@ use crate::ports::{ObjectRef, Progress};
 /// Why a node is not what its settings say.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
-    /// A phase ended early.
+    /// A phase failed.
     #[error(transparent)]
     Run(#[from] RunError),
     /// A component did not come up, or could not be changed.
@@ -62,7 +62,7 @@ pub async fn look_ahead(
     around_components(ports, spec, None, true, shared, progress).await
 }
 
-/// All of a control plane in its order; its components where there is a passage for them.
+/// All phases of a control plane in order; its components only with a `passage`.
 async fn around_components(
     ports: &Ports,
     spec: &Spec,
@@ -85,13 +85,13 @@ async fn around_components(
     Ok(changed.saturating_add(phases(APPLY_LAST, ports, spec, dry_run, None, progress).await?))
 }
 
-/// The rest of a dry run, which has told of the others before: etcd's address, and components as they would be by then.
+/// The phases of the second part of a dry run; the first part has already reported the others.
 fn not_told() -> Vec<Phase> {
     let told = ["etcd-address", "certificates"];
     APPLY_NODE.iter().filter(|phase| !told.contains(&phase.id)).copied().collect()
 }
 
-/// How many there are stays the user's.
+/// The number of replicas is the user's.
 async fn dns_replicas(ports: &Ports, spec: &Spec) -> Option<u64> {
     let objects = ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await.ok()?;
     let coredns = ObjectRef::new("apps/v1", "Deployment", Some("kube-system"), "coredns");

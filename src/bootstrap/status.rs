@@ -1,4 +1,4 @@
-//! Looks at the node for `bootstrap status`. Nothing here needs the API server, and nothing that is broken ends it.
+//! Looks at the node for `bootstrap status`. Nothing here needs the API server, and nothing that is broken stops it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -82,7 +82,7 @@ fn observe_sets(ports: &Ports) -> Result<Vec<(String, String)>, StepError> {
     Ok(unwell
         .map(|(name, result)| {
             let what = match result.outcome.as_str() {
-                "switching" => "a switch was cut short; apply the set again".to_owned(),
+                "switching" => "a switch was interrupted; apply the set again".to_owned(),
                 outcome => format!("{outcome} at {}: {}", result.at, result.reason),
             };
             (name, what)

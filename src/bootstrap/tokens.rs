@@ -20,13 +20,13 @@ pub enum Error {
     #[error(transparent)]
     Objects(#[from] ClusterObjectsError),
     /// A token of that id is there.
-    #[error("token {0} exists already")]
+    #[error("token {0} already exists")]
     Exists(String),
     /// No token of that id.
     #[error("token {0} does not exist")]
     Absent(String),
     /// The cluster has no `cluster-info`.
-    #[error("configmap kube-public/cluster-info does not exist: run `bootstrap init` to the end first")]
+    #[error("configmap kube-public/cluster-info does not exist: run `bootstrap init` until it succeeds first")]
     NoClusterInfo,
     /// It cannot be read.
     #[error(transparent)]
@@ -35,7 +35,7 @@ pub enum Error {
 
 const NAMESPACE: Option<&str> = Some("kube-system");
 
-/// Makes the Secret of a new token, for joining nodes or for joining control planes as well.
+/// Creates the Secret of a new token, for joining nodes or for joining control planes as well.
 pub async fn create(
     objects: &dyn ClusterObjects,
     token: &Token,

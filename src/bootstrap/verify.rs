@@ -1,4 +1,4 @@
-//! Compares a node with what its settings say. Nothing is changed, and nothing that is found ends the look.
+//! Compares a node with its settings. It changes nothing, and continues after each difference.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +49,7 @@ pub async fn observe_differences(
     for path in secrets(spec) {
         let Some(info) = ports.files.info(&path).map_err(StepError::from)? else { continue };
         if info.mode & 0o077 != 0 {
-            add(path.display().to_string(), format!("others may read it: its mode is {:04o}, not 0600", info.mode));
+            add(path.display().to_string(), format!("readable by others: its mode is {:04o}, not 0600", info.mode));
         }
         if info.owner != ROOT {
             let owner = info.owner;
@@ -84,7 +84,7 @@ impl Progress for ToDo {
     fn step_begins(&self, _step: &str) {}
     fn step_ends(&self, phase: &str, step: &str, outcome: StepOutcome) {
         if outcome == StepOutcome::Planned {
-            let difference = Difference { subject: phase.to_owned(), what: format!("not so: {step}") };
+            let difference = Difference { subject: phase.to_owned(), what: format!("not done: {step}") };
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push(difference);
         }
     }

@@ -11,7 +11,7 @@ use crate::core::model::spec::Endpoint;
 /// Arguments of `bootstrap agent`.
 #[derive(Args, Clone, Debug)]
 pub struct AgentArgs {
-    /// Settings of this node (cluster.toml), from which all flags below follow
+    /// Settings of this node (cluster.toml); replaces the flags below
     #[arg(long, value_name = "FILE", conflicts_with = "node_name")]
     pub settings: Option<PathBuf>,
     /// With --settings: this node is a control plane
@@ -20,40 +20,40 @@ pub struct AgentArgs {
     /// Name of this node's Node object
     #[arg(long, required_unless_present = "settings")]
     pub node_name: Option<String>,
-    /// The kubelet's kubeconfig, which may appear only later
+    /// The kubelet's kubeconfig; the agent waits until it exists
     #[arg(long, default_value = "/etc/kubernetes/kubelet.conf")]
     pub kubeconfig: PathBuf,
-    /// On control planes: the kubeconfig with which certificates of kubelets are approved
+    /// On control planes: kubeconfig with which certificate requests of kubelets are approved
     #[arg(long)]
     pub approver_kubeconfig: Option<PathBuf>,
-    /// A cloud controller manager gives nodes DNS names besides their own
+    /// Accept the DNS names that a cloud controller manager gives to nodes in serving certificates
     #[arg(long)]
     pub external_cloud: bool,
-    /// Where certificates are, and on control planes the keys that joining ones get
+    /// Directory of the cluster's certificates and, on control planes, of the keys shared with joining ones
     #[arg(long, default_value = "/etc/kubernetes/pki")]
     pub pki_dir: PathBuf,
-    /// Where the kubelet keeps its own certificates
+    /// Directory of the kubelet's own certificates
     #[arg(long, default_value = "/var/lib/kubelet/pki")]
     pub kubelet_cert_dir: PathBuf,
-    /// The cluster's pod subnets; without any, the pod network is left to a CNI of your own
+    /// Pod subnets of the cluster; if none is given, the agent leaves the pod network to another CNI
     #[arg(long, value_delimiter = ',')]
     pub pod_subnet: Vec<IpNet>,
-    /// Balance connections to this address of the node over all API servers
+    /// Address on this node whose connections are balanced over all API servers
     #[arg(long)]
     pub balancer: Option<SocketAddr>,
-    /// The API server of this node, which is asked first
+    /// API server on this node; preferred over the others
     #[arg(long)]
     pub own_api_server: Option<SocketAddr>,
-    /// An API server to begin with; the others are learnt from it
+    /// API server to start with; the list of all others is read from it
     #[arg(long)]
     pub api_server: Vec<Endpoint>,
-    /// Where the list of API servers is kept for the next boot
+    /// File that keeps the list of API servers across reboots
     #[arg(long, default_value = "/var/lib/roost/agent/api-servers.json")]
     pub api_server_cache: PathBuf,
-    /// The nftables program
+    /// The nft program (nftables)
     #[arg(long, default_value = "nft")]
     pub nft: PathBuf,
-    /// Where the container runtime looks for CNI configurations
+    /// Directory of CNI configurations that the container runtime reads
     #[arg(long, default_value = "/etc/cni/net.d")]
     pub cni_conf_dir: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! `bootstrap apply` and `verify`: this node brought to what its settings say by now, or held against it.
+//! `bootstrap apply` and `verify`: apply changed settings to this node, or compare it with them.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ pub struct ApplyArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Only show the difference
+    /// Print the differences and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Write what the cluster shares as this node's settings say, on a control plane that joined; the first one always does
+    /// Also write the objects that the cluster shares; the first control plane always does, one that joined only with this
     #[arg(long)]
     pub cluster: bool,
-    /// How long each component may take to be well before all goes back, e.g. 300s or 5m
+    /// Time each component has to become healthy before everything is rolled back, e.g. 300s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_time)]
     pub timeout: Duration,
-    /// Go on although a check of this machine failed
+    /// Continue although a preflight check of this machine failed
     #[arg(long)]
     pub ignore_preflight: bool,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -36,13 +36,13 @@ pub struct VerifyArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Hold this node against the CIS Kubernetes Benchmark instead
+    /// Check this node against the CIS Kubernetes Benchmark instead
     #[arg(long, conflicts_with = "cluster")]
     pub cis: bool,
-    /// Compare also what the cluster shares with this node's settings, on a control plane that joined; the first one always does
+    /// Also compare the objects that the cluster shares; the first control plane always does, one that joined only with this
     #[arg(long)]
     pub cluster: bool,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }

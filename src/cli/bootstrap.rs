@@ -16,14 +16,14 @@ use crate::core::bootstrap::discovery::CaPin;
 use crate::core::bootstrap::token::Token;
 use crate::core::model::spec::Endpoint;
 
-/// Makes and keeps Kubernetes clusters on machines that systemd runs.
+/// Sets up and maintains Kubernetes clusters on machines with systemd.
 #[derive(Debug, Parser)]
-#[command(name = "bootstrap", version, about, max_term_width = 100)]
+#[command(name = "bootstrap", version, max_term_width = 100)]
 pub struct Cli {
-    /// What to do
+    /// The command
     #[command(subcommand)]
     pub command: Command,
-    /// Say more on standard error; twice for every detail
+    /// Log more to standard error; give it twice for debug output
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -31,42 +31,42 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make the first control-plane node of a new cluster
+    /// Create a cluster: make this machine its first control-plane node
     Init(InitArgs),
-    /// Make this machine a node of a cluster that is there
+    /// Add this machine to an existing cluster as a worker or a control plane
     Join(JoinArgs),
-    /// Bring this node to what its settings say by now; shows what that changes
+    /// Apply changed settings to this node and show what changes
     Apply(ApplyArgs),
-    /// Compare what is written and what runs with the settings; fails when something differs
+    /// Compare the files and processes of this node with its settings; fails if they differ
     Verify(VerifyArgs),
-    /// Show how this node is doing, also without any API server; fails when something is wrong
+    /// Show the state of this node, even if no API server answers; fails if there is a problem
     Status(StatusArgs),
-    /// Take this machine out of its cluster: stop and remove all that init and join made
+    /// Remove this machine from its cluster: stop and delete everything that init or join created
     Reset(ResetArgs),
-    /// Move this node's control plane between static pods and services of systemd, while the cluster runs
+    /// Convert this node's control plane between static pods and systemd services while the cluster runs
     Convert(ConvertArgs),
-    /// Bootstrap tokens, with which nodes join
+    /// Create, list and delete the bootstrap tokens that nodes join with
     Token(TokenArgs),
-    /// Certificates of this control plane
+    /// List and renew the certificates of this control plane, or rotate the CAs of the cluster
     #[command(subcommand)]
     Certs(CertsCommand),
-    /// etcd's members, snapshots, and the ways back after a loss
+    /// Manage etcd: members, health, snapshots, restore and recovery
     #[command(subcommand)]
     Etcd(EtcdCommand),
-    /// Bring the cluster to another version, one node after another
+    /// Upgrade the cluster to another Kubernetes version, one node at a time
     #[command(subcommand)]
     Upgrade(UpgradeCommand),
-    /// Sets of static pods: check one, switch to it as a whole, go back
+    /// Check, apply and roll back sets of static-pod manifests
     #[command(subcommand)]
     Manifests(ManifestsCommand),
-    /// Show the settings that hold here
+    /// Show the effective settings
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// The long-running part, started by roost-agent.service
+    /// Run the node agent; roost-agent.service starts it
     Agent(AgentArgs),
-    /// Print what lets a shell complete these commands
+    /// Print a completion script for a shell
     Completions(CompletionsArgs),
-    /// Write manual pages, for packages
+    /// Write manual pages to a folder, for packagers
     #[command(hide = true)]
     Man(ManArgs),
 }
@@ -74,20 +74,20 @@ pub enum Command {
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For programs: one JSON document.
+    /// One JSON document, for programs.
     Json,
 }
 
 /// Where settings come from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SettingsArgs {
-    /// Settings in TOML; /etc/roost/cluster.toml if that is there
+    /// Settings file (TOML) [default: /etc/roost/cluster.toml, if it exists]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// One setting by its name in the file, e.g. --set network.proxy=iptables
+    /// Set one setting by its name in the file, e.g. --set network.proxy=iptables; can be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub set: Vec<(String, String)>,
     /// Name of this node [node.name]
@@ -96,13 +96,13 @@ pub struct SettingsArgs {
     /// Address of this node [node.address]
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<String>,
-    /// Where everybody reaches the API [cluster.endpoint]
+    /// Address under which all nodes reach the API [cluster.endpoint]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub endpoint: Option<String>,
-    /// Network of all pods [network.pod_cidr]
+    /// Address range of pods [network.pod_cidr]
     #[arg(long, value_name = "CIDR")]
     pub pod_cidr: Option<String>,
-    /// Network of Services [network.service_cidr]
+    /// Address range of Services [network.service_cidr]
     #[arg(long, value_name = "CIDR")]
     pub service_cidr: Option<String>,
 }
@@ -130,16 +130,16 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
 /// How phases are run.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RunArgs {
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Run one phase alone
+    /// Run only this phase; `--dry-run --output json` shows the IDs
     #[arg(long, value_name = "ID")]
     pub phase: Option<String>,
-    /// Go on although a check of this machine failed
+    /// Continue although a preflight check of this machine failed
     #[arg(long)]
     pub ignore_preflight: bool,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -147,7 +147,7 @@ pub struct RunArgs {
 /// Arguments of `bootstrap init`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InitArgs {
-    /// Begin with the data of a lost cluster: a snapshot of its etcd. Its PKI has to be there
+    /// Restore a lost cluster: start with the data of this etcd snapshot. The cluster's PKI must already be on this machine
     #[arg(long, value_name = "FILE", conflicts_with = "phase")]
     pub snapshot: Option<PathBuf>,
     /// Settings
@@ -161,18 +161,18 @@ pub struct InitArgs {
 /// Arguments of `bootstrap join`.
 #[derive(Args, Clone, Debug)]
 pub struct JoinArgs {
-    /// Where an API server of the cluster answers
+    /// Address of an API server of the cluster, HOST:PORT
     pub server: Endpoint,
-    /// A token of `bootstrap token create`; not needed by a node that joined before
+    /// Token from `bootstrap token create`; a node that has already joined needs none
     #[arg(long)]
     pub token: Option<Token>,
-    /// The token, in a file that holds nothing else
+    /// File that contains only the token
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     pub token_file: Option<PathBuf>,
-    /// Make this machine a further control plane; takes a token of `bootstrap token create --control-plane`
+    /// Join as a control plane; needs a token from `bootstrap token create --control-plane`
     #[arg(long)]
     pub control_plane: bool,
-    /// Hash of the cluster's CA, as `bootstrap token create --print-join-command` shows it
+    /// Hash of the cluster's CA, as printed by `bootstrap token create --print-join-command`; repeat it for each CA
     #[arg(long, value_name = "sha256:HEX")]
     pub ca_hash: Vec<CaPin>,
     /// Settings
@@ -189,7 +189,7 @@ pub struct StatusArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -197,7 +197,7 @@ pub struct StatusArgs {
 /// Arguments of `bootstrap reset`.
 #[derive(Args, Clone, Debug)]
 pub struct ResetArgs {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
     /// Settings
@@ -211,9 +211,9 @@ pub struct ResetArgs {
 /// How a control plane is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RunAs {
-    /// Services of systemd, from programs of the host.
+    /// systemd services that run programs of the host.
     Systemd,
-    /// Static pods of the kubelet.
+    /// Static pods that the kubelet runs.
     StaticPods,
 }
 
@@ -230,7 +230,7 @@ impl RunAs {
 /// Arguments of `bootstrap convert`.
 #[derive(Args, Clone, Debug)]
 pub struct ConvertArgs {
-    /// What the control plane shall be
+    /// How the control plane shall run
     #[arg(long, value_enum)]
     pub to: RunAs,
     /// Settings
@@ -244,7 +244,7 @@ pub struct ConvertArgs {
 /// What to show of the settings.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Every setting with its value and where it was set
+    /// Print every setting with its value and where it was set
     Print(ConfigPrintArgs),
 }
 
@@ -254,7 +254,7 @@ pub struct ConfigPrintArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -262,11 +262,11 @@ pub struct ConfigPrintArgs {
 /// What to do with certificates.
 #[derive(Clone, Debug, Subcommand)]
 pub enum CertsCommand {
-    /// Show every certificate, how long it lives and when it is renewed
+    /// Show every certificate with its expiry and the time of its renewal
     List(CertsListArgs),
-    /// Renew what has lived two thirds of its life
+    /// Renew the certificates that are past two thirds of their lifetime
     Renew(CertsRenewArgs),
-    /// Replace the cluster's authorities while it runs: prepare, switch and finish, each on every control plane in turn
+    /// Replace the cluster's CAs while it runs: prepare, switch and finish, each on every control plane in turn
     #[command(subcommand)]
     RotateCa(RotateCommand),
 }
@@ -277,7 +277,7 @@ pub struct CertsListArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -291,7 +291,7 @@ pub struct CertsRenewArgs {
     /// Running
     #[command(flatten)]
     pub run: RunArgs,
-    /// Renew every leaf, however young
+    /// Renew all certificates but those of CAs, whatever their age
     #[arg(long)]
     pub all: bool,
 }

@@ -1,4 +1,4 @@
-//! `bootstrap etcd`: members, health, snapshots, and the ways back after a loss.
+//! `bootstrap etcd`: members, health, snapshots, restore and recovery.
 
 use std::path::PathBuf;
 
@@ -9,21 +9,21 @@ use super::bootstrap::{OutputFormat, SettingsArgs};
 /// What to do with etcd.
 #[derive(Clone, Debug, Subcommand)]
 pub enum EtcdCommand {
-    /// Show the members
+    /// List the members of etcd
     Members(EtcdArgs),
-    /// Ask every member how it does; fails when one is not well
+    /// Check the health of every member; fails if one is unhealthy
     Health(EtcdArgs),
-    /// Write a snapshot and check it
+    /// Write a snapshot and verify its checksum
     Snapshot(SnapshotArgs),
-    /// Show that the newest snapshot would bring the cluster back: restore it into an etcd of its own and read all of it
+    /// Test that the newest snapshot can be restored: restore it into a separate etcd and read every key
     Drill(DrillArgs),
-    /// Replace etcd's data on this node by a snapshot: a cluster of one, which the other control planes join again
+    /// Replace etcd's data by a snapshot: this node becomes the only member, and the other control planes rejoin
     Restore(RestoreArgs),
-    /// Give unused space of the database back, one member at a time, and let writes in again where it was full
+    /// Defragment the database of each member in turn and clear the NOSPACE alarm once there is room
     Defragment(DefragmentArgs),
-    /// Remove a member that is lost for good; `bootstrap reset` does that for the node it runs on
+    /// Remove a member that is permanently lost; `bootstrap reset` does so for the node it runs on
     Remove(RemoveArgs),
-    /// Make this node's member a cluster of one with all its data, when most members are lost for good
+    /// Recover from lost quorum: make this node's member the only one and keep its data
     Recover(RecoverArgs),
 }
 
@@ -33,7 +33,7 @@ pub struct EtcdArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -41,15 +41,15 @@ pub struct EtcdArgs {
 /// Arguments of `bootstrap etcd snapshot`.
 #[derive(Args, Clone, Debug)]
 pub struct SnapshotArgs {
-    /// Where to write it; a name of its own in --directory when left out
+    /// File to write [default: a new file in --directory]
     pub file: Option<PathBuf>,
-    /// Folder of snapshots [etcd.snapshots]
+    /// Folder for snapshots [paths.snapshots]
     #[arg(long, value_name = "FOLDER", conflicts_with = "file")]
     pub directory: Option<PathBuf>,
-    /// Remove all but so many of this node's snapshots in the folder; 0 keeps all
+    /// Number of this node's snapshots to keep in the folder; older ones are deleted; 0 keeps all
     #[arg(long, default_value_t = 0, conflicts_with = "file")]
     pub keep: usize,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Etcd
@@ -60,10 +60,10 @@ pub struct SnapshotArgs {
 /// Arguments of `bootstrap etcd defragment`.
 #[derive(Args, Clone, Debug)]
 pub struct DefragmentArgs {
-    /// First forget what keys were in former times; whoever watches from then on has to list anew
+    /// Compact old revisions first; clients with open watches must re-list
     #[arg(long)]
     pub compact: bool,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Etcd
@@ -74,9 +74,9 @@ pub struct DefragmentArgs {
 /// Arguments of `bootstrap etcd drill`.
 #[derive(Args, Clone, Debug)]
 pub struct DrillArgs {
-    /// The snapshot; this node's newest in the folder of snapshots when left out
+    /// The snapshot [default: this node's newest in the folder for snapshots]
     pub file: Option<PathBuf>,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Etcd
@@ -87,12 +87,12 @@ pub struct DrillArgs {
 /// Arguments of `bootstrap etcd restore`.
 #[derive(Args, Clone, Debug)]
 pub struct RestoreArgs {
-    /// The snapshot
+    /// The snapshot to restore
     pub file: PathBuf,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Etcd
@@ -103,9 +103,9 @@ pub struct RestoreArgs {
 /// Arguments of `bootstrap etcd remove`.
 #[derive(Args, Clone, Debug)]
 pub struct RemoveArgs {
-    /// Name of the member; its peer URL when it never started
+    /// Name of the member, or its peer URL if it never started
     pub name: String,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Etcd
@@ -116,10 +116,10 @@ pub struct RemoveArgs {
 /// Arguments of `bootstrap etcd recover`.
 #[derive(Args, Clone, Debug)]
 pub struct RecoverArgs {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Etcd

@@ -20,9 +20,9 @@ pub enum Request {
     Run(Box<Flags>),
     /// Act for a unit of a static pod.
     StaticPod(Verb, String),
-    /// Print this and end with success.
+    /// Print this and exit with success.
     Print(String),
-    /// Print this to the error stream and end with this code (64: usage).
+    /// Print this to standard error and exit with this code (64: usage).
     Refuse(String, u8),
 }
 
@@ -71,42 +71,52 @@ fn is_list(kind: Kind) -> bool {
     matches!(kind, Kind::List | Kind::Map | Kind::LessMap | Kind::BoolMap)
 }
 
-fn command() -> Command {
+/// The kubelet's flags with their help.
+pub fn command() -> Command {
     let mut command = Command::new("kubelet")
         .about("Runs pods on this node: static pods from manifests and pods from the Kubernetes API")
         .disable_version_flag(true)
-        .arg(boolean(text("version", "Print the version and end")))
+        .max_term_width(100)
+        .arg(boolean(text("version", "Print the version and exit")))
         .arg(text("v", "Log verbosity, 0 to 10").short('v'))
-        .arg(text("config", "File with a KubeletConfiguration"))
-        .arg(text("config-dir", "Directory of *.conf drop-ins for the file"))
-        .arg(text("kubeconfig", "Credentials for the API server; without them only static pods run"))
-        .arg(text("bootstrap-kubeconfig", "Credentials that may ask for a client certificate"))
-        .arg(text("hostname-override", "Name of the node instead of the host name"))
-        .arg(text("node-ip", "Address of the node, or one of each family"))
-        .arg(text("cert-dir", "Directory of certificates"))
+        .arg(text("config", "KubeletConfiguration file"))
+        .arg(text("config-dir", "Directory of *.conf drop-ins that are merged over the file"))
+        .arg(text("kubeconfig", "Kubeconfig for the API server; without it only static pods run"))
+        .arg(text("bootstrap-kubeconfig", "Kubeconfig used to request the first client certificate"))
+        .arg(text("hostname-override", "Name of the node [default: the host name]"))
+        .arg(text("node-ip", "Address of the node, or one of each address family, separated by a comma"))
+        .arg(text("cert-dir", "Directory of the kubelet's certificates"))
         .arg(text("root-dir", "Directory of the kubelet's files"))
-        .arg(text("cloud-provider", "Empty or external"))
+        .arg(text("cloud-provider", "Empty, or external if a cloud controller manager runs in the cluster"))
         .arg(adds_up(list("node-labels", "Labels of the node, key=value,...")))
         .arg(text("register-with-taints", "Taints of the node, key=value:effect,..."))
         .arg(adds_up(list("manifest-url-header", "Headers for --manifest-url, name:value,...")))
-        .arg(text("runtime-cgroups", "Cgroup of the container runtime"))
+        .arg(text(
+            "runtime-cgroups",
+            "Ignored with a warning: the container runtime stays in the cgroup it was started in",
+        ))
         .arg(text("image-credential-provider-config", "Configuration of credential provider plugins"))
         .arg(text("image-credential-provider-bin-dir", "Directory of credential provider plugins"))
-        .arg(text("host-programs", "Folders from which pods of the API may run programs as host:/… and nix:0/…"))
-        .arg(text("lock-file", "File that is locked while this kubelet runs; it waits until it has the lock"))
-        .arg(boolean(text("exit-on-lock-contention", "End when somebody else opens the file of --lock-file")))
-        .arg(boolean(text("static-pod-units", "Keep a unit static-pod@NAME.service for each static pod")));
+        .arg(text(
+            "host-programs",
+            "Folders whose programs pods of the API may name as image (host:/… and nix:0/…), separated by commas",
+        ))
+        .arg(text("lock-file", "File that is locked while this kubelet runs; at the start it waits for the lock"))
+        .arg(boolean(text("exit-on-lock-contention", "Exit when another process opens the file of --lock-file")))
+        .arg(boolean(text("static-pod-units", "Maintain a systemd unit static-pod@NAME.service for each static pod")));
     for field in FIELDS.iter().filter(|f| !f.flag.is_empty()) {
-        const HELP: &str = "Overrides the field of the configuration file";
         let arg = match field.kind {
-            Kind::Bool => boolean(text(field.flag, HELP)),
-            kind if is_list(kind) => adds_up(list(field.flag, HELP)),
-            _ => text(field.flag, HELP),
+            Kind::Bool => boolean(text(field.flag, "")),
+            kind if is_list(kind) => adds_up(list(field.flag, "")),
+            _ => text(field.flag, ""),
         };
-        command = command.arg(arg.hide_short_help(true));
+        let help = format!("Overrides {} of the configuration file", field.path);
+        command = command.arg(arg.help(help).hide_short_help(true));
     }
     for (name, _) in FLAG_FATES.iter().filter(|(name, _)| *name != "runtime-cgroups") {
-        command = command.arg(boolean(text(name, "Not carried out, and said so").hide(true)).require_equals(false));
+        command = command.arg(
+            boolean(text(name, "Not supported: ignored with a warning, or refused").hide(true)).require_equals(false),
+        );
     }
     command
 }
@@ -242,7 +252,7 @@ mod tests {
         assert!(line.contains("Kubernetes v1.36.3") && line.contains("Roost"), "{line}");
     }
 
-    /// The typed settings without what only shows them, and what is told of; or the refusal.
+    /// The typed settings without what only shows them, and the warnings; or the refusal.
     fn outcome(args: &[String]) -> Result<String, String> {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let Request::Run(flags) = run(&args) else { return Err("no such flag".into()) };

@@ -9,11 +9,11 @@ use super::bootstrap::{OutputFormat, SettingsArgs};
 /// What to do with manifest sets.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ManifestsCommand {
-    /// Check manifests as the kubelet would read them; changes nothing and needs no node
+    /// Check manifests as the kubelet would read them; works on any machine and changes nothing
     Check(CheckArgs),
-    /// Switch to a folder of manifests as a whole; goes back when its pods do not become Ready
+    /// Switch to all manifests of a folder; roll back if their pods do not become Ready
     Apply(ApplyArgs),
-    /// Switch back to the set before the last good one
+    /// Switch back to the previous set
     Rollback(SwitchArgs),
 }
 
@@ -22,7 +22,7 @@ pub enum ManifestsCommand {
 pub struct CheckArgs {
     /// A folder of manifests, or one manifest
     pub path: PathBuf,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -40,19 +40,19 @@ pub struct ApplyArgs {
 /// How a set is switched.
 #[derive(Args, Clone, Debug)]
 pub struct SwitchArgs {
-    /// Name of the set on this node; each has its own files
+    /// Name of the set on this node; sets of different names do not affect each other
     #[arg(long, default_value = "default", value_parser = parse_name)]
     pub name: String,
-    /// Seconds in which all of its pods have to become Ready
+    /// Seconds that its pods have to become Ready
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub within: u64,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }

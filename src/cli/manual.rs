@@ -20,7 +20,7 @@ pub struct CompletionsArgs {
 /// Arguments of `bootstrap man`.
 #[derive(Args, Clone, Debug)]
 pub struct ManArgs {
-    /// Folder for the pages; it is made where it is not there
+    /// Folder for the pages; created if it does not exist
     pub folder: PathBuf,
 }
 

@@ -70,7 +70,7 @@ pub fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
-/// Asks on the terminal; none when nobody is there to answer.
+/// Asks on the terminal; `None` when nobody is there to answer.
 pub fn ask(question: &str) -> Option<bool> {
     if !std::io::stdin().is_terminal() {
         return None;

@@ -1,4 +1,4 @@
-//! `bootstrap certs rotate-ca`: the stages in which a cluster comes to other authorities.
+//! `bootstrap certs rotate-ca`: the stages in which a cluster gets new CAs.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::upgrade::parse_time;
 /// Which stage.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RotateCommand {
-    /// Show how far every node is, and what is next
+    /// Show the stage of every node and what to run next
     Status(RotateStatusArgs),
-    /// Make the next authorities, or receive them, and let everything trust both
+    /// Create or receive the next CAs and make everything trust both the old and the next ones
     Prepare(RotateArgs),
-    /// Let the next authorities sign, and issue all certificates of this control plane anew
+    /// Sign with the next CAs and reissue all certificates of this control plane
     Switch(RotateArgs),
-    /// Trust the next authorities alone, once no node needs the former ones
+    /// Stop trusting the old CAs, once no node needs them
     Finish(RotateArgs),
 }
 
@@ -26,7 +26,7 @@ pub struct RotateStatusArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -37,13 +37,13 @@ pub struct RotateArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// How long each component may take to be well, e.g. 300s or 5m
+    /// Time each component has to become healthy, e.g. 300s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_time)]
     pub timeout: Duration,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }

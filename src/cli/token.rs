@@ -12,12 +12,18 @@ use crate::core::bootstrap::token::Token;
 #[derive(Args, Clone, Debug)]
 pub struct TokenArgs {
     /// Kubeconfig of an administrator
-    #[arg(long, env = "KUBECONFIG", default_value = "/etc/kubernetes/admin.conf", global = true)]
+    #[arg(
+        long,
+        env = "KUBECONFIG",
+        hide_env_values = true,
+        default_value = "/etc/kubernetes/admin.conf",
+        global = true
+    )]
     pub kubeconfig: PathBuf,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t, global = true)]
     pub output: OutputFormat,
-    /// What to do
+    /// The command
     #[command(subcommand)]
     pub command: TokenCommand,
 }
@@ -25,15 +31,15 @@ pub struct TokenArgs {
 /// What to do with tokens.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token with which nodes can join
+    /// Create a token
     Create(CreateArgs),
-    /// Show the tokens there are; their secret halves are not shown
+    /// List the tokens without their secret halves
     List,
-    /// Remove a token, so that nobody can join with it any more
+    /// Delete a token, so that nobody can join with it any more
     Delete {
-        /// The token, or the six characters before its dot
+        /// The token or its ID, which is the six characters before the dot
         token: String,
-        /// Only say what would be done
+        /// Print what would be done and change nothing
         #[arg(long)]
         dry_run: bool,
     },
@@ -42,38 +48,38 @@ pub enum TokenCommand {
 /// Arguments of `bootstrap token create`.
 #[derive(Args, Clone, Debug)]
 pub struct CreateArgs {
-    /// The token; a random one when left out
+    /// The token [default: a random one]
     pub token: Option<Token>,
-    /// How long it is valid, e.g. 24h; 0 means for ever [default: 24h, and 2h for a control plane]
+    /// Lifetime, e.g. 24h; 0 means that it does not expire [default: 24h; with --control-plane 2h]
     #[arg(long, value_parser = parse_ttl)]
     pub ttl: Option<Duration>,
-    /// What it is for, shown by `token list`
+    /// Description, shown by `token list`
     #[arg(long)]
     pub description: Option<String>,
-    /// Let one control plane join with it: whoever uses it first gets the cluster's keys
+    /// Allow one control plane to join with it: the first to use it gets the keys of the cluster's CAs
     #[arg(long)]
     pub control_plane: bool,
-    /// Print the whole command for the new node instead of the token alone
+    /// Print the whole `bootstrap join` command for the new node instead of the token
     #[arg(long)]
     pub print_join_command: bool,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// How long a token lives where nothing else is said: one for workers, and one that gives the keys of the cluster.
+/// Default lifetimes: of a token for workers, and of one that gives the keys of the cluster.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 const CONTROL_PLANE_LIFE: Duration = Duration::from_secs(2 * 3600);
 
 impl CreateArgs {
-    /// How long the token lives; zero for ever.
+    /// Lifetime of the token; zero if it does not expire.
     pub fn life(&self) -> Duration {
         let usual = if self.control_plane { CONTROL_PLANE_LIFE } else { LIFE };
         self.ttl.unwrap_or(usual)
     }
 }
 
-/// A span such as `24h`, `90m` or `1h30m`, as jiff writes it; a bare 0 is none.
+/// A duration such as `24h`, `90m` or `1h30m`, as jiff writes it; a bare 0 is zero.
 fn parse_ttl(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);

@@ -1,4 +1,4 @@
-//! `bootstrap upgrade`: what an upgrade would do, and one node after another brought to the new version.
+//! `bootstrap upgrade`: plan an upgrade, then upgrade one node at a time.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use crate::core::model::Version;
 /// What to do about versions.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UpgradeCommand {
-    /// Show what runs, what is wanted, what would be done, and what speaks against it; fails when a rule forbids it
+    /// Show the running and the target versions, the steps, and failed checks; fails if a version-skew rule is violated
     Plan(UpgradePlanArgs),
-    /// Upgrade this control plane, then what the cluster shares; the first step of an upgrade
+    /// Start an upgrade: upgrade this control plane, then the objects that the cluster shares
     Apply(UpgradeApplyArgs),
-    /// Upgrade this node, control plane or worker, to the version that the cluster has by `upgrade apply`
+    /// Upgrade this node, control plane or worker, to the version that `upgrade apply` set for the cluster
     Node(UpgradeNodeArgs),
 }
 
 /// Arguments of `bootstrap upgrade plan`.
 #[derive(Args, Clone, Debug)]
 pub struct UpgradePlanArgs {
-    /// The wanted version; cluster.kubernetes_version if left out, and the newest that this program knows if that is not set
+    /// Target version [default: cluster.kubernetes_version, or else the newest that this program knows]
     #[arg(long, value_name = "VERSION")]
     pub version: Option<Version>,
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -35,7 +35,7 @@ pub struct UpgradePlanArgs {
 /// Arguments of `bootstrap upgrade apply`.
 #[derive(Args, Clone, Debug)]
 pub struct UpgradeApplyArgs {
-    /// The wanted version; cluster.kubernetes_version if left out, and the newest that this program knows if that is not set
+    /// Target version [default: cluster.kubernetes_version, or else the newest that this program knows]
     #[arg(long, value_name = "VERSION")]
     pub version: Option<Version>,
     /// Settings and running
@@ -49,16 +49,16 @@ pub struct UpgradeNodeArgs {
     /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Go on although another control plane or a member of etcd is not well; the rules of versions hold all the same
+    /// Continue although another control plane or etcd member is unhealthy; version-skew rules still apply
     #[arg(long)]
     pub ignore_preflight: bool,
-    /// How long each component may take to be well before all goes back, e.g. 300s or 5m
+    /// Time each component has to become healthy before everything is rolled back, e.g. 300s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_time)]
     pub timeout: Duration,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
 }
@@ -69,7 +69,7 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
         let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
         count.checked_mul(*seconds).filter(|total| *total > 0)
     });
-    found.map(Duration::from_secs).ok_or_else(|| format!("\"{text}\" is no time like 300s or 5m"))
+    found.map(Duration::from_secs).ok_or_else(|| format!("invalid time \"{text}\"; write e.g. 300s or 5m"))
 }
 
 #[cfg(test)]

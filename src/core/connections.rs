@@ -43,7 +43,7 @@ pub struct Admitted<H> {
     pub evicted: Option<H>,
 }
 
-/// There is no place, and nobody who could be asked to leave.
+/// All places are taken, and no connection may be closed for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many connections")]
 pub struct Full;

@@ -1,4 +1,4 @@
-//! Certificate requests of the kubelet (kubelet-contract 7.1): what is asked, what the answer means, when to ask again.
+//! Certificate requests of the kubelet (docs/contract.md, kubelet 7.1): what is asked, what the answer means, when to ask again.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -70,7 +70,7 @@ pub fn read_answer(request: &CertificateSigningRequest) -> Answer {
     }
 }
 
-/// When to ask for the next certificate: between 70 and 90 % of its life, `dice` (0 to 1) choosing.
+/// When to ask for the next certificate: between 70 and 90 % of its lifetime, `dice` (0 to 1) choosing.
 pub fn derive_rotation(not_before: Timestamp, not_after: Timestamp, dice: f64) -> Timestamp {
     let life = not_after.duration_since(not_before).as_secs_f64().max(0.0);
     let share = 0.7 + 0.2 * dice.clamp(0.0, 1.0);

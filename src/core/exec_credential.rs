@@ -30,13 +30,13 @@ pub enum ExecError {
     #[error("interactiveMode must be given for {GROUP}v1")]
     Mode,
     /// Nobody could answer its questions.
-    #[error("it is interactive, and standard input is no terminal")]
+    #[error("it is interactive, but standard input is not a terminal")]
     NoTerminal,
     /// No YAML or JSON.
     #[error("its answer cannot be read: {0}")]
     Unreadable(String),
     /// An answer of another version or kind.
-    #[error("its answer is {found}, where {wanted} is expected")]
+    #[error("its answer is {found}, expected {wanted}")]
     Other {
         /// `apiVersion, kind` of the answer.
         found: String,
@@ -50,14 +50,14 @@ pub enum ExecError {
     #[error("its answer has only one of status.clientCertificateData and status.clientKeyData")]
     Half,
     /// The time is not RFC 3339.
-    #[error("its status.expirationTimestamp {0:?} is no time")]
+    #[error("its status.expirationTimestamp {0:?} is not a time")]
     Time(String),
 }
 
 /// Whether somebody may talk with the plugin, from `interactiveMode` and whether there is a terminal.
 ///
 /// # Errors
-/// A version or mode that client-go refuses, or a plugin that must talk to nobody.
+/// A version or mode that client-go rejects, or a plugin that would need a terminal.
 pub fn derive_interactive(version: &str, mode: Option<&str>, terminal: bool) -> Result<bool, ExecError> {
     match (version.strip_prefix(GROUP), mode) {
         (Some("v1"), None) => Err(ExecError::Mode),

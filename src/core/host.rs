@@ -16,7 +16,7 @@ pub struct HostFacts {
     pub swaps: String,
     /// `/sys/devices/system/cpu/online`; empty where it cannot be read.
     pub online_cpus: String,
-    /// Values of [`TUNABLES`] in their order; none where one cannot be read.
+    /// Values of [`TUNABLES`] in their order; `None` where one cannot be read.
     pub tunables: Vec<Option<i64>>,
 }
 
@@ -43,7 +43,7 @@ pub const TUNABLES: [Tunable; 6] = [
 /// Most processors a list may name.
 const MOST_CPUS: u32 = 8192;
 
-/// The processors of a list in the kernel's form, such as `0-3,8`; none if it is no such list.
+/// The processors of a list in the kernel's form, such as `0-3,8`; `None` if it is no such list.
 pub fn parse_cpus(list: &str) -> Option<BTreeSet<u32>> {
     let mut cpus = BTreeSet::new();
     for part in list.trim().split(',').map(str::trim) {

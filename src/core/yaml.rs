@@ -57,7 +57,7 @@ pub fn parse_document(bytes: &[u8]) -> Result<Value, Error> {
     match documents.len() {
         0 | 1 => Ok(documents.pop().unwrap_or(Value::Null)),
         count => {
-            let message = format!("holds {count} documents, where one is read: each needs a file of its own");
+            let message = format!("contains {count} documents, but only one per file is allowed");
             Err(Error { message, place: second_document(text) })
         }
     }
@@ -68,7 +68,7 @@ fn second_document(text: &str) -> Option<Place> {
     documents.get(1).map(|second| Place { line: second.referenced.line(), column: second.referenced.column() })
 }
 
-/// Puts an error into words for whoever wrote the text: without the library's own names, and the place beside the message.
+/// Formats an error for the author of the text: without the library's own names, and the place beside the message.
 fn describe(error: &serde_saphyr::Error) -> Error {
     struct Placeless;
     impl Localizer for Placeless {
@@ -246,7 +246,7 @@ mod tests {
             assert_eq!(parse_document(nothing.as_bytes()), Ok(Value::Null), "{nothing:?}");
         }
         let error = parse_document(b"a: 1\n---\nb: 2\n").expect_err("two");
-        assert_eq!(error.message, "holds 2 documents, where one is read: each needs a file of its own");
+        assert_eq!(error.message, "contains 2 documents, but only one per file is allowed");
         assert_eq!(error.place.map(|place| place.line), Some(3));
     }
 

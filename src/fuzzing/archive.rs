@@ -4,7 +4,7 @@ use super::input::MemoryFile;
 use crate::adapters::containerd::archive::Archive;
 use crate::adapters::containerd::blob::Source;
 
-/// A tar file, its checksums put right: blobs lie inside the file, and what is made of them is not larger than the file
+/// A tar file, its checksums put right: blobs are inside the file, and what is made of them is not larger than the file
 /// allows.
 pub(super) fn archive(input: &[u8]) {
     let content = with_checksums(input);

@@ -286,7 +286,7 @@ fn render(pod: &Pod) {
     }
 }
 
-/// Probes under a clock that is turned by hand: a probe that was answered is never due at once again, for ever.
+/// Probes under a clock that is turned by hand: a probe that was answered is never due at once again, forever.
 fn probe(pod: &Pod) {
     let shared = Arc::new(pod.clone());
     let of = |name: &str| ProbedContainer {

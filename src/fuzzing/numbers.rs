@@ -56,7 +56,7 @@ impl Digits {
     }
 }
 
-/// What a quantity means in units of ten to `scale`, away from zero; none for what is no quantity.
+/// What a quantity means in units of ten to `scale`, away from zero; `None` if it is not a quantity.
 fn slow_quantity(text: &str, scale: i64) -> Option<(bool, Digits)> {
     let negative = text.starts_with('-');
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -114,7 +114,7 @@ pub(super) fn quantity(input: &[u8]) {
     }
 }
 
-/// Nanoseconds of a Go duration (`time.ParseDuration`); none for what is none, is negative, or is longer than an int64.
+/// Nanoseconds of a Go duration (`time.ParseDuration`); `None` for what is none, is negative, or is longer than an int64.
 fn slow_duration(text: &str) -> Option<u128> {
     if text == "0" {
         return Some(0);

@@ -52,7 +52,7 @@ fn host() -> HostDefaults {
     HostDefaults { name: "n1".into(), address: Some([192, 0, 2, 11].into()), program: "/usr/bin/bootstrap".into() }
 }
 
-/// Faults lie inside the file; settings print as a file that says the same; what a node notes of the cluster it joined
+/// Faults are inside the file; settings print as a file that says the same; what a node notes of the cluster it joined
 /// reads back as that cluster.
 pub(super) fn cluster_toml(input: &[u8]) {
     let Some(text) = text(input) else { return };

@@ -20,27 +20,27 @@ pub enum ApiError {
     /// It was changed meanwhile, or has another uid.
     #[error("{what}: conflict: {message}")]
     Conflict {
-        /// The object.
+        /// The object of the request.
         what: String,
-        /// The server's text.
+        /// Message of the API server.
         message: String,
     },
     /// The server refused.
     #[error("{what}: {message} (code {code})")]
     Refused {
-        /// The object.
+        /// The object of the request.
         what: String,
         /// HTTP status.
         code: u16,
-        /// The server's text.
+        /// Message of the API server.
         message: String,
     },
     /// No answer.
     #[error("{what}: API server cannot be reached: {message}")]
     Unreachable {
-        /// The object.
+        /// The object of the request.
         what: String,
-        /// The transport's text.
+        /// Message of the transport.
         message: String,
     },
 }
@@ -100,7 +100,7 @@ pub trait NodeApi: Send + Sync {
     async fn create_lease(&self, lease: &Lease) -> Result<Lease, ApiError>;
     /// Replaces the lease; a conflict when it was changed meanwhile.
     async fn replace_lease(&self, lease: &Lease) -> Result<Lease, ApiError>;
-    /// Waits until the node object changed in the API, as told by a watch.
+    /// Waits until the node object changed in the API, as seen by a watch.
     async fn changed(&self);
 }
 
@@ -120,7 +120,7 @@ pub trait CertificateApi: Send + Sync {
     async fn create(&self, request: &CertificateSigningRequest) -> Result<CertificateSigningRequest, ApiError>;
     /// Reads a request.
     async fn get(&self, name: &str) -> Result<CertificateSigningRequest, ApiError>;
-    /// The authorities of kubelets' serving certificates, PEM, the one that signs first; none where the cluster names none.
+    /// The CAs of kubelets' serving certificates, PEM, the one that signs first; `None` where the cluster names none.
     async fn serving_authorities(&self) -> Result<Option<String>, ApiError> {
         Ok(None)
     }

@@ -24,10 +24,10 @@ pub struct PodCgroup {
     pub parent: String,
 }
 
-/// The cgroup tree `kubepods` with one child per QoS class and pod (kubelet-contract 3.4).
+/// The cgroup tree `kubepods` with one child per QoS class and pod (docs/contract.md, kubelet 3.4).
 #[async_trait]
 pub trait Cgroups: Send + Sync {
-    /// Makes the pod's cgroup or brings its limits up to date. Idempotent.
+    /// Creates the pod's cgroup or brings its limits up to date. Idempotent.
     async fn ensure(&self, pod: &Pod) -> Result<PodCgroup, CgroupError>;
     /// Whether the pod's cgroup is there.
     async fn exists(&self, pod: &Pod) -> bool;

@@ -32,7 +32,7 @@ pub enum ContactError {
 /// Connections of a node without credentials.
 #[async_trait]
 pub trait ClusterDiscovery: Send + Sync {
-    /// Reads the data of `cluster-info` anonymously. Without `ca` whoever answers is taken for the cluster: nothing of
+    /// Reads the data of `cluster-info` anonymously. Without `ca` the answering server is not verified: nothing of
     /// the answer may be believed before its signature was checked. With `ca` (PEM) the server must prove itself.
     async fn read_cluster_info(&self, server: &str, ca: Option<&str>)
     -> Result<BTreeMap<String, String>, ContactError>;

@@ -12,14 +12,14 @@ pub struct ObjectRef {
     pub api_version: String,
     /// Kind, e.g. `ConfigMap`.
     pub kind: String,
-    /// Namespace; none for cluster-scoped kinds.
+    /// Namespace; `None` for cluster-scoped kinds.
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
 }
 
 impl ObjectRef {
-    /// The name of a whole object; none when it lacks one of the fields.
+    /// The name of a whole object; `None` when it lacks one of the fields.
     pub fn of(object: &Value) -> Option<Self> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
@@ -51,7 +51,7 @@ impl fmt::Display for ObjectRef {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterObjectsError {
     /// The value is no object: it lacks apiVersion, kind or name.
-    #[error("a value without apiVersion, kind and name cannot be applied")]
+    #[error("an object without apiVersion, kind and name cannot be applied")]
     NoObject,
     /// The server refused.
     #[error("{verb} {object}: {message}")]
@@ -62,13 +62,13 @@ pub enum ClusterObjectsError {
         object: ObjectRef,
         /// HTTP status, e.g. 403.
         code: u16,
-        /// The server's text.
+        /// Message of the API server.
         message: String,
     },
     /// The server could not be reached.
     #[error("{verb} {object}")]
     Unreachable {
-        /// What was tried.
+        /// The operation.
         verb: &'static str,
         /// The object.
         object: ObjectRef,
@@ -104,7 +104,7 @@ pub enum Applied {
 pub trait ClusterObjects: Send + Sync {
     /// Server-side apply in our name, taking over fields that others own.
     async fn apply(&self, object: &Value) -> Result<Applied, ClusterObjectsError>;
-    /// Reads one; none when it does not exist.
+    /// Reads one; `None` when it does not exist.
     async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ClusterObjectsError>;
     /// Every object of a kind in a namespace, filtered by a field selector; the name in `kind` is ignored.
     async fn list(&self, kind: &ObjectRef, field_selector: &str) -> Result<Vec<Value>, ClusterObjectsError>;

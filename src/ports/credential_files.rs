@@ -17,7 +17,7 @@ pub enum KubeconfigUser {
     Certificate {
         /// The certificate.
         pem: String,
-        /// It lies elsewhere than where renewed ones are stored: in the kubeconfig itself, or in another file.
+        /// It is elsewhere than where renewed ones are stored: in the kubeconfig itself, or in another file.
         elsewhere: bool,
     },
     /// A certificate file that cannot be read.
@@ -30,15 +30,15 @@ pub enum KubeconfigUser {
 pub trait CredentialFiles: Send + Sync {
     /// `kubelet-client-current.pem` or `kubelet-server-current.pem`: certificate and key.
     fn current(&self, use_: CertificateUse) -> Option<String>;
-    /// The key of a request under way, so that a restart goes on with it.
+    /// The key of a pending request, so that it is continued after a restart.
     fn pending_key(&self, use_: CertificateUse) -> Option<Secret<String>>;
-    /// Keeps or drops that key.
+    /// Stores that key, or removes it (`None`).
     fn set_pending_key(&self, use_: CertificateUse, key: Option<&Secret<String>>) -> io::Result<()>;
     /// Stores certificate and key under the time's name and turns the link `…-current.pem` to it.
     fn store(&self, use_: CertificateUse, cert: &str, key: &Secret<String>, now: Timestamp) -> io::Result<()>;
     /// Who the current context of a kubeconfig authenticates as.
     fn user_of(&self, kubeconfig: &Path) -> KubeconfigUser;
-    /// The authorities that the cluster of a kubeconfig's current context is trusted by, as PEM; none where they are not
+    /// The CAs that the cluster of a kubeconfig's current context is trusted by, as PEM; `None` where they are not
     /// in it.
     fn authorities(&self, kubeconfig: &Path) -> Option<String>;
     /// Writes a kubeconfig with the cluster of `template` and the current client certificate's file.

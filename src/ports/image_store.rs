@@ -12,10 +12,10 @@ pub enum ImageStoreError {
     Unavailable {
         /// Socket path.
         socket: String,
-        /// The transport's text.
+        /// Message of the transport.
         message: String,
     },
-    /// The archive is none, or is cut short.
+    /// The file is not an archive, or is truncated.
     #[error("image archive {path}: {message}")]
     Archive {
         /// Path of the archive.
@@ -38,11 +38,11 @@ pub enum ImageStoreError {
 pub trait ImageStore: Send + Sync {
     /// Names of the images that are there.
     async fn names(&self) -> Result<Vec<String>, ImageStoreError>;
-    /// Imports an OCI or docker archive and gives the names in it.
+    /// Imports an OCI or docker archive and returns the names in it.
     async fn import(&self, archive: &Path) -> Result<Vec<String>, ImageStoreError>;
-    /// Makes an image without any bytes, for containers whose program is mounted from the host.
+    /// Creates an image without any bytes, for containers whose program is mounted from the host.
     async fn make_scratch(&self, name: &str) -> Result<(), ImageStoreError>;
-    /// Makes an image of one static program of the host: the sandbox image of a node without registry and archive.
+    /// Creates an image of one static program of the host: the sandbox image of a node without registry and archive.
     async fn make_single(&self, name: &str, program: &Path) -> Result<(), ImageStoreError>;
     /// Keeps an image from garbage collection. `Ok(false)` when it was pinned already.
     async fn pin(&self, name: &str) -> Result<bool, ImageStoreError>;

@@ -10,14 +10,14 @@ use crate::cri;
 pub trait ImageService: Send + Sync {
     /// The image of that name or id, if the node has it.
     async fn image_status(&self, image: &cri::ImageSpec) -> Result<Option<cri::Image>, RuntimeError>;
-    /// Pulls an image and gives its reference; no deadline, dropped with the caller.
+    /// Pulls an image and returns its reference; no deadline, dropped with the caller.
     async fn pull_image(
         &self,
         image: &cri::ImageSpec,
         auth: Option<cri::AuthConfig>,
         sandbox: Option<cri::PodSandboxConfig>,
     ) -> Result<String, RuntimeError>;
-    /// Removes an image; one that is not there is success.
+    /// Removes an image; one that does not exist is success.
     async fn remove_image(&self, image: &cri::ImageSpec) -> Result<(), RuntimeError>;
     /// All images of the node.
     async fn list_images(&self) -> Result<Vec<cri::Image>, RuntimeError>;

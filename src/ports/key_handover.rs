@@ -13,7 +13,7 @@ pub enum HandoverError {
     /// The API server could not be asked, or refused.
     #[error("{what}")]
     Api {
-        /// What was tried.
+        /// The operation.
         what: String,
         /// The cause.
         #[source]
@@ -24,12 +24,12 @@ pub enum HandoverError {
     Denied {
         /// Name of the request.
         name: String,
-        /// The words of whoever denied it.
+        /// The message of the denial.
         message: String,
     },
     /// Nobody answered.
     #[error(
-        "certificate request {name} was not answered in {seconds} s: to join, use a token of `bootstrap token create --control-plane`, or approve it (kubectl certificate approve {name}) and join again; and see that roost-agent.service runs on a control plane"
+        "certificate request {name} was not answered in {seconds} s: use a token from `bootstrap token create --control-plane`, or approve the request (kubectl certificate approve {name}) and join again; check that roost-agent.service is running on a control plane"
     )]
     Unanswered {
         /// Name of the request.
@@ -47,15 +47,15 @@ pub enum HandoverError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No request could be made.
-    #[error("make a request for the cluster's keys: {0}")]
+    #[error("create a request for the cluster's keys: {0}")]
     Request(String),
 }
 
 /// The side that joins.
 #[async_trait]
 pub trait KeyHandover: Send + Sync {
-    /// Asks the cluster of a kubeconfig for files, and waits for the answer. Whoever asks for authorities to come is an
-    /// administrator and approves that itself.
+    /// Asks the cluster of a kubeconfig for files, and waits for the answer. A request for the next CAs comes from an
+    /// administrator, which approves it itself.
     async fn receive(&self, kubeconfig: &Path, node: &str, wanted: &Wanted) -> Result<SharedFiles, HandoverError>;
 }
 
@@ -85,14 +85,14 @@ pub trait HandoverRequests: Send {
     /// Takes the token of the request's user out of use for any other request; false where it is used up. Of several that
     /// try at the same time one succeeds.
     async fn use_up(&mut self, pending: &PendingHandover) -> Result<bool, ApprovalError>;
-    /// Seals the files to the key and answers the very request that was observed. One that is another one by now, or
-    /// changed, is left alone: it comes up again.
+    /// Seals the files to the key and answers the very request that was observed. One that is another one now, or
+    /// changed, is skipped: it is returned again.
     async fn answer(
         &mut self,
         pending: &PendingHandover,
         key: &[u8; PUBLIC_KEY_LENGTH],
         files: &SharedFiles,
     ) -> Result<(), ApprovalError>;
-    /// Denies it, with the reason for whoever asked.
+    /// Denies it, with the reason for the requester.
     async fn deny(&mut self, pending: &PendingHandover, reason: &str) -> Result<(), ApprovalError>;
 }

@@ -20,7 +20,7 @@ pub struct ApprovalError {
 pub enum Verdict {
     /// It is signed.
     Approve,
-    /// It never is; with the reason for whoever asked.
+    /// Denied, with the reason for the requester.
     Deny(String),
 }
 
@@ -34,7 +34,7 @@ pub trait KubeletRequests: Send {
     async fn all(&mut self) -> Result<Vec<ObservedRequest>, ApprovalError>;
     /// Which names and addresses of the cluster are taken.
     async fn names(&mut self) -> Result<ClusterNames, ApprovalError>;
-    /// Decides the very request that was observed. One that is another one by now, or changed, or is gone, is left
-    /// alone: it comes up again.
+    /// Decides the very request that was observed. One that is another one now, or changed, or is gone, is
+    /// skipped: it is returned again.
     async fn decide(&mut self, request: &ObservedRequest, verdict: &Verdict) -> Result<(), ApprovalError>;
 }

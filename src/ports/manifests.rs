@@ -1,4 +1,4 @@
-//! Manifest files, and word of their changes.
+//! Manifest files, and news of their changes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::core::model::ReadFile;
 
-/// The place where manifests lie: a directory (not its subdirectories) or one file.
+/// The place where manifests are: a directory (not its subdirectories) or one file.
 #[async_trait]
 pub trait ManifestFiles: Send {
     /// Reads every manifest, in the order of their names. A place that does not exist holds none.

@@ -13,7 +13,7 @@ pub enum MembersError {
     /// It is not reachable, or refused.
     #[error("etcd: {what}")]
     Failed {
-        /// What was tried.
+        /// The operation.
         what: String,
         /// The cause.
         #[source]
@@ -30,7 +30,7 @@ pub enum MembersError {
 /// How a client proves itself to etcd, PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdIdentity {
-    /// The authority of etcd's server certificates.
+    /// The CA of etcd's server certificates.
     pub ca: String,
     /// Client certificate.
     pub certificate: String,
@@ -53,7 +53,7 @@ pub struct MemberHealth {
     pub db_size: i64,
     /// Bytes of it in use.
     pub db_in_use: i64,
-    /// Bytes it may come to before it takes no more writes; 0 when it does not tell (etcd before 3.6).
+    /// Bytes it may come to before it takes no more writes; 0 if it does not report it (etcd before 3.6).
     pub db_quota: i64,
     /// Server version.
     pub version: String,
@@ -87,26 +87,26 @@ pub trait Etcd: Send + Sync {
 pub trait Members: Send + Sync {
     /// All members as the one that answers knows them, which may be from before it lost the others.
     async fn list(&self) -> Result<Vec<Member>, MembersError>;
-    /// Adds a learner and tells its id.
+    /// Adds a learner and returns its id.
     async fn add_learner(&self, peer_url: &str) -> Result<u64, MembersError>;
-    /// Gives a learner its vote.
+    /// Promotes a learner to a voting member.
     async fn promote(&self, id: u64) -> Result<(), MembersError>;
-    /// Tells the others where a member is.
+    /// Changes the peer URL of a member.
     async fn set_peer_url(&self, id: u64, peer_url: &str) -> Result<(), MembersError>;
-    /// Removes a member; one that is not there is removed.
+    /// Removes a member; one that does not exist is removed.
     async fn remove(&self, id: u64) -> Result<(), MembersError>;
     /// Succeeds when a majority of the members agrees now.
     async fn confirm_quorum(&self) -> Result<(), MembersError>;
     /// How the member that answers is doing; connect to one endpoint to ask that one.
     async fn health(&self) -> Result<MemberHealth, MembersError>;
-    /// Gives unused space of the member that answers back to the file system.
+    /// Defragments the member that answers.
     async fn defragment(&self) -> Result<(), MembersError>;
-    /// Forgets all that keys were before now; whoever watches from an earlier revision on has to list anew.
+    /// Compacts all old revisions; clients that watch an older one must re-list.
     async fn compact(&self) -> Result<(), MembersError>;
-    /// Lets writes in again after a member had come to its quota; tells whether there was such an alarm.
+    /// Clears the NOSPACE alarm; true if it was set.
     async fn disarm_no_space(&self) -> Result<bool, MembersError>;
     /// Reads all that the member that answers holds, for the hash over it, and one key.
     async fn holdings(&self, known: &str) -> Result<Holdings, MembersError>;
-    /// Writes a snapshot of the member that answers to this new file; tells its size in bytes.
+    /// Writes a snapshot of the member that answers to this new file; returns its size in bytes.
     async fn snapshot(&self, path: &std::path::Path) -> Result<u64, MembersError>;
 }

@@ -1,4 +1,4 @@
-//! Traits through which the drivers reach the world. Each states its contract; real ones live in `adapters`,
+//! Traits through which the drivers reach the world. Each states its contract; implementations are in `adapters`,
 //! in-memory ones beside them in `adapters::fake`.
 
 mod admission;

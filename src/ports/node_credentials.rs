@@ -29,6 +29,6 @@ pub struct PluginCall {
 pub trait NodeCredentials: Send + Sync {
     /// The first docker configuration file in upstream's search path, newest form first.
     async fn docker_file(&self) -> Option<DockerFile>;
-    /// Runs a plugin for at most a minute and gives its standard output; the error is its standard error.
+    /// Runs a plugin for at most a minute and returns its standard output; the error is its standard error.
     async fn run_plugin(&self, call: PluginCall) -> Result<Vec<u8>, String>;
 }

@@ -1,10 +1,10 @@
-//! Files of the node as the bootstrapper writes them: few, small, and changed in one move.
+//! Files of the node as the bootstrapper writes them: few, small, and changed atomically.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What lies at a path.
+/// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileInfo {
     /// A folder.
@@ -41,15 +41,15 @@ pub struct FileError {
 
 /// Reads and writes.
 pub trait NodeFiles: Send + Sync {
-    /// What lies at a path; none when nothing does.
+    /// What is at a path; `None` when nothing does.
     fn info(&self, path: &Path) -> Result<Option<FileInfo>, FileError>;
-    /// The content of a text file; none when there is no such file.
+    /// The content of a text file; `None` when there is no such file.
     fn read(&self, path: &Path) -> Result<Option<String>, FileError>;
-    /// Names in a folder; none of a folder that is not there.
+    /// Names in a folder; none of a folder that does not exist.
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, FileError>;
-    /// Makes a folder with this mode, and its parents.
+    /// Creates a folder with this mode, and its parents.
     fn ensure_dir(&self, path: &Path, mode: u32) -> Result<(), FileError>;
-    /// Puts content in place with this mode in one move.
+    /// Puts content in place with this mode atomically.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), FileError>;
     /// Removes a file, if it is there.
     fn remove(&self, path: &Path) -> Result<(), FileError>;

@@ -82,7 +82,7 @@ pub trait Objects: Send + Sync {
     async fn claim(&self, namespace: &str, name: &str) -> Result<Arc<PersistentVolumeClaim>, ObjectError>;
     /// A persistent volume.
     async fn volume(&self, name: &str) -> Result<Arc<PersistentVolume>, ObjectError>;
-    /// A service-account token bound to the pod, with its expiry; cached until 80 % of its life.
+    /// A service-account token bound to the pod, with its expiry; cached until 80 % of its lifetime.
     async fn token(&self, pod: &Pod, request: &TokenRequest) -> Result<(String, Timestamp), ObjectError>;
     /// Changes of registered objects.
     fn changes(&self) -> broadcast::Receiver<ObjectChange>;

@@ -21,10 +21,10 @@ pub enum PkiError {
     #[error("no certificate in PEM: {0}")]
     Certificate(String),
     /// Text that is no key, or a key of a kind that cannot be used.
-    #[error("no usable private key in PEM (RSA, ECDSA P-256 and P-384, Ed25519 are): {0}")]
+    #[error("no usable private key in PEM (supported: RSA, ECDSA P-256 and P-384, Ed25519): {0}")]
     Key(String),
     /// The library refused.
-    #[error("make a certificate: {0}")]
+    #[error("issue a certificate: {0}")]
     Make(String),
 }
 
@@ -32,13 +32,13 @@ pub enum PkiError {
 pub trait Pki: Send + Sync {
     /// Reads the first certificate of a PEM text, and holds it against its key and its signer's certificate.
     fn inspect(&self, cert: &str, key: Option<&str>, signer: Option<&str>) -> Result<ObservedCertificate, PkiError>;
-    /// Makes a self-signed authority.
+    /// Creates a self-signed CA.
     fn make_authority(&self, authority: &Authority, now: Timestamp) -> Result<KeyPairPem, PkiError>;
-    /// Makes a leaf with a new key, never outliving its signer.
+    /// Creates a leaf with a new key, never outliving its signer.
     fn issue(&self, leaf: &Leaf, signer_cert: &str, signer_key: &str, now: Timestamp) -> Result<KeyPairPem, PkiError>;
-    /// Makes a bare key pair.
+    /// Creates a bare key pair.
     fn generate_key(&self) -> Result<KeyPairPem, PkiError>;
-    /// Makes a certificate request (PKCS #10) for a key.
+    /// Creates a certificate request (PKCS #10) for a key.
     fn request(&self, subject: &Subject, names: &[San], key: &str) -> Result<String, PkiError>;
     /// The public half of a key, in PEM.
     fn public_of(&self, key: &str) -> Result<String, PkiError>;

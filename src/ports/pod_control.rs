@@ -1,4 +1,4 @@
-//! How the rest of the kubelet ends or wakes pods.
+//! How the rest of the kubelet terminates or wakes pods.
 
 use async_trait::async_trait;
 

@@ -8,16 +8,16 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use crate::core::model::{ContainerId, PodKey, PodUid};
 
-/// Makes and reads files at the places that kubelet-contract section 0 lists.
+/// Creates and reads files at the places listed in docs/contract.md, kubelet 0.
 #[async_trait]
 pub trait PodFiles: Send + Sync {
-    /// Makes the pod's directory and its log directory; idempotent.
+    /// Creates the pod's directory and its log directory; idempotent.
     async fn make_pod_dirs(&self, pod: &Pod) -> io::Result<()>;
-    /// Makes the log directory of one container; idempotent.
+    /// Creates the log directory of one container; idempotent.
     async fn make_log_dir(&self, pod: &Pod, container: &str) -> io::Result<()>;
-    /// Writes `pods/<uid>/etc-hosts` (0644) and gives its path.
+    /// Writes `pods/<uid>/etc-hosts` (0644) and returns its path.
     async fn write_hosts(&self, uid: &PodUid, content: &str) -> io::Result<PathBuf>;
-    /// Makes a new, empty termination-message file (0666) for a container and gives its path.
+    /// Creates a new, empty termination-message file (0666) for a container and returns its path.
     async fn new_termination_file(&self, uid: &PodUid, container: &str) -> io::Result<PathBuf>;
     /// The first `limit` bytes of a termination-message file; empty when there is none.
     async fn read_termination_file(&self, path: &str, limit: usize) -> io::Result<String>;

@@ -54,7 +54,7 @@ pub trait PodNetwork: Send + Sync {
     async fn observe_routes(&self) -> Result<Vec<Route>, PodNetworkError>;
     /// Applies one change.
     async fn apply_route(&self, change: &RouteChange) -> Result<(), PodNetworkError>;
-    /// The MTU of the link that holds `address`; none when no link does.
+    /// The MTU of the link that holds `address`; `None` when no link does.
     async fn observe_mtu(&self, address: IpAddr) -> Result<Option<u32>, PodNetworkError>;
     /// Lets the node forward packets of IPv4, and of IPv6 if asked; true when it did not before.
     async fn apply_forwarding(&self, ipv6: bool) -> Result<bool, PodNetworkError>;

@@ -11,9 +11,9 @@ use crate::core::static_units::PodState;
 /// The service manager, asked for what static pods need of it. No call waits for a job.
 #[async_trait]
 pub trait PodUnits: Send + Sync {
-    /// Asks for a start; of an active unit that is nothing.
+    /// Asks for a start; no effect on an active unit.
     async fn start(&self, unit: &str) -> Result<(), UnitError>;
-    /// Asks for a stop; of one that does not run that is nothing.
+    /// Asks for a stop; no effect on a unit that is not running.
     async fn stop(&self, unit: &str) -> Result<(), UnitError>;
     /// Units `static-pod@*.service` that are active or about to be.
     async fn running(&self) -> Result<BTreeSet<String>, UnitError>;

@@ -46,7 +46,7 @@ pub struct PodView {
     pub is_static: bool,
     /// For a static pod, the uid of its mirror pod once published.
     pub mirror_uid: Option<PodUid>,
-    /// Status as last derived (also when the API server could not be told).
+    /// Status as last derived (also when it could not be sent to the API server).
     pub status: Arc<PodStatus>,
     /// Newest sandbox.
     pub sandbox: Option<SandboxId>,

@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::core::model::{PodUid, ProbeResults, ProbeSubject};
 
-/// Runs probes. Level triggered: the pod's worker tells what runs after each observation, also when nothing changed.
+/// Runs probes. Level triggered: the pod's worker reports what runs after each observation, also when nothing changed.
 pub trait Probes: Send + Sync {
     /// Starts probes of containers that are new, ends those of containers that are not listed. Never blocks.
     fn observe(&self, subject: ProbeSubject);

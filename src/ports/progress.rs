@@ -1,4 +1,4 @@
-//! Word of what a run of phases does, for whoever watches.
+//! Progress events of a run of phases.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub trait Progress: Send + Sync {
     fn phase_begins(&self, id: &str, summary: &str, place: (usize, usize));
     /// A step is being applied; nothing follows for steps that are met.
     fn step_begins(&self, step: &str);
-    /// Word of a step that takes its time, or of something that a person should know.
+    /// A message of a step that takes long, or something that the user should know.
     fn step_says(&self, _word: &str) {}
     /// A step is done or was found done.
     fn step_ends(&self, phase: &str, step: &str, outcome: StepOutcome);

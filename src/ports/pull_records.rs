@@ -11,7 +11,7 @@ pub enum RecordKind {
     Pulled,
 }
 
-/// Small files by kind and name. Writing is atomic; removing what is not there is success.
+/// Small files by kind and name. Writing is atomic; removing what does not exist is success.
 #[async_trait]
 pub trait PullRecords: Send + Sync {
     /// One file, if it is there.

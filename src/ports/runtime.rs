@@ -15,35 +15,35 @@ pub enum RuntimeError {
     /// The sandbox, container or image does not exist.
     #[error("{call}: not found: {message}")]
     NotFound {
-        /// CRI method.
+        /// The CRI method.
         call: &'static str,
-        /// The runtime's text.
+        /// Message of the runtime.
         message: String,
     },
     /// The runtime does not have this call.
     #[error("{call}: the runtime does not implement it")]
     Unimplemented {
-        /// CRI method.
+        /// The CRI method.
         call: &'static str,
     },
     /// No answer in time.
     #[error("{call}: no answer in time")]
     DeadlineExceeded {
-        /// CRI method.
+        /// The CRI method.
         call: &'static str,
     },
     /// The runtime cannot be reached.
     #[error("{call}: the runtime cannot be reached: {message}")]
     Unavailable {
-        /// CRI method.
+        /// The CRI method.
         call: &'static str,
-        /// The transport's text.
+        /// Message of the transport.
         message: String,
     },
     /// Anything else that the runtime said.
     #[error("{message}")]
     Other {
-        /// CRI method.
+        /// The CRI method.
         call: &'static str,
         /// The runtime's text, as users expect to read it in events.
         message: String,
@@ -72,8 +72,8 @@ pub enum RuntimeEvent {
     Resync,
 }
 
-/// The CRI runtime. Every method is one call; "not found" on remove and stop is success. A call that changes something goes
-/// on to its end when its future is dropped; questions are called off then.
+/// The CRI runtime. Every method is one call; "not found" on remove and stop is success. A call that changes something
+/// continues when its future is dropped; queries are cancelled.
 #[async_trait]
 pub trait Runtime: Send + Sync {
     /// Name and version of the runtime.
@@ -113,7 +113,7 @@ pub trait Runtime: Send + Sync {
     async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError>;
     /// One container with its exit code, times, mounts and resources.
     async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError>;
-    /// The words of the process that a container was made with; none where the runtime does not tell.
+    /// The words of the process that a container was made with; `None` where the runtime does not report it.
     async fn container_arguments(&self, _id: &ContainerId) -> Result<Option<Vec<String>>, RuntimeError> {
         Ok(None)
     }
@@ -130,7 +130,7 @@ pub trait Runtime: Send + Sync {
         overhead: cri::LinuxContainerResources,
         resources: cri::LinuxContainerResources,
     ) -> Result<(), RuntimeError>;
-    /// Makes the runtime open the log file anew after it was renamed.
+    /// Makes the runtime open the log file again after it was renamed.
     async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 
     /// Runs a command to its end; `timeout` of zero means without bound.

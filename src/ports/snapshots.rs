@@ -17,8 +17,8 @@ pub enum EtcdFileError {
         #[source]
         source: io::Error,
     },
-    /// It was cut short, changed, or is something else.
-    #[error("{path} is no whole snapshot of etcd: its checksum does not fit")]
+    /// It is truncated, was changed, or is something else.
+    #[error("{path} is not a complete etcd snapshot: its checksum does not match")]
     Broken {
         /// The file.
         path: PathBuf,
@@ -27,7 +27,7 @@ pub enum EtcdFileError {
 
 /// Snapshots and data folders.
 pub trait EtcdFiles: Send + Sync {
-    /// Reads a snapshot whole and holds it against the checksum at its end (etcd appends SHA-256); tells its size.
+    /// Reads a snapshot whole and holds it against the checksum at its end (etcd appends SHA-256); returns its size.
     fn check_snapshot(&self, path: &Path) -> Result<u64, EtcdFileError>;
     /// Moves a file or folder within its file system, and returns when that is on disk.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), EtcdFileError>;

@@ -10,7 +10,7 @@ use crate::core::model::PodUid;
 pub trait StatusSink: Send + Sync {
     /// Status of a pod as it is now. For a static pod the sink finds the mirror pod.
     fn publish(&self, pod: &Arc<Pod>, is_static: bool, status: &Arc<PodStatus>);
-    /// Nothing of the pod is left on the node: an API pod with a deletionTimestamp may be deleted for good, after its
+    /// Nothing of the pod is left on the node: an API pod with a deletionTimestamp may be deleted permanently, after its
     /// last status was sent.
     fn finished(&self, pod: &Arc<Pod>, is_static: bool);
     /// The pod is gone from its source; its status is forgotten.

@@ -18,14 +18,14 @@ pub struct NodeDriver {
     pub node_id: String,
     /// Where the node is, e.g. zone; becomes labels of the node.
     pub topology: BTreeMap<String, String>,
-    /// How many volumes fit; none for no limit.
+    /// How many volumes fit; `None` for no limit.
     pub max_volumes: Option<i32>,
 }
 
 /// Reads and publishes objects around storage drivers. Nothing is cached: they are asked for once per volume.
 #[async_trait]
 pub trait StorageApi: Send + Sync {
-    /// A driver's object; none when there is none, which means defaults.
+    /// A driver's object; `None` when there is none, which means defaults.
     async fn csi_driver(&self, name: &str) -> Result<Option<CSIDriver>, ApiError>;
     /// An attachment of a volume to this node.
     async fn volume_attachment(&self, name: &str) -> Result<Option<VolumeAttachment>, ApiError>;

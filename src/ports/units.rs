@@ -21,8 +21,8 @@ pub enum UnitError {
         /// systemd's text.
         message: String,
     },
-    /// The job ended in another way than `done`.
-    #[error("unit {unit}: the {verb} job ended as `{result}`; see `journalctl -u {unit}`")]
+    /// The job finished with another result than `done`.
+    #[error("unit {unit}: the {verb} job finished with result `{result}`; see `journalctl -u {unit}`")]
     JobFailed {
         /// Unit name.
         unit: String,
@@ -44,9 +44,9 @@ pub struct UnitState {
     pub sub: String,
     /// `enabled`, `disabled`, `static`, … ; empty when there is no unit file.
     pub file: String,
-    /// When it became active last; none of one that never did.
+    /// When it last became active; `None` if it never did.
     pub active_since: Option<SystemTime>,
-    /// When its main process was started last; none of one that never was, and of units without processes.
+    /// When its main process was last started; `None` if it never was, and for units without processes.
     pub begun_at: Option<SystemTime>,
     /// How often systemd started it again by itself.
     pub restarts: u32,
@@ -76,7 +76,7 @@ impl UnitState {
     }
 }
 
-/// The service manager. A change returns when its job ended.
+/// The service manager. A change returns when its job has finished.
 #[async_trait]
 pub trait Units: Send + Sync {
     /// State of a unit; one that does not exist has `load` = `not-found`.

@@ -1,7 +1,7 @@
 //! Log lines into the journal by its native protocol, without ever waiting for it.
 //!
-//! A journal that stands still (stopped, a full disk) takes some messages and then keeps senders waiting; the line would
-//! stop the kubelet's only thread. What it does not take is dropped and counted, and the count is told with the next line.
+//! A journal that does not read (stopped, a full disk) takes some messages and then keeps senders waiting; the line would
+//! stop the kubelet's only thread. What it does not take is dropped and counted, and the count is logged with the next line.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -57,7 +57,7 @@ impl Journal {
         let mut entry = Vec::new();
         put(&mut entry, "PRIORITY", priority(Level::WARN));
         put(&mut entry, "SYSLOG_IDENTIFIER", &self.identifier);
-        put(&mut entry, "MESSAGE", &format!("{lost} lines were lost, for the journal did not take them"));
+        put(&mut entry, "MESSAGE", &format!("{lost} log lines were dropped because the journal did not accept them"));
         entry
     }
 }
@@ -72,7 +72,7 @@ impl<S: Subscriber> Layer<S> for Journal {
     }
 }
 
-/// As syslog counts, with info as a notice: what the kubelet tells is worth more than debugging.
+/// As syslog counts, with info as a notice: what the kubelet logs is more than debugging output.
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "3",
@@ -165,7 +165,7 @@ mod tests {
             tracing::info!("after");
         });
         journal.set_nonblocking(false).unwrap();
-        assert!(read().contains("lines were lost"));
+        assert!(read().contains("log lines were dropped"));
         assert!(read().contains("after"));
     }
 }

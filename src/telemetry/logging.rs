@@ -84,7 +84,7 @@ fn parse_filter(settings: &Settings) -> Result<Targets, FilterError> {
     };
     // The libraries' own chatter is only of use to someone who asks for it.
     let others = if settings.verbosity >= 8 { LevelFilter::DEBUG } else { LevelFilter::WARN };
-    // Every failed request is told by the one who made it, with what it was for.
+    // Every failed request is logged by its caller, with its purpose.
     let client = if settings.verbosity >= 8 { LevelFilter::DEBUG } else { LevelFilter::OFF };
     let targets = Targets::new().with_default(others).with_target("kube_client::client::builder", client);
     Ok(targets.with_target("roost", ours).with_target("kubelet", ours))

@@ -118,7 +118,7 @@ async fn a_bootstrap_token_becomes_a_new_node_and_none_that_is_there() {
     assert!(outcome(objects.as_ref(), "service").await.unwrap_err().contains("belongs to Services"));
     assert_eq!(outcome(objects.as_ref(), "first").await, Ok(()));
     let second = outcome(objects.as_ref(), "second").await.unwrap_err();
-    assert!(second.contains("request first has got a certificate for node n4"), "{second}");
+    assert!(second.contains("request first was already issued a certificate for node n4"), "{second}");
     approving.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
@@ -155,7 +155,7 @@ async fn a_token_of_control_planes_gives_the_keys_once_however_many_ask_at_the_s
     assert_eq!((got.len(), denied.len()), (1, 2), "{denied:?}");
     for denied in denied {
         let words = denied.unwrap_err().to_string();
-        assert!(words.contains("each one needs a token of its own"), "{words}");
+        assert!(words.contains("each one needs its own"), "{words}");
     }
     agents.iter().for_each(tokio::task::JoinHandle::abort);
 }

@@ -20,13 +20,13 @@ in
   (fault "role is \"boss\"" { role = "boss"; })
   (fault "mode is \"docker\"" { mode = "docker"; })
   (fault "components.source is \"floppy\"" { components.source = "floppy"; })
-  (fault "a service runs a program of the host" { mode = "systemd"; })
+  (fault "systemd services run programs of the host" { mode = "systemd"; })
   (fault "pod_cidr is \"10.244.0.1/16\"" { network.pod_cidr = "10.244.0.1/16"; })
   (fault "service_cidr is \"10.96.0.0/33\"" { network.service_cidr = "10.96.0.0/33"; })
   (fault "overlaps service_cidr" { network.pod_cidr = "10.100.0.0/16"; })
   (fault "node.address is \"300.0.0.1\"" { node.address = "300.0.0.1"; })
-  (fault "lies in pod_cidr" { node.address = "10.244.3.1"; })
-  (fault "lies in service_cidr" { node.address = "10.96.3.1"; })
+  (fault "is in pod_cidr" { node.address = "10.244.3.1"; })
+  (fault "is in service_cidr" { node.address = "10.96.3.1"; })
   (fault "node.name is \"N1\"" { node.name = "N1"; })
   (fault "has to be host:port" { cluster.endpoint = "example.org"; })
   (fault "settings.kubelet.maxPods has to be a whole number" { settings.kubelet.maxPods = "200"; })
@@ -100,7 +100,7 @@ in
       containers = [ (container // { ports = [ { containerPort = 6443; } ]; }) ];
     };
   })
-  (fault "is no IPv4 or IPv6 network" { network.pod_cidr = "fd00::1/64"; })
+  (fault "is not an IPv4 or IPv6 network" { network.pod_cidr = "fd00::1/64"; })
   (fault "overlaps service_cidr (fd00:1::/112)" {
     network = {
       pod_cidr = [
@@ -113,7 +113,7 @@ in
       ];
     };
   })
-  (fault "names two networks of one address family" {
+  (fault "has two networks of the same address family" {
     network.pod_cidr = [
       "10.244.0.0/16"
       "10.1.0.0/16"
@@ -121,14 +121,14 @@ in
   })
   (fault "has no network of that family" { node.address = "2001:db8::11"; })
   (fault "archives has to name" { components.source = "archive"; })
-  (fault "settings.node.taint_controlplane is no setting" { settings.node.taint_controlplane = false; })
+  (fault "settings.node.taint_controlplane is not a setting" { settings.node.taint_controlplane = false; })
   (fault "settings.node.api_port has to be a whole number" { settings.node.api_port = "6443"; })
   (fault "settings.args has to be a set of sets of strings" { settings.args.kube-apiserver.v = 4; })
   (fault "settings.paths.pki cannot be set" { settings.paths.pki = "/pki"; })
-  (fault "lies in pod_cidr" { settings.node.address = "10.244.3.1"; })
+  (fault "is in pod_cidr" { settings.node.address = "10.244.3.1"; })
   (fault "does not cover the host of cluster.endpoint" {
     cluster.endpoint = "k8s.example.org:6443";
     settings.certs.sans = [ "other.example.org" ];
   })
-  (fault "looks once a day" { settings.certs.leaf = "24h"; })
+  (fault "checks only once a day" { settings.certs.leaf = "24h"; })
 ]

@@ -35,7 +35,7 @@ in
     };
   })
   (roost "has no network of that family" { node.address = "2001:db8::11"; })
-  (roost "settings.network.prox is no setting" { settings.network.prox = "iptables"; })
+  (roost "settings.network.prox is not a setting" { settings.network.prox = "iptables"; })
   (roost "settings.node.api_port has to be a whole number" { settings.node.api_port = "6443"; })
   (roost "settings.kubelet.maxPods has to be a whole number" { settings.kubelet.maxPods = "200"; })
   (roost "settings.node.kubelet.maxPod is no field of KubeletConfiguration" { settings.node.kubelet.maxPod = 200; })

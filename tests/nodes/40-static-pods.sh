@@ -88,7 +88,7 @@ faulty_manifest_is_told() {
 	eventually told
 	on "$node" -- journalctl -u kubelet | grep "$ns.yaml is faulty"
 	if [ "${BOOTSTRAP:-ours}" = ours ]; then
-		{ on "$node" -- bootstrap status || true; } | grep "problem: manifest /etc/kubernetes/manifests/$ns.yaml is not taken up: line"
+		{ on "$node" -- bootstrap status || true; } | grep "problem: manifest /etc/kubernetes/manifests/$ns.yaml is invalid: line"
 	fi
 	[ "$(kn get pod "$mirror" -o 'jsonpath={.status.containerStatuses[0].containerID}')" = "$id" ]
 	on "$node" -- rm "/etc/kubernetes/manifests/$ns.yaml"

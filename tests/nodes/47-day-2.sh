@@ -77,7 +77,7 @@ a_wrong_flag_is_taken_back() {
 	local before
 	before=$(manifests_of n1)
 	not on n1 -- bootstrap apply --set 'args=kube-scheduler = { no-such-flag = "1" }' 2>"$log.error"
-	grep -q 'kube-scheduler did not come up' "$log.error"
+	grep -q 'kube-scheduler did not become healthy' "$log.error"
 	rm "$log.error"
 	is "$before" manifests_of n1
 	eventually at_rest n1

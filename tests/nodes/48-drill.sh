@@ -32,15 +32,15 @@ a_bad_snapshot_is_told() {
 	first bootstrap etcd snapshot
 	# A snapshot that was cut short.
 	first sh -euc "cd $snapshots; head -c 300000 \$(ls etcd-*Z.db | tail -n 1) >etcd-\$(hostname)-20990101T000000Z.db"
-	first sh -c 'bootstrap etcd drill --output json || true' | jq -e '.contents == null and (.fault | test("20990101.*no whole snapshot"))'
+	first sh -c 'bootstrap etcd drill --output json || true' | jq -e '.contents == null and (.fault | test("20990101.*not a complete etcd snapshot"))'
 	not first bootstrap etcd drill
 	not first systemctl start roost-drill.service
-	first sh -c 'bootstrap status || true' | matches 'problem: the restore drill at .* no whole snapshot'
+	first sh -c 'bootstrap status || true' | matches 'problem: the restore drill at .* not a complete etcd snapshot'
 	# One that is whole by its checksum, and no database inside.
 	first sh -euc "cd $snapshots; head -c 1048576 /dev/urandom >noise; openssl dgst -sha256 -binary noise >sum
 		cat noise sum >etcd-\$(hostname)-20990101T000000Z.db; rm noise sum"
 	not first bootstrap etcd drill
-	first sh -c 'bootstrap status || true' | grep 'restore ended with code'
+	first sh -c 'bootstrap status || true' | grep 'restore exited with code'
 	eventually no_drill
 	first sh -c "rm $snapshots/etcd-*-20990101T000000Z.db"
 	# A drill that is killed leaves nothing to the next one.

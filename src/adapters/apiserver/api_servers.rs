@@ -21,7 +21,7 @@ use crate::supervise::restarting;
 
 /// First and longest pause after the watch ended.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
-/// How often the files behind the connection are looked at for new credentials.
+/// Interval between checks of the credential files for changes.
 const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
 
 /// Where the list comes from.
@@ -29,7 +29,7 @@ const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
 pub struct ApiServerSources {
     /// Credentials to watch with; the file may appear later.
     pub kubeconfig: PathBuf,
-    /// What the node was told: its own API server, the one it joined through.
+    /// Configured API servers: the node's own, and the one it joined through.
     pub seeds: Vec<Endpoint>,
     /// Where the list is kept.
     pub cache: PathBuf,
@@ -48,7 +48,7 @@ pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServ
             sender.send_if_modified(|known| std::mem::replace(&mut known.current, current.clone()) != current);
             let mut pause = PAUSE.0;
             while !sender.is_closed() {
-                // A name may lead elsewhere by now.
+                // A name may lead elsewhere now.
                 let fallback = resolve(&names, &sources.seeds).await;
                 sender.send_if_modified(|known| std::mem::replace(&mut known.fallback, fallback.clone()) != fallback);
                 let credentials = connector.observe_credentials(&sources.kubeconfig).await;
@@ -89,7 +89,7 @@ async fn follow(
             Event::InitApply(slice) | Event::Apply(slice) => {
                 *pause = PAUSE.0;
                 let servers = parse(&slice);
-                // An empty list is a hiccup of the control plane: whoever told it is an API server.
+                // An empty list is a temporary fault of the control plane: the one that sent it is an API server.
                 if servers.is_empty() || sender.borrow().current == servers {
                     continue;
                 }

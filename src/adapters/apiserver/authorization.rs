@@ -1,4 +1,4 @@
-//! Who a client says it is with each request: the header `Authorization` from a token, a file of one, a password or a
+//! The credentials of each request: the header `Authorization` from a token, a token file, a password or a
 //! credential plugin.
 //!
 //! The client library has this too; it runs plugins and reads files on the runtime's thread, and brings a query language
@@ -28,7 +28,7 @@ use super::tls::{Identity, TlsError};
 use crate::adapters::program::answer_of;
 use crate::core::exec_credential::{ExecCredential, ExecError, derive_interactive, parse_answer, render_request};
 
-/// How long a token that was read is used before its file is looked at again (client-go `transport/token_source.go`).
+/// How long a token that was read is used before its file is read again (client-go `transport/token_source.go`).
 const REREAD: Duration = Duration::from_secs(50);
 
 /// Why there is no credential.
@@ -43,7 +43,7 @@ pub enum CredentialError {
         source: io::Error,
     },
     /// Line breaks or control characters.
-    #[error("the token or the password cannot stand in a header")]
+    #[error("the token or the password contains characters that are not allowed in an HTTP header")]
     Header(#[from] InvalidHeaderValue),
     /// `auth-provider`.
     #[error(
@@ -51,10 +51,10 @@ pub enum CredentialError {
     )]
     Provider(String),
     /// Two ways at once (client-go refuses it too).
-    #[error("username and token are given: one of them is meant")]
+    #[error("both username and token are set; set only one of them")]
     Two,
     /// `exec.command` is missing.
-    #[error("a credential plugin without a command")]
+    #[error("credential plugin: command is missing")]
     NoCommand,
     /// The plugin is not run, or its answer is not taken.
     #[error("credential plugin {command}")]
@@ -79,7 +79,7 @@ pub enum CredentialError {
     Certificate(#[from] TlsError),
 }
 
-/// What stands in the header. Cloning gives another handle.
+/// The value of the header. Cloning gives another handle.
 #[derive(Clone)]
 pub struct Authorization(Arc<Source>);
 
@@ -94,12 +94,12 @@ enum Source {
 struct Held {
     header: Option<HeaderValue>,
     expires: Option<Timestamp>,
-    /// The server did not take it.
+    /// The server rejected it.
     refused: bool,
 }
 
 impl Authorization {
-    /// Of nobody: there is no header.
+    /// No credentials: there is no header.
     pub fn nobody() -> Self {
         Self(Arc::new(Source::Nobody))
     }
@@ -165,7 +165,7 @@ impl Authorization {
             Source::File { path, held } => {
                 let mut held = held.lock().await;
                 if held.1.elapsed() >= REREAD {
-                    // A file that is gone for a moment, or for good, leaves the last token (kubernetes/kubernetes#68164).
+                    // A file that is gone for a moment, or permanently, leaves the last token (kubernetes/kubernetes#68164).
                     if let Ok(header) = read_token(path).await {
                         held.0 = header;
                     }
@@ -366,8 +366,8 @@ mod tests {
         for (fields, wanted) in [
             (serde_json::json!({"tokenFile": empty}), "it is empty"),
             (serde_json::json!({"tokenFile": dir.path().join("none")}), "No such file"),
-            (serde_json::json!({"token": "a\nb"}), "cannot stand in a header"),
-            (serde_json::json!({"token": "t", "username": "u"}), "one of them is meant"),
+            (serde_json::json!({"token": "a\nb"}), "not allowed in an HTTP header"),
+            (serde_json::json!({"token": "t", "username": "u"}), "set only one of them"),
             (serde_json::json!({"auth-provider": {"name": "gcp", "config": {}}}), "has none since v1.26"),
             (
                 serde_json::json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}}),

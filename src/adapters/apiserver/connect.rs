@@ -1,4 +1,4 @@
-//! A client from a kubeconfig file, and word of when its credentials were renewed.
+//! A client from a kubeconfig file, and news of when its credentials were renewed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// It asks for a proxy, or the environment does.
     #[error(
-        "kubeconfig {path}: a proxy (proxy-url, or HTTPS_PROXY of the environment) is not supported: the API server has to be reached itself"
+        "kubeconfig {path}: a proxy (proxy-url, or HTTPS_PROXY in the environment) is not supported: the API server must be reachable directly"
     )]
     Proxy {
         /// Path of the kubeconfig.
@@ -95,7 +95,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// Data of its user that is no base64.
-    #[error("{what} of its user is no base64")]
+    #[error("{what} of its user is not base64")]
     Data {
         /// The field.
         what: &'static str,
@@ -121,7 +121,7 @@ impl Error {
     }
 }
 
-/// Makes clients; reads kubeconfigs and asks name servers off the runtime's thread. Cloning gives another handle.
+/// Creates clients; reads kubeconfigs and asks name servers off the runtime's thread. Cloning gives another handle.
 #[derive(Clone)]
 pub struct Connector {
     names: Names,

@@ -26,9 +26,9 @@ use crate::core::bootstrap::key_handover::{
 };
 use crate::ports::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
 
-/// How long an answer is waited for: time for a person to approve.
+/// How long to wait for an answer: enough for a person to approve.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How often the request is looked at.
+/// Interval between checks of the request.
 const LOOK: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -53,8 +53,10 @@ impl KeyHandover for CsrHandover {
         let created = requests.create(&PostParams::default(), &request).await;
         let mut created = created.map_err(api_failed(format!("create certificate request {name}")))?;
         if *wanted != Wanted::Shared {
-            let reason =
-                ("ReplacementOfAuthorities", "an administrator has a control plane follow to other authorities");
+            let reason = (
+                "ReplacementOfAuthorities",
+                "requested by an administrator for a control plane that follows a CA rotation",
+            );
             let conditions = &mut created.status.get_or_insert_default().conditions;
             conditions.get_or_insert_default().push(approval(Timestamp::now(), reason));
             let approved = requests.replace_subresource("approval", &name, &PostParams::default(), &created).await;
@@ -88,12 +90,12 @@ async fn wait(requests: &Api<CertificateSigningRequest>, name: &str) -> Result<V
             }
             Err(kube::Error::Api(status)) if status.code < 500 => {
                 return Err(HandoverError::Api {
-                    what: format!("look at certificate request {name}"),
+                    what: format!("get certificate request {name}"),
                     source: Box::new(kube::Error::Api(status)),
                 });
             }
             // A server that is away for a moment is asked again.
-            Err(error) => tracing::debug!(%error, name, "the request cannot be looked at"),
+            Err(error) => tracing::debug!(%error, name, "the request cannot be read"),
         }
         looks = looks.saturating_add(1);
         if looks == 20 {
@@ -189,7 +191,7 @@ impl HandoverRequests for CsrHandoverRequests {
         let Some(id) = pending.requester.token_id() else { return Ok(false) };
         let secrets: Api<Secret> = Api::namespaced(self.connection().await?.client.clone(), "kube-system");
         let name = format!("bootstrap-token-{id}");
-        let failed = failed(format!("use up token {id}"));
+        let failed = failed(format!("mark token {id} as used"));
         let Some(mut secret) = secrets.get_opt(&name).await.map_err(&failed)? else { return Ok(false) };
         let groups = secret.data.as_ref().and_then(|data| data.get("auth-extra-groups"));
         let groups = groups.map(|groups| String::from_utf8_lossy(&groups.0).into_owned()).unwrap_or_default();
@@ -244,7 +246,7 @@ impl HandoverRequests for CsrHandoverRequests {
         let params = PostParams::default();
         if !has_condition(&object, "Approved") {
             let status = object.status.get_or_insert_default();
-            let reason = ("TokenOfControlPlanes", "the token was made for control planes to join with");
+            let reason = ("TokenOfControlPlanes", "the token is for joining control planes");
             status.conditions.get_or_insert_default().push(approval(Timestamp::now(), reason));
             object = match requests.replace_subresource("approval", name, &params, &object).await {
                 Ok(object) => object,
@@ -268,7 +270,7 @@ impl HandoverRequests for CsrHandoverRequests {
     }
 }
 
-/// Another control plane was faster, or the request is gone; a change that leaves it open brings it up again.
+/// Another control plane was faster, or the request was deleted; if it stays undecided, it is returned again.
 fn is_overtaken(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404)
 }
@@ -307,7 +309,7 @@ fn has_condition(object: &CertificateSigningRequest, kind: &str) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == kind)
 }
 
-/// What is asked; none of a request that was answered or denied.
+/// What is asked for; `None` if the request was answered or denied.
 fn parse_pending(object: &CertificateSigningRequest) -> Option<PendingHandover> {
     let answered = object.status.as_ref().is_some_and(|status| status.certificate.is_some());
     if answered || has_condition(object, "Denied") || object.spec.signer_name != SIGNER {

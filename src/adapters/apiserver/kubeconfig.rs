@@ -14,7 +14,7 @@ use crate::core::yaml;
 /// Why a file is no kubeconfig.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
-    /// It is not there, or cannot be read.
+    /// It does not exist, or cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
     /// It is no single YAML document.

@@ -75,7 +75,7 @@ impl ApiKubeletRequests {
         Self { kubeconfig, own, connector, files, connection: None }
     }
 
-    /// The connection, made anew when there is none or the credentials were renewed.
+    /// The connection, made again when there is none or the credentials were renewed.
     async fn connection(&mut self) -> Result<&mut Connection, ApprovalError> {
         let credentials = self.connector.observe_credentials(&self.kubeconfig).await;
         let current = self.connection.take().filter(|connection| connection.credentials == credentials);
@@ -140,7 +140,7 @@ impl KubeletRequests for ApiKubeletRequests {
         let maps: Api<ConfigMap> = Api::namespaced(client, "kube-system");
         let map = maps.get_opt("kubeadm-config").await.map_err(failed("get configmap kube-system/kubeadm-config"))?;
         let text = map.and_then(|map| map.data?.remove("ClusterConfiguration"));
-        let unknown = failed("find out the names of the cluster");
+        let unknown = failed("read the names of the cluster");
         let text = text.ok_or_else(|| unknown(Error::NoConfiguration))?;
         let networks = parse_networks(&text).map_err(|error| unknown(error.into()))?;
         let servers =
@@ -212,7 +212,7 @@ fn watch(client: Client, signer: &str) -> impl Stream<Item = Result<ObservedRequ
 
 fn condition(verdict: &Verdict, now: Timestamp) -> CertificateSigningRequestCondition {
     let (type_, reason, message) = match verdict {
-        Verdict::Approve => ("Approved", "NodeIsItself", "the request is for the node that made it and for no other"),
+        Verdict::Approve => ("Approved", "NodeIsItself", "the request is for the node that created it"),
         Verdict::Deny(why) => ("Denied", "NotThisNode", why.as_str()),
     };
     CertificateSigningRequestCondition {
@@ -242,7 +242,7 @@ fn parse_request(object: &CertificateSigningRequest) -> Option<ObservedRequest> 
     })
 }
 
-/// Conditions of a kind that is not known count as a refusal: nothing is approved beside them.
+/// Conditions of an unknown type count as a denial: nothing is approved beside them.
 fn parse_decision(object: &CertificateSigningRequest) -> Decision {
     let conditions: Vec<_> = object.status.iter().flat_map(|status| status.conditions.iter().flatten()).collect();
     let begun = || object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);

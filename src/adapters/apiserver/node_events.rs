@@ -25,7 +25,7 @@ pub struct KubeconfigNodeEvents {
 }
 
 impl KubeconfigNodeEvents {
-    /// Told by the node `reporter`.
+    /// Events reported by the node `reporter`.
     pub fn new(kubeconfig: PathBuf, reporter: &str) -> Self {
         Self { kubeconfig, reporter: reporter.to_owned() }
     }
@@ -41,7 +41,7 @@ impl NodeEvents for KubeconfigNodeEvents {
         let client = connect(&self.kubeconfig).await.map_err(unreachable)?;
         let events: Api<Event> = Api::namespaced(client, NAMESPACE);
         match ask(what, events.create(&PostParams::default(), &event)).await {
-            // Another node told it already.
+            // Another node has already reported it.
             Err(ApiError::AlreadyExists(_)) => Ok(()),
             Err(error) => Err(error),
             Ok(_) => Ok(()),
@@ -52,7 +52,7 @@ impl NodeEvents for KubeconfigNodeEvents {
 fn render_event(node: &str, cidr: &str, message: &str, reporter: &str, now: Timestamp) -> Event {
     Event {
         metadata: ObjectMeta {
-            // One name for all that tell it.
+            // One name for all nodes that report it.
             name: Some(format!("{node}.{}", short_digest(format!("pod-cidr {cidr}")))),
             namespace: Some(NAMESPACE.to_owned()),
             ..ObjectMeta::default()

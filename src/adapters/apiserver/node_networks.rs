@@ -39,10 +39,10 @@ struct Address {
     address: String,
 }
 
-/// All nodes, sorted by name; none until the first list arrived.
+/// All nodes, sorted by name; `None` until the first list arrived.
 pub type NodeNetworks = Option<Arc<[NodeNetwork]>>;
 
-/// How often the files behind the connection are looked at for new credentials.
+/// Interval between checks of the credential files for changes.
 const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
 
 /// Watches for as long as anyone holds the receiver. The kubeconfig need not exist yet: a joining node gets it only
@@ -65,7 +65,7 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
                 match outcome.await {
                     _ if sender.is_closed() => return,
                     Ok(()) => {
-                        tracing::info!(kubeconfig = %kubeconfig.display(), "connecting again with new credentials")
+                        tracing::info!(kubeconfig = %kubeconfig.display(), "reconnecting with new credentials")
                     }
                     Err(error) => {
                         tracing::debug!(
@@ -81,7 +81,7 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
     receiver
 }
 
-/// Publishes the nodes until the watch fails or nobody listens any more.
+/// Publishes the nodes until the watch fails or the receiver is dropped.
 async fn follow(
     client: Client,
     sender: &watch::Sender<NodeNetworks>,

@@ -1,4 +1,4 @@
-//! The kubelet's connection to the API server: one client that everybody shares, made anew when its credentials change.
+//! The kubelet's connection to the API server: one client that everybody shares, made again when its credentials change.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::connect::{Connector, Error};
 use crate::ports::ApiError;
 
-/// How often the credential files are looked at; our own rotation does not wait for it.
+/// Interval between checks of the credential files; the kubelet's own rotation does not wait for it.
 const LOOK: Duration = Duration::from_secs(30);
 /// Bound of one request that is no watch.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -43,7 +43,7 @@ impl Session {
         Ok(Self { clients, path: watch::channel(path.to_path_buf()).0, connector })
     }
 
-    /// Goes on with the credentials of another kubeconfig.
+    /// Continues with the credentials of another kubeconfig.
     pub async fn switch_to(&self, path: &Path) {
         self.path.send_replace(path.to_path_buf());
         self.renew().await;
@@ -53,12 +53,12 @@ impl Session {
         self.path.borrow().clone()
     }
 
-    /// The client of the moment.
+    /// The current client.
     pub fn client(&self) -> Client {
         self.clients.borrow().clone()
     }
 
-    /// Told whenever the client was replaced.
+    /// Notifies whenever the client was replaced.
     pub fn renewals(&self) -> watch::Receiver<Client> {
         let mut renewals = self.clients.subscribe();
         renewals.mark_unchanged();

@@ -1,4 +1,4 @@
-//! TLS to the API server: whom we believe, and who we are.
+//! TLS to the API server: trusted CAs and client certificate.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ pub enum TlsError {
     /// The client's certificate or key is none.
     #[error("the client certificate or its key cannot be read")]
     Identity(#[source] pem::Error),
-    /// A certificate of the cluster's authority cannot be used.
-    #[error("a certificate of the cluster's authority cannot be used")]
+    /// A certificate of the cluster's CA cannot be used.
+    #[error("a CA certificate of the cluster cannot be used")]
     Authority(#[source] rustls::Error),
     /// `tls-server-name` is neither a name nor an address.
     #[error("tls-server-name {0:?} is neither a DNS name nor an address")]
@@ -41,7 +41,7 @@ impl Identity {
     /// From PEM; both may be the same text.
     ///
     /// # Errors
-    /// One of them is not there.
+    /// One of them does not exist.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let chain: Vec<_> =
             CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().map_err(TlsError::Identity)?;
@@ -52,7 +52,7 @@ impl Identity {
     }
 }
 
-/// TLS on top of `http`, as the configuration has it: without an authority of its own, those of the machine are believed, as
+/// TLS on top of `http`, as the configuration has it: without a CA of its own, those of the machine are trusted, as
 /// by client-go.
 pub(super) fn https<C>(config: &Config, identity: Option<Identity>, http: C) -> Result<HttpsConnector<C>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

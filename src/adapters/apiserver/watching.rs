@@ -1,4 +1,4 @@
-//! A watch that never ends: errors are waited out, a renewed client is taken up.
+//! A watch that never ends: it retries after errors and reconnects with a renewed client.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// Longest pause while the server answers but refuses.
 const PAUSE_REFUSED: Duration = Duration::from_secs(15);
 
-/// Makes the API handle of a client.
+/// Creates the API handle of a client.
 type MakeApi<K> = Box<dyn Fn(Client) -> Api<K> + Send + Sync>;
 
 /// An endless watch of one kind.
@@ -52,7 +52,7 @@ where
         }
     }
 
-    /// The next event. After an error the watch goes on where it was, or lists again.
+    /// The next event. After an error the watch continues where it was, or lists again.
     pub async fn next(&mut self) -> Event<K> {
         loop {
             let stream = self.stream.get_or_insert_with(|| {

@@ -50,7 +50,7 @@ impl Hierarchy {
         }
     }
 
-    /// With those where only runtimes make cgroups, for which nobody else clears up.
+    /// Including those where only runtimes create cgroups, which nothing else cleans up.
     fn all_roots(&self) -> impl Iterator<Item = &PathBuf> {
         let freezer = match self {
             Self::V1 { freezer, .. } => freezer.as_ref(),
@@ -69,7 +69,7 @@ impl Hierarchy {
         self.roots().iter().any(|root| below(root, path).is_dir())
     }
 
-    /// Makes the cgroup and its parents in every hierarchy. An error only when it could be made in none.
+    /// Creates the cgroup and its parents in every hierarchy. An error only when it could be made in none.
     pub fn create(&self, path: &str) -> io::Result<()> {
         let mut failure = None;
         let mut made = false;
@@ -77,7 +77,7 @@ impl Hierarchy {
             match self.create_in(root, path) {
                 Ok(()) => made = true,
                 Err(error) => {
-                    tracing::warn!(hierarchy = %root.display(), path, %error, "cgroup not made");
+                    tracing::warn!(hierarchy = %root.display(), path, %error, "cgroup not created");
                     failure = Some(error);
                 }
             }
@@ -211,7 +211,7 @@ fn below(root: &Path, path: &str) -> PathBuf {
 fn delegate(dir: &Path) {
     for controller in ["cpu", "cpuset", "memory", "pids", "hugetlb", "io"] {
         if let Err(error) = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}")) {
-            tracing::debug!(dir = %dir.display(), controller, %error, "controller not handed on");
+            tracing::debug!(dir = %dir.display(), controller, %error, "cgroup controller not delegated to children");
         }
     }
 }
@@ -228,7 +228,7 @@ fn inherit_cpuset(parent: &Path, dir: &Path) {
     }
 }
 
-/// The cgroups below this one; none where it is not there.
+/// The cgroups below this one; none where it does not exist.
 fn children(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())

@@ -78,7 +78,7 @@ impl PodCgroups {
         Self { options, hierarchy, lanes: Lanes::new("cgroup"), slices, state: Mutex::default() }
     }
 
-    /// Makes the cgroups of all pods and of the classes with their limits.
+    /// Creates the cgroups of all pods and of the classes with their limits.
     pub async fn prepare(&self) -> Result<(), CgroupError> {
         self.prepare_classes(&mut *self.state.lock().await).await
     }
@@ -86,12 +86,12 @@ impl PodCgroups {
     /// Limits a cgroup that others have made.
     ///
     /// # Errors
-    /// It is not there, or the name is empty.
+    /// It does not exist, or the name is empty.
     pub async fn limit_existing(&self, path: &str, limits: &CgroupLimits) -> Result<(), CgroupError> {
         let name = CgroupName::named(path, self.options.driver == CgroupDriver::Systemd);
         let place = self.path(&name);
         if path.trim_matches('/').is_empty() || !self.is_there(&place).await? {
-            return Err(CgroupError { path: path.to_owned(), message: "there is no such cgroup".to_owned() });
+            return Err(CgroupError { path: path.to_owned(), message: "cgroup does not exist".to_owned() });
         }
         self.change(&name, limits).await
     }
@@ -167,7 +167,7 @@ impl PodCgroups {
         if self.options.driver == CgroupDriver::Systemd
             && let Err(error) = self.slices.set(&name.slice(), limits).await
         {
-            tracing::warn!(slice = name.slice(), %error, "systemd does not know the new limits");
+            tracing::warn!(slice = name.slice(), %error, "systemd was not updated with the new limits");
         }
         self.set(&self.path(name), limits).await
     }
@@ -192,11 +192,11 @@ impl PodCgroups {
             Err(error) => Err(error),
         };
         if let Err(error) = set {
-            tracing::warn!(%error, class = class.as_str(), "the weight of a class of pods is not set");
+            tracing::warn!(%error, class = class.as_str(), "the CPU weight of a QoS class is not set");
         }
     }
 
-    /// Makes the classes that somebody has removed.
+    /// Creates the classes that somebody has removed.
     async fn restore_classes(&self, state: &mut State) -> Result<(), CgroupError> {
         for class in CLASSES {
             let path = self.path(&CgroupName::class(&self.options.root, class));
@@ -210,7 +210,7 @@ impl PodCgroups {
     }
 }
 
-/// Millicores that a pod adds to its class; none for pods of other classes.
+/// Millicores that a pod adds to its class; `None` for pods of other classes.
 fn burstable_request(pod: &Pod) -> Option<i64> {
     let is_burstable = qos_class(pod) == QosClass::Burstable;
     is_burstable.then(|| pod_requests(pod, true).get("cpu").map_or(0, |amount| amount.milli()))
@@ -256,7 +256,7 @@ impl Cgroups for PodCgroups {
     async fn weigh(&self, pods: &[Arc<Pod>], all: bool) {
         let mut state = self.state.lock().await;
         if let Err(error) = self.restore_classes(&mut state).await {
-            tracing::warn!(%error, "the classes of pods are not weighed");
+            tracing::warn!(%error, "the CPU weights of the QoS classes are not set");
             return;
         }
         if all {

@@ -12,7 +12,7 @@ use crate::core::model::cgroup::{CgroupLimits, weight_of_shares};
 /// How long systemd may take for a job.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes and removes slices. The connection is opened at first use and again after it broke.
+/// Creates and removes slices. The connection is opened at first use and again after it broke.
 #[derive(Debug, Default)]
 pub struct Slices {
     connection: Mutex<Option<(zbus::Connection, Jobs)>>,
@@ -72,7 +72,7 @@ impl Slices {
             Err(error) if is(&error, "org.freedesktop.systemd1.NoSuchUnit") => return Ok(()),
             other => other,
         };
-        // A unit that failed would stay in memory for ever; one that did not is already gone.
+        // A unit that failed would stay in memory forever; one that did not is already gone.
         _ = manager.reset_failed_unit(name).await;
         result
     }
@@ -91,7 +91,7 @@ async fn run_job(
     let late = |_| zbus::Error::Failure(format!("systemd's job for {name} took too long"));
     match tokio::time::timeout(PATIENCE, jobs.end_of(call)).await.map_err(late)??.as_str() {
         "done" | "skipped" => Ok(()),
-        result => Err(zbus::Error::Failure(format!("systemd's job for {name} ended as {result}"))),
+        result => Err(zbus::Error::Failure(format!("systemd's job for {name} finished with result {result}"))),
     }
 }
 

@@ -79,7 +79,7 @@ fn read(cgroup: BorrowedFd<'_>, file: &str) -> io::Result<String> {
 pub fn thaw(dir: &Path) {
     let mut thaw = |cgroup: BorrowedFd<'_>| {
         if read(cgroup, "freezer.state").is_ok_and(|text| text.trim() != "THAWED") {
-            tracing::warn!(dir = %dir.display(), "thawing what was left frozen in a pod's cgroup");
+            tracing::warn!(dir = %dir.display(), "thawing a frozen cgroup of a pod");
             let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
             let state = openat(cgroup, "freezer.state", flags, Mode::empty()).map_err(io::Error::from);
             if let Err(error) = state.and_then(|state| File::from(state).write_all(b"THAWED")) {
@@ -88,7 +88,7 @@ pub fn thaw(dir: &Path) {
         }
     };
     if let Err(error) = each(dir, &mut thaw) {
-        tracing::warn!(dir = %dir.display(), %error, "not all of a pod's cgroups were looked at");
+        tracing::warn!(dir = %dir.display(), %error, "not all cgroups of a pod could be read");
     }
 }
 
@@ -99,7 +99,7 @@ pub fn processes(dir: &Path, found: &mut BTreeSet<i32>) {
         found.extend(text.lines().filter_map(|line| line.trim().parse::<i32>().ok()));
     };
     if let Err(error) = each(dir, &mut collect) {
-        tracing::warn!(dir = %dir.display(), %error, "not all of a pod's cgroups were looked at");
+        tracing::warn!(dir = %dir.display(), %error, "not all cgroups of a pod could be read");
     }
 }
 

@@ -36,7 +36,7 @@ enum ServingStatus {
     ServiceUnknown = 3,
 }
 
-/// Asks once on a connection of its own.
+/// Sends one request on a separate connection.
 pub(super) async fn check(names: &Names, host: &str, port: u16, service: &str, limit: Duration) -> Result<(), String> {
     let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let began = tokio::time::Instant::now();

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// Answers each connection with what `answer` makes of the request text; gives the port.
+/// Answers each connection with what `answer` makes of the request text; returns the port.
 async fn serve(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let port = listener.local_addr().expect("an address").port();
@@ -83,7 +83,7 @@ async fn tells_http_from_https() {
     assert!(matches!(error, CheckError::HttpInsteadOfTls(_)), "{error:?}");
 }
 
-/// A TLS server that answers one request, and says that this was all, or does not; gives the port.
+/// A TLS server that answers one request, and says that this was all, or does not; returns the port.
 async fn serve_tls(answer: String, announces_end: bool) -> u16 {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["elsewhere".to_owned()]).expect("a certificate");

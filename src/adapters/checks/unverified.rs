@@ -1,4 +1,4 @@
-//! TLS as Go's with `InsecureSkipVerify`: nothing that the server shows of itself is looked at.
+//! TLS as Go's with `InsecureSkipVerify`: nothing about the server's certificate is verified.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Connects to whoever speaks TLS. A certificate is bytes here: with any key, of any age, for any name, in any form.
+/// Connects to any TLS server. A certificate is bytes here: with any key, of any age, for any name, in any form.
 #[derive(Clone)]
 pub(super) struct Unverified(TlsConnector);
 
@@ -32,7 +32,7 @@ impl Unverified {
         Ok(Self(Arc::new(config).into()))
     }
 
-    /// Shakes hands. The server is told the name it was asked by where that can be told: no address, and no name that
+    /// Shakes hands. The server gets the requested name (SNI) where that is possible: no address, and no name that
     /// is none in DNS.
     pub(super) async fn connect<S>(&self, host: &str, stream: S) -> io::Result<Lenient<S>>
     where

@@ -82,7 +82,7 @@ impl Archive {
             let list: Vec<DockerImage> = self.document("manifest.json")?;
             return list.into_iter().map(|image| self.docker(image)).collect();
         }
-        Err(fault("is no image archive: it has neither index.json nor manifest.json"))
+        Err(fault("is not an image archive: it has neither index.json nor manifest.json"))
     }
 
     /// Reads a range that a blob names.
@@ -198,7 +198,7 @@ fn blob_path(digest: &str) -> io::Result<String> {
         Some(("sha256", hex)) if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
             Ok(format!("blobs/sha256/{hex}"))
         }
-        _ => Err(fault(format!("{digest:?} is no sha256 digest"))),
+        _ => Err(fault(format!("{digest:?} is not a sha256 digest"))),
     }
 }
 
@@ -256,7 +256,7 @@ mod tests {
         let error = images(&[("manifest.json", list), ("c.json", b"{}")]).expect_err("cut short");
         assert!(error.to_string().contains("layer.tar is missing"), "{error}");
         let error = images(&[("readme", b"hello")]).expect_err("no images");
-        assert!(error.to_string().contains("no image archive"), "{error}");
+        assert!(error.to_string().contains("not an image archive"), "{error}");
     }
 
     #[test]
@@ -264,6 +264,6 @@ mod tests {
         let index = br#"{"manifests":[{"digest":"sha256:../../etc/passwd","size":1,"mediaType":"x",
             "annotations":{"io.containerd.image.name":"a/b:1"}}]}"#;
         let error = images(&[("index.json", index)]).expect_err("a path");
-        assert!(error.to_string().contains("no sha256 digest"), "{error}");
+        assert!(error.to_string().contains("not a sha256 digest"), "{error}");
     }
 }

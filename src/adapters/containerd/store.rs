@@ -76,7 +76,7 @@ impl Session {
                     Source::Memory(bytes) => {
                         let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
                         let data = rest.and_then(|rest| rest.get(..part));
-                        data.ok_or_else(|| std::io::Error::other("a blob is shorter than it says"))?.to_vec()
+                        data.ok_or_else(|| std::io::Error::other("a blob is shorter than its declared size"))?.to_vec()
                     }
                     Source::Archive(at) => {
                         let mut data = vec![0; part];
@@ -109,7 +109,7 @@ impl Session {
         }
     }
 
-    /// Makes the image record, or points an existing one at the new target.
+    /// Creates the image record, or points an existing one at the new target.
     async fn record(&self, name: &str, target: &Descriptor) -> Result<(), Status> {
         let image = api::Image {
             name: name.into(),

@@ -16,7 +16,7 @@ type Form = fn(Vec<u8>) -> DockerFile;
 /// Credentials on the disk of the node.
 #[derive(Clone, Debug)]
 pub struct DiskCredentials {
-    /// The kubelet's root directory, which is looked at first.
+    /// The kubelet's root directory, which is searched first.
     pub root: PathBuf,
     /// `$HOME`.
     pub home: Option<PathBuf>,

@@ -62,7 +62,7 @@ impl Cri {
     }
 
     /// A call that changes something, as a task of its own: it ends with the runtime's answer or at its deadline, also
-    /// when whoever asked has left. Broken off, it would leave the runtime in the middle of its work.
+    /// if its caller was dropped. Cancelled, it would leave the runtime in the middle of its work.
     pub(super) async fn carry<T, F>(
         &self,
         name: &'static str,

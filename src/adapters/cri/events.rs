@@ -25,9 +25,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The subscription is in force this long after it was sent; until then hints may be missed, so all is read once more.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// Why a stream ended.
+/// Why the event stream ended.
 enum Ended {
-    /// Nobody reads the hints any more.
+    /// The receiver was dropped.
     NoReader,
     /// The connection broke.
     Broken,
@@ -102,7 +102,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
                 Ok(Some(envelope)) => envelope,
                 Ok(None) => return Ended::Broken,
                 Err(status) => {
-                    tracing::info!(error = %status, "containerd's events ended");
+                    tracing::info!(error = %status, "containerd's event stream ended");
                     return Ended::Broken;
                 }
             },
@@ -115,7 +115,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
     }
 }
 
-/// What an event of containerd hints at; none for those that change nothing in a pod.
+/// The hint in an event of containerd; `None` if it changes nothing in a pod.
 pub(crate) fn hint(topic: &str, value: &[u8]) -> Option<RuntimeEvent> {
     let changed = |id: String| Some(RuntimeEvent::Container(ContainerId::from(id)));
     match topic {

@@ -1,7 +1,7 @@
-//! Tasks that containerd has lost sight of.
+//! Tasks that containerd's CRI has lost.
 //!
-//! When a start is called off at the wrong moment (the kubelet that asked for it was killed), containerd's CRI notes the
-//! container as ended while its task lives on, frozen or waiting; from then on it refuses to remove the container:
+//! When a start is cancelled at the wrong moment (the kubelet that asked for it was killed), containerd's CRI records the
+//! container as exited while its task still exists, frozen or waiting; from then on it refuses to remove the container:
 //! "cannot delete running task". containerd's own API on the same socket still reaches the task.
 
 use std::time::Duration;
@@ -19,20 +19,20 @@ const KILL: u32 = 9;
 const PAUSE: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 20;
 
-/// Whether a container could not be removed for this reason.
+/// True if this is why a container could not be removed.
 pub(super) fn is_lost_task(error: &RuntimeError) -> bool {
     matches!(error, RuntimeError::Other { message, .. } if message.contains("cannot delete running task"))
 }
 
 impl Cri {
-    /// Kills and deletes the task of a container that CRI counts as ended.
+    /// Kills and deletes the task of a container that CRI reports as exited.
     ///
     /// # Errors
     /// The runtime is not containerd, or the task does not end.
     pub(super) async fn delete_lost_task(&self, id: &ContainerId) -> Result<(), Status> {
         let mut tasks = TasksClient::new(self.channel.clone());
         let kill = api::KillRequest { container_id: id.to_string(), signal: KILL, all: true, ..Default::default() };
-        // It may have ended by now; whether it can be deleted tells.
+        // It may have exited now; whether it can be deleted shows.
         _ = tasks.kill(request(kill)).await;
         let mut looks = 0;
         loop {

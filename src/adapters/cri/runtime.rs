@@ -167,11 +167,11 @@ impl Runtime for Cri {
         match remove().await {
             Err(error) if is_lost_task(&error) => match self.delete_lost_task(id).await {
                 Ok(()) => {
-                    tracing::info!(container = %id, "the runtime had lost sight of a container's task; it is gone now");
+                    tracing::info!(container = %id, "deleted a container's task that the runtime had lost");
                     remove().await
                 }
                 Err(status) => {
-                    tracing::warn!(container = %id, %status, "a task that the runtime lost sight of cannot be ended");
+                    tracing::warn!(container = %id, %status, "a task that the runtime lost cannot be deleted");
                     Err(error)
                 }
             },

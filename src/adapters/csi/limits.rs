@@ -1,4 +1,4 @@
-//! Renews how many volumes fit on the node: network cards and other volumes may take the places (KEP-4876; upstream
+//! Updates how many volumes fit on the node: network cards and other volumes may take the places (KEP-4876; upstream
 //! `pkg/volume/csi/csi_node_updater.go`).
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::terms::update_period;
 use crate::core::model::time::Moment;
 use crate::ports::{NodeDriver, StorageApi};
 
-/// How often the objects of the drivers are looked at.
+/// Interval between checks of the drivers' objects.
 const LOOK: Duration = Duration::from_secs(60);
 /// The shortest period that an API server takes.
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ pub(super) async fn describe(name: &str, driver: &Driver) -> Result<NodeDriver, 
     })
 }
 
-/// Asks a driver anew, and tells what has changed.
+/// Asks a driver again, and returns what has changed.
 pub(super) async fn renew(name: &str, driver: &Driver, api: &dyn StorageApi) -> Result<(), String> {
     let about = describe(name, driver).await?;
     api.publish_driver(&about).await.map_err(|e| e.to_string())
@@ -67,7 +67,7 @@ impl AttachLimits {
         }
     }
 
-    /// Does what is due, and tells when to come again.
+    /// Does what is due, and returns when to run next.
     pub(super) async fn round(&mut self, now: Instant) -> Instant {
         let look = match self.look.filter(|look| *look > now) {
             Some(look) => look,
@@ -81,7 +81,7 @@ impl AttachLimits {
             renewal.next = now.later(renewal.period);
             let Some(driver) = self.drivers.get(name) else { continue };
             if let Err(error) = renew(name, &driver, &*self.api).await {
-                tracing::warn!(driver = name, error, "how many volumes fit on the node is not renewed");
+                tracing::warn!(driver = name, error, "the volume limit of the node is not updated");
             }
         }
         self.renewals.values().map(|renewal| renewal.next).fold(look, Instant::min)

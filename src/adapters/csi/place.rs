@@ -55,7 +55,7 @@ impl Place {
         Self { target, data, staging, of_pod, block }
     }
 
-    /// Whether the volume is published already, as far as the disk tells.
+    /// Whether the volume is published already, as far as the disk shows.
     pub fn is_published(&self) -> io::Result<bool> {
         if self.block {
             use std::os::unix::fs::FileTypeExt;
@@ -77,7 +77,7 @@ impl Place {
         std::os::unix::fs::symlink(&self.target, &self.of_pod)
     }
 
-    /// Makes the folder for staging; that of a file system gets a record of its own.
+    /// Creates the folder for staging; that of a file system gets a record of its own.
     pub fn note_staging(&self, record: &Record) -> io::Result<()> {
         fs::create_dir_all(&self.staging)?;
         if self.block { Ok(()) } else { record.write(self.staging_data()) }

@@ -1,6 +1,6 @@
 //! Registration sockets: drivers put one into `plugins_registry` and are asked who they are.
 //!
-//! Upstream's `pluginmanager`: a socket that appears is registered, one that vanishes is forgotten, a failure is told to
+//! Upstream's `pluginmanager`: a socket that appears is registered, one that vanishes is forgotten, a failure is reported to
 //! the plugin and tried again.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ impl Registrar {
         Self { directory, drivers, api, known: BTreeMap::new(), published, lanes: Lanes::new("plugin sockets in") }
     }
 
-    /// Registers what comes and forgets what goes until `stop`. While the directory cannot be watched, it is looked at
+    /// Registers what comes and forgets what goes until `stop`. While the directory cannot be watched, it is listed
     /// now and then.
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut events = None;
@@ -98,7 +98,7 @@ impl Registrar {
         let found = match self.on_disk("list", |directory| Ok(sockets(directory))).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "plugin sockets cannot be listed; those known stay");
+                tracing::warn!(%error, "plugin sockets cannot be listed; keeping the known ones");
                 return false;
             }
         };
@@ -125,7 +125,7 @@ impl Registrar {
     }
 
     async fn forget(&self, name: &str) {
-        tracing::info!(driver = name, "storage driver gone");
+        tracing::info!(driver = name, "storage driver removed");
         self.drivers.remove(name);
         if let Some(api) = &self.api
             && let Err(error) = api.withdraw_driver(name).await
@@ -133,7 +133,7 @@ impl Registrar {
             tracing::warn!(
                 driver = name,
                 error = &error as &dyn std::error::Error,
-                "driver stays in the CSINode object"
+                "driver was not removed from the CSINode object"
             );
         }
     }
@@ -147,7 +147,7 @@ impl Registrar {
         let error = result.as_ref().err().cloned().unwrap_or_default();
         let told = RegistrationStatus { plugin_registered: result.is_ok(), error };
         if let Ok(Err(error)) = tokio::time::timeout(TIMEOUT, plugin.notify_registration_status(told)).await {
-            tracing::warn!(plugin = info.name, error = error.message(), "plugin not told of its registration");
+            tracing::warn!(plugin = info.name, error = error.message(), "plugin was not notified of its registration");
         }
         result.map(|()| info.name)
     }

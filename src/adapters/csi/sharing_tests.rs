@@ -1,4 +1,4 @@
-//! Who may have a volume, on how many nodes, and how many volumes a node may have.
+//! Access modes of volumes, and attach limits of nodes.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};

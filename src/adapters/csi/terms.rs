@@ -65,18 +65,18 @@ fn is_of_one(mode: &str) -> bool {
     mode == "ReadWriteOnce" || mode == "ReadWriteOncePod"
 }
 
-/// Whether one pod alone may have the volume. Where there are more modes nobody knows which one the pod means.
+/// Whether one pod alone may have the volume. With several modes it is unknown which one the pod means.
 pub fn is_of_one_pod(source: &CsiSource) -> bool {
     source.access_modes == ["ReadWriteOncePod"]
 }
 
-/// Whether an attachment failed because no more volumes fit on the node, as far as the driver has that told
+/// Whether an attachment failed because no more volumes fit on the node, as far as the driver reports that
 /// (upstream `VerifyExhaustedResource`).
 pub fn is_limit_exceeded(error: &VolumeError, settings: Option<&CSIDriverSpec>) -> bool {
     update_period(settings).is_some() && error.error_code == Some(Code::ResourceExhausted as i32)
 }
 
-/// How often the driver wants to be asked how many volumes fit on the node; none for once, when it registers.
+/// How often the driver wants to be asked how many volumes fit on the node; `None` to ask only once, when it registers.
 pub fn update_period(settings: Option<&CSIDriverSpec>) -> Option<Duration> {
     let seconds = settings.and_then(|s| s.node_allocatable_update_period_seconds)?;
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)

@@ -1,4 +1,4 @@
-//! Stages and publishes volumes of drivers, and takes them back (upstream `pkg/volume/csi`).
+//! Stages and publishes volumes of drivers, and reverses both (upstream `pkg/volume/csi`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -45,10 +45,10 @@ pub struct CsiVolumes {
     in_use: watch::Sender<BTreeSet<String>>,
     /// Bytes of each volume, by driver and handle, that its driver on this node has seen.
     sizes: Mutex<HashMap<(String, String), i64>>,
-    /// Whether a driver wants its volumes published anew now and then, as its object said last.
+    /// Whether a driver wants its volumes published again now and then, as its object said last.
     republishes: Mutex<HashMap<String, bool>>,
-    /// A volume is staged and published, or taken back, for one pod at a time: the last pod's way back must not meet the
-    /// first steps of a new one.
+    /// A volume is staged and published, or taken back, for one pod at a time: unpublishing for the last pod must not
+    /// race publishing for a new one.
     turns: Turns<(String, String)>,
     /// The notes on disk and the mounts beside them.
     lanes: Lanes,
@@ -195,7 +195,7 @@ impl CsiVolumes {
         };
         let _turn = self.turns.take((source.driver.clone(), handle.clone())).await;
         let place = Place::new(&self.root, of_pod, source.block, &source.driver, &handle);
-        let published = self.at(&place, "look for the mount", Place::is_published).await?;
+        let published = self.at(&place, "check for the mount", Place::is_published).await?;
         let republish = settings.and_then(|s| s.requires_republish).unwrap_or_default();
         self.republishes.lock().unwrap_or_else(PoisonError::into_inner).insert(source.driver.clone(), republish);
         let quiet = source.growing.as_ref().is_some_and(|(_, growth)| !growth.waits);
@@ -217,7 +217,7 @@ impl CsiVolumes {
         }
         match self.grow(&place, &driver, source).await {
             // The volume can be used as it is.
-            Err(error) if published => tracing::warn!(volume = source.name, error, "a volume in use does not grow"),
+            Err(error) if published => tracing::warn!(volume = source.name, error, "a volume in use was not expanded"),
             other => other?,
         }
         Ok(Published { path: place.target, group_is_left })
@@ -304,7 +304,7 @@ impl CsiVolumes {
         Ok(self.text(&place.staging))
     }
 
-    /// Grows a published volume where its claim waits for that, and tells the claim how it went; also where only this
+    /// Grows a published volume where its claim waits for that, and reports the result in the claim; also where only this
     /// node is behind.
     async fn grow(&self, place: &Place, driver: &Driver, source: &CsiSource) -> Result<(), String> {
         let Some((claim, growth)) = source.growing.as_ref().filter(|_| !source.read_only && self.is_behind(source))
@@ -346,7 +346,7 @@ impl CsiVolumes {
         }
     }
 
-    /// Takes back every volume of drivers that a pod has. Each fault is a path and what went wrong.
+    /// Unpublishes and unstages every volume of drivers that a pod has. Each fault is a path and what went wrong.
     pub async fn unpublish_all(&self, pod_dir: &Path) -> Vec<(PathBuf, String)> {
         let mut faults = Vec::new();
         for (kind, block) in record::KINDS {
@@ -382,7 +382,7 @@ impl CsiVolumes {
         let last = !self.has_others(of_pod, &record.driver_name, &record.volume_handle).await?;
         // The pod's own note goes last: a kubelet that is killed meanwhile does all of this again.
         if record.is_persistent() && last {
-            if self.at(&place, "look for staging", |place| Ok(place.is_staged())).await? {
+            if self.at(&place, "check for the staging mount", |place| Ok(place.is_staged())).await? {
                 let answer = driver.unstage(record.volume_handle.clone(), self.text(&place.staging)).await;
                 answer.map_err(|e| told(&e))?;
                 self.at(&place, "remove staging", Place::remove_staging).await?;
@@ -419,7 +419,7 @@ impl CsiVolumes {
             }
             // So that the scheduler has the pod's successor go elsewhere.
             if let Err(error) = limits::renew(&source.driver, &self.driver(&source.driver)?, &*self.api).await {
-                tracing::warn!(driver = source.driver, error, "how many volumes fit on the node is not renewed");
+                tracing::warn!(driver = source.driver, error, "the volume limit of the node is not updated");
             }
             return Err(Refusal::AttachLimit(text));
         }

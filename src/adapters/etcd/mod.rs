@@ -21,7 +21,7 @@ pub use files::HostEtcdFiles;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes clients of etcd.
+/// Creates clients of etcd.
 pub struct EtcdClients;
 
 impl Etcd for EtcdClients {
@@ -116,7 +116,7 @@ impl Members for EtcdMembers {
     }
 
     async fn health(&self) -> Result<MemberHealth, MembersError> {
-        let status = self.client(CALL_TIMEOUT).await?.status().await.map_err(failed("ask for the status"))?;
+        let status = self.client(CALL_TIMEOUT).await?.status().await.map_err(failed("get the status"))?;
         Ok(MemberHealth {
             id: status.header().map_or(0, etcd_client::ResponseHeader::member_id),
             leader: status.leader(),
@@ -138,7 +138,7 @@ impl Members for EtcdMembers {
 
     async fn compact(&self) -> Result<(), MembersError> {
         let mut client = self.client(Duration::from_secs(120)).await?;
-        let now = client.get("health", None).await.map_err(failed("ask for the revision"))?;
+        let now = client.get("health", None).await.map_err(failed("get the revision"))?;
         let revision = now.header().map_or(0, etcd_client::ResponseHeader::revision);
         // Done only once the space is free, so that a defragmentation after it finds it.
         let physical = CompactionOptions::new().with_physical();
@@ -151,7 +151,7 @@ impl Members for EtcdMembers {
 
     async fn disarm_no_space(&self) -> Result<bool, MembersError> {
         let mut client = self.client(CALL_TIMEOUT).await?;
-        let answer = client.alarm(AlarmAction::Get, AlarmType::None, None).await.map_err(failed("ask for alarms"))?;
+        let answer = client.alarm(AlarmAction::Get, AlarmType::None, None).await.map_err(failed("list alarms"))?;
         let full = answer.alarms().iter().filter(|alarm| alarm.alarm() == AlarmType::Nospace);
         let members: Vec<u64> = full.map(etcd_client::AlarmMember::member_id).collect();
         for member in &members {

@@ -1,4 +1,4 @@
-//! What runs of phases have around them in tests: a pod network that is not there, and a listener.
+//! No-op ports for tests of phases: a pod network without effect, and a progress listener.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};

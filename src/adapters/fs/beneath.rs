@@ -35,7 +35,7 @@ pub fn read_beneath(root: impl AsFd, path: &Path, limit: u64) -> io::Result<Vec<
     Ok(content)
 }
 
-/// Makes the directories of `path` that are missing inside `root`, each with `mode` whatever the umask.
+/// Creates the directories of `path` that are missing inside `root`, each with `mode` whatever the umask.
 pub fn make_dirs_beneath(root: impl AsFd, path: &Path, mode: u32) -> io::Result<()> {
     let mut current = open_beneath(&root, Path::new("."))?;
     let mut reached = std::path::PathBuf::new();

@@ -204,7 +204,7 @@ fn read(open: &mut Open, position: &mut u64) -> rustix::io::Result<bool> {
 }
 
 fn lost() -> io::Error {
-    io::Error::other("the place in the tree is lost")
+    io::Error::other("lost the position in the tree")
 }
 
 #[cfg(test)]
@@ -214,7 +214,7 @@ pub(crate) mod tests {
     use super::super::{beneath, removal};
     use super::*;
 
-    /// Makes folders in one another below an open one, each with an empty file beside the next.
+    /// Creates folders in one another below an open one, each with an empty file beside the next.
     pub fn nest(top: &OwnedFd, levels: usize) {
         let mut here = openat(top, ".", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         for _ in 0..levels {

@@ -96,7 +96,7 @@ impl Folder {
             FileType::Directory => self.remove_folder(name),
             FileType::Symlink => self.remove_file(name),
             FileType::RegularFile if stat.st_size == 0 => self.remove_file(name),
-            _ => Err(io::Error::other("not removed: it has content")),
+            _ => Err(io::Error::other("not removed: not empty")),
         }
     }
 

@@ -88,7 +88,7 @@ impl ManifestDir {
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
         for (dir, names) in wanted {
-            // Adding a watch anew gives the old descriptor back, or a new one where the directory was replaced.
+            // Adding a watch again gives the old descriptor back, or a new one where the directory was replaced.
             if let Ok(descriptor) = watch.watches.add(&dir, mask) {
                 watch.points.insert(dir, (descriptor, names));
             }
@@ -129,7 +129,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let refuse = |e: io::Error| format!("cannot be read: {e}");
     let meta = fs::metadata(path).map_err(refuse)?;
     if !meta.is_file() {
-        return Err("is no regular file".into());
+        return Err("is not a regular file".into());
     }
     let mut bytes = Vec::new();
     let limit = (MAX_MANIFEST_BYTES as u64).saturating_add(1);
@@ -160,7 +160,7 @@ impl ManifestFiles for ManifestDir {
         } else {
             paths.push(self.path.clone());
         }
-        // Watches first: what changes while files are read is told afterwards.
+        // Watches first: what changes while files are read is reported afterwards.
         self.rearm(&paths);
         Ok(paths.into_iter().map(|path| ReadFile { content: read_bounded(&path), path }).collect())
     }

@@ -26,7 +26,7 @@ pub mod user_namespaces;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What is gone already needs no removing.
+/// A missing file counts as removed.
 pub fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -87,7 +87,7 @@ fn unmount_seen(mount: &Mount) -> io::Result<()> {
 }
 
 /// Whether the path of a mount leads to it, and not to one that was mounted over it or to none. A kernel that does not
-/// tell (before 5.8) counts as yes.
+/// report it (before 5.8) counts as yes.
 fn is_seen(mount: &Mount) -> io::Result<bool> {
     let Some((parent, name)) = open_place(&mount.point)? else { return Ok(false) };
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
@@ -149,7 +149,7 @@ pub(super) fn unescape(text: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(name.to_vec()))
 }
 
-/// Whether something is mounted exactly at `path`; false for a path that is not there.
+/// Whether something is mounted exactly at `path`; false for a path that does not exist.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE) {
         Ok(stat) if stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {

@@ -12,7 +12,7 @@ use crate::ports::NameFiles;
 /// Longer files are refused, as upstream refuses a longer resolv.conf.
 const MAX_FILE: u64 = 10 << 20;
 
-/// Files that may lie on a disk that is dying, or be a pipe of somebody.
+/// Files that may be on a disk that is dying, or be a pipe of somebody.
 #[derive(Clone, Debug)]
 pub struct LocalNameFiles {
     resolv_conf: Option<PathBuf>,

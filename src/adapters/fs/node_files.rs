@@ -93,7 +93,8 @@ impl NodeFiles for HostFiles {
             .parent()
             .is_none_or(|parent| parent == Path::new("/") && SYSTEM.iter().any(|name| folder.ends_with(name)))
         {
-            let source = io::Error::other(format!("it leads to {}, which holds more than ours", folder.display()));
+            let source =
+                io::Error::other(format!("it leads to {}, which contains more than our files", folder.display()));
             return Err(failed("empty", path)(source));
         }
         let left = mounts::unmount_below(&folder, mounts::Top::Stays);

@@ -1,4 +1,4 @@
-//! The small files of pods: log directories, hosts files, termination messages (kubelet-contract section 0).
+//! The small files of pods: log directories, hosts files, termination messages (docs/contract.md, kubelet 0).
 
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -61,7 +61,7 @@ impl LocalPodFiles {
 /// A name that is one path component; manifests are not trusted to hold one.
 pub(super) fn plain(name: &str) -> io::Result<&str> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no file name")));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is not a file name")));
     }
     Ok(name)
 }
@@ -196,12 +196,12 @@ impl PodFiles for LocalPodFiles {
             make_dirs(&dir.join("plugins"), 0o750)?;
             make_dirs(&logs, 0o755)
         };
-        self.lanes.io(uid.as_str(), "make directories", make).await
+        self.lanes.io(uid.as_str(), "create directories", make).await
     }
 
     async fn make_log_dir(&self, pod: &Pod, container: &str) -> io::Result<()> {
         let dir = self.logs_of(pod)?.join(plain(container)?);
-        self.lanes.io(uid_of(pod).as_str(), "make log directory", move || make_dirs(&dir, 0o755)).await
+        self.lanes.io(uid_of(pod).as_str(), "create log directory", move || make_dirs(&dir, 0o755)).await
     }
 
     async fn write_hosts(&self, uid: &PodUid, content: &str) -> io::Result<PathBuf> {
@@ -211,7 +211,7 @@ impl PodFiles for LocalPodFiles {
 
     async fn new_termination_file(&self, uid: &PodUid, container: &str) -> io::Result<PathBuf> {
         let dir = self.pod_dir(uid)?.join("containers").join(plain(container)?);
-        self.lanes.io(uid.as_str(), "make termination file", move || new_termination_file(&dir)).await
+        self.lanes.io(uid.as_str(), "create termination file", move || new_termination_file(&dir)).await
     }
 
     async fn read_termination_file(&self, path: &str, limit: usize) -> io::Result<String> {
@@ -222,7 +222,7 @@ impl PodFiles for LocalPodFiles {
             // The record may name the kubelet's directory by a link that leads to it.
             let file = if file.starts_with(&ours) { file } else { resolved(&file).unwrap_or_default() };
             if !file.starts_with(&ours) || file.components().any(|c| c == std::path::Component::ParentDir) {
-                let text = format!("{} is no termination file", file.display());
+                let text = format!("{} is not a termination file", file.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
             }
             read_termination_file(&file, limit)
@@ -233,7 +233,7 @@ impl PodFiles for LocalPodFiles {
     async fn read_log_tail(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
         let file = PathBuf::from(path);
         if !file.starts_with(&self.logs_dir) || file.components().any(|c| c == std::path::Component::ParentDir) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{path} is no container log")));
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{path} is not a container log")));
         }
         self.lanes.io(path, "read end of log", move || read_tail(&file, limit)).await
     }

@@ -1,4 +1,4 @@
-//! Notes of stopped static pods: empty files in a folder of `/run`.
+//! Records of stopped static pods: empty files in a folder of `/run`.
 
 #![expect(clippy::disallowed_methods, reason = "notes in /run, which is memory")]
 

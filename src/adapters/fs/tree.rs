@@ -12,7 +12,7 @@ use super::descent::{Descent, Mounts};
 /// walk.
 pub type Visit<'a> = &'a dyn Fn(BorrowedFd<'_>, &Stat) -> io::Result<bool>;
 
-/// Visits everything below, then the root itself: a run that is cut short does not look finished. True when no visit
+/// Visits everything below, then the root itself: a run that is interrupted does not look finished. True when no visit
 /// ended it. Entries that go meanwhile are passed over; what is mounted below is part of the tree.
 pub fn walk(root: &OwnedFd, visit: Visit<'_>) -> io::Result<bool> {
     let stat = fstat(root)?;

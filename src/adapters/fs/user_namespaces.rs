@@ -63,14 +63,16 @@ impl IdRange {
             (users, groups) => (users?, groups?),
         };
         if !users.status.success() || users.stdout != groups.stdout {
-            return Err(io::Error::other("getsubids gives the user kubelet no range, or other groups than users"));
+            return Err(io::Error::other(
+                "getsubids reports no range for the user kubelet, or different ranges for users and groups",
+            ));
         }
         Self::parse(&String::from_utf8_lossy(&users.stdout), per_pod)
     }
 
     pub(crate) fn parse(line: &str, per_pod: u32) -> io::Result<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let bad = || io::Error::other(format!("getsubids said {line:?}, which is not one usable range for pods"));
+        let bad = || io::Error::other(format!("getsubids reported {line:?}, which is not one usable range for pods"));
         let ["0:", _, first, length] = words[..] else { return Err(bad()) };
         let range =
             Self { first: first.parse().map_err(|_| bad())?, length: length.parse().map_err(|_| bad())?, per_pod };

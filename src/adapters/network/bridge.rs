@@ -1,4 +1,4 @@
-//! The pods' bridge through rtnetlink, and the links of pods that the CNI library remembers.
+//! The pod bridge through rtnetlink, and the links of pods that the CNI library has recorded.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +18,7 @@ use crate::core::network::conflist::{BRIDGE, NETWORK};
 use crate::core::network::{BridgeChange, ObservedBridge};
 use crate::ports::PodNetworkError;
 
-/// Where the CNI library keeps what it told the runtime of each pod (`CacheDir` in libcni/api.go).
+/// Where the CNI library keeps its result for each pod (`CacheDir` in libcni/api.go).
 pub(super) const RESULTS: &str = "/var/lib/cni/results";
 
 /// The attachments of all pods that the runtime has set up and not torn down.
@@ -78,7 +78,7 @@ pub(super) async fn apply(handle: &Handle, change: &BridgeChange) -> Result<(), 
                 Some(mac) => bridge.address(mac.to_vec()),
                 None => bridge,
             };
-            handle.link().add(bridge.build()).execute().await.map_err(failed(&format!("make bridge {BRIDGE}")))
+            handle.link().add(bridge.build()).execute().await.map_err(failed(&format!("create bridge {BRIDGE}")))
         }
         BridgeChange::Up => {
             let up = LinkUnspec::new_with_name(BRIDGE).up().build();
@@ -114,6 +114,6 @@ async fn index_of(handle: &Handle, name: &str) -> Result<Option<u32>, PodNetwork
 }
 
 fn gone(what: &str) -> PodNetworkError {
-    let source = io::Error::new(io::ErrorKind::NotFound, "the bridge went again");
+    let source = io::Error::new(io::ErrorKind::NotFound, "the bridge was removed again");
     PodNetworkError::Netlink { what: what.to_owned(), source: Box::new(source) }
 }

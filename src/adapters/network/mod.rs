@@ -27,7 +27,7 @@ pub struct HostNetwork {
     nft: PathBuf,
     cni_directory: PathBuf,
     changes: Arc<Changes>,
-    /// Watches the CNI configuration; none for programs that end.
+    /// Watches the CNI configuration; `None` for programs that end.
     watches: Option<Watches>,
     /// What the ruleset was that was put in place, and how `nft` listed it then. How it writes rules differs from
     /// version to version, so it is compared with itself only.

@@ -1,4 +1,4 @@
-//! Announcements of the kernel that the routing library does not read: of nf_tables, and of switches for forwarding.
+//! Kernel notifications that the routing library does not read: of nf_tables and of the forwarding switches.
 
 use std::io;
 use std::time::Duration;

@@ -23,7 +23,7 @@ async fn in_time<T>(
 ) -> Result<T, PodNetworkError> {
     let late = || PodNetworkError::Rules {
         program: program.display().to_string(),
-        message: format!("no end within {} s", PATIENCE.as_secs()),
+        message: format!("did not finish within {} s", PATIENCE.as_secs()),
     };
     tokio::time::timeout(PATIENCE, call).await.map_err(|_| late())?
 }
@@ -54,7 +54,7 @@ pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkErro
     output_of(program, &["list", "tables"]).await
 }
 
-/// What is in the tables of this name, of both families, as `nft` prints it; nothing for a table that is not there.
+/// What is in the tables of this name, of both families, as `nft` prints it; nothing for a table that does not exist.
 pub(super) async fn list_named(program: &Path, name: &str) -> Result<String, PodNetworkError> {
     let mut listing = String::new();
     for table in list_tables(program).await?.lines() {
@@ -110,7 +110,7 @@ mod tests {
         std::fs::write(&program, "#!/bin/sh\nexec sleep 3600\n").unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
         for error in [apply(&program, "").await.unwrap_err(), list_tables(&program).await.unwrap_err()] {
-            assert!(error.to_string().contains("no end within 30 s"), "{error}");
+            assert!(error.to_string().contains("did not finish within 30 s"), "{error}");
         }
     }
 }

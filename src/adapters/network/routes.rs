@@ -16,7 +16,7 @@ use crate::core::network::routes::PROTOCOL;
 use crate::core::network::{Route, RouteChange};
 use crate::ports::{NetworkChange, PodNetworkError};
 
-/// The kernel's main routing table, and word of its changes.
+/// The kernel's main routing table, and news of its changes.
 pub(super) struct Routes {
     pub(super) handle: Handle,
 }
@@ -84,7 +84,7 @@ impl Routes {
         Ok(self.link_index(name).await?.is_some())
     }
 
-    /// Removes a link; one that is not there is removed.
+    /// Removes a link; one that does not exist is removed.
     pub(super) async fn remove_link(&self, name: &str) -> Result<(), PodNetworkError> {
         let Some(index) = self.link_index(name).await? else { return Ok(()) };
         self.handle.link().del(index).execute().await.map_err(failed(&format!("remove link {name}")))

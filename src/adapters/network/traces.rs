@@ -1,4 +1,4 @@
-//! What the pod network and kube-proxy leave on a node, found and removed.
+//! Finds and removes what the pod network and kube-proxy leave on a node.
 
 use std::path::{Path, PathBuf};
 

@@ -21,7 +21,7 @@ pub use self_signed::ensure_self_signed;
 
 use crate::offload;
 
-/// How often the files' times are looked at, at most.
+/// Least interval between checks of the files' times.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a certificate cannot be served.
@@ -44,7 +44,7 @@ pub enum Error {
         source: rustls::Error,
     },
     /// A self-signed certificate cannot be made.
-    #[error("make a self-signed certificate")]
+    #[error("create a self-signed certificate")]
     Make(#[source] rcgen::Error),
     /// A file cannot be written.
     #[error("write {path}")]
@@ -104,7 +104,7 @@ impl FileCertificate {
         with(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The certificate of the moment, for whoever reports its end. A changed one is served from the next call on: a
+    /// The current certificate, for metrics about its expiry. A changed one is served from the next call on: a
     /// handshake does not wait for the disk.
     pub fn current(&self) -> Option<Arc<CertifiedKey>> {
         let due = self.hold(|held| {

@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpos
 use super::{CertificateFiles, Error, load_pair};
 use crate::adapters::fs::atomic::write_if_changed;
 
-/// Makes `kubelet.crt` and `kubelet.key` unless usable ones are there. `names` are DNS names and addresses.
+/// Creates `kubelet.crt` and `kubelet.key` unless usable ones are there. `names` are DNS names and addresses.
 pub fn ensure_self_signed(directory: &Path, node: &str, names: &[String]) -> Result<CertificateFiles, Error> {
     let files = CertificateFiles { certificate: directory.join("kubelet.crt"), key: directory.join("kubelet.key") };
     if load_pair(&files, &rustls::crypto::ring::default_provider()).is_ok() {

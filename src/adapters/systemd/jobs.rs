@@ -1,4 +1,4 @@
-//! The ends of systemd's jobs, heard once for a whole connection.
+//! Completion of systemd's jobs, subscribed to once per connection.
 //!
 //! A subscription for each job would be five more messages at the bus for each slice of a pod, and each of many that wait at
 //! the same time would be woken for all of them.
@@ -13,17 +13,17 @@ use zbus::OwnedObjectPath;
 
 use super::manager::{JobRemovedStream, ManagerProxy};
 
-/// A job and how it ended.
+/// A job and its result.
 type End = (OwnedObjectPath, String);
 
-/// Everybody who waits for a job, each told of every end.
+/// All waiters; each gets the end of every job.
 #[derive(Debug, Default)]
 struct Waiters {
     last: u64,
     senders: HashMap<u64, mpsc::UnboundedSender<End>>,
 }
 
-/// Ears for one connection. Cloning gives another handle.
+/// Listener of one connection. Cloning gives another handle.
 #[derive(Clone, Debug, Default)]
 pub(in crate::adapters) struct Jobs(Arc<Mutex<Waiters>>);
 
@@ -38,12 +38,12 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// Reads the signals as they come: those that nobody reads fill the connection up and hold everything on it.
+    /// Reads the signals as they come: unread signals fill the connection and block everything on it.
     async fn pass_on(self, mut signals: JobRemovedStream) {
         while let Some(signal) = signals.next().await {
             match signal.args() {
                 Ok(ended) => self.tell(&(ended.job.clone(), ended.result.clone())),
-                Err(error) => tracing::warn!(%error, "systemd's word of a job cannot be read"),
+                Err(error) => tracing::warn!(%error, "systemd's job signal cannot be read"),
             }
         }
         self.waiters(|waiters| waiters.senders.clear());

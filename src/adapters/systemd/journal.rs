@@ -9,7 +9,7 @@ use crate::ports::Journal;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// A way into the journal.
+/// A connection to the journal.
 #[derive(Debug)]
 pub struct NativeJournal {
     socket: UnixDatagram,

@@ -9,7 +9,7 @@ use crate::ports::UnitError;
 /// How long the bus, systemd or logind may take for one answer: libdbus' own default is 25 s.
 pub(in crate::adapters) const PATIENCE: Duration = Duration::from_secs(25);
 
-/// A connection to the system bus on which no call waits for ever. Opening it is bounded too: a bus that is stopped still
+/// A connection to the system bus on which no call waits forever. Opening it is bounded too: a bus that is stopped still
 /// takes connections, and says nothing.
 pub(in crate::adapters) async fn connect() -> zbus::Result<zbus::Connection> {
     connect_to(zbus::connection::Builder::system(), PATIENCE).await
@@ -62,12 +62,12 @@ pub(in crate::adapters) trait Manager {
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
 }
 
-/// There is no bus, or nobody on it: the host does not run systemd.
+/// There is no system bus, or systemd is not on it.
 pub(super) fn unavailable(error: &zbus::Error) -> UnitError {
     UnitError::Unavailable { message: error.to_string() }
 }
 
-/// It said no to something about a unit.
+/// systemd rejected a request about a unit.
 pub(super) fn refused(unit: &str, error: &zbus::Error) -> UnitError {
     let message = match error {
         zbus::Error::MethodError(_, Some(text), _) => text.clone(),

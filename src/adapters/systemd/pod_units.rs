@@ -8,7 +8,7 @@ use zbus::Connection;
 use super::manager::{ManagerProxy, refused, unavailable};
 use crate::ports::{PodUnits, UnitError};
 
-/// The service manager; each call connects anew, for they are rare and a connection costs memory.
+/// The service manager; each call connects again, for they are rare and a connection costs memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StaticPodUnits;
 

@@ -1,8 +1,8 @@
-//! Whose `PrepareForShutdown` is taken: root's, be it logind's or that of something that stands for it.
+//! `PrepareForShutdown` is accepted only from root: from logind or a program that acts for it.
 //!
 //! The default policy of the system bus lets every user send that signal. Who sent one can be asked of the bus only while
-//! the sender is connected, and most tools leave at once. So the bus is told that root alone may send it; where its policy
-//! cannot be written (an `/etc` that is read-only), the sender is asked about, and one that has left is not believed.
+//! the sender is connected, and most tools leave at once. So a bus policy allows only root to send it; where its policy
+//! cannot be written (an `/etc` that is read-only), the bus is asked for the sender's uid, and a sender that has disconnected is not accepted.
 
 use std::path::{Path, PathBuf};
 
@@ -33,14 +33,14 @@ const POLICY: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bu
 pub(super) struct Signals {
     bus: DBusProxy<'static>,
     stream: MessageStream,
-    /// The bus lets nobody but root send them.
+    /// The bus policy allows only root to send them.
     guarded: bool,
     /// Taken off the stream, but its sender is not known yet.
     asked: Option<(BusName<'static>, bool)>,
 }
 
 impl Signals {
-    /// Listens, whoever sends: as upstream, by interface, member and path.
+    /// Listens to the signal from any sender, by interface, member and path as upstream.
     pub async fn listen(connection: &Connection, policy: &Path) -> Result<Self, ShutdownError> {
         let rule = MatchRule::builder()
             .msg_type(Type::Signal)
@@ -53,7 +53,10 @@ impl Signals {
         let guarded = match guard(&bus, policy.to_owned()).await {
             Ok(()) => true,
             Err(reason) => {
-                tracing::info!(reason, "signals of shutdowns are taken from senders that are still there");
+                tracing::info!(
+                    reason,
+                    "bus policy not installed; shutdown signals are ignored if their sender has disconnected"
+                );
                 false
             }
         };
@@ -76,16 +79,16 @@ impl Signals {
             self.asked = None;
             match user {
                 Ok(0) => return Ok(begins),
-                Ok(user) => tracing::warn!(%sender, user, begins, "a signal of a shutdown is not taken: not root's"),
+                Ok(user) => tracing::warn!(%sender, user, begins, "shutdown signal ignored: its sender is not root"),
                 Err(error) => {
-                    tracing::warn!(%sender, begins, %error, "a signal of a shutdown is not taken: its sender has left");
+                    tracing::warn!(%sender, begins, %error, "shutdown signal ignored: its sender has disconnected");
                 }
             }
         }
     }
 }
 
-/// Has the bus let nobody but root send the signal; why not, where it cannot.
+/// Installs a bus policy that allows only root to send the signal; the error says why it could not.
 async fn guard(bus: &DBusProxy<'_>, policy: PathBuf) -> Result<(), String> {
     let path = policy.display().to_string();
     let lanes = Lanes::new("file");

@@ -89,7 +89,7 @@ impl Systemd {
         }
     }
 
-    /// When the main process of a service was started, and how often systemd did that by itself; none of other units.
+    /// When the main process of a service was started, and how often systemd restarted it; `None` for other units.
     async fn main_start(&self, unit: &str, path: &OwnedObjectPath) -> zbus::Result<(Option<SystemTime>, u32)> {
         if !unit.ends_with(".service") {
             return Ok((None, 0));

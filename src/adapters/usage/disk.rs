@@ -1,4 +1,4 @@
-//! File systems by `statvfs`, directories by walking them, with a memory for what is dear.
+//! Usage of file systems by `statvfs`, of directories by walking them, with a cache for expensive walks.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -15,9 +15,9 @@ use rustix::io::Errno;
 use crate::adapters::fs::descent::{Descent, Mounts};
 use crate::core::model::usage::FsUsage;
 
-/// How long a directory's size is believed unless the settings say otherwise.
+/// How long a cached directory size is used unless configured otherwise.
 const BELIEVED: Duration = Duration::from_secs(60);
-/// A big directory is measured again only after a second for so many entries: nobody may keep the kubelet walking.
+/// A large directory is measured again only after one second per this many entries, so that no pod keeps the kubelet walking.
 const ENTRIES_PER_SECOND: u64 = 10_000;
 /// Attempts in a row to count a directory that do not come to its end, before all counts that may be its.
 const ATTEMPTS: u32 = 3;
@@ -76,15 +76,15 @@ impl Default for Directories {
 }
 
 impl Directories {
-    /// Those that are believed for so long; a minute if nothing is said.
+    /// A cache whose entries are valid this long; a minute by default.
     pub fn new(believed: Option<Duration>) -> Self {
         Self { known: Mutex::default(), believed: believed.unwrap_or(BELIEVED) }
     }
 
-    /// What a directory takes; `fresh` does not believe the memory, unless the directory is big. What is mounted below
+    /// What a directory takes; `fresh` bypasses the cache, unless the directory is large. What is mounted below
     /// does not count.
     ///
-    /// What cannot be counted counts against whoever fills the directory: with the third attempt in a row that finds
+    /// What cannot be counted counts against the pod: with the third attempt in a row that finds
     /// more than a million entries, folders deeper than a hundred thousand or something that cannot be read, the
     /// directory is taken to hold all that its file system has in use. That is the only bound which is known to be true.
     pub fn taken(&self, path: &Path, fresh: bool) -> Taken {
@@ -113,7 +113,7 @@ impl Directories {
                 });
                 taken = taken.most(all.unwrap_or(Taken { bytes: u64::MAX, inodes: u64::MAX }));
             }
-            tracing::warn!(path = %path.display(), %error, attempt = cut_short, "a directory was not counted to its end");
+            tracing::warn!(path = %path.display(), %error, attempt = cut_short, "the usage of a directory was not fully counted");
         }
         let mut known = lock();
         known.retain(|_, known| known.is_believed(false, self.believed));

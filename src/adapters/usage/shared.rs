@@ -34,7 +34,7 @@ pub struct UsageOptions {
     pub sys: PathBuf,
     /// The kubelet's directory, `/var/lib/kubelet`.
     pub root_dir: PathBuf,
-    /// How long the size of a directory is believed; none: volumes are not measured (`volumeStatsAggPeriod`).
+    /// How long a directory size is cached; none: volumes are not measured (`volumeStatsAggPeriod`).
     pub volumes: Option<Duration>,
 }
 

@@ -8,7 +8,7 @@ use super::disk::{Directories, file_system, share};
 use crate::core::model::uid_of;
 use crate::core::model::usage::VolumeUsage;
 
-/// Measures them; volumes of other kinds (host paths, images) are nobody's usage and left out.
+/// Measures them; volumes of other kinds (host paths, images) are not attributed to a pod and left out.
 pub fn volume_usage(root_dir: &Path, pod: &Pod, directories: &Directories, fresh: bool) -> Vec<VolumeUsage> {
     let base = root_dir.join("pods").join(uid_of(pod).as_str()).join("volumes");
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());

@@ -22,7 +22,7 @@ pub struct Reader<'a> {
     pub allocatable: &'a BTreeMap<String, Quantity>,
 }
 
-/// An optional object that is not there is an empty one.
+/// An optional object that does not exist is an empty one.
 fn or_empty<T: Default + Clone>(
     answer: Result<std::sync::Arc<T>, ObjectError>,
     optional: bool,
@@ -102,7 +102,7 @@ impl Reader<'_> {
     }
 }
 
-/// Files of a projected volume: the union of its sources, later ones winning. All faults are told at once.
+/// Files of a projected volume: the union of its sources, later ones winning. All faults are reported at once.
 pub async fn projected(reader: &Reader<'_>, source: &ProjectedVolumeSource) -> Result<Payload, SourceError> {
     let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
     let (mut union, mut faults) = (Payload::new(), Vec::new());

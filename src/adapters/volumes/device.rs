@@ -1,7 +1,7 @@
 //! Mounts the file system of a block device of the node; a device with nothing on it is formatted before.
 //!
 //! As upstream's `FormatAndMount` (`k8s.io/mount-utils`), with the tools of the system: blkid, mkfs, fsck, mount. The device
-//! is mounted anew for each pod, which is the same file system to the kernel, and goes with the pod's own mounts.
+//! is mounted again for each pod, which is the same file system to the kernel, and goes with the pod's own mounts.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// Upstream's choice where a volume names no file system.
 const DEFAULT: &str = "ext4";
 
-/// The block device at a path, by its name without links; none for what is no block device.
+/// The block device at a path, by its name without links; `None` if it is not a block device.
 #[expect(clippy::disallowed_methods, reason = "for threads of offload::Lanes")]
 pub fn device_at(path: &Path) -> io::Result<Option<PathBuf>> {
     use std::os::unix::fs::FileTypeExt;
@@ -52,12 +52,15 @@ impl Mount {
         let fs_type = self.fs_type.as_deref().filter(|name| !name.is_empty()).unwrap_or(DEFAULT);
         // It becomes part of a program's name.
         if !fs_type.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("fsType {fs_type:?} is no file system")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("fsType {fs_type:?} is not a file system"),
+            ));
         }
         let (device, target) = (self.device.clone(), self.target.clone());
         #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
         let prepare = move || fs::create_dir_all(target).and_then(|()| is_in_use(&device));
-        if !lanes.io(subject, "look at device", prepare).await? {
+        if !lanes.io(subject, "probe device", prepare).await? {
             self.format(fs_type).await?;
         }
         let mut arguments: Vec<OsString> = vec!["-t".into(), fs_type.into()];
@@ -114,7 +117,7 @@ async fn check(device: &Path) -> io::Result<()> {
     let output = match tool::run("fsck", [OsString::from("-a"), device.into()], PATIENCE).await {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tracing::warn!(device = %device.display(), "there is no fsck; the device is mounted unchecked");
+            tracing::warn!(device = %device.display(), "fsck is not installed; mounting the device unchecked");
             return Ok(());
         }
         Err(error) => return Err(error),
@@ -122,7 +125,7 @@ async fn check(device: &Path) -> io::Result<()> {
     match output.status.code() {
         Some(0 | 1) => Ok(()),
         Some(UNCORRECTED) => Err(tool::failure("fsck", &output)),
-        // No checker for this file system, for one; mounting tells.
+        // For example no checker for this file system; mounting shows it.
         _ => {
             tracing::info!(device = %device.display(), error = %tool::failure("fsck", &output), "not checked");
             Ok(())

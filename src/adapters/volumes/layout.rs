@@ -1,4 +1,4 @@
-//! Where the volumes of pods are on the node (kubelet-contract section 0); names from manifests stay one component.
+//! Where the volumes of pods are on the node (docs/contract.md, kubelet 0); names from manifests stay one component.
 
 use std::path::{Path, PathBuf};
 

@@ -82,7 +82,7 @@ impl LocalVolumes {
         self
     }
 
-    /// Makes the root directory (0750) and lets mounts in it propagate to containers that ask for that. Gives its path
+    /// Creates the root directory (0750) and lets mounts in it propagate to containers that ask for that. Gives its path
     /// without links, by which the table of mounts names what is mounted in it.
     #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
     pub fn prepare_root(root_dir: &Path) -> io::Result<PathBuf> {
@@ -106,7 +106,7 @@ impl LocalVolumes {
         set_up::Request::new(&self.layout, (&self.lanes, &self.long_lanes), &self.devices, pod, &volume.name)
     }
 
-    /// Lets drivers grow the volumes that need it, and publish anew those for which they want that. The pod runs whatever
+    /// Lets drivers grow the volumes that need it, and publish again those for which they want that. The pod runs whatever
     /// becomes of it.
     async fn refresh_claims(&self, pod: &Pod) {
         let claims = |v: &&Volume| v.persistent_volume_claim.is_some() || v.ephemeral.is_some();
@@ -121,7 +121,7 @@ impl LocalVolumes {
             let _turn = self.turns.take(uid_of(pod)).await;
             let request = self.request(pod, volume);
             if let Err(error) = set_up::set_up(request, self.drivers.as_ref(), pod, source).await {
-                tracing::warn!(volume = volume.name, %error, "a volume is not renewed");
+                tracing::warn!(volume = volume.name, %error, "the content of a volume is not updated");
             }
         }
     }
@@ -189,7 +189,7 @@ impl Volumes for LocalVolumes {
     ) -> Result<PathBuf, VolumeError> {
         let fault = |error: String| {
             // Users learn which mount it is, not what the node's file system looks like.
-            tracing::warn!(container, volume = volume_name, %error, "sub-path not prepared");
+            tracing::warn!(container, volume = volume_name, %error, "subPath not prepared");
             VolumeError {
                 volume: volume_name.to_owned(),
                 message: format!(
@@ -204,7 +204,7 @@ impl Volumes for LocalVolumes {
         let _guard = self.turns.take(uid.clone()).await;
         let (root, path, place) = (volume.path.clone(), PathBuf::from(sub_path), target.clone());
         let bind = move || sub_path::bind(&root, &path, &place);
-        let bound = self.lanes.io(subject(&uid, volume_name), "bind sub-path", bind).await;
+        let bound = self.lanes.io(subject(&uid, volume_name), "bind subPath", bind).await;
         bound.map_err(|e| fault(e.to_string()))?;
         Ok(target)
     }

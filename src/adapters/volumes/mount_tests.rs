@@ -159,7 +159,7 @@ fn sub_paths_are_bound_and_follow_a_restart() {
         assert_eq!(fs::metadata(volume.path.join("new/dir")).unwrap().mode() & 0o7777, 0o3777);
         fs::write(target.join("f"), "1").unwrap();
         assert_eq!(fs::read_to_string(volume.path.join("new/dir/f")).unwrap(), "1");
-        // The same path again changes nothing; another file under it is bound anew.
+        // The same path again changes nothing; another file under it is bound again.
         bind("new/dir").await.unwrap();
         assert_eq!(mounts_in(dir.path()), 1);
         fs::write(volume.path.join("file"), "2").unwrap();
@@ -242,7 +242,7 @@ fn a_local_volume_on_a_raw_device_is_formatted_once_and_mounted_for_each_pod() {
         };
         fs_type("../../../tmp/x");
         let refused = &volumes.set_up(&odd).await.unwrap_err()[0].message;
-        assert!(refused.contains("is no file system"), "{refused}");
+        assert!(refused.contains("is not a file system"), "{refused}");
         fs_type("ext3");
         volumes.set_up(&odd).await.unwrap_err();
         assert_eq!(mounts_in(&root), 0, "an ext4 is no ext3, and is not formatted again");

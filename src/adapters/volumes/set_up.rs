@@ -120,7 +120,7 @@ pub async fn set_up(
             let (dir, ready) = (path.clone(), request.ready(&request.volume)?);
             let ownership = request.always(false);
             let make = move || empty_dir::set_up(&dir, &ready, &medium, ownership);
-            request.lanes.io(request.subject(), "make directory", make).await.map_err(disk)?;
+            request.lanes.io(request.subject(), "create directory", make).await.map_err(disk)?;
             Ok(MountedVolume { path, selinux_relabel: true, ..MountedVolume::default() })
         }
         Source::Csi { source, groups } => driver_volume(request, drivers, pod, *source, groups).await,
@@ -128,7 +128,7 @@ pub async fn set_up(
         Source::HostPath { path, kind, read_only } => {
             let checked = path.clone();
             let check = move || host_path::check(&checked, &kind);
-            let check = request.lanes.run(request.subject(), "look at host path", check).await;
+            let check = request.lanes.run(request.subject(), "stat the host path", check).await;
             check.map_err(|e| SourceError::passing(e.to_string()))?.map_err(SourceError::passing)?;
             Ok(MountedVolume { path, read_only, ..MountedVolume::default() })
         }
@@ -149,7 +149,7 @@ pub async fn set_up(
                 let mounted = mounts::is_mount_point(&dir)?;
                 std::fs::create_dir_all(&dir).map(|()| mounted)
             };
-            let mounted = request.lanes.io(request.subject(), "look for the mount", prepare).await;
+            let mounted = request.lanes.io(request.subject(), "check for the mount", prepare).await;
             if !mounted.map_err(disk)? {
                 nfs::mount(&server, &path, &options, read_only, &target).await.map_err(disk)?;
             }
@@ -201,7 +201,7 @@ async fn local(
     let path = request.path(plugin::LOCAL, name)?;
     let (named, target) = (source.clone(), path.clone());
     let look = move || Ok((device::device_at(&named)?, mounts::is_mount_point(&target)?));
-    let (device, mounted) = request.lanes.io(request.subject(), "look at local volume", look).await.map_err(disk)?;
+    let (device, mounted) = request.lanes.io(request.subject(), "stat the local volume", look).await.map_err(disk)?;
     match device {
         _ if mounted => {}
         Some(device) => {
@@ -219,7 +219,8 @@ async fn local(
         request.group.map(|group| Ownership { group, only_on_root_mismatch: request.only_on_root_mismatch, read_only });
     let target = path.clone();
     if read_only {
-        let done = request.lanes.io(request.subject(), "make read-only", move || mounts::make_read_only(&target)).await;
+        let done =
+            request.lanes.io(request.subject(), "remount read-only", move || mounts::make_read_only(&target)).await;
         done.map_err(disk)?;
     } else if let Some(ownership) = group.filter(|_| !mounted) {
         let apply = move || ownership::apply(&target, ownership);

@@ -44,7 +44,7 @@ impl From<ObjectError> for SourceError {
     }
 }
 
-/// Where an emptyDir lies.
+/// Where an emptyDir is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// The node's disk.

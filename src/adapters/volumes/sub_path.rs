@@ -12,7 +12,7 @@ use rustix::fs::{FileType, fstat};
 use crate::adapters::fs::{beneath, mounts};
 
 /// Binds `sub_path` of the volume at `volume` to `target`. What is missing is made with the volume's own mode, the sticky
-/// and the set-group-ID bit included. A container's restart binds again when the path means another file by now.
+/// and the set-group-ID bit included. A container's restart binds again when the path means another file now.
 pub fn bind(volume: &Path, sub_path: &Path, target: &Path) -> io::Result<()> {
     if fs::metadata(volume)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, "the volume is a single file"));

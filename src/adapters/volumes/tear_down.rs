@@ -28,7 +28,7 @@ pub struct Fault {
 struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Remembers a failure; something that is gone already is none.
+    /// Records a failure; something that does not exist any more is not one.
     fn note<T>(&mut self, path: &Path, result: io::Result<T>) -> Option<T> {
         match result {
             Ok(value) => return Some(value),
@@ -116,7 +116,7 @@ fn remove_foreign(kind: &Folder, volume: &OsString, faults: &mut Faults) {
     faults.remove(kind, volume, Folder::remove_folder);
 }
 
-/// Removes the targets of mounts that lie `levels` below a folder, and the folders above them.
+/// Removes the targets of mounts that are `levels` below a folder, and the folders above them.
 fn remove_targets(parent: &Folder, name: &OsString, levels: usize, faults: &mut Faults) {
     let Some(levels) = levels.checked_sub(1) else {
         return faults.remove(parent, name, Folder::remove_target);

@@ -12,7 +12,7 @@ use crate::offload;
 /// Runs it to its end, or ends it after `patience`.
 ///
 /// # Errors
-/// It is not there, or takes too long. What it says of itself is in its output.
+/// It does not exist, or takes too long. What it says of itself is in its output.
 pub async fn run<A: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = A>,

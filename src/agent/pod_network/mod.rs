@@ -2,7 +2,7 @@
 //!
 //! Inputs: the nodes (`watch`, only the newest matters) and word of changes to the node's network; output: calls of the
 //! [`PodNetwork`] port, and an event at each Node whose claims are refused. Whatever was laid down is put back when
-//! somebody takes it away. Nothing is remembered between two rounds but the last failure, and what was told.
+//! somebody takes it away. Nothing is remembered between two rounds but the last failure, and what was reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::ports::{NetworkChange, NodeEvents, PodNetwork, PodNetworkError};
 const RETRY: Duration = Duration::from_secs(5);
 /// Changes come in bursts; one round serves them all.
 const SETTLE: Duration = Duration::from_millis(200);
-/// Some changes are announced by nobody, and an announcement may be lost: all is looked at once in a while.
+/// Some changes cause no notification, and notifications may be lost: everything is checked periodically.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// What the agent knows before it hears of any node.
@@ -72,7 +72,7 @@ pub async fn run_pod_network(
         };
         let outcome = base.and(outcome.await);
         let failure = outcome.as_ref().err().map(|error| with_causes(error));
-        // A gateway that no link leads to fails in every round: it is told once.
+        // A gateway that is not reachable fails in every round: it is logged once.
         if let Some(error) = failure.as_ref().filter(|failure| Some(*failure) != last_failure.as_ref()) {
             tracing::warn!(error, "the pod network is incomplete");
         }
@@ -96,8 +96,8 @@ pub async fn run_pod_network(
     }
 }
 
-/// The pause between a change and its round: somebody who takes away again at once what was put back is answered ever
-/// more slowly.
+/// The pause between a change and its round: if a restored part is removed again at once, it
+/// grows each time.
 fn settle(repairs: u32) -> Duration {
     SETTLE.saturating_mul(2_u32.saturating_pow(repairs.saturating_sub(2))).min(RETRY)
 }
@@ -108,11 +108,11 @@ async fn lay_base(pod_subnets: &[IpNet], network: &dyn PodNetwork, repaired: &mu
     let rules = network.apply_ruleset(&masquerade::render_ruleset(pod_subnets)).await;
     if matches!(forwarding, Ok(true)) {
         *repaired = true;
-        tracing::info!("turned forwarding on");
+        tracing::info!("enabled IP forwarding");
     }
     if matches!(rules, Ok(true)) {
         *repaired = true;
-        tracing::info!(?pod_subnets, "set the rules that hide pod addresses from the outside");
+        tracing::info!(?pod_subnets, "set the masquerading rules");
     }
     forwarding.and(rules).map(drop)
 }
@@ -121,7 +121,7 @@ async fn lay_base(pod_subnets: &[IpNet], network: &dyn PodNetwork, repaired: &mu
 async fn report_refused(refused: &[RefusedClaim], told: &mut Vec<RefusedClaim>, events: &dyn NodeEvents) {
     for claim in refused.iter().filter(|claim| !told.contains(claim)) {
         let RefusedClaim { node, cidr, refusal } = claim;
-        tracing::warn!(node, %cidr, %refusal, "a node's pod CIDR is refused; no traffic goes there");
+        tracing::warn!(node, %cidr, %refusal, "a node's pod CIDR is refused; no route to it is set");
         let message = format!("No other node sends traffic to pod CIDR {cidr} of this node: {refusal}");
         if let Err(error) = events.report_refused_range(node, &cidr.to_string(), &message).await {
             tracing::debug!(node, error = &error as &dyn std::error::Error, "no event about the pod CIDR");
@@ -190,7 +190,7 @@ async fn restore_bridge(
     for change in bridge::plan_bridge(pod_cidrs, &network.observe_bridge().await?) {
         network.apply_bridge(&change).await?;
         *repaired = true;
-        tracing::info!(?change, "put the pods' bridge back");
+        tracing::info!(?change, "restored the pod bridge");
     }
     Ok(())
 }

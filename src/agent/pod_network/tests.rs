@@ -176,7 +176,7 @@ async fn a_refused_range_is_told_once_at_its_node_and_gets_no_route() {
         assert_eq!(gateways(&fake), ["10.0.0.2"]);
     }
     let told = "n3: No other node sends traffic to pod CIDR 10.244.1.5/32 of this node: \
-                its size is /32, and pod CIDRs of this cluster are /24";
+                its size is /32, but pod CIDRs of this cluster are /24";
     assert_eq!(*fake.events.lock().unwrap(), [told]);
 }
 

@@ -47,9 +47,9 @@ pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     }
     let node = &spec.node.name;
     let text = match (args.dry_run, changed) {
-        (_, 0) => format!("nothing to do: {node} is as its settings say"),
+        (_, 0) => format!("nothing to do: {node} matches its settings"),
         (true, many) => format!("{many} steps to do"),
-        (false, _) => format!("\n{node} is as its settings say."),
+        (false, _) => format!("\n{node} matches its settings."),
     };
     console.finish(changed, &json!({ "node": node, "controlPlane": control_plane }), &text);
     Ok(())
@@ -66,7 +66,7 @@ pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let lines: Vec<String> =
         differences.iter().map(|difference| format!("{}: {}", difference.subject, difference.what)).collect();
     let node = &spec.node.name;
-    let text = if lines.is_empty() { format!("{node} is as its settings say") } else { lines.join("\n") };
+    let text = if lines.is_empty() { format!("{node} matches its settings") } else { lines.join("\n") };
     print_result(args.output, &json!({ "node": node, "differences": differences }), &text);
     match lines.len() {
         0 => Ok(()),
@@ -100,21 +100,21 @@ async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output
 
 /// What this node is.
 pub struct Look {
-    /// It is one, as its disk tells.
+    /// It is one, as its disk shows.
     pub control_plane: bool,
     /// The first control plane says what the cluster is, and the others follow.
     follows: bool,
-    /// The cluster said what it is by now.
+    /// The cluster said what it is now.
     adopted: bool,
 }
 
-/// The node, its settings, and what the cluster says of itself by now.
+/// The node, its settings, and what the cluster says of itself now.
 pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Look), Failure> {
     let mut spec = settings::spec(args)?;
     let ports = world::ports(&spec).await?;
     let control_plane = is_control_plane(&ports, &spec)?;
     if !control_plane && ports.files.info(&spec.node.paths.kubeconfig("kubelet.conf"))?.is_none() {
-        let what = "this machine is no node yet; `bootstrap init` or `bootstrap join` makes it one";
+        let what = "this machine is not a node yet; run `bootstrap init` or `bootstrap join` first";
         return Err(Failure::from(what.to_owned()));
     }
     let follows = ports.files.info(Path::new(settings::JOINED_FILE))?.is_some() && !cluster;
@@ -122,7 +122,7 @@ pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Lo
     Ok((ports, spec, Look { control_plane, follows, adopted }))
 }
 
-/// Takes over what the cluster says of itself by now; without an API what it said when this node joined still holds.
+/// Takes over what the cluster says of itself now; without an API what it said when this node joined still holds.
 async fn adopt(ports: &Ports, spec: &mut Spec) -> Result<bool, Failure> {
     let own = spec.node.paths.kubeconfig("kubelet.conf");
     let objects = ports.net.connect(&own).await?;
@@ -130,7 +130,7 @@ async fn adopt(ports: &Ports, spec: &mut Spec) -> Result<bool, Failure> {
         Ok(()) => Ok(true),
         Err(error) => {
             complain(&format!(
-                "The cluster's own settings cannot be read ({error}); going on with those of the last time."
+                "The settings of the cluster cannot be read ({error}); continuing with those of the last run."
             ));
             Ok(false)
         }
@@ -150,13 +150,13 @@ async fn go(ports: &Ports, spec: &Spec, args: &ApplyArgs, shared: bool, console:
     let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose, turn: turn.clone() };
     let outcome = tokio::select! {
         outcome = settle_control_plane(ports, spec, &passage, shared, console) => outcome.map_err(Failure::from),
-        () = world::told_to_stop()? => Err(Failure::from("told to stop; the same command goes on".to_owned())),
+        () = world::told_to_stop()? => Err(Failure::from("interrupted; run the same command again to continue".to_owned())),
     };
     if let Some(turn) = turn {
         end_turn(turn.as_ref()).await;
     }
     if !shared {
-        console.step_says("What the cluster shares is written by its first control plane, or with --cluster.");
+        console.step_says("Objects that the cluster shares are written on the first control plane, or with --cluster.");
     }
     outcome
 }

@@ -78,9 +78,9 @@ async fn turn(
     match take_turn(objects.as_ref(), &spec.node.name, ports.now, console).await {
         Turn::Taken => Ok(Some(objects)),
         Turn::NoApi => Ok(None),
-        // Better beside somebody than not at all.
+        // Renewing at the same time as another node is better than not renewing.
         Turn::NeverCame => {
-            console.step_says("no turn came; going on without");
+            console.step_says("other control planes did not finish in time; continuing without waiting");
             Ok(None)
         }
     }
@@ -103,7 +103,7 @@ pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     keep_running(&ports, &mut spec)?;
     if ports.files.info(&spec.node.paths.pki("ca.crt"))?.is_none() {
         return Err(Failure::from(
-            "this node has no certificates of a control plane; run `bootstrap init` first".to_owned(),
+            "this node has no control-plane certificates; run `bootstrap init` first".to_owned(),
         ));
     }
     let console = Console::new(args.run.output, args.run.dry_run);
@@ -121,13 +121,16 @@ pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     };
     let (due, kept) = signed_elsewhere(&ports, &spec)?;
     if args.all && !kept.is_empty() {
-        console.step_says(&format!("the keys of their authorities are elsewhere, so these stay: {}", kept.join(", ")));
+        console.step_says(&format!(
+            "not renewed, because the keys of their CAs are not on this node: {}",
+            kept.join(", ")
+        ));
     }
     console.finish(changed, &json!({ "dueElsewhere": due }), &text);
     match due.as_slice() {
         [] => Ok(()),
         due => Err(Failure::from(format!(
-            "the keys of their authorities are elsewhere: have these signed anew there, and put them here:\n  {}",
+            "the keys of their CAs are not on this node: have these certificates signed again and copy them here:\n  {}",
             due.join("\n  ")
         ))),
     }

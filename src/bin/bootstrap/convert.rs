@@ -51,7 +51,11 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
         Some(objects) => match take_turn(objects.as_ref(), &spec.node.name, ports.now, &console).await {
             Turn::Taken => Some(objects),
             Turn::NoApi => None,
-            Turn::NeverCame => return Err(Failure::from("no turn came; run it again later".to_owned())),
+            Turn::NeverCame => {
+                return Err(Failure::from(
+                    "other control planes did not finish in time; run the command again later".to_owned(),
+                ));
+            }
         },
         None => None,
     };
@@ -83,7 +87,7 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
 
 fn words(to: RunAs) -> &'static str {
     match to {
-        RunAs::Systemd => "services of systemd",
+        RunAs::Systemd => "systemd services",
         RunAs::StaticPods => "static pods",
     }
 }

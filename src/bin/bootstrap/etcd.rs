@@ -82,7 +82,7 @@ async fn show_health(args: &EtcdArgs) -> Result<(), Failure> {
     print_result(args.output, &json!({ "members": items }), &health_table(&reports));
     match reports.iter().filter(|report| !report.is_healthy()).count() {
         0 => Ok(()),
-        sick => Err(Failure::from(format!("{sick} of {} members are not well", reports.len()))),
+        sick => Err(Failure::from(format!("{sick} of {} members are unhealthy", reports.len()))),
     }
 }
 
@@ -100,7 +100,7 @@ fn health_table(reports: &[MemberReport]) -> String {
                     (false, false) => "follower",
                 };
                 let state = match (health.leader, health.errors.as_slice()) {
-                    (0, _) => "knows no leader".to_owned(),
+                    (0, _) => "has no leader".to_owned(),
                     (_, []) => "ok".to_owned(),
                     (_, errors) => errors.join(", "),
                 };
@@ -146,14 +146,14 @@ async fn hold_drill(args: &DrillArgs) -> Result<(), Failure> {
         let mib = contents.size as f64 / f64::from(1 << 20);
         let seconds = contents.millis as f64 / 1000.0;
         format!(
-            "{name} is good: {} keys at revision {}, {mib:.1} MiB, all read; etcd answered after {seconds:.1} s",
+            "{name} can be restored: {} keys at revision {}, {mib:.1} MiB, all read; etcd answered after {seconds:.1} s",
             contents.keys, contents.revision
         )
     });
     print_result(args.etcd.output, &json!(result), &text);
     match result.fault {
         None => Ok(()),
-        Some(fault) => Err(Failure::from(format!("no cluster could be restored from the newest snapshot: {fault}"))),
+        Some(fault) => Err(Failure::from(format!("the snapshot cannot be restored: {fault}"))),
     }
 }
 
@@ -166,7 +166,7 @@ async fn defragment_all(args: &DefragmentArgs) -> Result<(), Failure> {
     }
     let console = Console::new(args.etcd.output, false);
     let done = defragment(&ports, &spec, args.compact, &console).await?;
-    let again = if done.disarmed { "; writes are let in again" } else { "" };
+    let again = if done.disarmed { "; the NOSPACE alarm is cleared" } else { "" };
     let text = format!("{} members defragmented{again}", done.members);
     print_result(
         args.etcd.output,
@@ -185,11 +185,7 @@ async fn remove_member(args: &RemoveArgs) -> Result<(), Failure> {
             Ok(())
         }
         Some(_) => {
-            print_result(
-                args.etcd.output,
-                &json!({ "removed": args.name }),
-                &format!("member {} is removed", args.name),
-            );
+            print_result(args.etcd.output, &json!({ "removed": args.name }), &format!("removed member {}", args.name));
             Ok(())
         }
         None => Err(Failure::from(format!("etcd has no member {}; `bootstrap etcd members` shows them", args.name))),
@@ -209,18 +205,20 @@ fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
     match ask(question) {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::Usage("nothing was changed".to_owned())),
-        None => Err(Failure::Usage("this asks first, and nobody is here to answer; give --yes".to_owned())),
+        None => Err(Failure::Usage(
+            "standard input is not a terminal, so there is nobody to confirm; pass --yes".to_owned(),
+        )),
     }
 }
 
 /// What to do with the control planes that are not in the new etcd.
-const OTHERS: &str = "Every other control plane now has an etcd that is out of date. On each of them:\n\n  bootstrap reset --yes\n\nand then the command that this prints here:\n\n  bootstrap token create --control-plane --print-join-command";
+const OTHERS: &str = "The etcd of every other control plane is now out of date. On each of them run:\n\n  bootstrap reset --yes\n\nand then the command that this prints on this node:\n\n  bootstrap token create --control-plane --print-join-command";
 
 async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.etcd.settings)?;
     let file = std::path::absolute(&args.file)?;
     let question = format!(
-        "This puts the cluster back to {}: all that was written since is lost. The control planes of all other nodes must be stopped (`bootstrap reset` there). Go on?",
+        "This restores the cluster to {}: everything written since then is lost. The control planes of all other nodes must be stopped (run `bootstrap reset` there). Continue?",
         file.display()
     );
     let ports = world::ports(&spec).await?;
@@ -233,8 +231,8 @@ async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {
     confirm(args.yes, &question)?;
     let console = Console::new(args.etcd.output, false);
     let kept = restore(&ports, &HostEtcdFiles, &spec, &file, &console).await?;
-    let beside = kept.as_ref().map_or_else(String::new, |kept| format!(" The data before lies in {}.", kept.display()));
-    let text = format!("The cluster is that of {} again.{beside}\n\n{OTHERS}", file.display());
+    let beside = kept.as_ref().map_or_else(String::new, |kept| format!(" The previous data is in {}.", kept.display()));
+    let text = format!("The cluster is restored from {}.{beside}\n\n{OTHERS}", file.display());
     print_result(args.etcd.output, &json!({ "restored": file, "kept": kept }), &text);
     Ok(())
 }
@@ -249,7 +247,7 @@ async fn recover_quorum(args: &RecoverArgs) -> Result<(), Failure> {
     }
     confirm(
         args.yes,
-        "This makes this node's etcd the only member; use it when most members are lost for good. Members that live on must be stopped first. Go on?",
+        "This makes this node's etcd the only member; use it when most members are permanently lost. Stop all other members that still run first. Continue?",
     )?;
     let console = Console::new(args.etcd.output, false);
     recover(&ports, &spec, &console).await?;
@@ -257,7 +255,7 @@ async fn recover_quorum(args: &RecoverArgs) -> Result<(), Failure> {
     print_result(
         args.etcd.output,
         &json!({ "recovered": name }),
-        &format!("etcd of {name} is a cluster of one.\n\n{OTHERS}"),
+        &format!("etcd of {name} is now the only member.\n\n{OTHERS}"),
     );
     Ok(())
 }

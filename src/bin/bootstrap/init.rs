@@ -16,14 +16,14 @@ use serde_json::json;
 use crate::preflight::preflight;
 use crate::{Failure, settings, world};
 
-/// Makes the first control-plane node.
+/// Creates the first control-plane node.
 pub async fn init(args: InitArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
     preflight(&spec, true, &args.run).await?;
     let ports = world::ports(&spec).await?;
     leave_version(&ports, &mut spec)?;
     if !args.run.dry_run {
-        // Kept first: a run cut short is continued with the same settings.
+        // Saved first: an interrupted run continues with the same settings.
         let kept = settings::read(&args.settings)?.print();
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
     }
@@ -51,7 +51,7 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The data of a lost cluster, before an API server could tell its nodes that there is nothing. Returns how many steps were
+/// The data of a lost cluster, before an API server without data could have its nodes stop their pods. Returns how many steps were
 /// changed (or, in a dry run, would be).
 async fn begin_again(
     ports: &Ports,
@@ -67,13 +67,14 @@ async fn begin_again(
     for name in ["ca.crt", "sa.key"] {
         let path = spec.node.paths.pki(name);
         if ports.files.info(&path)?.is_none() {
-            let why = "without the PKI of the lost cluster no node and no program trusts what is restored";
-            return Err(Failure::from(format!("there is no {}: {why}", path.display())));
+            let why = "without the PKI of the lost cluster no node and no client trusts the restored one";
+            return Err(Failure::from(format!("{} does not exist: {why}", path.display())));
         }
     }
     if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_some() {
-        let then = "`bootstrap init` without --snapshot goes on with it, `bootstrap etcd restore` replaces it";
-        return Err(Failure::from(format!("etcd has data in {}: {then}", spec.node.paths.etcd_data.display())));
+        let then =
+            "run `bootstrap init` without --snapshot to continue with it, or `bootstrap etcd restore` to replace it";
+        return Err(Failure::from(format!("etcd already has data in {}: {then}", spec.node.paths.etcd_data.display())));
     }
     HostEtcdFiles.check_snapshot(&snapshot)?;
     if options.dry_run {
@@ -92,14 +93,14 @@ pub fn leave_version(ports: &Ports, spec: &mut Spec) -> Result<(), Failure> {
     keep_running(ports, spec)?;
     if spec.cluster.version != told {
         complain(&format!(
-            "This node runs {} and stays at it; `bootstrap upgrade` goes to {told}.",
+            "This node runs {} and keeps that version; use `bootstrap upgrade` to go to {told}.",
             spec.cluster.version
         ));
     }
     Ok(())
 }
 
-/// A phase that is not there is a matter of usage.
+/// A phase that does not exist is a matter of usage.
 pub fn run_failure(error: RunError) -> Failure {
     match error {
         RunError::NoPhase { .. } => Failure::Usage(error.to_string()),

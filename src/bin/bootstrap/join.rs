@@ -26,7 +26,7 @@ use crate::{Failure, settings, world};
 pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
     if !args.control_plane && HostFiles.info(&spec.node.paths.pki("apiserver.crt"))?.is_some() {
-        return Err(Failure::Usage("this node is a control plane; give --control-plane as well".to_owned()));
+        return Err(Failure::Usage("this node is a control plane; pass --control-plane".to_owned()));
     }
     // The cluster says what this machine has to have: with an etcd elsewhere, for one, its ports may be taken.
     let joining = find_cluster(&args, &mut spec).await?;
@@ -34,12 +34,12 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     let ports = world::ports(&spec).await?;
     leave_version(&ports, &mut spec)?;
     if !args.run.dry_run {
-        // Kept first: a run cut short is continued with the same settings.
+        // Saved first: an interrupted run continues with the same settings.
         let kept = settings::read(&args.settings)?.print();
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
         ports.files.remove(Path::new(settings::VERSION_FILE))?;
         let joined = render_joined(&spec.cluster);
-        // Its age tells an agent whose unit the system declares that there is something new.
+        // Its age shows an agent whose unit the system declares that it has changed.
         if ports.files.read(Path::new(settings::JOINED_FILE))?.as_deref() != Some(joined.as_str()) {
             ports.files.write(Path::new(settings::JOINED_FILE), joined.as_bytes(), 0o644)?;
         }
@@ -58,7 +58,7 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     let phases = if args.control_plane { JOIN_CONTROL_PLANE } else { JOIN };
     let outcome = tokio::select! {
         outcome = run(phases, &spec, &ports, &options, &with_joining, &console) => outcome.map_err(run_failure),
-        () = world::told_to_stop()? => Err(Failure::from("told to stop; the same command goes on".to_owned())),
+        () = world::told_to_stop()? => Err(Failure::from("interrupted; run the same command again to continue".to_owned())),
     };
     let changed = match outcome {
         Ok(changed) => changed,
@@ -88,7 +88,7 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failu
         Some(token) => {
             if args.ca_hash.is_empty() {
                 return Err(Failure::Usage(
-                    "--ca-hash is needed to know the cluster; `bootstrap token create --print-join-command` shows it"
+                    "--ca-hash is required to verify the cluster; `bootstrap token create --print-join-command` prints it"
                         .to_owned(),
                 ));
             }
@@ -110,7 +110,7 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failu
             Ok(Joining { token: None, ca, denied: Default::default() })
         }
         None => Err(Failure::Usage(
-            "a token is needed (--token, or a --token-file that is not empty); `bootstrap token create --print-join-command` on a control-plane node shows the whole command".to_owned(),
+            "a token is required (--token, or a --token-file that is not empty); `bootstrap token create --print-join-command` on a control-plane node prints the whole command".to_owned(),
         )),
     }
 }
@@ -123,19 +123,19 @@ fn token(args: &JoinArgs) -> Result<Option<Token>, Failure> {
         return Ok(None);
     }
     // The text itself stays out of the message: it may be nearly a token.
-    let token = text.trim().parse().map_err(|_| Failure::Usage(format!("{} holds no token", path.display())))?;
+    let token = text.trim().parse().map_err(|_| Failure::Usage(format!("{} contains no token", path.display())))?;
     Ok(Some(token))
 }
 
 /// A learner that nobody promotes would keep every other node from joining.
 async fn withdraw(ports: &Ports, spec: &Spec) {
     match members::withdraw(ports, spec).await {
-        Ok(true) => complain("This node's etcd had no vote yet and was taken out of the cluster again."),
+        Ok(true) => complain("This node's etcd was still a learner and was removed from the cluster again."),
         Ok(false) => {}
         Err(error) => {
             let name = &spec.node.name;
             complain(&format!(
-                "This node's etcd may be left in the cluster as a learner ({error}); see `bootstrap etcd members` and remove {name} there."
+                "This node's etcd may remain in the cluster as a learner ({error}); on a control plane check `bootstrap etcd members` and remove {name}."
             ));
         }
     }

@@ -48,7 +48,7 @@ const USAGE: u8 = 64;
 /// Settings that cannot be met (sysexits.h).
 const CONFIGURATION: u8 = 78;
 
-/// Why a command ended early.
+/// Why a command failed.
 enum Failure {
     /// Faults of the settings, a line each.
     Configuration(String),

@@ -37,7 +37,7 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
     };
     match check_set(&files, &[], Path::new("/etc/kubernetes/manifests"), "node") {
         Ok(pods) => {
-            let text = format!("{} static pods are sound", pods.len());
+            let text = format!("{} static pods are valid", pods.len());
             print_result(args.output, &json!({ "pods": pods.len(), "faults": [] }), &text);
             Ok(())
         }

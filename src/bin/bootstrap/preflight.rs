@@ -10,7 +10,7 @@ use roost::ports::Units;
 
 use crate::Failure;
 
-/// Prints the findings; fatal ones end a run, unless it is a dry one or they are to be passed over.
+/// Prints the findings; fatal ones stop a run, unless it is a dry run or they are ignored by option.
 pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Result<(), Failure> {
     if args.phase.is_some() {
         return Ok(());
@@ -32,6 +32,6 @@ pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Resu
     match findings.iter().filter(|finding| finding.fatal).count() {
         0 => Ok(()),
         _ if may_go_on => Ok(()),
-        many => Err(Failure::from(format!("{many} of the checks of this machine failed; nothing was changed"))),
+        many => Err(Failure::from(format!("{many} preflight checks failed; nothing was changed"))),
     }
 }

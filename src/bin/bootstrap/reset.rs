@@ -19,14 +19,16 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
     let name = &spec.node.name;
     if !args.yes && !args.run.dry_run {
         let question = format!(
-            "This stops every pod on {name} and removes its certificates, its kubelet's data and {}. Go on?",
+            "This stops every pod on {name} and deletes its certificates, its kubelet's data and {}. Continue?",
             spec.node.paths.etcd_data.display()
         );
         match ask(&question) {
             Some(true) => {}
             Some(false) => return Err(Failure::Usage("nothing was changed".to_owned())),
             None => {
-                return Err(Failure::Usage("reset asks first, and nobody is here to answer; give --yes".to_owned()));
+                return Err(Failure::Usage(
+                    "standard input is not a terminal, so there is nobody to confirm; pass --yes".to_owned(),
+                ));
             }
         }
     }
@@ -54,12 +56,14 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
         (false, _) => {
             let etcd = match &spec.cluster.external_etcd {
                 Some(etcd) if control_plane => format!(
-                    "\nYour etcd keeps what the cluster wrote; another cluster needs it empty: etcdctl --endpoints={} del --prefix /registry/",
+                    "\nYour external etcd keeps the data of the cluster; empty it before another cluster uses it: etcdctl --endpoints={} del --prefix /registry/",
                     etcd.endpoints.join(",")
                 ),
                 Some(_) | None => String::new(),
             };
-            format!("\nThis machine is clean. The cluster may still know the node: kubectl delete node {name}{etcd}")
+            format!(
+                "\nThis machine is reset. The cluster may still have the Node object: kubectl delete node {name}{etcd}"
+            )
         }
     };
     console.finish(changed, &json!({ "node": name }), &text);

@@ -30,7 +30,7 @@ pub async fn rotate_ca(command: &RotateCommand) -> Result<(), Failure> {
 async fn control_plane(args: &SettingsArgs) -> Result<(Ports, Spec), Failure> {
     let (ports, mut spec, look) = look(args, false).await?;
     if !look.control_plane {
-        return Err(Failure::from("this is no control plane; workers follow by themselves".to_owned()));
+        return Err(Failure::from("this is not a control plane; workers follow automatically".to_owned()));
     }
     leave_version(&ports, &mut spec)?;
     Ok((ports, spec))
@@ -46,10 +46,10 @@ async fn stage(args: &RotateArgs, stage: Stage) -> Result<(), Failure> {
     let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose, turn: turn.clone() };
     let outcome = tokio::select! {
         outcome = rotate(&ports, &spec, &passage, stage, &console) => outcome.map_err(Failure::from),
-        () = world::told_to_stop()? => Err(Failure::from("told to stop; the same command goes on".to_owned())),
+        () = world::told_to_stop()? => Err(Failure::from("interrupted; run the same command again to continue".to_owned())),
     };
     if turn.is_some() {
-        // The credentials that it was taken with may be over by now.
+        // The credentials that it was taken with may be over now.
         end_turn(administrator(&ports, &spec).await?.as_ref()).await;
     }
     let outcome = outcome?;
@@ -68,19 +68,19 @@ fn told(spec: &Spec, stage: Stage, dry_run: bool, outcome: &Outcome) -> String {
         };
     }
     let next = match (stage, outcome.left.as_slice()) {
-        (Stage::Finished, []) => "the cluster has its new authorities, and no other is trusted".to_owned(),
+        (Stage::Finished, []) => "the rotation is finished: only the new CAs are trusted".to_owned(),
         (_, []) => {
             let next = next_stage(if stage == Stage::Prepared { Standing::Prepared } else { Standing::Switched });
             let what = format!(
-                "bootstrap certs rotate-ca {}` on each control plane, when `rotate-ca status` shows that all nodes followed",
+                "bootstrap certs rotate-ca {}` on each control plane, when `rotate-ca status` shows that all nodes have followed",
                 next.command()
             );
             match stage {
                 Stage::Prepared => format!(
-                    "all control planes trust both. Start pods again that read only once whom to trust, give out admin.conf anew, then run `{what}"
+                    "all control planes trust both CAs. Restart pods that read the CA only at their start, distribute admin.conf again, then run `{what}"
                 ),
                 _ => format!(
-                    "the next authorities sign everywhere. Give out admin.conf anew and start what has certificates of its own, then run `{what}"
+                    "the next CAs sign everywhere. Distribute admin.conf again and restart programs that have certificates of their own, then run `{what}"
                 ),
             }
         }
@@ -102,7 +102,7 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     let (former, next) =
         (id(cluster.and_then(|one| one.former.as_ref())), id(cluster.and_then(|one| one.next.as_ref())));
     let signs = id(cluster.and_then(|one| one.bundle.as_ref()));
-    // Kubelets serve by an authority of their own.
+    // Kubelets serve by a CA of their own.
     let of_kubelets = seen.own.authorities.iter().find(|one| one.is_of_kubelets());
     let serving =
         [id(of_kubelets.and_then(|one| one.former.as_ref())), id(of_kubelets.and_then(|one| one.next.as_ref()))];
@@ -120,7 +120,7 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `names`: former and next authority of the cluster, and of kubelets' servers.
+/// `names`: former and next CA of the cluster, and of kubelets' servers.
 fn text(seen: &Observed, standing: Standing, names: [[Option<String>; 2]; 2]) -> String {
     let is_former = |id: &String| names.iter().any(|[former, _]| former.as_ref() == Some(id));
     let is_next = |id: &String| names.iter().any(|[_, next]| next.as_ref() == Some(id));
@@ -138,7 +138,7 @@ fn text(seen: &Observed, standing: Standing, names: [[Option<String>; 2]; 2]) ->
         text.push_str(&format!("{node:24}  {told:12}  {trusts:24}  {client:18}  {serving}\n"));
     }
     match standing {
-        Standing::Settled => text.push_str("No authority is being replaced on this node."),
+        Standing::Settled => text.push_str("No CA rotation is in progress on this node."),
         standing => {
             let next = next_stage(standing).command();
             text.push_str(&format!("Next on this node: bootstrap certs rotate-ca {next}"));

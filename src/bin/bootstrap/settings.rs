@@ -69,7 +69,7 @@ pub fn spec_to_upgrade(args: &SettingsArgs, version: Option<Version>) -> Result<
     validated(&layers, faults)
 }
 
-/// Notes the version that this node has now, for later commands; says so when the user's file still tells another one.
+/// Notes the version that this node has now, for later commands; reports if the user's file still has another one.
 pub fn record_version(ports: &Ports, args: &SettingsArgs, version: &str) -> Result<(), Failure> {
     let text = format!("# Written by `bootstrap upgrade`.\n[cluster]\nkubernetes_version = \"{version}\"\n");
     ports.files.write(Path::new(VERSION_FILE), text.as_bytes(), 0o644)?;
@@ -85,7 +85,7 @@ pub fn record_version(ports: &Ports, args: &SettingsArgs, version: &str) -> Resu
             ports.files.write(&path, layers.print().as_bytes(), 0o600)?;
         }
         Origin::File(path, line, _) => complain(&format!(
-            "{}:{line} still says {told}: change it to {version}, so that nothing takes it for what is wanted",
+            "{}:{line} still says {told}: change it to {version}, or a later command takes it as the target version",
             path.display()
         )),
         Origin::Flag | Origin::Environment(_) | Origin::Default => {}

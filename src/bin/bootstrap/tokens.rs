@@ -30,10 +30,10 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                 if is_there(objects.as_ref(), id).await? {
                     return Err(Error::Exists(id.to_owned()).into());
                 }
-                let until = expires.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
+                let until = expires.map_or_else(|| "forever".to_owned(), |at| format!("until {at}"));
                 let whom = if wanted.control_plane { "one control plane" } else { "nodes" };
                 let document = json!({ "dryRun": true, "changed": 1, "expires": expires.map(|at| at.to_string()) });
-                print_result(args.output, &document, &format!("would make a token for {whom}, valid {until}"));
+                print_result(args.output, &document, &format!("would create a token for {whom}, valid {until}"));
                 return Ok(());
             }
             create(objects.as_ref(), &token, expires, wanted.description.as_deref(), wanted.control_plane).await?;
@@ -43,9 +43,9 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
             };
             let expires = expires.map(|at| at.to_string());
             if wanted.control_plane {
-                let until = expires.as_ref().map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
+                let until = expires.as_ref().map_or_else(|| "forever".to_owned(), |at| format!("until {at}"));
                 complain(&format!(
-                    "This token gives the cluster's keys to the first control plane that joins with it, and to no other; it is valid {until}."
+                    "This token gives the keys of the cluster's CAs to the first control plane that joins with it, and to no other; it is valid {until}."
                 ));
             }
             let document = json!({ "token": token.reveal(), "expires": expires, "joinCommand": join });
@@ -73,7 +73,7 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
                 return Ok(());
             }
             delete(objects.as_ref(), id).await?;
-            print_result(args.output, &json!({ "deleted": id }), &format!("token {id} is deleted"));
+            print_result(args.output, &json!({ "deleted": id }), &format!("deleted token {id}"));
         }
     }
     Ok(())

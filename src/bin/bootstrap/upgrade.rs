@@ -45,7 +45,7 @@ fn wanted(spec: &Spec) -> Result<Wanted, Failure> {
 pub async fn administrator(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, Failure> {
     let path = spec.node.paths.kubeconfig("admin.conf");
     if ports.files.info(&path)?.is_none() {
-        return Err(Failure::from(format!("{} is not here: run this on a control plane", path.display())));
+        return Err(Failure::from(format!("{} does not exist: run this on a control plane", path.display())));
     }
     Ok(ports.net.connect(&path).await?)
 }
@@ -61,14 +61,14 @@ async fn plan(args: &UpgradePlanArgs) -> Result<(), Failure> {
     let objects = administrator(&ports, &spec).await?;
     let plan = observe_plan(&ports, &spec, objects.as_ref()).await?;
     print_result(args.output, &plan.to_json(), &render_text(&plan));
-    if plan.is_allowed() { Ok(()) } else { Err(Failure::from("the rules of version skew forbid this".to_owned())) }
+    if plan.is_allowed() { Ok(()) } else { Err(Failure::from("version-skew rules forbid this upgrade".to_owned())) }
 }
 
 async fn apply(args: &UpgradeApplyArgs) -> Result<(), Failure> {
     let spec = settings::spec_to_upgrade(&args.node.settings, args.version)?;
     let ports = world::ports(&spec).await?;
     if !is_control_plane(&ports, &spec)? {
-        return Err(Failure::from("this is no control plane; `bootstrap upgrade node` upgrades workers".to_owned()));
+        return Err(Failure::from("this is not a control plane; `bootstrap upgrade node` upgrades workers".to_owned()));
     }
     control_plane(&ports, &spec, &args.node, true).await
 }
@@ -79,7 +79,7 @@ async fn node(args: &UpgradeNodeArgs) -> Result<(), Failure> {
     // With the node's own credentials: on a control plane whose API server is away they lead to another one.
     let own = spec.node.paths.kubeconfig("kubelet.conf");
     if ports.files.info(&own)?.is_none() {
-        return Err(Failure::from("this machine is no node; `bootstrap join` makes it one".to_owned()));
+        return Err(Failure::from("this machine is not a node; run `bootstrap join` first".to_owned()));
     }
     let objects = ports.net.connect(&own).await?;
     adopt_settings(objects.as_ref(), &mut spec.cluster).await?;
@@ -95,16 +95,16 @@ async fn node(args: &UpgradeNodeArgs) -> Result<(), Failure> {
     finish(&console, &spec, args, changed)
 }
 
-/// Nothing else is begun while a change of this node's control plane was cut short.
+/// Nothing else is begun while a change of this node's control plane was interrupted.
 pub fn refuse_under_way(ports: &Ports, purpose: Purpose) -> Result<(), Failure> {
     let what = match purpose {
-        Purpose::Version => "an upgrade of this node was cut short; finish it first",
-        Purpose::Settings => "`bootstrap apply` was cut short on this node; run it again first",
+        Purpose::Version => "an upgrade of this node was interrupted; finish it first",
+        Purpose::Settings => "`bootstrap apply` was interrupted on this node; run it again first",
     };
     if is_under_way(ports, purpose)? { Err(Failure::from(what.to_owned())) } else { Ok(()) }
 }
 
-/// True when this node is one, as its disk tells.
+/// True when this node is one, as its disk shows.
 pub fn is_control_plane(ports: &Ports, spec: &Spec) -> Result<bool, Failure> {
     Ok(ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_some())
 }
@@ -112,7 +112,7 @@ pub fn is_control_plane(ports: &Ports, spec: &Spec) -> Result<bool, Failure> {
 /// This control plane; `first` makes its version that of the cluster.
 async fn control_plane(ports: &Ports, spec: &Spec, args: &UpgradeNodeArgs, first: bool) -> Result<(), Failure> {
     if spec.cluster.mode != ControlPlaneMode::StaticPods {
-        return Err(Failure::from("only control planes of static pods can be upgraded yet".to_owned()));
+        return Err(Failure::from("only control planes that run as static pods can be upgraded".to_owned()));
     }
     refuse_under_way(ports, Purpose::Settings)?;
     let objects = administrator(ports, spec).await?;
@@ -120,7 +120,7 @@ async fn control_plane(ports: &Ports, spec: &Spec, args: &UpgradeNodeArgs, first
         Ok(plan) => check(&plan, &spec.node.name, args.ignore_preflight)?,
         // Cut short while nothing ran: what was begun was checked.
         Err(_) if is_under_way(ports, Purpose::Version)? => {
-            complain("The API does not answer; going on with what was begun.")
+            complain("The API does not answer; continuing the upgrade that was started.")
         }
         Err(failure) => return Err(failure),
     }
@@ -128,7 +128,7 @@ async fn control_plane(ports: &Ports, spec: &Spec, args: &UpgradeNodeArgs, first
     let turn = if args.dry_run { None } else { turn(ports, spec, objects.clone(), &console).await? };
     let outcome = tokio::select! {
         outcome = in_turn(ports, spec, args, first, turn.clone(), &objects, &console) => outcome,
-        () = world::told_to_stop()? => Err(Failure::from("told to stop; the same command goes on".to_owned())),
+        () = world::told_to_stop()? => Err(Failure::from("interrupted; run the same command again to continue".to_owned())),
     };
     if let Some(turn) = turn {
         end_turn(turn.as_ref()).await;
@@ -143,11 +143,11 @@ fn check(plan: &UpgradePlan, node: &str, although_ill: bool) -> Result<(), Failu
     }
     match obstacles.len() {
         0 => Ok(()),
-        many => Err(Failure::from(format!("{many} things speak against it; nothing was changed"))),
+        many => Err(Failure::from(format!("{many} checks failed; nothing was changed"))),
     }
 }
 
-/// This node's turn among the control planes; none without an API.
+/// This node's turn among the control planes; `None` without an API.
 pub async fn turn(
     ports: &Ports,
     spec: &Spec,
@@ -158,7 +158,7 @@ pub async fn turn(
         Turn::Taken => Ok(Some(objects)),
         Turn::NoApi => Ok(None),
         Turn::NeverCame => {
-            Err(Failure::from("another control plane has its turn; try again when it is done".to_owned()))
+            Err(Failure::from("another control plane is being changed; try again when it is finished".to_owned()))
         }
     }
 }
@@ -195,7 +195,8 @@ async fn in_turn(
         changed = changed.saturating_add(addons);
     } else {
         let nodes = behind.join(", ");
-        console.step_says(&format!("kube-proxy and CoreDNS follow with the last control plane; still to do: {nodes}"));
+        console
+            .step_says(&format!("kube-proxy and CoreDNS are upgraded with the last control plane; remaining: {nodes}"));
     }
     Ok(changed)
 }
@@ -222,7 +223,7 @@ fn finish(console: &Console, spec: &Spec, args: &UpgradeNodeArgs, changed: usize
         (_, 0) => format!("nothing to do: {node} is at {version}"),
         (true, many) => format!("{many} steps to do"),
         (false, _) => {
-            format!("\nNode {node} is at {version}; `bootstrap upgrade plan` on a control plane shows what is left.")
+            format!("\nNode {node} is at {version}; `bootstrap upgrade plan` on a control plane shows what remains.")
         }
     };
     console.finish(changed, &json!({ "node": node, "version": version }), &text);

@@ -49,7 +49,7 @@ pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
     })
 }
 
-/// Completes when somebody wants this process to end.
+/// Completes on a signal to stop.
 pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -70,7 +70,7 @@ fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
         // of them, and nothing was carried out.
         Err(Failure::Configuration(faults)) => {
             let Ok(spec) = of(Path::new(KEPT_FILE)) else { return Err(Failure::Configuration(faults)) };
-            complain(&format!("{faults}\ngoing on with the settings that were carried out last ({KEPT_FILE})"));
+            complain(&format!("{faults}\ncontinuing with the settings that were last applied ({KEPT_FILE})"));
             spec
         }
         outcome => outcome?,
@@ -78,12 +78,12 @@ fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
     let words = ["bootstrap".to_owned()].into_iter().chain(agent_arguments(&spec, args.control_plane));
     match Cli::try_parse_from(words).map(|cli| cli.command) {
         Ok(Command::Agent(args)) => Ok(args),
-        Ok(_) => Err(Failure::Usage("these are no arguments of the agent".to_owned())),
+        Ok(_) => Err(Failure::Usage("these are not arguments of the agent".to_owned())),
         Err(error) => Err(Failure::Usage(error.to_string())),
     }
 }
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until it gets a signal to stop.
 pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
     let args = from_settings(args)?;
     roost::telemetry::panics::install(|_| {});

@@ -1,4 +1,4 @@
-//! The restore drill: shows, while all is well, that the newest snapshot would bring the cluster back.
+//! The restore drill: shows, while everything is healthy, that the newest snapshot would bring the cluster back.
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,11 @@ use crate::ports::{EtcdFiles, Progress};
 const MANIFEST: &str = "etcd-drill.yaml";
 const COMPONENT: &str = "etcd-drill";
 
-/// Restores a snapshot (this node's newest without one named) into an etcd of its own, reads all of it, and removes that
+/// Restores a snapshot (this node's newest without one named) into a separate etcd, reads all of it, and removes that
 /// etcd, which answers on this port of the loopback meanwhile. What it finds wrong with the snapshot is in the result, which is kept for `bootstrap status`.
 ///
 /// # Errors
-/// The drill itself could not be held.
+/// The drill itself failed; the result says nothing about the snapshot.
 pub async fn drill(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -35,7 +35,7 @@ pub async fn drill(
     let folder = &spec.node.paths.snapshots;
     let newest = chosen(ports, spec, snapshot)?;
     let found = match &newest {
-        None => Err(Verdict::Unfit(format!("there is no snapshot of this node in {}", folder.display()))),
+        None => Err(Verdict::Unfit(format!("this node has no snapshot in {}", folder.display()))),
         Some(snapshot) => try_out(ports, files, spec, snapshot, port, progress).await,
     };
     let (contents, fault) = match found {
@@ -57,17 +57,17 @@ fn chosen(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Option<
     })
 }
 
-/// What `drill` would do, a line for each thing.
+/// The plan of `drill`, one line per step.
 pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Vec<String>, StepError> {
     must_be_ours(spec)?;
     needs_kubelet(ports).await?;
     let first = match chosen(ports, spec, snapshot)? {
         Some(snapshot) => {
-            format!("restore {} into an etcd of its own, read all of it, and remove that", snapshot.display())
+            format!("restore {} into a separate etcd, read every key, and remove that etcd", snapshot.display())
         }
-        None => format!("say that {} has no snapshot of this node", spec.node.paths.snapshots.display()),
+        None => format!("report that {} has no snapshot of this node", spec.node.paths.snapshots.display()),
     };
-    Ok(vec![first, format!("write what came of it to {}", result_file(spec).display())])
+    Ok(vec![first, format!("write the result to {}", result_file(spec).display())])
 }
 
 /// The result of the last drill on this node.
@@ -76,11 +76,11 @@ pub fn last_drill(ports: &Ports, spec: &Spec) -> Result<Option<DrillResult>, Ste
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-/// Why a snapshot was not found good.
+/// Why a snapshot was not confirmed.
 enum Verdict {
-    /// It is not.
+    /// The snapshot cannot be restored.
     Unfit(String),
-    /// Nobody knows.
+    /// The drill failed for another reason.
     Undecided(StepError),
 }
 
@@ -101,9 +101,9 @@ async fn try_out(
     let size = files.check_snapshot(snapshot).map_err(|error| Verdict::Unfit(with_causes(&error)))?;
     needs_kubelet(ports).await?;
     let manifest = spec.node.paths.manifests().join(MANIFEST);
-    // Of a drill that was cut short.
+    // Of a drill that was interrupted.
     end_pod(ports, &manifest).await?;
-    progress.step_says(&format!("restoring {} into an etcd of its own", snapshot.display()));
+    progress.step_says(&format!("restoring {} into a separate etcd", snapshot.display()));
     let stamp = (ports.now)().strftime("%Y%m%dt%H%M%Sz").to_string();
     let name = format!("{COMPONENT}-{stamp}");
     let pod = restore_pod::render_drill(spec, &name, snapshot, port).map_err(StepError::from)?;
@@ -124,10 +124,10 @@ async fn look(ports: &Ports, spec: &Spec, pod: &str, port: u16, size: u64) -> Re
         if let Some(ended) = exited(ports, pod).await?.iter().find(|end| end.container != "restore" || end.code != 0) {
             let log = ports.files.read(Path::new(&ended.log)).ok().flatten().unwrap_or_default();
             let words = log.lines().last().unwrap_or_default();
-            return Err(Verdict::Unfit(format!("{} ended with code {}: {words}", ended.container, ended.code)));
+            return Err(Verdict::Unfit(format!("{} exited with code {}: {words}", ended.container, ended.code)));
         }
         if begun.elapsed() >= WORK_PATIENCE {
-            return Err(timed_out("etcd answers on the snapshot's data", begun).into());
+            return Err(timed_out("etcd answers with the data of the snapshot", begun).into());
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -135,7 +135,7 @@ async fn look(ports: &Ports, spec: &Spec, pod: &str, port: u16, size: u64) -> Re
     let known = known_key(spec);
     let holdings = etcd.holdings(&known).await.map_err(|error| Verdict::Unfit(with_causes(&error)))?;
     if !holdings.known {
-        return Err(Verdict::Unfit(format!("it has {} keys, but not {known}", holdings.keys)));
+        return Err(Verdict::Unfit(format!("it has {} keys, but not the key {known}", holdings.keys)));
     }
     let (revision, keys, hash) = (holdings.revision, holdings.keys, holdings.hash);
     Ok(DrillContents { size, revision, keys, hash, millis })
@@ -147,5 +147,5 @@ async fn end_pod(ports: &Ports, manifest: &Path) -> Result<(), StepError> {
     let of_drill = |labels: &Labels| {
         in_kube_system(labels) && labels.get("component").is_some_and(|component| component == COMPONENT)
     };
-    until_gone(ports, "the pod of the drill has ended", of_drill).await
+    until_gone(ports, "the pod of the drill has terminated", of_drill).await
 }

@@ -1,4 +1,4 @@
-//! etcd's members for an operator: who they are, how they do, and their upkeep.
+//! etcd's members for an operator: list, health and maintenance.
 
 mod drill;
 mod needs;
@@ -18,10 +18,10 @@ use crate::core::bootstrap::membership::{Member, label};
 use crate::core::model::spec::Spec;
 use crate::ports::{MemberHealth, MembersError, Progress};
 
-/// How one member does, as it says itself.
+/// Health of one member, as it reports it.
 #[derive(Debug)]
 pub struct MemberReport {
-    /// Its name; empty when nobody tells it.
+    /// Name of the member; empty if unknown.
     pub name: String,
     /// Where it was asked.
     pub endpoint: String,
@@ -30,7 +30,7 @@ pub struct MemberReport {
 }
 
 impl MemberReport {
-    /// True when it answers, follows a leader and complains of nothing.
+    /// True if it answers, has a leader and reports no alarm.
     pub fn is_healthy(&self) -> bool {
         self.health.as_ref().is_ok_and(|health| health.leader != 0 && health.errors.is_empty())
     }
@@ -41,7 +41,7 @@ pub async fn members(ports: &Ports, spec: &Spec) -> Result<Vec<Member>, StepErro
     Ok(client(ports, spec).await?.list().await?)
 }
 
-/// Asks each member. Where nobody tells of the members, every endpoint is asked that this node knows.
+/// Asks each member. If the members are unknown, every endpoint that this node knows is asked.
 pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, StepError> {
     let mut places: Vec<(String, String)> = match client(ports, spec).await?.list().await {
         Ok(members) => {
@@ -49,7 +49,7 @@ pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, Ste
             members.iter().filter_map(place).collect()
         }
         Err(error) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "nobody tells of the members");
+            tracing::debug!(error = &error as &dyn std::error::Error, "no source knows the members");
             endpoints(ports, spec).await?.into_iter().map(|url| (String::new(), url)).collect()
         }
     };
@@ -62,18 +62,18 @@ pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, Ste
     Ok(reports)
 }
 
-/// What came of giving space back.
+/// Result of a defragmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Defragmented {
-    /// So many members did it.
+    /// Number of defragmented members.
     pub members: usize,
-    /// A full database kept writes out, and they are let in again.
+    /// The NOSPACE alarm was set and is now cleared.
     pub disarmed: bool,
 }
 
-/// Gives unused space back, member by member, the leader last; a member that does not answer ends it, for one at a time
-/// may be away. With `compact`, what keys were in former times is forgotten first. When every member has room again,
-/// the alarm of a full database is ended.
+/// Gives unused space back, member by member, the leader last; a member that does not answer stops it, since only one
+/// may be unavailable at a time. With `compact`, old revisions are compacted first. When every member has room again,
+/// the NOSPACE alarm is cleared.
 pub async fn defragment(
     ports: &Ports,
     spec: &Spec,
@@ -83,7 +83,7 @@ pub async fn defragment(
     let cluster = client(ports, spec).await?;
     if compact {
         cluster.compact().await?;
-        progress.step_says("former revisions are forgotten");
+        progress.step_says("old revisions are compacted");
     }
     let reports = leader_last(health(ports, spec).await?);
     let mut members: usize = 0;
@@ -98,7 +98,8 @@ pub async fn defragment(
         members = members.saturating_add(1);
     }
     if !room {
-        progress.step_says("no room was won: delete what is not needed, or raise quota-backend-bytes of etcd");
+        progress
+            .step_says("no space was freed: delete objects that are not needed, or raise etcd's quota-backend-bytes");
     }
     Ok(Defragmented { members, disarmed: room && cluster.disarm_no_space().await? })
 }
@@ -108,9 +109,9 @@ fn leader_last(mut reports: Vec<MemberReport>) -> Vec<MemberReport> {
     reports
 }
 
-/// What `defragment` would do, a line for each thing.
+/// The plan of `defragment`, one line per step.
 pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Result<Vec<String>, StepError> {
-    let mut lines: Vec<String> = compact.then(|| "forget former revisions".to_owned()).into_iter().collect();
+    let mut lines: Vec<String> = compact.then(|| "compact old revisions".to_owned()).into_iter().collect();
     for report in leader_last(health(ports, spec).await?) {
         let health = report.health?;
         lines.push(format!("defragment {}: {} of {} bytes are in use", report.name, health.db_in_use, health.db_size));
@@ -118,12 +119,12 @@ pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Re
     Ok(lines)
 }
 
-/// Less than nine tenths of what it may have; an alarm that comes again at once helps nobody.
+/// Less than nine tenths of the quota; otherwise the alarm would be raised again at once.
 fn has_room(health: &MemberHealth) -> bool {
     health.db_quota <= 0 || health.db_size < (health.db_quota / 10).saturating_mul(9)
 }
 
-/// Removes the member of this name (or peer URL, of one that never started), and gives it; none when there is none.
+/// Removes the member of this name (or peer URL, of one that never started), and gives it; `None` when there is none.
 /// A dry run only finds it.
 pub async fn remove(ports: &Ports, spec: &Spec, name: &str, dry_run: bool) -> Result<Option<Member>, StepError> {
     must_be_ours(spec)?;

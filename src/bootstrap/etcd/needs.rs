@@ -5,7 +5,7 @@ use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::units;
 use crate::core::model::spec::Spec;
 
-/// Fails where somebody else runs etcd.
+/// Fails if etcd is external.
 pub fn must_be_ours(spec: &Spec) -> Result<(), StepError> {
     match &spec.cluster.external_etcd {
         None => Ok(()),

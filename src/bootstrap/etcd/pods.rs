@@ -10,7 +10,7 @@ use crate::core::model::ContainerId;
 use crate::core::model::labels::{POD_NAME, POD_NAMESPACE};
 use crate::cri;
 
-/// How long pods may take to end; the API server finishes its requests first.
+/// How long pods may take to terminate; the API server finishes its requests first.
 const STOP_PATIENCE: Duration = Duration::from_secs(180);
 /// How long a restore, or etcd's first start after it, may take.
 pub const WORK_PATIENCE: Duration = Duration::from_secs(600);
@@ -25,7 +25,7 @@ pub fn in_kube_system(labels: &Labels) -> bool {
     labels.get(POD_NAMESPACE).is_some_and(|namespace| namespace == "kube-system")
 }
 
-/// What was waited for did not come.
+/// The wait timed out.
 pub fn timed_out(condition: &str, since: Instant) -> StepError {
     StepError::TimedOut {
         condition: condition.to_owned(),
@@ -50,7 +50,7 @@ pub async fn until_gone(ports: &Ports, condition: &str, wanted: impl Fn(&Labels)
     }
 }
 
-/// Waits until the one container of a pod has run, and tells its exit code.
+/// Waits until the one container of a pod has run, and returns its exit code.
 pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
     let begun = Instant::now();
     loop {
@@ -58,24 +58,24 @@ pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
             return Ok(ended.code);
         }
         if begun.elapsed() >= WORK_PATIENCE {
-            return Err(timed_out("the pod of the restore has run", begun));
+            return Err(timed_out("the pod of the restore has finished", begun));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// A container that has ended.
+/// A container that has exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Its name.
     pub container: String,
     /// Its exit code.
     pub code: i32,
-    /// Where its words are.
+    /// Path of its log.
     pub log: String,
 }
 
-/// The containers of a pod that have ended.
+/// The containers of a pod that have exited.
 pub async fn exited(ports: &Ports, pod: &str) -> Result<Vec<Ended>, StepError> {
     let state = cri::ContainerState::ContainerExited as i32;
     let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;

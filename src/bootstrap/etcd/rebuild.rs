@@ -1,4 +1,4 @@
-//! An etcd of one member again: from a snapshot, or from what is left of a cluster that lost its quorum.
+//! Rebuilds etcd as a single member: from a snapshot, or from the data of this node after a lost quorum.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::core::model::labels::POD_NAME;
 use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
 use crate::ports::{EtcdFiles, Progress};
 
-/// How long no leader answers before the quorum is taken for lost.
+/// How long no leader answers before the quorum counts as lost.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What `restore` would do, a line for each thing; what it refuses is refused here as well.
+/// The plan of `restore`, one line per step; it fails where `restore` would.
 pub async fn foresee_restore(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -47,23 +47,23 @@ pub async fn foresee_restore(
         let kept = kept_beside(spec, &stamp(ports));
         lines.push(format!("move {} to {}", data.join("member").display(), kept.display()));
     }
-    lines.push(format!("restore {} into {} as a cluster of one", snapshot.display(), data.display()));
+    lines.push(format!("restore {} into {} as a single-member cluster", snapshot.display(), data.display()));
     lines.push(format!("start etcd, {}", CONTROL_PLANE.join(", ")));
     Ok(lines)
 }
 
-/// What `recover` would do, likewise.
+/// The plan of `recover`.
 pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, StepError> {
     must_have_lost_quorum(ports, spec).await?;
     let spec = &as_it_is(ports, spec).await?;
     Ok(vec![
         format!("start etcd of {} with --force-new-cluster, as the only member", spec.node.name),
         "start it once more without that flag".to_owned(),
-        format!("start {}, where they do not run as they should", CONTROL_PLANE.join(", ")),
+        format!("start {} unless they already run as configured", CONTROL_PLANE.join(", ")),
     ])
 }
 
-/// This node's control plane ended: its services, then its manifests.
+/// Stops this node's control plane: its services, then its manifests.
 fn away(spec: &Spec) -> Vec<Step> {
     let mut steps = convert::stop_services();
     steps.extend(convert::remove_services(spec));
@@ -76,12 +76,12 @@ fn stamp(ports: &Ports) -> String {
     (ports.now)().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Where the data before a restore is kept.
+/// Where the previous data is kept during a restore.
 fn kept_beside(spec: &Spec, stamp: &str) -> PathBuf {
     spec.node.paths.etcd_data.join(format!("before-restore-{stamp}"))
 }
 
-/// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; tells where.
+/// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; returns where.
 pub async fn restore(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -99,7 +99,7 @@ pub async fn restore(
         let component = labels.get("component").map(String::as_str).unwrap_or_default();
         in_kube_system(labels) && (component == ETCD || CONTROL_PLANE.contains(&component))
     };
-    until_gone(ports, "the pods of the control plane have ended", of_control_plane).await?;
+    until_gone(ports, "the pods of the control plane have terminated", of_control_plane).await?;
 
     let data = &spec.node.paths.etcd_data;
     let stamp = stamp(ports);
@@ -124,7 +124,7 @@ pub async fn restore(
         0 => {}
         code => return Err(StepError::RestoreFailed { code, node: spec.node.name.clone(), pod: name }),
     }
-    until_gone(ports, "the pod of the restore has ended", |labels| {
+    until_gone(ports, "the pod of the restore has terminated", |labels| {
         labels.get(POD_NAME).is_some_and(|pod| pod.starts_with("etcd-restore-"))
     })
     .await?;
@@ -135,7 +135,7 @@ pub async fn restore(
     Ok(kept)
 }
 
-/// Makes this node's etcd a cluster of one with all that it has, after the other members were lost for good.
+/// Makes this node's etcd a cluster of one with all that it has, after the other members were lost permanently.
 pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
     must_have_lost_quorum(ports, spec).await?;
     let spec = &as_it_is(ports, spec).await?;
@@ -162,7 +162,7 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
         }
         tokio::time::sleep(PAUSE).await;
     }
-    // The flag must go: with it every start would throw out those that join.
+    // The flag must be removed: with it every start would remove members that joined.
     write_all(ports, spec, progress).await
 }
 
@@ -206,7 +206,7 @@ async fn write(ports: &Ports, spec: &Spec, component: &str, progress: &dyn Progr
     carry_out(ports, spec, &steps, progress).await
 }
 
-/// Everything as it should be, and the API there.
+/// Waits until all components run and the API answers.
 async fn write_all(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
     write(ports, spec, ETCD, progress).await?;
     if spec.cluster.mode == ControlPlaneMode::Systemd {

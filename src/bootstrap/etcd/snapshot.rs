@@ -22,7 +22,7 @@ pub struct TakenSnapshot {
     pub removed: Vec<PathBuf>,
 }
 
-/// What `take` would do, a line for each thing; somebody must be there to give a snapshot.
+/// The plan of `take`, one line per step; fails if no member answers.
 pub async fn foresee_take(
     ports: &Ports,
     spec: &Spec,
@@ -32,7 +32,7 @@ pub async fn foresee_take(
 ) -> Result<Vec<String>, StepError> {
     client(ports, spec).await?.list().await?;
     let target = path.map_or_else(|| folder.join(file_name(&spec.node.name, (ports.now)())), Path::to_owned);
-    let mut lines = vec![format!("write a snapshot to {} and check it", target.display())];
+    let mut lines = vec![format!("write a snapshot to {} and verify it", target.display())];
     if path.is_none() && keep > 0 {
         let mut there = ports.files.list(folder)?;
         there.push(target);
@@ -43,7 +43,7 @@ pub async fn foresee_take(
 }
 
 /// Writes a snapshot to `path`, or under a name of its own into `folder`, where only the newest `keep` stay (all with 0).
-/// The file is there only once it is whole.
+/// The file appears only when it is complete.
 pub async fn take(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -68,7 +68,7 @@ pub async fn take(
     };
     let written = match own.snapshot(&part).await {
         Err(error) if spec.cluster.external_etcd.is_none() => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the own member gives no snapshot");
+            tracing::debug!(error = &error as &dyn std::error::Error, "the member of this node returned no snapshot");
             ports.files.remove(&part)?;
             client(ports, spec).await?.snapshot(&part).await
         }

@@ -47,7 +47,7 @@ async fn attempt(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Re
     for report in etcd::health(ports, spec).await? {
         let fault = match &report.health {
             Ok(_) if report.is_healthy() => None,
-            Ok(health) if health.leader == 0 => Some("it knows no leader".to_owned()),
+            Ok(health) if health.leader == 0 => Some("it has no leader".to_owned()),
             Ok(health) => Some(health.errors.join(", ")),
             Err(error) => Some(error.to_string()),
         };

@@ -1,4 +1,4 @@
-//! Carries out the moves of one node's control plane.
+//! Executes the moves of one node's control plane.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use crate::core::model::spec::Spec;
 use crate::ports::{ClusterObjects, EtcdFiles, Progress};
 
 const PAUSE: Duration = Duration::from_millis(500);
-/// A container that ended so often does not come up.
+/// A container that exited this often is considered failed.
 const ENDS: u32 = 3;
 /// Id and summary for progress.
 const PHASE: (&str, &str) = ("control-plane", "control plane, component by component");
@@ -32,13 +32,13 @@ const PHASE: (&str, &str) = ("control-plane", "control plane, component by compo
 pub struct Passage<'a> {
     /// Files of etcd.
     pub etcd_files: &'a dyn EtcdFiles,
-    /// How long each component may take to be well.
+    /// How long each component may take to become healthy.
     pub timeout: Duration,
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
     /// What for.
     pub purpose: Purpose,
-    /// The objects by which the turn among control planes is held; none without.
+    /// The objects by which the turn among control planes is held; `None` without.
     pub turn: Option<Arc<dyn ClusterObjects>>,
 }
 
@@ -96,7 +96,7 @@ pub async fn upgrade_control_plane(
         form,
         wanted: manifests::wanted(ports, spec, form, passage.purpose).await?,
         snapshot: None,
-        // Of an etcd that somebody else runs, somebody else takes the snapshots.
+        // Snapshots of an external etcd are taken by its operator.
         needs_snapshot: spec.cluster.external_etcd.is_none() && passage.purpose == Purpose::Version,
         given_up: None,
         waiting: BTreeMap::new(),
@@ -130,8 +130,8 @@ impl Run<'_> {
                 waited_for = None;
                 self.waiting.remove(name);
                 if !matches!(coming, Move::TurnBack { .. } | Move::Stuck { .. }) {
-                    self.progress.step_ends(PHASE.0, &format!("{name} is well"), StepOutcome::Changed);
-                    self.progress.step_says(&format!("{name} is well"));
+                    self.progress.step_ends(PHASE.0, &format!("{name} is healthy"), StepOutcome::Changed);
+                    self.progress.step_says(&format!("{name} is healthy"));
                 }
             }
             let line = coming.to_string();
@@ -155,7 +155,7 @@ impl Run<'_> {
                     continue;
                 }
                 Move::TurnBack { component, why } => {
-                    self.progress.step_says(&format!("{line}; going back to the former manifests"));
+                    self.progress.step_says(&format!("{line}; rolling back to the previous manifests"));
                     self.given_up = Some((component, why.clone()));
                     self.waiting.clear();
                     continue;
@@ -218,7 +218,7 @@ impl Run<'_> {
     /// While this member restarts, the others have to agree without it.
     async fn others_are_well(&self) -> Result<(), UpgradeError> {
         let reports = etcd::health(self.ports, self.spec).await?;
-        // Nobody tells of members: there is no majority to lose, and this one may have lost the address that it had.
+        // The members are unknown: there is no majority to lose, and this member may have lost its address.
         if self.passage.purpose == Purpose::Settings && reports.iter().all(|report| report.name.is_empty()) {
             return Ok(());
         }
@@ -272,7 +272,7 @@ fn changed_lines(coming: &Move, facts: &Facts) -> Vec<String> {
     lines.unwrap_or_default().iter().map(|line| format!("  {line}")).collect()
 }
 
-/// Only what is waited for can fail: a controller may well end while its API server is away.
+/// Only the component that is waited for can fail: a controller may exit while its API server is down.
 fn judge(look: &Look, waiting: Option<&Waiting>, timeout: Duration) -> PodState {
     if look.well {
         return PodState::Well;
@@ -284,7 +284,7 @@ fn judge(look: &Look, waiting: Option<&Waiting>, timeout: Duration) -> PodState 
         return PodState::Failed(format!("{}, {} times", look.word, more.saturating_add(1)));
     }
     match waiting.since.elapsed() > timeout {
-        true => PodState::Failed(format!("not well after {} s: {}", timeout.as_secs(), look.word)),
+        true => PodState::Failed(format!("unhealthy after {} s: {}", timeout.as_secs(), look.word)),
         false => PodState::NotYet,
     }
 }

@@ -24,13 +24,13 @@ pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, St
         let mut add = |what: String| drift.push((name.to_owned(), what));
         let path = form.path(spec, name);
         let Some(present) = ports.files.read(&path)? else {
-            add(format!("{} is not there", path.display()));
+            add(format!("{} does not exist", path.display()));
             continue;
         };
         difference(&present, &wanted).into_iter().for_each(|line| add(format!("{}: {line}", path.display())));
         let look = form.look(ports, spec, name, &present).await?;
         if !look.well {
-            add(format!("does not run as it is written, or is not well: {}", look.word));
+            add(format!("is not running as its file says, or is unhealthy: {}", look.word));
         }
         if form == Form::Pods
             && let Ok(pod) = parse_manifest(&path, present.as_bytes(), &spec.node.name)
@@ -43,7 +43,7 @@ pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, St
     Ok(drift)
 }
 
-/// What a container is, as the runtime tells.
+/// What a container is, as the runtime reports.
 async fn running(ports: &Ports, written: &Container, id: &ContainerId) -> Result<Vec<String>, StepError> {
     let mut lines = Vec::new();
     if let Some(words) = ports.runtime.container_arguments(id).await.map_err(StepError::Pods)? {
@@ -60,11 +60,11 @@ async fn running(ports: &Ports, written: &Container, id: &ContainerId) -> Result
             let same = |told: &String| *told == image.id || image.repo_digests.contains(told);
             let told = [&status.image_id, &status.image_ref];
             if told.iter().any(|told| !told.is_empty()) && !told.into_iter().any(same) {
-                lines.push(format!("runs image {}, and {name} is {} by now", status.image_ref, image.id));
+                lines.push(format!("runs image {}, but {name} is now {}", status.image_ref, image.id));
             }
         }
         None if status.image_ref.is_empty() => {}
-        None => lines.push(format!("image {name} is not on the node any more; {} runs", status.image_ref)),
+        None => lines.push(format!("image {name} is no longer on the node; {} is running", status.image_ref)),
     }
     Ok(lines)
 }

@@ -14,7 +14,7 @@ use crate::core::bootstrap::services;
 use crate::core::model::ContainerId;
 use crate::core::model::spec::Spec;
 
-/// Of each component that is there: as the runtime tells, else as it is written.
+/// Of each component that is there: as the runtime reports, else as it is written.
 pub async fn observe_flags(
     ports: &Ports,
     spec: &Spec,

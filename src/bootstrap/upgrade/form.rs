@@ -1,4 +1,4 @@
-//! The two forms of a component, static pod and service: where it is written, and how it is seen to be well.
+//! The two forms of a component, static pod and service: where it is written, and how its health is judged.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::ports::UnitState;
 pub(super) enum Form {
     /// Manifests, which the kubelet runs.
     Pods,
-    /// Services of systemd.
+    /// systemd services.
     Services,
 }
 
@@ -72,7 +72,7 @@ impl Form {
         }
     }
 
-    /// Lets a service run what its unit says by now; the kubelet does that for pods.
+    /// Lets a service run what its unit says now; the kubelet does that for pods.
     pub async fn rouse(self, ports: &Ports, spec: &Spec, component: &str) -> Result<(), StepError> {
         if self == Self::Pods {
             return Ok(());
@@ -99,7 +99,7 @@ impl Form {
         if self.is_stale(ports, spec, component, &state)? {
             // Those before its restart do not count.
             look.restarts = 0;
-            look.word = "it was not started since its unit changed".to_owned();
+            look.word = "it was not restarted after its unit changed".to_owned();
             return Ok(look);
         }
         if !state.is_active() {

@@ -16,7 +16,7 @@ pub(super) fn components(spec: &Spec) -> Vec<&'static str> {
     etcd.into_iter().chain(CONTROL_PLANE).collect()
 }
 
-/// True when such a change of this node was cut short.
+/// True when such a change of this node was interrupted.
 pub fn is_under_way(ports: &Ports, purpose: Purpose) -> Result<bool, StepError> {
     Ok(!ports.files.list(purpose.kept())?.is_empty())
 }
@@ -35,7 +35,7 @@ pub(super) async fn wanted(
         let present = ports.files.read(&form.path(spec, component))?;
         if component == ETCD {
             facts.etcd_members = present.as_deref().and_then(joined_members).unwrap_or_default();
-            // The node may have another address by now.
+            // The node may have another address now.
             let own = facts.etcd_members.iter_mut().filter(|(name, _)| *name == spec.node.name);
             own.for_each(|(_, url)| *url = peer_url(spec));
         }
@@ -47,7 +47,7 @@ pub(super) async fn wanted(
     Ok(all)
 }
 
-/// Lets the settings have the versions that this node runs: whoever only changes flags or certificates keeps them.
+/// Replaces the versions in the settings by those that this node runs, for commands that change only flags or certificates.
 pub fn keep_running(ports: &Ports, spec: &mut Spec) -> Result<(), StepError> {
     let mut manifests = Vec::new();
     for component in components(spec) {

@@ -43,11 +43,11 @@ impl Purpose {
 /// Why a node's control plane is not upgraded.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// A step failed; what was done stays, and the same command goes on.
+    /// A step failed; what was done stays, and the same command continues.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// The way forth was given up.
-    #[error("{component} did not come up: {why}. The components are as they were before; nothing was lost{}", .snapshot.as_ref().map(|path| format!(", and {} holds etcd as it was", path.display())).unwrap_or_default())]
+    /// The upgrade was given up and rolled back.
+    #[error("{component} did not become healthy: {why}. All components were rolled back; no data was lost{}", .snapshot.as_ref().map(|path| format!(", and {} has a snapshot of etcd from before", path.display())).unwrap_or_default())]
     Returned {
         /// What did not come up.
         component: &'static str,
@@ -56,12 +56,12 @@ pub enum UpgradeError {
         /// The snapshot that was taken first.
         snapshot: Option<PathBuf>,
     },
-    /// There is no way forth or back.
+    /// Neither the upgrade nor the rollback succeeded.
     #[error(
-        "{component} is not well: {why}. See /var/log/pods/kube-system_{component}-* or journalctl -u roost-{component}; what was there before is kept in {} while this is under way", .kept.display()
+        "{component} is unhealthy: {why}. See /var/log/pods/kube-system_{component}-* or journalctl -u roost-{component}; the previous files are kept in {} until this is finished", .kept.display()
     )]
     Stuck {
-        /// What is not well.
+        /// What is unhealthy.
         component: &'static str,
         /// Why.
         why: String,
@@ -69,6 +69,6 @@ pub enum UpgradeError {
         kept: &'static Path,
     },
     /// One member at a time may be away.
-    #[error("etcd is not touched while another member is not well: {0}")]
+    #[error("etcd is not changed while another member is unhealthy: {0}")]
     MembersNotWell(String),
 }

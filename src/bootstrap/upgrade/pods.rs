@@ -1,4 +1,4 @@
-//! Whether the pod of a manifest is well: it runs what the manifest says, stays up, and answers its probe.
+//! Health of the pod of a manifest: it runs what the manifest says, stays up, and answers its probe.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::core::model::labels::{POD_UID, RESTART_COUNT};
 use crate::core::model::{ContainerId, HttpGet, uid_of};
 use crate::cri;
 
-/// How long a container has to run before its answer counts: some end a moment after they said that they are ready.
+/// How long a container has to run before its answer counts: some exit right after they became ready.
 pub(super) const STEADY: Duration = Duration::from_secs(3);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> 
     if status.state != cri::ContainerState::ContainerRunning as i32 {
         look.ended = status.state == cri::ContainerState::ContainerExited as i32;
         let what = if status.message.is_empty() { status.reason } else { status.message };
-        look.word = format!("its container ended with code {} ({what})", status.exit_code);
+        look.word = format!("its container exited with code {} ({what})", status.exit_code);
         return Ok(look);
     }
     let age = (ports.now)().as_nanosecond().saturating_sub(status.started_at.into());
@@ -92,7 +92,7 @@ pub(super) async fn newest_container(ports: &Ports, uid: &str) -> Result<Option<
     Ok(mine.max_by_key(|container| container.created_at))
 }
 
-/// What the kubelet asks as well: readiness, or else what tells that the start is over.
+/// What the kubelet asks as well: readiness, or else what shows that the start is over.
 fn probe_of(pod: &Pod) -> Option<HttpGet> {
     let container = pod.spec.as_ref()?.containers.first()?;
     let probes = [&container.readiness_probe, &container.startup_probe, &container.liveness_probe];

@@ -1,4 +1,4 @@
-//! Settings → the validated spec, with every fault at once.
+//! Settings → the validated spec, reporting all faults at once.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -88,7 +88,7 @@ impl Reader<'_> {
     fn parsed<T: FromStr>(&mut self, name: &str, text: &str, what: &str) -> Option<T> {
         let value = text.parse().ok();
         if value.is_none() {
-            self.fault(name, format!("\"{text}\" is no {what}"));
+            self.fault(name, format!("\"{text}\" is not {what}"));
         }
         value
     }
@@ -116,7 +116,7 @@ impl Reader<'_> {
             count.checked_mul(*seconds).filter(|total| *total > 0)
         });
         if parsed.is_none() {
-            self.fault(name, format!("\"{text}\" is no time span like 8760h or 365d"));
+            self.fault(name, format!("\"{text}\" is not a duration like 8760h or 365d"));
         }
         Duration::from_secs(parsed.unwrap_or(1))
     }
@@ -145,26 +145,29 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
         name = host.name.to_lowercase();
     }
     if !is_dns_subdomain(&name) {
-        reader.fault("node.name", format!("\"{name}\" is no node name: lower-case letters, digits, '-' and '.' only"));
+        reader.fault(
+            "node.name",
+            format!("\"{name}\" is not a node name: use only lower-case letters, digits, '-' and '.'"),
+        );
     }
     let address = match reader.text("node.address").as_str() {
         "" => host.address,
-        text => reader.parsed("node.address", text, "IP address"),
+        text => reader.parsed("node.address", text, "an IP address"),
     };
     if address.is_none() && reader.text("node.address").is_empty() {
-        reader.fault("node.address", "cannot be found out: there is no default route; set it");
+        reader.fault("node.address", "cannot be detected: there is no default route; set it");
     }
     let port = layers_number(reader, "node.api_port");
     let mut taints = Vec::new();
     for text in reader.texts("node.taints") {
         match parse_taint(&text) {
             Some(taint) => taints.push(taint),
-            None => reader.fault("node.taints", format!("\"{text}\" is no taint like key=value:NoSchedule")),
+            None => reader.fault("node.taints", format!("\"{text}\" is not a taint like key=value:NoSchedule")),
         }
     }
     let host_programs: Vec<PathBuf> = reader.texts("node.host_programs").into_iter().map(PathBuf::from).collect();
     if let Some(odd) = host_programs.iter().find(|folder| !folder.is_absolute()) {
-        reader.fault("node.host_programs", format!("\"{}\" is no absolute folder", odd.display()));
+        reader.fault("node.host_programs", format!("\"{}\" is not an absolute path", odd.display()));
     }
     let program = |reader: &mut Reader<'_>, name: &str, default: PathBuf| {
         if reader.text(name).is_empty() { default } else { reader.path(name) }
@@ -201,7 +204,7 @@ fn derive_declared_units(reader: &mut Reader<'_>) -> bool {
         "written" => false,
         "declared" => true,
         other => {
-            reader.fault("node.units", format!("\"{other}\" is no choice: written, or declared by the system"));
+            reader.fault("node.units", format!("\"{other}\" is not one of: written, declared"));
             false
         }
     }
@@ -212,7 +215,7 @@ fn layers_number(reader: &mut Reader<'_>, name: &str) -> u16 {
     match u16::try_from(number) {
         Ok(port) if port > 0 => port,
         _ => {
-            reader.fault(name, format!("{number} is no port"));
+            reader.fault(name, format!("{number} is not a port"));
             0
         }
     }
@@ -230,13 +233,13 @@ fn derive_kubelet(reader: &mut Reader<'_>, name: &str) -> serde_json::Map<String
 fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
     let version = reader.text("cluster.kubernetes_version");
     if !is_version(&version) {
-        reader.fault("cluster.kubernetes_version", format!("\"{version}\" is no version like v1.36.3"));
+        reader.fault("cluster.kubernetes_version", format!("\"{version}\" is not a version like v1.36.3"));
     }
     let mode = match reader.text("mode").as_str() {
         "static-pods" => ControlPlaneMode::StaticPods,
         "systemd" => ControlPlaneMode::Systemd,
         other => {
-            reader.fault("mode", format!("\"{other}\" is no mode: static-pods or systemd"));
+            reader.fault("mode", format!("\"{other}\" is not one of: static-pods, systemd"));
             ControlPlaneMode::StaticPods
         }
     };
@@ -252,7 +255,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         "on" => true,
         "off" => false,
         other => {
-            reader.fault("cluster.balancer", format!("\"{other}\" is no choice: on, off or auto"));
+            reader.fault("cluster.balancer", format!("\"{other}\" is not one of: on, off, auto"));
             false
         }
     };
@@ -261,13 +264,13 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         "iptables" => Some(ProxyMode::Iptables),
         "none" => None,
         other => {
-            reader.fault("network.proxy", format!("\"{other}\" is no mode of kube-proxy: nftables, iptables or none"));
+            reader.fault("network.proxy", format!("\"{other}\" is not one of: nftables, iptables, none"));
             None
         }
     };
     let dns_domain = reader.text("network.dns_domain");
     if !is_dns_subdomain(&dns_domain) {
-        reader.fault("network.dns_domain", format!("\"{dns_domain}\" is no DNS domain"));
+        reader.fault("network.dns_domain", format!("\"{dns_domain}\" is not a DNS domain"));
     }
     let args = reader.layers.value("args").and_then(Value::as_table).into_iter().flatten();
     let extra_args: BTreeMap<String, ExtraArgs> =
@@ -313,13 +316,13 @@ fn check_components(reader: &mut Reader<'_>) {
     let servers = [API_SERVER, "kube-controller-manager", "kube-scheduler", CLOUD_CONTROLLER_MANAGER, "etcd"];
     let addons = ["kube-proxy", "coredns", "pause"];
     let all = [servers.as_slice(), &addons].concat();
-    // etcd's tools lie beside etcd, or are named.
+    // etcd's tools are beside etcd, or are named.
     let programs = [all.as_slice(), &["etcdctl", "etcdutl"]].concat();
     for (name, known) in [("args", servers.to_vec()), ("components.images", all), ("components.binaries", programs)] {
         let named = reader.layers.value(name).and_then(Value::as_table).into_iter().flatten();
         let odd: Vec<String> = named.map(|(key, _)| key.clone()).filter(|key| !known.contains(&key.as_str())).collect();
         for key in odd {
-            reader.fault(name, format!("there is no component \"{key}\" for this; there are {}", known.join(", ")));
+            reader.fault(name, format!("unknown component \"{key}\"; known: {}", known.join(", ")));
         }
     }
 }
@@ -327,9 +330,9 @@ fn check_components(reader: &mut Reader<'_>) {
 fn derive_cloud(reader: &mut Reader<'_>) -> bool {
     let provider = reader.text("cluster.cloud_provider");
     if !["none", "external"].contains(&provider.as_str()) {
-        let remedy = "providers are not part of Kubernetes any more: set external, and name the image or program of your \
+        let remedy = "in-tree providers were removed from Kubernetes: set external, and name the image or program of your \
                       provider's cloud-controller-manager in [components]";
-        reader.fault("cluster.cloud_provider", format!("\"{provider}\" is neither none nor external; {remedy}"));
+        reader.fault("cluster.cloud_provider", format!("\"{provider}\" is not one of: none, external; {remedy}"));
     }
     provider == "external"
 }
@@ -353,19 +356,19 @@ fn derive_source(reader: &mut Reader<'_>) -> ComponentSource {
             ComponentSource::Host { programs: programs.into_iter().map(|(k, v)| (k, PathBuf::from(v))).collect() }
         }
         other => {
-            reader.fault("components.source", format!("\"{other}\" is no source: registry, archive or host"));
+            reader.fault("components.source", format!("\"{other}\" is not one of: registry, archive, host"));
             ComponentSource::Registry
         }
     }
 }
 
-/// What services of systemd need.
+/// What systemd services need.
 fn check_services(reader: &mut Reader<'_>, source: &ComponentSource, node: &NodeSpec) {
     if !matches!(source, ComponentSource::Host { .. }) {
         reader.fault("mode", NEEDS_PROGRAMS);
     }
     if node.api_port < 1024 {
-        reader.fault("node.api_port", "has to be at least 1024: a service of systemd has no privileges");
+        reader.fault("node.api_port", "has to be at least 1024, because the systemd service runs without privileges");
     }
 }
 
@@ -410,7 +413,7 @@ fn derive_audit(reader: &mut Reader<'_>, node: &NodeSpec, args: Option<&ExtraArg
     // The folder is the API server's to write; /var/log itself must not become that.
     let shared = ["/", "/var", "/var/log", "/tmp", "/etc"];
     if log.parent().is_none_or(|folder| shared.iter().any(|shared| folder == Path::new(shared))) {
-        reader.fault("audit.log", format!("\"{}\" has to be in a folder of its own", log.display()));
+        reader.fault("audit.log", format!("\"{}\" has to be in a dedicated folder", log.display()));
     }
     Some(AuditSpec { policy, built_in, log })
 }
@@ -420,7 +423,8 @@ fn derive_snapshots(reader: &mut Reader<'_>) -> Option<SnapshotSpec> {
     let keep = match reader.layers.value("etcd.snapshots_kept").and_then(Value::as_integer).map(u16::try_from) {
         Some(Ok(keep)) if keep > 0 => keep,
         _ => {
-            reader.fault("etcd.snapshots_kept", "has to be at least 1; for none set etcd.snapshots to never");
+            reader
+                .fault("etcd.snapshots_kept", "has to be at least 1; to disable snapshots set etcd.snapshots to never");
             1
         }
     };
@@ -450,7 +454,7 @@ fn check_networks(reader: &mut Reader<'_>, cluster: &ClusterSpec, node: &NodeSpe
         [("network.pod_cidr", &cluster.pod_subnets), ("network.service_cidr", &cluster.service_subnets)]
     {
         for subnet in subnets.iter().filter(|subnet| subnet.contains(&node.address)) {
-            reader.fault(name, format!("{subnet} holds the node's own address {}", node.address));
+            reader.fault(name, format!("{subnet} contains the address of the node, {}", node.address));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a cluster said of itself when this node joined it, as settings that lie beneath the node's own.
+//! The cluster's settings as they were when this node joined; the node's own settings override them.
 
 use toml::{Table, Value};
 
@@ -39,7 +39,7 @@ pub fn render_joined(cluster: &ClusterSpec) -> String {
         document.insert("etcd".to_owned(), Value::Table(external));
     }
     format!(
-        "# Written by roost when this node joined its cluster; your own settings go into /etc/roost/cluster.toml.\n{document}"
+        "# Written by roost when this node joined its cluster; put your own settings into /etc/roost/cluster.toml.\n{document}"
     )
 }
 

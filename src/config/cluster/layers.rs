@@ -69,7 +69,7 @@ impl Layers {
         layers
     }
 
-    /// Lays a file's settings over what is there; gives all faults.
+    /// Applies a file's settings on top; returns all faults.
     pub fn add_file(&mut self, path: &Path, text: &str) -> Vec<Fault> {
         let at = |offset: usize| {
             let before = text.get(..offset).unwrap_or(text);
@@ -113,7 +113,7 @@ impl Layers {
         }
     }
 
-    /// Lays environment variables over what is there. Lists are separated by commas, maps are `a=b,c=d`.
+    /// Applies environment variables on top. Lists are separated by commas, maps are `a=b,c=d`.
     pub fn add_environment(&mut self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Fault> {
         let mut faults = Vec::new();
         for setting in SETTINGS {
@@ -125,7 +125,7 @@ impl Layers {
         faults
     }
 
-    /// Lays one flag over what is there; `name` is dotted.
+    /// Applies one flag on top; `name` is dotted.
     pub fn add_flag(&mut self, name: &str, text: &str) -> Vec<Fault> {
         let mut faults = Vec::new();
         match schema::find(name) {
@@ -211,8 +211,8 @@ fn unknown(name: &str) -> String {
         .map(|s| s.name)
         .min_by_key(|known| (distance(known, name)).min(if last(known) == last(name) { 1 } else { usize::MAX }));
     match near.filter(|known| distance(known, name).saturating_mul(3) <= name.len() || last(known) == last(name)) {
-        Some(known) => format!("there is no such setting; did you mean {known}?"),
-        None => "there is no such setting".into(),
+        Some(known) => format!("unknown setting; did you mean {known}?"),
+        None => "unknown setting".into(),
     }
 }
 

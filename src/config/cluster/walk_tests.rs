@@ -107,15 +107,15 @@ fn every_key_changes_what_is_planned() {
 #[test]
 fn names_that_nobody_knows_and_values_that_no_kubelet_takes_are_refused_in_tables_that_are_passed_on() {
     for (text, words) in [
-        ("[args.kube-apisever]\nv = \"4\"", "args: there is no component \"kube-apisever\""),
-        ("[components.images]\nkubelet = \"a\"", "components.images: there is no component \"kubelet\""),
-        ("[components.binaries]\netcdd = \"/a\"", "components.binaries: there is no component \"etcdd\""),
+        ("[args.kube-apisever]\nv = \"4\"", "args: unknown component \"kube-apisever\""),
+        ("[components.images]\nkubelet = \"a\"", "components.images: unknown component \"kubelet\""),
+        ("[components.binaries]\netcdd = \"/a\"", "components.binaries: unknown component \"etcdd\""),
         ("[kubelet]\nmaxPod = 3", "kubelet: unknown field \"maxPod\""),
         ("[kubelet]\nmaxPods = \"3\"", "kubelet: maxPods: want a whole number"),
         ("[kubelet]\nmaxPods = -3", "kubelet: maxPods: must be at least 0"),
-        ("[kubelet]\ncpuManagerPolicy = \"static\"", "kubelet: cpuManagerPolicy: \"static\" cannot be had"),
+        ("[kubelet]\ncpuManagerPolicy = \"static\"", "kubelet: cpuManagerPolicy: \"static\" is not supported"),
         ("[kubelet.systemReserved]\nmemory = \"1GB\"", "kubelet: systemReserved: memory: want a quantity"),
-        ("[kubelet.featureGates]\nNoSuchGate = true", "kubelet: featureGates.NoSuchGate: there is no such"),
+        ("[kubelet.featureGates]\nNoSuchGate = true", "kubelet: featureGates.NoSuchGate: unknown feature gate"),
     ] {
         let mut layers = Layers::defaults();
         assert!(layers.add_file(Path::new("cluster.toml"), text).is_empty(), "{text}");

@@ -15,7 +15,7 @@ pub const KIND: &str = "KubeletConfiguration";
 struct Found {
     path: String,
     text: String,
-    /// Nobody knows the field, which newer and older kubelets of a mixed fleet may do.
+    /// The field is unknown; kubelets of other versions in a mixed fleet may know it.
     unknown: bool,
 }
 
@@ -23,16 +23,16 @@ struct Found {
 pub struct Document {
     /// The sound part.
     pub value: Value,
-    /// What ends the start, with `file:line:column` where it is known.
+    /// Faults that prevent the start, with `file:line:column` where known.
     pub faults: Vec<String>,
-    /// What is told of: fields that nobody knows, which are left out, and a key that is given twice.
+    /// What is reported: unknown fields, which are left out, and duplicate keys.
     pub warnings: Vec<String>,
 }
 
 /// Parses and checks one file; every fault is reported, with `file:line:column` where it is known.
 ///
 /// # Errors
-/// All faults as sentences, fields that nobody knows among them.
+/// All faults as sentences, including unknown fields.
 pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Value, Vec<String>> {
     let at = |e: yaml::Error| vec![format!("{}: {}", written(name, e.place), e.message)];
     let (value, found) = inspect(name, yaml::parse_document(bytes).map_err(at)?).map_err(|fault| vec![fault])?;
@@ -43,8 +43,8 @@ pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Value, Vec<String>> {
     }
 }
 
-/// The same with fields that nobody knows left out, as upstream's second, lenient reading does
-/// (`pkg/kubelet/kubeletconfig/util/codec`): files of a newer or older fleet, and a roll back, must not end the start.
+/// The same with unknown fields left out, as upstream's second, lenient reading does
+/// (`pkg/kubelet/kubeletconfig/util/codec`): files of a newer or older fleet, and a rollback, must not prevent the start.
 pub fn parse_leniently(name: &str, bytes: &[u8]) -> Document {
     let nothing =
         |fault: String| Document { value: Value::Object(Map::new()), faults: vec![fault], warnings: Vec::new() };
@@ -58,7 +58,7 @@ pub fn parse_leniently(name: &str, bytes: &[u8]) -> Document {
             let (unknown, faults): (Vec<_>, Vec<_>) =
                 place(name, bytes, found).into_iter().partition(|(_, unknown)| *unknown);
             let unknown = unknown.into_iter().map(|(text, _)| format!("{text}; it has no effect"));
-            let twice = twice.map(|fault| format!("{}; the last one counts", at(fault)));
+            let twice = twice.map(|fault| format!("{}; the last one is used", at(fault)));
             let faults = faults.into_iter().map(|(text, _)| text).collect();
             Document { value, faults, warnings: unknown.chain(twice).collect() }
         }

@@ -1,7 +1,7 @@
-//! What becomes of settings that are not carried out as upstream's kubelet does: refused, or told of once by name.
+//! Settings that are not implemented as in upstream's kubelet: each is rejected, or reported once with a warning.
 //!
-//! Refused is where silence would break a promise: of isolation, of placement, of volumes. A field that stands in no row is
-//! carried out: its value shows in [`KubeletSpec`](crate::core::model::KubeletSpec), whose members the compiler wants read.
+//! Rejected are settings whose silent loss would break isolation, placement or volumes. A field that is in no row is
+//! implemented: its value is in [`KubeletSpec`](crate::core::model::KubeletSpec), whose members the compiler wants read.
 
 use serde_json::Value;
 
@@ -10,24 +10,24 @@ use super::duration::parse_duration;
 use super::fields;
 use super::findings::Findings;
 
-/// What becomes of values of a setting.
+/// What happens to the values of a setting.
 #[derive(Clone, Copy, Debug)]
 pub enum Fate {
-    /// They end the start, unless they are one of these (as JSON).
+    /// Rejected, unless the value is one of these (as JSON).
     Refused(&'static [&'static str], &'static str),
-    /// They are told of, unless they are one of these.
+    /// Reported with a warning, unless the value is one of these.
     Warned(&'static [&'static str], &'static str),
 }
 
 use Fate::{Refused, Warned};
 
-const NO_CPU_MANAGER: &str = "there is no CPU manager yet: containers would get no CPUs of their own";
-const NO_MEMORY_MANAGER: &str = "there is no memory manager yet: pods would not be held to NUMA nodes";
+const NO_CPU_MANAGER: &str = "there is no CPU manager yet: containers would not get exclusive CPUs";
+const NO_MEMORY_MANAGER: &str = "there is no memory manager yet: pods would not be bound to NUMA nodes";
 const NO_TOPOLOGY_MANAGER: &str = "there is no topology manager yet: pods would not be aligned to NUMA nodes";
 const NO_TRACES: &str = "no traces are sent";
-const NO_LOG_OPTIONS: &str = "it needs the feature LoggingAlphaOptions, which this kubelet does not have";
-const GO_ONLY: &str = "a profile of Go's runtime, which this kubelet does not have";
-const NOT_READ: &str = "has no effect; upstream's kubelet checks it and reads it nowhere";
+const NO_LOG_OPTIONS: &str = "needs the feature LoggingAlphaOptions, which this kubelet does not have";
+const GO_ONLY: &str = "profiles the Go runtime, which this kubelet does not have";
+const NOT_READ: &str = "has no effect; upstream's kubelet validates it but never reads it";
 
 /// Fields of the file.
 pub const FIELD_FATES: &[(&str, Fate)] = &[
@@ -39,30 +39,33 @@ pub const FIELD_FATES: &[(&str, Fate)] = &[
     ("topologyManagerPolicy", Refused(&["\"none\""], NO_TOPOLOGY_MANAGER)),
     ("topologyManagerPolicyOptions", Refused(&[], NO_TOPOLOGY_MANAGER)),
     ("topologyManagerScope", Warned(&["\"container\""], "has no effect without a topology manager")),
-    ("qosReserved", Refused(&[], "memory is not reserved by class of pods")),
-    ("enableControllerAttachDetach", Refused(&["true"], "this kubelet attaches no volumes itself, so nobody would")),
-    ("runOnce", Refused(&["false"], "the mode is gone; upstream's kubelet refuses it too")),
-    ("memoryReservationPolicy", Refused(&["\"None\""], "there is no feature MemoryQoS here")),
+    ("qosReserved", Refused(&[], "memory is not reserved by QoS class")),
+    (
+        "enableControllerAttachDetach",
+        Refused(&["true"], "this kubelet does not attach volumes itself, so nothing would"),
+    ),
+    ("runOnce", Refused(&["false"], "this mode was removed; upstream's kubelet rejects it too")),
+    ("memoryReservationPolicy", Refused(&["\"None\""], "this kubelet does not have the feature MemoryQoS")),
     ("logging.options.text.splitStream", Refused(&["false"], NO_LOG_OPTIONS)),
     ("logging.options.text.infoBufferSize", Refused(&["\"0\"", "0"], NO_LOG_OPTIONS)),
     ("logging.options.json.splitStream", Refused(&["false"], NO_LOG_OPTIONS)),
     ("logging.options.json.infoBufferSize", Refused(&["\"0\"", "0"], NO_LOG_OPTIONS)),
-    ("cgroupsPerQOS", Warned(&["true"], "pods are in cgroups of their class all the same")),
-    ("kubeletCgroups", Warned(&[], "the kubelet stays in the cgroup in which it was started")),
-    ("systemCgroups", Warned(&[], "processes of the system stay in their cgroups")),
+    ("cgroupsPerQOS", Warned(&["true"], "pods are in the cgroups of their QoS class anyway")),
+    ("kubeletCgroups", Warned(&[], "the kubelet stays in the cgroup it was started in")),
+    ("systemCgroups", Warned(&[], "system processes stay in their cgroups")),
     ("memoryThrottlingFactor", Warned(&["0.9"], "has no effect without the feature MemoryQoS")),
-    ("kernelMemcgNotification", Warned(&["false"], "memory is looked at every 10 seconds")),
+    ("kernelMemcgNotification", Warned(&["false"], "memory is checked every 10 seconds")),
     ("contentType", Warned(&["\"application/json\""], "requests to the API server are JSON")),
     (
         "configMapAndSecretChangeDetectionStrategy",
-        Warned(&["\"Watch\""], "config maps and secrets of pods are watched all the same"),
+        Warned(&["\"Watch\""], "config maps and secrets of pods are watched anyway"),
     ),
-    ("showHiddenMetricsForVersion", Warned(&[], "there are no hidden metrics here")),
+    ("showHiddenMetricsForVersion", Warned(&[], "this kubelet has no hidden metrics")),
     (
         "volumePluginDir",
         Warned(
             &["\"/usr/libexec/kubernetes/kubelet-plugins/volume/exec/\""],
-            "FlexVolume plugins are not run; pods that need one are refused",
+            "FlexVolume plugins are not supported; pods that need one are rejected",
         ),
     ),
     ("enableProfilingHandler", Warned(&["false"], GO_ONLY)),
@@ -73,15 +76,15 @@ pub const FIELD_FATES: &[(&str, Fate)] = &[
     ("iptablesMasqueradeBit", Warned(&["14"], NOT_READ)),
     ("iptablesDropBit", Warned(&["15"], NOT_READ)),
     ("streamingConnectionIdleTimeout", Warned(&["\"4h\""], NOT_READ)),
-    ("logging.flushFrequency", Warned(&["\"5s\"", "5000000000"], "each line is written at once")),
-    ("logging.vmodule", Warned(&[], "verbosity is of the whole program")),
+    ("logging.flushFrequency", Warned(&["\"5s\"", "5000000000"], "each line is written immediately")),
+    ("logging.vmodule", Warned(&[], "verbosity applies to the whole program")),
 ];
 
-const CADVISOR: &str = "cAdvisor is no part of this kubelet";
+const CADVISOR: &str = "this kubelet does not contain cAdvisor";
 const DEAD_CONTAINERS: &str =
-    "of each name the newest container is kept and the ended one before it, until the pod goes";
+    "for each name the newest container and the previous one are kept until the pod is removed";
 
-/// Flags that stand for no field and that are not carried out, by name; only with the value `false` they say nothing.
+/// Flags without a field that are not implemented, by name; only the value `false` is accepted silently.
 pub const FLAG_FATES: &[(&str, Fate)] = &[
     ("reserved-memory", Refused(&[], NO_MEMORY_MANAGER)),
     ("minimum-container-ttl-duration", Warned(&["0s", "0"], DEAD_CONTAINERS)),
@@ -90,13 +93,13 @@ pub const FLAG_FATES: &[(&str, Fate)] = &[
     ("experimental-mounter-path", Warned(&[], "volumes are mounted without a helper")),
     (
         "experimental-allocatable-ignore-eviction",
-        Warned(&["false"], "hard eviction thresholds are left out of what pods may have all the same"),
+        Warned(&["false"], "hard eviction thresholds are subtracted from the allocatable resources anyway"),
     ),
-    ("runtime-cgroups", Warned(&[], "the runtime stays in the cgroup in which it was started")),
-    ("vmodule", Warned(&[], "verbosity is of the whole program")),
-    ("pod-infra-container-image", Warned(&[], "the runtime's own settings name the image of sandboxes")),
-    ("housekeeping-interval", Warned(&["10s"], "usage is measured when it is asked for")),
-    ("global-housekeeping-interval", Warned(&["1m0s", "1m", "60s"], "usage is measured when it is asked for")),
+    ("runtime-cgroups", Warned(&[], "the runtime stays in the cgroup it was started in")),
+    ("vmodule", Warned(&[], "verbosity applies to the whole program")),
+    ("pod-infra-container-image", Warned(&[], "the sandbox image is set in the configuration of the runtime")),
+    ("housekeeping-interval", Warned(&["10s"], "usage is measured on request")),
+    ("global-housekeeping-interval", Warned(&["1m0s", "1m", "60s"], "usage is measured on request")),
     ("container-hints", Warned(&[], CADVISOR)),
     ("log-cadvisor-usage", Warned(&["false"], CADVISOR)),
     ("boot-id-file", Warned(&[], CADVISOR)),
@@ -121,7 +124,7 @@ pub(super) fn judge_fields(given: &Value, findings: &mut Findings) {
         let harmless = |known: &&str| serde_json::from_str(known).is_ok_and(|known: Value| is_same(&known, value));
         match fate {
             Refused(unless, text) if !unless.iter().any(harmless) => {
-                findings.fault(path, format!("{value} cannot be had: {text}"))
+                findings.fault(path, format!("{value} is not supported: {text}"))
             }
             Warned(unless, text) if !unless.iter().any(harmless) => findings.warn(path, text),
             Refused(..) | Warned(..) => {}

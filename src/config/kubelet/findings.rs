@@ -1,4 +1,4 @@
-//! What is wrong with the settings and what is to be told of them, each with the flag or the place in a file.
+//! Faults and warnings of the settings, each with the flag or the place in a file.
 
 use std::collections::BTreeSet;
 
@@ -24,9 +24,9 @@ pub(super) struct Findings {
     pub sources: Vec<Source>,
     /// Fields that a flag sets, with the flag.
     pub flags: Vec<(&'static str, String)>,
-    /// What ends the start.
+    /// Faults that prevent the start.
     pub faults: Vec<String>,
-    /// What is told of once.
+    /// Warnings, reported once.
     pub warnings: Vec<String>,
     /// Fields with a fault.
     faulty: BTreeSet<String>,

@@ -5,22 +5,22 @@
 
 use Stage::{Alpha, Beta, Deprecated, Ga};
 
-/// How ripe a gate is.
+/// Maturity of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Off unless it is set.
+    /// Alpha: off unless it is set.
     Alpha,
-    /// Mostly on.
+    /// Beta: mostly on.
     Beta,
-    /// Here to stay.
+    /// Generally available.
     Ga,
-    /// About to go.
+    /// Deprecated.
     Deprecated,
 }
 
 /// Gates of one stage with one default.
 pub(super) struct Group {
-    /// How ripe they are.
+    /// Their maturity.
     pub stage: Stage,
     /// What they are unless they are set.
     pub default: bool,

@@ -1,4 +1,4 @@
-//! Feature gates: which there are, which values upstream lets them have, and which of them this kubelet can carry out.
+//! Feature gates: which exist, which values upstream allows, and which of them this kubelet implements.
 
 use std::collections::BTreeMap;
 
@@ -124,7 +124,7 @@ pub(super) fn enabled(set: &BTreeMap<String, bool>, name: &str) -> bool {
 
 /// Judges the gates that were set: unknown and locked ones as upstream does (`featuregate.SetFromMap`), and those which
 /// ask for something else than this kubelet does. One that asks for upstream's own default, which is not to be had here,
-/// is told of: files name gates that have long become the default.
+/// is reported: files name gates that have long become the default.
 pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
     let mut foreign = Vec::new();
     for (name, value) in set {
@@ -134,29 +134,26 @@ pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
         }
         let path = format!("featureGates.{name}");
         match group_of(name) {
-            None => findings.fault(&path, "there is no such feature gate"),
+            None => findings.fault(&path, "unknown feature gate"),
             Some(group) if group.locked && group.default != *value => {
                 findings.fault(&path, format!("cannot be {value}: the feature is locked to {}", group.default))
             }
             Some(group) if is(ABSENT, name) => match (*value, group.default) {
                 (true, false) => {
-                    findings.fault(&path, "this kubelet does not have the feature, so it cannot be turned on")
+                    findings.fault(&path, "this kubelet does not have the feature, so it cannot be enabled")
                 }
-                (true, true) => findings.warn(&path, "this kubelet does not have the feature; it stays off"),
+                (true, true) => findings.warn(&path, "this kubelet does not have the feature; it stays disabled"),
                 (false, _) => {}
             },
             Some(_) if is(ALWAYS, name) && !value => {
-                findings.fault(&path, "this kubelet always has the feature, so it cannot be turned off")
+                findings.fault(&path, "this kubelet always has the feature, so it cannot be disabled")
             }
             Some(_) if is(ALWAYS, name) || is(HONOURED, name) => {}
             Some(_) => foreign.push(name.as_str()),
         }
     }
     if !foreign.is_empty() {
-        let text = format!(
-            "no business of a kubelet, or of upstream's Go client alone, and without effect: {}",
-            foreign.join(", ")
-        );
+        let text = format!("not used by a kubelet, or only by upstream's Go client; no effect: {}", foreign.join(", "));
         findings.warn("featureGates", text);
     }
     // `defaultKubernetesFeatureGateDependencies`, as far as both sides can be set here.
@@ -164,7 +161,7 @@ pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
         if enabled(set, dependent) && !enabled(set, "GracefulNodeShutdown") {
             findings.fault(
                 &format!("featureGates.{dependent}"),
-                "is on, but depends on GracefulNodeShutdown, which is off",
+                "is enabled, but depends on GracefulNodeShutdown, which is disabled",
             );
         }
     }
@@ -173,14 +170,14 @@ pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
 /// All gates of a stage at once.
 fn check_all(all: &str, value: bool, stage: Stage, set: &BTreeMap<String, bool>, findings: &mut Findings) {
     let (list, what) = match value {
-        true => (ABSENT, "turns on what this kubelet does not have"),
-        false => (ALWAYS, "turns off what this kubelet always has"),
+        true => (ABSENT, "enables features that this kubelet does not have"),
+        false => (ALWAYS, "disables features that this kubelet always has"),
     };
     let groups = GROUPS.iter().filter(|group| group.stage == stage && !group.locked && group.default != value);
     let names = groups.flat_map(|group| group.names.split_whitespace());
     let odd: Vec<&str> = names.filter(|name| is(list, name) && !set.contains_key(*name)).collect();
     if !odd.is_empty() {
-        let text = format!("{what}; leave it out, or set these by name: {}", odd.join(", "));
+        let text = format!("{what}; remove it, or set these by name: {}", odd.join(", "));
         findings.fault(&format!("featureGates.{all}"), text);
     }
 }
@@ -225,14 +222,14 @@ mod tests {
     #[test]
     fn a_gate_that_asks_for_what_this_kubelet_does_not_do_is_refused_or_told_of() {
         for (set, fault, warning) in [
-            ("NoSuchGate=true", "featureGates.NoSuchGate: there is no such", ""),
-            ("nodeSwap=true", "there is no such", ""),
+            ("NoSuchGate=true", "featureGates.NoSuchGate: unknown feature gate", ""),
+            ("nodeSwap=true", "unknown feature gate", ""),
             ("NodeSwap=false", "locked to true", ""),
             ("GitRepoVolumeDriver=true", "locked to false", ""),
             ("MemoryQoS=true", "does not have the feature", ""),
             ("MemoryQoS=false", "", ""),
-            ("DynamicResourceAllocation=true", "", "it stays off"),
-            ("ResourceHealthStatus=true", "", "it stays off"),
+            ("DynamicResourceAllocation=true", "", "it stays disabled"),
+            ("ResourceHealthStatus=true", "", "it stays disabled"),
             ("ResourceHealthStatus=false", "", ""),
             ("ContainerCheckpoint=false", "always has the feature", ""),
             ("ContainerCheckpoint=true", "", ""),
@@ -243,10 +240,10 @@ mod tests {
                 "",
                 "",
             ),
-            ("APIServerIdentity=false,JobManagedBy=true", "", "without effect: APIServerIdentity, JobManagedBy"),
-            ("AllAlpha=true", "AllAlpha: turns on what this kubelet does not have", ""),
+            ("APIServerIdentity=false,JobManagedBy=true", "", "no effect: APIServerIdentity, JobManagedBy"),
+            ("AllAlpha=true", "AllAlpha: enables features that this kubelet does not have", ""),
             ("AllAlpha=false", "", ""),
-            ("AllBeta=false", "AllBeta: turns off what this kubelet always has", ""),
+            ("AllBeta=false", "AllBeta: disables features that this kubelet always has", ""),
             ("AllBeta=true", "SELinuxMount", ""),
         ] {
             let found = findings(set);

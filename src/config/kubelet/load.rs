@@ -21,7 +21,7 @@ use crate::core::model::KubeletSpec;
 #[error("{}", .0.join("\n"))]
 pub struct Error(pub Vec<String>);
 
-/// Reads and merges everything; what is to be told of is in `warnings`.
+/// Reads and merges everything; warnings are in `warnings`.
 ///
 /// # Errors
 /// Every fault of flags and files, with file, line and column.
@@ -129,7 +129,7 @@ fn drop_ins(dir: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
 fn apply_flags(flags: &Flags, value: &mut Value, findings: &mut Findings) {
     for (flag, text) in &flags.fields {
         let Some(field) = FIELDS.iter().find(|f| !f.flag.is_empty() && f.flag == flag) else {
-            findings.faults.push(format!("--{flag}: not a flag of this kubelet"));
+            findings.faults.push(format!("--{flag}: unknown flag"));
             continue;
         };
         findings.flags.push((field.path, flag.clone()));

@@ -131,7 +131,7 @@ fn parse_labels(text: &str, findings: &mut Findings) -> BTreeMap<String, String>
             findings.fault(FLAG, text);
         }
         if !is_qualified_name(key) || !is_label_value(value) {
-            findings.fault(FLAG, format!("{pair:?} is no label"));
+            findings.fault(FLAG, format!("{pair:?} is not a label"));
         }
         labels.insert(key.to_string(), value.to_string());
     }
@@ -217,7 +217,7 @@ fn node(flags: &Flags, r: &mut Reader<'_>) -> NodeSettings {
         few => few.len() < 2,
     };
     if !one_of_each {
-        r.findings.fault("--node-ip", "want one address, or one of each family");
+        r.findings.fault("--node-ip", "want one address, or one of each address family");
     }
     if !["", "external"].contains(&flags.cloud_provider.as_str()) {
         r.findings.fault("--cloud-provider", format!("want \"\" or external, got {:?}", flags.cloud_provider));
@@ -347,7 +347,7 @@ fn host(flags: &Flags, r: &mut Reader<'_>) -> HostSettings {
     }
 }
 
-/// `volumeStatsAggPeriod`; none when it is negative, which switches the measuring off.
+/// `volumeStatsAggPeriod`; `None` when it is negative, which switches the measuring off.
 fn volume_period(r: &Reader<'_>) -> Option<Duration> {
     let text = r.text("volumeStatsAggPeriod");
     (!text.starts_with('-')).then(|| parse_duration(&text).unwrap_or_default())

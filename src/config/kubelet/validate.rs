@@ -145,15 +145,16 @@ fn check_words(values: &mut Values<'_>) {
     let handler = values.bool("enableSystemLogHandler") || !values.bool("enableSystemLogQuery");
     values.require(handler, "enableSystemLogQuery", "needs enableSystemLogHandler");
     if ["VersionTLS10", "VersionTLS11"].contains(&values.text("tlsMinVersion")) {
-        values.findings.warn("tlsMinVersion", "TLS 1.2 is the oldest version that is spoken");
+        values.findings.warn("tlsMinVersion", "TLS 1.2 is the oldest supported version");
     }
     for suite in values.texts("tlsCipherSuites") {
         if !words::CIPHER_SUITES.contains(&suite.as_str()) {
-            values.fault("tlsCipherSuites", format!("{suite:?} is no cipher suite of TLS"));
+            values.fault("tlsCipherSuites", format!("{suite:?} is not a TLS cipher suite"));
         } else if !words::is_offered(&suite) {
-            values
-                .findings
-                .warn("tlsCipherSuites", format!("{suite} is not offered: it is not safe, or not to be had"));
+            values.findings.warn(
+                "tlsCipherSuites",
+                format!("{suite} is not supported, because it is insecure or not implemented"),
+            );
         }
     }
     check_curves(values);
@@ -163,26 +164,26 @@ fn check_words(values: &mut Values<'_>) {
 fn check_curves(values: &mut Values<'_>) {
     const PATH: &str = "tlsCurvePreferences";
     let Some(list) = get(values.full, PATH).filter(|list| !list.is_null()) else { return };
-    let Some(items) = list.as_array() else { return values.fault(PATH, "want a list of numbers of curves") };
+    let Some(items) = list.as_array() else { return values.fault(PATH, "want a list of curve numbers") };
     let (mut seen, mut offered) = (BTreeSet::new(), 0usize);
     for item in items {
         let Some(id) = item.as_i64() else {
-            return values.fault(PATH, format!("want a number of a curve, got {item}"));
+            return values.fault(PATH, format!("want a curve number, got {item}"));
         };
         if !seen.insert(id) {
-            values.fault(PATH, format!("{id} is named twice"));
+            values.fault(PATH, format!("{id} is listed twice"));
         } else if words::OFFERED_CURVES.contains(&id) {
             offered = offered.saturating_add(1);
         } else if words::GO_CURVES.contains(&id) {
-            values.findings.warn(PATH, format!("curve {id} cannot be had here and is left out"));
+            values.findings.warn(PATH, format!("curve {id} is not supported and is ignored"));
         } else {
             values.fault(
                 PATH,
-                format!("{id} is no curve; known are {:?} and {:?}", words::OFFERED_CURVES, words::GO_CURVES),
+                format!("{id} is not a curve; known are {:?} and {:?}", words::OFFERED_CURVES, words::GO_CURVES),
             );
         }
     }
-    values.require(items.is_empty() || offered > 0, PATH, "names no curve that can be had here: 23, 24 and 29 can");
+    values.require(items.is_empty() || offered > 0, PATH, "names no supported curve; supported: 23, 24 and 29");
 }
 
 /// Durations and the least and most they may be.
@@ -238,7 +239,7 @@ fn check_shutdown(values: &mut Values<'_>) {
     }
     if !classes.is_empty() {
         let alone = total.is_zero() && last.is_zero();
-        values.require(alone, by_priority, "cannot stand together with shutdownGracePeriod");
+        values.require(alone, by_priority, "cannot be combined with shutdownGracePeriod");
         let gate = values.gate("GracefulNodeShutdownBasedOnPodPriority");
         values.require(gate, by_priority, "needs the feature gate GracefulNodeShutdownBasedOnPodPriority");
     }
@@ -261,15 +262,11 @@ fn check_resources(values: &mut Values<'_>) {
     }
     let cgroups = !values.text("systemReservedCgroup").is_empty() || !values.text("kubeReservedCgroup").is_empty();
     let alone = values.text("reservedSystemCPUs").is_empty() || !cgroups;
-    values.require(
-        alone,
-        "reservedSystemCPUs",
-        "cannot stand together with systemReservedCgroup or kubeReservedCgroup",
-    );
+    values.require(alone, "reservedSystemCPUs", "cannot be combined with systemReservedCgroup or kubeReservedCgroup");
     let rooted = values.text("systemCgroups").is_empty() || !values.text("cgroupRoot").is_empty();
     values.require(rooted, "systemCgroups", "needs cgroupRoot");
     let size = Amount::parse(values.text("containerLogMaxSize"));
-    let text = format!("{:?} is no quantity such as 10Mi", values.text("containerLogMaxSize"));
+    let text = format!("{:?} is not a quantity such as 10Mi", values.text("containerLogMaxSize"));
     values.require(size.is_some_and(|size| size.units() > 0), "containerLogMaxSize", text);
     check_enforced(values);
 }
@@ -292,7 +289,7 @@ fn check_enforced(values: &mut Values<'_>) {
         ["pods", "system-reserved", "system-reserved-compressible", "kube-reserved", "kube-reserved-compressible"];
     for (index, word) in list.iter().enumerate() {
         if list.iter().take(index).any(|earlier| earlier == word) {
-            values.fault(PATH, format!("{word:?} is named twice"));
+            values.fault(PATH, format!("{word:?} is listed twice"));
         } else if word == "none" {
             values.require(list.len() == 1, PATH, "none excludes all others");
         } else if !known.contains(&word.as_str()) {
@@ -324,13 +321,13 @@ fn check_lists(values: &mut Values<'_>) {
     for taint in &taints {
         let text = |key: &str| taint.get(key).and_then(Value::as_str).unwrap_or_default();
         if !is_qualified_name(text("key")) {
-            values.fault("registerWithTaints", format!("{:?} is no key of a taint", text("key")));
+            values.fault("registerWithTaints", format!("{:?} is not a taint key", text("key")));
         }
         if !is_label_value(text("value")) {
-            values.fault("registerWithTaints", format!("{:?} is no value of a taint", text("value")));
+            values.fault("registerWithTaints", format!("{:?} is not a taint value", text("value")));
         }
         if !["", "NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&text("effect")) {
-            values.fault("registerWithTaints", format!("{:?} is no effect of a taint", text("effect")));
+            values.fault("registerWithTaints", format!("{:?} is not a taint effect", text("effect")));
         }
         if taint.get("timeAdded").is_some_and(|time| !time.is_null()) {
             values.fault("registerWithTaints", "timeAdded cannot be set");
@@ -360,7 +357,7 @@ fn check_sysctl(pattern: &str) -> Result<(), &'static str> {
             && (prefix || !part.ends_with(['-', '_']))
     };
     if pattern.len() > 253 || !body.split(['.', '/']).all(segment) {
-        return Err("is no name of a sysctl, nor the beginning of one with * at its end");
+        return Err("is not the name of a sysctl, nor a prefix followed by *");
     }
     let dotted = name.replace('/', ".");
     let known = NAMES.contains(&dotted.as_str()) || PREFIXES.iter().any(|known| dotted.starts_with(known));
@@ -402,11 +399,11 @@ fn check_log(values: &mut Values<'_>) {
     let flush = get(values.full, "logging.flushFrequency").is_none_or(|flush| flush.as_i64() != Some(0));
     values.require(flush, "logging.flushFrequency", "must be more than zero");
     let modules = get(values.full, "logging.vmodule").and_then(Value::as_array).cloned().unwrap_or_default();
-    values.require(modules.is_empty() || !json, "logging.vmodule", "is for the text format alone");
+    values.require(modules.is_empty() || !json, "logging.vmodule", "is only for the text format");
     for module in &modules {
         let pattern = module.get("filePattern").and_then(Value::as_str).unwrap_or_default();
         let sound = !pattern.is_empty() && !pattern.contains(['=', ',']);
-        values.require(sound, "logging.vmodule", format!("{pattern:?} is no filePattern"));
+        values.require(sound, "logging.vmodule", format!("{pattern:?} is not a filePattern"));
     }
     for format in ["text", "json"] {
         let size = format!("logging.options.{format}.infoBufferSize");
@@ -425,7 +422,7 @@ fn check_paths(values: &mut Values<'_>) {
     values.require(logs.starts_with('/'), "podLogsDir", format!("{logs:?} must be an absolute path"));
     let odd = |part: &str| part.is_empty() || part == "." || part == "..";
     let clean = logs == "/" || logs.strip_prefix('/').is_none_or(|rest| !rest.split('/').any(odd));
-    values.require(clean, "podLogsDir", format!("{logs:?} must be without . and .., and without / at its end"));
+    values.require(clean, "podLogsDir", format!("{logs:?} must not contain . or .. and must not end with /"));
     values.require(logs.is_ascii(), "podLogsDir", format!("{logs:?} must be ASCII"));
     for path in ["containerRuntimeEndpoint", "imageServiceEndpoint"] {
         let endpoint = values.text(path).to_owned();

@@ -1,4 +1,4 @@
-//! The walk over all fields (that over all flags is in `cli/kubelet.rs`): each is carried out, refused, or told of by name; none is taken in silence.
+//! The walk over all fields (that over all flags is in `cli/kubelet.rs`): each is implemented, rejected, or reported by name; none is ignored silently.
 
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ fn shows(field: &Field, fates: &[(&str, Fate)]) -> bool {
         let mut document = base(field.path);
         set(&mut document, field.path, sample);
         match outcome(&document) {
-            Outcome::Refused(text) => matches!(fate, Some(Fate::Refused(..))) && text.contains("cannot be had"),
+            Outcome::Refused(text) => matches!(fate, Some(Fate::Refused(..))) && text.contains("is not supported"),
             Outcome::Runs(after, _) if after != before => true,
             Outcome::Runs(_, told) => {
                 let named =
@@ -171,7 +171,7 @@ fn what_tools_leave_in_a_file_is_told_of_and_does_not_end_the_start() {
     let spec = load_text(text, Flags::default()).expect("told of, not refused");
     assert_eq!(spec.node.max_pods, 9);
     assert!(spec.warnings.iter().any(|line| line.contains("unknown field \"metadata\"")), "{:?}", spec.warnings);
-    let twice = spec.warnings.iter().find(|line| line.contains("the last one counts")).expect("a warning");
+    let twice = spec.warnings.iter().find(|line| line.contains("the last one is used")).expect("a warning");
     assert!(twice.contains("maxPods") && twice.contains("config.yaml:6:"), "{twice}");
 }
 

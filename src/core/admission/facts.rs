@@ -52,7 +52,7 @@ pub struct NodeFacts {
 }
 
 impl NodeFacts {
-    /// The part that the Node object tells.
+    /// The part from the Node object.
     pub fn of(node: &Node) -> Self {
         let status = node.status.as_ref();
         let features = status.and_then(|s| s.features.as_ref());

@@ -1,4 +1,4 @@
-//! May a pod run on this node? (kubelet-contract 1.3; upstream `pkg/kubelet/lifecycle/predicate.go` and others)
+//! May a pod run on this node? (docs/contract.md, kubelet 1.3; upstream `pkg/kubelet/lifecycle/predicate.go` and others)
 //!
 //! [`decide`] asks in upstream's order and gives the first refusal: node pressure, words nobody knows, sysctls, predicates with preemption by
 //! critical pods, AppArmor, features, shutdown.

@@ -12,7 +12,7 @@ use crate::core::model::{QosClass, is_critical, priority_of, qos_class};
 /// What still has to be freed, by resource.
 type Missing = Vec<(String, i64)>;
 
-/// Pods whose end frees enough; none when nothing would.
+/// Pods whose end frees enough; `None` when nothing would.
 pub(super) fn choose(pod: &Pod, active: &[Arc<Pod>], shortages: &[Shortage]) -> Option<Vec<Arc<Pod>>> {
     let missing: Missing = shortages.iter().map(|s| (s.resource.clone(), s.missing())).collect();
     let of_class = |class: QosClass| -> Vec<Arc<Pod>> {

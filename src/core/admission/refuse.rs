@@ -34,7 +34,7 @@ pub(super) fn by_pressure(pod: &Pod, critical: bool, node: &NodeFacts) -> Option
 /// round takes milliseconds, with the five thousand that an object of the API has room for it would take seconds.
 pub const MAX_CONTAINERS: usize = 1000;
 
-/// The pod without the ephemeral containers that it has no room for; none when all have. They are added while it runs,
+/// The pod without the ephemeral containers that it has no room for; `None` when all have. They are added while it runs,
 /// which is no reason to end it.
 pub fn without_surplus(pod: &Pod) -> Option<Pod> {
     let spec = pod.spec.as_ref()?;
@@ -118,7 +118,7 @@ fn with_dots(name: &str) -> String {
         .collect()
 }
 
-/// Words that this kubelet does not know. Pods that run already are left alone: whoever started them knew the words.
+/// Words that this kubelet does not know. Running pods are left alone: the kubelet that started them knew the values.
 pub(super) fn by_words(pod: &Pod) -> Option<Rejection> {
     let words: Vec<String> = unknown_words(pod).iter().map(ToString::to_string).collect();
     let refused = !words.is_empty() && is_pending(pod);

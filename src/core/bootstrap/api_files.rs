@@ -47,7 +47,7 @@ pub fn etcd_files(etcd: &ExternalEtcd) -> Vec<(&'static str, &Path)> {
 /// The digests of those files, in their order.
 ///
 /// # Errors
-/// One of them is not there.
+/// One of them does not exist.
 pub fn digests(cluster: &ClusterSpec, facts: &Facts) -> Result<Vec<String>, Error> {
     // Ours is written before the API server starts.
     let ours = built_in(cluster).map(|(_, content)| short_digest(content));
@@ -67,7 +67,7 @@ fn is_ours(cluster: &ClusterSpec, path: &Path) -> bool {
 /// The same of any files of settings.
 ///
 /// # Errors
-/// One of them is not there.
+/// One of them does not exist.
 pub fn are_there<'a>(files: Vec<(&'static str, &Path)>, facts: &'a Facts) -> Result<Vec<&'a str>, Error> {
     let digest = |(setting, path): (&'static str, &Path)| {
         let missing = || Error::NoFile { setting, path: path.to_owned() };
@@ -79,7 +79,7 @@ pub fn are_there<'a>(files: Vec<(&'static str, &Path)>, facts: &'a Facts) -> Res
 /// Gives the pod of the API server those files.
 ///
 /// # Errors
-/// One of them is not there: the API server would end again and again.
+/// One of them does not exist: the API server would crash in a loop.
 pub fn lay(cluster: &ClusterSpec, facts: &Facts, pod: &mut Pod) -> Result<(), Error> {
     let digests = digests(cluster, facts)?;
     for (setting, path) in files(cluster) {
@@ -160,6 +160,6 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_told_before_anything_is_written() {
         let error = render("kube-apiserver", &spec(), &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap_err();
-        assert_eq!(error.to_string(), "audit.policy: there is no file /etc/roost/audit.yaml");
+        assert_eq!(error.to_string(), "audit.policy: file /etc/roost/audit.yaml does not exist");
     }
 }

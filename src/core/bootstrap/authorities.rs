@@ -4,12 +4,12 @@ use super::kubelet_ca::KUBELET_SERVING_CA;
 use super::pki::{Authority, KeyPairFiles};
 use crate::core::model::spec::Spec;
 
-/// The cluster's authority.
+/// The cluster's CA.
 pub fn ca_files(spec: &Spec) -> KeyPairFiles {
     KeyPairFiles::named(&spec.node.paths.pki, "ca")
 }
 
-/// The authorities that a control plane has.
+/// The CAs that a control plane has.
 pub fn authorities(spec: &Spec) -> Vec<Authority> {
     let authority = |name: &str, common_name: &str| Authority {
         files: KeyPairFiles::named(&spec.node.paths.pki, name),

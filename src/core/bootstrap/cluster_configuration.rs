@@ -1,4 +1,4 @@
-//! The settings of a cluster, read back from its own ConfigMaps by a node that joins it.
+//! The settings of a cluster, read from its ConfigMaps by a node that joins it.
 
 use std::str::FromStr;
 
@@ -40,7 +40,7 @@ pub enum Error {
     },
 }
 
-/// Takes over what the cluster says of itself; what it does not say stays as it is in `cluster`.
+/// Applies what the cluster reports about itself to `cluster`; anything else stays as it is.
 pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), Error> {
     let kubeadm = parse("kubeadm-config", &maps.kubeadm)?;
     let text = |pointer: &str| kubeadm.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -130,7 +130,7 @@ pub fn parse_networks(kubeadm: &str) -> Result<Networks, Error> {
     })
 }
 
-/// The etcd that somebody else runs. Where its files lie is the node's own matter, if it says so.
+/// The external etcd. The node's own settings may name other paths of its files.
 fn external_etcd(kubeadm: &Value, own: Option<ExternalEtcd>) -> Result<Option<ExternalEtcd>, Error> {
     let Some(external) = kubeadm.pointer("/etcd/external").filter(|external| !external.is_null()) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Steps for a node whose system declares our units itself (NixOS): they are looked for, and never written or enabled.
+//! Steps for a node whose system declares the units itself (NixOS): they are checked, and never written or enabled.
 //!
 //! The services of the control plane's components stay ours to write: their flags hold what only the node knows, such as
 //! the members of etcd. The system enables them, and may add settings to them by drop-ins.
@@ -22,7 +22,7 @@ fn declared(step: Step, spec: &Spec) -> Option<Step> {
     let units = &spec.node.paths.units;
     match step {
         Step::WriteUnit { path, .. } if is_declared(&path) => {
-            // Settings of single units are the system's too; whether they are there, no unit tells.
+            // Settings of single units are the system's too; whether they exist does not show in a unit.
             let unit = unit_of(&path).filter(|_| path.parent() == Some(units))?;
             Some(Step::FindUnit { unit, enabled: false })
         }

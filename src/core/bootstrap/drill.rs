@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::model::spec::Spec;
 
-/// The last drill.
+/// Result of the last drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrillResult {
-    /// When it ended.
+    /// When it finished.
     pub at: Timestamp,
-    /// The snapshot; none when there was none.
+    /// The snapshot; `None` when there was none.
     pub snapshot: Option<PathBuf>,
-    /// What an etcd told that ran on it; none when none did.
+    /// What an etcd with its data reported; `None` if none started.
     pub contents: Option<DrillContents>,
-    /// Why nobody could restore a cluster from it; none when all is well.
+    /// Why it cannot be restored; `None` if it can.
     pub fault: Option<String>,
 }
 

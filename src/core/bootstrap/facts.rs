@@ -28,11 +28,11 @@ pub struct Facts {
     /// Digests of the certificates in the kubeconfigs of the controllers, by component name. They read their kubeconfig
     /// only when they start, so that their manifests name what they were started with.
     pub client_digests: BTreeMap<String, String>,
-    /// Digests of the files that the API server reads only when it starts, by path; none of one that is not there.
+    /// Digests of the files that the API server reads only when it starts, by path; missing files have no entry.
     pub file_digests: BTreeMap<PathBuf, String>,
     /// True when the kubelet keeps its client certificate in a file of its own, which it renews itself.
     pub kubelet_rotates: bool,
-    /// True when the way in for emergencies (`super-admin.conf`) is on the node: on the first control plane only.
+    /// True if `super-admin.conf`, for emergencies, is on the node: only on the first control plane.
     pub super_admin: bool,
     /// True when etcd's folder holds data.
     pub etcd_data: bool,
@@ -46,29 +46,29 @@ pub struct Facts {
     pub kubelet_credentials: bool,
     /// How many replicas CoreDNS has, where that was asked.
     pub dns_replicas: Option<u64>,
-    /// Authorities, and those to come while they are replaced.
+    /// The CAs, and the next ones during a rotation.
     pub rotation: Rotation,
-    /// The file with both authorities of kubelets is there (`kubelet-authorities.crt`).
+    /// The file with both CAs of kubelets is there (`kubelet-authorities.crt`).
     pub kubelet_authorities: bool,
-    /// What the cluster tells of its kubelets' serving certificates, where that was asked.
+    /// What the cluster reports about its kubelets' serving certificates, where that was asked.
     pub kubelets: Option<ObservedKubelets>,
-    /// What a joining node was told and found out; none on the node that begins a cluster.
+    /// What a joining node discovered; `None` on the first node of a cluster.
     pub joining: Option<Joining>,
 }
 
-/// Who signs serving certificates of kubelets, as the cluster tells.
+/// Who signs serving certificates of kubelets, as the cluster reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedKubelets {
-    /// The authority that the cluster knows, PEM; none before there was one.
+    /// The CA that the cluster knows, PEM; `None` before there was one.
     pub published: Option<String>,
-    /// Every Node tells that its certificate is of that authority.
+    /// Every Node reports that its serving certificate is signed by that CA.
     pub are_signed: bool,
 }
 
 /// What a joining node knows of its cluster.
 #[derive(Clone, Debug)]
 pub struct Joining {
-    /// The bootstrap token; none when the node joined before and is run again without one.
+    /// The bootstrap token; `None` when the node joined before and is run again without one.
     pub token: Option<Secret<String>>,
     /// The cluster's CA certificates in PEM, believed after discovery.
     pub ca: String,
@@ -107,7 +107,7 @@ impl Facts {
         self.ca.is_some() && !self.ca_key
     }
 
-    /// The authority of kubelets' serving certificates, once it is on the node.
+    /// The CA of kubelets' serving certificates, once it is on the node.
     pub fn kubelet_serving(&self) -> Option<&ObservedAuthority> {
         self.rotation.authorities.iter().find(|authority| authority.is_of_kubelets())
     }
@@ -117,13 +117,13 @@ impl Facts {
         self.pods.contains(name) || self.services.contains(name)
     }
 
-    /// Takes a planned step for done, so that a dry run can plan the phases after it.
+    /// Assumes a planned step as done, so that a dry run can plan the following phases.
     pub fn assume(&mut self, step: &Step, spec: &Spec) {
         if let Step::MakeAuthority(authority) = step
             && authority.files.cert == spec.node.paths.pki("ca.crt")
             && self.ca.is_none()
         {
-            self.ca = Some("(the certificate that phase certs makes)".to_owned());
+            self.ca = Some("(the certificate that phase certs creates)".to_owned());
             self.ca_key = true;
         }
         if let Step::MakeAuthority(authority) = step
@@ -132,7 +132,7 @@ impl Facts {
         {
             self.rotation.authorities.push(ObservedAuthority {
                 cert: authority.files.cert.clone(),
-                bundle: Some("(the certificate that is to be made)".to_owned()),
+                bundle: Some("(the certificate to be created)".to_owned()),
                 key: true,
                 ..ObservedAuthority::default()
             });

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::components::{CONTROL_PLANE, ETCD};
 use crate::core::model::spec::Paths;
 
-/// The audit policy where nobody names one: who did what, without the bodies of requests.
+/// The default audit policy: metadata without request bodies.
 pub const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
 
 /// Suites of TLS 1.2 with forward secrecy and authenticated encryption; those of TLS 1.3 have no choice. Two of them are
@@ -25,7 +25,7 @@ pub const CIPHER_SUITES: [&str; 6] = [
 /// Processes of a pod: enough for large Java programs, and less than what a node has.
 const POD_PIDS: u32 = 4096;
 
-/// Where the built-in audit policy lies.
+/// Where the built-in audit policy is.
 pub fn audit_policy_path(paths: &Paths) -> PathBuf {
     paths.kubernetes.join("audit-policy.yaml")
 }

@@ -24,7 +24,7 @@ pub struct KubeconfigParts<'a> {
     pub server: &'a str,
     /// Name of the user.
     pub user: &'a str,
-    /// The authority.
+    /// The CA.
     pub ca: &'a str,
     /// The client's certificate.
     pub client_certificate: &'a str,
@@ -57,7 +57,7 @@ pub fn render(parts: &KubeconfigParts<'_>) -> String {
 pub struct ObservedKubeconfig {
     /// URL of the API server.
     pub server: String,
-    /// The authority in PEM, when it is in the file.
+    /// The CA in PEM, when it is in the file.
     pub ca: Option<String>,
     /// The client's certificate in PEM, when it is in the file.
     pub client_certificate: Option<String>,
@@ -67,7 +67,7 @@ pub struct ObservedKubeconfig {
     pub client_certificate_path: Option<PathBuf>,
 }
 
-/// Reads a kubeconfig; none of what is no kubeconfig.
+/// Reads a kubeconfig; `None` if the text is not a kubeconfig.
 pub fn parse(text: &str) -> Option<ObservedKubeconfig> {
     let value = yaml::parse_document(text.as_bytes()).ok()?;
     let named = |list: &str, name: &str, field: &str| {
@@ -87,7 +87,7 @@ pub fn parse(text: &str) -> Option<ObservedKubeconfig> {
     })
 }
 
-/// The text with another server and authority (PEM) for the cluster of its current context; none of what is no kubeconfig.
+/// The text with another server and CA (PEM) for the cluster of its current context; `None` if the text is not a kubeconfig.
 pub fn point(text: &str, server: &str, ca: &str) -> Option<String> {
     let mut value = yaml::parse_document(text.as_bytes()).ok()?;
     let current = at(&value, &["current-context"]).as_str()?.to_owned();

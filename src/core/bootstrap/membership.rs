@@ -62,12 +62,12 @@ pub fn next_move(members: &[Member], name: &str, peer_url: &str) -> NextMove {
     }
 }
 
-/// What etcd has to be told of this node's address.
+/// Whether etcd has to learn a new address of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressMove {
     /// Nothing.
     Known,
-    /// This member is somewhere else by now.
+    /// This member is somewhere else now.
     Tell(u64),
     /// The node is no member.
     NoMember,

@@ -1,7 +1,7 @@
-//! From what is wanted to the steps that make it so: `Spec × Facts → Vec<Step>`, one phase after another.
+//! From settings to steps: `Spec × Facts → Vec<Step>`, one phase after another.
 //!
 //! A step states what shall be so, with every argument it needs. The driver asks the world whether a step is already
-//! met, prints or applies the others, and thereby a second run finds nothing to do and a run cut short is continued.
+//! met, prints or applies the others, so a second run finds nothing to do, and an interrupted run continues.
 
 pub mod api_files;
 pub mod authorities;

@@ -1,12 +1,12 @@
-//! How a node is doing, from what can be seen on the node itself: units, API server, static pods, certificates.
+//! State of a node, from what can be seen on the node itself: units, API server, static pods, certificates.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::drill::DrillResult;
 
-/// A certificate this near to its end is a problem: renewal at two thirds of its life should have come long before. Of a
-/// short life it is half of what is left then.
+/// A certificate this near to its end is a problem: renewal at two thirds of its lifetime should have come long before. Of a
+/// short lifetime it is half of what is left then.
 const NEAR_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Everything that was seen.
@@ -20,11 +20,11 @@ pub struct NodeStatus {
     pub units: Vec<UnitStatus>,
     /// This node's API server, on a control plane.
     pub api: Option<ApiStatus>,
-    /// Pods from manifests; none when the runtime could not be asked.
+    /// Pods from manifests; `None` when the runtime could not be asked.
     pub static_pods: Option<Vec<StaticPodStatus>>,
     /// Manifests that are faulty or have no pod.
     pub manifests: Vec<ManifestStatus>,
-    /// Manifest sets whose last switch did not end well: name and what happened.
+    /// Manifest sets whose last switch failed: name and what happened.
     pub manifest_sets: Vec<(String, String)>,
     /// Certificates on the node.
     pub certificates: Vec<CertificateStatus>,
@@ -39,7 +39,7 @@ pub struct UnitStatus {
     pub unit: String,
     /// `active`, `failed`, `not-found`, …
     pub state: String,
-    /// It starts with the machine.
+    /// Enabled: starts at boot.
     pub enabled: bool,
 }
 
@@ -83,16 +83,16 @@ pub struct ManifestStatus {
 pub struct CertificateStatus {
     /// Its file.
     pub path: String,
-    /// Its end.
+    /// Expiry.
     pub not_after: Option<Timestamp>,
-    /// When it is to be renewed; none of an authority.
+    /// When it is to be renewed; `None` for a CA.
     pub renewed_at: Option<Timestamp>,
     /// Why it cannot be used.
     pub fault: Option<String>,
 }
 
 impl CertificateStatus {
-    /// How long before its end somebody has to look.
+    /// Time before its expiry from which on it is a problem.
     fn near_end(&self) -> SignedDuration {
         match (self.renewed_at, self.not_after) {
             (Some(due), Some(end)) => NEAR_END.min(end.duration_since(due).checked_div(2).unwrap_or_default()),
@@ -102,14 +102,14 @@ impl CertificateStatus {
 }
 
 impl NodeStatus {
-    /// What needs somebody's attention, a line each; empty when all is well.
+    /// What needs somebody's attention, a line each; empty when everything is healthy.
     pub fn problems(&self, now: Timestamp) -> Vec<String> {
         let mut problems = Vec::new();
         for unit in &self.units {
             if unit.state != "active" {
                 problems.push(format!("{} is {}; see journalctl -u {}", unit.unit, unit.state, unit.unit));
             } else if !unit.enabled {
-                problems.push(format!("{} does not start with the machine", unit.unit));
+                problems.push(format!("{} is not enabled, so it does not start at boot", unit.unit));
             }
         }
         if let Some(api) = self.api.as_ref().filter(|api| !api.ready) {
@@ -120,22 +120,19 @@ impl NodeStatus {
             Some(pods) => {
                 let stopped = pods.iter().filter(|pod| pod.running < pod.containers || pod.containers == 0);
                 problems.extend(stopped.map(|pod| {
-                    format!("static pod {}: {} of {} containers run", pod.pod, pod.running, pod.containers)
+                    format!("static pod {}: {} of {} containers are running", pod.pod, pod.running, pod.containers)
                 }));
                 let idle = self.manifests.iter().filter(|manifest| !manifest.has_pod && manifest.faults.is_empty());
                 problems.extend(idle.map(|manifest| match &manifest.refused {
                     None => format!("manifest {} has no pod", manifest.path),
                     Some(why) => {
-                        format!(
-                            "manifest {} has no pod: the kubelet refuses it and will try again: {why}",
-                            manifest.path
-                        )
+                        format!("manifest {} has no pod: the kubelet rejects it and will retry: {why}", manifest.path)
                     }
                 }));
             }
         }
         for manifest in self.manifests.iter().filter(|manifest| !manifest.faults.is_empty()) {
-            problems.push(format!("manifest {} is not taken up: {}", manifest.path, manifest.faults.join("; ")));
+            problems.push(format!("manifest {} is invalid: {}", manifest.path, manifest.faults.join("; ")));
         }
         problems.extend(self.manifest_sets.iter().map(|(name, what)| format!("manifest set {name}: {what}")));
         for certificate in &self.certificates {
@@ -144,12 +141,11 @@ impl NodeStatus {
             } else if let Some(end) =
                 certificate.not_after.filter(|end| end.duration_since(now) < certificate.near_end())
             {
-                problems.push(format!("certificate {} ends at {end}", certificate.path));
+                problems.push(format!("certificate {} expires at {end}", certificate.path));
             }
         }
         if let Some((drill, fault)) = self.drill.as_ref().and_then(|drill| Some((drill, drill.fault.as_ref()?))) {
-            problems
-                .push(format!("the restore drill at {:.0} found that no cluster could be restored: {fault}", drill.at));
+            problems.push(format!("the restore drill at {:.0} failed: {fault}", drill.at));
         }
         problems
     }
@@ -171,14 +167,14 @@ pub fn render_text(status: &NodeStatus, now: Timestamp) -> String {
             left if left < SignedDuration::from_hours(48) => format!("{} hours", left.as_hours()),
             left => format!("{} days", left.as_hours() / 24),
         };
-        lines.push(format!("  {} certificates, the first ends in {left}", status.certificates.len()));
+        lines.push(format!("  {} certificates, the first expires in {left}", status.certificates.len()));
     }
     if let Some((drill, contents)) = status.drill.as_ref().and_then(|drill| Some((drill, drill.contents.as_ref()?))) {
-        lines.push(format!("  restore drill at {:.0}: {} keys, good", drill.at, contents.keys));
+        lines.push(format!("  restore drill at {:.0}: passed, {} keys", drill.at, contents.keys));
     }
     let problems = status.problems(now);
     if problems.is_empty() {
-        lines.push("all is well".to_owned());
+        lines.push("no problems".to_owned());
     } else {
         lines.extend(problems.iter().map(|problem| format!("problem: {problem}")));
     }
@@ -220,7 +216,7 @@ mod tests {
     #[test]
     fn a_healthy_node_has_no_problems() {
         assert!(healthy().problems(now()).is_empty());
-        assert!(render_text(&healthy(), now()).ends_with("all is well"));
+        assert!(render_text(&healthy(), now()).ends_with("no problems"));
     }
 
     #[test]
@@ -258,18 +254,18 @@ mod tests {
             at: now(),
             snapshot: Some("/s/etcd-n1-20260101T000000Z.db".into()),
             contents: None,
-            fault: Some("/s/etcd-n1-20260101T000000Z.db is no whole snapshot of etcd".into()),
+            fault: Some("/s/etcd-n1-20260101T000000Z.db is not a complete etcd snapshot".into()),
         });
         insta::assert_snapshot!(sick.problems(now()).join("\n"), @r"
         kubelet.service is failed; see journalctl -u kubelet.service
         the API server of this node does not answer at https://10.0.0.1:6443/readyz
-        static pod kube-system/etcd-n1: 0 of 1 containers run
+        static pod kube-system/etcd-n1: 0 of 1 containers are running
         manifest /etc/kubernetes/manifests/kube-scheduler.yaml has no pod
-        manifest /etc/kubernetes/manifests/large.yaml has no pod: the kubelet refuses it and will try again: OutOfcpu: Node didn't have enough resource: cpu
-        manifest /etc/kubernetes/manifests/web.yaml is not taken up: line 3, column 5: kind: is missing
+        manifest /etc/kubernetes/manifests/large.yaml has no pod: the kubelet rejects it and will retry: OutOfcpu: Node didn't have enough resource: cpu
+        manifest /etc/kubernetes/manifests/web.yaml is invalid: line 3, column 5: kind: is missing
         manifest set edge: rolled back: static pod web is not Ready
-        certificate /etc/kubernetes/pki/apiserver.crt ends at 2026-01-03T00:00:00Z
-        the restore drill at 2026-01-01T00:00:00Z found that no cluster could be restored: /s/etcd-n1-20260101T000000Z.db is no whole snapshot of etcd
+        certificate /etc/kubernetes/pki/apiserver.crt expires at 2026-01-03T00:00:00Z
+        the restore drill at 2026-01-01T00:00:00Z failed: /s/etcd-n1-20260101T000000Z.db is not a complete etcd snapshot
         ");
         sick.static_pods = None;
         assert!(sick.problems(now()).contains(&"the container runtime does not answer".to_owned()));

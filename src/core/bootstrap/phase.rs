@@ -24,7 +24,7 @@ pub enum PhaseError {
 pub struct Phase {
     /// Name for `--phase`.
     pub id: &'static str,
-    /// One line for the help and the progress display.
+    /// One line for `--help`, `--dry-run` and the progress display.
     pub summary: &'static str,
     /// The steps that make it so, in order.
     pub plan: fn(&Spec, &Facts) -> Result<Vec<Step>, PhaseError>,

@@ -8,10 +8,10 @@ use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume, VolumeMount}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No such component.
-    #[error("there is no component {0}")]
+    #[error("unknown component {0}")]
     Unknown(String),
     /// A file that a setting names.
-    #[error("{setting}: there is no file {path}")]
+    #[error("{setting}: file {path} does not exist")]
     NoFile {
         /// The setting.
         setting: &'static str,

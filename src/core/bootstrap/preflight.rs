@@ -67,40 +67,37 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
         findings.push(Finding { fatal: true, problem, remedy: remedy.to_owned() });
     };
     if !machine.root {
-        fatal("this is not root".to_owned(), "run it with sudo");
+        fatal("not running as root".to_owned(), "run it with sudo");
     }
     if !machine.systemd {
-        fatal(
-            "process 1 is not systemd".to_owned(),
-            "roost needs a machine that systemd runs; in a container start one with systemd in it",
-        );
+        fatal("PID 1 is not systemd".to_owned(), "roost needs systemd as the init system, also inside a container");
     }
-    // Only root is told of units on every machine.
+    // Only root can query units on every machine.
     if machine.root && machine.systemd && !machine.runtime_unit {
-        fatal("there is no containerd.service".to_owned(), "install containerd (apt install containerd)");
+        fatal("containerd.service is not installed".to_owned(), "install containerd (apt install containerd)");
     }
     for program in &machine.missing_programs {
         fatal(
-            format!("{} is not there or cannot be run", program.display()),
-            "install it, or name another place in [programs] or [components.binaries]",
+            format!("{} does not exist or is not executable", program.display()),
+            "install it, or set its path in [programs] or [components.binaries]",
         );
     }
     for archive in &machine.missing_archives {
         fatal(
-            format!("{} is not there", archive.display()),
+            format!("{} does not exist", archive.display()),
             "copy the image archives there, or set components.archives",
         );
     }
     if !machine.kubelet_active {
-        // Our own agent, or services of ours, are there when a run was cut short between its start and the kubelet's.
+        // Our own agent, or services of ours, are there when a run was interrupted between its start and the kubelet's.
         let ours = |port: &u16| {
             (machine.agent_active && Some(*port) == balancer_port(spec))
                 || (machine.services_active && (COMPONENT_PORTS.contains(port) || *port == spec.node.api_port))
         };
         for port in machine.taken_ports.iter().filter(|port| !ours(port)) {
             fatal(
-                format!("port {port} is taken"),
-                &format!("stop what listens on it (ss -ltnp 'sport = :{port}' shows it)"),
+                format!("port {port} is in use"),
+                &format!("stop the process that listens on it (find it with ss -ltnp 'sport = :{port}')"),
             );
         }
     }
@@ -118,8 +115,8 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
         fields.iter().find_map(|fields| fields.get("failSwapOn")) == Some(&serde_json::Value::Bool(false));
     if !machine.swaps.is_empty() && !tolerates_swap {
         warn(
-            format!("swap is on ({})", machine.swaps.join(", ")),
-            "turn it off (swapoff -a), or set kubelet.failSwapOn = false",
+            format!("swap is enabled ({})", machine.swaps.join(", ")),
+            "disable it (swapoff -a) or set kubelet.failSwapOn = false",
         );
     }
     if !machine.cgroup_v2 {
@@ -130,7 +127,7 @@ pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
     }
     for module in &machine.missing_modules {
         warn(
-            format!("the kernel has no {module} loaded"),
+            format!("kernel module {module} is not loaded"),
             &format!("load it (modprobe {module}) if pods have no network"),
         );
     }

@@ -1,5 +1,5 @@
 //! The pods that make etcd's data from a snapshot by `etcdutl snapshot restore`: the one of a restore, which leaves the
-//! data to the node's etcd, and the one of a drill, which runs an etcd of its own on it.
+//! data to the node's etcd, and the one of a drill, which runs a separate etcd on it.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use super::objects::render_yaml;
 use super::static_pods::{self, ETCD, SCRATCH_IMAGE};
 use crate::core::model::spec::{ComponentSource, Spec};
 
-/// Where the data comes to lie, below etcd's folder.
+/// Where the data ends up, below etcd's folder.
 pub const FOLDER: &str = "restored";
 
 /// Controllers and kubelets remember revisions that the snapshot has not seen. This many are passed over, and all older
-/// ones count as compacted, so that everybody lists anew (etcd's guide to disaster recovery).
+/// ones count as compacted, so that everybody lists again (etcd's guide to disaster recovery).
 const PASSED_REVISIONS: u64 = 1_000_000_000;
 /// Where the pods see the snapshot.
 const SNAPSHOT: &str = "/snapshot.db";
-/// How long a drill's pod may live, should nobody be there any more to end it, seconds.
+/// Seconds after which a drill's pod ends if the drill was interrupted.
 const DRILL_LIFE: u64 = 900;
-/// Where a drill's pod has its data, which goes with the pod.
+/// Where a drill's pod has its data, which is removed with the pod.
 const DRILL: &str = "/drill";
 
 /// The manifest of a static pod named `name`.

@@ -1,4 +1,4 @@
-//! What the programs of our units can do without (systemd.exec(5); `systemd-analyze security` says what is left).
+//! Sandboxing of the units: what their programs do not need (systemd.exec(5); `systemd-analyze security` shows the rest).
 
 /// Every helper: a read-only system, no devices, no other processes, and the system calls of ordinary services. What it may
 /// write, ask the network for and do as root stands beside it in its unit.

@@ -1,4 +1,4 @@
-//! The components of the control plane as services of systemd: units with the flags and the PKI of the static pods.
+//! The components of the control plane as systemd services, with the flags and the PKI of the static pods.
 //!
 //! A service has a user of its own and reads no file of `/etc/kubernetes` itself: systemd hands it copies of what its
 //! flags name (`LoadCredential=`, systemd.exec(5)), so that private keys stay 0600 and root's. A copy is made when the
@@ -13,11 +13,11 @@ use super::static_pods::{self, CONTROL_PLANE, ETCD};
 use super::units::{quote, quote_setting};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
 
-/// Makes the users that the services run as.
+/// Creates the users that the services run as.
 pub const USERS: &str = "roost-users.service";
 
 /// Why there is no service without programs, and what to do.
-pub const NEEDS_PROGRAMS: &str = "a service runs a program of the host: for mode \"systemd\" set components.source = \"host\" and name the programs in [components.binaries]";
+pub const NEEDS_PROGRAMS: &str = "systemd services run programs of the host: for mode \"systemd\" set components.source = \"host\" and name the programs in [components.binaries]";
 
 /// Every component that each control plane has, in the order in which they are started.
 pub const COMPONENTS: [&str; 4] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2]];
@@ -92,7 +92,7 @@ pub fn etcd_folders(spec: &Spec) -> Vec<PathBuf> {
     std::iter::once(spec.node.paths.etcd_data.clone()).chain(wal.map(PathBuf::from)).collect()
 }
 
-/// A unit that makes the users. They stay when it goes: a user id must not come to mean somebody else.
+/// A unit that creates the users. They stay when it is removed: a user id must not be reused.
 pub fn render_users(spec: &Spec) -> String {
     let wanted = ALL.iter().filter(|name| **name != CLOUD_CONTROLLER_MANAGER || spec.cluster.runs_cloud_controller());
     let line = |component: &&str| quote(&format!("u {} - \"Kubernetes {component}\"", user(component)));
@@ -100,7 +100,7 @@ pub fn render_users(spec: &Spec) -> String {
     format!(
         "# Written by roost; your own settings go into {USERS}.d/*.conf.\n\
          [Unit]\n\
-         Description=Users of the control plane's services\n\
+         Description=Roost: users of the control-plane services\n\
          Documentation=man:sysusers.d(5)\n\
          \n\
          [Service]\n\
@@ -187,7 +187,7 @@ fn documentation(component: &str) -> String {
 }
 
 /// What a component is started after, and therefore stopped before: an API server that has lost its etcd takes long to
-/// end. None wants another one: whoever is started again after a failure would start one that is being stopped.
+/// end. Order only, no `Wants=`: a unit that is restarted after a failure would otherwise start one that is being stopped.
 fn order(component: &str, spec: &Spec) -> String {
     match component {
         "kube-apiserver" if spec.cluster.external_etcd.is_none() => format!(" {}", unit(ETCD)),
@@ -199,7 +199,7 @@ fn order(component: &str, spec: &Spec) -> String {
 }
 
 /// etcd and the API server say when they are ready. A member of etcd may have to wait for the others, or for a copy of a
-/// large database: ending it then would only begin that anew.
+/// large database: ending it then would only begin that again.
 fn kind(component: &str) -> &'static str {
     match component {
         ETCD => "Type=notify\nTimeoutStartSec=infinity\n",
@@ -234,7 +234,7 @@ fn quote_path(path: &Path) -> String {
 }
 
 /// True when a flag names one file that the component reads. Folders, sockets and logs have other names upstream; what
-/// lies below /run/credentials was handed over by a drop-in.
+/// is below /run/credentials was handed over by a drop-in.
 fn names_a_file(flag: &str, value: &str) -> bool {
     let endings = ["file", "kubeconfig", "config", "-certificate", "-key", "-authority"];
     let path = Path::new(value);

@@ -1,4 +1,4 @@
-//! Names of etcd's snapshots, and which of them have had their time.
+//! Names of etcd's snapshots, and which of them are to be removed.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn is_own(path: &Path, node: &str) -> bool {
     stamp.is_some_and(|stamp| stamp.len() == 15 && stamp.bytes().all(|byte| byte.is_ascii_digit() || byte == b'T'))
 }
 
-/// This node's snapshots besides the newest `keep`, oldest first. Files with other names are nobody's to remove.
+/// This node's snapshots besides the newest `keep`, oldest first. Files with other names are never removed.
 pub fn outdated(files: &[PathBuf], node: &str, keep: usize) -> Vec<PathBuf> {
     let mut own: Vec<PathBuf> = files.iter().filter(|path| is_own(path, node)).cloned().collect();
     own.sort();

@@ -19,13 +19,13 @@ pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 
 /// Names the client certificate a controller was started with: a renewed one makes a new pod.
 const CLIENT_DIGEST: &str = "roost.io/client-certificate";
-/// Names the authorities a component was started with while they are replaced: others make a new pod.
+/// Names the CAs a component was started with while they are replaced: others make a new pod.
 const AUTHORITIES: &str = "roost.io/authorities";
 
 /// Name of the volume that is a program of the host.
 pub const PROGRAM_VOLUME: &str = "program";
 
-/// The flag of the controller manager that names the authority of kubelets' serving certificates.
+/// The flag of the controller manager that names the CA of kubelets' serving certificates.
 const SERVING_SIGNER: &str = "cluster-signing-kubelet-serving-cert-file";
 
 const MANIFESTS: [(&str, &str); 5] = [
@@ -55,7 +55,7 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<String, Err
     Ok(format!("# Written by roost from static-pods/{component}.yaml.\n{}", render_yaml(&value)))
 }
 
-/// A manifest that is there, of a pod whose client certificate is another one by now; none where it names none, or this.
+/// The manifest with its client-certificate digest replaced; `None` if it has none or already this one.
 pub fn with_client_certificate(manifest: &str, digest: &str) -> Option<String> {
     let mut value = yaml::parse_document(manifest.as_bytes()).ok()?;
     let named = value.pointer_mut("/metadata/annotations")?.get_mut(CLIENT_DIGEST)?;
@@ -352,7 +352,7 @@ fn lay_annotations(component: &str, spec: &Spec, facts: &Facts, pod: &mut Pod) {
     pod.metadata.annotations.get_or_insert_default().insert(annotation.0.to_owned(), annotation.1);
 }
 
-/// Names what a component trusts, while that is more than one authority; it reads that only when it starts.
+/// Names what a component trusts, while that is more than one CA; it reads that only when it starts.
 pub(super) fn trust(component: &str, facts: &Facts) -> Option<String> {
     let reads = component == ETCD || component == CONTROL_PLANE[0] || component == CONTROL_PLANE[1];
     facts.rotation.trust().filter(|_| reads)

@@ -1,4 +1,4 @@
-//! The steps: each states one thing that shall be so, and carries all that is needed to make it so.
+//! Steps: each states one thing that shall be true, and carries all that is needed to make it true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +12,7 @@ use super::key_handover::Wanted;
 use super::pki::{Authority, Certificate, KeyPairFiles, Leaf};
 use crate::core::model::Secret;
 
-/// One thing that shall be so. Its `Display` is the line of a plan; secrets never show.
+/// One thing that shall be true. Its `Display` is the line of a plan; secrets never show.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// A folder with this mode (parents are made with 0755).
@@ -22,7 +22,7 @@ pub enum Step {
         /// Its mode.
         mode: u32,
     },
-    /// A file with this content and mode, replaced in one move.
+    /// A file with this content and mode, replaced atomically.
     WriteFile {
         /// The file.
         path: PathBuf,
@@ -45,36 +45,36 @@ pub enum Step {
         /// The file.
         path: PathBuf,
     },
-    /// The folder is there and holds nothing, or is not there. Mounts below it are unmounted first.
+    /// The folder is there and holds nothing, or does not exist. Mounts below it are unmounted first.
     EmptyDir {
         /// The folder.
         path: PathBuf,
     },
-    /// A certificate authority; one that is there is kept.
+    /// A CA; an existing one is kept.
     MakeAuthority(Authority),
-    /// A leaf; a fit one that is there is kept.
+    /// A leaf; a fit existing one is kept.
     IssueCert(Certificate),
-    /// An ECDSA key in `key` and its public half in `public`; one that is there is kept.
+    /// An ECDSA key in `key` and its public half in `public`; an existing one is kept.
     GenerateKey {
         /// PEM key, 0600.
         key: PathBuf,
         /// PEM public key, 0644.
         public: PathBuf,
     },
-    /// A kubeconfig with a client certificate in it; a fit one that is there is kept.
+    /// A kubeconfig with a client certificate in it; a fit existing one is kept.
     WriteKubeconfig(ClientKubeconfig),
-    /// What an authority signs whose key is elsewhere: brought along, and fit.
+    /// What a CA signs whose key is elsewhere: brought along, and fit.
     FindSigned {
-        /// The authority.
+        /// The CA.
         signer: PathBuf,
         /// Leaves.
         certificates: Vec<Certificate>,
         /// Kubeconfigs with a client certificate in them.
         kubeconfigs: Vec<ClientKubeconfig>,
     },
-    /// A kubeconfig that is there leads to this server and trusts this authority. Its user stays as it is.
+    /// A kubeconfig that is there leads to this server and trusts this CA. Its user stays as it is.
     PointKubeconfig {
-        /// The file; one that is not there is met.
+        /// The file; one that does not exist is met.
         path: PathBuf,
         /// URL of the API server.
         server: String,
@@ -92,14 +92,14 @@ pub enum Step {
         /// Never collected by a kubelet.
         pinned: bool,
     },
-    /// A unit file or drop-in; systemd is told to read it.
+    /// A unit file or drop-in; systemd is reloaded.
     WriteUnit {
         /// The file.
         path: PathBuf,
         /// Its content.
         content: String,
     },
-    /// The system declares the unit; nobody but the system's own configuration can make it so.
+    /// The system declares the unit; only the system's configuration can make this true.
     FindUnit {
         /// Full name of the unit.
         unit: String,
@@ -127,7 +127,7 @@ pub enum Step {
     },
     /// The folder and all that is in it belong to this user. Links in it are not followed.
     OwnTree {
-        /// The folder; one that is not there is met.
+        /// The folder; one that does not exist is met.
         path: PathBuf,
         /// Name of the user, whose group is that of the same entry.
         user: String,
@@ -208,7 +208,7 @@ pub enum Step {
     RemovePods,
     /// Nothing of the pod network is on the node: routes, rules, bridge, CNI configuration and leases.
     RemovePodNetwork,
-    /// No such unit file; systemd is told to read its files again.
+    /// No such unit file; systemd is reloaded.
     RemoveUnit {
         /// The file.
         path: PathBuf,
@@ -272,20 +272,20 @@ pub struct ClientKubeconfig {
     pub cluster: String,
     /// URL of the API server.
     pub server: String,
-    /// The authority that the API server's certificate comes from.
+    /// The CA that the API server's certificate comes from.
     pub ca: KeyPairFiles,
     /// The client's certificate.
     pub leaf: Leaf,
 }
 
-/// Something that comes to hold by itself once the steps before are done.
+/// Something that becomes true by itself once the previous steps are done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// An HTTPS or HTTP endpoint answers 200.
     Answers {
         /// Full URL.
         url: String,
-        /// Authority to check its certificate with; none for plain HTTP.
+        /// CA to check its certificate with; `None` for plain HTTP.
         ca: Option<PathBuf>,
     },
     /// The unit is active.
@@ -339,10 +339,10 @@ impl fmt::Display for Condition {
             Self::NodeRegistered { name } => write!(f, "node {name} is registered"),
             Self::NodeReady { name } => write!(f, "node {name} is Ready"),
             Self::FileExists { path } | Self::KubeletCredentials { path, .. } => {
-                write!(f, "{} is there", path.display())
+                write!(f, "{} exists", path.display())
             }
-            Self::PodGone { component } => write!(f, "no static pod of {component} runs"),
-            Self::PodRuns { component } => write!(f, "the static pod of {component} runs"),
+            Self::PodGone { component } => write!(f, "the static pod of {component} has stopped"),
+            Self::PodRuns { component } => write!(f, "the static pod of {component} is running"),
         }
     }
 }
@@ -350,7 +350,7 @@ impl fmt::Display for Condition {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EnsureDir { path, mode } => write!(f, "make folder {} ({mode:04o})", path.display()),
+            Self::EnsureDir { path, mode } => write!(f, "create folder {} ({mode:04o})", path.display()),
             Self::WriteFile { path, mode, .. } => write!(f, "write {} ({mode:04o})", path.display()),
             Self::JoinFiles { path, parts, mode } => {
                 let parts: Vec<_> = parts.iter().map(|part| part.display().to_string()).collect();
@@ -358,7 +358,7 @@ impl fmt::Display for Step {
             }
             Self::RemoveFile { path } => write!(f, "remove {}", path.display()),
             Self::EmptyDir { path } => write!(f, "empty folder {}", path.display()),
-            Self::MakeAuthority(ca) => write!(f, "make authority {} ({})", ca.files.cert.display(), ca.common_name),
+            Self::MakeAuthority(ca) => write!(f, "create CA {} ({})", ca.files.cert.display(), ca.common_name),
             Self::IssueCert(cert) => write!(f, "issue {} for {}", cert.files.cert.display(), cert.leaf.subject),
             Self::GenerateKey { key, .. } => write!(f, "generate key {}", key.display()),
             Self::WriteKubeconfig(config) => {
@@ -366,53 +366,59 @@ impl fmt::Display for Step {
             }
             Self::FindSigned { signer, certificates, kubeconfigs } => {
                 let many = certificates.len().saturating_add(kubeconfigs.len());
-                write!(f, "find {many} certificates that {} signed elsewhere", signer.display())
+                write!(f, "check {many} certificates that {} has to sign elsewhere", signer.display())
             }
             Self::PointKubeconfig { path, server, ca, .. } => {
-                write!(f, "let kubeconfig {} lead to {server} and trust {}", path.display(), ca.display())
+                write!(f, "point kubeconfig {} to {server} and the CA {}", path.display(), ca.display())
             }
             Self::EnsureImage { reference, from, pinned } => {
                 let how = match from {
                     ImageOrigin::Registry => "pull",
                     ImageOrigin::Archives(_) => "import",
-                    ImageOrigin::Program(_) => "make",
-                    ImageOrigin::Scratch => "make scratch",
+                    ImageOrigin::Program(_) => "create",
+                    ImageOrigin::Scratch => "create scratch",
                 };
                 write!(f, "{how} image {reference}{}", if *pinned { ", pinned" } else { "" })
             }
             Self::WriteUnit { path, .. } => write!(f, "write unit {}", path.display()),
             Self::EnableUnit { unit } => write!(f, "enable {unit}"),
-            Self::FindUnit { unit, enabled: false } => write!(f, "find {unit} among the units of the system"),
-            Self::FindUnit { unit, enabled: true } => write!(f, "find {unit} enabled by the system"),
+            Self::FindUnit { unit, enabled: false } => write!(f, "check that the system declares {unit}"),
+            Self::FindUnit { unit, enabled: true } => write!(f, "check that the system declares and enables {unit}"),
             Self::StartUnit { unit, .. } | Self::LaunchUnit { unit, .. } => write!(f, "start {unit}"),
-            Self::OwnTree { path, user } => write!(f, "give {} to {user}", path.display()),
+            Self::OwnTree { path, user } => write!(f, "change the owner of {} to {user}", path.display()),
             Self::StopUnit { unit } => write!(f, "stop and disable {unit}"),
             Self::ApplyObject { object, .. } => write!(f, "apply {}", object_name(object)),
             Self::DeleteObject { object } => write!(f, "delete {}", object_name(object)),
             Self::WaitFor { condition, within } => write!(f, "wait until {condition} (at most {} s)", within.as_secs()),
             Self::MarkControlPlane { node, taint } => {
-                write!(f, "mark node {node} as control plane{}", if *taint { ", tainted" } else { "" })
+                write!(f, "label node {node} as control plane{}", if *taint { " and taint it" } else { "" })
             }
             Self::LabelNode { node, labels } => match labels.is_empty() {
-                true => write!(f, "take the labels of former settings off node {node}"),
+                true => write!(f, "remove from node {node} the labels that the settings no longer have"),
                 false => {
                     let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                    write!(f, "label node {node} {}, and no more as former settings did", labels.join(" "))
+                    write!(
+                        f,
+                        "label node {node} {} and remove labels that the settings no longer have",
+                        labels.join(" ")
+                    )
                 }
             },
             Self::RemovePods => f.write_str("stop and remove every pod"),
             Self::RemovePodNetwork => f.write_str("remove the pod network: routes, rules, bridge, CNI configuration"),
             Self::AssignPodSubnets { node, subnets } => {
                 let subnets: Vec<_> = subnets.iter().map(ToString::to_string).collect();
-                write!(f, "give node {node} the pod subnet {}", subnets.join(" and "))
+                write!(f, "assign pod subnet {} to node {node}", subnets.join(" and "))
             }
             Self::RemoveUnit { path } => write!(f, "remove unit {}", path.display()),
             Self::AddMember { name, peer_url } => write!(f, "add etcd member {name} at {peer_url}"),
             Self::PromoteMember { name, .. } => write!(f, "promote etcd member {name}"),
-            Self::MoveMember { name, peer_url, .. } => write!(f, "tell etcd that member {name} is at {peer_url}"),
+            Self::MoveMember { name, peer_url, .. } => {
+                write!(f, "update the peer URL of etcd member {name} to {peer_url}")
+            }
             Self::RemoveMember { name, .. } => write!(f, "remove etcd member {name}"),
             Self::ReceiveKeys { folder, .. } => {
-                write!(f, "receive the keys that control planes share into {}", folder.display())
+                write!(f, "receive the shared keys of the control planes into {}", folder.display())
             }
         }
     }

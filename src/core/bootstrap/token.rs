@@ -16,14 +16,16 @@ pub struct Token {
 
 /// The text is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a bootstrap token looks like abcdef.0123456789abcdef: six, a dot and sixteen of a-z and 0-9")]
+#[error(
+    "invalid bootstrap token: write six characters, a dot and sixteen characters of a-z and 0-9, e.g. abcdef.0123456789abcdef"
+)]
 pub struct InvalidToken;
 
 impl Token {
     /// How many random bytes [`Token::from_random`] wants.
     pub const RANDOM_BYTES: usize = 4 * (ID_LENGTH + SECRET_LENGTH);
 
-    /// Makes a token of random bytes; none when there are too few of them.
+    /// Creates a token of random bytes; `None` when there are too few of them.
     pub fn from_random(random: &[u8]) -> Option<Self> {
         // Bytes past the last multiple of 36 are skipped, so that every character is equally likely.
         let fair = u8::MAX - u8::MAX % 36;

@@ -12,7 +12,7 @@ use crate::core::static_units::NO_SUCH_POD;
 pub const KUBELET: &str = "kubelet.service";
 /// What the cluster said of itself when this node joined it; beneath everything but the defaults.
 pub const JOINED_FILE: &str = "/var/lib/roost/joined.toml";
-/// The settings that the system declares with its units.
+/// The settings file that the system declares together with the units.
 pub const DECLARED_SETTINGS: &str = "/etc/roost/cluster.toml";
 /// The node agent's unit.
 pub const AGENT: &str = "roost-agent.service";
@@ -22,33 +22,33 @@ pub fn mode(file: &Path) -> Option<u32> {
     file.ends_with(KUBELET).then_some(0o600)
 }
 
-/// Renews certificates when it is time.
+/// Service that renews certificates that are due.
 pub const RENEWAL_SERVICE: &str = "roost-renewal.service";
-/// Starts it every day.
+/// Timer of that service.
 pub const RENEWAL_TIMER: &str = "roost-renewal.timer";
 
-/// Takes a snapshot of etcd.
+/// Service that takes a snapshot of etcd.
 pub const SNAPSHOT_SERVICE: &str = "roost-snapshot.service";
-/// Starts it on schedule.
+/// Timer of that service.
 pub const SNAPSHOT_TIMER: &str = "roost-snapshot.timer";
 
-/// Holds a restore drill.
+/// Service that runs a restore drill.
 pub const DRILL_SERVICE: &str = "roost-drill.service";
-/// Starts it on schedule.
+/// Timer of that service.
 pub const DRILL_TIMER: &str = "roost-drill.timer";
 
-/// Takes one and removes those that had their time.
+/// Takes a snapshot and removes the oldest ones.
 pub fn render_snapshot_service(spec: &Spec, keep: u16) -> String {
     let folder = spec.node.paths.snapshots.display().to_string();
     let arguments = ["etcd", "snapshot", &format!("--keep={keep}"), &format!("--directory={folder}")];
-    render_upkeep(spec, SNAPSHOT_SERVICE, "snapshot of etcd", &arguments, &[&folder])
+    render_upkeep(spec, SNAPSHOT_SERVICE, "etcd snapshot", &arguments, &[&folder])
 }
 
 /// Restores the newest snapshot for a trial. It writes the result, and the manifest of the etcd that is tried.
 pub fn render_drill_service(spec: &Spec) -> String {
     let folder = spec.node.paths.snapshots.display().to_string();
     let manifests = spec.node.paths.manifests().display().to_string();
-    render_upkeep(spec, DRILL_SERVICE, "restore drill of etcd", &["etcd", "drill"], &[&folder, &manifests])
+    render_upkeep(spec, DRILL_SERVICE, "etcd restore drill", &["etcd", "drill"], &[&folder, &manifests])
 }
 
 /// A command of ours that writes these folders and nothing else.
@@ -75,12 +75,12 @@ fn render_upkeep(spec: &Spec, unit: &str, description: &str, arguments: &[&str],
 
 /// On schedule, each node a little later than the schedule says.
 pub fn render_snapshot_timer(schedule: &str) -> String {
-    render_schedule(SNAPSHOT_TIMER, "schedule of etcd's snapshots", schedule, "10m")
+    render_schedule(SNAPSHOT_TIMER, "schedule of etcd snapshots", schedule, "10m")
 }
 
 /// On schedule, spread over some hours: two drills at a time would only take each other's machine.
 pub fn render_drill_timer(schedule: &str) -> String {
-    render_schedule(DRILL_TIMER, "schedule of restore drills", schedule, "6h")
+    render_schedule(DRILL_TIMER, "schedule of etcd restore drills", schedule, "6h")
 }
 
 fn render_schedule(unit: &str, description: &str, schedule: &str, spread: &str) -> String {
@@ -101,7 +101,7 @@ fn render_schedule(unit: &str, description: &str, schedule: &str, spread: &str) 
     )
 }
 
-/// Looks whether anything is due, and renews that.
+/// The service that renews the certificates that are due.
 pub fn render_renewal_service(spec: &Spec) -> String {
     let command = command_line(&spec.node.programs.bootstrap, &["certs".to_owned(), "renew".to_owned()]);
     let paths = &spec.node.paths;
@@ -109,13 +109,13 @@ pub fn render_renewal_service(spec: &Spec) -> String {
     format!(
         "# Written by roost; your own settings go into {RENEWAL_SERVICE}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost: renewal of certificates\n\
+         Description=Roost: certificate renewal\n\
          After=kubelet.service\n\
          \n\
          [Service]\n\
          Type=oneshot\n\
          ExecStart={command}\n\
-         # It looks into the data of an etcd that has a user of its own.\n\
+         # It reads the data of an etcd that runs as another user.\n\
          CapabilityBoundingSet=CAP_DAC_READ_SEARCH\n\
          ReadWritePaths={writes}\n\
          ProtectKernelTunables=yes\n\
@@ -124,12 +124,12 @@ pub fn render_renewal_service(spec: &Spec) -> String {
     )
 }
 
-/// Leaves that live shorter are looked at oftener than every day: what is left of them when they are due is a third.
+/// Certificates with a shorter lifetime are checked more often than daily: when due, a third of it is left.
 const DAILY_IS_ENOUGH: Duration = Duration::from_secs(14 * 24 * 3600);
-/// Whatever their life, certificates are not looked at oftener.
+/// Certificates are never checked more often than this.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(10);
 
-/// Every day at a time of each node's own, so that control planes seldom wait for each other; with leaves of a short life
+/// Every day at a time of each node's own, so that control planes seldom wait for each other; with leaves of a short lifetime
 /// twelve times in it.
 ///
 /// A look that was missed, while the machine was off or by a clock that was put forward, is made up for only when the same
@@ -144,7 +144,7 @@ pub fn render_renewal_timer(leaf: Duration) -> String {
     format!(
         "# Written by roost; your own settings go into {RENEWAL_TIMER}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost: regular look at the life of certificates\n\
+         Description=Roost: schedule of certificate renewal\n\
          \n\
          [Timer]\n\
          {schedule}\n\
@@ -224,7 +224,7 @@ pub fn render_static_pods() -> String {
     )
 }
 
-/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is ended by the watchdog. It is after the bus
+/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is detected by the watchdog. It is after the bus
 /// so that at a shutdown it can still remove the slices of pods that end.
 ///
 /// What it needs no access to is taken from it ([`KUBELET_SANDBOX`]).
@@ -256,7 +256,7 @@ pub fn render_kubelet(spec: &Spec) -> String {
     format!(
         "# Written by roost; your own settings go into {KUBELET}.d/*.conf.\n\
          [Unit]\n\
-         Description=Kubernetes node agent\n\
+         Description=Kubernetes kubelet\n\
          Documentation=https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/\n\
          Wants=network-online.target\n\
          After=network-online.target dbus.service dbus.socket containerd.service\n\
@@ -292,7 +292,7 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     } else {
         agent_arguments(spec, control_plane)
     };
-    // A worker's one takes over which authorities the cluster trusts; pods are none of its business.
+    // A worker's one takes over which CAs the cluster trusts; pods are none of its business.
     let mut writes = vec![paths.cni_conf.display().to_string()];
     let mut closed = String::new();
     if !control_plane {
@@ -304,7 +304,7 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     format!(
         "# Written by roost; your own settings go into {AGENT}.d/*.conf.\n\
          [Unit]\n\
-         Description=Roost node agent: pod network, balancer of the API and serving certificates\n\
+         Description=Roost node agent: pod network, API server balancer and certificate requests\n\
          Wants=network-online.target modprobe@br_netfilter.service\n\
          After=network-online.target modprobe@br_netfilter.service\n\
          StartLimitIntervalSec=0\n\

@@ -9,13 +9,13 @@ const CERTS: Phase = Phase { id: "certs", summary: "certificates and keys", plan
 const KUBECONFIGS: Phase = Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan };
 const AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: phases::agent::plan };
 const KUBELET: Phase = Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan };
-const RENEWAL: Phase = Phase { id: "renewal", summary: "renewal of certificates", plan: phases::renewal::plan };
-const SNAPSHOTS: Phase = Phase { id: "snapshots", summary: "snapshots of etcd", plan: phases::snapshots::plan };
+const RENEWAL: Phase = Phase { id: "renewal", summary: "certificate renewal timer", plan: phases::renewal::plan };
+const SNAPSHOTS: Phase = Phase { id: "snapshots", summary: "etcd snapshot timer", plan: phases::snapshots::plan };
 const API_FILES: Phase = Phase { id: "audit", summary: "audit policy", plan: phases::control_plane::plan_api_files };
 const WAIT_API: Phase = Phase { id: "wait-control-plane", summary: "API server ready", plan: phases::ready::plan_api };
 const WAIT_NODE: Phase = Phase { id: "wait-node", summary: "node Ready", plan: phases::ready::plan_node };
-const LABELS: Phase = Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan };
-const NEW_LABELS: Phase = Phase { id: "labels", summary: "labels of the node", plan: phases::labels::plan_new };
+const LABELS: Phase = Phase { id: "labels", summary: "node labels", plan: phases::labels::plan };
+const NEW_LABELS: Phase = Phase { id: "labels", summary: "node labels", plan: phases::labels::plan_new };
 const WORKER_IMAGES: Phase =
     Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan_worker };
 const WORKER_AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: phases::agent::plan_worker };
@@ -25,16 +25,16 @@ const WORKER_KUBELET: Phase =
 /// Needs to know what the cluster's kubelets have ([`Facts::kubelets`](super::Facts::kubelets)).
 pub const KUBELET_SERVING_CA: Phase = Phase {
     id: "kubelet-serving-ca",
-    summary: "authority of kubelets' serving certificates",
+    summary: "CA of kubelet serving certificates",
     plan: phases::kubelet_serving::plan,
 };
 const KUBELET_SERVING_KNOWN: Phase = Phase {
     id: "kubelet-serving-ca-known",
-    summary: "that authority in the cluster",
+    summary: "publish the kubelet serving CA",
     plan: phases::kubelet_serving::plan_published,
 };
 
-/// Makes the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
+/// Creates the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
 /// runs etcd and the control plane at once; as services they are started before it.
 pub const INIT: &[Phase] = &[
     IMAGES,
@@ -52,8 +52,12 @@ pub const INIT: &[Phase] = &[
     SNAPSHOTS,
     WAIT_API,
     Phase { id: "objects", summary: "RBAC, configuration, add-ons", plan: phases::objects::plan },
-    Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark_first },
-    Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
+    Phase { id: "mark-control-plane", summary: "control-plane label and taint", plan: phases::ready::plan_mark_first },
+    Phase {
+        id: "cluster-info",
+        summary: "discovery information for joining nodes",
+        plan: phases::objects::plan_cluster_info,
+    },
     WAIT_NODE,
     NEW_LABELS,
 ];
@@ -62,31 +66,27 @@ pub const INIT: &[Phase] = &[
 /// workers end their pods.
 pub const INIT_FOR_SNAPSHOT: &[Phase] = &[IMAGES, CERTS, KUBECONFIGS, AGENT, KUBELET];
 
-/// Renews what has lived two thirds of its life, and lets its users load it.
+/// Renews certificates past two thirds of their lifetime and restarts what reads them.
 pub const RENEW: &[Phase] = &[
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_renewal },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_renewal },
     Phase {
         id: "control-plane",
-        summary: "components with what was renewed",
+        summary: "components with renewed certificates",
         plan: phases::control_plane::plan_renewal,
     },
     WAIT_API,
 ];
 
-/// Makes this machine a worker of a cluster that is there.
+/// Makes this machine a worker of an existing cluster.
 pub const JOIN: &[Phase] = &[
     WORKER_IMAGES,
-    Phase {
-        id: "kubelet-bootstrap",
-        summary: "the cluster's CA and the token's kubeconfig",
-        plan: phases::kubelet_join::plan,
-    },
+    Phase { id: "kubelet-bootstrap", summary: "cluster CA and bootstrap kubeconfig", plan: phases::kubelet_join::plan },
     WORKER_AGENT,
     WORKER_KUBELET,
     Phase {
         id: "kubelet-wait-bootstrap",
-        summary: "the kubelet's own certificate",
+        summary: "client certificate of the kubelet",
         plan: phases::kubelet_join::plan_wait,
     },
     WAIT_NODE,
@@ -96,19 +96,15 @@ pub const JOIN: &[Phase] = &[
 /// Makes this machine a further control plane. Its etcd begins as a learner and has its vote before an API server uses it.
 pub const JOIN_CONTROL_PLANE: &[Phase] = &[
     IMAGES,
-    Phase {
-        id: "kubelet-bootstrap",
-        summary: "the cluster's CA and the token's kubeconfig",
-        plan: phases::kubelet_join::plan,
-    },
+    Phase { id: "kubelet-bootstrap", summary: "cluster CA and bootstrap kubeconfig", plan: phases::kubelet_join::plan },
     AGENT,
-    Phase { id: "keys", summary: "keys that control planes share", plan: phases::keys::plan },
+    Phase { id: "keys", summary: "shared keys of the control planes", plan: phases::keys::plan },
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_joining },
-    Phase { id: "etcd-member", summary: "a new member of etcd", plan: phases::etcd_member::plan_add },
+    Phase { id: "etcd-member", summary: "new etcd member", plan: phases::etcd_member::plan_add },
     Phase { id: "etcd", summary: "etcd", plan: phases::etcd_member::plan_manifest },
     KUBELET,
-    Phase { id: "etcd-promote", summary: "etcd's log and its vote", plan: phases::etcd_member::plan_promote },
+    Phase { id: "etcd-promote", summary: "promote the etcd member", plan: phases::etcd_member::plan_promote },
     Phase {
         id: "control-plane",
         summary: "API server, controller manager, scheduler",
@@ -119,17 +115,17 @@ pub const JOIN_CONTROL_PLANE: &[Phase] = &[
     WAIT_API,
     Phase {
         id: "kubelet-wait-bootstrap",
-        summary: "the kubelet's own certificate",
+        summary: "client certificate of the kubelet",
         plan: phases::kubelet_join::plan_wait,
     },
-    Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
+    Phase { id: "mark-control-plane", summary: "control-plane label and taint", plan: phases::ready::plan_mark },
     WAIT_NODE,
     NEW_LABELS,
 ];
 
 /// Before a control plane is touched: a pull that fails changes nothing.
 pub const UPGRADE_IMAGES: &[Phase] =
-    &[Phase { id: "images", summary: "images of the wanted version", plan: phases::images::plan }, API_FILES];
+    &[Phase { id: "images", summary: "images of the target version", plan: phases::images::plan }, API_FILES];
 
 /// Makes the version of an upgraded control plane that of the cluster.
 pub const UPGRADE_SETTINGS: &[Phase] =
@@ -153,15 +149,15 @@ pub const APPLY_FIRST: &[Phase] = &[
     Phase { id: "certs", summary: "certificates", plan: phases::certs::plan_joining },
     Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan_settled },
     API_FILES,
-    Phase { id: "etcd-address", summary: "address of etcd's member", plan: phases::etcd_member::plan_address_first },
+    Phase { id: "etcd-address", summary: "address of the etcd member", plan: phases::etcd_member::plan_address_first },
 ];
 
 /// The rest of it.
 pub const APPLY_NODE: &[Phase] = &[
-    Phase { id: "etcd-address", summary: "address of etcd's member", plan: phases::etcd_member::plan_address },
+    Phase { id: "etcd-address", summary: "address of the etcd member", plan: phases::etcd_member::plan_address },
     Phase {
         id: "certificates",
-        summary: "components with what was renewed",
+        summary: "components with renewed certificates",
         plan: phases::control_plane::plan_renewal,
     },
     AGENT,
@@ -175,33 +171,40 @@ pub const APPLY_NODE: &[Phase] = &[
 pub const APPLY_CLUSTER: &[Phase] = &[
     Phase { id: "objects", summary: "RBAC and configuration", plan: phases::objects::plan_settings },
     Phase { id: "addons", summary: "kube-proxy and CoreDNS", plan: phases::objects::plan_addons },
-    Phase { id: "cluster-info", summary: "what joining nodes must know", plan: phases::objects::plan_cluster_info },
+    Phase {
+        id: "cluster-info",
+        summary: "discovery information for joining nodes",
+        plan: phases::objects::plan_cluster_info,
+    },
 ];
 
-/// Another authority is trusted besides.
+/// The next CA is trusted as well.
 pub const ROTATE_PREPARE: &[Phase] =
-    &[Phase { id: "authorities", summary: "trust in both authorities", plan: phases::rotation::plan_prepare }];
+    &[Phase { id: "authorities", summary: "trust both CAs", plan: phases::rotation::plan_prepare }];
 
-/// It signs from now on.
+/// The next CA signs.
 pub const ROTATE_SWITCH: &[Phase] =
-    &[Phase { id: "authorities", summary: "the next authorities sign", plan: phases::rotation::plan_switch }];
+    &[Phase { id: "authorities", summary: "sign with the next CAs", plan: phases::rotation::plan_switch }];
 
-/// The former one is no more trusted.
+/// The old CA is no longer trusted.
 pub const ROTATE_FINISH: &[Phase] =
-    &[Phase { id: "authorities", summary: "trust in the next authorities alone", plan: phases::rotation::plan_finish }];
+    &[Phase { id: "authorities", summary: "trust only the next CAs", plan: phases::rotation::plan_finish }];
 
-/// What is left of that.
+/// Files that the rotation leaves.
 pub const ROTATE_CLEAN: &[Phase] =
-    &[Phase { id: "clean", summary: "files of the replacement", plan: phases::rotation::plan_clean }];
+    &[Phase { id: "clean", summary: "remove files of the rotation", plan: phases::rotation::plan_clean }];
 
-/// What all nodes take over.
-pub const ROTATE_PUBLISH: &[Phase] =
-    &[Phase { id: "cluster-info", summary: "what nodes must know", plan: phases::objects::plan_cluster_info }];
+/// What all nodes read from the cluster.
+pub const ROTATE_PUBLISH: &[Phase] = &[Phase {
+    id: "cluster-info",
+    summary: "discovery information for nodes",
+    plan: phases::objects::plan_cluster_info,
+}];
 
-/// What needs the objects: a provider's controller manager, which ends without its rights, and the Node of a control plane.
+/// What needs the objects: a cloud controller manager, which exits without its RBAC rules, and the Node of a control plane.
 pub const APPLY_LAST: &[Phase] = &[
-    Phase { id: "cloud", summary: "a provider's controller manager", plan: phases::control_plane::plan_cloud },
-    Phase { id: "mark-control-plane", summary: "marks of the node", plan: phases::ready::plan_mark },
+    Phase { id: "cloud", summary: "cloud controller manager", plan: phases::control_plane::plan_cloud },
+    Phase { id: "mark-control-plane", summary: "control-plane label and taint", plan: phases::ready::plan_mark },
     WAIT_NODE,
     LABELS,
 ];
@@ -216,9 +219,9 @@ pub const APPLY_WORKER: &[Phase] = &[
     LABELS,
 ];
 
-/// Moves the control plane of a node from static pods to services of systemd.
+/// Moves the control plane of a node from static pods to systemd services.
 pub const TO_SERVICES: &[Phase] = &[
-    Phase { id: "kubelet", summary: "kubelet there", plan: phases::convert::plan_kubelet },
+    Phase { id: "kubelet", summary: "kubelet running", plan: phases::convert::plan_kubelet },
     Phase { id: "etcd", summary: "etcd as a service", plan: phases::convert::etcd_to_service },
     Phase { id: "kube-apiserver", summary: "API server as a service", plan: phases::convert::api_to_service },
     Phase {
@@ -228,9 +231,9 @@ pub const TO_SERVICES: &[Phase] = &[
     },
 ];
 
-/// Moves it back.
+/// Moves the control plane back to static pods.
 pub const TO_STATIC_PODS: &[Phase] = &[
-    Phase { id: "kubelet", summary: "kubelet there", plan: phases::convert::plan_kubelet },
+    Phase { id: "kubelet", summary: "kubelet running", plan: phases::convert::plan_kubelet },
     IMAGES,
     Phase { id: "etcd", summary: "etcd as a static pod", plan: phases::convert::etcd_to_pod },
     Phase { id: "kube-apiserver", summary: "API server as a static pod", plan: phases::convert::api_to_pod },
@@ -239,15 +242,15 @@ pub const TO_STATIC_PODS: &[Phase] = &[
         summary: "controller manager and scheduler as static pods",
         plan: phases::convert::controllers_to_pod,
     },
-    Phase { id: "users", summary: "users no more needed", plan: phases::convert::plan_no_users },
+    Phase { id: "users", summary: "remove users no longer needed", plan: phases::convert::plan_no_users },
 ];
 
 /// Takes a node out of its cluster's service and leaves the machine clean.
 pub const RESET: &[Phase] = &[
-    Phase { id: "kube-apiserver", summary: "API server stopped", plan: phases::reset::plan_api },
-    Phase { id: "etcd-member", summary: "etcd without this node", plan: phases::etcd_member::plan_remove },
-    Phase { id: "units", summary: "kubelet and agent stopped", plan: phases::reset::plan_units },
-    Phase { id: "pods", summary: "pods removed", plan: phases::reset::plan_pods },
-    Phase { id: "network", summary: "pod network removed", plan: phases::reset::plan_network },
-    Phase { id: "files", summary: "files removed", plan: phases::reset::plan_files },
+    Phase { id: "kube-apiserver", summary: "stop the API server", plan: phases::reset::plan_api },
+    Phase { id: "etcd-member", summary: "remove the etcd member of this node", plan: phases::etcd_member::plan_remove },
+    Phase { id: "units", summary: "stop kubelet and agent", plan: phases::reset::plan_units },
+    Phase { id: "pods", summary: "remove pods", plan: phases::reset::plan_pods },
+    Phase { id: "network", summary: "remove the pod network", plan: phases::reset::plan_network },
+    Phase { id: "files", summary: "remove files", plan: phases::reset::plan_files },
 ];

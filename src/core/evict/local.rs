@@ -19,7 +19,7 @@ pub fn has_local_limit(pod: &Pod) -> bool {
     sized || pod_limits(pod, false).contains_key(STORAGE)
 }
 
-/// The message for a pod that has to go, if it has to. `dedicated_image_fs` says that writable layers lie on another
+/// The message for a pod that has to go, if it has to. `dedicated_image_fs` says that writable layers are on another
 /// file system than the kubelet's directory.
 pub fn exceeds_local_limit(pod: &Pod, usage: &PodUsage, dedicated_image_fs: bool) -> Option<String> {
     let spec = pod.spec.as_ref()?;

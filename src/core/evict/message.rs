@@ -10,7 +10,7 @@ use super::threshold::Threshold;
 use crate::core::model::totals::{container_request, pod_level_request};
 use crate::core::model::usage::{ContainerUsage, PodUsage};
 
-/// What is told of a pod that goes because of a threshold.
+/// Message for a pod that is evicted because of a threshold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvictionNotice {
     /// `status.message`, and the event's.
@@ -19,7 +19,7 @@ pub struct EvictionNotice {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Words for a pod that goes because of a threshold; without its usage nobody can be blamed, and nothing is annotated.
+/// Words for a pod that goes because of a threshold; without its usage no container is named, and nothing is annotated.
 pub fn describe_eviction(
     threshold: &Threshold,
     observed: &Observations,
@@ -165,7 +165,7 @@ mod tests {
                 "starved_resource=memory",
             ]
         );
-        // What is counted by nobody has no culprit, and says what was short all the same.
+        // What is counted by nobody has no culprit, and says what was short anyway.
         let told = describe_eviction(&threshold(Signal::Pid), &Observations::default(), &pod, Some(&usage));
         assert_eq!(pairs(&told), ["offending_containers=", "offending_containers_usage=", "starved_resource=pids"]);
         let told = describe_eviction(&threshold(Signal::Memory), &Observations::default(), &pod, None);

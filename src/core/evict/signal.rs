@@ -69,7 +69,7 @@ pub struct Observation {
     pub capacity: u64,
 }
 
-/// What is left, by signal; what could not be measured is not there.
+/// What is left, by signal; what could not be measured does not exist.
 pub type Observations = BTreeMap<Signal, Observation>;
 
 /// Reads the signals off the node's usage.

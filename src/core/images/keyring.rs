@@ -98,7 +98,7 @@ pub fn parse_docker_config(json: &[u8], source: Option<&CredentialSource>) -> Re
         #[serde(default)]
         auths: BTreeMap<String, Entry>,
     }
-    let file: File = serde_json::from_slice(json).map_err(|_| "is no docker configuration".to_owned())?;
+    let file: File = serde_json::from_slice(json).map_err(|_| "is not a docker configuration".to_owned())?;
     read_entries(file.auths, source)
 }
 
@@ -107,7 +107,7 @@ pub fn parse_docker_config(json: &[u8], source: Option<&CredentialSource>) -> Re
 /// # Errors
 /// As [`parse_docker_config`].
 pub fn parse_dockercfg(json: &[u8], source: Option<&CredentialSource>) -> Result<DockerConfig, String> {
-    let entries = serde_json::from_slice(json).map_err(|_| "is no dockercfg file".to_owned())?;
+    let entries = serde_json::from_slice(json).map_err(|_| "is not a dockercfg file".to_owned())?;
     read_entries(entries, source)
 }
 

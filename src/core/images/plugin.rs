@@ -63,12 +63,12 @@ pub struct TokenAttributes {
     pub require_service_account: bool,
     /// Annotations of the service account without which the plugin is not asked.
     pub required_annotations: Vec<String>,
-    /// Annotations that it is told where they are there.
+    /// Annotations that it is given if they exist.
     pub optional_annotations: Vec<String>,
 }
 
 impl TokenAttributes {
-    /// What the plugin is told of the account's annotations; none when a required one is missing.
+    /// The account's annotations for the plugin; `None` when a required one is missing.
     pub fn annotations_of(&self, account: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
         if !self.required_annotations.iter().all(|key| account.contains_key(key)) {
             return None;
@@ -78,7 +78,7 @@ impl TokenAttributes {
     }
 }
 
-/// What a plugin is told of the pod's service account.
+/// The pod's service account as a plugin gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginAccount {
     /// The account.

@@ -101,7 +101,7 @@ pub fn join_plugins(files: Vec<Vec<CredentialPlugin>>) -> Result<Vec<CredentialP
 fn check_names(plugins: &[CredentialPlugin]) -> Result<(), PluginError> {
     let mut known = BTreeSet::new();
     match plugins.iter().find(|plugin| !known.insert(&plugin.name)) {
-        Some(twice) => Err(PluginError::Config(format!("{} stands there twice", twice.name))),
+        Some(twice) => Err(PluginError::Config(format!("{} is listed twice", twice.name))),
         None => Ok(()),
     }
 }
@@ -109,7 +109,7 @@ fn check_names(plugins: &[CredentialPlugin]) -> Result<(), PluginError> {
 fn plugin(provider: Provider, with_tokens: bool) -> Result<CredentialPlugin, PluginError> {
     let name = provider.name;
     if name.is_empty() || name.contains(['/', ' ']) || name == "." || name == ".." {
-        return Err(PluginError::Config(format!("name {name:?} is no file name")));
+        return Err(PluginError::Config(format!("name {name:?} is not a file name")));
     }
     let fault = |text: String| PluginError::Config(format!("{name}: {text}"));
     if !PROTOCOLS.contains(&provider.api_version.as_str()) {
@@ -120,11 +120,11 @@ fn plugin(provider: Provider, with_tokens: bool) -> Result<CredentialPlugin, Plu
         return Err(fault("matchImages: at least one is required".into()));
     }
     if let Some(odd) = provider.match_images.iter().find(|pattern| !is_pattern(pattern)) {
-        return Err(fault(format!("matchImages: {odd:?} is no image")));
+        return Err(fault(format!("matchImages: {odd:?} is not an image")));
     }
     let duration = provider.default_cache_duration.ok_or_else(|| fault("defaultCacheDuration is required".into()))?;
     let default_cache = parse_duration(&duration)
-        .ok_or_else(|| fault(format!("defaultCacheDuration {duration:?} is no duration of zero or more")))?;
+        .ok_or_else(|| fault(format!("defaultCacheDuration {duration:?} is not a duration of zero or more")))?;
     if provider.token_attributes.is_some() && !(with_tokens && provider.api_version == PROTOCOLS[0]) {
         let (file, protocol) = (VERSIONS[0], PROTOCOLS[0]);
         return Err(fault(format!(
@@ -172,10 +172,10 @@ fn token(token: Token) -> Result<TokenAttributes, String> {
     let mut known = BTreeSet::new();
     for key in required.iter().chain(&optional) {
         if !is_qualified_name(&key.to_lowercase()) {
-            return Err(format!("{key:?} is no annotation key"));
+            return Err(format!("{key:?} is not an annotation key"));
         }
         if !known.insert(key) {
-            return Err(format!("annotation key {key} stands there twice"));
+            return Err(format!("annotation key {key} is listed twice"));
         }
     }
     Ok(TokenAttributes {

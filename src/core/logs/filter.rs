@@ -73,7 +73,7 @@ impl Printer {
         Flow::More
     }
 
-    /// The file ends here for good: a last line without its line feed is printed too, as far as it is one.
+    /// The file ends here permanently: a last line without its line feed is printed too, as far as it is one.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Flow {
         let last = std::mem::take(&mut self.pending);
         if last.is_empty() { Flow::More } else { self.print(&last, false, out) }

@@ -11,7 +11,7 @@ const UNFINISHED: &str = ".tmp";
 /// What to do with the rotated files beside a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RotationPlan {
-    /// Files to remove: leftovers of a compression that was cut short, and the oldest.
+    /// Files to remove: leftovers of a compression that was interrupted, and the oldest.
     pub remove: Vec<String>,
     /// Files to compress, oldest first.
     pub compress: Vec<String>,

@@ -47,7 +47,7 @@ pub fn uses_host_images(pod: &Pod) -> bool {
 }
 
 /// Replaces programs of the host in a pod of the API, where all of them are below the folders that the node allows;
-/// any other pod stays as it is, and its images are no image names. None when nothing is replaced.
+/// any other pod stays as it is, and its images are no image names. `None` when nothing is replaced.
 pub fn expand_allowed(pod: &Pod, folders: &[PathBuf]) -> Option<Pod> {
     let allowed = |image: HostImage<'_>| folders.iter().any(|folder| image.path().starts_with(folder));
     if folders.is_empty() || !uses_host_images(pod) || !host_images(pod).all(allowed) {
@@ -109,7 +109,7 @@ fn expand(container: &mut Container) -> Result<Option<Volume>, String> {
             plain_absolute(path)?;
             let inside = path.strip_prefix(NIX_STORE).and_then(|rest| rest.strip_prefix('/'));
             let Some(inside) = inside.filter(|inside| !inside.is_empty()) else {
-                return Err(format!("{path} is no path in {NIX_STORE}"));
+                return Err(format!("{path} is not a path in {NIX_STORE}"));
             };
             // A store path may be a program itself, or a folder whose program `command` names.
             let program = inside.contains('/').then(|| path.to_owned());

@@ -47,7 +47,7 @@ fn parse_value(bytes: &[u8]) -> Result<Value, Finding> {
 
 fn expect_type(value: &Value, kind: &str) -> Result<(), Finding> {
     if !value.is_object() {
-        return Err(Finding::of("", "the document is empty or no object"));
+        return Err(Finding::of("", "the document is empty or not an object"));
     }
     match (value.get("apiVersion").and_then(Value::as_str), value.get("kind").and_then(Value::as_str)) {
         (Some("v1"), Some(found)) if found == kind => Ok(()),

@@ -35,7 +35,7 @@ pub fn manifest_name<'a>(full: &'a str, node_name: &str) -> &'a str {
     name.unwrap_or(full)
 }
 
-/// Makes the static pod of a manifest: validated, defaulted, with uid, full name, namespace and node.
+/// Creates the static pod of a manifest: validated, defaulted, with uid, full name, namespace and node.
 ///
 /// # Errors
 /// Every finding.

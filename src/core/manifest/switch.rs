@@ -1,6 +1,6 @@
 //! Manifest sets: several manifests that are checked, switched to and judged together.
 //!
-//! A set is a folder of manifests that go into the folder of static pods as one. What else lies there (the control
+//! A set is a folder of manifests that go into the folder of static pods as one. What else is there (the control
 //! plane's own manifests, other sets) is left alone and may not be overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,11 +54,11 @@ pub fn check_set(
 ) -> Result<Vec<SetPod>, Vec<String>> {
     let mut faults: Vec<String> = Vec::new();
     for name in files.keys().filter(|name| !is_manifest_name(name)) {
-        faults.push(format!("{name}: is no name of a manifest: files that begin with a dot are not read"));
+        faults.push(format!("{name}: is not a manifest name: files that begin with a dot are not read"));
     }
     let taken: BTreeSet<&PathBuf> = others.iter().map(|file| &file.path).collect();
     for name in files.keys().filter(|name| taken.contains(&folder.join(name.as_str()))) {
-        faults.push(format!("{name}: {} is there already and is not of this set", folder.join(name).display()));
+        faults.push(format!("{name}: {} already exists and does not belong to this set", folder.join(name).display()));
     }
     // The others are there first, so that a clash of names is a fault of the set.
     let before = StaticSet::default().next(others, &|_| None, node_name);
@@ -85,7 +85,7 @@ fn set_pod(pod: &Pod, node_name: &str) -> SetPod {
     SetPod { name, hash: hash.unwrap_or_default() }
 }
 
-/// Changes that make a set's files (`ours` are those that lie there for it now, with what they hold) those of `next`.
+/// Changes that make a set's files (`ours` are those that are there for it now, with what they hold) those of `next`.
 pub fn plan_switch(ours: &BTreeMap<String, Option<String>>, next: &SetFiles) -> Vec<Change> {
     let differs = |name: &String, content: &String| ours.get(name).and_then(Option::as_ref) != Some(content);
     let writes = next.iter().filter(|(name, content)| differs(name, content));
@@ -140,8 +140,8 @@ mod tests {
             "b.yaml: metadata.name: default/web-n1 is already defined by /m/a.yaml",
             "c.yaml: ",
             "d.yaml: metadata.name: default/etcd-n1 is already defined by /m/etcd.yaml",
-            "etcd.yaml: /m/etcd.yaml is there already and is not of this set",
-            ".e.yaml: is no name of a manifest",
+            "etcd.yaml: /m/etcd.yaml already exists and does not belong to this set",
+            ".e.yaml: is not a manifest name",
         ] {
             assert!(faults.contains(words), "{words} in:\n{faults}");
         }

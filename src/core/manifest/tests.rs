@@ -52,7 +52,7 @@ fn identity_follows_content_node_and_path_but_not_form() {
 #[test]
 fn says_what_is_wrong_and_where() {
     for (text, want) in [
-        ("", "the document is empty or no object"),
+        ("", "the document is empty or not an object"),
         ("a: [", "line 1"),
         (&GOOD.replace("kind: Pod", "kind: Job"), "line 2, column 1: kind: want Pod, got Job"),
         (&GOOD.replace("name: web", "labels: {}"), "metadata.name: is missing"),

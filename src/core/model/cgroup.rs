@@ -1,4 +1,4 @@
-//! Names and limits of the pod cgroups (kubelet-contract 3.4; upstream `pkg/kubelet/cm`).
+//! Names and limits of the pod cgroups (docs/contract.md, kubelet 3.4; upstream `pkg/kubelet/cm`).
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ fn slice_name(parts: &[String]) -> String {
     format!("{}.slice", escaped.join("-"))
 }
 
-/// The uid in a directory name of a pod's cgroup of either driver; none for other names.
+/// The uid in a directory name of a pod's cgroup of either driver; `None` for other names.
 pub fn pod_uid_of_dir(name: &str) -> Option<PodUid> {
     let uid = match name.strip_suffix(".slice") {
         Some(slice) => {

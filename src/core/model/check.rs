@@ -31,7 +31,7 @@ impl HttpGet {
         }
     }
 
-    /// The request that a redirect to `location` asks for; none when it leads to another host or nowhere at all.
+    /// The request that a redirect to `location` asks for; `None` when it leads to another host or nowhere at all.
     pub fn redirected(&self, location: &str) -> Option<Self> {
         let location = location.split('#').next().unwrap_or_default();
         let (tls, rest) = if let Some(rest) = location.strip_prefix("http://") {
@@ -86,9 +86,9 @@ pub struct HttpAnswer {
 /// What one run of a check of a container says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckOutcome {
-    /// It is well.
+    /// It is healthy.
     Success,
-    /// It is well, but users should know this.
+    /// It is healthy, but users should know this.
     Warning(String),
     /// It is not, with the text for the event.
     Failure(String),

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::Amount;
 use super::totals::{container_limit, container_request, pod_level_limit};
 
-/// Metadata and spec fields; none for a path that is no such field (also for `status.*`, which the caller knows).
+/// Metadata and spec fields; `None` for a path that is no such field (also for `status.*`, which the caller knows).
 pub fn field_value(pod: &Pod, path: &str) -> Option<String> {
     let meta = &pod.metadata;
     let spec = pod.spec.as_ref();

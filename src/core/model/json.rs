@@ -29,7 +29,7 @@ pub fn at<'v>(document: &'v Value, names: &[&str]) -> &'v Value {
     names.iter().try_fold(document, |value, name| value.get(*name)).unwrap_or(&Value::Null)
 }
 
-/// Sets the field at these names; what lies on the way and is no object becomes one.
+/// Sets the field at these names; what is on the way and is no object becomes one.
 pub fn put(document: &mut Value, names: &[&str], field: impl Into<Value>) {
     let mut place = document;
     for name in names {

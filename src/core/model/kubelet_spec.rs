@@ -1,6 +1,6 @@
 //! What the kubelet is to do, once flags, file and defaults have been merged and checked.
 //!
-//! Members are the crate's own, so that the compiler refuses one that nobody reads: no setting is taken in silence. What the
+//! Members are the crate's own, so that the compiler rejects one that is never read: no setting is ignored silently. What the
 //! program itself reads is public.
 
 #![deny(dead_code)]
@@ -57,11 +57,11 @@ pub struct KubeletSpec {
     pub json_log: bool,
     /// What is asked of the machine and of the kubelet's own process.
     pub(crate) host: HostSettings,
-    /// How long the size of a volume is believed; none: volumes are not measured.
+    /// How long a volume size is cached; none: volumes are not measured.
     pub(crate) volume_period: Option<Duration>,
     /// Flags that were given, sorted, as `/flagz` shows them.
     pub(crate) flags: Vec<(String, String)>,
-    /// What is told of once, at the start: settings that are not carried out, and what happens instead.
+    /// What is reported once, at the start: settings that are not carried out, and what happens instead.
     pub warnings: Vec<String>,
     /// The whole effective `KubeletConfiguration` with apiVersion and kind, as `/configz` shows it.
     pub(crate) effective: Value,
@@ -82,7 +82,7 @@ pub struct HostSettings {
     pub(crate) reserved_cpus: String,
     /// `protectKernelDefaults`: settings of the kernel are checked, not set.
     pub(crate) protect_kernel_defaults: bool,
-    /// `makeIPTablesUtilChains`: the chain that tells others which iptables this node uses.
+    /// `makeIPTablesUtilChains`: the chain that shows others which iptables this node uses.
     pub(crate) iptables_hint: bool,
     /// `oom_score_adj` of the kubelet itself.
     pub(crate) oom_score_adj: i32,

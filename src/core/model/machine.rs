@@ -1,4 +1,4 @@
-//! What the machine is: facts that the Node object tells.
+//! Facts about the machine that the Node object reports.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -63,9 +63,9 @@ pub struct ObservedContainer {
     pub created_at: Timestamp,
     /// When it was started.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// When it exited.
     pub finished_at: Option<Timestamp>,
-    /// Exit code of an ended container.
+    /// Exit code of an exited container.
     pub exit_code: i32,
     /// The runtime's reason, e.g. `OOMKilled`.
     pub reason: String,

@@ -22,9 +22,9 @@ pub struct Premises {
     pub services_active: bool,
     /// TCP ports of ours that something listens on.
     pub taken_ports: Vec<u16>,
-    /// Programs of ours that are not there or cannot be run.
+    /// Programs of ours that do not exist or cannot be run.
     pub missing_programs: Vec<PathBuf>,
-    /// Archives that are not there.
+    /// Archives that do not exist.
     pub missing_archives: Vec<PathBuf>,
     /// Names of the active swap devices.
     pub swaps: Vec<String>,

@@ -40,7 +40,7 @@ pub struct ProbedContainer {
     pub name: String,
     /// Kind of container; init and ephemeral containers are never given.
     pub kind: ContainerKind,
-    /// Runtime id; another id is another container, whose results begin anew.
+    /// Runtime id; another id is another container, whose results begin again.
     pub id: ContainerId,
     /// When the runtime started it.
     pub started_at: Timestamp,

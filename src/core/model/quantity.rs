@@ -25,7 +25,7 @@ impl Amount {
         Self(i128::from(milli).saturating_mul(NANO / 1000))
     }
 
-    /// Reads a quantity's text; none when it is no quantity. What is less than a nano unit and not zero is one, as in
+    /// Reads a quantity's text; `None` when it is no quantity. What is less than a nano unit and not zero is one, as in
     /// `ParseQuantity`; amounts of more than `i64::MAX` units, which the API takes in decimal notation, are that.
     pub fn parse(text: &str) -> Option<Self> {
         let digits_end = text

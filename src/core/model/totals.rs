@@ -94,12 +94,12 @@ pub fn pod_level_limit(pod: &Pod, resource: &str) -> Option<Amount> {
     pod_level(pod, LIMITS).get(resource).copied()
 }
 
-/// A container's request of a resource; none when it is not set.
+/// A container's request of a resource; `None` when it is not set.
 pub fn container_request(container: &Container, resource: &str) -> Option<Amount> {
     container.resources.as_ref().and_then(REQUESTS).and_then(|m| m.get(resource)).map(Amount::of)
 }
 
-/// A container's limit of a resource; none when it is not set.
+/// A container's limit of a resource; `None` when it is not set.
 pub fn container_limit(container: &Container, resource: &str) -> Option<Amount> {
     container.resources.as_ref().and_then(LIMITS).and_then(|m| m.get(resource)).map(Amount::of)
 }

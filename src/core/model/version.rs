@@ -15,7 +15,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// The version in an image's tag, as in `registry.k8s.io/etcd:3.6.8-0`; none when the tag is no version.
+    /// The version in an image's tag, as in `registry.k8s.io/etcd:3.6.8-0`; `None` when the tag is no version.
     pub fn of_image(image: &str) -> Option<Self> {
         let image = image.split('@').next().unwrap_or(image);
         let (_, tag) = image.rsplit_once(':')?;
@@ -42,7 +42,7 @@ impl serde::Serialize for Version {
 
 /// A text that is no version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no version like v1.36.3")]
+#[error("\"{0}\" is not a version like v1.36.3")]
 pub struct VersionError(pub String);
 
 impl FromStr for Version {

@@ -108,7 +108,7 @@ pub fn unknown_words(pod: &Pod) -> Vec<UnknownWord> {
 
 /// A capability's name as runtimes take it: in capitals, without `CAP_`.
 ///
-/// containerd drops what it is told by exactly this name: a name that it does not know stays granted in silence.
+/// containerd drops exactly the names it is given: a capability of an unknown name would silently stay granted.
 ///
 /// # Errors
 /// When there is no such capability.

@@ -20,7 +20,7 @@ pub struct Attachment {
 /// The bridge as it is on the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedBridge {
-    /// The link; none when there is no bridge.
+    /// The link; `None` when there is no bridge.
     pub link: Option<BridgeLink>,
     /// The bridge's hardware address when pods were attached to it last.
     pub mac: Option<[u8; 6]>,

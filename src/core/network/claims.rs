@@ -28,7 +28,7 @@ pub enum Refusal {
     #[error("it is not inside the cluster's pod subnets")]
     Outside,
     /// Of another size than the ranges that the controller manager gives to nodes.
-    #[error("its size is /{size}, and pod CIDRs of this cluster are /{wanted}")]
+    #[error("its size is /{size}, but pod CIDRs of this cluster are /{wanted}")]
     Size {
         /// Prefix length in bits.
         size: u8,
@@ -47,7 +47,7 @@ pub enum Refusal {
     #[error("the node has no InternalIP of its family")]
     NoAddress,
     /// The address is none that a node could have.
-    #[error("the node's InternalIP {0} is a pod's, or no address of a host")]
+    #[error("the node's InternalIP {0} is the address of a pod, or not the address of a host")]
     NoHost(IpAddr),
     /// Somebody else has the address.
     #[error("the node's InternalIP {address} is that of node {node}")]
@@ -123,7 +123,7 @@ pub fn judge(nodes: &[NodeNetwork], own_name: &str, pod_subnets: &[IpNet]) -> Cl
 }
 
 /// The size of the cluster's pod CIDRs in each family: that of its oldest node, a control plane which the cluster began
-/// with. What the controller manager was told (`--node-cidr-mask-size`) stands on no other object.
+/// with. The value of `--node-cidr-mask-size` is in no other object.
 struct Sizes {
     four: Option<u8>,
     six: Option<u8>,
@@ -209,25 +209,41 @@ mod tests {
     fn what_belongs_to_somebody_is_nobody_elses() {
         for (cidr, address, refusal) in [
             // A single pod of another node, a whole node, half of one, several.
-            ("10.244.1.5/32", "10.0.0.9", "its size is /32, and pod CIDRs of this cluster are /24"),
+            ("10.244.1.5/32", "10.0.0.9", "its size is /32, but pod CIDRs of this cluster are /24"),
             ("10.244.1.0/24", "10.0.0.9", "it overlaps 10.244.1.0/24 of node n2"),
             ("10.244.0.0/24", "10.0.0.9", "it overlaps 10.244.0.0/24 of node n1"),
-            ("10.244.1.128/25", "10.0.0.9", "its size is /25, and pod CIDRs of this cluster are /24"),
-            ("10.244.0.0/16", "10.0.0.9", "its size is /16, and pod CIDRs of this cluster are /24"),
+            ("10.244.1.128/25", "10.0.0.9", "its size is /25, but pod CIDRs of this cluster are /24"),
+            ("10.244.0.0/16", "10.0.0.9", "its size is /16, but pod CIDRs of this cluster are /24"),
             // Services, the nodes' network, everything.
             ("10.96.0.0/24", "10.0.0.9", "it is not inside the cluster's pod subnets"),
             ("10.0.0.0/24", "10.0.0.9", "it is not inside the cluster's pod subnets"),
             ("0.0.0.0/0", "10.0.0.9", "it is not inside the cluster's pod subnets"),
             ("::/0", "fd00::9", "it is not inside the cluster's pod subnets"),
-            ("fd01:0:0:2::5/128", "fd00::9", "its size is /128, and pod CIDRs of this cluster are /64"),
+            ("fd01:0:0:2::5/128", "fd00::9", "its size is /128, but pod CIDRs of this cluster are /64"),
             ("fd01:0:0:2::/64", "fd00::9", "it overlaps fd01:0:0:2::/64 of node n2"),
             // Gateways of others, of pods, of nobody.
             ("10.244.9.0/24", "10.0.0.1", "the node's InternalIP 10.0.0.1 is that of node n1"),
             ("10.244.9.0/24", "10.0.0.2", "the node's InternalIP 10.0.0.2 is that of node n2"),
-            ("10.244.9.0/24", "10.244.1.7", "the node's InternalIP 10.244.1.7 is a pod's, or no address of a host"),
-            ("10.244.9.0/24", "127.0.0.1", "the node's InternalIP 127.0.0.1 is a pod's, or no address of a host"),
-            ("10.244.9.0/24", "0.0.0.0", "the node's InternalIP 0.0.0.0 is a pod's, or no address of a host"),
-            ("fd01:0:0:9::/64", "ff02::1", "the node's InternalIP ff02::1 is a pod's, or no address of a host"),
+            (
+                "10.244.9.0/24",
+                "10.244.1.7",
+                "the node's InternalIP 10.244.1.7 is the address of a pod, or not the address of a host",
+            ),
+            (
+                "10.244.9.0/24",
+                "127.0.0.1",
+                "the node's InternalIP 127.0.0.1 is the address of a pod, or not the address of a host",
+            ),
+            (
+                "10.244.9.0/24",
+                "0.0.0.0",
+                "the node's InternalIP 0.0.0.0 is the address of a pod, or not the address of a host",
+            ),
+            (
+                "fd01:0:0:9::/64",
+                "ff02::1",
+                "the node's InternalIP ff02::1 is the address of a pod, or not the address of a host",
+            ),
             ("10.244.9.0/24", "fd00::9", "the node has no InternalIP of its family"),
         ] {
             // A name that comes first is of no use to it.

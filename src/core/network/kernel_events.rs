@@ -11,17 +11,17 @@ const SUBJECT: u16 = 1;
 /// `NETCONFA_IFINDEX_ALL`: the switch of all links together.
 const ALL_LINKS: [u8; 4] = (-1_i32).to_ne_bytes();
 
-/// True when a datagram tells of a change to the nf_tables table of this name, in whatever family.
+/// True when a datagram reports a change to the nf_tables table of this name, in whatever family.
 pub fn concerns_table(datagram: &[u8], table: &str) -> bool {
     subjects(datagram).any(|subject| subject.strip_suffix(&[0]) == Some(table.as_bytes()))
 }
 
-/// True when a datagram tells of a change to a switch of all links, such as `net.ipv4.ip_forward`.
+/// True when a datagram reports a change to a switch of all links, such as `net.ipv4.ip_forward`.
 pub fn concerns_all_links(datagram: &[u8]) -> bool {
     subjects(datagram).any(|subject| subject == ALL_LINKS)
 }
 
-/// What each message is about; what is cut short is about nothing.
+/// What each message is about; a truncated one is about nothing.
 fn subjects(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = datagram;
     std::iter::from_fn(move || {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The routing protocol number that marks our routes, so that they are told from everyone else's.
+/// The routing protocol number that marks our routes, so that they can be distinguished from all others.
 /// It is in the range that `/etc/iproute2/rt_protos` leaves to local use.
 pub const PROTOCOL: u8 = 82;
 

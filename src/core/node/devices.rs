@@ -1,4 +1,4 @@
-//! Devices that nobody hands out any more: what a device plugin of another kubelet left in the node's status.
+//! Devices without a plugin: what a device plugin of another kubelet left in the node's status.
 //!
 //! Source: `pkg/kubelet/kubelet_node_status.go` (`reconcileExtendedResource`): a kubelet that starts without a record of
 //! device plugins sets their resources to zero, until somebody advertises them again.
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core::model::Amount;
 
-/// The patch of the status that takes them back; none where there are none.
+/// The patch of the status that takes them back; `None` where there are none.
 pub fn render_device_withdrawal(node: &Node) -> Option<Value> {
     let status = node.status.as_ref()?;
     let lists = [&status.capacity, &status.allocatable];

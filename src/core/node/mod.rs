@@ -1,4 +1,4 @@
-//! The Node object: facts and settings → what to register and what status to send (kubelet-contract 5.1).
+//! The Node object: facts and settings → what to register and what status to send (docs/contract.md, kubelet 5.1).
 
 mod conditions;
 mod devices;

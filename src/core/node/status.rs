@@ -21,7 +21,7 @@ const MAX_NAMES: usize = 5;
 
 /// The addresses of `--node-ip`, for the cloud's controller.
 const PROVIDED_NODE_IP: &str = "alpha.kubernetes.io/provided-node-ip";
-/// Labels that say what the machine is; nobody else can know better.
+/// Labels about the machine, which the kubelet owns.
 const FACTS: [&str; 2] = ["kubernetes.io/arch", "kubernetes.io/os"];
 
 /// What the runtime says of itself.
@@ -134,7 +134,7 @@ pub fn derive_addresses(spec: &KubeletSpec, machine: &MachineFacts) -> Vec<IpAdd
     }
 }
 
-/// The name that is looked up for addresses. None where they are given: a name server must then not be asked at all
+/// The name that is looked up for addresses. `None` where they are given: a name server must then not be asked at all
 /// (upstream `pkg/kubelet/nodestatus/setters.go`).
 pub fn name_to_look_up(spec: &KubeletSpec) -> Option<&str> {
     let by_cloud = spec.node.external_cloud && spec.node.ips.is_empty();

@@ -113,7 +113,7 @@ impl Probe {
         }
     }
 
-    /// Begins to run. Without effect on one that runs already or has settled for good.
+    /// Begins to run. Without effect on one that runs already or has settled permanently.
     pub fn begin(&mut self, now: Duration) {
         if self.due.is_some() || self.in_flight || self.held() {
             return;

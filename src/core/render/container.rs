@@ -11,7 +11,7 @@ use super::security::container_security;
 use super::{ContainerInputs, Error, NodeContext, PodContext};
 use crate::cri;
 
-/// What the runtime is told of one container.
+/// The runtime's configuration of one container.
 pub fn container(
     node: &NodeContext,
     ctx: &PodContext<'_>,

@@ -68,7 +68,7 @@ pub fn check_resolv_conf(conf: &ResolvConf, path: &str, cluster_domain: &str) ->
     })
 }
 
-/// The pod's resolver configuration, with what users should be told about it.
+/// The pod's resolver configuration, with warnings for users.
 pub fn pod_dns(node: &NodeContext, pod: &Pod) -> (cri::DnsConfig, Vec<Warning>) {
     let mut warnings = Vec::new();
     let spec = pod.spec.as_ref();

@@ -63,7 +63,7 @@ pub fn references(container: &Container) -> BTreeSet<Reference> {
     from.chain(single).collect()
 }
 
-/// Namespaces whose services the pod's containers are told about.
+/// Namespaces whose services are in the environment of the pod's containers.
 pub fn service_namespaces(pod: &Pod) -> BTreeSet<String> {
     let own = links(pod).then(|| key_of(pod).namespace.to_string());
     own.into_iter().chain(["default".to_owned()]).collect()
@@ -149,7 +149,7 @@ fn variables_from(
     Ok(vars)
 }
 
-/// Value of a `valueFrom`; none for an optional one that is not there.
+/// Value of a `valueFrom`; none for an optional one that does not exist.
 fn source_value(
     node: &NodeContext,
     ctx: &PodContext<'_>,
@@ -219,7 +219,7 @@ fn found<'a, T>(
     }
 }
 
-/// Value of `key` in a file of `KEY='value'` lines, empty when it is not there (KEP-3721; upstream `util/env`).
+/// Value of `key` in a file of `KEY='value'` lines, empty when it does not exist (KEP-3721; upstream `util/env`).
 pub(crate) fn parse_env_file(content: &str, key: &str) -> Result<String, ()> {
     let mut lines = content.lines();
     while let Some(line) = lines.next() {

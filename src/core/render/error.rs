@@ -13,7 +13,7 @@ impl Error {
     pub const WAITING_REASON: &'static str = "CreateContainerConfigError";
 }
 
-/// Makes an [`Error`] like `format!`.
+/// Creates an [`Error`] like `format!`.
 macro_rules! fail {
     ($($arg:tt)*) => { $crate::core::render::Error(format!($($arg)*)) };
 }

@@ -13,7 +13,7 @@ pub const MAX_TOTAL: usize = 6 << 20;
 
 /// Something would be longer than a process can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is longer than {0} bytes once its references are replaced, and no process could be given it")]
+#[error("is longer than {0} bytes after its references are expanded, which is more than a process can be given")]
 pub struct TooLong(pub usize);
 
 /// What is left of a limit in bytes.

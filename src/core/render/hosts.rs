@@ -50,7 +50,7 @@ pub fn kernel_hostname(pod: &Pod, cluster_domain: &str) -> Result<String, Error>
     Ok(fqdn)
 }
 
-/// Content of the pod's `/etc/hosts`; none while a pod of the pod network has no address yet.
+/// Content of the pod's `/etc/hosts`; `None` while a pod of the pod network has no address yet.
 pub fn etc_hosts(node: &NodeContext, pod: &Pod, pod_ips: &[String]) -> Result<Option<String>, Error> {
     let spec = pod.spec.as_ref();
     let aliases = spec.and_then(|s| s.host_aliases.as_deref()).unwrap_or_default();

@@ -34,9 +34,9 @@ pub struct NodeContext {
     pub cluster_dns: Vec<IpAddr>,
     /// `clusterDomain`; empty for none.
     pub cluster_domain: String,
-    /// The parsed file of `resolvConf`, read anew for each sandbox; none when that setting is the empty string.
+    /// The parsed file of `resolvConf`, read again for each sandbox; `None` when that setting is the empty string.
     pub resolv_conf: Option<ResolvConf>,
-    /// Text of the node's `/etc/hosts`, read anew for each container of a pod in the host's network.
+    /// Text of the node's `/etc/hosts`, read again for each container of a pod in the host's network.
     pub node_hosts: String,
     /// Memory of the machine in bytes, for `oom_score_adj` and swap.
     pub memory_capacity: u64,
@@ -169,9 +169,9 @@ pub struct ContainerInputs<'a> {
     pub sub_paths: &'a BTreeMap<usize, PathBuf>,
     /// Image volumes by volume name, as the runtime names them after the pull.
     pub image_volumes: &'a BTreeMap<String, cri::ImageSpec>,
-    /// The pod's hosts file on the node; none when it could not be written yet.
+    /// The pod's hosts file on the node; `None` when it could not be written yet.
     pub hosts_file: Option<&'a Path>,
-    /// The new termination-message file; none when the container asks for none.
+    /// The new termination-message file; `None` when the container asks for none.
     pub termination_file: Option<&'a Path>,
     /// For an ephemeral container: the container whose processes it sees.
     pub target: Option<&'a ContainerId>,

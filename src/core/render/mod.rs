@@ -1,4 +1,4 @@
-//! Pod → what the runtime is told: sandbox and container configurations, as values.
+//! Pod → sandbox and container configurations for the runtime, as values.
 //!
 //! The caller does the I/O in between: it asks [`env::references`] what to read, gives the answers to [`environment`],
 //! has [`sub_paths`] resolved by the volumes port and passes all of it to [`container()`]. Rules come from upstream's

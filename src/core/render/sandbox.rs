@@ -15,10 +15,10 @@ use super::{Error, NodeContext, PodContext, Warning, dns};
 use crate::core::model::{key_of, uid_of};
 use crate::cri;
 
-/// A sandbox configuration, and what users should be told about it.
+/// A sandbox configuration, and warnings for users.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// What the runtime is told.
+    /// Configuration for the runtime.
     pub config: cri::PodSandboxConfig,
     /// Events of type Warning on the pod.
     pub warnings: Vec<Warning>,
@@ -58,7 +58,7 @@ pub fn log_directory(node: &NodeContext, pod: &Pod) -> Result<PathBuf, Error> {
     let key = key_of(pod);
     let folder = format!("{}_{}_{}", key.namespace, key.name, uid_of(pod));
     if folder.contains('/') {
-        return Err(fail!("{folder:?} is no name for a pod's folder of logs"));
+        return Err(fail!("{folder:?} is not a valid name for a pod log folder"));
     }
     Ok(node.pod_logs_dir.join(folder))
 }

@@ -190,7 +190,7 @@ pub fn verb(method: &str) -> &'static str {
     }
 }
 
-/// The `path` label of the request metrics: a closed set, so that nobody can make series at will.
+/// The `path` label of the request metrics: a closed set, so that requests cannot create arbitrary series.
 pub fn metrics_bucket(path: &str) -> &'static str {
     const KNOWN: &[&str] = &[
         "healthz",

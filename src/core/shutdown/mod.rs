@@ -58,7 +58,7 @@ pub fn plan_groups(turns: &[Turn], pods: &[Arc<Pod>]) -> Vec<(Turn, Vec<Arc<Pod>
     groups
 }
 
-/// Pods of one turn in the order in which they end: those of the API, while its server can still be told; then static
+/// Pods of one turn in the order in which they end: those of the API, while its server still answers; then static
 /// pods; etcd last, for the API server needs it to its end.
 pub fn plan_stages(pods: &[Arc<Pod>]) -> Vec<(Stage, Vec<Arc<Pod>>)> {
     let stages = [Stage::Api, Stage::Static, Stage::Etcd];

@@ -54,7 +54,7 @@ pub fn derive_state(status: &PodStatus, last_error: Option<&str>) -> PodState {
     PodState::Waiting(one_line(text.trim_end_matches("; ")))
 }
 
-/// Why a container is not ready; none for one that is, and for an init container that has done its work.
+/// Why a container is not ready; `None` for one that is, and for an init container that has done its work.
 fn cause(status: &ContainerStatus) -> Option<String> {
     if status.ready {
         return None;

@@ -1,7 +1,7 @@
 //! A claim whose volume grew in its storage system and waits for this node to grow the file system (KEP-1790; upstream
 //! `pkg/volume/util/operationexecutor/node_expander.go`).
 //!
-//! The first node to grow a volume that several nodes write tells so in the claim. The others follow without a word.
+//! The first node to grow a volume that several nodes write records that in the claim. The others follow without a record.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -39,11 +39,11 @@ pub struct Growth {
     /// The size that it has in its storage system.
     pub size: Quantity,
     /// The claim waits for a node to grow it. Else another node has done so, or it never grew: the driver on this node
-    /// has to see its size all the same.
+    /// has to see its size anyway.
     pub waits: bool,
 }
 
-/// The size to which this node has to grow a claim's volume; none when neither the claim nor the node can be behind.
+/// The size to which this node has to grow a claim's volume; `None` when neither the claim nor the node can be behind.
 pub fn growth_wanted(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Option<Growth> {
     let size = volume.spec.as_ref()?.capacity.as_ref()?.get(STORAGE)?.clone();
     let status = claim.status.as_ref()?;
@@ -56,7 +56,7 @@ pub fn growth_wanted(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -
     (done && shared && !excused).then_some(Growth { size, waits: false })
 }
 
-/// What to write into the claim's status, as a merge patch; none when the claim says so already.
+/// What to write into the claim's status, as a merge patch; `None` when the claim says so already.
 pub fn render_growth_patch(claim: &PersistentVolumeClaim, step: &GrowthStep, now: Timestamp) -> Option<Value> {
     let status = claim.status.as_ref();
     let stage = status.and_then(|s| s.allocated_resource_statuses.as_ref()?.get(STORAGE)).map(String::as_str);

@@ -13,7 +13,7 @@ use super::{conditions, resources};
 use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState, containers_of};
 use crate::core::plan::{is_sidecar, restart};
 
-/// Reason of a container that is gone without a trace.
+/// Reason of a container whose record is lost.
 pub(super) const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 /// Exit code shown for it.
 pub(super) const UNKNOWN_EXIT_CODE: i32 = 137;
@@ -269,7 +269,7 @@ fn waiting(reason: &str, message: Option<&str>) -> ContainerState {
     ContainerState { waiting: Some(waiting), ..ContainerState::default() }
 }
 
-/// The state of a container that is gone without a trace.
+/// The state of a container whose record is lost.
 pub(super) fn unknown_end(message: &str) -> ContainerState {
     ContainerState {
         terminated: Some(ContainerStateTerminated {

@@ -23,7 +23,7 @@ pub struct Inputs<'a> {
     pub probes: &'a ProbeResults,
     /// Status as derived last, or the API server's after a restart.
     pub previous: &'a PodStatus,
-    /// Where the pod stands.
+    /// State of the pod's worker.
     pub stage: Stage,
     /// Why the node refused it.
     pub rejection: Option<&'a Rejection>,

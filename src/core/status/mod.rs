@@ -1,4 +1,4 @@
-//! Pod + observation + ledger + probes + previous status → the status to publish (kubelet-contract 2.9).
+//! Pod + observation + ledger + probes + previous status → the status to publish (docs/contract.md, kubelet 2.9).
 
 mod claim_growth;
 mod conditions;

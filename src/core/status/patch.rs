@@ -24,7 +24,7 @@ pub fn render_status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Optio
 }
 
 /// Whether somebody waits for the step from `old` to `new`: another phase or readiness, the first start time, or a
-/// container that started, ended or is held up. The rest (addresses, generations, texts) may be told with the next step.
+/// container that started, ended or is held up. The rest (addresses, generations, texts) may be sent with the next step.
 pub fn is_urgent(old: &PodStatus, new: &PodStatus) -> bool {
     let ready = |status: &PodStatus| {
         let found = status.conditions.iter().flatten().find(|c| c.type_ == "Ready");

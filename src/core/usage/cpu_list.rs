@@ -1,6 +1,6 @@
 //! A list of processors as the kernel writes it (`Documentation/admin-guide/cputopology.rst`).
 
-/// How many processors a list such as `0-3,8` names; none when it is no list or names none.
+/// How many processors a list such as `0-3,8` names; `None` when it is no list or names none.
 pub fn count_cpus(list: &str) -> Option<u32> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -22,7 +22,7 @@ impl Rate {
     pub fn push(&mut self, at: Timestamp, usage: u64) -> Option<u64> {
         let far_enough = |then: Timestamp| at.duration_since(then) >= SHORTEST;
         let base = match self.last {
-            // The counter went back: the cgroup was made anew.
+            // The counter went back: the cgroup was made again.
             Some((_, used)) if used > usage => {
                 *self = Self::default();
                 None

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::core::model::cgroup_sample::{CgroupSample, CpuSample, DeviceSample, MemorySample};
 use crate::core::model::usage::{Psi, PsiData};
 
-/// Reads a file of the cgroup by `controller` (of use in version 1) and name; `None` when it is not there.
+/// Reads a file of the cgroup by `controller` (of use in version 1) and name; `None` when it does not exist.
 pub trait CgroupFiles {
     /// The text of a file.
     fn read(&self, controller: &str, file: &str) -> Option<String>;

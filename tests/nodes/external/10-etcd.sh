@@ -50,7 +50,7 @@ comes_up_and_is_joined() {
 	with_own_etcd n1
 	on n1 -- mv /etc/own-etcd/client.key /root/
 	not on n1 -- bootstrap init >"$log.init" 2>&1
-	grep 'etcd.key: there is no file /etc/own-etcd/client.key' "$log.init" || { cat "$log.init" && return 1; }
+	grep 'etcd.key: file /etc/own-etcd/client.key does not exist' "$log.init" || { cat "$log.init" && return 1; }
 	rm "$log.init"
 	on n1 -- mv /root/client.key /etc/own-etcd/
 	on n1 -- bootstrap init
@@ -141,7 +141,7 @@ left_alone_by_reset() {
 	on n2 -- test -f /etc/own-etcd/client.key
 	kn get configmap kept
 	on n1 -- bootstrap reset --yes | tee "$log.reset"
-	grep 'etcd keeps what the cluster wrote' "$log.reset"
+	grep 'etcd keeps the data of the cluster' "$log.reset"
 	rm "$log.reset"
 	on n2 -- systemctl is-active own-etcd.service
 	on n2 -- systemctl stop own-etcd.service

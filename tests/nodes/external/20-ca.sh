@@ -86,7 +86,7 @@ comes_up_without_the_key() {
 	# All that is missing is named at once, and nothing is started.
 	not on n1 -- bootstrap init >"$log.init" 2>&1
 	for file in pki/apiserver.crt pki/apiserver-kubelet-client.crt admin.conf super-admin.conf kubelet.conf controller-manager.conf scheduler.conf serving-approver.conf; do
-		grep "/etc/kubernetes/$file (.*is not there" "$log.init" || { cat "$log.init" && return 1; }
+		grep "/etc/kubernetes/$file (.*does not exist" "$log.init" || { cat "$log.init" && return 1; }
 	done
 	rm "$log.init"
 	not on n1 -- systemctl is-active kubelet.service
@@ -138,7 +138,7 @@ renewal_tells_what_it_cannot() {
 	on n1 -- bootstrap certs renew | grep 'nothing is due'
 	api_server=$(digest n1 pki/apiserver.crt) front=$(digest n1 pki/front-proxy-client.crt)
 	on n1 -- bootstrap certs renew --all >"$log.renew" 2>&1
-	grep 'elsewhere, so these stay: .*apiserver.crt.*scheduler.conf' "$log.renew" || { cat "$log.renew" && return 1; }
+	grep 'not renewed, because .* not on this node: .*apiserver.crt.*scheduler.conf' "$log.renew" || { cat "$log.renew" && return 1; }
 	is "$api_server" digest n1 pki/apiserver.crt
 	[ "$(digest n1 pki/front-proxy-client.crt)" != "$front" ]
 	# One that is over: the rest is renewed, and the command fails and names it.

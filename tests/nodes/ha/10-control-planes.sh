@@ -117,7 +117,7 @@ a_failed_join_leaves_nothing() {
 	on n3 -- sh -c 'mv /usr/local/bin/kubelet /root/ && cp /bin/false /usr/local/bin/kubelet'
 	# shellcheck disable=SC2086 # a command line
 	not on n3 -- $join >"$log.join" 2>&1
-	grep -q 'was taken out of the cluster again' "$log.join" || { cat "$log.join" && return 1; }
+	grep -q 'was removed from the cluster again' "$log.join" || { cat "$log.join" && return 1; }
 	rm "$log.join"
 	is 2 on n1 -- sh -c 'bootstrap etcd members --output json | grep -c peerUrls'
 	on n3 -- mv /root/kubelet /usr/local/bin/kubelet
@@ -161,7 +161,7 @@ a_token_is_used_once() {
 	if wait $first; then joined=$((joined + 1)); else refused=n2; fi
 	if wait $second; then joined=$((joined + 1)); else refused=n3; fi
 	is 1 echo $joined
-	grep 'each one needs a token of its own' "$log.$refused"
+	grep 'each one needs its own' "$log.$refused"
 	not on "$refused" -- test -e /etc/kubernetes/pki/ca.key
 	on "$refused" -- bootstrap reset --yes
 	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)

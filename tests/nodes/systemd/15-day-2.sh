@@ -16,7 +16,7 @@ settings_are_applied_to_services() {
 	local before
 	before=$(units_of)
 	not on n1 -- bootstrap apply --set 'args=kube-apiserver = { no-such-flag = "1" }' 2>"$log.error"
-	grep -q 'kube-apiserver did not come up' "$log.error"
+	grep -q 'kube-apiserver did not become healthy' "$log.error"
 	rm "$log.error"
 	[ "$(units_of)" = "$before" ]
 	eventually k get --raw /readyz

@@ -67,7 +67,7 @@ a_bad_version_is_returned_from() {
 		before=$(manifests n1)
 		not on n1 -- bootstrap upgrade apply --version v1.36.4 --timeout 60s >"$log.apply" 2>&1
 		cat "$log.apply"
-		grep -q "$component did not come up" "$log.apply"
+		grep -q "$component did not become healthy" "$log.apply"
 		is "$before" manifests n1
 		eventually runs n1 v1.35.4
 		nothing_kept n1

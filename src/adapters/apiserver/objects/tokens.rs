@@ -1,4 +1,4 @@
-//! Service-account tokens bound to pods, kept until four fifths of their life.
+//! Service-account tokens bound to pods, kept until four fifths of their lifetime.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -23,7 +23,7 @@ pub(super) struct Disk {
     pub logs: BTreeMap<String, Logs>,
     pub statuses: BTreeMap<String, PodStatus>,
     pub refusals: BTreeMap<String, String>,
-    /// Text of the node's resolv.conf, unless that is not there.
+    /// Text of the node's resolv.conf, unless that does not exist.
     pub resolv_conf: String,
     pub lacks_resolv_conf: bool,
     /// No more volumes can be attached.

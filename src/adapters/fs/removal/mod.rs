@@ -1,4 +1,4 @@
-//! The one way in which folders are removed: by descriptors, through no link, into no mount, however deep they are.
+//! The only way folders are removed: by descriptors, through no link, into no mount, however deep they are.
 //!
 //! Nothing is read from the table of mounts for that: `openat2` with `RESOLVE_NO_XDEV` does not enter what is mounted, a
 //! bind mount of the same file system included, and the kernel does not unlink a mount point (`EBUSY`). What appears or
@@ -17,10 +17,10 @@ use rustix::io::Errno;
 use super::beneath::open_root;
 use super::descent::{self, Descent, Entry, Mounts, open_folder};
 
-/// Entries that one attempt removes. Who goes on writing into a folder does not keep a thread for ever, and an attempt
-/// that ends here goes on where it stopped when it is repeated.
+/// Entries that one attempt removes. A process that keeps writing into a folder must not occupy a thread forever; an attempt
+/// that stops here continues where it stopped when it is repeated.
 const MOST_ENTRIES: u64 = 1_000_000;
-/// Entries that may resist before an attempt ends.
+/// Failed entries after which an attempt stops.
 const MOST_STUCK: usize = 10_000;
 /// Levels below the top that are remembered; what is deeper is moved up to the top first.
 const MOST_LEVELS: usize = 100_000;
@@ -28,7 +28,7 @@ const MOST_LEVELS: usize = 100_000;
 /// Removes a folder, or a file, and all that is in it. A missing one is success.
 ///
 /// # Errors
-/// The first thing that could not be removed, with its path; the rest is removed all the same. A mount point in the tree
+/// The first thing that could not be removed, with its path; the rest is removed anyway. A mount point in the tree
 /// is such a thing. So is what is left after a million entries ([`io::ErrorKind::Interrupted`]).
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -79,11 +79,11 @@ pub fn empty_folder(path: &Path) -> io::Result<()> {
     clear(&folder, Bounds { entries: u64::MAX, levels: MOST_LEVELS })
 }
 
-/// What an attempt came to so far.
+/// Progress of an attempt.
 #[derive(Default)]
 struct Attempt {
     removed: u64,
-    /// Folders that were too deep and lie directly in the top now.
+    /// Folders that were too deep and are directly in the top now.
     moved: u64,
     /// Entries that are passed over: they could not be removed.
     stuck: HashSet<u64>,
@@ -106,7 +106,7 @@ fn clear(top: &OwnedFd, bounds: Bounds) -> io::Result<()> {
     loop {
         let moved = attempt.moved;
         pass(top, bounds, &mut attempt)?;
-        // What was moved to the top may lie before the place where it was read.
+        // What was moved to the top may be before the place where it was read.
         if attempt.moved == moved || attempt.fault.is_some() {
             return attempt.fault.map_or(Ok(()), Err);
         }
@@ -137,7 +137,7 @@ fn pass(top: &OwnedFd, bounds: Bounds, attempt: &mut Attempt) -> io::Result<()> 
             return Ok(());
         }
         if attempt.removed >= bounds.entries {
-            let text = format!("{} entries were removed, more are left", bounds.entries);
+            let text = format!("{} entries were removed, more remain", bounds.entries);
             return Err(attempt.fault.take().unwrap_or_else(|| io::Error::new(io::ErrorKind::Interrupted, text)));
         }
     }
@@ -176,7 +176,8 @@ fn remove_entry(descent: &mut Descent, entry: Entry, attempt: &mut Attempt) -> i
         Ok(()) => attempt.removed = attempt.removed.saturating_add(1),
         Err(Errno::NOENT) => {}
         Err(Errno::NOTEMPTY | Errno::EXIST) if descent.was_entered(&entry) => {
-            let cause = io::Error::new(io::ErrorKind::DirectoryNotEmpty, "not empty after all in it was removed");
+            let cause =
+                io::Error::new(io::ErrorKind::DirectoryNotEmpty, "still not empty after its content was removed");
             attempt.note(descent, inode, &name, cause);
         }
         Err(Errno::NOTEMPTY | Errno::EXIST) => match descent.enter_to_return(entry) {
@@ -188,7 +189,7 @@ fn remove_entry(descent: &mut Descent, entry: Entry, attempt: &mut Attempt) -> i
     Ok(())
 }
 
-/// Says what an answer of the kernel means for a removal.
+/// Translates an error of the kernel for a removal.
 pub(super) fn explain(error: Errno) -> io::Error {
     let text = match error {
         Errno::XDEV | Errno::BUSY => "is a mount point; nothing in it is removed",

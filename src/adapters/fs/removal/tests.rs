@@ -1,4 +1,4 @@
-//! Removals of trees that somebody made to resist.
+//! Removal of trees that were made to resist it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -58,7 +58,7 @@ fn an_attempt_is_bounded_and_the_next_goes_on() {
     let mut attempts = 1;
     while let Err(error) = remove_within(&top, b"t", bounds) {
         assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{error}");
-        assert_eq!(error.to_string(), "30 entries were removed, more are left");
+        assert_eq!(error.to_string(), "30 entries were removed, more remain");
         attempts += 1;
     }
     assert_eq!(attempts, 4, "100 entries and the folder itself");

@@ -1,4 +1,4 @@
-//! Makes keys, authorities and leaves.
+//! Creates keys, CAs and leaves.
 
 use std::time::{Duration, SystemTime};
 
@@ -88,11 +88,11 @@ fn params(
 ) -> Result<CertificateParams, PkiError> {
     let wrong = |what: &str| PkiError::Make(what.to_owned());
     let mut params = CertificateParams::default();
-    // Of a short life no more than a tenth: a leaf must not be due for renewal when it is made.
+    // Of a short lifetime no more than a tenth: a leaf must not be due for renewal when it is made.
     let start = now
         .checked_sub(BACKDATE.min(life.checked_div(10).unwrap_or_default()))
-        .map_err(|_| wrong("the clock is off"))?;
-    let end = now.checked_add(life).map_err(|_| wrong("its life is too long"))?;
+        .map_err(|_| wrong("the clock is wrong"))?;
+    let end = now.checked_add(life).map_err(|_| wrong("the lifetime is too long"))?;
     params.not_before = SystemTime::from(start).into();
     params.not_after = SystemTime::from(latest.map_or(end, |latest| end.min(latest))).into();
     params.distinguished_name = distinguished(subject);

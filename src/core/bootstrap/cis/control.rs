@@ -25,18 +25,18 @@ pub enum Files {
     KubeletUnit,
     /// The kubelet's configuration.
     KubeletConfig,
-    /// The authorities that the kubelet trusts clients of.
+    /// The CAs that the kubelet trusts clients of.
     ClientCa,
 }
 
-/// How a control is looked at.
+/// How a control is checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Check {
     /// The files allow no more than this mode.
     Mode(Files, u32),
     /// The files belong to root.
     Root(Files),
-    /// The files belong to somebody who is not root.
+    /// The files belong to a user other than root.
     NotRoot(Files),
     /// A flag of a component.
     Flag(&'static str, &'static str, Test),
@@ -50,7 +50,7 @@ pub(super) struct Control {
     pub id: &'static str,
     pub title: &'static str,
     pub check: Check,
-    /// Why ours is as it is where it fails by default; empty for all that pass.
+    /// Why it fails by default; empty for controls that pass.
     pub stated: &'static str,
 }
 

@@ -38,7 +38,7 @@ pub struct FileFacts {
 pub struct Observed {
     /// It has a control plane.
     pub control_plane: bool,
-    /// The flags (without dashes) that the components of its control plane run with; none of one that is not there.
+    /// The flags (without dashes) that the components of its control plane run with; missing ones have no entry.
     pub flags: BTreeMap<&'static str, BTreeMap<String, String>>,
     /// The KubeletConfiguration on its disk.
     pub kubelet: Value,
@@ -48,17 +48,17 @@ pub struct Observed {
     pub files: BTreeMap<Files, Vec<(PathBuf, FileFacts)>>,
 }
 
-/// How ours stands to a control.
+/// Result of a control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As it is wanted.
+    /// The control passes.
     Pass,
-    /// Not so, for no stated reason.
+    /// The control fails without a documented reason.
     Fail,
-    /// Not so, and docs/security.md says why.
+    /// The control fails, and docs/security.md states why.
     FailByChoice,
-    /// There is nothing of the kind on this node.
+    /// The node has nothing that the control is about.
     NotApplicable,
 }
 
@@ -74,7 +74,7 @@ impl Verdict {
     }
 }
 
-/// A control, and ours.
+/// A control with its result.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Judgement {
     /// Its number in the benchmark.
@@ -116,7 +116,7 @@ impl Control {
 }
 
 impl Check {
-    /// What was seen, as it should be or not; none where there is nothing to look at.
+    /// What was seen, `Ok` if it passes; `None` if there is nothing to check.
     fn look(&self, observed: &Observed) -> Option<Result<String, String>> {
         match *self {
             Self::Mode(files, most) => {
@@ -138,15 +138,15 @@ impl Check {
         }
     }
 
-    /// Why there is nothing to look at.
+    /// Why there is nothing to check.
     fn absent(&self) -> String {
         match self {
             Self::Mode(Files::Manifest(component), _) | Self::Root(Files::Manifest(component)) => {
                 format!("{component} has no manifest on this node")
             }
-            Self::Mode(..) | Self::Root(_) | Self::NotRoot(_) => "there is no such file on this node".to_owned(),
-            Self::Flag(component, ..) => format!("{component} does not run on this node"),
-            Self::Kubelet(..) => "there is no kubelet on this node".to_owned(),
+            Self::Mode(..) | Self::Root(_) | Self::NotRoot(_) => "the file does not exist on this node".to_owned(),
+            Self::Flag(component, ..) => format!("{component} is not running on this node"),
+            Self::Kubelet(..) => "no kubelet runs on this node".to_owned(),
         }
     }
 }
@@ -169,7 +169,7 @@ fn judge_files(
     })
 }
 
-/// A field as a flag would have it; lists with commas. None where it is not there or is empty.
+/// A field as a flag would have it; lists with commas. `None` where it does not exist or is empty.
 fn field(configuration: &Value, pointer: &str) -> Option<String> {
     match configuration.pointer(pointer)? {
         Value::Null => None,

@@ -1,4 +1,4 @@
-//! What a control asks of the value of a flag or a field.
+//! What a control requires of the value of a flag or a field.
 
 /// A condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Test {
         }
     }
 
-    /// A value that does not pass; none for no value at all.
+    /// A value that does not pass; `None` for no value at all.
     #[cfg(test)]
     pub(super) fn counterexample(self) -> Option<String> {
         match self {

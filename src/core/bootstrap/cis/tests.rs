@@ -41,7 +41,7 @@ fn failed(observed: &Observed) -> Vec<&'static str> {
 
 #[test]
 fn a_new_cluster_fails_no_control_but_those_with_a_reason() {
-    // The authority for kubelets comes with their certificates.
+    // The CA for kubelets comes with their certificates.
     assert_eq!(failed(&node(&[("args", "[kube-apiserver]\nkubelet-certificate-authority = \"/ca\"")])), [""; 0]);
     let lax = failed(&node(&[("security.hardening", "false")]));
     for id in ["1.2.3", "1.2.15", "1.2.16", "1.2.29", "1.2.30", "1.3.2", "1.4.1", "3.2.1", "4.2.13", "4.2.14"] {

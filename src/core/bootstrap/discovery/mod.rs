@@ -1,4 +1,4 @@
-//! Trust for a joining node: `cluster-info` is believed only when the token signed it and its CA has a pinned key
+//! Trust of a joining node: `cluster-info` is accepted only if the token signed it and its CA has a pinned key
 //! (`cmd/kubeadm/app/discovery/token`).
 
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ use super::token::Token;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The ConfigMap has no kubeconfig.
-    #[error("configmap kube-public/cluster-info has no kubeconfig: this cluster was not set up for joining by token")]
+    #[error("configmap kube-public/cluster-info has no kubeconfig: this cluster is not set up for joining with tokens")]
     NoKubeconfig,
     /// No signature for this token.
     #[error(
-        "token {id} is unknown to the cluster or has expired; make a new one on a control-plane node with `bootstrap token create --print-join-command`"
+        "token {id} is unknown to the cluster or has expired; create a new one on a control-plane node with `bootstrap token create --print-join-command`"
     )]
     UnknownToken {
         /// The token's id.
@@ -30,7 +30,7 @@ pub enum Error {
     },
     /// A signature that the token's secret did not make.
     #[error(
-        "cluster-info is not signed by token {id}: the secret half of the token is wrong, or something between this node and the API server answers in its place"
+        "cluster-info is not signed by token {id}: the secret half of the token is wrong, or something between this node and the API server impersonates it"
     )]
     WrongSignature {
         /// The token's id.
@@ -44,7 +44,7 @@ pub enum Error {
     },
     /// The key of a CA is not a pinned one.
     #[error(
-        "the cluster shows a CA with the hash {found}, and pinned is {expected}: check --ca-hash, and that the endpoint is the cluster you mean; while its authorities are being replaced every one of them has to be pinned, as `bootstrap token create --print-join-command` does"
+        "the cluster has a CA with hash {found}, but the pinned hash is {expected}: check --ca-hash and the endpoint; during a CA rotation every CA has to be pinned, as `bootstrap token create --print-join-command` prints it"
     )]
     WrongCa {
         /// Hashes of the CA certificates that are not pinned.
@@ -54,11 +54,11 @@ pub enum Error {
     },
     /// The answer over verified TLS differs.
     #[error(
-        "cluster-info differs between the first reading and the one over verified TLS: something between this node and the API server changes it"
+        "cluster-info differs between the first, unverified request and the one over verified TLS: something between this node and the API server changes it"
     )]
     Differs,
     /// The text is no pin.
-    #[error("a CA hash looks like sha256: and 64 hexadecimal digits")]
+    #[error("invalid CA hash: write sha256: followed by 64 hexadecimal digits")]
     InvalidPin,
 }
 
@@ -81,7 +81,11 @@ impl CaPin {
             let block = block.map_err(|error| Error::Malformed { reason: format!("CA certificate: {error}") })?;
             pins.push(Self::of_certificate(&block.contents)?);
         }
-        if pins.is_empty() { Err(Error::Malformed { reason: "it holds no CA certificate".into() }) } else { Ok(pins) }
+        if pins.is_empty() {
+            Err(Error::Malformed { reason: "it contains no CA certificate".into() })
+        } else {
+            Ok(pins)
+        }
     }
 }
 
@@ -179,7 +183,7 @@ pub fn parse_cluster(kubeconfig: &str) -> Result<(String, String), Error> {
         return Err(malformed(format!("server \"{}\" does not begin with https://", cluster.server)));
     }
     let ca = STANDARD.decode(&cluster.certificate_authority_data).map_err(|error| malformed(error.to_string()))?;
-    let ca = String::from_utf8(ca).map_err(|_| malformed("the CA is no PEM text".into()))?;
+    let ca = String::from_utf8(ca).map_err(|_| malformed("the CA is not PEM".into()))?;
     Ok((cluster.server.clone(), ca))
 }
 

@@ -1,4 +1,4 @@
-//! How the keys of the cluster's authorities reach a joining control plane.
+//! How the keys of the cluster's CAs reach a joining control plane.
 //!
 //! The joining node posts a CertificateSigningRequest to a signer of our own. In it is the public half of a key that
 //! lives only in that process. The API server stamps who asked: a token made for control planes is answered at once, any
@@ -41,10 +41,10 @@ pub const SHARED_FILES: [&str; 11] = [
     "sa.pub",
 ];
 
-/// Certificate and key of the authority of kubelets' serving certificates.
+/// Certificate and key of the CA of kubelets' serving certificates.
 pub const KUBELET_SERVING_FILES: [&str; 2] = ["kubelet-serving-ca.crt", "kubelet-serving-ca.key"];
 
-/// Certificates and keys of the authorities to come, while those of the cluster are replaced.
+/// Certificates and keys of the next CAs, while those of the cluster are replaced.
 pub const NEXT_FILES: [&str; 8] = [
     "ca-next.crt",
     "ca-next.key",
@@ -61,9 +61,9 @@ pub const NEXT_FILES: [&str; 8] = [
 pub enum Wanted {
     /// What every control plane shares.
     Shared,
-    /// The authorities to come that have this digest.
+    /// The next CAs that have this digest.
     Next(String),
-    /// The authority of kubelets' serving certificates that has this digest.
+    /// The CA of kubelets' serving certificates that has this digest.
     KubeletServing(String),
 }
 
@@ -91,10 +91,10 @@ pub type SharedFiles = BTreeMap<String, Secret<String>>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The request cannot be read.
-    #[error("malformed request of a control plane: {0}")]
+    #[error("malformed key request of a control plane: {0}")]
     Request(String),
     /// The answer cannot be read.
-    #[error("malformed answer to the request of a control plane: {0}")]
+    #[error("malformed answer to the key request: {0}")]
     Answer(String),
 }
 
@@ -125,9 +125,9 @@ impl Requester {
 pub enum TokenUse {
     /// For keys, once: then its groups are to be these.
     Fresh(String),
-    /// This very request used it, and its answer was cut short.
+    /// This very request used it, and its answer was interrupted.
     Same,
-    /// For no keys: somebody got them by it, or it never was for control planes.
+    /// For no keys: it was already used for them, or was never for control planes.
     Spent,
 }
 
@@ -182,16 +182,16 @@ pub fn parse_request(pem: &[u8]) -> Result<Asked, Error> {
         [uri] => {
             let next = uri.strip_prefix(NEXT_URI).map(|digest| Wanted::Next(digest.to_owned()));
             let serving = || uri.strip_prefix(KUBELET_SERVING_URI).map(|it| Wanted::KubeletServing(it.to_owned()));
-            next.or_else(serving).ok_or_else(|| Error::Request(format!("it asks for {uri}, which is not known")))?
+            next.or_else(serving).ok_or_else(|| Error::Request(format!("it asks for unknown {uri}")))?
         }
         _ => return Err(Error::Request("it asks for more than one thing".to_owned())),
     };
     let mut keys = uris.iter().filter_map(|uri| uri.strip_prefix(KEY_URI));
     let (Some(key), None) = (keys.next(), keys.next()) else {
-        return Err(Error::Request(format!("it does not hold exactly one SAN {KEY_URI}…")));
+        return Err(Error::Request(format!("it does not have exactly one SAN {KEY_URI}…")));
     };
     let key = URL_SAFE_NO_PAD.decode(key).map_err(|error| malformed(&error))?;
-    let key = key.try_into().map_err(|_| Error::Request(format!("the key does not have {PUBLIC_KEY_LENGTH} bytes")))?;
+    let key = key.try_into().map_err(|_| Error::Request(format!("the key is not {PUBLIC_KEY_LENGTH} bytes long")))?;
     Ok(Asked { key, wanted })
 }
 
@@ -207,7 +207,7 @@ pub fn parse_files(bytes: &[u8]) -> Result<SharedFiles, Error> {
     let plain: BTreeMap<String, String> =
         serde_json::from_slice(bytes).map_err(|error| Error::Answer(error.to_string()))?;
     if let Some(name) = plain.keys().find(|name| !SHARED_FILES.iter().chain(&NEXT_FILES).any(|known| known == name)) {
-        return Err(Error::Answer(format!("\"{name}\" is no file that control planes share")));
+        return Err(Error::Answer(format!("\"{name}\" is not a file that control planes share")));
     }
     Ok(plain.into_iter().map(|(name, text)| (name, Secret::new(text))).collect())
 }
@@ -222,7 +222,7 @@ pub fn render_answer(sealed: &[u8], ca: &str) -> String {
 pub fn parse_answer(certificate: &[u8]) -> Result<Vec<u8>, Error> {
     let text = std::str::from_utf8(certificate).map_err(|error| Error::Answer(error.to_string()))?;
     let line = text.lines().find_map(|line| line.strip_prefix(SEALED_LINE));
-    let line = line.ok_or_else(|| Error::Answer("it holds no sealed files".to_owned()))?;
+    let line = line.ok_or_else(|| Error::Answer("it contains no sealed files".to_owned()))?;
     STANDARD.decode(line.trim()).map_err(|error| Error::Answer(error.to_string()))
 }
 

@@ -1,4 +1,4 @@
-//! Client certificates that bootstrap tokens ask for: a token begins a node, and never becomes one that is there.
+//! Client certificates requested with bootstrap tokens: a token can create a new node, never take over an existing one.
 //!
 //! Upstream's controller would approve any node's name (`pkg/controller/certificates/approver/sarapprove.go`), so our
 //! cluster does not give bootstrap tokens its `nodeclient` right. A kubelet that renews its own is still approved there.
@@ -24,8 +24,8 @@ pub fn claims_of(request: &CertificateRequest) -> bool {
         && request.groups.iter().any(|group| group == BOOTSTRAP_GROUP)
 }
 
-/// Approves (`Ok`) a token's request for the client certificate of a node that nobody is. `all` are the requests there
-/// are, this one among them.
+/// Approves (`Ok`) a token's request for the client certificate of a node that does not exist. `all` are all existing
+/// requests, this one among them.
 pub fn judge_client(
     own: &ObservedRequest,
     all: &[ObservedRequest],

@@ -1,4 +1,4 @@
-//! Whose a name or an address is, by all that the cluster knows.
+//! Which node owns a name or an address, from everything that the cluster knows.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -52,7 +52,7 @@ impl ClusterNames {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// May this node be called that?
+    /// Whether this node may have a certificate for that name or address.
     pub fn judge(&self, node: &NodeNames, asked: &San) -> Result<(), Refusal> {
         match asked {
             San::Dns(name) => {
@@ -66,7 +66,7 @@ impl ClusterNames {
                         return Err(Refusal::OtherNode(name.clone(), other.name.clone()));
                     }
                 }
-                // Without a cloud nobody but the node itself says what else it is called.
+                // Without a cloud, other DNS names come only from the node itself.
                 if *name == node.name || (self.cloud && node.dns.contains(name)) {
                     return Ok(());
                 }
@@ -76,7 +76,7 @@ impl ClusterNames {
         }
     }
 
-    /// May a bootstrap token begin a node of this name? Control planes join with a token of theirs.
+    /// Whether a bootstrap token may create a node of this name. Control planes join with a token of theirs.
     pub fn judge_new_name(&self, name: &str, joins_control_plane: bool) -> Result<(), Refusal> {
         // Some name their nodes by address (`--hostname-override`).
         if let Ok(address) = name.parse::<IpAddr>() {

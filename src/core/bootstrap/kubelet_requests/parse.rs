@@ -35,11 +35,11 @@ pub(super) fn parse(text: &[u8]) -> Result<Parsed, Refusal> {
     let malformed = |error: &dyn std::fmt::Display| Refusal::Malformed(error.to_string());
     let (rest, pem) = x509_parser::pem::parse_x509_pem(text).map_err(|error| malformed(&error))?;
     if pem.label != "CERTIFICATE REQUEST" || Pem::iter_from_buffer(rest).next().is_some() {
-        return Err(Refusal::Malformed("it is not exactly one CERTIFICATE REQUEST".into()));
+        return Err(Refusal::Malformed("it does not consist of exactly one CERTIFICATE REQUEST".into()));
     }
     let (rest, parsed) = X509CertificationRequest::from_der(&pem.contents).map_err(|error| malformed(&error))?;
     if !rest.is_empty() {
-        return Err(Refusal::Malformed("something follows the request".into()));
+        return Err(Refusal::Malformed("there is trailing data after the request".into()));
     }
     parsed.verify_signature().map_err(|error| malformed(&error))?;
     let info = &parsed.certification_request_info;

@@ -76,10 +76,10 @@ pub enum Refusal {
     #[error("a client certificate has no alternative names, and this request has {0}")]
     ClientNames(String),
     /// The request names nothing.
-    #[error("it names neither a DNS name nor an address")]
+    #[error("it has neither a DNS name nor an address")]
     NoNames,
-    /// A name that nobody gets: a wildcard, localhost, an address in words, loopback, link-local, multicast.
-    #[error("\"{0}\" is no name or address of a single machine")]
+    /// A name that no node gets: a wildcard, localhost, an address in words, loopback, link-local, multicast.
+    #[error("\"{0}\" is not the name or address of a single machine")]
     NotAMachine(String),
     /// A name in the domain of Services, or an address of one.
     #[error("\"{0}\" belongs to Services")]
@@ -98,12 +98,12 @@ pub enum Refusal {
     Foreign(String),
     /// The name of a Node that is there.
     #[error(
-        "node {0} exists already, and a bootstrap token does not take its place: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
+        "node {0} already exists, and a bootstrap token cannot replace it: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
     )]
     NodeExists(String),
     /// Another key got a certificate for this name just now.
     #[error(
-        "request {request} has got a certificate for node {node} already, which has not registered with it: if nobody else uses that name, run `kubectl delete csr {request}`, then join again"
+        "request {request} was already issued a certificate for node {node}, which has not registered yet: if no other machine uses that name, run `kubectl delete csr {request}`, then join again"
     )]
     Claimed {
         /// The name.
@@ -112,7 +112,7 @@ pub enum Refusal {
         request: String,
     },
     /// Another key asked for this name before.
-    #[error("request {request} asks for node {node} too and came first")]
+    #[error("an earlier request, {request}, is for node {node} too")]
     AskedBefore {
         /// The name.
         node: String,
@@ -122,7 +122,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// True when it may come to be approved without another request: the Node is not there yet or does not have its
+    /// True when it may come to be approved without another request: the Node does not exist yet or does not have its
     /// addresses or its role, or another one is still to go.
     pub fn may_pass(&self) -> bool {
         match self {

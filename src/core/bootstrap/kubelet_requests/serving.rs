@@ -1,4 +1,4 @@
-//! Serving certificates: under names of the node that asks, and of nobody else.
+//! Serving certificates: only for names and addresses of the requesting node.
 
 use super::parse::{NODE_USER, NODES, parse};
 use super::{CertificateRequest, ClusterNames, Refusal, are_usages};

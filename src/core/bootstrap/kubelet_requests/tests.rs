@@ -68,7 +68,7 @@ fn own() -> NodeNames {
     node("n2", &["10.0.0.2", "fd00::2"], 500)
 }
 
-/// What becomes of a request whose every name the node has written into its status.
+/// What happens to of a request whose every name the node has written into its status.
 fn judge_claimed(dns: &[&str], addresses: &[&str], cloud: bool) -> Result<(), Refusal> {
     let mut claimed = node("n2", addresses, 500);
     claimed.dns.extend(dns.iter().map(|name| (*name).to_owned()));

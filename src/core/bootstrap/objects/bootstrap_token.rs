@@ -11,7 +11,7 @@ use super::rbac::BOOTSTRAP_GROUP;
 use crate::core::bootstrap::key_handover::TOKEN_GROUP;
 use crate::core::bootstrap::token::Token;
 
-/// The Secret for a token that may join nodes until `expires`; without that, for ever. Only one for control planes gets
+/// The Secret for a token that may join nodes until `expires`; without that, forever. Only one for control planes gets
 /// the cluster's keys.
 pub fn render_token_secret(
     token: &Token,
@@ -47,12 +47,12 @@ fn whole_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A token as a Secret tells of it; its secret half is left out.
+/// A token as read from its Secret, without the secret half.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ObservedToken {
     /// The six characters before the dot.
     pub id: String,
-    /// RFC 3339; none when it never expires.
+    /// RFC 3339; `None` when it never expires.
     pub expires: Option<String>,
     /// What it may be used for: `signing`, `authentication`.
     pub usages: Vec<String>,
@@ -62,7 +62,7 @@ pub struct ObservedToken {
     pub description: Option<String>,
 }
 
-/// Reads a token Secret's decoded data; none when it is no token.
+/// Reads a token Secret's decoded data; `None` when it is no token.
 pub fn parse_token_secret(data: &BTreeMap<String, Vec<u8>>) -> Option<ObservedToken> {
     let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let prefix = "usage-bootstrap-";

@@ -30,7 +30,7 @@ pub fn render_cluster_info(control_plane_endpoint: &str, ca: &str) -> Vec<Value>
         "metadata": { "name": "cluster-info", "namespace": "kube-public" },
         "data": { "kubeconfig": render_yaml(&kubeconfig) },
     })];
-    // Nodes follow when the authorities are replaced.
+    // Nodes follow when the CAs are replaced.
     let readers = [user("system:anonymous"), group(NODES_GROUP)];
     objects.extend(render_config_map_reader(
         "kubeadm:bootstrap-signer-clusterinfo",

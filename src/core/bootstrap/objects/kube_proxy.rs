@@ -9,7 +9,7 @@ use super::{Component, ObjectsSpec, join_subnets};
 use crate::core::bootstrap::components::VERSION_ANNOTATION;
 use crate::core::model::json::put;
 
-/// Without names of protocols nft tells numbers, and kube-proxy, which starts again beside its own rules, takes those for
+/// Without names of protocols nft prints numbers, and kube-proxy, which starts again beside its own rules, takes those for
 /// others' and removes what it needs. A scratch image and small systems have no such file (netbase).
 const PROTOCOLS: &str = "icmp 1\ntcp 6\nudp 17\nipv6-icmp 58\nsctp 132\n";
 

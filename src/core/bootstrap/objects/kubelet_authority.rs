@@ -1,4 +1,4 @@
-//! Who signs serving certificates of kubelets, for nodes and for whoever reads from kubelets.
+//! Publishes the CA of kubelet serving certificates, for nodes and clients of kubelets.
 
 use serde_json::{Value, json};
 

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// The labels that its settings gave a Node, as JSON: those that they name no more are known by it, and nobody else's.
+/// The labels that its settings gave a Node, as JSON: those that they no longer name are known by it, and nobody else's.
 const REMEMBERED: &str = "roost.io/labels";
 
 /// The merge patch that gives `node` these labels, and takes away those that its settings gave it before and that are
-/// still as they were given; none when it has what is wanted.
+/// still as they were given; `None` when it has what is wanted.
 pub fn plan_labels(node: &Value, wanted: &BTreeMap<String, String>) -> Option<Value> {
     let label_of =
         |name: &str| node.pointer("/metadata/labels").and_then(|labels| labels.get(name)).and_then(Value::as_str);
     let memory = node.pointer("/metadata/annotations").and_then(|all| all.get(REMEMBERED)).and_then(Value::as_str);
-    // Whatever somebody wrote there that is no memory of ours is none.
+    // Anything else in that annotation is ignored.
     let remembered: BTreeMap<String, String> =
         memory.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let gone =
@@ -28,7 +28,7 @@ pub fn plan_labels(node: &Value, wanted: &BTreeMap<String, String>) -> Option<Va
     if labels.is_empty() && memory == keeps.as_str() {
         return None;
     }
-    // Made of the labels of that version: another one is looked at anew.
+    // Made of the labels of that version: another one is looked at again.
     Some(json!({ "metadata": {
         "resourceVersion": node.pointer("/metadata/resourceVersion"),
         "labels": labels,

@@ -12,7 +12,7 @@ pub fn render_control_plane_taint() -> Value {
     json!({ "key": CONTROL_PLANE_LABEL, "effect": "NoSchedule" })
 }
 
-/// The merge patch that gives `node` its labels and the wanted taints; none when it has them all.
+/// The merge patch that gives `node` its labels and the wanted taints; `None` when it has them all.
 ///
 /// Taints are one list to the API, owned by several controllers: the patch carries the version it was made from, so
 /// that a taint which came in between is refused rather than lost, and the caller tries again.

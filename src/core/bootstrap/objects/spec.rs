@@ -30,7 +30,7 @@ pub struct ObjectsSpec {
     pub manifests_directory: String,
     /// etcd's data directory.
     pub etcd_data_directory: String,
-    /// An etcd that somebody else runs.
+    /// An external etcd.
     pub external_etcd: Option<ExternalEtcd>,
     /// The kubelet's fields of the CIS benchmark.
     pub hardening: bool,
@@ -38,7 +38,7 @@ pub struct ObjectsSpec {
     pub image_repository: String,
     /// `systemd` or `cgroupfs`.
     pub cgroup_driver: String,
-    /// CoreDNS; none when the user brings another DNS.
+    /// CoreDNS; `None` when the user brings another DNS.
     pub coredns: Option<Component>,
     /// Laid over the `KubeletConfiguration` of all nodes as a JSON merge patch; null changes nothing.
     pub kubelet_configuration: Value,
@@ -50,7 +50,7 @@ pub struct ObjectsSpec {
     pub cloud_controller: bool,
     /// Laid over the `KubeProxyConfiguration` likewise.
     pub kube_proxy_configuration: Value,
-    /// kube-proxy; none when the user's network replaces it.
+    /// kube-proxy; `None` when the user's network replaces it.
     pub kube_proxy: Option<Component>,
 }
 

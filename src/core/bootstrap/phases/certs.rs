@@ -1,5 +1,5 @@
-//! Phase `certs`: the authorities, the leaves and the service-account key of a control-plane node
-//! (bootstrap contract, section 1; kubeadm's `phases/certs/certlist.go`).
+//! Phase `certs`: the CAs, the leaves and the service-account key of a control-plane node
+//! (docs/contract.md, bootstrap 1; kubeadm's `phases/certs/certlist.go`).
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -37,14 +37,14 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(steps)
 }
 
-/// What of it can be made anew here.
+/// What of it can be made again here.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;
     steps.retain(|step| !matches!(step, Step::FindSigned { .. }));
     Ok(steps)
 }
 
-/// The leaves of a further control plane, signed by authorities that were handed over. None is made here: the cluster
+/// The leaves of a further control plane, signed by CAs that were handed over. None is made here: the cluster
 /// would not know it.
 pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;

@@ -1,5 +1,5 @@
 //! Phases `etcd` and `control-plane`: the components as manifests, which the kubelet runs without any API server, or as
-//! services of systemd.
+//! systemd services.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 pub fn plan_etcd(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if let Some(etcd) = &spec.cluster.external_etcd {
         api_files::are_there(api_files::etcd_files(etcd), facts)
-            .map_err(|error| PhaseError::Invalid(format!("{error}; put the files for a client of your etcd there")))?;
+            .map_err(|error| PhaseError::Invalid(format!("{error}; copy the client certificate of your etcd there")))?;
         return Ok(Vec::new());
     }
     plan_as_set(ETCD, spec, facts)
@@ -65,11 +65,11 @@ fn plan_as_set(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>,
     if place(component, spec, facts) != spec.cluster.mode {
         let (is, wanted, to) = match spec.cluster.mode {
             ControlPlaneMode::Systemd => ("a static pod", "systemd", "systemd"),
-            ControlPlaneMode::StaticPods => ("a service of systemd", "static-pods", "static-pods"),
+            ControlPlaneMode::StaticPods => ("a systemd service", "static-pods", "static-pods"),
         };
         return Err(PhaseError::NotYet {
-            missing: format!("{component} is {is} on this node, and `mode` is \"{wanted}\""),
-            remedy: format!("run `bootstrap convert --to {to}`, or set `mode` to what is there"),
+            missing: format!("{component} is {is} on this node, but `mode` is \"{wanted}\""),
+            remedy: format!("run `bootstrap convert --to {to}` or change `mode`"),
         });
     }
     plan_component(component, spec, facts, spec.cluster.mode)

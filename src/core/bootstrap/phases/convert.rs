@@ -1,7 +1,7 @@
-//! Phases of `convert`: a control plane that runs moves from static pods to services of systemd, or back, one component
-//! after another. The old one is gone before the new one starts, on the same data and the same ports.
+//! Phases of `convert`: a control plane that runs moves from static pods to systemd services, or back, one component
+//! after another. The old one has stopped before the new one starts, with the same data and the same ports.
 //!
-//! The API server ends before etcd moves: etcd takes seconds to let go of a client, so that one short pause is all there is.
+//! The API server stops before etcd moves: etcd takes seconds to release a client, so there is only one short outage.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 type Plan = Result<Vec<Step>, PhaseError>;
 
-/// Nothing ends or starts pods but the kubelet.
+/// Only the kubelet starts and stops pods.
 pub fn plan_kubelet(_spec: &Spec, _facts: &Facts) -> Plan {
     let condition = Condition::UnitActive { unit: KUBELET.to_owned() };
     Ok(vec![Step::WaitFor { condition, within: Duration::from_secs(10) }])
@@ -78,7 +78,7 @@ pub fn controllers_to_pod(spec: &Spec, facts: &Facts) -> Plan {
     Ok(steps)
 }
 
-/// The unit that made the users goes with the services; the users stay.
+/// The unit that created the users is removed with the services; the users stay.
 pub fn plan_no_users(spec: &Spec, _facts: &Facts) -> Plan {
     let path = spec.node.paths.units.join(services::USERS);
     Ok(vec![Step::StopUnit { unit: services::USERS.to_owned() }, Step::RemoveUnit { path }])

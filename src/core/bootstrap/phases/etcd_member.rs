@@ -15,7 +15,7 @@ pub fn plan_add(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if facts.etcd_data && !known {
         return Err(PhaseError::NotYet {
             missing: format!(
-                "{} holds data of an etcd that this node is no member of",
+                "{} contains data of an etcd cluster of which this node is not a member",
                 spec.node.paths.etcd_data.display()
             ),
             remedy: "run `bootstrap reset` first, or move the data away".to_owned(),
@@ -29,7 +29,7 @@ pub fn plan_manifest(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError
     let url = peer_url(spec);
     if spec.cluster.external_etcd.is_none() && !facts.etcd_members.iter().any(|(_, peer)| *peer == url) {
         return Err(PhaseError::NotYet {
-            missing: format!("etcd does not know a member at {url}, or cannot be asked"),
+            missing: format!("etcd has no member at {url}, or does not answer"),
             remedy: "run the phase etcd-member first".to_owned(),
         });
     }

@@ -5,7 +5,7 @@ use super::super::{Facts, PhaseError, Step};
 use super::kubelet_join::BOOTSTRAP_CONF;
 use crate::core::model::spec::Spec;
 
-/// The shared files; a node that has them asks nobody, so that they may also be brought along.
+/// The shared files; a node that already has them sends no request, so they may also be copied to it beforehand.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let pki = &spec.node.paths.pki;
     let own_etcd = spec.cluster.external_etcd.is_none();
@@ -13,12 +13,12 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if own_etcd {
         steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
     }
-    // The key of an authority may be elsewhere; certificates and the key of service accounts are on every control plane.
-    // A cluster from before may not have one of kubelets yet (phase `kubelet-serving-ca`).
+    // The key of a CA may be elsewhere; certificates and the key of service accounts are on every control plane.
+    // A cluster from before this version may not have one of kubelets yet (phase `kubelet-serving-ca`).
     let may_lack = |name: &str| name.ends_with("ca.key") || name.starts_with("kubelet-");
     let needed = SHARED_FILES.iter().filter(|name| !may_lack(name) && (own_etcd || !name.starts_with("etcd/")));
     steps.push(Step::ReceiveKeys {
-        // A node that is there already asks in its own name, and somebody has to approve that.
+        // An existing node asks with its own identity, which an administrator has to approve.
         kubeconfig: spec.node.paths.kubeconfig(if facts.kubelet_credentials { "kubelet.conf" } else { BOOTSTRAP_CONF }),
         node: spec.node.name.clone(),
         folder: pki.clone(),

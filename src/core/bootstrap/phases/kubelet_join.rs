@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let paths = &spec.node.paths;
     let joining = facts.joining.as_ref().ok_or_else(|| PhaseError::NotYet {
-        missing: "the cluster was not discovered yet".to_owned(),
-        remedy: "give the endpoint, --token and --ca-hash".to_owned(),
+        missing: "the cluster has not been discovered yet".to_owned(),
+        remedy: "pass the endpoint, --token and --ca-hash".to_owned(),
     })?;
     let mut steps = vec![
         Step::EnsureDir { path: paths.kubernetes.clone(), mode: 0o755 },
@@ -33,8 +33,8 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         return Ok(steps);
     }
     let token = joining.token.as_ref().ok_or_else(|| PhaseError::NotYet {
-        missing: "this node has no certificate and no token to get one with".to_owned(),
-        remedy: "give --token; `bootstrap token create --print-join-command` on a control plane makes one".to_owned(),
+        missing: "this node has neither a certificate nor a token to request one".to_owned(),
+        remedy: "pass --token; `bootstrap token create --print-join-command` on a control plane creates one".to_owned(),
     })?;
     steps.push(Step::WriteFile {
         path: paths.kubeconfig(BOOTSTRAP_CONF),

@@ -1,7 +1,7 @@
-//! Phase `kubelet-serving-ca`: a cluster from before gets an authority for its kubelets' serving certificates.
+//! Phase `kubelet-serving-ca`: a cluster from before gets a CA for its kubelets' serving certificates.
 //!
-//! The first control plane makes it and lets the cluster know; the others receive it. As long as some kubelet has a
-//! certificate of `ca.crt`, API servers believe both; they believe the new one alone as soon as all Nodes tell so.
+//! The first control plane creates and publishes it; the others receive it. As long as some kubelet has a
+//! certificate of `ca.crt`, API servers trust both; they trust only the new one as soon as all Nodes report it.
 
 use super::super::key_handover::{KUBELET_SERVING_FILES, Wanted};
 use super::super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
@@ -11,7 +11,7 @@ use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::authorities::{authorities, ca_files};
 use crate::core::model::spec::Spec;
 
-/// The authority on this node, and what API servers believe kubelets by. Nothing where the cluster could not be asked.
+/// The CA on this node, and what API servers believe kubelets by. Nothing where the cluster could not be asked.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let Some(kubelets) = &facts.kubelets else { return Ok(Vec::new()) };
     let files = kubelet_serving_ca(spec);
@@ -44,7 +44,7 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(steps)
 }
 
-/// Lets the cluster know of the one that was made here, unless another one is known.
+/// Publishes the one that was created here, unless another one is published.
 pub fn plan_published(_spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let own = facts.kubelet_serving().and_then(|serving| serving.bundle.as_deref());
     let (Some(own), Some(kubelets)) = (own, &facts.kubelets) else { return Ok(Vec::new()) };

@@ -28,7 +28,7 @@ pub fn plan_settings(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError
     Ok(as_steps(render_settings(&derive(spec)), facts))
 }
 
-/// kube-proxy and CoreDNS of a cluster whose version changed. What users are told to change stays theirs: the Corefile,
+/// kube-proxy and CoreDNS of a cluster whose version changed. What users change stays theirs: the Corefile,
 /// and how many replicas there are.
 pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
@@ -45,7 +45,7 @@ pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
 /// Where the cluster is and who signs for it, readable by nodes that are to join.
 pub fn plan_cluster_info(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let ca = facts.ca.as_deref().ok_or_else(|| PhaseError::NotYet {
-        missing: format!("{} is not there yet", spec.node.paths.pki("ca.crt").display()),
+        missing: format!("{} does not exist yet", spec.node.paths.pki("ca.crt").display()),
         remedy: "run the phase certs first".to_owned(),
     })?;
     let mut objects = render_cluster_info(&spec.cluster.endpoint.to_string(), ca);

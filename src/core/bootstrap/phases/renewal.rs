@@ -4,7 +4,7 @@ use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
 
-/// Service and timer, or none of them where nobody wants that.
+/// Service and timer, or neither if renewal is disabled.
 pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let service = spec.node.paths.units.join(units::RENEWAL_SERVICE);
     let timer = spec.node.paths.units.join(units::RENEWAL_TIMER);

@@ -12,7 +12,7 @@ fn pairs<'a>(spec: &Spec, facts: &'a Facts) -> Vec<(Authority, &'a ObservedAutho
     authorities(spec).into_iter().filter_map(|wanted| seen(&wanted).map(|seen| (wanted, seen))).collect()
 }
 
-/// Trust in both: the next authorities are there, and follow those that sign.
+/// Trust in both: the next CAs are there, and follow those that sign.
 pub fn plan_prepare(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let pki = &spec.node.paths.pki;
     let mut steps = Vec::new();
@@ -44,7 +44,7 @@ pub fn plan_prepare(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     Ok(steps)
 }
 
-/// The next authorities sign. The key goes first: cut short between the two, the same command goes on.
+/// The next CAs sign. The key is written first, so that the same command continues if it was interrupted between the two.
 pub fn plan_switch(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for (wanted, seen) in pairs(spec, facts) {
@@ -72,7 +72,7 @@ pub fn plan_finish(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
     Ok(steps)
 }
 
-/// What is left of it goes.
+/// Removes the files that are left.
 pub fn plan_clean(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let next = |wanted: Authority| Step::RemoveFile { path: rotation::next(&wanted.files).cert };
     Ok(authorities(spec).into_iter().map(next).collect())

@@ -4,7 +4,7 @@ use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
 
-/// Services and timers; none with an etcd of somebody else's, or when nobody wants them.
+/// Services and timers; none with an external etcd, or if they are disabled.
 pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let wanted = spec.cluster.snapshots.as_ref().filter(|_| spec.cluster.external_etcd.is_none());
     let snapshots = wanted.map(|wanted| {

@@ -1,4 +1,4 @@
-//! Whether a stage may begin on this control plane, by what all nodes tell; and if not, who is missing.
+//! Whether a stage of a CA rotation may begin on this control plane, from what all nodes report; if not, which nodes are missing.
 
 use super::nodes::{KubeletTrust, Stage, Told};
 use super::{ObservedAuthority, Rotation, Standing, Unclear, ids};
@@ -8,7 +8,7 @@ use super::{ObservedAuthority, Rotation, Standing, Unclear, ids};
 pub struct ControlPlane {
     /// Its Node's name.
     pub name: String,
-    /// What it tells.
+    /// What it reports.
     pub told: Option<Told>,
 }
 
@@ -18,54 +18,54 @@ pub enum Refusal {
     /// The files are of no stage.
     #[error(transparent)]
     Unclear(#[from] Unclear),
-    /// An authority is somebody else's.
+    /// The key of a CA is elsewhere.
     #[error(
-        "the key of {0} is not on this node: whoever keeps it has to replace this authority (docs/certificates.md, \"A CA of your own\")"
+        "the key of {0} is not on this node: its owner has to replace this CA (docs/certificates.md, \"A CA of your own\")"
     )]
     External(String),
-    /// A stage of before is not done here.
+    /// An earlier stage is not finished on this node.
     #[error("run `bootstrap certs rotate-ca {0}` on this node first")]
     First(&'static str),
     /// It went on already.
-    #[error("this node is past that; `bootstrap certs rotate-ca {0}` is next")]
+    #[error("this stage is already finished on this node; `bootstrap certs rotate-ca {0}` is next")]
     Past(&'static str),
     /// Control planes that are behind.
-    #[error("`bootstrap certs rotate-ca {stage}` has yet to be run, or to end, on {nodes}")]
+    #[error("`bootstrap certs rotate-ca {stage}` has not been run, or has not finished, on {nodes}")]
     Behind {
         /// The stage they lack.
         stage: &'static str,
         /// Their names.
         nodes: String,
     },
-    /// Control planes that are about other authorities.
-    #[error("{nodes} tells of other authorities than this node: one replacement after another")]
+    /// Control planes that are rotating to different CAs.
+    #[error("{nodes} is rotating to different CAs than this node; finish one rotation before starting another")]
     Other {
         /// Their names.
         nodes: String,
     },
-    /// Kubelets that do not know the next authority.
+    /// Kubelets that do not trust the next CA yet.
     #[error(
-        "the kubelet of {0} does not trust the next authority yet; agents of nodes take it over within a minute (journalctl -u roost-agent), and a node that is gone for good is to be deleted (kubectl delete node)"
+        "the kubelet of {0} does not trust the next CA yet; node agents pick it up within a minute (journalctl -u roost-agent); delete a node that is permanently gone (kubectl delete node)"
     )]
     Untrusting(String),
-    /// Kubelets with certificates of the former authority.
+    /// Kubelets that still have certificates of the old CA.
     #[error(
-        "the kubelet of {0} still has a certificate of the former authority; kubelets renew them within some minutes (journalctl -u kubelet), and a node that is gone for good is to be deleted (kubectl delete node)"
+        "the kubelet of {0} still has a certificate of the old CA; kubelets renew them within minutes (journalctl -u kubelet); delete a node that is permanently gone (kubectl delete node)"
     )]
     SignedByFormer(String),
     /// Clients of the API server in pods would lose it.
     #[error(
-        "{0} is not yet of both authorities; `bootstrap certs rotate-ca prepare` on any control plane sees to it, and some moments may go by"
+        "{0} does not contain both CAs yet; run `bootstrap certs rotate-ca prepare` on any control plane and wait a moment"
     )]
     NotPublished(String),
 }
 
-/// How a stage goes on here.
+/// How a stage proceeds on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// With what is here, or is made here.
     Go,
-    /// With the authorities that another control plane has made.
+    /// With the CAs that another control plane has made.
     Receive(String),
 }
 
@@ -74,7 +74,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// The stage that comes after what a node stands at.
+/// The next stage of a node.
 pub fn next_stage(standing: Standing) -> Stage {
     match standing {
         Standing::Settled | Standing::Begun => Stage::Prepared,
@@ -161,7 +161,7 @@ fn prepare(standing: Standing, own: &Rotation, digest: &str, others: &[ControlPl
     made.dedup();
     match made.as_slice() {
         [] => Ok(Way::Go),
-        // Whatever was made here and nobody heard of goes.
+        // CAs that were created here but never announced are discarded.
         [digest] => Ok(Way::Receive((*digest).to_owned())),
         _ => Err(Refusal::Other { nodes: at(false).unwrap_or_default() }),
     }

@@ -1,7 +1,7 @@
-//! Replacing the cluster's authorities while it runs: how far a node is with it, as its files tell.
+//! CA rotation while the cluster runs: the stage of a node, derived from its files.
 //!
-//! Beside `ca.crt` lie `ca-former.crt` and `ca-next.crt` while this is under way, and `ca.crt` holds both certificates:
-//! its first one signs, and whoever trusts reads them all. Nothing else is remembered.
+//! Beside `ca.crt` are `ca-former.crt` and `ca-next.crt` while this is under way, and `ca.crt` holds both certificates:
+//! the first one signs, and all of them are trusted. No other state is kept.
 
 mod gate;
 mod nodes;
@@ -15,49 +15,49 @@ use super::discovery::CaPin;
 use super::pki::KeyPairFiles;
 use crate::core::model::short_digest;
 
-/// How far a node is, for one authority or for all.
+/// Stage of a rotation, of one CA or of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// One authority, and no other is on its way.
+    /// No rotation is in progress.
     Settled,
-    /// The next one is there and not yet trusted.
+    /// The next CA exists and is not trusted yet.
     Begun,
-    /// Both are trusted, the former signs.
+    /// Both are trusted, the old one signs.
     Prepared,
     /// Both are trusted, the next signs.
     Switched,
-    /// Only the next is trusted; what is left of the former is to be removed.
+    /// Only the next is trusted; files of the old one are to be removed.
     Finished,
 }
 
-/// Files of an authority that cannot have come about by these commands.
+/// Files of a CA that cannot have come about by these commands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} holds something else than the certificates of its -former.crt and -next.crt beside it", .0.display())]
+#[error("{} does not consist of the certificates in the -former.crt and -next.crt files beside it", .0.display())]
 pub struct Unclear(pub PathBuf);
 
-/// One authority as it lies on a node.
+/// One CA as it is on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedAuthority {
     /// The file of its certificates.
     pub cert: PathBuf,
     /// What that holds.
     pub bundle: Option<String>,
-    /// The authority of before.
+    /// The previous CA.
     pub former: Option<String>,
-    /// The authority to come.
+    /// The next CA.
     pub next: Option<String>,
     /// Its key is here.
     pub key: bool,
-    /// The key of the one to come is here, and has not yet taken the other's place.
+    /// The key of the next one is here, and has not yet taken the other's place.
     pub next_key: bool,
 }
 
-/// The certificate of the authority of before.
+/// The certificate of the previous CA.
 pub fn former(files: &KeyPairFiles) -> PathBuf {
     beside(&files.cert, "former", "crt")
 }
 
-/// Certificate and key of the authority to come.
+/// Certificate and key of the next CA.
 pub fn next(files: &KeyPairFiles) -> KeyPairFiles {
     KeyPairFiles { cert: beside(&files.cert, "next", "crt"), key: beside(&files.cert, "next", "key") }
 }
@@ -91,17 +91,17 @@ pub fn digest<'a>(certificates: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 impl ObservedAuthority {
-    /// True of the authority of kubelets' serving certificates.
+    /// True of the CA of kubelets' serving certificates.
     pub fn is_of_kubelets(&self) -> bool {
         self.cert.file_name().is_some_and(|name| name == "kubelet-serving-ca.crt")
     }
 
-    /// Names the newest certificate of it: the one to come, or the one that signs.
+    /// Names the newest certificate of it: the next one, or the one that signs.
     pub fn newest(&self) -> Option<String> {
         ids(self.next.as_deref().or(self.bundle.as_deref())?).into_iter().next()
     }
 
-    /// The file that holds nothing but the certificate that signs; none while its own file is that.
+    /// The file that holds nothing but the certificate that signs; `None` while its own file is that.
     pub fn signer(&self) -> Option<PathBuf> {
         let which = match self.standing().ok()? {
             Standing::Prepared => "former",
@@ -129,33 +129,33 @@ impl ObservedAuthority {
     }
 }
 
-/// All authorities of a node, in an order that all nodes have.
+/// All CAs of a node, in an order that all nodes have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rotation {
     /// One by one; the cluster's is the first.
     pub authorities: Vec<ObservedAuthority>,
-    /// Digest of the authorities to come that another control plane has made, when this one shall receive them.
+    /// Digest of the next CAs that another control plane has made, when this one shall receive them.
     pub receive: Option<String>,
 }
 
 impl Rotation {
-    /// How far the node is: as far as the authority that is furthest behind.
+    /// How far the node is: as far as the CA that is furthest behind.
     pub fn standing(&self) -> Result<Standing, Unclear> {
         let all: Vec<Standing> = self.authorities.iter().map(ObservedAuthority::standing).collect::<Result<_, _>>()?;
-        // Of those that are done nothing is left that tells.
+        // CAs that have finished have no files left.
         let late = all.iter().any(|standing| *standing >= Standing::Switched);
         let unfinished = all.iter().copied().filter(|standing| !(late && *standing == Standing::Settled));
         Ok(unfinished.min().unwrap_or(Standing::Settled))
     }
 
-    /// Names the authorities to come or, where none are on their way, those that are there.
+    /// Names the next CAs or, where none are on their way, those that are there.
     pub fn digest(&self) -> String {
         let newest = |authority: &'_ ObservedAuthority| authority.next.clone().or_else(|| authority.bundle.clone());
         let newest: Vec<String> = self.authorities.iter().filter_map(newest).collect();
         digest(newest.iter().map(String::as_str))
     }
 
-    /// True when every authority to come is there.
+    /// True when every CA to come is there.
     pub fn has_next(&self) -> bool {
         !self.authorities.is_empty() && self.authorities.iter().all(|authority| authority.next.is_some())
     }
@@ -166,12 +166,12 @@ impl Rotation {
         self.authorities.iter().any(|authority| authority.former.is_some()).then(|| digest(bundles))
     }
 
-    /// The file that holds nothing but the certificate that signs for the cluster; none while `ca.crt` is that.
+    /// The file that holds nothing but the certificate that signs for the cluster; `None` while `ca.crt` is that.
     pub fn signer(&self) -> Option<PathBuf> {
         self.authorities.first()?.signer()
     }
 
-    /// Authorities whose key is elsewhere.
+    /// CAs whose key is elsewhere.
     pub fn external(&self) -> Vec<&Path> {
         self.authorities.iter().filter(|authority| !authority.key).map(|authority| authority.cert.as_path()).collect()
     }

@@ -1,4 +1,4 @@
-//! What nodes tell of the authorities that they trust and are signed by, as annotations of their Node objects.
+//! What nodes report about the CAs that they trust and are signed by, as annotations of their Node objects.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::core::bootstrap::objects::CONTROL_PLANE_LABEL;
 use crate::core::model::json::at;
 
-/// Which stage a control plane has behind it with all of its components.
+/// Annotation with the stage that a control plane has finished with all of its components.
 pub const ROTATION_ANNOTATION: &str = "roost.io/rotation-of-authorities";
-/// What the kubelet of a node trusts, and who signed its certificates.
+/// Annotation with the CAs that the kubelet of a node trusts, and those that signed its certificates.
 pub const KUBELET_ANNOTATION: &str = "roost.io/kubelet-authorities";
 
 /// A stage of the replacement.
@@ -46,12 +46,12 @@ impl Stage {
     }
 }
 
-/// What a control plane tells: its stage, and of which authorities.
+/// What a control plane reports: its stage, and of which CAs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Told {
     /// The stage.
     pub stage: Stage,
-    /// Names the authorities to come.
+    /// Names the next CAs.
     pub digest: String,
 }
 
@@ -73,30 +73,30 @@ impl FromStr for Told {
 }
 
 impl Told {
-    /// What a Node tells.
+    /// What a Node reports.
     pub fn of(node: &Value) -> Option<Self> {
         at(node, &["metadata", "annotations", ROTATION_ANNOTATION]).as_str()?.parse().ok()
     }
 }
 
-/// Whose certificates a kubelet believes and has, by the ids of their authorities.
+/// Whose certificates a kubelet believes and has, by the ids of their CAs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubeletTrust {
-    /// Authorities whose certificates it believes.
+    /// CAs whose certificates it believes.
     pub trusts: Vec<String>,
     /// The one that signed its client certificate.
     pub client: Option<String>,
-    /// The one that signed its serving certificate; none where it has none from the cluster.
+    /// The one that signed its serving certificate; `None` where it has none from the cluster.
     pub serving: Option<String>,
 }
 
 impl KubeletTrust {
-    /// What a Node tells.
+    /// What a Node reports.
     pub fn of(node: &Value) -> Option<Self> {
         serde_json::from_str(at(node, &["metadata", "annotations", KUBELET_ANNOTATION]).as_str()?).ok()
     }
 
-    /// True when nothing that the kubelet has comes from other authorities than these.
+    /// True if all certificates of the kubelet are signed by these CAs.
     pub fn is_signed_by(&self, client: &str, serving: &str) -> bool {
         self.client.as_deref() == Some(client) && self.serving.as_deref().is_none_or(|signer| signer == serving)
     }

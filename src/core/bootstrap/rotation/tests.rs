@@ -104,7 +104,7 @@ fn authorities_are_made_once_and_received_by_the_others() {
     assert_eq!(go(&settled, &other(None)), Ok(Way::Go));
     assert_eq!(go(&settled, &other(told(Stage::Finished, "older"))), Ok(Way::Go));
     assert_eq!(go(&settled, &other(told(Stage::Prepared, "d"))), Ok(Way::Receive("d".to_owned())));
-    // The other one still ends what brought this one's authorities.
+    // The other one still ends what brought this one's CAs.
     let lagging = go(&settled, &other(told(Stage::Switched, &settled.digest())));
     assert!(matches!(lagging, Err(Refusal::Behind { stage: "finish", .. })), "{lagging:?}");
     // Cut short: with its own, unless nobody heard of them and others have gone on.

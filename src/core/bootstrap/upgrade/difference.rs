@@ -1,8 +1,8 @@
-//! What changes from one text of a component to another: the lines of its manifest or unit that go and come.
+//! What changes from one text of a component to another: the removed and added lines of its manifest or unit.
 
 use std::collections::BTreeSet;
 
-/// Lines that go, with `-`, then those that come, with `+`; what may be a secret is not shown.
+/// Removed lines with `-`, then added lines with `+`; possible secrets are not shown.
 pub fn difference(before: &str, after: &str) -> Vec<String> {
     let (old, new) = (lines(before), lines(after));
     let gone = old.difference(&new).map(|line| format!("- {}", shown(line)));

@@ -1,7 +1,7 @@
 //! From one version to the next: what runs, whether the rules of skew allow the step, and the moves of one node.
 //!
-//! A control plane goes component by component, judged by whether the pod of the new manifest is well. What was there
-//! before is kept beside until all is well, so that the way back is open also to a run that was cut short.
+//! A control plane goes component by component, judged by whether the pod of the new manifest is healthy. What was there
+//! before is kept until everything is healthy, so that a run that was interrupted can still roll back.
 
 pub mod difference;
 pub mod moves;

@@ -1,7 +1,7 @@
-//! The moves by which one node's control plane comes to its wanted manifests, or back to those it had.
+//! The moves that bring one node's control plane to its target manifests, or back to the previous ones.
 //!
 //! Nothing is remembered but the manifests themselves: the present ones, and copies of those that were replaced. A run
-//! that was cut short is one that finds some of them replaced.
+//! that was interrupted is one that finds some of them replaced.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::core::bootstrap::static_pods::ETCD;
 pub enum PodState {
     /// It runs as the manifest says, and answers.
     Well,
-    /// Not so yet.
+    /// Not healthy yet.
     NotYet,
-    /// It will not come, for this reason.
+    /// It has failed, for this reason.
     Failed(String),
 }
 
@@ -46,12 +46,12 @@ pub struct Facts {
     pub components: Vec<Component>,
     /// A snapshot of etcd was taken by this run, or none is to be taken.
     pub snapshot: bool,
-    /// A component did not come up: everything goes back.
+    /// A component did not become healthy: everything is rolled back.
     pub returning: bool,
 }
 
 impl Facts {
-    /// True when manifests were replaced and are not yet known to be well.
+    /// True when manifests were replaced and are not yet known to be healthy.
     pub fn is_under_way(&self) -> bool {
         self.components.iter().any(|component| component.kept.is_some())
     }
@@ -68,7 +68,7 @@ pub enum Move {
     Write(&'static str),
     /// Look again in a moment.
     Wait(&'static str),
-    /// Give up and return.
+    /// Give up and roll back.
     TurnBack {
         /// The component that does not come up.
         component: &'static str,
@@ -81,9 +81,9 @@ pub enum Move {
     Forget,
     /// Everything is as wanted.
     Done,
-    /// All components are as they were.
+    /// All components are rolled back.
     Returned,
-    /// Neither forth nor back.
+    /// Neither the upgrade nor the rollback succeeds.
     Stuck {
         /// The component that does not come up.
         component: &'static str,
@@ -97,14 +97,14 @@ impl fmt::Display for Move {
         match self {
             Self::Snapshot => f.write_str("take a snapshot of etcd"),
             Self::Keep(component) => write!(f, "keep a copy of the manifest of {component}"),
-            Self::Write(component) => write!(f, "replace the manifest of {component} and wait until it is well"),
-            Self::Wait(component) => write!(f, "wait until {component} is well"),
-            Self::TurnBack { component, why } => write!(f, "{component} does not come up: {why}"),
-            Self::Restore(component) => write!(f, "put the former manifest of {component} back"),
-            Self::Forget => f.write_str("remove the copies of the former manifests"),
+            Self::Write(component) => write!(f, "replace the manifest of {component} and wait until it is healthy"),
+            Self::Wait(component) => write!(f, "wait until {component} is healthy"),
+            Self::TurnBack { component, why } => write!(f, "{component} does not become healthy: {why}"),
+            Self::Restore(component) => write!(f, "restore the previous manifest of {component}"),
+            Self::Forget => f.write_str("remove the copies of the previous manifests"),
             Self::Done => f.write_str("done"),
-            Self::Returned => f.write_str("the components are as they were"),
-            Self::Stuck { component, why } => write!(f, "{component} is not well: {why}"),
+            Self::Returned => f.write_str("all components are rolled back"),
+            Self::Stuck { component, why } => write!(f, "{component} is unhealthy: {why}"),
         }
     }
 }
@@ -142,7 +142,7 @@ fn forth(facts: &Facts) -> Move {
 fn back(facts: &Facts) -> Move {
     // Controllers first: they may be older than the API server, never newer.
     for component in facts.components.iter().rev() {
-        // An etcd that came up stays: what it wrote since an older one need not read.
+        // An etcd that came up with its new version stays: an older one may be unable to read its data.
         let stays = component.name == ETCD && component.is_wanted() && component.state == PodState::Well;
         if component.kept.is_some() && component.kept != component.present && !stays {
             return Move::Restore(component.name);
@@ -158,7 +158,7 @@ fn back(facts: &Facts) -> Move {
     if facts.is_under_way() { Move::Forget } else { Move::Returned }
 }
 
-/// All moves to the end, if every component comes up: the plan of a dry run.
+/// All moves, if every component becomes healthy: the plan of a dry run.
 pub fn foresee(facts: &Facts) -> Vec<Move> {
     let mut facts = facts.clone();
     let mut moves = Vec::new();
@@ -273,7 +273,7 @@ mod tests {
         world.run();
         let told: Vec<String> = foreseen.iter().map(ToString::to_string).collect();
         assert_eq!(told[0], "take a snapshot of etcd");
-        assert_eq!(told[2], "replace the manifest of kube-apiserver and wait until it is well");
+        assert_eq!(told[2], "replace the manifest of kube-apiserver and wait until it is healthy");
         world.said.retain(|said| !matches!(said, Move::Wait(_)));
         assert_eq!(world.said.pop(), Some(Move::Done));
         assert_eq!(world.said, foreseen, "a dry run tells what is done");

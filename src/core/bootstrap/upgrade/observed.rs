@@ -11,10 +11,10 @@ use crate::core::model::Version;
 use crate::core::model::json::at;
 use crate::core::yaml;
 
-/// A component on a node, as its pod tells.
+/// A component on a node, as its pod reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObservedComponent {
-    /// Its version; none where the image's tag is no version.
+    /// Its version; `None` where the image's tag is no version.
     pub version: Option<Version>,
     /// Its image.
     pub image: String,
@@ -41,11 +41,11 @@ pub struct ObservedNode {
 /// A member of etcd, as it says itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObservedMember {
-    /// Its name; its address when nobody tells the name.
+    /// Its name, or its address if the name is unknown.
     pub name: String,
     /// The server's version.
     pub version: Option<Version>,
-    /// Why it is not well; none of a healthy one.
+    /// Why it is unhealthy; `None` if it is healthy.
     pub fault: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `upgrade plan`: what runs, what is wanted, what would be done on which node, and what speaks against it.
+//! `upgrade plan`: running and target versions, the steps for each node, and failed checks.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub struct Change {
 /// What there is to do on a node, or in the whole cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Work {
-    /// The node; none for what the whole cluster shares.
+    /// The node; `None` for what the whole cluster shares.
     pub node: Option<String>,
     /// What to run there.
     pub command: String,
@@ -54,7 +54,7 @@ pub struct UpgradePlan {
     pub cluster: ObservedCluster,
     /// What to do, in order.
     pub work: Vec<Work>,
-    /// What speaks against it.
+    /// Failed checks.
     pub faults: Vec<Fault>,
 }
 
@@ -112,7 +112,7 @@ pub fn derive_plan(cluster: ObservedCluster, wanted: &Wanted, here: &str) -> Upg
     }
     let shared = shared_changes(&cluster, wanted);
     if !shared.is_empty() {
-        let command = "done by the last control plane".to_owned();
+        let command = "done when the last control plane is upgraded".to_owned();
         work.push(Work { node: None, command, changes: shared });
     }
     UpgradePlan { wanted: wanted.version, cluster, work, faults }
@@ -182,7 +182,7 @@ pub fn render_text(plan: &UpgradePlan) -> String {
     }
     lines.push(String::new());
     lines.push(format!(
-        "The cluster is configured as {}; wanted is {}.",
+        "The cluster is configured for {}; the target version is {}.",
         version(plan.cluster.configured),
         plan.wanted
     ));
@@ -194,7 +194,7 @@ pub fn render_text(plan: &UpgradePlan) -> String {
         );
     }
     if plan.work.is_empty() {
-        lines.push("There is nothing to do.".to_owned());
+        lines.push("Nothing to do.".to_owned());
     }
     for fault in &plan.faults {
         lines.push(format!("{}: {fault}", if fault.forbids() { "forbidden" } else { "note" }));

@@ -16,11 +16,11 @@ pub struct Running {
     pub image: String,
     /// The program of the node that takes the place of the image's.
     pub program: Option<String>,
-    /// Its version, as annotation or tag tell.
+    /// Its version, from the annotation or the tag.
     pub version: Option<Version>,
 }
 
-/// Reads a manifest; none of one that is no Pod with a container.
+/// Parses a manifest; `None` unless it is a Pod with a container.
 pub fn parse_running(manifest: &str) -> Option<Running> {
     let value = yaml::parse_document(manifest.as_bytes()).ok()?;
     let pod: Pod = serde_json::from_value(value).ok()?;
@@ -42,7 +42,7 @@ pub fn runs_the_same(one: &str, other: &str) -> bool {
     program(one).is_some_and(|one| program(other) == Some(one))
 }
 
-/// Leaves the components of a control plane what they are, whatever the settings say by now. `manifests` gives what lies
+/// Leaves the components of a control plane what they are, whatever the settings say now. `manifests` gives what is
 /// on the node, by component.
 pub fn keep_running(cluster: &mut ClusterSpec, manifests: &[(&str, String)]) {
     for (component, manifest) in manifests {

@@ -1,4 +1,4 @@
-//! Which versions may stand beside each other (<https://kubernetes.io/releases/version-skew-policy/>), and what else keeps
+//! Version-skew rules: which versions may run together (<https://kubernetes.io/releases/version-skew-policy/>), and what else keeps
 //! a cluster from being upgraded.
 
 use super::observed::ObservedCluster;
@@ -9,108 +9,112 @@ const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "
 /// How many minor versions kubelet and kube-proxy may be behind the API server.
 const NODE_LAG: i64 = 3;
 
-/// Something that speaks against an upgrade.
+/// A failed check of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Newer than this program knows.
-    #[error("{wanted} is newer than what this program knows (v{}.{}); take a newer one first", .known.major, .known.minor)]
+    #[error("{wanted} is newer than this program supports (v{}.{}); install a newer bootstrap first", .known.major, .known.minor)]
     Unknown {
-        /// What is wanted.
+        /// The target version.
         wanted: Version,
         /// The newest known.
         known: Version,
     },
-    /// Data and objects of a newer version need not be understood by an older one.
-    #[error("{component} of {node} runs {running}: there is no way back to {wanted}, only `bootstrap etcd restore`")]
+    /// A downgrade: an older version may be unable to read data and objects of a newer one.
+    #[error(
+        "{component} of {node} runs {running}: a downgrade to {wanted} is not supported; only `bootstrap etcd restore` goes back"
+    )]
     Downgrade {
-        /// Component.
+        /// Name of the component.
         component: String,
-        /// Where.
+        /// Name of its node.
         node: String,
-        /// What runs.
+        /// The version it runs.
         running: Version,
-        /// What is wanted.
+        /// The target version.
         wanted: Version,
     },
-    /// Only the next minor version is tried and supported.
-    #[error("{component} of {node} runs {running}: {wanted} would leave a minor version out; go to the next one first")]
+    /// A minor version would be skipped.
+    #[error(
+        "{component} of {node} runs {running}: {wanted} would skip a minor version; upgrade to the next minor version first"
+    )]
     LeavesOneOut {
-        /// Component.
+        /// Name of the component.
         component: String,
-        /// Where.
+        /// Name of its node.
         node: String,
-        /// What runs.
+        /// The version it runs.
         running: Version,
-        /// What is wanted.
+        /// The target version.
         wanted: Version,
     },
-    /// API servers of one cluster.
-    #[error("API servers run {oldest} and {newest}: they may be one minor version apart")]
+    /// API servers differ by more than one minor version.
+    #[error("API servers run {oldest} and {newest}: they may differ by at most one minor version")]
     Apart {
         /// The oldest.
         oldest: Version,
         /// The newest.
         newest: Version,
     },
-    /// A kubelet or kube-proxy that the new API server does not know yet.
+    /// A kubelet or kube-proxy newer than the new API server.
     #[error("{component} of {node} runs {running}: it may not be newer than the API server's {wanted}")]
     NewerThanApi {
-        /// Component.
+        /// Name of the component.
         component: &'static str,
-        /// Where.
+        /// Name of its node.
         node: String,
-        /// What runs.
+        /// The version it runs.
         running: Version,
         /// The API server's version.
         wanted: Version,
     },
-    /// A kubelet that the new API server does not know any more.
+    /// A kubelet too old for the new API server.
     #[error(
-        "kubelet of {node} runs {running}: it may be three minor versions behind {wanted}, not more; upgrade it first"
+        "kubelet of {node} runs {running}: it may be at most three minor versions older than {wanted}; upgrade it first"
     )]
     TooOld {
-        /// Where.
+        /// Name of its node.
         node: String,
-        /// What runs.
+        /// The version it runs.
         running: Version,
-        /// What is wanted.
+        /// The target version.
         wanted: Version,
     },
     /// A kubelet that is newer than an API server which the upgrade replaces.
-    #[error("kubelet of {node} runs {running}, newer than the API server's {oldest}: so it should not stay")]
+    #[error("kubelet of {node} runs {running}, newer than the API server's {oldest}: upgrade the API servers")]
     AheadForNow {
-        /// Where.
+        /// Name of its node.
         node: String,
-        /// What runs.
+        /// The version it runs.
         running: Version,
         /// The oldest API server.
         oldest: Version,
     },
-    /// Not a matter of versions.
+    /// Not a version-skew rule; `--ignore-preflight` overrides it.
     #[error("node {0} is not Ready")]
     NodeNotReady(String),
-    /// Not a matter of versions.
+    /// Not a version-skew rule; `--ignore-preflight` overrides it.
     #[error("{component} of {node} is not Ready")]
     ComponentNotReady {
-        /// Component.
+        /// Name of the component.
         component: String,
-        /// Where.
+        /// Name of its node.
         node: String,
     },
-    /// Not a matter of versions.
-    #[error("etcd member {name} is not well: {fault}")]
+    /// Not a version-skew rule; `--ignore-preflight` overrides it.
+    #[error("etcd member {name} is unhealthy: {fault}")]
     MemberNotWell {
         /// Its name.
         name: String,
         /// What it says.
         fault: String,
     },
-    /// Nobody tells what runs.
-    #[error("the version of {component} of {node} cannot be told from its image {image}")]
+    /// The running version is unknown.
+    #[error("the version of {component} of {node} cannot be derived from its image {image}")]
     Untold {
-        /// Component.
+        /// Name of the component.
         component: String,
-        /// Where.
+        /// Name of its node.
         node: String,
         /// Its image.
         image: String,
@@ -118,7 +122,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// True when it breaks a rule of versions, which nothing overrides.
+    /// True if it violates a version-skew rule, which nothing overrides.
     pub fn forbids(&self) -> bool {
         match self {
             Self::Unknown { .. }
@@ -136,7 +140,7 @@ impl Fault {
     }
 
     /// True when it is unsafe to begin like this, unless the user knows better. Of the node that is being upgraded
-    /// (`own`) nothing of the kind counts: an upgrade that was cut short must be able to go on.
+    /// (`own`) nothing of the kind counts: an upgrade that was interrupted must be able to continue.
     pub fn holds_up(&self, own: &str, control_planes: &[&str]) -> bool {
         match self {
             Self::NodeNotReady(node) => node != own && control_planes.contains(&node.as_str()),
@@ -148,7 +152,7 @@ impl Fault {
     }
 }
 
-/// Everything that speaks against `wanted`, versions first.
+/// All failed checks for `wanted`, version-skew rules first.
 pub fn find_faults(
     cluster: &ObservedCluster,
     wanted: Version,
@@ -177,7 +181,7 @@ pub fn find_faults(
     if let Some(wanted) = wanted_etcd {
         for member in &cluster.etcd {
             let step = member.version.and_then(|running| check_step("etcd", &member.name, running, wanted));
-            // What a member says it is, a tag of its image need not say to the last digit.
+            // A member's reported patch version may differ from the one in its image tag.
             faults.extend(step.filter(|_| member.version.and_then(|v| wanted.minors_ahead_of(v)) != Some(0)));
         }
     }
@@ -298,15 +302,27 @@ mod tests {
             assert_eq!(told(nodes, wanted), Vec::<String>::new(), "{nodes:?} → {wanted}");
         }
         let faulty: &[(&[&str], &str, &str)] = &[
-            (&["n1 35.4 35.4 35.4 35.4"], "37.0", "v1.37.0 is newer than what this program knows (v1.36)"),
-            (&["n1 34.1 34.1 34.1 34.1"], "36.3", "kube-apiserver of n1 runs v1.34.1: v1.36.3 would leave a minor"),
-            (&["n1 36.3 36.3 36.3 36.3"], "36.2", "kube-apiserver of n1 runs v1.36.3: there is no way back to v1.36.2"),
+            (&["n1 35.4 35.4 35.4 35.4"], "37.0", "v1.37.0 is newer than this program supports (v1.36)"),
+            (&["n1 34.1 34.1 34.1 34.1"], "36.3", "kube-apiserver of n1 runs v1.34.1: v1.36.3 would skip a minor"),
+            (
+                &["n1 36.3 36.3 36.3 36.3"],
+                "36.2",
+                "kube-apiserver of n1 runs v1.36.3: a downgrade to v1.36.2 is not supported",
+            ),
             // The second control plane counts as well, and each of its components.
             (&["n1 36.3 36.3 - 36.3", "n2 34.0 34.0 - 34.0"], "36.3", "API servers run v1.34.0 and v1.36.3"),
-            (&["n1 35.0 34.0 - 34.0"], "36.3", "kube-controller-manager of n1 runs v1.34.0: v1.36.3 would leave"),
-            (&["n1 35.4 36.0 - 35.4"], "35.5", "kube-scheduler of n1 runs v1.36.0: there is no way back to v1.35.5"),
+            (&["n1 35.0 34.0 - 34.0"], "36.3", "kube-controller-manager of n1 runs v1.34.0: v1.36.3 would skip"),
+            (
+                &["n1 35.4 36.0 - 35.4"],
+                "35.5",
+                "kube-scheduler of n1 runs v1.36.0: a downgrade to v1.35.5 is not supported",
+            ),
             (&["n1 34.4 34.4 - 34.4", "w1 - - - 36.0"], "35.0", "kubelet of w1 runs v1.36.0: it may not be newer than"),
-            (&["n1 35.4 35.4 - 35.4", "w1 - - - 32.9"], "36.3", "kubelet of w1 runs v1.32.9: it may be three minor"),
+            (
+                &["n1 35.4 35.4 - 35.4", "w1 - - - 32.9"],
+                "36.3",
+                "kubelet of w1 runs v1.32.9: it may be at most three minor",
+            ),
             (
                 &["n1 35.4 35.4 - 35.4", "w1 - - 37.0 35.4"],
                 "36.3",
@@ -353,7 +369,7 @@ mod tests {
                 "kube-apiserver of n2 is not Ready",
                 "kube-controller-manager of n2 is not Ready",
                 "kube-scheduler of n2 is not Ready",
-                "etcd member n2 is not well: x",
+                "etcd member n2 is unhealthy: x",
             ]
         );
         assert!(faults.iter().all(|fault| !fault.forbids()));

@@ -103,7 +103,7 @@ impl fmt::Display for San {
     }
 }
 
-/// A certificate authority that is wanted.
+/// A CA that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     /// Where it is kept.
@@ -117,9 +117,9 @@ pub struct Authority {
 /// A leaf that is wanted: its content, without the place it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
-    /// The authority that signs it.
+    /// The CA that signs it.
     pub signer: KeyPairFiles,
-    /// Who it speaks for.
+    /// Its subject.
     pub subject: Subject,
     /// What it may be used for.
     pub usage: Usage,
@@ -145,15 +145,15 @@ pub struct ObservedCertificate {
     pub subject: Subject,
     /// Subject alternative names.
     pub sans: BTreeSet<San>,
-    /// Start of its life.
+    /// Start of its lifetime.
     pub not_before: Timestamp,
-    /// End of its life.
+    /// Expiry.
     pub not_after: Timestamp,
-    /// True for an authority.
+    /// True for a CA.
     pub is_ca: bool,
-    /// Whether the signer's key made its signature; none when there was no signer to ask.
+    /// Whether the signer's key made its signature; `None` when there was no signer to ask.
     pub signed: Option<bool>,
-    /// Whether the key beside it is its own; none when there is no key.
+    /// Whether the key beside it is its own; `None` when there is no key.
     pub key_matches: Option<bool>,
 }
 
@@ -161,22 +161,22 @@ pub struct ObservedCertificate {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// Its life is over.
-    #[error("its life ended at {0}")]
+    #[error("it expired at {0}")]
     Expired(Timestamp),
     /// Its life has not begun: it was made while a clock was ahead, or this one is behind.
-    #[error("its life begins only at {0}; is the clock right?")]
+    #[error("it is not valid before {0}; is the clock right?")]
     Early(Timestamp),
-    /// Two thirds of its life are over (leaves only).
-    #[error("two thirds of its life are over; it ends at {0}")]
+    /// Two thirds of its lifetime are over (leaves only).
+    #[error("it is past two thirds of its lifetime; it expires at {0}")]
     Due(Timestamp),
-    /// Another authority signed it.
+    /// Another CA signed it.
     #[error("it was not signed by {0}")]
     Signer(String),
     /// The key is another certificate's.
-    #[error("its key does not belong to it")]
+    #[error("its key does not match it")]
     Key,
     /// Subject differs.
-    #[error("it speaks for \"{seen}\", not for \"{wanted}\"")]
+    #[error("its subject is \"{seen}\" instead of \"{wanted}\"")]
     Subject {
         /// The subject found.
         seen: String,
@@ -186,8 +186,8 @@ pub enum Unfit {
     /// Names are missing.
     #[error("it lacks {0}")]
     Sans(String),
-    /// It is no authority.
-    #[error("it is no certificate authority")]
+    /// It is no CA.
+    #[error("it is not a CA certificate")]
     NotAuthority,
 }
 
@@ -245,7 +245,7 @@ impl ObservedCertificate {
         Ok(())
     }
 
-    /// Two thirds of its life are not over.
+    /// Two thirds of its lifetime are not over.
     pub fn is_young(&self, now: Timestamp) -> Result<(), Unfit> {
         match now >= renewal_due(self.not_before, self.not_after) {
             true => Err(Unfit::Due(self.not_after)),
@@ -255,7 +255,7 @@ impl ObservedCertificate {
 }
 
 impl Authority {
-    /// Checks an authority on disk. Its subject is the user's business.
+    /// Checks a CA on disk. Its subject is the user's business.
     pub fn check(&self, seen: &ObservedCertificate, now: Timestamp) -> Result<(), Unfit> {
         if !seen.is_ca {
             return Err(Unfit::NotAuthority);
@@ -268,7 +268,7 @@ impl Authority {
     }
 }
 
-/// The moment at which two thirds of a life are over, when a leaf is renewed.
+/// The moment at which two thirds of a lifetime are over, when a leaf is renewed.
 pub fn renewal_due(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
     let life = not_after.duration_since(not_before);
     let two_thirds = SignedDuration::from_secs((life.as_secs() / 3).saturating_mul(2));

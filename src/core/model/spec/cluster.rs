@@ -19,7 +19,7 @@ pub struct ClusterSpec {
     pub version: String,
     /// Where every node and user reaches the API; the first node's own address when nothing else is set.
     pub endpoint: Endpoint,
-    /// True when the endpoint is one API server's own address and stands for nothing: then every node reaches all of them
+    /// True if the endpoint is a single API server, not a load balancer: then every node reaches all of them
     /// through a balancer of its own.
     pub local_balancer: bool,
     /// Pod subnets, at most one per address family; empty when no node gets a pod range from the cluster.
@@ -40,11 +40,11 @@ pub struct ClusterSpec {
     pub certs: CertSpec,
     /// etcd that somebody else runs; none means one member on each control plane.
     pub external_etcd: Option<ExternalEtcd>,
-    /// Scheduled snapshots of our own etcd; none where nobody wants them.
+    /// Scheduled snapshots of the cluster's own etcd; `None` if disabled.
     pub snapshots: Option<SnapshotSpec>,
-    /// The API server's log of who did what; none where nobody wants it.
+    /// The audit log of the API server; `None` if disabled.
     pub audit: Option<AuditSpec>,
-    /// The defaults of the CIS benchmark; kubeadm's where nobody wants them.
+    /// True for the defaults of the CIS benchmark; false for those of kubeadm.
     pub hardening: bool,
     /// The EncryptionConfiguration by which the API server writes to etcd; none: as it comes.
     pub encryption: Option<PathBuf>,
@@ -66,7 +66,7 @@ pub type ExtraArgs = BTreeMap<String, String>;
 pub enum ControlPlaneMode {
     /// As static pods of this node's kubelet.
     StaticPods,
-    /// As services of systemd.
+    /// As systemd services.
     Systemd,
 }
 
@@ -106,7 +106,7 @@ pub struct CertSpec {
     pub leaf: Duration,
     /// Life of a CA.
     pub ca: Duration,
-    /// Whether a timer on each control plane renews what has lived two thirds of its life.
+    /// Whether a timer on each control plane renews what has lived two thirds of its lifetime.
     pub renewal: bool,
 }
 
@@ -130,7 +130,7 @@ pub struct SnapshotSpec {
     pub schedule: String,
     /// How many of each node are kept.
     pub keep: u16,
-    /// `OnCalendar=` of the drills that restore the newest one; none where nobody wants them.
+    /// `OnCalendar=` of the restore drills; `None` if disabled.
     pub drills: Option<String>,
 }
 
@@ -150,7 +150,7 @@ pub struct AuditSpec {
 pub struct NetworkSpec {
     /// Our own bridge network; off when the user brings a CNI.
     pub builtin: bool,
-    /// kube-proxy's mode; none when the user brings a replacement.
+    /// kube-proxy's mode; `None` when the user brings a replacement.
     pub proxy: Option<ProxyMode>,
     /// CoreDNS on or off.
     pub dns: bool,

@@ -44,7 +44,7 @@ impl fmt::Display for Endpoint {
 
 /// Why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no endpoint: write host, host:port, address:port or [IPv6 address]:port")]
+#[error("\"{0}\" is not an endpoint: write host, host:port, address:port or [IPv6 address]:port")]
 pub struct EndpointError(pub String);
 
 impl FromStr for Endpoint {

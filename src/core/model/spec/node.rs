@@ -26,7 +26,7 @@ pub struct NodeSpec {
     pub kubelet: serde_json::Map<String, serde_json::Value>,
     /// Folders from which pods of the API may run programs of the host in place of images.
     pub host_programs: Vec<PathBuf>,
-    /// Whether the system declares our units itself, as NixOS does: they are looked for and never written.
+    /// Whether the system declares the units itself, as NixOS does: they are checked and never written.
     pub declared_units: bool,
     /// Where things are put.
     pub paths: Paths,

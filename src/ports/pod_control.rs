@@ -9,6 +9,9 @@ use crate::core::model::{PodKill, PodUid};
 pub trait PodControl: Send + Sync {
     /// Ends a pod and returns once none of its containers runs; `false` when no such pod is known.
     async fn kill(&self, uid: &PodUid, kill: PodKill) -> bool;
+    /// Has the containers and sandboxes of all pods removed that are finished, though their sources still list them. Returns
+    /// before they are gone: the views show it.
+    async fn remove_dead(&self);
     /// Makes the pod's worker look again now.
     fn wake(&self, uid: &PodUid);
 }

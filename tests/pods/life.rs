@@ -320,3 +320,25 @@ async fn a_static_pod_whose_manifest_is_written_again_ends_and_counts_as_restart
     world.drop_manifests().await;
     world.until("the static pod is gone", |host| host.running("web").is_none()).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn containers_of_a_finished_pod_go_when_the_disk_is_short_and_its_status_stays() {
+    let host = PodHost::new();
+    host.set_program("web", Program { ends: Some((Duration::from_secs(1), 3)), ..Program::default() });
+    let mut once = pod(&[], &[container("web")]);
+    once.spec.as_mut().unwrap().restart_policy = Some("Never".into());
+    let mut world = World::new(host.clone(), once).await;
+    let has_failed = |host: &PodHost| host.status().is_some_and(|status| status.phase.as_deref() == Some("Failed"));
+    world.until("failed", has_failed).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(host.records().len(), 1);
+    let told = host.status();
+    world.remove_dead().await;
+    world.until("the records are gone", |host| host.records().is_empty() && host.sandboxes() == 0).await;
+    // Its worker looks again and again, finds nothing, and reports what it has reported.
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    assert_eq!(host.status(), told);
+    assert_eq!((host.records().len(), host.sins()), (0, vec![]));
+    world.delete(0).await;
+    world.is_gone().await;
+}

@@ -11,6 +11,7 @@ use roost::adapters::standalone::NoObjects;
 use roost::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use roost::core::render::NodeContext;
 use roost::kubelet::pods::{Instruments, PodPorts, Settings, start};
+use roost::ports::PodControl;
 use roost::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -42,6 +43,7 @@ pub fn sidecar(name: &str) -> Value {
 struct Kubelet {
     life: Arc<Life>,
     desired: mpsc::Sender<DesiredSet>,
+    control: Arc<dyn PodControl>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 }
@@ -86,6 +88,11 @@ impl World {
         }
         // A kubelet that died takes nothing any more; the next one is told again.
         let _ = self.kubelet.desired.send(set).await;
+    }
+
+    /// The disk is short: containers of finished pods are to go.
+    pub async fn remove_dead(&self) {
+        self.kubelet.control.remove_dead().await;
     }
 
     /// The manifests are taken away and written again at once.
@@ -229,7 +236,7 @@ impl Kubelet {
         };
         let (desired, incoming) = mpsc::channel(16);
         let stop = CancellationToken::new();
-        start(ports, settings, incoming, stop.clone());
-        Self { life, desired, metrics, stop }
+        let control = start(ports, settings, incoming, stop.clone()).control;
+        Self { life, desired, control, metrics, stop }
     }
 }

@@ -102,13 +102,19 @@ async fn look(
     let resource = threshold.signal.resource();
     let message = format!("Attempting to reclaim {resource}");
     ports.events.record(EventTarget::Node, EventKind::Warning, "EvictionThresholdMet", message);
-    if threshold.signal.is_disk() && reclaimed_by_images(ports, threshold).await {
+    if threshold.signal.is_disk() && reclaimed(ports, threshold).await {
         return false;
     }
     evict_one(ports, limits, threshold, &observed, active).await
 }
 
-async fn reclaimed_by_images(ports: &EvictionPorts, threshold: &Threshold) -> bool {
+/// Frees disk at nobody's cost, as upstream (`eviction/helpers.go`, `buildSignalToNodeReclaimFuncs`): containers of pods
+/// that are finished, then images that nobody uses.
+async fn reclaimed(ports: &EvictionPorts, threshold: &Threshold) -> bool {
+    ports.control.remove_dead().await;
+    if timeout(CLEANUP, dead_removed(&*ports.pods)).await.is_err() {
+        tracing::warn!("containers of finished pods are still there after half a minute");
+    }
     if let Err(error) = ports.images.free_all().await {
         tracing::warn!(error, "unused images could not be removed");
     }
@@ -190,6 +196,14 @@ async fn evict(ports: &EvictionPorts, view: &PodView, grace: i64, notice: Evicti
         tracing::warn!(pod = %uid, "an evicted pod still runs after half a minute");
     } else if timeout(CLEANUP, given_back(&*ports.pods, &uid)).await.is_err() {
         tracing::warn!(pod = %uid, "the volumes or the cgroup of an evicted pod are still there after half a minute");
+    }
+}
+
+/// Returns once no finished pod has containers.
+async fn dead_removed(pods: &dyn Pods) {
+    let has_dead = |view: &Arc<PodView>| view.lifecycle == Lifecycle::Finished && !view.containers.is_empty();
+    while pods.list().iter().any(has_dead) {
+        tokio::time::sleep(CLEANUP_POLL).await;
     }
 }
 

@@ -23,6 +23,8 @@ const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 struct World {
     pods: Mutex<Vec<Arc<PodView>>>,
     kills: Mutex<Vec<String>>,
+    /// Finished pods whose containers are still there.
+    dead: Mutex<Vec<Arc<PodView>>>,
     /// How long the volumes of a killed pod take to go.
     cleanup: Duration,
     /// Killed pods whose volumes are still there.
@@ -32,6 +34,12 @@ struct World {
 impl World {
     fn pods(&self) -> Vec<Arc<PodView>> {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What finished pods still take.
+    fn dead(&self) -> u64 {
+        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        dead.iter().map(|view| bytes(uid_of(&view.pod).as_str())).fold(0, u64::saturating_add)
     }
 
     fn leaving(&self) -> Vec<Arc<PodView>> {
@@ -68,7 +76,15 @@ impl Usage for World {
             memory: Some(memory(used)),
             io: None,
             network: None,
-            fs: None,
+            fs: Some(FsUsage {
+                time: TIME,
+                available_bytes: Some(1000u64.saturating_sub(used.saturating_add(self.dead()))),
+                capacity_bytes: Some(1000),
+                used_bytes: None,
+                inodes_free: None,
+                inodes: None,
+                inodes_used: None,
+            }),
             runtime: None,
             rlimit: None,
             swap: None,
@@ -146,6 +162,9 @@ impl PodControl for Arc<World> {
         self.kills.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         true
     }
+    async fn remove_dead(&self) {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
     fn wake(&self, _: &PodUid) {}
 }
 
@@ -169,10 +188,10 @@ fn wall() -> Timestamp {
 
 /// Runs the loop over these pods for a minute; gives the kills and the events.
 async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<String>, Pressure) {
-    evicted_from(World { pods: Mutex::new(pods), ..World::default() }, grace).await
+    evicted_from(World { pods: Mutex::new(pods), ..World::default() }, Signal::Memory, grace).await
 }
 
-async fn evicted_from(world: World, grace: u64) -> (Vec<String>, Vec<String>, Pressure) {
+async fn evicted_from(world: World, signal: Signal, grace: u64) -> (Vec<String>, Vec<String>, Pressure) {
     let world = Arc::new(world);
     let (events, service, runtime) =
         (Arc::new(FakeEvents::default()), Arc::new(FakeImages::default()), Arc::new(FakeExec::default()));
@@ -216,7 +235,7 @@ async fn evicted_from(world: World, grace: u64) -> (Vec<String>, Vec<String>, Pr
     };
     let limits = EvictionLimits {
         thresholds: vec![Threshold {
-            signal: Signal::Memory,
+            signal,
             value: Amount::Exact(300),
             grace: Duration::from_secs(grace),
             minimum_reclaim: None,
@@ -266,9 +285,21 @@ async fn the_least_needed_goes_and_no_more_than_must() {
 async fn nobody_else_goes_while_the_volumes_of_an_evicted_pod_are_being_removed() {
     let pods = vec![view("hog-700", json!({})), view("innocent-10", json!({}))];
     let world = World { pods: Mutex::new(pods), cleanup: Duration::from_secs(25), ..World::default() };
-    let (kills, _, _) = evicted_from(world, 0).await;
+    let (kills, _, _) = evicted_from(world, Signal::Memory, 0).await;
     assert_eq!(kills.len(), 1, "{kills:?}");
     assert!(kills[0].starts_with("hog-700 "), "{kills:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_goes_for_a_disk_that_finished_pods_have_filled() {
+    let world = World {
+        pods: Mutex::new(vec![view("innocent-10", json!({}))]),
+        dead: Mutex::new(vec![view("evicted-800", json!({}))]),
+        ..World::default()
+    };
+    let (kills, events, pressure) = evicted_from(world, Signal::NodeFs, 0).await;
+    assert_eq!((kills, pressure.disk), (vec![], true));
+    assert_eq!(events, ["node EvictionThresholdMet: Attempting to reclaim ephemeral-storage"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,8 @@ pub(super) enum Event {
     Kill(PodUid, PodKill, oneshot::Sender<()>),
     /// A pod is to be looked at.
     Wake(PodUid),
+    /// The disk is short: records of finished pods are to be removed.
+    RemoveDead,
     /// Somebody wants to know whether the task turns.
     Ping(oneshot::Sender<()>),
     /// A pod's name is free again.

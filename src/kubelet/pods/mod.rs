@@ -93,6 +93,11 @@ impl PodControl for Control {
         gone.await.is_ok()
     }
 
+    async fn remove_dead(&self) {
+        // Nobody is left to ask when the dispatcher has ended.
+        let _ = self.events.send(Event::RemoveDead).await;
+    }
+
     fn wake(&self, uid: &PodUid) {
         // A full queue means that the table is about to look anyway.
         let _ = self.events.try_send(Event::Wake(uid.clone()));

@@ -44,6 +44,7 @@ impl PodControl for World {
         sleep(Duration::from_secs(uid.as_str().parse().unwrap_or(0))).await;
         true
     }
+    async fn remove_dead(&self) {}
     fn wake(&self, _: &PodUid) {}
 }
 

@@ -169,6 +169,7 @@ impl Dispatcher {
             // Whoever asked may have gone.
             Event::Ping(answer) => drop(answer.send(())),
             Event::Wake(uid) => self.put(&uid, |mail| mail.look = true),
+            Event::RemoveDead => self.put_all(|mail| mail.remove_dead = true),
             Event::Finished(uid) => {
                 if let Some(entry) = self.entries.get_mut(&uid) {
                     entry.finished = true;

@@ -35,6 +35,8 @@ pub struct Mail {
     pub fresh: bool,
     /// An object that the pod uses has changed.
     pub objects: bool,
+    /// The disk is short: once the pod is finished, its records go although a source lists it.
+    pub remove_dead: bool,
 }
 
 /// Shared by the dispatcher, which writes, and the worker, which takes all at once.

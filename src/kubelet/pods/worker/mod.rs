@@ -205,6 +205,7 @@ impl Worker {
         self.mail.look |= new.look || new.fresh;
         self.mail.fresh |= new.fresh;
         self.mail.objects |= new.objects;
+        self.mail.remove_dead |= new.remove_dead;
     }
 
     /// Pauses after failures end: what they were about may have changed.

@@ -70,7 +70,8 @@ impl Worker {
                 let all = matches!(ended, PassEnd::Ran(Ok(())));
                 self.deadlines.removal.ended(all, now);
                 let is_over = all || self.deadlines.removal.is_in_vain();
-                self.set_records_removed(is_over);
+                // One that is still listed stays, with its status.
+                self.set_records_removed(self.source.removed && is_over);
             }
             Err(error) if error.is_cancelled() => {}
             Err(error) => self.pass_panicked(now, &Panicked::from(error)),

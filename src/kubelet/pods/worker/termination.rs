@@ -92,6 +92,14 @@ impl Worker {
             let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
             spawn("pod worker", async move { drop(shared.events.send(Event::Finished(uid)).await) });
         }
+        // Nothing is lost by it: an order that comes while the pod still ends is one of many.
+        if std::mem::take(&mut self.mail.remove_dead) && !self.source.removed && self.tasks.running.is_empty() {
+            let (pass, actions) = (self.pass(), plan::plan_removal(&self.observed));
+            let task = Task::of("pod removal", self.uid.as_str());
+            self.tasks.running.spawn(async move {
+                Ended::Removed(pass.execute(task, actions, CancellationToken::new()).await)
+            });
+        }
         if self.source.removed && self.source.returns && self.tasks.running.is_empty() {
             self.set_records_removed(true);
         }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::bootstrap::{OutputFormat, SettingsArgs};
-use super::upgrade::parse_time;
+use super::args::{OutputFormat, SettingsArgs, parse_time};
 
 /// Arguments of `bootstrap apply`.
 #[derive(Args, Clone, Debug)]

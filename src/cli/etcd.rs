@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::bootstrap::{OutputFormat, SettingsArgs};
+use super::args::{OutputFormat, SettingsArgs};
 
 /// What to do with etcd.
 #[derive(Clone, Debug, Subcommand)]

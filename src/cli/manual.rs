@@ -5,10 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
-
-use super::bootstrap::Cli;
 
 /// Arguments of `bootstrap completions`.
 #[derive(Args, Clone, Debug)]
@@ -25,34 +23,35 @@ pub struct ManArgs {
 }
 
 /// What a shell has to read to complete our commands.
-pub fn completions(shell: Shell) -> String {
+pub fn completions(shell: Shell, mut command: Command) -> String {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "bootstrap", &mut text);
+    clap_complete::generate(shell, &mut command, "bootstrap", &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Writes a page for each command, `bootstrap-etcd-drill.1` and so on.
-pub fn write_pages(folder: &Path) -> io::Result<()> {
+pub fn write_pages(folder: &Path, command: Command) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(Cli::command(), folder)
+    clap_mangen::generate_to(command, folder)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Command;
+    use clap::CommandFactory;
 
     use super::*;
+    use crate::cli::bootstrap::Cli;
 
     #[test]
     fn every_command_has_a_page_and_shells_know_it() {
         let folder = tempfile::tempdir().unwrap();
-        write_pages(folder.path()).unwrap();
+        write_pages(folder.path(), Cli::command()).unwrap();
         for page in ["bootstrap.1", "bootstrap-init.1", "bootstrap-etcd-drill.1"] {
             assert!(folder.path().join(page).is_file(), "{page}");
         }
         assert!(!folder.path().join("bootstrap-man.1").exists(), "a command for packagers");
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            assert!(completions(shell).contains("defragment"), "{shell}");
+            assert!(completions(shell, Cli::command()).contains("defragment"), "{shell}");
         }
     }
 

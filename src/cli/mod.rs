@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod apply;
+pub mod args;
 pub mod bootstrap;
 pub mod etcd;
 pub mod kubelet;

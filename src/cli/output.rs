@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::bootstrap::OutputFormat;
+use super::args::OutputFormat;
 use crate::core::model::StepOutcome;
 use crate::ports::Progress;
 

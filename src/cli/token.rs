@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::bootstrap::OutputFormat;
+use super::args::OutputFormat;
 use crate::core::bootstrap::token::Token;
 
 /// Arguments of `bootstrap token`.

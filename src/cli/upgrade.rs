@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::bootstrap::{OutputFormat, SettingsArgs};
+use super::args::{OutputFormat, SettingsArgs, parse_time};
 use crate::core::model::Version;
 
 /// What to do about versions.
@@ -61,15 +61,6 @@ pub struct UpgradeNodeArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,
-}
-
-pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600)];
-    let found = units.iter().find_map(|(unit, seconds)| {
-        let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        count.checked_mul(*seconds).filter(|total| *total > 0)
-    });
-    found.map(Duration::from_secs).ok_or_else(|| format!("invalid time \"{text}\"; write e.g. 300s or 5m"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use roost::bootstrap::settle::{settle_control_plane, settle_worker};
 use roost::bootstrap::upgrade::{Passage, Purpose, keep_running};
 use roost::bootstrap::verify::observe_differences;
 use roost::cli::apply::{ApplyArgs, VerifyArgs};
-use roost::cli::bootstrap::{OutputFormat, RunArgs, SettingsArgs};
+use roost::cli::args::{OutputFormat, SettingsArgs};
+use roost::cli::bootstrap::RunArgs;
 use roost::cli::output::{Console, complain, print_result};
 use roost::config::cluster::render_joined;
 use roost::core::bootstrap::cis::{BENCHMARK, Verdict, judge};
@@ -19,10 +20,11 @@ use roost::core::model::spec::Spec;
 use roost::ports::Progress;
 use serde_json::json;
 
+use crate::failure::Failure;
 use crate::init::leave_version;
 use crate::preflight::preflight;
 use crate::upgrade::{is_control_plane, refuse_under_way, turn};
-use crate::{Failure, settings, world};
+use crate::{settings, world};
 
 /// Brings this node to what its settings say.
 pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {

@@ -10,7 +10,8 @@ use roost::bootstrap::certificates::{CertificateReport, observe_certificates};
 use roost::bootstrap::renewal::{Turn, end_turn, take_turn};
 use roost::bootstrap::upgrade::keep_running;
 use roost::bootstrap::{Ports, RunOptions, run};
-use roost::cli::bootstrap::{CertsListArgs, CertsRenewArgs, OutputFormat};
+use roost::cli::args::OutputFormat;
+use roost::cli::bootstrap::{CertsListArgs, CertsRenewArgs};
 use roost::cli::output::{Console, print_line};
 use roost::core::bootstrap::workflow::RENEW;
 use roost::core::model::StepOutcome;
@@ -18,8 +19,9 @@ use roost::core::model::spec::Spec;
 use roost::ports::{ClusterObjects, Progress};
 use serde_json::json;
 
+use crate::failure::Failure;
 use crate::init::run_failure;
-use crate::{Failure, settings, world};
+use crate::{settings, world};
 
 /// Shows every certificate of this node.
 pub fn list(args: &CertsListArgs) -> Result<(), Failure> {

@@ -10,10 +10,11 @@ use roost::cli::output::Console;
 use roost::core::bootstrap::workflow::{TO_SERVICES, TO_STATIC_PODS};
 use serde_json::json;
 
+use crate::failure::Failure;
 use crate::init::run_failure;
 use crate::preflight::preflight;
 use crate::upgrade::refuse_under_way;
-use crate::{Failure, settings, world};
+use crate::{settings, world};
 
 /// Moves this node's control plane, one component after another.
 pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use roost::bootstrap::etcd::{
     health, members, recover, remove, restore, take,
 };
 use roost::bootstrap::upgrade::keep_running;
-use roost::cli::bootstrap::OutputFormat;
+use roost::cli::args::OutputFormat;
 use roost::cli::etcd::{
     DefragmentArgs, DrillArgs, EtcdArgs, EtcdCommand, RecoverArgs, RemoveArgs, RestoreArgs, SnapshotArgs,
 };
@@ -14,7 +14,8 @@ use roost::cli::output::{Console, ask, print_result};
 use roost::core::bootstrap::membership::Member;
 use serde_json::{Value, json};
 
-use crate::{Failure, settings, world};
+use crate::failure::Failure;
+use crate::{settings, world};
 
 /// Carries out one of them.
 pub async fn etcd(command: EtcdCommand) -> Result<(), Failure> {

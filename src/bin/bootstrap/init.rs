@@ -13,8 +13,9 @@ use roost::core::model::spec::Spec;
 use roost::ports::EtcdFiles;
 use serde_json::json;
 
+use crate::failure::Failure;
 use crate::preflight::preflight;
-use crate::{Failure, settings, world};
+use crate::{settings, world};
 
 /// Creates the first control-plane node.
 pub async fn init(args: InitArgs) -> Result<(), Failure> {

@@ -18,9 +18,10 @@ use roost::core::model::spec::Spec;
 use roost::ports::{NodeFiles, Reachability};
 use serde_json::json;
 
+use crate::failure::Failure;
 use crate::init::{leave_version, run_failure};
 use crate::preflight::preflight;
-use crate::{Failure, settings, world};
+use crate::{settings, world};
 
 /// Makes this machine a node.
 pub async fn join(args: JoinArgs) -> Result<(), Failure> {

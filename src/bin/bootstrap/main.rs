@@ -23,6 +23,7 @@ mod apply;
 mod certs;
 mod convert;
 mod etcd;
+mod failure;
 mod init;
 mod join;
 mod manifests;
@@ -37,32 +38,18 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use roost::cli::bootstrap::{CertsCommand, Cli, Command, ConfigCommand};
 use roost::cli::manual::{completions, write_pages};
 use roost::cli::output::{complain, complain_of, print_line, print_result};
 use roost::telemetry::logging;
 
+use crate::failure::Failure;
+
 /// A command line that cannot be understood (sysexits.h).
 const USAGE: u8 = 64;
 /// Settings that cannot be met (sysexits.h).
 const CONFIGURATION: u8 = 78;
-
-/// Why a command failed.
-enum Failure {
-    /// Faults of the settings, a line each.
-    Configuration(String),
-    /// A command line that asks for what there is not.
-    Usage(String),
-    /// A step that failed, with all causes.
-    Failed(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -136,10 +123,10 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Completions(args) => {
-            print_line(&completions(args.shell));
+            print_line(&completions(args.shell, Cli::command()));
             Ok(())
         }
-        Command::Man(args) => Ok(write_pages(&args.folder)?),
+        Command::Man(args) => Ok(write_pages(&args.folder, Cli::command())?),
         Command::Agent(args) => world::agent(args).await,
     }
 }

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use roost::adapters::fs::node_files::HostFiles;
 use roost::adapters::static_pods::KubeletSocket;
 use roost::bootstrap::manifest_sets::{ManifestSet, SetPorts, read_set};
-use roost::cli::bootstrap::OutputFormat;
+use roost::cli::args::OutputFormat;
 use roost::cli::manifests::{CheckArgs, ManifestsCommand, SwitchArgs};
 use roost::cli::output::{complain, print_line, print_result};
 use roost::core::manifest::switch::{Change, SetFiles, check_set};
 use roost::core::static_units::SOCKET;
 use serde_json::json;
 
-use crate::{Failure, settings};
+use crate::failure::Failure;
+use crate::settings;
 
 /// Checks or switches sets.
 pub async fn manifests(command: ManifestsCommand) -> Result<(), Failure> {

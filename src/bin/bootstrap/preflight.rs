@@ -8,7 +8,7 @@ use roost::core::bootstrap::preflight::{check, control_plane_ports, wanted_progr
 use roost::core::model::spec::{ComponentSource, Spec};
 use roost::ports::Units;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Prints the findings; fatal ones stop a run, unless it is a dry run or they are ignored by option.
 pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Result<(), Failure> {

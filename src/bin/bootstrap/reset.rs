@@ -9,9 +9,10 @@ use roost::cli::output::{Console, ask};
 use roost::core::bootstrap::workflow::RESET;
 use serde_json::json;
 
+use crate::failure::Failure;
 use crate::init::run_failure;
 use crate::upgrade::is_control_plane;
-use crate::{Failure, settings, world};
+use crate::{settings, world};
 
 /// Leaves the machine as it was before `init` or `join`.
 pub async fn reset(args: ResetArgs) -> Result<(), Failure> {

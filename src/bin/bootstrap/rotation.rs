@@ -5,7 +5,7 @@ use roost::bootstrap::Ports;
 use roost::bootstrap::renewal::end_turn;
 use roost::bootstrap::rotation::{Observed, Outcome, observe, rotate};
 use roost::bootstrap::upgrade::{Passage, Purpose};
-use roost::cli::bootstrap::SettingsArgs;
+use roost::cli::args::SettingsArgs;
 use roost::cli::output::{Console, print_result};
 use roost::cli::rotation::{RotateArgs, RotateCommand, RotateStatusArgs};
 use roost::core::bootstrap::rotation::{Stage, Standing, Told, ids, next_stage};
@@ -13,9 +13,10 @@ use roost::core::model::spec::Spec;
 use serde_json::json;
 
 use crate::apply::look;
+use crate::failure::Failure;
 use crate::init::leave_version;
 use crate::upgrade::{administrator, refuse_under_way, turn};
-use crate::{Failure, world};
+use crate::world;
 
 /// Carries out one of them.
 pub async fn rotate_ca(command: &RotateCommand) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use roost::bootstrap::Ports;
-use roost::cli::bootstrap::SettingsArgs;
+use roost::cli::args::SettingsArgs;
 use roost::cli::output::complain;
 use roost::config::cluster::{Fault, HostDefaults, Layers, Origin, derive_spec};
 use roost::core::model::Version;
@@ -13,7 +13,7 @@ use roost::core::model::spec::Spec;
 
 pub use roost::core::bootstrap::units::JOINED_FILE;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Read when no file is named and it is there.
 const DEFAULT_FILE: &str = "/etc/roost/cluster.toml";

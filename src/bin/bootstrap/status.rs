@@ -1,12 +1,14 @@
 //! `bootstrap status`.
 
 use roost::bootstrap::status::observe;
-use roost::cli::bootstrap::{OutputFormat, StatusArgs};
+use roost::cli::args::OutputFormat;
+use roost::cli::bootstrap::StatusArgs;
 use roost::cli::output::print_line;
 use roost::core::bootstrap::node_status::render_text;
 use serde_json::json;
 
-use crate::{Failure, settings, world};
+use crate::failure::Failure;
+use crate::{settings, world};
 use roost::core::model::json::put;
 
 /// Shows how this node is doing; a problem is a failure, so that a monitor needs the exit code only.

@@ -9,7 +9,7 @@ use roost::core::bootstrap::token::Token;
 use roost::ports::Reachability;
 use serde_json::json;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Makes, shows and removes tokens.
 pub async fn token(args: TokenArgs) -> Result<(), Failure> {

@@ -20,8 +20,9 @@ use roost::core::model::spec::{ControlPlaneMode, Spec};
 use roost::ports::{ClusterObjects, Progress};
 use serde_json::json;
 
+use crate::failure::Failure;
 use crate::init::run_failure;
-use crate::{Failure, settings, world};
+use crate::{settings, world};
 
 /// Carries out one of them.
 pub async fn upgrade(command: UpgradeCommand) -> Result<(), Failure> {

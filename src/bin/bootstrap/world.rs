@@ -19,14 +19,16 @@ use roost::adapters::x509::X509;
 use roost::agent::{AgentSettings, BalancerSettings, PodNetworkSettings};
 use roost::bootstrap::Ports;
 use roost::cli::agent::AgentArgs;
-use roost::cli::bootstrap::{Cli, Command, SettingsArgs};
+use roost::cli::args::SettingsArgs;
+use roost::cli::bootstrap::{Cli, Command};
 use roost::cli::output::complain;
 use roost::core::bootstrap::units::agent_arguments;
 use roost::core::model::spec::Spec;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::failure::Failure;
+use crate::settings;
 use crate::settings::KEPT_FILE;
-use crate::{Failure, settings};
 
 /// How long one call to the runtime may take; pulls have no bound.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(120);

@@ -7,7 +7,6 @@
 mod access;
 mod cache;
 mod cadvisor;
-mod cadvisor_disks;
 mod client_ca;
 mod container_logs;
 mod debug_flags;

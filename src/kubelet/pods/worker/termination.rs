@@ -96,9 +96,9 @@ impl Worker {
         if std::mem::take(&mut self.mail.remove_dead) && !self.source.removed && self.tasks.running.is_empty() {
             let (pass, actions) = (self.pass(), plan::plan_removal(&self.observed));
             let task = Task::of("pod removal", self.uid.as_str());
-            self.tasks.running.spawn(async move {
-                Ended::Removed(pass.execute(task, actions, CancellationToken::new()).await)
-            });
+            self.tasks
+                .running
+                .spawn(async move { Ended::Removed(pass.execute(task, actions, CancellationToken::new()).await) });
         }
         if self.source.removed && self.source.returns && self.tasks.running.is_empty() {
             self.set_records_removed(true);

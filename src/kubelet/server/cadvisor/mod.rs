@@ -1,6 +1,9 @@
 //! `/metrics/cadvisor`: raw readings under the names that dashboards know.
 
-use super::cadvisor_disks;
+mod disks;
+mod series;
+
+use self::series::series;
 use crate::core::model::cgroup_sample::{CgroupDetail, CgroupDetails, DiskCounters, MachineShape};
 use crate::core::model::usage::{InterfaceUsage, Psi};
 use crate::telemetry::exposition::{Kind, Page};
@@ -232,7 +235,7 @@ fn print_cgroups(details: &[CgroupDetail], disks: &[DiskCounters], page: &mut Pa
             put(&[("ulimit", "max_open_files")], limit as f64);
         }
     });
-    cadvisor_disks::print(details, disks, page);
+    disks::print(details, disks, page);
     for (name, help, value) in PER_INTERFACE {
         series(page, name, Kind::Counter, help, details, |detail, put| {
             for interface in &detail.interfaces {
@@ -260,34 +263,5 @@ fn print_machine(machine: &MachineShape, page: &mut Page) {
             page.family(name, Kind::Gauge, help);
             page.sample(name, &labels, value, None);
         }
-    }
-}
-
-/// One family: `each` gives the samples of a cgroup, labels beyond those of every family and value.
-pub(super) fn series(
-    page: &mut Page,
-    name: &str,
-    kind: Kind,
-    help: &str,
-    details: &[CgroupDetail],
-    each: impl Fn(&CgroupDetail, &mut dyn FnMut(&[(&str, &str)], f64)),
-) {
-    let mut begun = false;
-    for detail in details {
-        each(detail, &mut |more, value| {
-            if !std::mem::replace(&mut begun, true) {
-                page.family(name, kind, help);
-            }
-            let mut labels = vec![
-                ("container", detail.container.as_str()),
-                ("id", detail.id.as_str()),
-                ("image", detail.image.as_str()),
-                ("name", detail.name.as_str()),
-                ("namespace", detail.namespace.as_str()),
-                ("pod", detail.pod.as_str()),
-            ];
-            labels.extend_from_slice(more);
-            page.sample(name, &labels, value, Some(detail.sample.at.as_millisecond()));
-        });
     }
 }

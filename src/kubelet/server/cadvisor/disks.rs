@@ -4,7 +4,7 @@
 //! controller of block I/O counts at every other. Beyond it: the size of a container's writable layer, which cAdvisor does
 //! not know with containerd.
 
-use super::cadvisor::series;
+use super::series::series;
 use crate::core::model::cgroup_sample::{CgroupDetail, DeviceSample, DiskCounters, FileSystemDetail};
 use crate::telemetry::exposition::{Kind, Page};
 

@@ -21,7 +21,7 @@ a_good_snapshot_is_found_good() {
 	# The same snapshot is the same to the last byte.
 	[ "$(jq -c '.contents | [.keys, .revision, .hash]' "$log.drill")" = "$(jq -c '.drill.contents | [.keys, .revision, .hash]' "$log.status")" ]
 	rm "$log.status" "$log.drill"
-	first bootstrap status | matches 'restore drill at .*good'
+	first bootstrap status | matches 'restore drill at .*: passed'
 	eventually no_drill
 	first bootstrap etcd health
 	eventually eval '! k -n kube-system get pods -o name | grep drill'

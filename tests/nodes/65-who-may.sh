@@ -35,14 +35,18 @@ asks() { # NAME SANS: as the kubelet of the worker
 		on "$worker" -- kubectl --kubeconfig /etc/kubernetes/kubelet.conf create -f -
 }
 
+# claims OTHER: the worker writes names and addresses of others into its own Node, which the kubelet may do as well meanwhile.
+claims() {
+	as_worker get node "$worker" -o json | jq --arg other "$1" '.status.addresses += [
+		{type: "InternalDNS", address: "kubernetes.default.svc"},
+		{type: "InternalIP", address: "10.96.0.1"}, {type: "InternalIP", address: $other}]' |
+		as_worker replace --raw "/api/v1/nodes/$worker/status" -f -
+}
 a_node_gets_no_name_of_others() {
 	local other
 	other=$(cluster ip "${nodes[0]}")
 	# It may write what it likes into its own Node.
-	as_worker get node "$worker" -o json | jq --arg other "$other" '.status.addresses += [
-		{type: "InternalDNS", address: "kubernetes.default.svc"},
-		{type: "InternalIP", address: "10.96.0.1"}, {type: "InternalIP", address: $other}]' |
-		as_worker replace --raw "/api/v1/nodes/$worker/status" -f -
+	eventually claims "$other"
 	asks who-service "DNS:kubernetes.default.svc"
 	asks who-address "DNS:$worker,IP:10.96.0.1"
 	asks who-node "DNS:${nodes[0]}"

@@ -52,9 +52,9 @@ a_broken_generation() {
 	pod steady n2 pause
 	before=$(containers)
 	# What only the kubelet knows to be wrong is told by the service, before anything is changed.
-	cluster rebuild n2 'settings.node.kubelet.maxPods = "many";'
+	cluster rebuild n2 'settings.node.kubelet.imageGCHighThresholdPercent = 200;'
 	eventually has_failed n2
-	on n2 -- journalctl -u roost-bootstrap.service -n 20 -o cat | matches maxPods
+	on n2 -- journalctl -u roost-bootstrap.service -n 20 -o cat | matches imageGCHighThresholdPercent
 	beats n2
 	cluster rollback n2
 	eventually active n2 roost-bootstrap.service

@@ -10,6 +10,7 @@ use super::shared::Shared;
 use crate::adapters::fs::block_mounts::{BlockMount, block_mounts};
 use crate::core::model::cgroup_sample::{CgroupDetail, CgroupDetails, DiskCounters, FileSystemDetail};
 use crate::core::model::containers_of;
+use crate::core::model::usage::FsUsage;
 use crate::ports::PodView;
 
 pub(super) fn details(shared: &Shared, views: &[Arc<PodView>], layers: &Layers) -> CgroupDetails {
@@ -48,14 +49,18 @@ fn whole(mount: &BlockMount, disks: &[DiskCounters]) -> Option<FileSystemDetail>
     let fs = file_system(&mount.point)?;
     let name = mount.device.strip_prefix("/dev/").unwrap_or(&mount.device);
     let counters = disks.iter().find(|disk| disk.number == mount.number || disk.name == name);
-    Some(FileSystemDetail {
-        device: mount.device.clone(),
+    Some(FileSystemDetail { counters: counters.cloned(), ..sizes(&mount.device, &fs) })
+}
+
+fn sizes(device: &str, fs: &FsUsage) -> FileSystemDetail {
+    FileSystemDetail {
+        device: device.to_owned(),
         capacity: fs.capacity_bytes.unwrap_or(0),
         used: fs.used_bytes.unwrap_or(0),
         inodes: fs.inodes.unwrap_or(0),
         inodes_free: fs.inodes_free.unwrap_or(0),
-        counters: counters.cloned(),
-    })
+        counters: None,
+    }
 }
 
 /// The device on which a path lies; `None` where that is none of this machine's.
@@ -80,14 +85,7 @@ fn pod_details(shared: &Shared, view: &PodView, layers: &Layers, device: &str, a
         let Some(path) = shared.tree.container(&path, id) else { return };
         let Some(sample) = shared.tree.sample(&path, false) else { return };
         let is_sandbox = container.is_empty();
-        let layer = layers.usage(id).map(|fs| FileSystemDetail {
-            device: device.to_owned(),
-            capacity: fs.capacity_bytes.unwrap_or(0),
-            used: fs.used_bytes.unwrap_or(0),
-            inodes: fs.inodes.unwrap_or(0),
-            inodes_free: fs.inodes_free.unwrap_or(0),
-            counters: None,
-        });
+        let layer = layers.usage(id).map(|fs| sizes(device, &fs));
         all.push(CgroupDetail {
             name: id.to_owned(),
             image,

@@ -131,44 +131,37 @@ fn declared() -> BTreeMap<&'static str, BTreeMap<String, Sections>> {
     ])
 }
 
-/// One source for both: what NixOS declares is what `bootstrap` would write. `UPDATE_GOLDEN=1` writes the file anew, and
-/// fails all the same.
+/// Holds a file of `nix/lib` against what it is rendered from. `UPDATE_GOLDEN=1` writes it anew, and fails all the same.
+#[track_caller]
+fn is_kept(name: &str, value: &impl serde::Serialize, what: &str) {
+    let file = format!("{}/nix/lib/{name}", env!("CARGO_MANIFEST_DIR"));
+    let rendered = serde_json::to_string_pretty(value).unwrap() + "\n";
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &rendered).unwrap();
+    }
+    assert!(kept == rendered, "nix/lib/{name} is not {what}; UPDATE_GOLDEN=1 writes it anew");
+}
+
+/// One source for both: what NixOS declares is what `bootstrap` would write.
 #[test]
 fn nixos_declares_what_we_render() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/nix/lib/units.json");
-    let rendered = serde_json::to_string_pretty(&declared()).unwrap() + "\n";
-    let kept = std::fs::read_to_string(file).unwrap_or_default();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(file, &rendered).unwrap();
-    }
-    assert!(kept == rendered, "nix/lib/units.json is not what the units are; UPDATE_GOLDEN=1 writes it anew");
+    is_kept("units.json", &declared(), "what the units are");
 }
 
 /// The names and kinds of all settings, for faults that NixOS finds when a system is built.
 #[test]
 fn nixos_knows_every_setting() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/nix/lib/settings.json");
     let kinds: BTreeMap<&str, String> =
         SETTINGS.iter().map(|setting| (setting.name, format!("{:?}", setting.kind))).collect();
-    let rendered = serde_json::to_string_pretty(&kinds).unwrap() + "\n";
-    let kept = std::fs::read_to_string(file).unwrap_or_default();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(file, &rendered).unwrap();
-    }
-    assert!(kept == rendered, "nix/lib/settings.json is not the table of settings; UPDATE_GOLDEN=1 writes it anew");
+    is_kept("settings.json", &kinds, "the table of settings");
 }
 
 /// Every field of KubeletConfiguration with its type, for the same.
 #[test]
 fn nixos_knows_every_field_of_the_kubelet() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/nix/lib/kubelet-fields.json");
     let kinds: BTreeMap<&str, String> = FIELDS.iter().map(|field| (field.path, format!("{:?}", field.kind))).collect();
-    let rendered = serde_json::to_string_pretty(&kinds).unwrap() + "\n";
-    let kept = std::fs::read_to_string(file).unwrap_or_default();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(file, &rendered).unwrap();
-    }
-    assert!(kept == rendered, "nix/lib/kubelet-fields.json is not the table of fields; UPDATE_GOLDEN=1 writes it anew");
+    is_kept("kubelet-fields.json", &kinds, "the table of fields");
 }
 
 const GOLDENS: [(&str, &str); 5] = [

@@ -48,7 +48,8 @@ let
   kubeletFields = import ./kubelet-fields.nix;
   # `settings` as dotted names, down to those that cluster.toml knows.
   kinds = builtins.fromJSON (builtins.readFile ./settings.json);
-  isTable = name: builtins.any (known: builtins.substring 0 (builtins.stringLength name + 1) known == "${name}.") (builtins.attrNames kinds);
+  inherit (import ./values.nix) isText;
+  isTable = (import ./values.nix).isTable kinds;
   flat =
     prefix: attrs:
     builtins.concatMap (
@@ -60,7 +61,6 @@ let
     ) (builtins.attrNames attrs);
   written = flat "" s.settings;
   valueOf = name: builtins.foldl' (value: part: value.${part}) s.settings (builtins.filter builtins.isString (builtins.split "\\." name));
-  isText = v: builtins.isString v || builtins.isPath v || (builtins.isAttrs v && v ? outPath);
   textMap = v: builtins.isAttrs v && builtins.all isText (builtins.attrValues v);
   fits =
     kind: v:

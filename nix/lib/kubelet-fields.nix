@@ -3,8 +3,8 @@
 option: given:
 let
   kinds = builtins.fromJSON (builtins.readFile ./kubelet-fields.json);
-  names = builtins.attrNames kinds;
-  isTable = name: builtins.any (known: builtins.substring 0 (builtins.stringLength name + 1) known == "${name}.") names;
+  inherit (import ./values.nix) isText;
+  isTable = (import ./values.nix).isTable kinds;
   all = check: values: builtins.all check (builtins.attrValues values);
 
   number = v: builtins.isInt v || builtins.isFloat v;
@@ -28,7 +28,7 @@ let
     };
     Text = {
       # A path of the store among them.
-      fits = v: builtins.isString v || builtins.isPath v || (builtins.isAttrs v && v ? outPath);
+      fits = isText;
       words = "a string";
     };
     Duration = {

@@ -37,9 +37,11 @@ pub(super) fn details(shared: &Shared, views: &[Arc<PodView>], layers: &Layers) 
             all.push(CgroupDetail { id: path, sample, open_files, ..CgroupDetail::default() });
         }
     }
-    let layer_device = layers.mountpoint().and_then(|point| device_of(point, &mounts));
+    let device = layers.mountpoint().and_then(|point| device_of(point, &mounts)).unwrap_or_default();
+    let layer_fs = layers.file_system();
+    let layer_of = |id: &str| layers.share_of(id, layer_fs).map(|fs| sizes(device, &fs));
     for view in views {
-        pod_details(shared, view, layers, layer_device.unwrap_or_default(), &mut all);
+        pod_details(shared, view, &layer_of, &mut all);
     }
     CgroupDetails { cgroups: all, disks }
 }
@@ -69,7 +71,13 @@ fn device_of<'a>(path: &Path, mounts: &'a [BlockMount]) -> Option<&'a str> {
     above.max_by_key(|mount| mount.point.as_os_str().len()).map(|mount| mount.device.as_str())
 }
 
-fn pod_details(shared: &Shared, view: &PodView, layers: &Layers, device: &str, all: &mut Vec<CgroupDetail>) {
+/// A pod, its sandbox and its containers; `layer_of` gives the writable layer of one by its id.
+fn pod_details(
+    shared: &Shared,
+    view: &PodView,
+    layer_of: &dyn Fn(&str) -> Option<FileSystemDetail>,
+    all: &mut Vec<CgroupDetail>,
+) {
     let path = shared.tree.pod(&view.pod);
     let metadata = &view.pod.metadata;
     let of_pod = CgroupDetail {
@@ -85,14 +93,13 @@ fn pod_details(shared: &Shared, view: &PodView, layers: &Layers, device: &str, a
         let Some(path) = shared.tree.container(&path, id) else { return };
         let Some(sample) = shared.tree.sample(&path, false) else { return };
         let is_sandbox = container.is_empty();
-        let layer = layers.usage(id).map(|fs| sizes(device, &fs));
         all.push(CgroupDetail {
             name: id.to_owned(),
             image,
             container: container.to_owned(),
             started: if is_sandbox { pod_started } else { started(&view.status, container) },
             interfaces: if is_sandbox { interfaces(shared, view, &shared.tree.pod(&view.pod)) } else { Vec::new() },
-            filesystems: layer.into_iter().collect(),
+            filesystems: layer_of(id).into_iter().collect(),
             open_files: shared.host.open_files(&shared.tree.processes(&path)),
             id: path,
             sample,

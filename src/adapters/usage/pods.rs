@@ -44,9 +44,14 @@ impl Layers {
         self.mountpoint.as_deref()
     }
 
-    /// A container's writable layer, and the file system it lies on.
-    pub(super) fn usage(&self, id: &str) -> Option<FsUsage> {
-        Some(share(file_system(self.mountpoint()?)?, *self.by_container.get(id)?))
+    /// The file system that all layers lie on.
+    pub(super) fn file_system(&self) -> Option<FsUsage> {
+        file_system(self.mountpoint()?)
+    }
+
+    /// A container's share of that file system: its writable layer.
+    pub(super) fn share_of(&self, id: &str, fs: Option<FsUsage>) -> Option<FsUsage> {
+        Some(share(fs?, *self.by_container.get(id)?))
     }
 }
 
@@ -76,6 +81,7 @@ pub(super) fn pod_usage(
         processes: sample.tasks.map(|process_count| ProcessUsage { process_count }),
         swap: derive_swap(&sample, swap_free),
     };
+    let layer_fs = if shallow { None } else { layers.file_system() };
     for container in view.containers.iter().filter(|c| c.running) {
         let measured = shared.tree.container(&path, container.id.as_str()).and_then(|path| {
             let sample = shared.tree.sample(&path, shallow)?;
@@ -86,7 +92,7 @@ pub(super) fn pod_usage(
         // A container that just ended has no cgroup any more.
         let Some(mut measured) = measured else { continue };
         if !shallow {
-            measured.rootfs = layers.usage(container.id.as_str());
+            measured.rootfs = layers.share_of(container.id.as_str(), layer_fs);
             measured.logs = log_usage(shared, container, fresh);
         }
         usage.containers.push(measured);

@@ -38,6 +38,19 @@ const fn of_device(name: &'static str, kind: Kind, help: &'static str, value: fn
     Family { name, kind, help, of_device: Some(value), of_cgroup: None }
 }
 
+const fn of_cgroup(name: &'static str, help: &'static str, value: fn(&DeviceSample) -> u64) -> Family {
+    Family { name, kind: Kind::Counter, help, of_device: None, of_cgroup: Some(value) }
+}
+
+const fn of_both(
+    name: &'static str,
+    help: &'static str,
+    device: fn(&DiskCounters) -> f64,
+    cgroup: fn(&DeviceSample) -> u64,
+) -> Family {
+    Family { name, kind: Kind::Counter, help, of_device: Some(device), of_cgroup: Some(cgroup) }
+}
+
 const IO: &[Family] = &[
     of_device("container_fs_io_current", Kind::Gauge, "Number of I/Os currently in progress", |d| d.in_progress as f64),
     of_device(
@@ -55,23 +68,11 @@ const IO: &[Family] = &[
     of_device("container_fs_read_seconds_total", Kind::Counter, "Cumulative count of seconds spent reading", |d| {
         seconds(d.read_millis)
     }),
-    Family {
-        name: "container_fs_reads_bytes_total",
-        kind: Kind::Counter,
-        help: "Cumulative count of bytes read",
-        of_device: None,
-        of_cgroup: Some(|d| d.read_bytes),
-    },
+    of_cgroup("container_fs_reads_bytes_total", "Cumulative count of bytes read", |d| d.read_bytes),
     of_device("container_fs_reads_merged_total", Kind::Counter, "Cumulative count of reads merged", |d| {
         d.reads_merged as f64
     }),
-    Family {
-        name: "container_fs_reads_total",
-        kind: Kind::Counter,
-        help: "Cumulative count of reads completed",
-        of_device: Some(|d| d.reads as f64),
-        of_cgroup: Some(|d| d.reads),
-    },
+    of_both("container_fs_reads_total", "Cumulative count of reads completed", |d| d.reads as f64, |d| d.reads),
     of_device("container_fs_sector_reads_total", Kind::Counter, "Cumulative count of sector reads completed", |d| {
         d.sectors_read as f64
     }),
@@ -81,23 +82,11 @@ const IO: &[Family] = &[
     of_device("container_fs_write_seconds_total", Kind::Counter, "Cumulative count of seconds spent writing", |d| {
         seconds(d.write_millis)
     }),
-    Family {
-        name: "container_fs_writes_bytes_total",
-        kind: Kind::Counter,
-        help: "Cumulative count of bytes written",
-        of_device: None,
-        of_cgroup: Some(|d| d.written_bytes),
-    },
+    of_cgroup("container_fs_writes_bytes_total", "Cumulative count of bytes written", |d| d.written_bytes),
     of_device("container_fs_writes_merged_total", Kind::Counter, "Cumulative count of writes merged", |d| {
         d.writes_merged as f64
     }),
-    Family {
-        name: "container_fs_writes_total",
-        kind: Kind::Counter,
-        help: "Cumulative count of writes completed",
-        of_device: Some(|d| d.writes as f64),
-        of_cgroup: Some(|d| d.writes),
-    },
+    of_both("container_fs_writes_total", "Cumulative count of writes completed", |d| d.writes as f64, |d| d.writes),
 ];
 
 /// The device file of a number such as `8:0`; the number itself where the machine has no such disk.

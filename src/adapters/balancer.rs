@@ -8,25 +8,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::keepalive;
 use super::peer_uid::peer_uid;
 use crate::core::balancer::{Bounds, Servers};
 use crate::core::connections::{Connections, Full, Standing};
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A server that vanished (power, network) is detected after `IDLE + PROBES * INTERVAL`.
-const IDLE: Duration = Duration::from_secs(10);
-const INTERVAL: Duration = Duration::from_secs(3);
-const PROBES: u32 = 2;
-/// How long sent bytes may stay unacknowledged.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 /// How long a client may send nothing at all. In TLS the client sends first, and every client here uses TLS.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// How long the balancer waits after it could not accept a connection.
@@ -230,7 +224,7 @@ async fn connect(
     order.extend(fallback.into_iter().filter(|server| !current.contains(server)));
     for address in order {
         let outcome = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => watch_over(&stream).map(|()| stream),
+            Ok(Ok(stream)) => keepalive::enable(&stream).map(|()| stream),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
@@ -246,17 +240,6 @@ async fn connect(
         }
     }
     None
-}
-
-/// Lets the kernel end the connection when the server is gone.
-fn watch_over(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, IDLE)?;
-    sockopt::set_tcp_keepintvl(stream, INTERVAL)?;
-    sockopt::set_tcp_keepcnt(stream, PROBES)?;
-    sockopt::set_tcp_user_timeout(stream, u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX))?;
-    Ok(())
 }
 
 #[cfg(test)]

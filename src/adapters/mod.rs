@@ -17,6 +17,7 @@ pub mod fetch;
 pub mod fs;
 pub mod host;
 pub mod iptables;
+mod keepalive;
 pub mod lock_file;
 pub mod machine;
 pub mod names;

@@ -39,39 +39,57 @@ pub async fn run_kubelet_requests(mut requests: Box<dyn KubeletRequests>) {
     }
 }
 
+/// Looks at the requests that are due. One that cannot be decided holds up none of the others.
 async fn look(
     requests: &mut dyn KubeletRequests,
     waiting: &mut BTreeMap<String, (ObservedRequest, u32)>,
     due: &[String],
 ) -> Result<(), ApprovalError> {
     let names = requests.names().await?;
+    let mut failed = None;
     for uid in due {
         let Some((observed, looks)) = waiting.get_mut(uid) else { continue };
         *looks = looks.saturating_add(1);
         let last = *looks >= LOOKS;
-        let Some(judged) = judge(requests, observed, &names).await? else {
-            waiting.remove(uid);
-            continue;
-        };
-        let (name, user) = (&observed.name, &observed.request.username);
-        match judged {
-            Ok(()) => {
-                requests.decide(observed, &Verdict::Approve).await?;
-                tracing::info!(request = name, user, "approved a kubelet's certificate");
-            }
-            Err(refusal) if refusal.may_pass() && !last => {
-                tracing::debug!(request = name, user, %refusal, "a certificate request of a kubelet is left undecided");
-                continue;
-            }
-            Err(refusal) => {
-                let reason = refusal.to_string();
-                requests.decide(observed, &Verdict::Deny(reason.clone())).await?;
-                tracing::warn!(request = name, user, reason, "denied a kubelet's certificate");
+        match decide(requests, observed, &names, last).await {
+            Ok(true) => drop(waiting.remove(uid)),
+            Ok(false) => {}
+            Err(error) => {
+                failed.get_or_insert(error);
+                if last {
+                    waiting.remove(uid);
+                }
             }
         }
-        waiting.remove(uid);
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+/// Whether the request needs no further look. On the last look, what is not approved is denied.
+async fn decide(
+    requests: &mut dyn KubeletRequests,
+    observed: &ObservedRequest,
+    names: &ClusterNames,
+    last: bool,
+) -> Result<bool, ApprovalError> {
+    let Some(judged) = judge(requests, observed, names).await? else { return Ok(true) };
+    let (name, user) = (&observed.name, &observed.request.username);
+    match judged {
+        Ok(()) => {
+            requests.decide(observed, &Verdict::Approve).await?;
+            tracing::info!(request = name, user, "approved a kubelet's certificate");
+        }
+        Err(refusal) if refusal.may_pass() && !last => {
+            tracing::debug!(request = name, user, %refusal, "a certificate request of a kubelet is left undecided");
+            return Ok(false);
+        }
+        Err(refusal) => {
+            let reason = refusal.to_string();
+            requests.decide(observed, &Verdict::Deny(reason.clone())).await?;
+            tracing::warn!(request = name, user, reason, "denied a kubelet's certificate");
+        }
+    }
+    Ok(true)
 }
 
 /// `None` for a request that upstream's controller or an administrator decides.
@@ -126,6 +144,9 @@ mod tests {
         }
 
         async fn decide(&mut self, request: &ObservedRequest, verdict: &Verdict) -> Result<(), ApprovalError> {
+            if request.uid.starts_with("refused") {
+                return Err(ApprovalError { what: "decide".into(), source: "refused".into() });
+            }
             self.decided.lock().unwrap().push((request.uid.clone(), verdict.clone()));
             Ok(())
         }
@@ -171,6 +192,24 @@ mod tests {
         let why = "\"10.0.0.9\" does not belong to the node".to_owned();
         let expected = [("good".to_owned(), Verdict::Approve), ("foreign".to_owned(), Verdict::Deny(why))];
         assert_eq!(*decided.lock().unwrap(), expected);
+        running.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_cannot_be_decided_holds_up_no_other() {
+        let (send, coming) = mpsc::channel(8);
+        let names = Arc::new(Mutex::new(ClusterNames::default()));
+        let decided = Decided::default();
+        let fake = Fake { coming, names: names.clone(), decided: decided.clone() };
+        let running = tokio::spawn(run_kubelet_requests(Box::new(fake)));
+        send.send(request("refused", "10.0.0.2")).await.unwrap();
+        send.send(request("waits", "10.0.0.2")).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let node =
+            NodeNames { name: "n2".into(), addresses: vec!["10.0.0.2".parse().unwrap()], ..NodeNames::default() };
+        names.lock().unwrap().nodes.push(node);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(*decided.lock().unwrap(), [("waits".to_owned(), Verdict::Approve)]);
         running.abort();
     }
 

@@ -46,6 +46,9 @@ explain() {
 	k get nodes
 	k -n "$ns" get pods -o wide | tail -n 15
 	k -n "$ns" get events --sort-by=.lastTimestamp | tail -n 15
+	echo 'not ready in kube-system:'
+	k -n kube-system get pods -o wide | awk 'NR == 1 || split($2, n, "/") && n[1] != n[2]'
+	k -n kube-system get events --sort-by=.lastTimestamp | tail -n 10
 }
 
 k() {

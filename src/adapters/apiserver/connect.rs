@@ -25,6 +25,7 @@ use super::authorization::{Authorization, CredentialError};
 use super::kubeconfig::{KubeconfigError, read_kubeconfig};
 use super::throttle::Throttle;
 use super::tls::{Identity, TlsError, https};
+use crate::adapters::keepalive;
 use crate::adapters::names::Names;
 use crate::offload::{Lanes, Stalled};
 
@@ -204,6 +205,8 @@ async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<(
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unusable)?;
     config.connect_timeout = Some(Duration::from_secs(5));
+    // A server whose kernel lives on but which does not: watches end by themselves within this time.
+    config.read_timeout = Some(Duration::from_secs(300));
     if config.proxy_url.is_some() {
         return Err(Error::Proxy { path: path.to_owned() });
     }
@@ -250,6 +253,7 @@ pub fn client(
 ) -> Result<Client, ClientError> {
     let mut http = HttpConnector::new_with_resolver(names);
     http.enforce_http(false);
+    keepalive::enable_for(&mut http);
     let mut connector = TimeoutConnector::new(https(&config, identity, http)?);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
@@ -280,4 +284,38 @@ fn observe_credentials(path: &Path) -> Vec<Option<SystemTime>> {
         times.extend(certificates.map(|certificate| modified(Path::new(certificate))));
     }
     times
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Timer of the connection to that port, as `/proc/net/tcp` has it: "02" is keepalive.
+    fn timer_of(port: u16) -> Option<String> {
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let remote = format!(":{port:04X}");
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let found = lines.find(|fields| fields.get(2).is_some_and(|address| address.ends_with(&remote)));
+        found.and_then(|fields| fields[5].split(':').next().map(str::to_owned))
+    }
+
+    #[tokio::test]
+    async fn the_kernel_watches_over_connections_that_only_wait() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let client = client(config, None, Authorization::nobody(), Names::remembering(), None).unwrap();
+        let asks = tokio::spawn(async move { client.apiserver_version().await });
+        let (silent, _) = listener.accept().await.unwrap();
+        silent.readable().await.unwrap();
+        // The request is acknowledged by then, or its own timer stands in the table for a moment.
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while timer_of(address.port()).as_deref() != Some("02") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .expect("no keepalive");
+        asks.abort();
+    }
 }

@@ -25,7 +25,7 @@ pub use claim_growth::{Growth, GrowthStep, growth_wanted, render_growth_patch};
 pub use conditions::KUBELET_CONDITIONS;
 pub use inputs::Inputs;
 pub use ips::sort_pod_ips;
-pub use patch::{is_urgent, render_status_patch};
+pub use patch::{is_urgent, render_mirror_patch, render_status_patch};
 pub use recalled::without_ended_init;
 
 /// A status, and whether the pod is done by itself.

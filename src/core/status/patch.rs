@@ -14,9 +14,24 @@ const NOT_OURS: &[&str] = &["nominatedNodeName", "resourceClaimStatuses", "condi
 /// The strategic merge patch from the API's status `old` to ours, or `None` when nothing differs. `uid` guards against
 /// another pod of the same name.
 pub fn render_status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value> {
-    let settled = settle(old, new);
-    let mut patch = fields(old, &settled);
-    let conditions = conditions(old, &settled);
+    let mut settled = settle(old, new);
+    if is_terminal(old.phase.as_deref()) && old.phase != settled.phase {
+        settled.phase.clone_from(&old.phase);
+        settled.reason.clone_from(&old.reason);
+        settled.message.clone_from(&old.message);
+    }
+    render(uid, old, &settled)
+}
+
+/// The same for the mirror of a static pod: a terminal phase that somebody else wrote into it is overwritten, since the
+/// static pod runs on (upstream `status_manager.go`, `needsReconcile`).
+pub fn render_mirror_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value> {
+    render(uid, old, &settle(old, new))
+}
+
+fn render(uid: &str, old: &PodStatus, settled: &PodStatus) -> Option<Value> {
+    let mut patch = fields(old, settled);
+    let conditions = conditions(old, settled);
     if !conditions.is_empty() {
         patch.insert("conditions".into(), Value::Array(conditions));
     }
@@ -49,11 +64,6 @@ fn settle(old: &PodStatus, new: &PodStatus) -> PodStatus {
         new.start_time.clone_from(&old.start_time);
     }
     new.observed_generation = new.observed_generation.max(old.observed_generation);
-    if is_terminal(old.phase.as_deref()) && old.phase != new.phase {
-        new.phase.clone_from(&old.phase);
-        new.reason.clone_from(&old.reason);
-        new.message.clone_from(&old.message);
-    }
     for condition in new.conditions.iter_mut().flatten() {
         let before = old.conditions.iter().flatten().find(|c| c.type_ == condition.type_);
         if let Some(before) = before.filter(|before| before.status == condition.status) {

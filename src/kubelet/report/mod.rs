@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use crate::core::manifest::mirror::{hash_of, is_mirror};
 use crate::core::model::time::Moment;
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
-use crate::core::status::{is_urgent, render_status_patch};
+use crate::core::status::{is_urgent, render_mirror_patch, render_status_patch};
 use crate::kubelet::api::pods::{ApiPodChange, ApiPodView};
 use crate::ports::{ApiError, PodApi, StatusSink};
 use crate::supervise::{caught, spawn};
@@ -278,7 +278,8 @@ impl Shared {
         let old = target.status.clone().unwrap_or_default();
         let mut current = target.clone();
         // A static pod has no generation: what its mirror's is numbered with was not observed (upstream leaves it empty).
-        if let Some(patch) = render_status_patch(uid, &old, status) {
+        let render = if is_static { render_mirror_patch } else { render_status_patch };
+        if let Some(patch) = render(uid, &old, status) {
             match self.api.patch_status(&key, &patch).await {
                 Ok(answer) => {
                     debug!(%key, pod_phase = status.phase, patch = %patch, "status published");

@@ -130,6 +130,28 @@ async fn leaves_another_pod_of_the_same_name_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_terminal_phase_written_into_a_mirror_is_overwritten_and_one_of_a_pod_is_not() {
+    for (is_static, phases) in [(true, vec!["Running", "Running"]), (false, vec!["Running"])] {
+        let (reporter, api, _stop) = start(0);
+        let (mut own, mut shown) = (pod("u"), pod("u"));
+        if is_static {
+            own.metadata.annotations = Some([(CONFIG_HASH.to_owned(), "hash".to_owned())].into());
+            shown.metadata.annotations = Some([(CONFIG_MIRROR.to_owned(), "hash".to_owned())].into());
+        }
+        shown.metadata.resource_version = Some("2".into());
+        api.view.apply(PodChange::Applied(Box::new(shown.clone())));
+        reporter.publish(&Arc::new(own), is_static, &phase("Running"));
+        eventually(|| api.patches.lock().unwrap().len() == 1).await;
+        shown.status = Some((*phase("Failed")).clone());
+        shown.metadata.resource_version = Some("9".into());
+        api.view.apply(PodChange::Applied(Box::new(shown)));
+        sleep(Duration::from_secs(300)).await;
+        let sent: Vec<_> = api.patches.lock().unwrap().iter().map(|p| p["status"]["phase"].clone()).collect();
+        assert_eq!(sent, phases, "static: {is_static}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mirror_pod_has_no_observed_generation() {
     let (reporter, api, _stop) = start(0);
     let annotated = |name: &str, pod: &mut Pod| {

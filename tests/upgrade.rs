@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use roost::adapters::fake::members::{FakeEtcd, member};
-use roost::adapters::fake::node::FakeNode;
-use roost::adapters::fake::{FakeChecks, Record};
 use roost::bootstrap::Ports;
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way, keep_running, upgrade_control_plane};
 use roost::core::bootstrap::{Facts, static_pods};
 use roost::core::model::spec::Spec;
+use roost::fakes::members::{FakeEtcd, member};
+use roost::fakes::node::FakeNode;
+use roost::fakes::{FakeChecks, Record};
 use roost::ports::{EtcdFileError, EtcdFiles, NodeFiles, Units};
 use shared::{COMPONENTS, path, spec_of};
 

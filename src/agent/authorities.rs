@@ -195,11 +195,11 @@ pub fn serving_certificate(folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::fake::node::{FakeNode, FakeReachability};
     use crate::adapters::x509::X509;
     use crate::core::bootstrap::kubeconfig::{KubeconfigParts, render};
     use crate::core::bootstrap::objects::render_cluster_info;
     use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Subject, Usage};
+    use crate::fakes::node::{FakeNode, FakeReachability};
     use crate::ports::KeyPairPem;
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;

@@ -124,8 +124,8 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::adapters::fake::node::FakeNode;
     use crate::core::bootstrap::key_handover::{Requester, TOKEN_GROUP};
+    use crate::fakes::node::FakeNode;
 
     fn pending(user: &str, groups: &[&str], approved: bool) -> PendingHandover {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();

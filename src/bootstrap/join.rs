@@ -183,10 +183,10 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::adapters::fake::node::FakeNode;
     use crate::adapters::x509::X509;
     use crate::core::bootstrap::kubeconfig::{KubeconfigParts, render};
     use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Subject, Usage};
+    use crate::fakes::node::FakeNode;
     use crate::ports::KeyPairPem;
 
     fn authority() -> KeyPairPem {

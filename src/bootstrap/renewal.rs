@@ -125,8 +125,8 @@ pub async fn end_turn(objects: &dyn ClusterObjects) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::fake::Record;
-    use crate::adapters::fake::node::{FakeNode, FakeReachability};
+    use crate::fakes::Record;
+    use crate::fakes::node::{FakeNode, FakeReachability};
     use crate::ports::Reachability;
 
     fn at(second: i64) -> Timestamp {

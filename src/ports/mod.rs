@@ -1,5 +1,5 @@
 //! Traits through which the drivers reach the world. Each states its contract; implementations are in `adapters`,
-//! in-memory ones beside them in `adapters::fake`.
+//! in-memory ones in `fakes`.
 
 mod admission;
 mod api;

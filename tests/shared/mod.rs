@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover};
-use roost::adapters::fake::node::{FakeNode, FakeReachability};
-use roost::adapters::fake::{FakeChecks, FakeExec, FakePod, NoNetwork};
 use roost::adapters::x509::X509;
 use roost::bootstrap::Ports;
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::manifest::parse_manifest;
 use roost::core::model::spec::Spec;
+use roost::fakes::members::{FakeEtcd, FakeEtcdClients, FakeHandover};
+use roost::fakes::node::{FakeNode, FakeReachability};
+use roost::fakes::{FakeChecks, FakeExec, FakePod, NoNetwork};
 
 pub const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 

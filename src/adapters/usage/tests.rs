@@ -11,8 +11,8 @@ use super::disk::Directories;
 use super::host::Host;
 use super::tree::Tree;
 use super::*;
-use crate::adapters::fake::{FakeExec, FakeImages};
 use crate::core::model::{ContainerKind, PodKey};
+use crate::fakes::{FakeExec, FakeImages};
 use crate::ports::{CgroupDriver, ContainerView};
 
 fn write(root: &Path, path: &str, text: &str) {

@@ -1,6 +1,6 @@
 //! Checks of the machine before a run changes anything.
 
-use roost::adapters::premises::observe_premises;
+use roost::adapters::preflight::observe_machine;
 use roost::adapters::systemd::Systemd;
 use roost::cli::bootstrap::RunArgs;
 use roost::cli::output::complain;
@@ -22,7 +22,7 @@ pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Resu
         ComponentSource::Archive { paths } => paths.clone(),
         ComponentSource::Registry | ComponentSource::Host { .. } => Vec::new(),
     };
-    let machine = observe_premises(spec, units, &ports, &wanted_programs(spec, control_plane), &archives).await;
+    let machine = observe_machine(spec, units, &ports, &wanted_programs(spec, control_plane), &archives).await;
     let findings = check(spec, &machine);
     let may_go_on = args.ignore_preflight || args.dry_run;
     for finding in &findings {

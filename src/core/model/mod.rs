@@ -19,7 +19,7 @@ mod manifest_file;
 mod observed;
 pub mod pki;
 mod pod;
-pub mod premises;
+pub mod preflight;
 mod probe;
 mod quantity;
 mod references;

@@ -7,12 +7,12 @@ use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::adapters::fake::{FakeEvents, FakeExec, FakeImages, FakeNodeCredentials, FakeRecords, FakeSecrets};
 use crate::core::evict::{Amount, Signal};
 use crate::core::model::cgroup_sample::{CgroupDetails, MachineShape};
 use crate::core::model::kubelet_spec::ImageSettings;
 use crate::core::model::usage::{FsUsage, MemoryUsage, NodeUsage, PodReference, VolumeUsage};
 use crate::core::model::{PodKey, PodUid};
+use crate::fakes::{FakeEvents, FakeExec, FakeImages, FakeNodeCredentials, FakeRecords, FakeSecrets};
 use crate::kubelet::image_gc::ImageGcPorts;
 use crate::kubelet::images::{ImagePorts, Images};
 

@@ -244,8 +244,8 @@ fn desired_set(set: &StaticSet) -> DesiredSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::fake::FakeEvents;
     use crate::adapters::fs::manifests::ManifestDir;
+    use crate::fakes::FakeEvents;
 
     const MANIFEST: &str =
         "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: x}]}\n---\n";

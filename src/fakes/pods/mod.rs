@@ -14,7 +14,7 @@ mod parts;
 mod records;
 mod runtime;
 mod state;
-mod told;
+mod statuses;
 
 pub use clock::wall;
 pub use fault::Fault;
@@ -22,4 +22,4 @@ pub use gate::Life;
 pub use host::PodHost;
 pub use records::{Record, Run};
 pub use state::Program;
-pub use told::Told;
+pub use statuses::Reported;

@@ -111,7 +111,7 @@ impl StatusSink for Life {
     fn publish(&self, _: &Arc<Pod>, _: bool, status: &Arc<PodStatus>) {
         self.touch();
         if !self.is_dead() {
-            self.host.state().told.take(status);
+            self.host.state().reported.take(status);
         }
     }
 
@@ -125,7 +125,7 @@ impl StatusSink for Life {
         if running > 0 {
             state.sins.push(format!("the pod was called finished while {running} containers ran"));
         }
-        state.told.finished = true;
+        state.reported.finished = true;
     }
 
     fn forget(&self, _: &PodUid) {

@@ -4,18 +4,18 @@
     expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test that fails here has failed")
 )]
 
-mod bystanders;
 mod checks;
 mod events;
 mod exec;
 mod images;
+mod noop;
 mod secrets;
 
-pub use bystanders::{NoNetwork, Record};
 pub use checks::FakeChecks;
 pub use events::FakeEvents;
 pub use exec::{FakeExec, FakePod};
 pub use images::{FakeImages, FakeNodeCredentials, FakeRecords};
+pub use noop::{NoNetwork, Record};
 pub use secrets::FakeSecrets;
 pub mod members;
 pub mod node;

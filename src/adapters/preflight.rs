@@ -9,24 +9,24 @@ use std::path::{Path, PathBuf};
 use crate::core::bootstrap::services;
 use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::units::AGENT;
-use crate::core::model::premises::{MODULES, Premises};
+use crate::core::model::preflight::{MODULES, MachineState};
 use crate::core::model::spec::Spec;
 use crate::ports::Units;
 
 /// Looks at the machine. `ports` and `programs` are what a run would need.
-pub async fn observe_premises(
+pub async fn observe_machine(
     spec: &Spec,
     units: Option<&dyn Units>,
     ports: &[u16],
     programs: &[PathBuf],
     archives: &[PathBuf],
-) -> Premises {
+) -> MachineState {
     let state = async |unit: &str| match units {
         Some(units) => units.state(unit).await.unwrap_or_default(),
         None => Default::default(),
     };
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    Premises {
+    MachineState {
         root: rustix::process::geteuid().is_root(),
         systemd: Path::new("/run/systemd/system").is_dir(),
         runtime_unit: state("containerd.service").await.load == "loaded",

@@ -1,13 +1,13 @@
-//! What was seen of the machine before anything is done to it.
+//! State of the machine that the preflight checks judge, as observed before a run changes anything.
 
 use std::path::PathBuf;
 
 /// Kernel features that pods and Services need, as module names.
 pub const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_tables"];
 
-/// What was seen of the machine.
+/// State of the machine that preflight checks judge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Premises {
+pub struct MachineState {
     /// We run as root.
     pub root: bool,
     /// Process 1 is systemd.

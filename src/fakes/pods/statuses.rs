@@ -1,12 +1,12 @@
-//! The API server's side: the statuses that kubelets tell, and what must hold between them.
+//! The API server's side: the statuses that kubelets report, and what must hold between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
-/// What was told of one pod.
+/// What was reported of one pod.
 #[derive(Clone, Default)]
-pub struct Told {
+pub struct Reported {
     /// All statuses, oldest first.
     pub statuses: Vec<PodStatus>,
     /// Nothing of the pod is left: whoever deletes pods may delete this one.
@@ -17,7 +17,7 @@ pub struct Told {
     counts: BTreeMap<String, i32>,
 }
 
-impl Told {
+impl Reported {
     pub(super) fn newest(&self) -> Option<PodStatus> {
         self.statuses.last().cloned()
     }

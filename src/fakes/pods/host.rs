@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::fault::{Fault, TAKES};
 use super::records::{Container, Record};
 use super::state::{Program, State};
-use super::told::Told;
+use super::statuses::Reported;
 use crate::core::model::{ContainerId, ContainerProbes, PodUid, SandboxId};
 
 /// No test of one pod needs so many calls: a kubelet that makes more of them turns without a pause.
@@ -246,20 +246,20 @@ impl PodHost {
 
     /// The newest status that was told.
     pub fn status(&self) -> Option<PodStatus> {
-        self.state().told.newest()
+        self.state().reported.newest()
     }
 
     /// Everything that was told of the pod.
-    pub fn told(&self) -> Told {
-        self.state().told.clone()
+    pub fn reported(&self) -> Reported {
+        self.state().reported.clone()
     }
 
     /// What must never happen and did, and exit codes that nobody was told of.
     pub fn sins(&self) -> Vec<String> {
         let state = self.state();
-        let lost = state.ends.iter().filter(|end| !state.told.ends.contains(end));
+        let lost = state.ends.iter().filter(|end| !state.reported.ends.contains(end));
         let lost = lost.map(|(name, attempt, code)| format!("nobody was told that {name}#{attempt} ended with {code}"));
-        state.sins.iter().chain(&state.told.sins).cloned().chain(lost).collect()
+        state.sins.iter().chain(&state.reported.sins).cloned().chain(lost).collect()
     }
 
     /// Writes the node's resolv.conf, or removes it.

@@ -10,7 +10,7 @@ use super::clock::wall;
 use super::disk::Disk;
 use super::fault::Fault;
 use super::records::{Container, KILLED, Run, Sandbox};
-use super::told::Told;
+use super::statuses::Reported;
 use crate::core::model::{ContainerId, PodUid, ProbeResults, SandboxId};
 use crate::ports::RuntimeEvent;
 
@@ -48,7 +48,7 @@ pub(super) struct State {
     pub containers: Vec<Container>,
     pub programs: BTreeMap<String, Program>,
     pub disk: Disk,
-    pub told: Told,
+    pub reported: Reported,
     pub calls: Vec<String>,
     pub fault: Option<(usize, Fault)>,
     /// A pod that is refused, and the one beside which it is (empty: always).

@@ -21,7 +21,7 @@ use roost::core::model::spec::Spec;
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, member};
 use roost::fakes::node::{FakeNode, FakeReachability};
-use roost::ports::{NodeFiles, ObjectRef, Reachability, Units};
+use roost::ports::bootstrap::{NodeFiles, ObjectRef, Reachability, Units};
 use serde_json::{Value, json};
 use shared::{COMPONENTS, path, ports, spec_of};
 

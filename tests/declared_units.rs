@@ -15,7 +15,7 @@ use roost::core::model::spec::Spec;
 use roost::core::model::with_causes;
 use roost::fakes::Record;
 use roost::fakes::node::FakeNode;
-use roost::ports::Units;
+use roost::ports::bootstrap::Units;
 use shared::{ports_of, spec_of};
 
 /// Where NixOS looks for units that others write.

@@ -14,7 +14,7 @@ use roost::core::bootstrap::drill::DrillResult;
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, FakeEtcdClients};
 use roost::fakes::node::FakeNode;
-use roost::ports::{EtcdFileError, EtcdFiles, NodeFiles, Units};
+use roost::ports::bootstrap::{EtcdFileError, EtcdFiles, NodeFiles, Units};
 use shared::{ports_of, spec_of};
 
 const RESULT: &str = "/var/lib/roost/snapshots/drill-n1.json";

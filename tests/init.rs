@@ -19,7 +19,7 @@ use roost::core::model::spec::Spec;
 use roost::core::model::with_causes;
 use roost::fakes::Record;
 use roost::fakes::node::FakeNode;
-use roost::ports::NodeFiles;
+use roost::ports::bootstrap::NodeFiles;
 use shared::{ports_of, spec_of};
 
 fn spec(settings: &[(&str, &str)]) -> Spec {

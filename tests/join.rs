@@ -19,7 +19,7 @@ use roost::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
 use roost::fakes::node::{FakeNode, FakeReachability};
-use roost::ports::{MembersError, NodeFiles, Owner, Reachability};
+use roost::ports::bootstrap::{MembersError, NodeFiles, Owner, Reachability};
 use serde_json::json;
 use shared::{ports_of, spec_of};
 

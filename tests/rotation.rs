@@ -23,7 +23,8 @@ use roost::core::model::spec::Spec;
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, FakeHandover, member};
 use roost::fakes::node::FakeNode;
-use roost::ports::{NodeFiles, ObjectRef, Pki};
+use roost::ports::bootstrap::{NodeFiles, ObjectRef};
+use roost::ports::node::Pki;
 use serde_json::{Value, json};
 use shared::{path, ports, spec_of};
 

@@ -20,7 +20,7 @@ use roost::core::model::spec::Spec;
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, FakeEtcdClients, member};
 use roost::fakes::node::FakeNode;
-use roost::ports::{NodeFiles, Owner};
+use roost::ports::bootstrap::{NodeFiles, Owner};
 use shared::{ports_of, spec_of};
 
 const ETCD_USER: Owner = Owner { user: 998, group: 997 };

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use super::names::Names;
 use super::trust::machine_authorities;
 use crate::core::model::MAX_MANIFEST_BYTES;
-use crate::ports::Fetch;
+use crate::ports::kubelet::Fetch;
 
 /// Bound of one document, redirects included.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::units::AGENT;
 use crate::core::model::preflight::{MODULES, MachineState};
 use crate::core::model::spec::Spec;
-use crate::ports::Units;
+use crate::ports::bootstrap::Units;
 
 /// Looks at the machine. `ports` and `programs` are what a run would need.
 pub async fn observe_machine(

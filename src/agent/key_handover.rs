@@ -10,7 +10,7 @@ use crate::core::bootstrap::key_handover::{
 };
 use crate::core::bootstrap::rotation::digest;
 use crate::core::model::Secret;
-use crate::ports::{ApprovalError, FileError, HandoverRequests, NodeFiles, PendingHandover};
+use crate::ports::bootstrap::{ApprovalError, FileError, HandoverRequests, NodeFiles, PendingHandover};
 
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::core::model::{HttpAnswer, HttpGet};
-use crate::ports::{CheckError, Checks};
+use crate::ports::node::{CheckError, Checks};
 
 /// Answers by URL (`http://…`, `tcp://host:port`, `grpc://host:port/service`); what was not set refuses.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::core::model::key_of;
-use crate::ports::{EventKind, EventTarget, Events};
+use crate::ports::kubelet::{EventKind, EventTarget, Events};
 
 /// Keeps each event as one line, `target reason: message`.
 #[derive(Debug, Default)]

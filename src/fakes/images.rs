@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::cri;
-use crate::ports::{DockerFile, ImageService, NodeCredentials, PluginCall, PullRecords, RecordKind, RuntimeError};
+use crate::ports::kubelet::{DockerFile, NodeCredentials, PluginCall, PullRecords, RecordKind};
+use crate::ports::node::{ImageService, RuntimeError};
 
 #[derive(Debug, Default)]
 struct Registry {

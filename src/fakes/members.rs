@@ -8,7 +8,9 @@ use async_trait::async_trait;
 
 use crate::core::bootstrap::key_handover::{SharedFiles, Wanted};
 use crate::core::bootstrap::membership::Member;
-use crate::ports::{Etcd, EtcdIdentity, HandoverError, Holdings, KeyHandover, MemberHealth, Members, MembersError};
+use crate::ports::bootstrap::{
+    Etcd, EtcdIdentity, HandoverError, Holdings, KeyHandover, MemberHealth, Members, MembersError,
+};
 
 /// An etcd whose members are those that were put or added.
 #[derive(Default)]

@@ -9,13 +9,15 @@ mod events;
 mod exec;
 mod images;
 mod noop;
+mod runtime;
 mod secrets;
 
 pub use checks::FakeChecks;
 pub use events::FakeEvents;
-pub use exec::{FakeExec, FakePod};
+pub use exec::FakeExec;
 pub use images::{FakeImages, FakeNodeCredentials, FakeRecords};
 pub use noop::{NoNetwork, Record};
+pub use runtime::{FakePod, FakeRuntime};
 pub use secrets::FakeSecrets;
 pub mod members;
 pub mod node;

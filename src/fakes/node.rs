@@ -14,10 +14,11 @@ use crate::core::bootstrap::services::USERS;
 use crate::core::bootstrap::step::covers;
 use crate::core::model::labels::POD_NAMESPACE;
 use crate::cri;
-use crate::ports::{
-    Applied, ClusterObjects, ClusterObjectsError, FileError, FileInfo, ImageService, ImageStore, ImageStoreError,
-    NodeFiles, ObjectRef, Owner, Reachability, RuntimeError, UnitError, UnitState, Units,
+use crate::ports::bootstrap::{
+    Applied, ClusterObjects, ClusterObjectsError, FileError, FileInfo, ImageStore, ImageStoreError, NodeFiles,
+    ObjectRef, Owner, Reachability, UnitState, Units,
 };
+use crate::ports::node::{ImageService, RuntimeError, UnitError};
 
 const ROOT: Owner = Owner { user: 0, group: 0 };
 /// What systemd-sysusers leaves.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::core::model::StepOutcome;
 use crate::core::network::{BridgeChange, ObservedBridge, Route, RouteChange};
-use crate::ports::{NetworkChange, PodNetwork, PodNetworkError, Progress};
+use crate::ports::bootstrap::{NetworkChange, PodNetwork, PodNetworkError, Progress};
 
 /// A pod network that nobody has: the node agent makes it.
 pub struct NoNetwork;

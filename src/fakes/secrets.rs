@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::broadcast;
 
 use crate::core::model::uid_of;
-use crate::ports::{ObjectChange, ObjectError, Objects, TokenRequest};
+use crate::ports::kubelet::{ObjectChange, ObjectError, Objects, TokenRequest};
 
 /// Secrets, and annotations of service accounts, by name in every namespace.
 #[derive(Debug, Default)]

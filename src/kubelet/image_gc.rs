@@ -14,7 +14,8 @@ use crate::core::gc::{ImageAges, ImageLimits, Removal};
 use crate::core::images::parse_name;
 use crate::core::model::kubelet_spec::ImageSettings;
 use crate::cri;
-use crate::ports::{EventKind, EventTarget, Events, ImageService, Pods, Runtime, Usage, UsageDepth};
+use crate::ports::kubelet::{EventKind, EventTarget, Events, Pods, Usage, UsageDepth};
+use crate::ports::node::{ImageService, RuntimeQueries};
 
 const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -24,7 +25,7 @@ pub struct ImageGcPorts {
     /// Lists and removes images.
     pub images: Arc<dyn ImageService>,
     /// Lists containers, whose images are in use.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn RuntimeQueries>,
     /// Pods with image volumes.
     pub pods: Arc<dyn Pods>,
     /// Fill of the file system.

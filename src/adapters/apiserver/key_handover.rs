@@ -24,7 +24,7 @@ use crate::core::bootstrap::key_handover::{
     HANDED_TO, PUBLIC_KEY_LENGTH, Requester, SIGNER, SharedFiles, TokenUse, Wanted, judge_token, parse_answer,
     parse_files, parse_request, render_answer, render_files, render_key_uri, render_wanted,
 };
-use crate::ports::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
+use crate::ports::bootstrap::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
 
 /// How long to wait for an answer: enough for a person to approve.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -27,7 +27,8 @@ use crate::core::bootstrap::kubelet_requests::{
 use crate::core::bootstrap::objects::CONTROL_PLANE_LABEL;
 use crate::core::model::pki::San;
 use crate::offload::Lanes;
-use crate::ports::{ApprovalError, KubeletRequests, Pki, Verdict};
+use crate::ports::bootstrap::{ApprovalError, KubeletRequests, Verdict};
+use crate::ports::node::Pki;
 
 const RETRY: Duration = Duration::from_secs(2);
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::connect::{Connector, Error};
-use crate::ports::ApiError;
+use crate::ports::node::ApiError;
 
 /// Interval between checks of the credential files; the kubelet's own rotation does not wait for it.
 const LOOK: Duration = Duration::from_secs(30);

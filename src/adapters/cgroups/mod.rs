@@ -22,7 +22,7 @@ use crate::core::model::cgroup::{
 use crate::core::model::totals::pod_requests;
 use crate::core::model::{PodUid, QosClass, qos_class, uid_of};
 use crate::offload::Lanes;
-use crate::ports::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
+use crate::ports::kubelet::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
 
 const CLASSES: [QosClass; 3] = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::adapters::program::answer_of;
-use crate::ports::{DockerFile, NodeCredentials, PluginCall};
+use crate::ports::kubelet::{DockerFile, NodeCredentials, PluginCall};
 
 /// How the bytes of a file are to be understood.
 type Form = fn(Vec<u8>) -> DockerFile;

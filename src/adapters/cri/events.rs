@@ -15,7 +15,7 @@ use tonic::Code;
 use super::connect::Cri;
 use crate::core::model::ContainerId;
 use crate::cri;
-use crate::ports::RuntimeEvent;
+use crate::ports::kubelet::RuntimeEvent;
 use crate::supervise::restarting;
 
 /// Hints waiting to be read; a full queue holds the stream back, it loses nothing.

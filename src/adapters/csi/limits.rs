@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::drivers::Drivers;
 use super::terms::update_period;
 use crate::core::model::time::Moment;
-use crate::ports::{NodeDriver, StorageApi};
+use crate::ports::kubelet::{NodeDriver, StorageApi};
 
 /// Interval between checks of the drivers' objects.
 const LOOK: Duration = Duration::from_secs(60);

@@ -21,7 +21,7 @@ use super::limits::describe;
 use super::proto::registration::registration_client::RegistrationClient;
 use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus};
 use crate::offload::Lanes;
-use crate::ports::StorageApi;
+use crate::ports::kubelet::StorageApi;
 
 /// How long after a failed registration it is tried again.
 const RETRY: Duration = Duration::from_secs(10);

@@ -30,7 +30,7 @@ use crate::adapters::keyed_lock::KeyedLock;
 use crate::core::model::{Amount, uid_of};
 use crate::core::status::GrowthStep;
 use crate::offload::Lanes;
-use crate::ports::{Objects, StorageApi, TokenRequest};
+use crate::ports::kubelet::{Objects, StorageApi, TokenRequest};
 
 /// Volumes of drivers on this node.
 pub struct CsiVolumes {

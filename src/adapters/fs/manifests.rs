@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::atomic::write_if_changed;
 use crate::core::model::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name};
-use crate::ports::ManifestFiles;
+use crate::ports::kubelet::ManifestFiles;
 
 /// How many symbolic links are followed before a path is taken for a loop, as in the kernel.
 const MAX_LINKS: usize = 40;

@@ -14,7 +14,7 @@ use zbus::{Connection, MatchRule, MessageStream};
 
 use crate::adapters::fs::atomic::write_if_changed;
 use crate::offload::Lanes;
-use crate::ports::ShutdownError;
+use crate::ports::kubelet::ShutdownError;
 
 const POLICY: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">

@@ -41,7 +41,7 @@ use crate::adapters::keyed_lock::KeyedLock;
 use crate::core::model::{MountedVolume, PodUid, uid_of, used_volumes};
 use crate::core::render::NodeContext;
 use crate::offload::Lanes;
-use crate::ports::{Objects, VolumeError, Volumes};
+use crate::ports::kubelet::{Objects, VolumeError, Volumes};
 
 /// For work that takes as long as the volume has files: changing their group.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);

@@ -6,7 +6,7 @@ use roost::cli::bootstrap::RunArgs;
 use roost::cli::output::complain;
 use roost::core::bootstrap::preflight::{check, control_plane_ports, wanted_programs, worker_ports};
 use roost::core::model::spec::{ComponentSource, Spec};
-use roost::ports::Units;
+use roost::ports::bootstrap::Units;
 
 use crate::failure::Failure;
 

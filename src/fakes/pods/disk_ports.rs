@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use super::gate::Life;
 use super::state::State;
 use crate::core::model::{ContainerId, MountedVolume, PodKey, PodUid, key_of, uid_of};
-use crate::ports::{CgroupError, Cgroups, NameFiles, PodCgroup, PodFiles, VolumeError, Volumes};
+use crate::ports::kubelet::{CgroupError, Cgroups, NameFiles, PodCgroup, PodFiles, VolumeError, Volumes};
 
 /// What a container uses is not taken away from it.
 fn judge(state: &mut State, uid: &PodUid, what: &str) {

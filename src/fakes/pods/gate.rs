@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fault::Fault;
 use super::host::PodHost;
-use crate::ports::RuntimeError;
+use crate::ports::node::RuntimeError;
 
 /// How long a caller waits for an answer that does not come.
 const DEADLINE: Duration = Duration::from_secs(120);

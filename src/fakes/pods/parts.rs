@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use super::gate::{Caller, Life};
 use crate::core::model::{PodUid, ProbeResults, ProbeSubject, Rejection, Verdict, uid_of};
 use crate::cri;
-use crate::ports::{
-    Admission, EventKind, EventTarget, Events, HookCall, HookError, Hooks, ImageDemand, ImageWaiting, PodImages,
-    Probes, PulledImage, StatusSink, UserNamespaces,
+use crate::kubelet::pods::{
+    Admission, HookCall, HookError, Hooks, ImageDemand, ImageWaiting, PodImages, Probes, PulledImage, StatusSink,
 };
+use crate::ports::kubelet::{EventKind, EventTarget, Events, UserNamespaces};
 
 /// Every image is on the node.
 #[async_trait]

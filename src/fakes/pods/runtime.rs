@@ -12,17 +12,14 @@ use super::records::{Container, KILLED, Run, START_ERROR, Sandbox};
 use super::state::State;
 use crate::core::model::{ContainerId, PodUid, SandboxId};
 use crate::cri;
-use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
+use crate::ports::kubelet::{CgroupDriver, ContainerStats, RuntimeEvent, RuntimeInfo, RuntimeLaunch};
+use crate::ports::node::{RuntimeError, RuntimeQueries, RuntimeTeardown};
 
 /// Exit codes of processes that were ended by SIGTERM and by SIGKILL.
 const TERMED: i32 = 143;
 
 fn other<T>(call: &'static str, message: String) -> Result<T, RuntimeError> {
     Err(RuntimeError::Other { call, message })
-}
-
-fn absent<T>(call: &'static str) -> Result<T, RuntimeError> {
-    Err(RuntimeError::Unimplemented { call })
 }
 
 fn not_found<T>(call: &'static str, id: &str) -> Result<T, RuntimeError> {
@@ -150,9 +147,13 @@ fn remove(state: &mut State, id: &ContainerId) -> Result<(), RuntimeError> {
 }
 
 #[async_trait]
-impl Runtime for Life {
+impl RuntimeInfo for Life {
     async fn version(&self) -> Result<cri::VersionResponse, RuntimeError> {
-        absent("Version")
+        self.call("Version", "", async {
+            let (runtime_name, runtime_version) = ("memory".into(), "1".into());
+            Ok(cri::VersionResponse { runtime_name, runtime_version, ..cri::VersionResponse::default() })
+        })
+        .await
     }
 
     async fn status(&self) -> Result<cri::StatusResponse, RuntimeError> {
@@ -166,23 +167,25 @@ impl Runtime for Life {
         .await
     }
 
-    async fn run_sandbox(&self, config: cri::PodSandboxConfig, _: &str) -> Result<SandboxId, RuntimeError> {
-        self.call("RunPodSandbox", "", async { run_sandbox(&mut self.host.state(), config) }).await
+    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
+        Ok(None)
     }
 
-    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
-        self.call("StopPodSandbox", id.as_str(), async {
-            self.host.state().stop_sandbox(id);
-            self.host.changed.send_replace(());
-            Ok(())
-        })
-        .await
+    async fn update_pod_cidr(&self, cidr: &str) -> Result<(), RuntimeError> {
+        self.call("UpdateRuntimeConfig", cidr, async { Ok(()) }).await
     }
 
-    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
-        self.call("RemovePodSandbox", id.as_str(), async { remove_sandbox(&mut self.host.state(), id) }).await
+    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
+        let (sender, receiver) = mpsc::channel(256);
+        // The queue is new, so there is room.
+        let _ = sender.try_send(RuntimeEvent::Resync);
+        self.host.state().hints.push(sender);
+        receiver
     }
+}
 
+#[async_trait]
+impl RuntimeQueries for Life {
     async fn list_sandboxes(&self, pod: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
         self.host.panic_about(pod.map_or("-", PodUid::as_str));
         self.call("ListPodSandbox", "", async {
@@ -200,6 +203,32 @@ impl Runtime for Life {
             found.map_or_else(|| not_found("PodSandboxStatus", id.as_str()), |s| Ok(s.status()))
         })
         .await
+    }
+
+    async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
+        self.call("ListContainers", "", async {
+            let state = self.host.state();
+            let mine = state.containers.iter().filter(|c| pod.is_none_or(|uid| uid.as_str() == c.uid()));
+            Ok(mine.map(Container::listed).collect())
+        })
+        .await
+    }
+
+    async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
+        let what = label(&self.host.state(), id);
+        self.call("ContainerStatus", &what, async {
+            let state = self.host.state();
+            let found = state.containers.iter().find(|c| c.id == id.as_str());
+            found.map_or_else(|| not_found("ContainerStatus", id.as_str()), |c| Ok(c.status()))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl RuntimeLaunch for Life {
+    async fn run_sandbox(&self, config: cri::PodSandboxConfig, _: &str) -> Result<SandboxId, RuntimeError> {
+        self.call("RunPodSandbox", "", async { run_sandbox(&mut self.host.state(), config) }).await
     }
 
     async fn create_container(
@@ -226,6 +255,35 @@ impl Runtime for Life {
         .await
     }
 
+    async fn update_container_resources(
+        &self,
+        id: &ContainerId,
+        resources: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError> {
+        let call = "UpdateContainerResources";
+        let what = label(&self.host.state(), id);
+        self.call(call, &what, async {
+            let mut state = self.host.state();
+            let found = state.containers.iter_mut().find(|c| c.id == id.as_str());
+            let container = found.map_or_else(|| not_found(call, id.as_str()), Ok)?;
+            container.config.linux.get_or_insert_default().resources = Some(resources);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn update_sandbox_resources(
+        &self,
+        id: &SandboxId,
+        _: cri::LinuxContainerResources,
+        _: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError> {
+        self.call("UpdatePodSandboxResources", id.as_str(), async { Ok(()) }).await
+    }
+}
+
+#[async_trait]
+impl RuntimeTeardown for Life {
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         let what = label(&self.host.state(), id);
         self.call("StopContainer", &what, async {
@@ -253,78 +311,23 @@ impl Runtime for Life {
         self.call("RemoveContainer", &what, async { remove(&mut self.host.state(), id) }).await
     }
 
-    async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
-        self.call("ListContainers", "", async {
-            let state = self.host.state();
-            let mine = state.containers.iter().filter(|c| pod.is_none_or(|uid| uid.as_str() == c.uid()));
-            Ok(mine.map(Container::listed).collect())
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        self.call("StopPodSandbox", id.as_str(), async {
+            self.host.state().stop_sandbox(id);
+            self.host.changed.send_replace(());
+            Ok(())
         })
         .await
     }
 
-    async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
-        let what = label(&self.host.state(), id);
-        self.call("ContainerStatus", &what, async {
-            let state = self.host.state();
-            let found = state.containers.iter().find(|c| c.id == id.as_str());
-            found.map_or_else(|| not_found("ContainerStatus", id.as_str()), |c| Ok(c.status()))
-        })
-        .await
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        self.call("RemovePodSandbox", id.as_str(), async { remove_sandbox(&mut self.host.state(), id) }).await
     }
+}
 
-    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
-        let (sender, receiver) = mpsc::channel(256);
-        // The queue is new, so there is room.
-        let _ = sender.try_send(RuntimeEvent::Resync);
-        self.host.state().hints.push(sender);
-        receiver
-    }
-
-    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
-        absent("RuntimeConfig")
-    }
-    async fn update_pod_cidr(&self, _: &str) -> Result<(), RuntimeError> {
-        absent("UpdateRuntimeConfig")
-    }
-    async fn update_container_resources(
-        &self,
-        _: &ContainerId,
-        _: cri::LinuxContainerResources,
-    ) -> Result<(), RuntimeError> {
-        absent("UpdateContainerResources")
-    }
-    async fn update_sandbox_resources(
-        &self,
-        _: &SandboxId,
-        _: cri::LinuxContainerResources,
-        _: cri::LinuxContainerResources,
-    ) -> Result<(), RuntimeError> {
-        absent("UpdatePodSandboxResources")
-    }
-    async fn reopen_log(&self, _: &ContainerId) -> Result<(), RuntimeError> {
-        absent("ReopenContainerLog")
-    }
-    async fn exec_sync(
-        &self,
-        _: &ContainerId,
-        _: Vec<String>,
-        _: Duration,
-    ) -> Result<cri::ExecSyncResponse, RuntimeError> {
-        absent("ExecSync")
-    }
-    async fn exec_url(&self, _: &ContainerId, _: Vec<String>, _: StreamStdio) -> Result<String, RuntimeError> {
-        absent("Exec")
-    }
-    async fn attach_url(&self, _: &ContainerId, _: StreamStdio) -> Result<String, RuntimeError> {
-        absent("Attach")
-    }
-    async fn port_forward_url(&self, _: &SandboxId, _: Vec<i32>) -> Result<String, RuntimeError> {
-        absent("PortForward")
-    }
-    async fn checkpoint_container(&self, _: &ContainerId, _: &str, _: Duration) -> Result<(), RuntimeError> {
-        absent("CheckpointContainer")
-    }
+#[async_trait]
+impl ContainerStats for Life {
     async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError> {
-        absent("ListContainerStats")
+        self.call("ListContainerStats", "", async { Ok(Vec::new()) }).await
     }
 }

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::records::{Container, KILLED, Run, Sandbox};
 use super::statuses::Reported;
 use crate::core::model::{ContainerId, PodUid, ProbeResults, SandboxId};
-use crate::ports::RuntimeEvent;
+use crate::ports::kubelet::RuntimeEvent;
 
 /// What the process of a container does.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,8 @@ use tracing::{debug, info, warn};
 use super::pods::ApiPodView;
 use crate::core::manifest::mirror::{MirrorAction, derive_mirror, plan_mirror};
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
-use crate::ports::{ApiError, PodApi, Pods};
+use crate::ports::kubelet::{PodApi, Pods};
+use crate::ports::node::ApiError;
 
 /// When something is still to be done, it is looked at again after this.
 const RETRY: Duration = Duration::from_secs(1);

@@ -14,7 +14,8 @@ use crate::core::bootstrap::rotation::split;
 use crate::core::credentials::{Answer, derive_rotation, derive_subject, read_answer, render_request};
 use crate::core::model::credentials::CertificateUse;
 use crate::core::model::pki::San;
-use crate::ports::{ApiError, CertificateApi, CredentialFiles, KubeconfigUser, Pki, PkiError};
+use crate::ports::kubelet::{CertificateApi, CredentialFiles, KubeconfigUser};
+use crate::ports::node::{ApiError, Pki, PkiError};
 
 /// First and longest pause between two looks at a request that waits: mostly the cluster answers at once.
 const LOOK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));

@@ -17,7 +17,8 @@ use tracing::{debug, warn};
 
 use crate::core::model::labels::CONFIG_HASH;
 use crate::core::model::time::{Moment, scaled};
-use crate::ports::{ApiError, EventApi, EventKind, EventTarget, Events};
+use crate::ports::kubelet::{EventApi, EventKind, EventTarget, Events};
+use crate::ports::node::ApiError;
 
 /// Events that may wait to be sent.
 const BACKLOG: usize = 1000;

@@ -20,7 +20,8 @@ use crate::core::evict::{
 use crate::core::model::usage::PodUsage;
 use crate::core::model::{PodKill, PodUid, is_critical, is_terminal, uid_of};
 use crate::kubelet::image_gc::ImageGc;
-use crate::ports::{EventKind, EventTarget, Events, Lifecycle, PodControl, PodView, Pods, Usage, UsageDepth};
+use crate::kubelet::pods::PodControl;
+use crate::ports::kubelet::{EventKind, EventTarget, Events, Lifecycle, PodView, Pods, Usage, UsageDepth};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How long an evicted pod may take to end, and then to give back what it held, before the node is looked at again

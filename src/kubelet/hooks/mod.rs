@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{Container, HTTPGetAction};
 use crate::core::model::time::seconds;
 use crate::core::model::{HttpGet, containers_of, key_of, uid_of};
 use crate::core::probes::render_http_get;
-use crate::ports::{CheckError, Checks, EventKind, EventTarget, Events, HookCall, HookError, Hooks, Runtime};
+use crate::kubelet::pods::{HookCall, HookError, Hooks};
+use crate::ports::kubelet::{ContainerExec, EventKind, EventTarget, Events};
+use crate::ports::node::{CheckError, Checks};
 
 /// The user agent of HTTP hooks.
 const AGENT: &str = "kube-lifecycle/1.36";
@@ -18,7 +20,7 @@ const AGENT: &str = "kube-lifecycle/1.36";
 #[derive(Clone)]
 pub struct HookRunner {
     /// For `exec`.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn ContainerExec>,
     /// For `httpGet`.
     pub checks: Arc<dyn Checks>,
     /// For `LifecycleHTTPFallback`.

@@ -14,7 +14,7 @@ use crate::core::images::{
     render_plugin_request,
 };
 use crate::core::model::time::Moment;
-use crate::ports::{DockerFile, PluginCall, TokenRequest};
+use crate::ports::kubelet::{DockerFile, PluginCall, TokenRequest};
 use crate::supervise::blocking;
 
 /// Until when an answer holds, by the images and the service account that it is for.

@@ -11,7 +11,7 @@ use crate::core::images::{
     decide_access, file_name, without_tag,
 };
 use crate::cri;
-use crate::ports::RecordKind;
+use crate::ports::kubelet::RecordKind;
 
 /// A pull on its way.
 pub(super) struct Intent {

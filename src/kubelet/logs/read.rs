@@ -17,7 +17,8 @@ use crate::core::logs::{Flow, Printer};
 use crate::core::model::{ContainerId, PodUid};
 use crate::core::server::LogRequest;
 use crate::cri;
-use crate::ports::{Pods, Runtime, RuntimeError};
+use crate::ports::kubelet::Pods;
+use crate::ports::node::{RuntimeError, RuntimeQueries};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 32 * 1024;
@@ -33,7 +34,7 @@ pub struct Liveness {
     /// The kubelet's view.
     pub pods: Arc<dyn Pods>,
     /// Asked when the view says no.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn RuntimeQueries>,
     /// The container's pod.
     pub pod: PodUid,
     /// The container.

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::core::model::time::seconds;
-use crate::ports::{ApiError, NodeApi};
+use crate::ports::kubelet::NodeApi;
+use crate::ports::node::ApiError;
 
 /// Failures in a row after which the connection itself is suspected.
 const SUSPECT: u32 = 5;

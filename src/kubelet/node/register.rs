@@ -8,7 +8,8 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use crate::core::node::{offered_devices, render_device_withdrawal};
-use crate::ports::{ApiError, NodeApi};
+use crate::ports::kubelet::NodeApi;
+use crate::ports::node::ApiError;
 
 /// First and longest pause between attempts. Shorter than upstream's seven seconds: the API server may start next to us.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));

@@ -21,7 +21,8 @@ use crate::core::node::{
     name_to_look_up, render_metadata_patch, render_status_patch, was_ready,
 };
 use crate::core::render::NodeContext;
-use crate::ports::{ApiError, EventKind, EventTarget, Events, ImageService, Machine, NodeApi, Runtime};
+use crate::ports::kubelet::{EventKind, EventTarget, Events, Machine, NodeApi, RuntimeInfo};
+use crate::ports::node::{ApiError, ImageService};
 
 /// While the node is not ready it is looked at this often.
 const EAGER: Duration = Duration::from_millis(250);
@@ -39,7 +40,7 @@ pub struct NodeReporter {
     /// The API; none in standalone mode.
     pub api: Option<Arc<dyn NodeApi>>,
     /// The runtime.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn RuntimeInfo>,
     /// Its images.
     pub images: Arc<dyn ImageService>,
     /// The machine.

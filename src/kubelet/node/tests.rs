@@ -18,7 +18,8 @@ use crate::core::model::MachineFacts;
 use crate::core::render::NodeContext;
 use crate::fakes::FakeImages;
 use crate::fakes::pods::PodHost;
-use crate::ports::{ApiError, Machine, NodeApi};
+use crate::ports::kubelet::{Machine, NodeApi};
+use crate::ports::node::ApiError;
 
 /// A Node object that others change as well.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::*;
 use crate::core::model::{ContainerKind, ContainerProbes, HttpAnswer, HttpGet};
 use crate::fakes::{FakeChecks, FakeEvents, FakeExec};
-use crate::ports::{CheckError, Checks};
+use crate::ports::node::{CheckError, Checks};
 use crate::telemetry::Metrics;
 
 fn wall() -> Timestamp {

@@ -20,7 +20,9 @@ use crate::core::model::time::Moment;
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
 use crate::core::status::{is_urgent, render_status_patch};
 use crate::kubelet::api::pods::{ApiPodChange, ApiPodView};
-use crate::ports::{ApiError, PodApi, StatusSink};
+use crate::kubelet::pods::StatusSink;
+use crate::ports::kubelet::PodApi;
+use crate::ports::node::ApiError;
 use crate::supervise::{caught, spawn};
 use crate::telemetry::panics::{Task, named};
 

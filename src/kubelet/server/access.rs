@@ -16,7 +16,7 @@ use super::reviews::{Access as AccessReviews, Limited, Proof, Tokens};
 use super::{AuthorizationMode, Settings};
 use crate::core::model::access::{AccessQuestion, UserInfo};
 use crate::core::server::{subresources, verb};
-use crate::ports::{ReviewError, Reviews};
+use crate::ports::kubelet::{ReviewError, Reviews};
 
 /// Decides about every request of the secure port.
 pub struct Access {

@@ -15,7 +15,7 @@ use super::reply::{Reply, stream, text};
 use crate::core::model::{ContainerId, containers_of, uid_of};
 use crate::core::server::{ContainerRef, LogRequestError, Query, choose_log, parse_log_request};
 use crate::kubelet::logs::{Liveness, print_log};
-use crate::ports::PodView;
+use crate::ports::kubelet::PodView;
 use crate::supervise::spawn;
 
 /// Pieces that wait for a slow reader.
@@ -52,7 +52,7 @@ pub async fn container_logs(server: &Server, target: &ContainerRef, query: &Quer
     let follow = request.follow.then(|| {
         let liveness = Liveness {
             pods: Arc::clone(&server.ports.pods),
-            runtime: Arc::clone(&server.ports.runtime),
+            runtime: server.ports.runtime.clone(),
             pod: uid_of(&pod.pod),
             container,
         };

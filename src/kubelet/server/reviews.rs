@@ -15,7 +15,7 @@ use super::cache::ExpiringMap;
 use super::rate::{Rate, Rates};
 use super::single_flight::Flights;
 use crate::core::model::access::{AccessQuestion, UserInfo};
-use crate::ports::{ReviewError, Reviews};
+use crate::ports::kubelet::{ReviewError, Reviews};
 
 /// Tokens of one source that nobody knows: few, for a client has one and keeps it.
 const TOKENS_OF_SOURCE: Rate = Rate { burst: 10, every: Duration::from_millis(500) };

@@ -18,7 +18,8 @@ use super::places::OpenRequest;
 use super::reply::{Body, Reply, text};
 use crate::core::model::{ContainerId, SandboxId, containers_of};
 use crate::core::server::{ContainerRef, PodRef, Query, parse_ports, parse_stdio};
-use crate::ports::{PodView, RuntimeError};
+use crate::ports::kubelet::PodView;
+use crate::ports::node::RuntimeError;
 use crate::supervise::spawn;
 
 /// How long the runtime may take to accept a connection.

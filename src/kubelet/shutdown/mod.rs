@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::core::model::time::Moment;
 use crate::core::model::{is_terminal, uid_of};
 use crate::core::shutdown::{Stage, Turn, order, plan_groups, plan_stages, total};
-use crate::ports::{
-    EventKind, EventTarget, Events, InhibitLock, PodControl, Pods, ShutdownError, ShutdownRecord, ShutdownTimes,
-    ShutdownWatch,
+use crate::kubelet::pods::PodControl;
+use crate::ports::kubelet::{
+    EventKind, EventTarget, Events, InhibitLock, Pods, ShutdownError, ShutdownRecord, ShutdownTimes, ShutdownWatch,
 };
 use crate::telemetry::Metrics;
 

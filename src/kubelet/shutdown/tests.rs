@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 use super::*;
 use crate::core::model::{PodKey, PodKill, PodUid};
 use crate::fakes::FakeEvents;
-use crate::ports::PodView;
+use crate::ports::kubelet::PodView;
 
 type Log = Arc<Mutex<Vec<String>>>;
 

@@ -17,7 +17,7 @@ use crate::core::manifest::set::StaticSet;
 use crate::core::model::time::Moment;
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, ReadFile, SourceKind};
 use crate::offload::LIMIT;
-use crate::ports::{EventKind, EventTarget, Events, ManifestFiles};
+use crate::ports::kubelet::{EventKind, EventTarget, Events, ManifestFiles};
 use crate::supervise::caught_call;
 
 /// Quiet time after a change before files are read.

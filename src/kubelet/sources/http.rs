@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::core::manifest::parse::parse_pods;
 use crate::core::manifest::{Origin, static_pod::make_static};
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
-use crate::ports::Fetch;
+use crate::ports::kubelet::Fetch;
 
 /// The URL source.
 pub struct HttpSource {

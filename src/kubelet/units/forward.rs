@@ -21,7 +21,7 @@ use crate::core::model::ContainerId;
 use crate::core::static_units::{Facts, render_entry, unit_of};
 use crate::kubelet::logs::{DirectoryWatch, next_change};
 use crate::offload;
-use crate::ports::{ContainerView, Journal, PodView, Pods};
+use crate::ports::kubelet::{ContainerView, Journal, PodView, Pods};
 use crate::supervise::restarting;
 use crate::telemetry::panics::Task;
 

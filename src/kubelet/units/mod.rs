@@ -24,7 +24,7 @@ use tracing::{info, warn};
 use crate::core::model::labels::CONFIG_HASH;
 use crate::core::model::{DesiredPod, DesiredSet, SourceKind, key_of};
 use crate::core::static_units::{PodState, UnitPod, by_name, derive_state, name_of, plan_units, unit_of};
-use crate::ports::{PodUnits, PodView, Pods, StopNotes};
+use crate::ports::kubelet::{PodUnits, PodView, Pods, StopNotes};
 
 /// What systemd refused is asked again after this.
 const RETRY: Duration = Duration::from_secs(5);

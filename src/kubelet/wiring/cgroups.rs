@@ -12,14 +12,14 @@ use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
 use crate::core::model::cgroup::CgroupSettings;
 use crate::core::model::{KubeletSpec, MachineFacts};
 use crate::core::node::{limits_of_all_pods, limits_of_services};
-use crate::ports::{CgroupDriver, EventKind, EventTarget, Events, Runtime};
+use crate::ports::kubelet::{CgroupDriver, EventKind, EventTarget, Events, RuntimeInfo};
 use crate::telemetry::Metrics;
 
 /// The version of Kubernetes that asks runtimes without `RuntimeConfig` no more (KEP-4033).
 const WANTS_RUNTIME_CONFIG: &str = "1.37.0";
 
 /// Who makes cgroups. The runtime knows best; containerd 1.6 cannot tell, which `kubelet_cri_losing_support` shows.
-pub async fn driver(spec: &KubeletSpec, runtime: &dyn Runtime, metrics: &Metrics) -> CgroupDriver {
+pub async fn driver(spec: &KubeletSpec, runtime: &dyn RuntimeInfo, metrics: &Metrics) -> CgroupDriver {
     let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
     match runtime.cgroup_driver().await {
         Ok(Some(driver)) => driver,

@@ -26,7 +26,7 @@ use crate::kubelet::images::Images;
 use crate::kubelet::pods::PodTable;
 use crate::kubelet::shutdown::{self, ShutdownPorts};
 use crate::offload::Lanes;
-use crate::ports::{self, Runtime};
+use crate::ports::kubelet::{Events, Usage};
 use crate::supervise::restarting;
 use crate::telemetry::Metrics;
 
@@ -61,15 +61,15 @@ pub struct UpkeepParts<'a> {
     /// Pods to measure and end.
     pub table: &'a PodTable,
     /// Containers, whose images are in use.
-    pub runtime: &'a Arc<dyn Runtime>,
+    pub runtime: &'a Arc<Cri>,
     /// The service that holds images.
     pub images_of: &'a Arc<Cri>,
     /// For users.
-    pub events: &'a Arc<dyn ports::Events>,
+    pub events: &'a Arc<dyn Events>,
     /// Pull records.
     pub images: &'a Arc<Images>,
     /// Measures.
-    pub usage: Arc<dyn ports::Usage>,
+    pub usage: Arc<dyn Usage>,
 }
 
 /// Starts image collection and eviction.
@@ -86,7 +86,7 @@ pub async fn start(
         .map_err(|faults| Error::Part { what: "eviction thresholds", source: faults.join("; ").into() })?;
     let gc_ports = ImageGcPorts {
         images: Arc::<Cri>::clone(parts.images_of),
-        runtime: Arc::clone(parts.runtime),
+        runtime: Arc::<Cri>::clone(parts.runtime),
         pods: Arc::clone(&parts.table.pods),
         usage: Arc::clone(&parts.usage),
         events: Arc::clone(parts.events),
@@ -128,7 +128,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 pub fn watch_shutdown(
     spec: &KubeletSpec,
     table: &PodTable,
-    events: &Arc<dyn ports::Events>,
+    events: &Arc<dyn Events>,
     metrics: Arc<Metrics>,
     shutting_down: watch::Sender<bool>,
     stop: CancellationToken,

@@ -25,7 +25,7 @@ use crate::core::model::{
     uid_of,
 };
 use crate::core::plan::resize::Pending;
-use crate::ports::{EventKind, EventTarget, ObjectChange, Pods, RuntimeEvent};
+use crate::ports::kubelet::{EventKind, EventTarget, ObjectChange, Pods, RuntimeEvent};
 use crate::supervise::{Panicked, Pauses, caught, caught_call, spawn};
 use crate::telemetry::panics::Task;
 

@@ -27,7 +27,7 @@ use crate::core::plan::{Action, is_host_network};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
 use crate::cri;
-use crate::ports::{EventKind, EventTarget, VolumeError};
+use crate::ports::kubelet::{EventKind, EventTarget, VolumeError};
 use crate::supervise::caught;
 use crate::telemetry::panics::Task;
 

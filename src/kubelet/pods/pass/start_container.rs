@@ -12,7 +12,8 @@ use crate::core::model::{ContainerId, ContainerKind, containers_of, field_path, 
 use crate::core::plan::{KillContainer, KillReason, StartContainer, Waiting, container_grace};
 use crate::core::render::{self, ContainerInputs, DeviceGrant, ImageUser, env};
 use crate::cri;
-use crate::ports::{EventKind, EventTarget, HookCall, ImageDemand, ImageWaiting, ObjectError, PulledImage};
+use crate::kubelet::pods::{HookCall, ImageDemand, ImageWaiting, PulledImage};
+use crate::ports::kubelet::{EventKind, EventTarget, ObjectError};
 
 impl Pass {
     /// Starts a container; an error is its `state.waiting`.

@@ -12,7 +12,8 @@ use super::{Pass, Progress};
 use crate::core::model::time::{Moment, seconds};
 use crate::core::model::{ContainerId, field_path};
 use crate::core::plan::KillContainer;
-use crate::ports::{EventKind, EventTarget, HookCall, HookError};
+use crate::kubelet::pods::{HookCall, HookError};
+use crate::ports::kubelet::{EventKind, EventTarget};
 
 /// Upstream's `minimumGracePeriodInSeconds`: what every container gets between SIGTERM and SIGKILL.
 const MIN_GRACE: Duration = Duration::from_secs(2);

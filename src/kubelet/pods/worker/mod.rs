@@ -31,7 +31,7 @@ use super::pass::{Pass, PassEnd, Progress};
 use crate::core::model::time::Moment;
 use crate::core::model::{Observed, PodUid, Rejection, uid_of};
 use crate::core::plan::{self, Action, EndCause, EndInputs, Facts, Ledger, Replacement, Stage};
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::kubelet::{EventKind, EventTarget};
 use crate::telemetry::panics::Task;
 
 /// What a task beside the worker came to.

@@ -9,7 +9,7 @@ use super::{Ended, Worker};
 use crate::core::model::uid_of;
 use crate::core::plan::{self, Stage};
 use crate::kubelet::pods::context::Event;
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::kubelet::{EventKind, EventTarget};
 use crate::supervise::spawn;
 use crate::telemetry::panics::{Task, named};
 

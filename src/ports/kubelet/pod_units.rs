@@ -5,8 +5,7 @@ use std::io;
 
 use async_trait::async_trait;
 
-use super::UnitError;
-use crate::core::static_units::PodState;
+use crate::ports::node::UnitError;
 
 /// The service manager, asked for what static pods need of it. No call waits for a job.
 #[async_trait]
@@ -34,12 +33,4 @@ pub trait StopNotes: Send + Sync {
 pub trait Journal: Send + Sync {
     /// Writes one entry: name and value of each field. Waits while the journal takes no more.
     async fn write(&self, fields: &[(&'static str, &[u8])]) -> io::Result<()>;
-}
-
-/// The static pods of this node as its kubelet sees them.
-#[async_trait]
-pub trait StaticPodStates: Send + Sync {
-    /// The state of the pod of a manifest's name, once the kubelet wants it as defined by the content of this hash; before
-    /// that it is waiting.
-    async fn state(&self, name: &str, hash: &str) -> io::Result<PodState>;
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::ApiError;
+use crate::ports::node::ApiError;
 
 /// Reports at a Node what its own node would not report.
 #[async_trait]

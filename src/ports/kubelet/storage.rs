@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 
-use super::ApiError;
 use crate::core::status::GrowthStep;
+use crate::ports::node::ApiError;
 
 /// What a driver says of this node; published as part of the CSINode object and the node's labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

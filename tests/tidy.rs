@@ -73,7 +73,7 @@ const LAWS: &[(&str, &[&str])] = &[
     ("src/cri/", &["cri"]),
     ("src/telemetry/", &["telemetry"]),
     ("src/offload.rs", &["offload", "core"]),
-    ("src/supervise.rs", &["supervise", "telemetry"]),
+    ("src/supervise.rs", &["supervise", "telemetry", "core"]),
     // Where real adapters meet the ports.
     (
         "src/kubelet/wiring/",
@@ -214,6 +214,42 @@ fn the_core_does_no_io_and_reads_no_clock() {
         let is_banned = |token: &Token| matches!(token.text.as_str(), "async" | "println" | "eprintln");
         let all = code(text).into_iter().filter(is_banned);
         faults.extend(all.map(|token| format!("{path}:{}: {}", token.line, token.text)));
+    }
+    complain(faults);
+}
+
+/// Where each error is logged with its causes. The bootstrapper prints its errors.
+const LOGS: [&str; 7] = [
+    "src/adapters/",
+    "src/kubelet/",
+    "src/core/",
+    "src/fakes/",
+    "src/telemetry/",
+    "src/offload.rs",
+    "src/supervise.rs",
+];
+
+/// Lines that log an error by `Display` or `Debug`, which show the outermost text only, or by another spelling.
+fn logs_without_causes(tokens: &[Token]) -> Vec<usize> {
+    let is = |at: usize, words: &[&str]| tokens.get(at).is_some_and(|token| words.contains(&token.text.as_str()));
+    let names = ["error", "err", "e", "cause", "failure"];
+    let shown = |at: usize| is(at, &["(", ",", "="]) && is(at + 1, &["%", "?"]) && is(at + 2, &names);
+    let cast = |at: usize| is(at, &["="]) && is(at + 1, &["&"]) && is(at + 2, &names) && is(at + 3, &["as"]);
+    let macros = ["trace", "debug", "info", "warn", "error"];
+    let mut found = Vec::new();
+    for begin in (0..tokens.len()).filter(|at| is(*at, &macros) && is(at + 1, &["!"])) {
+        let end = (begin + 2..tokens.len()).find(|at| is(*at, &[";", "}"])).unwrap_or(tokens.len());
+        found.extend((begin + 2..end).filter(|at| shown(*at) || cast(*at)).map(|at| tokens[at].line));
+    }
+    found
+}
+
+#[test]
+fn an_error_is_logged_with_its_causes() {
+    let mut faults = Vec::new();
+    for (path, text) in files().iter().filter(|(path, _)| LOGS.iter().any(|room| path.starts_with(room))) {
+        let lines = logs_without_causes(&code(text));
+        faults.extend(lines.iter().map(|line| format!("{path}:{line}: write `error = with_causes(&error)`")));
     }
     complain(faults);
 }

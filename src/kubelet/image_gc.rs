@@ -13,6 +13,7 @@ use super::images::Images;
 use crate::core::gc::{ImageAges, ImageLimits, Removal};
 use crate::core::images::parse_name;
 use crate::core::model::kubelet_spec::ImageSettings;
+use crate::core::model::with_causes;
 use crate::cri;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, Pods, Usage, UsageDepth};
 use crate::ports::node::{ImageService, RuntimeQueries};
@@ -147,7 +148,9 @@ impl ImageGc {
             let spec = cri::ImageSpec { image: id.clone(), ..cri::ImageSpec::default() };
             match self.ports.images.remove_image(&spec).await {
                 Ok(()) => tracing::info!(image = id, "removed an unused image"),
-                Err(error) => tracing::warn!(image = id, %error, "an unused image could not be removed"),
+                Err(error) => {
+                    tracing::warn!(image = id, error = with_causes(&error), "an unused image could not be removed")
+                }
             }
         }
     }

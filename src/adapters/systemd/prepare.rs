@@ -13,6 +13,7 @@ use zbus::names::BusName;
 use zbus::{Connection, MatchRule, MessageStream};
 
 use crate::adapters::fs::atomic::write_if_changed;
+use crate::core::model::with_causes;
 use crate::offload::Lanes;
 use crate::ports::kubelet::ShutdownError;
 
@@ -81,7 +82,7 @@ impl Signals {
                 Ok(0) => return Ok(begins),
                 Ok(user) => tracing::warn!(%sender, user, begins, "shutdown signal ignored: its sender is not root"),
                 Err(error) => {
-                    tracing::warn!(%sender, begins, %error, "shutdown signal ignored: its sender has disconnected");
+                    tracing::warn!(%sender, begins, error = with_causes(&error), "shutdown signal ignored: its sender has disconnected");
                 }
             }
         }

@@ -38,7 +38,7 @@ use self::source::{Source, SourceError};
 use crate::adapters::csi::CsiVolumes;
 use crate::adapters::fs::{beneath, mounts};
 use crate::adapters::keyed_lock::KeyedLock;
-use crate::core::model::{MountedVolume, PodUid, uid_of, used_volumes};
+use crate::core::model::{MountedVolume, PodUid, uid_of, used_volumes, with_causes};
 use crate::core::render::NodeContext;
 use crate::offload::Lanes;
 use crate::ports::kubelet::{Objects, VolumeError, Volumes};
@@ -121,7 +121,11 @@ impl LocalVolumes {
             let _lock = self.locks.lock(uid_of(pod)).await;
             let request = self.request(pod, volume);
             if let Err(error) = set_up::set_up(request, self.drivers.as_ref(), pod, source).await {
-                tracing::warn!(volume = volume.name, %error, "the content of a volume is not updated");
+                tracing::warn!(
+                    volume = volume.name,
+                    error = with_causes(&error),
+                    "the content of a volume is not updated"
+                );
             }
         }
     }
@@ -189,7 +193,7 @@ impl Volumes for LocalVolumes {
     ) -> Result<PathBuf, VolumeError> {
         let fault = |error: String| {
             // Users learn which mount it is, not what the node's file system looks like.
-            tracing::warn!(container, volume = volume_name, %error, "subPath not prepared");
+            tracing::warn!(container, volume = volume_name, error, "subPath not prepared");
             VolumeError {
                 volume: volume_name.to_owned(),
                 message: format!(

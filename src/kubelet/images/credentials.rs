@@ -14,6 +14,7 @@ use crate::core::images::{
     render_plugin_request,
 };
 use crate::core::model::time::Moment;
+use crate::core::model::with_causes;
 use crate::ports::kubelet::{DockerFile, PluginCall, TokenRequest};
 use crate::supervise::blocking;
 
@@ -149,7 +150,9 @@ async fn secrets_of(ports: &ImagePorts, pod: &Arc<Pod>) -> Vec<Arc<Secret>> {
         }
         match ports.objects.secret(namespace, &reference.name).await {
             Ok(secret) => secrets.push(secret),
-            Err(error) => tracing::warn!(namespace, secret = reference.name, %error, "no image pull secret"),
+            Err(error) => {
+                tracing::warn!(namespace, secret = reference.name, error = with_causes(&error), "no image pull secret")
+            }
         }
     }
     secrets

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::tail::tail_offset;
 use super::watch::{Changes, DirectoryWatch, next_change};
 use crate::core::logs::{Flow, Printer};
-use crate::core::model::{ContainerId, PodUid};
+use crate::core::model::{ContainerId, PodUid, with_causes};
 use crate::core::server::LogRequest;
 use crate::cri;
 use crate::ports::kubelet::Pods;
@@ -105,7 +105,7 @@ async fn watch_parent(hub: &Arc<DirectoryWatch>, path: &Path) -> Option<Changes>
     match hub.subscribe(parent).await {
         Ok(changes) => Some(changes),
         Err(error) => {
-            tracing::warn!(path = %parent.display(), %error, "cannot watch a log's directory; looking each second instead");
+            tracing::warn!(path = %parent.display(), error = with_causes(&error), "cannot watch a log's directory; looking each second instead");
             None
         }
     }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::logs::{plan_rotation, rotated_name};
-use crate::core::model::ContainerId;
+use crate::core::model::{ContainerId, with_causes};
 use crate::offload::Lanes;
 use crate::ports::kubelet::{ContainerAccess, ContainerView, Pods};
 use crate::ports::node::RuntimeError;
@@ -83,8 +83,7 @@ async fn rotate_or_warn(
 ) {
     let path = Path::new(&container.log_path);
     if let Err(error) = rotate_one(settings, path, &container.id, runtime, lanes).await {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(path = %path.display(), %error, cause, "log was not rotated");
+        tracing::warn!(path = %path.display(), error = with_causes(&error), "log was not rotated");
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use super::register::{register, withdraw_devices};
 use crate::core::admission::Pressure;
 use crate::core::model::time::{Moment, scaled};
-use crate::core::model::{KubeletSpec, MachineFacts};
+use crate::core::model::{KubeletSpec, MachineFacts, with_causes};
 use crate::core::node::{
     Health, NodeInputs, PATIENCE, RuntimeHealth, RuntimeView, derive_addresses, derive_node, derive_status,
     name_to_look_up, render_metadata_patch, render_status_patch, was_ready,
@@ -118,7 +118,7 @@ impl NodeReporter {
             match self.restore_metadata(&*api, &seen).await {
                 Ok(Some(node)) => self.take(node, &mut pod_cidr).await,
                 Ok(None) => {}
-                Err(error) => debug!(%error, "the node's labels are not put back"),
+                Err(error) => debug!(error = with_causes(&error), "the node's labels are not put back"),
             }
             let heartbeat = Instant::now() >= due;
             match self.send(&*api, &seen, heartbeat).await {
@@ -128,7 +128,7 @@ impl NodeReporter {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    debug!(%error, "node status not sent");
+                    debug!(error = with_causes(&error), "node status not sent");
                     sleep(EAGER).await;
                 }
             }
@@ -261,7 +261,7 @@ impl NodeReporter {
                 true
             }
             Err(error) => {
-                warn!(cidr, %error, "pod CIDR not taken by the runtime");
+                warn!(cidr, error = with_causes(&error), "pod CIDR not taken by the runtime");
                 false
             }
         }

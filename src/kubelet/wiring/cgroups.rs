@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use super::error::Error;
 use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
 use crate::core::model::cgroup::CgroupSettings;
-use crate::core::model::{KubeletSpec, MachineFacts};
+use crate::core::model::{KubeletSpec, MachineFacts, with_causes};
 use crate::core::node::{limits_of_all_pods, limits_of_services};
 use crate::ports::kubelet::{CgroupDriver, EventKind, EventTarget, Events, RuntimeInfo};
 use crate::telemetry::Metrics;
@@ -67,7 +67,7 @@ pub async fn start(
             warn!("cgroups are not prepared within {} s; going on meanwhile", PATIENCE.as_secs());
             tokio::spawn(async move {
                 if let Ok(Err(error)) = prepared.await {
-                    error!(error = &error as &dyn std::error::Error, "a reservation is not enforced");
+                    error!(error = with_causes(&error), "a reservation is not enforced");
                 }
             });
         }
@@ -83,7 +83,7 @@ async fn prepare(spec: &KubeletSpec, cgroups: &PodCgroups, events: &dyn Events) 
         }
         // It is tried again with the first pod.
         Err(error) => {
-            warn!(%error, "cgroups of pods cannot be prepared");
+            warn!(error = with_causes(&error), "cgroups of pods cannot be prepared");
             let message = format!("Failed to update Node Allocatable Limits {:?}: {error}", spec.runtime.cgroup_root);
             tell(EventKind::Warning, "FailedNodeAllocatableEnforcement", message);
         }

@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use crate::adapters::cri::Cri;
 use crate::adapters::csi::{AttachLimits, CsiVolumes, Drivers, Registrar};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
-use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind};
+use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind, with_causes};
 use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
 use crate::core::render::{check_resolv_conf, parse_resolv_conf};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
@@ -173,6 +173,6 @@ async fn tell(lanes: &Lanes, state: sd_notify::NotifyState<'static>) {
     #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
     let told = lanes.io("systemd", "notify", move || sd_notify::notify(&[state])).await;
     if let Err(error) = told {
-        warn!(%error, "systemd was not told");
+        warn!(error = with_causes(&error), "systemd was not told");
     }
 }

@@ -13,8 +13,8 @@ use super::error::Error;
 use crate::adapters::cri::Cri;
 use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
 use crate::adapters::usage::{MachineUsage, UsageOptions};
-use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::core::model::{KubeletSpec, with_causes};
 use crate::kubelet::logs::DirectoryWatch;
 use crate::kubelet::pods::PodTable;
 use crate::kubelet::server::{Listeners, ServerPorts, Settings};
@@ -81,8 +81,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     };
     vital("server", &stop.clone(), async move {
         if let Err(error) = listeners.serve(settings, ports, stop).await {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            error!(%error, cause, "the server ended");
+            error!(error = with_causes(&error), "the server ended");
         }
     });
     Ok(())

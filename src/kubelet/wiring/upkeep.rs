@@ -17,7 +17,7 @@ use crate::adapters::systemd::Logind;
 use crate::core::admission::Pressure;
 use crate::core::evict::parse_thresholds;
 use crate::core::images::{CredentialPlugin, join_plugins, parse_plugins};
-use crate::core::model::KubeletSpec;
+use crate::core::model::{KubeletSpec, with_causes};
 use crate::core::shutdown::plan_turns;
 use crate::core::yaml::parse_document;
 use crate::kubelet::eviction::{self, EvictionLimits, EvictionPorts};
@@ -155,7 +155,7 @@ pub fn watch_shutdown(
                     Err(error) => Err(error),
                 };
                 if let Err(error) = watched {
-                    warn!(%error, "shutdowns of the machine are not noticed for the moment");
+                    warn!(error = with_causes(&error), "shutdowns of the machine are not noticed for the moment");
                     tokio::time::sleep(RECONNECT).await;
                 }
             }

@@ -59,9 +59,9 @@ struct Entry {
 #[derive(Default)]
 struct Statics {
     formers: Formers,
-    /// When those that were refused are tried again, and the pause before that.
+    /// When those that were refused are tried again, and how often in a row they were.
     retry_at: Option<Instant>,
-    pause: Duration,
+    refusals: u32,
 }
 
 /// Static pods that an earlier kubelet left at the runtime.

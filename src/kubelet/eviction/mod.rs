@@ -18,7 +18,7 @@ use crate::core::evict::{
     exceeds_local_limit, has_local_limit, rank,
 };
 use crate::core::model::usage::PodUsage;
-use crate::core::model::{PodKill, PodUid, is_critical, is_terminal, uid_of};
+use crate::core::model::{PodKill, PodUid, is_critical, is_terminal, uid_of, with_causes};
 use crate::kubelet::image_gc::ImageGc;
 use crate::kubelet::pods::PodControl;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, Lifecycle, PodView, Pods, Usage, UsageDepth};
@@ -117,7 +117,7 @@ async fn reclaimed(ports: &EvictionPorts, threshold: &Threshold) -> bool {
         tracing::warn!("containers of finished pods are still there after half a minute");
     }
     if let Err(error) = ports.images.free_all().await {
-        tracing::warn!(error, "unused images could not be removed");
+        tracing::warn!(error = with_causes(&error), "unused images could not be removed");
     }
     let observed = derive_observations(&ports.usage.node(UsageDepth::Full).await);
     observed.get(&threshold.signal).is_some_and(|left| !threshold.is_met(*left, true))

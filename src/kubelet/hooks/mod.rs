@@ -75,7 +75,8 @@ impl HookRunner {
         if action.host.as_deref().unwrap_or_default().is_empty() && call.pod_ip.is_none() {
             return Err("failed to find networking container".into());
         }
-        let get = render_http_get(action, &container, call.pod_ip.as_deref(), AGENT)?;
+        let get =
+            render_http_get(action, &container, call.pod_ip.as_deref(), AGENT).map_err(|error| error.to_string())?;
         match self.checks.http(&get, None).await {
             Ok(_) => Ok(()),
             Err(error @ CheckError::HttpInsteadOfTls(_)) => {

@@ -26,7 +26,7 @@ pub use api::{CertificateApi, EventApi, NodeApi, PodApi, PodChange, PodWatch};
 pub use cgroups::{CgroupError, Cgroups, PodCgroup};
 pub use credential_files::{CredentialFiles, KubeconfigUser};
 pub use events::{EventKind, EventTarget, Events};
-pub use fetch::Fetch;
+pub use fetch::{Fetch, FetchError};
 pub use machine::Machine;
 pub use manifests::ManifestFiles;
 pub use name_files::NameFiles;

@@ -31,6 +31,8 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod cri;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fakes;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod kubelet;

@@ -14,10 +14,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::core::model::Backoff;
 use crate::telemetry::panics::{Task, describe, named, named_call};
 
 /// First and longest pause before a task is started again.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(300) };
 
 /// A task that ran for this long was healthy: its next panic counts as the first.
 const HEALTHY: Duration = Duration::from_secs(600);
@@ -45,9 +46,8 @@ impl Pauses {
         if ran >= HEALTHY {
             self.panics = 0;
         }
-        let pause = PAUSE.0.saturating_mul(1_u32.checked_shl(self.panics).unwrap_or(u32::MAX)).min(PAUSE.1);
         self.panics = self.panics.saturating_add(1);
-        pause
+        BACKOFF.after(self.panics)
     }
 }
 
@@ -149,8 +149,8 @@ mod tests {
         let mut pauses = Pauses::default();
         let grown: Vec<u64> = (0..12).map(|_| pauses.next(Duration::ZERO).as_secs()).collect();
         assert_eq!(grown, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        (0..100).for_each(|_| assert_eq!(pauses.next(Duration::ZERO), PAUSE.1));
-        assert_eq!(pauses.next(HEALTHY), PAUSE.0);
+        (0..100).for_each(|_| assert_eq!(pauses.next(Duration::ZERO), BACKOFF.most));
+        assert_eq!(pauses.next(HEALTHY), BACKOFF.first);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,9 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roost::adapters::etcd::HostEtcdFiles;
-use roost::adapters::fake::Record;
-use roost::adapters::fake::members::{FakeEtcd, member};
-use roost::adapters::fake::node::{FakeNode, FakeReachability};
 use roost::bootstrap::cis::observe_controls;
 use roost::bootstrap::settle::{SettleError, settle_control_plane};
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way};
@@ -21,7 +18,10 @@ use roost::bootstrap::{Ports, RunOptions, run};
 use roost::core::bootstrap::cis::{Verdict, judge};
 use roost::core::bootstrap::workflow::{INIT, RENEW};
 use roost::core::model::spec::Spec;
-use roost::ports::{NodeFiles, ObjectRef, Reachability, Units};
+use roost::fakes::Record;
+use roost::fakes::members::{FakeEtcd, member};
+use roost::fakes::node::{FakeNode, FakeReachability};
+use roost::ports::bootstrap::{NodeFiles, ObjectRef, Reachability, Units};
 use serde_json::{Value, json};
 use shared::{COMPONENTS, path, ports, spec_of};
 
@@ -443,7 +443,7 @@ async fn a_further_control_plane_receives_the_authority_that_the_cluster_knows()
     let names = ["kubelet-serving-ca.crt", "kubelet-serving-ca.key", "ca.key"];
     let text = |name: &str| roost::core::model::Secret::new(first.file(&format!("/etc/kubernetes/pki/{name}")));
     let handed = names.map(|name| (name.to_owned(), text(name))).into();
-    let handover = Arc::new(roost::adapters::fake::members::FakeHandover(handed));
+    let handover = Arc::new(roost::fakes::members::FakeHandover(handed));
     let ports = Ports { handover, ..ports(&second.node, None, &second.etcd) };
     let timeout = Duration::from_secs(300);
     let passage =

@@ -7,15 +7,15 @@ mod shared;
 
 use std::sync::Arc;
 
-use roost::adapters::fake::Record;
-use roost::adapters::fake::node::FakeNode;
 use roost::bootstrap::{RunError, RunOptions, run};
 use roost::core::bootstrap::declared_units::for_node;
 use roost::core::bootstrap::workflow::{INIT, RESET};
 use roost::core::bootstrap::{Facts, phases, services, units};
 use roost::core::model::spec::Spec;
 use roost::core::model::with_causes;
-use roost::ports::Units;
+use roost::fakes::Record;
+use roost::fakes::node::FakeNode;
+use roost::ports::bootstrap::Units;
 use shared::{ports_of, spec_of};
 
 /// Where NixOS looks for units that others write.

@@ -8,13 +8,13 @@ mod shared;
 use std::path::Path;
 use std::sync::Arc;
 
-use roost::adapters::fake::Record;
-use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients};
-use roost::adapters::fake::node::FakeNode;
 use roost::bootstrap::etcd::{drill, last_drill};
 use roost::bootstrap::{Ports, StepError};
 use roost::core::bootstrap::drill::DrillResult;
-use roost::ports::{EtcdFileError, EtcdFiles, NodeFiles, Units};
+use roost::fakes::Record;
+use roost::fakes::members::{FakeEtcd, FakeEtcdClients};
+use roost::fakes::node::FakeNode;
+use roost::ports::bootstrap::{EtcdFileError, EtcdFiles, NodeFiles, Units};
 use shared::{ports_of, spec_of};
 
 const RESULT: &str = "/var/lib/roost/snapshots/drill-n1.json";

@@ -13,7 +13,7 @@ use rcgen::{
 use roost::adapters::etcd::EtcdClients;
 use roost::core::bootstrap::membership::{NextMove, initial_cluster, next_move};
 use roost::core::model::Secret;
-use roost::ports::{Etcd, EtcdIdentity, MembersError};
+use roost::ports::bootstrap::{Etcd, EtcdIdentity, MembersError};
 
 struct Running(Child);
 

@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use roost::adapters::etcd::HostEtcdFiles;
-use roost::adapters::fake::Record;
-use roost::adapters::fake::node::FakeNode;
 use roost::adapters::x509::X509;
 use roost::bootstrap::certificates::observe_certificates;
 use roost::bootstrap::{RunOptions, StepError, etcd, run};
@@ -19,7 +17,9 @@ use roost::core::bootstrap::static_pods;
 use roost::core::bootstrap::workflow::{INIT, RENEW};
 use roost::core::model::spec::Spec;
 use roost::core::model::with_causes;
-use roost::ports::NodeFiles;
+use roost::fakes::Record;
+use roost::fakes::node::FakeNode;
+use roost::ports::bootstrap::NodeFiles;
 use shared::{ports_of, spec_of};
 
 fn spec(settings: &[(&str, &str)]) -> Spec {

@@ -8,9 +8,6 @@ mod shared;
 use std::sync::Arc;
 
 use base64::Engine;
-use roost::adapters::fake::Record;
-use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
-use roost::adapters::fake::node::{FakeNode, FakeReachability};
 use roost::bootstrap::join::claim_name;
 use roost::bootstrap::{Ports, RunError, RunOptions, members, run};
 use roost::core::bootstrap::key_handover::SharedFiles;
@@ -19,7 +16,10 @@ use roost::core::bootstrap::workflow::{INIT, JOIN_CONTROL_PLANE, RENEW, RESET};
 use roost::core::bootstrap::{Facts, Joining};
 use roost::core::model::Secret;
 use roost::core::model::spec::{ComponentSource, ControlPlaneMode, Spec};
-use roost::ports::{MembersError, NodeFiles, Owner, Reachability};
+use roost::fakes::Record;
+use roost::fakes::members::{FakeEtcd, FakeEtcdClients, FakeHandover, member};
+use roost::fakes::node::{FakeNode, FakeReachability};
+use roost::ports::bootstrap::{MembersError, NodeFiles, Owner, Reachability};
 use serde_json::json;
 use shared::{ports_of, spec_of};
 

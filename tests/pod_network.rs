@@ -7,7 +7,8 @@ use std::process::Command;
 use roost::adapters::network::HostNetwork;
 use roost::agent::{PodNetworkSettings, run_pod_network};
 use roost::core::network::{NodeNetwork, Route, RouteChange, conflist, masquerade};
-use roost::ports::{ApiError, NodeEvents, PodNetwork};
+use roost::ports::bootstrap::{NodeEvents, PodNetwork};
+use roost::ports::node::ApiError;
 
 /// Runs the test of this name again inside a new network namespace; true when this process is the one inside.
 fn inside_namespace(test: &str) -> bool {

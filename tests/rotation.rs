@@ -10,9 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roost::adapters::etcd::HostEtcdFiles;
-use roost::adapters::fake::Record;
-use roost::adapters::fake::members::{FakeEtcd, FakeHandover, member};
-use roost::adapters::fake::node::FakeNode;
 use roost::adapters::x509::X509;
 use roost::bootstrap::rotation::{Outcome, RotationError, rotate};
 use roost::bootstrap::upgrade::{Passage, Purpose};
@@ -23,7 +20,11 @@ use roost::core::bootstrap::rotation::{KUBELET_ANNOTATION, ROTATION_ANNOTATION, 
 use roost::core::bootstrap::workflow::INIT;
 use roost::core::model::Secret;
 use roost::core::model::spec::Spec;
-use roost::ports::{NodeFiles, ObjectRef, Pki};
+use roost::fakes::Record;
+use roost::fakes::members::{FakeEtcd, FakeHandover, member};
+use roost::fakes::node::FakeNode;
+use roost::ports::bootstrap::{NodeFiles, ObjectRef};
+use roost::ports::node::Pki;
 use serde_json::{Value, json};
 use shared::{path, ports, spec_of};
 

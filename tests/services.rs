@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use roost::adapters::etcd::HostEtcdFiles;
-use roost::adapters::fake::Record;
-use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, member};
-use roost::adapters::fake::node::FakeNode;
 use roost::bootstrap::upgrade::{Passage, Purpose, upgrade_control_plane};
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::core::bootstrap::services::{self, COMPONENTS};
 use roost::core::bootstrap::workflow::{APPLY_FIRST, APPLY_LAST, INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
 use roost::core::bootstrap::{Facts, Phase};
 use roost::core::model::spec::Spec;
-use roost::ports::{NodeFiles, Owner};
+use roost::fakes::Record;
+use roost::fakes::members::{FakeEtcd, FakeEtcdClients, member};
+use roost::fakes::node::FakeNode;
+use roost::ports::bootstrap::{NodeFiles, Owner};
 use shared::{ports_of, spec_of};
 
 const ETCD_USER: Owner = Owner { user: 998, group: 997 };

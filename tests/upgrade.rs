@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use roost::adapters::fake::members::{FakeEtcd, member};
-use roost::adapters::fake::node::FakeNode;
-use roost::adapters::fake::{FakeChecks, Record};
 use roost::bootstrap::Ports;
 use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way, keep_running, upgrade_control_plane};
 use roost::core::bootstrap::{Facts, static_pods};
 use roost::core::model::spec::Spec;
-use roost::ports::{EtcdFileError, EtcdFiles, NodeFiles, Units};
+use roost::fakes::members::{FakeEtcd, member};
+use roost::fakes::node::FakeNode;
+use roost::fakes::{FakeChecks, Record};
+use roost::ports::bootstrap::{EtcdFileError, EtcdFiles, NodeFiles, Units};
 use shared::{COMPONENTS, path, spec_of};
 
 const OLD: &str = "v1.35.4";
@@ -39,8 +39,11 @@ impl EtcdFiles for Snapshots {
         Ok(1)
     }
     fn rename(&self, _from: &Path, to: &Path) -> Result<(), EtcdFileError> {
-        let io =
-            |error: roost::ports::FileError| EtcdFileError::Io { verb: "move", path: to.into(), source: error.source };
+        let io = |error: roost::ports::bootstrap::FileError| EtcdFileError::Io {
+            verb: "move",
+            path: to.into(),
+            source: error.source,
+        };
         self.0.write(to, b"snapshot", 0o600).map_err(io)
     }
 }

@@ -18,6 +18,7 @@ use super::keepalive;
 use super::peer_uid::peer_uid;
 use crate::core::balancer::{Bounds, Servers};
 use crate::core::connections::{Connections, Full, Standing};
+use crate::core::model::with_causes;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -97,7 +98,7 @@ pub async fn run_balancer(
 ) {
     let uid_of = |client: SocketAddr, balancer: SocketAddr| {
         peer_uid(client, balancer).unwrap_or_else(|error| {
-            tracing::debug!(%client, %error, "the uid of a client is not known");
+            tracing::debug!(%client, error = with_causes(&error), "the uid of a client is not known");
             UNKNOWN
         })
     };
@@ -121,7 +122,9 @@ async fn run_balancer_for(
         tell_ready();
         match bound {
             Ok(listener) => break listener,
-            Err(error) => tracing::warn!(%listen, %error, "the balancer cannot listen on its address"),
+            Err(error) => {
+                tracing::warn!(%listen, error = with_causes(&error), "the balancer cannot listen on its address")
+            }
         }
         tokio::time::sleep(RETRY).await;
     };
@@ -139,7 +142,7 @@ async fn run_balancer_for(
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(%error, "the balancer cannot accept a connection");
+                        tracing::warn!(error = with_causes(&error), "the balancer cannot accept a connection");
                     }
                     places.evict_one();
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -234,7 +237,7 @@ async fn connect(
                 return Some((address, stream));
             }
             Err(error) => {
-                tracing::debug!(server = %address, %error, "an API server does not accept connections");
+                tracing::debug!(server = %address, error = with_causes(&error), "an API server does not accept connections");
                 lock().note_failure(address, begun.elapsed());
             }
         }

@@ -15,7 +15,7 @@ use super::fs::atomic::write_if_changed;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::model::Secret;
 use crate::core::model::credentials::CertificateUse;
-use crate::ports::{CredentialFiles, KubeconfigUser};
+use crate::ports::kubelet::{CredentialFiles, KubeconfigUser};
 
 /// The directory `--cert-dir`.
 #[derive(Clone, Debug)]

@@ -2,6 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::core::model::with_causes;
+
 /// Raises the soft limit to `wanted` files, as far as the hard one lets it; gives what counts from then on.
 ///
 /// The soft limit of 1024 is for programs that use select(2) (systemd's `file-hierarchy`, "File Descriptor Limits"); a
@@ -16,7 +18,7 @@ pub fn raise_limit(wanted: u64) -> usize {
         match setrlimit(Resource::Nofile, Rlimit { current: Some(target), maximum: limit.maximum }) {
             Ok(()) => target,
             Err(error) => {
-                tracing::warn!(%error, soft, target, "the open-file limit was not raised");
+                tracing::warn!(error = with_causes(&error), soft, target, "the open-file limit was not raised");
                 soft
             }
         }

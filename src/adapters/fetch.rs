@@ -1,6 +1,7 @@
 //! Documents over HTTP and HTTPS: static pods by URL.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONNECTION, HOST, LOCATION};
-use hyper::http::uri::{Authority, Scheme, Uri};
+use hyper::http::uri::{Authority, InvalidUri, Scheme, Uri};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -19,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::names::Names;
 use super::trust::machine_authorities;
 use crate::core::model::MAX_MANIFEST_BYTES;
-use crate::ports::Fetch;
+use crate::ports::kubelet::{Fetch, FetchError};
 
 /// Bound of one document, redirects included.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,8 +48,8 @@ impl HttpFetch {
         Ok(Self { tls: Arc::new(tls), names: Names::remembering() })
     }
 
-    async fn follow(&self, url: &str, headers: &Headers) -> Result<Vec<u8>, String> {
-        let mut at: Uri = url.parse().map_err(|e| format!("{url}: {e}"))?;
+    async fn follow(&self, url: &str, headers: &Headers) -> Result<Vec<u8>, FetchError> {
+        let mut at: Uri = url.parse().map_err(|e: InvalidUri| unusable(url, e.to_string()))?;
         let (first, none) = (at.authority().cloned(), Headers::new());
         for _ in 0..MAX_REDIRECTS {
             // Headers may hold a secret, which is not for other servers.
@@ -62,24 +63,23 @@ impl HttpFetch {
                 continue;
             }
             if status != hyper::StatusCode::OK {
-                return Err(format!("{at}: {status}"));
+                return Err(FetchError::Status { url: at.to_string(), status: status.to_string() });
             }
             if response.body().size_hint().lower() > MAX_MANIFEST_BYTES as u64 {
-                return Err(format!("{at}: larger than {MAX_MANIFEST_BYTES} bytes"));
+                return Err(FetchError::TooLarge { url: at.to_string(), most: MAX_MANIFEST_BYTES });
             }
             let body = Limited::new(response.into_body(), MAX_MANIFEST_BYTES).collect().await;
-            return body.map(|body| body.to_bytes().to_vec()).map_err(|e| format!("{at}: {e}"));
+            return body.map(|body| body.to_bytes().to_vec()).map_err(|source| failed(&at, source));
         }
-        Err(format!("{url}: stopped after {MAX_REDIRECTS} redirects"))
+        Err(FetchError::Redirects { url: url.to_owned(), redirects: MAX_REDIRECTS })
     }
 
-    async fn ask(&self, url: &Uri, headers: &Headers) -> Result<Response<Incoming>, String> {
-        let fault = |error: &dyn std::fmt::Display| format!("{url}: {error}");
-        let authority: &Authority = url.authority().ok_or_else(|| fault(&"no host"))?;
+    async fn ask(&self, url: &Uri, headers: &Headers) -> Result<Response<Incoming>, FetchError> {
+        let authority: &Authority = url.authority().ok_or_else(|| unusable(url, "no host"))?;
         let secure = match url.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
-            _ => return Err(fault(&"neither http nor https")),
+            _ => return Err(unusable(url, "neither http nor https")),
         };
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
@@ -88,21 +88,32 @@ impl HttpFetch {
         for (name, value) in headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value))) {
             request = request.header(name, value);
         }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|e| fault(&e))?;
-        let stream = self.names.connect(&host, port).await.map_err(|e| fault(&e))?;
+        let request = request.body(Empty::<Bytes>::new()).map_err(|source| failed(url, source.into()))?;
+        let stream = self.names.connect(&host, port).await.map_err(|source| failed(url, source.into()))?;
         if !secure {
-            return send(request, stream).await.map_err(|e| fault(&e));
+            return send(request, stream).await.map_err(|source| failed(url, source.into()));
         }
-        let name = ServerName::try_from(host).map_err(|e| fault(&e))?;
-        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.map_err(|e| fault(&e))?;
-        send(request, stream).await.map_err(|e| fault(&e))
+        let name = ServerName::try_from(host).map_err(|source| failed(url, source.into()))?;
+        let stream = TlsConnector::from(Arc::clone(&self.tls))
+            .connect(name, stream)
+            .await
+            .map_err(|source| failed(url, source.into()))?;
+        send(request, stream).await.map_err(|source| failed(url, source.into()))
     }
 }
 
+fn unusable(url: impl ToString, reason: impl Into<String>) -> FetchError {
+    FetchError::Url { url: url.to_string(), reason: reason.into() }
+}
+
+fn failed(url: &Uri, source: Box<dyn Error + Send + Sync>) -> FetchError {
+    FetchError::Request { url: url.to_string(), source }
+}
+
 /// Where a redirect leads: elsewhere, or to another path of the same server.
-fn resolve(from: &Uri, location: &str) -> Result<Uri, String> {
-    let fault = |error: &dyn std::fmt::Display| format!("{from}: redirected to {location:?}: {error}");
-    let next: Uri = location.parse().map_err(|e| fault(&e))?;
+fn resolve(from: &Uri, location: &str) -> Result<Uri, FetchError> {
+    let fault = |error: &dyn Error| unusable(from, format!("redirected to {location:?}: {error}"));
+    let next: Uri = location.parse().map_err(|e: InvalidUri| fault(&e))?;
     if next.authority().is_some() {
         return Ok(next);
     }
@@ -123,8 +134,8 @@ where
 
 #[async_trait]
 impl Fetch for HttpFetch {
-    async fn get(&self, url: &str, headers: &BTreeMap<String, Vec<String>>) -> Result<Vec<u8>, String> {
-        let late = || format!("{url}: no answer within {} s", TIMEOUT.as_secs());
+    async fn get(&self, url: &str, headers: &BTreeMap<String, Vec<String>>) -> Result<Vec<u8>, FetchError> {
+        let late = || FetchError::TimedOut { url: url.to_owned(), seconds: TIMEOUT.as_secs() };
         tokio::time::timeout(TIMEOUT, self.follow(url, headers)).await.map_err(|_| late())?
     }
 }
@@ -168,13 +179,15 @@ mod tests {
         });
         let (url, fetch) = (url.await, HttpFetch::new().unwrap());
         let headers = Headers::from([("key".to_owned(), vec!["secret".to_owned()])]);
-        assert_eq!(fetch.get(&format!("{url}/moved"), &headers).await, Ok(b"yes".to_vec()));
-        assert_eq!(fetch.get(&format!("{url}/here?x=1"), &Headers::new()).await, Ok(b"no".to_vec()));
-        let error = async |path: &str| fetch.get(&format!("{url}{path}"), &headers).await.unwrap_err();
+        assert_eq!(fetch.get(&format!("{url}/moved"), &headers).await.unwrap(), b"yes");
+        assert_eq!(fetch.get(&format!("{url}/here?x=1"), &Headers::new()).await.unwrap(), b"no");
+        let error = async |path: &str| fetch.get(&format!("{url}{path}"), &headers).await.unwrap_err().to_string();
         assert!(error("/gone").await.contains("404"));
         assert!(error("/loop").await.contains("stopped after 10 redirects"));
         assert!(error("/large").await.contains("larger than"));
-        assert!(fetch.get("ftp://127.0.0.1/", &headers).await.unwrap_err().contains("neither http nor https"));
+        assert!(
+            fetch.get("ftp://127.0.0.1/", &headers).await.unwrap_err().to_string().contains("neither http nor https")
+        );
     }
 
     #[tokio::test]
@@ -191,6 +204,6 @@ mod tests {
         });
         let headers = Headers::from([("key".to_owned(), vec!["secret".to_owned()])]);
         let body = HttpFetch::new().unwrap().get(&format!("http://{address}/"), &headers).await;
-        assert_eq!(body, Ok(b"clean".to_vec()));
+        assert_eq!(body.unwrap(), b"clean");
     }
 }

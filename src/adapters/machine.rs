@@ -13,7 +13,7 @@ use super::names::Names;
 use crate::core::model::MachineFacts;
 use crate::core::usage::{count_cpu_lines, count_cpus};
 use crate::offload::Lanes;
-use crate::ports::Machine;
+use crate::ports::kubelet::Machine;
 
 /// How long to wait for the facts; after that the last good ones are used.
 const LIMIT: Duration = Duration::from_secs(2);

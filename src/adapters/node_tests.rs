@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::machine::LocalMachine;
-use crate::ports::Machine;
+use crate::ports::kubelet::Machine;
 
 /// The inner test's name, and the variable that says that it runs inside.
 const INNER: &str = "adapters::node_tests::inside_of_the_namespaces";

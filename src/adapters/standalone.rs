@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use tracing::{info, warn};
 
 use crate::core::model::key_of;
-use crate::ports::{EventKind, EventTarget, Events, ObjectChange, ObjectError, Objects, TokenRequest};
+use crate::ports::kubelet::{EventKind, EventTarget, Events, ObjectChange, ObjectError, Objects, TokenRequest};
 
 /// No objects.
 pub struct NoObjects {

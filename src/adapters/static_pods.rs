@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use crate::core::static_units::PodState;
-use crate::ports::StaticPodStates;
+use crate::ports::bootstrap::StaticPodStates;
 
 /// The socket; each question is a connection.
 #[derive(Clone, Debug)]

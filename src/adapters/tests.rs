@@ -24,7 +24,8 @@ use super::serving::{CertificateFiles, FileCertificate};
 use crate::core::model::PodUid;
 use crate::core::model::cgroup::{CgroupLimits, CgroupSettings};
 use crate::kubelet::node::lease::LeaseKeeper;
-use crate::ports::{ApiError, CgroupDriver, Cgroups, Checks, NodeApi, PodFiles, UserNamespaces};
+use crate::ports::kubelet::{CgroupDriver, Cgroups, NodeApi, PodFiles, UserNamespaces};
+use crate::ports::node::{ApiError, Checks};
 
 fn pipe(path: PathBuf) -> PathBuf {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -15,7 +15,8 @@ use crate::core::bootstrap::kubeconfig::{ObservedKubeconfig, parse, point};
 use crate::core::bootstrap::objects::KUBELET_AUTHORITY;
 use crate::core::bootstrap::rotation::{KUBELET_ANNOTATION, KubeletTrust, ids, join, split};
 use crate::core::model::json::at;
-use crate::ports::{ClusterObjects, ClusterObjectsError, FileError, NodeFiles, ObjectRef, Pki, Reachability};
+use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, FileError, NodeFiles, ObjectRef, Reachability};
+use crate::ports::node::Pki;
 
 /// How often the bundle is checked; a rotation takes days.
 const LOOK: Duration = Duration::from_secs(60);
@@ -195,12 +196,12 @@ pub fn serving_certificate(folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::fake::node::{FakeNode, FakeReachability};
     use crate::adapters::x509::X509;
     use crate::core::bootstrap::kubeconfig::{KubeconfigParts, render};
     use crate::core::bootstrap::objects::render_cluster_info;
     use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Subject, Usage};
-    use crate::ports::KeyPairPem;
+    use crate::fakes::node::{FakeNode, FakeReachability};
+    use crate::ports::node::KeyPairPem;
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use jiff::Timestamp;

@@ -10,7 +10,7 @@ use crate::core::bootstrap::key_handover::{
 };
 use crate::core::bootstrap::rotation::digest;
 use crate::core::model::Secret;
-use crate::ports::{ApprovalError, FileError, HandoverRequests, NodeFiles, PendingHandover};
+use crate::ports::bootstrap::{ApprovalError, FileError, HandoverRequests, NodeFiles, PendingHandover};
 
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(2);
@@ -124,8 +124,8 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::adapters::fake::node::FakeNode;
     use crate::core::bootstrap::key_handover::{Requester, TOKEN_GROUP};
+    use crate::fakes::node::FakeNode;
 
     fn pending(user: &str, groups: &[&str], approved: bool) -> PendingHandover {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::core::bootstrap::kubelet_requests::{
     ClusterNames, ObservedRequest, Refusal, SERVING_SIGNER, claims_of, judge_client, judge_serving,
 };
-use crate::ports::{ApprovalError, KubeletRequests, Verdict};
+use crate::ports::bootstrap::{ApprovalError, KubeletRequests, Verdict};
 
 /// A kubelet asks before its Node object exists or holds its addresses: undecided requests are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

@@ -4,10 +4,10 @@ mod authorities;
 mod key_handover;
 mod kubelet_requests;
 mod pod_network;
-mod wire;
+mod wiring;
 
 pub use authorities::{AuthoritiesPorts, AuthoritiesSettings, run_authorities};
 pub use key_handover::run_key_handover;
 pub use kubelet_requests::run_kubelet_requests;
 pub use pod_network::{PodNetworkSettings, run_pod_network};
-pub use wire::{AgentSettings, BalancerSettings, run};
+pub use wiring::{AgentSettings, BalancerSettings, run};

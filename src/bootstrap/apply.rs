@@ -16,7 +16,7 @@ use super::ports::Ports;
 use crate::core::bootstrap::{Step, units};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
-use crate::ports::Progress;
+use crate::ports::bootstrap::Progress;
 
 /// How long a unit may take to stop before it is restarted; systemd's own timeout is shorter.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(180);

@@ -10,7 +10,8 @@ use crate::core::bootstrap::kubeconfig;
 use crate::core::bootstrap::phases::{certs, kubeconfigs};
 use crate::core::model::pki::{Leaf, ObservedCertificate, renewal_due};
 use crate::core::model::spec::Spec;
-use crate::ports::{FileError, NodeFiles, Pki, PkiError};
+use crate::ports::bootstrap::{FileError, NodeFiles};
+use crate::ports::node::{Pki, PkiError};
 
 /// One certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::ports::Ports;
 use crate::core::bootstrap::kubelet_requests::{CLIENT_SIGNER, denials};
 use crate::core::bootstrap::step::Condition;
 use crate::core::model::spec::Spec;
-use crate::ports::ObjectRef;
+use crate::ports::bootstrap::ObjectRef;
 
 /// How often a condition is asked; short, since a whole start takes seconds.
 const PAUSE: Duration = Duration::from_millis(75);

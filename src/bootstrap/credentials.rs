@@ -12,7 +12,8 @@ use crate::core::bootstrap::kubeconfig::{self, KubeconfigParts};
 use crate::core::bootstrap::rotation;
 use crate::core::bootstrap::step::ClientKubeconfig;
 use crate::core::model::pki::{Authority, Certificate, KeyPairFiles, Leaf, Unfit};
-use crate::ports::{FileError, KeyPairPem, NodeFiles, PkiError};
+use crate::ports::bootstrap::{FileError, NodeFiles};
+use crate::ports::node::{KeyPairPem, PkiError};
 
 fn pki_error(path: &Path) -> impl FnOnce(PkiError) -> StepError {
     let path = path.to_owned();

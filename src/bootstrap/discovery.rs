@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::bootstrap::discovery::{self, CaPin, TrustedCluster, verify_cluster_info, verify_second_reading};
 use crate::core::bootstrap::token::Token;
-use crate::ports::{ClusterDiscovery, ContactError};
+use crate::ports::bootstrap::{ClusterDiscovery, ContactError};
 
 /// Why no cluster was found that is to be trusted.
 #[derive(Debug, thiserror::Error)]

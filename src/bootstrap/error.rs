@@ -2,10 +2,10 @@
 
 use crate::core::bootstrap::{PhaseError, static_pods};
 use crate::core::model::pki::Unfit;
-use crate::ports::{
-    ClusterObjectsError, EtcdFileError, FileError, HandoverError, ImageStoreError, MembersError, PkiError,
-    PodNetworkError, RuntimeError, UnitError,
+use crate::ports::bootstrap::{
+    ClusterObjectsError, EtcdFileError, FileError, HandoverError, ImageStoreError, MembersError, PodNetworkError,
 };
+use crate::ports::node::{PkiError, RuntimeError, UnitError};
 
 /// Why a step could not be looked at or applied.
 #[derive(Debug, thiserror::Error)]

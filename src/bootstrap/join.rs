@@ -15,9 +15,10 @@ use crate::core::bootstrap::token::Token;
 use crate::core::model::Secret;
 use crate::core::model::json::at;
 use crate::core::model::spec::{ClusterSpec, Endpoint};
-use crate::ports::{
-    ClusterDiscovery, ClusterObjects, ClusterObjectsError, ContactError, FileError, NodeFiles, ObjectRef, Pki,
+use crate::ports::bootstrap::{
+    ClusterDiscovery, ClusterObjects, ClusterObjectsError, ContactError, FileError, NodeFiles, ObjectRef,
 };
+use crate::ports::node::Pki;
 
 /// Why the cluster cannot be joined.
 #[derive(Debug, thiserror::Error)]
@@ -183,11 +184,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::adapters::fake::node::FakeNode;
     use crate::adapters::x509::X509;
     use crate::core::bootstrap::kubeconfig::{KubeconfigParts, render};
     use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Subject, Usage};
-    use crate::ports::KeyPairPem;
+    use crate::fakes::node::FakeNode;
+    use crate::ports::node::KeyPairPem;
 
     fn authority() -> KeyPairPem {
         let files = KeyPairFiles::named(Path::new("/pki"), "ca");

@@ -8,7 +8,7 @@ use crate::core::bootstrap::objects::KUBELET_AUTHORITY;
 use crate::core::bootstrap::rotation::{KubeletTrust, ids};
 use crate::core::model::json::at;
 use crate::core::model::spec::Spec;
-use crate::ports::{ClusterObjectsError, ObjectRef};
+use crate::ports::bootstrap::{ClusterObjectsError, ObjectRef};
 
 /// None where the cluster cannot be asked.
 pub async fn observe_kubelets(ports: &Ports, spec: &Spec) -> Option<ObservedKubelets> {

@@ -16,7 +16,7 @@ use crate::core::manifest::switch::{Change, SetFiles, SetPod, check_set, plan_sw
 use crate::core::model::time::Moment;
 use crate::core::model::{ReadFile, is_manifest_name};
 use crate::core::static_units::PodState;
-use crate::ports::{FileError, NodeFiles, StaticPodStates};
+use crate::ports::bootstrap::{FileError, NodeFiles, StaticPodStates};
 
 /// Where sets are kept.
 pub const SETS: &str = "/var/lib/roost/manifest-sets";

@@ -17,7 +17,7 @@ use crate::core::bootstrap::services;
 use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::model::spec::{Endpoint, Spec};
 use crate::core::model::{Secret, StepOutcome};
-use crate::ports::{EtcdIdentity, Members, MembersError, ObjectRef, Progress};
+use crate::ports::bootstrap::{EtcdIdentity, Members, MembersError, ObjectRef, Progress};
 
 /// How long another learner is waited for: it may copy a large database.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(600);

@@ -14,7 +14,7 @@ use crate::core::bootstrap::step::covers;
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
 use crate::core::model::time::Moment;
-use crate::ports::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
+use crate::ports::bootstrap::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
 
 /// How long to retry while an API server is still setting itself up.
 const PATIENCE: Duration = Duration::from_secs(60);

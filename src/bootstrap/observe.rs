@@ -19,7 +19,7 @@ use crate::core::bootstrap::rotation::{self, ObservedAuthority, Rotation};
 use crate::core::bootstrap::{Facts, Step, api_files, kubeconfig, services, units};
 use crate::core::model::short_digest;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
-use crate::ports::UnitState;
+use crate::ports::bootstrap::UnitState;
 
 /// Where systemd-resolved keeps the servers it asks itself; pods cannot reach its own local one.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";

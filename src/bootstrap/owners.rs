@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::StepError;
 use super::ports::Ports;
-use crate::ports::Owner;
+use crate::ports::bootstrap::Owner;
 
 /// The node's own users; what a directory service adds is never ours.
 const USERS: &str = "/etc/passwd";

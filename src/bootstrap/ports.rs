@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::ports::{
-    Checks, Etcd, ImageService, ImageStore, KeyHandover, NodeFiles, Pki, PodNetwork, Reachability, Runtime, Units,
-};
+use crate::ports::bootstrap::{Etcd, ImageStore, KeyHandover, NodeFiles, NodeRuntime, PodNetwork, Reachability, Units};
+use crate::ports::node::{Checks, ImageService, Pki};
 
 /// All ports.
 #[derive(Clone)]
@@ -22,7 +21,7 @@ pub struct Ports {
     /// What pulls images by name.
     pub pulls: Arc<dyn ImageService>,
     /// The runtime's pods.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn NodeRuntime>,
     /// The node's side of the pod network.
     pub network: Arc<dyn PodNetwork>,
     /// Endpoints and API objects.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::core::model::json::at;
-use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
+use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
 /// Duration of the Lease: a node that died holds up the others no longer than that.
 const TURN: Duration = Duration::from_secs(600);
@@ -125,9 +125,9 @@ pub async fn end_turn(objects: &dyn ClusterObjects) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::fake::Record;
-    use crate::adapters::fake::node::{FakeNode, FakeReachability};
-    use crate::ports::Reachability;
+    use crate::fakes::Record;
+    use crate::fakes::node::{FakeNode, FakeReachability};
+    use crate::ports::bootstrap::Reachability;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -25,7 +25,7 @@ use crate::core::bootstrap::workflow::{ROTATE_CLEAN, ROTATE_FINISH, ROTATE_PREPA
 use crate::core::model::StepOutcome;
 use crate::core::model::json::at;
 use crate::core::model::spec::Spec;
-use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
+use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
 /// How long the controller manager may take to update all namespaces: it has just been restarted, and one that
 /// exited without releasing its leader lease is waited for.

@@ -11,7 +11,7 @@ use super::ports::Ports;
 use crate::core::bootstrap::{Facts, Phase, PhaseError, Step, declared_units};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
-use crate::ports::Progress;
+use crate::ports::bootstrap::Progress;
 
 /// How many objects are applied at a time.
 const OBJECTS_AT_ONCE: usize = 6;

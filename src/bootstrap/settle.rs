@@ -11,7 +11,7 @@ use crate::core::bootstrap::workflow::{
 };
 use crate::core::bootstrap::{Facts, Phase};
 use crate::core::model::spec::Spec;
-use crate::ports::{ObjectRef, Progress};
+use crate::ports::bootstrap::{ObjectRef, Progress};
 
 /// Why a node is not what its settings say.
 #[derive(Debug, thiserror::Error)]

@@ -22,7 +22,7 @@ use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Endpoint, Spec};
 use crate::core::model::{ReadFile, is_manifest_name, key_of, refusal_file};
 use crate::cri;
-use crate::ports::RuntimeError;
+use crate::ports::node::RuntimeError;
 
 /// Units of every node.
 const UNITS: [&str; 3] = ["containerd.service", units::KUBELET, units::AGENT];

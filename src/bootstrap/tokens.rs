@@ -11,7 +11,7 @@ use crate::core::bootstrap::discovery::{self, CaPin, parse_cluster};
 use crate::core::bootstrap::objects::{ObservedToken, parse_token_secret, render_token_secret};
 use crate::core::bootstrap::token::Token;
 use crate::core::model::json::at;
-use crate::ports::{ClusterObjects, ClusterObjectsError, ObjectRef};
+use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, ObjectRef};
 
 /// Why a token command failed.
 #[derive(Debug, thiserror::Error)]

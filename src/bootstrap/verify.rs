@@ -13,7 +13,7 @@ use crate::core::bootstrap::authorities::authorities;
 use crate::core::bootstrap::phases::{certs, kubeconfigs};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
-use crate::ports::{Owner, Progress};
+use crate::ports::bootstrap::{Owner, Progress};
 
 const ROOT: Owner = Owner { user: 0, group: 0 };
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::args::OutputFormat;
 use crate::core::model::StepOutcome;
-use crate::ports::Progress;
+use crate::ports::bootstrap::Progress;
 
 /// A phase that changed nothing and took as long has waited.
 const NOTEWORTHY: Duration = Duration::from_millis(500);

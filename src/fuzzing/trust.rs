@@ -19,7 +19,7 @@ use crate::core::bootstrap::objects::parse_token_secret;
 use crate::core::bootstrap::token::Token;
 use crate::core::bootstrap::{jws, kubeconfig as file};
 use crate::core::model::pki::San;
-use crate::ports::Pki;
+use crate::ports::node::Pki;
 
 /// PEM or DER: a certificate says the same twice, its pin is a pin, and no request is approved for names of nobody.
 pub(super) fn certificate(input: &[u8]) {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::core::admission::{NodeFacts, Pressure, decide};
 use crate::core::model::Verdict;
-use crate::ports::Admission;
+use crate::kubelet::pods::Admission;
 
 /// Answers from the newest values of its inputs; it never asks anybody.
 #[derive(Clone, Debug)]

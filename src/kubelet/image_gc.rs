@@ -13,10 +13,36 @@ use super::images::Images;
 use crate::core::gc::{ImageAges, ImageLimits, Removal};
 use crate::core::images::parse_name;
 use crate::core::model::kubelet_spec::ImageSettings;
+use crate::core::model::with_causes;
 use crate::cri;
-use crate::ports::{EventKind, EventTarget, Events, ImageService, Pods, Runtime, Usage, UsageDepth};
+use crate::ports::kubelet::{EventKind, EventTarget, Events, Pods, Usage, UsageDepth};
+use crate::ports::node::{ImageService, RuntimeError, RuntimeQueries};
 
 const INTERVAL: Duration = Duration::from_secs(300);
+
+/// Why images were not collected.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lists of images and containers cannot be read.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The file system of the images was not measured yet, or cannot be.
+    #[error("no statistics of the image file system")]
+    NoStatistics,
+    /// A file system that reports no size.
+    #[error("invalid capacity 0 on image filesystem")]
+    NoCapacity,
+    /// What is not in use is less than what has to go.
+    #[error(
+        "Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {found} bytes eligible to free."
+    )]
+    TooFew {
+        /// Bytes to free.
+        wanted: u64,
+        /// Bytes of images that nothing uses.
+        found: u64,
+    },
+}
 
 /// What the collection needs of the world.
 #[derive(Clone)]
@@ -24,7 +50,7 @@ pub struct ImageGcPorts {
     /// Lists and removes images.
     pub images: Arc<dyn ImageService>,
     /// Lists containers, whose images are in use.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn RuntimeQueries>,
     /// Pods with image volumes.
     pub pods: Arc<dyn Pods>,
     /// Fill of the file system.
@@ -65,10 +91,15 @@ impl ImageGc {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    tracing::warn!(error, failures, "image garbage collection failed");
+                    tracing::warn!(error = with_causes(&error), failures, "image garbage collection failed");
                     // The first failure may only mean that nothing was measured yet.
                     if failures > 1 {
-                        self.ports.events.record(EventTarget::Node, EventKind::Warning, "ImageGCFailed", error);
+                        self.ports.events.record(
+                            EventTarget::Node,
+                            EventKind::Warning,
+                            "ImageGCFailed",
+                            error.to_string(),
+                        );
                     }
                 }
             }
@@ -79,46 +110,43 @@ impl ImageGc {
     ///
     /// # Errors
     /// When the lists cannot be read.
-    pub async fn free_all(&self) -> Result<u64, String> {
+    pub async fn free_all(&self) -> Result<u64, Error> {
         let now = self.observe().await?;
         let removal = self.ages.lock().unwrap_or_else(PoisonError::into_inner).plan_all(now);
         self.remove(&removal).await;
         Ok(removal.found)
     }
 
-    async fn collect(&self) -> Result<(), String> {
+    async fn collect(&self) -> Result<(), Error> {
         let now = self.observe().await?;
         let usage = self.ports.usage.node(UsageDepth::Full).await;
-        let fs =
-            usage.runtime.as_ref().and_then(|r| r.image_fs.as_ref()).ok_or("no statistics of the image file system")?;
+        let fs = usage.runtime.as_ref().and_then(|r| r.image_fs.as_ref()).ok_or(Error::NoStatistics)?;
         let (capacity, available) = (fs.capacity_bytes.unwrap_or(0), fs.available_bytes.unwrap_or(0));
         if capacity == 0 {
-            let message = "invalid capacity 0 on image filesystem".to_owned();
-            self.ports.events.record(EventTarget::Node, EventKind::Warning, "InvalidDiskCapacity", message.clone());
-            return Err(message);
+            return Err(self.report("InvalidDiskCapacity", Error::NoCapacity));
         }
         let removal =
             self.ages.lock().unwrap_or_else(PoisonError::into_inner).plan(capacity, available, self.limits, now);
         self.remove(&removal).await;
         if removal.found < removal.wanted {
-            let message = format!(
-                "Failed to garbage collect required amount of images. Attempted to free {} bytes, but only found {} \
-                 bytes eligible to free.",
-                removal.wanted, removal.found
-            );
-            self.ports.events.record(EventTarget::Node, EventKind::Warning, "FreeDiskSpaceFailed", message.clone());
-            return Err(message);
+            let error = Error::TooFew { wanted: removal.wanted, found: removal.found };
+            return Err(self.report("FreeDiskSpaceFailed", error));
         }
         Ok(())
     }
 
+    /// Gives the error back, once it is an event of the node.
+    fn report(&self, reason: &'static str, error: Error) -> Error {
+        self.ports.events.record(EventTarget::Node, EventKind::Warning, reason, error.to_string());
+        error
+    }
+
     /// Notes which images there are and which are in use; gives the moment of the look.
-    async fn observe(&self) -> Result<Timestamp, String> {
+    async fn observe(&self) -> Result<Timestamp, Error> {
         let now = (self.ports.wall)();
         let (images, containers) =
             tokio::join!(self.ports.images.list_images(), self.ports.runtime.list_containers(None));
-        let images = images.map_err(|error| error.to_string())?;
-        let containers = containers.map_err(|error| error.to_string())?;
+        let (images, containers) = (images?, containers?);
         let in_use = self.in_use(&images, &containers);
         self.ages.lock().unwrap_or_else(PoisonError::into_inner).observe(&images, &in_use, now);
         self.ports.records.prune_records(&images, now).await;
@@ -146,7 +174,9 @@ impl ImageGc {
             let spec = cri::ImageSpec { image: id.clone(), ..cri::ImageSpec::default() };
             match self.ports.images.remove_image(&spec).await {
                 Ok(()) => tracing::info!(image = id, "removed an unused image"),
-                Err(error) => tracing::warn!(image = id, %error, "an unused image could not be removed"),
+                Err(error) => {
+                    tracing::warn!(image = id, error = with_causes(&error), "an unused image could not be removed")
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ use roost::bootstrap::{discovery, tokens};
 use roost::core::bootstrap::discovery::{CaPin, Error as TrustError};
 use roost::core::bootstrap::objects::{self, Component, ObjectsSpec};
 use roost::core::bootstrap::token::Token;
-use roost::ports::{Applied, ClusterObjects, ObjectRef};
+use roost::ports::bootstrap::{Applied, ClusterObjects, ObjectRef};
 use serde_json::{Value, json};
 
 fn spec(endpoint: &str) -> ObjectsSpec {
@@ -101,9 +101,13 @@ async fn a_node_trusts_the_cluster_by_token_and_pin_and_nothing_else() {
     assert!(matches!(refused, Err(discovery::Error::Trust(TrustError::WrongCa { .. }))), "{refused:?}");
 
     // What a joining node reads with its token, and what it may not.
-    let joining =
-        roost::ports::ClusterDiscovery::connect(&Discovery, &trusted.server, &trusted.ca, Some(&token.reveal()))
-            .unwrap();
+    let joining = roost::ports::bootstrap::ClusterDiscovery::connect(
+        &Discovery,
+        &trusted.server,
+        &trusted.ca,
+        Some(&token.reveal()),
+    )
+    .unwrap();
     let config = ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "kubeadm-config");
     assert!(joining.get(&config).await.unwrap().is_some());
     let coredns = ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "coredns");

@@ -15,7 +15,7 @@ use roost::agent::{run_key_handover, run_kubelet_requests};
 use roost::bootstrap::tokens;
 use roost::core::bootstrap::key_handover::{SHARED_FILES, Wanted};
 use roost::core::bootstrap::token::Token;
-use roost::ports::{ClusterDiscovery, ClusterObjects, KeyHandover, KubeletRequests, ObjectRef};
+use roost::ports::bootstrap::{ClusterDiscovery, ClusterObjects, KeyHandover, KubeletRequests, ObjectRef};
 use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;

@@ -1,7 +1,7 @@
 //! Many pods at once: the runtime gets no more starts than it bears.
 
 use k8s_openapi::api::core::v1::Pod;
-use roost::adapters::fake::pods::PodHost;
+use roost::fakes::pods::PodHost;
 use serde_json::json;
 
 use crate::world::{World, container, pod};
@@ -27,7 +27,7 @@ async fn burst(bears: usize) -> std::sync::Arc<PodHost> {
     }
     assert_eq!(host.sins(), [""; 0]);
     assert!(host.records().iter().all(|record| record.attempt == 0), "{:?}", host.records());
-    let ends = host.told().statuses.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
+    let ends = host.reported().statuses.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
     let ends: Vec<_> = ends.filter(|c| c.state.as_ref().is_some_and(|state| state.terminated.is_some())).collect();
     assert_eq!(ends, []);
     host

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roost::adapters::fake::pods::{PodHost, Program};
+use roost::fakes::pods::{PodHost, Program};
 use serde_json::{Value, json};
 
 use crate::life::is_ready;
@@ -75,7 +75,7 @@ async fn a_grace_that_is_shortened_during_any_call_of_the_end_calls_nothing_off(
         // The last calls differ in number from life to life.
         world.until("the slow call", |host| host.calls().len() > number || host.leftovers().is_empty()).await;
         let place = format!("shortened during call {number}, {:?}", host.calls().get(number));
-        if !host.told().finished {
+        if !host.reported().finished {
             world.delete(2).await;
         }
         world.is_gone().await;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use roost::adapters::fake::pods::{PodHost, Program};
 use roost::core::model::{ContainerProbes, ProbeResult};
+use roost::fakes::pods::{PodHost, Program};
 use serde_json::{Value, json};
 
 use crate::life::is_ready;

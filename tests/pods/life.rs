@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodStatus;
-use roost::adapters::fake::pods::{Fault, PodHost, Program, Run};
 use roost::core::model::{ContainerProbes, ProbeResult};
+use roost::fakes::pods::{Fault, PodHost, Program, Run};
 use serde_json::json;
 
 use crate::world::{World, container, pod, sidecar};
@@ -27,13 +27,13 @@ fn pauses(host: &PodHost, name: &str) -> Vec<(i32, i64)> {
         let ended = container.last_state?.terminated?.finished_at?;
         Some((container.restart_count, started.0.duration_since(ended.0).as_secs()))
     };
-    let mut pauses: Vec<_> = host.told().statuses.into_iter().filter_map(pause).collect();
+    let mut pauses: Vec<_> = host.reported().statuses.into_iter().filter_map(pause).collect();
     pauses.dedup();
     pauses
 }
 
 pub fn is_ready(host: &PodHost) -> bool {
-    host.told().ready().last().is_some_and(|value| value == "True")
+    host.reported().ready().last().is_some_and(|value| value == "True")
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,7 +45,7 @@ async fn init_containers_come_first_and_sidecars_stay_until_the_regular_ones_hav
     world.until("ready", is_ready).await;
     let started = ["log#0 started", "prepare#0 started", "prepare#0 ended with 0", "proxy#0 started", "web#0 started"];
     assert_eq!(host.take_happened(), [&started[..], &["store#0 started"]].concat());
-    assert_eq!(host.told().ready(), ["False", "True"]);
+    assert_eq!(host.reported().ready(), ["False", "True"]);
     assert_eq!(host.status().unwrap().phase.unwrap(), "Running");
 
     world.delete(10).await;
@@ -61,7 +61,7 @@ async fn init_containers_come_first_and_sidecars_stay_until_the_regular_ones_hav
         "log#0 ended with 143",
     ];
     assert_eq!(host.take_happened(), ended);
-    assert_eq!(host.told().ready(), ["False", "True", "False"]);
+    assert_eq!(host.reported().ready(), ["False", "True", "False"]);
     assert_eq!(host.sins(), [""; 0]);
 }
 
@@ -73,7 +73,7 @@ async fn a_folder_that_cannot_be_removed_is_told_once_and_tried_until_it_can() {
     host.stick_volumes("dug/file: Operation not permitted");
     world.delete(1).await;
     world.until("tried again and again", |host| host.stuck_removals() >= 5).await;
-    assert!(!host.told().finished);
+    assert!(!host.reported().finished);
     let told: Vec<_> = host.events().into_iter().filter(|event| event.starts_with("pod FailedToRemove")).collect();
     let what = "failed to remove the pod's directories or cgroup: dug/file: Operation not permitted";
     assert_eq!(told, [format!("pod FailedToRemovePodDirectories: {what}")]);

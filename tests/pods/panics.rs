@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
-use roost::adapters::fake::pods::{PodHost, Run};
+use roost::fakes::pods::{PodHost, Run};
 use serde_json::json;
 
 use crate::restart::live;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roost::adapters::fake::pods::{Fault, PodHost, Program};
 use roost::core::model::{ContainerProbes, ProbeResult};
+use roost::fakes::pods::{Fault, PodHost, Program};
 use serde_json::json;
 
 use crate::life::is_ready;
@@ -124,7 +124,7 @@ async fn a_new_kubelet_over_a_healthy_pod_only_looks_and_the_pod_stays_ready() {
     world.kill_kubelet();
     world.rest(5).await;
     assert_eq!(world.kubelets, 2);
-    assert_eq!(host.told().ready(), ["False", "True"]);
+    assert_eq!(host.reported().ready(), ["False", "True"]);
     let after: Vec<_> = host.calls()[before..].iter().filter(|call| !only_looks(call)).cloned().collect();
     assert_eq!(after, [""; 0]);
     assert_eq!(host.sins(), [""; 0]);

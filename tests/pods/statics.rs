@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use roost::adapters::fake::pods::{PodHost, Program};
+use roost::fakes::pods::{PodHost, Program};
 use serde_json::json;
 
 use crate::world::{World, container, pod};

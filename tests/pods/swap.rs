@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost::adapters::fake::pods::{PodHost, Program};
+use roost::fakes::pods::{PodHost, Program};
 
 use crate::life::is_ready;
 use crate::world::{World, container, pod};
@@ -20,7 +20,7 @@ async fn replaced(program: Program, policy: &str) -> Vec<String> {
     world.rest(5).await;
     assert_eq!(host.status().unwrap().phase.unwrap(), "Running");
     assert_eq!(host.sins(), [""; 0]);
-    host.told().ready()
+    host.reported().ready()
 }
 
 #[tokio::test(start_paused = true)]

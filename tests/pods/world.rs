@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use roost::adapters::fake::pods::{Life, PodHost, wall};
 use roost::adapters::standalone::NoObjects;
 use roost::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use roost::core::render::NodeContext;
+use roost::fakes::pods::{Life, PodHost, wall};
+use roost::kubelet::pods::PodControl;
 use roost::kubelet::pods::{Instruments, PodPorts, Settings, start};
-use roost::ports::PodControl;
 use roost::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -168,7 +168,7 @@ impl World {
             self.tell().await;
         }
         let deleted = self.pod.as_ref().is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
-        if deleted && self.host.told().finished {
+        if deleted && self.host.reported().finished {
             self.pod = None;
             self.tell().await;
         }

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use roost::adapters::fake::members::{FakeEtcd, FakeEtcdClients, FakeHandover};
-use roost::adapters::fake::node::{FakeNode, FakeReachability};
-use roost::adapters::fake::{FakeChecks, FakeExec, FakePod, NoNetwork};
 use roost::adapters::x509::X509;
 use roost::bootstrap::Ports;
 use roost::config::cluster::{HostDefaults, Layers, derive_spec};
 use roost::core::manifest::parse_manifest;
 use roost::core::model::spec::Spec;
+use roost::fakes::members::{FakeEtcd, FakeEtcdClients, FakeHandover};
+use roost::fakes::node::{FakeNode, FakeReachability};
+use roost::fakes::{FakeChecks, FakePod, FakeRuntime, NoNetwork};
 
 pub const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
@@ -24,12 +24,12 @@ pub fn path(component: &str) -> String {
 }
 
 /// The pods of the manifests; one of `broken` (component, and what is in its manifest) ends again and again.
-fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> FakeExec {
+fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> FakeRuntime {
     let node = node.clone();
     let looks: Mutex<BTreeMap<String, u32>> = Mutex::default();
     // Reading a manifest takes longer than all the rest.
     let uids: Mutex<BTreeMap<String, String>> = Mutex::default();
-    FakeExec::with_pods(move || {
+    FakeRuntime::with_pods(move || {
         let pod = |component: &&str| {
             let text = node.file(&path(component))?;
             let read =
@@ -64,7 +64,7 @@ pub fn ports_of(node: &Arc<FakeNode>) -> Ports {
         units: node.clone(),
         images: node.clone(),
         pulls: node.clone(),
-        runtime: Arc::new(FakeExec::with_pods_of(node)),
+        runtime: Arc::new(FakeRuntime::with_pods_of(node)),
         network: Arc::new(NoNetwork),
         net: Arc::new(FakeReachability(node.clone())),
         checks: Arc::<FakeChecks>::default(),

@@ -11,18 +11,17 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Connector;
+use super::reconnecting::{Events, Reconnecting, WatchError};
 use crate::adapters::balancer::KnownServers;
 use crate::adapters::fs::atomic::write_if_changed;
 use crate::adapters::names::Names;
 use crate::core::model::spec::Endpoint;
+use crate::core::model::{Backoff, Doubling, with_causes};
 use crate::offload::Lanes;
 use crate::supervise::restarting;
 
 /// First and longest pause after the watch ended.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
-/// Interval between checks of the credential files for changes.
-const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
+const RETRY: Backoff = Backoff { first: Duration::from_millis(250), most: Duration::from_secs(10) };
 
 /// Where the list comes from.
 #[derive(Clone, Debug)]
@@ -41,32 +40,24 @@ pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServ
     let never = CancellationToken::new();
     restarting("API servers", &never, (sender, sources), |(sender, sources)| {
         Box::pin(async move {
-            let (connector, names, files) = (Connector::default(), Names::remembering(), Lanes::new("file"));
+            let (names, files) = (Names::remembering(), Lanes::new("file"));
             let cache = sources.cache.clone();
             let cached = files.run(sources.cache.to_string_lossy(), "read", move || read_cache(&cache));
             let current = cached.await.unwrap_or_default();
             sender.send_if_modified(|known| std::mem::replace(&mut known.current, current.clone()) != current);
-            let mut pause = PAUSE.0;
+            let mut slices = Reconnecting::new(sources.kubeconfig.clone(), watch_slices);
+            let mut retries = RETRY.doubling();
             while !sender.is_closed() {
                 // A name may lead elsewhere now.
                 let fallback = resolve(&names, &sources.seeds).await;
                 sender.send_if_modified(|known| std::mem::replace(&mut known.fallback, fallback.clone()) != fallback);
-                let credentials = connector.observe_credentials(&sources.kubeconfig).await;
-                let outcome = match connector.connect(&sources.kubeconfig).await {
-                    Ok(client) => tokio::select! {
-                        outcome = follow(client, sender, (&files, &sources.cache), &mut pause) => outcome,
-                        () = connector.credentials_changed(&sources.kubeconfig, credentials, CREDENTIALS_CHECK) => Ok(()),
-                        () = sender.closed() => return,
-                    },
-                    Err(error) => Err(error.into()),
+                let outcome = tokio::select! {
+                    outcome = follow(&mut slices, sender, (&files, &sources.cache), &mut retries) => outcome,
+                    () = sender.closed() => return,
                 };
                 if let Err(error) = outcome {
-                    tracing::debug!(
-                        error = error.as_ref() as &dyn std::error::Error,
-                        "the list of API servers cannot be watched yet"
-                    );
-                    tokio::time::sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(PAUSE.1);
+                    tracing::debug!(error = with_causes(&error), "the list of API servers cannot be watched yet");
+                    tokio::time::sleep(retries.pause()).await;
                 }
             }
         })
@@ -74,20 +65,23 @@ pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServ
     receiver
 }
 
+fn watch_slices(client: Client) -> Events<Event<EndpointSlice>> {
+    let api: Api<EndpointSlice> = Api::namespaced(client, "default");
+    watcher::watcher(api, watcher::Config::default().fields("metadata.name=kubernetes")).boxed()
+}
+
+/// Publishes the list until the watch is closed.
 async fn follow(
-    client: Client,
+    slices: &mut Reconnecting<Event<EndpointSlice>>,
     sender: &watch::Sender<KnownServers>,
     (files, cache): (&Lanes, &Path),
-    pause: &mut Duration,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let api: Api<EndpointSlice> = Api::namespaced(client, "default");
-    let config = watcher::Config::default().fields("metadata.name=kubernetes");
-    let mut events = std::pin::pin!(watcher::watcher(api, config));
-    while let Some(event) = events.next().await {
-        match event? {
+    retries: &mut Doubling,
+) -> Result<(), WatchError> {
+    while let Some(event) = slices.next().await? {
+        match event {
             Event::Init | Event::InitDone | Event::Delete(_) => {}
             Event::InitApply(slice) | Event::Apply(slice) => {
-                *pause = PAUSE.0;
+                retries.reset();
                 let servers = parse(&slice);
                 // An empty list is a temporary fault of the control plane: the one that sent it is an API server.
                 if servers.is_empty() || sender.borrow().current == servers {
@@ -97,7 +91,7 @@ async fn follow(
                 let (path, kept) = (cache.to_owned(), servers.clone());
                 let written = files.io(cache.to_string_lossy(), "write", move || write_cache(&path, &kept));
                 if let Err(error) = written.await {
-                    tracing::warn!(path = %cache.display(), %error, "the list of API servers cannot be kept");
+                    tracing::warn!(path = %cache.display(), error = with_causes(&error), "the list of API servers cannot be kept");
                 }
                 sender.send_modify(|known| known.current = servers);
             }
@@ -127,7 +121,7 @@ async fn resolve(names: &Names, seeds: &[Endpoint]) -> Vec<SocketAddr> {
                 let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, seed.port));
                 found.extend(addresses.filter(|address| !found.contains(address)).collect::<Vec<_>>());
             }
-            Err(error) => tracing::debug!(%seed, %error, "no address"),
+            Err(error) => tracing::debug!(%seed, error = with_causes(&error), "no address"),
         }
     }
     found

@@ -303,6 +303,7 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     use super::*;
+    use crate::core::model::with_causes;
 
     fn user(fields: serde_json::Value) -> AuthInfo {
         serde_json::from_value(fields).expect("a user")
@@ -321,7 +322,7 @@ mod tests {
 
     async fn of(fields: serde_json::Value) -> Result<Authorization, String> {
         let made = Authorization::of(&user(fields)).await;
-        made.map(|(authorization, _)| authorization).map_err(|error| super::super::session::chain(&error))
+        made.map(|(authorization, _)| authorization).map_err(|error| with_causes(&error))
     }
 
     /// A plugin that gives `token-1`, `token-2`, ... and ends its answers with `rest`.

@@ -6,7 +6,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 use serde_json::Value;
 
-use crate::ports::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
+use crate::ports::bootstrap::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
 
 /// The name under which the server remembers which fields are ours.
 const FIELD_MANAGER: &str = "roost-bootstrap";

@@ -170,17 +170,6 @@ impl Connector {
         times.extend(end.filter(|end| Timestamp::now() >= *end).map(|end| Some(SystemTime::from(end))));
         Some(times)
     }
-
-    /// Waits until the credentials are others than `before`, looking every `pause`.
-    pub async fn credentials_changed(&self, path: &Path, before: Option<Vec<Option<SystemTime>>>, pause: Duration) {
-        loop {
-            tokio::time::sleep(pause).await;
-            let now = self.observe_credentials(path).await;
-            if now.is_some() && now != before {
-                return;
-            }
-        }
-    }
 }
 
 /// Builds a client from the file's current context, for a program that makes one. Nothing is sent yet.

@@ -11,7 +11,7 @@ use kube::{Api, Client, Config};
 use super::authorization::Authorization;
 use super::cluster_objects::ApiObjects;
 use crate::adapters::names::Names;
-use crate::ports::{ClusterDiscovery, ClusterObjects, ContactError};
+use crate::ports::bootstrap::{ClusterDiscovery, ClusterObjects, ContactError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

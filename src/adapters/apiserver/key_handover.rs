@@ -1,11 +1,10 @@
 //! Keys for a joining control plane, through a CertificateSigningRequest: asked for, and answered.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use futures::stream::BoxStream;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{
@@ -18,13 +17,15 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 
-use super::connect::{self, Connector};
+use super::connect;
+use super::reconnecting::{Events, Reconnecting};
 use crate::adapters::sealing::{OneTimeKey, seal};
 use crate::core::bootstrap::key_handover::{
     HANDED_TO, PUBLIC_KEY_LENGTH, Requester, SIGNER, SharedFiles, TokenUse, Wanted, judge_token, parse_answer,
     parse_files, parse_request, render_answer, render_files, render_key_uri, render_wanted,
 };
-use crate::ports::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
+use crate::core::model::with_causes;
+use crate::ports::bootstrap::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
 
 /// How long to wait for an answer: enough for a person to approve.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -95,7 +96,7 @@ async fn wait(requests: &Api<CertificateSigningRequest>, name: &str) -> Result<V
                 });
             }
             // A server that is away for a moment is asked again.
-            Err(error) => tracing::debug!(%error, name, "the request cannot be read"),
+            Err(error) => tracing::debug!(error = with_causes(&error), name, "the request cannot be read"),
         }
         looks = looks.saturating_add(1);
         if looks == 20 {
@@ -135,35 +136,16 @@ fn render_request(
 }
 
 /// The side that answers, through a kubeconfig that may sign for our signer.
-pub struct CsrHandoverRequests {
-    kubeconfig: PathBuf,
-    connector: Connector,
-    connection: Option<Connection>,
-}
-
-struct Connection {
-    client: Client,
-    credentials: Option<Vec<Option<SystemTime>>>,
-    events: BoxStream<'static, Result<PendingHandover, watcher::Error>>,
-}
+pub struct CsrHandoverRequests(Reconnecting<PendingHandover>);
 
 impl CsrHandoverRequests {
     /// Connects when it is first asked; the file need not exist yet.
     pub fn new(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig, connector: Connector::default(), connection: None }
+        Self(Reconnecting::new(kubeconfig, watch))
     }
 
-    async fn connection(&mut self) -> Result<&mut Connection, ApprovalError> {
-        let credentials = self.connector.observe_credentials(&self.kubeconfig).await;
-        let current = self.connection.take().filter(|connection| connection.credentials == credentials);
-        let connection = match current {
-            Some(connection) => connection,
-            None => {
-                let client = self.connector.connect(&self.kubeconfig).await.map_err(failed("connect"))?;
-                Connection { events: watch(client.clone()), client, credentials }
-            }
-        };
-        Ok(self.connection.insert(connection))
+    async fn client(&mut self) -> Result<Client, ApprovalError> {
+        self.0.client().await.map_err(failed("connect"))
     }
 }
 
@@ -171,25 +153,18 @@ impl CsrHandoverRequests {
 impl HandoverRequests for CsrHandoverRequests {
     async fn next(&mut self) -> PendingHandover {
         loop {
-            let outcome = match self.connection().await {
-                Ok(connection) => match connection.events.next().await {
-                    Some(Ok(pending)) => return pending,
-                    Some(Err(error)) => Err(failed("watch requests for keys")(error)),
-                    None => Ok(()),
-                },
-                Err(error) => Err(error),
-            };
-            if let Err(error) = outcome {
-                tracing::debug!(error = &error as &dyn std::error::Error, "requests for keys cannot be watched yet");
+            match self.0.next().await {
+                Ok(Some(pending)) => return pending,
+                Ok(None) => {}
+                Err(error) => tracing::debug!(error = with_causes(&error), "requests for keys cannot be watched yet"),
             }
-            self.connection = None;
             tokio::time::sleep(RETRY).await;
         }
     }
 
     async fn use_up(&mut self, pending: &PendingHandover) -> Result<bool, ApprovalError> {
         let Some(id) = pending.requester.token_id() else { return Ok(false) };
-        let secrets: Api<Secret> = Api::namespaced(self.connection().await?.client.clone(), "kube-system");
+        let secrets: Api<Secret> = Api::namespaced(self.client().await?, "kube-system");
         let name = format!("bootstrap-token-{id}");
         let failed = failed(format!("mark token {id} as used"));
         let Some(mut secret) = secrets.get_opt(&name).await.map_err(&failed)? else { return Ok(false) };
@@ -211,7 +186,7 @@ impl HandoverRequests for CsrHandoverRequests {
     }
 
     async fn deny(&mut self, pending: &PendingHandover, reason: &str) -> Result<(), ApprovalError> {
-        let requests: Api<CertificateSigningRequest> = Api::all(self.connection().await?.client.clone());
+        let requests: Api<CertificateSigningRequest> = Api::all(self.client().await?);
         let name = pending.name.as_str();
         let failed = failed(format!("deny certificate request {name}"));
         let Some(mut object) = requests.get_opt(name).await.map_err(&failed)? else { return Ok(()) };
@@ -236,7 +211,7 @@ impl HandoverRequests for CsrHandoverRequests {
         key: &[u8; PUBLIC_KEY_LENGTH],
         files: &SharedFiles,
     ) -> Result<(), ApprovalError> {
-        let requests: Api<CertificateSigningRequest> = Api::all(self.connection().await?.client.clone());
+        let requests: Api<CertificateSigningRequest> = Api::all(self.client().await?);
         let name = pending.name.as_str();
         let failed = failed(format!("answer certificate request {name}"));
         let Some(mut object) = requests.get_opt(name).await.map_err(&failed)? else { return Ok(()) };
@@ -280,7 +255,7 @@ fn failed<E: std::error::Error + Send + Sync + 'static>(what: impl Into<String>)
     move |source| ApprovalError { what: what.clone(), source: Box::new(source) }
 }
 
-fn watch(client: Client) -> BoxStream<'static, Result<PendingHandover, watcher::Error>> {
+fn watch(client: Client) -> Events<PendingHandover> {
     let config = watcher::Config::default().fields(&format!("spec.signerName={SIGNER}"));
     watcher::watcher(Api::<CertificateSigningRequest>::all(client), config)
         .filter_map(|event| async {

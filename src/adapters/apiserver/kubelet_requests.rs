@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::{BoxStream, select};
+use futures::stream::select;
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::certificates::v1::{
@@ -18,7 +18,7 @@ use kube::api::{ListParams, PostParams};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
-use super::connect::Connector;
+use super::reconnecting::Reconnecting;
 use crate::adapters::x509::X509;
 use crate::core::bootstrap::cluster_configuration::{self, parse_networks};
 use crate::core::bootstrap::kubelet_requests::{
@@ -26,8 +26,10 @@ use crate::core::bootstrap::kubelet_requests::{
 };
 use crate::core::bootstrap::objects::CONTROL_PLANE_LABEL;
 use crate::core::model::pki::San;
+use crate::core::model::with_causes;
 use crate::offload::Lanes;
-use crate::ports::{ApprovalError, KubeletRequests, Pki, Verdict};
+use crate::ports::bootstrap::{ApprovalError, KubeletRequests, Verdict};
+use crate::ports::node::Pki;
 
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -44,17 +46,9 @@ pub struct OwnControlPlane {
 
 /// Requests to the signers of kubelets' certificates, through the approver's kubeconfig.
 pub struct ApiKubeletRequests {
-    kubeconfig: PathBuf,
     own: OwnControlPlane,
-    connector: Connector,
     files: Lanes,
-    connection: Option<Connection>,
-}
-
-struct Connection {
-    client: Client,
-    credentials: Option<Vec<Option<SystemTime>>>,
-    events: BoxStream<'static, Result<ObservedRequest, watcher::Error>>,
+    requests: Reconnecting<ObservedRequest>,
 }
 
 /// Why nothing is decided.
@@ -71,24 +65,13 @@ enum Error {
 impl ApiKubeletRequests {
     /// Connects when it is first asked; the file need not exist yet.
     pub fn new(kubeconfig: PathBuf, own: OwnControlPlane) -> Self {
-        let (connector, files) = (Connector::default(), Lanes::new("file"));
-        Self { kubeconfig, own, connector, files, connection: None }
+        let watch_both =
+            |client: Client| select(watch(client.clone(), SERVING_SIGNER), watch(client, CLIENT_SIGNER)).boxed();
+        Self { own, files: Lanes::new("file"), requests: Reconnecting::new(kubeconfig, watch_both) }
     }
 
-    /// The connection, made again when there is none or the credentials were renewed.
-    async fn connection(&mut self) -> Result<&mut Connection, ApprovalError> {
-        let credentials = self.connector.observe_credentials(&self.kubeconfig).await;
-        let current = self.connection.take().filter(|connection| connection.credentials == credentials);
-        let connection = match current {
-            Some(connection) => connection,
-            None => {
-                let client = self.connector.connect(&self.kubeconfig).await.map_err(failed("connect"))?;
-                let events =
-                    select(watch(client.clone(), SERVING_SIGNER), watch(client.clone(), CLIENT_SIGNER)).boxed();
-                Connection { events, client, credentials }
-            }
-        };
-        Ok(self.connection.insert(connection))
+    async fn client(&mut self) -> Result<Client, ApprovalError> {
+        self.requests.client().await.map_err(failed("connect"))
     }
 
     /// What the certificate of the own API server is for.
@@ -107,31 +90,26 @@ impl ApiKubeletRequests {
 impl KubeletRequests for ApiKubeletRequests {
     async fn next(&mut self) -> ObservedRequest {
         loop {
-            let outcome = match self.connection().await {
-                Ok(connection) => match connection.events.next().await {
-                    Some(Ok(pending)) => return pending,
-                    Some(Err(error)) => Err(failed("watch certificate requests")(error)),
-                    None => Ok(()),
-                },
-                Err(error) => Err(error),
-            };
-            if let Err(error) = outcome {
-                tracing::debug!(error = &error as &dyn std::error::Error, "certificate requests cannot be watched yet");
+            match self.requests.next().await {
+                Ok(Some(pending)) => return pending,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(error = with_causes(&error), "certificate requests cannot be watched yet");
+                }
             }
-            self.connection = None;
             tokio::time::sleep(RETRY).await;
         }
     }
 
     async fn all(&mut self) -> Result<Vec<ObservedRequest>, ApprovalError> {
-        let requests: Api<CertificateSigningRequest> = Api::all(self.connection().await?.client.clone());
+        let requests: Api<CertificateSigningRequest> = Api::all(self.client().await?);
         // Without a version the answer is the present state, not a cache's.
         let list = requests.list(&ListParams::default()).await.map_err(failed("list certificate requests"))?;
         Ok(list.items.iter().filter_map(parse_request).collect())
     }
 
     async fn names(&mut self) -> Result<ClusterNames, ApprovalError> {
-        let client = self.connection().await?.client.clone();
+        let client = self.client().await?;
         let params = ListParams::default();
         let nodes = Api::<Node>::all(client.clone()).list(&params).await.map_err(failed("list nodes"))?;
         let services = Api::<Service>::all(client.clone()).list(&params).await.map_err(failed("list services"))?;
@@ -169,7 +147,7 @@ impl KubeletRequests for ApiKubeletRequests {
     }
 
     async fn decide(&mut self, observed: &ObservedRequest, verdict: &Verdict) -> Result<(), ApprovalError> {
-        let requests: Api<CertificateSigningRequest> = Api::all(self.connection().await?.client.clone());
+        let requests: Api<CertificateSigningRequest> = Api::all(self.client().await?);
         let name = &observed.name;
         let failed = failed(format!("decide certificate request {name}"));
         let Some(mut object) = requests.get_opt(name).await.map_err(&failed)? else { return Ok(()) };

@@ -14,6 +14,7 @@ pub mod node_networks;
 pub mod objects;
 pub mod pods;
 pub mod reachability;
+mod reconnecting;
 pub mod reviews;
 pub mod session;
 pub mod storage;

@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 
 use super::session::{Session, ask};
 use super::watching::Watching;
-use crate::ports::{ApiError, CertificateApi, EventApi, NodeApi};
+use crate::ports::kubelet::{CertificateApi, EventApi, NodeApi};
+use crate::ports::node::ApiError;
 
 const LEASES: &str = "kube-node-lease";
 

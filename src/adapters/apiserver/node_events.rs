@@ -12,7 +12,8 @@ use kube::api::PostParams;
 use super::connect::connect;
 use super::session::ask;
 use crate::core::model::{short_digest, with_causes};
-use crate::ports::{ApiError, NodeEvents};
+use crate::ports::bootstrap::NodeEvents;
+use crate::ports::node::ApiError;
 
 /// Where events about cluster-wide objects go (client-go's `recorder`).
 const NAMESPACE: &str = "default";

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Connector;
+use super::reconnecting::{Events, Reconnecting, WatchError};
+use crate::core::model::with_causes;
 use crate::core::network::NodeNetwork;
 use crate::supervise::restarting;
 
@@ -42,9 +43,6 @@ struct Address {
 /// All nodes, sorted by name; `None` until the first list arrived.
 pub type NodeNetworks = Option<Arc<[NodeNetwork]>>;
 
-/// Interval between checks of the credential files for changes.
-const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
-
 /// Watches for as long as anyone holds the receiver. The kubeconfig need not exist yet: a joining node gets it only
 /// when its TLS bootstrap is done.
 pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks> {
@@ -52,28 +50,15 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
     let never = CancellationToken::new();
     restarting("node networks", &never, (sender, kubeconfig), |(sender, kubeconfig)| {
         Box::pin(async move {
-            let (connector, mut pause) = (Connector::default(), Pause::default());
+            let (mut nodes, mut pause) = (Reconnecting::new(kubeconfig.clone(), watch_nodes), Pause::default());
             loop {
-                let outcome = async {
-                    let credentials = connector.observe_credentials(kubeconfig).await;
-                    let client = connector.connect(kubeconfig).await?;
-                    tokio::select! {
-                        outcome = follow(client, sender, &mut pause) => outcome,
-                        () = connector.credentials_changed(kubeconfig, credentials, CREDENTIALS_CHECK) => Ok(()),
-                    }
+                let outcome = tokio::select! {
+                    outcome = follow(&mut nodes, sender, &mut pause) => outcome,
+                    () = sender.closed() => return,
                 };
-                match outcome.await {
-                    _ if sender.is_closed() => return,
-                    Ok(()) => {
-                        tracing::info!(kubeconfig = %kubeconfig.display(), "reconnecting with new credentials")
-                    }
-                    Err(error) => {
-                        tracing::debug!(
-                            error = error.as_ref() as &dyn std::error::Error,
-                            "nodes cannot be watched yet"
-                        );
-                        pause.wait().await;
-                    }
+                if let Err(error) = outcome {
+                    tracing::debug!(error = with_causes(&error), "nodes cannot be watched yet");
+                    pause.wait().await;
                 }
             }
         })
@@ -81,37 +66,33 @@ pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks>
     receiver
 }
 
-/// Publishes the nodes until the watch fails or the receiver is dropped.
+fn watch_nodes(client: Client) -> Events<Event<SlimNode>> {
+    let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Node>(&());
+    watcher::watcher(Api::<SlimNode>::all_with(client, &resource), watcher::Config::default()).boxed()
+}
+
+/// Publishes the nodes until the watch is closed.
 async fn follow(
-    client: Client,
+    watched: &mut Reconnecting<Event<SlimNode>>,
     sender: &watch::Sender<NodeNetworks>,
     pause: &mut Pause,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Node>(&());
-    let api: Api<SlimNode> = Api::all_with(client, &resource);
-    let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()));
+) -> Result<(), WatchError> {
     let mut nodes = BTreeMap::new();
     let mut listed = false;
-    loop {
-        let event = tokio::select! {
-            event = events.next() => event,
-            () = sender.closed() => return Ok(()),
-        };
+    while let Some(event) = watched.next().await? {
         match event {
-            None => return Ok(()),
-            Some(Err(error)) => return Err(Box::new(error)),
-            Some(Ok(Event::Init)) => {
+            Event::Init => {
                 nodes.clear();
                 listed = false;
             }
-            Some(Ok(Event::InitApply(node) | Event::Apply(node))) => {
+            Event::InitApply(node) | Event::Apply(node) => {
                 let network = parse(node);
                 nodes.insert(network.name.clone(), network);
             }
-            Some(Ok(Event::Delete(node))) => {
+            Event::Delete(node) => {
                 nodes.remove(&parse(node).name);
             }
-            Some(Ok(Event::InitDone)) => {
+            Event::InitDone => {
                 listed = true;
                 pause.reset();
             }
@@ -125,6 +106,7 @@ async fn follow(
             });
         }
     }
+    Ok(())
 }
 
 fn parse(node: SlimNode) -> NodeNetwork {

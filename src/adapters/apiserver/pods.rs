@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::session::{Session, ask};
 use super::watching::Watching;
 use crate::core::model::PodKey;
-use crate::ports::{ApiError, PodApi, PodChange, PodWatch};
+use crate::ports::kubelet::{PodApi, PodChange, PodWatch};
+use crate::ports::node::ApiError;
 
 /// Requests about pods.
 #[derive(Clone)]

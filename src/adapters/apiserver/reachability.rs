@@ -13,7 +13,7 @@ use super::authorization::Authorization;
 use super::cluster_objects::ApiObjects;
 use super::connect::{self, connect};
 use crate::adapters::names::Names;
-use crate::ports::{ClusterObjects, Reachability};
+use crate::ports::bootstrap::{ClusterObjects, Reachability};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use kube::api::PostParams;
 
 use super::session::{Session, ask};
 use crate::core::model::access::{AccessQuestion, UserInfo};
-use crate::ports::{ReviewError, Reviews};
+use crate::ports::kubelet::{ReviewError, Reviews};
 
 /// Asks the API server of a session.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl Reviews for SessionReviews {
     }
 }
 
-fn failed(review: &'static str, error: &crate::ports::ApiError) -> ReviewError {
+fn failed(review: &'static str, error: &crate::ports::node::ApiError) -> ReviewError {
     ReviewError { review, message: error.to_string() }
 }
 

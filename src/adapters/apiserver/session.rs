@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::connect::{Connector, Error};
-use crate::ports::ApiError;
+use crate::core::model::with_causes;
+use crate::ports::node::ApiError;
 
 /// Interval between checks of the credential files; the kubelet's own rotation does not wait for it.
 const LOOK: Duration = Duration::from_secs(30);
@@ -72,7 +73,7 @@ impl Session {
                 info!("API client renewed");
                 self.clients.send_replace(client);
             }
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "renewed credentials cannot be used"),
+            Err(error) => warn!(error = with_causes(&error), "renewed credentials cannot be used"),
         }
     }
 
@@ -113,20 +114,6 @@ pub(super) fn convert(what: String, error: kube::Error) -> ApiError {
             (409, _) => ApiError::Conflict { what, message: status.message },
             (code, _) => ApiError::Refused { what, code, message: status.message },
         },
-        other => ApiError::Unreachable { what, message: chain(&other) },
+        other => ApiError::Unreachable { what, message: with_causes(&other) },
     }
-}
-
-/// An error with its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }

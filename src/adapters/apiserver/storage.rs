@@ -14,7 +14,8 @@ use kube::api::{Patch, PatchParams, PostParams};
 
 use super::session::{Session, ask};
 use crate::core::status::{GrowthStep, render_growth_patch};
-use crate::ports::{ApiError, NodeApi, NodeDriver, StorageApi};
+use crate::ports::kubelet::{NodeApi, NodeDriver, StorageApi};
+use crate::ports::node::ApiError;
 
 /// The node's ids in the storage systems, as JSON; older controllers read it.
 const NODE_ID_ANNOTATION: &str = "csi.volume.kubernetes.io/nodeid";

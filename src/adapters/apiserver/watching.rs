@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::session::{Session, chain};
+use super::session::Session;
+use crate::core::model::{Backoff, Doubling, with_causes};
 
 /// First and longest pause after an error. Short: a control plane that starts next to us is up within seconds.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(2) };
 /// Longest pause while the server answers but refuses.
 const PAUSE_REFUSED: Duration = Duration::from_secs(15);
 
@@ -29,7 +30,7 @@ pub struct Watching<K> {
     make_api: MakeApi<K>,
     config: watcher::Config,
     stream: Option<BoxStream<'static, watcher::Result<Event<K>>>>,
-    pause: Duration,
+    retries: Doubling,
 }
 
 impl<K> Watching<K>
@@ -48,7 +49,7 @@ where
             make_api: Box::new(make_api),
             config,
             stream: None,
-            pause: PAUSE.0,
+            retries: BACKOFF.doubling(),
         }
     }
 
@@ -65,7 +66,7 @@ where
                 event = stream.next() => match event {
                     Some(Ok(event)) => {
                         if !matches!(event, Event::Init) {
-                            self.pause = PAUSE.0;
+                            self.retries.reset();
                         }
                         return event;
                     }
@@ -84,12 +85,11 @@ where
                 | watcher::Error::WatchStartFailed(kube::Error::Api(_))
                 | watcher::Error::WatchError(_)
         );
-        debug!(kind = std::any::type_name::<K>(), error = chain(error), "watch interrupted");
+        debug!(kind = std::any::type_name::<K>(), error = with_causes(error), "watch interrupted");
+        let most = if refused { PAUSE_REFUSED } else { BACKOFF.most };
         tokio::select! {
-            () = sleep(self.pause) => {}
+            () = sleep(self.retries.pause_up_to(most)) => {}
             Ok(()) = self.renewals.changed() => self.stream = None,
         }
-        let most = if refused { PAUSE_REFUSED } else { PAUSE.1 };
-        self.pause = self.pause.saturating_mul(2).min(most);
     }
 }

@@ -11,8 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::tree;
-use crate::core::model::PodUid;
 use crate::core::model::cgroup::{CgroupLimits, pod_uid_of_dir, weight_of_shares};
+use crate::core::model::{PodUid, with_causes};
 
 /// Controllers whose limits are set (upstream's supported ones).
 const CONTROLLERS: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "hugetlb"];
@@ -77,7 +77,7 @@ impl Hierarchy {
             match self.create_in(root, path) {
                 Ok(()) => made = true,
                 Err(error) => {
-                    tracing::warn!(hierarchy = %root.display(), path, %error, "cgroup not created");
+                    tracing::warn!(hierarchy = %root.display(), path, error = with_causes(&error), "cgroup not created");
                     failure = Some(error);
                 }
             }
@@ -112,7 +112,7 @@ impl Hierarchy {
         for (file, value) in self.values(limits) {
             for dir in self.roots().iter().map(|root| below(root, path)).filter(|dir| self.holds(dir, &file)) {
                 if let Err(error) = fs::write(dir.join(&file), &value) {
-                    tracing::warn!(path, file, value, %error, "cgroup limit not set");
+                    tracing::warn!(path, file, value, error = with_causes(&error), "cgroup limit not set");
                 }
             }
         }
@@ -211,7 +211,7 @@ fn below(root: &Path, path: &str) -> PathBuf {
 fn delegate(dir: &Path) {
     for controller in ["cpu", "cpuset", "memory", "pids", "hugetlb", "io"] {
         if let Err(error) = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}")) {
-            tracing::debug!(dir = %dir.display(), controller, %error, "cgroup controller not delegated to children");
+            tracing::debug!(dir = %dir.display(), controller, error = with_causes(&error), "cgroup controller not delegated to children");
         }
     }
 }
@@ -223,7 +223,7 @@ fn inherit_cpuset(parent: &Path, dir: &Path) {
         if let (true, Ok(value)) = (empty, fs::read(parent.join(file)))
             && let Err(error) = fs::write(dir.join(file), value)
         {
-            tracing::warn!(dir = %dir.display(), file, %error, "cpuset not inherited");
+            tracing::warn!(dir = %dir.display(), file, error = with_causes(&error), "cpuset not inherited");
         }
     }
 }

@@ -20,9 +20,9 @@ use crate::core::model::cgroup::{
     CgroupLimits, CgroupName, CgroupSettings, MIN_SHARES, pod_cgroup_limits, shares_of_milli_cpu,
 };
 use crate::core::model::totals::pod_requests;
-use crate::core::model::{PodUid, QosClass, qos_class, uid_of};
+use crate::core::model::{PodUid, QosClass, qos_class, uid_of, with_causes};
 use crate::offload::Lanes;
-use crate::ports::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
+use crate::ports::kubelet::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
 
 const CLASSES: [QosClass; 3] = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
 
@@ -167,7 +167,11 @@ impl PodCgroups {
         if self.options.driver == CgroupDriver::Systemd
             && let Err(error) = self.slices.set(&name.slice(), limits).await
         {
-            tracing::warn!(slice = name.slice(), %error, "systemd was not updated with the new limits");
+            tracing::warn!(
+                slice = name.slice(),
+                error = with_causes(&error),
+                "systemd was not updated with the new limits"
+            );
         }
         self.set(&self.path(name), limits).await
     }
@@ -192,7 +196,11 @@ impl PodCgroups {
             Err(error) => Err(error),
         };
         if let Err(error) = set {
-            tracing::warn!(%error, class = class.as_str(), "the CPU weight of a QoS class is not set");
+            tracing::warn!(
+                error = with_causes(&error),
+                class = class.as_str(),
+                "the CPU weight of a QoS class is not set"
+            );
         }
     }
 
@@ -256,7 +264,7 @@ impl Cgroups for PodCgroups {
     async fn weigh(&self, pods: &[Arc<Pod>], all: bool) {
         let mut state = self.state.lock().await;
         if let Err(error) = self.restore_classes(&mut state).await {
-            tracing::warn!(%error, "the CPU weights of the QoS classes are not set");
+            tracing::warn!(error = with_causes(&error), "the CPU weights of the QoS classes are not set");
             return;
         }
         if all {

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::adapters::fs::descent::{self, Descent, Mounts};
+use crate::core::model::with_causes;
 
 /// Begins at a cgroup; `None` where there is none.
 fn begin(dir: &Path) -> io::Result<Option<Descent>> {
@@ -83,12 +84,12 @@ pub fn thaw(dir: &Path) {
             let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
             let state = openat(cgroup, "freezer.state", flags, Mode::empty()).map_err(io::Error::from);
             if let Err(error) = state.and_then(|state| File::from(state).write_all(b"THAWED")) {
-                tracing::warn!(dir = %dir.display(), %error, "not thawed");
+                tracing::warn!(dir = %dir.display(), error = with_causes(&error), "not thawed");
             }
         }
     };
     if let Err(error) = each(dir, &mut thaw) {
-        tracing::warn!(dir = %dir.display(), %error, "not all cgroups of a pod could be read");
+        tracing::warn!(dir = %dir.display(), error = with_causes(&error), "not all cgroups of a pod could be read");
     }
 }
 
@@ -99,7 +100,7 @@ pub fn processes(dir: &Path, found: &mut BTreeSet<i32>) {
         found.extend(text.lines().filter_map(|line| line.trim().parse::<i32>().ok()));
     };
     if let Err(error) = each(dir, &mut collect) {
-        tracing::warn!(dir = %dir.display(), %error, "not all cgroups of a pod could be read");
+        tracing::warn!(dir = %dir.display(), error = with_causes(&error), "not all cgroups of a pod could be read");
     }
 }
 

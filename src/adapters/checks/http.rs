@@ -12,7 +12,7 @@ use super::dial::connect;
 use super::unverified::Unverified;
 use crate::adapters::names::Names;
 use crate::core::model::{HttpAnswer, HttpGet};
-use crate::ports::CheckError;
+use crate::ports::node::CheckError;
 
 const MAX_BODY: usize = 10 << 10;
 const MAX_REDIRECTS: usize = 10;

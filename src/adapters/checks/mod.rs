@@ -13,7 +13,7 @@ use tokio::time::timeout;
 pub(super) use self::unverified::Unlooked;
 use crate::adapters::names::Names;
 use crate::core::model::{HttpAnswer, HttpGet};
-use crate::ports::{CheckError, Checks};
+use crate::ports::node::{CheckError, Checks};
 
 /// Checks from the node's own network.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use containerd_client::types;
 use super::archive::Archive;
 use super::blob::{self, Blob, Descriptor, Image, Source};
 use crate::core::model::time::Moment;
-use crate::ports::{ImageStore, ImageStoreError};
+use crate::ports::bootstrap::{ImageStore, ImageStoreError};
 
 /// CRI's namespace.
 pub const NAMESPACE: &str = "k8s.io";

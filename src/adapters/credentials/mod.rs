@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::adapters::program::answer_of;
-use crate::ports::{DockerFile, NodeCredentials, PluginCall};
+use crate::core::model::with_causes;
+use crate::ports::kubelet::{DockerFile, NodeCredentials, PluginCall};
 
 /// How the bytes of a file are to be understood.
 type Form = fn(Vec<u8>) -> DockerFile;
@@ -44,7 +45,9 @@ impl NodeCredentials for DiskCredentials {
             match tokio::fs::read(&path).await {
                 Ok(bytes) => return Some(form(bytes)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => tracing::warn!(path = %path.display(), %error, "docker configuration cannot be read"),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), error = with_causes(&error), "docker configuration cannot be read")
+                }
             }
         }
         None

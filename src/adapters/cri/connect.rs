@@ -14,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::errors;
 use crate::cri::image_service_client::ImageServiceClient;
 use crate::cri::runtime_service_client::RuntimeServiceClient;
-use crate::ports::RuntimeError;
+use crate::ports::node::RuntimeError;
 use crate::supervise::Panicked;
 use crate::telemetry::Metrics;
 

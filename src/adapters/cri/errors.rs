@@ -2,7 +2,7 @@
 
 use tonic::{Code, Status};
 
-use crate::ports::RuntimeError;
+use crate::ports::node::RuntimeError;
 
 /// The text is the one upstream shows in events, `rpc error: code = … desc = …`.
 pub(super) fn convert(call: &'static str, status: &Status) -> RuntimeError {

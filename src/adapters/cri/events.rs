@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::connect::Cri;
-use crate::core::model::ContainerId;
+use crate::core::model::{ContainerId, with_causes};
 use crate::cri;
-use crate::ports::RuntimeEvent;
+use crate::ports::kubelet::RuntimeEvent;
 use crate::supervise::restarting;
 
 /// Hints waiting to be read; a full queue holds the stream back, it loses nothing.
@@ -92,7 +92,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
         Ok(answer) => answer.into_inner(),
         Err(status) if status.code() == Code::Unimplemented => return Ended::Unimplemented,
         Err(status) => {
-            tracing::debug!(error = %status, pending, "containerd's events cannot be read");
+            tracing::debug!(error = with_causes(&status), pending, "containerd's events cannot be read");
             return Ended::Broken;
         }
     };
@@ -102,7 +102,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
                 Ok(Some(envelope)) => envelope,
                 Ok(None) => return Ended::Broken,
                 Err(status) => {
-                    tracing::info!(error = %status, "containerd's event stream ended");
+                    tracing::info!(error = with_causes(&status), "containerd's event stream ended");
                     return Ended::Broken;
                 }
             },

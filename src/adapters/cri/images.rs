@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::connect::Cri;
 use super::errors::gone_is_fine;
 use crate::cri;
-use crate::ports::{ImageService, RuntimeError};
+use crate::ports::node::{ImageService, RuntimeError};
 
 #[async_trait]
 impl ImageService for Cri {

@@ -12,7 +12,7 @@ use tonic::{Code, Request, Status};
 
 use super::Cri;
 use crate::core::model::ContainerId;
-use crate::ports::RuntimeError;
+use crate::ports::node::RuntimeError;
 
 const KILL: u32 = 9;
 /// Between looks at a task that was killed, and how many there are.

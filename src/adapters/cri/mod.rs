@@ -1,4 +1,4 @@
-//! The CRI v1 over the runtime's unix socket: [`Cri`] implements the ports `Runtime` and `ImageService`.
+//! The CRI v1 over the runtime's unix socket: [`Cri`] implements the ports of the runtime and `ImageService`.
 
 mod connect;
 mod errors;

@@ -1,4 +1,4 @@
-//! The port `Runtime` over the CRI: one method, one call, deadlines as upstream sets them.
+//! The ports of the runtime over the CRI: one method, one call, deadlines as upstream sets them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,7 +13,10 @@ use super::lost_task::is_lost_task;
 use crate::core::model::time::LONGEST_WAIT;
 use crate::core::model::{ContainerId, PodUid, SandboxId, labels};
 use crate::cri;
-use crate::ports::{CgroupDriver, Runtime, RuntimeError, RuntimeEvent, StreamStdio};
+use crate::ports::kubelet::{
+    CgroupDriver, ContainerAccess, ContainerExec, ContainerStats, RuntimeEvent, RuntimeInfo, RuntimeLaunch, StreamStdio,
+};
+use crate::ports::node::{RuntimeError, RuntimeQueries, RuntimeTeardown};
 
 impl Cri {
     async fn containers(&self, filter: Option<cri::ContainerFilter>) -> Result<Vec<cri::Container>, RuntimeError> {
@@ -23,7 +26,7 @@ impl Cri {
 }
 
 #[async_trait]
-impl Runtime for Cri {
+impl RuntimeInfo for Cri {
     async fn version(&self) -> Result<cri::VersionResponse, RuntimeError> {
         let request = cri::VersionRequest { version: "0.1.0".into() };
         self.call("Version", Some(self.timeout), self.runtime().version(request)).await
@@ -56,49 +59,13 @@ impl Runtime for Cri {
         Ok(())
     }
 
-    async fn run_sandbox(&self, config: cri::PodSandboxConfig, handler: &str) -> Result<SandboxId, RuntimeError> {
-        let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler: handler.into() };
-        let limit = Some(self.timeout.saturating_mul(2));
-        Ok(self
-            .carry("RunPodSandbox", limit, |mut client| async move { client.run_pod_sandbox(request).await })
-            .await?
-            .pod_sandbox_id
-            .into())
+    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
+        events::watch(self.clone())
     }
+}
 
-    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
-        let request = cri::StopPodSandboxRequest { pod_sandbox_id: id.to_string() };
-        gone_is_fine(
-            self.carry("StopPodSandbox", Some(self.timeout), |mut client| async move {
-                client.stop_pod_sandbox(request).await
-            })
-            .await,
-        )?;
-        Ok(())
-    }
-
-    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
-        let remove = || async {
-            let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.to_string() };
-            let answer = self
-                .carry("RemovePodSandbox", Some(self.timeout), |mut client| async move {
-                    client.remove_pod_sandbox(request).await
-                })
-                .await;
-            gone_is_fine(answer).map(|_| ())
-        };
-        match remove().await {
-            Err(error) if is_lost_task(&error) => {
-                let filter = cri::ContainerFilter { pod_sandbox_id: id.to_string(), ..Default::default() };
-                for container in self.containers(Some(filter)).await? {
-                    self.remove_container(&container.id.into()).await?;
-                }
-                remove().await
-            }
-            other => other,
-        }
-    }
-
+#[async_trait]
+impl RuntimeQueries for Cri {
     async fn list_sandboxes(&self, pod: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
         let filter = pod.map(|uid| cri::PodSandboxFilter { label_selector: uid_label(uid), ..Default::default() });
         let request = cri::ListPodSandboxRequest { filter };
@@ -110,6 +77,41 @@ impl Runtime for Cri {
         let request = cri::PodSandboxStatusRequest { pod_sandbox_id: id.to_string(), verbose: false };
         let answer = self.call(call, Some(self.timeout), self.runtime().pod_sandbox_status(request)).await?;
         answer.status.ok_or_else(|| empty(call, id.as_str()))
+    }
+
+    async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
+        let filter = pod.map(|uid| cri::ContainerFilter { label_selector: uid_label(uid), ..Default::default() });
+        self.containers(filter).await
+    }
+
+    async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
+        let call = "ContainerStatus";
+        let request = cri::ContainerStatusRequest { container_id: id.to_string(), verbose: false };
+        let answer = self.call(call, Some(self.timeout), self.runtime().container_status(request)).await?;
+        answer.status.ok_or_else(|| empty(call, id.as_str()))
+    }
+
+    async fn container_arguments(&self, id: &ContainerId) -> Result<Option<Vec<String>>, RuntimeError> {
+        let request = cri::ContainerStatusRequest { container_id: id.to_string(), verbose: true };
+        let mut client = self.runtime();
+        let answer = self.call("ContainerStatus", Some(self.timeout), client.container_status(request)).await?;
+        // containerd's debugging aid: the OCI spec of the container, as JSON.
+        let info = answer.info.get("info").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        let words = info.as_ref().and_then(|info| info.pointer("/runtimeSpec/process/args")?.as_array());
+        Ok(words.map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()))
+    }
+}
+
+#[async_trait]
+impl RuntimeLaunch for Cri {
+    async fn run_sandbox(&self, config: cri::PodSandboxConfig, handler: &str) -> Result<SandboxId, RuntimeError> {
+        let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler: handler.into() };
+        let limit = Some(self.timeout.saturating_mul(2));
+        Ok(self
+            .carry("RunPodSandbox", limit, |mut client| async move { client.run_pod_sandbox(request).await })
+            .await?
+            .pod_sandbox_id
+            .into())
     }
 
     async fn create_container(
@@ -140,65 +142,6 @@ impl Runtime for Cri {
         )
         .await?;
         Ok(())
-    }
-
-    async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
-        let grace = grace.min(LONGEST_WAIT);
-        let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
-        let request = cri::StopContainerRequest { container_id: id.to_string(), timeout };
-        let limit = Some(self.timeout.saturating_add(grace));
-        gone_is_fine(
-            self.carry_long("StopContainer", limit, |mut client| async move { client.stop_container(request).await })
-                .await,
-        )?;
-        Ok(())
-    }
-
-    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        let remove = || async {
-            let request = cri::RemoveContainerRequest { container_id: id.to_string() };
-            let answer = self
-                .carry("RemoveContainer", Some(self.timeout), |mut client| async move {
-                    client.remove_container(request).await
-                })
-                .await;
-            gone_is_fine(answer).map(|_| ())
-        };
-        match remove().await {
-            Err(error) if is_lost_task(&error) => match self.delete_lost_task(id).await {
-                Ok(()) => {
-                    tracing::info!(container = %id, "deleted a container's task that the runtime had lost");
-                    remove().await
-                }
-                Err(status) => {
-                    tracing::warn!(container = %id, %status, "a task that the runtime lost cannot be deleted");
-                    Err(error)
-                }
-            },
-            other => other,
-        }
-    }
-
-    async fn list_containers(&self, pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
-        let filter = pod.map(|uid| cri::ContainerFilter { label_selector: uid_label(uid), ..Default::default() });
-        self.containers(filter).await
-    }
-
-    async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
-        let call = "ContainerStatus";
-        let request = cri::ContainerStatusRequest { container_id: id.to_string(), verbose: false };
-        let answer = self.call(call, Some(self.timeout), self.runtime().container_status(request)).await?;
-        answer.status.ok_or_else(|| empty(call, id.as_str()))
-    }
-
-    async fn container_arguments(&self, id: &ContainerId) -> Result<Option<Vec<String>>, RuntimeError> {
-        let request = cri::ContainerStatusRequest { container_id: id.to_string(), verbose: true };
-        let mut client = self.runtime();
-        let answer = self.call("ContainerStatus", Some(self.timeout), client.container_status(request)).await?;
-        // containerd's debugging aid: the OCI spec of the container, as JSON.
-        let info = answer.info.get("info").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
-        let words = info.as_ref().and_then(|info| info.pointer("/runtimeSpec/process/args")?.as_array());
-        Ok(words.map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()))
     }
 
     async fn update_container_resources(
@@ -239,16 +182,92 @@ impl Runtime for Cri {
             Err(error) => Err(error),
         }
     }
+}
 
-    async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        let request = cri::ReopenContainerLogRequest { container_id: id.to_string() };
-        self.carry("ReopenContainerLog", Some(self.timeout), |mut client| async move {
-            client.reopen_container_log(request).await
-        })
-        .await?;
+#[async_trait]
+impl RuntimeTeardown for Cri {
+    async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
+        let grace = grace.min(LONGEST_WAIT);
+        let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
+        let request = cri::StopContainerRequest { container_id: id.to_string(), timeout };
+        let limit = Some(self.timeout.saturating_add(grace));
+        gone_is_fine(
+            self.carry_long("StopContainer", limit, |mut client| async move { client.stop_container(request).await })
+                .await,
+        )?;
         Ok(())
     }
 
+    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let remove = || async {
+            let request = cri::RemoveContainerRequest { container_id: id.to_string() };
+            let answer = self
+                .carry("RemoveContainer", Some(self.timeout), |mut client| async move {
+                    client.remove_container(request).await
+                })
+                .await;
+            gone_is_fine(answer).map(|_| ())
+        };
+        match remove().await {
+            Err(error) if is_lost_task(&error) => match self.delete_lost_task(id).await {
+                Ok(()) => {
+                    tracing::info!(container = %id, "deleted a container's task that the runtime had lost");
+                    remove().await
+                }
+                Err(status) => {
+                    tracing::warn!(container = %id, %status, "a task that the runtime lost cannot be deleted");
+                    Err(error)
+                }
+            },
+            other => other,
+        }
+    }
+
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        let request = cri::StopPodSandboxRequest { pod_sandbox_id: id.to_string() };
+        gone_is_fine(
+            self.carry("StopPodSandbox", Some(self.timeout), |mut client| async move {
+                client.stop_pod_sandbox(request).await
+            })
+            .await,
+        )?;
+        Ok(())
+    }
+
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        let remove = || async {
+            let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.to_string() };
+            let answer = self
+                .carry("RemovePodSandbox", Some(self.timeout), |mut client| async move {
+                    client.remove_pod_sandbox(request).await
+                })
+                .await;
+            gone_is_fine(answer).map(|_| ())
+        };
+        match remove().await {
+            Err(error) if is_lost_task(&error) => {
+                let filter = cri::ContainerFilter { pod_sandbox_id: id.to_string(), ..Default::default() };
+                for container in self.containers(Some(filter)).await? {
+                    self.remove_container(&container.id.into()).await?;
+                }
+                remove().await
+            }
+            other => other,
+        }
+    }
+}
+
+#[async_trait]
+impl ContainerStats for Cri {
+    async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError> {
+        let request = cri::ListContainerStatsRequest { filter: None };
+        let mut client = self.runtime();
+        Ok(self.call("ListContainerStats", Some(self.timeout), client.list_container_stats(request)).await?.stats)
+    }
+}
+
+#[async_trait]
+impl ContainerExec for Cri {
     async fn exec_sync(
         &self,
         id: &ContainerId,
@@ -263,7 +282,10 @@ impl Runtime for Cri {
         };
         self.carry_long("ExecSync", limit, |mut client| async move { client.exec_sync(request).await }).await
     }
+}
 
+#[async_trait]
+impl ContainerAccess for Cri {
     async fn exec_url(
         &self,
         id: &ContainerId,
@@ -316,14 +338,13 @@ impl Runtime for Cri {
         Ok(())
     }
 
-    async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError> {
-        let request = cri::ListContainerStatsRequest { filter: None };
-        let mut client = self.runtime();
-        Ok(self.call("ListContainerStats", Some(self.timeout), client.list_container_stats(request)).await?.stats)
-    }
-
-    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
-        events::watch(self.clone())
+    async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let request = cri::ReopenContainerLogRequest { container_id: id.to_string() };
+        self.carry("ReopenContainerLog", Some(self.timeout), |mut client| async move {
+            client.reopen_container_log(request).await
+        })
+        .await?;
+        Ok(())
     }
 }
 

@@ -12,7 +12,8 @@ use super::driver::Driver;
 use super::drivers::Drivers;
 use super::terms::update_period;
 use crate::core::model::time::Moment;
-use crate::ports::{NodeDriver, StorageApi};
+use crate::core::model::with_causes;
+use crate::ports::kubelet::{NodeDriver, StorageApi};
 
 /// Interval between checks of the drivers' objects.
 const LOOK: Duration = Duration::from_secs(60);
@@ -94,7 +95,7 @@ impl AttachLimits {
             let period = match self.api.csi_driver(&name).await {
                 Ok(object) => update_period(object.as_ref().map(|object| &object.spec)).map(|p| p.max(SHORTEST)),
                 Err(error) => {
-                    tracing::debug!(driver = name, error = &error as &dyn std::error::Error, "no CSIDriver object");
+                    tracing::debug!(driver = name, error = with_causes(&error), "no CSIDriver object");
                     continue;
                 }
             };

@@ -20,8 +20,9 @@ use super::drivers::Drivers;
 use super::limits::describe;
 use super::proto::registration::registration_client::RegistrationClient;
 use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus};
+use crate::core::model::with_causes;
 use crate::offload::Lanes;
-use crate::ports::StorageApi;
+use crate::ports::kubelet::StorageApi;
 
 /// How long after a failed registration it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -59,7 +60,7 @@ impl Registrar {
                     Ok(stream) => Some(stream),
                     Err(error) => {
                         if !std::mem::replace(&mut told, true) {
-                            tracing::warn!(path = %self.directory.display(), %error, "plugin sockets cannot be watched");
+                            tracing::warn!(path = %self.directory.display(), error = with_causes(&error), "plugin sockets cannot be watched");
                         }
                         None
                     }
@@ -92,13 +93,13 @@ impl Registrar {
             match api.publish_node().await {
                 Ok(()) => self.published = true,
                 // The node itself may not be registered yet.
-                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no CSINode object yet"),
+                Err(error) => tracing::debug!(error = with_causes(&error), "no CSINode object yet"),
             }
         }
         let found = match self.on_disk("list", |directory| Ok(sockets(directory))).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "plugin sockets cannot be listed; keeping the known ones");
+                tracing::warn!(error = with_causes(&error), "plugin sockets cannot be listed; keeping the known ones");
                 return false;
             }
         };
@@ -132,7 +133,7 @@ impl Registrar {
         {
             tracing::warn!(
                 driver = name,
-                error = &error as &dyn std::error::Error,
+                error = with_causes(&error),
                 "driver was not removed from the CSINode object"
             );
         }

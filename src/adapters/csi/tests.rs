@@ -27,7 +27,8 @@ use super::proto::registration::registration_server::{Registration, Registration
 use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus, RegistrationStatusResponse};
 use super::*;
 use crate::core::status::{Growth, GrowthStep};
-use crate::ports::{ApiError, NodeDriver, ObjectChange, ObjectError, Objects, StorageApi, TokenRequest};
+use crate::ports::kubelet::{NodeDriver, ObjectChange, ObjectError, Objects, StorageApi, TokenRequest};
+use crate::ports::node::ApiError;
 
 /// Remembers every call as a line of text. Who holds `unstaging` holds up that call.
 #[derive(Clone)]

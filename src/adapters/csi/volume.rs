@@ -26,11 +26,11 @@ use super::terms::{
     pod_info,
 };
 use crate::adapters::fs::entries;
-use crate::adapters::turns::Turns;
+use crate::adapters::keyed_lock::KeyedLock;
 use crate::core::model::{Amount, uid_of};
 use crate::core::status::GrowthStep;
 use crate::offload::Lanes;
-use crate::ports::{Objects, StorageApi, TokenRequest};
+use crate::ports::kubelet::{Objects, StorageApi, TokenRequest};
 
 /// Volumes of drivers on this node.
 pub struct CsiVolumes {
@@ -49,7 +49,7 @@ pub struct CsiVolumes {
     republishes: Mutex<HashMap<String, bool>>,
     /// A volume is staged and published, or taken back, for one pod at a time: unpublishing for the last pod must not
     /// race publishing for a new one.
-    turns: Turns<(String, String)>,
+    locks: KeyedLock<(String, String)>,
     /// The notes on disk and the mounts beside them.
     lanes: Lanes,
 }
@@ -106,8 +106,8 @@ impl CsiVolumes {
             watch::channel(record::in_pods(root).iter().map(|(_, record)| record.unique_name()).collect());
         let (root, node_name) = (root.to_path_buf(), node_name.to_owned());
         let (named_root, lanes) = (root.clone(), Lanes::new("volume at"));
-        let (sizes, republishes, turns) = (Mutex::default(), Mutex::default(), Turns::default());
-        Self { root, named_root, node_name, drivers, objects, api, in_use, sizes, republishes, turns, lanes }
+        let (sizes, republishes, locks) = (Mutex::default(), Mutex::default(), KeyedLock::default());
+        Self { root, named_root, node_name, drivers, objects, api, in_use, sizes, republishes, locks, lanes }
     }
 
     /// Names paths to drivers below this root instead, which leads to the same directory.
@@ -193,7 +193,7 @@ impl CsiVolumes {
             true => format!("csi-{}", sha256(&format!("{}{}", uid_of(pod), source.name))),
             false => source.handle.clone(),
         };
-        let _turn = self.turns.take((source.driver.clone(), handle.clone())).await;
+        let _lock = self.locks.lock((source.driver.clone(), handle.clone())).await;
         let place = Place::new(&self.root, of_pod, source.block, &source.driver, &handle);
         let published = self.at(&place, "check for the mount", Place::is_published).await?;
         let republish = settings.and_then(|s| s.requires_republish).unwrap_or_default();
@@ -374,7 +374,7 @@ impl CsiVolumes {
             return Ok(());
         };
         let driver = self.driver(&record.driver_name)?;
-        let _turn = self.turns.take((record.driver_name.clone(), record.volume_handle.clone())).await;
+        let _lock = self.locks.lock((record.driver_name.clone(), record.volume_handle.clone())).await;
         let place = Place::new(&self.root, of_pod, block, &record.driver_name, &record.volume_handle);
         let answer = driver.unpublish(record.volume_handle.clone(), self.text(&place.target)).await;
         answer.map_err(|e| told(&e))?;

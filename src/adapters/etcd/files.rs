@@ -8,7 +8,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::ports::{EtcdFileError, EtcdFiles};
+use crate::ports::bootstrap::{EtcdFileError, EtcdFiles};
 
 /// Length of the checksum at the end of a snapshot.
 const CHECKSUM: usize = 32;

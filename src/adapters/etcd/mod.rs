@@ -14,7 +14,7 @@ use etcd_client::{
 use tokio::io::AsyncWriteExt;
 
 use crate::core::bootstrap::membership::Member;
-use crate::ports::{Etcd, EtcdIdentity, Holdings, MemberHealth, Members, MembersError};
+use crate::ports::bootstrap::{Etcd, EtcdIdentity, Holdings, MemberHealth, Members, MembersError};
 
 pub use files::HostEtcdFiles;
 

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::atomic::write_if_changed;
-use crate::core::model::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name};
-use crate::ports::ManifestFiles;
+use crate::core::model::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name, with_causes};
+use crate::ports::kubelet::ManifestFiles;
 
 /// How many symbolic links are followed before a path is taken for a loop, as in the kernel.
 const MAX_LINKS: usize = 40;
@@ -50,7 +50,9 @@ impl ManifestDir {
             let stream = inotify.into_event_stream(vec![0; 4096])?;
             Ok(Watch { stream, watches, points: BTreeMap::new() })
         });
-        self.watch = watch.inspect_err(|error| warn!(%error, "no inotify: manifests are only re-listed")).ok();
+        self.watch = watch
+            .inspect_err(|error| warn!(error = with_causes(&error), "no inotify: manifests are only re-listed"))
+            .ok();
     }
 
     fn kept_path(&self, path: &Path) -> PathBuf {

@@ -14,7 +14,8 @@ use rustix::mount::mount_bind;
 use super::node_files::HostFiles;
 use super::pod_files::LocalPodFiles;
 use super::{mounts, removal};
-use crate::ports::{NodeFiles, PodFiles};
+use crate::ports::bootstrap::NodeFiles;
+use crate::ports::kubelet::PodFiles;
 
 const INNER: &str = "ROOST_INNER_MOUNT_TEST";
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use crate::offload::Lanes;
-use crate::ports::NameFiles;
+use crate::ports::kubelet::NameFiles;
 
 /// Longer files are refused, as upstream refuses a longer resolv.conf.
 const MAX_FILE: u64 = 10 << 20;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::core::model::kubelet_spec::{Dirs, PodSettings};
+use crate::core::model::with_causes;
 use crate::core::render::{NodeContext, ResolvConf};
 
 /// Settings and the machine's facts. Addresses and allocatable are the caller's to fill in.
@@ -39,7 +40,7 @@ fn read_below(root: &Path, dirs: &Dirs, pods: &PodSettings) -> NodeContext {
 
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| {
-        tracing::warn!(path = %path.display(), %error, "not read");
+        tracing::warn!(path = %path.display(), error = with_causes(&error), "not read");
         String::new()
     })
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::atomic::write_if_changed;
 use super::{mounts, owner, removal};
-use crate::ports::{FileError, FileInfo, NodeFiles, Owner};
+use crate::ports::bootstrap::{FileError, FileInfo, NodeFiles, Owner};
 
 /// Folders of the system, to which a link may lead by mistake: they are not emptied.
 const SYSTEM: [&str; 18] = [

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, openat};
 use rustix::io::Errno;
 
 use super::tree::{self, Visit};
-use crate::ports::Owner;
+use crate::ports::bootstrap::Owner;
 
 /// True when everything belongs to the owner, and when there is no such folder.
 pub fn tree_belongs_to(path: &Path, owner: Owner) -> io::Result<bool> {

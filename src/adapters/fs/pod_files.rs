@@ -13,7 +13,7 @@ use super::folder::resolved;
 use super::removal::remove_tree;
 use crate::core::model::{ContainerId, PodKey, PodUid, key_of, refusal_file, uid_of};
 use crate::offload::Lanes;
-use crate::ports::PodFiles;
+use crate::ports::kubelet::PodFiles;
 
 /// File in the directory of a static pod, see [`PodFiles::keep_status`].
 pub const STATUS: &str = "status.json";

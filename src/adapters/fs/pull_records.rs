@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use super::atomic::write_if_changed;
-use crate::ports::{PullRecords, RecordKind};
+use crate::ports::kubelet::{PullRecords, RecordKind};
 
 /// Records in a directory of mode 0700.
 #[derive(Clone, Debug)]

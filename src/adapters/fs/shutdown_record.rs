@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::write_if_changed;
 use crate::offload::Lanes;
-use crate::ports::{ShutdownRecord, ShutdownTimes};
+use crate::ports::kubelet::{ShutdownRecord, ShutdownTimes};
 
 /// Go's zero time, which stands for none.
 const NONE: &str = "0001-01-01T00:00:00Z";

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::core::static_units::is_name;
-use crate::ports::StopNotes;
+use crate::ports::kubelet::StopNotes;
 
 /// The folder.
 #[derive(Clone, Debug)]

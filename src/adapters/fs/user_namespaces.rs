@@ -15,7 +15,7 @@ use super::atomic::write_if_changed;
 use crate::core::model::PodUid;
 use crate::cri;
 use crate::offload::Lanes;
-use crate::ports::UserNamespaces;
+use crate::ports::kubelet::UserNamespaces;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -16,7 +16,7 @@ use super::routes::{failed, link_name};
 use crate::core::network::bridge::{Attachment, BridgeLink, parse_attachment};
 use crate::core::network::conflist::{BRIDGE, NETWORK};
 use crate::core::network::{BridgeChange, ObservedBridge};
-use crate::ports::PodNetworkError;
+use crate::ports::bootstrap::PodNetworkError;
 
 /// Where the CNI library keeps its result for each pod (`CacheDir` in libcni/api.go).
 pub(super) const RESULTS: &str = "/var/lib/cni/results";

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::core::network::{BridgeChange, ObservedBridge, Route, RouteChange, conflist, masquerade};
 use crate::offload::{Lanes, Stalled};
-use crate::ports::{NetworkChange, PodNetwork, PodNetworkError};
+use crate::ports::bootstrap::{NetworkChange, PodNetwork, PodNetworkError};
 
 /// The network of the node that this process runs on.
 pub struct HostNetwork {

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::offload;
-use crate::ports::PodNetworkError;
+use crate::ports::bootstrap::PodNetworkError;
 
 /// The kernel's switches for forwarding.
 pub(super) const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";

@@ -14,7 +14,7 @@ use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder, new_multicast_conne
 use crate::core::network::conflist::BRIDGE;
 use crate::core::network::routes::PROTOCOL;
 use crate::core::network::{Route, RouteChange};
-use crate::ports::{NetworkChange, PodNetworkError};
+use crate::ports::bootstrap::{NetworkChange, PodNetworkError};
 
 /// The kernel's main routing table, and news of its changes.
 pub(super) struct Routes {

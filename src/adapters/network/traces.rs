@@ -7,7 +7,7 @@ use super::routes::Routes;
 use crate::adapters::fs::removal::remove_tree;
 use crate::core::network::conflist::{BRIDGE, FILE_NAME, NETWORK};
 use crate::core::network::{RouteChange, masquerade};
-use crate::ports::PodNetworkError;
+use crate::ports::bootstrap::PodNetworkError;
 
 /// kube-proxy's tables in nftables mode.
 const PROXY_TABLE: &str = "kube-proxy";

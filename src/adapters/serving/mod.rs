@@ -19,6 +19,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self_signed::ensure_self_signed;
 
+use crate::core::model::with_causes;
 use crate::offload;
 
 /// Least interval between checks of the files' times.
@@ -127,7 +128,9 @@ impl FileCertificate {
             (held.looking, held.looked, held.read) = (false, Instant::now(), now);
             match pair {
                 Some(Ok(pair)) => held.pair = Some(pair),
-                Some(Err(error)) => tracing::warn!(%error, "keeping the previous serving certificate"),
+                Some(Err(error)) => {
+                    tracing::warn!(error = with_causes(&error), "keeping the previous serving certificate")
+                }
                 None => {}
             }
         });

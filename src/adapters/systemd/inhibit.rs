@@ -13,7 +13,7 @@ use super::prepare::{Signals, failed};
 use crate::adapters::fs::atomic::write_if_changed;
 use crate::core::shutdown::SIGNAL_POLICY;
 use crate::offload::Lanes;
-use crate::ports::{InhibitLock, ShutdownError, ShutdownWatch};
+use crate::ports::kubelet::{InhibitLock, ShutdownError, ShutdownWatch};
 
 /// Where logind reads more settings; upstream's kubelet uses the file of this name in /etc, which may be read-only.
 const DROP_IN: &str = "/run/systemd/logind.conf.d/99-kubelet.conf";

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use zbus::OwnedObjectPath;
 
 use super::manager::{JobRemovedStream, ManagerProxy};
+use crate::core::model::with_causes;
 
 /// A job and its result.
 type End = (OwnedObjectPath, String);
@@ -43,7 +44,7 @@ impl Jobs {
         while let Some(signal) = signals.next().await {
             match signal.args() {
                 Ok(ended) => self.tell(&(ended.job.clone(), ended.result.clone())),
-                Err(error) => tracing::warn!(%error, "systemd's job signal cannot be read"),
+                Err(error) => tracing::warn!(error = with_causes(&error), "systemd's job signal cannot be read"),
             }
         }
         self.waiters(|waiters| waiters.senders.clear());

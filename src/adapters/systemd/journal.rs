@@ -5,7 +5,7 @@ use std::io;
 use async_trait::async_trait;
 use tokio::net::UnixDatagram;
 
-use crate::ports::Journal;
+use crate::ports::kubelet::Journal;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 

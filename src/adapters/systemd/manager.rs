@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zbus::{OwnedObjectPath, Variant};
 
-use crate::ports::UnitError;
+use crate::ports::node::UnitError;
 
 /// How long the bus, systemd or logind may take for one answer: libdbus' own default is 25 s.
 pub(in crate::adapters) const PATIENCE: Duration = Duration::from_secs(25);

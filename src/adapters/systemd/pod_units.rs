@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use zbus::Connection;
 
 use super::manager::{ManagerProxy, refused, unavailable};
-use crate::ports::{PodUnits, UnitError};
+use crate::ports::kubelet::PodUnits;
+use crate::ports::node::UnitError;
 
 /// The service manager; each call connects again, for they are rare and a connection costs memory.
 #[derive(Clone, Copy, Debug, Default)]

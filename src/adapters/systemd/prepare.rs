@@ -13,8 +13,9 @@ use zbus::names::BusName;
 use zbus::{Connection, MatchRule, MessageStream};
 
 use crate::adapters::fs::atomic::write_if_changed;
+use crate::core::model::with_causes;
 use crate::offload::Lanes;
-use crate::ports::ShutdownError;
+use crate::ports::kubelet::ShutdownError;
 
 const POLICY: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -81,7 +82,7 @@ impl Signals {
                 Ok(0) => return Ok(begins),
                 Ok(user) => tracing::warn!(%sender, user, begins, "shutdown signal ignored: its sender is not root"),
                 Err(error) => {
-                    tracing::warn!(%sender, begins, %error, "shutdown signal ignored: its sender has disconnected");
+                    tracing::warn!(%sender, begins, error = with_causes(&error), "shutdown signal ignored: its sender has disconnected");
                 }
             }
         }

@@ -8,7 +8,8 @@ use zbus::OwnedObjectPath;
 
 use super::jobs::Jobs;
 use super::manager::{ManagerProxy, refused, unavailable};
-use crate::ports::{UnitError, UnitState, Units};
+use crate::ports::bootstrap::{UnitState, Units};
+use crate::ports::node::UnitError;
 
 #[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
 trait Unit {

@@ -11,7 +11,7 @@ use crate::adapters::fs::block_mounts::{BlockMount, block_mounts};
 use crate::core::model::cgroup_sample::{CgroupDetail, CgroupDetails, DiskCounters, FileSystemDetail};
 use crate::core::model::containers_of;
 use crate::core::model::usage::FsUsage;
-use crate::ports::PodView;
+use crate::ports::kubelet::PodView;
 
 pub(super) fn details(shared: &Shared, views: &[Arc<PodView>], layers: &Layers) -> CgroupDetails {
     let mut all = Vec::new();

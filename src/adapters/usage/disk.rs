@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::adapters::fs::descent::{Descent, Mounts};
 use crate::core::model::usage::FsUsage;
+use crate::core::model::with_causes;
 
 /// How long a cached directory size is used unless configured otherwise.
 const BELIEVED: Duration = Duration::from_secs(60);
@@ -113,7 +114,7 @@ impl Directories {
                 });
                 taken = taken.most(all.unwrap_or(Taken { bytes: u64::MAX, inodes: u64::MAX }));
             }
-            tracing::warn!(path = %path.display(), %error, attempt = cut_short, "the usage of a directory was not fully counted");
+            tracing::warn!(path = %path.display(), error = with_causes(&error), attempt = cut_short, "the usage of a directory was not fully counted");
         }
         let mut known = lock();
         known.retain(|_, known| known.is_believed(false, self.believed));

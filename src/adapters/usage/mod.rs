@@ -21,9 +21,10 @@ use futures::future::join_all;
 use self::shared::Shared;
 use crate::core::model::cgroup_sample::{CgroupDetails, MachineShape};
 use crate::core::model::usage::{NodeUsage, PodUsage};
-use crate::core::model::{PodUid, uid_of};
+use crate::core::model::{PodUid, uid_of, with_causes};
 use crate::offload::Lanes;
-use crate::ports::{ImageService, PodView, Pods, Runtime, Usage, UsageDepth};
+use crate::ports::kubelet::{ContainerStats, PodView, Pods, Usage, UsageDepth};
+use crate::ports::node::ImageService;
 
 pub use self::shared::UsageOptions;
 
@@ -35,7 +36,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub struct MachineUsage {
     shared: Arc<Shared>,
     pods: Arc<dyn Pods>,
-    runtime: Arc<dyn Runtime>,
+    runtime: Arc<dyn ContainerStats>,
     images: Arc<dyn ImageService>,
     lanes: Lanes,
 }
@@ -45,7 +46,7 @@ impl MachineUsage {
     pub fn new(
         options: UsageOptions,
         pods: Arc<dyn Pods>,
-        runtime: Arc<dyn Runtime>,
+        runtime: Arc<dyn ContainerStats>,
         images: Arc<dyn ImageService>,
     ) -> Self {
         let shared = Arc::new(Shared::new(options));
@@ -61,7 +62,7 @@ impl MachineUsage {
     ) -> Option<T> {
         let shared = Arc::clone(&self.shared);
         let done = self.lanes.run(subject, call, move || work(&shared)).await;
-        done.inspect_err(|error| tracing::debug!(%error, "usage was not measured")).ok()
+        done.inspect_err(|error| tracing::debug!(error = with_causes(&error), "usage was not measured")).ok()
     }
 
     /// All on one thread, as long as every disk answers. Where one does not, each pod by itself: a volume that hangs hides

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::core::model::usage::{ContainerUsage, FsUsage, NodeUsage, RuntimeFsUsage};
 use crate::core::usage::{derive_container, derive_cpu, derive_io, derive_memory, derive_network, derive_swap};
 use crate::cri;
-use crate::ports::UsageDepth;
+use crate::ports::kubelet::UsageDepth;
 
 /// Cgroups in which a runtime is usually found.
 const RUNTIMES: [&str; 2] = ["/system.slice/containerd.service", "/system.slice/crio.service"];

@@ -11,7 +11,8 @@ use super::shared::Shared;
 use super::volumes::volume_usage;
 use crate::core::model::usage::{ContainerUsage, FsUsage, InterfaceUsage, PodReference, PodUsage, ProcessUsage};
 use crate::core::usage::{derive_container, derive_cpu, derive_io, derive_memory, derive_network, derive_swap};
-use crate::ports::{ContainerView, ImageService, PodView, Runtime, UsageDepth};
+use crate::ports::kubelet::{ContainerStats, ContainerView, PodView, UsageDepth};
+use crate::ports::node::ImageService;
 
 /// What only the runtime knows: writable layers, and where they are.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +23,7 @@ pub(super) struct Layers {
 
 impl Layers {
     /// Two calls for all containers together; empty where the runtime cannot tell.
-    pub(super) async fn ask(runtime: &dyn Runtime, images: &dyn ImageService) -> Self {
+    pub(super) async fn ask(runtime: &dyn ContainerStats, images: &dyn ImageService) -> Self {
         let (stats, info) = tokio::join!(runtime.list_container_stats(), images.image_fs_info());
         let stats = stats.unwrap_or_default();
         let layer = |stats: crate::cri::ContainerStats| {

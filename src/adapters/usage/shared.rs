@@ -12,7 +12,7 @@ use super::host::Host;
 use super::tree::Tree;
 use crate::core::model::cgroup_sample::CgroupSample;
 use crate::core::usage::Rate;
-use crate::ports::CgroupDriver;
+use crate::ports::kubelet::CgroupDriver;
 
 /// A cgroup that was not asked about for so long is forgotten.
 const FORGET: SignedDuration = SignedDuration::from_mins(10);

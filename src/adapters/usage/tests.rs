@@ -11,9 +11,9 @@ use super::disk::Directories;
 use super::host::Host;
 use super::tree::Tree;
 use super::*;
-use crate::adapters::fake::{FakeExec, FakeImages};
 use crate::core::model::{ContainerKind, PodKey};
-use crate::ports::{CgroupDriver, ContainerView};
+use crate::fakes::{FakeImages, FakeRuntime};
+use crate::ports::kubelet::{CgroupDriver, ContainerView};
 
 fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
@@ -218,7 +218,7 @@ async fn a_disk_that_hangs_hides_what_its_own_pod_has_there_and_nothing_of_other
     hangs.containers.clear();
 
     let pods = Two(vec![Arc::new(view(root.path())), Arc::new(hangs)]);
-    let (runtime, images) = (Arc::new(FakeExec::default()), Arc::new(FakeImages::default()));
+    let (runtime, images) = (Arc::new(FakeRuntime::default()), Arc::new(FakeImages::default()));
     let options = UsageOptions { node_name: "n1".into(), ..shared.options };
     let mut usage = MachineUsage::new(options, Arc::new(pods), runtime, images);
     usage.lanes = Lanes::with_limit("usage of", Duration::from_millis(50));

@@ -12,7 +12,7 @@ use crate::core::model::cgroup::CgroupName;
 use crate::core::model::cgroup_sample::CgroupSample;
 use crate::core::model::{qos_class, uid_of};
 use crate::core::usage::{CgroupFiles, parse_sample_v1, parse_sample_v2};
-use crate::ports::CgroupDriver;
+use crate::ports::kubelet::CgroupDriver;
 
 /// The mounted cgroups.
 #[derive(Clone, Debug)]

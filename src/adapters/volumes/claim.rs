@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Persis
 use super::source::{Source, SourceError, host_path};
 use crate::adapters::csi::CsiSource;
 use crate::core::status::growth_wanted;
-use crate::ports::Objects;
+use crate::ports::kubelet::Objects;
 
 const GID_ANNOTATION: &str = "pv.beta.kubernetes.io/gid";
 const MOUNT_OPTIONS_ANNOTATION: &str = "volume.beta.kubernetes.io/mount-options";

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::payload::{self, DEFAULT_MODE, Payload};
 use super::source::SourceError;
-use crate::ports::{ObjectError, Objects, TokenRequest};
+use crate::ports::kubelet::{ObjectError, Objects, TokenRequest};
 
 /// Reads for one pod.
 pub struct Reader<'a> {

@@ -37,11 +37,11 @@ use self::layout::{Layout, subject};
 use self::source::{Source, SourceError};
 use crate::adapters::csi::CsiVolumes;
 use crate::adapters::fs::{beneath, mounts};
-use crate::adapters::turns::Turns;
-use crate::core::model::{MountedVolume, PodUid, uid_of, used_volumes};
+use crate::adapters::keyed_lock::KeyedLock;
+use crate::core::model::{MountedVolume, PodUid, uid_of, used_volumes, with_causes};
 use crate::core::render::NodeContext;
 use crate::offload::Lanes;
-use crate::ports::{Objects, VolumeError, Volumes};
+use crate::ports::kubelet::{Objects, VolumeError, Volumes};
 
 /// For work that takes as long as the volume has files: changing their group.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);
@@ -57,9 +57,9 @@ pub struct LocalVolumes {
     /// Volumes of storage drivers, where there is an API server.
     drivers: Option<CsiVolumes>,
     /// Operations on one pod follow each other.
-    turns: Turns<PodUid>,
+    locks: KeyedLock<PodUid>,
     /// Block devices that are formatted and mounted, one pod after the other.
-    devices: Arc<Turns<PathBuf>>,
+    devices: Arc<KeyedLock<PathBuf>>,
     /// Work on the disk, by pod and volume.
     lanes: Lanes,
     /// The same where every file of a volume is visited.
@@ -71,8 +71,8 @@ impl LocalVolumes {
     pub fn new(objects: Arc<dyn Objects>, node: watch::Receiver<Arc<NodeContext>>) -> Self {
         let layout = Layout::new(&node.borrow().root_dir);
         let (lanes, long_lanes) = (Lanes::new("volume"), Lanes::with_limit("volume", LONG_LIMIT));
-        let (turns, devices) = (Turns::default(), Arc::default());
-        Self { layout, objects, node, drivers: None, turns, devices, lanes, long_lanes }
+        let (locks, devices) = (KeyedLock::default(), Arc::default());
+        Self { layout, objects, node, drivers: None, locks, devices, lanes, long_lanes }
     }
 
     /// With volumes of storage drivers.
@@ -118,10 +118,14 @@ impl LocalVolumes {
                 _ => false,
             };
             let Some(source) = source.ok().filter(is_due) else { continue };
-            let _turn = self.turns.take(uid_of(pod)).await;
+            let _lock = self.locks.lock(uid_of(pod)).await;
             let request = self.request(pod, volume);
             if let Err(error) = set_up::set_up(request, self.drivers.as_ref(), pod, source).await {
-                tracing::warn!(volume = volume.name, %error, "the content of a volume is not updated");
+                tracing::warn!(
+                    volume = volume.name,
+                    error = with_causes(&error),
+                    "the content of a volume is not updated"
+                );
             }
         }
     }
@@ -131,7 +135,7 @@ impl LocalVolumes {
         pod: &Pod,
         chosen: impl Fn(&Volume) -> bool,
     ) -> Result<BTreeMap<String, MountedVolume>, Vec<VolumeError>> {
-        let _guard = self.turns.take(uid_of(pod)).await;
+        let _lock = self.locks.lock(uid_of(pod)).await;
         let volumes = volumes_of(pod);
         let each = volumes.iter().filter(|v| chosen(v)).map(async |volume| match self.set_up_one(pod, volume).await {
             Ok(mounted) => Ok((volume.name.clone(), mounted)),
@@ -189,7 +193,7 @@ impl Volumes for LocalVolumes {
     ) -> Result<PathBuf, VolumeError> {
         let fault = |error: String| {
             // Users learn which mount it is, not what the node's file system looks like.
-            tracing::warn!(container, volume = volume_name, %error, "subPath not prepared");
+            tracing::warn!(container, volume = volume_name, error, "subPath not prepared");
             VolumeError {
                 volume: volume_name.to_owned(),
                 message: format!(
@@ -201,7 +205,7 @@ impl Volumes for LocalVolumes {
         };
         let uid = uid_of(pod);
         let target = self.layout.sub_path(&uid, volume_name, container, index).map_err(|e| fault(e.to_string()))?;
-        let _guard = self.turns.take(uid.clone()).await;
+        let _lock = self.locks.lock(uid.clone()).await;
         let (root, path, place) = (volume.path.clone(), PathBuf::from(sub_path), target.clone());
         let bind = move || sub_path::bind(&root, &path, &place);
         let bound = self.lanes.io(subject(&uid, volume_name), "bind subPath", bind).await;
@@ -224,7 +228,7 @@ impl Volumes for LocalVolumes {
     async fn tear_down(&self, uid: &PodUid) -> Result<bool, Vec<VolumeError>> {
         let fault = |message| VolumeError { volume: String::new(), message, transient: true, attach_limit: false };
         let dir = self.layout.pod(uid).map_err(|e| vec![fault(e.to_string())])?;
-        let _guard = self.turns.take(uid.clone()).await;
+        let _lock = self.locks.lock(uid.clone()).await;
         // A driver that is away keeps the whole pod's directory: unmounting behind its back would lose track of it.
         if let Some(drivers) = &self.drivers {
             let faults = drivers.unpublish_all(&dir).await;

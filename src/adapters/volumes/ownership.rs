@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, Stat, chownat, fstat, openat};
 
 use crate::adapters::fs::tree::walk;
+use crate::core::model::with_causes;
 
 const READ_WRITE: RawMode = 0o660;
 const READ_ONLY: RawMode = 0o440;
@@ -51,13 +52,13 @@ fn change(handle: &OwnedFd, ownership: Ownership) -> io::Result<()> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         let bits = if kind == FileType::Directory { SEARCH | SET_GID } else { 0 } | mask(ownership);
         if let Err(error) = chownat(entry, "", None, Some(Gid::from_raw(ownership.group)), AtFlags::EMPTY_PATH) {
-            tracing::warn!(%error, "a file of a volume keeps its group");
+            tracing::warn!(error = with_causes(&error), "a file of a volume keeps its group");
         }
         if kind != FileType::Symlink {
             let path = format!("/proc/self/fd/{}", entry.as_raw_fd());
             let mode = Mode::from_raw_mode((stat.st_mode & 0o7777) | bits);
             if let Err(error) = rustix::fs::chmod(path, mode) {
-                tracing::warn!(%error, "a file of a volume keeps its mode");
+                tracing::warn!(error = with_causes(&error), "a file of a volume keeps its mode");
             }
         }
         Ok(true)

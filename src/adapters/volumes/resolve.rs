@@ -13,7 +13,7 @@ use super::source::{Medium, Source, SourceError, host_path};
 use crate::adapters::csi::CsiSource;
 use crate::core::model::Amount;
 use crate::core::model::cgroup::{CgroupSettings, huge_page_size, pod_cgroup_limits};
-use crate::ports::Objects;
+use crate::ports::kubelet::Objects;
 
 /// Reads what a volume refers to.
 pub async fn resolve(

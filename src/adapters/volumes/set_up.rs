@@ -13,7 +13,7 @@ use super::source::{Medium, Source, SourceError};
 use super::{atomic_writer, device, empty_dir, host_path, nfs};
 use crate::adapters::csi::{CsiSource, CsiVolumes};
 use crate::adapters::fs::{beneath, mounts};
-use crate::adapters::turns::Turns;
+use crate::adapters::keyed_lock::KeyedLock;
 use crate::core::model::{MountedVolume, PodUid, uid_of};
 use crate::offload::Lanes;
 
@@ -22,7 +22,7 @@ pub struct Request {
     layout: Layout,
     lanes: Lanes,
     long_lanes: Lanes,
-    devices: Arc<Turns<PathBuf>>,
+    devices: Arc<KeyedLock<PathBuf>>,
     uid: PodUid,
     volume: String,
     group: Option<u32>,
@@ -35,7 +35,7 @@ impl Request {
     pub fn new(
         layout: &Layout,
         (lanes, long_lanes): (&Lanes, &Lanes),
-        devices: &Arc<Turns<PathBuf>>,
+        devices: &Arc<KeyedLock<PathBuf>>,
         pod: &Pod,
         volume: &str,
     ) -> Self {
@@ -206,7 +206,7 @@ async fn local(
         _ if mounted => {}
         Some(device) => {
             // Two pods must not format it at once.
-            let _turn = request.devices.take(device.clone()).await;
+            let _lock = request.devices.lock(device.clone()).await;
             let mount = device::Mount { device, target: path.clone(), fs_type, options, read_only };
             mount.format_and_mount(&request.lanes, &request.subject()).await.map_err(disk)?;
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::payload::Payload;
 use crate::adapters::csi::{CsiSource, Refusal};
-use crate::ports::ObjectError;
+use crate::ports::kubelet::ObjectError;
 
 /// Why a volume cannot be set up.
 #[derive(Clone, Debug, thiserror::Error)]

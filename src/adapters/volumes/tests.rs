@@ -10,7 +10,7 @@ use k8s_openapi::api::node::v1::RuntimeClass;
 use tokio::sync::broadcast;
 
 use super::*;
-use crate::ports::{ObjectChange, ObjectError, TokenRequest};
+use crate::ports::kubelet::{ObjectChange, ObjectError, TokenRequest};
 
 /// Objects in memory.
 #[derive(Default)]

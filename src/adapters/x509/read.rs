@@ -12,7 +12,7 @@ use x509_parser::x509::X509Name;
 
 use super::keys::parse_key;
 use crate::core::model::pki::{ObservedCertificate, San, Subject};
-use crate::ports::PkiError;
+use crate::ports::node::PkiError;
 
 /// Reads the first certificate and holds it against its key and its signer.
 pub fn inspect(cert: &str, key: Option<&str>, signer: Option<&str>) -> Result<ObservedCertificate, PkiError> {

@@ -15,7 +15,7 @@ use crate::core::model::time::Moment;
 use crate::core::model::with_causes;
 use crate::core::network::claims::{RefusedClaim, judge};
 use crate::core::network::{NodeNetwork, Route, RouteChange, bridge, conflist, masquerade, routes};
-use crate::ports::{NetworkChange, NodeEvents, PodNetwork, PodNetworkError};
+use crate::ports::bootstrap::{NetworkChange, NodeEvents, PodNetwork, PodNetworkError};
 
 /// How long after a failure the round is tried again.
 const RETRY: Duration = Duration::from_secs(5);

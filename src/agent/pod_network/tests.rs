@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::core::network::bridge::BridgeLink;
 use crate::core::network::{BridgeChange, ObservedBridge, Route};
-use crate::ports::ApiError;
+use crate::ports::node::ApiError;
 
 #[derive(Default)]
 struct FakeNetwork {

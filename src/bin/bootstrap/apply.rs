@@ -17,7 +17,7 @@ use roost::cli::output::{Console, complain, print_result};
 use roost::config::cluster::render_joined;
 use roost::core::bootstrap::cis::{BENCHMARK, Verdict, judge};
 use roost::core::model::spec::Spec;
-use roost::ports::Progress;
+use roost::ports::bootstrap::Progress;
 use serde_json::json;
 
 use crate::failure::Failure;

@@ -16,7 +16,7 @@ use roost::cli::output::{Console, print_line};
 use roost::core::bootstrap::workflow::RENEW;
 use roost::core::model::StepOutcome;
 use roost::core::model::spec::Spec;
-use roost::ports::{ClusterObjects, Progress};
+use roost::ports::bootstrap::{ClusterObjects, Progress};
 use serde_json::json;
 
 use crate::failure::Failure;

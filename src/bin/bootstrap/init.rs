@@ -10,7 +10,7 @@ use roost::cli::bootstrap::InitArgs;
 use roost::cli::output::{Console, complain};
 use roost::core::bootstrap::workflow::{INIT, INIT_FOR_SNAPSHOT};
 use roost::core::model::spec::Spec;
-use roost::ports::EtcdFiles;
+use roost::ports::bootstrap::EtcdFiles;
 use serde_json::json;
 
 use crate::failure::Failure;

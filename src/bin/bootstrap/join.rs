@@ -15,7 +15,7 @@ use roost::core::bootstrap::token::Token;
 use roost::core::bootstrap::workflow::{JOIN, JOIN_CONTROL_PLANE};
 use roost::core::bootstrap::{Facts, Joining};
 use roost::core::model::spec::Spec;
-use roost::ports::{NodeFiles, Reachability};
+use roost::ports::bootstrap::{NodeFiles, Reachability};
 use serde_json::json;
 
 use crate::failure::Failure;

@@ -1,12 +1,12 @@
 //! Checks of the machine before a run changes anything.
 
-use roost::adapters::premises::observe_premises;
+use roost::adapters::preflight::observe_machine;
 use roost::adapters::systemd::Systemd;
 use roost::cli::bootstrap::RunArgs;
 use roost::cli::output::complain;
 use roost::core::bootstrap::preflight::{check, control_plane_ports, wanted_programs, worker_ports};
 use roost::core::model::spec::{ComponentSource, Spec};
-use roost::ports::Units;
+use roost::ports::bootstrap::Units;
 
 use crate::failure::Failure;
 
@@ -22,7 +22,7 @@ pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Resu
         ComponentSource::Archive { paths } => paths.clone(),
         ComponentSource::Registry | ComponentSource::Host { .. } => Vec::new(),
     };
-    let machine = observe_premises(spec, units, &ports, &wanted_programs(spec, control_plane), &archives).await;
+    let machine = observe_machine(spec, units, &ports, &wanted_programs(spec, control_plane), &archives).await;
     let findings = check(spec, &machine);
     let may_go_on = args.ignore_preflight || args.dry_run;
     for finding in &findings {

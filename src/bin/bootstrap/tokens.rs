@@ -6,7 +6,7 @@ use roost::bootstrap::tokens::{Error, create, delete, is_there, join_command, li
 use roost::cli::output::{complain, print_result};
 use roost::cli::token::{TokenArgs, TokenCommand};
 use roost::core::bootstrap::token::Token;
-use roost::ports::Reachability;
+use roost::ports::bootstrap::Reachability;
 use serde_json::json;
 
 use crate::failure::Failure;

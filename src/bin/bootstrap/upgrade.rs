@@ -17,7 +17,7 @@ use roost::core::bootstrap::workflow::{
 use roost::core::model::Version;
 use roost::core::model::kubelet_spec::KUBERNETES_VERSION;
 use roost::core::model::spec::{ControlPlaneMode, Spec};
-use roost::ports::{ClusterObjects, Progress};
+use roost::ports::bootstrap::{ClusterObjects, Progress};
 use serde_json::json;
 
 use crate::failure::Failure;

@@ -13,7 +13,7 @@ use crate::core::bootstrap::drill::{DrillContents, DrillResult, known_key, resul
 use crate::core::bootstrap::{restore_pod, snapshots};
 use crate::core::model::spec::Spec;
 use crate::core::model::with_causes;
-use crate::ports::{EtcdFiles, Progress};
+use crate::ports::bootstrap::{EtcdFiles, Progress};
 
 const MANIFEST: &str = "etcd-drill.yaml";
 const COMPONENT: &str = "etcd-drill";

@@ -16,7 +16,7 @@ use super::members::{client, endpoints, single};
 use super::ports::Ports;
 use crate::core::bootstrap::membership::{Member, label};
 use crate::core::model::spec::Spec;
-use crate::ports::{MemberHealth, MembersError, Progress};
+use crate::ports::bootstrap::{MemberHealth, MembersError, Progress};
 
 /// Health of one member, as it reports it.
 #[derive(Debug)]

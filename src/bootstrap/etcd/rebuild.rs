@@ -20,7 +20,7 @@ use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::{Step, restore_pod};
 use crate::core::model::labels::POD_NAME;
 use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
-use crate::ports::{EtcdFiles, Progress};
+use crate::ports::bootstrap::{EtcdFiles, Progress};
 
 /// How long no leader answers before the quorum counts as lost.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use crate::bootstrap::members::{client, single};
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::snapshots::{file_name, outdated};
 use crate::core::model::spec::{Endpoint, Spec};
-use crate::ports::EtcdFiles;
+use crate::ports::bootstrap::EtcdFiles;
 
 /// A snapshot on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::bootstrap::etcd;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::upgrade::{ObservedCluster, ObservedMember, derive_cluster};
 use crate::core::model::spec::Spec;
-use crate::ports::{ClusterObjects, ObjectRef};
+use crate::ports::bootstrap::{ClusterObjects, ObjectRef};
 
 /// How long an API server is asked again.
 const PATIENCE: Duration = Duration::from_secs(30);

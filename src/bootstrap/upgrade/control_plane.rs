@@ -20,7 +20,7 @@ use crate::core::bootstrap::upgrade::difference::difference;
 use crate::core::bootstrap::upgrade::moves::{Component, Facts, Move, PodState, foresee, next};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
-use crate::ports::{ClusterObjects, EtcdFiles, Progress};
+use crate::ports::bootstrap::{ClusterObjects, EtcdFiles, Progress};
 
 const PAUSE: Duration = Duration::from_millis(500);
 /// A container that exited this often is considered failed.

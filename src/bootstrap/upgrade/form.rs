@@ -10,7 +10,7 @@ use crate::bootstrap::error::StepError;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::{Facts, services, static_pods};
 use crate::core::model::spec::{ControlPlaneMode, Spec};
-use crate::ports::UnitState;
+use crate::ports::bootstrap::UnitState;
 
 /// How the control plane of a node is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

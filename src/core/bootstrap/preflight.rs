@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::core::model::premises::Premises;
+use crate::core::model::preflight::MachineState;
 use crate::core::model::spec::{BALANCER_PORT, ComponentSource, Spec};
 
 /// One finding.
@@ -61,7 +61,7 @@ pub fn wanted_programs(spec: &Spec, control_plane: bool) -> Vec<PathBuf> {
 }
 
 /// Judges the machine; the fatal findings come first.
-pub fn check(spec: &Spec, machine: &Premises) -> Vec<Finding> {
+pub fn check(spec: &Spec, machine: &MachineState) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut fatal = |problem: String, remedy: &str| {
         findings.push(Finding { fatal: true, problem, remedy: remedy.to_owned() });

@@ -1,18 +1,19 @@
 //! Back-off of failed pulls per pod and image (upstream: client-go `flowcontrol.Backoff`, 10 s to 300 s).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::core::model::PodUid;
 use crate::core::model::time::Moment;
+use crate::core::model::{Backoff, PodUid};
 
-const FIRST: SignedDuration = SignedDuration::from_secs(10);
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(300) };
 const LONGEST: SignedDuration = SignedDuration::from_secs(300);
 
 #[derive(Clone, Debug)]
 struct Entry {
-    delay: SignedDuration,
+    failures: u32,
     failed_at: Timestamp,
     message: String,
 }
@@ -25,7 +26,7 @@ impl PullBackoff {
     /// While a pull has to wait: until when, and how the last one failed.
     pub fn waiting(&self, pod: &PodUid, image: &str, now: Timestamp) -> Option<(Timestamp, &str)> {
         let entry = self.0.get(&(pod.clone(), image.to_owned()))?;
-        let until = entry.failed_at.later(entry.delay);
+        let until = entry.failed_at.later(BACKOFF.after(entry.failures));
         // A clock that was set back must not make anybody wait for hours.
         (now < until && now.later(LONGEST) >= entry.failed_at).then_some((until, entry.message.as_str()))
     }
@@ -34,9 +35,9 @@ impl PullBackoff {
     pub fn failed(&mut self, pod: &PodUid, image: &str, message: String, now: Timestamp) -> Timestamp {
         self.0.retain(|_, entry| now.duration_since(entry.failed_at) < LONGEST.saturating_mul(2));
         let key = (pod.clone(), image.to_owned());
-        let delay = self.0.get(&key).map_or(FIRST, |entry| entry.delay.saturating_mul(2).min(LONGEST));
-        self.0.insert(key, Entry { delay, failed_at: now, message });
-        now.later(delay)
+        let failures = self.0.get(&key).map_or(1, |entry| entry.failures.saturating_add(1));
+        self.0.insert(key, Entry { failures, failed_at: now, message });
+        now.later(BACKOFF.after(failures))
     }
 
     /// Forgets a pod.
@@ -67,7 +68,7 @@ mod tests {
         }
         assert_eq!(delays, [10, 20, 40, 80, 160, 300, 300]);
         let later = now + SignedDuration::from_secs(600);
-        assert_eq!(backoff.failed(&pod, "i", "no".into(), later), later + FIRST);
+        assert_eq!(backoff.failed(&pod, "i", "no".into(), later), later + BACKOFF.first);
     }
 
     #[test]

@@ -88,17 +88,35 @@ struct Entry {
     auth: String,
 }
 
+/// Why a docker configuration cannot be used. The texts continue a sentence that begins with the file or secret, and repeat
+/// nothing of its content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DockerConfigError {
+    /// Not the JSON of a `config.json`.
+    #[error("is not a docker configuration")]
+    Config,
+    /// Not the JSON of a `.dockercfg`.
+    #[error("is not a dockercfg file")]
+    Legacy,
+    /// `auth` is not the base64 of `user:password`.
+    #[error("has an auth field for {registry} that cannot be read")]
+    Auth {
+        /// Key of the entry.
+        registry: String,
+    },
+}
+
 /// Reads `~/.docker/config.json` or a secret's `.dockerconfigjson`.
 ///
 /// # Errors
 /// When it is not of that form; the text repeats nothing of the content.
-pub fn parse_docker_config(json: &[u8], source: Option<&CredentialSource>) -> Result<DockerConfig, String> {
+pub fn parse_docker_config(json: &[u8], source: Option<&CredentialSource>) -> Result<DockerConfig, DockerConfigError> {
     #[derive(Deserialize)]
     struct File {
         #[serde(default)]
         auths: BTreeMap<String, Entry>,
     }
-    let file: File = serde_json::from_slice(json).map_err(|_| "is not a docker configuration".to_owned())?;
+    let file: File = serde_json::from_slice(json).map_err(|_| DockerConfigError::Config)?;
     read_entries(file.auths, source)
 }
 
@@ -106,18 +124,20 @@ pub fn parse_docker_config(json: &[u8], source: Option<&CredentialSource>) -> Re
 ///
 /// # Errors
 /// As [`parse_docker_config`].
-pub fn parse_dockercfg(json: &[u8], source: Option<&CredentialSource>) -> Result<DockerConfig, String> {
-    let entries = serde_json::from_slice(json).map_err(|_| "is not a dockercfg file".to_owned())?;
+pub fn parse_dockercfg(json: &[u8], source: Option<&CredentialSource>) -> Result<DockerConfig, DockerConfigError> {
+    let entries = serde_json::from_slice(json).map_err(|_| DockerConfigError::Legacy)?;
     read_entries(entries, source)
 }
 
-fn read_entries(entries: BTreeMap<String, Entry>, source: Option<&CredentialSource>) -> Result<DockerConfig, String> {
+fn read_entries(
+    entries: BTreeMap<String, Entry>,
+    source: Option<&CredentialSource>,
+) -> Result<DockerConfig, DockerConfigError> {
     let mut config = DockerConfig::new();
     for (registry, entry) in entries {
         let (username, password) = match entry.auth.is_empty() {
             true => (entry.username, entry.password),
-            false => decode_auth(&entry.auth)
-                .ok_or_else(|| format!("has an auth field for {registry} that cannot be read"))?,
+            false => decode_auth(&entry.auth).ok_or_else(|| DockerConfigError::Auth { registry: registry.clone() })?,
         };
         config.insert(registry, Credential { username, password, email: entry.email, source: source.cloned() });
     }

@@ -14,7 +14,9 @@ mod records;
 pub use access::{Access, Verification, decide_access};
 pub use backoff::PullBackoff;
 pub use failure::{PullFailure, join_failures, name_failure};
-pub use keyring::{Credential, CredentialSource, DockerConfig, Keyring, parse_docker_config, parse_dockercfg};
+pub use keyring::{
+    Credential, CredentialSource, DockerConfig, DockerConfigError, Keyring, parse_docker_config, parse_dockercfg,
+};
 pub use name::{ImageName, NameError, parse_name, with_default_tag, without_tag};
 pub use plugin::{
     AccountKey, CacheKey, CredentialPlugin, PluginAccount, PluginAnswer, PluginError, TokenAttributes, TokenCache,

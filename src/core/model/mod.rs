@@ -1,6 +1,7 @@
 //! Nouns that all rooms share.
 
 pub mod access;
+mod backoff;
 mod cause;
 pub mod cgroup;
 pub mod cgroup_sample;
@@ -19,7 +20,7 @@ mod manifest_file;
 mod observed;
 pub mod pki;
 mod pod;
-pub mod premises;
+pub mod preflight;
 mod probe;
 mod quantity;
 mod references;
@@ -34,6 +35,7 @@ mod version;
 mod volume;
 pub mod words;
 
+pub use backoff::{Backoff, Doubling};
 pub use cause::with_causes;
 pub use check::{Check, CheckOutcome, HttpAnswer, HttpGet};
 pub use critical::{is_critical, is_static, priority_of};

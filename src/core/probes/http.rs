@@ -5,22 +5,33 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::core::model::HttpGet;
 
+/// Why there is no port, in upstream's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PortError {
+    /// The container has no port of that name, and the name is no number either.
+    #[error("strconv.Atoi: parsing {0:?}: invalid syntax")]
+    Unknown(String),
+    /// Not between 1 and 65535.
+    #[error("invalid port number: {0}")]
+    OutOfRange(i64),
+}
+
 /// The port number that `port` names in the container.
 ///
 /// # Errors
-/// In upstream's words: an unknown name, or a number out of range.
-pub fn port_of(port: &IntOrString, container: &Container) -> Result<u16, String> {
+/// An unknown name, or a number out of range.
+pub fn port_of(port: &IntOrString, container: &Container) -> Result<u16, PortError> {
     let number = match port {
         IntOrString::Int(number) => i64::from(*number),
         IntOrString::String(name) => {
             let named = container.ports.iter().flatten().find(|p| p.name.as_deref() == Some(name));
             match named {
                 Some(port) => i64::from(port.container_port),
-                None => name.parse().map_err(|_| format!("strconv.Atoi: parsing {name:?}: invalid syntax"))?,
+                None => name.parse().map_err(|_| PortError::Unknown(name.clone()))?,
             }
         }
     };
-    u16::try_from(number).ok().filter(|n| *n > 0).ok_or_else(|| format!("invalid port number: {number}"))
+    u16::try_from(number).ok().filter(|n| *n > 0).ok_or(PortError::OutOfRange(number))
 }
 
 /// Builds the request; `agent` is the user agent unless the headers name one.
@@ -32,7 +43,7 @@ pub fn render_http_get(
     container: &Container,
     pod_ip: Option<&str>,
     agent: &str,
-) -> Result<HttpGet, String> {
+) -> Result<HttpGet, PortError> {
     let mut headers: Vec<(String, String)> =
         action.http_headers.iter().flatten().map(|h| (h.name.clone(), h.value.clone())).collect();
     let host_header = first(&headers, "Host").filter(|v| !v.is_empty()).map(str::to_owned);
@@ -87,7 +98,7 @@ mod tests {
             serde_json::from_value(serde_json::json!({"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}))
                 .expect("a container");
         let action: HTTPGetAction = serde_json::from_value(action).expect("an action");
-        render_http_get(&action, &container, Some("10.1.2.3"), "kube-probe/1.36")
+        render_http_get(&action, &container, Some("10.1.2.3"), "kube-probe/1.36").map_err(|error| error.to_string())
     }
 
     #[test]

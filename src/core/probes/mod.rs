@@ -8,7 +8,7 @@ mod pod;
 mod probe;
 mod request;
 
-pub use http::{port_of, render_http_get};
+pub use http::{PortError, port_of, render_http_get};
 pub use pod::{DueProbe, PodProbes};
 pub use probe::{Probe, ProbeKind, Timing};
-pub use request::{UNANSWERED_RUNS, derive_check};
+pub use request::{ProbeError, UNANSWERED_RUNS, derive_check};

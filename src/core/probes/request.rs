@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Probe};
 
-use super::http::{port_of, render_http_get};
+use super::http::{PortError, port_of, render_http_get};
 use crate::core::model::Check;
-use crate::core::render::expand::{Budget, MAX_TOTAL, expand};
+use crate::core::render::expand::{Budget, MAX_TOTAL, TooLong, expand};
 
 /// How often a check that could not be made at all is tried within one run.
 pub const UNANSWERED_RUNS: usize = 3;
@@ -14,11 +14,28 @@ pub const UNANSWERED_RUNS: usize = 3;
 /// The user agent of HTTP probes: the Kubernetes version whose contract is kept.
 const AGENT: &str = "kube-probe/1.36";
 
+/// Why a probe cannot be run, in upstream's words, for the event.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Its port cannot be resolved.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Its command is longer than a process can be given.
+    #[error("the probe's command {0}")]
+    Command(TooLong),
+    /// It has no handler.
+    #[error("missing probe handler for container {0}")]
+    NoHandler(
+        /// Name of the container.
+        String,
+    ),
+}
+
 /// Resolves a probe's handler against its container and the pod's address.
 ///
 /// # Errors
-/// In upstream's words, for the event: no handler, or a port that cannot be resolved.
-pub fn derive_check(probe: &Probe, container: &Container, pod_ip: Option<&str>) -> Result<Check, String> {
+/// No handler, a port that cannot be resolved, or a command that is too long.
+pub fn derive_check(probe: &Probe, container: &Container, pod_ip: Option<&str>) -> Result<Check, ProbeError> {
     if let Some(exec) = &probe.exec {
         let literal = |e: &'_ EnvVar| (e.name.clone(), e.value.clone().unwrap_or_default());
         let env: BTreeMap<String, String> = container.env.iter().flatten().map(literal).collect();
@@ -28,7 +45,7 @@ pub fn derive_check(probe: &Probe, container: &Container, pod_ip: Option<&str>) 
             budget.take(word.len()).map(|()| word)
         };
         let words: Result<Vec<_>, _> = exec.command.iter().flatten().map(word).collect();
-        return words.map(Check::Exec).map_err(|error| format!("the probe's command {error}"));
+        return words.map(Check::Exec).map_err(ProbeError::Command);
     }
     if let Some(get) = &probe.http_get {
         return Ok(Check::Http(render_http_get(get, container, pod_ip, AGENT)?));
@@ -39,10 +56,10 @@ pub fn derive_check(probe: &Probe, container: &Container, pod_ip: Option<&str>) 
         return Ok(Check::Tcp { host, port: port_of(&tcp.port, container)? });
     }
     if let Some(grpc) = &probe.grpc {
-        let port = u16::try_from(grpc.port).map_err(|_| format!("invalid port number: {}", grpc.port))?;
+        let port = u16::try_from(grpc.port).map_err(|_| PortError::OutOfRange(grpc.port.into()))?;
         return Ok(Check::Grpc { host: ip, port, service: grpc.service.clone().unwrap_or_default() });
     }
-    Err(format!("missing probe handler for container {}", container.name))
+    Err(ProbeError::NoHandler(container.name.clone()))
 }
 
 #[cfg(test)]
@@ -54,7 +71,7 @@ mod tests {
             {"name": "A", "value": "one"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}))
         .expect("a container");
         let probe: Probe = serde_json::from_value(probe).expect("a probe");
-        derive_check(&probe, &container, Some("10.0.0.9"))
+        derive_check(&probe, &container, Some("10.0.0.9")).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -68,7 +85,7 @@ mod tests {
         };
         assert!(check("$(A)", 61).is_ok());
         for (word, count) in [("$(A)", 62), ("$(A)$(A)", 1)] {
-            let error = check(word, count).expect_err("too long");
+            let error = check(word, count).expect_err("too long").to_string();
             assert!(error.starts_with("the probe's command is longer than"), "{error}");
         }
     }

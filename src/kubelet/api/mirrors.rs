@@ -13,8 +13,9 @@ use tracing::{debug, info, warn};
 
 use super::pods::ApiPodView;
 use crate::core::manifest::mirror::{MirrorAction, derive_mirror, plan_mirror};
-use crate::core::model::{PodKey, PodUid, key_of, uid_of};
-use crate::ports::{ApiError, PodApi, Pods};
+use crate::core::model::{PodKey, PodUid, key_of, uid_of, with_causes};
+use crate::ports::kubelet::{PodApi, Pods};
+use crate::ports::node::ApiError;
 
 /// When something is still to be done, it is looked at again after this.
 const RETRY: Duration = Duration::from_secs(1);
@@ -99,11 +100,11 @@ impl Mirrors {
             // The watch will show it; whether it is the right one is decided then.
             Err(ApiError::AlreadyExists(_)) => true,
             Err(error @ ApiError::Unreachable { .. }) => {
-                debug!(%key, %error, "mirror pod not created yet");
+                debug!(%key, error = with_causes(&error), "mirror pod not created yet");
                 false
             }
             Err(error) => {
-                warn!(%key, %error, "mirror pod not created");
+                warn!(%key, error = with_causes(&error), "mirror pod not created");
                 false
             }
         }
@@ -117,7 +118,7 @@ impl Mirrors {
             }
             Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => true,
             Err(error) => {
-                debug!(%key, %error, "mirror pod not deleted yet");
+                debug!(%key, error = with_causes(&error), "mirror pod not deleted yet");
                 false
             }
         }

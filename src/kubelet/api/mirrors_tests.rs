@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::core::model::labels::{CONFIG_HASH, CONFIG_MIRROR};
-use crate::ports::{PodChange, PodView};
+use crate::ports::kubelet::{PodChange, PodView};
 
 /// An API server that shows what it was told in the view.
 struct FakeApi {

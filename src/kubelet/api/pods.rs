@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use crate::core::manifest::host_image::expand_allowed;
 use crate::core::manifest::mirror::is_mirror;
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
-use crate::ports::PodChange;
+use crate::ports::kubelet::PodChange;
 
 /// How many changes may wait for a slow reader before it has to look at everything.
 const BACKLOG: usize = 512;

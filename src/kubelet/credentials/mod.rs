@@ -14,16 +14,18 @@ use crate::core::bootstrap::rotation::split;
 use crate::core::credentials::{Answer, derive_rotation, derive_subject, read_answer, render_request};
 use crate::core::model::credentials::CertificateUse;
 use crate::core::model::pki::San;
-use crate::ports::{ApiError, CertificateApi, CredentialFiles, KubeconfigUser, Pki, PkiError};
+use crate::core::model::{Backoff, with_causes};
+use crate::ports::kubelet::{CertificateApi, CredentialFiles, KubeconfigUser};
+use crate::ports::node::{ApiError, Pki, PkiError};
 
 /// First and longest pause between two looks at a request that waits: mostly the cluster answers at once.
-const LOOK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+const LOOK: Backoff = Backoff { first: Duration::from_millis(20), most: Duration::from_secs(1) };
 /// A request that nobody decided is made anew after this.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// First and longest pause after a failure.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const RETRY: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) };
 /// First and longest pause after a certificate came from an authority that is on its way out.
-const FORMER_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(30 * 60));
+const FORMER_RETRY: Backoff = Backoff { first: Duration::from_secs(30), most: Duration::from_secs(30 * 60) };
 /// How late it is noticed at most that the clock was set or the machine was suspended: no timer of the process counts that.
 const CLOCK_LOOK: Duration = Duration::from_secs(60);
 /// How often is asked who signs serving certificates: the replacement of an authority is a matter of days.
@@ -114,8 +116,7 @@ impl Credentials {
             *seen = Former { bundle, came: 0 };
         }
         // A controller manager may not sign by the new one yet.
-        let pause = |came: u32| FORMER_PAUSE.0.saturating_mul(1 << came.min(16)).min(FORMER_PAUSE.1);
-        Some(seen.came.checked_sub(1).map_or(Duration::ZERO, pause))
+        Some(FORMER_RETRY.after(seen.came))
     }
 
     /// Looks at a kubeconfig without asking anybody.
@@ -133,7 +134,7 @@ impl Credentials {
 
     /// Asks with bootstrap credentials until there is a client certificate, and writes the kubeconfig that names it.
     pub async fn bootstrap(&self, api: &dyn CertificateApi, template: &Path, kubeconfig: &Path) {
-        let mut pause = PAUSE.0;
+        let mut retries = RETRY.doubling();
         loop {
             let outcome = match self.obtain(api, CertificateUse::Client, &[]).await {
                 Ok(()) => self
@@ -144,10 +145,9 @@ impl Credentials {
             };
             match outcome {
                 Ok(()) => return info!(kubeconfig = %kubeconfig.display(), "client certificate issued"),
-                Err(error) => warn!(error = &error as &dyn std::error::Error, "no client certificate yet"),
+                Err(error) => warn!(error = with_causes(&error), "no client certificate yet"),
             }
-            sleep(pause).await;
-            pause = pause.saturating_mul(2).min(PAUSE.1);
+            sleep(retries.pause()).await;
         }
     }
 
@@ -160,7 +160,7 @@ impl Credentials {
         renewed: impl Fn() + Send,
         mut changes: watch::Receiver<T>,
     ) {
-        let mut pause = PAUSE.0;
+        let mut retries = RETRY.doubling();
         let mut of_former = Former::default();
         loop {
             let user = self.files.user_of(&kubeconfig);
@@ -184,14 +184,13 @@ impl Credentials {
             match outcome {
                 Ok(()) => {
                     info!("client certificate renewed");
-                    pause = PAUSE.0;
+                    retries.reset();
                     of_former.came = of_former.came.saturating_add(1);
                     renewed();
                 }
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "client certificate not renewed yet");
-                    sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(PAUSE.1);
+                    warn!(error = with_causes(&error), "client certificate not renewed yet");
+                    sleep(retries.pause()).await;
                 }
             }
         }
@@ -206,7 +205,7 @@ impl Credentials {
         mut node: watch::Receiver<Arc<Node>>,
         mut changes: watch::Receiver<T>,
     ) {
-        let mut pause = PAUSE.0;
+        let mut retries = RETRY.doubling();
         let mut of_former = Former::default();
         let mut authorities = None;
         loop {
@@ -242,13 +241,12 @@ impl Credentials {
             match self.obtain(&*api, CertificateUse::Serving, &names).await {
                 Ok(()) => {
                     info!(?names, "serving certificate issued");
-                    pause = PAUSE.0;
+                    retries.reset();
                     of_former.came = of_former.came.saturating_add(1);
                 }
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "no serving certificate yet");
-                    sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(PAUSE.1);
+                    warn!(error = with_causes(&error), "no serving certificate yet");
+                    sleep(retries.pause()).await;
                 }
             }
         }
@@ -303,7 +301,7 @@ impl Credentials {
     }
 
     async fn wait(&self, api: &dyn CertificateApi, name: &str) -> Result<String, Error> {
-        let mut pause = LOOK.0;
+        let mut retries = LOOK.doubling();
         loop {
             match api.get(name).await {
                 Ok(request) => match read_answer(&request) {
@@ -314,8 +312,7 @@ impl Credentials {
                 Err(ApiError::Unreachable { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            sleep(pause).await;
-            pause = pause.saturating_mul(2).min(LOOK.1);
+            sleep(retries.pause()).await;
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::adapters::credential_files::CertificateDir;
 use crate::adapters::x509::X509;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Usage};
-use crate::ports::KeyPairPem;
+use crate::ports::node::KeyPairPem;
 
 /// Signs what it is asked for, after so many failures of each kind.
 struct Signer {

@@ -17,7 +17,9 @@ use tracing::{debug, warn};
 
 use crate::core::model::labels::CONFIG_HASH;
 use crate::core::model::time::{Moment, scaled};
-use crate::ports::{ApiError, EventApi, EventKind, EventTarget, Events};
+use crate::core::model::with_causes;
+use crate::ports::kubelet::{EventApi, EventKind, EventTarget, Events};
+use crate::ports::node::ApiError;
 
 /// Events that may wait to be sent.
 const BACKLOG: usize = 1000;
@@ -200,10 +202,15 @@ impl EventSender {
                 Retry::Often => !self.heard || tries < TRIES,
             };
             if !again {
-                warn!(%error, reason = event.reason, subject = event.involved_object.name, "event lost");
+                warn!(
+                    error = with_causes(&error),
+                    reason = event.reason,
+                    subject = event.involved_object.name,
+                    "event lost"
+                );
                 return;
             }
-            debug!(%error, tries, "an event is sent again later");
+            debug!(error = with_causes(&error), tries, "an event is sent again later");
             // Not all nodes at once when the server comes back.
             let pause = if tries == 1 { scaled(PAUSE, rand::random()) } else { PAUSE };
             tokio::time::sleep(pause).await;

@@ -18,9 +18,10 @@ use crate::core::evict::{
     exceeds_local_limit, has_local_limit, rank,
 };
 use crate::core::model::usage::PodUsage;
-use crate::core::model::{PodKill, PodUid, is_critical, is_terminal, uid_of};
+use crate::core::model::{PodKill, PodUid, is_critical, is_terminal, uid_of, with_causes};
 use crate::kubelet::image_gc::ImageGc;
-use crate::ports::{EventKind, EventTarget, Events, Lifecycle, PodControl, PodView, Pods, Usage, UsageDepth};
+use crate::kubelet::pods::PodControl;
+use crate::ports::kubelet::{EventKind, EventTarget, Events, Lifecycle, PodView, Pods, Usage, UsageDepth};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How long an evicted pod may take to end, and then to give back what it held, before the node is looked at again
@@ -116,7 +117,7 @@ async fn reclaimed(ports: &EvictionPorts, threshold: &Threshold) -> bool {
         tracing::warn!("containers of finished pods are still there after half a minute");
     }
     if let Err(error) = ports.images.free_all().await {
-        tracing::warn!(error, "unused images could not be removed");
+        tracing::warn!(error = with_causes(&error), "unused images could not be removed");
     }
     let observed = derive_observations(&ports.usage.node(UsageDepth::Full).await);
     observed.get(&threshold.signal).is_some_and(|left| !threshold.is_met(*left, true))

@@ -7,12 +7,12 @@ use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::adapters::fake::{FakeEvents, FakeExec, FakeImages, FakeNodeCredentials, FakeRecords, FakeSecrets};
 use crate::core::evict::{Amount, Signal};
 use crate::core::model::cgroup_sample::{CgroupDetails, MachineShape};
 use crate::core::model::kubelet_spec::ImageSettings;
 use crate::core::model::usage::{FsUsage, MemoryUsage, NodeUsage, PodReference, VolumeUsage};
 use crate::core::model::{PodKey, PodUid};
+use crate::fakes::{FakeEvents, FakeImages, FakeNodeCredentials, FakeRecords, FakeRuntime, FakeSecrets};
 use crate::kubelet::image_gc::ImageGcPorts;
 use crate::kubelet::images::{ImagePorts, Images};
 
@@ -194,7 +194,7 @@ async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<Strin
 async fn evicted_from(world: World, signal: Signal, grace: u64) -> (Vec<String>, Vec<String>, Pressure) {
     let world = Arc::new(world);
     let (events, service, runtime) =
-        (Arc::new(FakeEvents::default()), Arc::new(FakeImages::default()), Arc::new(FakeExec::default()));
+        (Arc::new(FakeEvents::default()), Arc::new(FakeImages::default()), Arc::new(FakeRuntime::default()));
     let settings = ImageSettings {
         pull_qps: 0,
         pull_burst: 0,

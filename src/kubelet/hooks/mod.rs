@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{Container, HTTPGetAction};
 use crate::core::model::time::seconds;
 use crate::core::model::{HttpGet, containers_of, key_of, uid_of};
 use crate::core::probes::render_http_get;
-use crate::ports::{CheckError, Checks, EventKind, EventTarget, Events, HookCall, HookError, Hooks, Runtime};
+use crate::kubelet::pods::{HookCall, HookError, Hooks};
+use crate::ports::kubelet::{ContainerExec, EventKind, EventTarget, Events};
+use crate::ports::node::{CheckError, Checks};
 
 /// The user agent of HTTP hooks.
 const AGENT: &str = "kube-lifecycle/1.36";
@@ -18,7 +20,7 @@ const AGENT: &str = "kube-lifecycle/1.36";
 #[derive(Clone)]
 pub struct HookRunner {
     /// For `exec`.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn ContainerExec>,
     /// For `httpGet`.
     pub checks: Arc<dyn Checks>,
     /// For `LifecycleHTTPFallback`.
@@ -73,7 +75,8 @@ impl HookRunner {
         if action.host.as_deref().unwrap_or_default().is_empty() && call.pod_ip.is_none() {
             return Err("failed to find networking container".into());
         }
-        let get = render_http_get(action, &container, call.pod_ip.as_deref(), AGENT)?;
+        let get =
+            render_http_get(action, &container, call.pod_ip.as_deref(), AGENT).map_err(|error| error.to_string())?;
         match self.checks.http(&get, None).await {
             Ok(_) => Ok(()),
             Err(error @ CheckError::HttpInsteadOfTls(_)) => {

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use super::*;
-use crate::adapters::fake::{FakeChecks, FakeEvents, FakeExec};
+use crate::fakes::{FakeChecks, FakeEvents, FakeExec};
 
 struct World {
     hooks: HookRunner,

@@ -9,12 +9,13 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::ports::ImagePorts;
 use crate::core::images::{
-    AccountKey, CacheKey, Credential, CredentialPlugin, CredentialSource, DockerConfig, Keyring, PluginAccount,
-    RecordedAccount, RecordedSecret, parse_docker_config, parse_dockercfg, parse_name, parse_plugin_answer,
-    render_plugin_request,
+    AccountKey, CacheKey, Credential, CredentialPlugin, CredentialSource, DockerConfig, DockerConfigError, Keyring,
+    PluginAccount, RecordedAccount, RecordedSecret, parse_docker_config, parse_dockercfg, parse_name,
+    parse_plugin_answer, render_plugin_request,
 };
 use crate::core::model::time::Moment;
-use crate::ports::{DockerFile, PluginCall, TokenRequest};
+use crate::core::model::with_causes;
+use crate::ports::kubelet::{DockerFile, PluginCall, TokenRequest};
 use crate::supervise::blocking;
 
 /// Until when an answer holds, by the images and the service account that it is for.
@@ -149,7 +150,9 @@ async fn secrets_of(ports: &ImagePorts, pod: &Arc<Pod>) -> Vec<Arc<Secret>> {
         }
         match ports.objects.secret(namespace, &reference.name).await {
             Ok(secret) => secrets.push(secret),
-            Err(error) => tracing::warn!(namespace, secret = reference.name, %error, "no image pull secret"),
+            Err(error) => {
+                tracing::warn!(namespace, secret = reference.name, error = with_causes(&error), "no image pull secret")
+            }
         }
     }
     secrets
@@ -172,7 +175,7 @@ fn fitting(secrets: &[Arc<Secret>], repository: &str) -> Result<Vec<Credential>,
     Ok(keyring.lookup(repository))
 }
 
-fn read_secret(secret: &Secret) -> Result<DockerConfig, String> {
+fn read_secret(secret: &Secret) -> Result<DockerConfig, DockerConfigError> {
     let meta = &secret.metadata;
     let source = CredentialSource::Secret(RecordedSecret {
         namespace: meta.namespace.clone().unwrap_or_default(),
@@ -201,7 +204,7 @@ async fn node_files(ports: &ImagePorts) -> Keyring {
     };
     match config {
         Ok(config) => keyring.add(config),
-        Err(error) => tracing::warn!(error, "the node's docker configuration is ignored"),
+        Err(error) => tracing::warn!(error = with_causes(&error), "the node's docker configuration is ignored"),
     }
     keyring
 }

@@ -27,7 +27,8 @@ use crate::core::model::kubelet_spec::ImageSettings;
 use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, uid_of};
 use crate::cri;
-use crate::ports::{EventKind, EventTarget, ImageDemand, ImageWaiting, PodImages, PulledImage};
+use crate::kubelet::pods::{ImageDemand, ImageWaiting, PodImages, PulledImage};
+use crate::ports::kubelet::{EventKind, EventTarget};
 
 /// Waits after an answer that time alone may change.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(10);

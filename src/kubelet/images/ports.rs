@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::ports::{Events, ImageService, NodeCredentials, Objects, PullRecords};
+use crate::ports::kubelet::{Events, NodeCredentials, Objects, PullRecords};
+use crate::ports::node::ImageService;
 
 /// What images need of the world.
 #[derive(Clone)]

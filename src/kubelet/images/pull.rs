@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::{Errand, Images, found, spec_of};
 use crate::core::images::{Credential, PullCredentials, join_failures, name_failure};
 use crate::cri;
-use crate::ports::{EventKind, ImageWaiting, PulledImage};
+use crate::kubelet::pods::{ImageWaiting, PulledImage};
+use crate::ports::kubelet::EventKind;
 
 impl Images {
     /// Pulls. With `look_first` the image may have come while this pod waited for its turn.

@@ -10,8 +10,9 @@ use crate::core::images::{
     Access, Credential, PullCredentials, PullIntent, PulledRecord, RecordedAccount, RecordedSecret, Verification,
     decide_access, file_name, without_tag,
 };
+use crate::core::model::with_causes;
 use crate::cri;
-use crate::ports::RecordKind;
+use crate::ports::kubelet::RecordKind;
 
 /// A pull on its way.
 pub(super) struct Intent {
@@ -86,7 +87,7 @@ impl Records {
             .or_insert(1);
         let content = serde_json::to_vec(&PullIntent::new(name)).unwrap_or_default();
         if let Err(error) = ports.records.write(RecordKind::Pulling, &file_name(name), content).await {
-            tracing::warn!(image = name, %error, "the intent to pull could not be recorded");
+            tracing::warn!(image = name, error = with_causes(&error), "the intent to pull could not be recorded");
         }
         Intent { records: Arc::clone(self), ports: ports.clone(), name: name.to_owned() }
     }
@@ -159,13 +160,13 @@ impl Records {
         }
         let content = serde_json::to_vec(&record).unwrap_or_default();
         if let Err(error) = ports.records.write(RecordKind::Pulled, &file_name(id), content).await {
-            tracing::warn!(image = name, %error, "a pull could not be recorded");
+            tracing::warn!(image = name, error = with_causes(&error), "a pull could not be recorded");
         }
     }
 
     async fn remove(&self, ports: &ImagePorts, kind: RecordKind, file: &str) {
         if let Err(error) = ports.records.remove(kind, file).await {
-            tracing::warn!(file, %error, "a pull record could not be removed");
+            tracing::warn!(file, error = with_causes(&error), "a pull record could not be removed");
         }
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::*;
-use crate::adapters::fake::{FakeEvents, FakeImages, FakeNodeCredentials, FakeRecords, FakeSecrets};
+use crate::fakes::{FakeEvents, FakeImages, FakeNodeCredentials, FakeRecords, FakeSecrets};
 
 struct World {
     images: Images,

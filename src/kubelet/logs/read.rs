@@ -14,10 +14,11 @@ use tokio::sync::mpsc;
 use super::tail::tail_offset;
 use super::watch::{Changes, DirectoryWatch, next_change};
 use crate::core::logs::{Flow, Printer};
-use crate::core::model::{ContainerId, PodUid};
+use crate::core::model::{ContainerId, PodUid, with_causes};
 use crate::core::server::LogRequest;
 use crate::cri;
-use crate::ports::{Pods, Runtime, RuntimeError};
+use crate::ports::kubelet::Pods;
+use crate::ports::node::{RuntimeError, RuntimeQueries};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 32 * 1024;
@@ -33,7 +34,7 @@ pub struct Liveness {
     /// The kubelet's view.
     pub pods: Arc<dyn Pods>,
     /// Asked when the view says no.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn RuntimeQueries>,
     /// The container's pod.
     pub pod: PodUid,
     /// The container.
@@ -104,7 +105,7 @@ async fn watch_parent(hub: &Arc<DirectoryWatch>, path: &Path) -> Option<Changes>
     match hub.subscribe(parent).await {
         Ok(changes) => Some(changes),
         Err(error) => {
-            tracing::warn!(path = %parent.display(), %error, "cannot watch a log's directory; looking each second instead");
+            tracing::warn!(path = %parent.display(), error = with_causes(&error), "cannot watch a log's directory; looking each second instead");
             None
         }
     }

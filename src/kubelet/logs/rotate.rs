@@ -13,9 +13,10 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::logs::{plan_rotation, rotated_name};
-use crate::core::model::ContainerId;
+use crate::core::model::{ContainerId, with_causes};
 use crate::offload::Lanes;
-use crate::ports::{ContainerView, Pods, Runtime, RuntimeError};
+use crate::ports::kubelet::{ContainerAccess, ContainerView, Pods};
+use crate::ports::node::RuntimeError;
 
 /// How long one step may take: a large log is compressed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -43,7 +44,12 @@ enum RotateError {
 }
 
 /// Looks at all logs each interval until `stop`. One `stat` per running container, no list from the runtime.
-pub async fn rotate_logs(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn Runtime, stop: CancellationToken) {
+pub async fn rotate_logs(
+    settings: &RotationSettings,
+    pods: &dyn Pods,
+    runtime: &dyn ContainerAccess,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(settings.interval.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // A directory that does not answer holds up no other.
@@ -56,7 +62,7 @@ pub async fn rotate_logs(settings: &RotationSettings, pods: &dyn Pods, runtime: 
     }
 }
 
-async fn rotate_all(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn Runtime, lanes: &Lanes) {
+async fn rotate_all(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn ContainerAccess, lanes: &Lanes) {
     let pods = pods.list();
     let containers = pods.iter().flat_map(|pod| &pod.containers).filter(|c| c.running && !c.log_path.is_empty());
     let rotations: Vec<BoxFuture<'_, ()>> =
@@ -69,11 +75,15 @@ async fn at_most(workers: usize, rotations: Vec<BoxFuture<'_, ()>>) {
     futures::stream::iter(rotations).buffer_unordered(workers.max(1)).for_each(|()| std::future::ready(())).await;
 }
 
-async fn rotate_or_warn(settings: &RotationSettings, container: &ContainerView, runtime: &dyn Runtime, lanes: &Lanes) {
+async fn rotate_or_warn(
+    settings: &RotationSettings,
+    container: &ContainerView,
+    runtime: &dyn ContainerAccess,
+    lanes: &Lanes,
+) {
     let path = Path::new(&container.log_path);
     if let Err(error) = rotate_one(settings, path, &container.id, runtime, lanes).await {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(path = %path.display(), %error, cause, "log was not rotated");
+        tracing::warn!(path = %path.display(), error = with_causes(&error), "log was not rotated");
     }
 }
 
@@ -81,7 +91,7 @@ async fn rotate_one(
     settings: &RotationSettings,
     path: &Path,
     container: &ContainerId,
-    runtime: &dyn Runtime,
+    runtime: &dyn ContainerAccess,
     lanes: &Lanes,
 ) -> Result<(), RotateError> {
     let file_error = |source| RotateError::File { path: path.to_owned(), source };

@@ -12,10 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::core::model::time::seconds;
-use crate::ports::{ApiError, NodeApi};
+use crate::core::model::{Backoff, with_causes};
+use crate::ports::kubelet::NodeApi;
+use crate::ports::node::ApiError;
 
 /// Failures in a row after which the connection itself is suspected.
 const SUSPECT: u32 = 5;
+/// Pauses after failures; none is longer than the interval of renewals.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(400), most: Duration::from_millis(6400) };
 
 /// The keeper of the lease.
 pub struct LeaseKeeper {
@@ -39,6 +43,7 @@ impl LeaseKeeper {
         if !stop.run_until_cancelled(registered).await.unwrap_or(false) {
             return;
         }
+        let backoff = Backoff { most: BACKOFF.most.min(interval), ..BACKOFF };
         let mut lease = None;
         let mut failures: u32 = 0;
         loop {
@@ -50,12 +55,12 @@ impl LeaseKeeper {
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     if failures.is_multiple_of(SUSPECT) {
-                        warn!(%error, failures, "lease cannot be renewed");
+                        warn!(error = with_causes(&error), failures, "lease cannot be renewed");
                         (self.suspect)();
                     } else {
-                        debug!(%error, "lease not renewed");
+                        debug!(error = with_causes(&error), "lease not renewed");
                     }
-                    Duration::from_millis(200).saturating_mul(1 << failures.min(5)).min(interval)
+                    backoff.after(failures)
                 }
             };
             if stop.run_until_cancelled(sleep(pause)).await.is_none() {

@@ -7,18 +7,20 @@ use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
+use crate::core::model::{Backoff, with_causes};
 use crate::core::node::{offered_devices, render_device_withdrawal};
-use crate::ports::{ApiError, NodeApi};
+use crate::ports::kubelet::NodeApi;
+use crate::ports::node::ApiError;
 
 /// First and longest pause between attempts. Shorter than upstream's seven seconds: the API server may start next to us.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(1) };
 /// Longest pause while the server answers but refuses.
 const PAUSE_REFUSED: Duration = Duration::from_secs(2);
 
 /// Registers until it succeeds and gives the node as the API has it. With `create` false it waits for somebody else to
 /// create the node.
 pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node) -> Node {
-    let mut pause = PAUSE.0;
+    let mut retries = BACKOFF.doubling();
     loop {
         let attempt = if create { create_or_reconcile(api, &wanted()).await } else { api.get().await };
         let longest = match attempt {
@@ -27,16 +29,15 @@ pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node
                 return node;
             }
             Err(error @ ApiError::Unreachable { .. }) => {
-                debug!(%error, "node not registered yet");
-                PAUSE.1
+                debug!(error = with_causes(&error), "node not registered yet");
+                BACKOFF.most
             }
             Err(error) => {
-                warn!(%error, "node not registered");
+                warn!(error = with_causes(&error), "node not registered");
                 PAUSE_REFUSED
             }
         };
-        sleep(pause).await;
-        pause = pause.saturating_mul(2).min(longest);
+        sleep(retries.pause_up_to(longest)).await;
     }
 }
 
@@ -50,9 +51,9 @@ pub async fn withdraw_devices(api: &dyn NodeApi, node: Node) -> Node {
             Ok(node) => return node,
             // Somebody deleted the node under us: the new one has none.
             Err(ApiError::NotFound(_)) => return node,
-            Err(error) => debug!(%error, "devices are not withdrawn yet"),
+            Err(error) => debug!(error = with_causes(&error), "devices are not withdrawn yet"),
         }
-        sleep(PAUSE.1).await;
+        sleep(BACKOFF.most).await;
     }
 }
 

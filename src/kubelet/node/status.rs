@@ -15,13 +15,14 @@ use tracing::{debug, info, warn};
 use super::register::{register, withdraw_devices};
 use crate::core::admission::Pressure;
 use crate::core::model::time::{Moment, scaled};
-use crate::core::model::{KubeletSpec, MachineFacts};
+use crate::core::model::{KubeletSpec, MachineFacts, with_causes};
 use crate::core::node::{
     Health, NodeInputs, PATIENCE, RuntimeHealth, RuntimeView, derive_addresses, derive_node, derive_status,
     name_to_look_up, render_metadata_patch, render_status_patch, was_ready,
 };
 use crate::core::render::NodeContext;
-use crate::ports::{ApiError, EventKind, EventTarget, Events, ImageService, Machine, NodeApi, Runtime};
+use crate::ports::kubelet::{EventKind, EventTarget, Events, Machine, NodeApi, RuntimeInfo};
+use crate::ports::node::{ApiError, ImageService};
 
 /// While the node is not ready it is looked at this often.
 const EAGER: Duration = Duration::from_millis(250);
@@ -39,7 +40,7 @@ pub struct NodeReporter {
     /// The API; none in standalone mode.
     pub api: Option<Arc<dyn NodeApi>>,
     /// The runtime.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn RuntimeInfo>,
     /// Its images.
     pub images: Arc<dyn ImageService>,
     /// The machine.
@@ -117,7 +118,7 @@ impl NodeReporter {
             match self.restore_metadata(&*api, &seen).await {
                 Ok(Some(node)) => self.take(node, &mut pod_cidr).await,
                 Ok(None) => {}
-                Err(error) => debug!(%error, "the node's labels are not put back"),
+                Err(error) => debug!(error = with_causes(&error), "the node's labels are not put back"),
             }
             let heartbeat = Instant::now() >= due;
             match self.send(&*api, &seen, heartbeat).await {
@@ -127,7 +128,7 @@ impl NodeReporter {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    debug!(%error, "node status not sent");
+                    debug!(error = with_causes(&error), "node status not sent");
                     sleep(EAGER).await;
                 }
             }
@@ -260,7 +261,7 @@ impl NodeReporter {
                 true
             }
             Err(error) => {
-                warn!(cidr, %error, "pod CIDR not taken by the runtime");
+                warn!(cidr, error = with_causes(&error), "pod CIDR not taken by the runtime");
                 false
             }
         }

@@ -13,12 +13,13 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::status::NodeReporter;
-use crate::adapters::fake::FakeImages;
-use crate::adapters::fake::pods::PodHost;
 use crate::config::kubelet::{Flags, load};
 use crate::core::model::MachineFacts;
 use crate::core::render::NodeContext;
-use crate::ports::{ApiError, Machine, NodeApi};
+use crate::fakes::FakeImages;
+use crate::fakes::pods::PodHost;
+use crate::ports::kubelet::{Machine, NodeApi};
+use crate::ports::node::ApiError;
 
 /// A Node object that others change as well.
 #[derive(Default)]

@@ -19,13 +19,15 @@ use super::start_gate::{StartGate, Turn};
 use crate::core::model::{ContainerId, Observed, PodUid, SandboxId};
 use crate::core::start_limit::StartCall;
 use crate::cri;
-use crate::ports::{HookCall, HookError, Hooks, Runtime, RuntimeError};
+use crate::kubelet::pods::{HookCall, HookError, Hooks};
+use crate::ports::kubelet::PodRuntime;
+use crate::ports::node::RuntimeError;
 use crate::telemetry::panics::{Task, named};
 
 /// The calls of one pod. They outlive its passes and a worker that panics.
 #[derive(Clone)]
 pub(super) struct Calls {
-    runtime: Arc<dyn Runtime>,
+    runtime: Arc<dyn PodRuntime>,
     hooks: Arc<dyn Hooks>,
     starts: Arc<StartGate>,
     uid: PodUid,
@@ -67,13 +69,13 @@ impl Calls {
         handler: &str,
     ) -> Result<SandboxId, RuntimeError> {
         let handler = handler.to_owned();
-        let run = move |runtime: Arc<dyn Runtime>| async move { runtime.run_sandbox(config, &handler).await };
+        let run = move |runtime: Arc<dyn PodRuntime>| async move { runtime.run_sandbox(config, &handler).await };
         self.begin(urgent, StartCall::Sandbox, run).await
     }
 
     pub async fn stop_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         let (id, stopped) = (id.clone(), Arc::clone(&self.stopped));
-        let stop = move |runtime: Arc<dyn Runtime>| async move {
+        let stop = move |runtime: Arc<dyn PodRuntime>| async move {
             runtime.stop_sandbox(&id).await?;
             lock(&stopped).insert(id);
             Ok(())
@@ -88,7 +90,7 @@ impl Calls {
             self.stop_sandbox(id).await?;
         }
         let (id, stopped) = (id.clone(), Arc::clone(&self.stopped));
-        let remove = move |runtime: Arc<dyn Runtime>| async move {
+        let remove = move |runtime: Arc<dyn PodRuntime>| async move {
             runtime.remove_sandbox(&id).await?;
             lock(&stopped).remove(&id);
             Ok(())
@@ -104,7 +106,7 @@ impl Calls {
         sandbox_config: cri::PodSandboxConfig,
     ) -> Result<ContainerId, RuntimeError> {
         let sandbox = sandbox.clone();
-        let create = move |runtime: Arc<dyn Runtime>| async move {
+        let create = move |runtime: Arc<dyn PodRuntime>| async move {
             runtime.create_container(&sandbox, config, sandbox_config).await
         };
         self.begin(urgent, StartCall::Create, create).await
@@ -112,7 +114,7 @@ impl Calls {
 
     pub async fn start_container(&self, urgent: bool, id: &ContainerId) -> Result<(), RuntimeError> {
         let id = id.clone();
-        let start = move |runtime: Arc<dyn Runtime>| async move { runtime.start_container(&id).await };
+        let start = move |runtime: Arc<dyn PodRuntime>| async move { runtime.start_container(&id).await };
         self.begin(urgent, StartCall::Start, start).await
     }
 
@@ -143,7 +145,7 @@ impl Calls {
         resources: cri::LinuxContainerResources,
     ) -> Result<(), RuntimeError> {
         let id = id.clone();
-        let update = move |runtime: Arc<dyn Runtime>| async move {
+        let update = move |runtime: Arc<dyn PodRuntime>| async move {
             runtime.update_sandbox_resources(&id, overhead, resources).await
         };
         self.change(update).await
@@ -181,7 +183,7 @@ impl Calls {
         &self,
         urgent: bool,
         kind: StartCall,
-        call: impl FnOnce(Arc<dyn Runtime>) -> F,
+        call: impl FnOnce(Arc<dyn PodRuntime>) -> F,
     ) -> Result<T, RuntimeError>
     where
         T: Send + 'static,
@@ -191,7 +193,7 @@ impl Calls {
         self.change(|runtime| place.of(call(runtime))).await
     }
 
-    async fn change<T, F>(&self, call: impl FnOnce(Arc<dyn Runtime>) -> F) -> Result<T, RuntimeError>
+    async fn change<T, F>(&self, call: impl FnOnce(Arc<dyn PodRuntime>) -> F) -> Result<T, RuntimeError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, RuntimeError>> + Send + 'static,

@@ -5,6 +5,7 @@
 
 mod calls;
 mod context;
+mod control;
 mod dispatcher;
 mod liveness;
 mod orphans;
@@ -27,12 +28,16 @@ use self::dispatcher::Dispatcher;
 use self::runtime_facts::RuntimeFacts;
 use self::weights::Active;
 use crate::core::model::{DesiredSet, PodKill, PodUid};
-use crate::ports::{PodControl, Pods};
+use crate::ports::kubelet::Pods;
 use crate::supervise::{restarting, vital};
 
 pub use self::context::Settings;
+pub use self::control::PodControl;
 pub use self::liveness::Liveness;
-pub use self::ports::{Instruments, PodPorts};
+pub use self::ports::{
+    Admission, HookCall, HookError, Hooks, ImageDemand, ImageWaiting, Instruments, PodImages, PodPorts, Probes,
+    PulledImage, StatusSink,
+};
 pub use self::views::Table;
 
 /// The running pod table.

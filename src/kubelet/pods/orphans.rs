@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::ports::PodPorts;
 use crate::core::model::{PodKey, PodUid, labels};
 use crate::cri;
-use crate::ports::RuntimeError;
+use crate::ports::node::RuntimeError;
 
 /// Grace in seconds for containers of pods that nobody knows (as upstream).
 const GRACE: i64 = 1;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::core::start_limit::{StartCall, StartLimit, is_overload};
-use crate::ports::RuntimeError;
+use crate::ports::node::RuntimeError;
 
 /// A call that takes longer waits for something else than the machine, such as a network plugin that waits for its agent:
 /// it leaves its place to others, one of which may be that agent.

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use crate::core::model::{PodKey, PodUid, key_of};
-use crate::ports::{Lifecycle, PodView, Pods};
+use crate::ports::kubelet::{Lifecycle, PodView, Pods};
 
 /// Views of all pods; written by workers, read by anyone without waiting.
 #[derive(Default)]

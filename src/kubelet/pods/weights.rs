@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::ports::Cgroups;
+use crate::ports::kubelet::Cgroups;
 
 /// How often the weights are looked at when nothing changes.
 const PERIOD: Duration = Duration::from_secs(60);

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{Container, Probe};
 use super::ports::ProbePorts;
 use crate::core::model::{Check, CheckOutcome, ContainerId, ContainerKind, ProbeResult, ProbeSubject};
 use crate::core::probes::{DueProbe, ProbeKind, UNANSWERED_RUNS, derive_check};
-use crate::ports::{EventKind, EventTarget, RuntimeError};
+use crate::ports::kubelet::{EventKind, EventTarget};
+use crate::ports::node::RuntimeError;
 
 /// How much of a command's output goes into an event.
 const MAX_OUTPUT: usize = 10 << 10;
@@ -68,10 +69,11 @@ async fn ask(
     container: &Container,
     probe: &Probe,
 ) -> Result<CheckOutcome, String> {
-    let check = derive_check(probe, container, subject.pod_ips.first().map(String::as_str))?;
+    let check = derive_check(probe, container, subject.pod_ips.first().map(String::as_str));
+    let check = check.map_err(|error| error.to_string())?;
     let seconds = probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0).unwrap_or(1);
     let timeout = Duration::from_secs(seconds);
-    let plain = |result: Result<(), crate::ports::CheckError>| match result {
+    let plain = |result: Result<(), crate::ports::node::CheckError>| match result {
         Ok(()) => CheckOutcome::Success,
         Err(error) => CheckOutcome::Failure(error.to_string()),
     };

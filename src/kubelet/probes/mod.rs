@@ -18,7 +18,7 @@ pub use self::ports::ProbePorts;
 use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer, key_of, uid_of};
 use crate::core::probes::{DueProbe, PodProbes};
-use crate::ports::Probes;
+use crate::kubelet::pods::Probes;
 use crate::supervise::{caught, caught_call, restarting, spawn};
 use crate::telemetry::panics::Task;
 

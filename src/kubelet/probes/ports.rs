@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::ports::{Checks, Events, Runtime};
+use crate::ports::kubelet::{ContainerExec, Events};
+use crate::ports::node::Checks;
 use crate::telemetry::Metrics;
 
 /// What probes need of the world.
 #[derive(Clone)]
 pub struct ProbePorts {
     /// For `exec`.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn ContainerExec>,
     /// For the others.
     pub checks: Arc<dyn Checks>,
     /// For `Unhealthy` and `ProbeWarning`.

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::*;
-use crate::adapters::fake::{FakeChecks, FakeEvents, FakeExec};
 use crate::core::model::{ContainerKind, ContainerProbes, HttpAnswer, HttpGet};
-use crate::ports::{CheckError, Checks};
+use crate::fakes::{FakeChecks, FakeEvents, FakeExec};
+use crate::ports::node::{CheckError, Checks};
 use crate::telemetry::Metrics;
 
 fn wall() -> Timestamp {

@@ -17,17 +17,19 @@ use tracing::{debug, info, warn};
 
 use crate::core::manifest::mirror::{hash_of, is_mirror};
 use crate::core::model::time::Moment;
-use crate::core::model::{PodKey, PodUid, key_of, uid_of};
+use crate::core::model::{Backoff, Doubling, PodKey, PodUid, key_of, uid_of, with_causes};
 use crate::core::status::{is_urgent, render_mirror_patch, render_status_patch};
 use crate::kubelet::api::pods::{ApiPodChange, ApiPodView};
-use crate::ports::{ApiError, PodApi, StatusSink};
+use crate::kubelet::pods::StatusSink;
+use crate::ports::kubelet::PodApi;
+use crate::ports::node::ApiError;
 use crate::supervise::{caught, spawn};
 use crate::telemetry::panics::{Task, named};
 
 /// Requests at the same time.
 const PARALLEL: usize = 10;
 /// First and longest pause before a failed request is made again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+const RETRY: Backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(10) };
 /// What nobody waits for is gathered for this long after a request, so that a start or an end is told in few steps.
 const GATHER: Duration = Duration::from_millis(150);
 /// Everything is compared again after this long, should a change have been missed.
@@ -63,7 +65,7 @@ struct Entry {
     sent: Option<Instant>,
     /// A timer is under way that sends what is gathered.
     gathering: bool,
-    pause: Duration,
+    retries: Doubling,
 }
 
 impl Reporter {
@@ -150,7 +152,7 @@ impl Shared {
             busy: false,
             sent: None,
             gathering: false,
-            pause: RETRY.0,
+            retries: RETRY.doubling(),
         });
         entry.pod = pod.clone();
         let urgent = change(entry);
@@ -252,18 +254,14 @@ impl Shared {
             entry.busy = false;
             match &outcome {
                 Ok(()) => {
-                    entry.pause = RETRY.0;
+                    entry.retries.reset();
                     None
                 }
-                Err(_) => {
-                    let pause = entry.pause;
-                    entry.pause = pause.saturating_mul(2).min(RETRY.1);
-                    Some(pause)
-                }
+                Err(_) => Some(entry.retries.pause()),
             }
         };
         if let (Err(error), Some(pause)) = (outcome, pause) {
-            debug!(%uid, %error, "status is sent again later");
+            debug!(%uid, error = with_causes(&error), "status is sent again later");
             sleep(pause).await;
             enqueue(&mut self.lock(), &uid);
         }
@@ -290,7 +288,7 @@ impl Shared {
                 // Another pod took the name; ours is gone from the API.
                 Err(ApiError::Conflict { .. }) => return Ok(()),
                 Err(error @ ApiError::Refused { .. }) => {
-                    warn!(%key, %error, "status refused");
+                    warn!(%key, error = with_causes(&error), "status refused");
                     return Err(error);
                 }
                 Err(error) => return Err(error),

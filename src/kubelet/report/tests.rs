@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::core::model::labels::{CONFIG_HASH, CONFIG_MIRROR};
-use crate::ports::PodChange;
+use crate::ports::kubelet::PodChange;
 
 /// An API server that keeps pods in the view and refuses the first requests.
 struct FakeApi {

@@ -15,8 +15,9 @@ use super::reply::{Reply, text};
 use super::reviews::{Access as AccessReviews, Limited, Proof, Tokens};
 use super::{AuthorizationMode, Settings};
 use crate::core::model::access::{AccessQuestion, UserInfo};
+use crate::core::model::with_causes;
 use crate::core::server::{subresources, verb};
-use crate::ports::{ReviewError, Reviews};
+use crate::ports::kubelet::{ReviewError, Reviews};
 
 /// Decides about every request of the secure port.
 pub struct Access {
@@ -110,7 +111,13 @@ impl Access {
             };
             let answer = answer.map_err(|Limited| Box::new(too_many("access reviews")))?;
             let allowed = answer.map_err(|error| {
-                tracing::warn!(user = user.name, verb, subresource, %error, "access could not be reviewed");
+                tracing::warn!(
+                    user = user.name,
+                    verb,
+                    subresource,
+                    error = with_causes(&error),
+                    "access could not be reviewed"
+                );
                 let message = format!(
                     "Authorization error (user={}, verb={verb}, resource=nodes, subresource={subresource})",
                     user.name

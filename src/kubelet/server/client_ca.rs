@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::core::model::access::UserInfo;
+use crate::core::model::with_causes;
 use crate::offload;
 
 /// How often the file's time is looked at, at most.
@@ -101,7 +102,7 @@ impl ClientCa {
     pub fn user(&self, chain: &[CertificateDer<'static>]) -> Option<UserInfo> {
         let (end, intermediates) = chain.split_first()?;
         if let Err(error) = self.verifier().verify_client_cert(end, intermediates, UnixTime::now()) {
-            tracing::debug!(%error, "client certificate refused");
+            tracing::debug!(error = with_causes(&error), "client certificate refused");
             return None;
         }
         user_of(end)
@@ -136,7 +137,7 @@ impl ClientCa {
                 tracing::info!(path = %self.path.display(), "client CA file was read again");
                 (loaded.verifier, loaded.modified) = (verifier, now);
             }
-            Some(Err(error)) => tracing::warn!(%error, "keeping the previous client CAs"),
+            Some(Err(error)) => tracing::warn!(error = with_causes(&error), "keeping the previous client CAs"),
             None => {}
         }
     }

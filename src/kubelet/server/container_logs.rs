@@ -12,10 +12,10 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::Server;
 use super::reply::{Reply, stream, text};
-use crate::core::model::{ContainerId, containers_of, uid_of};
+use crate::core::model::{ContainerId, containers_of, uid_of, with_causes};
 use crate::core::server::{ContainerRef, LogRequestError, Query, choose_log, parse_log_request};
 use crate::kubelet::logs::{Liveness, print_log};
-use crate::ports::PodView;
+use crate::ports::kubelet::PodView;
 use crate::supervise::spawn;
 
 /// Pieces that wait for a slow reader.
@@ -52,7 +52,7 @@ pub async fn container_logs(server: &Server, target: &ContainerRef, query: &Quer
     let follow = request.follow.then(|| {
         let liveness = Liveness {
             pods: Arc::clone(&server.ports.pods),
-            runtime: Arc::clone(&server.ports.runtime),
+            runtime: server.ports.runtime.clone(),
             pod: uid_of(&pod.pod),
             container,
         };
@@ -62,7 +62,7 @@ pub async fn container_logs(server: &Server, target: &ContainerRef, query: &Quer
     spawn("log request", async move {
         // The answer has begun: an error can only be logged, and the stream ended.
         if let Err(error) = print_log(path.clone(), &request, follow, &sender).await {
-            tracing::warn!(path = %path.display(), %error, "log was not read to its end");
+            tracing::warn!(path = %path.display(), error = with_causes(&error), "log was not read to its end");
         }
     });
     let pieces = tokio_stream::StreamExt::map(ReceiverStream::new(receiver), Ok::<_, io::Error>);

@@ -23,6 +23,7 @@ use super::client_ca::{AskForCertificate, ClientCa, ClientCaError};
 use super::dispatch::{Door, answer};
 use super::places::{Bounds, Closed, IDLE, Place, Places};
 use super::{Server, ServerPorts, Settings};
+use crate::core::model::with_causes;
 use crate::offload::Lanes;
 
 /// How long a connection that timed out may take to end its HTTP/2 streams or its last answer.
@@ -178,7 +179,11 @@ async fn accept(listener: TcpListener, server: Arc<Server>, door: Door, places: 
             Err(error) => {
                 // Out of file descriptors, or the peer left already: neither goes away by trying at once.
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, ?door, "a connection was not accepted; a stranger's is closed");
+                    tracing::warn!(
+                        error = with_causes(&error),
+                        ?door,
+                        "a connection was not accepted; a stranger's is closed"
+                    );
                 }
                 places.evict_one();
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -190,7 +195,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>, door: Door, places: 
 async fn connection(tcp: TcpStream, server: Arc<Server>, door: Door, tls: Option<TlsAcceptor>, place: Arc<Place>) {
     let _ = tcp.set_nodelay(true);
     if let Err(error) = keep_alive(&tcp) {
-        tracing::debug!(%error, "TCP keepalive");
+        tracing::debug!(error = with_causes(&error), "TCP keepalive");
     }
     let Some(tls) = tls else { return serve(Box::new(tcp), server, door, Arc::new([]), place).await };
     let shaken = tokio::select! {
@@ -206,7 +211,7 @@ async fn connection(tcp: TcpStream, server: Arc<Server>, door: Door, tls: Option
             }
             serve(Box::new(stream), server, door, chain, place).await;
         }
-        Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(error) => tracing::debug!(error = with_causes(&error), "a TLS handshake failed"),
     }
 }
 
@@ -261,7 +266,7 @@ async fn serve(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(error = with_causes(&*error), "a connection ended");
     }
 }
 

@@ -34,7 +34,7 @@ use crate::core::model::PodKey;
 use crate::core::server::PodRef;
 use crate::kubelet::logs::DirectoryWatch;
 use crate::offload::Lanes;
-use crate::ports::{PodView, Pods, Reviews, Runtime, Usage};
+use crate::ports::kubelet::{PodView, Pods, Reviews, ServerRuntime, Usage};
 use crate::telemetry::Metrics;
 
 pub use client_ca::ClientCaError;
@@ -47,7 +47,7 @@ pub struct ServerPorts {
     /// Looks pods up.
     pub pods: Arc<dyn Pods>,
     /// Streaming URLs, `/run`, `/runningpods`, checkpoints.
-    pub runtime: Arc<dyn Runtime>,
+    pub runtime: Arc<dyn ServerRuntime>,
     /// Statistics.
     pub usage: Arc<dyn Usage>,
     /// Reviews; `None` when the kubelet runs standalone.

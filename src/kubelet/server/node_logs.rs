@@ -13,6 +13,7 @@ use tokio_util::io::ReaderStream;
 
 use super::Server;
 use super::reply::{Reply, stream, text, typed};
+use crate::core::model::with_causes;
 use crate::core::server::{JournalQuery, Query, parse_journal_query};
 use crate::offload;
 use crate::supervise::spawn;
@@ -92,7 +93,7 @@ async fn journal(arguments: &[String]) -> Reply {
         Ok((Some(stdout), child)) => (child, stdout),
         Ok((None, _)) => return text(StatusCode::INTERNAL_SERVER_ERROR, "\nerror: journal output not available\n"),
         Err(error) => {
-            tracing::warn!(%error, "journalctl was not started");
+            tracing::warn!(error = with_causes(&error), "journalctl was not started");
             return text(StatusCode::INTERNAL_SERVER_ERROR, "\nerror: journal output not available\n");
         }
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::model::is_terminal;
-use crate::ports::{Lifecycle, PodView};
+use crate::ports::kubelet::{Lifecycle, PodView};
 use crate::telemetry::Metrics;
 
 /// Each stage with its word; one that is finished is `terminated` too.

@@ -29,10 +29,10 @@ fn list(items: Vec<Pod>) -> Reply {
 pub fn pods(server: &Server) -> Reply {
     let mut views = server.ports.pods.list();
     views.sort_by(|a, b| {
-        let name = |v: &crate::ports::PodView| (v.pod.metadata.namespace.clone(), v.pod.metadata.name.clone());
+        let name = |v: &crate::ports::kubelet::PodView| (v.pod.metadata.namespace.clone(), v.pod.metadata.name.clone());
         name(a).cmp(&name(b))
     });
-    let with_status = |view: &std::sync::Arc<crate::ports::PodView>| {
+    let with_status = |view: &std::sync::Arc<crate::ports::kubelet::PodView>| {
         let mut pod = Pod::clone(&view.pod);
         pod.status = Some(PodStatus::clone(&view.status));
         pod

@@ -15,7 +15,8 @@ use super::cache::ExpiringMap;
 use super::rate::{Rate, Rates};
 use super::single_flight::Flights;
 use crate::core::model::access::{AccessQuestion, UserInfo};
-use crate::ports::{ReviewError, Reviews};
+use crate::core::model::with_causes;
+use crate::ports::kubelet::{ReviewError, Reviews};
 
 /// Tokens of one source that nobody knows: few, for a client has one and keeps it.
 const TOKENS_OF_SOURCE: Rate = Rate { burst: 10, every: Duration::from_millis(500) };
@@ -105,7 +106,7 @@ impl Tokens {
                 Ok(None)
             }
             Err(error) => {
-                tracing::warn!(%error, "a token could not be reviewed");
+                tracing::warn!(error = with_causes(&error), "a token could not be reviewed");
                 Ok(None)
             }
         }

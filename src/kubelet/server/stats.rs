@@ -6,7 +6,7 @@ use super::reply::{Reply, json, typed};
 use super::{Server, cadvisor, pod_counts, resource};
 use crate::core::model::usage::Summary;
 use crate::core::server::Query;
-use crate::ports::UsageDepth;
+use crate::ports::kubelet::UsageDepth;
 use crate::telemetry::exposition::{CONTENT_TYPE, Page};
 use crate::telemetry::process;
 

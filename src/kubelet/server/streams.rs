@@ -16,9 +16,10 @@ use tokio::net::TcpStream;
 use super::Server;
 use super::places::OpenRequest;
 use super::reply::{Body, Reply, text};
-use crate::core::model::{ContainerId, SandboxId, containers_of};
+use crate::core::model::{ContainerId, SandboxId, containers_of, with_causes};
 use crate::core::server::{ContainerRef, PodRef, Query, parse_ports, parse_stdio};
-use crate::ports::{PodView, RuntimeError};
+use crate::ports::kubelet::PodView;
+use crate::ports::node::RuntimeError;
 use crate::supervise::spawn;
 
 /// How long the runtime may take to accept a connection.
@@ -120,7 +121,7 @@ async fn proxy(url: Result<String, RuntimeError>, open: &Arc<OpenRequest>, reque
     match forward(&url, open, request).await {
         Ok(reply) => reply,
         Err(error) => {
-            tracing::warn!(%error, "the runtime's streaming server failed");
+            tracing::warn!(error = with_causes(&error), "the runtime's streaming server failed");
             text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }
     }
@@ -151,7 +152,7 @@ async fn forward(url: &str, open: &Arc<OpenRequest>, mut request: Request<Incomi
         hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.map_err(ForwardError::Http)?;
     spawn("stream", async move {
         if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "connection to the runtime's streaming server ended");
+            tracing::debug!(error = with_causes(&error), "connection to the runtime's streaming server ended");
         }
     });
 
@@ -189,7 +190,7 @@ fn empty() -> Body {
 async fn join(client: OnUpgrade, runtime: OnUpgrade) {
     match tokio::try_join!(client, runtime) {
         Ok((client, runtime)) => carry(client, runtime).await,
-        Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
+        Err(error) => tracing::debug!(error = with_causes(&error), "an upgrade was not completed"),
     }
 }
 

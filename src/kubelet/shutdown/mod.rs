@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::model::time::Moment;
-use crate::core::model::{is_terminal, uid_of};
+use crate::core::model::{is_terminal, uid_of, with_causes};
 use crate::core::shutdown::{Stage, Turn, order, plan_groups, plan_stages, total};
-use crate::ports::{
-    EventKind, EventTarget, Events, InhibitLock, PodControl, Pods, ShutdownError, ShutdownRecord, ShutdownTimes,
-    ShutdownWatch,
+use crate::kubelet::pods::PodControl;
+use crate::ports::kubelet::{
+    EventKind, EventTarget, Events, InhibitLock, Pods, ShutdownError, ShutdownRecord, ShutdownTimes, ShutdownWatch,
 };
 use crate::telemetry::Metrics;
 
@@ -56,7 +56,7 @@ pub async fn run(
     let mut lock: Option<InhibitLock> = Some(logind.inhibit().await?);
     match ports.record.load().await {
         Ok(times) => show(ports, times),
-        Err(error) => tracing::warn!(%error, "the times of the last shutdown cannot be read"),
+        Err(error) => tracing::warn!(error = with_causes(&error), "the times of the last shutdown cannot be read"),
     }
     loop {
         let begins = tokio::select! {
@@ -89,7 +89,7 @@ fn show(ports: &ShutdownPorts, times: ShutdownTimes) {
 async fn keep(ports: &ShutdownPorts, times: ShutdownTimes) {
     show(ports, times);
     if let Err(error) = ports.record.store(times).await {
-        tracing::warn!(%error, "the times of this shutdown cannot be kept");
+        tracing::warn!(error = with_causes(&error), "the times of this shutdown cannot be kept");
     }
 }
 

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::PodStatus;
 
 use super::*;
-use crate::adapters::fake::FakeEvents;
 use crate::core::model::{PodKey, PodKill, PodUid};
-use crate::ports::PodView;
+use crate::fakes::FakeEvents;
+use crate::ports::kubelet::PodView;
 
 type Log = Arc<Mutex<Vec<String>>>;
 

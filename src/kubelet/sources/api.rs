@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use crate::kubelet::api::pods::ApiPodView;
-use crate::ports::PodWatch;
+use crate::ports::kubelet::PodWatch;
 
 /// The API source.
 pub struct ApiSource {

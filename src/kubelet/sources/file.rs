@@ -15,9 +15,9 @@ use tracing::{info, warn};
 use crate::core::manifest::Finding;
 use crate::core::manifest::set::StaticSet;
 use crate::core::model::time::Moment;
-use crate::core::model::{DesiredPod, DesiredSet, PodSource, ReadFile, SourceKind};
+use crate::core::model::{DesiredPod, DesiredSet, PodSource, ReadFile, SourceKind, with_causes};
 use crate::offload::LIMIT;
-use crate::ports::{EventKind, EventTarget, Events, ManifestFiles};
+use crate::ports::kubelet::{EventKind, EventTarget, Events, ManifestFiles};
 use crate::supervise::caught_call;
 
 /// Quiet time after a change before files are read.
@@ -118,7 +118,9 @@ impl FileSource {
                         }
                     }
                 }
-                Err(error) => warn!(%error, "static pod path cannot be listed; its pods stay as they are"),
+                Err(error) => {
+                    warn!(error = with_causes(&error), "static pod path cannot be listed; its pods stay as they are")
+                }
             }
             if let Some(asked) = asked.take() {
                 // Who asked may have gone.
@@ -183,7 +185,7 @@ fn keep_good(files: &dyn ManifestFiles, found: &[ReadFile], set: &StaticSet) {
         if let (true, Ok(content)) = (sound, &file.content)
             && let Err(error) = files.keep(&file.path, content)
         {
-            warn!(path = %file.path.display(), %error, "good manifest could not be kept for after a restart");
+            warn!(path = %file.path.display(), error = with_causes(&error), "good manifest could not be kept for after a restart");
         }
     }
     files.forget_others(&set.entries.keys().map(PathBuf::as_path).collect::<Vec<_>>());
@@ -244,8 +246,8 @@ fn desired_set(set: &StaticSet) -> DesiredSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::fake::FakeEvents;
     use crate::adapters::fs::manifests::ManifestDir;
+    use crate::fakes::FakeEvents;
 
     const MANIFEST: &str =
         "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: x}]}\n---\n";

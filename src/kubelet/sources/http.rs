@@ -11,8 +11,8 @@ use tracing::warn;
 
 use crate::core::manifest::parse::parse_pods;
 use crate::core::manifest::{Origin, static_pod::make_static};
-use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
-use crate::ports::Fetch;
+use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind, with_causes};
+use crate::ports::kubelet::Fetch;
 
 /// The URL source.
 pub struct HttpSource {
@@ -44,7 +44,7 @@ impl HttpSource {
             let body = match self.fetch.get(&self.url, &self.headers).await {
                 Ok(body) => body,
                 Err(error) => {
-                    warn!(url = self.url, error, "static pod URL cannot be read");
+                    warn!(url = self.url, error = with_causes(&error), "static pod URL cannot be read");
                     continue;
                 }
             };

@@ -17,11 +17,11 @@ use tracing::{debug, warn};
 
 use crate::core::logs::parse_line;
 use crate::core::manifest::manifest_name;
-use crate::core::model::ContainerId;
+use crate::core::model::{ContainerId, with_causes};
 use crate::core::static_units::{Facts, render_entry, unit_of};
 use crate::kubelet::logs::{DirectoryWatch, next_change};
 use crate::offload;
-use crate::ports::{ContainerView, Journal, PodView, Pods};
+use crate::ports::kubelet::{ContainerView, Journal, PodView, Pods};
 use crate::supervise::restarting;
 use crate::telemetry::panics::Task;
 
@@ -151,7 +151,7 @@ impl Follow {
                 }
                 Ok(false) if last => return,
                 Err(error) if last || error.kind() != io::ErrorKind::NotFound => {
-                    warn!(%error, path = %self.path.display(), "log is not forwarded to the journal any more");
+                    warn!(error = with_causes(&error), path = %self.path.display(), "log is not forwarded to the journal any more");
                     return;
                 }
                 Ok(false) | Err(_) => {}
@@ -199,7 +199,7 @@ impl Follow {
         let line = match parse_line(bytes) {
             Ok(line) => line,
             Err(error) => {
-                debug!(%error, path = %self.path.display(), "line of a log");
+                debug!(error = with_causes(&error), path = %self.path.display(), "line of a log");
                 return Ok(());
             }
         };

@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::core::model::labels::CONFIG_HASH;
-use crate::core::model::{DesiredPod, DesiredSet, SourceKind, key_of};
+use crate::core::model::{DesiredPod, DesiredSet, SourceKind, key_of, with_causes};
 use crate::core::static_units::{PodState, UnitPod, by_name, derive_state, name_of, plan_units, unit_of};
-use crate::ports::{PodUnits, PodView, Pods, StopNotes};
+use crate::ports::kubelet::{PodUnits, PodView, Pods, StopNotes};
 
 /// What systemd refused is asked again after this.
 const RETRY: Duration = Duration::from_secs(5);
@@ -117,7 +117,7 @@ impl Board {
     /// A board for the static pods of `sources`.
     pub fn new(ports: BoardPorts, node_name: &str, sources: BTreeSet<SourceKind>) -> Self {
         let stopped = ports.notes.all().unwrap_or_else(|error| {
-            warn!(%error, "notes of stopped static pods cannot be read; all of them run");
+            warn!(error = with_causes(&error), "notes of stopped static pods cannot be read; all of them run");
             BTreeSet::new()
         });
         Self {
@@ -181,7 +181,7 @@ impl Board {
         let running = match self.ports.units.running().await {
             Ok(running) => running.iter().filter_map(|unit| name_of(unit)).map(str::to_owned).collect(),
             Err(error) => {
-                warn!(%error, "units of static pods cannot be listed");
+                warn!(error = with_causes(&error), "units of static pods cannot be listed");
                 return false;
             }
         };
@@ -193,14 +193,14 @@ impl Board {
         }
         for name in &plan.start {
             if let Err(error) = self.ports.units.start(&unit_of(name)).await {
-                warn!(%error, "unit of a static pod");
+                warn!(error = with_causes(&error), "unit of a static pod");
                 settled = false;
             }
         }
         for name in &plan.stop {
             info!(unit = unit_of(name), "no manifest gives its pod any more");
             if let Err(error) = self.ports.units.stop(&unit_of(name)).await {
-                warn!(%error, "unit of a static pod");
+                warn!(error = with_causes(&error), "unit of a static pod");
                 settled = false;
             }
         }
@@ -214,7 +214,7 @@ impl Board {
         if self.stopped.remove(name)
             && let Err(error) = self.ports.notes.drop_note(name)
         {
-            warn!(%error, name, "note of a stopped static pod");
+            warn!(error = with_causes(&error), name, "note of a stopped static pod");
         }
     }
 
@@ -228,7 +228,10 @@ impl Board {
             Wish::Stop if known && !self.stopped.contains(name) => {
                 info!(unit = unit_of(name), "stops its pod");
                 if let Err(error) = self.ports.notes.note(name) {
-                    warn!(%error, name, "note of a stopped static pod; it runs again after a restart of the kubelet");
+                    warn!(
+                        error = with_causes(&error),
+                        name, "note of a stopped static pod; it runs again after a restart of the kubelet"
+                    );
                 }
                 self.stopped.insert(name.to_owned());
             }

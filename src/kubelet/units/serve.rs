@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{Reports, Wish};
+use crate::core::model::with_causes;
 use crate::core::static_units::{PodState, is_name};
 use crate::kubelet::sources::file::{ManifestFault, Reread};
 use crate::supervise::spawn;
@@ -73,7 +74,7 @@ pub async fn serve(listener: UnixListener, desk: Desk, stop: CancellationToken) 
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                warn!(%error, "socket of the units of static pods");
+                warn!(error = with_causes(&error), "socket of the units of static pods");
                 tokio::time::sleep(RETRY).await;
                 continue;
             }
@@ -92,7 +93,7 @@ pub async fn serve(listener: UnixListener, desk: Desk, stop: CancellationToken) 
             tokio::select! {
                 () = stop.cancelled() => {}
                 ended = answer(stream, &desk) => if let Err(error) = ended {
-                    debug!(%error, "a unit of a static pod left");
+                    debug!(error = with_causes(&error), "a unit of a static pod left");
                 },
             }
             drop(place);

@@ -11,7 +11,7 @@ use super::serve::{Desk, serve};
 use super::*;
 use crate::core::model::{PodKey, PodSource, PodUid};
 use crate::core::static_units::NO_SUCH_POD;
-use crate::ports::UnitError;
+use crate::ports::node::UnitError;
 
 /// systemd, notes and pods of a node in memory.
 #[derive(Default)]

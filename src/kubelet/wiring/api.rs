@@ -27,7 +27,7 @@ use crate::kubelet::node::lease::LeaseKeeper;
 use crate::kubelet::pods::PodTable;
 use crate::kubelet::report::Reporter;
 use crate::kubelet::sources::api::ApiSource;
-use crate::ports;
+use crate::ports::kubelet::{Events, NodeApi, Objects, Reviews, StorageApi};
 use crate::supervise::{restarting, spawn};
 
 /// How long statuses under way may take after the kubelet was told to stop.
@@ -40,10 +40,10 @@ const NOTE_AGAIN: Duration = Duration::from_secs(10);
 pub struct Api {
     session: Session,
     view: Arc<ApiPodView>,
-    pub objects: Arc<dyn ports::Objects>,
-    pub events: Arc<dyn ports::Events>,
+    pub objects: Arc<dyn Objects>,
+    pub events: Arc<dyn Events>,
     pub reporter: Reporter,
-    pub node: Arc<dyn ports::NodeApi>,
+    pub node: Arc<dyn NodeApi>,
     reporting: JoinHandle<()>,
     stop_reporting: CancellationToken,
 }
@@ -147,12 +147,12 @@ impl Api {
     }
 
     /// Objects around storage drivers.
-    pub fn storage(&self, spec: &KubeletSpec) -> Arc<dyn ports::StorageApi> {
+    pub fn storage(&self, spec: &KubeletSpec) -> Arc<dyn StorageApi> {
         Arc::new(ApiStorage::new(&self.session, Arc::clone(&self.node), &spec.node_name))
     }
 
     /// Reviews for the server.
-    pub fn reviews(&self) -> Arc<dyn ports::Reviews> {
+    pub fn reviews(&self) -> Arc<dyn Reviews> {
         Arc::new(SessionReviews::new(self.session.clone()))
     }
 }

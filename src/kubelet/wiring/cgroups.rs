@@ -10,16 +10,16 @@ use tracing::{error, warn};
 use super::error::Error;
 use crate::adapters::cgroups::{CgroupOptions, PodCgroups};
 use crate::core::model::cgroup::CgroupSettings;
-use crate::core::model::{KubeletSpec, MachineFacts};
+use crate::core::model::{KubeletSpec, MachineFacts, with_causes};
 use crate::core::node::{limits_of_all_pods, limits_of_services};
-use crate::ports::{CgroupDriver, EventKind, EventTarget, Events, Runtime};
+use crate::ports::kubelet::{CgroupDriver, EventKind, EventTarget, Events, RuntimeInfo};
 use crate::telemetry::Metrics;
 
 /// The version of Kubernetes that asks runtimes without `RuntimeConfig` no more (KEP-4033).
 const WANTS_RUNTIME_CONFIG: &str = "1.37.0";
 
 /// Who makes cgroups. The runtime knows best; containerd 1.6 cannot tell, which `kubelet_cri_losing_support` shows.
-pub async fn driver(spec: &KubeletSpec, runtime: &dyn Runtime, metrics: &Metrics) -> CgroupDriver {
+pub async fn driver(spec: &KubeletSpec, runtime: &dyn RuntimeInfo, metrics: &Metrics) -> CgroupDriver {
     let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
     match runtime.cgroup_driver().await {
         Ok(Some(driver)) => driver,
@@ -67,7 +67,7 @@ pub async fn start(
             warn!("cgroups are not prepared within {} s; going on meanwhile", PATIENCE.as_secs());
             tokio::spawn(async move {
                 if let Ok(Err(error)) = prepared.await {
-                    error!(error = &error as &dyn std::error::Error, "a reservation is not enforced");
+                    error!(error = with_causes(&error), "a reservation is not enforced");
                 }
             });
         }
@@ -83,7 +83,7 @@ async fn prepare(spec: &KubeletSpec, cgroups: &PodCgroups, events: &dyn Events) 
         }
         // It is tried again with the first pod.
         Err(error) => {
-            warn!(%error, "cgroups of pods cannot be prepared");
+            warn!(error = with_causes(&error), "cgroups of pods cannot be prepared");
             let message = format!("Failed to update Node Allocatable Limits {:?}: {error}", spec.runtime.cgroup_root);
             tell(EventKind::Warning, "FailedNodeAllocatableEnforcement", message);
         }

@@ -8,7 +8,7 @@ use super::error::Error;
 use crate::adapters::host::{LocalHost, limit_files};
 use crate::adapters::iptables::{self, Iptables};
 use crate::core::host::{check_host, plan_tunables};
-use crate::core::model::KubeletSpec;
+use crate::core::model::{KubeletSpec, with_causes};
 use crate::supervise::restarting;
 
 /// Checks the machine, then sets what the settings ask for.
@@ -24,11 +24,17 @@ pub fn prepare(spec: &KubeletSpec, host: &LocalHost) -> Result<(), Error> {
     for tunable in plan_tunables(&spec.host, &facts) {
         match host.set(tunable) {
             Ok(()) => info!(setting = tunable.name, value = tunable.value, "set in /proc/sys"),
-            Err(error) => warn!(setting = tunable.name, want = tunable.value, %error, "not set in /proc/sys"),
+            Err(error) => {
+                warn!(setting = tunable.name, want = tunable.value, error = with_causes(&error), "not set in /proc/sys")
+            }
         }
     }
     if let Err(error) = host.set_oom_score(spec.host.oom_score_adj) {
-        warn!(want = spec.host.oom_score_adj, %error, "oomScoreAdj: the kubelet keeps the score that it was started with");
+        warn!(
+            want = spec.host.oom_score_adj,
+            error = with_causes(&error),
+            "oomScoreAdj: the kubelet keeps the score that it was started with"
+        );
     }
     let (want, files) = (spec.host.max_open_files, limit_files(spec.host.max_open_files));
     if files != want {
@@ -63,7 +69,7 @@ async fn keep(iptables: &Iptables) {
                 return std::future::pending().await;
             }
             Err(error) if !std::mem::replace(&mut failing, true) => {
-                warn!(%error, "makeIPTablesUtilChains: the chains are not made");
+                warn!(error = with_causes(&error), "makeIPTablesUtilChains: the chains are not made");
             }
             Err(_) => {}
         }

@@ -48,7 +48,8 @@ use crate::adapters::volumes::LocalVolumes;
 use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::node::name_to_look_up;
-use crate::ports::{self, Machine, Runtime, StatusSink};
+use crate::kubelet::pods::StatusSink;
+use crate::ports::kubelet::{Events, Machine, NameFiles, Objects};
 use crate::supervise::{restarting, spawn};
 use crate::telemetry::{Metrics, panics};
 
@@ -120,10 +121,9 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     let metrics = Arc::new(Metrics::default());
     let counted = Arc::clone(&metrics);
     panics::install(move |task| counted.panics.with([task]).inc());
-    let cri = Arc::new(Cri::new(&socket, spec.runtime.timeout).with_metrics(Arc::clone(&metrics)));
-    let runtime: Arc<dyn Runtime> = Arc::<Cri>::clone(&cri);
+    let runtime = Arc::new(Cri::new(&socket, spec.runtime.timeout).with_metrics(Arc::clone(&metrics)));
     let image_service = match socket_of(&spec.runtime.image_endpoint)? {
-        same if same == socket => Arc::clone(&cri),
+        same if same == socket => Arc::<Cri>::clone(&runtime),
         other => Arc::new(Cri::new(&other, spec.runtime.timeout).with_metrics(Arc::clone(&metrics))),
     };
     let local = LocalMachine::new(&spec.dirs.root);
@@ -141,11 +141,11 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         Some(path) => Some(Api::connect(&spec, path, stop.clone()).await?),
         None => None,
     };
-    let objects: Arc<dyn ports::Objects> = match &api {
+    let objects: Arc<dyn Objects> = match &api {
         Some(api) => Arc::clone(&api.objects),
         None => Arc::new(NoObjects::default()),
     };
-    let events: Arc<dyn ports::Events> = match &api {
+    let events: Arc<dyn Events> = match &api {
         Some(api) => Arc::clone(&api.events),
         None => Arc::new(LogEvents),
     };
@@ -158,7 +158,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
 
     let checks = Arc::new(NetChecks::new().map_err(|e| Error::Part { what: "TLS of probes", source: e.into() })?);
     let probe_ports = ProbePorts {
-        runtime: Arc::clone(&runtime),
+        runtime: Arc::<Cri>::clone(&runtime),
         checks: Arc::<NetChecks>::clone(&checks),
         events: Arc::clone(&events),
         metrics: Arc::clone(&metrics),
@@ -189,7 +189,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         spec: Arc::clone(&spec),
         kubernetes_version: KUBERNETES_VERSION,
         api: api.as_ref().map(|api| Arc::clone(&api.node)),
-        runtime: Arc::clone(&runtime),
+        runtime: Arc::<Cri>::clone(&runtime),
         images: Arc::<Cri>::clone(&image_service),
         machine: Arc::new(local),
         events: Arc::clone(&events),
@@ -209,11 +209,11 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     images.recover().await;
     let driver = cgroups::driver(&spec, &*runtime, &metrics).await;
     let pod_cgroups = cgroups::start(&spec, driver, &machine, &events).await?;
-    let names: Arc<dyn ports::NameFiles> = Arc::new(LocalNameFiles::new(&spec.pods.resolv_conf));
+    let names: Arc<dyn NameFiles> = Arc::new(LocalNameFiles::new(&spec.pods.resolv_conf));
     parts::tell_resolver_limits(&spec, &names, &events);
     let volumes = LocalVolumes::new(Arc::clone(&objects), node.clone());
     let pod_ports = PodPorts {
-        runtime: Arc::clone(&runtime),
+        runtime: Arc::<Cri>::clone(&runtime),
         images: Arc::<Images>::clone(&images),
         volumes: Arc::new(match storage {
             Some(drivers) => volumes.with_drivers(drivers),
@@ -224,7 +224,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs, Path::new(CONTAINER_LOGS))),
         names: Arc::clone(&names),
         probes: Arc::new(Prober::start(probe_ports, stop.clone())),
-        hooks: Arc::new(HookRunner { runtime: Arc::clone(&runtime), checks, events: Arc::clone(&events) }),
+        hooks: Arc::new(HookRunner { runtime: Arc::<Cri>::clone(&runtime), checks, events: Arc::clone(&events) }),
         admission: Arc::new(NodeAdmission {
             node: node_object,
             pressure,
@@ -288,7 +288,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         api.flush().await;
     }
     // A start that is broken off is an end of its container.
-    if tokio::time::timeout(parts::LAST_CALLS, cri.settled()).await.is_err() {
+    if tokio::time::timeout(parts::LAST_CALLS, runtime.settled()).await.is_err() {
         warn!("the runtime is left in the middle of a change: it did not answer in time");
     }
     Ok(())

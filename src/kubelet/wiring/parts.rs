@@ -12,16 +12,18 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use crate::adapters::cri::Cri;
 use crate::adapters::csi::{AttachLimits, CsiVolumes, Drivers, Registrar};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
-use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind};
+use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind, with_causes};
 use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
 use crate::core::render::{check_resolv_conf, parse_resolv_conf};
 use crate::kubelet::logs::{RotationSettings, rotate_logs};
 use crate::kubelet::pods::Liveness;
 use crate::kubelet::pods::PodTable;
+use crate::kubelet::pods::StatusSink;
 use crate::offload::Lanes;
-use crate::ports::{EventKind, EventTarget, Events, NameFiles, Objects, Runtime, StatusSink, StorageApi};
+use crate::ports::kubelet::{EventKind, EventTarget, Events, NameFiles, Objects, StorageApi};
 use crate::supervise::{restarting, spawn, vital};
 
 /// How long the end of the process waits for changes under way at the runtime. A sandbox takes a second or two.
@@ -125,7 +127,7 @@ pub fn start_storage(
 }
 
 /// Keeps container logs at their size.
-pub fn start_log_rotation(spec: &KubeletSpec, table: &PodTable, runtime: &Arc<dyn Runtime>, stop: CancellationToken) {
+pub fn start_log_rotation(spec: &KubeletSpec, table: &PodTable, runtime: &Arc<Cri>, stop: CancellationToken) {
     let settings = RotationSettings {
         max_size: parse_size(&spec.logs.max_size),
         max_files: spec.logs.max_files,
@@ -171,6 +173,6 @@ async fn tell(lanes: &Lanes, state: sd_notify::NotifyState<'static>) {
     #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
     let told = lanes.io("systemd", "notify", move || sd_notify::notify(&[state])).await;
     if let Err(error) = told {
-        warn!(%error, "systemd was not told");
+        warn!(error = with_causes(&error), "systemd was not told");
     }
 }

@@ -13,12 +13,12 @@ use super::error::Error;
 use crate::adapters::cri::Cri;
 use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
 use crate::adapters::usage::{MachineUsage, UsageOptions};
-use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::core::model::{KubeletSpec, with_causes};
 use crate::kubelet::logs::DirectoryWatch;
 use crate::kubelet::pods::PodTable;
 use crate::kubelet::server::{Listeners, ServerPorts, Settings};
-use crate::ports::{CgroupDriver, Reviews, Runtime, Usage};
+use crate::ports::kubelet::{CgroupDriver, Reviews, Usage};
 use crate::supervise::vital;
 use crate::telemetry::Metrics;
 
@@ -26,7 +26,7 @@ use crate::telemetry::Metrics;
 pub fn usage(
     spec: &KubeletSpec,
     table: &PodTable,
-    (runtime, images): (&Arc<dyn Runtime>, &Arc<Cri>),
+    (runtime, images): (&Arc<Cri>, &Arc<Cri>),
     driver: CgroupDriver,
 ) -> Arc<dyn Usage> {
     let options = UsageOptions {
@@ -39,7 +39,7 @@ pub fn usage(
         root_dir: spec.dirs.root.clone(),
         volumes: spec.volume_period,
     };
-    Arc::new(MachineUsage::new(options, Arc::clone(&table.pods), Arc::clone(runtime), Arc::<Cri>::clone(images)))
+    Arc::new(MachineUsage::new(options, Arc::clone(&table.pods), Arc::<Cri>::clone(runtime), Arc::<Cri>::clone(images)))
 }
 
 /// What the server needs of the parts that run already.
@@ -49,7 +49,7 @@ pub struct ServerParts<'a> {
     /// Pods, and whether their table turns.
     pub table: &'a PodTable,
     /// Containers.
-    pub runtime: &'a Arc<dyn Runtime>,
+    pub runtime: &'a Arc<Cri>,
     /// Measures.
     pub usage: Arc<dyn Usage>,
     /// What was counted.
@@ -71,7 +71,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     let liveness = parts.table.liveness.clone();
     let ports = ServerPorts {
         pods: Arc::clone(&parts.table.pods),
-        runtime: Arc::clone(parts.runtime),
+        runtime: Arc::<Cri>::clone(parts.runtime),
         usage: parts.usage,
         reviews: parts.reviews,
         certificate: certificate(spec, parts.addresses)?,
@@ -81,8 +81,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     };
     vital("server", &stop.clone(), async move {
         if let Err(error) = listeners.serve(settings, ports, stop).await {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            error!(%error, cause, "the server ended");
+            error!(error = with_causes(&error), "the server ended");
         }
     });
     Ok(())

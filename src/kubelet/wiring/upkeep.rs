@@ -17,7 +17,7 @@ use crate::adapters::systemd::Logind;
 use crate::core::admission::Pressure;
 use crate::core::evict::parse_thresholds;
 use crate::core::images::{CredentialPlugin, join_plugins, parse_plugins};
-use crate::core::model::KubeletSpec;
+use crate::core::model::{KubeletSpec, with_causes};
 use crate::core::shutdown::plan_turns;
 use crate::core::yaml::parse_document;
 use crate::kubelet::eviction::{self, EvictionLimits, EvictionPorts};
@@ -26,7 +26,7 @@ use crate::kubelet::images::Images;
 use crate::kubelet::pods::PodTable;
 use crate::kubelet::shutdown::{self, ShutdownPorts};
 use crate::offload::Lanes;
-use crate::ports::{self, Runtime};
+use crate::ports::kubelet::{Events, Usage};
 use crate::supervise::restarting;
 use crate::telemetry::Metrics;
 
@@ -61,15 +61,15 @@ pub struct UpkeepParts<'a> {
     /// Pods to measure and end.
     pub table: &'a PodTable,
     /// Containers, whose images are in use.
-    pub runtime: &'a Arc<dyn Runtime>,
+    pub runtime: &'a Arc<Cri>,
     /// The service that holds images.
     pub images_of: &'a Arc<Cri>,
     /// For users.
-    pub events: &'a Arc<dyn ports::Events>,
+    pub events: &'a Arc<dyn Events>,
     /// Pull records.
     pub images: &'a Arc<Images>,
     /// Measures.
-    pub usage: Arc<dyn ports::Usage>,
+    pub usage: Arc<dyn Usage>,
 }
 
 /// Starts image collection and eviction.
@@ -86,7 +86,7 @@ pub async fn start(
         .map_err(|faults| Error::Part { what: "eviction thresholds", source: faults.join("; ").into() })?;
     let gc_ports = ImageGcPorts {
         images: Arc::<Cri>::clone(parts.images_of),
-        runtime: Arc::clone(parts.runtime),
+        runtime: Arc::<Cri>::clone(parts.runtime),
         pods: Arc::clone(&parts.table.pods),
         usage: Arc::clone(&parts.usage),
         events: Arc::clone(parts.events),
@@ -128,7 +128,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 pub fn watch_shutdown(
     spec: &KubeletSpec,
     table: &PodTable,
-    events: &Arc<dyn ports::Events>,
+    events: &Arc<dyn Events>,
     metrics: Arc<Metrics>,
     shutting_down: watch::Sender<bool>,
     stop: CancellationToken,
@@ -155,7 +155,7 @@ pub fn watch_shutdown(
                     Err(error) => Err(error),
                 };
                 if let Err(error) = watched {
-                    warn!(%error, "shutdowns of the machine are not noticed for the moment");
+                    warn!(error = with_causes(&error), "shutdowns of the machine are not noticed for the moment");
                     tokio::time::sleep(RECONNECT).await;
                 }
             }

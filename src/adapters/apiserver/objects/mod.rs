@@ -21,7 +21,8 @@ use self::tokens::Tokens;
 use self::watched::{Found, Watched};
 use super::session::{Session, ask};
 use crate::core::model::{PodUid, Reference, ReferenceKind, references_of, uid_of};
-use crate::ports::{ApiError, ObjectChange, ObjectError, Objects, TokenRequest};
+use crate::ports::kubelet::{ObjectChange, ObjectError, Objects, TokenRequest};
+use crate::ports::node::ApiError;
 
 /// Changes that may wait for the volumes' task.
 const BACKLOG: usize = 256;

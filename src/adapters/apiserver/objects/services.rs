@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::apiserver::session::Session;
 use crate::adapters::apiserver::watching::Watching;
 use crate::core::model::PodKey;
-use crate::ports::ObjectError;
+use crate::ports::kubelet::ObjectError;
 use crate::supervise::restarting;
 
 /// How long a reader waits for the first list.

@@ -12,7 +12,8 @@ use kube::api::PostParams;
 use crate::adapters::apiserver::session::{Session, ask};
 use crate::core::model::time::Moment;
 use crate::core::model::{PodUid, key_of, uid_of};
-use crate::ports::{ApiError, ObjectError, TokenRequest};
+use crate::ports::kubelet::{ObjectError, TokenRequest};
+use crate::ports::node::ApiError;
 use rand::RngExt;
 
 /// A token is renewed after a day even when it lives longer.

@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::adapters::apiserver::session::Session;
 use crate::adapters::apiserver::watching::Watching;
 use crate::core::model::{Reference, ReferenceKind};
-use crate::ports::ObjectChange;
+use crate::ports::kubelet::ObjectChange;
 use crate::supervise::restarting;
 
 /// How long a read waits for the first word of a new watch.

@@ -12,7 +12,7 @@ use super::keys::parse_key;
 use super::read::inspect;
 use crate::core::model::Secret;
 use crate::core::model::pki::{Authority, BACKDATE, Leaf, ObservedCertificate, San, Subject};
-use crate::ports::{KeyPairPem, Pki, PkiError};
+use crate::ports::node::{KeyPairPem, Pki, PkiError};
 
 /// The maker of certificates.
 #[derive(Clone, Copy, Debug, Default)]

@@ -70,7 +70,7 @@ fn what_components_are_started_with_is_named_only_meanwhile_and_differs_at_each_
 fn real(count: usize) -> Vec<String> {
     use crate::adapters::x509::X509;
     use crate::core::model::pki::Authority;
-    use crate::ports::Pki;
+    use crate::ports::node::Pki;
     let wanted = Authority {
         files: KeyPairFiles::named(Path::new("/pki"), "ca"),
         common_name: "kubernetes".to_owned(),

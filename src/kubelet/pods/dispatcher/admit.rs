@@ -12,7 +12,7 @@ use crate::core::plan::resize::{
 };
 use crate::kubelet::pods::calls::Calls;
 use crate::kubelet::pods::worker::WorkerSpec;
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::kubelet::{EventKind, EventTarget};
 
 impl Dispatcher {
     /// Brings one worker in line. A panic about one pod must not keep the others from theirs.

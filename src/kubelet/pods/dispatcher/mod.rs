@@ -25,7 +25,7 @@ use crate::core::model::{
     uid_of,
 };
 use crate::core::plan::resize::Pending;
-use crate::ports::{EventKind, EventTarget, ObjectChange, Pods, RuntimeEvent};
+use crate::ports::kubelet::{EventKind, EventTarget, ObjectChange, Pods, RuntimeEvent};
 use crate::supervise::{Panicked, Pauses, caught, caught_call, spawn};
 use crate::telemetry::panics::Task;
 
@@ -59,9 +59,9 @@ struct Entry {
 #[derive(Default)]
 struct Statics {
     formers: Formers,
-    /// When those that were refused are tried again, and the pause before that.
+    /// When those that were refused are tried again, and how often in a row they were.
     retry_at: Option<Instant>,
-    pause: Duration,
+    refusals: u32,
 }
 
 /// Static pods that an earlier kubelet left at the runtime.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Dispatcher, Entry, Formers};
 use crate::core::model::time::Moment;
-use crate::core::model::{PodKey, PodUid, Verdict, key_of};
+use crate::core::model::{Backoff, PodKey, PodUid, Verdict, key_of, with_causes};
 use crate::kubelet::pods::calls::Calls;
 use crate::kubelet::pods::context::Event;
 use crate::kubelet::pods::orphans::{Orphan, observe_former_statics};
@@ -16,7 +16,7 @@ use crate::supervise::spawn;
 
 /// First and longest pause between attempts to admit static pods that were refused, besides every change of the table:
 /// labels and capacity of the node may change too.
-const RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
+const RETRY: Backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(300) };
 
 /// Between attempts to ask the runtime for former selves.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -49,7 +49,9 @@ impl Dispatcher {
             while !shared.events.is_closed() {
                 match observe_former_statics(&shared.ports).await {
                     Ok(found) => return drop(shared.events.send(Event::FormerStatics(found)).await),
-                    Err(error) => tracing::debug!(%error, "the runtime could not be asked for static pods"),
+                    Err(error) => {
+                        tracing::debug!(error = with_causes(&error), "the runtime could not be asked for static pods")
+                    }
                 }
                 tokio::time::sleep(ASK_AGAIN).await;
             }
@@ -95,11 +97,10 @@ impl Dispatcher {
             entry.inbox.put(|mail| mail.removed = true);
         }
         if !is_any {
-            (self.statics.retry_at, self.statics.pause) = (None, Duration::ZERO);
+            (self.statics.retry_at, self.statics.refusals) = (None, 0);
         } else if self.statics.retry_at.is_none() {
-            let pause = self.statics.pause.saturating_mul(2).clamp(RETRY.0, RETRY.1);
-            self.statics.pause = pause;
-            self.statics.retry_at = Some(Instant::now().later(pause));
+            self.statics.refusals = self.statics.refusals.saturating_add(1);
+            self.statics.retry_at = Some(Instant::now().later(RETRY.after(self.statics.refusals)));
         }
     }
 }

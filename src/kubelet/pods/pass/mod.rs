@@ -21,13 +21,13 @@ use self::start_counts::StartCounts;
 use super::calls::Calls;
 use super::context::Shared;
 use crate::core::model::{
-    ContainerId, ContainerKind, MountedVolume, Observed, PodKill, PodUid, SandboxId, is_critical,
+    ContainerId, ContainerKind, MountedVolume, Observed, PodKill, PodUid, SandboxId, is_critical, with_causes,
 };
 use crate::core::plan::{Action, is_host_network};
 use crate::core::render::{self, NodeContext, PodContext};
 use crate::core::status::sort_pod_ips;
 use crate::cri;
-use crate::ports::{EventKind, EventTarget, VolumeError};
+use crate::ports::kubelet::{EventKind, EventTarget, VolumeError};
 use crate::supervise::caught;
 use crate::telemetry::panics::Task;
 
@@ -332,7 +332,7 @@ impl Pass {
             let record = self.observed.by_id(id);
             match (removed, record) {
                 (Err(error), record) => {
-                    tracing::warn!(%error, container = %id, "a container record could not be removed");
+                    tracing::warn!(error = with_causes(&error), container = %id, "a container record could not be removed");
                     self.left.error = Some(error.to_string());
                     // Its name stays reserved at the runtime, by this number.
                     if let Some(record) = record {
@@ -345,7 +345,7 @@ impl Pass {
                     if let Err(error) =
                         self.shared.ports.files.remove_log(&self.pod, &record.name, id, record.attempt).await
                     {
-                        tracing::debug!(%error, container = %id, "the log of a removed record is still there");
+                        tracing::debug!(error = with_causes(&error), container = %id, "the log of a removed record is still there");
                     }
                 }
             }
@@ -367,7 +367,7 @@ impl Pass {
     async fn remove_sandboxes(&mut self, ids: &[SandboxId]) {
         for id in ids {
             if let Err(error) = self.calls.remove_sandbox(id).await {
-                tracing::warn!(%error, sandbox = %id, "a sandbox could not be removed");
+                tracing::warn!(error = with_causes(&error), sandbox = %id, "a sandbox could not be removed");
                 self.left.error = Some(error.to_string());
             }
         }

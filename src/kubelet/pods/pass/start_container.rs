@@ -8,11 +8,12 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Container;
 
 use super::{Pass, Progress};
-use crate::core::model::{ContainerId, ContainerKind, containers_of, field_path, key_of};
+use crate::core::model::{ContainerId, ContainerKind, containers_of, field_path, key_of, with_causes};
 use crate::core::plan::{KillContainer, KillReason, StartContainer, Waiting, container_grace};
 use crate::core::render::{self, ContainerInputs, DeviceGrant, ImageUser, env};
 use crate::cri;
-use crate::ports::{EventKind, EventTarget, HookCall, ImageDemand, ImageWaiting, ObjectError, PulledImage};
+use crate::kubelet::pods::{HookCall, ImageDemand, ImageWaiting, PulledImage};
+use crate::ports::kubelet::{EventKind, EventTarget, ObjectError};
 
 impl Pass {
     /// Starts a container; an error is its `state.waiting`.
@@ -55,7 +56,7 @@ impl Pass {
         }
         event(EventKind::Normal, "Started", "Container started".into());
         if let Err(error) = self.shared.ports.files.link_log(&self.pod, &container.name, &id, attempt).await {
-            tracing::warn!(%error, container = %id, "the container's log could not be linked");
+            tracing::warn!(error = with_causes(&error), container = %id, "the container's log could not be linked");
         }
         raise(self, order);
         self.report(Progress::Waiting(container.name.clone(), None));
@@ -225,7 +226,7 @@ async fn sub_paths(
         let volumes = &pass.shared.ports.volumes;
         let bound = volumes.sub_path(&pass.pod, &container.name, sub.index, volume, &sub.volume, &sub.path).await;
         let path = bound.map_err(|error| {
-            tracing::info!(%error, container = container.name, "a sub-path could not be bound");
+            tracing::info!(error = with_causes(&error), container = container.name, "a sub-path could not be bound");
             Refused::Config(format!(
                 "failed to prepare subPath for volumeMount {:?} of container {:?}",
                 sub.volume, container.name

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Pass, Progress};
 use crate::core::model::time::{Moment, seconds};
-use crate::core::model::{ContainerId, field_path};
+use crate::core::model::{ContainerId, field_path, with_causes};
 use crate::core::plan::KillContainer;
-use crate::ports::{EventKind, EventTarget, HookCall, HookError};
+use crate::kubelet::pods::{HookCall, HookError};
+use crate::ports::kubelet::{EventKind, EventTarget};
 
 /// Upstream's `minimumGracePeriodInSeconds`: what every container gets between SIGTERM and SIGKILL.
 const MIN_GRACE: Duration = Duration::from_secs(2);
@@ -69,7 +70,7 @@ impl Pass {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Duration::from_secs(left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)).max(MIN_GRACE);
         let Err(error) = self.calls.stop_container(&order.id, left).await else { return Ok(()) };
-        tracing::warn!(%error, container = order.name, "a container could not be stopped");
+        tracing::warn!(error = with_causes(&error), container = order.name, "a container could not be stopped");
         let message = format!("error killing container {}: {error}", order.name);
         event(EventKind::Warning, "FailedKillPod", message.clone());
         Err(message)

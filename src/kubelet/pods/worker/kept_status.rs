@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Worker;
-use crate::core::model::{SourceKind, is_terminal, key_of};
+use crate::core::model::{SourceKind, is_terminal, key_of, with_causes};
 use crate::core::plan::Stage;
 use crate::core::status::without_ended_init;
 
@@ -33,7 +33,7 @@ impl Worker {
         let text =
             self.rejection.as_ref().filter(|_| !self.source.removed).map(|r| format!("{}: {}", r.reason, r.message));
         if let Err(error) = self.shared.ports.files.note_refusal(&key_of(&self.pod), text.as_deref()).await {
-            tracing::warn!(%error, uid = %self.uid, "why a static pod was refused could not be noted");
+            tracing::warn!(error = with_causes(&error), uid = %self.uid, "why a static pod was refused could not be noted");
         }
     }
 
@@ -47,7 +47,9 @@ impl Worker {
         }
         match self.shared.ports.files.keep_status(&self.uid, &self.published.status).await {
             Ok(()) => self.published.kept = Arc::clone(&self.published.status),
-            Err(error) => tracing::warn!(%error, uid = %self.uid, "the status of a static pod could not be kept"),
+            Err(error) => {
+                tracing::warn!(error = with_causes(&error), uid = %self.uid, "the status of a static pod could not be kept")
+            }
         }
     }
 }

@@ -29,9 +29,9 @@ use super::calls::Calls;
 use super::context::{Event, Shared};
 use super::pass::{Pass, PassEnd, Progress};
 use crate::core::model::time::Moment;
-use crate::core::model::{Observed, PodUid, Rejection, uid_of};
+use crate::core::model::{Observed, PodUid, Rejection, uid_of, with_causes};
 use crate::core::plan::{self, Action, EndCause, EndInputs, Facts, Ledger, Replacement, Stage};
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::kubelet::{EventKind, EventTarget};
 use crate::telemetry::panics::Task;
 
 /// What a task beside the worker came to.
@@ -247,7 +247,7 @@ impl Worker {
                 self.deadlines.look = None;
             }
             Err(error) => {
-                tracing::warn!(%error, uid = %self.uid, "the runtime could not be read");
+                tracing::warn!(error = with_causes(&error), uid = %self.uid, "the runtime could not be read");
                 self.failures.last = Some(error.to_string());
                 self.mail.exited = exited;
                 self.mail.fresh = fresh;

@@ -12,7 +12,8 @@ use crate::core::model::{
 };
 use crate::core::start_limit::is_failed_freeze;
 use crate::cri;
-use crate::ports::{PodFiles, Runtime, RuntimeError};
+use crate::ports::kubelet::PodFiles;
+use crate::ports::node::{RuntimeError, RuntimeQueries};
 
 /// Longest termination message (upstream `MaxContainerTerminationMessageLength`), and that of all containers together.
 const MESSAGE_MAX: usize = 4096;
@@ -26,7 +27,7 @@ const LAG: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 400, 800];
 
 /// What is looked at and what is known.
 pub struct Look<'a> {
-    pub runtime: &'a dyn Runtime,
+    pub runtime: &'a dyn RuntimeQueries,
     pub files: &'a dyn PodFiles,
     pub uid: &'a PodUid,
     /// The last observation.

@@ -6,7 +6,7 @@ use super::{Ended, Worker};
 use crate::core::model::time::Moment;
 use crate::core::plan::{EndCause, Replacement, Stage, Waiting, pause};
 use crate::kubelet::pods::pass::{Dropped, PassEnd, Progress};
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::kubelet::{EventKind, EventTarget};
 use crate::supervise::Panicked;
 
 impl Worker {

@@ -8,7 +8,7 @@ use super::Worker;
 use crate::core::model::{ContainerKind, ProbeSubject, ProbedContainer, RunState, containers_of, field_path};
 use crate::core::plan::Stage;
 use crate::core::status;
-use crate::ports::{ContainerView, EventKind, EventTarget, Lifecycle, PodView};
+use crate::ports::kubelet::{ContainerView, EventKind, EventTarget, Lifecycle, PodView};
 use crate::supervise::spawn;
 use crate::telemetry::panics::Task;
 

@@ -9,7 +9,7 @@ use super::Worker;
 use crate::core::model::time::Moment;
 use crate::core::plan::Action;
 use crate::core::plan::resize::{self, Rest, resize_text};
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::kubelet::{EventKind, EventTarget};
 
 /// Pause after a resize that could not be put in force.
 const RETRY: SignedDuration = SignedDuration::from_secs(10);

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Worker};
-use crate::core::model::uid_of;
+use crate::core::model::{uid_of, with_causes};
 use crate::core::plan::{self, Stage};
 use crate::kubelet::pods::context::Event;
-use crate::ports::{EventKind, EventTarget};
+use crate::ports::kubelet::{EventKind, EventTarget};
 use crate::supervise::spawn;
 use crate::telemetry::panics::{Task, named};
 
@@ -53,7 +53,7 @@ impl Worker {
             ports.probes.forget(&uid);
             let (volumes, cgroup) = tokio::join!(ports.volumes.tear_down(&uid), ports.cgroups.remove(&uid));
             if let Err(error) = &cgroup {
-                tracing::warn!(%error, %uid, "a pod cgroup could not be removed");
+                tracing::warn!(error = with_causes(&error), %uid, "a pod cgroup could not be removed");
             }
             if let Err(errors) = &volumes {
                 for error in errors {
@@ -112,7 +112,7 @@ impl Worker {
             self.tasks.running.spawn(async move {
                 let ended = pass.execute(task, actions, CancellationToken::new()).await;
                 if let Err(error) = ports.files.remove_logs(&pod).await {
-                    tracing::warn!(%error, uid = %uid_of(&pod), "logs of a pod could not be removed");
+                    tracing::warn!(error = with_causes(&error), uid = %uid_of(&pod), "logs of a pod could not be removed");
                 }
                 Ended::Removed(ended)
             });

@@ -17,7 +17,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
@@ -29,10 +28,10 @@ use crate::cri;
 use crate::kubelet::server::{
     AuthorizationMode, ListenSettings, Listeners, ServerPorts, Settings, SystemLogSettings, TlsSettings,
 };
-use crate::ports::{
-    CgroupDriver, ContainerView, PodView, Pods, ReviewError, Reviews, Runtime, RuntimeError, RuntimeEvent, Usage,
-    UsageDepth,
+use crate::ports::kubelet::{
+    ContainerAccess, ContainerExec, ContainerView, PodView, Pods, ReviewError, Reviews, Usage, UsageDepth,
 };
+use crate::ports::node::{RuntimeError, RuntimeQueries};
 use crate::telemetry::Metrics;
 
 /// One pod `ns/web` with one container `app`.
@@ -61,83 +60,29 @@ pub struct StubRuntime {
     pub asked: Mutex<Vec<String>>,
 }
 
-fn absent<T>(call: &'static str) -> Result<T, RuntimeError> {
-    Err(RuntimeError::Unimplemented { call })
-}
-
 #[async_trait]
-impl Runtime for StubRuntime {
-    async fn version(&self) -> Result<cri::VersionResponse, RuntimeError> {
-        absent("Version")
-    }
-    async fn status(&self) -> Result<cri::StatusResponse, RuntimeError> {
-        absent("Status")
-    }
-    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
-        Ok(None)
-    }
-    async fn update_pod_cidr(&self, _cidr: &str) -> Result<(), RuntimeError> {
-        absent("UpdateRuntimeConfig")
-    }
-    async fn run_sandbox(&self, _config: cri::PodSandboxConfig, _handler: &str) -> Result<SandboxId, RuntimeError> {
-        absent("RunPodSandbox")
-    }
-    async fn stop_sandbox(&self, _id: &SandboxId) -> Result<(), RuntimeError> {
-        absent("StopPodSandbox")
-    }
-    async fn remove_sandbox(&self, _id: &SandboxId) -> Result<(), RuntimeError> {
-        absent("RemovePodSandbox")
-    }
+impl RuntimeQueries for StubRuntime {
     async fn list_sandboxes(&self, _pod: Option<&PodUid>) -> Result<Vec<cri::PodSandbox>, RuntimeError> {
         Ok(Vec::new())
     }
-    async fn sandbox_status(&self, _id: &SandboxId) -> Result<cri::PodSandboxStatus, RuntimeError> {
-        absent("PodSandboxStatus")
+
+    async fn sandbox_status(&self, id: &SandboxId) -> Result<cri::PodSandboxStatus, RuntimeError> {
+        Err(RuntimeError::NotFound { call: "PodSandboxStatus", message: id.to_string() })
     }
-    async fn create_container(
-        &self,
-        _sandbox: &SandboxId,
-        _config: cri::ContainerConfig,
-        _sandbox_config: cri::PodSandboxConfig,
-    ) -> Result<ContainerId, RuntimeError> {
-        absent("CreateContainer")
-    }
-    async fn start_container(&self, _id: &ContainerId) -> Result<(), RuntimeError> {
-        absent("StartContainer")
-    }
-    async fn stop_container(&self, _id: &ContainerId, _grace: Duration) -> Result<(), RuntimeError> {
-        absent("StopContainer")
-    }
-    async fn remove_container(&self, _id: &ContainerId) -> Result<(), RuntimeError> {
-        absent("RemoveContainer")
-    }
+
     async fn list_containers(&self, _pod: Option<&PodUid>) -> Result<Vec<cri::Container>, RuntimeError> {
         Ok(Vec::new())
     }
+
     async fn container_status(&self, id: &ContainerId) -> Result<cri::ContainerStatus, RuntimeError> {
         let runs = self.running.lock().unwrap().contains(id.as_str());
         let state = if runs { cri::ContainerState::ContainerRunning } else { cri::ContainerState::ContainerExited };
         Ok(cri::ContainerStatus { id: id.to_string(), state: state.into(), ..Default::default() })
     }
-    async fn update_container_resources(
-        &self,
-        _id: &ContainerId,
-        _resources: cri::LinuxContainerResources,
-    ) -> Result<(), RuntimeError> {
-        absent("UpdateContainerResources")
-    }
-    async fn update_sandbox_resources(
-        &self,
-        _id: &SandboxId,
-        _overhead: cri::LinuxContainerResources,
-        _resources: cri::LinuxContainerResources,
-    ) -> Result<(), RuntimeError> {
-        absent("UpdatePodSandboxResources")
-    }
-    async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        self.asked.lock().unwrap().push(format!("reopen {id}"));
-        Ok(())
-    }
+}
+
+#[async_trait]
+impl ContainerExec for StubRuntime {
     async fn exec_sync(
         &self,
         _id: &ContainerId,
@@ -147,6 +92,10 @@ impl Runtime for StubRuntime {
         let exit_code = if command[0] == "fail" { 3 } else { 0 };
         Ok(cri::ExecSyncResponse { stdout: command.join("|").into(), stderr: b"!".to_vec(), exit_code })
     }
+}
+
+#[async_trait]
+impl ContainerAccess for StubRuntime {
     async fn exec_url(
         &self,
         id: &ContainerId,
@@ -156,22 +105,24 @@ impl Runtime for StubRuntime {
         self.asked.lock().unwrap().push(format!("exec {id} {command:?} {stdio:?}"));
         Ok(self.stream_url.lock().unwrap().clone())
     }
+
     async fn attach_url(&self, id: &ContainerId, stdio: StreamStdio) -> Result<String, RuntimeError> {
         self.asked.lock().unwrap().push(format!("attach {id} {stdio:?}"));
         Ok(self.stream_url.lock().unwrap().clone())
     }
+
     async fn port_forward_url(&self, id: &SandboxId, ports: Vec<i32>) -> Result<String, RuntimeError> {
         self.asked.lock().unwrap().push(format!("port-forward {id} {ports:?}"));
         Ok(self.stream_url.lock().unwrap().clone())
     }
+
     async fn checkpoint_container(&self, _id: &ContainerId, _to: &str, _timeout: Duration) -> Result<(), RuntimeError> {
-        absent("CheckpointContainer")
+        Err(RuntimeError::Unimplemented { call: "CheckpointContainer" })
     }
-    async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError> {
-        absent("ListContainerStats")
-    }
-    fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
-        mpsc::channel(1).1
+
+    async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.asked.lock().unwrap().push(format!("reopen {id}"));
+        Ok(())
     }
 }
 

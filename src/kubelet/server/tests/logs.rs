@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, PodStatus};
 
 use super::fixture::Fixture;
-use crate::ports::PodView;
+use crate::ports::kubelet::PodView;
 
 const FOLLOW: &str = "/containerLogs/ns/web/app?follow=true";
 

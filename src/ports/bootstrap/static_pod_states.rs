@@ -1,0 +1,15 @@
+//! What the kubelet reports of the static pods of its node.
+
+use std::io;
+
+use async_trait::async_trait;
+
+use crate::core::static_units::PodState;
+
+/// The static pods of this node as its kubelet sees them.
+#[async_trait]
+pub trait StaticPodStates: Send + Sync {
+    /// The state of the pod of a manifest's name, once the kubelet wants it as defined by the content of this hash; before
+    /// that it is waiting.
+    async fn state(&self, name: &str, hash: &str) -> io::Result<PodState>;
+}

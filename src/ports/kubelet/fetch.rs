@@ -1,0 +1,66 @@
+//! Reading a URL.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use async_trait::async_trait;
+
+/// Why a document could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The URL cannot be used.
+    #[error("{url}: {reason}")]
+    Url {
+        /// The URL, as configured or where a redirect led.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No connection, no TLS, or a broken answer.
+    #[error("{url}")]
+    Request {
+        /// The URL that was asked.
+        url: String,
+        /// The cause.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The answer is not a document.
+    #[error("{url}: {status}")]
+    Status {
+        /// The URL that was asked.
+        url: String,
+        /// HTTP status with its name, e.g. `404 Not Found`.
+        status: String,
+    },
+    /// The document is larger than [`MAX_MANIFEST_BYTES`](crate::core::model::MAX_MANIFEST_BYTES).
+    #[error("{url}: larger than {most} bytes")]
+    TooLarge {
+        /// The URL that was asked.
+        url: String,
+        /// The limit.
+        most: usize,
+    },
+    /// Redirects lead on and on.
+    #[error("{url}: stopped after {redirects} redirects")]
+    Redirects {
+        /// The URL as configured.
+        url: String,
+        /// How many were followed.
+        redirects: usize,
+    },
+    /// The document did not arrive in time.
+    #[error("{url}: no answer within {seconds} s")]
+    TimedOut {
+        /// The URL as configured.
+        url: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+}
+
+/// Reads documents over HTTP.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// The body of a GET, at most 10 MiB, within 10 seconds.
+    async fn get(&self, url: &str, headers: &BTreeMap<String, Vec<String>>) -> Result<Vec<u8>, FetchError>;
+}

@@ -1,0 +1,132 @@
+//! The CRI RuntimeService as the kubelet uses it, one trait for each kind of caller.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+pub use crate::core::model::StreamStdio;
+use crate::core::model::{ContainerId, PodUid, SandboxId};
+use crate::cri;
+use crate::ports::node::{RuntimeError, RuntimeQueries, RuntimeTeardown};
+
+/// Who makes the pod cgroups' children: systemd over D-Bus or the runtime itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupDriver {
+    /// Slices and scopes.
+    Systemd,
+    /// Plain directories.
+    Cgroupfs,
+}
+
+/// A hint that something changed; it never carries state, the receiver reads again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuntimeEvent {
+    /// A container or sandbox (their ids share one space) started or vanished.
+    Container(ContainerId),
+    /// A container or sandbox exited. The runtime's own status may lag behind this hint: read until it says so too.
+    Exited(ContainerId),
+    /// A sandbox (or a container of this pod, where the runtime names the pod) changed.
+    Pod(PodUid),
+    /// Events were lost, or the runtime came back: read everything again.
+    Resync,
+}
+
+/// The runtime itself: version, conditions, settings, events. Every method is one call.
+#[async_trait]
+pub trait RuntimeInfo: Send + Sync {
+    /// Name and version of the runtime.
+    async fn version(&self) -> Result<cri::VersionResponse, RuntimeError>;
+    /// Conditions (RuntimeReady, NetworkReady), runtime handlers and features.
+    async fn status(&self) -> Result<cri::StatusResponse, RuntimeError>;
+    /// The runtime's cgroup driver; `Ok(None)` when it cannot tell (containerd 1.6).
+    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError>;
+    /// Tells the runtime the node's pod CIDR.
+    async fn update_pod_cidr(&self, cidr: &str) -> Result<(), RuntimeError>;
+    /// Hints of changes for as long as the receiver lives; starts with [`RuntimeEvent::Resync`] at each (re)connect.
+    fn events(&self) -> mpsc::Receiver<RuntimeEvent>;
+}
+
+/// Creates, starts and resizes sandboxes and containers. Every method is one call, which continues when its future is
+/// dropped.
+#[async_trait]
+pub trait RuntimeLaunch: Send + Sync {
+    /// Creates and starts a sandbox.
+    async fn run_sandbox(&self, config: cri::PodSandboxConfig, handler: &str) -> Result<SandboxId, RuntimeError>;
+    /// Creates a container in a sandbox.
+    async fn create_container(
+        &self,
+        sandbox: &SandboxId,
+        config: cri::ContainerConfig,
+        sandbox_config: cri::PodSandboxConfig,
+    ) -> Result<ContainerId, RuntimeError>;
+    /// Starts a created container.
+    async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+    /// Changes a running container's limits.
+    async fn update_container_resources(
+        &self,
+        id: &ContainerId,
+        resources: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError>;
+    /// Tells the runtime of a sandbox's new totals; unimplemented is success.
+    async fn update_sandbox_resources(
+        &self,
+        id: &SandboxId,
+        overhead: cri::LinuxContainerResources,
+        resources: cri::LinuxContainerResources,
+    ) -> Result<(), RuntimeError>;
+}
+
+/// Usage as the runtime measures it.
+#[async_trait]
+pub trait ContainerStats: Send + Sync {
+    /// Usage of all containers; for nodes where the cgroup files cannot be read.
+    async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError>;
+}
+
+/// Runs commands in containers: probes, hooks and `/run`. A command continues when its future is dropped.
+#[async_trait]
+pub trait ContainerExec: Send + Sync {
+    /// Runs a command to its end; `timeout` of zero means without bound.
+    async fn exec_sync(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        timeout: Duration,
+    ) -> Result<cri::ExecSyncResponse, RuntimeError>;
+}
+
+/// What clients of the kubelet's server and the rotation of logs ask of a container. Every method is one call.
+#[async_trait]
+pub trait ContainerAccess: Send + Sync {
+    /// URL of the runtime's streaming server for an exec.
+    async fn exec_url(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        stdio: StreamStdio,
+    ) -> Result<String, RuntimeError>;
+    /// URL of the runtime's streaming server for an attach.
+    async fn attach_url(&self, id: &ContainerId, stdio: StreamStdio) -> Result<String, RuntimeError>;
+    /// URL of the runtime's streaming server for a port-forward.
+    async fn port_forward_url(&self, id: &SandboxId, ports: Vec<i32>) -> Result<String, RuntimeError>;
+    /// Writes a checkpoint of the container to `location`.
+    async fn checkpoint_container(
+        &self,
+        id: &ContainerId,
+        location: &str,
+        timeout: Duration,
+    ) -> Result<(), RuntimeError>;
+    /// Makes the runtime open the log file again after it was renamed.
+    async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+}
+
+/// What the workers of pods need of the runtime.
+pub trait PodRuntime: RuntimeInfo + RuntimeQueries + RuntimeLaunch + RuntimeTeardown + ContainerStats {}
+
+impl<T: RuntimeInfo + RuntimeQueries + RuntimeLaunch + RuntimeTeardown + ContainerStats> PodRuntime for T {}
+
+/// What the kubelet's server needs of the runtime.
+pub trait ServerRuntime: RuntimeQueries + ContainerExec + ContainerAccess {}
+
+impl<T: RuntimeQueries + ContainerExec + ContainerAccess> ServerRuntime for T {}

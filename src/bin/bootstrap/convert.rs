@@ -4,7 +4,7 @@ use std::path::Path;
 
 use roost::bootstrap::renewal::{Turn, end_turn, take_turn};
 use roost::bootstrap::upgrade::{Purpose, keep_running};
-use roost::bootstrap::{RunOptions, members, run};
+use roost::bootstrap::{RunOptions, etcd, run};
 use roost::cli::bootstrap::{ConvertArgs, RunAs};
 use roost::cli::output::Console;
 use roost::core::bootstrap::workflow::{TO_SERVICES, TO_STATIC_PODS};
@@ -36,7 +36,7 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
         dry_run: args.run.dry_run,
         only: args.run.phase.clone(),
         // A member that joined others keeps the flags that it joined with.
-        joins_etcd: members::has_joined(&ports, &spec)?,
+        joins_etcd: etcd::has_joined(&ports, &spec)?,
         ..RunOptions::default()
     };
     let phases = match args.to {

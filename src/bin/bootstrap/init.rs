@@ -5,7 +5,7 @@ use std::path::Path;
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::etcd::restore;
 use roost::bootstrap::upgrade::keep_running;
-use roost::bootstrap::{Ports, RunError, RunOptions, StepError, run};
+use roost::bootstrap::{Ports, RunError, RunOptions, etcd, run};
 use roost::cli::bootstrap::InitArgs;
 use roost::cli::output::{Console, complain};
 use roost::core::bootstrap::workflow::{INIT, INIT_FOR_SNAPSHOT};
@@ -62,7 +62,7 @@ async fn begin_again(
     console: &Console,
 ) -> Result<usize, Failure> {
     if spec.cluster.external_etcd.is_some() {
-        return Err(StepError::NotOurEtcd.into());
+        return Err(etcd::Error::External.into());
     }
     let snapshot = std::path::absolute(snapshot)?;
     for name in ["ca.crt", "sa.key"] {

@@ -6,8 +6,9 @@ use roost::adapters::apiserver::discovery::Discovery;
 use roost::adapters::apiserver::reachability::HttpReachability;
 use roost::adapters::fs::node_files::HostFiles;
 use roost::adapters::x509::X509;
+use roost::bootstrap::commands::join::withdraw as withdraw_learner;
 use roost::bootstrap::join::{JoinRequest, adopt_settings, claim_name, discover_cluster, has_joined};
-use roost::bootstrap::{Ports, RunOptions, members, run};
+use roost::bootstrap::{Ports, RunOptions, run};
 use roost::cli::bootstrap::JoinArgs;
 use roost::cli::output::{Console, complain};
 use roost::config::cluster::render_joined;
@@ -130,7 +131,7 @@ fn token(args: &JoinArgs) -> Result<Option<Token>, Failure> {
 
 /// A learner that nobody promotes would keep every other node from joining.
 async fn withdraw(ports: &Ports, spec: &Spec) {
-    match members::withdraw(ports, spec).await {
+    match withdraw_learner(ports, spec).await {
         Ok(true) => complain("This node's etcd was still a learner and was removed from the cluster again."),
         Ok(false) => {}
         Err(error) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bootstrap::error::StepError;
+use super::error::Error;
 use crate::bootstrap::etcd;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::upgrade::{ObservedCluster, ObservedMember, derive_cluster};
@@ -25,12 +25,15 @@ pub async fn observe_cluster(
     ports: &Ports,
     spec: &Spec,
     objects: &dyn ClusterObjects,
-) -> Result<ObservedCluster, StepError> {
+) -> Result<ObservedCluster, Error> {
     let begun = Instant::now();
     loop {
         match attempt(ports, spec, objects).await {
-            Err(StepError::Object(error)) if error.is_transient() && begun.elapsed() < PATIENCE => {
-                tracing::debug!(%error, "try again");
+            Err(Error::Objects(error)) if error.is_transient() && begun.elapsed() < PATIENCE => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the API server does not answer yet; retrying"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
@@ -38,7 +41,7 @@ pub async fn observe_cluster(
     }
 }
 
-async fn attempt(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<ObservedCluster, StepError> {
+async fn attempt(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<ObservedCluster, Error> {
     let nodes = objects.list(&ObjectRef::new("v1", "Node", None, ""), "").await?;
     let pods = objects.list(&named("v1", "Pod", ""), "").await?;
     let config = objects.get(&named("v1", "ConfigMap", "kubeadm-config")).await?;

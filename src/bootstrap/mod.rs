@@ -8,6 +8,7 @@ pub mod discovery;
 mod error;
 pub mod etcd;
 pub mod join;
+pub mod kept;
 mod kubelets;
 mod manifest_preview;
 pub mod manifest_sets;

@@ -246,7 +246,7 @@ async fn upgrade(first: bool, other: Option<&str>, record_fails: bool) -> (Resul
     let (told, text) = (progress.clone(), &recorded);
     let record = move |version: &str| {
         if record_fails {
-            return Err("the disk is full".to_owned());
+            return Err("the disk is full".into());
         }
         *text.lock().unwrap() =
             format!("{version} after {}", told.text().lines().filter(|line| line.ends_with(':')).count());

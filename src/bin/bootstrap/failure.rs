@@ -21,3 +21,13 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {
         }
     }
 }
+
+impl Failure {
+    /// The failure as an error with its causes.
+    pub fn into_error(self) -> Box<dyn std::error::Error + Send + Sync> {
+        match self {
+            Self::Configuration(text) | Self::Usage(text) => text.into(),
+            Self::Failed(error) => error,
+        }
+    }
+}

@@ -9,8 +9,8 @@ use roost::cli::output::complain;
 use roost::config::cluster::{
     AfterUpgrade, Fault, HostDefaults, Layers, check_upgraded, derive_spec, set_upgrade_target,
 };
+use roost::core::model::Version;
 use roost::core::model::spec::Spec;
-use roost::core::model::{Version, with_causes};
 use roost::ports::NodeFiles;
 
 use crate::failure::Failure;
@@ -54,24 +54,17 @@ pub fn spec_to_upgrade(args: &SettingsArgs, version: Option<Version>) -> Result<
 }
 
 /// Keeps the version that this node has now, for later commands; reports if the user's file has another one.
-pub fn record_version(files: &dyn NodeFiles, args: &SettingsArgs, version: &str) -> Result<(), String> {
-    let text = |error: roost::ports::FileError| with_causes(&error);
-    keep_version(files, version).map_err(text)?;
-    let layers = read(args).map_err(|failure| match failure {
-        Failure::Configuration(text) | Failure::Usage(text) => text,
-        Failure::Failed(error) => with_causes(error.as_ref()),
-    })?;
-    match check_upgraded(layers, version, Path::new(KEPT_FILE)).map_err(|faults| lines(&faults))? {
-        AfterUpgrade::Agrees => Ok(()),
-        AfterUpgrade::Rewrite(settings) => keep_settings(files, &settings).map_err(text),
-        AfterUpgrade::Disagrees { path, line, version: configured } => {
-            complain(&format!(
-                "{}:{line} still says {configured}: change it to {version}, or a later command takes it as the target version",
-                path.display()
-            ));
-            Ok(())
-        }
+pub fn record_version(files: &dyn NodeFiles, args: &SettingsArgs, version: &str) -> Result<(), Failure> {
+    keep_version(files, version)?;
+    match check_upgraded(read(args)?, version, Path::new(KEPT_FILE)).map_err(|faults| configuration(&faults))? {
+        AfterUpgrade::Agrees => {}
+        AfterUpgrade::Rewrite(settings) => keep_settings(files, &settings)?,
+        AfterUpgrade::Disagrees { path, line, version: configured } => complain(&format!(
+            "{}:{line} still says {configured}: change it to {version}, or a later command takes it as the target version",
+            path.display()
+        )),
     }
+    Ok(())
 }
 
 fn gather(args: &SettingsArgs) -> Result<(Layers, Vec<Fault>), Failure> {
@@ -99,11 +92,7 @@ fn read_file(path: &Path) -> Result<String, Failure> {
 }
 
 fn configuration(faults: &[Fault]) -> Failure {
-    Failure::Configuration(lines(faults))
-}
-
-fn lines(faults: &[Fault]) -> String {
-    faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n")
+    Failure::Configuration(faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 fn host() -> HostDefaults {

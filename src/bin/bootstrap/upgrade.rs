@@ -2,7 +2,9 @@
 
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::administrator;
-use roost::bootstrap::commands::upgrade::{UpgradeOptions, observe_plan, upgrade_first, upgrade_to_cluster};
+use roost::bootstrap::commands::upgrade::{
+    RecordVersion, UpgradeOptions, observe_plan, upgrade_first, upgrade_to_cluster,
+};
 use roost::cli::output::{Console, print_result};
 use roost::cli::upgrade::{UpgradeApplyArgs, UpgradeCommand, UpgradeNodeArgs, UpgradePlanArgs};
 use roost::core::bootstrap::upgrade::render_text;
@@ -34,7 +36,9 @@ async fn apply(args: &UpgradeApplyArgs) -> Result<(), Failure> {
     let spec = settings::spec_to_upgrade(&args.node.settings, args.version)?;
     let ports = world::ports(&spec).await?;
     let console = Console::new(args.node.output, args.node.dry_run);
-    let record = |version: &str| settings::record_version(ports.files.as_ref(), &args.node.settings, version);
+    let record = |version: &str| {
+        settings::record_version(ports.files.as_ref(), &args.node.settings, version).map_err(Failure::into_error)
+    };
     let options = options(&args.node, &record);
     let changed = upgrade_first(&ports, &spec, &options, world::told_to_stop(), &console).await?;
     finish(&console, &spec, &args.node, changed);
@@ -45,14 +49,16 @@ async fn node(args: &UpgradeNodeArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
     let ports = world::ports(&spec).await?;
     let console = Console::new(args.output, args.dry_run);
-    let record = |version: &str| settings::record_version(ports.files.as_ref(), &args.settings, version);
+    let record = |version: &str| {
+        settings::record_version(ports.files.as_ref(), &args.settings, version).map_err(Failure::into_error)
+    };
     let options = options(args, &record);
     let changed = upgrade_to_cluster(&ports, &mut spec, &options, world::told_to_stop(), &console).await?;
     finish(&console, &spec, args, changed);
     Ok(())
 }
 
-fn options<'a>(args: &UpgradeNodeArgs, record: &'a (dyn Fn(&str) -> Result<(), String> + Sync)) -> UpgradeOptions<'a> {
+fn options<'a>(args: &UpgradeNodeArgs, record: &'a RecordVersion<'a>) -> UpgradeOptions<'a> {
     let (timeout, dry_run, ignore_health) = (args.timeout, args.dry_run, args.ignore_preflight);
     UpgradeOptions { etcd_files: &HostEtcdFiles, timeout, dry_run, ignore_health, record }
 }

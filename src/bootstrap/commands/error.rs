@@ -45,8 +45,8 @@ pub enum Error {
     #[error(transparent)]
     Version(#[from] VersionError),
     /// The version could not be kept for later commands.
-    #[error("{0}")]
-    Record(String),
+    #[error(transparent)]
+    Record(Box<dyn std::error::Error + Send + Sync>),
     /// `init --snapshot` without the PKI of the lost cluster.
     #[error("{} does not exist: without the PKI of the lost cluster no node and no client trusts the restored one", .path.display())]
     NoPki {

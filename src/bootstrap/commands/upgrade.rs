@@ -23,6 +23,9 @@ use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::spec::{ControlPlaneMode, Spec};
 use crate::ports::{ClusterObjects, EtcdFiles, Progress};
 
+/// Keeps a version for later commands.
+pub type RecordVersion<'a> = dyn Fn(&str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
+
 /// How to upgrade.
 pub struct UpgradeOptions<'a> {
     /// Files of etcd.
@@ -33,8 +36,8 @@ pub struct UpgradeOptions<'a> {
     pub dry_run: bool,
     /// Upgrade although something is unhealthy; the rules of versions count all the same.
     pub ignore_health: bool,
-    /// Keeps the version that the control plane has now, for later commands; fails with a text for the user.
-    pub record: &'a (dyn Fn(&str) -> Result<(), String> + Sync),
+    /// Keeps the version that the control plane has now, for later commands.
+    pub record: &'a RecordVersion<'a>,
 }
 
 /// What runs in the cluster, and what an upgrade of it would do.

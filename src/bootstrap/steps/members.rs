@@ -9,8 +9,8 @@ use crate::bootstrap::etcd::client::{ClientError, client, find, identity, may_be
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::membership::{AddressMove, NextMove, address_move, next_move};
 use crate::core::bootstrap::step::MemberStep;
-use crate::core::model::StepOutcome;
 use crate::core::model::spec::{Endpoint, Spec};
+use crate::core::model::{StepOutcome, with_causes};
 use crate::ports::{MembersError, Progress};
 
 /// How long another learner is waited for: it may copy a large database.
@@ -219,7 +219,8 @@ async fn remove(
             Ok(()) => return Ok(StepOutcome::Changed),
             Err(error) if begun.elapsed() >= CHANGE_PATIENCE => {
                 progress.step_says(&format!(
-                    "etcd did not remove member {name} ({error}); if etcd still runs elsewhere, remove the member there with `bootstrap etcd remove {name}`"
+                    "etcd did not remove member {name} ({}); if etcd still runs elsewhere, remove the member there with `bootstrap etcd remove {name}`",
+                    with_causes(&error)
                 ));
                 return Ok(StepOutcome::Unchanged);
             }

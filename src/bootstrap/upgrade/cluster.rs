@@ -9,6 +9,7 @@ use crate::bootstrap::etcd;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::upgrade::{ObservedCluster, ObservedMember, derive_cluster};
 use crate::core::model::spec::Spec;
+use crate::core::model::with_causes;
 use crate::ports::{ClusterObjects, ObjectRef};
 
 /// How long an API server is asked again.
@@ -52,7 +53,7 @@ async fn attempt(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Re
             Ok(_) if report.is_healthy() => None,
             Ok(health) if health.leader == 0 => Some("it has no leader".to_owned()),
             Ok(health) => Some(health.errors.join(", ")),
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(with_causes(error)),
         };
         let version = report.health.as_ref().ok().and_then(|health| health.version.parse().ok());
         let name = if report.name.is_empty() { report.endpoint } else { report.name };

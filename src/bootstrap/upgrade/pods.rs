@@ -10,7 +10,7 @@ use crate::bootstrap::pods::PodsError;
 use crate::bootstrap::ports::Ports;
 use crate::core::manifest::parse_manifest;
 use crate::core::model::labels::{POD_UID, RESTART_COUNT};
-use crate::core::model::{ContainerId, HttpGet, uid_of};
+use crate::core::model::{ContainerId, HttpGet, uid_of, with_causes};
 use crate::cri;
 
 /// How long a container has to run before its answer counts: some exit right after they became ready.
@@ -74,7 +74,7 @@ pub(super) async fn ask(ports: &Ports, pod: &Pod, look: &mut Look) {
         Some(get) => match ports.checks.http(&get, Some(ANSWER)).await {
             Ok(answer) if (200..400).contains(&answer.status) => look.well = true,
             Ok(answer) => look.word = format!("{} answers {}", get.url(), answer.status),
-            Err(error) => look.word = error.to_string(),
+            Err(error) => look.word = with_causes(&error),
         },
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::cis::observe_controls;
 use roost::bootstrap::settle::{SettleError, settle_control_plane};
-use roost::bootstrap::upgrade::{Passage, Purpose, UpgradeError, is_under_way};
+use roost::bootstrap::upgrade::{self, Passage, Purpose, is_under_way};
 use roost::bootstrap::verify::observe_differences;
 use roost::bootstrap::{Ports, RunOptions, run};
 use roost::core::bootstrap::cis::{Verdict, judge};
@@ -145,7 +145,11 @@ async fn a_component_that_does_not_come_up_gets_its_former_manifest_back() {
     assert!(
         matches!(
             &outcome,
-            Err(SettleError::ControlPlane(UpgradeError::Returned { component: "kube-scheduler", snapshot: None, .. }))
+            Err(SettleError::ControlPlane(upgrade::Error::Returned {
+                component: "kube-scheduler",
+                snapshot: None,
+                ..
+            }))
         ),
         "{outcome:?} {told}"
     );

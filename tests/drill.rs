@@ -8,8 +8,8 @@ mod shared;
 use std::path::Path;
 use std::sync::Arc;
 
-use roost::bootstrap::etcd::{drill, last_drill};
-use roost::bootstrap::{Ports, StepError};
+use roost::bootstrap::Ports;
+use roost::bootstrap::etcd::{self, drill, last_drill};
 use roost::core::bootstrap::drill::DrillResult;
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, FakeEtcdClients};
@@ -47,7 +47,7 @@ async fn node(snapshots: &[&str]) -> Arc<FakeNode> {
 }
 
 /// Holds a drill on a node; in its etcd are so many keys.
-async fn hold(node: &Arc<FakeNode>, whole: bool, keys: i64) -> Result<DrillResult, StepError> {
+async fn hold(node: &Arc<FakeNode>, whole: bool, keys: i64) -> Result<DrillResult, etcd::Error> {
     let spec = spec_of("n1", "10.0.0.1", &[]);
     let etcd = Arc::<FakeEtcd>::default();
     *etcd.keys.lock().unwrap() = keys;
@@ -100,6 +100,6 @@ async fn a_drill_that_was_cut_short_anywhere_leaves_nothing_to_the_next_one() {
 async fn without_a_kubelet_nothing_is_said_about_the_snapshot() {
     let node = node(&SNAPSHOTS).await;
     node.stop("kubelet.service").await.unwrap();
-    assert!(matches!(hold(&node, true, 99).await, Err(StepError::NoKubelet)));
+    assert!(matches!(hold(&node, true, 99).await, Err(etcd::Error::NoKubelet)));
     assert_eq!(node.file(RESULT), None);
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::adapters::x509::X509;
 use roost::bootstrap::certificates::observe_certificates;
-use roost::bootstrap::{RunOptions, StepError, etcd, run};
+use roost::bootstrap::{RunOptions, etcd, run};
 use roost::core::bootstrap::Facts;
 use roost::core::bootstrap::static_pods;
 use roost::core::bootstrap::workflow::{INIT, RENEW};
@@ -155,7 +155,7 @@ async fn an_etcd_of_somebody_else_needs_its_clients_files_and_is_left_to_its_own
     let recovered = etcd::recover(&ports, &spec, &Record::default()).await;
     let removed = etcd::remove(&ports, &spec, "own", false).await;
     for error in [restored.map(drop).unwrap_err(), recovered.unwrap_err(), removed.map(drop).unwrap_err()] {
-        assert!(matches!(error, StepError::NotOurEtcd), "{error}");
+        assert!(matches!(error, etcd::Error::External), "{error}");
     }
     assert_eq!(node.file("/etc/kubernetes/manifests/kube-apiserver.yaml"), Some(api));
 }

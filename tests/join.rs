@@ -8,8 +8,9 @@ mod shared;
 use std::sync::Arc;
 
 use base64::Engine;
+use roost::bootstrap::commands::join::withdraw;
 use roost::bootstrap::join::claim_name;
-use roost::bootstrap::{Ports, RunError, RunOptions, members, run};
+use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::core::bootstrap::key_handover::SharedFiles;
 use roost::core::bootstrap::services::COMPONENTS;
 use roost::core::bootstrap::workflow::{INIT, JOIN_CONTROL_PLANE, RENEW, RESET};
@@ -171,7 +172,7 @@ async fn a_control_plane_of_services_joins_in_the_same_way_and_withdraws() {
     let stuck = World { services: true, ..World::new(one()).await };
     stuck.etcd.promotions.lock().unwrap().extend((0..10_000).map(|_| MembersError::NotCaughtUp));
     stuck.join(false).await.0.unwrap_err();
-    assert!(members::withdraw(&stuck.ports(), &stuck.spec()).await.unwrap());
+    assert!(withdraw(&stuck.ports(), &stuck.spec()).await.unwrap());
     assert_eq!(stuck.node.file(file), None);
     assert!(!stuck.node.active_units().contains(&"roost-etcd.service".to_owned()));
 }
@@ -215,14 +216,14 @@ async fn a_learner_that_stands_still_is_given_up_and_leaves_no_trace_in_etcd() {
     let (outcome, lines) = world.join(false).await;
     assert!(matches!(outcome, Err(RunError::Step { phase: "etcd-promote", .. })), "{lines}");
     world.node.write("/var/lib/etcd/member".as_ref(), b"", 0o700).unwrap();
-    assert!(members::withdraw(&world.ports(), &spec("n2", "10.0.0.2")).await.unwrap());
+    assert!(withdraw(&world.ports(), &spec("n2", "10.0.0.2")).await.unwrap());
     assert_eq!(world.etcd.members(), [member(1, "n1", "10.0.0.1", false)]);
     assert_eq!(world.node.file("/etc/kubernetes/manifests/etcd.yaml"), None);
     assert_eq!(world.node.list("/var/lib/etcd".as_ref()).unwrap(), Vec::<std::path::PathBuf>::new());
 
     world.etcd.promotions.lock().unwrap().clear();
     world.join(false).await.0.unwrap();
-    assert!(!members::withdraw(&world.ports(), &spec("n2", "10.0.0.2")).await.unwrap(), "a voter is never taken out");
+    assert!(!withdraw(&world.ports(), &spec("n2", "10.0.0.2")).await.unwrap(), "a voter is never taken out");
     assert_eq!(world.etcd.members().len(), 2);
 }
 

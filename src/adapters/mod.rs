@@ -9,6 +9,7 @@ pub mod credential_files;
 pub mod credentials;
 pub mod cri;
 pub mod csi;
+pub mod default_address;
 pub mod descriptors;
 pub mod etcd;
 pub mod fetch;

@@ -15,6 +15,7 @@ use crate::core::bootstrap::kubeconfig::{ObservedKubeconfig, parse, point};
 use crate::core::bootstrap::objects::KUBELET_AUTHORITY;
 use crate::core::bootstrap::rotation::{KUBELET_ANNOTATION, KubeletTrust, ids, join, split};
 use crate::core::model::json::at;
+use crate::core::model::with_causes;
 use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, FileError, NodeFiles, ObjectRef, Reachability};
 use crate::ports::node::Pki;
 
@@ -151,7 +152,7 @@ async fn published(objects: &dyn ClusterObjects) -> Result<Option<String>, Error
     let info = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-public"), "cluster-info")).await?;
     let kubeconfig = info.as_ref().and_then(|info| at(info, &["data", "kubeconfig"]).as_str());
     let Some(kubeconfig) = kubeconfig else { return Ok(None) };
-    let (_, ca) = parse_cluster(kubeconfig).map_err(|error| Error::Unusable(error.to_string()))?;
+    let (_, ca) = parse_cluster(kubeconfig).map_err(|error| Error::Unusable(with_causes(&error)))?;
     Ok(Some(ca))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::bootstrap::key_handover::{
-    Asked, KUBELET_SERVING_FILES, NEXT_FILES, PUBLIC_KEY_LENGTH, SHARED_FILES, SharedFiles, Wanted,
+    self, Asked, KUBELET_SERVING_FILES, NEXT_FILES, PUBLIC_KEY_LENGTH, SHARED_FILES, SharedFiles, Wanted,
 };
 use crate::core::bootstrap::rotation::digest;
 use crate::core::model::Secret;
@@ -18,6 +18,26 @@ const RETRY: Duration = Duration::from_secs(2);
 const TRIES: u32 = 150;
 /// The answer to a request with a used token.
 const USED: &str = "the token was already used by a control plane, and each one needs its own: run `bootstrap token create --control-plane --print-join-command` on a control plane and join with the new token";
+
+/// Why a request is left to another control plane, or to nobody.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    /// The token is not for control planes, and nobody approved the request.
+    #[error("its token is not for control planes; approve the request with kubectl certificate approve")]
+    WrongToken,
+    /// The request cannot be read.
+    #[error(transparent)]
+    Request(#[from] key_handover::Error),
+    /// A control plane that joins during a rotation would match neither set of CAs.
+    #[error("a CA rotation is in progress; join when it is finished")]
+    InRotation,
+    /// The CAs that are asked for are not on this node.
+    #[error("this node does not have {0}")]
+    OtherAuthorities(&'static str),
+    /// A file of this node cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
 
 /// Runs forever.
 pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Arc<dyn NodeFiles>, pki: PathBuf) {
@@ -39,9 +59,12 @@ pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Ar
                     tokio::time::sleep(RETRY).await;
                 }
             }
-            Err(reason) => {
-                tracing::warn!(request = name, user, reason, "did not answer a request for the cluster's keys")
-            }
+            Err(refusal) => tracing::warn!(
+                request = name,
+                user,
+                error = &refusal as &dyn std::error::Error,
+                "did not answer a request for the cluster's keys"
+            ),
         }
     }
 }
@@ -64,42 +87,39 @@ async fn answer(
     Ok(())
 }
 
-fn decide(pending: &PendingHandover) -> Result<Asked, String> {
+fn decide(pending: &PendingHandover) -> Result<Asked, Refusal> {
     if !pending.approved && !pending.requester.may_join_control_planes() {
-        return Err(
-            "its token is not for control planes; approve the request with kubectl certificate approve".to_owned()
-        );
+        return Err(Refusal::WrongToken);
     }
-    pending.asked.clone().map_err(|error| error.to_string())
+    Ok(pending.asked.clone()?)
 }
 
 /// What is asked for, as far as this node has it.
-fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFiles, String> {
-    let read = |names: &[&str]| read(files, pki, names).map_err(|error| error.to_string());
+fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFiles, Refusal> {
+    let read = |names: &[&str]| read(files, pki, names);
     let certificates = |files: &SharedFiles, order: &[&str]| {
         digest(order.iter().filter_map(|name| files.get(*name)).map(|text| text.reveal().as_str()))
     };
     match wanted {
         Wanted::Shared => {
-            // A control plane that joins during a rotation would match neither set of CAs.
             if !read(&["ca-former.crt", "ca-next.crt"])?.is_empty() {
-                return Err("a CA rotation is in progress; join when it is finished".to_owned());
+                return Err(Refusal::InRotation);
             }
-            read(&SHARED_FILES)
+            Ok(read(&SHARED_FILES)?)
         }
         Wanted::Next(wanted) => {
             let next = read(&NEXT_FILES)?;
             // In the order in which control planes have their CAs.
             let order = ["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt", "kubelet-serving-ca-next.crt"];
             if certificates(&next, &order) != *wanted {
-                return Err("this node does not have these next CAs".to_owned());
+                return Err(Refusal::OtherAuthorities("these next CAs"));
             }
             Ok(next)
         }
         Wanted::KubeletServing(wanted) => {
             let own = read(&KUBELET_SERVING_FILES)?;
             if certificates(&own, &KUBELET_SERVING_FILES[..1]) != *wanted {
-                return Err("this node does not have this kubelet serving CA".to_owned());
+                return Err(Refusal::OtherAuthorities("this kubelet serving CA"));
             }
             Ok(own)
         }
@@ -230,8 +250,11 @@ mod tests {
         assert_eq!(handed.len(), NEXT_FILES.len());
         assert!(!handed.contains_key("ca.key"));
         let other = gather(node.as_ref(), pki, &Wanted::Next("0123456789abcdef".to_owned()));
-        assert!(other.unwrap_err().contains("does not have these next CAs"));
+        assert!(other.unwrap_err().to_string().contains("does not have these next CAs"));
         let joins = gather(node.as_ref(), pki, &Wanted::Shared);
-        assert!(joins.unwrap_err().contains("a CA rotation is in progress"), "one that joins would be of neither");
+        assert!(
+            joins.unwrap_err().to_string().contains("a CA rotation is in progress"),
+            "one that joins would be of neither"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::credentials::read_text;
+use super::read_text::read_text;
 use crate::core::bootstrap::authorities::authorities;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::bootstrap::phases::{certs, kubeconfigs};

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::error::StepError;
 use super::ports::Ports;
 use super::unit_text::with_drop_ins;
-use super::upgrade::observe_flags;
+use super::upgrade::{self, observe_flags};
 use crate::core::bootstrap::cis::{FileFacts, Files, Observed, flags_of};
 use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::units;
 use crate::core::model::spec::Spec;
 use crate::core::yaml;
+use crate::ports::bootstrap::FileError;
 
 /// Where the kubelet's unit is when it is not ours to write.
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
@@ -19,7 +19,7 @@ const SYSTEM_UNITS: &str = "/etc/systemd/system";
 const MOST_FOLDERS: usize = 64;
 
 /// What the controls are judged by.
-pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -> Result<Observed, StepError> {
+pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -> Result<Observed, upgrade::Error> {
     let paths = &spec.node.paths;
     let kubelet = ports.files.read(&paths.kubelet_config())?;
     let kubelet = kubelet.and_then(|text| yaml::parse_document(text.as_bytes()).ok()).unwrap_or_default();
@@ -50,7 +50,7 @@ pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -
 }
 
 /// The files of a control plane.
-fn of_control_plane(ports: &Ports, spec: &Spec) -> Result<Vec<(Files, Vec<PathBuf>)>, StepError> {
+fn of_control_plane(ports: &Ports, spec: &Spec) -> Result<Vec<(Files, Vec<PathBuf>)>, FileError> {
     let paths = &spec.node.paths;
     let pki = tree(ports, &paths.pki)?;
     let ending = |ending: &str| {
@@ -79,7 +79,7 @@ fn of_control_plane(ports: &Ports, spec: &Spec) -> Result<Vec<(Files, Vec<PathBu
 type Seen = BTreeMap<Files, Vec<(PathBuf, FileFacts)>>;
 
 /// Those of the files that are there.
-fn look_at(ports: &Ports, groups: Vec<(Files, Vec<PathBuf>)>) -> Result<Seen, StepError> {
+fn look_at(ports: &Ports, groups: Vec<(Files, Vec<PathBuf>)>) -> Result<Seen, FileError> {
     let mut seen = Seen::new();
     for (files, all) in groups {
         for path in all {
@@ -92,7 +92,7 @@ fn look_at(ports: &Ports, groups: Vec<(Files, Vec<PathBuf>)>) -> Result<Seen, St
 }
 
 /// A folder and all that is in it.
-fn tree(ports: &Ports, root: &Path) -> Result<Vec<PathBuf>, StepError> {
+fn tree(ports: &Ports, root: &Path) -> Result<Vec<PathBuf>, FileError> {
     let (mut all, mut next) = (vec![root.to_owned()], vec![root.to_owned()]);
     for _ in 0..MOST_FOLDERS {
         let Some(folder) = next.pop() else { break };

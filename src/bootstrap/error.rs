@@ -1,11 +1,25 @@
 //! Why a step failed.
 
-use crate::core::bootstrap::{PhaseError, static_pods};
+use super::api::ConnectError;
+use super::etcd::client::ClientError;
+use super::pods::PodsError;
 use crate::core::model::pki::Unfit;
 use crate::ports::bootstrap::{
-    ClusterObjectsError, EtcdFileError, FileError, HandoverError, ImageStoreError, MembersError, PodNetworkError,
+    ClusterObjectsError, FileError, HandoverError, ImageStoreError, MembersError, PodNetworkError,
 };
 use crate::ports::node::{PkiError, RuntimeError, UnitError};
+
+/// Something that was waited for did not become true in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("timed out after {seconds} s waiting until {condition}; {hint}")]
+pub struct TimedOut {
+    /// The condition, as a sentence without a full stop.
+    pub condition: String,
+    /// Seconds that were waited.
+    pub seconds: u64,
+    /// Where to look for the cause.
+    pub hint: String,
+}
 
 /// Why a step could not be looked at or applied.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +28,8 @@ pub enum StepError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The runtime, about its pods.
-    #[error("list or stop the pods of the container runtime")]
-    Pods(#[source] RuntimeError),
+    #[error(transparent)]
+    Pods(#[from] PodsError),
     /// The node's network.
     #[error(transparent)]
     Network(#[from] PodNetworkError),
@@ -105,57 +119,23 @@ pub enum StepError {
         faults: Vec<String>,
     },
     /// No connection to the cluster.
-    #[error("connect to the cluster of {kubeconfig}")]
-    Connect {
-        /// The kubeconfig.
-        kubeconfig: std::path::PathBuf,
-        /// The cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// A condition did not become true in time.
-    #[error("timed out after {seconds} s waiting until {condition}; {hint}")]
-    TimedOut {
-        /// The condition.
-        condition: String,
-        /// Seconds that were waited.
-        seconds: u64,
-        /// Where to look.
-        hint: String,
-    },
+    #[error(transparent)]
+    TimedOut(#[from] TimedOut),
     /// Keys of the cluster.
     #[error(transparent)]
     Handover(#[from] HandoverError),
     /// The answer to the request for the shared keys lacks a file.
     #[error("the answer of the control plane lacks {0}")]
     NotHandedOver(String),
-    /// etcd.
+    /// No connection to etcd.
+    #[error(transparent)]
+    Etcd(#[from] ClientError),
+    /// A member of etcd did not answer, or refused.
     #[error(transparent)]
     Members(#[from] MembersError),
-    /// A snapshot, or etcd's data.
-    #[error(transparent)]
-    EtcdFile(#[from] EtcdFileError),
-    /// A manifest.
-    #[error(transparent)]
-    Manifest(#[from] static_pods::Error),
-    /// The control plane runs as services; an upgrade would write manifests that run beside them.
-    #[error(
-        "the control plane of this node runs as systemd services, whose programs you replace yourself (see docs/systemd.md); to upgrade it with this command run `bootstrap convert --to static-pods` first"
-    )]
-    AreServices,
-    /// A conversion was interrupted.
-    #[error(
-        "this node has both manifests and services of its control plane; run `bootstrap convert` to finish the conversion"
-    )]
-    BothForms,
-    /// The control plane does not run as the setting `mode` says.
-    #[error(
-        "the control plane of this node does not run as the setting `mode` says; run `bootstrap convert --to {to}` or change `mode`"
-    )]
-    OtherMode {
-        /// The value of `mode`.
-        to: &'static str,
-    },
     /// The node is not a member of etcd.
     #[error("etcd has no member {name}; `bootstrap etcd members` shows them")]
     NotMember {
@@ -177,35 +157,11 @@ pub enum StepError {
     /// The received CAs are not the ones that were requested.
     #[error("the CAs that were received are not the ones that the other control planes trust")]
     OtherAuthorities,
-    /// The phase has no plan.
-    #[error(transparent)]
-    Plan(#[from] PhaseError),
     /// The user of a service does not exist.
     #[error("this machine has no user {user}; roost-users.service creates it (see journalctl -u roost-users)")]
     NoUser {
         /// Name of the user.
         user: String,
-    },
-    /// etcd is external, and its operator manages it.
-    #[error(
-        "etcd is external (`etcd.endpoints`); its members, restore drills and restores are managed by its operator"
-    )]
-    NotOurEtcd,
-    /// etcd has quorum, so `recover` is refused.
-    #[error("etcd has quorum, so there is nothing to recover; remove lost members with `bootstrap etcd remove`")]
-    QuorumIsThere,
-    /// The kubelet is not running.
-    #[error("kubelet.service is not running, so no pod can be started; run `systemctl start kubelet`")]
-    NoKubelet,
-    /// etcdutl failed.
-    #[error("etcdutl exited with code {code}; its output is in /var/log/pods/kube-system_{pod}-{node}_*")]
-    RestoreFailed {
-        /// Exit code.
-        code: i32,
-        /// The node.
-        node: String,
-        /// Name of the pod without the node's.
-        pod: String,
     },
     /// Another member has this node's name.
     #[error(
@@ -216,11 +172,5 @@ pub enum StepError {
         name: String,
         /// Its peer URLs.
         urls: String,
-    },
-    /// No member of etcd is known.
-    #[error("no etcd member is known: the API server reports none, and {manifest} names none")]
-    NoMembers {
-        /// etcd's manifest on this node.
-        manifest: std::path::PathBuf,
     },
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::api::administrator;
 use super::ports::Ports;
 use crate::core::bootstrap::facts::ObservedKubelets;
 use crate::core::bootstrap::objects::KUBELET_AUTHORITY;
@@ -12,7 +13,7 @@ use crate::ports::bootstrap::{ClusterObjectsError, ObjectRef};
 
 /// None where the cluster cannot be asked.
 pub async fn observe_kubelets(ports: &Ports, spec: &Spec) -> Option<ObservedKubelets> {
-    let objects = ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await.ok()?;
+    let objects = administrator(ports, spec).await.ok()?;
     let ask = async {
         let map = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), KUBELET_AUTHORITY)).await?;
         let nodes = objects.list(&ObjectRef::new("v1", "Node", None, ""), "").await?;

@@ -1,36 +1,33 @@
 //! Driver of the bootstrap commands: observes facts, plans, and prints or applies the plan.
 
-mod apply;
+mod api;
 pub mod certificates;
 pub mod cis;
-mod conditions;
-mod credentials;
+pub mod commands;
 pub mod discovery;
 mod error;
 pub mod etcd;
-mod images;
 pub mod join;
-mod keys;
+pub mod kept;
 mod kubelets;
 mod manifest_preview;
 pub mod manifest_sets;
-mod member_address;
-pub mod members;
-mod objects;
 mod observe;
-mod owners;
 mod pods;
 mod ports;
+mod read_text;
 pub mod renewal;
 pub mod rotation;
 mod run;
 pub mod settle;
 pub mod status;
+mod steps;
 pub mod tokens;
 mod unit_text;
 pub mod upgrade;
 pub mod verify;
 
-pub use error::StepError;
+pub use api::{ConnectError, administrator};
+pub use error::{StepError, TimedOut};
 pub use ports::Ports;
 pub use run::{RunError, RunOptions, run};

@@ -1,25 +1,19 @@
-//! Reads the state of the node: the facts a phase plans from, and whether a step is already met.
+//! Reads the state of the node: the facts that a phase plans from.
 
 use std::path::{Path, PathBuf};
 
-use super::conditions;
-use super::credentials::{self, read_text};
 use super::error::StepError;
-use super::keys;
-use super::member_address;
-use super::members;
-use super::objects;
-use super::owners;
-use super::pods;
+use super::etcd::client;
 use super::ports::Ports;
+use super::read_text::read_text;
 use crate::core::bootstrap::authorities::authorities;
 use crate::core::bootstrap::kubeconfig::CLOUD_CONF;
 use crate::core::bootstrap::kubelet_ca::kubelet_authorities;
 use crate::core::bootstrap::rotation::{self, ObservedAuthority, Rotation};
-use crate::core::bootstrap::{Facts, Step, api_files, kubeconfig, services, units};
+use crate::core::bootstrap::{Facts, api_files, kubeconfig, services};
 use crate::core::model::short_digest;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
-use crate::ports::bootstrap::UnitState;
+use crate::ports::bootstrap::FileError;
 
 /// Where systemd-resolved keeps the servers it asks itself; pods cannot reach its own local one.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
@@ -64,7 +58,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     }
     facts.etcd_data = !ports.files.list(&spec.node.paths.etcd_data)?.is_empty();
     if joins_etcd {
-        facts.etcd_members = members::observe(ports, spec).await?;
+        facts.etcd_members = client::observe(ports, spec).await?;
     }
     let resolver = read_text(ports.files.as_ref(), Path::new("/etc/resolv.conf"))?.unwrap_or_default();
     if resolver.lines().any(|line| line.trim() == "nameserver 127.0.0.53")
@@ -76,7 +70,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
 }
 
 /// The CAs of this node, and those to come.
-pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepError> {
+pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, FileError> {
     let read = |path: &Path| read_text(ports.files.as_ref(), path);
     let mut all = Rotation::default();
     for wanted in authorities(spec) {
@@ -95,88 +89,4 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
         }
     }
     Ok(all)
-}
-
-/// The state of a unit that may be a template: systemd loads instances only.
-pub(super) async fn declared_state(ports: &Ports, unit: &str) -> Result<UnitState, StepError> {
-    Ok(ports.units.state(&unit.replace("@.", "@any.")).await?)
-}
-
-/// True if the step is already done.
-pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, StepError> {
-    Ok(match step {
-        Step::EnsureDir { path, mode } => ports.files.info(path)?.is_some_and(|info| info.is_dir && info.mode == *mode),
-        Step::WriteFile { path, mode, content } => same_file(ports, path, content.as_bytes(), Some(*mode))?,
-        Step::WriteUnit { path, content } => same_file(ports, path, content.as_bytes(), units::mode(path))?,
-        Step::JoinFiles { path, parts, mode } => credentials::is_joined(ports, path, parts, *mode)?,
-        Step::RemoveFile { path } => ports.files.info(path)?.is_none(),
-        Step::EmptyDir { path } => ports.files.list(path)?.is_empty(),
-        Step::MakeAuthority(authority) => credentials::authority_is_met(ports, authority)?,
-        Step::IssueCert(certificate) => credentials::leaf_is_met(ports, certificate)?,
-        Step::GenerateKey { key, public } => credentials::key_is_met(ports, key, public)?,
-        Step::WriteKubeconfig(kubeconfig) => credentials::kubeconfig_is_met(ports, kubeconfig)?,
-        Step::FindSigned { certificates, kubeconfigs, .. } => {
-            credentials::missing(ports, certificates, kubeconfigs)?.is_empty()
-        }
-        Step::PointKubeconfig { path, server, ca, readers } => {
-            credentials::is_pointed(ports, path, server, ca, readers).await?
-        }
-        Step::EnsureImage { reference, .. } => ports.images.names().await?.contains(reference),
-        Step::EnableUnit { unit } => is_enabled(&ports.units.state(unit).await?),
-        Step::FindUnit { unit, enabled } => {
-            let state = declared_state(ports, unit).await?;
-            state.load == "loaded" && (!enabled || is_enabled(&state))
-        }
-        Step::StartUnit { unit, configured_by } => {
-            let state = ports.units.state(unit).await?;
-            state.is_active() && !changed_since(ports, configured_by, state.begun_at.or(state.active_since))?
-        }
-        Step::LaunchUnit { unit, configured_by } => {
-            let state = ports.units.state(unit).await?;
-            state.is_on_its_way() && !changed_since(ports, configured_by, state.begun_at)?
-        }
-        Step::OwnTree { path, user } => owners::is_owned(ports, path, user)?,
-        Step::StopUnit { unit } => {
-            let state = ports.units.state(unit).await?;
-            // What the system declares stays enabled until its configuration says otherwise.
-            let disabled = spec.node.declared_units || !state.is_enabled();
-            state.load != "loaded" || (state.is_at_rest() && disabled)
-        }
-        Step::ApplyObject { object, create_only } => objects::is_met(ports, spec, object, *create_only).await,
-        Step::DeleteObject { object } => objects::is_absent(ports, spec, object).await,
-        Step::AssignPodSubnets { .. } => objects::has_pod_subnets(ports, spec).await,
-        Step::MarkControlPlane { node, taint } => objects::is_marked(ports, spec, node, *taint).await,
-        Step::LabelNode { node, labels } => objects::is_labelled(ports, spec, node, labels).await,
-        Step::WaitFor { condition, .. } => conditions::holds(ports, spec, condition).await?,
-        Step::RemovePods => pods::are_gone(ports).await?,
-        Step::RemovePodNetwork => ports.network.observe_traces().await?.is_empty(),
-        Step::RemoveUnit { path } => ports.files.info(path)?.is_none(),
-        Step::ReceiveKeys { folder, needed, wanted, .. } => keys::are_there(ports, folder, needed, wanted)?,
-        Step::AddMember { name, peer_url } => members::is_added(ports, spec, name, peer_url).await?,
-        Step::PromoteMember { name, peer_url } => members::has_vote(ports, spec, name, peer_url).await?,
-        Step::MoveMember { peer_url, .. } => member_address::is_known(ports, spec, peer_url).await?,
-        // Whether the member can be removed shows only when it is removed.
-        Step::RemoveMember { .. } => !members::may_be_one(ports, spec)?,
-    })
-}
-
-/// A unit without `[Install]` (for example on NixOS) is started by the system that declares it.
-pub(super) fn is_enabled(state: &UnitState) -> bool {
-    state.is_enabled() || matches!(state.file.as_str(), "enabled-runtime" | "static" | "linked" | "alias" | "generated")
-}
-
-fn same_file(ports: &Ports, path: &Path, content: &[u8], mode: Option<u32>) -> Result<bool, StepError> {
-    let same_mode = ports.files.info(path)?.is_some_and(|info| mode.is_none_or(|mode| info.mode == mode));
-    Ok(same_mode && read_text(ports.files.as_ref(), path)?.is_some_and(|text| text.as_bytes() == content))
-}
-
-/// True when one of the files changed after that moment.
-fn changed_since(ports: &Ports, files: &[PathBuf], since: Option<std::time::SystemTime>) -> Result<bool, StepError> {
-    let Some(since) = since else { return Ok(true) };
-    for file in files {
-        if ports.files.info(file)?.is_some_and(|info| info.modified > since) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::error::StepError;
-use super::objects::retry;
+use super::api::{ConnectError, administrator, retry};
 use super::observe::observe_rotation;
 use super::ports::Ports;
 use super::run::{RunError, RunOptions, run};
@@ -25,7 +24,7 @@ use crate::core::bootstrap::workflow::{ROTATE_CLEAN, ROTATE_FINISH, ROTATE_PREPA
 use crate::core::model::StepOutcome;
 use crate::core::model::json::at;
 use crate::core::model::spec::Spec;
-use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
+use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, FileError, ObjectRef, Progress};
 
 /// How long the controller manager may take to update all namespaces: it has just been restarted, and one that
 /// exited without releasing its leader lease is waited for.
@@ -54,9 +53,12 @@ pub enum RotationError {
     /// A phase failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The node could not be looked at.
+    /// A file of the node could not be read.
     #[error(transparent)]
-    Step(#[from] StepError),
+    File(#[from] FileError),
+    /// No connection to the API.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The API.
     #[error(transparent)]
     Objects(#[from] ClusterObjectsError),
@@ -105,11 +107,6 @@ pub async fn observe(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -
         control_planes: control_planes.map(|node| ControlPlane { name: name(node), told: Told::of(node) }).collect(),
         kubelets: nodes.iter().map(|node| (name(node), KubeletTrust::of(node))).collect(),
     })
-}
-
-async fn administrator(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, StepError> {
-    let kubeconfig = spec.node.paths.kubeconfig("admin.conf");
-    ports.net.connect(&kubeconfig).await.map_err(|source| StepError::Connect { kubeconfig, source })
 }
 
 /// Brings this control plane to a stage.
@@ -228,14 +225,14 @@ fn addons() -> [ObjectRef; 2] {
     [object("DaemonSet", "kube-proxy"), object("Deployment", "coredns")]
 }
 
-async fn holds(objects: &dyn ClusterObjects, next: &str) -> Result<bool, StepError> {
+async fn holds(objects: &dyn ClusterObjects, next: &str) -> Result<bool, ClusterObjectsError> {
     let root_ca = root_ca();
     let seen = retry(|| objects.get(&root_ca)).await?.unwrap_or_default();
     let seen = ids(at(&seen, &["data", "ca.crt"]).as_str().unwrap_or_default());
     Ok(ids(next).iter().all(|id| seen.contains(id)))
 }
 
-async fn pods_are_told(objects: &dyn ClusterObjects, next: &str) -> Result<bool, StepError> {
+async fn pods_are_told(objects: &dyn ClusterObjects, next: &str) -> Result<bool, ClusterObjectsError> {
     let begun = Instant::now();
     while !holds(objects, next).await? {
         if begun.elapsed() > PATIENCE {
@@ -247,7 +244,11 @@ async fn pods_are_told(objects: &dyn ClusterObjects, next: &str) -> Result<bool,
 }
 
 /// Makes new pods of a workload that is there; true when they are not yet of these CAs.
-async fn start_again(objects: &dyn ClusterObjects, workload: &ObjectRef, digest: &str) -> Result<bool, StepError> {
+async fn start_again(
+    objects: &dyn ClusterObjects,
+    workload: &ObjectRef,
+    digest: &str,
+) -> Result<bool, ClusterObjectsError> {
     let Some(seen) = retry(|| objects.get(workload)).await? else { return Ok(false) };
     if is_started_for(&seen, digest) {
         return Ok(false);
@@ -285,7 +286,7 @@ async fn is_published(objects: &dyn ClusterObjects, next: &str, digest: &str) ->
 }
 
 /// The ConfigMap from API servers to extension servers: API servers only ever add to it.
-async fn forget_former(objects: &dyn ClusterObjects, own: &Rotation) -> Result<bool, StepError> {
+async fn forget_former(objects: &dyn ClusterObjects, own: &Rotation) -> Result<bool, ClusterObjectsError> {
     let shared = ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "extension-apiserver-authentication");
     let Some(seen) = retry(|| objects.get(&shared)).await? else { return Ok(false) };
     let mut data = serde_json::Map::new();

@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use futures::StreamExt;
 
-use super::apply::apply;
 use super::error::StepError;
-use super::observe::{is_met, observe_facts};
+use super::observe::observe_facts;
 use super::ports::Ports;
+use super::steps::{apply, is_met};
+use crate::core::bootstrap::step::{KubeconfigStep, ObjectStep, PkiStep};
 use crate::core::bootstrap::{Facts, Phase, PhaseError, Step, declared_units};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
@@ -31,7 +32,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     fn forces(&self, step: &Step) -> bool {
-        self.reissue && matches!(step, Step::IssueCert(_) | Step::WriteKubeconfig(_))
+        self.reissue && matches!(step, Step::Pki(PkiStep::IssueCert(_)) | Step::Kubeconfig(KubeconfigStep::Write(_)))
     }
 }
 
@@ -144,7 +145,8 @@ async fn carry_out(
         let line = step.to_string();
         let attempt = async {
             // These say by themselves whether they changed anything.
-            let direct = matches!(step, Step::ApplyObject { create_only: false, .. } | Step::EnsureImage { .. });
+            let direct =
+                matches!(step, Step::Object(ObjectStep::Apply { create_only: false, .. }) | Step::EnsureImage { .. });
             if !direct && !options.forces(step) && is_met(ports, spec, step).await? {
                 return Ok(StepOutcome::Unchanged);
             }
@@ -156,8 +158,8 @@ async fn carry_out(
         Ok::<_, RunError>(outcome)
     };
     let mut changed: usize = 0;
-    let same_kind = |a: &Step, b: &Step| matches!((a, b), (Step::ApplyObject { .. }, Step::ApplyObject { .. }));
-    for group in steps.chunk_by(same_kind) {
+    let is_object = |step: &Step| matches!(step, Step::Object(ObjectStep::Apply { .. }));
+    for group in steps.chunk_by(|a, b| is_object(a) && is_object(b)) {
         // Objects do not wait for each other; everything else goes in order.
         let mut outcomes = futures::stream::iter(group.iter().map(one)).buffered(OBJECTS_AT_ONCE);
         while let Some(outcome) = outcomes.next().await {

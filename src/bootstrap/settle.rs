@@ -1,17 +1,17 @@
 //! `bootstrap apply`: the phases of init and join on an existing node, with changed settings.
 
-use super::error::StepError;
+use super::api::administrator;
+use super::etcd;
 use super::kubelets::observe_kubelets;
-use super::members;
 use super::ports::Ports;
 use super::run::{RunError, RunOptions, run};
-use super::upgrade::{Passage, UpgradeError, upgrade_control_plane};
+use super::upgrade::{self, Passage, upgrade_control_plane};
 use crate::core::bootstrap::workflow::{
     APPLY_CLUSTER, APPLY_FIRST, APPLY_LAST, APPLY_NODE, APPLY_WORKER, KUBELET_SERVING_CA,
 };
 use crate::core::bootstrap::{Facts, Phase};
 use crate::core::model::spec::Spec;
-use crate::ports::bootstrap::{ObjectRef, Progress};
+use crate::ports::bootstrap::{FileError, ObjectRef, Progress};
 
 /// Why a node is not what its settings say.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +21,10 @@ pub enum SettleError {
     Run(#[from] RunError),
     /// A component did not come up, or could not be changed.
     #[error(transparent)]
-    ControlPlane(#[from] UpgradeError),
-    /// The node could not be looked at.
+    ControlPlane(#[from] upgrade::Error),
+    /// A file of the node could not be read.
     #[error(transparent)]
-    Step(#[from] StepError),
+    File(#[from] FileError),
 }
 
 /// A worker. Returns how many steps were changed (or, in a dry run, would be).
@@ -93,7 +93,7 @@ fn not_told() -> Vec<Phase> {
 
 /// The number of replicas is the user's.
 async fn dns_replicas(ports: &Ports, spec: &Spec) -> Option<u64> {
-    let objects = ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await.ok()?;
+    let objects = administrator(ports, spec).await.ok()?;
     let coredns = ObjectRef::new("apps/v1", "Deployment", Some("kube-system"), "coredns");
     objects.get(&coredns).await.ok()??.pointer("/spec/replicas")?.as_u64()
 }
@@ -107,7 +107,7 @@ async fn phases(
     progress: &dyn Progress,
 ) -> Result<usize, SettleError> {
     // A member that joined others keeps the flags that it joined with.
-    let joins_etcd = members::has_joined(ports, spec)?;
+    let joins_etcd = etcd::has_joined(ports, spec)?;
     let options = RunOptions { dry_run, joins_etcd, ..RunOptions::default() };
     let kubelets = if table.iter().any(|phase| phase.id == KUBELET_SERVING_CA.id) {
         observe_kubelets(ports, spec).await

@@ -11,6 +11,7 @@ use super::etcd::last_drill;
 use super::manifest_sets::observe_results;
 use super::observe::observe_facts;
 use super::ports::Ports;
+use super::steps::is_enabled;
 use crate::core::bootstrap::node_status::{
     ApiStatus, CertificateStatus, ManifestStatus, NodeStatus, StaticPodStatus, UnitStatus,
 };
@@ -22,6 +23,7 @@ use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Endpoint, Spec};
 use crate::core::model::{ReadFile, is_manifest_name, key_of, refusal_file};
 use crate::cri;
+use crate::ports::bootstrap::FileError;
 use crate::ports::node::RuntimeError;
 
 /// Units of every node.
@@ -43,7 +45,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
     for unit in wanted {
         let state = ports.units.state(&unit).await?;
         let seen = if state.load == "loaded" { state.active.clone() } else { state.load.clone() };
-        units.push(UnitStatus { unit, state: seen, enabled: super::observe::is_enabled(&state) });
+        units.push(UnitStatus { unit, state: seen, enabled: is_enabled(&state) });
     }
     let api = if control_plane {
         let url = format!("{}/readyz", Endpoint::new(spec.node.address, spec.node.api_port).url());
@@ -76,7 +78,7 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
     })
 }
 
-fn observe_sets(ports: &Ports) -> Result<Vec<(String, String)>, StepError> {
+fn observe_sets(ports: &Ports) -> Result<Vec<(String, String)>, FileError> {
     let results = observe_results(ports.files.as_ref())?;
     let unwell = results.into_iter().filter(|(_, result)| result.outcome != "applied");
     Ok(unwell
@@ -130,7 +132,7 @@ fn summarize(sandbox: &cri::PodSandbox, containers: &[cri::Container]) -> Static
 }
 
 /// Manifests with a fault, read as the kubelet reads them, and those whose pod the runtime does not have.
-fn observe_manifests(ports: &Ports, spec: &Spec, pods: &[StaticPodStatus]) -> Result<Vec<ManifestStatus>, StepError> {
+fn observe_manifests(ports: &Ports, spec: &Spec, pods: &[StaticPodStatus]) -> Result<Vec<ManifestStatus>, FileError> {
     let folder = spec.node.paths.manifests();
     let mut files = Vec::new();
     for name in ports.files.list(&folder)? {

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::certificates::observe_certificates;
-use super::error::StepError;
 use super::ports::Ports;
 use super::settle::{SettleError, look_ahead};
 use super::upgrade::observe_drift;
@@ -40,14 +39,14 @@ pub async fn observe_differences(
             add(component, what);
         }
         let reports = observe_certificates(ports.files.as_ref(), ports.pki.as_ref(), spec, (ports.now)());
-        for report in reports.map_err(StepError::from)? {
+        for report in reports? {
             if let Some(fault) = report.fault {
                 add(report.path.display().to_string(), fault);
             }
         }
     }
     for path in secrets(spec) {
-        let Some(info) = ports.files.info(&path).map_err(StepError::from)? else { continue };
+        let Some(info) = ports.files.info(&path)? else { continue };
         if info.mode & 0o077 != 0 {
             add(path.display().to_string(), format!("readable by others: its mode is {:04o}, not 0600", info.mode));
         }

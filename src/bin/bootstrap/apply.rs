@@ -1,14 +1,12 @@
 //! `bootstrap apply` and `bootstrap verify`.
 
-use std::path::Path;
-
 use roost::adapters::etcd::HostEtcdFiles;
 use roost::bootstrap::Ports;
 use roost::bootstrap::cis::observe_controls;
-use roost::bootstrap::join::adopt_settings;
-use roost::bootstrap::renewal::end_turn;
-use roost::bootstrap::settle::{settle_control_plane, settle_worker};
-use roost::bootstrap::upgrade::{Passage, Purpose, keep_running};
+use roost::bootstrap::commands::apply::{ApplyOptions, apply as apply_settings};
+use roost::bootstrap::commands::node::{Adopted, NodeRole, observe_role, refuse_under_way};
+use roost::bootstrap::kept::{keep_joined, keep_settings};
+use roost::bootstrap::upgrade::{Purpose, keep_running};
 use roost::bootstrap::verify::observe_differences;
 use roost::cli::apply::{ApplyArgs, VerifyArgs};
 use roost::cli::args::{OutputFormat, SettingsArgs};
@@ -17,34 +15,33 @@ use roost::cli::output::{Console, complain, print_result};
 use roost::config::cluster::render_joined;
 use roost::core::bootstrap::cis::{BENCHMARK, Verdict, judge};
 use roost::core::model::spec::Spec;
-use roost::ports::bootstrap::Progress;
+use roost::core::model::with_causes;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::init::leave_version;
+use crate::init::stay_at_version;
 use crate::preflight::preflight;
-use crate::upgrade::{is_control_plane, refuse_under_way, turn};
 use crate::{settings, world};
 
 /// Brings this node to what its settings say.
 pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
-    let (ports, mut spec, look) = look(&args.settings, args.cluster).await?;
+    let (ports, mut spec, NodeRole { control_plane, follows, adopted }) = look(&args.settings, args.cluster).await?;
     refuse_under_way(&ports, Purpose::Version)?;
-    let Look { control_plane, follows, adopted } = look;
     if control_plane {
-        leave_version(&ports, &mut spec)?;
+        stay_at_version(&ports, &mut spec)?;
     }
     let checks =
         RunArgs { dry_run: args.dry_run, ignore_preflight: args.ignore_preflight, output: args.output, phase: None };
     preflight(&spec, control_plane, &checks).await?;
     let console = Console::new(args.output, args.dry_run);
-    let changed = go(&ports, &spec, args, !follows, &console).await?;
+    let options =
+        ApplyOptions { etcd_files: &HostEtcdFiles, timeout: args.timeout, dry_run: args.dry_run, shared: !follows };
+    let changed = apply_settings(&ports, &spec, &options, world::told_to_stop(), &console).await?;
     if !args.dry_run {
         // Only now: what did not come up is not what later commands shall go by.
-        let kept = settings::read(&args.settings)?.print();
-        ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
-        if adopted {
-            ports.files.write(Path::new(settings::JOINED_FILE), render_joined(&spec.cluster).as_bytes(), 0o644)?;
+        keep_settings(ports.files.as_ref(), &settings::read(&args.settings)?.print())?;
+        if matches!(adopted, Adopted::Yes) {
+            keep_joined(ports.files.as_ref(), &render_joined(&spec.cluster))?;
         }
     }
     let node = &spec.node.name;
@@ -59,12 +56,12 @@ pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
 
 /// Compares this node with what its settings say.
 pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
-    let (ports, mut spec, look) = look(&args.settings, args.cluster).await?;
+    let (ports, mut spec, role) = look(&args.settings, args.cluster).await?;
     keep_running(&ports, &mut spec)?;
     if args.cis {
-        return verify_controls(&ports, &spec, look.control_plane, args.output).await;
+        return verify_controls(&ports, &spec, role.control_plane, args.output).await;
     }
-    let differences = observe_differences(&ports, &spec, look.control_plane, !look.follows).await?;
+    let differences = observe_differences(&ports, &spec, role.control_plane, !role.follows).await?;
     let lines: Vec<String> =
         differences.iter().map(|difference| format!("{}: {}", difference.subject, difference.what)).collect();
     let node = &spec.node.name;
@@ -100,65 +97,16 @@ async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output
     }
 }
 
-/// What this node is.
-pub struct Look {
-    /// It is one, as its disk shows.
-    pub control_plane: bool,
-    /// The first control plane says what the cluster is, and the others follow.
-    follows: bool,
-    /// The cluster said what it is now.
-    adopted: bool,
-}
-
-/// The node, its settings, and what the cluster says of itself now.
-pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Look), Failure> {
+/// The node, its settings, and what it is; reports if the cluster's settings could not be taken over.
+pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, NodeRole), Failure> {
     let mut spec = settings::spec(args)?;
     let ports = world::ports(&spec).await?;
-    let control_plane = is_control_plane(&ports, &spec)?;
-    if !control_plane && ports.files.info(&spec.node.paths.kubeconfig("kubelet.conf"))?.is_none() {
-        let what = "this machine is not a node yet; run `bootstrap init` or `bootstrap join` first";
-        return Err(Failure::from(what.to_owned()));
+    let role = observe_role(&ports, &mut spec, cluster).await?;
+    if let Adopted::No(error) = &role.adopted {
+        complain(&format!(
+            "The settings of the cluster cannot be read ({}); continuing with those of the last run.",
+            with_causes(error)
+        ));
     }
-    let follows = ports.files.info(Path::new(settings::JOINED_FILE))?.is_some() && !cluster;
-    let adopted = follows && adopt(&ports, &mut spec).await?;
-    Ok((ports, spec, Look { control_plane, follows, adopted }))
-}
-
-/// Takes over what the cluster says of itself now; without an API what it said when this node joined still holds.
-async fn adopt(ports: &Ports, spec: &mut Spec) -> Result<bool, Failure> {
-    let own = spec.node.paths.kubeconfig("kubelet.conf");
-    let objects = ports.net.connect(&own).await?;
-    match adopt_settings(objects.as_ref(), &mut spec.cluster).await {
-        Ok(()) => Ok(true),
-        Err(error) => {
-            complain(&format!(
-                "The settings of the cluster cannot be read ({error}); continuing with those of the last run."
-            ));
-            Ok(false)
-        }
-    }
-}
-
-async fn go(ports: &Ports, spec: &Spec, args: &ApplyArgs, shared: bool, console: &Console) -> Result<usize, Failure> {
-    if !is_control_plane(ports, spec)? {
-        return Ok(settle_worker(ports, spec, args.dry_run, console).await?);
-    }
-    let objects = ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await.ok();
-    let turn = match objects {
-        Some(objects) if !args.dry_run => turn(ports, spec, objects, console).await?,
-        Some(_) | None => None,
-    };
-    let (timeout, dry_run, purpose) = (args.timeout, args.dry_run, Purpose::Settings);
-    let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose, turn: turn.clone() };
-    let outcome = tokio::select! {
-        outcome = settle_control_plane(ports, spec, &passage, shared, console) => outcome.map_err(Failure::from),
-        () = world::told_to_stop()? => Err(Failure::from("interrupted; run the same command again to continue".to_owned())),
-    };
-    if let Some(turn) = turn {
-        end_turn(turn.as_ref()).await;
-    }
-    if !shared {
-        console.step_says("Objects that the cluster shares are written on the first control plane, or with --cluster.");
-    }
-    outcome
+    Ok((ports, spec, role))
 }

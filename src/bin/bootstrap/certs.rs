@@ -1,26 +1,19 @@
 //! `bootstrap certs`.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use jiff::Timestamp;
 use roost::adapters::fs::node_files::HostFiles;
 use roost::adapters::x509::X509;
 use roost::bootstrap::certificates::{CertificateReport, observe_certificates};
-use roost::bootstrap::renewal::{Turn, end_turn, take_turn};
 use roost::bootstrap::upgrade::keep_running;
-use roost::bootstrap::{Ports, RunOptions, run};
+use roost::bootstrap::{Ports, RunOptions, commands};
 use roost::cli::args::OutputFormat;
 use roost::cli::bootstrap::{CertsListArgs, CertsRenewArgs};
 use roost::cli::output::{Console, print_line};
-use roost::core::bootstrap::workflow::RENEW;
-use roost::core::model::StepOutcome;
 use roost::core::model::spec::Spec;
-use roost::ports::bootstrap::{ClusterObjects, Progress};
+use roost::ports::bootstrap::Progress;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::init::run_failure;
 use crate::{settings, world};
 
 /// Shows every certificate of this node.
@@ -65,58 +58,15 @@ fn table(reports: &[CertificateReport], now: Timestamp) -> String {
     text
 }
 
-/// This node's turn among the control planes, when anything is due and there is an API to take turns by.
-async fn turn(
-    ports: &Ports,
-    spec: &Spec,
-    all: bool,
-    console: &Console,
-) -> Result<Option<Arc<dyn ClusterObjects>>, Failure> {
-    let look = RunOptions { dry_run: true, reissue: all, ..RunOptions::default() };
-    if run(RENEW, spec, ports, &look, &|facts| facts, &Silent).await.map_err(run_failure)? == 0 {
-        return Ok(None);
-    }
-    let Ok(objects) = ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await else { return Ok(None) };
-    match take_turn(objects.as_ref(), &spec.node.name, ports.now, console).await {
-        Turn::Taken => Ok(Some(objects)),
-        Turn::NoApi => Ok(None),
-        // Renewing at the same time as another node is better than not renewing.
-        Turn::NeverCame => {
-            console.step_says("other control planes did not finish in time; continuing without waiting");
-            Ok(None)
-        }
-    }
-}
-
-/// Nobody watches a look ahead.
-struct Silent;
-
-impl Progress for Silent {
-    fn phase_begins(&self, _id: &str, _summary: &str, _place: (usize, usize)) {}
-    fn step_begins(&self, _step: &str) {}
-    fn step_ends(&self, _phase: &str, _step: &str, _outcome: StepOutcome) {}
-    fn phase_ends(&self, _id: &str, _changed: usize, _took: Duration) {}
-}
-
 /// Renews what is due.
 pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
     let ports = world::ports(&spec).await?;
     keep_running(&ports, &mut spec)?;
-    if ports.files.info(&spec.node.paths.pki("ca.crt"))?.is_none() {
-        return Err(Failure::from(
-            "this node has no control-plane certificates; run `bootstrap init` first".to_owned(),
-        ));
-    }
     let console = Console::new(args.run.output, args.run.dry_run);
-    let objects = if args.run.dry_run { None } else { turn(&ports, &spec, args.all, &console).await? };
     let options =
         RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), reissue: args.all, joins_etcd: false };
-    let outcome = run(RENEW, &spec, &ports, &options, &|facts| facts, &console).await;
-    if let Some(objects) = objects {
-        end_turn(objects.as_ref()).await;
-    }
-    let changed = outcome.map_err(run_failure)?;
+    let changed = commands::renew::renew(&ports, &spec, &options, &console).await?;
     let text = match changed {
         0 => "nothing is due".to_owned(),
         many => format!("{many} steps {}", if args.run.dry_run { "to do" } else { "done" }),

@@ -12,6 +12,7 @@ use roost::cli::etcd::{
 };
 use roost::cli::output::{Console, ask, print_result};
 use roost::core::bootstrap::membership::Member;
+use roost::core::model::with_causes;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -76,7 +77,7 @@ async fn show_health(args: &EtcdArgs) -> Result<(), Failure> {
                 "errors": health.errors,
             }),
             Err(error) => json!({
-                "name": report.name, "endpoint": report.endpoint, "healthy": false, "errors": [error.to_string()],
+                "name": report.name, "endpoint": report.endpoint, "healthy": false, "errors": [with_causes(error)],
             }),
         })
         .collect();
@@ -108,7 +109,7 @@ fn health_table(reports: &[MemberReport]) -> String {
                 let size = format!("{:.1}", health.db_size as f64 / f64::from(1 << 20));
                 row(&report.name, &report.endpoint, role, &health.raft_index.to_string(), &size, &state)
             }
-            Err(error) => row(&report.name, &report.endpoint, "-", "-", "-", &error.to_string()),
+            Err(error) => row(&report.name, &report.endpoint, "-", "-", "-", &with_causes(error)),
         };
         text.push_str(&line);
     }

@@ -1,17 +1,12 @@
 //! `bootstrap reset`.
 
-use std::path::Path;
-
-use roost::bootstrap::upgrade::Purpose;
-use roost::bootstrap::{RunOptions, run};
+use roost::bootstrap::commands::node::is_control_plane;
+use roost::bootstrap::{RunOptions, commands};
 use roost::cli::bootstrap::ResetArgs;
 use roost::cli::output::{Console, ask};
-use roost::core::bootstrap::workflow::RESET;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::init::run_failure;
-use crate::upgrade::is_control_plane;
 use crate::{settings, world};
 
 /// Leaves the machine as it was before `init` or `join`.
@@ -37,20 +32,7 @@ pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
     let control_plane = is_control_plane(&ports, &spec)?;
     let console = Console::new(args.run.output, args.run.dry_run);
     let options = RunOptions { dry_run: args.run.dry_run, only: args.run.phase.clone(), ..RunOptions::default() };
-    let changed = run(RESET, &spec, &ports, &options, &|facts| facts, &console).await.map_err(run_failure)?;
-    if !args.run.dry_run && args.run.phase.is_none() {
-        for kept in [
-            settings::KEPT_FILE,
-            settings::JOINED_FILE,
-            settings::VERSION_FILE,
-            "/var/lib/roost/agent/api-servers.json",
-        ] {
-            ports.files.remove(Path::new(kept))?;
-        }
-        for purpose in Purpose::ALL {
-            ports.files.empty_dir(purpose.kept())?;
-        }
-    }
+    let changed = commands::reset::reset(&ports, &spec, &options, &console).await?;
     let text = match (args.run.dry_run, changed) {
         (true, 0) | (false, 0) => "nothing to do".to_owned(),
         (true, many) => format!("{many} steps to do"),

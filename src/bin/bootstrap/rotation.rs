@@ -1,10 +1,9 @@
 //! `bootstrap certs rotate-ca`.
 
 use roost::adapters::etcd::HostEtcdFiles;
-use roost::bootstrap::Ports;
-use roost::bootstrap::renewal::end_turn;
-use roost::bootstrap::rotation::{Observed, Outcome, observe, rotate};
-use roost::bootstrap::upgrade::{Passage, Purpose};
+use roost::bootstrap::commands::rotate::{RotateOptions, needs_control_plane, rotate_ca as rotate_stage};
+use roost::bootstrap::rotation::{Observed, Outcome, observe};
+use roost::bootstrap::{Ports, administrator};
 use roost::cli::args::SettingsArgs;
 use roost::cli::output::{Console, print_result};
 use roost::cli::rotation::{RotateArgs, RotateCommand, RotateStatusArgs};
@@ -14,8 +13,7 @@ use serde_json::json;
 
 use crate::apply::look;
 use crate::failure::Failure;
-use crate::init::leave_version;
-use crate::upgrade::{administrator, refuse_under_way, turn};
+use crate::init::stay_at_version;
 use crate::world;
 
 /// Carries out one of them.
@@ -29,33 +27,19 @@ pub async fn rotate_ca(command: &RotateCommand) -> Result<(), Failure> {
 }
 
 async fn control_plane(args: &SettingsArgs) -> Result<(Ports, Spec), Failure> {
-    let (ports, mut spec, look) = look(args, false).await?;
-    if !look.control_plane {
-        return Err(Failure::from("this is not a control plane; workers follow automatically".to_owned()));
-    }
-    leave_version(&ports, &mut spec)?;
+    let (ports, mut spec, role) = look(args, false).await?;
+    needs_control_plane(&role)?;
+    stay_at_version(&ports, &mut spec)?;
     Ok((ports, spec))
 }
 
 async fn stage(args: &RotateArgs, stage: Stage) -> Result<(), Failure> {
     let (ports, spec) = control_plane(&args.settings).await?;
-    refuse_under_way(&ports, Purpose::Version)?;
     let console = Console::new(args.output, args.dry_run);
-    let objects = administrator(&ports, &spec).await?;
-    let turn = if args.dry_run { None } else { turn(&ports, &spec, objects, &console).await? };
-    let (timeout, dry_run, purpose) = (args.timeout, args.dry_run, Purpose::Settings);
-    let passage = Passage { etcd_files: &HostEtcdFiles, timeout, dry_run, purpose, turn: turn.clone() };
-    let outcome = tokio::select! {
-        outcome = rotate(&ports, &spec, &passage, stage, &console) => outcome.map_err(Failure::from),
-        () = world::told_to_stop()? => Err(Failure::from("interrupted; run the same command again to continue".to_owned())),
-    };
-    if turn.is_some() {
-        // The credentials that it was taken with may be over now.
-        end_turn(administrator(&ports, &spec).await?.as_ref()).await;
-    }
-    let outcome = outcome?;
+    let options = RotateOptions { etcd_files: &HostEtcdFiles, timeout: args.timeout, dry_run: args.dry_run };
+    let outcome = rotate_stage(&ports, &spec, stage, &options, world::told_to_stop(), &console).await?;
     let result = json!({ "node": spec.node.name, "stage": stage, "left": outcome.left });
-    console.finish(outcome.changed, &result, &told(&spec, stage, dry_run, &outcome));
+    console.finish(outcome.changed, &result, &told(&spec, stage, args.dry_run, &outcome));
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use roost::adapters::systemd::Systemd;
 use roost::adapters::x509::X509;
 use roost::agent::{AgentSettings, BalancerSettings, PodNetworkSettings};
 use roost::bootstrap::Ports;
+use roost::bootstrap::kept::KEPT_FILE;
 use roost::cli::agent::AgentArgs;
 use roost::cli::args::SettingsArgs;
 use roost::cli::bootstrap::{Cli, Command};
@@ -28,7 +29,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::settings;
-use crate::settings::KEPT_FILE;
 
 /// How long one call to the runtime may take; pulls have no bound.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(120);
@@ -51,16 +51,16 @@ pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
     })
 }
 
-/// Completes on a signal to stop.
-pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+/// Completes on a signal to stop. Signals are taken from the first poll on: before it they end the program.
+pub async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 /// The arguments that follow from the settings, as `bootstrap init` and `join` write them into the agent's unit.
@@ -89,7 +89,6 @@ fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
 pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
     let args = from_settings(args)?;
     roost::telemetry::panics::install(|_| {});
-    let stop = told_to_stop()?;
     let settings = AgentSettings {
         kubeconfig: args.kubeconfig,
         pod_network: PodNetworkSettings { node_name: args.node_name.unwrap_or_default(), pod_subnets: args.pod_subnet },
@@ -106,5 +105,5 @@ pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
         nft: args.nft,
         cni_directory: args.cni_conf_dir,
     };
-    Ok(roost::agent::run(settings, stop).await?)
+    Ok(roost::agent::run(settings, told_to_stop()).await?)
 }

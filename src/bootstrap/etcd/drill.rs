@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use tokio::time::Instant;
 
+use super::client::single;
+use super::error::Error;
 use super::needs::{must_be_ours, needs_kubelet};
 use super::pods::{Labels, PAUSE, WORK_PATIENCE, exited, in_kube_system, timed_out, until_gone};
-use crate::bootstrap::error::StepError;
-use crate::bootstrap::members::single;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::drill::{DrillContents, DrillResult, known_key, result_file};
 use crate::core::bootstrap::{restore_pod, snapshots};
 use crate::core::model::spec::Spec;
 use crate::core::model::with_causes;
-use crate::ports::bootstrap::{EtcdFiles, Progress};
+use crate::ports::bootstrap::{EtcdFiles, FileError, Progress};
 
 const MANIFEST: &str = "etcd-drill.yaml";
 const COMPONENT: &str = "etcd-drill";
@@ -30,7 +30,7 @@ pub async fn drill(
     snapshot: Option<&Path>,
     port: u16,
     progress: &dyn Progress,
-) -> Result<DrillResult, StepError> {
+) -> Result<DrillResult, Error> {
     must_be_ours(spec)?;
     let folder = &spec.node.paths.snapshots;
     let newest = chosen(ports, spec, snapshot)?;
@@ -50,7 +50,7 @@ pub async fn drill(
     Ok(result)
 }
 
-fn chosen(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Option<PathBuf>, StepError> {
+fn chosen(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Option<PathBuf>, FileError> {
     Ok(match snapshot {
         Some(snapshot) => Some(snapshot.to_owned()),
         None => snapshots::newest(&ports.files.list(&spec.node.paths.snapshots)?, &spec.node.name),
@@ -58,7 +58,7 @@ fn chosen(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Option<
 }
 
 /// The plan of `drill`, one line per step.
-pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Vec<String>, StepError> {
+pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) -> Result<Vec<String>, Error> {
     must_be_ours(spec)?;
     needs_kubelet(ports).await?;
     let first = match chosen(ports, spec, snapshot)? {
@@ -71,7 +71,7 @@ pub async fn foresee_drill(ports: &Ports, spec: &Spec, snapshot: Option<&Path>) 
 }
 
 /// The result of the last drill on this node.
-pub fn last_drill(ports: &Ports, spec: &Spec) -> Result<Option<DrillResult>, StepError> {
+pub fn last_drill(ports: &Ports, spec: &Spec) -> Result<Option<DrillResult>, FileError> {
     let text = ports.files.read(&result_file(spec))?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
@@ -81,10 +81,10 @@ enum Verdict {
     /// The snapshot cannot be restored.
     Unfit(String),
     /// The drill failed for another reason.
-    Undecided(StepError),
+    Undecided(Error),
 }
 
-impl<E: Into<StepError>> From<E> for Verdict {
+impl<E: Into<Error>> From<E> for Verdict {
     fn from(error: E) -> Self {
         Self::Undecided(error.into())
     }
@@ -106,7 +106,7 @@ async fn try_out(
     progress.step_says(&format!("restoring {} into a separate etcd", snapshot.display()));
     let stamp = (ports.now)().strftime("%Y%m%dt%H%M%Sz").to_string();
     let name = format!("{COMPONENT}-{stamp}");
-    let pod = restore_pod::render_drill(spec, &name, snapshot, port).map_err(StepError::from)?;
+    let pod = restore_pod::render_drill(spec, &name, snapshot, port)?;
     ports.files.write(&manifest, pod.as_bytes(), 0o600)?;
     let outcome = look(ports, spec, &format!("{name}-{}", spec.node.name), port, size).await;
     end_pod(ports, &manifest).await?;
@@ -142,7 +142,7 @@ async fn look(ports: &Ports, spec: &Spec, pod: &str, port: u16, size: u64) -> Re
 }
 
 /// Removes the drill's pod, and returns when it is gone.
-async fn end_pod(ports: &Ports, manifest: &Path) -> Result<(), StepError> {
+async fn end_pod(ports: &Ports, manifest: &Path) -> Result<(), Error> {
     ports.files.remove(manifest)?;
     let of_drill = |labels: &Labels| {
         in_kube_system(labels) && labels.get("component").is_some_and(|component| component == COMPONENT)

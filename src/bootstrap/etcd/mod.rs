@@ -1,18 +1,22 @@
 //! etcd's members for an operator: list, health and maintenance.
 
+pub mod client;
 mod drill;
+mod error;
 mod needs;
 mod pods;
 mod rebuild;
 mod snapshot;
 
+pub use client::has_joined;
 pub use drill::{drill, foresee_drill, last_drill};
+pub use error::Error;
+pub use needs::needs_kubelet;
 pub use rebuild::{foresee_recover, foresee_restore, recover, restore};
 pub use snapshot::{TakenSnapshot, foresee_take, take};
 
+use self::client::{client, endpoints, single};
 use self::needs::must_be_ours;
-use super::error::StepError;
-use super::members::{client, endpoints, single};
 use super::ports::Ports;
 use crate::core::bootstrap::membership::{Member, label};
 use crate::core::model::spec::Spec;
@@ -37,12 +41,12 @@ impl MemberReport {
 }
 
 /// All members.
-pub async fn members(ports: &Ports, spec: &Spec) -> Result<Vec<Member>, StepError> {
+pub async fn members(ports: &Ports, spec: &Spec) -> Result<Vec<Member>, Error> {
     Ok(client(ports, spec).await?.list().await?)
 }
 
 /// Asks each member. If the members are unknown, every endpoint that this node knows is asked.
-pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, StepError> {
+pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, Error> {
     let mut places: Vec<(String, String)> = match client(ports, spec).await?.list().await {
         Ok(members) => {
             let place = |member: &Member| Some((label(member), member.client_urls.first()?.clone()));
@@ -79,7 +83,7 @@ pub async fn defragment(
     spec: &Spec,
     compact: bool,
     progress: &dyn Progress,
-) -> Result<Defragmented, StepError> {
+) -> Result<Defragmented, Error> {
     let cluster = client(ports, spec).await?;
     if compact {
         cluster.compact().await?;
@@ -110,7 +114,7 @@ fn leader_last(mut reports: Vec<MemberReport>) -> Vec<MemberReport> {
 }
 
 /// The plan of `defragment`, one line per step.
-pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Result<Vec<String>, StepError> {
+pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Result<Vec<String>, Error> {
     let mut lines: Vec<String> = compact.then(|| "compact old revisions".to_owned()).into_iter().collect();
     for report in leader_last(health(ports, spec).await?) {
         let health = report.health?;
@@ -126,7 +130,7 @@ fn has_room(health: &MemberHealth) -> bool {
 
 /// Removes the member of this name (or peer URL, of one that never started), and gives it; `None` when there is none.
 /// A dry run only finds it.
-pub async fn remove(ports: &Ports, spec: &Spec, name: &str, dry_run: bool) -> Result<Option<Member>, StepError> {
+pub async fn remove(ports: &Ports, spec: &Spec, name: &str, dry_run: bool) -> Result<Option<Member>, Error> {
     must_be_ours(spec)?;
     let client = client(ports, spec).await?;
     let Some(member) = client.list().await?.into_iter().find(|member| label(member) == name) else { return Ok(None) };

@@ -1,22 +1,22 @@
 //! What must be so before anything is done to etcd.
 
-use crate::bootstrap::error::StepError;
+use super::error::Error;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::units;
 use crate::core::model::spec::Spec;
 
 /// Fails if etcd is external.
-pub fn must_be_ours(spec: &Spec) -> Result<(), StepError> {
+pub fn must_be_ours(spec: &Spec) -> Result<(), Error> {
     match &spec.cluster.external_etcd {
         None => Ok(()),
-        Some(_) => Err(StepError::NotOurEtcd),
+        Some(_) => Err(Error::External),
     }
 }
 
 /// Fails when no kubelet runs.
-pub async fn needs_kubelet(ports: &Ports) -> Result<(), StepError> {
+pub async fn needs_kubelet(ports: &Ports) -> Result<(), Error> {
     match ports.units.state(units::KUBELET).await?.is_active() {
         true => Ok(()),
-        false => Err(StepError::NoKubelet),
+        false => Err(Error::NoKubelet),
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bootstrap::error::StepError;
+use super::error::Error;
+use crate::bootstrap::error::TimedOut;
+use crate::bootstrap::pods::PodsError;
 use crate::bootstrap::ports::Ports;
 use crate::core::model::ContainerId;
 use crate::core::model::labels::{POD_NAME, POD_NAMESPACE};
@@ -26,8 +28,8 @@ pub fn in_kube_system(labels: &Labels) -> bool {
 }
 
 /// The wait timed out.
-pub fn timed_out(condition: &str, since: Instant) -> StepError {
-    StepError::TimedOut {
+pub fn timed_out(condition: &str, since: Instant) -> TimedOut {
+    TimedOut {
         condition: condition.to_owned(),
         seconds: since.elapsed().as_secs(),
         hint: "see journalctl -u kubelet, and the containers' logs in /var/log/pods/kube-system_*".to_owned(),
@@ -35,30 +37,30 @@ pub fn timed_out(condition: &str, since: Instant) -> StepError {
 }
 
 /// Waits until no such pod runs.
-pub async fn until_gone(ports: &Ports, condition: &str, wanted: impl Fn(&Labels) -> bool) -> Result<(), StepError> {
+pub async fn until_gone(ports: &Ports, condition: &str, wanted: impl Fn(&Labels) -> bool) -> Result<(), Error> {
     let begun = Instant::now();
     let ready = cri::PodSandboxState::SandboxReady as i32;
     loop {
-        let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?;
+        let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(PodsError)?;
         if !sandboxes.iter().any(|sandbox| sandbox.state == ready && wanted(&sandbox.labels)) {
             return Ok(());
         }
         if begun.elapsed() >= STOP_PATIENCE {
-            return Err(timed_out(condition, begun));
+            return Err(timed_out(condition, begun).into());
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 /// Waits until the one container of a pod has run, and returns its exit code.
-pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
+pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, Error> {
     let begun = Instant::now();
     loop {
         if let Some(ended) = exited(ports, pod).await?.pop() {
             return Ok(ended.code);
         }
         if begun.elapsed() >= WORK_PATIENCE {
-            return Err(timed_out("the pod of the restore has finished", begun));
+            return Err(timed_out("the pod of the restore has finished", begun).into());
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -76,16 +78,16 @@ pub struct Ended {
 }
 
 /// The containers of a pod that have exited.
-pub async fn exited(ports: &Ports, pod: &str) -> Result<Vec<Ended>, StepError> {
+pub async fn exited(ports: &Ports, pod: &str) -> Result<Vec<Ended>, PodsError> {
     let state = cri::ContainerState::ContainerExited as i32;
-    let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
+    let containers = ports.runtime.list_containers(None).await.map_err(PodsError)?;
     let own = containers
         .into_iter()
         .filter(|container| container.state == state && container.labels.get(POD_NAME).is_some_and(|name| name == pod));
     let mut ended = Vec::new();
     for container in own {
         let name = container.metadata.map(|metadata| metadata.name).unwrap_or_default();
-        let status = ports.runtime.container_status(&ContainerId::from(container.id)).await.map_err(StepError::Pods)?;
+        let status = ports.runtime.container_status(&ContainerId::from(container.id)).await.map_err(PodsError)?;
         ended.push(Ended { container: name, code: status.exit_code, log: status.log_path });
     }
     Ok(ended)

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::client::{ClientError, client, manifest, single};
+use super::error::Error;
 use super::needs::{must_be_ours, needs_kubelet};
 use super::pods::{Labels, PAUSE, WORK_PATIENCE, in_kube_system, timed_out, until_exited, until_gone};
-use crate::bootstrap::apply::apply;
-use crate::bootstrap::error::StepError;
-use crate::bootstrap::members::{client, manifest, single};
-use crate::bootstrap::observe::{is_met, observe_facts};
+use crate::bootstrap::observe::observe_facts;
 use crate::bootstrap::ports::Ports;
+use crate::bootstrap::steps::{apply, is_met};
 use crate::core::bootstrap::membership::peer_url;
 use crate::core::bootstrap::phases::control_plane::{plan_cloud, plan_component, wait_for_etcd};
 use crate::core::bootstrap::phases::{convert, ready};
 use crate::core::bootstrap::services::place;
 use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
+use crate::core::bootstrap::step::FileStep;
 use crate::core::bootstrap::{Step, restore_pod};
 use crate::core::model::labels::POD_NAME;
 use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
@@ -31,7 +32,7 @@ pub async fn foresee_restore(
     files: &dyn EtcdFiles,
     spec: &Spec,
     snapshot: &Path,
-) -> Result<Vec<String>, StepError> {
+) -> Result<Vec<String>, Error> {
     must_be_ours(spec)?;
     files.check_snapshot(snapshot)?;
     needs_kubelet(ports).await?;
@@ -53,7 +54,7 @@ pub async fn foresee_restore(
 }
 
 /// The plan of `recover`.
-pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, StepError> {
+pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, Error> {
     must_have_lost_quorum(ports, spec).await?;
     let spec = &as_it_is(ports, spec).await?;
     Ok(vec![
@@ -68,7 +69,9 @@ fn away(spec: &Spec) -> Vec<Step> {
     let mut steps = convert::stop_services();
     steps.extend(convert::remove_services(spec));
     let manifest = |component: &&str| spec.node.paths.manifests().join(format!("{component}.yaml"));
-    steps.extend(CONTROL_PLANE.iter().chain(&[ETCD]).map(|component| Step::RemoveFile { path: manifest(component) }));
+    steps.extend(
+        CONTROL_PLANE.iter().chain(&[ETCD]).map(|component| Step::File(FileStep::Remove { path: manifest(component) })),
+    );
     steps
 }
 
@@ -88,7 +91,7 @@ pub async fn restore(
     spec: &Spec,
     snapshot: &Path,
     progress: &dyn Progress,
-) -> Result<Option<PathBuf>, StepError> {
+) -> Result<Option<PathBuf>, Error> {
     must_be_ours(spec)?;
     files.check_snapshot(snapshot)?;
     needs_kubelet(ports).await?;
@@ -122,7 +125,7 @@ pub async fn restore(
     ports.files.remove(&path)?;
     match outcome? {
         0 => {}
-        code => return Err(StepError::RestoreFailed { code, node: spec.node.name.clone(), pod: name }),
+        code => return Err(Error::RestoreFailed { code, node: spec.node.name.clone(), pod: name }),
     }
     until_gone(ports, "the pod of the restore has terminated", |labels| {
         labels.get(POD_NAME).is_some_and(|pod| pod.starts_with("etcd-restore-"))
@@ -136,7 +139,7 @@ pub async fn restore(
 }
 
 /// Makes this node's etcd a cluster of one with all that it has, after the other members were lost permanently.
-pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
+pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), Error> {
     must_have_lost_quorum(ports, spec).await?;
     let spec = &as_it_is(ports, spec).await?;
     if spec.cluster.mode == ControlPlaneMode::StaticPods {
@@ -158,7 +161,7 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
             break;
         }
         if begun.elapsed() >= WORK_PATIENCE {
-            return Err(timed_out("etcd runs as the only member", begun));
+            return Err(timed_out("etcd runs as the only member", begun).into());
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -167,16 +170,16 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
 }
 
 /// Fails unless this node has a member whose cluster has no quorum. An election is no loss.
-async fn must_have_lost_quorum(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
+async fn must_have_lost_quorum(ports: &Ports, spec: &Spec) -> Result<(), Error> {
     must_be_ours(spec)?;
     if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_none() {
-        return Err(StepError::NoMembers { manifest: manifest(spec) });
+        return Err(ClientError::NoMembers { manifest: manifest(spec) }.into());
     }
     let begun = Instant::now();
     let members = client(ports, spec).await?;
     while begun.elapsed() < ELECTION_PATIENCE {
         if members.confirm_quorum().await.is_ok() {
-            return Err(StepError::QuorumIsThere);
+            return Err(Error::HasQuorum);
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -184,13 +187,13 @@ async fn must_have_lost_quorum(ports: &Ports, spec: &Spec) -> Result<(), StepErr
 }
 
 /// The settings with the way in which this node's etcd is run.
-async fn as_it_is(ports: &Ports, spec: &Spec) -> Result<Spec, StepError> {
+async fn as_it_is(ports: &Ports, spec: &Spec) -> Result<Spec, Error> {
     let mut found = spec.clone();
     found.cluster.mode = place(ETCD, spec, &observe_facts(ports, spec, false).await?);
     Ok(found)
 }
 
-async fn carry_out(ports: &Ports, spec: &Spec, steps: &[Step], progress: &dyn Progress) -> Result<(), StepError> {
+async fn carry_out(ports: &Ports, spec: &Spec, steps: &[Step], progress: &dyn Progress) -> Result<(), Error> {
     for step in steps {
         if !is_met(ports, spec, step).await? {
             apply(ports, spec, step, progress).await?;
@@ -200,14 +203,14 @@ async fn carry_out(ports: &Ports, spec: &Spec, steps: &[Step], progress: &dyn Pr
 }
 
 /// A component's manifest, or its service, which is started.
-async fn write(ports: &Ports, spec: &Spec, component: &str, progress: &dyn Progress) -> Result<(), StepError> {
+async fn write(ports: &Ports, spec: &Spec, component: &str, progress: &dyn Progress) -> Result<(), Error> {
     let facts = observe_facts(ports, spec, false).await?;
     let steps = plan_component(component, spec, &facts, spec.cluster.mode)?;
     carry_out(ports, spec, &steps, progress).await
 }
 
 /// Waits until all components run and the API answers.
-async fn write_all(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
+async fn write_all(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), Error> {
     write(ports, spec, ETCD, progress).await?;
     if spec.cluster.mode == ControlPlaneMode::Systemd {
         carry_out(ports, spec, &[wait_for_etcd()], progress).await?;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::bootstrap::error::StepError;
-use crate::bootstrap::members::{client, single};
+use super::client::{client, single};
+use super::error::Error;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::snapshots::{file_name, outdated};
 use crate::core::model::spec::{Endpoint, Spec};
@@ -29,7 +29,7 @@ pub async fn foresee_take(
     path: Option<&Path>,
     folder: &Path,
     keep: usize,
-) -> Result<Vec<String>, StepError> {
+) -> Result<Vec<String>, Error> {
     client(ports, spec).await?.list().await?;
     let target = path.map_or_else(|| folder.join(file_name(&spec.node.name, (ports.now)())), Path::to_owned);
     let mut lines = vec![format!("write a snapshot to {} and verify it", target.display())];
@@ -51,7 +51,7 @@ pub async fn take(
     path: Option<&Path>,
     folder: &Path,
     keep: usize,
-) -> Result<TakenSnapshot, StepError> {
+) -> Result<TakenSnapshot, Error> {
     let now: Timestamp = (ports.now)();
     let target = path.map_or_else(|| folder.join(file_name(&spec.node.name, now)), Path::to_owned);
     if let Some(parent) = target.parent().filter(|parent| path.is_none() && !parent.as_os_str().is_empty()) {
@@ -75,7 +75,7 @@ pub async fn take(
         outcome => outcome,
     };
     let checked = match written {
-        Ok(_) => files.check_snapshot(&part).map_err(StepError::from),
+        Ok(_) => files.check_snapshot(&part).map_err(Error::from),
         Err(error) => Err(error.into()),
     };
     let size = match checked {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bootstrap::error::StepError;
+use super::error::Error;
 use crate::bootstrap::etcd;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::upgrade::{ObservedCluster, ObservedMember, derive_cluster};
 use crate::core::model::spec::Spec;
+use crate::core::model::with_causes;
 use crate::ports::bootstrap::{ClusterObjects, ObjectRef};
 
 /// How long an API server is asked again.
@@ -25,12 +26,15 @@ pub async fn observe_cluster(
     ports: &Ports,
     spec: &Spec,
     objects: &dyn ClusterObjects,
-) -> Result<ObservedCluster, StepError> {
+) -> Result<ObservedCluster, Error> {
     let begun = Instant::now();
     loop {
         match attempt(ports, spec, objects).await {
-            Err(StepError::Object(error)) if error.is_transient() && begun.elapsed() < PATIENCE => {
-                tracing::debug!(%error, "try again");
+            Err(Error::Objects(error)) if error.is_transient() && begun.elapsed() < PATIENCE => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the API server does not answer yet; retrying"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
@@ -38,7 +42,7 @@ pub async fn observe_cluster(
     }
 }
 
-async fn attempt(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<ObservedCluster, StepError> {
+async fn attempt(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<ObservedCluster, Error> {
     let nodes = objects.list(&ObjectRef::new("v1", "Node", None, ""), "").await?;
     let pods = objects.list(&named("v1", "Pod", ""), "").await?;
     let config = objects.get(&named("v1", "ConfigMap", "kubeadm-config")).await?;
@@ -49,7 +53,7 @@ async fn attempt(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Re
             Ok(_) if report.is_healthy() => None,
             Ok(health) if health.leader == 0 => Some("it has no leader".to_owned()),
             Ok(health) => Some(health.errors.join(", ")),
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(with_causes(error)),
         };
         let version = report.health.as_ref().ok().and_then(|health| health.version.parse().ok());
         let name = if report.name.is_empty() { report.endpoint } else { report.name };

@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::error::Error;
 use super::form::Form;
 use super::pods::Look;
-use super::{Purpose, UpgradeError, manifests};
-use crate::bootstrap::error::StepError;
+use super::{Purpose, manifests};
 use crate::bootstrap::observe::observe_facts;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::{etcd, renewal};
 use crate::core::bootstrap::static_pods::ETCD;
-use crate::core::bootstrap::units;
 use crate::core::bootstrap::upgrade::difference::difference;
 use crate::core::bootstrap::upgrade::moves::{Component, Facts, Move, PodState, foresee, next};
 use crate::core::model::StepOutcome;
@@ -72,21 +71,18 @@ pub async fn upgrade_control_plane(
     spec: &Spec,
     passage: &Passage<'_>,
     progress: &dyn Progress,
-) -> Result<usize, UpgradeError> {
+) -> Result<usize, Error> {
     let begun = Instant::now();
     progress.phase_begins(PHASE.0, PHASE.1, (1, 1));
     let form = Form::of(&observe_facts(ports, spec, false).await?)?;
     if form == Form::Services && passage.purpose == Purpose::Version {
-        return Err(StepError::AreServices.into());
+        return Err(Error::AreServices);
     }
     if form.mode_of_cluster() != spec.cluster.mode && passage.purpose == Purpose::Settings {
-        return Err(StepError::OtherMode { to: spec.cluster.mode.as_str() }.into());
+        return Err(Error::OtherMode { to: spec.cluster.mode.as_str() });
     }
-    if form == Form::Pods
-        && !passage.dry_run
-        && !ports.units.state(units::KUBELET).await.map_err(StepError::from)?.is_active()
-    {
-        return Err(StepError::NoKubelet.into());
+    if form == Form::Pods && !passage.dry_run {
+        etcd::needs_kubelet(ports).await?;
     }
     let mut run = Run {
         ports,
@@ -108,7 +104,7 @@ pub async fn upgrade_control_plane(
 }
 
 impl Run<'_> {
-    async fn foretell(&mut self) -> Result<usize, UpgradeError> {
+    async fn foretell(&mut self) -> Result<usize, Error> {
         let facts = self.observe().await?;
         let moves = foresee(&facts);
         for coming in &moves {
@@ -120,7 +116,7 @@ impl Run<'_> {
         Ok(moves.iter().filter(|coming| matches!(coming, Move::Write(_))).count())
     }
 
-    async fn go(&mut self) -> Result<usize, UpgradeError> {
+    async fn go(&mut self) -> Result<usize, Error> {
         let mut written = 0;
         let mut waited_for: Option<&'static str> = None;
         loop {
@@ -139,11 +135,11 @@ impl Run<'_> {
                 Move::Done => return Ok(written),
                 Move::Returned => {
                     let (component, why) = self.given_up.take().unwrap_or(("the control plane", String::new()));
-                    return Err(UpgradeError::Returned { component, why, snapshot: self.snapshot.take() });
+                    return Err(Error::Returned { component, why, snapshot: self.snapshot.take() });
                 }
                 Move::Stuck { component, why } => {
                     let kept = self.passage.purpose.kept();
-                    return Err(UpgradeError::Stuck { component, why: why.clone(), kept });
+                    return Err(Error::Stuck { component, why: why.clone(), kept });
                 }
                 Move::Wait(name) => {
                     if waited_for != Some(*name) {
@@ -174,15 +170,15 @@ impl Run<'_> {
     }
 
     /// Moves that change something.
-    async fn carry_out(&mut self, coming: &Move, facts: &Facts) -> Result<(), UpgradeError> {
+    async fn carry_out(&mut self, coming: &Move, facts: &Facts) -> Result<(), Error> {
         let files = &self.ports.files;
         let (kept, form, spec) = (self.passage.purpose.kept(), self.form, self.spec);
         let of = |name: &str| facts.components.iter().find(|component| component.name == name);
         let (target, content) = match coming {
-            Move::Snapshot => return Ok(self.take_snapshot().await?),
-            Move::Forget => return Ok(files.empty_dir(kept).map_err(StepError::from)?),
+            Move::Snapshot => return self.take_snapshot().await,
+            Move::Forget => return Ok(files.empty_dir(kept)?),
             Move::Keep(name) => {
-                files.ensure_dir(kept, 0o700).map_err(StepError::from)?;
+                files.ensure_dir(kept, 0o700)?;
                 (form.kept(spec, name, self.passage.purpose), of(name).and_then(|component| component.present.as_ref()))
             }
             Move::Write(name) => {
@@ -199,11 +195,11 @@ impl Run<'_> {
             Move::Wait(_) | Move::TurnBack { .. } | Move::Done | Move::Returned | Move::Stuck { .. } => return Ok(()),
         };
         let Some(content) = content else { return Ok(()) };
-        files.write(&target, content.as_bytes(), form.mode()).map_err(StepError::from)?;
+        files.write(&target, content.as_bytes(), form.mode())?;
         Ok(())
     }
 
-    async fn take_snapshot(&mut self) -> Result<(), StepError> {
+    async fn take_snapshot(&mut self) -> Result<(), Error> {
         let folder = &self.spec.node.paths.snapshots;
         self.ports.files.ensure_dir(folder, 0o700)?;
         // A name of its own: the timer removes older ones of its own only.
@@ -216,7 +212,7 @@ impl Run<'_> {
     }
 
     /// While this member restarts, the others have to agree without it.
-    async fn others_are_well(&self) -> Result<(), UpgradeError> {
+    async fn others_are_well(&self) -> Result<(), Error> {
         let reports = etcd::health(self.ports, self.spec).await?;
         // The members are unknown: there is no majority to lose, and this member may have lost its address.
         if self.passage.purpose == Purpose::Settings && reports.iter().all(|report| report.name.is_empty()) {
@@ -224,7 +220,7 @@ impl Run<'_> {
         }
         let ill = reports.iter().filter(|report| report.name != self.spec.node.name && !report.is_healthy());
         let ill: Vec<String> = ill.map(|report| report.name.clone()).collect();
-        if ill.is_empty() { Ok(()) } else { Err(UpgradeError::MembersNotWell(ill.join(", "))) }
+        if ill.is_empty() { Ok(()) } else { Err(Error::MembersNotWell(ill.join(", "))) }
     }
 
     async fn hold_turn(&self) {
@@ -233,7 +229,7 @@ impl Run<'_> {
         }
     }
 
-    async fn begin_waiting(&mut self, name: &'static str) -> Result<(), StepError> {
+    async fn begin_waiting(&mut self, name: &'static str) -> Result<(), Error> {
         self.form.rouse(self.ports, self.spec, name).await?;
         if let Some(look) = self.looks.get(name) {
             let waiting = Waiting { uid: look.uid.clone(), since: Instant::now(), restarts: look.restarts };
@@ -242,7 +238,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn observe(&mut self) -> Result<Facts, StepError> {
+    async fn observe(&mut self) -> Result<Facts, Error> {
         let mut components = Vec::new();
         for (name, wanted) in &self.wanted {
             let present = self.ports.files.read(&self.form.path(self.spec, name))?;

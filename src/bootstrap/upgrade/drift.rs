@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Container;
 
+use super::error::Error;
 use super::form::Form;
 use super::pods::newest_container;
 use super::{Purpose, manifests};
-use crate::bootstrap::error::StepError;
 use crate::bootstrap::observe::observe_facts;
+use crate::bootstrap::pods::PodsError;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::upgrade::difference::difference;
 use crate::core::manifest::parse_manifest;
@@ -17,7 +18,7 @@ use crate::core::model::spec::Spec;
 use crate::cri;
 
 /// Component and difference.
-pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, StepError> {
+pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, Error> {
     let form = Form::of(&observe_facts(ports, spec, false).await?)?;
     let mut drift = Vec::new();
     for (name, wanted) in manifests::wanted(ports, spec, form, Purpose::Settings).await? {
@@ -44,18 +45,18 @@ pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, St
 }
 
 /// What a container is, as the runtime reports.
-async fn running(ports: &Ports, written: &Container, id: &ContainerId) -> Result<Vec<String>, StepError> {
+async fn running(ports: &Ports, written: &Container, id: &ContainerId) -> Result<Vec<String>, Error> {
     let mut lines = Vec::new();
-    if let Some(words) = ports.runtime.container_arguments(id).await.map_err(StepError::Pods)? {
+    if let Some(words) = ports.runtime.container_arguments(id).await.map_err(PodsError)? {
         let wanted: BTreeSet<&String> = written.command.iter().chain(&written.args).flatten().collect();
         let seen: BTreeSet<&String> = words.iter().collect();
         let text = |words: &BTreeSet<&String>| words.iter().map(|word| format!("{word}\n")).collect::<String>();
         lines.extend(difference(&text(&seen), &text(&wanted)).iter().map(|line| format!("its process: {line}")));
     }
-    let status = ports.runtime.container_status(id).await.map_err(StepError::Pods)?;
+    let status = ports.runtime.container_status(id).await.map_err(PodsError)?;
     let name = written.image.clone().unwrap_or_default();
     let wanted = cri::ImageSpec { image: name.clone(), ..cri::ImageSpec::default() };
-    match ports.pulls.image_status(&wanted).await.map_err(StepError::Pods)? {
+    match ports.pulls.image_status(&wanted).await.map_err(PodsError)? {
         Some(image) => {
             let same = |told: &String| *told == image.id || image.repo_digests.contains(told);
             let told = [&status.image_id, &status.image_ref];

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::error::Error;
 use super::form::Form;
 use super::manifests::components;
 use super::pods::newest_container;
-use crate::bootstrap::error::StepError;
 use crate::bootstrap::observe::observe_facts;
+use crate::bootstrap::pods::PodsError;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::unit_text::with_drop_ins;
 use crate::core::bootstrap::cis::{flags_among, flags_of};
@@ -18,7 +19,7 @@ use crate::core::model::spec::Spec;
 pub async fn observe_flags(
     ports: &Ports,
     spec: &Spec,
-) -> Result<BTreeMap<&'static str, BTreeMap<String, String>>, StepError> {
+) -> Result<BTreeMap<&'static str, BTreeMap<String, String>>, Error> {
     let form = Form::of(&observe_facts(ports, spec, false).await?)?;
     let mut all = BTreeMap::new();
     for name in components(spec) {
@@ -36,16 +37,10 @@ pub async fn observe_flags(
 }
 
 /// What the newest container of a static pod was started with.
-async fn words(
-    ports: &Ports,
-    spec: &Spec,
-    form: Form,
-    name: &str,
-    text: &str,
-) -> Result<Option<Vec<String>>, StepError> {
+async fn words(ports: &Ports, spec: &Spec, form: Form, name: &str, text: &str) -> Result<Option<Vec<String>>, Error> {
     let look = form.look(ports, spec, name, text).await?;
     match newest_container(ports, &look.uid).await? {
-        Some(runs) => ports.runtime.container_arguments(&ContainerId::from(runs.id)).await.map_err(StepError::Pods),
+        Some(runs) => Ok(ports.runtime.container_arguments(&ContainerId::from(runs.id)).await.map_err(PodsError)?),
         None => Ok(None),
     }
 }

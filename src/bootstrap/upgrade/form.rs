@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::Purpose;
+use super::error::Error;
 use super::pods::{self, Look, STEADY, ask};
-use crate::bootstrap::error::StepError;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::{Facts, services, static_pods};
 use crate::core::model::spec::{ControlPlaneMode, Spec};
@@ -23,13 +23,13 @@ pub(super) enum Form {
 
 impl Form {
     /// As it is found.
-    pub fn of(facts: &Facts) -> Result<Self, StepError> {
+    pub fn of(facts: &Facts) -> Result<Self, Error> {
         // A provider's controller manager comes and goes with its own settings, and says nothing of the others.
         let any = |found: &BTreeSet<String>| services::COMPONENTS.iter().any(|component| found.contains(*component));
         match (any(&facts.services), any(&facts.pods)) {
             (false, _) => Ok(Self::Pods),
             (true, false) => Ok(Self::Services),
-            (true, true) => Err(StepError::BothForms),
+            (true, true) => Err(Error::BothForms),
         }
     }
 
@@ -57,7 +57,7 @@ impl Form {
     }
 
     /// What the settings say of a component.
-    pub fn render(self, component: &str, spec: &Spec, facts: &Facts) -> Result<String, StepError> {
+    pub fn render(self, component: &str, spec: &Spec, facts: &Facts) -> Result<String, Error> {
         Ok(match self {
             Self::Pods => static_pods::render(component, spec, facts)?,
             Self::Services => services::render(component, spec, facts)?.unit,
@@ -65,15 +65,15 @@ impl Form {
     }
 
     /// Looks at a component whose text is this one.
-    pub async fn look(self, ports: &Ports, spec: &Spec, component: &str, text: &str) -> Result<Look, StepError> {
+    pub async fn look(self, ports: &Ports, spec: &Spec, component: &str, text: &str) -> Result<Look, Error> {
         match self {
-            Self::Pods => pods::look(ports, &self.path(spec, component), text, &spec.node.name).await,
+            Self::Pods => Ok(pods::look(ports, &self.path(spec, component), text, &spec.node.name).await?),
             Self::Services => self.look_at_service(ports, spec, component).await,
         }
     }
 
     /// Lets a service run what its unit says now; the kubelet does that for pods.
-    pub async fn rouse(self, ports: &Ports, spec: &Spec, component: &str) -> Result<(), StepError> {
+    pub async fn rouse(self, ports: &Ports, spec: &Spec, component: &str) -> Result<(), Error> {
         if self == Self::Pods {
             return Ok(());
         }
@@ -85,13 +85,13 @@ impl Form {
         Ok(())
     }
 
-    fn is_stale(self, ports: &Ports, spec: &Spec, component: &str, state: &UnitState) -> Result<bool, StepError> {
+    fn is_stale(self, ports: &Ports, spec: &Spec, component: &str, state: &UnitState) -> Result<bool, Error> {
         let changed = ports.files.info(&self.path(spec, component))?.map(|info| info.modified);
         let Some(begun) = state.begun_at else { return Ok(true) };
         Ok(state.needs_reload || changed.is_some_and(|changed| changed > begun))
     }
 
-    async fn look_at_service(self, ports: &Ports, spec: &Spec, component: &str) -> Result<Look, StepError> {
+    async fn look_at_service(self, ports: &Ports, spec: &Spec, component: &str) -> Result<Look, Error> {
         let unit = services::unit(component);
         let state = ports.units.state(&unit).await?;
         let mut look =

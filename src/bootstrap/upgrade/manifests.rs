@@ -1,14 +1,15 @@
 //! What is wanted of the components of this node.
 
 use super::Purpose;
+use super::error::Error;
 use super::form::Form;
-use crate::bootstrap::error::StepError;
 use crate::bootstrap::observe::observe_facts;
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::membership::{joined_members, peer_url};
 use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::upgrade::running;
 use crate::core::model::spec::Spec;
+use crate::ports::bootstrap::FileError;
 
 /// The components of this node, each after those that it needs.
 pub(super) fn components(spec: &Spec) -> Vec<&'static str> {
@@ -17,7 +18,7 @@ pub(super) fn components(spec: &Spec) -> Vec<&'static str> {
 }
 
 /// True when such a change of this node was interrupted.
-pub fn is_under_way(ports: &Ports, purpose: Purpose) -> Result<bool, StepError> {
+pub fn is_under_way(ports: &Ports, purpose: Purpose) -> Result<bool, FileError> {
     Ok(!ports.files.list(purpose.kept())?.is_empty())
 }
 
@@ -28,7 +29,7 @@ pub(super) async fn wanted(
     spec: &Spec,
     form: Form,
     purpose: Purpose,
-) -> Result<Vec<(&'static str, String)>, StepError> {
+) -> Result<Vec<(&'static str, String)>, Error> {
     let mut facts = observe_facts(ports, spec, false).await?;
     let mut all = Vec::new();
     for component in components(spec) {
@@ -48,7 +49,7 @@ pub(super) async fn wanted(
 }
 
 /// Replaces the versions in the settings by those that this node runs, for commands that change only flags or certificates.
-pub fn keep_running(ports: &Ports, spec: &mut Spec) -> Result<(), StepError> {
+pub fn keep_running(ports: &Ports, spec: &mut Spec) -> Result<(), FileError> {
     let mut manifests = Vec::new();
     for component in components(spec) {
         if let Some(text) = ports.files.read(&Form::Pods.path(spec, component))? {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::bootstrap::error::StepError;
+use crate::bootstrap::pods::PodsError;
 use crate::bootstrap::ports::Ports;
 use crate::core::manifest::parse_manifest;
 use crate::core::model::labels::{POD_UID, RESTART_COUNT};
-use crate::core::model::{ContainerId, HttpGet, uid_of};
+use crate::core::model::{ContainerId, HttpGet, uid_of, with_causes};
 use crate::cri;
 
 /// How long a container has to run before its answer counts: some exit right after they became ready.
@@ -34,7 +34,7 @@ pub(super) struct Look {
 }
 
 /// Looks at the pod of a manifest.
-pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> Result<Look, StepError> {
+pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> Result<Look, PodsError> {
     let mut look = Look { uid: String::new(), well: false, word: String::new(), restarts: 0, ended: false };
     let pod = match parse_manifest(path, text.as_bytes(), node) {
         Ok(pod) => pod,
@@ -51,7 +51,7 @@ pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> 
     let restarts = container.annotations.get(RESTART_COUNT).and_then(|count| count.parse().ok());
     look.restarts = restarts.unwrap_or_default();
     let id = ContainerId::from(container.id);
-    let status = ports.runtime.container_status(&id).await.map_err(StepError::Pods)?;
+    let status = ports.runtime.container_status(&id).await.map_err(PodsError)?;
     if status.state != cri::ContainerState::ContainerRunning as i32 {
         look.ended = status.state == cri::ContainerState::ContainerExited as i32;
         let what = if status.message.is_empty() { status.reason } else { status.message };
@@ -74,20 +74,20 @@ pub(super) async fn ask(ports: &Ports, pod: &Pod, look: &mut Look) {
         Some(get) => match ports.checks.http(&get, Some(ANSWER)).await {
             Ok(answer) if (200..400).contains(&answer.status) => look.well = true,
             Ok(answer) => look.word = format!("{} answers {}", get.url(), answer.status),
-            Err(error) => look.word = error.to_string(),
+            Err(error) => look.word = with_causes(&error),
         },
     }
 }
 
 /// The newest container of the pod with that uid, in a sandbox that lives.
-pub(super) async fn newest_container(ports: &Ports, uid: &str) -> Result<Option<cri::Container>, StepError> {
-    let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?;
+pub(super) async fn newest_container(ports: &Ports, uid: &str) -> Result<Option<cri::Container>, PodsError> {
+    let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(PodsError)?;
     let ready = cri::PodSandboxState::SandboxReady as i32;
     let own = |sandbox: &&cri::PodSandbox| {
         sandbox.state == ready && sandbox.labels.get(POD_UID).is_some_and(|label| label == uid)
     };
     let own: Vec<&str> = sandboxes.iter().filter(own).map(|sandbox| sandbox.id.as_str()).collect();
-    let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
+    let containers = ports.runtime.list_containers(None).await.map_err(PodsError)?;
     let mine = containers.into_iter().filter(|container| own.contains(&container.pod_sandbox_id.as_str()));
     Ok(mine.max_by_key(|container| container.created_at))
 }

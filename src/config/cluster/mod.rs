@@ -7,10 +7,12 @@ mod derive;
 mod joined;
 pub mod layers;
 pub mod schema;
+mod version;
 
 pub use derive::{HostDefaults, derive_spec};
 pub use joined::render_joined;
 pub use layers::{Fault, Layers, Origin};
+pub use version::{AfterUpgrade, check_upgraded, set_upgrade_target};
 
 #[cfg(test)]
 mod tests;

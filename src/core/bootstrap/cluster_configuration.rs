@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::config::cluster::{HostDefaults, Layers, derive_spec};
     use crate::core::bootstrap::phases::kubelet_start;
-    use crate::core::bootstrap::step::Content;
+    use crate::core::bootstrap::step::{Content, FileStep};
     use crate::core::bootstrap::{Facts, Step};
 
     #[test]
@@ -210,7 +210,9 @@ mod tests {
         assert_eq!(find_overruled(&own, &spec.cluster.kubelet), ["maxPods", "serializeImagePulls"]);
         let steps = kubelet_start::plan_worker(&spec, &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap();
         let text = steps.iter().find_map(|step| match step {
-            Step::WriteFile { path, content: Content::Text(text), .. } if path.ends_with("config.yaml") => Some(text),
+            Step::File(FileStep::Write { path, content: Content::Text(text), .. }) if path.ends_with("config.yaml") => {
+                Some(text)
+            }
             _ => None,
         });
         let written = yaml::parse_document(text.unwrap().as_bytes()).unwrap();

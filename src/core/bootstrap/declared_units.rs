@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Step;
 use super::services;
+use super::step::{FileStep, UnitStep};
 use super::units::{AGENT, JOINED_FILE};
 use crate::core::model::spec::Spec;
 
@@ -21,21 +22,21 @@ pub fn for_node(steps: Vec<Step>, spec: &Spec) -> Vec<Step> {
 fn declared(step: Step, spec: &Spec) -> Option<Step> {
     let units = &spec.node.paths.units;
     match step {
-        Step::WriteUnit { path, .. } if is_declared(&path) => {
+        Step::Unit(UnitStep::Write { path, .. }) if is_declared(&path) => {
             // Settings of single units are the system's too; whether they exist does not show in a unit.
             let unit = unit_of(&path).filter(|_| path.parent() == Some(units))?;
-            Some(Step::FindUnit { unit, enabled: false })
+            Some(Step::Unit(UnitStep::Find { unit, enabled: false }))
         }
-        Step::EnsureDir { path, .. } if path.parent() == Some(units) => None,
-        Step::EnableUnit { unit } => Some(Step::FindUnit { unit, enabled: true }),
-        Step::RemoveUnit { path } if is_declared(&path) => None,
-        Step::StartUnit { unit, configured_by } => {
+        Step::File(FileStep::EnsureDir { path, .. }) if path.parent() == Some(units) => None,
+        Step::Unit(UnitStep::Enable { unit }) => Some(Step::Unit(UnitStep::Find { unit, enabled: true })),
+        Step::Unit(UnitStep::Remove { path }) if is_declared(&path) => None,
+        Step::Unit(UnitStep::Start { unit, configured_by }) => {
             let mut configured_by: Vec<PathBuf> =
                 configured_by.into_iter().filter(|path| !path.starts_with(units) || !is_declared(path)).collect();
             if unit == AGENT {
                 configured_by.push(JOINED_FILE.into());
             }
-            Some(Step::StartUnit { unit, configured_by })
+            Some(Step::Unit(UnitStep::Start { unit, configured_by }))
         }
         other => Some(other),
     }

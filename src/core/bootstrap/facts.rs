@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Step;
 use super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
 use super::rotation::{ObservedAuthority, Rotation};
+use super::step::{FileStep, MemberStep, PkiStep};
 use crate::core::model::Secret;
 use crate::core::model::spec::Spec;
 
@@ -119,14 +120,14 @@ impl Facts {
 
     /// Assumes a planned step as done, so that a dry run can plan the following phases.
     pub fn assume(&mut self, step: &Step, spec: &Spec) {
-        if let Step::MakeAuthority(authority) = step
+        if let Step::Pki(PkiStep::MakeAuthority(authority)) = step
             && authority.files.cert == spec.node.paths.pki("ca.crt")
             && self.ca.is_none()
         {
             self.ca = Some("(the certificate that phase certs creates)".to_owned());
             self.ca_key = true;
         }
-        if let Step::MakeAuthority(authority) = step
+        if let Step::Pki(PkiStep::MakeAuthority(authority)) = step
             && authority.files == kubelet_serving_ca(spec)
             && self.kubelet_serving().is_none()
         {
@@ -137,12 +138,12 @@ impl Facts {
                 ..ObservedAuthority::default()
             });
         }
-        if let Step::JoinFiles { path, .. } | Step::RemoveFile { path } = step
+        if let Step::File(FileStep::Join { path, .. }) | Step::File(FileStep::Remove { path }) = step
             && *path == kubelet_authorities(spec)
         {
-            self.kubelet_authorities = matches!(step, Step::JoinFiles { .. });
+            self.kubelet_authorities = matches!(step, Step::File(FileStep::Join { .. }));
         }
-        if let Step::AddMember { name, peer_url } = step
+        if let Step::Member(MemberStep::Add { name, peer_url }) = step
             && !self.etcd_members.iter().any(|(_, url)| url == peer_url)
         {
             self.etcd_members.push((name.clone(), peer_url.clone()));

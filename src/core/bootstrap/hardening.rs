@@ -60,6 +60,7 @@ mod tests {
     use crate::config::cluster::{HostDefaults, Layers, derive_spec};
     use crate::core::bootstrap::phases::{control_plane, objects};
     use crate::core::bootstrap::static_pods::render;
+    use crate::core::bootstrap::step::FileStep;
     use crate::core::bootstrap::{Facts, Step, api_files};
     use crate::core::model::spec::Spec;
     use crate::core::yaml;
@@ -109,7 +110,7 @@ mod tests {
     fn the_policy_is_written_before_the_api_server_and_mounted_into_it() {
         let spec = spec(&[]);
         let steps = control_plane::plan_api_files(&spec, &Facts::at(jiff::Timestamp::UNIX_EPOCH)).unwrap();
-        let [Step::WriteFile { path, mode, content }] = steps.as_slice() else { panic!("{steps:?}") };
+        let [Step::File(FileStep::Write { path, mode, content })] = steps.as_slice() else { panic!("{steps:?}") };
         assert_eq!((path.as_path(), *mode), (audit_policy_path(&spec.node.paths).as_path(), 0o600));
         assert_eq!(content.as_bytes(), AUDIT_POLICY.as_bytes());
         let api = manifest(CONTROL_PLANE[0], &[]);

@@ -35,6 +35,7 @@ use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
 use crate::adapters::cri::Cri;
 use crate::adapters::csi::CsiVolumes;
+use crate::adapters::default_address::default_address;
 use crate::adapters::fs::name_files::LocalNameFiles;
 use crate::adapters::fs::node_context;
 use crate::adapters::fs::pod_files::LocalPodFiles;
@@ -131,7 +132,8 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     let unseen = parts::unseen_node(&spec, &machine);
     let mut context = node_context::read(&spec.dirs, &spec.pods);
     context.allocatable = unseen.status.as_ref().and_then(|s| s.allocatable.clone()).unwrap_or_default();
-    let addresses = if spec.node.ips.is_empty() { parts::default_address() } else { spec.node.ips.clone() };
+    let addresses =
+        if spec.node.ips.is_empty() { default_address().into_iter().collect() } else { spec.node.ips.clone() };
     context.host_ips = addresses.clone();
     let (context, node) = watch::channel(Arc::new(context));
     let ids = IdRange::of_node(spec.pods.user_namespace_ids)

@@ -1,7 +1,6 @@
 //! The parts that only some kubelets have, or that are a few lines each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,15 +78,6 @@ pub fn tap_statics(
         }
     });
     sender
-}
-
-/// The address that packets to other networks leave from. Connecting a UDP socket sends nothing.
-pub fn default_address() -> Vec<IpAddr> {
-    let address = UdpSocket::bind(("0.0.0.0", 0)).and_then(|socket| {
-        socket.connect(("192.0.2.1", 9))?;
-        socket.local_addr()
-    });
-    address.map(|a| a.ip()).into_iter().filter(|ip| !ip.is_unspecified() && !ip.is_loopback()).collect()
 }
 
 /// Tells once, as upstream, what pods will not get of the node's resolver.

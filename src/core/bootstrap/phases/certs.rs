@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use super::super::authorities::{authorities, ca_files};
 use super::super::kubelet_ca::kubelet_serving_ca;
 use super::super::pki::{Authority, Certificate, KeyPairFiles, San, Subject, Usage};
+use super::super::step::{FileStep, PkiStep};
 use super::super::{Facts, PhaseError, Step};
 use super::kubeconfigs;
 use crate::core::model::spec::Spec;
@@ -14,33 +15,33 @@ use crate::core::model::spec::Spec;
 /// The PKI folder and all that is in it.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let pki = &spec.node.paths.pki;
-    let mut steps = vec![Step::EnsureDir { path: pki.clone(), mode: 0o755 }];
+    let mut steps = vec![Step::File(FileStep::EnsureDir { path: pki.clone(), mode: 0o755 })];
     if spec.cluster.external_etcd.is_none() {
-        steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
+        steps.push(Step::File(FileStep::EnsureDir { path: pki.join("etcd"), mode: 0o755 }));
     }
     let serving = kubelet_serving_ca(spec);
     // Where API servers run the one of kubelets is begun by phase `kubelet-serving-ca`, together with the others.
     let may_be_made = |wanted: &Authority| {
         wanted.files != serving || facts.kubelet_serving().is_some() || !facts.has_component("kube-apiserver")
     };
-    steps.extend(authorities(spec).into_iter().filter(may_be_made).map(Step::MakeAuthority));
+    steps.extend(authorities(spec).into_iter().filter(may_be_made).map(|one| Step::Pki(PkiStep::MakeAuthority(one))));
     // Whoever holds the CA's key elsewhere brings along what it signs.
     let (brought, issued): (Vec<_>, Vec<_>) = leaves(spec)
         .into_iter()
         .partition(|certificate| facts.external_ca() && certificate.leaf.signer == ca_files(spec));
     if facts.external_ca() {
         let kubeconfigs = kubeconfigs::kubeconfigs(spec);
-        steps.push(Step::FindSigned { signer: ca_files(spec).cert, certificates: brought, kubeconfigs });
+        steps.push(Step::Pki(PkiStep::FindSigned { signer: ca_files(spec).cert, certificates: brought, kubeconfigs }));
     }
-    steps.extend(issued.into_iter().map(Step::IssueCert));
-    steps.push(Step::GenerateKey { key: pki.join("sa.key"), public: pki.join("sa.pub") });
+    steps.extend(issued.into_iter().map(|one| Step::Pki(PkiStep::IssueCert(one))));
+    steps.push(Step::Pki(PkiStep::GenerateKey { key: pki.join("sa.key"), public: pki.join("sa.pub") }));
     Ok(steps)
 }
 
 /// What of it can be made again here.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;
-    steps.retain(|step| !matches!(step, Step::FindSigned { .. }));
+    steps.retain(|step| !matches!(step, Step::Pki(PkiStep::FindSigned { .. })));
     Ok(steps)
 }
 
@@ -48,9 +49,9 @@ pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
 /// would not know it.
 pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;
-    steps.retain(|step| !matches!(step, Step::MakeAuthority(_) | Step::GenerateKey { .. }));
+    steps.retain(|step| !matches!(step, Step::Pki(PkiStep::MakeAuthority(_)) | Step::Pki(PkiStep::GenerateKey { .. })));
     for step in &mut steps {
-        if let Step::FindSigned { kubeconfigs, .. } = step {
+        if let Step::Pki(PkiStep::FindSigned { kubeconfigs, .. }) = step {
             kubeconfigs.retain(kubeconfigs::is_of_joining);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::services::{self, place};
 use super::super::static_pods::{self, CONTROL_PLANE, ETCD};
-use super::super::step::{Condition, Content};
+use super::super::step::{Condition, Content, FileStep, UnitStep};
 use super::super::{Facts, PhaseError, Step, api_files};
 use crate::core::model::Secret;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
@@ -50,12 +50,12 @@ pub fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let path = spec.node.paths.manifests().join(format!("{CLOUD_CONTROLLER_MANAGER}.yaml"));
     let mut steps = Vec::new();
     if facts.pods.contains(CLOUD_CONTROLLER_MANAGER) {
-        steps.push(Step::RemoveFile { path });
+        steps.push(Step::File(FileStep::Remove { path }));
     }
     if facts.services.contains(CLOUD_CONTROLLER_MANAGER) {
         let unit = services::unit(CLOUD_CONTROLLER_MANAGER);
         let path = spec.node.paths.units.join(&unit);
-        steps.extend([Step::StopUnit { unit }, Step::RemoveUnit { path }]);
+        steps.extend([Step::Unit(UnitStep::Stop { unit }), Step::Unit(UnitStep::Remove { path })]);
     }
     Ok(steps)
 }
@@ -84,7 +84,7 @@ pub fn plan_component(
 ) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     if component == ETCD {
-        steps.push(Step::EnsureDir { path: spec.node.paths.etcd_data.clone(), mode: 0o700 });
+        steps.push(Step::File(FileStep::EnsureDir { path: spec.node.paths.etcd_data.clone(), mode: 0o700 }));
     }
     if component == CONTROL_PLANE[0] {
         steps.extend(plan_api_files(spec, facts)?);
@@ -99,10 +99,8 @@ pub fn plan_component(
 /// What the API server reads when it starts and is ours to write.
 pub fn plan_api_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let policy = api_files::built_in(&spec.cluster);
-    let write = |(path, text): (&std::path::Path, &str)| Step::WriteFile {
-        path: path.to_owned(),
-        mode: 0o600,
-        content: Content::Text(text.to_owned()),
+    let write = |(path, text): (&std::path::Path, &str)| {
+        Step::File(FileStep::Write { path: path.to_owned(), mode: 0o600, content: Content::Text(text.to_owned()) })
     };
     Ok(policy.map(write).into_iter().collect())
 }
@@ -114,8 +112,8 @@ fn manifest(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Ph
     // Extra flags may hold a secret, so the content stays out of what is printed.
     let content = Content::Secret(Secret::new(manifest));
     Ok(vec![
-        Step::EnsureDir { path: folder.clone(), mode: 0o700 },
-        Step::WriteFile { path: folder.join(format!("{component}.yaml")), mode: 0o600, content },
+        Step::File(FileStep::EnsureDir { path: folder.clone(), mode: 0o700 }),
+        Step::File(FileStep::Write { path: folder.join(format!("{component}.yaml")), mode: 0o600, content }),
     ])
 }
 
@@ -124,20 +122,20 @@ fn service(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Pha
     let users = spec.node.paths.units.join(services::USERS);
     let unit = services::unit(component);
     let mut steps = vec![
-        Step::WriteUnit { path: users.clone(), content: services::render_users(spec) },
-        Step::EnableUnit { unit: services::USERS.to_owned() },
-        Step::StartUnit { unit: services::USERS.to_owned(), configured_by: vec![users] },
+        Step::Unit(UnitStep::Write { path: users.clone(), content: services::render_users(spec) }),
+        Step::Unit(UnitStep::Enable { unit: services::USERS.to_owned() }),
+        Step::Unit(UnitStep::Start { unit: services::USERS.to_owned(), configured_by: vec![users] }),
     ];
     // A pod may outlive its manifest for a while; two of them must never share ports or data.
     let condition = Condition::PodGone { component: component.to_owned() };
     steps.push(Step::WaitFor { condition, within: PATIENCE });
     if component == ETCD {
         let user = services::user(component);
-        let own = |path| Step::OwnTree { path, user: user.clone() };
+        let own = |path| Step::File(FileStep::OwnTree { path, user: user.clone() });
         steps.extend(services::etcd_folders(spec).into_iter().map(own));
     }
-    steps.push(Step::WriteUnit { path: spec.node.paths.units.join(&unit), content: service.unit });
-    steps.push(Step::EnableUnit { unit });
+    steps.push(Step::Unit(UnitStep::Write { path: spec.node.paths.units.join(&unit), content: service.unit }));
+    steps.push(Step::Unit(UnitStep::Enable { unit }));
     steps.push(start(component, spec, service.reads));
     Ok(steps)
 }
@@ -154,8 +152,8 @@ fn start(component: &str, spec: &Spec, reads: Vec<std::path::PathBuf>) -> Step {
     let unit = services::unit(component);
     let configured_by = std::iter::once(spec.node.paths.units.join(&unit)).chain(reads).collect();
     match component {
-        ETCD => Step::LaunchUnit { unit, configured_by },
-        _ => Step::StartUnit { unit, configured_by },
+        ETCD => Step::Unit(UnitStep::Launch { unit, configured_by }),
+        _ => Step::Unit(UnitStep::Start { unit, configured_by }),
     }
 }
 
@@ -170,7 +168,7 @@ fn reload(component: &str, spec: &Spec, facts: &Facts) -> Option<Step> {
     let (present, digest) = (facts.manifests.get(component)?, facts.client_digests.get(component)?);
     let renewed = static_pods::with_client_certificate(present, digest)?;
     let path = spec.node.paths.manifests().join(format!("{component}.yaml"));
-    Some(Step::WriteFile { path, mode: 0o600, content: Content::Secret(Secret::new(renewed)) })
+    Some(Step::File(FileStep::Write { path, mode: 0o600, content: Content::Secret(Secret::new(renewed)) }))
 }
 
 /// What lets the components load renewed certificates. As static pods API server and etcd read them again by

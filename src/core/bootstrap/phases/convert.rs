@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::services::{self, etcd_folders};
 use super::super::static_pods::{CONTROL_PLANE, ETCD};
-use super::super::step::Condition;
+use super::super::step::{Condition, FileStep, UnitStep};
 use super::super::units::KUBELET;
 use super::super::{Facts, PhaseError, Step};
 use super::control_plane::{plan_component, wait_for_etcd};
@@ -81,7 +81,7 @@ pub fn controllers_to_pod(spec: &Spec, facts: &Facts) -> Plan {
 /// The unit that created the users is removed with the services; the users stay.
 pub fn plan_no_users(spec: &Spec, _facts: &Facts) -> Plan {
     let path = spec.node.paths.units.join(services::USERS);
-    Ok(vec![Step::StopUnit { unit: services::USERS.to_owned() }, Step::RemoveUnit { path }])
+    Ok(vec![Step::Unit(UnitStep::Stop { unit: services::USERS.to_owned() }), Step::Unit(UnitStep::Remove { path })])
 }
 
 fn to_service(component: &str, spec: &Spec, facts: &Facts) -> Plan {
@@ -102,7 +102,7 @@ fn to_service(component: &str, spec: &Spec, facts: &Facts) -> Plan {
 fn to_pod(component: &str, spec: &Spec, facts: &Facts) -> Plan {
     let mut steps = without_service(component, spec);
     if component == ETCD {
-        let root = |path| Step::OwnTree { path, user: "root".to_owned() };
+        let root = |path| Step::File(FileStep::OwnTree { path, user: "root".to_owned() });
         steps.extend(etcd_folders(spec).into_iter().map(root));
     }
     steps.extend(plan_component(component, spec, facts, ControlPlaneMode::StaticPods)?);
@@ -117,23 +117,23 @@ fn to_pod(component: &str, spec: &Spec, facts: &Facts) -> Plan {
 fn without_pod(component: &str, spec: &Spec) -> Vec<Step> {
     let path = spec.node.paths.manifests().join(format!("{component}.yaml"));
     let condition = Condition::PodGone { component: component.to_owned() };
-    vec![Step::RemoveFile { path }, Step::WaitFor { condition, within: PATIENCE }]
+    vec![Step::File(FileStep::Remove { path }), Step::WaitFor { condition, within: PATIENCE }]
 }
 
 fn without_service(component: &str, spec: &Spec) -> Vec<Step> {
     let unit = services::unit(component);
     let path = spec.node.paths.units.join(&unit);
-    vec![Step::StopUnit { unit }, Step::RemoveUnit { path }]
+    vec![Step::Unit(UnitStep::Stop { unit }), Step::Unit(UnitStep::Remove { path })]
 }
 
 /// Every service stopped, those first that need the others.
 pub fn stop_services() -> Vec<Step> {
     let components = services::ALL.iter().rev().map(|component| services::unit(component));
-    components.chain([services::USERS.to_owned()]).map(|unit| Step::StopUnit { unit }).collect()
+    components.chain([services::USERS.to_owned()]).map(|unit| Step::Unit(UnitStep::Stop { unit })).collect()
 }
 
 /// No unit file of theirs left.
 pub fn remove_services(spec: &Spec) -> Vec<Step> {
     let units = services::ALL.iter().map(|component| services::unit(component)).chain([services::USERS.to_owned()]);
-    units.map(|unit| Step::RemoveUnit { path: spec.node.paths.units.join(unit) }).collect()
+    units.map(|unit| Step::Unit(UnitStep::Remove { path: spec.node.paths.units.join(unit) })).collect()
 }

@@ -1,6 +1,7 @@
 //! Phases `etcd-member`, `etcd` and `etcd-promote` of a joining control plane, and the way out of etcd.
 
 use super::super::membership::peer_url;
+use super::super::step::MemberStep;
 use super::super::{Facts, PhaseError, Step};
 use super::control_plane;
 use crate::core::model::spec::Spec;
@@ -21,7 +22,7 @@ pub fn plan_add(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
             remedy: "run `bootstrap reset` first, or move the data away".to_owned(),
         });
     }
-    Ok(vec![Step::AddMember { name: spec.node.name.clone(), peer_url: url }])
+    Ok(vec![Step::Member(MemberStep::Add { name: spec.node.name.clone(), peer_url: url })])
 }
 
 /// Its manifest.
@@ -41,7 +42,7 @@ pub fn plan_promote(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());
     }
-    Ok(vec![Step::PromoteMember { name: spec.node.name.clone(), peer_url: peer_url(spec) }])
+    Ok(vec![Step::Member(MemberStep::Promote { name: spec.node.name.clone(), peer_url: peer_url(spec) })])
 }
 
 /// Tells the others of another address before this member restarts with it, where they or it can be asked.
@@ -58,7 +59,7 @@ fn plan_move(spec: &Spec, _facts: &Facts, may_wait: bool) -> Result<Vec<Step>, P
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());
     }
-    Ok(vec![Step::MoveMember { name: spec.node.name.clone(), peer_url: peer_url(spec), may_wait }])
+    Ok(vec![Step::Member(MemberStep::Move { name: spec.node.name.clone(), peer_url: peer_url(spec), may_wait })])
 }
 
 /// Leaves etcd while it still runs here.
@@ -66,5 +67,5 @@ pub fn plan_remove(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError>
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());
     }
-    Ok(vec![Step::RemoveMember { name: spec.node.name.clone(), peer_url: peer_url(spec) }])
+    Ok(vec![Step::Member(MemberStep::Remove { name: spec.node.name.clone(), peer_url: peer_url(spec) })])
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::static_pods::{CONTROL_PLANE, ETCD, SCRATCH_IMAGE};
-use super::super::step::{Condition, ImageOrigin};
+use super::super::step::{Condition, ImageOrigin, UnitStep};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Spec};
 
@@ -29,8 +29,8 @@ pub fn plan_worker(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
 fn plan_some(spec: &Spec, _facts: &Facts, components: &[&str]) -> Result<Vec<Step>, PhaseError> {
     let unit = RUNTIME_UNIT.to_owned();
     let mut steps = vec![
-        Step::EnableUnit { unit: unit.clone() },
-        Step::StartUnit { unit, configured_by: Vec::new() },
+        Step::Unit(UnitStep::Enable { unit: unit.clone() }),
+        Step::Unit(UnitStep::Start { unit, configured_by: Vec::new() }),
         Step::WaitFor {
             condition: Condition::FileExists { path: spec.node.runtime_socket.clone() },
             within: Duration::from_secs(30),

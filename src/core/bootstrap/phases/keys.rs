@@ -1,6 +1,7 @@
 //! Phase `keys`: what all control planes share, handed over by one of them.
 
 use super::super::key_handover::{SHARED_FILES, Wanted};
+use super::super::step::FileStep;
 use super::super::{Facts, PhaseError, Step};
 use super::kubelet_join::BOOTSTRAP_CONF;
 use crate::core::model::spec::Spec;
@@ -9,9 +10,9 @@ use crate::core::model::spec::Spec;
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let pki = &spec.node.paths.pki;
     let own_etcd = spec.cluster.external_etcd.is_none();
-    let mut steps = vec![Step::EnsureDir { path: pki.clone(), mode: 0o755 }];
+    let mut steps = vec![Step::File(FileStep::EnsureDir { path: pki.clone(), mode: 0o755 })];
     if own_etcd {
-        steps.push(Step::EnsureDir { path: pki.join("etcd"), mode: 0o755 });
+        steps.push(Step::File(FileStep::EnsureDir { path: pki.join("etcd"), mode: 0o755 }));
     }
     // The key of a CA may be elsewhere; certificates and the key of service accounts are on every control plane.
     // A cluster from before this version may not have one of kubelets yet (phase `kubelet-serving-ca`).

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::authorities::ca_files;
 use super::super::kubeconfig::{CLOUD_CONF, SERVING_APPROVER_CONF};
 use super::super::pki::{Leaf, Subject, Usage};
-use super::super::step::ClientKubeconfig;
+use super::super::step::{ClientKubeconfig, FileStep, KubeconfigStep};
 use super::super::{Facts, PhaseError, Step, units};
 use crate::core::bootstrap::objects::{CLOUD_CONTROLLER, SERVING_APPROVER};
 use crate::core::model::spec::{Endpoint, Spec};
@@ -41,26 +41,26 @@ pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
 pub fn plan_settled(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan_renewal(spec, facts)?;
     let kubelet = spec.node.paths.kubeconfig("kubelet.conf");
-    steps.retain(|step| !matches!(step, Step::WriteKubeconfig(config) if config.path == kubelet));
+    steps.retain(|step| !matches!(step, Step::Kubeconfig(KubeconfigStep::Write(config)) if config.path == kubelet));
     steps.extend(plan_kubelet(spec, facts)?);
     Ok(steps)
 }
 
 /// Where the kubelet and the agent of a node reach the API.
 pub fn plan_kubelet(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    Ok(vec![Step::PointKubeconfig {
+    Ok(vec![Step::Kubeconfig(KubeconfigStep::Point {
         path: spec.node.paths.kubeconfig("kubelet.conf"),
         server: spec.cluster.node_endpoint().url(),
         ca: ca_files(spec).cert,
         readers: vec![units::KUBELET.to_owned(), units::AGENT.to_owned()],
-    }])
+    })])
 }
 
 fn plan_some(spec: &Spec, facts: &Facts, all: Vec<ClientKubeconfig>) -> Result<Vec<Step>, PhaseError> {
-    let mut steps = vec![Step::EnsureDir { path: spec.node.paths.kubernetes.clone(), mode: 0o755 }];
+    let mut steps = vec![Step::File(FileStep::EnsureDir { path: spec.node.paths.kubernetes.clone(), mode: 0o755 })];
     // With the CA's key elsewhere they were brought along (phase certs).
     if !facts.external_ca() {
-        steps.extend(all.into_iter().map(Step::WriteKubeconfig));
+        steps.extend(all.into_iter().map(|one| Step::Kubeconfig(KubeconfigStep::Write(one))));
     }
     Ok(steps)
 }

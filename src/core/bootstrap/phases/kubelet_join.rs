@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::step::{Condition, Content};
+use super::super::step::{Condition, Content, FileStep};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::objects::render_yaml;
 use crate::core::model::Secret;
@@ -25,9 +25,13 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         remedy: "pass the endpoint, --token and --ca-hash".to_owned(),
     })?;
     let mut steps = vec![
-        Step::EnsureDir { path: paths.kubernetes.clone(), mode: 0o755 },
-        Step::EnsureDir { path: paths.pki.clone(), mode: 0o755 },
-        Step::WriteFile { path: paths.pki("ca.crt"), mode: 0o644, content: Content::Text(joining.ca.clone()) },
+        Step::File(FileStep::EnsureDir { path: paths.kubernetes.clone(), mode: 0o755 }),
+        Step::File(FileStep::EnsureDir { path: paths.pki.clone(), mode: 0o755 }),
+        Step::File(FileStep::Write {
+            path: paths.pki("ca.crt"),
+            mode: 0o644,
+            content: Content::Text(joining.ca.clone()),
+        }),
     ];
     if facts.kubelet_credentials {
         return Ok(steps);
@@ -36,11 +40,11 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         missing: "this node has neither a certificate nor a token to request one".to_owned(),
         remedy: "pass --token; `bootstrap token create --print-join-command` on a control plane creates one".to_owned(),
     })?;
-    steps.push(Step::WriteFile {
+    steps.push(Step::File(FileStep::Write {
         path: paths.kubeconfig(BOOTSTRAP_CONF),
         mode: 0o600,
         content: Content::Secret(Secret::new(render_bootstrap_kubeconfig(spec, &joining.ca, token.reveal()))),
-    });
+    }));
     Ok(steps)
 }
 
@@ -56,7 +60,7 @@ pub fn plan_wait(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
             denied: facts.joining.iter().flat_map(|joining| joining.denied.clone()).collect(),
         }),
         wait(Condition::NodeRegistered { name: spec.node.name.clone() }),
-        Step::RemoveFile { path: paths.kubeconfig(BOOTSTRAP_CONF) },
+        Step::File(FileStep::Remove { path: paths.kubeconfig(BOOTSTRAP_CONF) }),
     ])
 }
 

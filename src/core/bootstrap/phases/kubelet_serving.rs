@@ -7,6 +7,7 @@ use super::super::key_handover::{KUBELET_SERVING_FILES, Wanted};
 use super::super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
 use super::super::objects::render_kubelet_authority;
 use super::super::rotation::{digest, ids};
+use super::super::step::{FileStep, ObjectStep, PkiStep};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::authorities::{authorities, ca_files};
 use crate::core::model::spec::Spec;
@@ -29,17 +30,17 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         }
         None if own.is_none() => {
             let wanted = authorities(spec).into_iter().filter(|authority| authority.files == files);
-            steps.extend(wanted.map(Step::MakeAuthority));
+            steps.extend(wanted.map(|one| Step::Pki(PkiStep::MakeAuthority(one))));
         }
         Some(_) | None => {}
     }
     let path = kubelet_authorities(spec);
     let begins = own.is_none();
     if facts.kubelet_authorities && kubelets.are_signed {
-        steps.push(Step::RemoveFile { path });
+        steps.push(Step::File(FileStep::Remove { path }));
     } else if facts.kubelet_authorities || (begins && !kubelets.are_signed) {
         let parts = vec![ca_files(spec).cert, files.cert];
-        steps.push(Step::JoinFiles { path, parts, mode: 0o644 });
+        steps.push(Step::File(FileStep::Join { path, parts, mode: 0o644 }));
     }
     Ok(steps)
 }
@@ -52,7 +53,7 @@ pub fn plan_published(_spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseErr
         return Ok(Vec::new());
     }
     let objects = render_kubelet_authority(own).into_iter();
-    Ok(objects.map(|object| Step::ApplyObject { object, create_only: true }).collect())
+    Ok(objects.map(|object| Step::Object(ObjectStep::Apply { object, create_only: true })).collect())
 }
 
 fn have_one_in_common(own: &str, published: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Phase `kubelet-start`: the kubelet's configuration and unit, and its start.
 
-use super::super::step::Content;
+use super::super::step::{Content, FileStep, UnitStep};
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::objects::{merge, render_control_plane_taint, render_kubelet_configuration, render_yaml};
@@ -12,8 +12,10 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for (name, content) in units::STATIC_POD_ORDER {
         let path = spec.node.paths.units.join(name);
-        steps.extend(path.parent().map(|folder| Step::EnsureDir { path: folder.to_owned(), mode: 0o755 }));
-        steps.push(Step::WriteUnit { path, content: content.to_owned() });
+        steps.extend(
+            path.parent().map(|folder| Step::File(FileStep::EnsureDir { path: folder.to_owned(), mode: 0o755 })),
+        );
+        steps.push(Step::Unit(UnitStep::Write { path, content: content.to_owned() }));
     }
     steps.extend(plan_with(spec, facts, spec.node.taint_control_plane)?);
     Ok(steps)
@@ -49,15 +51,19 @@ fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Ve
     }
     let unit_file = paths.units.join(units::KUBELET);
     let config_file = paths.kubelet_config();
-    let unit = |name: &str, content: String| Step::WriteUnit { path: paths.units.join(name), content };
+    let unit = |name: &str, content: String| Step::Unit(UnitStep::Write { path: paths.units.join(name), content });
     Ok(vec![
-        Step::EnsureDir { path: paths.kubelet.clone(), mode: 0o755 },
-        Step::EnsureDir { path: paths.manifests(), mode: 0o700 },
-        Step::WriteFile { path: config_file.clone(), mode: 0o600, content: Content::Text(render_yaml(&configuration)) },
+        Step::File(FileStep::EnsureDir { path: paths.kubelet.clone(), mode: 0o755 }),
+        Step::File(FileStep::EnsureDir { path: paths.manifests(), mode: 0o700 }),
+        Step::File(FileStep::Write {
+            path: config_file.clone(),
+            mode: 0o600,
+            content: Content::Text(render_yaml(&configuration)),
+        }),
         unit(units::STATIC_POD, units::render_static_pod(spec)),
         unit(units::STATIC_PODS, units::render_static_pods()),
-        Step::WriteUnit { path: unit_file.clone(), content: units::render_kubelet(spec) },
-        Step::EnableUnit { unit: units::KUBELET.to_owned() },
-        Step::StartUnit { unit: units::KUBELET.to_owned(), configured_by: vec![config_file, unit_file] },
+        Step::Unit(UnitStep::Write { path: unit_file.clone(), content: units::render_kubelet(spec) }),
+        Step::Unit(UnitStep::Enable { unit: units::KUBELET.to_owned() }),
+        Step::Unit(UnitStep::Start { unit: units::KUBELET.to_owned(), configured_by: vec![config_file, unit_file] }),
     ])
 }

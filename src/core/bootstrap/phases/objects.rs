@@ -7,6 +7,7 @@ use super::super::objects::{
     render_revoked_rbac, render_settings,
 };
 use super::super::static_pods::SCRATCH_IMAGE;
+use super::super::step::ObjectStep;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::json::{at, put};
 use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
@@ -18,9 +19,9 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 
 /// All of them, and then nothing of what they replace in a cluster that is there.
 fn as_steps(objects: Vec<Value>, facts: &Facts) -> Vec<Step> {
-    let apply = objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false });
+    let apply = objects.into_iter().map(|object| Step::Object(ObjectStep::Apply { object, create_only: false }));
     let revoked = if facts.has_component("kube-apiserver") { render_revoked_rbac() } else { Vec::new() };
-    apply.chain(revoked.into_iter().map(|object| Step::DeleteObject { object })).collect()
+    apply.chain(revoked.into_iter().map(|object| Step::Object(ObjectStep::Delete { object }))).collect()
 }
 
 /// RBAC and configuration of a cluster whose version changed.
@@ -37,7 +38,7 @@ pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
         if let Some(replicas) = facts.dns_replicas.filter(|_| is_dns && kind == "Deployment") {
             put(&mut object, &["spec", "replicas"], replicas);
         }
-        steps.push(Step::ApplyObject { create_only: is_dns && kind == "ConfigMap", object });
+        steps.push(Step::Object(ObjectStep::Apply { create_only: is_dns && kind == "ConfigMap", object }));
     }
     Ok(steps)
 }
@@ -52,7 +53,7 @@ pub fn plan_cluster_info(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseE
     if let Some(serving) = facts.kubelet_serving().and_then(|serving| serving.bundle.as_deref()) {
         objects.extend(render_kubelet_authority(serving));
     }
-    Ok(objects.into_iter().map(|object| Step::ApplyObject { object, create_only: false }).collect())
+    Ok(objects.into_iter().map(|object| Step::Object(ObjectStep::Apply { object, create_only: false })).collect())
 }
 
 /// The settings that API objects carry.

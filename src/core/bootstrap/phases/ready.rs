@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::super::step::Condition;
+use super::super::step::{Condition, ObjectStep};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::authorities::ca_files;
 use crate::core::model::spec::{Endpoint, Spec};
@@ -23,7 +23,7 @@ pub fn plan_mark(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let name = spec.node.name.clone();
     Ok(vec![
         Step::WaitFor { condition: Condition::NodeRegistered { name: name.clone() }, within: PATIENCE },
-        Step::MarkControlPlane { node: name, taint: spec.node.taint_control_plane },
+        Step::Object(ObjectStep::MarkControlPlane { node: name, taint: spec.node.taint_control_plane }),
     ])
 }
 
@@ -35,7 +35,7 @@ pub fn plan_mark_first(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseErr
     let sized = flags.is_some_and(|flags| flags.keys().any(|name| name.contains("cidr")));
     if spec.cluster.network.builtin && !spec.cluster.pod_subnets.is_empty() && !sized {
         let subnets = spec.cluster.pod_subnets.iter().map(|subnet| first_subnet(*subnet)).collect();
-        steps.push(Step::AssignPodSubnets { node: spec.node.name.clone(), subnets });
+        steps.push(Step::Object(ObjectStep::AssignPodSubnets { node: spec.node.name.clone(), subnets }));
     }
     Ok(steps)
 }

@@ -1,5 +1,6 @@
 //! Phase `renewal`: the timer that renews certificates before they run out.
 
+use super::super::step::UnitStep;
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
@@ -10,15 +11,18 @@ pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let timer = spec.node.paths.units.join(units::RENEWAL_TIMER);
     if !spec.cluster.certs.renewal {
         return Ok(vec![
-            Step::StopUnit { unit: units::RENEWAL_TIMER.to_owned() },
-            Step::RemoveUnit { path: timer },
-            Step::RemoveUnit { path: service },
+            Step::Unit(UnitStep::Stop { unit: units::RENEWAL_TIMER.to_owned() }),
+            Step::Unit(UnitStep::Remove { path: timer }),
+            Step::Unit(UnitStep::Remove { path: service }),
         ]);
     }
     Ok(vec![
-        Step::WriteUnit { path: service, content: units::render_renewal_service(spec) },
-        Step::WriteUnit { path: timer.clone(), content: units::render_renewal_timer(spec.cluster.certs.leaf) },
-        Step::EnableUnit { unit: units::RENEWAL_TIMER.to_owned() },
-        Step::StartUnit { unit: units::RENEWAL_TIMER.to_owned(), configured_by: vec![timer] },
+        Step::Unit(UnitStep::Write { path: service, content: units::render_renewal_service(spec) }),
+        Step::Unit(UnitStep::Write {
+            path: timer.clone(),
+            content: units::render_renewal_timer(spec.cluster.certs.leaf),
+        }),
+        Step::Unit(UnitStep::Enable { unit: units::RENEWAL_TIMER.to_owned() }),
+        Step::Unit(UnitStep::Start { unit: units::RENEWAL_TIMER.to_owned(), configured_by: vec![timer] }),
     ])
 }

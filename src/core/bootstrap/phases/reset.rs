@@ -1,6 +1,7 @@
 //! The phases of `reset`: a node as it was before `init` or `join`.
 
 use super::super::static_pods::CONTROL_PLANE;
+use super::super::step::{FileStep, UnitStep};
 use super::super::{Facts, PhaseError, Step};
 use super::super::{hardening, kubeconfig, services, units};
 use super::convert;
@@ -23,7 +24,7 @@ const KUBECONFIGS: [&str; 8] = [
 /// Ends the API server while it has an etcd: so it takes its address out of the cluster's, and is done in a moment.
 pub fn plan_api(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let api = CONTROL_PLANE[0];
-    Ok([unit_of(api), services::unit(api)].map(|unit| Step::StopUnit { unit }).into())
+    Ok([unit_of(api), services::unit(api)].map(|unit| Step::Unit(UnitStep::Stop { unit })).into())
 }
 
 /// Ends what would bring pods back.
@@ -39,7 +40,7 @@ pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError>
         units::AGENT,
         units::KUBELET,
     ];
-    let mut steps: Vec<Step> = units.map(|unit| Step::StopUnit { unit: unit.to_owned() }).into();
+    let mut steps: Vec<Step> = units.map(|unit| Step::Unit(UnitStep::Stop { unit: unit.to_owned() })).into();
     steps.extend(convert::stop_services());
     Ok(steps)
 }
@@ -70,17 +71,21 @@ pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> 
         units::KUBELET,
     ];
     let units = units.into_iter().chain(units::STATIC_POD_ORDER.map(|(name, _)| name));
-    let mut steps: Vec<Step> = units.map(|unit| Step::RemoveUnit { path: paths.units.join(unit) }).collect();
+    let mut steps: Vec<Step> =
+        units.map(|unit| Step::Unit(UnitStep::Remove { path: paths.units.join(unit) })).collect();
     // Notes of pods that their units stopped, above all; another cluster is to start all of its pods.
-    steps.push(Step::EmptyDir { path: RUN_DIR.into() });
+    steps.push(Step::File(FileStep::EmptyDir { path: RUN_DIR.into() }));
     steps.extend(convert::remove_services(spec));
-    steps.extend([paths.kubelet.clone(), paths.manifests(), paths.pki.clone()].map(|path| Step::EmptyDir { path }));
+    steps.extend(
+        [paths.kubelet.clone(), paths.manifests(), paths.pki.clone()]
+            .map(|path| Step::File(FileStep::EmptyDir { path })),
+    );
     if spec.cluster.external_etcd.is_none() {
-        steps.push(Step::EmptyDir { path: paths.etcd_data.clone() });
-        steps.push(Step::OwnTree { path: paths.etcd_data.clone(), user: "root".to_owned() });
+        steps.push(Step::File(FileStep::EmptyDir { path: paths.etcd_data.clone() }));
+        steps.push(Step::File(FileStep::OwnTree { path: paths.etcd_data.clone(), user: "root".to_owned() }));
     }
-    steps.push(Step::RemoveFile { path: hardening::audit_policy_path(paths) });
-    steps.push(Step::RemoveFile { path: SIGNAL_POLICY.into() });
-    steps.extend(KUBECONFIGS.map(|name| Step::RemoveFile { path: paths.kubeconfig(name) }));
+    steps.push(Step::File(FileStep::Remove { path: hardening::audit_policy_path(paths) }));
+    steps.push(Step::File(FileStep::Remove { path: SIGNAL_POLICY.into() }));
+    steps.extend(KUBECONFIGS.map(|name| Step::File(FileStep::Remove { path: paths.kubeconfig(name) })));
     Ok(steps)
 }

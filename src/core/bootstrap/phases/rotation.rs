@@ -3,6 +3,7 @@
 use super::super::key_handover::Wanted;
 use super::super::pki::{Authority, KeyPairFiles};
 use super::super::rotation::{self, ObservedAuthority};
+use super::super::step::{FileStep, PkiStep};
 use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::authorities::authorities;
 use crate::core::model::spec::Spec;
@@ -34,12 +35,12 @@ pub fn plan_prepare(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
         let KeyPairFiles { cert, .. } = &wanted.files;
         let (former, next) = (rotation::former(&wanted.files), rotation::next(&wanted.files));
         if facts.rotation.receive.is_none() {
-            steps.push(Step::MakeAuthority(Authority { files: next.clone(), ..wanted.clone() }));
+            steps.push(Step::Pki(PkiStep::MakeAuthority(Authority { files: next.clone(), ..wanted.clone() })));
         }
         if seen.former.is_none() {
-            steps.push(Step::JoinFiles { path: former.clone(), parts: vec![cert.clone()], mode: 0o644 });
+            steps.push(Step::File(FileStep::Join { path: former.clone(), parts: vec![cert.clone()], mode: 0o644 }));
         }
-        steps.push(Step::JoinFiles { path: cert.clone(), parts: vec![former, next.cert], mode: 0o644 });
+        steps.push(Step::File(FileStep::Join { path: cert.clone(), parts: vec![former, next.cert], mode: 0o644 }));
     }
     Ok(steps)
 }
@@ -51,10 +52,10 @@ pub fn plan_switch(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
         let KeyPairFiles { cert, key } = wanted.files.clone();
         let (former, next) = (rotation::former(&wanted.files), rotation::next(&wanted.files));
         if seen.next_key {
-            steps.push(Step::JoinFiles { path: key, parts: vec![next.key.clone()], mode: 0o600 });
+            steps.push(Step::File(FileStep::Join { path: key, parts: vec![next.key.clone()], mode: 0o600 }));
         }
-        steps.push(Step::JoinFiles { path: cert, parts: vec![next.cert, former], mode: 0o644 });
-        steps.push(Step::RemoveFile { path: next.key });
+        steps.push(Step::File(FileStep::Join { path: cert, parts: vec![next.cert, former], mode: 0o644 }));
+        steps.push(Step::File(FileStep::Remove { path: next.key }));
     }
     Ok(steps)
 }
@@ -65,8 +66,8 @@ pub fn plan_finish(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
     for (wanted, seen) in pairs(spec, facts) {
         if seen.next.is_some() {
             let next = rotation::next(&wanted.files).cert;
-            steps.push(Step::JoinFiles { path: wanted.files.cert.clone(), parts: vec![next], mode: 0o644 });
-            steps.push(Step::RemoveFile { path: rotation::former(&wanted.files) });
+            steps.push(Step::File(FileStep::Join { path: wanted.files.cert.clone(), parts: vec![next], mode: 0o644 }));
+            steps.push(Step::File(FileStep::Remove { path: rotation::former(&wanted.files) }));
         }
     }
     Ok(steps)
@@ -74,6 +75,6 @@ pub fn plan_finish(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
 
 /// Removes the files that are left.
 pub fn plan_clean(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    let next = |wanted: Authority| Step::RemoveFile { path: rotation::next(&wanted.files).cert };
+    let next = |wanted: Authority| Step::File(FileStep::Remove { path: rotation::next(&wanted.files).cert });
     Ok(authorities(spec).into_iter().map(next).collect())
 }

@@ -1,5 +1,6 @@
 //! Phase `snapshots`: the timers that take snapshots of etcd, and that show that they are good.
 
+use super::super::step::{FileStep, UnitStep};
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
@@ -16,7 +17,7 @@ pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     if snapshots.is_some() {
         // The services may write nothing but this folder, so it must be there before.
-        steps.push(Step::EnsureDir { path: spec.node.paths.snapshots.clone(), mode: 0o700 });
+        steps.push(Step::File(FileStep::EnsureDir { path: spec.node.paths.snapshots.clone(), mode: 0o700 }));
     }
     steps.extend(plan_timer(spec, units::SNAPSHOT_SERVICE, units::SNAPSHOT_TIMER, snapshots));
     steps.extend(plan_timer(spec, units::DRILL_SERVICE, units::DRILL_TIMER, drills));
@@ -29,15 +30,15 @@ fn plan_timer(spec: &Spec, service: &str, timer: &str, texts: Option<(String, St
     let path = folder.join(timer);
     match texts {
         Some((service_text, timer_text)) => vec![
-            Step::WriteUnit { path: folder.join(service), content: service_text },
-            Step::WriteUnit { path: path.clone(), content: timer_text },
-            Step::EnableUnit { unit: timer.to_owned() },
-            Step::StartUnit { unit: timer.to_owned(), configured_by: vec![path] },
+            Step::Unit(UnitStep::Write { path: folder.join(service), content: service_text }),
+            Step::Unit(UnitStep::Write { path: path.clone(), content: timer_text }),
+            Step::Unit(UnitStep::Enable { unit: timer.to_owned() }),
+            Step::Unit(UnitStep::Start { unit: timer.to_owned(), configured_by: vec![path] }),
         ],
         None => vec![
-            Step::StopUnit { unit: timer.to_owned() },
-            Step::RemoveUnit { path },
-            Step::RemoveUnit { path: folder.join(service) },
+            Step::Unit(UnitStep::Stop { unit: timer.to_owned() }),
+            Step::Unit(UnitStep::Remove { path }),
+            Step::Unit(UnitStep::Remove { path: folder.join(service) }),
         ],
     }
 }

@@ -1,17 +1,22 @@
-//! Brings an image into the runtime's store.
+//! Images in the runtime's store.
 
 use std::path::PathBuf;
 
-use super::error::StepError;
-use super::ports::Ports;
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::step::ImageOrigin;
 use crate::core::model::StepOutcome;
 use crate::cri;
 
-/// Makes sure that the image is there, and pinned if so wanted.
-pub async fn ensure(ports: &Ports, image: &str, from: &ImageOrigin, pinned: bool) -> Result<StepOutcome, StepError> {
+/// True if the runtime has the image; whether it is pinned shows only when it is pinned.
+pub async fn is_met(ports: &Ports, image: &str) -> Result<bool, StepError> {
+    Ok(ports.images.names().await?.iter().any(|name| name == image))
+}
+
+/// Brings the image into the store, and pins it if that is wanted.
+pub async fn apply(ports: &Ports, image: &str, from: &ImageOrigin, pinned: bool) -> Result<StepOutcome, StepError> {
     let mut changed = false;
-    if !ports.images.names().await?.iter().any(|name| name == image) {
+    if !is_met(ports, image).await? {
         match from {
             ImageOrigin::Registry => pull(ports, image).await?,
             ImageOrigin::Archives(archives) => import(ports, image, archives).await?,

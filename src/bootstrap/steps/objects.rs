@@ -1,40 +1,45 @@
-//! Objects of the cluster as steps name them, by the node's own administrator kubeconfig.
+//! Objects of the API.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::error::StepError;
-use super::ports::Ports;
+use crate::bootstrap::api::{best, retry};
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::objects::{plan_control_plane_mark, plan_labels, render_control_plane_taint};
-use crate::core::bootstrap::step::covers;
+use crate::core::bootstrap::step::{ObjectStep, covers};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
-use crate::core::model::time::Moment;
-use crate::ports::bootstrap::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
+use crate::ports::bootstrap::{Applied, ClusterObjectsError, ObjectRef};
 
-/// How long to retry while an API server is still setting itself up.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The first kubeconfig that is there. `super-admin.conf` works before any RBAC object does.
-async fn connect(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, StepError> {
-    let mut kubeconfig = spec.node.paths.kubeconfig("super-admin.conf");
-    for name in ["super-admin.conf", "admin.conf", "kubelet.conf"] {
-        kubeconfig = spec.node.paths.kubeconfig(name);
-        if ports.files.info(&kubeconfig)?.is_some() {
-            break;
-        }
+/// True if the object is as wanted; false if the API cannot be asked.
+pub async fn is_met(ports: &Ports, spec: &Spec, step: &ObjectStep) -> bool {
+    match step {
+        ObjectStep::Apply { object, create_only } => is_applied(ports, spec, object, *create_only).await,
+        ObjectStep::Delete { object } => is_absent(ports, spec, object).await,
+        ObjectStep::MarkControlPlane { node, taint } => is_marked(ports, spec, node, *taint).await,
+        ObjectStep::LabelNode { node, labels } => is_labelled(ports, spec, node, labels).await,
+        ObjectStep::AssignPodSubnets { .. } => has_pod_subnets(ports, spec).await,
     }
-    ports.net.connect(&kubeconfig).await.map_err(|source| StepError::Connect { kubeconfig, source })
+}
+
+/// Makes the object as wanted.
+pub async fn apply(ports: &Ports, spec: &Spec, step: &ObjectStep) -> Result<StepOutcome, StepError> {
+    match step {
+        ObjectStep::Apply { object, .. } => return apply_object(ports, spec, object).await,
+        ObjectStep::Delete { object } => delete(ports, spec, object).await?,
+        ObjectStep::MarkControlPlane { node, taint } => mark(ports, spec, node, *taint).await?,
+        ObjectStep::LabelNode { node, labels } => label(ports, spec, node, labels).await?,
+        ObjectStep::AssignPodSubnets { node, subnets } => assign_pod_subnets(ports, spec, node, subnets).await?,
+    }
+    Ok(StepOutcome::Changed)
 }
 
 async fn read(ports: &Ports, spec: &Spec, object: &Value) -> Option<Value> {
     let reference = ObjectRef::of(object)?;
-    let objects = connect(ports, spec).await.ok()?;
+    let objects = best(ports, spec).await.ok()?;
     objects.get(&reference).await.ok().flatten()
 }
 
@@ -54,18 +59,18 @@ pub fn is_ready(node: &Value) -> bool {
 }
 
 /// True when the object is there with all that is wanted of it.
-pub async fn is_met(ports: &Ports, spec: &Spec, object: &Value, create_only: bool) -> bool {
+async fn is_applied(ports: &Ports, spec: &Spec, object: &Value, create_only: bool) -> bool {
     read(ports, spec, object).await.is_some_and(|seen| create_only || covers(&seen, object))
 }
 
 /// True when the API says that there is no such object.
-pub async fn is_absent(ports: &Ports, spec: &Spec, object: &Value) -> bool {
-    let (Some(reference), Ok(objects)) = (ObjectRef::of(object), connect(ports, spec).await) else { return false };
+async fn is_absent(ports: &Ports, spec: &Spec, object: &Value) -> bool {
+    let (Some(reference), Ok(objects)) = (ObjectRef::of(object), best(ports, spec).await) else { return false };
     matches!(objects.get(&reference).await, Ok(None))
 }
 
 /// True if a Node has the label and taint of a control plane.
-pub async fn is_marked(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> bool {
+async fn is_marked(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> bool {
     node(ports, spec, name).await.is_some_and(|node| plan_control_plane_mark(&node, &taints(taint)).is_none())
 }
 
@@ -73,25 +78,9 @@ fn taints(taint: bool) -> Vec<Value> {
     if taint { vec![render_control_plane_taint()] } else { Vec::new() }
 }
 
-/// Retries while the API server is still setting itself up.
-pub(super) async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>(
-    attempt: impl Fn() -> F,
-) -> Result<T, StepError> {
-    let deadline = tokio::time::Instant::now().later(PATIENCE);
-    loop {
-        match attempt().await {
-            Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
-                tracing::debug!(%error, "try again");
-                tokio::time::sleep(PAUSE).await;
-            }
-            outcome => return Ok(outcome?),
-        }
-    }
-}
-
 /// Applies an object.
-pub async fn apply(ports: &Ports, spec: &Spec, object: &Value) -> Result<StepOutcome, StepError> {
-    let objects = connect(ports, spec).await?;
+async fn apply_object(ports: &Ports, spec: &Spec, object: &Value) -> Result<StepOutcome, StepError> {
+    let objects = best(ports, spec).await?;
     Ok(match retry(|| objects.apply(object)).await? {
         Applied::Changed => StepOutcome::Changed,
         Applied::Unchanged => StepOutcome::Unchanged,
@@ -99,24 +88,24 @@ pub async fn apply(ports: &Ports, spec: &Spec, object: &Value) -> Result<StepOut
 }
 
 /// Removes an object.
-pub async fn delete(ports: &Ports, spec: &Spec, object: &Value) -> Result<(), StepError> {
+async fn delete(ports: &Ports, spec: &Spec, object: &Value) -> Result<(), StepError> {
     let reference = ObjectRef::of(object).ok_or(ClusterObjectsError::NoObject)?;
-    let objects = connect(ports, spec).await?;
-    retry(|| objects.delete(&reference)).await.map(drop)
+    let objects = best(ports, spec).await?;
+    Ok(retry(|| objects.delete(&reference)).await.map(drop)?)
 }
 
 /// True when a Node has the labels that its settings name, and none that they named before.
-pub async fn is_labelled(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String, String>) -> bool {
+async fn is_labelled(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String, String>) -> bool {
     node(ports, spec, name).await.is_some_and(|node| plan_labels(&node, labels).is_none())
 }
 
 /// Gives a Node the labels and taint of a control plane.
-pub async fn mark(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> Result<(), StepError> {
+async fn mark(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> Result<(), StepError> {
     patch_node(ports, spec, name, |node| plan_control_plane_mark(node, &taints(taint))).await
 }
 
 /// Gives a Node the labels that its settings name, and takes those away that they named before.
-pub async fn label(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String, String>) -> Result<(), StepError> {
+async fn label(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String, String>) -> Result<(), StepError> {
     patch_node(ports, spec, name, |node| plan_labels(node, labels)).await
 }
 
@@ -128,7 +117,7 @@ async fn patch_node(
     plan: impl Fn(&Value) -> Option<Value>,
 ) -> Result<(), StepError> {
     let reference = ObjectRef::new("v1", "Node", None, name);
-    let objects = connect(ports, spec).await?;
+    let objects = best(ports, spec).await?;
     retry(|| async {
         let node = objects.get(&reference).await?.unwrap_or_default();
         match plan(&node) {
@@ -136,25 +125,26 @@ async fn patch_node(
             None => Ok(()),
         }
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 /// True when any node has pod subnets: then the controller manager gives them, and knows which are free.
-pub async fn has_pod_subnets(ports: &Ports, spec: &Spec) -> bool {
-    let Ok(objects) = connect(ports, spec).await else { return false };
+async fn has_pod_subnets(ports: &Ports, spec: &Spec) -> bool {
+    let Ok(objects) = best(ports, spec).await else { return false };
     let nodes = objects.list(&ObjectRef::new("v1", "Node", None, ""), "").await.unwrap_or_default();
     nodes.iter().any(|node| node.pointer("/spec/podCIDR").is_some())
 }
 
 /// Gives a Node its pod subnets. When the controller manager was faster they stay as it gave them.
-pub async fn assign_pod_subnets(ports: &Ports, spec: &Spec, name: &str, subnets: &[IpNet]) -> Result<(), StepError> {
+async fn assign_pod_subnets(ports: &Ports, spec: &Spec, name: &str, subnets: &[IpNet]) -> Result<(), StepError> {
     let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
     let patch = serde_json::json!({"spec": {"podCIDR": subnets.first(), "podCIDRs": subnets}});
-    let objects = connect(ports, spec).await?;
+    let objects = best(ports, spec).await?;
     let reference = ObjectRef::new("v1", "Node", None, name);
     match retry(|| objects.merge_patch(&reference, &patch)).await {
         // Once set they cannot be changed.
         Err(_) if has_pod_subnets(ports, spec).await => Ok(()),
-        outcome => outcome,
+        outcome => Ok(outcome?),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::error::StepError;
-use super::ports::Ports;
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::ports::Ports;
 use crate::ports::bootstrap::Owner;
 
 /// The node's own users; what a directory service adds is never ours.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::error::StepError;
-use super::objects;
-use super::pods;
-use super::ports::Ports;
+use super::objects::{is_ready, node};
+use crate::bootstrap::error::{StepError, TimedOut};
+use crate::bootstrap::pods;
+use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::kubelet_requests::{CLIENT_SIGNER, denials};
 use crate::core::bootstrap::step::Condition;
 use crate::core::model::spec::Spec;
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(75);
 const LOOKS_BETWEEN: u32 = 16;
 
 /// True if the condition holds now; false if that cannot be determined.
-pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<bool, StepError> {
+pub async fn is_met(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<bool, StepError> {
     Ok(match condition {
         Condition::Answers { url, ca } => {
             let ca = match ca {
@@ -30,10 +30,8 @@ pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<
             ports.net.answers(url, ca.as_deref()).await
         }
         Condition::UnitActive { unit } => ports.units.state(unit).await?.is_active(),
-        Condition::NodeRegistered { name } => objects::node(ports, spec, name).await.is_some(),
-        Condition::NodeReady { name } => {
-            objects::node(ports, spec, name).await.is_some_and(|node| objects::is_ready(&node))
-        }
+        Condition::NodeRegistered { name } => node(ports, spec, name).await.is_some(),
+        Condition::NodeReady { name } => node(ports, spec, name).await.is_some_and(|node| is_ready(&node)),
         Condition::FileExists { path } | Condition::KubeletCredentials { path, .. } => {
             ports.files.info(path)?.is_some()
         }
@@ -43,10 +41,10 @@ pub async fn holds(ports: &Ports, spec: &Spec, condition: &Condition) -> Result<
 }
 
 /// Waits until the condition holds; fails after `within`, or when it can no longer become true.
-pub async fn wait(ports: &Ports, spec: &Spec, condition: &Condition, within: Duration) -> Result<(), StepError> {
+pub async fn apply(ports: &Ports, spec: &Spec, condition: &Condition, within: Duration) -> Result<(), StepError> {
     let ask = async {
         for looks in 1_u32.. {
-            if holds(ports, spec, condition).await? {
+            if is_met(ports, spec, condition).await? {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
@@ -58,11 +56,11 @@ pub async fn wait(ports: &Ports, spec: &Spec, condition: &Condition, within: Dur
     };
     match tokio::time::timeout(within, ask).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(StepError::TimedOut {
+        Err(_) => Err(StepError::TimedOut(TimedOut {
             condition: condition.to_string(),
             seconds: within.as_secs(),
             hint: hint(condition),
-        }),
+        })),
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::credentials::read_text;
-use super::error::StepError;
-use super::ports::Ports;
+use crate::bootstrap::error::StepError;
+use crate::bootstrap::ports::Ports;
+use crate::bootstrap::read_text::read_text;
 use crate::core::bootstrap::key_handover::Wanted;
 use crate::core::bootstrap::rotation::digest;
 
-/// True when all that is needed is there.
-pub fn are_there(ports: &Ports, folder: &Path, needed: &[String], wanted: &Wanted) -> Result<bool, StepError> {
+/// True if everything that is needed exists, and is what was asked for.
+pub fn is_met(ports: &Ports, folder: &Path, needed: &[String], wanted: &Wanted) -> Result<bool, StepError> {
     let mut certificates = Vec::new();
     for name in needed {
         if ports.files.info(&folder.join(name))?.is_none() {
@@ -28,7 +28,7 @@ pub fn are_there(ports: &Ports, folder: &Path, needed: &[String], wanted: &Wante
 }
 
 /// Asks for the files and puts them into the folder.
-pub async fn receive(
+pub async fn apply(
     ports: &Ports,
     kubeconfig: &Path,
     node: &str,

@@ -1,0 +1,74 @@
+//! Conditions that become true by themselves.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Something that becomes true by itself once the previous steps are done.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// An HTTPS or HTTP endpoint answers 200.
+    Answers {
+        /// Full URL.
+        url: String,
+        /// CA to check its certificate with; `None` for plain HTTP.
+        ca: Option<PathBuf>,
+    },
+    /// The unit is active.
+    UnitActive {
+        /// Full name of the unit.
+        unit: String,
+    },
+    /// The Node object is there.
+    NodeRegistered {
+        /// Its name.
+        name: String,
+    },
+    /// The Node is Ready.
+    NodeReady {
+        /// Its name.
+        name: String,
+    },
+    /// A file is there.
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The kubelet has exchanged its bootstrap credentials for its own.
+    KubeletCredentials {
+        /// Its kubeconfig.
+        path: PathBuf,
+        /// The kubeconfig with which it asks.
+        bootstrap: PathBuf,
+        /// Name of its node.
+        node: String,
+        /// Uids of denied requests that are of an earlier attempt.
+        denied: BTreeSet<String>,
+    },
+    /// No static pod of this component runs.
+    PodGone {
+        /// Component.
+        component: String,
+    },
+    /// A static pod of this component runs.
+    PodRuns {
+        /// Component.
+        component: String,
+    },
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answers { url, .. } => write!(f, "{url} answers"),
+            Self::UnitActive { unit } => write!(f, "{unit} is active"),
+            Self::NodeRegistered { name } => write!(f, "node {name} is registered"),
+            Self::NodeReady { name } => write!(f, "node {name} is Ready"),
+            Self::FileExists { path } | Self::KubeletCredentials { path, .. } => {
+                write!(f, "{} exists", path.display())
+            }
+            Self::PodGone { component } => write!(f, "the static pod of {component} has stopped"),
+            Self::PodRuns { component } => write!(f, "the static pod of {component} is running"),
+        }
+    }
+}

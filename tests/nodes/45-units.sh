@@ -57,7 +57,7 @@ unit_follows_readiness() {
 	on "$node" -- systemctl enable bound.service
 	gate "$node"
 	eventually kn get pod "gate-$node"
-	eventually status_has "$node" 'main: runs, not ready'
+	eventually status_has "$node" 'main: running, not ready'
 	unit_is activating "$node" static-pod@gate
 	unit_is inactive "$node" bound
 

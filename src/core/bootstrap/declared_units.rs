@@ -1,7 +1,7 @@
-//! Steps for a node whose system declares the units itself (NixOS): they are checked, and never written or enabled.
+//! Steps for a node whose system declares the units itself (NixOS): units are checked, never written or enabled.
 //!
-//! The services of the control plane's components stay ours to write: their flags hold what only the node knows, such as
-//! the members of etcd. The system enables them, and may add settings to them by drop-ins.
+//! Services of control-plane components are still written here: their flags contain what only the node knows, such as
+//! the members of etcd. The system enables them and may extend them by drop-ins.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::services;
 use super::units::{AGENT, JOINED_FILE};
 use crate::core::model::spec::Spec;
 
-/// The steps as they are for this node: as planned, or with declared units.
+/// The steps for this node: unchanged, or adapted to declared units.
 pub fn for_node(steps: Vec<Step>, spec: &Spec) -> Vec<Step> {
     if !spec.node.declared_units {
         return steps;
@@ -22,7 +22,7 @@ fn declared(step: Step, spec: &Spec) -> Option<Step> {
     let units = &spec.node.paths.units;
     match step {
         Step::WriteUnit { path, .. } if is_declared(&path) => {
-            // Settings of single units are the system's too; whether they exist does not show in a unit.
+            // Drop-ins for single units belong to the system too, and a unit does not show whether they exist.
             let unit = unit_of(&path).filter(|_| path.parent() == Some(units))?;
             Some(Step::FindUnit { unit, enabled: false })
         }
@@ -41,7 +41,7 @@ fn declared(step: Step, spec: &Spec) -> Option<Step> {
     }
 }
 
-/// All of ours but the components' services.
+/// `true` for all our units except the components' services.
 fn is_declared(path: &Path) -> bool {
     let of_component = |unit: String| services::ALL.iter().any(|component| services::unit(component) == unit);
     !unit_of(path).is_some_and(of_component)

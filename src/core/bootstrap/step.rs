@@ -1,4 +1,4 @@
-//! Steps: each states one thing that shall be true, and carries all that is needed to make it true.
+//! Steps: each describes one wanted state, with everything that is needed to reach it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,221 +12,221 @@ use super::key_handover::Wanted;
 use super::pki::{Authority, Certificate, KeyPairFiles, Leaf};
 use crate::core::model::Secret;
 
-/// One thing that shall be true. Its `Display` is the line of a plan; secrets never show.
+/// One wanted state. `Display` prints it as a line of a plan, without secrets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// A folder with this mode (parents are made with 0755).
+    /// The folder exists with this mode; missing parents are created with 0755.
     EnsureDir {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// Its mode.
+        /// Permission bits, e.g. 0o700.
         mode: u32,
     },
-    /// A file with this content and mode, replaced atomically.
+    /// The file has this content and mode; it is replaced atomically.
     WriteFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its mode.
+        /// Permission bits, e.g. 0o600.
         mode: u32,
-        /// Its content.
+        /// The content of the file.
         content: Content,
     },
-    /// A file that holds what these hold, one after another.
+    /// The file is the concatenation of these files.
     JoinFiles {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The others, which are there by then.
+        /// The files to concatenate; earlier steps create them.
         parts: Vec<PathBuf>,
-        /// Its mode.
+        /// Permission bits, e.g. 0o644.
         mode: u32,
     },
-    /// No such file.
+    /// The file does not exist.
     RemoveFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// The folder is there and holds nothing, or does not exist. Mounts below it are unmounted first.
+    /// The folder is empty or does not exist. Mounts below it are unmounted first.
     EmptyDir {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
-    /// A CA; an existing one is kept.
+    /// The CA exists; it is created if missing and never replaced.
     MakeAuthority(Authority),
-    /// A leaf; a fit existing one is kept.
+    /// The leaf certificate exists and matches; a matching one is kept.
     IssueCert(Certificate),
-    /// An ECDSA key in `key` and its public half in `public`; an existing one is kept.
+    /// The ECDSA key pair exists; an existing one is kept.
     GenerateKey {
-        /// PEM key, 0600.
+        /// Path of the private key, PEM, mode 0600.
         key: PathBuf,
-        /// PEM public key, 0644.
+        /// Path of the public key, PEM, mode 0644.
         public: PathBuf,
     },
-    /// A kubeconfig with a client certificate in it; a fit existing one is kept.
+    /// The kubeconfig exists with a valid client certificate; a matching one is kept.
     WriteKubeconfig(ClientKubeconfig),
-    /// What a CA signs whose key is elsewhere: brought along, and fit.
+    /// What an external CA signs was provided by the operator and matches.
     FindSigned {
-        /// The CA.
+        /// Certificate file of the CA whose key is not on this node.
         signer: PathBuf,
-        /// Leaves.
+        /// The required leaf certificates.
         certificates: Vec<Certificate>,
-        /// Kubeconfigs with a client certificate in them.
+        /// The required kubeconfigs, each with its client certificate inline.
         kubeconfigs: Vec<ClientKubeconfig>,
     },
-    /// A kubeconfig that is there leads to this server and trusts this CA. Its user stays as it is.
+    /// An existing kubeconfig has this server and CA. Its user is not changed.
     PointKubeconfig {
-        /// The file; one that does not exist is met.
+        /// Path of the kubeconfig; the step is met if it does not exist.
         path: PathBuf,
         /// URL of the API server.
         server: String,
-        /// The certificates that are trusted, PEM.
+        /// File of the trusted certificates, PEM.
         ca: PathBuf,
-        /// Units that read it when they start; they do not run while it changes.
+        /// Units that read it at startup; they are stopped while it changes.
         readers: Vec<String>,
     },
-    /// An image under this name in the runtime's store, and its use.
+    /// The runtime has an image of this name.
     EnsureImage {
         /// Full name with tag.
         reference: String,
-        /// How to get it.
+        /// Where the image comes from.
         from: ImageOrigin,
-        /// Never collected by a kubelet.
+        /// Exempt from the kubelet's image garbage collection.
         pinned: bool,
     },
-    /// A unit file or drop-in; systemd is reloaded.
+    /// The unit file or drop-in has this content; systemd is reloaded after a change.
     WriteUnit {
-        /// The file.
+        /// Path of the unit file or drop-in.
         path: PathBuf,
-        /// Its content.
+        /// Text of the unit file or drop-in.
         content: String,
     },
-    /// The system declares the unit; only the system's configuration can make this true.
+    /// The unit exists. The system declares it, so only the system's configuration can make this true.
     FindUnit {
         /// Full name of the unit.
         unit: String,
-        /// Whether it has to start with the machine, too.
+        /// True if the unit must also be enabled.
         enabled: bool,
     },
-    /// The unit starts with the machine.
+    /// The unit is enabled: it starts at boot.
     EnableUnit {
         /// Full name of the unit.
         unit: String,
     },
-    /// The unit runs, started after the last change of each of these files.
+    /// The unit is active, and was started after the last change of each of these files.
     StartUnit {
         /// Full name of the unit.
         unit: String,
-        /// Files it reads only when it starts.
+        /// Files that it reads only at startup.
         configured_by: Vec<PathBuf>,
     },
-    /// As `StartUnit`, and on its way is enough: whether it gets there depends on others.
+    /// Like `StartUnit`, but an activating unit is enough: whether it becomes active depends on other nodes.
     LaunchUnit {
         /// Full name of the unit.
         unit: String,
-        /// Files it reads only when it starts.
+        /// Files that it reads only at startup.
         configured_by: Vec<PathBuf>,
     },
-    /// The folder and all that is in it belong to this user. Links in it are not followed.
+    /// The folder and everything in it belong to this user. Symbolic links in it are not followed.
     OwnTree {
-        /// The folder; one that does not exist is met.
+        /// Path of the folder; the step is met if it does not exist.
         path: PathBuf,
-        /// Name of the user, whose group is that of the same entry.
+        /// Name of the user; the group is that of its passwd entry.
         user: String,
     },
-    /// The unit does not run and does not start with the machine.
+    /// The unit is stopped and disabled.
     StopUnit {
         /// Full name of the unit.
         unit: String,
     },
-    /// The object is in the API with these fields (server-side apply, field manager `roost`).
+    /// The API has the object with these fields (server-side apply, field manager `roost`).
     ApplyObject {
         /// The whole object with apiVersion, kind and metadata.
         object: Value,
-        /// Keep an object that is there as it is (its users may have changed it).
+        /// Keep an existing object unchanged (its users may have modified it).
         create_only: bool,
     },
-    /// No such object in the API.
+    /// The API has no such object.
     DeleteObject {
-        /// apiVersion, kind, metadata.name and metadata.namespace are enough.
+        /// The object's identity: apiVersion, kind, metadata.name and metadata.namespace.
         object: Value,
     },
-    /// The condition holds; waited for, at most so long.
+    /// The condition holds; it is polled until the time is up.
     WaitFor {
         /// What to wait for.
         condition: Condition,
-        /// When to give up.
+        /// Time after which the step fails.
         within: Duration,
     },
-    /// The Node has the labels of a control plane, and its taint if so wanted.
+    /// The Node has the label of control planes, and the taint if wanted.
     MarkControlPlane {
         /// Name of the Node.
         node: String,
-        /// Keep ordinary pods off.
+        /// True to repel ordinary pods.
         taint: bool,
     },
-    /// The Node has these labels, and none that its settings gave it before.
+    /// The Node has these labels, and none that earlier settings gave it.
     LabelNode {
         /// Name of the Node.
         node: String,
-        /// The labels.
+        /// Labels from the settings.
         labels: BTreeMap<String, String>,
     },
-    /// The Node has pod subnets; these ones, as long as no node of the cluster has any.
+    /// The Node has pod subnets: these ones, if no node of the cluster has any yet.
     AssignPodSubnets {
         /// Name of the Node.
         node: String,
-        /// One for each address family.
+        /// One per address family.
         subnets: Vec<IpNet>,
     },
-    /// The PKI files that control planes share are in this folder, handed over by a control plane that has them.
+    /// The folder contains the PKI files that control planes share; a control plane that has them hands them over.
     ReceiveKeys {
-        /// Whose credentials ask for them.
+        /// Kubeconfig with which the request is sent.
         kubeconfig: PathBuf,
         /// Name of this node.
         node: String,
-        /// The PKI folder.
+        /// The PKI folder that receives the files.
         folder: PathBuf,
-        /// What must be there, by names below the folder; what an external CA keeps is not among it.
+        /// Files that must exist, relative to the folder; without those that an external CA keeps.
         needed: Vec<String>,
-        /// Which ones are asked for.
+        /// Which set of keys is requested.
         wanted: Wanted,
     },
-    /// This node is a member of etcd; a new one is a learner.
+    /// This node is a member of etcd; it is added as a learner.
     AddMember {
         /// Name of the member.
         name: String,
-        /// Its peer URL.
+        /// URL at which the other members reach it.
         peer_url: String,
     },
-    /// This node has a vote in etcd: its log is that of the leader.
+    /// This node is a voting member of etcd: it has caught up with the leader.
     PromoteMember {
         /// Name of the member.
         name: String,
-        /// Its peer URL.
+        /// URL at which the other members reach it.
         peer_url: String,
     },
-    /// No pod is in the container runtime.
+    /// The container runtime has no pods.
     RemovePods,
-    /// Nothing of the pod network is on the node: routes, rules, bridge, CNI configuration and leases.
+    /// The pod network is removed from the node: routes, rules, bridge, CNI configuration and leases.
     RemovePodNetwork,
-    /// No such unit file; systemd is reloaded.
+    /// The unit file does not exist; systemd is reloaded after a change.
     RemoveUnit {
-        /// The file.
+        /// Path of the unit file.
         path: PathBuf,
     },
-    /// The other members of etcd reach this node's at this URL.
+    /// The other members of etcd reach this node's member at this URL.
     MoveMember {
         /// Name of the member.
         name: String,
-        /// Its peer URL.
+        /// URL at which the other members reach it from now on.
         peer_url: String,
-        /// It may be done later: a member whose address is gone has to be started with its new one first.
+        /// True if it may be done later: a member that lost its address must first be started with the new one.
         may_wait: bool,
     },
-    /// This node is no member of etcd, unless it is the only one.
+    /// This node is not a member of etcd, unless it is the only one.
     RemoveMember {
         /// Name of the member.
         name: String,
-        /// Its peer URL.
+        /// URL at which the other members reach it.
         peer_url: String,
     },
 }
@@ -234,9 +234,9 @@ pub enum Step {
 /// Content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Anyone may see it.
+    /// Content that may be printed.
     Text(String),
-    /// Keys and tokens.
+    /// Content that is never printed: keys and tokens.
     Secret(Secret<String>),
 }
 
@@ -250,42 +250,42 @@ impl Content {
     }
 }
 
-/// How an image comes into the runtime's store.
+/// Source of an image in the runtime's store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageOrigin {
-    /// Pulled by its name.
+    /// Pulled from its registry.
     Registry,
-    /// Imported from whichever of these archives (or folders of archives) holds it.
+    /// Imported from the first of these archives (or folders of archives) that contains it.
     Archives(Vec<PathBuf>),
-    /// Made on the spot of one small static program of the node (the sandbox image, which mounts nothing).
+    /// Built locally from one small static program of the node (the sandbox image, which mounts nothing).
     Program(PathBuf),
-    /// Made on the spot: an image without any layer, for programs mounted from the node.
+    /// Built locally without any layer, for programs mounted from the node.
     Scratch,
 }
 
-/// A kubeconfig whose user is a certificate made for it.
+/// A kubeconfig whose user is a client certificate issued for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientKubeconfig {
-    /// The file, mode 0600.
+    /// Path of the file, mode 0600.
     pub path: PathBuf,
-    /// Name of the cluster in it.
+    /// Name of the cluster entry.
     pub cluster: String,
     /// URL of the API server.
     pub server: String,
-    /// The CA that the API server's certificate comes from.
+    /// The CA that signed the API server's certificate.
     pub ca: KeyPairFiles,
-    /// The client's certificate.
+    /// Subject and validity of the client's certificate.
     pub leaf: Leaf,
 }
 
-/// Something that becomes true by itself once the previous steps are done.
+/// A condition that becomes true by itself after the previous steps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
-    /// An HTTPS or HTTP endpoint answers 200.
+    /// An HTTP or HTTPS endpoint responds with 200.
     Answers {
-        /// Full URL.
+        /// The full URL to request.
         url: String,
-        /// CA to check its certificate with; `None` for plain HTTP.
+        /// CA certificates to verify the endpoint with; `None` for plain HTTP.
         ca: Option<PathBuf>,
     },
     /// The unit is active.
@@ -293,40 +293,40 @@ pub enum Condition {
         /// Full name of the unit.
         unit: String,
     },
-    /// The Node object is there.
+    /// The Node object exists.
     NodeRegistered {
-        /// Its name.
+        /// Name of the Node.
         name: String,
     },
     /// The Node is Ready.
     NodeReady {
-        /// Its name.
+        /// Name of the Node.
         name: String,
     },
-    /// A file is there.
+    /// The file exists at this path.
     FileExists {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// The kubelet has exchanged its bootstrap credentials for its own.
+    /// The kubelet has obtained its own credentials in exchange for the bootstrap token.
     KubeletCredentials {
-        /// Its kubeconfig.
+        /// Path of its own kubeconfig.
         path: PathBuf,
-        /// The kubeconfig with which it asks.
+        /// Path of the kubeconfig with the token.
         bootstrap: PathBuf,
-        /// Name of its node.
+        /// Name of the node.
         node: String,
-        /// Uids of denied requests that are of an earlier attempt.
+        /// Uids of requests that were denied in an earlier attempt, to be ignored.
         denied: BTreeSet<String>,
     },
-    /// No static pod of this component runs.
+    /// No container of this component's static pod is running.
     PodGone {
-        /// Component.
+        /// Component name, e.g. `etcd`.
         component: String,
     },
-    /// A static pod of this component runs.
+    /// The static pod of this component is running.
     PodRuns {
-        /// Component.
+        /// Component name, e.g. `etcd`.
         component: String,
     },
 }
@@ -424,7 +424,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// `Kind namespace/name` of an object.
+/// The object as `Kind namespace/name`, without the namespace if it has none.
 pub fn object_name(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let kind = text("/kind");
@@ -434,13 +434,13 @@ pub fn object_name(object: &Value) -> String {
     }
 }
 
-/// True when `seen` has everything that `wanted` has. Lists are compared as wholes, item by item: an item may have
-/// fields that the server filled in.
+/// True when `seen` has every field of `wanted`. Lists must have the same length and are compared item by item; an item
+/// may have additional fields filled in by the server.
 pub fn covers(seen: &Value, wanted: &Value) -> bool {
     match (seen, wanted) {
         (Value::Object(seen), Value::Object(wanted)) => wanted.iter().all(|(name, wanted)| match seen.get(name) {
             Some(seen) => covers(seen, wanted),
-            // The server leaves out what is empty.
+            // The server omits empty fields.
             None => {
                 wanted.is_null() || *wanted == Value::Object(Default::default()) || *wanted == Value::Array(Vec::new())
             }
@@ -465,7 +465,7 @@ mod tests {
         };
         assert_eq!(step.to_string(), "write /etc/kubernetes/token (0600)");
         assert!(!format!("{step:?}").contains("hunter2"));
-        // The content of Secret objects is not in their line either.
+        // The line of a Secret object does not contain its data either.
         let object = serde_json::json!({"kind": "Secret", "metadata": {"namespace": "a", "name": "b"}, "data": {"k": "hunter2"}});
         assert_eq!(Step::ApplyObject { object, create_only: false }.to_string(), "apply Secret a/b");
     }

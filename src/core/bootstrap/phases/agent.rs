@@ -1,4 +1,4 @@
-//! Phase `agent`: the node agent, which keeps the pod network and approves serving certificates.
+//! Phase `agent`: the node agent, which maintains the pod network and approves serving certificates.
 
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
@@ -11,7 +11,7 @@ pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 
 /// The agent of a worker.
 pub fn plan_worker(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    // Closed to the agent, and so there before it.
+    // Not readable for the agent; its unit requires that it exists.
     let mut steps = vec![Step::EnsureDir { path: spec.node.paths.manifests(), mode: 0o700 }];
     steps.extend(start(spec, units::render_agent(spec, false)));
     Ok(steps)
@@ -20,7 +20,7 @@ pub fn plan_worker(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError>
 fn start(spec: &Spec, content: String) -> Vec<Step> {
     let path = spec.node.paths.units.join(units::AGENT);
     vec![
-        // The agent may write nothing but this folder, so it must be there before.
+        // The only folder that the agent's unit may write; it must exist before the unit starts.
         Step::EnsureDir { path: spec.node.paths.cni_conf.clone(), mode: 0o755 },
         Step::WriteUnit { path: path.clone(), content },
         Step::EnableUnit { unit: units::AGENT.to_owned() },

@@ -86,7 +86,7 @@ faulty_manifest_is_told() {
 	on "$node" -- sed -i 's/name: main/nam: main/' "/etc/kubernetes/manifests/$ns.yaml"
 	told() { k get events --field-selector reason=FaultyManifest -o json | jq -e --arg file "$ns.yaml" '.items[] | select(.message | contains($file))'; }
 	eventually told
-	on "$node" -- journalctl -u kubelet | grep "$ns.yaml is faulty"
+	on "$node" -- journalctl -u kubelet | grep "$ns.yaml is invalid"
 	if [ "${BOOTSTRAP:-ours}" = ours ]; then
 		{ on "$node" -- bootstrap status || true; } | grep "problem: manifest /etc/kubernetes/manifests/$ns.yaml is invalid: line"
 	fi

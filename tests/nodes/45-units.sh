@@ -111,7 +111,7 @@ unit_acts_on_its_pod() {
 	on "$node" -- systemctl reload static-pod@gate
 	on "$node" -- sh -c 'echo "spec: [" >> /etc/kubernetes/manifests/gate.yaml'
 	if on "$node" -- systemctl reload static-pod@gate; then return 1; fi
-	on "$node" -- journalctl -u static-pod@gate -n 20 | matches '/etc/kubernetes/manifests/gate.yaml is faulty'
+	on "$node" -- journalctl -u static-pod@gate -n 20 | matches '/etc/kubernetes/manifests/gate.yaml is invalid'
 	unit_is active "$node" static-pod@gate
 	gone "$node"
 	# A name without a manifest is refused at once.

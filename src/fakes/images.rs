@@ -40,7 +40,6 @@ impl FakeImages {
         self.state().published.insert(name.into(), passwords.iter().map(|p| (*p).to_owned()).collect());
     }
 
-    /// Makes pulls slow.
     pub fn set_delay(&self, delay: Duration) {
         self.state().delay = delay;
     }
@@ -149,7 +148,6 @@ impl PullRecords for FakeRecords {
 /// A node with one docker configuration and one plugin answer.
 #[derive(Default)]
 pub struct FakeNodeCredentials {
-    /// Text of `config.json`.
     pub config: Option<String>,
     /// What every plugin answers.
     pub plugin: Option<String>,

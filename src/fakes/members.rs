@@ -40,7 +40,6 @@ impl FakeEtcd {
         Arc::new(Self { members: Mutex::new(members.to_vec()), ..Self::default() })
     }
 
-    /// The members now.
     pub fn members(&self) -> Vec<Member> {
         lock(&self.members).clone()
     }

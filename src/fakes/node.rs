@@ -21,10 +21,8 @@ use crate::ports::bootstrap::{
 use crate::ports::node::{ImageService, RuntimeError, UnitError};
 
 const ROOT: Owner = Owner { user: 0, group: 0 };
-/// What systemd-sysusers leaves.
 const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nroost-etcd:x:998:997::/:/usr/sbin/nologin\n";
 
-/// The node.
 #[derive(Default)]
 pub struct FakeNode {
     state: Mutex<State>,
@@ -104,7 +102,6 @@ impl FakeNode {
         self.state().files.keys().filter(|file| file.starts_with(folder)).cloned().collect()
     }
 
-    /// Units that run.
     pub fn active_units(&self) -> Vec<String> {
         self.state().units.iter().filter(|(_, state)| state.is_active()).map(|(unit, _)| unit.clone()).collect()
     }

@@ -8,9 +8,7 @@ use crate::cri;
 /// State of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Run {
-    /// Made, never started.
     Created,
-    /// Runs.
     Running,
     /// Ended, with this code.
     Exited(i32),
@@ -37,13 +35,10 @@ pub(super) struct Container {
 /// A container as tests look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Runtime id.
     pub id: String,
     /// Name in the pod.
     pub name: String,
-    /// Restart count.
     pub attempt: u32,
-    /// State.
     pub run: Run,
     /// Image of the spec.
     pub image: String,

@@ -23,7 +23,6 @@ pub struct Program {
     pub heeds: Option<Duration>,
     /// Time that a start of it takes.
     pub starts_in: Duration,
-    /// Its hooks fail.
     pub hook_fails: bool,
     /// Time that a hook of it takes.
     pub hook_takes: Duration,

@@ -15,11 +15,9 @@ use crate::ports::node::{RuntimeError, RuntimeQueries, RuntimeTeardown};
 /// A pod with one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FakePod {
-    /// Its uid.
     pub uid: String,
-    /// Its container runs; else it has ended with code 1.
+    /// True if its container is running; otherwise it exited with 1.
     pub running: bool,
-    /// How often it was started again.
     pub restarts: u32,
 }
 
@@ -29,12 +27,12 @@ type Pods = Box<dyn Fn() -> Vec<FakePod> + Send + Sync>;
 #[derive(Default)]
 pub struct FakeRuntime {
     pods: Option<Pods>,
-    /// Whose static pods it runs.
+    /// The node whose static pods it runs.
     node: Option<Arc<FakeNode>>,
 }
 
 impl FakeRuntime {
-    /// A runtime that has these pods at each look.
+    /// A runtime that has these pods whenever it is queried.
     pub fn with_pods(pods: impl Fn() -> Vec<FakePod> + Send + Sync + 'static) -> Self {
         Self { pods: Some(Box::new(pods)), node: None }
     }

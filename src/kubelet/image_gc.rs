@@ -38,7 +38,6 @@ pub enum Error {
         "Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {found} bytes eligible to free."
     )]
     TooFew {
-        /// Bytes to free.
         wanted: u64,
         /// Bytes of images that nothing uses.
         found: u64,

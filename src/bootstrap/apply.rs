@@ -41,7 +41,7 @@ async fn launch(ports: &Ports, unit: &str) -> Result<(), StepError> {
     })
 }
 
-/// Checks again after a reload of systemd: the unit may have been declared or written a moment ago.
+/// Checks again after a systemd reload: the unit may have been declared or written a moment ago.
 async fn find_unit(ports: &Ports, unit: &str, enabled: bool) -> Result<(), StepError> {
     ports.units.reload().await?;
     let step = Step::FindUnit { unit: unit.to_owned(), enabled };
@@ -52,7 +52,7 @@ async fn find_unit(ports: &Ports, unit: &str, enabled: bool) -> Result<(), StepE
     Err(StepError::NotDeclared { step: step.to_string(), load: state.load, file: state.file })
 }
 
-/// Applies a step that is not met.
+/// Applies a step that `is_met` found undone.
 pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progress) -> Result<StepOutcome, StepError> {
     match step {
         Step::EnsureDir { path, mode } => ports.files.ensure_dir(path, *mode)?,
@@ -75,7 +75,8 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::WriteUnit { path, content } => {
             let replaced = ports.files.info(path)?.is_some();
             ports.files.write(path, content.as_bytes(), units::mode(path).unwrap_or(0o644))?;
-            // A new one is read when it is enabled or started; reading all units takes a moment each time.
+            // A new unit file is read when the unit is enabled or started; reading all unit files takes a moment each
+            // time.
             if replaced {
                 ports.units.reload().await?;
             }
@@ -87,14 +88,14 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
             if state.needs_reload || state.load != "loaded" {
                 ports.units.reload().await?;
             }
-            // It may run with an older configuration; a restart starts one that does not run as well.
+            // The unit may run with an older configuration; a restart also starts a unit that is not running.
             ports.units.restart(unit).await?;
         }
         Step::LaunchUnit { unit, .. } => launch(ports, unit).await?,
         Step::OwnTree { path, user } => owners::own(ports, path, user)?,
         Step::StopUnit { unit } => {
             ports.units.stop(unit).await?;
-            // A slice has no file to be disabled.
+            // A slice has no unit file to disable.
             if !spec.node.declared_units && ports.units.state(unit).await?.is_enabled() {
                 ports.units.disable(unit).await?;
             }
@@ -106,7 +107,7 @@ pub async fn apply(ports: &Ports, spec: &Spec, step: &Step, progress: &dyn Progr
         Step::LabelNode { node, labels } => objects::label(ports, spec, node, labels).await?,
         Step::WaitFor { condition, within } => {
             conditions::wait(ports, spec, condition, *within).await?;
-            // It came by itself.
+            // Waiting changes nothing.
             return Ok(StepOutcome::Unchanged);
         }
         Step::RemovePods => pods::remove_all(ports).await?,

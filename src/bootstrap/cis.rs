@@ -1,4 +1,4 @@
-//! Looks at a node for the controls of the CIS benchmark: flags as they run, files, the kubelet's configuration.
+//! Collects what the CIS benchmark's controls check: flags of running components, files, the kubelet's configuration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::core::bootstrap::units;
 use crate::core::model::spec::Spec;
 use crate::core::yaml;
 
-/// Where the kubelet's unit is when it is not ours to write.
+/// Where the kubelet's unit is when the system declares it.
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
-/// Folders below the PKI folder that are looked into; there are two.
+/// Folders below the PKI folder that are searched at most; normally there are two.
 const MOST_FOLDERS: usize = 64;
 
-/// What the controls are judged by.
+/// Collects the input for all controls.
 pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -> Result<Observed, StepError> {
     let paths = &spec.node.paths;
     let kubelet = ports.files.read(&paths.kubelet_config())?;
@@ -49,7 +49,7 @@ pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -
     Ok(observed)
 }
 
-/// The files of a control plane.
+/// The files of a control plane that the benchmark checks, by group.
 fn of_control_plane(ports: &Ports, spec: &Spec) -> Result<Vec<(Files, Vec<PathBuf>)>, StepError> {
     let paths = &spec.node.paths;
     let pki = tree(ports, &paths.pki)?;
@@ -78,7 +78,7 @@ fn of_control_plane(ports: &Ports, spec: &Spec) -> Result<Vec<(Files, Vec<PathBu
 
 type Seen = BTreeMap<Files, Vec<(PathBuf, FileFacts)>>;
 
-/// Those of the files that are there.
+/// Mode and owner of those files that exist.
 fn look_at(ports: &Ports, groups: Vec<(Files, Vec<PathBuf>)>) -> Result<Seen, StepError> {
     let mut seen = Seen::new();
     for (files, all) in groups {
@@ -91,7 +91,7 @@ fn look_at(ports: &Ports, groups: Vec<(Files, Vec<PathBuf>)>) -> Result<Seen, St
     Ok(seen)
 }
 
-/// A folder and all that is in it.
+/// A folder with everything in it, recursively.
 fn tree(ports: &Ports, root: &Path) -> Result<Vec<PathBuf>, StepError> {
     let (mut all, mut next) = (vec![root.to_owned()], vec![root.to_owned()]);
     for _ in 0..MOST_FOLDERS {

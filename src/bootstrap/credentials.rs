@@ -20,7 +20,7 @@ fn pki_error(path: &Path) -> impl FnOnce(PkiError) -> StepError {
     move |source| StepError::Pki { path, source }
 }
 
-/// The text of a file. A file without any text, as after a disk fault, exists but fits nothing.
+/// The text of a file. An empty file, as after a disk fault, exists but matches nothing.
 pub fn read_text(files: &dyn NodeFiles, path: &Path) -> Result<Option<String>, FileError> {
     match files.read(path) {
         Err(error) if error.source.kind() == ErrorKind::InvalidData => Ok(Some(String::new())),
@@ -39,13 +39,13 @@ pub fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepE
     }
 }
 
-/// Creates a CA.
+/// Creates the CA with its key.
 pub fn make_authority(ports: &Ports, wanted: &Authority) -> Result<(), StepError> {
     let pair = ports.pki.make_authority(wanted, (ports.now)()).map_err(pki_error(&wanted.files.cert))?;
     write_pair(ports, &wanted.files, &pair)
 }
 
-/// True if a fit certificate exists.
+/// True if a valid, matching certificate exists.
 pub fn leaf_is_met(ports: &Ports, wanted: &Certificate) -> Result<bool, StepError> {
     let files = &wanted.files;
     let (Some(cert), Some(key)) =
@@ -58,12 +58,12 @@ pub fn leaf_is_met(ports: &Ports, wanted: &Certificate) -> Result<bool, StepErro
 
 fn fits(ports: &Ports, wanted: &Leaf, cert: &str, key: &str) -> Result<bool, StepError> {
     let signer = read_text(ports.files.as_ref(), &wanted.signer.cert)?;
-    // What cannot be read is unfit; faults of the signer are found where the signer is checked.
+    // An unreadable certificate is replaced; faults of the signer are found where the signer is checked.
     let Ok(seen) = ports.pki.inspect(cert, Some(key), signer.as_deref()) else { return Ok(false) };
     Ok(wanted.check(&seen, (ports.now)()).is_ok())
 }
 
-/// Issues a leaf into its files.
+/// Issues a leaf certificate and writes it with its key.
 pub fn issue(ports: &Ports, wanted: &Certificate) -> Result<(), StepError> {
     let pair = sign(ports, &wanted.leaf, &wanted.files.cert)?;
     write_pair(ports, &wanted.files, &pair)
@@ -76,14 +76,14 @@ fn sign(ports: &Ports, leaf: &Leaf, path: &Path) -> Result<KeyPairPem, StepError
     ports.pki.issue(leaf, &cert, &key, (ports.now)()).map_err(pki_error(path))
 }
 
-/// The key is written first: a certificate without its key would look like an external one.
+/// The key is written first: a certificate without its key would look like one signed elsewhere.
 fn write_pair(ports: &Ports, files: &KeyPairFiles, pair: &KeyPairPem) -> Result<(), StepError> {
     ports.files.write(&files.key, pair.key.reveal().as_bytes(), 0o600)?;
     Ok(ports.files.write(&files.cert, pair.public.as_bytes(), 0o644)?)
 }
 
-/// What another machine has to sign and is missing or does not fit, each with its required subject and names.
-/// One that is due for renewal is accepted here.
+/// The certificates that another machine has to sign and that are missing or do not match, each with its required
+/// subject and names. One that is due for renewal is accepted here.
 pub fn missing(
     ports: &Ports,
     certificates: &[Certificate],
@@ -114,8 +114,8 @@ pub fn missing(
         let fault = match read_text(files, &wanted.path)?.map(|text| kubeconfig::parse(&text)) {
             None => Some("does not exist".to_owned()),
             Some(None) => Some("is not a kubeconfig with a context, a cluster and a user".to_owned()),
-            Some(Some(seen)) if seen.server != wanted.server => Some(format!("leads to {}", seen.server)),
-            // One that names its certificate by path is managed by the program that rotates it.
+            Some(Some(seen)) if seen.server != wanted.server => Some(format!("points to {}", seen.server)),
+            // A kubeconfig that names its certificate by path is managed by the program that rotates it.
             Some(Some(seen)) if seen.client_certificate_path.is_some() => None,
             Some(Some(seen)) => match &seen.client_certificate {
                 None => Some("contains no client certificate".to_owned()),
@@ -148,8 +148,8 @@ pub fn make_key(ports: &Ports, key: &Path, public: &Path) -> Result<(), StepErro
     Ok(ports.files.write(public, half.as_bytes(), 0o644)?)
 }
 
-/// True when a kubeconfig is there for this server and CA with a fit certificate. One that names its
-/// certificate by path is managed by the program that rotates it (the kubelet).
+/// True if a kubeconfig for this server and CA with a valid certificate exists. One that names its certificate by path
+/// is managed by the program that rotates it (the kubelet).
 pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<bool, StepError> {
     let Some(text) = read_text(ports.files.as_ref(), &wanted.path)? else { return Ok(false) };
     let Some(seen) = kubeconfig::parse(&text) else { return Ok(false) };
@@ -166,7 +166,7 @@ pub fn kubeconfig_is_met(ports: &Ports, wanted: &ClientKubeconfig) -> Result<boo
     }
 }
 
-/// Creates a kubeconfig with a new certificate.
+/// Writes a kubeconfig with a new certificate.
 pub fn write_kubeconfig(ports: &Ports, wanted: &ClientKubeconfig) -> Result<(), StepError> {
     let pair = sign(ports, &wanted.leaf, &wanted.path)?;
     let ca = read_text(ports.files.as_ref(), &wanted.ca.cert)?.unwrap_or_default();
@@ -191,7 +191,7 @@ fn joined(ports: &Ports, parts: &[PathBuf]) -> Result<Option<String>, StepError>
     Ok(Some(rotation::join(texts.iter().map(String::as_str))))
 }
 
-/// True if a file is the concatenation of these.
+/// True if a file is the concatenation of `parts`.
 pub fn is_joined(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> Result<bool, StepError> {
     let (Some(wanted), Some(seen)) = (joined(ports, parts)?, read_text(ports.files.as_ref(), path)?) else {
         return Ok(false);
@@ -200,14 +200,14 @@ pub fn is_joined(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> Re
     Ok(same_mode && rotation::join([seen.as_str()]) == wanted)
 }
 
-/// Writes it.
+/// Writes the concatenation of `parts`.
 pub fn join_files(ports: &Ports, path: &Path, parts: &[PathBuf], mode: u32) -> Result<(), StepError> {
     let text = joined(ports, parts)?.ok_or_else(|| StepError::NoParts { path: path.to_owned() })?;
     Ok(ports.files.write(path, text.as_bytes(), mode)?)
 }
 
-/// True when a kubeconfig leads there and trusts that, and whoever reads it runs: a run that was interrupted may have
-/// left them stopped. One that does not exist has nobody to lead.
+/// True if a kubeconfig points to that server and CA, and the units that read it are running: an interrupted run may
+/// have left them stopped. A kubeconfig that does not exist needs no change.
 pub async fn is_pointed(
     ports: &Ports,
     path: &Path,
@@ -226,7 +226,8 @@ pub async fn is_pointed(
     Ok(seen.is_some_and(|seen| seen.server == server && seen.ca.is_some_and(|ca| ca.trim() == trusted.trim())))
 }
 
-/// Points a kubeconfig to a server and CA. Units that read it are stopped meanwhile and read the new one when they start.
+/// Points a kubeconfig to a server and CA. Units that read it are stopped meanwhile and read the new file when they
+/// start.
 pub async fn point(ports: &Ports, path: &Path, server: &str, ca: &Path, readers: &[String]) -> Result<(), StepError> {
     let text = ports.files.read(path)?.unwrap_or_default();
     let trusted = ports.files.read(ca)?.unwrap_or_default();

@@ -7,19 +7,19 @@ use crate::ports::bootstrap::{
 };
 use crate::ports::node::{PkiError, RuntimeError, UnitError};
 
-/// Why a step could not be looked at or applied.
+/// Why a step could not be checked or applied.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// A file.
+    /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The runtime, about its pods.
+    /// The container runtime failed on its pods.
     #[error("list or stop the pods of the container runtime")]
     Pods(#[source] RuntimeError),
-    /// The node's network.
+    /// The pod network's adapter failed.
     #[error(transparent)]
     Network(#[from] PodNetworkError),
-    /// A unit.
+    /// A systemd call failed.
     #[error(transparent)]
     Unit(#[from] UnitError),
     /// `node.units` is `declared`, but the system does not declare the unit.
@@ -27,14 +27,12 @@ pub enum StepError {
         "cannot {step}: it is {load}, {file:?}; declare it in the system's configuration (services.roost on NixOS), or set node.units to \"written\""
     )]
     NotDeclared {
-        /// What was looked for.
+        /// The step that needs the unit.
         step: String,
-        /// systemd's `LoadState`.
         load: String,
-        /// systemd's `UnitFileState`.
         file: String,
     },
-    /// The image store of the runtime.
+    /// The image store of the runtime failed.
     #[error(transparent)]
     Image(#[from] ImageStoreError),
     /// An image could not be pulled.
@@ -44,7 +42,6 @@ pub enum StepError {
     Pull {
         /// Reference of the image.
         image: String,
-        /// The cause.
         #[source]
         source: RuntimeError,
     },
@@ -56,23 +53,23 @@ pub enum StepError {
         /// The archives that were searched.
         looked: String,
     },
-    /// An object of the API.
+    /// A request to the API failed.
     #[error(transparent)]
     Object(#[from] ClusterObjectsError),
-    /// The cluster denied the kubelet its certificate.
+    /// The kubelet's certificate request was denied.
     #[error("the cluster denied node {node} a certificate: {message}")]
     NotLetIn {
         /// Name of the node.
         node: String,
-        /// Why, in the cluster's words.
+        /// The message of the denial.
         message: String,
     },
-    /// A certificate or key.
+    /// A certificate or key could not be used or made.
     #[error("{path}")]
     Pki {
-        /// The file.
+        /// Path of the certificate or key.
         path: std::path::PathBuf,
-        /// The cause.
+        /// The error of the crypto library.
         #[source]
         source: PkiError,
     },
@@ -81,61 +78,60 @@ pub enum StepError {
         "{path} cannot be used: {why}; replace it with a valid one, or remove it and everything it signed to get a new one"
     )]
     Authority {
-        /// The file.
+        /// Path of the CA certificate.
         path: std::path::PathBuf,
         /// Why it cannot be used.
         why: Unfit,
     },
-    /// The signer's key is elsewhere.
+    /// The certificate has to be signed on another machine, which has the signer's key.
     #[error(
         "{path} must be signed by {signer}, whose key is not on this node: copy the signed certificate to this node"
     )]
     ExternalSigner {
-        /// The certificate that is wanted.
+        /// Path of the missing certificate.
         path: std::path::PathBuf,
-        /// The signer's certificate.
+        /// Path of the signer's certificate.
         signer: std::path::PathBuf,
     },
-    /// What another machine signs does not exist, or does not fit.
+    /// Certificates that another machine signs are missing or do not match.
     #[error("the key of {signer} is not on this node: copy the following files, signed by it, to this node\n  {}", .faults.join("\n  "))]
     NotBrought {
-        /// The signer's certificate.
+        /// Path of the signer's certificate.
         signer: std::path::PathBuf,
-        /// File, content and what is wrong, one line each.
+        /// One line each: file, content and fault.
         faults: Vec<String>,
     },
-    /// No connection to the cluster.
+    /// The cluster cannot be reached.
     #[error("connect to the cluster of {kubeconfig}")]
     Connect {
-        /// The kubeconfig.
+        /// The kubeconfig that was used.
         kubeconfig: std::path::PathBuf,
-        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A condition did not become true in time.
     #[error("timed out after {seconds} s waiting until {condition}; {hint}")]
     TimedOut {
-        /// The condition.
+        /// The condition, as a clause.
         condition: String,
-        /// Seconds that were waited.
+        /// How long it waited, in seconds.
         seconds: u64,
-        /// Where to look.
+        /// Where to look for the cause.
         hint: String,
     },
-    /// Keys of the cluster.
+    /// The handover of shared keys failed.
     #[error(transparent)]
     Handover(#[from] HandoverError),
     /// The answer to the request for the shared keys lacks a file.
     #[error("the answer of the control plane lacks {0}")]
     NotHandedOver(String),
-    /// etcd.
+    /// A request to etcd failed.
     #[error(transparent)]
     Members(#[from] MembersError),
-    /// A snapshot, or etcd's data.
+    /// A snapshot, or etcd's data directory, could not be read or written.
     #[error(transparent)]
     EtcdFile(#[from] EtcdFileError),
-    /// A manifest.
+    /// A manifest could not be rendered or read.
     #[error(transparent)]
     Manifest(#[from] static_pods::Error),
     /// The control plane runs as services; an upgrade would write manifests that run beside them.
@@ -153,7 +149,7 @@ pub enum StepError {
         "the control plane of this node does not run as the setting `mode` says; run `bootstrap convert --to {to}` or change `mode`"
     )]
     OtherMode {
-        /// The value of `mode`.
+        /// The current form, as a value of `mode`.
         to: &'static str,
     },
     /// The node is not a member of etcd.
@@ -164,16 +160,10 @@ pub enum StepError {
     },
     /// A file that is not a kubeconfig.
     #[error("{path} is not a kubeconfig with a context, a cluster and a user")]
-    NoKubeconfig {
-        /// The file.
-        path: std::path::PathBuf,
-    },
+    NoKubeconfig { path: std::path::PathBuf },
     /// What a file is to be made of does not exist.
     #[error("{path} cannot be written: a file that it is assembled from does not exist")]
-    NoParts {
-        /// The file.
-        path: std::path::PathBuf,
-    },
+    NoParts { path: std::path::PathBuf },
     /// The received CAs are not the ones that were requested.
     #[error("the CAs that were received are not the ones that the other control planes trust")]
     OtherAuthorities,
@@ -197,12 +187,9 @@ pub enum StepError {
     /// The kubelet is not running.
     #[error("kubelet.service is not running, so no pod can be started; run `systemctl start kubelet`")]
     NoKubelet,
-    /// etcdutl failed.
     #[error("etcdutl exited with code {code}; its output is in /var/log/pods/kube-system_{pod}-{node}_*")]
     RestoreFailed {
-        /// Exit code.
         code: i32,
-        /// The node.
         node: String,
         /// Name of the pod without the node's.
         pod: String,
@@ -214,7 +201,6 @@ pub enum StepError {
     MemberTaken {
         /// Name of the member.
         name: String,
-        /// Its peer URLs.
         urls: String,
     },
     /// No member of etcd is known.

@@ -1,4 +1,4 @@
-//! Brings an image into the runtime's store.
+//! Brings images into the runtime's store.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::core::bootstrap::step::ImageOrigin;
 use crate::core::model::StepOutcome;
 use crate::cri;
 
-/// Makes sure that the image is there, and pinned if so wanted.
+/// Ensures that the image is in the store, and pinned if requested.
 pub async fn ensure(ports: &Ports, image: &str, from: &ImageOrigin, pinned: bool) -> Result<StepOutcome, StepError> {
     let mut changed = false;
     if !ports.images.names().await?.iter().any(|name| name == image) {
@@ -43,7 +43,7 @@ async fn import(ports: &Ports, image: &str, places: &[PathBuf]) -> Result<(), St
             archives.push(place.clone());
         }
     }
-    // Most archives are named after what is in them: these first.
+    // Most archives are named after the image in them: search these first.
     let name = image.rsplit('/').next().and_then(|name| name.split(':').next()).unwrap_or(image);
     archives.sort_by_key(|path| !path.file_name().is_some_and(|file| file.to_string_lossy().contains(name)));
     for archive in &archives {

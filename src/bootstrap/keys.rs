@@ -1,4 +1,4 @@
-//! The PKI files that control planes share, received by one that joins, or that follows to other CAs.
+//! The PKI files that control planes share: received when a node joins, or follows the others to new CAs.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::ports::Ports;
 use crate::core::bootstrap::key_handover::Wanted;
 use crate::core::bootstrap::rotation::digest;
 
-/// True when all that is needed is there.
+/// True if every needed file exists.
 pub fn are_there(ports: &Ports, folder: &Path, needed: &[String], wanted: &Wanted) -> Result<bool, StepError> {
     let mut certificates = Vec::new();
     for name in needed {
@@ -27,7 +27,7 @@ pub fn are_there(ports: &Ports, folder: &Path, needed: &[String], wanted: &Wante
     })
 }
 
-/// Asks for the files and puts them into the folder.
+/// Requests the files and writes them into the folder.
 pub async fn receive(
     ports: &Ports,
     kubeconfig: &Path,
@@ -47,8 +47,8 @@ pub async fn receive(
             return Err(StepError::OtherAuthorities);
         }
     }
-    // Keys first: what is needed is there only when all is. The CA's certificate was believed before anything was
-    // asked, so that it stays.
+    // Keys first: the needed files are complete only when all of them exist. The CA's certificate was trusted before
+    // the request, so it stays.
     let (keys, others): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.ends_with(".key"));
     for (name, text) in keys.into_iter().chain(others) {
         let path = folder.join(name);

@@ -1,4 +1,4 @@
-//! Where the other members of etcd reach this node's, when its address has changed.
+//! Updates this node's peer URL in etcd when its address has changed.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::core::bootstrap::membership::{AddressMove, address_move};
 use crate::core::model::StepOutcome;
 use crate::core::model::spec::Spec;
 
-/// How long etcd may take to answer after a restart, and to take a change.
+/// How long etcd may take to answer after a restart, and to accept a change.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// True when etcd knows this URL, and on a node that has no member.
+/// True if etcd knows this URL, or if this node has no member.
 pub async fn is_known(ports: &Ports, spec: &Spec, peer_url: &str) -> Result<bool, StepError> {
     if !members::may_be_one(ports, spec)? {
         return Ok(true);
@@ -24,7 +24,7 @@ pub async fn is_known(ports: &Ports, spec: &Spec, peer_url: &str) -> Result<bool
     Ok(listed.is_ok_and(|members| members.iter().any(|member| member.peer_urls.iter().any(|url| url == peer_url))))
 }
 
-/// Tells etcd. Where that may wait it is only tried.
+/// Updates the URL in etcd. With `may_wait` it tries once and ignores a failure.
 pub async fn tell(
     ports: &Ports,
     spec: &Spec,
@@ -47,7 +47,9 @@ pub async fn tell(
             Ok(()) => return Ok(StepOutcome::Changed),
             Err(_) if may_wait => return Ok(StepOutcome::Unchanged),
             Err(error) if begun.elapsed() >= PATIENCE => return Err(error.into()),
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not know yet"),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not know the new address yet")
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,4 +1,4 @@
-//! This node's membership in etcd: join as a learner, promote, leave.
+//! This node's membership in etcd: join as a learner, promote, remove.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,26 +19,26 @@ use crate::core::model::spec::{Endpoint, Spec};
 use crate::core::model::{Secret, StepOutcome};
 use crate::ports::bootstrap::{EtcdIdentity, Members, MembersError, ObjectRef, Progress};
 
-/// How long another learner is waited for: it may copy a large database.
+/// How long to wait for another learner, which may copy a large database.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(600);
-/// How long a learner may make no progress before it is given up.
+/// How long a learner may make no progress before the promotion fails.
 const STALL_PATIENCE: Duration = Duration::from_secs(240);
-/// How long etcd may refuse a change of members, as it does for some seconds after another one.
+/// How long etcd may refuse a membership change, as it does for some seconds after the previous one.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a stopping etcd may take.
+/// How long etcd may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long one API server may take to return the addresses of the others.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a waiting step reports.
+/// How often a waiting step reports progress.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// etcd's manifest on this node.
+/// Path of etcd's manifest on this node.
 pub fn manifest(spec: &Spec) -> PathBuf {
     spec.node.paths.manifests().join("etcd.yaml")
 }
 
-/// The text with etcd's flags on this node: of a unit or a manifest.
+/// The text that contains etcd's flags on this node: a unit or a manifest.
 pub fn definition(ports: &Ports, spec: &Spec) -> Result<Option<String>, StepError> {
     match ports.files.read(&unit_file(spec))? {
         Some(unit) => Ok(Some(unit)),
@@ -46,7 +46,7 @@ pub fn definition(ports: &Ports, spec: &Spec) -> Result<Option<String>, StepErro
     }
 }
 
-/// True when this node's etcd was added to others.
+/// True if this node's etcd joined an existing cluster.
 pub fn has_joined(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
     Ok(definition(ports, spec)?.as_deref().and_then(joined_members).is_some())
 }
@@ -55,7 +55,7 @@ fn unit_file(spec: &Spec) -> PathBuf {
     spec.node.paths.units.join(services::unit(ETCD))
 }
 
-/// True when this node has what a member has.
+/// True if this node has the files of a member.
 pub fn may_be_one(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
     Ok(definition(ports, spec)?.is_some() && identity(ports, spec)?.is_some())
 }
@@ -72,8 +72,8 @@ fn identity(ports: &Ports, spec: &Spec) -> Result<Option<EtcdIdentity>, StepErro
     Ok(Some(EtcdIdentity { ca, certificate, key: Secret::new(key) }))
 }
 
-/// A client of the members, this node's own one last: while it is a learner it does not report the others. That one
-/// answers at the loopback even where its address is another one now.
+/// A client of the members, with this node's own member last: a learner does not report the others. The own member is
+/// reached by loopback, even if its address has changed.
 pub async fn client(ports: &Ports, spec: &Spec) -> Result<Arc<dyn Members>, StepError> {
     let mut endpoints = endpoints(ports, spec).await?;
     if spec.cluster.external_etcd.is_none() && definition(ports, spec)?.is_some() {
@@ -117,10 +117,10 @@ fn client_url(address: &str) -> String {
     Endpoint::new(address, 2379).url()
 }
 
-/// Addresses of the API servers, beside each of which there is a member; none when no API server answers.
+/// Addresses of the API servers, each of which has a member beside it; empty when no API server answers.
 async fn api_servers(ports: &Ports, spec: &Spec) -> Vec<String> {
     let slice = ObjectRef::new("discovery.k8s.io/v1", "EndpointSlice", Some("default"), "kubernetes");
-    // Whatever this node has so far; the administrator's may lead to its own API server, which may not run.
+    // Any kubeconfig that exists; the administrator's may point to this node's own API server, which may be down.
     for name in [BOOTSTRAP_CONF, "kubelet.conf", "admin.conf"] {
         let path = spec.node.paths.kubeconfig(name);
         if !matches!(ports.files.info(&path), Ok(Some(_))) {
@@ -141,7 +141,7 @@ fn addresses(slice: &Value) -> Vec<String> {
     addresses.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Name and peer URL of the members, for the manifest; none while this node is not among them.
+/// Name and peer URL of every member, for the manifest; empty if this node is not a member.
 pub async fn observe(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, StepError> {
     let own = membership::peer_url(spec);
     let joined = definition(ports, spec)?.as_deref().and_then(joined_members).unwrap_or_default();
@@ -189,7 +189,7 @@ async fn seen(ports: &Ports, spec: &Spec, name: &str, peer_url: &str) -> Result<
     Ok(client.list().await.ok().map(|members| next_move(&members, name, peer_url)))
 }
 
-/// Reports now and then what is waited for.
+/// Reports what is waited for, at most once per [`TELL_EVERY`].
 struct Word<'a> {
     progress: &'a dyn Progress,
     last: Option<Instant>,
@@ -213,7 +213,7 @@ fn timed_out(condition: String, since: Instant) -> StepError {
     StepError::TimedOut { condition, seconds: since.elapsed().as_secs(), hint }
 }
 
-/// Makes this node a member: a learner, when no other learner is there.
+/// Adds this node as a learner, once no other learner exists.
 pub async fn add(
     ports: &Ports,
     spec: &Spec,
@@ -277,7 +277,7 @@ pub async fn promote(
             Ok(NextMove::Done(_)) => return Ok(()),
             Ok(NextMove::Promote(id)) => Some(id),
             Ok(NextMove::AddLearner | NextMove::WaitFor(_) | NextMove::Taken(_)) => {
-                return Err(timed_out(format!("etcd has member {name}; it was removed by somebody"), moved));
+                return Err(timed_out(format!("etcd has member {name}; it was removed meanwhile"), moved));
             }
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "etcd does not answer");
@@ -309,8 +309,8 @@ pub async fn promote(
     }
 }
 
-/// Takes this node out of etcd. A cluster that lost its quorum cannot do that and must not keep a node from being
-/// reset: then it is only said.
+/// Removes this node from etcd. If the cluster has lost its quorum that fails, which must not keep a node from being
+/// reset: the failure is only reported.
 pub async fn remove(
     ports: &Ports,
     spec: &Spec,
@@ -351,8 +351,8 @@ pub async fn remove(
     }
 }
 
-/// After a join that failed: a learner that has no vote yet is taken out of etcd with its manifest and data, so that
-/// nobody waits for it. True when there was one.
+/// Cleans up after a failed join: removes a learner from etcd with its manifest and data, so that other joins need not
+/// wait for it. True if there was one.
 pub async fn withdraw(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
     if identity(ports, spec)?.is_none() || spec.cluster.external_etcd.is_some() {
         return Ok(false);
@@ -378,7 +378,7 @@ pub async fn withdraw(ports: &Ports, spec: &Spec) -> Result<bool, StepError> {
             tokio::time::sleep(PAUSE).await;
         }
     };
-    // A kubelet that does not run stops nothing; the data of a removed member is of no use either way.
+    // If the kubelet is not running nothing is stopped; the data of a removed member is useless either way.
     let _ = tokio::time::timeout(STOP_PATIENCE, stopped).await;
     ports.files.empty_dir(&spec.node.paths.etcd_data)?;
     Ok(true)

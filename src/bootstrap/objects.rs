@@ -1,4 +1,4 @@
-//! Objects of the cluster as steps name them, by the node's own administrator kubeconfig.
+//! The cluster's objects that steps apply, using the administrator's kubeconfig on this node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::core::model::spec::Spec;
 use crate::core::model::time::Moment;
 use crate::ports::bootstrap::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
 
-/// How long to retry while an API server is still setting itself up.
+/// How long to retry while an API server is still starting.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The first kubeconfig that is there. `super-admin.conf` works before any RBAC object does.
+/// Connects with the first kubeconfig that exists. `super-admin.conf` works before any RBAC object exists.
 async fn connect(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, StepError> {
     let mut kubeconfig = spec.node.paths.kubeconfig("super-admin.conf");
     for name in ["super-admin.conf", "admin.conf", "kubelet.conf"] {
@@ -38,7 +38,7 @@ async fn read(ports: &Ports, spec: &Spec, object: &Value) -> Option<Value> {
     objects.get(&reference).await.ok().flatten()
 }
 
-/// A Node, if the API can be asked and knows it.
+/// A Node; `None` if the API cannot be reached or has no such Node.
 pub async fn node(ports: &Ports, spec: &Spec, name: &str) -> Option<Value> {
     read(ports, spec, &node_reference(name)).await
 }
@@ -47,18 +47,18 @@ fn node_reference(name: &str) -> Value {
     serde_json::json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
 }
 
-/// The Node's `Ready` condition is true.
+/// True if the Node's `Ready` condition is true.
 pub fn is_ready(node: &Value) -> bool {
     let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// True when the object is there with all that is wanted of it.
+/// True if the object exists with every field of `object`.
 pub async fn is_met(ports: &Ports, spec: &Spec, object: &Value, create_only: bool) -> bool {
     read(ports, spec, object).await.is_some_and(|seen| create_only || covers(&seen, object))
 }
 
-/// True when the API says that there is no such object.
+/// True if the API reports that the object does not exist.
 pub async fn is_absent(ports: &Ports, spec: &Spec, object: &Value) -> bool {
     let (Some(reference), Ok(objects)) = (ObjectRef::of(object), connect(ports, spec).await) else { return false };
     matches!(objects.get(&reference).await, Ok(None))
@@ -73,7 +73,7 @@ fn taints(taint: bool) -> Vec<Value> {
     if taint { vec![render_control_plane_taint()] } else { Vec::new() }
 }
 
-/// Retries while the API server is still setting itself up.
+/// Retries transient errors while the API server is still starting.
 pub(super) async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, StepError> {
@@ -81,7 +81,7 @@ pub(super) async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>
     loop {
         match attempt().await {
             Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
-                tracing::debug!(%error, "try again");
+                tracing::debug!(%error, "the API server is not ready; retrying");
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return Ok(outcome?),
@@ -89,7 +89,7 @@ pub(super) async fn retry<T, F: Future<Output = Result<T, ClusterObjectsError>>>
     }
 }
 
-/// Applies an object.
+/// Applies an object, server-side.
 pub async fn apply(ports: &Ports, spec: &Spec, object: &Value) -> Result<StepOutcome, StepError> {
     let objects = connect(ports, spec).await?;
     Ok(match retry(|| objects.apply(object)).await? {
@@ -98,29 +98,28 @@ pub async fn apply(ports: &Ports, spec: &Spec, object: &Value) -> Result<StepOut
     })
 }
 
-/// Removes an object.
 pub async fn delete(ports: &Ports, spec: &Spec, object: &Value) -> Result<(), StepError> {
     let reference = ObjectRef::of(object).ok_or(ClusterObjectsError::NoObject)?;
     let objects = connect(ports, spec).await?;
     retry(|| objects.delete(&reference)).await.map(drop)
 }
 
-/// True when a Node has the labels that its settings name, and none that they named before.
+/// True if a Node has exactly the labels of its settings among those that were ever set from settings.
 pub async fn is_labelled(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String, String>) -> bool {
     node(ports, spec, name).await.is_some_and(|node| plan_labels(&node, labels).is_none())
 }
 
-/// Gives a Node the labels and taint of a control plane.
+/// Sets the label and taint of a control plane on a Node.
 pub async fn mark(ports: &Ports, spec: &Spec, name: &str, taint: bool) -> Result<(), StepError> {
     patch_node(ports, spec, name, |node| plan_control_plane_mark(node, &taints(taint))).await
 }
 
-/// Gives a Node the labels that its settings name, and takes those away that they named before.
+/// Sets the labels of the settings on a Node, and removes those of earlier settings.
 pub async fn label(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String, String>) -> Result<(), StepError> {
     patch_node(ports, spec, name, |node| plan_labels(node, labels)).await
 }
 
-/// Patches a Node, and retries if it was changed meanwhile.
+/// Patches a Node, and retries on conflict.
 async fn patch_node(
     ports: &Ports,
     spec: &Spec,
@@ -139,21 +138,21 @@ async fn patch_node(
     .await
 }
 
-/// True when any node has pod subnets: then the controller manager gives them, and knows which are free.
+/// True if any Node has pod subnets: then the controller manager allocates them, and knows which are free.
 pub async fn has_pod_subnets(ports: &Ports, spec: &Spec) -> bool {
     let Ok(objects) = connect(ports, spec).await else { return false };
     let nodes = objects.list(&ObjectRef::new("v1", "Node", None, ""), "").await.unwrap_or_default();
     nodes.iter().any(|node| node.pointer("/spec/podCIDR").is_some())
 }
 
-/// Gives a Node its pod subnets. When the controller manager was faster they stay as it gave them.
+/// Sets a Node's pod subnets. If the controller manager was faster, its choice is kept.
 pub async fn assign_pod_subnets(ports: &Ports, spec: &Spec, name: &str, subnets: &[IpNet]) -> Result<(), StepError> {
     let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
     let patch = serde_json::json!({"spec": {"podCIDR": subnets.first(), "podCIDRs": subnets}});
     let objects = connect(ports, spec).await?;
     let reference = ObjectRef::new("v1", "Node", None, name);
     match retry(|| objects.merge_patch(&reference, &patch)).await {
-        // Once set they cannot be changed.
+        // `podCIDRs` is immutable once set.
         Err(_) if has_pod_subnets(ports, spec).await => Ok(()),
         outcome => outcome,
     }

@@ -1,4 +1,4 @@
-//! Reads the state of the node: the facts a phase plans from, and whether a step is already met.
+//! Reads the state of the node: the facts that phases plan from, and whether a step is already met.
 
 use std::path::{Path, PathBuf};
 
@@ -21,10 +21,10 @@ use crate::core::model::short_digest;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
 use crate::ports::bootstrap::UnitState;
 
-/// Where systemd-resolved keeps the servers it asks itself; pods cannot reach its own local one.
+/// Where systemd-resolved lists its upstream servers; pods cannot reach its local stub.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
-/// The facts of this moment.
+/// Reads the current facts.
 pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Result<Facts, StepError> {
     let mut facts = Facts::at((ports.now)());
     facts.ca = read_text(ports.files.as_ref(), &spec.node.paths.pki("ca.crt"))?;
@@ -75,7 +75,7 @@ pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Resu
     Ok(facts)
 }
 
-/// The CAs of this node, and those to come.
+/// This node's CAs, and the next ones.
 pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepError> {
     let read = |path: &Path| read_text(ports.files.as_ref(), path);
     let mut all = Rotation::default();
@@ -89,7 +89,7 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
             next_key: ports.files.info(&next.key)?.is_some(),
             cert: wanted.files.cert,
         };
-        // A cluster from before this version has none of kubelets; what does not exist is not replaced.
+        // A cluster older than this version has no CA for kubelets; a CA that does not exist is not replaced.
         if !seen.is_of_kubelets() || seen.bundle.is_some() || seen.next.is_some() {
             all.authorities.push(seen);
         }
@@ -97,7 +97,7 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, StepErro
     Ok(all)
 }
 
-/// The state of a unit that may be a template: systemd loads instances only.
+/// The state of a unit that may be a template: systemd loads only instances.
 pub(super) async fn declared_state(ports: &Ports, unit: &str) -> Result<UnitState, StepError> {
     Ok(ports.units.state(&unit.replace("@.", "@any.")).await?)
 }
@@ -138,7 +138,7 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::OwnTree { path, user } => owners::is_owned(ports, path, user)?,
         Step::StopUnit { unit } => {
             let state = ports.units.state(unit).await?;
-            // What the system declares stays enabled until its configuration says otherwise.
+            // A unit that the system declares stays enabled until its configuration changes.
             let disabled = spec.node.declared_units || !state.is_enabled();
             state.load != "loaded" || (state.is_at_rest() && disabled)
         }
@@ -155,12 +155,12 @@ pub async fn is_met(ports: &Ports, spec: &Spec, step: &Step) -> Result<bool, Ste
         Step::AddMember { name, peer_url } => members::is_added(ports, spec, name, peer_url).await?,
         Step::PromoteMember { name, peer_url } => members::has_vote(ports, spec, name, peer_url).await?,
         Step::MoveMember { peer_url, .. } => member_address::is_known(ports, spec, peer_url).await?,
-        // Whether the member can be removed shows only when it is removed.
+        // Whether etcd lets the member go shows only when it is removed.
         Step::RemoveMember { .. } => !members::may_be_one(ports, spec)?,
     })
 }
 
-/// A unit without `[Install]` (for example on NixOS) is started by the system that declares it.
+/// A unit without `[Install]` (for example on NixOS) counts as enabled: the system that declares it starts it.
 pub(super) fn is_enabled(state: &UnitState) -> bool {
     state.is_enabled() || matches!(state.file.as_str(), "enabled-runtime" | "static" | "linked" | "alias" | "generated")
 }
@@ -170,7 +170,7 @@ fn same_file(ports: &Ports, path: &Path, content: &[u8], mode: Option<u32>) -> R
     Ok(same_mode && read_text(ports.files.as_ref(), path)?.is_some_and(|text| text.as_bytes() == content))
 }
 
-/// True when one of the files changed after that moment.
+/// True if one of the files changed after that time.
 fn changed_since(ports: &Ports, files: &[PathBuf], since: Option<std::time::SystemTime>) -> Result<bool, StepError> {
     let Some(since) = since else { return Ok(true) };
     for file in files {

@@ -1,4 +1,4 @@
-//! Stops and removes the pods of the container runtime.
+//! Finds, stops and removes pods of the container runtime.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::core::model::labels::POD_NAMESPACE;
 use crate::core::model::{ContainerId, SandboxId};
 use crate::cri;
 
-/// Grace period of a container; etcd and the API server need a moment to close.
+/// Grace period of a container; etcd and the API server need a moment to shut down.
 const GRACE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 16;
 
-/// The living sandbox of a component's static pod.
+/// The running sandbox of a component's static pod; `None` if there is none.
 pub async fn sandbox_of(ports: &Ports, component: &str) -> Result<Option<SandboxId>, StepError> {
     let ready = cri::PodSandboxState::SandboxReady as i32;
     let sandboxes = ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?;
@@ -26,7 +26,7 @@ pub async fn sandbox_of(ports: &Ports, component: &str) -> Result<Option<Sandbox
     Ok(own.map(|sandbox| SandboxId::from(sandbox.id)))
 }
 
-/// True when a container of the component's static pod runs.
+/// True if a container of the component's static pod is running.
 pub async fn runs(ports: &Ports, component: &str) -> Result<bool, StepError> {
     let Some(id) = sandbox_of(ports, component).await? else { return Ok(false) };
     let running = cri::ContainerState::ContainerRunning as i32;
@@ -34,7 +34,7 @@ pub async fn runs(ports: &Ports, component: &str) -> Result<bool, StepError> {
     Ok(containers.iter().any(|container| container.state == running && container.pod_sandbox_id == id.as_str()))
 }
 
-/// True when the runtime has no pod.
+/// True if the runtime has no pods.
 pub async fn are_gone(ports: &Ports) -> Result<bool, StepError> {
     Ok(ports.runtime.list_sandboxes(None).await.map_err(StepError::Pods)?.is_empty())
 }
@@ -43,7 +43,7 @@ pub async fn are_gone(ports: &Ports) -> Result<bool, StepError> {
 pub async fn remove_all(ports: &Ports) -> Result<(), StepError> {
     let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;
     let stopping = futures::stream::iter(containers).for_each_concurrent(AT_ONCE, |container| async move {
-        // One that cannot be stopped is killed with its sandbox.
+        // A container that cannot be stopped is killed with its sandbox.
         let _ = ports.runtime.stop_container(&ContainerId::from(container.id), GRACE).await;
     });
     stopping.await;

@@ -1,4 +1,4 @@
-//! Runs a table of phases: facts, plan, and for each step that is not met print or apply.
+//! Runs phases: reads facts, makes the plan, and prints or applies each step that is not met.
 
 use std::time::Instant;
 
@@ -16,16 +16,16 @@ use crate::ports::bootstrap::Progress;
 /// How many objects are applied at a time.
 const OBJECTS_AT_ONCE: usize = 6;
 
-/// How to run.
+/// Options of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Only report what would be done.
+    /// Only report the steps.
     pub dry_run: bool,
-    /// Run one phase alone.
+    /// Run only the phase with this id.
     pub only: Option<String>,
-    /// Make leaf certificates again although they are fit.
+    /// Issue leaf certificates again even if they are valid.
     pub reissue: bool,
-    /// This node becomes a member of an etcd that is there.
+    /// This node joins an existing etcd.
     pub joins_etcd: bool,
 }
 
@@ -35,34 +35,31 @@ impl RunOptions {
     }
 }
 
-/// Why a run failed. What was started keeps running; the same command continues.
+/// Why a run failed. What was started keeps running; the same command continues it.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// There is no such phase.
     #[error("unknown phase \"{name}\"; known phases: {known}")]
     NoPhase {
-        /// As typed.
         name: String,
-        /// All ids.
+        /// Ids of all phases.
         known: String,
     },
     /// A phase cannot be planned.
     #[error("phase {phase}")]
     Plan {
-        /// Its id.
+        /// Id of the phase.
         phase: &'static str,
-        /// The cause.
+        /// Why there is no plan.
         #[source]
         source: PhaseError,
     },
-    /// A step failed.
     #[error("phase {phase}: {step}")]
     Step {
         /// Id of the phase.
         phase: &'static str,
-        /// The step's line.
+        /// The step, as one line.
         step: String,
-        /// The cause.
         #[source]
         source: StepError,
     },
@@ -113,7 +110,7 @@ pub async fn run(
     Ok(total)
 }
 
-/// A step that cannot even be looked at yet (no runtime, no API) is one to do.
+/// A step that cannot be checked yet (no runtime, no API) counts as not met.
 async fn plan_only(
     phase: &Phase,
     steps: &[Step],
@@ -143,7 +140,7 @@ async fn carry_out(
     let one = async |step: &Step| {
         let line = step.to_string();
         let attempt = async {
-            // These say by themselves whether they changed anything.
+            // These steps report themselves whether they changed anything.
             let direct = matches!(step, Step::ApplyObject { create_only: false, .. } | Step::EnsureImage { .. });
             if !direct && !options.forces(step) && is_met(ports, spec, step).await? {
                 return Ok(StepOutcome::Unchanged);
@@ -158,7 +155,7 @@ async fn carry_out(
     let mut changed: usize = 0;
     let same_kind = |a: &Step, b: &Step| matches!((a, b), (Step::ApplyObject { .. }, Step::ApplyObject { .. }));
     for group in steps.chunk_by(same_kind) {
-        // Objects do not wait for each other; everything else goes in order.
+        // Objects are applied concurrently; all other steps in order.
         let mut outcomes = futures::stream::iter(group.iter().map(one)).buffered(OBJECTS_AT_ONCE);
         while let Some(outcome) = outcomes.next().await {
             changed = changed.saturating_add(usize::from(outcome? == StepOutcome::Changed));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-/// Format of results.
+/// Format in which a command prints its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
     /// Text for people.
@@ -15,7 +15,7 @@ pub enum OutputFormat {
     Json,
 }
 
-/// Sources of settings.
+/// Where a command reads its settings: file, environment and flags.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SettingsArgs {
     /// Settings file (TOML) [default: /etc/roost/cluster.toml, if it exists]

@@ -3,7 +3,7 @@
 //! The messages are plain values, so every room may use them, like the Kubernetes API types; only
 //! [`crate::adapters::cri`] uses the generated clients.
 
-#[allow(missing_docs, clippy::all, clippy::unwrap_used, rustdoc::all)]
+#[allow(clippy::all, clippy::unwrap_used, rustdoc::all)]
 mod generated {
     tonic::include_proto!("runtime.v1");
 }

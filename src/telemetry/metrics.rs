@@ -42,7 +42,6 @@ macro_rules! metrics {
         /// One shared value. Use `metrics.started_pods.with([]).inc()` or
         /// `metrics.runtime_operations.with(["run_podsandbox"]).inc()`.
         #[derive(Debug)]
-        #[allow(missing_docs, reason = "each field's help text says what it is")]
         pub struct Metrics {
             $(#[doc = $help] pub $field: Family<$kind, $n>,)*
             /// Results of probes, for `/metrics/probes`.

@@ -14,7 +14,7 @@ mod terms;
 mod volume;
 
 /// Generated messages and services. Public for the test driver (`tests/nodes/csi-driver.rs`).
-#[allow(missing_docs, dead_code, clippy::all, clippy::unwrap_used, rustdoc::all)]
+#[allow(dead_code, clippy::all, clippy::unwrap_used, rustdoc::all)]
 pub mod proto {
     pub mod csi {
         tonic::include_proto!("csi.v1");

@@ -88,7 +88,7 @@ impl LocalVolumes {
     pub fn prepare_root(root_dir: &Path) -> io::Result<PathBuf> {
         use std::os::unix::fs::DirBuilderExt;
         if root_dir.is_symlink() && !root_dir.exists() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "is a link to a directory that is not there"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "is a link to a directory that does not exist"));
         }
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(root_dir)?;
         let root_dir = std::fs::canonicalize(root_dir)?;

@@ -26,7 +26,7 @@ use crate::preflight::preflight;
 use crate::upgrade::{is_control_plane, refuse_under_way, turn};
 use crate::{settings, world};
 
-/// Brings this node to what its settings say.
+/// Applies the settings to this node.
 pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     let (ports, mut spec, look) = look(&args.settings, args.cluster).await?;
     refuse_under_way(&ports, Purpose::Version)?;
@@ -40,7 +40,7 @@ pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     let console = Console::new(args.output, args.dry_run);
     let changed = go(&ports, &spec, args, !follows, &console).await?;
     if !args.dry_run {
-        // Only now: what did not come up is not what later commands shall go by.
+        // Only now: settings that failed must not be used by later commands.
         let kept = settings::read(&args.settings)?.print();
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
         if adopted {
@@ -77,7 +77,7 @@ pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     }
 }
 
-/// Holds this node against the benchmark.
+/// Checks this node against the CIS benchmark.
 async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output: OutputFormat) -> Result<(), Failure> {
     let judged = judge(&observe_controls(ports, spec, control_plane).await?);
     let count = |verdict: Verdict| judged.iter().filter(|control| control.ours == verdict).count();
@@ -100,17 +100,17 @@ async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output
     }
 }
 
-/// What this node is.
+/// The role of this node and the source of its settings.
 pub struct Look {
-    /// It is one, as its disk shows.
+    /// True if the files on disk are those of a control plane.
     pub control_plane: bool,
-    /// The first control plane says what the cluster is, and the others follow.
+    /// True for all but the first control plane, which follow the cluster's settings.
     follows: bool,
-    /// The cluster said what it is now.
+    /// True if the cluster's current settings were read.
     adopted: bool,
 }
 
-/// The node, its settings, and what the cluster says of itself now.
+/// Reads the node, its settings, and if `cluster` is set the cluster's current settings.
 pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Look), Failure> {
     let mut spec = settings::spec(args)?;
     let ports = world::ports(&spec).await?;
@@ -124,7 +124,7 @@ pub async fn look(args: &SettingsArgs, cluster: bool) -> Result<(Ports, Spec, Lo
     Ok((ports, spec, Look { control_plane, follows, adopted }))
 }
 
-/// Takes over what the cluster says of itself now; without an API what it said when this node joined still holds.
+/// Takes over the cluster's current settings; without an API those of the last run apply.
 async fn adopt(ports: &Ports, spec: &mut Spec) -> Result<bool, Failure> {
     let own = spec.node.paths.kubeconfig("kubelet.conf");
     let objects = ports.net.connect(&own).await?;

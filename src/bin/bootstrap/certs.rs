@@ -65,7 +65,7 @@ fn table(reports: &[CertificateReport], now: Timestamp) -> String {
     text
 }
 
-/// This node's turn among the control planes, when anything is due and there is an API to take turns by.
+/// Takes this node's turn among the control planes, if anything is due and the API answers.
 async fn turn(
     ports: &Ports,
     spec: &Spec,
@@ -88,7 +88,7 @@ async fn turn(
     }
 }
 
-/// Nobody watches a look ahead.
+/// Reports nothing, for the dry run that finds what is due.
 struct Silent;
 
 impl Progress for Silent {
@@ -98,7 +98,7 @@ impl Progress for Silent {
     fn phase_ends(&self, _id: &str, _changed: usize, _took: Duration) {}
 }
 
-/// Renews what is due.
+/// Renews certificates that are due.
 pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
     let ports = world::ports(&spec).await?;
@@ -138,7 +138,7 @@ pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     }
 }
 
-/// What cannot be renewed here: that which should be, with the reason, and the rest.
+/// Certificates that cannot be renewed here: those that are due, with the reason, and the others.
 fn signed_elsewhere(ports: &Ports, spec: &Spec) -> Result<(Vec<String>, Vec<String>), Failure> {
     let reports = observe_certificates(ports.files.as_ref(), ports.pki.as_ref(), spec, (ports.now)())?;
     let elsewhere = reports.into_iter().filter(|report| !report.renewed_here && !report.authority);

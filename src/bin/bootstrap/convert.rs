@@ -16,7 +16,7 @@ use crate::preflight::preflight;
 use crate::upgrade::refuse_under_way;
 use crate::{settings, world};
 
-/// Moves this node's control plane, one component after another.
+/// Moves this node's control plane to the other form, one component after another.
 pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
     let mode = args.to.as_str();
     let mut with_mode = args.settings.clone();
@@ -35,7 +35,7 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
     let options = RunOptions {
         dry_run: args.run.dry_run,
         only: args.run.phase.clone(),
-        // A member that joined others keeps the flags that it joined with.
+        // A member that joined an existing etcd keeps the flags that it joined with.
         joins_etcd: members::has_joined(&ports, &spec)?,
         ..RunOptions::default()
     };
@@ -43,7 +43,7 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
         RunAs::Systemd => TO_SERVICES,
         RunAs::StaticPods => TO_STATIC_PODS,
     };
-    // Several control planes never move at once, nor while another one loads its certificates.
+    // Control planes convert one at a time, and never while another one renews certificates.
     let objects = match args.run.dry_run {
         true => None,
         false => ports.net.connect(&spec.node.paths.kubeconfig("admin.conf")).await.ok(),
@@ -66,7 +66,7 @@ pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
     }
     let changed = outcome.map_err(run_failure)?;
     if !args.run.dry_run && args.run.phase.is_none() {
-        // What later commands and timers go by.
+        // Used by later commands and timers.
         let kept = settings::read(&with_mode)?.print();
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
     }

@@ -1,12 +1,11 @@
-//! How a command fails, which decides the exit code.
+//! How a command fails, which determines the exit code.
 
 /// Why a command failed.
 pub enum Failure {
-    /// Faults of the settings, a line each.
+    /// Faults of the settings, one line each.
     Configuration(String),
-    /// A command line that asks for what there is not.
     Usage(String),
-    /// A step that failed, with all causes.
+    /// A failed step, with all causes.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -52,8 +52,8 @@ pub async fn init(args: InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The data of a lost cluster, before an API server without data could have its nodes stop their pods. Returns how many steps were
-/// changed (or, in a dry run, would be).
+/// Restores the data of a lost cluster, before an API server without data could make its nodes stop their pods. Returns
+/// how many steps were changed (or, in a dry run, would be).
 async fn begin_again(
     ports: &Ports,
     spec: &Spec,
@@ -88,7 +88,8 @@ async fn begin_again(
     Ok(changed.saturating_add(1))
 }
 
-/// A node that runs a version keeps it when it is run again: `upgrade` has the rules, the order and the way back.
+/// A node that already runs a version keeps it when the command is repeated: `upgrade` has the rules, the order and the
+/// rollback.
 pub fn leave_version(ports: &Ports, spec: &mut Spec) -> Result<(), Failure> {
     let told = spec.cluster.version.clone();
     keep_running(ports, spec)?;
@@ -101,7 +102,7 @@ pub fn leave_version(ports: &Ports, spec: &mut Spec) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A phase that does not exist is a matter of usage.
+/// An unknown phase is a usage error.
 pub fn run_failure(error: RunError) -> Failure {
     match error {
         RunError::NoPhase { .. } => Failure::Usage(error.to_string()),

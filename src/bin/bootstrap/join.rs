@@ -29,7 +29,8 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     if !args.control_plane && HostFiles.info(&spec.node.paths.pki("apiserver.crt"))?.is_some() {
         return Err(Failure::Usage("this node is a control plane; pass --control-plane".to_owned()));
     }
-    // The cluster says what this machine has to have: with an etcd elsewhere, for one, its ports may be taken.
+    // The cluster's settings decide what this machine needs: with an external etcd, for example, etcd's ports may be in
+    // use.
     let joining = find_cluster(&args, &mut spec).await?;
     preflight(&spec, args.control_plane, &args.run).await?;
     let ports = world::ports(&spec).await?;
@@ -40,7 +41,7 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
         ports.files.write(Path::new(settings::KEPT_FILE), kept.as_bytes(), 0o600)?;
         ports.files.remove(Path::new(settings::VERSION_FILE))?;
         let joined = render_joined(&spec.cluster);
-        // Its age shows an agent whose unit the system declares that it has changed.
+        // Its modification time tells an agent whose unit the system declares that it has changed.
         if ports.files.read(Path::new(settings::JOINED_FILE))?.as_deref() != Some(joined.as_str()) {
             ports.files.write(Path::new(settings::JOINED_FILE), joined.as_bytes(), 0o644)?;
         }
@@ -82,7 +83,7 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Finds the cluster by the token, or by what this node has from an earlier join, and takes over its settings.
+/// Finds the cluster by the token, or by the files of an earlier join, and takes over its settings.
 async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failure> {
     let own = spec.node.paths.kubeconfig("kubelet.conf");
     match token(args)? {
@@ -119,16 +120,16 @@ async fn find_cluster(args: &JoinArgs, spec: &mut Spec) -> Result<Joining, Failu
 fn token(args: &JoinArgs) -> Result<Option<Token>, Failure> {
     let Some(path) = &args.token_file else { return Ok(args.token.clone()) };
     let text = std::fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-    // A token file that is gone after the join comes as an empty credential.
+    // A token file that was deleted after the join arrives as an empty credential.
     if text.trim().is_empty() {
         return Ok(None);
     }
-    // The text itself stays out of the message: it may be nearly a token.
+    // The text itself is not in the message: it may be almost a token.
     let token = text.trim().parse().map_err(|_| Failure::Usage(format!("{} contains no token", path.display())))?;
     Ok(Some(token))
 }
 
-/// A learner that nobody promotes would keep every other node from joining.
+/// Removes this node's learner: one that is never promoted would keep every other node from joining.
 async fn withdraw(ports: &Ports, spec: &Spec) {
     match members::withdraw(ports, spec).await {
         Ok(true) => complain("This node's etcd was still a learner and was removed from the cluster again."),

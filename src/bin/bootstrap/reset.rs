@@ -14,7 +14,7 @@ use crate::init::run_failure;
 use crate::upgrade::is_control_plane;
 use crate::{settings, world};
 
-/// Leaves the machine as it was before `init` or `join`.
+/// Returns the machine to its state before `init` or `join`.
 pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.settings)?;
     let name = &spec.node.name;

@@ -18,7 +18,7 @@ use crate::init::leave_version;
 use crate::upgrade::{administrator, refuse_under_way, turn};
 use crate::world;
 
-/// Carries out one of them.
+/// Runs one of the subcommands.
 pub async fn rotate_ca(command: &RotateCommand) -> Result<(), Failure> {
     match command {
         RotateCommand::Status(args) => status(args).await,
@@ -50,7 +50,7 @@ async fn stage(args: &RotateArgs, stage: Stage) -> Result<(), Failure> {
         () = world::told_to_stop()? => Err(Failure::from("interrupted; run the same command again to continue".to_owned())),
     };
     if turn.is_some() {
-        // The credentials that it was taken with may be over now.
+        // The credentials that took the turn may no longer be valid.
         end_turn(administrator(&ports, &spec).await?.as_ref()).await;
     }
     let outcome = outcome?;
@@ -103,7 +103,7 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     let (former, next) =
         (id(cluster.and_then(|one| one.former.as_ref())), id(cluster.and_then(|one| one.next.as_ref())));
     let signs = id(cluster.and_then(|one| one.bundle.as_ref()));
-    // Kubelets serve by a CA of their own.
+    // Kubelets' serving certificates have a CA of their own.
     let of_kubelets = seen.own.authorities.iter().find(|one| one.is_of_kubelets());
     let serving =
         [id(of_kubelets.and_then(|one| one.former.as_ref())), id(of_kubelets.and_then(|one| one.next.as_ref()))];
@@ -121,7 +121,7 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `names`: former and next CA of the cluster, and of kubelets' servers.
+/// `names`: former and next CA of the cluster, and of kubelets' serving certificates.
 fn text(seen: &Observed, standing: Standing, names: [[Option<String>; 2]; 2]) -> String {
     let is_former = |id: &String| names.iter().any(|[former, _]| former.as_ref() == Some(id));
     let is_next = |id: &String| names.iter().any(|[_, next]| next.as_ref() == Some(id));

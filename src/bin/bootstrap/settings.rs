@@ -1,4 +1,4 @@
-//! Reads the settings: file, environment and flags, over what the host itself says.
+//! Reads the settings: file, environment and flags, on top of what the host reports.
 
 use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -15,28 +15,28 @@ pub use roost::core::bootstrap::units::JOINED_FILE;
 
 use crate::failure::Failure;
 
-/// Read when no file is named and it is there.
+/// Read if no file is given and this one exists.
 const DEFAULT_FILE: &str = "/etc/roost/cluster.toml";
-/// What the last `init` was given, for later commands and timers; read when there is no other file.
+/// The settings of the last `init`, for later commands and timers; read if there is no other file.
 pub const KEPT_FILE: &str = "/var/lib/roost/cluster.toml";
-/// The version that an upgrade brought this node to; beneath everything but that and the defaults.
+/// The version that the last upgrade reached; overrides only the kept settings and the defaults.
 pub const VERSION_FILE: &str = "/var/lib/roost/version.toml";
 
-/// The setting that an upgrade changes.
+/// Key of the setting that an upgrade changes.
 const VERSION: &str = "cluster.kubernetes_version";
 
-/// Files that say something of the settings and win over what `init` was given.
+/// The user's settings file, which overrides what `init` was given.
 pub fn own_file(args: &SettingsArgs) -> Option<PathBuf> {
     args.config.clone().or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()))
 }
 
-/// The values of all settings with their origins.
+/// The values of all settings with their sources.
 pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
     let (layers, faults) = gather(args)?;
     if faults.is_empty() { Ok(layers) } else { Err(configuration(&faults)) }
 }
 
-/// The validated settings. Faults of single values and of all together are reported at once.
+/// The validated settings. All faults, of single values and of combinations, are reported at once.
 pub fn spec(args: &SettingsArgs) -> Result<Spec, Failure> {
     let (layers, faults) = gather(args)?;
     validated(&layers, faults)
@@ -53,8 +53,8 @@ fn validated(layers: &Layers, mut faults: Vec<Fault>) -> Result<Spec, Failure> {
     }
 }
 
-/// The settings with the version that an upgrade is for: the one given, else the one that the user set, else the newest
-/// that this program knows. What init, join or an upgrade noted down is where the cluster is, not where it shall go.
+/// The settings with the target version of an upgrade: the argument, else the user's setting, else the newest version
+/// that this program knows. The version that init, join or an upgrade recorded is the current one, not the target.
 pub fn spec_to_upgrade(args: &SettingsArgs, version: Option<Version>) -> Result<Spec, Failure> {
     let (mut layers, mut faults) = gather(args)?;
     let noted = |path: &Path| [KEPT_FILE, JOINED_FILE, VERSION_FILE].map(Path::new).contains(&path);
@@ -69,7 +69,7 @@ pub fn spec_to_upgrade(args: &SettingsArgs, version: Option<Version>) -> Result<
     validated(&layers, faults)
 }
 
-/// Notes the version that this node has now, for later commands; reports if the user's file still has another one.
+/// Records this node's current version for later commands; reports if the user's file still has another one.
 pub fn record_version(ports: &Ports, args: &SettingsArgs, version: &str) -> Result<(), Failure> {
     let text = format!("# Written by `bootstrap upgrade`.\n[cluster]\nkubernetes_version = \"{version}\"\n");
     ports.files.write(Path::new(VERSION_FILE), text.as_bytes(), 0o644)?;
@@ -129,8 +129,8 @@ fn host() -> HostDefaults {
     }
 }
 
-/// The address that the default route leaves from. Connecting a datagram socket chooses it and sends nothing; the
-/// addresses are those set aside for documentation.
+/// The source address of the default route. Connecting a datagram socket selects it without sending anything; the
+/// addresses are reserved for documentation.
 fn default_address() -> Option<IpAddr> {
     let towards = |local: &str, remote: &str| {
         let socket = UdpSocket::bind(local).ok()?;

@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::init::run_failure;
 use crate::{settings, world};
 
-/// Carries out one of them.
+/// Runs one of the subcommands.
 pub async fn upgrade(command: UpgradeCommand) -> Result<(), Failure> {
     match command {
         UpgradeCommand::Plan(args) => plan(&args).await,
@@ -42,7 +42,7 @@ fn wanted(spec: &Spec) -> Result<Wanted, Failure> {
     })
 }
 
-/// The API by an administrator's credentials, which control planes have.
+/// Connects to the API with the administrator's credentials, which control planes have.
 pub async fn administrator(ports: &Ports, spec: &Spec) -> Result<Arc<dyn ClusterObjects>, Failure> {
     let path = spec.node.paths.kubeconfig("admin.conf");
     if ports.files.info(&path)?.is_none() {
@@ -77,7 +77,7 @@ async fn apply(args: &UpgradeApplyArgs) -> Result<(), Failure> {
 async fn node(args: &UpgradeNodeArgs) -> Result<(), Failure> {
     let mut spec = settings::spec(&args.settings)?;
     let ports = world::ports(&spec).await?;
-    // With the node's own credentials: on a control plane whose API server is away they lead to another one.
+    // With the node's own credentials: on a control plane whose API server is down they reach another one.
     let own = spec.node.paths.kubeconfig("kubelet.conf");
     if ports.files.info(&own)?.is_none() {
         return Err(Failure::from("this machine is not a node; run `bootstrap join` first".to_owned()));
@@ -96,7 +96,7 @@ async fn node(args: &UpgradeNodeArgs) -> Result<(), Failure> {
     finish(&console, &spec, args, changed)
 }
 
-/// Nothing else is begun while a change of this node's control plane was interrupted.
+/// Fails while a change of this node's control plane for another purpose is unfinished.
 pub fn refuse_under_way(ports: &Ports, purpose: Purpose) -> Result<(), Failure> {
     let what = match purpose {
         Purpose::Version => "an upgrade of this node was interrupted; finish it first",
@@ -105,12 +105,12 @@ pub fn refuse_under_way(ports: &Ports, purpose: Purpose) -> Result<(), Failure> 
     if is_under_way(ports, purpose)? { Err(Failure::from(what.to_owned())) } else { Ok(()) }
 }
 
-/// True when this node is one, as its disk shows.
+/// True if the files on disk are those of a control plane.
 pub fn is_control_plane(ports: &Ports, spec: &Spec) -> Result<bool, Failure> {
     Ok(ports.files.info(&spec.node.paths.pki("apiserver.crt"))?.is_some())
 }
 
-/// This control plane; `first` makes its version that of the cluster.
+/// Upgrades this control plane; `first` sets the cluster's version.
 async fn control_plane(ports: &Ports, spec: &Spec, args: &UpgradeNodeArgs, first: bool) -> Result<(), Failure> {
     if spec.cluster.mode != ControlPlaneMode::StaticPods {
         return Err(Failure::from("only control planes that run as static pods can be upgraded".to_owned()));
@@ -119,7 +119,7 @@ async fn control_plane(ports: &Ports, spec: &Spec, args: &UpgradeNodeArgs, first
     let objects = administrator(ports, spec).await?;
     match observe_plan(ports, spec, objects.as_ref()).await {
         Ok(plan) => check(&plan, &spec.node.name, args.ignore_preflight)?,
-        // Cut short while nothing ran: what was begun was checked.
+        // A run was interrupted while nothing ran: it was checked when it began.
         Err(_) if is_under_way(ports, Purpose::Version)? => {
             complain("The API does not answer; continuing the upgrade that was started.")
         }
@@ -148,7 +148,7 @@ fn check(plan: &UpgradePlan, node: &str, although_ill: bool) -> Result<(), Failu
     }
 }
 
-/// This node's turn among the control planes; `None` without an API.
+/// Takes this node's turn among the control planes; `None` without an API.
 pub async fn turn(
     ports: &Ports,
     spec: &Spec,
@@ -184,7 +184,7 @@ async fn in_turn(
         changed = changed.saturating_add(phases(UPGRADE_SETTINGS, ports, spec, args, None, console).await?);
     }
     changed = changed.saturating_add(phases(UPGRADE_NODE, ports, spec, args, None, console).await?);
-    // kube-proxy may not be newer than any API server that it may ask.
+    // kube-proxy may not be newer than any API server that it may reach.
     let wanted: Version = spec.cluster.version.parse()?;
     let cluster = observe_cluster(ports, spec, objects.as_ref()).await?;
     let older = |(node, seen): &(&str, &ObservedComponent)| {

@@ -1,4 +1,4 @@
-//! etcd's members for an operator: list, health and maintenance.
+//! etcd's members, for operators: list, health and maintenance.
 
 mod drill;
 mod needs;
@@ -23,25 +23,24 @@ use crate::ports::bootstrap::{MemberHealth, MembersError, Progress};
 pub struct MemberReport {
     /// Name of the member; empty if unknown.
     pub name: String,
-    /// Where it was asked.
+    /// The client URL that was asked.
     pub endpoint: String,
-    /// Its answer.
+    /// Its answer, or why there is none.
     pub health: Result<MemberHealth, MembersError>,
 }
 
 impl MemberReport {
-    /// True if it answers, has a leader and reports no alarm.
+    /// True if the member answers, has a leader and reports no alarm.
     pub fn is_healthy(&self) -> bool {
         self.health.as_ref().is_ok_and(|health| health.leader != 0 && health.errors.is_empty())
     }
 }
 
-/// All members.
 pub async fn members(ports: &Ports, spec: &Spec) -> Result<Vec<Member>, StepError> {
     Ok(client(ports, spec).await?.list().await?)
 }
 
-/// Asks each member. If the members are unknown, every endpoint that this node knows is asked.
+/// Asks each member for its health. If the members are unknown, every endpoint that this node knows is asked.
 pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, StepError> {
     let mut places: Vec<(String, String)> = match client(ports, spec).await?.list().await {
         Ok(members) => {
@@ -67,13 +66,13 @@ pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, Ste
 pub struct Defragmented {
     /// Number of defragmented members.
     pub members: usize,
-    /// The NOSPACE alarm was set and is now cleared.
+    /// True if the NOSPACE alarm was set and is now cleared.
     pub disarmed: bool,
 }
 
-/// Gives unused space back, member by member, the leader last; a member that does not answer stops it, since only one
-/// may be unavailable at a time. With `compact`, old revisions are compacted first. When every member has room again,
-/// the NOSPACE alarm is cleared.
+/// Frees unused space, member by member, the leader last; stops at a member that does not answer, since only one may be
+/// unavailable at a time. With `compact`, old revisions are compacted first. When every member has room, the NOSPACE
+/// alarm is cleared.
 pub async fn defragment(
     ports: &Ports,
     spec: &Spec,
@@ -119,13 +118,13 @@ pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Re
     Ok(lines)
 }
 
-/// Less than nine tenths of the quota; otherwise the alarm would be raised again at once.
+/// Uses less than nine tenths of the quota; above that the alarm would soon be raised again.
 fn has_room(health: &MemberHealth) -> bool {
     health.db_quota <= 0 || health.db_size < (health.db_quota / 10).saturating_mul(9)
 }
 
-/// Removes the member of this name (or peer URL, of one that never started), and gives it; `None` when there is none.
-/// A dry run only finds it.
+/// Removes the member of this name (or peer URL, if it never started) and returns it; `None` if it does not exist. A
+/// dry run only finds it.
 pub async fn remove(ports: &Ports, spec: &Spec, name: &str, dry_run: bool) -> Result<Option<Member>, StepError> {
     must_be_ours(spec)?;
     let client = client(ports, spec).await?;

@@ -1,4 +1,4 @@
-//! What must be so before anything is done to etcd.
+//! Preconditions of every change to etcd.
 
 use crate::bootstrap::error::StepError;
 use crate::bootstrap::ports::Ports;
@@ -13,7 +13,7 @@ pub fn must_be_ours(spec: &Spec) -> Result<(), StepError> {
     }
 }
 
-/// Fails when no kubelet runs.
+/// Fails if no kubelet is running.
 pub async fn needs_kubelet(ports: &Ports) -> Result<(), StepError> {
     match ports.units.state(units::KUBELET).await?.is_active() {
         true => Ok(()),

@@ -14,18 +14,18 @@ use crate::cri;
 const STOP_PATIENCE: Duration = Duration::from_secs(180);
 /// How long a restore, or etcd's first start after it, may take.
 pub const WORK_PATIENCE: Duration = Duration::from_secs(600);
-/// Between two looks.
+/// Interval between two checks.
 pub const PAUSE: Duration = Duration::from_millis(500);
 
-/// Labels of a sandbox.
+/// Labels of a pod sandbox.
 pub type Labels = std::collections::HashMap<String, String>;
 
-/// Of the namespace of the control plane.
+/// True for a pod in the control plane's namespace.
 pub fn in_kube_system(labels: &Labels) -> bool {
     labels.get(POD_NAMESPACE).is_some_and(|namespace| namespace == "kube-system")
 }
 
-/// The wait timed out.
+/// The error of a wait that timed out.
 pub fn timed_out(condition: &str, since: Instant) -> StepError {
     StepError::TimedOut {
         condition: condition.to_owned(),
@@ -34,7 +34,7 @@ pub fn timed_out(condition: &str, since: Instant) -> StepError {
     }
 }
 
-/// Waits until no such pod runs.
+/// Waits until no running pod matches `wanted`.
 pub async fn until_gone(ports: &Ports, condition: &str, wanted: impl Fn(&Labels) -> bool) -> Result<(), StepError> {
     let begun = Instant::now();
     let ready = cri::PodSandboxState::SandboxReady as i32;
@@ -50,7 +50,7 @@ pub async fn until_gone(ports: &Ports, condition: &str, wanted: impl Fn(&Labels)
     }
 }
 
-/// Waits until the one container of a pod has run, and returns its exit code.
+/// Waits until the only container of a pod has exited, and returns its exit code.
 pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
     let begun = Instant::now();
     loop {
@@ -67,15 +67,14 @@ pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, StepError> {
 /// A container that has exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Its name.
+    /// Name of the container in its pod.
     pub container: String,
-    /// Its exit code.
     pub code: i32,
     /// Path of its log.
     pub log: String,
 }
 
-/// The containers of a pod that have exited.
+/// The exited containers of a pod.
 pub async fn exited(ports: &Ports, pod: &str) -> Result<Vec<Ended>, StepError> {
     let state = cri::ContainerState::ContainerExited as i32;
     let containers = ports.runtime.list_containers(None).await.map_err(StepError::Pods)?;

@@ -22,7 +22,7 @@ use crate::core::model::labels::POD_NAME;
 use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
 use crate::ports::bootstrap::{EtcdFiles, Progress};
 
-/// How long no leader answers before the quorum counts as lost.
+/// How long no leader may answer before the quorum counts as lost.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The plan of `restore`, one line per step; it fails where `restore` would.
@@ -63,7 +63,7 @@ pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, 
     ])
 }
 
-/// Stops this node's control plane: its services, then its manifests.
+/// The steps that stop this node's control plane: services, then manifests.
 fn away(spec: &Spec) -> Vec<Step> {
     let mut steps = convert::stop_services();
     steps.extend(convert::remove_services(spec));
@@ -81,7 +81,7 @@ fn kept_beside(spec: &Spec, stamp: &str) -> PathBuf {
     spec.node.paths.etcd_data.join(format!("before-restore-{stamp}"))
 }
 
-/// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; returns where.
+/// Replaces this node's etcd by the content of a snapshot. The previous data is kept; returns its path.
 pub async fn restore(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -135,7 +135,7 @@ pub async fn restore(
     Ok(kept)
 }
 
-/// Makes this node's etcd a cluster of one with all that it has, after the other members were lost permanently.
+/// Makes this node's etcd a cluster of one with all its data, after the other members were lost permanently.
 pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Result<(), StepError> {
     must_have_lost_quorum(ports, spec).await?;
     let spec = &as_it_is(ports, spec).await?;
@@ -162,11 +162,11 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
         }
         tokio::time::sleep(PAUSE).await;
     }
-    // The flag must be removed: with it every start would remove members that joined.
+    // The flag must be removed: with it every start would remove members that have joined since.
     write_all(ports, spec, progress).await
 }
 
-/// Fails unless this node has a member whose cluster has no quorum. An election is no loss.
+/// Fails unless this node has a member whose cluster has no quorum. A running election is not a lost quorum.
 async fn must_have_lost_quorum(ports: &Ports, spec: &Spec) -> Result<(), StepError> {
     must_be_ours(spec)?;
     if ports.files.info(&spec.node.paths.etcd_data.join("member"))?.is_none() {
@@ -183,7 +183,7 @@ async fn must_have_lost_quorum(ports: &Ports, spec: &Spec) -> Result<(), StepErr
     Ok(())
 }
 
-/// The settings with the way in which this node's etcd is run.
+/// The settings with the form in which this node's etcd runs now.
 async fn as_it_is(ports: &Ports, spec: &Spec) -> Result<Spec, StepError> {
     let mut found = spec.clone();
     found.cluster.mode = place(ETCD, spec, &observe_facts(ports, spec, false).await?);
@@ -199,7 +199,7 @@ async fn carry_out(ports: &Ports, spec: &Spec, steps: &[Step], progress: &dyn Pr
     Ok(())
 }
 
-/// A component's manifest, or its service, which is started.
+/// Writes a component's manifest, or its service, which is then started.
 async fn write(ports: &Ports, spec: &Spec, component: &str, progress: &dyn Progress) -> Result<(), StepError> {
     let facts = observe_facts(ports, spec, false).await?;
     let steps = plan_component(component, spec, &facts, spec.cluster.mode)?;

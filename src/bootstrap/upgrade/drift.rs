@@ -1,4 +1,4 @@
-//! What the components of this node are, beside what the settings say: as they are written, and as they run.
+//! Differences between this node's components and the settings, in their files and in the running processes.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::core::model::ContainerId;
 use crate::core::model::spec::Spec;
 use crate::cri;
 
-/// Component and difference.
+/// Each component with one difference.
 pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, StepError> {
     let form = Form::of(&observe_facts(ports, spec, false).await?)?;
     let mut drift = Vec::new();
@@ -43,7 +43,7 @@ pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, St
     Ok(drift)
 }
 
-/// What a container is, as the runtime reports.
+/// Differences of the running container, as the runtime reports it.
 async fn running(ports: &Ports, written: &Container, id: &ContainerId) -> Result<Vec<String>, StepError> {
     let mut lines = Vec::new();
     if let Some(words) = ports.runtime.container_arguments(id).await.map_err(StepError::Pods)? {

@@ -14,7 +14,7 @@ use crate::core::bootstrap::services;
 use crate::core::model::ContainerId;
 use crate::core::model::spec::Spec;
 
-/// Of each component that is there: as the runtime reports, else as it is written.
+/// The flags of each component on this node: from the runtime if it runs, else from its file.
 pub async fn observe_flags(
     ports: &Ports,
     spec: &Spec,
@@ -35,7 +35,7 @@ pub async fn observe_flags(
     Ok(all)
 }
 
-/// What the newest container of a static pod was started with.
+/// Command line of the newest container of a static pod.
 async fn words(
     ports: &Ports,
     spec: &Spec,

@@ -1,4 +1,4 @@
-//! The two forms of a component, static pod and service: where it is written, and how its health is judged.
+//! The two forms of a component, static pod and service: the path of its file, and how its health is checked.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,19 +12,18 @@ use crate::core::bootstrap::{Facts, services, static_pods};
 use crate::core::model::spec::{ControlPlaneMode, Spec};
 use crate::ports::bootstrap::UnitState;
 
-/// How the control plane of a node is run.
+/// How the control plane of a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Manifests, which the kubelet runs.
+    /// Static pods, run by the kubelet.
     Pods,
-    /// systemd services.
     Services,
 }
 
 impl Form {
-    /// As it is found.
+    /// The form that this node uses now.
     pub fn of(facts: &Facts) -> Result<Self, StepError> {
-        // A provider's controller manager comes and goes with its own settings, and says nothing of the others.
+        // A cloud provider's controller manager depends on its own settings and does not show the form of the others.
         let any = |found: &BTreeSet<String>| services::COMPONENTS.iter().any(|component| found.contains(*component));
         match (any(&facts.services), any(&facts.pods)) {
             (false, _) => Ok(Self::Pods),
@@ -33,12 +32,12 @@ impl Form {
         }
     }
 
-    /// The value of the setting `mode` that says so.
+    /// The value of the setting `mode` for this form.
     pub fn mode_of_cluster(self) -> ControlPlaneMode {
         if self == Self::Pods { ControlPlaneMode::StaticPods } else { ControlPlaneMode::Systemd }
     }
 
-    /// Where a component is written.
+    /// Path of a component's file.
     pub fn path(self, spec: &Spec, component: &str) -> PathBuf {
         match self {
             Self::Pods => spec.node.paths.manifests().join(format!("{component}.yaml")),
@@ -46,17 +45,17 @@ impl Form {
         }
     }
 
-    /// The mode of that file.
+    /// Mode bits of that file.
     pub fn mode(self) -> u32 {
         if self == Self::Pods { 0o600 } else { 0o644 }
     }
 
-    /// Where the former one is kept.
+    /// Path where the previous file is kept during a change.
     pub fn kept(self, spec: &Spec, component: &str, purpose: Purpose) -> PathBuf {
         purpose.kept().join(self.path(spec, component).file_name().unwrap_or_default())
     }
 
-    /// What the settings say of a component.
+    /// Renders a component's file from the settings.
     pub fn render(self, component: &str, spec: &Spec, facts: &Facts) -> Result<String, StepError> {
         Ok(match self {
             Self::Pods => static_pods::render(component, spec, facts)?,
@@ -64,7 +63,7 @@ impl Form {
         })
     }
 
-    /// Looks at a component whose text is this one.
+    /// Checks the health of a component that runs with this text.
     pub async fn look(self, ports: &Ports, spec: &Spec, component: &str, text: &str) -> Result<Look, StepError> {
         match self {
             Self::Pods => pods::look(ports, &self.path(spec, component), text, &spec.node.name).await,
@@ -72,7 +71,7 @@ impl Form {
         }
     }
 
-    /// Lets a service run what its unit says now; the kubelet does that for pods.
+    /// Makes a service run what its unit says now; for pods the kubelet does that.
     pub async fn rouse(self, ports: &Ports, spec: &Spec, component: &str) -> Result<(), StepError> {
         if self == Self::Pods {
             return Ok(());
@@ -97,7 +96,7 @@ impl Form {
         let mut look =
             Look { uid: unit.clone(), well: false, word: String::new(), restarts: state.restarts, ended: false };
         if self.is_stale(ports, spec, component, &state)? {
-            // Those before its restart do not count.
+            // Exits before the restart do not count.
             look.restarts = 0;
             look.word = "it was not restarted after its unit changed".to_owned();
             return Ok(look);
@@ -112,7 +111,7 @@ impl Form {
             look.word = "it has only just started".to_owned();
             return Ok(look);
         }
-        // Asked like the pod that it is not.
+        // A service is probed like the corresponding pod.
         ask(ports, &static_pods::probed(component, spec)?, &mut look).await;
         Ok(look)
     }

@@ -1,4 +1,4 @@
-//! What is wanted of the components of this node.
+//! The desired files of this node's components.
 
 use super::Purpose;
 use super::form::Form;
@@ -10,18 +10,18 @@ use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD};
 use crate::core::bootstrap::upgrade::running;
 use crate::core::model::spec::Spec;
 
-/// The components of this node, each after those that it needs.
+/// The components of this node, each after its dependencies.
 pub(super) fn components(spec: &Spec) -> Vec<&'static str> {
     let etcd = spec.cluster.external_etcd.is_none().then_some(ETCD);
     etcd.into_iter().chain(CONTROL_PLANE).collect()
 }
 
-/// True when such a change of this node was interrupted.
+/// True if a change for this purpose was interrupted on this node.
 pub fn is_under_way(ports: &Ports, purpose: Purpose) -> Result<bool, StepError> {
     Ok(!ports.files.list(purpose.kept())?.is_empty())
 }
 
-/// What is wanted of each component. In an upgrade etcd stays as it is while it runs the same program: only another
+/// The desired file of each component. An upgrade leaves etcd unchanged as long as its image is the same: only another
 /// version is worth a restart.
 pub(super) async fn wanted(
     ports: &Ports,
@@ -35,7 +35,7 @@ pub(super) async fn wanted(
         let present = ports.files.read(&form.path(spec, component))?;
         if component == ETCD {
             facts.etcd_members = present.as_deref().and_then(joined_members).unwrap_or_default();
-            // The node may have another address now.
+            // The node's address may have changed.
             let own = facts.etcd_members.iter_mut().filter(|(name, _)| *name == spec.node.name);
             own.for_each(|(_, url)| *url = peer_url(spec));
         }
@@ -47,7 +47,8 @@ pub(super) async fn wanted(
     Ok(all)
 }
 
-/// Replaces the versions in the settings by those that this node runs, for commands that change only flags or certificates.
+/// Replaces the versions in the settings by those that run on this node, for commands that change only flags or
+/// certificates.
 pub fn keep_running(ports: &Ports, spec: &mut Spec) -> Result<(), StepError> {
     let mut manifests = Vec::new();
     for component in components(spec) {

@@ -1,4 +1,5 @@
-//! Upgrades: what the cluster runs, and one node's control plane brought to another version, or other settings, or back.
+//! Upgrades: what runs in the cluster, and moving one node's control plane to another version or other settings, or
+//! rolling it back.
 
 mod cluster;
 mod control_plane;
@@ -21,17 +22,16 @@ use super::error::StepError;
 /// Why a control plane is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Another version: etcd, whose version may be the same, is restarted for that alone, and a snapshot comes first.
+    /// Another version: a snapshot is taken first, and etcd is restarted only if its own version changes.
     Version,
-    /// Other settings.
     Settings,
 }
 
 impl Purpose {
-    /// All of them.
+    /// Every purpose, in order.
     pub const ALL: [Self; 2] = [Self::Version, Self::Settings];
 
-    /// Where the manifests are kept that were replaced, while a change is under way.
+    /// Folder of the replaced manifests while a change is unfinished.
     pub fn kept(self) -> &'static Path {
         Path::new(match self {
             Self::Version => "/var/lib/roost/upgrade",
@@ -43,17 +43,17 @@ impl Purpose {
 /// Why a node's control plane is not upgraded.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// A step failed; what was done stays, and the same command continues.
+    /// A step failed; completed steps stay, and the same command continues.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// The upgrade was given up and rolled back.
+    /// The upgrade failed and was rolled back.
     #[error("{component} did not become healthy: {why}. All components were rolled back; no data was lost{}", .snapshot.as_ref().map(|path| format!(", and {} has a snapshot of etcd from before", path.display())).unwrap_or_default())]
     Returned {
-        /// What did not come up.
+        /// The component that failed.
         component: &'static str,
-        /// Why.
+        /// What was wrong with it.
         why: String,
-        /// The snapshot that was taken first.
+        /// The snapshot that was taken before the upgrade.
         snapshot: Option<PathBuf>,
     },
     /// Neither the upgrade nor the rollback succeeded.
@@ -61,14 +61,13 @@ pub enum UpgradeError {
         "{component} is unhealthy: {why}. See /var/log/pods/kube-system_{component}-* or journalctl -u roost-{component}; the previous files are kept in {} until this is finished", .kept.display()
     )]
     Stuck {
-        /// What is unhealthy.
         component: &'static str,
-        /// Why.
+        /// What is wrong with it.
         why: String,
-        /// Where copies are.
+        /// Folder of the previous files.
         kept: &'static Path,
     },
-    /// One member at a time may be away.
+    /// Another member is unhealthy; only one member may be down at a time.
     #[error("etcd is not changed while another member is unhealthy: {0}")]
     MembersNotWell(String),
 }

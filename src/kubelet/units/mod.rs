@@ -72,7 +72,7 @@ impl Reports {
     pub fn state_of(&self, name: &str, hash: &str) -> PodState {
         match self.states.get(name) {
             Some(report) if report.hash == hash => report.state.clone(),
-            _ => PodState::Waiting("the manifest is not taken up yet".to_owned()),
+            _ => PodState::Waiting("the kubelet has not read the manifest yet".to_owned()),
         }
     }
 }

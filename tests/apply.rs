@@ -1,6 +1,6 @@
 //! A control plane in memory whose settings change: brought to them, back when a component does not come up, and at rest.
 
-#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
 mod shared;

@@ -1,6 +1,6 @@
 //! Membership and snapshots on real etcd processes (feature `node-tests`).
 #![cfg(feature = "node-tests")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The kernel's side of the pod network, in a network namespace of the test's own (feature `node-tests`, as root).
 #![cfg(feature = "node-tests")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! The authorities of a control plane in memory are replaced: stage by stage, cut short anywhere, and at rest at the end.
 
-#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
 mod shared;

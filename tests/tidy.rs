@@ -1,5 +1,6 @@
-//! House rules that a compiler does not hold: which room may name which, that no files import each other in a circle, how
-//! long a file and a struct may be, what the core may use. What only tests name does not count.
+//! House rules that a compiler cannot check: which room may name which, that no files import each other in a circle, how
+//! long a file and a struct may be, how short a doc comment, what the core may use. Names used only by tests do not
+//! count.
 
 #[path = "tidy/code.rs"]
 mod code;
@@ -48,6 +49,31 @@ fn a_file_has_at_most_500_lines() {
 fn a_file_begins_with_its_purpose() {
     let mute = files().into_iter().filter(|(_, text)| !text.starts_with("//!"));
     complain(mute.map(|(path, _)| format!("{path}: the first line is no //! sentence")).collect());
+}
+
+/// Doc comments up to this length repeat the name of what they describe ("Its name."): write what the value means, or
+/// nothing. Those of the command line are help texts, which `tests/help.rs` checks.
+const EMPTY_DOC_WORDS: usize = 3;
+
+#[test]
+fn a_doc_comment_says_more_than_the_name() {
+    let mut faults = Vec::new();
+    let doc = |line: Option<&&str>| line.and_then(|line| line.trim_start().strip_prefix("///")).map(str::to_owned);
+    for (path, text) in files() {
+        if !path.starts_with("src/") || path.starts_with("src/cli/") {
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(words) = doc(Some(line)) else { continue };
+            let before = at.checked_sub(1).and_then(|before| lines.get(before));
+            let is_alone = doc(before).is_none() && doc(lines.get(at + 1)).is_none();
+            if is_alone && words.split_whitespace().count() <= EMPTY_DOC_WORDS {
+                faults.push(format!("{path}:{}: \"{}\"", at + 1, words.trim()));
+            }
+        }
+    }
+    complain(faults);
 }
 
 /// The library and the programs, by the file of their root.

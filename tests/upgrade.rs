@@ -1,6 +1,6 @@
 //! An upgrade of one control plane on a node in memory: forth, back, and on again from wherever it was cut short.
 
-#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
 mod shared;

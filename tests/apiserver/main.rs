@@ -1,6 +1,6 @@
 //! What bootstrap asks of an API server, asked of a real one (feature `node-tests`).
 #![cfg(feature = "node-tests")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
 mod control_plane;
 mod who_may;

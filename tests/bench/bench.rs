@@ -2,7 +2,7 @@
 //!
 //! `tests/bench/run` runs it against our kubelet and the upstream one and prints the table.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bare;
 mod failover;

@@ -1,6 +1,6 @@
 //! What tests of `bootstrap` on a node in memory share; each takes its part.
 
-#![allow(clippy::unwrap_used, missing_docs, dead_code)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used, dead_code)] // a failed assumption ends the test
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-# The options of `services.roost` as Markdown, out of their own declarations (docs/nixos-options.md).
+# The options of `services.roost` as Markdown, generated from their declarations (docs/nixos-options.md).
 { pkgs }:
 let
   inherit (pkgs) lib;

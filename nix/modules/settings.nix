@@ -1,4 +1,4 @@
-# Options of `services.roost` that cluster.toml has no name for, and the way to all of its settings.
+# Options of `services.roost` without a name in cluster.toml, and the option that accepts all of its settings.
 {
   config,
   lib,
@@ -94,7 +94,7 @@ in
       containerd = package pkgs.containerd "pkgs.containerd" "Package with ctr.";
       gzip = package pkgs.gzip "pkgs.gzip" "Package with gzip, for compressed archives of images.";
       coredns = package (pkgs.coredns.overrideAttrs (old: {
-        # One static program: it is all that its container has.
+        # One static program: the container contains nothing else.
         env = (old.env or { }) // {
           CGO_ENABLED = 0;
         };

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What a cluster is for: workloads that run, answer, scale, change and finish.
+# What a cluster is for: workloads that run, answer, scale, are updated and finish.
 
 service_answers_by_name_from_the_other_node() {
 	deployment web 3 "${nodes[-1]}"
@@ -193,7 +193,7 @@ resize_in_place() {
 	eventually is 12000 quota "pod${uid//-/_}"
 	eventually is 120m kn get pod sized -o 'jsonpath={.status.resources.limits.cpu}'
 	eventually is 50m kn get pod sized -o 'jsonpath={.status.initContainerStatuses[0].resources.limits.cpu}'
-	# A fraction of a percent, which systemd rounds up: the pod's quota must not be below its container's.
+	# Fractions of a percent, which systemd rounds up: the pod's quota must not be below its container's.
 	kn patch pod sized --subresource resize -p '{"spec":{"resources":{"limits":{"cpu":"56m"}},"initContainers":[{"name":"side","resources":{"limits":{"cpu":"55m"}}}]}}'
 	eventually is 55m kn get pod sized -o 'jsonpath={.status.initContainerStatuses[0].resources.limits.cpu}'
 	eventually is '' kn get pod sized -o 'jsonpath={.status.conditions[?(@.type=="PodResizeInProgress")].type}'

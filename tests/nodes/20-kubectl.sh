@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What people do with kubectl, through the API server and the kubelet's own server.
+# What users do with kubectl, through the API server and the kubelet's own server.
 
 logs_are_shown() {
 	kn run talker --image="$busybox" -- sh -c 'seq 20; exec sleep 600'

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2016,SC2154 # for the shells of the nodes; run sets nodes, ns and log
-# The hardening of a new cluster on real nodes, and that units do their work within what they may.
+# The hardening of a new cluster on real nodes; units still do their work within their sandbox.
 
 failing() { first bootstrap verify --cis --output json | jq -r '.controls[] | select(.ours == "fail") | "\(.id) \(.why)"'; }
 
 controls_are_kept() {
 	is '' failing
-	# A check that cannot fail is none.
+	# Prove that the check can fail.
 	first chmod 644 /var/lib/kubelet/config.yaml
 	is '4.1.9 /var/lib/kubelet/config.yaml 0644' failing
 	not first bootstrap verify --cis
@@ -60,7 +60,7 @@ pods_are_confined() {
 		  - {name: c, configMap: {name: kube-root-ca.crt}}
 	POD
 	ready pod/writer
-	kn logs writer | matches -x 277702000 # the bit of the group
+	kn logs writer | matches -x 277702000 # the setgid bit
 	is 755 first stat -c %a "/var/tmp/$ns/made"
 	first rm -r "/var/tmp/$ns"
 }
@@ -69,7 +69,7 @@ it 'pods have seccomp without asking, and the restricted kubelet makes folders t
 units_do_their_work() {
 	local unit drop_in=/run/systemd/system/roost-renewal.service.d before
 	for unit in roost-renewal roost-snapshot roost-drill; do first systemctl start "$unit.service"; done
-	# All certificates, within what the unit may.
+	# All certificates, within the unit's sandbox.
 	before=$(first openssl x509 -noout -serial -in /etc/kubernetes/pki/apiserver.crt)
 	first sh -c "mkdir -p $drop_in; printf '[Service]\nExecStart=\nExecStart=/usr/local/bin/bootstrap certs renew --all\n' >$drop_in/all.conf; systemctl daemon-reload"
 	first systemctl start roost-renewal.service
@@ -77,13 +77,13 @@ units_do_their_work() {
 	not is "$before" first openssl x509 -noout -serial -in /etc/kubernetes/pki/apiserver.crt
 	eventually first bootstrap status
 	first systemctl is-active kubelet.service roost-agent.service
-	# The kubelet's mounts are the host's.
+	# The kubelet's mounts are visible on the host.
 	is "$(first readlink /proc/1/ns/mnt)" first sh -c 'readlink /proc/$(systemctl show -P MainPID kubelet.service)/ns/mnt'
 	not first sh -c 'journalctl -b -u kubelet.service -u roost-agent.service | grep -i "operation not permitted"'
 }
 it 'kubelet, agent, renewal, snapshot and drill do their work within what their units may' units_do_their_work
 
-# in_agent NODE COMMAND...: where the agent of the node is.
+# in_agent NODE COMMAND...: runs it in the namespaces of the node's agent.
 in_agent() {
 	local node=$1
 	shift

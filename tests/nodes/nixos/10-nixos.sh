@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A cluster on nodes that are as NixOS is (tests/cluster/lib/nixos.sh): n1 has the control plane, n2 is a worker.
+# A cluster on nodes like NixOS (tests/cluster/lib/nixos.sh): n1 has the control plane, n2 is a worker.
 
 active() { on "$1" -- systemctl is-active --quiet "$2"; }
 in_store() { [[ $(on "$1" -- readlink -f "/etc/systemd/system/$2") == /nix/store/* ]]; }
@@ -23,9 +23,9 @@ programs_by_store_path() {
 	for unit in kubelet.service roost-agent.service; do
 		[[ $(on n1 -- readlink "/proc/$(property n1 "$unit" MainPID)/exe") == /nix/store/* ]]
 	done
-	# The path that services have without one of their own holds no tool of ours.
+	# The default path of services contains none of our tools.
 	not on n1 -- systemd-run --quiet --wait --pipe /bin/sh -c 'command -v nft || command -v mount'
-	# The agent's rules are there, so its unit found nft.
+	# The agent's rules exist, so its unit found nft.
 	[[ $(on n1 -- nft list tables) == *roost* ]]
 }
 it 'programs and their tools are found by store path' programs_by_store_path

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Another generation of a node, and back: what changed is carried out, and no pod ends for it.
+# Another generation of a node, and back: changes are applied, and no pod is terminated.
 
 pods_of_the_node() { k get node "$1" -o 'jsonpath={.status.capacity.pods}'; }
 upkeep_ended() { is success property n1 roost-bootstrap.service Result && active n1 roost-bootstrap.service; }
@@ -51,7 +51,7 @@ a_broken_generation() {
 	local before
 	pod steady n2 pause
 	before=$(containers)
-	# What only the kubelet knows to be wrong is told by the service, before anything is changed.
+	# Faults that only the kubelet can detect are reported by the service, before anything is changed.
 	cluster rebuild n2 'settings.node.kubelet.imageGCHighThresholdPercent = 200;'
 	eventually has_failed n2
 	on n2 -- journalctl -u roost-bootstrap.service -n 20 -o cat | matches imageGCHighThresholdPercent

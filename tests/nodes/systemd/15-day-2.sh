@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Settings of a control plane that is made of services.
+# Settings of a control plane of services.
 at_rest() { [ "$(on n1 -- bootstrap apply --dry-run --output json | jq .changed)" = 0 ]; }
 flags_of() { on n1 -- systemctl show -p ExecStart --value "roost-$1.service"; }
 units_of() { on n1 -- sh -c 'cat /etc/systemd/system/roost-kube-*.service' | sha256sum; }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The cloud controller manager of a provider beside a control plane made of services: one of them.
+# A provider's cloud controller manager beside a control plane of services: it is one of them.
 
 cloud='cloud-controller-manager'
 
@@ -8,7 +8,7 @@ no_cloud_pod() { not k -n kube-system get pod "$cloud-n1"; }
 holds_its_lease() { [ -n "$(k -n kube-system get lease "$cloud" -o 'jsonpath={.spec.holderIdentity}')" ]; }
 of_node() { k get node "$1" -o "jsonpath={$2}"; }
 
-# n2_again: a worker that registers anew, which the manager has to complete.
+# n2_again: a worker that registers again, which the manager has to initialize.
 n2_again() {
 	on n2 -- bootstrap reset --yes
 	k delete node n2

@@ -1,4 +1,4 @@
-//! A restore drill on a node in memory: what it tells of a snapshot, and that nothing of it is left.
+//! A restore drill on an in-memory node: what it reports about a snapshot, and that nothing of it is left.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
@@ -46,7 +46,7 @@ async fn node(snapshots: &[&str]) -> Arc<FakeNode> {
     node
 }
 
-/// Holds a drill on a node; in its etcd are so many keys.
+/// Runs a drill on a node; its etcd has so many keys.
 async fn hold(node: &Arc<FakeNode>, whole: bool, keys: i64) -> Result<DrillResult, StepError> {
     let spec = spec_of("n1", "10.0.0.1", &[]);
     let etcd = Arc::<FakeEtcd>::default();

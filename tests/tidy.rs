@@ -25,7 +25,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Path below the package, and text, of each Rust file in `src` and `tests`.
+/// Path relative to the package, and text, of each Rust file in `src` and `tests`.
 fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -169,7 +169,7 @@ fn no_files_import_each_other_in_a_circle() {
     complain(faults);
 }
 
-/// Most fields of a struct in a driver. What has more does more than one thing.
+/// Maximum number of fields of a struct in a driver. A larger one does more than one thing.
 const MOST_FIELDS: usize = 15;
 
 /// Each struct with its line and the number of its named fields.

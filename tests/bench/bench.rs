@@ -1,4 +1,4 @@
-//! Measures a kubelet from outside: through the API, by bare CRI calls, and by /proc. One figure a line, as JSON.
+//! Measures a kubelet from outside: through the API, by bare CRI calls, and from /proc. One figure per line, as JSON.
 //!
 //! `tests/bench/run` runs it against our kubelet and the upstream one and prints the table.
 
@@ -12,7 +12,7 @@ mod pods;
 
 use std::time::Duration;
 
-/// A series of measurements of one thing.
+/// A series of measurements of the same thing.
 pub struct Series {
     name: &'static str,
     millis: Vec<f64>,

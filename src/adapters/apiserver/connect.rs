@@ -185,7 +185,7 @@ async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<(
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unusable)?;
     config.connect_timeout = Some(Duration::from_secs(5));
-    // A server whose kernel lives on but which does not: watches end by themselves within this time.
+    // For a server that hangs while its kernel still acknowledges: watches end on their own within this time.
     config.read_timeout = Some(Duration::from_secs(300));
     if config.proxy_url.is_some() {
         return Err(Error::Proxy { path: path.to_owned() });
@@ -271,7 +271,7 @@ fn observe_credentials(path: &Path) -> Vec<Option<SystemTime>> {
 mod tests {
     use super::*;
 
-    /// Timer of the connection to that port, as `/proc/net/tcp` has it: "02" is keepalive.
+    /// Timer of the connection to that port, from `/proc/net/tcp`: "02" is keepalive.
     fn timer_of(port: u16) -> Option<String> {
         let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
         let remote = format!(":{port:04X}");
@@ -289,7 +289,7 @@ mod tests {
         let asks = tokio::spawn(async move { client.apiserver_version().await });
         let (silent, _) = listener.accept().await.unwrap();
         silent.readable().await.unwrap();
-        // The request is acknowledged by then, or its own timer stands in the table for a moment.
+        // Wait until the request is acknowledged; before that the table shows its retransmission timer.
         tokio::time::timeout(Duration::from_secs(10), async {
             while timer_of(address.port()).as_deref() != Some("02") {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -23,8 +23,8 @@ pub fn render_status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Optio
     render(uid, old, &settled)
 }
 
-/// The same for the mirror of a static pod: a terminal phase that somebody else wrote into it is overwritten, since the
-/// static pod runs on (upstream `status_manager.go`, `needsReconcile`).
+/// The same for the mirror of a static pod: a terminal phase that another client wrote into it is overwritten, since the
+/// static pod keeps running (upstream `status_manager.go`, `needsReconcile`).
 pub fn render_mirror_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value> {
     render(uid, old, &settle(old, new))
 }

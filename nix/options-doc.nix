@@ -28,7 +28,7 @@ in
 pkgs.writeText "nixos-options.md" ''
   # Options of `services.roost`
 
-  Made of the module itself by `make nixos`; `services.roost.settings` takes what [cluster.toml](configuration.md) has.
+  Generated from the module by `make nixos`; `services.roost.settings` takes every setting of [cluster.toml](configuration.md).
 
   | option | type | default | meaning |
   |---|---|---|---|

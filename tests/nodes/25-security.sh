@@ -12,7 +12,7 @@ controls_are_kept() {
 	not first bootstrap verify --cis
 	first chmod 600 /var/lib/kubelet/config.yaml
 }
-it 'a new control plane keeps the controls of the CIS benchmark but for stated reasons, and verify sees one that is not kept' controls_are_kept
+it 'a new control plane passes the controls of the CIS benchmark except for stated reasons, and verify finds one that fails' controls_are_kept
 
 audited() { first sh -c "grep -h '\"name\":\"$1\"' /var/log/kubernetes/audit/audit*.log | grep -q '\"verb\":\"create\"'"; }
 
@@ -27,7 +27,7 @@ actions_are_logged() {
 	fi
 	is 600 first stat -c %a /var/log/kubernetes/audit/audit.log
 }
-it 'the audit log tells who made a Secret, and not what is in it' actions_are_logged
+it 'the audit log shows who created a Secret, but not its content' actions_are_logged
 
 external_addresses_are_refused() {
 	local service='{"apiVersion":"v1","kind":"Service","metadata":{"name":"takes-over"},"spec":{"ports":[{"port":80}],"externalIPs":["198.51.100.1"]}}'
@@ -64,7 +64,7 @@ pods_are_confined() {
 	is 755 first stat -c %a "/var/tmp/$ns/made"
 	first rm -r "/var/tmp/$ns"
 }
-it 'pods have seccomp without asking, and the restricted kubelet makes folders that pods of other users can enter' pods_are_confined
+it 'pods have seccomp by default, and the restricted kubelet creates folders that pods of other users can enter' pods_are_confined
 
 units_do_their_work() {
 	local unit drop_in=/run/systemd/system/roost-renewal.service.d before
@@ -81,7 +81,7 @@ units_do_their_work() {
 	is "$(first readlink /proc/1/ns/mnt)" first sh -c 'readlink /proc/$(systemctl show -P MainPID kubelet.service)/ns/mnt'
 	not first sh -c 'journalctl -b -u kubelet.service -u roost-agent.service | grep -i "operation not permitted"'
 }
-it 'kubelet, agent, renewal, snapshot and drill do their work within what their units may' units_do_their_work
+it 'kubelet, agent, renewal, snapshot and drill work within the sandbox of their units' units_do_their_work
 
 # in_agent NODE COMMAND...: runs it in the namespaces of the node's agent.
 in_agent() {
@@ -97,4 +97,4 @@ workers_agents_are_shut_out() {
 	not in_agent "${nodes[1]}" mv /etc/kubernetes/manifests /etc/kubernetes/other
 	on "${nodes[1]}" -- rm /etc/kubernetes/may-be-written
 }
-it 'the agent of a worker can write no manifests' workers_agents_are_shut_out
+it 'the agent of a worker cannot write manifests' workers_agents_are_shut_out

@@ -14,7 +14,7 @@ killed_container_restarts() {
 	[ "$(container_id victim)" != "$id" ]
 	[ "$(kn get pod victim -o 'jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}')" = 137 ]
 }
-it 'a killed container is started again, and its end is told' killed_container_restarts
+it 'a killed container is restarted, and its termination is reported' killed_container_restarts
 
 failed_liveness_restarts() {
 	kn apply -f - <<-POD
@@ -31,7 +31,7 @@ failed_liveness_restarts() {
 	POD
 	eventually eval '[ "$(restarts sick)" -ge 1 ]'
 }
-it 'a container whose liveness probe fails is started again' failed_liveness_restarts
+it 'a container whose liveness probe fails is restarted' failed_liveness_restarts
 
 crashing_container_backs_off() {
 	kn apply -f - <<-POD
@@ -55,7 +55,7 @@ crashing_container_backs_off() {
 	kn delete pod crash
 	eventually is 0 eval 'links || true'
 }
-it 'a crashing container waits longer each time, and its old logs go' crashing_container_backs_off
+it 'a crashing container waits longer each time, and its old logs are removed' crashing_container_backs_off
 
 # survives NODE COMMAND...: runs the command on the node; every container is the same afterwards.
 survives() {
@@ -83,10 +83,10 @@ kubelet_restart_on_control_plane() { survives "${nodes[0]}" systemctl restart ku
 it 'a restart of the kubelet beside the control plane loses no container' kubelet_restart_on_control_plane
 
 kubelet_killed() { survives "${nodes[0]}" systemctl kill --signal=KILL --kill-whom=main kubelet.service; }
-it 'a killed kubelet comes back and loses no container' kubelet_killed
+it 'a killed kubelet restarts and loses no container' kubelet_killed
 
 containerd_killed() { survives "${nodes[-1]}" systemctl kill --signal=KILL --kill-whom=main containerd.service; }
-it 'a killed containerd comes back and loses no container' containerd_killed
+it 'a killed containerd restarts and loses no container' containerd_killed
 
 containerd_restarted_on_control_plane() { survives "${nodes[0]}" systemctl restart containerd.service; }
 it 'a restart of containerd beside the control plane loses no container' containerd_restarted_on_control_plane
@@ -175,4 +175,4 @@ orderly_shutdown() {
 	on "$node" -- rm "/etc/kubernetes/manifests/$ns.yaml"
 	eventually eval '! kn get pod '"static-$node"
 }
-it 'an orderly shutdown of a node gives its pods their time, tells how they ended, and brings static pods back' orderly_shutdown
+it 'an orderly shutdown of a node gives its pods their time, reports how they terminated, and static pods run again' orderly_shutdown

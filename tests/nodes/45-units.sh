@@ -81,7 +81,7 @@ unit_follows_readiness() {
 	on "$node" -- systemctl disable bound.service
 	on "$node" -- rm /etc/systemd/system/bound.service
 }
-it 'a unit is active while its static pod is ready, and what is bound to it follows' unit_follows_readiness
+it 'a unit is active while its static pod is ready, and units bound to it follow' unit_follows_readiness
 
 unit_acts_on_its_pod() {
 	local node=${nodes[-1]} id

@@ -82,7 +82,7 @@ a_wrong_flag_is_taken_back() {
 	is "$before" manifests_of n1
 	eventually at_rest n1
 }
-it 'a component that does not come up with a new flag gets its former manifest back' a_wrong_flag_is_taken_back
+it 'a component that fails with a new flag is rolled back to its previous manifest' a_wrong_flag_is_taken_back
 
 verify_finds_differences() {
 	on n1 -- bootstrap verify
@@ -96,7 +96,7 @@ verify_finds_differences() {
 	on n1 -- bootstrap apply
 	on n1 -- bootstrap verify
 }
-it 'verify finds what differs, and nothing where nothing does' verify_finds_differences
+it 'verify finds differences, and none where there are none' verify_finds_differences
 
 node_moves() {
 	local old new device
@@ -120,4 +120,4 @@ node_moves() {
 	at_rest n1
 	eventually k wait --for=condition=Ready --timeout=5s nodes --all
 }
-it 'a control plane moves to another address and back' node_moves
+it 'a control plane changes its address and back' node_moves

@@ -113,7 +113,7 @@ driver_volumes() {
 	is '' on "$node" -- sh -c 'grep kubernetes.io~csi /proc/self/mountinfo || true'
 	driver_gone "$node" "$ns-kept"
 }
-it 'volumes of a storage driver are staged, published and taken back' driver_volumes
+it 'volumes of a storage driver are staged, published and released' driver_volumes
 
 block_volumes() {
 	local node=${nodes[-1]} left

@@ -59,7 +59,7 @@ a_node_gets_no_name_of_others() {
 	eventually denied who-other 'belongs to'
 	k delete csr who-service who-address who-node who-other
 }
-it 'a node that writes names of others into its Node gets no certificate for them' a_node_gets_no_name_of_others
+it "a node that writes other nodes' names into its Node gets no certificate for them" a_node_gets_no_name_of_others
 
 a_token_becomes_no_node_that_is_there() {
 	local token name
@@ -74,7 +74,7 @@ a_token_becomes_no_node_that_is_there() {
 	k delete csr "claim-$worker" "claim-${nodes[0]}" claim-kubernetes.default.svc
 	first bootstrap token delete "$token"
 }
-it 'a bootstrap token becomes no node that is there, and no Service' a_token_becomes_no_node_that_is_there
+it 'a bootstrap token cannot become an existing node or a Service' a_token_becomes_no_node_that_is_there
 
 kubelets_have_an_authority_of_their_own() {
 	local node
@@ -90,4 +90,4 @@ kubelets_have_an_authority_of_their_own() {
 	eventually logs_of speaks
 	kn exec speaks -- true
 }
-it 'certificates of kubelets are worth nothing to those who trust the CA, and logs and exec work' kubelets_have_an_authority_of_their_own
+it 'certificates of kubelets are not trusted by clients of the CA, and logs and exec work' kubelets_have_an_authority_of_their_own

@@ -57,7 +57,7 @@ environments_that_double_are_refused() {
 	kn get pod doubling -o 'jsonpath={.status.containerStatuses[0].state.waiting.message}' | matches 'V15 is longer than 131072 bytes'
 	unharmed "$node" "$before"
 }
-it 'an environment whose values double at each step is refused with a sentence' environments_that_double_are_refused
+it 'an environment whose values double at each step is rejected with a reason' environments_that_double_are_refused
 
 pods_of_thousands_of_containers_are_refused() {
 	local node=${nodes[-1]} before number
@@ -71,7 +71,7 @@ pods_of_thousands_of_containers_are_refused() {
 	eventually is TooManyContainers kn get pod crowd -o 'jsonpath={.status.reason}'
 	unharmed "$node" "$before"
 }
-it 'a pod of more than a thousand containers is refused' pods_of_thousands_of_containers_are_refused
+it 'a pod of more than a thousand containers is rejected' pods_of_thousands_of_containers_are_refused
 
 extreme_integers() {
 	local node=${nodes[-1]} before
@@ -159,7 +159,7 @@ it 'pods with extreme integers cannot stop the kubelet' extreme_integers
 
 # In its own user namespace a pod's root may do more: none of it may reach the kubelet.
 extreme_integers_of_other_users() { own_users=1 extreme_integers; }
-it 'pods with extreme integers and user namespaces of their own cannot stop the kubelet' extreme_integers_of_other_users
+it 'pods with extreme integers and their own user namespaces cannot stop the kubelet' extreme_integers_of_other_users
 
 pod_folder() { kn get pod "$1" -o 'jsonpath=/var/lib/kubelet/pods/{.metadata.uid}'; }
 
@@ -211,10 +211,10 @@ deep_folders_go_with_their_pod() {
 	is "$before" kubelet_of "$node"
 	pod after-it "$node" pause
 }
-it 'thousands of folders in one another go with their pod, and the kubelet lives on' deep_folders_go_with_their_pod
+it 'thousands of nested folders are removed with their pod, and the kubelet keeps running' deep_folders_go_with_their_pod
 
 deep_folders_of_other_users() { own_users=1 deep_folders_go_with_their_pod; }
-it 'thousands of folders of a pod with a user namespace of its own go too' deep_folders_of_other_users
+it 'thousands of folders of a pod with its own user namespace are removed too' deep_folders_of_other_users
 
 a_deep_file_counts() {
 	local node=${nodes[-1]} before

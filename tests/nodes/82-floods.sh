@@ -51,7 +51,7 @@ sessions_without_credentials() {
 	kill -0 "$flood_tls" # it ran all the time
 	kill "$flood_tls"
 }
-it '1100 idle TLS sessions without credentials keep nobody from logs and exec' sessions_without_credentials
+it '1100 idle TLS sessions without credentials do not block logs and exec' sessions_without_credentials
 
 connections_without_credentials() {
 	local node=${nodes[0]} address
@@ -66,7 +66,7 @@ connections_without_credentials() {
 	jobs -r | matches 'logs -f' # the stream that was open before continues
 	stop_flood "${nodes[-1]}" 65534
 }
-it '1100 idle connections without credentials keep nobody from logs and exec' connections_without_credentials
+it '1100 idle connections without credentials do not block logs and exec' connections_without_credentials
 
 token_reviews() {
 	k get --raw /metrics | awk '/^apiserver_request_total/ && /resource="tokenreviews"/ { n += $NF } END { print n + 0 }'

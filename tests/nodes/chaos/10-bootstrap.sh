@@ -64,7 +64,7 @@ init_killed() {
 	k -n kube-system rollout status --timeout=180s deployment/coredns
 	pod lives n1 pause
 }
-it 'init that is killed in each of its phases makes a whole cluster when it is run again' init_killed
+it 'init that is killed in each of its phases creates a complete cluster when it is run again' init_killed
 
 join_killed() {
 	killed_in_each n3 6 joining
@@ -74,7 +74,7 @@ join_killed() {
 	on n3 -- bootstrap reset --yes
 	k delete node n3
 }
-it 'join of a worker that is killed in each of its phases makes a whole node when it is run again' join_killed
+it 'join of a worker that is killed in each of its phases creates a complete node when it is run again' join_killed
 
 join_control_plane_killed() {
 	local node

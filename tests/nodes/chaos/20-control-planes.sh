@@ -72,7 +72,7 @@ quorum_lost_for_a_while() {
 	load_ends
 	note "      two of three gone and back: $load"
 }
-it 'with two of three gone nothing is acknowledged, and nothing that was is lost' quorum_lost_for_a_while
+it 'with two of three down nothing is acknowledged, and no acknowledged write is lost' quorum_lost_for_a_while
 
 # sever NODE OTHER...: no packet passes between the node and the others, by firewall rules on the node itself.
 sever() {
@@ -115,4 +115,4 @@ partitioned() {
 	load_ends
 	note "      partitions: $load"
 }
-it 'a partition costs no acknowledged write, and what was cut off comes back' partitioned
+it 'a partition costs no acknowledged write, and the isolated node recovers' partitioned

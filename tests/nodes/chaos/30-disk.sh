@@ -44,7 +44,7 @@ full_volume() {
 	load_ends
 	note "      full volume: $load"
 }
-it 'a full volume of etcd stops one member, and room brings it back' full_volume
+it 'a full volume of etcd stops one member, and free space lets it recover' full_volume
 
 healthy() { on "$1" -- bootstrap etcd health; }
 
@@ -91,7 +91,7 @@ quota_used_up() {
 	each_etcd '/--quota-backend-bytes=/d'
 	kn get configmap small
 }
-it "when etcd's quota is used up it is told, and compaction and defragmentation let writes in again" quota_used_up
+it "when etcd's quota is exceeded it is reported, and compaction and defragmentation allow writes again" quota_used_up
 
 cut_snapshot() {
 	on n1 -- bootstrap etcd snapshot /root/whole.db
@@ -105,4 +105,4 @@ cut_snapshot() {
 	on n1 -- bootstrap status
 	on n1 -- rm /root/whole.db /root/cut.db
 }
-it 'a snapshot that was cut short is refused before anything is touched' cut_snapshot
+it 'a truncated snapshot is rejected before anything is changed' cut_snapshot

@@ -26,7 +26,7 @@ corrupt() {
 		whole
 	done
 }
-it 'a corrupt certificate is told, and a renewal mends it' corrupt
+it 'a corrupt certificate is reported, and a renewal replaces it' corrupt
 
 serial() { { openssl s_client -connect "$(cluster ip "$1"):$2" </dev/null 2>/dev/null || true; } | openssl x509 -noout -serial; }
 
@@ -66,4 +66,4 @@ renewed_again_and_again() {
 	note "      certificates of 90 seconds, three times over: $load"
 	[ "$refused" = 0 ]
 }
-it 'certificates that live for 90 seconds are renewed again and again under load' renewed_again_and_again
+it 'certificates with a lifetime of 90 seconds are renewed repeatedly under load' renewed_again_and_again

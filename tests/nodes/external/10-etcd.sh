@@ -76,7 +76,7 @@ comes_up_and_is_joined() {
 	pod lives n2 pause
 	kn exec lives -- /agnhost help >/dev/null
 }
-it 'a cluster with an etcd of its owner comes up, and a control plane joins it' comes_up_and_is_joined
+it 'a cluster with an external etcd starts, and a control plane joins it' comes_up_and_is_joined
 
 all_files() { on "$1" -- sh -c 'cat /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/*.crt' | sha256sum; }
 
@@ -102,7 +102,7 @@ commands_of_etcd() {
 	refused remove own
 	k get --raw /readyz
 }
-it 'etcd commands look at an etcd of its owner, and leave what is its owner'"'"'s to do' commands_of_etcd
+it 'etcd commands work on an external etcd, and leave changes to its operator'"'"'s to do' commands_of_etcd
 
 serial() { on "$1" -- openssl x509 -noout -serial -in /etc/kubernetes/pki/apiserver.crt; }
 
@@ -130,7 +130,7 @@ renewed_and_changed() {
 	at_rest n2
 	api n1 get --raw /readyz
 }
-it 'certificates are renewed and settings applied with an etcd of its owner' renewed_and_changed
+it 'certificates are renewed and settings applied with an external etcd' renewed_and_changed
 
 left_alone_by_reset() {
 	kn create configmap kept
@@ -149,4 +149,4 @@ left_alone_by_reset() {
 	on n1 -- bootstrap init
 	client_again
 }
-it 'a reset leaves an etcd of its owner alone' left_alone_by_reset
+it 'a reset does not touch an external etcd' left_alone_by_reset

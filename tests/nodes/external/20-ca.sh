@@ -101,7 +101,7 @@ comes_up_without_the_key() {
 	pod lives n1 pause
 	eventually logs_of lives
 }
-it 'a cluster comes up without the key of its CA, once all is there that the CA signs' comes_up_without_the_key
+it 'a cluster starts without the key of its CA, once everything that the CA signs exists' comes_up_without_the_key
 
 a_control_plane_joins() {
 	local join
@@ -160,7 +160,7 @@ renewal_tells_what_it_cannot() {
 	eventually api n1 get --raw /readyz
 	on n1 -- bootstrap apply
 }
-it 'renewal does what it can without the key of the CA, and tells the rest' renewal_tells_what_it_cannot
+it 'renewal does what it can without the key of the CA, and reports the rest' renewal_tells_what_it_cannot
 
 given_back() {
 	for node in n2 n1; do on "$node" -- bootstrap reset --yes; done
@@ -169,4 +169,4 @@ given_back() {
 	client_again
 	rm -rf "$ca"
 }
-it 'after a reset the node may have a CA of its own making' given_back
+it 'after a reset the node may create its own CA' given_back

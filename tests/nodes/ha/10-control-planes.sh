@@ -35,7 +35,7 @@ a_worker_token_gets_no_keys() {
 	not grep -q 'PRIVATE KEY' "$log.answer"
 	rm "$log.answer"
 }
-it 'the shared keys never lie open in the API' a_worker_token_gets_no_keys
+it 'the shared keys are never in plain text in the API' a_worker_token_gets_no_keys
 
 # goes_on_without NODE WITNESS: power off; the API continues through WITNESS, every other node reaches its API; the node
 # returns.
@@ -65,9 +65,9 @@ goes_on_without() {
 	rm "$log.written"
 }
 power_cut_of_a_joined_one() { goes_on_without n3 n1; }
-it 'a power cut of a control plane costs nobody the API and no write' power_cut_of_a_joined_one
+it 'a power cut of a control plane costs neither API access nor a write' power_cut_of_a_joined_one
 power_cut_of_the_first_one() { goes_on_without n1 n2; }
-it 'a power cut of the first control plane costs nobody the API and no write' power_cut_of_the_first_one
+it 'a power cut of the first control plane costs neither API access nor a write' power_cut_of_the_first_one
 
 own_api_server_gone() {
 	on n2 -- mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
@@ -127,7 +127,7 @@ a_failed_join_leaves_nothing() {
 	on n3 -- $join
 	eventually is 'n1 n2 n3' voters n1
 }
-it 'a join that fails before the vote leaves no learner, and goes on when it is run again' a_failed_join_leaves_nothing
+it 'a join that fails before the promotion leaves no learner, and continues when it is run again' a_failed_join_leaves_nothing
 
 two_join_at_once() {
 	leave n2 n3
@@ -145,7 +145,7 @@ two_join_at_once() {
 	is 'n1 n2 n3' voters n1
 	for node in n2 n3; do eventually system_pods_ready_on n1 "$node"; done
 }
-it 'two control planes that join at once queue up' two_join_at_once
+it 'two control planes that join at once take turns' two_join_at_once
 
 a_token_is_used_once() {
 	leave n2 n3
@@ -172,4 +172,4 @@ a_token_is_used_once() {
 	for node in n2 n3; do eventually system_pods_ready_on n1 "$node"; done
 	rm "$log.n2" "$log.n3"
 }
-it 'a token of control planes gives the keys to one of them' a_token_is_used_once
+it 'a token for control planes gives the keys to one of them' a_token_is_used_once

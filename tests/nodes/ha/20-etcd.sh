@@ -17,7 +17,7 @@ health_tells_the_sick() {
 	cluster start n3
 	eventually members_well n1
 }
-it 'etcd health tells which member is not well' health_tells_the_sick
+it 'etcd health reports which member is unhealthy' health_tells_the_sick
 
 snapshots_of() { on "$1" -- ls /var/lib/roost/snapshots; }
 
@@ -116,4 +116,4 @@ quorum_lost() {
 	not on n1 -- bootstrap etcd recover --yes
 	not on n1 -- bootstrap etcd recover --dry-run
 }
-it 'after the loss of two of three control planes the last one goes on with all data' quorum_lost
+it 'after the loss of two of three control planes the last one continues with all data' quorum_lost

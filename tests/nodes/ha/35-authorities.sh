@@ -29,4 +29,4 @@ replaced_under_load() {
 	whole
 	pod after n3 pause
 }
-it 'the authorities of three control planes are replaced under load, and no acknowledged write is lost' replaced_under_load
+it 'the CAs of three control planes are rotated under load, and no acknowledged write is lost' replaced_under_load

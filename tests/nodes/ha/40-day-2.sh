@@ -111,7 +111,7 @@ labels_follow() {
 	at_rest n2
 	k label nodes --all example.org/mine- example.org/rack-
 }
-it 'a label goes with its setting, and one of somebody else stays' labels_follow
+it "a label is removed with its setting, and other clients' labels stay" labels_follow
 
 another_one_speaks_for_the_cluster() {
 	on n2 -- sed -i 's/^\[kubelet\]$/&\ncontainerLogMaxFiles = 7/' /etc/roost/cluster.toml
@@ -142,4 +142,4 @@ taken_back() {
 		not kubelet_field "$node"
 	done
 }
-it 'with --cluster another control plane says what the cluster is' another_one_speaks_for_the_cluster
+it "with --cluster another control plane defines the cluster's settings" another_one_speaks_for_the_cluster

@@ -17,7 +17,7 @@ a_changed_option() {
 	[ "$(containers)" = "$before" ]
 	ready pod/witness
 }
-it 'a rebuild with another option carries it out, a rollback takes it back, and no container ends' a_changed_option
+it 'a rebuild applies a changed option, a rollback reverts it, and no container exits' a_changed_option
 
 a_changed_component() {
 	local flags
@@ -44,7 +44,7 @@ what_does_not_evaluate() {
 	[ "$(on n1 -- readlink /etc/systemd/system)" = "$units" ]
 	active n1 kubelet.service
 }
-it 'settings that are wrong are an error that names them, and change nothing' what_does_not_evaluate
+it 'invalid settings are an error that names them, and change nothing' what_does_not_evaluate
 
 has_failed() { is exit-code property "$1" roost-bootstrap.service Result; }
 a_broken_generation() {
@@ -61,4 +61,4 @@ a_broken_generation() {
 	[ "$(containers)" = "$before" ]
 	is 110 pods_of_the_node n2
 }
-it 'a generation that the bootstrapper refuses leaves the node as it is, and is rolled back' a_broken_generation
+it 'a generation that the bootstrapper rejects leaves the node unchanged, and is rolled back' a_broken_generation

@@ -86,4 +86,4 @@ authorities_are_replaced() {
 	pod later n3 pause
 	rm -f "$old".* "$log.new.crt"
 }
-it 'the authorities of a cluster are replaced while it runs' authorities_are_replaced
+it 'the CAs of a cluster are rotated while it runs' authorities_are_replaced

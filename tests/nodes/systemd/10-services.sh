@@ -58,7 +58,7 @@ killed_ones_come_back() {
 	done
 	eventually status_well
 }
-it 'a killed component is started again' killed_ones_come_back
+it 'a killed component is restarted' killed_ones_come_back
 
 not_ready_says_so() {
 	on n1 -- systemctl stop "$(unit kube-scheduler)"
@@ -67,7 +67,7 @@ not_ready_says_so() {
 	on n1 -- systemctl start "$(unit kube-scheduler)"
 	status_well
 }
-it 'status names a service that does not run' not_ready_says_so
+it 'status names a service that is not running' not_ready_says_so
 
 # served PORT: the serial number of a server's certificate.
 served() { { openssl s_client -connect "$(cluster ip n1):$1" </dev/null 2>/dev/null || true; } | openssl x509 -noout -serial; }
@@ -116,4 +116,4 @@ comes_back_after_a_boot() {
 	eventually status_well
 	is 0 pods_of_components
 }
-it 'the services come back after a reboot' comes_back_after_a_boot
+it 'the services run again after a reboot' comes_back_after_a_boot

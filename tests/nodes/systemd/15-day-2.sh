@@ -22,4 +22,4 @@ settings_are_applied_to_services() {
 	eventually k get --raw /readyz
 	eventually at_rest
 }
-it 'a changed setting restarts its service alone, and a wrong one is taken back' settings_are_applied_to_services
+it 'a changed setting restarts only its service, and a wrong one is rolled back' settings_are_applied_to_services

@@ -73,7 +73,7 @@ there_and_back() {
 	eventually status_well
 	on n1 -- bootstrap init --output json | jq -e '.changed == 0'
 }
-it 'a live control plane moves to static pods and back, and no acknowledged write is lost' there_and_back
+it 'a live control plane is converted to static pods and back, and no acknowledged write is lost' there_and_back
 
 # cut_short SECONDS MODE: a conversion that is killed after so long.
 cut_short() { on n1 -- timeout --signal=KILL "$1" bootstrap convert --to "$2" || true; }
@@ -92,4 +92,4 @@ killed_on_the_way() {
 	done
 	eventually status_well
 }
-it 'a move that is killed goes on when it is run again' killed_on_the_way
+it 'a conversion that is killed continues when it is run again' killed_on_the_way

@@ -22,4 +22,4 @@ client_again() {
 	on n1 -- cat /etc/kubernetes/admin.conf >"$state/admin.conf"
 	k create namespace "$ns"
 }
-it 'a reset leaves no service, and the node can be begun anew' nothing_is_left
+it 'a reset leaves no service, and the node can be set up again' nothing_is_left

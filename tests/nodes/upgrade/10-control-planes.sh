@@ -57,7 +57,7 @@ plan_tells_and_forbids() {
 	eventually runs n1 v1.35.4
 	wanted_version n1 v1.35.4
 }
-it 'the plan tells what runs, and the rules of skew hold' plan_tells_and_forbids
+it 'the plan shows what runs, and the version-skew rules hold' plan_tells_and_forbids
 
 a_bad_version_is_returned_from() {
 	local before component
@@ -78,7 +78,7 @@ a_bad_version_is_returned_from() {
 	done
 	rm "$log.apply"
 }
-it 'when a component does not come up, the former manifests come back' a_bad_version_is_returned_from
+it 'when a component does not become healthy, the previous manifests are restored' a_bad_version_is_returned_from
 
 upgraded_under_load() {
 	local node begin
@@ -108,7 +108,7 @@ upgraded_under_load() {
 	on n1 -- bootstrap upgrade plan --output json | jq -e '.work == [] and .allowed'
 	pod lives n1 pause
 }
-it 'the cluster goes to the next minor version under load, and no acknowledged write is lost' upgraded_under_load
+it 'the cluster is upgraded to the next minor version under load, and no acknowledged write is lost' upgraded_under_load
 
 # cut_at PATTERN: an apply on n1 that is killed as soon as its output matches.
 cut_at() {
@@ -136,4 +136,4 @@ cut_short_and_gone_on() {
 	k -n kube-system rollout status daemonset kube-proxy --timeout=180s
 	k -n kube-system get daemonset kube-proxy -o json | jq -e '.spec.template.spec.containers[0].image | endswith(":v1.36.4")'
 }
-it 'an upgrade that was killed goes on when it is run again' cut_short_and_gone_on
+it 'an upgrade that was killed continues when it is run again' cut_short_and_gone_on

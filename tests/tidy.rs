@@ -84,7 +84,7 @@ fn crates() -> Vec<Crate> {
     CRATES.iter().map(|root| Crate::of(root, &files)).collect()
 }
 
-/// Which rooms, or rooms in rooms, the files of a room may name; the first line that fits counts.
+/// The rooms, or parts of rooms, that the files of a room may name; the first matching line applies.
 const LAWS: &[(&str, &[&str])] = &[
     ("src/core/", &["core", "cri"]),
     ("src/ports/node/", &["ports::node", "core", "cri"]),
@@ -92,7 +92,7 @@ const LAWS: &[(&str, &[&str])] = &[
     ("src/ports/bootstrap/", &["ports::bootstrap", "ports::node", "core", "cri"]),
     ("src/ports/mod.rs", &[]),
     ("src/adapters/", &["adapters", "ports", "core", "cri", "offload", "telemetry", "supervise"]),
-    // The ports in memory: no other room may name them outside of its tests.
+    // The in-memory ports: no other room may name them outside of its tests.
     ("src/fakes/", &["fakes", "kubelet::pods", "ports", "core", "cri"]),
     ("src/config/", &["config", "core", "cri"]),
     ("src/cli/", &["cli", "config", "core", "ports::bootstrap"]),
@@ -132,7 +132,7 @@ const LAWS: &[(&str, &[&str])] = &[
     ("src/lib.rs", &[]),
 ];
 
-/// Whether a path, from the crate's root, begins with a room.
+/// True if a path, from the crate's root, begins with a room.
 fn is_in(path: &[String], room: &str) -> bool {
     room.split("::").enumerate().all(|(at, name)| path.get(at).is_some_and(|word| word == name))
 }
@@ -244,7 +244,7 @@ fn the_core_does_no_io_and_reads_no_clock() {
     complain(faults);
 }
 
-/// Where each error is logged with its causes. The bootstrapper prints its errors.
+/// Files where each error is logged with its causes. The bootstrapper prints its errors.
 const LOGS: [&str; 7] = [
     "src/adapters/",
     "src/kubelet/",
@@ -255,7 +255,7 @@ const LOGS: [&str; 7] = [
     "src/supervise.rs",
 ];
 
-/// Lines that log an error by `Display` or `Debug`, which show the outermost text only, or by another spelling.
+/// Lines that log an error by `Display` or `Debug`, which show only the outermost text, or in another way.
 fn logs_without_causes(tokens: &[Token]) -> Vec<usize> {
     let is = |at: usize, words: &[&str]| tokens.get(at).is_some_and(|token| words.contains(&token.text.as_str()));
     let names = ["error", "err", "e", "cause", "failure"];

@@ -1,4 +1,4 @@
-//! The container runtime of a node for the bootstrapper: it has the pods that a test gives it.
+//! The container runtime of a node for the bootstrapper, with the pods that a test defines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct FakePod {
 
 type Pods = Box<dyn Fn() -> Vec<FakePod> + Send + Sync>;
 
-/// A runtime that shows the pods of a test, or those of a [`FakeNode`]. One that has neither does not implement its queries.
+/// A runtime with the pods of a test, or those of a [`FakeNode`]. Without either it does not implement its queries.
 #[derive(Default)]
 pub struct FakeRuntime {
     pods: Option<Pods>,
@@ -93,7 +93,7 @@ impl RuntimeQueries for FakeRuntime {
     }
 }
 
-/// The pods are those of the test: they outlive their removal.
+/// The pods are those of the test: removing them has no effect.
 #[async_trait]
 impl RuntimeTeardown for FakeRuntime {
     async fn stop_container(&self, _: &ContainerId, _: Duration) -> Result<(), RuntimeError> {

@@ -33,13 +33,13 @@ pub enum Error {
     /// A file system that reports no size.
     #[error("invalid capacity 0 on image filesystem")]
     NoCapacity,
-    /// What is not in use is less than what has to go.
+    /// The unused images are smaller than the amount to free.
     #[error(
         "Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {found} bytes eligible to free."
     )]
     TooFew {
         wanted: u64,
-        /// Bytes of images that nothing uses.
+        /// Bytes of unused images.
         found: u64,
     },
 }
@@ -132,7 +132,7 @@ impl ImageGc {
         Ok(())
     }
 
-    /// Gives the error back, once it is an event of the node.
+    /// Returns the error, after it was reported as an event of the node.
     fn report(&self, reason: &'static str, error: Error) -> Error {
         self.ports.events.record(EventTarget::Node, EventKind::Warning, reason, error.to_string());
         error

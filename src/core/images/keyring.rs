@@ -89,8 +89,8 @@ struct Entry {
     auth: String,
 }
 
-/// Why a docker configuration cannot be used. The texts continue a sentence that begins with the file or secret, and repeat
-/// nothing of its content.
+/// Why a docker configuration cannot be used. The messages continue a sentence that begins with the file or secret, and
+/// contain nothing of its content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DockerConfigError {
     /// Not the JSON of a `config.json`.
@@ -102,7 +102,7 @@ pub enum DockerConfigError {
     /// `auth` is not the base64 of `user:password`.
     #[error("has an auth field for {registry} that cannot be read")]
     Auth {
-        /// Key of the entry.
+        /// Key of the entry in the document.
         registry: String,
     },
 }

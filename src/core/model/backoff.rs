@@ -32,12 +32,12 @@ pub struct Doubling {
 }
 
 impl Doubling {
-    /// The pause after another failure.
+    /// The delay after another failure.
     pub fn pause(&mut self) -> Duration {
         self.pause_up_to(self.backoff.most)
     }
 
-    /// The pause after another failure; the one after it is at most `most`, in place of the policy's longest one.
+    /// The delay after another failure; the next one is at most `most`, instead of the policy's limit.
     pub fn pause_up_to(&mut self, most: Duration) -> Duration {
         let pause = self.next;
         self.next = pause.saturating_mul(2).min(most);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// Kernel features that pods and Services need, as module names.
 pub const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_tables"];
 
-/// State of the machine that preflight checks judge.
+/// State of the machine that the preflight checks judge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineState {
     /// True if this program runs as root.

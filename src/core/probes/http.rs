@@ -8,7 +8,7 @@ use crate::core::model::HttpGet;
 /// Why there is no port, in upstream's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PortError {
-    /// The container has no port of that name, and the name is no number either.
+    /// The container has no port of that name, and the name is not a number.
     #[error("strconv.Atoi: parsing {0:?}: invalid syntax")]
     Unknown(String),
     /// Not between 1 and 65535.

@@ -18,7 +18,7 @@ use crate::ports::node::ApiError;
 
 /// Number of consecutive failures after which the connection itself is suspected.
 const SUSPECT: u32 = 5;
-/// Pauses after failures; none is longer than the interval of renewals.
+/// Delays after failures; none is longer than the renewal interval.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(400), most: Duration::from_millis(6400) };
 
 pub struct LeaseKeeper {

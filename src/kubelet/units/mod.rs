@@ -224,7 +224,8 @@ impl Board {
                 if let Err(error) = self.ports.notes.note(name) {
                     warn!(
                         error = with_causes(&error),
-                        name, "a stopped static pod could not be recorded; it will run again after a restart of the kubelet"
+                        name,
+                        "a stopped static pod could not be recorded; it will run again after a restart of the kubelet"
                     );
                 }
                 self.stopped.insert(name.to_owned());

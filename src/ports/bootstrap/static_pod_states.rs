@@ -1,4 +1,4 @@
-//! What the kubelet reports of the static pods of its node.
+//! What the kubelet reports about the static pods of its node.
 
 use std::io;
 

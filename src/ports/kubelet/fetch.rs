@@ -16,7 +16,7 @@ pub enum FetchError {
         /// What is wrong with it.
         reason: String,
     },
-    /// No connection, no TLS, or a broken answer.
+    /// No connection, no TLS, or an invalid response.
     #[error("{url}")]
     Request {
         /// The URL of the request.
@@ -24,7 +24,7 @@ pub enum FetchError {
         /// The error of the HTTP client.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The answer is not a document.
+    /// The response is not a document.
     #[error("{url}: {status}")]
     Status {
         /// The URL of the request.

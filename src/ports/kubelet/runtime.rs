@@ -96,7 +96,7 @@ pub trait ContainerExec: Send + Sync {
     ) -> Result<cri::ExecSyncResponse, RuntimeError>;
 }
 
-/// What clients of the kubelet's server and the rotation of logs ask of a container. Every method is one call.
+/// Functions on containers for clients of the kubelet's server and for log rotation. Every method is one call.
 #[async_trait]
 pub trait ContainerAccess: Send + Sync {
     /// URL of the runtime's streaming server for exec.
@@ -121,12 +121,12 @@ pub trait ContainerAccess: Send + Sync {
     async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 }
 
-/// What the workers of pods need of the runtime.
+/// The runtime's functions for the workers of pods.
 pub trait PodRuntime: RuntimeInfo + RuntimeQueries + RuntimeLaunch + RuntimeTeardown + ContainerStats {}
 
 impl<T: RuntimeInfo + RuntimeQueries + RuntimeLaunch + RuntimeTeardown + ContainerStats> PodRuntime for T {}
 
-/// What the kubelet's server needs of the runtime.
+/// The runtime's functions for the kubelet's server.
 pub trait ServerRuntime: RuntimeQueries + ContainerExec + ContainerAccess {}
 
 impl<T: RuntimeQueries + ContainerExec + ContainerAccess> ServerRuntime for T {}

@@ -53,7 +53,7 @@ upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a separa
 chaos: ## faults on three control planes under load, about ten minutes; SEED=number repeats a run, ONLY=word
 	@CLUSTER=chaos NODES=3 CONTROL_PLANES=3 SUITE=chaos tests/nodes/run $(ONLY) && CLUSTER=chaos tests/cluster/cluster down
 
-chaos-pods: ## kill -9 of kubelet and containerd while pods come and go, on the cluster of `make cluster`; SEED=, CHAOS_SECONDS=60
+chaos-pods: ## kill -9 of kubelet and containerd while pods are created and deleted, on the cluster of `make cluster`; SEED=, CHAOS_SECONDS=60
 	@SUITE=chaos-pods tests/nodes/run $(ONLY)
 
 test-vm: ## a node in a virtual machine: cgroup v2, a current systemd, a reboot
@@ -65,19 +65,19 @@ test-vm-months: ## thirteen months in that machine, by its clock, with renewal e
 e2e: cluster ## upstream's suite against the cluster: FOCUS='\[NodeConformance\]' SKIP=… PROCS=12
 	@tests/e2e/run
 
-e2e-node: ## upstream's node suite on a node of its own: FOCUS='\[NodeConformance\]' SKIP=… KUBELET=ours|upstream FAST=1
+e2e-node: ## upstream's node suite on a dedicated node: FOCUS='\[NodeConformance\]' SKIP=… KUBELET=ours|upstream FAST=1
 	@tests/e2e-node/run
 
-bench: ## times and memory beside upstream's kubelet and kubeadm
+bench: ## times and memory compared with upstream's kubelet and kubeadm
 	@tests/bench/run
 
-bench-before: ## this tree's programs beside those of an earlier build: BEFORE=folder ROUNDS=5 PODS='0 100'
+bench-before: ## this tree's programs compared with those of an earlier build: BEFORE=folder ROUNDS=5 PODS='0 100'
 	@tests/bench/before
 
 fuzz: ## random input for every reader of external bytes: SECONDS=600 for each, TARGET=name for one, JOBS=2 at a time
 	@fuzz/run $(or $(SECONDS),600) $(TARGET)
 
-fuzz-keep: ## takes into fuzz/corpus what `make fuzz` found; TARGET=name
+fuzz-keep: ## adds the inputs that `make fuzz` found to fuzz/corpus; TARGET=name
 	@fuzz/run keep $(TARGET)
 
 check: ## format, clippy, documentation, licences, shellcheck

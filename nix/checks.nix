@@ -12,7 +12,7 @@ in
   inherit package;
   rustfmt = run "roost-fmt" [ pkgs.cargo pkgs.rustfmt ] "cd ${package.src} && cargo fmt --check";
   nix-lints = run "roost-nix-lints" [ pkgs.statix pkgs.deadnix ] "statix check ${./.} && deadnix --fail ${./.}";
-  # Options, assertions and units of a machine evaluate; nothing of it is built.
+  # Options, assertions and units of a machine evaluate; nothing is built.
   module = pkgs.writeText "roost-units" (
     builtins.unsafeDiscardStringContext (builtins.toJSON (builtins.mapAttrs (_: unit: unit.text) example.config.systemd.units))
   );

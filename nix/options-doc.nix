@@ -1,4 +1,4 @@
-# The options of `services.roost` as Markdown, out of their own declarations (docs/nixos-options.md).
+# The options of `services.roost` as Markdown, generated from their declarations (docs/nixos-options.md).
 { pkgs }:
 let
   inherit (pkgs) lib;
@@ -28,7 +28,7 @@ in
 pkgs.writeText "nixos-options.md" ''
   # Options of `services.roost`
 
-  Made of the module itself by `make nixos`; `services.roost.settings` takes what [cluster.toml](configuration.md) has.
+  Generated from the module by `make nixos`; `services.roost.settings` takes every setting of [cluster.toml](configuration.md).
 
   | option | type | default | meaning |
   |---|---|---|---|

@@ -1,4 +1,4 @@
-# The pause program of Kubernetes as one static file, of which bootstrap makes the sandbox image.
+# The pause program of Kubernetes as one static file, from which bootstrap builds the sandbox image.
 {
   runCommandCC,
   glibc,

@@ -1,10 +1,11 @@
 //! Roost: a Kubernetes bootstrapper and a kubelet for systemd and NixOS.
 //!
-//! Data flows one way: manifest → pod → plan → calls → observation → status. Each room below says in
-//! its own `mod.rs` what lives there; ARCHITECTURE.md is the map with the rules between the rooms.
+//! Data flows one way: manifest → pod → plan → calls → observation → status. Each room describes its content in its own
+//! `mod.rs`; ARCHITECTURE.md is the map with the rules between the rooms.
 
-// Nothing from outside may end the process or wrap around: sums, casts, indices and divisions say what becomes of values
-// that do not fit. What may hang is not called on the thread of the runtime (see `offload`). Tests may fail where they stand.
+// Input from outside must neither crash the process nor wrap around: sums, casts, indices and divisions define what
+// happens to values that do not fit. Calls that may hang are not made on the runtime's thread (see `offload`). Tests
+// may panic.
 #![cfg_attr(
     not(test),
     warn(

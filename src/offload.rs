@@ -1,8 +1,8 @@
-//! Calls that may hang (file systems, name servers), away from the runtime's thread and bounded in number and time.
+//! Calls that may hang (file systems, name servers), executed off the runtime's thread and limited in number and time.
 //!
-//! The kubelet and the agent run on one thread; a call that the kernel does not give back would stop leases, probes and
-//! the server with it. A thread that hangs in the kernel cannot be ended either, so there is at most one such call for
-//! each subject (a pod, a name, a file): a caller that comes meanwhile gets an error with the age of the call.
+//! The kubelet and the agent run on one thread; a call that hangs in the kernel would stop leases, probes and the
+//! server. A thread that hangs in the kernel cannot be killed either, so there is at most one such call for each
+//! subject (a pod, a name, a file): a caller that comes meanwhile gets an error with the age of the call.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,37 +17,37 @@ use crate::core::model::time::Moment;
 
 /// How long a call may take before its caller continues without it.
 pub const LIMIT: Duration = Duration::from_secs(10);
-/// Calls of one kind that run side by side; more wait.
+/// Concurrent calls of one kind; more have to wait.
 const PLACES: usize = 16;
-/// Calls of one kind that may be overdue together, more than a node has pods by default; beyond it new ones are refused, so
-/// that a dead disk does not take all threads of the process (tokio's 512).
+/// Most overdue calls of one kind, which is more than the default limit of pods; beyond it new calls are rejected, so
+/// that a dead disk does not use all threads of the process (tokio's 512).
 const MOST_OVERDUE: usize = 128;
 
-/// A call that is not over in time, or that was not begun because of one.
+/// A call that timed out, or was not started because of one.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Stalled {
-    /// A call for the same subject has not returned.
+    /// A previous call for the same subject has not returned.
     #[error("{kind} {subject}: {call} has not returned for {} s", .since.as_secs())]
     Busy {
-        /// What the calls are about.
+        /// Kind of the calls.
         kind: &'static str,
-        /// Whose call it is.
+        /// Subject of the call.
         subject: String,
-        /// The call.
+        /// What the call does.
         call: &'static str,
-        /// How long it has been under way.
+        /// How long it has been running.
         since: Duration,
     },
-    /// Too many calls of the kind have not returned.
+    /// Too many calls of this kind have not returned.
     #[error("{kind} {subject}: {call} was not started because {overdue} other calls have not returned")]
     Full {
-        /// What the calls are about.
+        /// Kind of the calls.
         kind: &'static str,
-        /// Whose call it is.
+        /// Subject of the call.
         subject: String,
-        /// The call.
+        /// What the call does.
         call: &'static str,
-        /// How many have not returned.
+        /// Number of calls that have not returned.
         overdue: usize,
     },
 }
@@ -58,7 +58,7 @@ impl From<Stalled> for io::Error {
     }
 }
 
-/// Threads for calls of one kind. Cloning gives another handle.
+/// Threads for calls of one kind. Clones share the limits.
 #[derive(Clone, Debug)]
 pub struct Lanes(Arc<Inner>);
 
@@ -83,28 +83,29 @@ struct Call {
     id: u64,
     what: &'static str,
     since: Instant,
-    /// Given back once the call is overdue: it holds up no other subject.
+    /// Released when the call is overdue, so that it does not block other subjects.
     place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lanes {
-    /// For calls about `kind`, such as `files of pod`, that may take [`LIMIT`].
+    /// For calls about `kind`, such as `files of pod`, with the time limit [`LIMIT`].
     pub fn new(kind: &'static str) -> Self {
         Self::with_limit(kind, LIMIT)
     }
 
-    /// With another limit for one call.
+    /// With another time limit for a call.
     pub fn with_limit(kind: &'static str, limit: Duration) -> Self {
         let places = Arc::new(Semaphore::new(PLACES));
         Self(Arc::new(Inner { kind, limit, places, calls: Mutex::default() }))
     }
 
-    /// Runs `work` on a thread of its own. Calls for one subject follow each other.
+    /// Runs `work` on a separate thread. Calls for the same subject are serialized.
     ///
-    /// A call that is given up continues and may still have its effect: what comes after it for the same subject waits.
+    /// A call that timed out continues and may still have an effect: later ones for the same subject have to wait for
+    /// it.
     ///
     /// # Errors
-    /// It is not over within the limit, or an earlier one for the subject is not.
+    /// It does not return within the limit, or an earlier one for the subject has not.
     pub async fn run<T: Send + 'static>(
         &self,
         subject: impl Into<String>,
@@ -128,7 +129,7 @@ impl Lanes {
         match timeout_at(deadline, task).await {
             Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The process ends.
+            // The process is exiting.
             Ok(Err(_)) => Err(self.stalled(&subject, call)),
             Err(_) => {
                 drop(waiter);
@@ -137,10 +138,10 @@ impl Lanes {
         }
     }
 
-    /// [`Lanes::run`] for work that may fail by itself.
+    /// [`Lanes::run`] for work that may fail.
     ///
     /// # Errors
-    /// The work's own, or `TimedOut`.
+    /// The work's own error, or `TimedOut`.
     pub async fn io<T: Send + 'static>(
         &self,
         subject: impl Into<String>,
@@ -150,7 +151,7 @@ impl Lanes {
         self.run(subject, call, work).await?
     }
 
-    /// A call that has not returned for any subject that `is_meant` takes.
+    /// An overdue call for a subject that `is_meant` accepts.
     pub fn busy_with(&self, is_meant: impl Fn(&str) -> bool) -> Option<Stalled> {
         let calls = self.calls();
         let found = calls.under_way.iter().find(|(subject, _)| is_meant(subject))?;
@@ -165,7 +166,7 @@ impl Lanes {
         Stalled::Busy { kind: self.0.kind, subject: subject.into(), call: call.what, since: call.since.elapsed() }
     }
 
-    /// Does not wait for what is known to hang.
+    /// Fails immediately if a previous call is known to hang.
     fn refuse(&self, subject: &str, call: &'static str) -> Result<(), Stalled> {
         let calls = self.calls();
         match calls.under_way.get(subject) {
@@ -208,7 +209,7 @@ impl Lanes {
         }
     }
 
-    /// Nobody waits for the call any more.
+    /// The caller has given up waiting for the call.
     fn note_overdue(&self, subject: &str, id: u64) {
         let mut calls = self.calls();
         let Some(call) = calls.under_way.get_mut(subject).filter(|call| call.id == id) else { return };
@@ -218,7 +219,7 @@ impl Lanes {
         let (kind, what, since) = (self.0.kind, call.what, call.since.elapsed().as_secs());
         calls.overdue = calls.overdue.saturating_add(1);
         drop(calls);
-        tracing::warn!(kind, subject, call = what, seconds = since, "a call does not return; continuing without it");
+        tracing::warn!(kind, subject, call = what, seconds = since, "a call has not returned; continuing without it");
     }
 
     fn end(&self, subject: &str, id: u64) {
@@ -229,13 +230,13 @@ impl Lanes {
         if was_overdue {
             calls.overdue = calls.overdue.saturating_sub(1);
             drop(calls);
-            tracing::info!(kind = self.0.kind, subject, call = what, seconds = since, "a call has returned after all");
+            tracing::info!(kind = self.0.kind, subject, call = what, seconds = since, "an overdue call has returned");
         }
     }
 }
 
-/// Runs `work` behind, on a thread of its own. The caller sees to it that there is one at a time. Outside of a runtime it
-/// is run at once: there nobody is held up.
+/// Runs `work` in the background, on a separate thread. The caller ensures that there is only one at a time. Outside of
+/// a runtime it is run immediately, since it blocks nobody there.
 pub fn behind(work: impl FnOnce() + Send + 'static) {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn_blocking(work)),
@@ -243,8 +244,8 @@ pub fn behind(work: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Starts a program. The kernel reads its file before the call returns, from a disk that may hang. One that starts after
-/// its caller has left is killed, if `kill_on_drop` is set.
+/// Starts a program. The kernel reads its file before the call returns, from a disk that may hang. A program that
+/// starts after its caller has given up is killed, if `kill_on_drop` is set.
 ///
 /// # Errors
 /// It cannot be started.
@@ -254,14 +255,14 @@ pub async fn spawn(mut command: Command) -> io::Result<Child> {
     task.await.map_err(io::Error::other)?
 }
 
-/// Runs a duty whose steps read files between its requests on a thread of its own, until it ends. For a few long duties:
-/// it takes the thread for as long.
+/// Runs a long task whose steps read files between its requests on a separate thread, until it completes. For a few
+/// tasks only: each occupies a thread.
 pub fn duty(work: impl Future<Output = ()> + Send + 'static) {
     let runtime = tokio::runtime::Handle::current();
     drop(tokio::task::spawn_blocking(move || runtime.block_on(work)));
 }
 
-/// What the thread has until the work is over, also by a panic.
+/// State of the thread until the work is done, even by a panic.
 struct Held {
     lanes: Lanes,
     subject: String,
@@ -276,7 +277,7 @@ impl Drop for Held {
     }
 }
 
-/// Who waits for the work; may be dropped before the limit.
+/// The caller that waits for the work; may be dropped before the limit.
 struct Waiter<'a> {
     lanes: &'a Lanes,
     subject: &'a str,

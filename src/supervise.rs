@@ -1,8 +1,9 @@
-//! Tasks and panics: a task that panicked is started again after a growing pause, or the whole process ends in good order.
+//! Tasks and panics: a panicked task is restarted after a growing delay, or the whole process shuts down in an orderly
+//! way.
 //!
-//! Which of the two: [`restarting`] if the task can continue from what it observes, [`vital`] where it owns what cannot
-//! be made again (the process then ends with a failure, and systemd starts it again). A task that ends by itself soon, such
-//! as one connection, is [`spawn`]ed: its panic is logged and affects nothing else.
+//! [`restarting`] is for a task that can continue from what it observes, [`vital`] for one that owns state which cannot
+//! be recreated (the process then exits with a failure, and systemd restarts it). A short task, such as one connection,
+//! is started by [`spawn`]: its panic is logged and affects nothing else.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::core::model::Backoff;
 use crate::telemetry::panics::{Task, describe, named, named_call};
 
-/// First and longest pause before a task is started again.
+/// First and longest delay before a task is restarted.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(300) };
 
-/// A task that ran for this long was healthy: its next panic counts as the first.
+/// A task that ran for this long was healthy: its next panic counts as the first one.
 const HEALTHY: Duration = Duration::from_secs(600);
 
-/// A panic that was caught. Its text shows no values.
+/// A caught panic. Its text contains no values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("internal error: {0}")]
 pub struct Panicked(String);
@@ -34,14 +35,14 @@ impl From<tokio::task::JoinError> for Panicked {
     }
 }
 
-/// Pauses after panics: from one second, doubled up to five minutes.
+/// Delays after panics: from one second, doubled up to five minutes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pauses {
     panics: u32,
 }
 
 impl Pauses {
-    /// The pause after a panic of something that ran for that long.
+    /// The delay after a panic of something that ran for this long.
     pub fn next(&mut self, ran: Duration) -> Duration {
         if ran >= HEALTHY {
             self.panics = 0;
@@ -51,12 +52,12 @@ impl Pauses {
     }
 }
 
-/// Runs a future to its end or to its panic.
+/// Runs a future until it completes or panics.
 ///
 /// # Errors
-/// When it panicked. What it had changed stays as it was at that moment: the caller observes again.
+/// It panicked. State that it changed is left as it was: the caller has to observe again.
 pub fn caught<F: Future>(task: impl Into<Task>, future: F) -> impl Future<Output = Result<F::Output, Panicked>> {
-    // Not an `async fn`, which would keep room for the future twice.
+    // Not an `async fn`, which would reserve space for the future twice.
     let caught = named(task.into(), AssertUnwindSafe(future).catch_unwind());
     caught.map(|ended| ended.map_err(|payload| Panicked(describe(&*payload))))
 }
@@ -64,13 +65,13 @@ pub fn caught<F: Future>(task: impl Into<Task>, future: F) -> impl Future<Output
 /// Calls a function.
 ///
 /// # Errors
-/// As [`caught`].
+/// As for [`caught`].
 pub fn caught_call<T>(task: impl Into<Task>, call: impl FnOnce() -> T) -> Result<T, Panicked> {
     let ended = named_call(task.into(), || catch_unwind(AssertUnwindSafe(call)));
     ended.map_err(|payload| Panicked(describe(&*payload)))
 }
 
-/// Spawns a task whose panic ends nothing but itself.
+/// Spawns a task whose panic only affects itself.
 pub fn spawn<F>(task: impl Into<Task>, future: F) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -78,10 +79,10 @@ where
     tokio::spawn(named(task.into(), future))
 }
 
-/// Runs what may take long on a thread of its own.
+/// Runs work that may take long on a separate thread.
 ///
 /// # Errors
-/// As [`caught`].
+/// As for [`caught`].
 pub async fn blocking<T: Send + 'static>(
     task: impl Into<Task>,
     work: impl FnOnce() -> T + Send + 'static,
@@ -90,7 +91,7 @@ pub async fn blocking<T: Send + 'static>(
     Ok(tokio::task::spawn_blocking(move || named_call(task, work)).await?)
 }
 
-/// Spawns a task that continues from `state` after each panic, until it exits by itself. `stop` ends the pauses.
+/// Spawns a task that continues from `state` after each panic, until it completes. `stop` interrupts the delays.
 pub fn restarting<S, R>(task: impl Into<Task>, stop: &CancellationToken, state: S, run: R) -> JoinHandle<()>
 where
     S: Send + 'static,
@@ -99,7 +100,7 @@ where
     tokio::spawn(restart_on_panic(task, stop, state, run))
 }
 
-/// [`restarting`] for a task on its own thread.
+/// [`restarting`] for a task on a separate thread.
 pub fn restart_on_panic<S, R>(
     task: impl Into<Task>,
     stop: &CancellationToken,
@@ -125,8 +126,8 @@ where
     })
 }
 
-/// Spawns a task without which the process is of no use. When it panics, `stop` is cancelled: everything else ends in good
-/// order, and whoever runs the process starts it again.
+/// Spawns a task that the process depends on. If it panics, `stop` is cancelled: everything else shuts down in an
+/// orderly way, and the process is restarted by its supervisor.
 pub fn vital<F>(task: impl Into<Task>, stop: &CancellationToken, future: F) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,

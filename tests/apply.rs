@@ -1,6 +1,6 @@
-//! A control plane in memory whose settings change: brought to them, back when a component does not come up, and at rest.
+//! Changed settings of an in-memory control plane: applied, rolled back if a component fails, and without changes.
 
-#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
 mod shared;
@@ -46,7 +46,7 @@ struct World {
 }
 
 impl World {
-    /// A control plane that `init` made.
+    /// A control plane created by `init`.
     async fn of(settings: &Settings) -> Self {
         let etcd = FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)]);
         let world = Self { node: FakeNode::new(), etcd, broken: None };
@@ -372,7 +372,7 @@ impl World {
         self.node.file(path).unwrap_or_default()
     }
 
-    /// As a version without an authority of kubelets left it.
+    /// A control plane made by a version without a CA for kubelets.
     async fn forget_serving_authority(&self) {
         for file in [SERVING_CA, "/etc/kubernetes/pki/kubelet-serving-ca.key"] {
             self.node.remove(Path::new(file)).unwrap();
@@ -381,7 +381,7 @@ impl World {
         api.delete(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "kubelet-serving-ca")).await.unwrap();
     }
 
-    /// The node tells who signed its kubelet's serving certificate.
+    /// The node reports which CA signed its kubelet's serving certificate.
     async fn serving_signer(&self, ca: &str) {
         let signer = roost::core::bootstrap::rotation::ids(&self.file(ca)).remove(0);
         let trust = json!({ "trusts": [], "client": null, "serving": signer }).to_string();
@@ -401,7 +401,7 @@ async fn kubelets_of_a_new_cluster_have_an_authority_of_their_own_from_the_start
     assert!(manager.contains("--cluster-signing-kubelet-client-cert-file=/etc/kubernetes/pki/ca.crt"), "{manager}");
     assert!(!manager.contains("--cluster-signing-cert-file"), "it takes one way or the other: {manager}");
     assert_eq!(world.file(BOTH), "");
-    // Certificates that the cluster does not sign cannot be told by it.
+    // Certificates that the cluster does not sign cannot be reported by it.
     let own = World::of(&[("kubelet", "serverTLSBootstrap = false")]).await;
     assert!(!own.file(&path("kube-apiserver")).contains("--kubelet-certificate-authority"));
 }
@@ -411,7 +411,7 @@ async fn a_cluster_from_before_believes_both_until_every_kubelet_has_a_new_certi
     let world = World::of(&[]).await;
     world.forget_serving_authority().await;
     world.serving_signer("/etc/kubernetes/pki/ca.crt").await;
-    // The daily look makes no authority that the other control planes do not have.
+    // The daily check creates no CA that the other control planes do not have.
     let ports = ports(&world.node, None, &world.etcd);
     run(RENEW, &spec(&[]), &ports, &RunOptions::default(), &|facts| facts, &Record::default()).await.unwrap();
     assert_eq!(world.file(SERVING_CA), "");

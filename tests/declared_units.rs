@@ -1,4 +1,4 @@
-//! `bootstrap init` where the system declares our units itself, as NixOS does.
+//! `bootstrap init` on a system that declares our units itself, as NixOS does.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
@@ -18,7 +18,7 @@ use roost::fakes::node::FakeNode;
 use roost::ports::bootstrap::Units;
 use shared::{ports_of, spec_of};
 
-/// Where NixOS looks for units that others write.
+/// Where NixOS reads additional units.
 const UNITS: &str = "/etc/systemd-mutable/system";
 
 fn spec(settings: &[(&str, &str)]) -> Spec {
@@ -26,7 +26,7 @@ fn spec(settings: &[(&str, &str)]) -> Spec {
     spec_of("n1", "10.0.0.1", &own.into_iter().chain(settings.iter().copied()).collect::<Vec<_>>())
 }
 
-/// A node whose system declares what a control plane has, but this.
+/// A node whose system declares every unit of a control plane except this one.
 fn node_without(missing: &str) -> Arc<FakeNode> {
     let node = FakeNode::new();
     let declared = [

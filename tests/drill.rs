@@ -1,4 +1,4 @@
-//! A restore drill on a node in memory: what it tells of a snapshot, and that nothing of it is left.
+//! A restore drill on an in-memory node: what it reports about a snapshot, and that nothing of it is left.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]

@@ -1,6 +1,6 @@
 //! Membership and snapshots on real etcd processes (feature `node-tests`).
 #![cfg(feature = "node-tests")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ async fn a_second_member_joins_as_a_learner_and_gets_its_vote_and_a_snapshot_is_
     let identity = identity(folder.path());
     let (client1, peer1, client2, peer2) = (free_url(), free_url(), free_url(), free_url());
     let _first = start(folder.path(), "n1", &client1, &peer1, &[("n1".into(), peer1.clone())], "new");
-    // An endpoint that nobody listens on does not matter while another one answers.
+    // An endpoint without a listener does not matter while another one answers.
     let members = EtcdClients.connect(vec!["https://127.0.0.1:1".into(), client1.clone()], identity.clone());
     let list = eventually(|| members.list()).await;
     assert_eq!(next_move(&list, "n2", &peer2), NextMove::AddLearner);
@@ -122,7 +122,7 @@ async fn a_second_member_joins_as_a_learner_and_gets_its_vote_and_a_snapshot_is_
     assert!(members.snapshot(&path).await.is_err(), "an older snapshot is never overwritten");
 
     second.defragment().await.unwrap();
-    // etcd refuses to shrink while the newcomer is not known to be healthy for some seconds.
+    // etcd refuses to remove a member until the new one has been healthy for some seconds.
     eventually(|| members.remove(id)).await;
     members.remove(id).await.unwrap();
     assert_eq!(members.list().await.unwrap().len(), 1);

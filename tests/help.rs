@@ -1,4 +1,4 @@
-//! The `--help` pages of both programs as snapshots: a change of one is seen in review.
+//! The `--help` pages of both programs as snapshots, so that a review sees each change.
 
 use clap::{Command, CommandFactory};
 use roost::cli::bootstrap::Cli;

@@ -1,4 +1,4 @@
-//! `bootstrap init` on a node in memory: what it plans, that it converges, that it can be continued.
+//! `bootstrap init` on an in-memory node: its plan, that it converges, and that it can be continued.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
@@ -114,7 +114,7 @@ async fn without_the_key_of_the_ca_all_that_it_signs_has_to_be_brought_along() {
     assert_eq!(node.file("/etc/kubernetes/pki/ca.key"), None);
     assert_eq!(init(&node, false).await.unwrap().0, 0);
 
-    // Nine months later all is due: what is signed here is renewed, and the rest still does.
+    // Nine months later everything is due: what is signed here is renewed, and the rest is still valid.
     let mut ports = ports_of(&node);
     ports.now = || Timestamp::from_second(1_800_000_000 + 270 * 86400).unwrap();
     let brought = node.file("/etc/kubernetes/pki/apiserver.crt");

@@ -1,4 +1,4 @@
-//! `bootstrap join --control-plane` on a node in memory: its plan, that it converges, and its manners towards etcd.
+//! `bootstrap join --control-plane` on an in-memory node: its plan, that it converges, and its use of etcd.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
@@ -49,7 +49,7 @@ fn ports(node: &Arc<FakeNode>, etcd: &Arc<FakeEtcd>, shared: &SharedFiles) -> Po
     }
 }
 
-/// The keys of a cluster, as its first control plane made them.
+/// The keys of a cluster, as its first control plane created them.
 async fn shared_files() -> SharedFiles {
     let first = FakeNode::new();
     let ports = ports(&first, &Arc::default(), &SharedFiles::new());
@@ -78,7 +78,7 @@ struct World {
 impl World {
     async fn new(etcd: Arc<FakeEtcd>) -> Self {
         let node = FakeNode::new();
-        // Where the API servers are.
+        // Addresses of the API servers.
         let slice = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": { "namespace": "default", "name": "kubernetes" },
@@ -86,7 +86,7 @@ impl World {
         });
         let api = FakeReachability(node.clone()).connect("any".as_ref()).await.unwrap();
         api.apply(&slice).await.unwrap();
-        // The node registers itself, and the kubelet has its certificate: neither is what is tested here.
+        // The node registers itself, and the kubelet has its certificate: neither is tested here.
         let registered = json!({
             "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n2" },
             "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
@@ -273,7 +273,7 @@ async fn a_reset_takes_the_member_out_but_never_the_last_one() {
     assert_eq!((changed, last.etcd.members().len()), (0, 1));
 }
 
-/// An API server whose etcd is gone waits in its shutdown until it is killed.
+/// An API server whose etcd is gone blocks during its shutdown until it is killed.
 #[tokio::test(start_paused = true)]
 async fn a_reset_ends_the_api_server_before_its_member_of_etcd_goes() {
     let world = World { services: true, ..World::new(one()).await };

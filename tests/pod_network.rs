@@ -1,6 +1,6 @@
-//! The kernel's side of the pod network, in a network namespace of the test's own (feature `node-tests`, as root).
+//! The kernel's side of the pod network, in the test's own network namespace (feature `node-tests`, as root).
 #![cfg(feature = "node-tests")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 
@@ -58,7 +58,7 @@ fn routes_are_set_replaced_seen_and_removed() {
         }
         sh("ip route add 10.8.0.0/24 via 10.0.0.9");
         tokio::time::timeout(std::time::Duration::from_secs(5), network.changed()).await.unwrap();
-        // Routes of others are not ours to see.
+        // Routes of other programs are not listed.
         assert_eq!(network.observe_routes().await.unwrap(), [first.clone(), six.clone()]);
         let moved = route("10.244.1.0/24", "10.0.0.3");
         network.apply_route(&RouteChange::Set(moved.clone())).await.unwrap();
@@ -129,7 +129,7 @@ impl NodeEvents for NoEvents {
     }
 }
 
-/// What the CNI library remembers of a pod whose link on the node is `port`.
+/// What the CNI library records about a pod whose link on the node is `port`.
 fn remember_pod(port: &str) {
     let cached = serde_json::json!({ "networkName": "roost", "result": { "interfaces": [
         { "name": "cni0", "mac": "02:00:00:00:ab:01" }, { "name": port }, { "name": "eth0", "sandbox": "/run/netns/p" },
@@ -202,12 +202,12 @@ fn whatever_somebody_takes_away_is_put_back() {
             &format!("echo '{{}}' > {file}"),
             &format!("chmod 644 {file}"),
             &format!("rm -r $(dirname {file})"),
-            // In the directory that was made again, too.
+            // Also in the recreated directory.
             &format!("mv {file} {file}.away"),
         ] {
             sh(harm);
             comes_true(&sound).await;
-            // Somebody who fights is answered ever more slowly: this is not one.
+            // Repeated removals are repaired ever more slowly: this is a single one.
             tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         }
         assert!(sh("bridge -d link show dev veth1").contains("hairpin on"));

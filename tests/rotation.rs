@@ -1,6 +1,6 @@
-//! The authorities of a control plane in memory are replaced: stage by stage, cut short anywhere, and at rest at the end.
+//! CA rotation of an in-memory control plane: stage by stage, interrupted at any point, and without changes afterwards.
 
-#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
 mod shared;
@@ -35,7 +35,7 @@ struct World {
     node: Arc<FakeNode>,
     etcd: Arc<FakeEtcd>,
     handed: SharedFiles,
-    /// A component that ends again and again while its manifest holds that text.
+    /// A component that exits repeatedly while its manifest contains that text.
     broken: Option<(&'static str, &'static str)>,
 }
 
@@ -97,7 +97,7 @@ impl World {
         (outcome, record.text())
     }
 
-    /// A stage with what follows it, to its end.
+    /// Runs a stage and what follows from it, until it is complete.
     async fn done(&self, stage: Stage) -> usize {
         let (first, told) = self.go(stage, false).await;
         let changed = first.unwrap_or_else(|error| panic!("{error}: {told}")).changed;
@@ -115,7 +115,7 @@ impl World {
         X509.inspect(&leaf, None, Some(&authority)).unwrap().signed.unwrap()
     }
 
-    /// All but the certificate that the kubelet would have renewed itself.
+    /// Everything except the certificate that the kubelet would have renewed itself.
     async fn differences(&self) -> Vec<Difference> {
         let mut all = observe_differences(&self.ports(), &self.spec(), true, false).await.unwrap();
         all.retain(|difference| !difference.subject.ends_with("kubelet.conf"));
@@ -282,7 +282,7 @@ async fn another_control_plane_receives_the_authorities_that_were_made() {
     let told = first.object(&ObjectRef::new("v1", "Node", None, "n1")).await;
     let told = told["metadata"]["annotations"][ROTATION_ANNOTATION].as_str().unwrap().to_owned();
 
-    // The other one has the same authorities, and its cluster is the same in name only.
+    // The other one has the same CAs, and its cluster has only the same name.
     let mut second = World::new().await;
     for name in AUTHORITIES.iter().flat_map(|name| [format!("{name}-next.crt"), format!("{name}-next.key")]) {
         second.handed.insert(name.clone(), Secret::new(first.file(&name)));
@@ -291,7 +291,7 @@ async fn another_control_plane_receives_the_authorities_that_were_made() {
     second.patch(&ObjectRef::new("v1", "Node", None, "n9"), &mark).await;
     second.annotate("n9", ROTATION_ANNOTATION, &told).await;
     second.follow().await;
-    // It has made some itself, and nobody heard of them.
+    // It has created some itself, and nothing was reported.
     let stray = World::new().await;
     stray.follow().await;
     stray.done(Stage::Prepared).await;
@@ -304,7 +304,7 @@ async fn another_control_plane_receives_the_authorities_that_were_made() {
     let mode = second.node.info(Path::new("/etc/kubernetes/pki/ca-next.key")).unwrap().unwrap().mode;
     assert_eq!(mode, 0o600);
 
-    // Others than those that were told of are not taken.
+    // CAs other than the reported ones are not accepted.
     let mut third = World::new().await;
     third.handed = second.handed.clone();
     third.patch(&ObjectRef::new("v1", "Node", None, "n9"), &mark).await;

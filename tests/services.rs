@@ -1,5 +1,5 @@
-//! The control plane as services of systemd on a node in memory: init, renewal, reset, and the move from static pods to
-//! services and back; and the units, as systemd itself judges them.
+//! The control plane as systemd services on an in-memory node: init, renewal, reset, and conversion from static pods to
+//! services and back; and the units, as analyzed by systemd.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
@@ -99,7 +99,7 @@ async fn the_manager_of_a_cloud_goes_the_way_of_the_others() {
     let record = Record::default();
     run(RENEW, &in_cloud("systemd", "external"), &ports, &all, &|facts| facts, &record).await.unwrap();
     assert!(record.text().contains("start roost-cloud-controller-manager.service"), "{}", record.text());
-    // It goes with its setting.
+    // It is removed with its setting.
     go(APPLY_LAST, in_cloud("systemd", "none")).await;
     assert!(!is_service(&node, CLOUD) && node.file(&unit_file(CLOUD)).is_none());
     go(APPLY_FIRST, in_cloud("systemd", "external")).await;
@@ -218,7 +218,7 @@ async fn renewal_restarts_each_service_once_and_only_for_what_was_renewed() {
     do_all(INIT, "systemd", &node).await.unwrap();
     assert_eq!(do_all(RENEW, "systemd", &node).await.unwrap().0, 0);
     let all = RunOptions { reissue: true, ..RunOptions::default() };
-    // The settings on the node may not have followed a move yet: what runs counts.
+    // The settings on the node may not have followed a conversion yet: what runs counts.
     let (_, lines) = run_with(RENEW, "static-pods", &node, &all).await.unwrap();
     for component in COMPONENTS {
         let line = format!("start {}", services::unit(component));
@@ -279,7 +279,7 @@ fn the_units_are_these() {
     insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n"));
 }
 
-/// What systemd of this machine says of the units, without loading them.
+/// systemd's analysis of the units, without loading them.
 #[cfg(feature = "node-tests")]
 #[test]
 fn systemd_accepts_the_units_and_finds_little_to_expose() {

@@ -1,5 +1,6 @@
-//! House rules that a compiler does not hold: which room may name which, that no files import each other in a circle, how
-//! long a file and a struct may be, what the core may use. What only tests name does not count.
+//! House rules that a compiler cannot check: which room may name which, that no files import each other in a circle, how
+//! long a file and a struct may be, how short a doc comment, what the core may use. Names used only by tests do not
+//! count.
 
 #[path = "tidy/code.rs"]
 mod code;
@@ -24,7 +25,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Path below the package, and text, of each Rust file in `src` and `tests`.
+/// Path relative to the package, and text, of each Rust file in `src` and `tests`.
 fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -50,6 +51,31 @@ fn a_file_begins_with_its_purpose() {
     complain(mute.map(|(path, _)| format!("{path}: the first line is no //! sentence")).collect());
 }
 
+/// Doc comments up to this length repeat the name of what they describe ("Its name."): write what the value means, or
+/// nothing. Those of the command line are help texts, which `tests/help.rs` checks.
+const EMPTY_DOC_WORDS: usize = 3;
+
+#[test]
+fn a_doc_comment_says_more_than_the_name() {
+    let mut faults = Vec::new();
+    let doc = |line: Option<&&str>| line.and_then(|line| line.trim_start().strip_prefix("///")).map(str::to_owned);
+    for (path, text) in files() {
+        if !path.starts_with("src/") || path.starts_with("src/cli/") {
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(words) = doc(Some(line)) else { continue };
+            let before = at.checked_sub(1).and_then(|before| lines.get(before));
+            let is_alone = doc(before).is_none() && doc(lines.get(at + 1)).is_none();
+            if is_alone && words.split_whitespace().count() <= EMPTY_DOC_WORDS {
+                faults.push(format!("{path}:{}: \"{}\"", at + 1, words.trim()));
+            }
+        }
+    }
+    complain(faults);
+}
+
 /// The library and the programs, by the file of their root.
 const CRATES: [&str; 3] = ["src/lib.rs", "src/bin/kubelet.rs", "src/bin/bootstrap/main.rs"];
 
@@ -58,7 +84,7 @@ fn crates() -> Vec<Crate> {
     CRATES.iter().map(|root| Crate::of(root, &files)).collect()
 }
 
-/// Which rooms, or rooms in rooms, the files of a room may name; the first line that fits counts.
+/// The rooms, or parts of rooms, that the files of a room may name; the first matching line applies.
 const LAWS: &[(&str, &[&str])] = &[
     ("src/core/", &["core", "cri"]),
     ("src/ports/node/", &["ports::node", "core", "cri"]),
@@ -66,7 +92,7 @@ const LAWS: &[(&str, &[&str])] = &[
     ("src/ports/bootstrap/", &["ports::bootstrap", "ports::node", "core", "cri"]),
     ("src/ports/mod.rs", &[]),
     ("src/adapters/", &["adapters", "ports", "core", "cri", "offload", "telemetry", "supervise"]),
-    // The ports in memory: no other room may name them outside of its tests.
+    // The in-memory ports: no other room may name them outside of its tests.
     ("src/fakes/", &["fakes", "kubelet::pods", "ports", "core", "cri"]),
     ("src/config/", &["config", "core", "cri"]),
     ("src/cli/", &["cli", "config", "core", "ports::bootstrap"]),
@@ -106,7 +132,7 @@ const LAWS: &[(&str, &[&str])] = &[
     ("src/lib.rs", &[]),
 ];
 
-/// Whether a path, from the crate's root, begins with a room.
+/// True if a path, from the crate's root, begins with a room.
 fn is_in(path: &[String], room: &str) -> bool {
     room.split("::").enumerate().all(|(at, name)| path.get(at).is_some_and(|word| word == name))
 }
@@ -143,7 +169,7 @@ fn no_files_import_each_other_in_a_circle() {
     complain(faults);
 }
 
-/// Most fields of a struct in a driver. What has more does more than one thing.
+/// Maximum number of fields of a struct in a driver. A larger one does more than one thing.
 const MOST_FIELDS: usize = 15;
 
 /// Each struct with its line and the number of its named fields.
@@ -218,7 +244,7 @@ fn the_core_does_no_io_and_reads_no_clock() {
     complain(faults);
 }
 
-/// Where each error is logged with its causes. The bootstrapper prints its errors.
+/// Files where each error is logged with its causes. The bootstrapper prints its errors.
 const LOGS: [&str; 7] = [
     "src/adapters/",
     "src/kubelet/",
@@ -229,7 +255,7 @@ const LOGS: [&str; 7] = [
     "src/supervise.rs",
 ];
 
-/// Lines that log an error by `Display` or `Debug`, which show the outermost text only, or by another spelling.
+/// Lines that log an error by `Display` or `Debug`, which show only the outermost text, or in another way.
 fn logs_without_causes(tokens: &[Token]) -> Vec<usize> {
     let is = |at: usize, words: &[&str]| tokens.get(at).is_some_and(|token| words.contains(&token.text.as_str()));
     let names = ["error", "err", "e", "cause", "failure"];

@@ -1,4 +1,4 @@
-//! What our units may do: as systemd itself judges them, and the same on NixOS.
+//! The sandbox of our units: as analyzed by systemd, and the same on NixOS.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
@@ -43,7 +43,7 @@ fn all_services(spec: &Spec) -> Vec<(String, String)> {
     own.into_iter().map(|(name, text)| (name.to_owned(), text)).chain(of_components).collect()
 }
 
-/// In tenths: 3.0 for every unit, and for the kubelet, whose work is mounts and files of others, what is left of 10.
+/// In tenths: 3.0 for every unit; the kubelet needs mounts and files of others, so its limit is higher.
 #[cfg(feature = "node-tests")]
 #[test]
 fn systemd_finds_little_to_expose_in_any_unit() {
@@ -82,7 +82,7 @@ fn every_unit_is_restricted_in_these_ways() {
 
 type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
-/// A unit as sections, settings and values; remarks and line breaks are gone.
+/// A unit as sections, settings and values, without comments and line breaks.
 fn sections(text: &str) -> Sections {
     let mut all = Sections::new();
     let mut name = String::new();
@@ -96,8 +96,8 @@ fn sections(text: &str) -> Sections {
     all
 }
 
-/// What the NixOS module declares (`nix/lib/units.json`): the units that are ours to declare, by role. `/PACKAGE` stands
-/// for the package with the programs, and settings change what `nix/lib/units.nix` says.
+/// What the NixOS module declares (`nix/lib/units.json`): the units that we may declare, by role. `/PACKAGE` is the
+/// package with the programs, and settings change what `nix/lib/units.nix` lists.
 fn declared() -> BTreeMap<&'static str, BTreeMap<String, Sections>> {
     let mut spec = spec_of("NAME", "192.0.2.1", &[("node.units", "declared")]);
     spec.node.programs.bootstrap = "/PACKAGE/bin/bootstrap".into();
@@ -131,7 +131,7 @@ fn declared() -> BTreeMap<&'static str, BTreeMap<String, Sections>> {
     ])
 }
 
-/// Holds a file of `nix/lib` against what it is rendered from. `UPDATE_GOLDEN=1` writes it anew, and fails all the same.
+/// Compares a file of `nix/lib` with its source. `UPDATE_GOLDEN=1` rewrites it, and still fails.
 #[track_caller]
 fn is_kept(name: &str, value: &impl serde::Serialize, what: &str) {
     let file = format!("{}/nix/lib/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -143,13 +143,13 @@ fn is_kept(name: &str, value: &impl serde::Serialize, what: &str) {
     assert!(kept == rendered, "nix/lib/{name} is not {what}; UPDATE_GOLDEN=1 writes it anew");
 }
 
-/// One source for both: what NixOS declares is what `bootstrap` would write.
+/// One source for both: NixOS declares what `bootstrap` would write.
 #[test]
 fn nixos_declares_what_we_render() {
     is_kept("units.json", &declared(), "what the units are");
 }
 
-/// The names and kinds of all settings, for faults that NixOS finds when a system is built.
+/// The names and types of all settings, for faults that NixOS finds when a system is built.
 #[test]
 fn nixos_knows_every_setting() {
     let kinds: BTreeMap<&str, String> =
@@ -157,7 +157,7 @@ fn nixos_knows_every_setting() {
     is_kept("settings.json", &kinds, "the table of settings");
 }
 
-/// Every field of KubeletConfiguration with its type, for the same.
+/// Every field of KubeletConfiguration with its type, for the same purpose.
 #[test]
 fn nixos_knows_every_field_of_the_kubelet() {
     let kinds: BTreeMap<&str, String> = FIELDS.iter().map(|field| (field.path, format!("{:?}", field.kind))).collect();
@@ -172,13 +172,13 @@ const GOLDENS: [(&str, &str); 5] = [
     ("worker", include_str!("nix/golden/worker.txt")),
 ];
 
-/// A part of a golden, without its headline.
+/// A section of a golden, without its heading.
 fn part<'a>(golden: &'a str, headline: &str) -> &'a str {
     let rest = golden.split_once(&format!("{headline}\n")).unwrap().1;
     &rest[..rest.find("\n# ").unwrap()]
 }
 
-/// The settings that NixOS writes are settings of ours without a fault, and the kubelet has the flags that they ask for.
+/// The settings that NixOS writes are valid settings of ours, and the kubelet has the flags that they need.
 #[test]
 fn settings_and_flags_of_nixos_are_ours() {
     for (name, golden) in GOLDENS {
@@ -237,8 +237,8 @@ fn units_on_nixos_are_restricted_as_ours() {
     }
 }
 
-/// Whatever gives the kubelet a mount namespace hides its volumes from the runtime (`exec_needs_mount_namespace` in
-/// systemd's src/core/execute.c).
+/// Every setting that gives the kubelet a mount namespace hides its volumes from the runtime
+/// (`exec_needs_mount_namespace` in systemd's src/core/execute.c).
 #[test]
 fn the_kubelet_has_the_hosts_mounts() {
     let kubelet = units::render_kubelet(&spec());
@@ -268,11 +268,11 @@ fn the_kubelet_has_the_hosts_mounts() {
         "MountFlags",
         "DynamicUser",
         "LogNamespace",
-        // These close devices, of which volumes are made.
+        // These deny access to devices, and volumes are devices.
         "ProtectClock",
         "DeviceAllow",
         "DevicePolicy",
-        // Folders of an `fsGroup` have the bit of the group.
+        // Folders of an `fsGroup` have the setgid bit.
         "RestrictSUIDSGID",
     ];
     for setting in parting {

@@ -1,6 +1,6 @@
-//! An upgrade of one control plane on a node in memory: forth, back, and on again from wherever it was cut short.
+//! An upgrade of one control plane on an in-memory node: forward, rolled back, and continued from any interruption.
 
-#![allow(clippy::unwrap_used, missing_docs)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]
 
 mod shared;
@@ -31,7 +31,7 @@ fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> 
     shared::ports(node, broken, &FakeEtcd::with(&[member(1, "n1", "10.0.0.1", false)]))
 }
 
-/// Snapshots are whole.
+/// Snapshots are complete.
 struct Snapshots(Arc<FakeNode>);
 
 impl EtcdFiles for Snapshots {
@@ -48,7 +48,7 @@ impl EtcdFiles for Snapshots {
     }
 }
 
-/// A control plane of that version, with what it takes to ask its etcd.
+/// A control plane of that version, with the files that are needed to query its etcd.
 async fn node_of(version: &str) -> Arc<FakeNode> {
     let node = FakeNode::new();
     let facts = Facts::at(Timestamp::UNIX_EPOCH);
@@ -144,7 +144,7 @@ async fn what_never_answers_is_given_up_after_its_time() {
     let node = node_of(OLD).await;
     let before = manifests(&node);
     let mut ports = ports(&node, None);
-    // The pod runs, but it says nothing: neither forth nor back.
+    // The pod runs, but does not answer: neither forward nor back.
     ports.checks = Arc::new(FakeChecks::default());
     let record = Record::default();
     let snapshots = Snapshots(node.clone());

@@ -1,9 +1,9 @@
-# Everything the modules decide, as plain functions over plain values: needs Nix's builtins and nothing else.
+# All decisions of the modules, as plain functions over plain values: needs only Nix's builtins.
 #
 #   (import ./nix/lib).node settings  →  { faults, files, units, services, firewall, sysctls, kernelModules }
 #
-# `settings` has the shape of ./defaults.nix (what is left out is taken from there). `faults` is a list of sentences;
-# the modules turn each into an assertion, so a bad setting fails `nix build` and never reaches a node.
+# `settings` has the shape of ./defaults.nix (missing values are taken from there). `faults` is a list of sentences; the
+# modules turn each into an assertion, so a bad setting fails `nix build` and never reaches a node.
 let
   net = import ./net.nix;
   toml = import ./toml.nix;
@@ -35,7 +35,7 @@ in
     given:
     let
       options = merge defaults given;
-      # What `settings` says of the same things counts: for the faults, the flags and the firewall as well.
+      # `settings` overrides the options of the same meaning: also for the faults, the flags and the firewall.
       over = builtins.intersectAttrs (builtins.removeAttrs defaults [ "settings" ]) options.settings;
       certs = options.settings.certs or { };
       settings = merge options (over // (if certs ? sans then { cluster = (over.cluster or { }) // { extra_sans = certs.sans; }; } else { }));
@@ -47,11 +47,12 @@ in
       faults = import ./faults.nix { inherit net; } settings;
       files = import ./files.nix { inherit toml merge; } settings;
       units = builtins.mapAttrs (_: unit.render) units;
-      # Settings of single instances: the control plane starts, and at a shutdown ends, in the order of its needs.
+      # Settings of single instances: the components start, and stop in reverse at a shutdown, in the order of their
+      # dependencies.
       dropins =
         if settings.role == "control-plane" then builtins.mapAttrs (_: unit.render) order else { };
       unitSets = units;
-      # Components that run as services; bootstrap writes those, the module enables them.
+      # Components that run as services; bootstrap writes their units, the module enables them.
       services =
         if settings.role != "control-plane" || settings.mode != "systemd" then
           [ ]
@@ -63,7 +64,7 @@ in
             "kube-scheduler"
           ]
           ++ (if settings.components.binaries ? cloud-controller-manager then [ "cloud-controller-manager" ] else [ ]);
-      # Packages with programs that ours call by name; systemd's own path on NixOS has none of them.
+      # Packages with programs that ours call by name; systemd's default path on NixOS has none of them.
       paths = {
         kubelet = [
           "nftables"

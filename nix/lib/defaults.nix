@@ -12,7 +12,7 @@
     pod_cidr = "10.244.0.0/16"; # or one for each address family
     service_cidr = "10.96.0.0/12";
     dns_domain = "cluster.local";
-    enabled = true; # the built-in pod network; false where another CNI is brought
+    enabled = true; # the built-in pod network; false if you install another CNI
   };
   node = {
     name = "";
@@ -53,8 +53,8 @@
     enabled = true;
     schedule = "daily";
   };
-  security.hardening = true; # as the CIS benchmark wants it; false: as kubeadm has it
+  security.hardening = true; # as the CIS benchmark requires; false: the defaults of kubeadm
   open_firewall = true;
-  # Laid over what the others give in cluster.toml; any of its settings.
+  # Merged over the other settings in cluster.toml; any of its settings.
   settings = { };
 }

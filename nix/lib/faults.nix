@@ -1,4 +1,4 @@
-# Settings → list of faults, each one sentence that names the option and says what to do.
+# Settings → list of faults, each one sentence that names the option and the remedy.
 { net }:
 s:
 let
@@ -13,7 +13,7 @@ let
     when (!builtins.elem value allowed)
       "services.roost.${option} is \"${value}\", but has to be one of ${builtins.concatStringsSep ", " allowed}";
 
-  # Networks as they are written and as ranges; one or a list of one for each address family.
+  # Networks as text and as ranges; a single network becomes a list, one per address family.
   networks =
     option:
     map (text: {
@@ -46,7 +46,7 @@ let
       "services.roost.versions.${component} is ${s.versions.${component}}, but has to be the API server's minor version (${s.versions.kube_apiserver}) or one older";
 
   kubeletFields = import ./kubelet-fields.nix;
-  # `settings` as dotted names, down to those that cluster.toml knows.
+  # `settings` as dotted names, down to the keys of cluster.toml.
   kinds = builtins.fromJSON (builtins.readFile ./settings.json);
   inherit (import ./values.nix) isText;
   isTable = (import ./values.nix).isTable kinds;
@@ -83,9 +83,9 @@ let
     TextMaps = "a set of sets of strings, such as { kube-apiserver.v = \"4\"; }";
     Free = "a set";
   };
-  # What the module itself settles.
+  # What the module itself sets.
   owned = [ "node.units" ] ++ builtins.filter (name: builtins.match "(paths|programs)\\..*" name != null) (builtins.attrNames kinds);
-  # Leaves that live less than two weeks are due within days.
+  # Leaf certificates with a lifetime of less than two weeks are due within days.
   life = builtins.match "([0-9]{1,9})([hmsd])" (s.settings.certs.leaf or "8760h");
   shortLived =
     life != null
@@ -112,7 +112,7 @@ let
   podName = n: s.static_pods.${n}.metadata.name or n;
   podNamespace = n: s.static_pods.${n}.metadata.namespace or "default";
   fullName = n: "${podNamespace n}/${podName n}";
-  # Each one that another of the same full name comes before.
+  # Each pod with the same full name as an earlier one.
   duplicates = builtins.filter (n: builtins.any (m: m < n && fullName m == fullName n) podNames) podNames;
   reserved = [
     "etcd"

@@ -2,7 +2,7 @@
 { toml, merge }:
 s:
 let
-  # What a user writes as `staticPods.<name> = { spec = …; }` is a whole Pod on disk.
+  # A user's `staticPods.<name> = { spec = …; }` becomes a complete Pod on disk.
   pod = name: given: {
     apiVersion = "v1";
     kind = "Pod";
@@ -69,9 +69,10 @@ in
           }
         else
           { snapshots = "never"; };
-      # Services of components hold what only the node knows: bootstrap writes them where NixOS looks for units of others.
+      # Services of components contain values that only the node knows: bootstrap writes them where NixOS reads
+      # additional units.
       paths.units = "/etc/systemd-mutable/system";
-      # By the path in the store of this generation, whoever calls.
+      # By its store path in this generation, independent of the caller.
       programs = {
         kubelet = "${s.package}/bin/kubelet";
         bootstrap = "${s.package}/bin/bootstrap";

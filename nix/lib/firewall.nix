@@ -15,6 +15,6 @@ in
         else
           [ ]
       );
-  # Pod traffic enters by the bridge of the built-in network.
+  # Pod traffic enters through the bridge of the built-in network.
   trustedInterfaces = if s.network.enabled then [ "cni0" ] else [ ];
 }

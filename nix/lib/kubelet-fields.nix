@@ -1,5 +1,5 @@
-# Fields of KubeletConfiguration → list of faults: names and types, by the table of the kubelet (./kubelet-fields.json,
-# which a test holds against it). `option` is the name of the set, for the sentence.
+# Fields of KubeletConfiguration → list of faults: names and types, according to the kubelet's table
+# (./kubelet-fields.json, which a test compares with the kubelet). `option` is the name of the set, for the message.
 option: given:
 let
   kinds = builtins.fromJSON (builtins.readFile ./kubelet-fields.json);
@@ -27,7 +27,7 @@ let
       words = "a number";
     };
     Text = {
-      # A path of the store among them.
+      # A path into the store.
       fits = isText;
       words = "a string";
     };

@@ -1,14 +1,14 @@
-# IPv4 and IPv6 networks as ranges, by builtins alone: an address is { family; value; }, whose values compare by `<`.
+# IPv4 and IPv6 networks as ranges, with builtins only: an address is { family; value; }, whose values compare by `<`.
 let
   pow2 = n: if n == 0 then 1 else 2 * pow2 (n - 1);
   min = a: b: if a < b then a else b;
   max = a: b: if a > b then a else b;
   octets = text: builtins.match "([0-9]{1,3})\\.([0-9]{1,3})\\.([0-9]{1,3})\\.([0-9]{1,3})" text;
-  # A leading zero is not JSON, so `fromJSON` would fail on it: such addresses are no addresses here either.
+  # A leading zero is not JSON, so `fromJSON` would fail on it: such addresses are rejected here too.
   number = text: if builtins.match "0|[1-9][0-9]*" text == null then 256 else builtins.fromJSON text;
   hex = text: (builtins.fromTOML "v = 0x${text}").v;
 
-  # IPv4 as one number; a list of one, so that both families are lists.
+  # IPv4 as one number, in a list of one, so that both families are lists.
   ipv4 =
     text:
     let
@@ -40,7 +40,7 @@ let
     in
     if builtins.match "[0-9a-fA-F:]+" text != null && rightLength && builtins.all isGroup written then map hex all else null;
 
-  # The first and last of the addresses that share so many leading bits, word by word.
+  # The first and last address with the same prefix of so many bits, word by word.
   range =
     width: words: bits:
     let
@@ -80,7 +80,7 @@ rec {
     else
       null;
 
-  # { family, first, last } of a CIDR, or null when it is none or has host bits set.
+  # { family, first, last } of a CIDR, or null if it is invalid or has host bits set.
   parseCidr =
     text:
     let

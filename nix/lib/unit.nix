@@ -22,7 +22,7 @@ in
     )
     + "\n";
 
-  # One word of a command line, in which nothing has a meaning to systemd (systemd.service(5)).
+  # One word of a command line, escaped so that systemd expands nothing (systemd.service(5)).
   quote =
     word:
     let

@@ -1,7 +1,7 @@
 # Settings → units, as { "name.service" = { Section.Key = value or list; }; }.
 #
-# ./units.json is what `bootstrap` itself would write, kept by a test of the programs (tests/units.rs). Here stands what
-# settings change about it, what a unit waits for that is there before its node, and the two units that only NixOS has.
+# ./units.json is what `bootstrap` itself would write, kept up to date by tests/units.rs. This file has what settings
+# change in it, what a unit waits for before its node exists, and the two units that only NixOS has.
 { unit }:
 s:
 let
@@ -16,7 +16,7 @@ let
   read = builtins.mapAttrs (_: builtins.mapAttrs (_: builtins.mapAttrs (_: values: one (map packaged values))));
   ours = read (declared.node // declared.${s.role});
 
-  # Sections of a unit, changed.
+  # Sections of a unit, with changes.
   with' = name: changes: {
     ${name} = builtins.mapAttrs (section: keys: keys // (changes.${section} or { })) ours.${name};
   };
@@ -27,7 +27,7 @@ let
   flag = name: value: if value == "" then [ ] else [ (unit.quote "--${name}=${value}") ];
   commas = builtins.concatStringsSep ",";
 
-  # What a kubelet finds out by itself is left to it where it is not set.
+  # Values that the kubelet detects itself are passed only if they are set.
   kubeletStart = builtins.concatStringsSep " " (
     builtins.filter (word: !isFlag "hostname-override" word && !isFlag "node-ip" word) (
       words ours."kubelet.service".Service.ExecStart
@@ -43,7 +43,7 @@ let
   member.Unit.ConditionPathExists = "/etc/kubernetes/pki/ca.crt";
   snapshots = s.snapshots.enabled && (toml.etcd.endpoints or [ ]) == [ ];
 
-  # A restriction of every helper, as the agent has it: the units that only NixOS has are restricted alike.
+  # A restriction that every helper has, as the agent does: the units that only NixOS has get the same.
   hardened = builtins.removeAttrs ours."roost-agent.service".Service [
     "CapabilityBoundingSet"
     "ExecStart"
@@ -56,13 +56,14 @@ let
     "Type"
   ] // { ProtectKernelTunables = true; };
 
-  # The token may be gone once the node has joined: a blank one stands for that (systemd.exec(5), SetCredential=).
+  # The token may be deleted once the node has joined: an empty default takes its place (systemd.exec(5),
+  # SetCredential=).
   token = {
     ${if s.join.token_encrypted then "LoadCredentialEncrypted" else "LoadCredential"} = "join-token:${s.join.token_file}";
     SetCredential = "join-token:\\n";
   };
 
-  # init and join converge: a second start finds nothing to do.
+  # init and join are idempotent: a second start finds nothing to do.
   start = {
     Unit = {
       Description = if joins then "Join the Kubernetes cluster" else "Bring up the Kubernetes control plane";
@@ -74,11 +75,11 @@ let
       ];
       Wants = [ "network-online.target" ];
       Requires = [ "containerd.service" ];
-      # A node that joins may have to wait for others for as long as it takes.
+      # A joining node may have to wait for others, without a limit.
       StartLimitIntervalSec = 0;
     };
     Service = hardened // {
-      # It makes the node: its files, their owners, its units.
+      # It sets up the node: its files, their owners, its units.
       CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
       ReadWritePaths = [
         "/etc"
@@ -101,7 +102,8 @@ let
     Install.WantedBy = "multi-user.target";
   };
 
-  # Runs again with each generation that changes the set; a set that does not come up is rolled back, and this fails.
+  # Runs again with each generation that changes the set; a set that does not become Ready is rolled back, and the unit
+  # fails.
   manifests = {
     Unit = {
       Description = "Switch to this system's static pods as a whole";
@@ -128,20 +130,20 @@ let
   };
 in
 with' "kubelet.service" {
-  # Written by the bootstrapper, which starts the kubelet then; at every boot after that it starts by itself.
+  # Written by the bootstrapper, which then starts the kubelet; at every later boot it starts on its own.
   Unit.ConditionPathExists = "/var/lib/kubelet/config.yaml";
   Service.ExecStart = kubeletStart;
 }
 // with' "roost-agent.service" { Unit.ConditionPathExists = "/var/lib/roost/cluster.toml"; }
 // {
-  # Its end is the end of the pod, and a rebuild must not end a pod: the process of a newer generation takes over at the
+  # Stopping it terminates the pod, and a rebuild must not do that: the process of a newer generation takes over at the
   # next start.
   "static-pod@.service" = ours."static-pod@.service" // {
     Unit = ours."static-pod@.service".Unit // {
       X-RestartIfChanged = "false";
     };
   };
-  # Started with the machine, which does not wait for it: a pod may take as long as it wants.
+  # Started at boot, which does not wait for it: a pod may take any time.
   "static-pods.target" = ours."static-pods.target" // {
     Unit = ours."static-pods.target".Unit // {
       DefaultDependencies = false;

@@ -1,10 +1,10 @@
-# The settings on the node, and the faults as assertions.
+# Writes the settings to the node, and turns faults into assertions.
 { config, lib, pkgs, ... }:
 let
   cfg = config.services.roost;
   node = import ./handover.nix config;
 
-  # A path in the store that no derivation of this system stands behind is not part of it: it may be gone at any time.
+  # A store path without a derivation in this system is not part of the system: it may be garbage-collected at any time.
   loose =
     option: value:
     lib.optional (lib.hasPrefix "${builtins.storeDir}/" (toString value) && !builtins.hasContext (toString value))
@@ -23,7 +23,7 @@ in
     environment.etc."roost/cluster.toml".text = node.files."roost/cluster.toml";
     # Where bootstrap writes the services of components (mode systemd), whose flags only the node knows.
     boot.extraSystemdUnitPaths = [ "/etc/systemd-mutable/system" ];
-    # What units may write has to be there before they start.
+    # Paths that units may write have to exist before they start.
     systemd.tmpfiles.rules = map (folder: "d ${folder} 0755 root root -") [
       "/etc/cni"
       "/etc/cni/net.d"

@@ -1,4 +1,5 @@
-# Other ways to run Kubernetes on the same machine, and what of NixOS cannot hold a node, each in a sentence.
+# Other ways to run Kubernetes on the same machine, and features of NixOS that are incompatible with a node, one
+# sentence each.
 { config, lib, ... }:
 let
   cfg = config.services.roost;

@@ -33,7 +33,7 @@ in
         message = "virtualisation.containerd.enable is false, but services.roost runs its pods by it";
       }
       {
-        # Otherwise every pod's sandbox is made anew again and again.
+        # Otherwise every pod's sandbox is recreated again and again.
         assertion =
           containerd.configFile or null != null
           || version != 2
@@ -47,7 +47,7 @@ in
         message = "virtualisation.containerd.settings.version is ${toString version}: services.roost has its settings for version 2 (sandbox image, systemd's cgroups, folders of CNI), and under another they would be ignored; set it to 2, or give virtualisation.containerd.configFile with the settings of docs/nixos.md";
       }
     ];
-    # Other network plugins put their programs there too: a folder that can be written, with ours as links in it.
+    # Other network plugins install their programs there too: a writable folder, with links to ours.
     systemd.tmpfiles.rules = [
       "d /opt/cni/bin 0755 root root -"
     ]

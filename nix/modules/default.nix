@@ -1,4 +1,4 @@
-# The NixOS module: one file per component. All decisions are in ../lib; the modules declare options and hand over.
+# The NixOS module: one file per component. All decisions are in ../lib; the modules declare options and pass them on.
 {
   imports = [
     ./options.nix

@@ -1,4 +1,4 @@
-# Options → settings of ../lib, and what ../lib makes of them.
+# Options → settings of ../lib, and the results of ../lib.
 config:
 let
   o = config.services.roost;

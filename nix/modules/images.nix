@@ -1,4 +1,4 @@
-# Images of the store in containerd, before anything of the cluster starts: no registry is asked for them.
+# Images of the store in containerd, imported before anything of the cluster starts: no registry is used.
 { config, lib, ... }:
 let
   cfg = config.services.roost;
@@ -16,7 +16,7 @@ in
         Type = "oneshot";
         RemainAfterExit = true;
       };
-      # Those that pack themselves when they are asked to (dockerTools.streamLayeredImage) are programs.
+      # Images that are streamed when requested (dockerTools.streamLayeredImage) are programs.
       script = lib.concatMapStrings (image: ''
         if [ -x ${image} ]; then ${image}; elif [ "$(head -c2 ${image} | od -An -tx1 | tr -d ' ')" = 1f8b ]; then ${cfg.packages.gzip}/bin/gzip -dc ${image}; else cat ${image}; fi |
           ctr --namespace k8s.io images import --all-platforms -

@@ -1,4 +1,4 @@
-# What the kubelet wants of the kernel and of logind. Each is a default; one that is set elsewhere wins.
+# Settings of the kernel and of logind for the kubelet. Each is a default; one that is set elsewhere takes precedence.
 { config, lib, ... }:
 let
   cfg = config.services.roost;
@@ -11,7 +11,7 @@ in
     # Some modules set the same values as strings, or without a priority of their own.
     boot.kernel.sysctl = lib.mapAttrs (_: lib.mkDefault) node.sysctls;
     environment.etc = lib.mkIf graceful.enable {
-      # logind waits for the kubelet, which ends the pods.
+      # logind waits for the kubelet, which terminates the pods.
       "systemd/logind.conf.d/10-roost.conf".text = ''
         [Login]
         InhibitDelayMaxSec=${toString graceful.period}

@@ -31,7 +31,7 @@ in
       type = types.package;
       default = cfg.package;
       defaultText = lib.literalExpression "config.services.roost.package";
-      description = "The same for the machine that builds, which checks static pods with it; another one where the system is built for another processor.";
+      description = "The package for the build machine, which checks static pods with it; differs when the system is built for another processor.";
     };
 
     role = mkOption {
@@ -53,17 +53,17 @@ in
         type = types.str;
         default = defaults.cluster.endpoint;
         example = "k8s.example.org:6443";
-        description = "host:port by which nodes reach the API; needed with more than one control plane.";
+        description = "host:port where nodes reach the API; required for more than one control plane.";
       };
-      extra_sans = strings defaults.cluster.extra_sans "More names and addresses for the API server's certificate.";
-      control_planes = option types.ints.positive defaults.cluster.control_planes "How many control planes there will be; odd.";
+      extra_sans = strings defaults.cluster.extra_sans "Additional names and addresses (SANs) in the API server's certificate.";
+      control_planes = option types.ints.positive defaults.cluster.control_planes "Number of control planes, odd.";
     };
 
     network = {
       pod_cidr = networks defaults.network.pod_cidr "Network of all pods, or one for each address family; each node gets a /24 (IPv6: a /64) of it.";
       service_cidr = networks defaults.network.service_cidr "Network of Services, or one for each address family.";
-      dns_domain = string defaults.network.dns_domain "Domain of the cluster's names.";
-      enabled = bool defaults.network.enabled "Whether the built-in pod network runs; off where you bring another CNI.";
+      dns_domain = string defaults.network.dns_domain "DNS domain of the cluster.";
+      enabled = bool defaults.network.enabled "Whether the built-in pod network is used; false if you install another CNI.";
     };
 
     node = {
@@ -72,11 +72,11 @@ in
         type = types.str;
         default = defaults.node.address;
         example = "192.0.2.11";
-        description = "Address of the node in the cluster; empty: that of the default route.";
+        description = "Address of the node in the cluster; empty: the source address of the default route.";
       };
       labels = option (types.attrsOf types.str) defaults.node.labels "Labels of the node.";
       taints = strings defaults.node.taints "Taints of the node, as key=value:Effect.";
-      taint_control_plane = bool defaults.node.taint_control_plane "Whether ordinary pods are kept off a control plane; false on a cluster of one node.";
+      taint_control_plane = bool defaults.node.taint_control_plane "Whether a control plane is tainted, which keeps ordinary pods off it; false on a single-node cluster.";
       host_programs = mkOption {
         type = types.listOf types.path;
         default = defaults.node.host_programs;
@@ -101,7 +101,7 @@ in
       source = mkOption {
         type = types.enum [ "registry" "archive" "host" ];
         default = "host";
-        description = "Where the components come from: images of a registry, of archives, or programs of the Nix store.";
+        description = "Where the components come from: images from a registry, images from archives, or programs from the Nix store.";
       };
       binaries = mkOption {
         type = types.attrsOf types.path;
@@ -133,23 +133,23 @@ in
         inherit default;
         description =
           if name == "kubelet" then
-            "Version that the kubelet speaks; checked for skew."
+            "Kubernetes version of the kubelet; checked for skew."
           else
             "Version of ${name}; with source `host` that of the package. Checked for skew.";
       }
     ) defaults.versions;
 
     snapshots = {
-      enabled = bool defaults.snapshots.enabled "Whether etcd is snapshotted on a schedule.";
+      enabled = bool defaults.snapshots.enabled "Whether snapshots of etcd are taken on a schedule.";
       schedule = string defaults.snapshots.schedule "When, as systemd.time(7).";
-      keep = option types.ints.positive defaults.snapshots.keep "How many snapshots are kept.";
-      drills = string defaults.snapshots.drills "When the newest snapshot is restored for a trial, as systemd.time(7); never: not at all.";
+      keep = option types.ints.positive defaults.snapshots.keep "Number of snapshots that are kept.";
+      drills = string defaults.snapshots.drills "Schedule of restore drills with the newest snapshot, as systemd.time(7), or never.";
     };
     renewal = {
-      enabled = bool defaults.renewal.enabled "Whether certificates are renewed at two thirds of their life.";
-      schedule = string defaults.renewal.schedule "When to look, as systemd.time(7).";
+      enabled = bool defaults.renewal.enabled "Whether certificates are renewed at two thirds of their lifetime.";
+      schedule = string defaults.renewal.schedule "Schedule of the check, as systemd.time(7).";
     };
-    security.hardening = bool defaults.security.hardening "Whether the control plane and the kubelets have the defaults of the CIS benchmark.";
+    security.hardening = bool defaults.security.hardening "Whether the control plane and the kubelets are hardened as the CIS benchmark requires.";
     openFirewall = bool defaults.open_firewall "Whether the ports other nodes need are opened.";
   };
 }

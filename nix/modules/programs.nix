@@ -1,4 +1,4 @@
-# With source "host" the programs come from nixpkgs, and the versions from the packages.
+# With source "host" the programs and their versions come from nixpkgs.
 { config, lib, ... }:
 let
   cfg = config.services.roost;

@@ -1,4 +1,4 @@
-# Options of `services.roost` that cluster.toml has no name for, and the way to all of its settings.
+# Options of `services.roost` without a name in cluster.toml, and the option that accepts all of its settings.
 {
   config,
   lib,
@@ -27,7 +27,7 @@ in
           args.kube-apiserver.audit-log-maxage = "90";
         }
       '';
-      description = "Any setting of cluster.toml; laid over what the other options give. Names and kinds are checked when the system is built.";
+      description = "Any setting of cluster.toml; overrides the other options. Names and types are checked when the system is built.";
     };
 
     environmentFile = mkOption {
@@ -41,12 +41,12 @@ in
       type = types.listOf types.package;
       default = [ ];
       example = lib.literalExpression "[ (pkgs.dockerTools.buildImage { name = \"web\"; tag = \"1\"; }) ]";
-      description = "Image archives of the store that containerd is given before the node starts, so that no registry is asked for them.";
+      description = "Image archives in the store that are imported into containerd before the node starts, so that no registry is needed for them.";
     };
 
     manifests = mkOption {
       default = { };
-      description = "Objects of the API that this control plane applies once it answers, and again when they change. What is taken out here stays in the cluster.";
+      description = "Objects of the API that this control plane applies once it answers, and again when they change. Objects that are removed here stay in the cluster.";
       type = types.attrsOf (
         types.submodule {
           options = {
@@ -74,7 +74,7 @@ in
     };
 
     gracefulNodeShutdown = {
-      enable = lib.mkEnableOption "the orderly end of pods before the machine goes down";
+      enable = lib.mkEnableOption "the orderly termination of pods before the machine shuts down";
       period = mkOption {
         type = types.ints.positive;
         default = 30;
@@ -83,7 +83,7 @@ in
       criticalPods = mkOption {
         type = types.ints.unsigned;
         default = 10;
-        description = "Seconds of these for critical pods, at the end.";
+        description = "Seconds of this period that are reserved for critical pods, at its end.";
       };
     };
 
@@ -94,7 +94,7 @@ in
       containerd = package pkgs.containerd "pkgs.containerd" "Package with ctr.";
       gzip = package pkgs.gzip "pkgs.gzip" "Package with gzip, for compressed archives of images.";
       coredns = package (pkgs.coredns.overrideAttrs (old: {
-        # One static program: it is all that its container has.
+        # One static program: the container contains nothing else.
         env = (old.env or { }) // {
           CGO_ENABLED = 0;
         };

@@ -1,4 +1,4 @@
-# `services.roost.staticPods`: validated as a whole when the system is built, switched at once with the generation.
+# `services.roost.staticPods`: validated as a whole when the system is built, applied as a whole with the generation.
 {
   config,
   lib,
@@ -10,12 +10,12 @@ let
   node = import ./handover.nix config;
   prefix = "roost/static-pods/";
   manifests = lib.filterAttrs (name: _: lib.hasPrefix prefix name) node.files;
-  # The text of a pod may name programs of the store, which are then part of the system.
+  # The text of a pod may name programs in the store, which are then part of the system.
   files = lib.mapAttrsToList (name: text: {
     name = baseNameOf name;
     path = pkgs.writeText (baseNameOf name) text;
   }) manifests;
-  # The check runs on the machine that builds.
+  # The check runs on the build machine.
   set = pkgs.runCommand "static-pods" { nativeBuildInputs = [ cfg.buildPackage ]; } (
     "mkdir $out\n"
     + lib.concatMapStrings (file: "cp ${file.path} $out/${file.name}\n") files

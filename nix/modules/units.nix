@@ -1,5 +1,5 @@
 # The units of ../lib as services, timers and targets of NixOS. Every value is a default: your own
-# `systemd.services.kubelet.serviceConfig` and the like need no force.
+# `systemd.services.kubelet.serviceConfig` and the like need no `mkForce`.
 {
   config,
   lib,
@@ -16,7 +16,7 @@ let
   wordsOf = value: lib.concatMap (lib.splitString " ") (lib.toList value);
   wanted = sections: { wantedBy = wordsOf (sections.Install.WantedBy or [ ]); };
 
-  # What NixOS has options of its own for.
+  # Settings for which NixOS has dedicated options.
   lists = [
     "After"
     "Before"
@@ -74,7 +74,7 @@ in
       (lib.mapAttrs (_: service) (named ".service" (ofType ".service")))
       (lib.mapAttrs (_: names: { path = map (name: pkgs.${name}) names; }) node.paths)
       {
-        # Neither stops a pod: started anew, not stopped first.
+        # Neither stops a pod: restarted, not stopped first.
         kubelet.stopIfChanged = false;
         roost-agent = {
           stopIfChanged = false;
@@ -92,7 +92,7 @@ in
     ) (named ".timer" (ofType ".timer"));
     systemd.targets = lib.mapAttrs (_: unit) (named ".target" (ofType ".target"));
 
-    # Settings of single instances, beside their template.
+    # Settings of single instances, besides their template.
     systemd.units = lib.mapAttrs (_: text: {
       inherit text;
       overrideStrategy = "asDropin";

@@ -1,5 +1,5 @@
-# Users of the control-plane services (mode "systemd"), declared: with `users.mutableUsers = false` others are gone at
-# the next activation.
+# Users of the control-plane services (mode "systemd"), declared: with `users.mutableUsers = false` undeclared ones are
+# removed at the next activation.
 {
   config,
   lib,
@@ -31,7 +31,7 @@ in
         };
       };
     }
-    # Their text is bootstrap's; the system enables them, and a rebuild does not start them anew.
+    # bootstrap writes their units; the system enables them, and a rebuild does not restart them.
     // lib.genAttrs names (_: {
       overrideStrategy = "asDropin";
       wantedBy = [ "multi-user.target" ];

@@ -1,4 +1,4 @@
-# A Kubernetes cluster of one node. Take boot loader and file systems from your machine's own configuration.
+# A single-node Kubernetes cluster. Copy boot loader and file systems from your machine's own configuration.
 {
   networking.hostName = "n1";
   services.roost = {

@@ -1,4 +1,4 @@
-# A manifest dropped into the directory runs, and is gone with its file.
+# A manifest added to the directory runs, and is terminated when its file is removed.
 { pkgs, module }:
 let
   node = import ./node.nix;

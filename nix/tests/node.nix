@@ -1,9 +1,9 @@
-# The one node builder of all VM tests. No test has a network to pull from: every program comes from the store.
+# Builds the nodes of all VM tests. No test has a network to pull from: every program comes from the store.
 let
   common = { config, ... }: {
     services.roost = {
       enable = true;
-      # The default route of a test's machine leads to its own host; the others are reached by the tests' network.
+      # The default route of a test's machine is to its own host; the others are reached through the tests' network.
       node.address = config.networking.primaryIPAddress;
     };
     virtualisation = {
@@ -17,7 +17,7 @@ in
     imports = [ common ];
     virtualisation.memorySize = 4096;
   };
-  # Joined by hand: the token and the pin exist only once the first node runs.
+  # Joined manually: the token and the pin exist only once the first node runs.
   joining =
     role:
     { lib, ... }:
@@ -35,7 +35,7 @@ in
       virtualisation.memorySize = if role == "worker" then 2048 else 4096;
     };
 
-  # Python: nodes that are Ready, and a node that joins by the command that the first one prints.
+  # Python: waits for Ready nodes, and joins a node with the command that the first one prints.
   helpers = ''
     def ready(*names: str, within: int = 600) -> None:
         for name in names:

@@ -1,4 +1,4 @@
-# A node that is switched off and on has its pods again.
+# A node that is powered off and on runs its pods again.
 { pkgs, module }:
 let
   node = import ./node.nix;

@@ -1,4 +1,4 @@
-# The control plane as services of systemd, with users that the system declares.
+# The control plane as systemd services, with users that the system declares.
 { pkgs, module }:
 let
   node = import ./node.nix;

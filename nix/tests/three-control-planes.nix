@@ -1,4 +1,4 @@
-# Three control planes: the cluster answers while any one of them is off.
+# Three control planes: the cluster answers while any one of them is down.
 { pkgs, module }:
 let
   node = import ./node.nix;

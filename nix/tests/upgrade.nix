@@ -1,4 +1,4 @@
-# Another generation with other settings: what changed is started anew, and no container is.
+# Another generation with other settings: what changed is restarted, but no container.
 { pkgs, module }:
 let
   node = import ./node.nix;

@@ -1,4 +1,4 @@
-# A cluster of one control plane and one worker in two VMs to play with: `nix run`. No registry is asked for anything.
+# A cluster of one control plane and one worker in two VMs to experiment with: `nix run`. No registry is used.
 { pkgs, module }:
 let
   node = import ./node.nix;

@@ -1,7 +1,7 @@
-//! A TCP balancer on the node's loopback: what connects here reaches an API server that answers.
+//! A TCP balancer on the node's loopback, which forwards connections to API servers that respond.
 //!
-//! It sees bytes only; TLS goes through to the API server. A connection ends when its server does not answer any more
-//! or leaves the list, so that its client connects again and gets another one.
+//! It only copies bytes; TLS is between client and API server. A connection is closed when its server no longer
+//! responds or is removed from the list, so that the client reconnects to another one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,25 +22,25 @@ use crate::core::model::with_causes;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a client may send nothing at all. In TLS the client sends first, and every client here uses TLS.
+/// How long a client may send nothing. In TLS the client sends first, and every client here uses TLS.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
-/// How long the balancer waits after it could not accept a connection.
+/// Delay after a connection could not be accepted.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// Stands for a client whose uid is unknown.
+/// Used for a client whose uid is unknown.
 const UNKNOWN: u32 = u32::MAX;
-/// Pause after a listener failed.
+/// Delay after a listener failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The known API servers: those of the cluster, and those to try if none of them answers.
+/// The known API servers: those of the cluster, and those to try if none of them responds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownServers {
-    /// From the cluster, or what it last said.
+    /// Reported by the cluster, or read from the cache.
     pub current: Vec<SocketAddr>,
     /// From the node's settings.
     pub fallback: Vec<SocketAddr>,
 }
 
-/// The places of the balancer's connections, by uid: root's, and everybody else's.
+/// The slots of the balancer's connections: root's, and those of all other uids.
 struct Places([Mutex<Connections<u32, CancellationToken>>; 2]);
 
 const OTHERS: usize = 1;
@@ -59,7 +59,7 @@ impl Places {
         Ok(Place { places: Arc::clone(self), pool, id: admitted.id, closed })
     }
 
-    /// Closes a connection to make room for another one.
+    /// Evicts a connection to make room for another one.
     fn evict_one(&self) {
         if let Some(evicted) = self.lock(OTHERS).evict_one() {
             evicted.cancel();
@@ -73,12 +73,12 @@ impl Places {
     }
 }
 
-/// The place of one connection, until it is dropped.
+/// The slot of one connection, until it is dropped.
 struct Place {
     places: Arc<Places>,
     pool: usize,
     id: u64,
-    /// The place was given to another connection.
+    /// Cancelled when the connection is evicted.
     closed: CancellationToken,
 }
 
@@ -98,7 +98,7 @@ pub async fn run_balancer(
 ) {
     let uid_of = |client: SocketAddr, balancer: SocketAddr| {
         peer_uid(client, balancer).unwrap_or_else(|error| {
-            tracing::debug!(%client, error = with_causes(&error), "the uid of a client is not known");
+            tracing::debug!(%client, error = with_causes(&error), "the uid of a client is unknown");
             UNKNOWN
         })
     };
@@ -180,7 +180,7 @@ async fn balance(
     };
     let _ = client.set_nodelay(true);
     let listed = |known: &KnownServers| known.current.is_empty() || known.current.contains(&address);
-    // One that was reached outside of the list is kept: the list may be older than the cluster.
+    // A server outside of the list is kept: the list may be out of date.
     let was_listed = listed(&known.borrow());
     let left = async {
         if was_listed && known.wait_for(|known| !listed(known)).await.is_ok() {
@@ -199,7 +199,7 @@ async fn balance(
     }
 }
 
-/// Waits until either side has something to say, or has left; false when neither does in time.
+/// Waits until either side sends something or disconnects; false if neither does in time.
 async fn first_bytes(client: &TcpStream, server: &TcpStream, place: &Place) -> bool {
     let mut first = [0];
     tokio::select! {
@@ -214,7 +214,7 @@ async fn first_bytes(client: &TcpStream, server: &TcpStream, place: &Place) -> b
     }
 }
 
-/// A connection to the first server that takes it.
+/// A connection to the first server that accepts it.
 #[expect(clippy::disallowed_methods, reason = "an address, no name")]
 async fn connect(
     servers: &Mutex<Servers>,

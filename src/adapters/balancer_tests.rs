@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-/// A server that says its number to whoever connects, and then keeps the connection.
+/// A server that sends its number to each client, and keeps the connection.
 async fn server(number: u8) -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ async fn a_dead_server_costs_nobody_the_api_and_closes_its_connections() {
     assert_eq!(open.read(&mut [0]).await.unwrap(), 0, "the connection to the dead server is closed");
     assert_eq!(ask(address).await.0, 2);
 
-    // Connections to a server that leaves the list are closed.
+    // Connections to a server that is removed from the list are closed.
     let (_, mut open) = ask(address).await;
     let (three, _third) = server(3).await;
     sender.send_replace(KnownServers { current: vec![three], fallback: Vec::new() });
@@ -69,7 +69,7 @@ async fn the_nodes_settings_are_the_way_in_when_the_list_is_of_no_use() {
     assert_eq!(ask(balancer(None, known).await).await.0, 2);
 }
 
-/// Clients from 127.0.0.2 are nobody's, all others root's.
+/// Clients from 127.0.0.2 belong to nobody, all others to root.
 fn by_address(client: SocketAddr, _balancer: SocketAddr) -> u32 {
     if client.ip().to_string() == "127.0.0.2" { 65534 } else { 0 }
 }
@@ -95,7 +95,7 @@ async fn bounded(
     (address, sender)
 }
 
-/// Reads until the end; true when it came with nothing but the server's number before it.
+/// Reads to the end; true if nothing but the server's number was received.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut rest)).await;
@@ -113,7 +113,7 @@ async fn a_flood_of_one_uid_costs_root_nothing_and_that_uid_its_oldest() {
     for _ in 0..600 {
         flood.push(connect_from("127.0.0.2", address).await);
     }
-    // Root still gets in, and stays in.
+    // Root can still connect, and stays connected.
     assert_eq!(connect_from("127.0.0.1", address).await.read_u8().await.unwrap(), 1);
     let share = Bounds::of_descriptors(1024).others.per_source;
     for stream in &mut flood[..600 - share] {

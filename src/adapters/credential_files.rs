@@ -17,10 +17,8 @@ use crate::core::model::Secret;
 use crate::core::model::credentials::CertificateUse;
 use crate::ports::kubelet::{CredentialFiles, KubeconfigUser};
 
-/// The directory `--cert-dir`.
 #[derive(Clone, Debug)]
 pub struct CertificateDir {
-    /// Its path.
     pub path: PathBuf,
 }
 

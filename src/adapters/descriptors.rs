@@ -1,13 +1,13 @@
-//! How many files this process may have open.
+//! Limit of open files of this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::core::model::with_causes;
 
-/// Raises the soft limit to `wanted` files, as far as the hard one lets it; gives what counts from then on.
+/// Raises the soft limit to `wanted` files, at most to the hard limit; returns the limit then in force.
 ///
-/// The soft limit of 1024 is for programs that use select(2) (systemd's `file-hierarchy`, "File Descriptor Limits"); a
-/// server that does not is expected to raise it.
+/// The soft limit of 1024 is for programs that use select(2) (systemd's `file-hierarchy`, "File Descriptor Limits");
+/// servers that do not use it are expected to raise it.
 pub fn raise_limit(wanted: u64) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let (soft, hard) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));

@@ -1,4 +1,4 @@
-//! Documents over HTTP and HTTPS: static pods by URL.
+//! Fetches documents over HTTP and HTTPS: static pods by URL.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,13 +22,13 @@ use super::trust::machine_authorities;
 use crate::core::model::MAX_MANIFEST_BYTES;
 use crate::ports::kubelet::{Fetch, FetchError};
 
-/// Bound of one document, redirects included.
+/// Time limit of one document, including redirects.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 10;
 
 type Headers = BTreeMap<String, Vec<String>>;
 
-/// Reads documents; servers are checked against the machine's CA certificates.
+/// Fetches documents; HTTPS servers are verified by the machine's CA certificates.
 pub struct HttpFetch {
     tls: Arc<ClientConfig>,
     names: Names,
@@ -38,7 +38,7 @@ impl HttpFetch {
     /// With the CAs that the machine trusts now. Without any, only plain HTTP works.
     ///
     /// # Errors
-    /// When the TLS library has no protocol version left, which is a fault of the build.
+    /// The TLS library has no protocol version, which is a build error.
     pub fn new() -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
@@ -52,7 +52,7 @@ impl HttpFetch {
         let mut at: Uri = url.parse().map_err(|e: InvalidUri| unusable(url, e.to_string()))?;
         let (first, none) = (at.authority().cloned(), Headers::new());
         for _ in 0..MAX_REDIRECTS {
-            // Headers may hold a secret, which is not for other servers.
+            // Headers may contain a secret, which must not be sent to other servers.
             let own = at.authority() == first.as_ref();
             let response = self.ask(&at, if own { headers } else { &none }).await?;
             let status = response.status();
@@ -110,7 +110,7 @@ fn failed(url: &Uri, source: Box<dyn Error + Send + Sync>) -> FetchError {
     FetchError::Request { url: url.to_string(), source }
 }
 
-/// Where a redirect leads: elsewhere, or to another path of the same server.
+/// The target of a redirect: another server, or another path on the same one.
 fn resolve(from: &Uri, location: &str) -> Result<Uri, FetchError> {
     let fault = |error: &dyn Error| unusable(from, format!("redirected to {location:?}: {error}"));
     let next: Uri = location.parse().map_err(|e: InvalidUri| fault(&e))?;
@@ -127,7 +127,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // Ends by itself once the body is read or dropped.
+    // Completes when the body has been read or dropped.
     tokio::spawn(async move { connection.await.ok() });
     sender.send_request(request).await
 }
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers each path with what `answer` gives for the request's text.
+    /// A server that answers each path with the result of `answer` for the request's text.
     async fn serve(answer: fn(&str) -> String) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

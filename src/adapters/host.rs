@@ -1,4 +1,4 @@
-//! The machine and the kubelet's own process: facts that decide whether it may run, and what it sets at its start.
+//! The machine and the kubelet's own process: facts that decide whether it may run, and settings at startup.
 
 #![expect(clippy::disallowed_methods, reason = "/proc and /sys are memory; asked once, before anything runs")]
 
@@ -10,7 +10,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::core::host::{HostFacts, TUNABLES, Tunable};
 
-/// This machine.
 #[derive(Clone, Debug)]
 pub struct LocalHost {
     proc: PathBuf,
@@ -29,7 +28,7 @@ impl LocalHost {
         Self { proc: root.join("proc"), sys: root.join("sys") }
     }
 
-    /// Looks.
+    /// Reads the facts of the machine from `/proc` and `/sys`.
     pub fn observe(&self) -> HostFacts {
         let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
         let value = |tunable: Tunable| read(self.tunable(tunable)).trim().parse().ok();
@@ -45,18 +44,18 @@ impl LocalHost {
         self.proc.join("sys").join(tunable.name)
     }
 
-    /// Writes a setting of the kernel.
+    /// Writes a kernel setting.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel rejects it.
     pub fn set(&self, tunable: Tunable) -> io::Result<()> {
         write(&self.tunable(tunable), &tunable.value.to_string())
     }
 
-    /// Sets how soon the kernel ends this process when memory is short (`oomScoreAdj`; proc(5)).
+    /// Sets how likely the kernel kills this process when memory is short (`oomScoreAdj`; proc(5)).
     ///
     /// # Errors
-    /// What the kernel said: less than before needs CAP_SYS_RESOURCE.
+    /// The kernel rejects it: lowering the value requires CAP_SYS_RESOURCE.
     pub fn set_oom_score(&self, score: i32) -> io::Result<()> {
         let path = self.proc.join("self/oom_score_adj");
         match fs::read_to_string(&path) {
@@ -66,13 +65,13 @@ impl LocalHost {
     }
 }
 
-/// Writes a file of the kernel's; one that does not exist is not made.
+/// Writes to a file of the kernel; a missing one is not created.
 fn write(path: &Path, value: &str) -> io::Result<()> {
     fs::OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
 }
 
-/// Sets how many files this process may have open (`maxOpenFiles`); gives what counts from then on, which is less where the
-/// hard limit may not be raised.
+/// Sets the limit of open files of this process (`maxOpenFiles`); returns the limit then in force, which is lower if
+/// the hard limit cannot be raised.
 pub fn limit_files(wanted: u64) -> u64 {
     let before = getrlimit(Resource::Nofile);
     let hard = before.maximum.unwrap_or(u64::MAX);

@@ -1,6 +1,6 @@
-//! The chains that upstream's kubelet lays down with `iptables` for others (`pkg/kubelet/kubelet_network_linux.go`):
-//! KUBE-IPTABLES-HINT, by which programs in containers recognize which iptables the node uses, and KUBE-FIREWALL, which drops
-//! packets from outside to addresses of the loopback.
+//! The chains that upstream's kubelet creates with `iptables` for others (`pkg/kubelet/kubelet_network_linux.go`):
+//! KUBE-IPTABLES-HINT, by which programs in containers detect the iptables variant of the node, and KUBE-FIREWALL,
+//! which drops packets from outside to loopback addresses.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::offload;
 
 /// Interval between checks, as upstream.
 pub const AGAIN: Duration = Duration::from_secs(60);
-/// How long one call may take; iptables waits for its lock for five seconds itself.
+/// Time limit of a call; iptables itself waits for its lock for five seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const HINT: &str = "KUBE-IPTABLES-HINT";
@@ -23,16 +23,10 @@ const FIREWALL: &str = "KUBE-FIREWALL";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The program is not installed, so nothing on the node uses the chains.
-    #[error("{0} is not there")]
+    #[error("{0} is not installed")]
     Absent(String),
-    /// The program failed.
     #[error("{command}: {message}")]
-    Failed {
-        /// The command line.
-        command: String,
-        /// What it said.
-        message: String,
-    },
+    Failed { command: String, message: String },
 }
 
 /// The iptables of one address family.
@@ -43,12 +37,12 @@ pub struct Iptables {
 }
 
 impl Iptables {
-    /// Those of IPv4 and of IPv6, as found in `PATH`.
+    /// For IPv4 and IPv6, with the programs found in `PATH`.
     pub fn both() -> [Self; 2] {
         [Self { program: "iptables".into(), ipv6: false }, Self { program: "ip6tables".into(), ipv6: true }]
     }
 
-    /// Makes what is missing.
+    /// Creates what is missing.
     ///
     /// # Errors
     /// The program does not exist, or fails.
@@ -70,7 +64,7 @@ impl Iptables {
 
     async fn ensure_chain(&self, table: &str, chain: &str) -> Result<(), Error> {
         let made = self.run(&["-t", table, "-N", chain]).await?;
-        // 1 says that it is there already.
+        // Exit status 1 means that it exists.
         if made.status.success() || made.status.code() == Some(1) {
             Ok(())
         } else {
@@ -121,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// A program that notes its arguments in `calls` and keeps chains and rules as files.
+    /// A program that records its arguments in `calls` and stores chains and rules as files.
     fn program(folder: &Path) -> PathBuf {
         let path = folder.join("iptables");
         let text = format!(

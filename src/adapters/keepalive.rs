@@ -1,5 +1,5 @@
-//! TCP keepalive of connections to API servers: the kernel ends one whose server vanished without a word (power, network, an
-//! address that moved), and its user connects again. A watch sends nothing itself and would wait for ever.
+//! TCP keepalive of connections to API servers: the kernel closes one whose server disappeared without closing it (power,
+//! network, an address that moved), and its user reconnects. A watch sends nothing itself and would wait forever.
 
 use std::io;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
 
-/// A server that vanished is detected after `IDLE + PROBES * INTERVAL`.
+/// A server that disappeared is detected after `IDLE + PROBES * INTERVAL`.
 const IDLE: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_secs(3);
 const PROBES: u32 = 2;
 /// How long sent bytes may stay unacknowledged.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 
-/// Sets it on a connection, and that small writes are sent at once.
+/// Enables keepalive on a connection, and sends small writes immediately.
 ///
 /// # Errors
-/// The socket does not take the options.
+/// The socket does not accept the options.
 pub fn enable(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
@@ -29,7 +29,7 @@ pub fn enable(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The same for all connections that an HTTP client makes.
+/// Enables keepalive on all connections that an HTTP client opens.
 pub fn enable_for<R>(http: &mut HttpConnector<R>) {
     http.set_nodelay(true);
     http.set_keepalive(Some(IDLE));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-/// Locks by key; those that are not held take no memory.
+/// Locks by key; unlocked ones use no memory.
 #[derive(Debug)]
 pub struct KeyedLock<K>(Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>);
 
@@ -17,7 +17,7 @@ impl<K> Default for KeyedLock<K> {
 }
 
 impl<K: Eq + Hash> KeyedLock<K> {
-    /// Waits until the key is not held; it is free again when the guard is dropped.
+    /// Waits for the lock of the key; dropping the guard releases it.
     pub async fn lock(&self, key: K) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);

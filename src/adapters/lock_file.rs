@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 /// Interval between attempts to get a lock that another process holds.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// A lock that is held as long as this lives.
+/// A lock that is held as long as this value exists.
 #[derive(Debug)]
 pub struct LockFile(#[expect(dead_code, reason = "the lock is the open file's")] File);
 
-/// Waits for the lock; `None` when `stop` comes first.
+/// Waits for the lock; `None` if `stop` is cancelled first.
 ///
 /// # Errors
 /// The file cannot be opened or locked.
@@ -45,7 +45,7 @@ pub async fn acquire(path: &Path, stop: &CancellationToken) -> io::Result<Option
     }
 }
 
-/// Gives a future that is over once somebody else opens or removes the file.
+/// Returns a future that completes once another process opens or removes the file.
 ///
 /// # Errors
 /// The file cannot be watched.

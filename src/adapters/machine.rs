@@ -1,4 +1,4 @@
-//! Facts of the machine from /proc, /sys and the host's files.
+//! Properties of the machine from /proc, /sys and the host's files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,10 +15,9 @@ use crate::core::usage::{count_cpu_lines, count_cpus};
 use crate::offload::Lanes;
 use crate::ports::kubelet::Machine;
 
-/// How long to wait for the facts; after that the last good ones are used.
+/// Time limit of reading them; after that the last values are used.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// This machine.
 pub struct LocalMachine {
     root_dir: PathBuf,
     names: Names,
@@ -27,7 +26,7 @@ pub struct LocalMachine {
 }
 
 impl LocalMachine {
-    /// `root_dir` is the kubelet's root directory, whose file system counts.
+    /// `root_dir` is the kubelet's root directory, whose file system is reported.
     pub fn new(root_dir: &Path) -> Self {
         Self::with_names(root_dir, Names::remembering())
     }
@@ -45,7 +44,7 @@ impl LocalMachine {
 #[async_trait]
 impl Machine for LocalMachine {
     async fn observe(&self, look_up: Option<&str>) -> MachineFacts {
-        // Apart from each other: a dead disk or a silent name server hides nothing else.
+        // Independently of each other: a dead disk or an unresponsive name server must not hide the rest.
         let root_dir = self.root_dir.clone();
         let (facts, root, resolved) = tokio::join!(
             self.lanes.run("kernel", "read", read_facts),
@@ -70,7 +69,7 @@ impl Machine for LocalMachine {
     }
 }
 
-/// All facts but the size of the root directory's file system and what is looked up by name.
+/// All properties except the size of the root directory's file system and resolved addresses.
 fn read_facts() -> MachineFacts {
     let memory = read("/proc/meminfo");
     let uname = rustix::system::uname();
@@ -94,7 +93,7 @@ fn read_facts() -> MachineFacts {
     }
 }
 
-/// Machine id, system uuid (the machine id where the firmware has none) and boot id. Reads files: for threads of
+/// Machine id, system uuid (the machine id if the firmware has none) and boot id. Reads files: only for threads of
 /// `offload::Lanes`.
 pub fn identity() -> (String, String, String) {
     let machine_id = first_line(&["/etc/machine-id", "/var/lib/dbus/machine-id"]);
@@ -103,8 +102,8 @@ pub fn identity() -> (String, String, String) {
     (machine_id, system_uuid, first_line(&["/proc/sys/kernel/random/boot_id"]))
 }
 
-/// Processors that are online. Which of them this process may use, and for how long, does not matter: pods have other
-/// cgroups (upstream asks cAdvisor's topology, `machine/machine.go`).
+/// Number of online processors. Which of them this process may use does not matter: pods have other cgroups (upstream
+/// uses cAdvisor's topology, `machine/machine.go`).
 #[expect(clippy::disallowed_methods, reason = "for threads of offload::Lanes")]
 pub fn online_cpus(sys: &Path, proc: &Path) -> u32 {
     let online = fs::read_to_string(sys.join("devices/system/cpu/online")).ok().and_then(|list| count_cpus(&list));
@@ -129,7 +128,7 @@ fn meminfo(text: &str, name: &str) -> u64 {
     kilobytes.unwrap_or_default().saturating_mul(1024)
 }
 
-/// The smaller of the kernel's two bounds (upstream `pkg/kubelet/stats/pidlimit`).
+/// The lower of the kernel's two limits (upstream `pkg/kubelet/stats/pidlimit`).
 fn max_pids() -> u64 {
     let bounds = ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"];
     bounds.iter().filter_map(|path| read(path).trim().parse().ok()).min().unwrap_or_default()
@@ -173,10 +172,10 @@ fn go_arch(machine: &str) -> String {
     .to_string()
 }
 
-/// As upstream finds them (`pkg/kubelet/nodestatus/setters.go`): what the node's name resolves to, IPv4 first, then the
-/// interface of the default route; last any address of the machine.
+/// In upstream's order (`pkg/kubelet/nodestatus/setters.go`): what the node's name resolves to, IPv4 first, then the
+/// address of the default route's interface; last any address of the machine.
 fn addresses(resolved: &[IpAddr], local: &[IpAddr]) -> Vec<IpAddr> {
-    // `validateNodeIP` of `pkg/kubelet/kubelet_node_status.go`.
+    // As `validateNodeIP` of `pkg/kubelet/kubelet_node_status.go`.
     let usable = |ip: &IpAddr| {
         let link_local = match ip {
             IpAddr::V4(ip) => ip.is_link_local(),
@@ -192,14 +191,14 @@ fn addresses(resolved: &[IpAddr], local: &[IpAddr]) -> Vec<IpAddr> {
     resolved4.chain(resolved6).chain(others).find(usable).into_iter().collect()
 }
 
-/// The address the kernel would send from; connecting a datagram socket sends nothing.
+/// The source address that the kernel would use; connecting a datagram socket sends nothing.
 fn route_source(any: IpAddr, to: &str) -> Option<IpAddr> {
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(to).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// Addresses on interfaces: from the routing tables, which need no netlink.
+/// Addresses of interfaces, from the routing tables, which need no netlink.
 fn local_addresses() -> Vec<IpAddr> {
     let mut found = Vec::new();
     let trie = read("/proc/net/fib_trie");
@@ -258,7 +257,7 @@ mod tests {
         resolver.silent.store(false, Ordering::SeqCst);
     }
 
-    /// `taskset`, `CPUAffinity=` and `isolcpus=` of the kubelet take nothing away from the pods.
+    /// `taskset`, `CPUAffinity=` and `isolcpus=` of the kubelet do not reduce the processors of pods.
     #[test]
     fn the_affinity_of_the_process_is_not_the_size_of_the_machine() {
         let all = read_facts().cpus;

@@ -1,4 +1,4 @@
-//! Resolves host names with the system's resolver (nss), which may not answer for minutes.
+//! Resolves host names with the system's resolver (nss), which may block for minutes.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,45 +13,45 @@ use tokio::net::TcpStream;
 
 use crate::offload::Lanes;
 
-/// How long to wait for an answer if an earlier one is kept. Connections to API servers have 5 s in all.
+/// How long to wait for an answer if an earlier one is cached. Connections to API servers have a limit of 5 s in total.
 const LIMIT: Duration = Duration::from_secs(2);
-/// How long to wait if none is kept: a resolver with its defaults gives up on two servers after 20 s. Callers have limits of
-/// their own.
+/// How long to wait if none is cached: a resolver with defaults gives up on two servers after 20 s. Callers have their
+/// own limits.
 const LONG_LIMIT: Duration = Duration::from_secs(30);
-/// Names whose answers are kept; there are a handful.
+/// Most names whose answers are cached; a handful is normal.
 const MOST_KEPT: usize = 64;
 
 type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Looks names up, at most once at a time for each name. Cloning gives another handle.
+/// Resolves names, at most once at a time for each name. Clones share the state.
 #[derive(Clone)]
 pub struct Names {
     lanes: Lanes,
     look_up: Arc<LookUp>,
-    /// Last good answers, where they are of use.
+    /// The last successful answers, if they may be reused.
     kept: Option<Arc<Mutex<HashMap<String, Vec<IpAddr>>>>>,
 }
 
 impl Names {
-    /// For servers of the cluster and the node itself: while no answer comes, the last good one counts.
+    /// For servers of the cluster and the node itself: without an answer, the last successful one is used.
     pub fn remembering() -> Self {
         Self::asking(Lanes::with_limit("name", LIMIT), Arc::new(system), true)
     }
 
-    /// For names that pods choose, such as those of probes: an answer is good for one connection.
+    /// For names chosen by pods, such as those of probes: an answer is used for one connection.
     pub fn forgetful() -> Self {
         Self::asking(Lanes::with_limit("name of a check", LONG_LIMIT), Arc::new(system), false)
     }
 
-    /// With a resolver of the caller.
+    /// With the caller's resolver.
     pub(crate) fn asking(lanes: Lanes, look_up: Arc<LookUp>, remembers: bool) -> Self {
         Self { lanes, look_up, kept: remembers.then(Arc::default) }
     }
 
-    /// Addresses of a host, in the resolver's order; an address is its own answer.
+    /// Addresses of a host, in the resolver's order; an address resolves to itself.
     ///
     /// # Errors
-    /// The resolver's, or `TimedOut`, where no earlier answer is kept.
+    /// The resolver's error, or `TimedOut`, if no earlier answer is cached.
     pub async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![address]);
@@ -59,7 +59,7 @@ impl Names {
         let (look_up, name, kept) = (Arc::clone(&self.look_up), host.to_owned(), self.kept.clone());
         let look_up = move || -> io::Result<Vec<IpAddr>> {
             let found = look_up(&name)?;
-            // Here, so that an answer that comes too late for who asked is known to the next one.
+            // Here, so that an answer that is too late for this caller is available to the next one.
             if let Some(kept) = kept {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.contains_key(&name) || kept.len() < MOST_KEPT {
@@ -77,10 +77,10 @@ impl Names {
         kept.inspect(|_| tracing::debug!(host, "name server did not answer; using its last answer")).ok_or(error)
     }
 
-    /// Connects to the first address of `host` that takes it.
+    /// Connects to the first address of `host` that accepts.
     ///
     /// # Errors
-    /// The last address's, or that of the look-up.
+    /// The error of the last address, or of resolving the name.
     #[expect(clippy::disallowed_methods, reason = "addresses, no names")]
     pub async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let addresses: Vec<SocketAddr> = self.resolve(host).await?.into_iter().map(|ip| (ip, port).into()).collect();
@@ -88,7 +88,7 @@ impl Names {
     }
 }
 
-/// What nss says: /etc/hosts, DNS, as the node is set up. It has no deadline of its own.
+/// Resolves through nss: /etc/hosts and DNS, as the node is configured. It has no time limit.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn system(host: &str) -> io::Result<Vec<IpAddr>> {
     let mut found: Vec<IpAddr> = Vec::new();
@@ -100,7 +100,6 @@ fn system(host: &str) -> io::Result<Vec<IpAddr>> {
     Ok(found)
 }
 
-/// For hyper's connector.
 impl tower::Service<Name> for Names {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = io::Error;
@@ -126,7 +125,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A resolver that can be made to swallow questions; counts those under way.
+    /// A resolver that can be made to hang; counts lookups in progress.
     #[derive(Default)]
     pub(crate) struct Resolver {
         pub silent: AtomicBool,

@@ -1,4 +1,4 @@
-//! A real name server that swallows questions, in namespaces of the test's own.
+//! A real name server that does not respond, in namespaces of the test.
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::machine::LocalMachine;
 use crate::ports::kubelet::Machine;
 
-/// The inner test's name, and the variable that says that it runs inside.
+/// Name of the inner test, and the variable that marks the inner run.
 const INNER: &str = "adapters::node_tests::inside_of_the_namespaces";
 const INSIDE: &str = "ROOST_TEST_SILENT_NAME_SERVER";
 
@@ -51,26 +51,26 @@ async fn inside_of_the_namespaces() {
         }
     });
     let machine = LocalMachine::new(Path::new("/"));
-    // Others get their turn while the name is looked up, and what does not need it is known.
+    // Other tasks run while the name is resolved, and everything that does not need it is known.
     let facts = machine.observe(Some("node.example")).await;
     assert!(turns.load(Ordering::SeqCst) > 20, "{turns:?}");
     assert!(facts.memory > 0 && facts.root_fs > 0, "{facts:?}");
     server.set_nonblocking(true).unwrap();
     assert!(server.recv(&mut [0; 512]).is_ok(), "the name server was asked");
     while server.recv(&mut [0; 512]).is_ok() {}
-    // One question is under way: however often the facts are read, no second one is asked, nor waited for.
+    // One lookup is in progress: however often the facts are read, no second one is started or waited for.
     for _ in 0..20 {
         machine.observe(Some("node.example")).await;
     }
     assert!(server.recv(&mut [0; 512]).is_err(), "a second question while the first one is under way");
-    // With addresses given nobody is asked.
+    // With configured addresses nothing is resolved.
     assert!(LocalMachine::new(Path::new("/")).observe(None).await.addresses.is_empty());
     assert!(server.recv(&mut [0; 512]).is_err(), "the addresses are given");
-    // The look-up's thread ends with the process.
+    // The lookup's thread ends with the process.
     std::process::exit(finish());
 }
 
-/// What the harness would say: leaving the test drops the runtime, which waits for the thread that hangs.
+/// The output of the test harness: returning from the test drops the runtime, which waits for the hanging thread.
 #[expect(clippy::print_stdout, reason = "read by the outer test")]
 fn finish() -> i32 {
     println!("1 passed");

@@ -1,33 +1,34 @@
-//! The uid behind a connection over the loopback: the kernel's socket table, queried for one socket (sock_diag(7)).
+//! The uid of a loopback connection's peer: queries the kernel's socket table for one socket (sock_diag(7)).
 //!
-//! `/proc/net/tcp` says the same, but has to be read whole for each connection, which a flood would make costly.
+//! `/proc/net/tcp` has the same information, but must be read completely for each connection, which would be expensive
+//! in a flood.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-/// `SOCK_DIAG_BY_FAMILY` of linux/sock_diag.h, in requests and answers.
+/// `SOCK_DIAG_BY_FAMILY` of linux/sock_diag.h, in requests and responses.
 const BY_FAMILY: u16 = 20;
-/// `NLM_F_REQUEST` of linux/netlink.h.
+/// Message flag `NLM_F_REQUEST` of linux/netlink.h.
 const REQUEST: u16 = 1;
 const TCP: u8 = 6;
-/// `TCP_ESTABLISHED`. A socket that its process has closed has no owner, which reads as uid 0.
+/// `TCP_ESTABLISHED`. A socket that its process has closed has no owner, which is shown as uid 0.
 const ESTABLISHED: u8 = 1;
 const HEADER: usize = 16;
-/// Where `idiag_state` and `idiag_uid` are in `struct inet_diag_msg` of linux/inet_diag.h.
+/// Offsets of `idiag_state` and `idiag_uid` in `struct inet_diag_msg` of linux/inet_diag.h.
 const STATE_AT: usize = HEADER + 1;
 const UID_AT: usize = HEADER + 64;
 
 /// The uid of the process at `client` that is connected to `server` on this machine.
 ///
 /// # Errors
-/// When there is no such connection (any more), or the kernel does not report it.
+/// There is no such connection (any more), or the kernel does not report it.
 pub fn peer_uid(client: SocketAddr, server: SocketAddr) -> io::Result<u32> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
     send(&socket, &render_request(client, server), SendFlags::empty())?;
     let mut answer = [0; 512];
-    // The kernel has answered when sending returns.
+    // The response is available when sending returns.
     let (length, _) = recv(&socket, &mut answer[..], RecvFlags::DONTWAIT)?;
     parse_answer(answer.get(..length).unwrap_or_default())
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such established connection"))

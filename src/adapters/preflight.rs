@@ -13,7 +13,7 @@ use crate::core::model::preflight::{MODULES, MachineState};
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::Units;
 
-/// Looks at the machine. `ports` and `programs` are what a run would need.
+/// Observes the machine. `ports` and `programs` are those that a run needs.
 pub async fn observe_machine(
     spec: &Spec,
     units: Option<&dyn Units>,
@@ -44,14 +44,14 @@ pub async fn observe_machine(
             .map(str::to_owned)
             .collect(),
         cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
-        // Only an address of ours can be bound to.
+        // Only an address of this machine can be bound.
         has_address: UdpSocket::bind(SocketAddr::new(spec.node.address, 0)).is_ok(),
         missing_modules: missing_modules(&read("/proc/modules"), &read("/proc/filesystems")),
         ip_forward: read("/proc/sys/net/ipv4/ip_forward").trim() == "1",
     }
 }
 
-/// A listener on all addresses fails when anybody listens on one of them.
+/// Listening on all addresses fails if any of them is in use.
 fn is_taken(port: u16) -> bool {
     match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
         Ok(_) => false,
@@ -63,13 +63,13 @@ fn is_program(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// A feature may be a module or built in; what has left a trace is there.
+/// A feature may be a module or built in; it exists if it has left a trace.
 fn missing_modules(modules: &str, filesystems: &str) -> Vec<&'static str> {
     let loaded = |name: &str| modules.lines().any(|line| line.split(' ').next() == Some(name));
     let built_in = |name: &str| match name {
         "overlay" => filesystems.lines().any(|line| line.trim().ends_with("overlay")),
         "br_netfilter" => Path::new("/proc/sys/net/bridge").exists(),
-        // Its traces are behind netlink; a kernel without it is reported by kube-proxy.
+        // It is only visible through netlink; kube-proxy reports a kernel without it.
         _ => true,
     };
     MODULES.into_iter().filter(|name| !loaded(name) && !built_in(name)).collect()

@@ -10,13 +10,13 @@ use tokio::time::timeout;
 use crate::offload;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// More than this of a program's output is not read.
+/// Most bytes of a program's output that are read.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// Standard output of the program, once it has exited successfully. One that takes longer than a minute is killed.
+/// Standard output of the program, once it has exited successfully. After a minute it is killed.
 ///
 /// # Errors
-/// It does not start, answer or exit successfully; with the beginning of its standard error, where that is piped.
+/// It does not start, finish or succeed; with the beginning of its standard error, if that is piped.
 pub async fn answer_of(command: Command, input: &[u8]) -> Result<Vec<u8>, String> {
     match timeout(LIMIT, run(command, input)).await {
         Ok(result) => result,

@@ -1,6 +1,6 @@
-//! Sealing to a one-time public key: X25519 with a fresh key on either side, HKDF-SHA256, AES-256-GCM.
+//! Seals data to a one-time public key: X25519 with an ephemeral key on either side, HKDF-SHA256, AES-256-GCM.
 //!
-//! Both private keys live for one message and only in memory; what was recorded cannot be opened later.
+//! Both private keys exist for one message and only in memory; recorded traffic cannot be decrypted later.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey, X25519};
@@ -29,19 +29,17 @@ pub struct OneTimeKey {
 }
 
 impl OneTimeKey {
-    /// A fresh key.
     pub fn generate() -> Result<Self, SealError> {
         let private = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new())?;
         let public = private.compute_public_key()?.as_ref().try_into().map_err(|_| SealError)?;
         Ok(Self { private, public })
     }
 
-    /// The public half.
     pub fn public(&self) -> &[u8; PUBLIC_KEY_LENGTH] {
         &self.public
     }
 
-    /// Opens what was sealed to this key in the same context; the key is gone afterwards.
+    /// Opens what was sealed to this key in the same context; the key is consumed.
     pub fn open(self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let (sender, ciphertext) = sealed.split_at_checked(PUBLIC_KEY_LENGTH).ok_or(SealError)?;
         let key = derive(self.private, sender, &self.public, sender)?;
@@ -51,7 +49,7 @@ impl OneTimeKey {
     }
 }
 
-/// Seals to a public key. `context` names the occasion: what is sealed for one cannot be opened for another.
+/// Seals to a public key. `context` identifies the occasion: what is sealed for one cannot be opened for another.
 pub fn seal(recipient: &[u8; PUBLIC_KEY_LENGTH], context: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
     let own = OneTimeKey::generate()?;
     let key = derive(own.private, recipient, recipient, &own.public)?;

@@ -1,4 +1,4 @@
-//! Stand-ins for a kubelet without an API server: objects that cannot be had, events that go to the log.
+//! Replacements for a kubelet without an API server: no objects, and events in the log.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use tracing::{info, warn};
 use crate::core::model::key_of;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, ObjectChange, ObjectError, Objects, TokenRequest};
 
-/// No objects.
 pub struct NoObjects {
     changes: broadcast::Sender<ObjectChange>,
 }
@@ -62,7 +61,6 @@ impl Objects for NoObjects {
     }
 }
 
-/// Events as log lines.
 pub struct LogEvents;
 
 impl Events for LogEvents {

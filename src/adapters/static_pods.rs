@@ -1,4 +1,4 @@
-//! The kubelet's socket for units of static pods, asked for the state of one.
+//! Client of the kubelet's socket for units of static pods.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use tokio::net::UnixStream;
 use crate::core::static_units::PodState;
 use crate::ports::bootstrap::StaticPodStates;
 
-/// The socket; each question is a connection.
+/// The socket; each query opens a connection.
 #[derive(Clone, Debug)]
 pub struct KubeletSocket {
     path: PathBuf,
 }
 
 impl KubeletSocket {
-    /// The kubelet that listens here.
+    /// The kubelet that listens at this path.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }

@@ -1,6 +1,7 @@
-//! What hangs stops nobody else: each adapter in turn is kept waiting, while a lease, checks and other tasks go on.
+//! A hanging adapter must not stop others: each adapter in turn is blocked, while a lease, checks and other tasks
+//! continue.
 //!
-//! A pipe that nobody else opens stands for a file on a disk that is gone: opening it never returns.
+//! A pipe that nobody else opens simulates a file on a dead disk: opening it never returns.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,11 +35,11 @@ fn pipe(path: PathBuf) -> PathBuf {
     path
 }
 
-/// Opens the pipes from both sides again and again, so that whoever hangs in one goes on.
+/// Opens the pipes from both sides repeatedly, so that blocked threads continue.
 struct Release(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
 
 impl Release {
-    /// At the latest after `limit`, should the test itself hang.
+    /// At the latest after `limit`, in case the test itself hangs.
     fn after(limit: Duration, pipes: Vec<PathBuf>) -> Self {
         let now = Arc::new(AtomicBool::new(false));
         let wanted = Arc::clone(&now);
@@ -49,7 +50,7 @@ impl Release {
             }
             for _ in 0..20 {
                 for pipe in &pipes {
-                    // Reading and writing at once never waits.
+                    // Opening for reading and writing never blocks.
                     let both = std::fs::OpenOptions::new().read(true).write(true).open(pipe);
                     std::thread::sleep(Duration::from_millis(5));
                     drop(both);
@@ -117,7 +118,7 @@ fn cgroups(mount: &Path) -> PodCgroups {
     })
 }
 
-/// Each adapter, about to hang in the pipe beside it.
+/// Each adapter, with the pipe that will block it.
 fn hanging(root: &Path) -> Vec<(&'static str, PathBuf, BoxFuture<'static, ()>)> {
     let files = LocalPodFiles::new(root, &root.join("logs"), &root.join("links"));
     let uid = PodUid::from("u");
@@ -174,7 +175,7 @@ async fn while_any_disk_hangs_the_lease_is_renewed_and_checks_are_made() {
     for (name, pipe, call) in hanging(root.path()) {
         releases.push(Release::after(Duration::from_secs(60), vec![pipe]));
         let call = tokio::spawn(call);
-        // It gets its turn, and then others get theirs.
+        // It runs, and then others run.
         for _ in 0..20 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

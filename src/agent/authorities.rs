@@ -1,8 +1,8 @@
-//! Keeps the trusted CAs of a node in step with the cluster during a CA rotation: a worker takes over the bundle, and every node
-//! tells which ones its kubelet trusts and was signed by.
+//! Keeps a node's trusted CAs up to date during a CA rotation: a worker copies the published bundle, and every node
+//! reports which CAs its kubelet trusts and was signed by.
 //!
-//! What is taken over comes by a connection that the present CAs vouch for. On control planes the files are
-//! `bootstrap certs rotate-ca`'s.
+//! The bundle is read over a connection that the current CAs authenticate. On control planes `bootstrap certs
+//! rotate-ca` manages the files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,36 +21,35 @@ use crate::ports::node::Pki;
 
 /// How often the bundle is checked; a rotation takes days.
 const LOOK: Duration = Duration::from_secs(60);
-/// Of a certificate whose signer is not trusted.
+/// Reported if a certificate's signer is not trusted.
 const UNKNOWN: &str = "unknown";
 
-/// What the duty is about.
+/// Settings of this task.
 #[derive(Clone, Debug)]
 pub struct AuthoritiesSettings {
     /// Name of this node.
     pub node_name: String,
-    /// The kubelet's kubeconfig.
+    /// Path of the kubelet's kubeconfig.
     pub kubeconfig: PathBuf,
-    /// The file of the CAs that clients of the kubelet come from.
+    /// Path of the CAs that sign the kubelet's clients.
     pub client_ca: PathBuf,
-    /// The kubelet's serving certificate.
+    /// Path of the kubelet's serving certificate.
     pub serving: PathBuf,
-    /// Take over what the cluster trusts: on workers.
+    /// True on workers: take over the published bundle.
     pub follows: bool,
 }
 
-/// The world of this duty.
+/// Ports of this task.
 #[derive(Clone)]
 pub struct AuthoritiesPorts {
     /// Files of the node.
     pub files: Arc<dyn NodeFiles>,
-    /// Reads certificates.
     pub pki: Arc<dyn Pki>,
-    /// The way to the API.
+    /// Connects to the API.
     pub net: Arc<dyn Reachability>,
 }
 
-/// Why nothing came of one look.
+/// Why one check failed.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -66,12 +65,11 @@ enum Error {
 /// A connection, and the credentials that it was made with.
 type Connection = (Vec<String>, Arc<dyn ClusterObjects>);
 
-/// Runs forever.
 pub async fn run_authorities(settings: AuthoritiesSettings, ports: AuthoritiesPorts) {
     let mut connection = None;
     loop {
         match look(&settings, &ports, &mut connection).await {
-            // Seen at once with what was taken over.
+            // Check again with the files just written.
             Ok(true) => continue,
             Ok(false) => {}
             Err(error @ (Error::Unusable(_) | Error::File(_))) => {
@@ -92,7 +90,7 @@ pub async fn run_authorities(settings: AuthoritiesSettings, ports: AuthoritiesPo
     }
 }
 
-/// One look; true when something was taken over.
+/// Checks once; true if files were updated.
 async fn look(
     settings: &AuthoritiesSettings,
     ports: &AuthoritiesPorts,
@@ -117,7 +115,7 @@ async fn look(
         check(ports.pki.as_ref(), &published, &trusted)?;
         let pointed = point(&text, &seen.server, &published);
         let pointed = pointed.ok_or_else(|| Error::Unusable("the kubelet's kubeconfig cannot be read".to_owned()))?;
-        // The kubelet reads both again by itself.
+        // The kubelet rereads both files by itself.
         ports.files.write(&settings.client_ca, published.as_bytes(), 0o644)?;
         ports.files.write(&settings.kubeconfig, pointed.as_bytes(), 0o600)?;
         tracing::info!(authorities = ?ids(&published), "updated the CA bundle of this node");
@@ -125,7 +123,7 @@ async fn look(
     }
     let serving = ports.files.read(&settings.serving)?;
     let of_kubelets = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-system"), KUBELET_AUTHORITY)).await;
-    // A cluster from before this version has none, and does not let nodes look.
+    // Clusters older than this version have none, and no RBAC rule that lets nodes read it.
     let of_kubelets =
         of_kubelets.ok().flatten().and_then(|map| at(&map, &["data", "ca.crt"]).as_str().map(str::to_owned));
     let all = join([of_kubelets.as_deref().unwrap_or_default(), &trusted]);
@@ -147,7 +145,7 @@ fn client_certificate(ports: &AuthoritiesPorts, seen: &ObservedKubeconfig) -> Re
     }
 }
 
-/// The CAs that the cluster trusts; `None` if it does not publish them.
+/// The CAs that the cluster publishes; `None` if it publishes none.
 async fn published(objects: &dyn ClusterObjects) -> Result<Option<String>, Error> {
     let info = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-public"), "cluster-info")).await?;
     let kubeconfig = info.as_ref().and_then(|info| at(info, &["data", "kubeconfig"]).as_str());
@@ -156,7 +154,7 @@ async fn published(objects: &dyn ClusterObjects) -> Result<Option<String>, Error
     Ok(Some(ca))
 }
 
-/// Nonsense must not cost a node its cluster: what is new comes together with what is known.
+/// A broken bundle must not cut the node off from its cluster: new CAs are accepted only together with known ones.
 fn check(pki: &dyn Pki, published: &str, trusted: &str) -> Result<(), Error> {
     let unusable = |what: &str| Err(Error::Unusable(what.to_owned()));
     let known = ids(trusted);
@@ -171,7 +169,7 @@ fn check(pki: &dyn Pki, published: &str, trusted: &str) -> Result<(), Error> {
     }
 }
 
-/// The one of these CAs that signed a certificate.
+/// Identifies which of these CAs signed a certificate.
 fn signer_of(pki: &dyn Pki, pem: &str, trusted: &str) -> String {
     let signed =
         |authority: &String| pki.inspect(pem, None, Some(authority)).is_ok_and(|seen| seen.signed == Some(true));
@@ -189,7 +187,7 @@ async fn tell(objects: &dyn ClusterObjects, node: &str, trust: &KubeletTrust) ->
     objects.merge_patch(&own, &json!({ "metadata": { "annotations": { KUBELET_ANNOTATION: text } } })).await
 }
 
-/// Where the kubelet keeps its serving certificate.
+/// Path of the kubelet's serving certificate.
 pub fn serving_certificate(folder: &Path) -> PathBuf {
     folder.join("kubelet-server-current.pem")
 }
@@ -213,7 +211,7 @@ mod tests {
     }
 
     impl World {
-        /// A node of the first CA; a second one is to come.
+        /// A node that trusts the first CA; a second one follows.
         fn new() -> Self {
             let wanted = Authority {
                 files: KeyPairFiles::named(Path::new("/pki"), "ca"),
@@ -297,11 +295,11 @@ mod tests {
         let first = ids(&world.authorities[0].public).remove(0);
         let trust = KubeletTrust { trusts: ids(&both), client: Some(first.clone()), serving: Some(first) };
         assert_eq!(world.told().await, Some(trust));
-        // Cut short between the two files.
+        // A run was interrupted between the two files.
         world.node.write(Path::new("/ca.crt"), b"", 0o644).unwrap();
         assert!(world.look(true).await.unwrap());
         assert_eq!(world.trusted(), [both.clone(), both]);
-        // Of a signer that is gone it does not say that there is none.
+        // If the signer is gone, the report says unknown, not none.
         world.publish(&world.bundle(&[1])).await;
         assert!(world.look(true).await.unwrap());
         assert!(!world.look(true).await.unwrap());

@@ -1,5 +1,5 @@
-//! Answers control planes with the keys that all of them share, or with those of the next CAs. Every control plane may run it at once:
-//! the first answer wins.
+//! Gives joining control planes the keys that all control planes share, and existing ones the next CAs. Every control
+//! plane may run this concurrently: the first answer wins.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::core::bootstrap::rotation::digest;
 use crate::core::model::Secret;
 use crate::ports::bootstrap::{ApprovalError, FileError, HandoverRequests, NodeFiles, PendingHandover};
 
-/// The pause after a failure.
+/// Pause after a failed attempt.
 const RETRY: Duration = Duration::from_secs(2);
-/// How often it is tried: as long as a joining node waits.
+/// Number of attempts: as long as a joining node waits.
 const TRIES: u32 = 150;
-/// The answer to a request with a used token.
+/// Answer to a request whose token was already used.
 const USED: &str = "the token was already used by a control plane, and each one needs its own: run `bootstrap token create --control-plane --print-join-command` on a control plane and join with the new token";
 
 /// Why a request is left to another control plane, or to nobody.
@@ -39,7 +39,6 @@ enum Refusal {
     File(#[from] FileError),
 }
 
-/// Runs forever.
 pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Arc<dyn NodeFiles>, pki: PathBuf) {
     loop {
         let pending = requests.next().await;
@@ -54,7 +53,7 @@ pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Ar
                     tracing::warn!(
                         request = name,
                         error = &error as &dyn std::error::Error,
-                        "the cluster's keys cannot be handed over yet"
+                        "cannot hand over the cluster's keys yet"
                     );
                     tokio::time::sleep(RETRY).await;
                 }
@@ -69,7 +68,7 @@ pub async fn run_key_handover(mut requests: Box<dyn HandoverRequests>, files: Ar
     }
 }
 
-/// The token is used up before anybody can read the answer: a second request by it gets none.
+/// The token is marked as used before the answer can be read: a second request with it gets nothing.
 async fn answer(
     requests: &mut dyn HandoverRequests,
     pending: &PendingHandover,
@@ -77,7 +76,7 @@ async fn answer(
     shared: &SharedFiles,
 ) -> Result<(), ApprovalError> {
     let (name, user) = (&pending.name, &pending.requester.username);
-    // What somebody approved needs no token.
+    // A request that an administrator approved needs no token.
     if !pending.approved && !requests.use_up(pending).await? {
         tracing::warn!(request = name, user, "denied a request for the cluster's keys: the token was already used");
         return requests.deny(pending, USED).await;
@@ -109,7 +108,7 @@ fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFi
         }
         Wanted::Next(wanted) => {
             let next = read(&NEXT_FILES)?;
-            // In the order in which control planes have their CAs.
+            // In the order in which control planes list their CAs.
             let order = ["ca-next.crt", "front-proxy-ca-next.crt", "etcd/ca-next.crt", "kubelet-serving-ca-next.crt"];
             if certificates(&next, &order) != *wanted {
                 return Err(Refusal::OtherAuthorities("these next CAs"));
@@ -126,7 +125,7 @@ fn gather(files: &dyn NodeFiles, pki: &Path, wanted: &Wanted) -> Result<SharedFi
     }
 }
 
-/// The files that this node has; keys of an external CA it has not.
+/// Those of the files that exist on this node; keys of an external CA do not.
 fn read(files: &dyn NodeFiles, pki: &Path, names: &[&str]) -> Result<SharedFiles, FileError> {
     let mut shared = SharedFiles::new();
     for &name in names {
@@ -162,7 +161,7 @@ mod tests {
         }
     }
 
-    /// One token, and what was done.
+    /// One token, and a record of all calls.
     #[derive(Default)]
     struct Fake {
         coming: Vec<PendingHandover>,

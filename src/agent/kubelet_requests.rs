@@ -1,5 +1,5 @@
-//! Decides the certificate requests of kubelets, on control-plane nodes. Every control plane may run it at once: all see
-//! the same requests in the same order, and the first decision wins.
+//! Decides certificate requests of kubelets, on control-plane nodes. Every control plane may run this concurrently: all
+//! see the same requests in the same order, and the first decision wins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::core::bootstrap::kubelet_requests::{
 };
 use crate::ports::bootstrap::{ApprovalError, KubeletRequests, Verdict};
 
-/// A kubelet asks before its Node object exists or holds its addresses: undecided requests are looked at again.
+/// A kubelet requests its certificate before its Node object exists or has addresses: undecided requests are checked
+/// again after this pause.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// How often one request is looked at before it is denied.
+/// How often one request is checked before it is denied.
 const LOOKS: u32 = 30;
 
-/// Runs forever.
 pub async fn run_kubelet_requests(mut requests: Box<dyn KubeletRequests>) {
     let mut waiting: BTreeMap<String, (ObservedRequest, u32)> = BTreeMap::new();
     loop {
         let due: Vec<String> = tokio::select! {
             pending = requests.next() => {
                 let uid = pending.uid.clone();
-                // A request that changed is looked at as often as one that did not.
+                // A changed request keeps its count.
                 let looks = waiting.get(&uid).map_or(0, |(_, looks)| *looks);
                 waiting.insert(uid.clone(), (pending, looks));
                 vec![uid]
@@ -31,15 +31,12 @@ pub async fn run_kubelet_requests(mut requests: Box<dyn KubeletRequests>) {
             () = tokio::time::sleep(LOOK_AGAIN), if !waiting.is_empty() => waiting.keys().cloned().collect(),
         };
         if let Err(error) = look(requests.as_mut(), &mut waiting, &due).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "certificate requests of kubelets cannot be decided"
-            );
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot decide certificate requests of kubelets");
         }
     }
 }
 
-/// Looks at the requests that are due. One that cannot be decided holds up none of the others.
+/// Checks the requests that are due. One that cannot be decided does not delay the others.
 async fn look(
     requests: &mut dyn KubeletRequests,
     waiting: &mut BTreeMap<String, (ObservedRequest, u32)>,
@@ -65,7 +62,7 @@ async fn look(
     failed.map_or(Ok(()), Err)
 }
 
-/// Whether the request needs no further look. On the last look, what is not approved is denied.
+/// True if the request needs no further check. On the last check, a request that is not approved is denied.
 async fn decide(
     requests: &mut dyn KubeletRequests,
     observed: &ObservedRequest,
@@ -80,7 +77,7 @@ async fn decide(
             tracing::info!(request = name, user, "approved a kubelet's certificate");
         }
         Err(refusal) if refusal.may_pass() && !last => {
-            tracing::debug!(request = name, user, %refusal, "a certificate request of a kubelet is left undecided");
+            tracing::debug!(request = name, user, %refusal, "left a kubelet's certificate request undecided");
             return Ok(false);
         }
         Err(refusal) => {
@@ -182,7 +179,7 @@ mod tests {
         let running = tokio::spawn(run_kubelet_requests(Box::new(fake)));
         send.send(request("good", "10.0.0.2")).await.unwrap();
         send.send(request("foreign", "10.0.0.9")).await.unwrap();
-        // Both have one name: what is decided is the request of that uid.
+        // Both have one name: the decision applies to the request with that uid.
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(*decided.lock().unwrap(), []);
         let node =

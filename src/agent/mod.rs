@@ -1,4 +1,4 @@
-//! Driver of the node agent: the long-running part of `bootstrap`, one small task per duty.
+//! Driver of the node agent, the long-running part of `bootstrap`: one small task per duty.
 
 mod authorities;
 mod key_handover;

@@ -1,4 +1,4 @@
-//! Puts the agent's tasks and their adapters together; the one file of this room that sees adapters.
+//! Connects the agent's tasks with their adapters; the only file of `agent` that uses adapters.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,46 +28,46 @@ use crate::core::balancer::Bounds;
 use crate::core::model::spec::Endpoint;
 use crate::offload::Lanes;
 
-/// Files that the agent may have open: two for each connection of the balancer, and some for itself.
+/// Limit of open files: two for each connection of the balancer, and some for the agent itself.
 const DESCRIPTORS: u64 = 4096;
 
 /// Arguments of `bootstrap agent`.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
-    /// The kubelet's kubeconfig; it may appear later.
+    /// Path of the kubelet's kubeconfig; it may appear later.
     pub kubeconfig: PathBuf,
-    /// Name of this node and the cluster's pod subnets; no subnets when the user brings a CNI.
+    /// Name of this node and the cluster's pod subnets; no subnets if the user installs another CNI.
     pub pod_network: PodNetworkSettings,
-    /// The kubeconfig of the approver of kubelets' certificates; on control-plane nodes only.
+    /// The kubeconfig that approves kubelets' certificates; only on control-plane nodes.
     pub approver_kubeconfig: Option<PathBuf>,
-    /// A cloud gives nodes DNS names besides their own.
+    /// True if a cloud provider gives nodes additional DNS names.
     pub cloud: bool,
-    /// Certificates, and on control planes the keys that joining ones get.
+    /// The folder of certificates, and on control planes of the keys for joining ones.
     pub pki: PathBuf,
-    /// The kubelet's own certificates.
+    /// The folder of the kubelet's own certificates.
     pub kubelet_certs: PathBuf,
-    /// The balancer; `None` where the user has one for all nodes.
+    /// Settings of the balancer; `None` if the user has one for all nodes.
     pub balancer: Option<BalancerSettings>,
-    /// The nftables program.
+    /// Path of the nftables program.
     pub nft: PathBuf,
-    /// Where the container runtime looks for CNI configurations.
+    /// The folder where the container runtime reads CNI configurations.
     pub cni_directory: PathBuf,
 }
 
-/// The node's own way to all API servers.
+/// The node's local balancer in front of all API servers.
 #[derive(Clone, Debug)]
 pub struct BalancerSettings {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// The node's own API server, on control planes.
+    /// The node's own API server; only on control planes.
     pub own: Option<SocketAddr>,
-    /// API servers to begin with.
+    /// API servers to start with.
     pub seeds: Vec<Endpoint>,
-    /// Where the list is kept.
+    /// The file where the list is kept.
     pub cache: PathBuf,
 }
 
-/// Runs every duty until `stop` completes; systemd is notified when the balancer listens.
+/// Runs every task until `stop` completes; notifies systemd when the balancer listens.
 pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
     if let Some(balancer) = settings.balancer {
@@ -77,7 +77,7 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         let (ready, listens) = oneshot::channel();
         let bounds = Bounds::of_descriptors(raise_limit(DESCRIPTORS));
         tasks.spawn(run_balancer(balancer.listen, balancer.own, watch_api_servers(sources), bounds, ready));
-        // A task that ended is found below.
+        // A task that has exited is found below.
         let _ = listens.await;
     }
     let node_name = settings.pod_network.node_name.clone();
@@ -90,7 +90,7 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
     };
     let ports = AuthoritiesPorts { files: Arc::new(HostFiles), pki: Arc::new(X509), net: Arc::new(HttpReachability) };
     let runtime = tokio::runtime::Handle::current();
-    // These two read files between their requests: each on a thread of its own, which a dead disk may keep.
+    // These two read files between their requests: each has its own thread, which a hanging disk may block.
     let duties = runtime.clone();
     tasks.spawn_blocking(move || duties.block_on(run_authorities(authorities, ports)));
     if !settings.pod_network.pod_subnets.is_empty() {
@@ -106,7 +106,7 @@ pub async fn run(settings: AgentSettings, stop: impl Future<Output = ()>) -> any
         let requests = Box::new(CsrHandoverRequests::new(kubeconfig));
         tasks.spawn_blocking(move || runtime.block_on(run_key_handover(requests, Arc::new(HostFiles), settings.pki)));
     }
-    // Without systemd there is nobody to notify.
+    // Without systemd there is nothing to notify.
     let lanes = Lanes::new("socket of");
     #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
     let _ = lanes.io("systemd", "notify", || sd_notify::notify(&[NotifyState::Ready])).await;

@@ -1,6 +1,6 @@
-//! The kubelet: reads its settings, starts logging, runs until it gets a signal to stop.
+//! The kubelet: reads its settings, starts logging, runs until a signal stops it.
 
-// As in the library; nothing runs yet that could be blocked.
+// As in the library, except that blocking is allowed before anything runs.
 #![cfg_attr(
     not(test),
     warn(
@@ -31,9 +31,9 @@ use roost::telemetry::logging::{self, Format};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Settings that cannot be met (sysexits' EX_CONFIG).
+/// Exit code for invalid settings (sysexits.h, EX_CONFIG).
 const CONFIGURATION: u8 = 78;
-/// How long a thread for calls that may hang waits for the next one.
+/// How long an idle thread for blocking calls waits for the next one.
 const SPARE_THREAD: Duration = Duration::from_secs(11);
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's own front")]
@@ -68,9 +68,9 @@ fn main() -> ExitCode {
         tracing::warn!("{warning}");
     }
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // One thread: the kubelet waits nearly always, and each further thread costs memory.
-    // Those for calls that may hang (`src/offload.rs`) are soon given back: tokio wakes them in turn, so that a call each
-    // few seconds would keep all of a burst.
+    // One thread: the kubelet is nearly always idle, and each further thread costs memory. Threads for blocking calls
+    // (`src/offload.rs`) exit soon after use: tokio wakes them round-robin, so with a long timeout one call every few
+    // seconds would keep all threads of a burst.
     let runtime =
         match tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(SPARE_THREAD).build() {
             Ok(runtime) => runtime,
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
             }
         };
     let end = runtime.block_on(run(spec));
-    // Not waited for: a call on a dead file system never returns.
+    // Do not wait: a call on a hanging file system never returns.
     runtime.shutdown_background();
     match end {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,26 +13,26 @@ use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{FileError, NodeFiles};
 use crate::ports::node::{Pki, PkiError};
 
-/// One certificate.
+/// A certificate of this node with its validity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateReport {
-    /// The file it is in.
+    /// The file that contains the certificate.
     pub path: PathBuf,
-    /// Its subject.
+    /// Subject of the certificate; of a CA its common name.
     pub subject: String,
-    /// It is a CA, which is never renewed automatically.
+    /// True for a CA, which is never renewed automatically.
     pub authority: bool,
     /// Expiry; `None` when it could not be read.
     pub not_after: Option<Timestamp>,
-    /// When it will be renewed.
+    /// When the renewal timer will renew it; `None` for a CA or an unreadable certificate.
     pub renewed_at: Option<Timestamp>,
-    /// What is wrong with it.
+    /// Why the certificate cannot be used; `None` if it is valid.
     pub fault: Option<String>,
-    /// The key of its signer is on this node; otherwise it is renewed elsewhere.
+    /// True if the signer's key is on this node; otherwise it is renewed elsewhere.
     pub renewed_here: bool,
 }
 
-/// Looks at all of them.
+/// Inspects every certificate of the control plane.
 pub fn observe_certificates(
     files: &dyn NodeFiles,
     pki: &dyn Pki,
@@ -68,7 +68,7 @@ pub fn observe_certificates(
             reports.push(unreadable);
             continue;
         };
-        // A certificate in another place is renewed by its owner.
+        // A certificate in a separate file is renewed by the program that owns the file.
         let Some(certificate) = parsed.client_certificate else { continue };
         let signer = read_text(files, &wanted.leaf.signer.cert)?;
         let seen = Some(pki.inspect(&certificate, parsed.client_key.as_deref(), signer.as_deref()));

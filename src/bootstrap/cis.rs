@@ -1,4 +1,4 @@
-//! Looks at a node for the controls of the CIS benchmark: flags as they run, files, the kubelet's configuration.
+//! Collects what the CIS benchmark's controls check: flags of running components, files, the kubelet's configuration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use crate::core::model::spec::Spec;
 use crate::core::yaml;
 use crate::ports::bootstrap::FileError;
 
-/// Where the kubelet's unit is when it is not ours to write.
+/// Where the kubelet's unit is when the system declares it.
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
-/// Folders below the PKI folder that are looked into; there are two.
+/// Folders below the PKI folder that are searched at most; normally there are two.
 const MOST_FOLDERS: usize = 64;
 
 /// What the controls are judged by.

@@ -6,19 +6,19 @@ use crate::core::bootstrap::discovery::{self, CaPin, TrustedCluster, verify_clus
 use crate::core::bootstrap::token::Token;
 use crate::ports::bootstrap::{ClusterDiscovery, ContactError};
 
-/// Why no cluster was found that is to be trusted.
+/// Why no trusted cluster was found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing answered.
+    /// No API server answered.
     #[error(transparent)]
     Contact(#[from] ContactError),
-    /// What answered is not to be trusted.
+    /// The answer cannot be trusted.
     #[error(transparent)]
     Trust(#[from] discovery::Error),
 }
 
-/// How long a missing signature is waited for: the controller manager signs a new token a moment after it was made, and
-/// some twenty seconds after it when another one takes the lead just then.
+/// Attempts to find a signature: the controller manager signs a new token a moment after its creation, or some twenty
+/// seconds later if another controller manager becomes leader just then.
 const SIGNATURE_TRIES: u32 = 40;
 /// Number of attempts after which the user is informed that it takes longer.
 const SIGNATURE_WORD: u32 = 5;

@@ -24,16 +24,15 @@ pub struct TimedOut {
 /// Why a step could not be looked at or applied.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// A file.
+    /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
     /// The runtime, about its pods.
     #[error(transparent)]
     Pods(#[from] PodsError),
-    /// The node's network.
     #[error(transparent)]
     Network(#[from] PodNetworkError),
-    /// A unit.
+    /// A systemd call failed.
     #[error(transparent)]
     Unit(#[from] UnitError),
     /// `node.units` is `declared`, but the system does not declare the unit.
@@ -41,14 +40,12 @@ pub enum StepError {
         "cannot {step}: it is {load}, {file:?}; declare it in the system's configuration (services.roost on NixOS), or set node.units to \"written\""
     )]
     NotDeclared {
-        /// What was looked for.
+        /// The step that needs the unit.
         step: String,
-        /// systemd's `LoadState`.
         load: String,
-        /// systemd's `UnitFileState`.
         file: String,
     },
-    /// The image store of the runtime.
+    /// The image store of the runtime failed.
     #[error(transparent)]
     Image(#[from] ImageStoreError),
     /// An image could not be pulled.
@@ -58,7 +55,6 @@ pub enum StepError {
     Pull {
         /// Reference of the image.
         image: String,
-        /// The cause.
         #[source]
         source: RuntimeError,
     },
@@ -70,23 +66,23 @@ pub enum StepError {
         /// The archives that were searched.
         looked: String,
     },
-    /// An object of the API.
+    /// A request to the API failed.
     #[error(transparent)]
     Object(#[from] ClusterObjectsError),
-    /// The cluster denied the kubelet its certificate.
+    /// The kubelet's certificate request was denied.
     #[error("the cluster denied node {node} a certificate: {message}")]
     NotLetIn {
         /// Name of the node.
         node: String,
-        /// Why, in the cluster's words.
+        /// The message of the denial.
         message: String,
     },
-    /// A certificate or key.
+    /// A certificate or key could not be used or made.
     #[error("{path}")]
     Pki {
-        /// The file.
+        /// Path of the certificate or key.
         path: std::path::PathBuf,
-        /// The cause.
+        /// The error of the crypto library.
         #[source]
         source: PkiError,
     },
@@ -95,27 +91,27 @@ pub enum StepError {
         "{path} cannot be used: {why}; replace it with a valid one, or remove it and everything it signed to get a new one"
     )]
     Authority {
-        /// The file.
+        /// Path of the CA certificate.
         path: std::path::PathBuf,
         /// Why it cannot be used.
         why: Unfit,
     },
-    /// The signer's key is elsewhere.
+    /// The certificate has to be signed on another machine, which has the signer's key.
     #[error(
         "{path} must be signed by {signer}, whose key is not on this node: copy the signed certificate to this node"
     )]
     ExternalSigner {
-        /// The certificate that is wanted.
+        /// Path of the missing certificate.
         path: std::path::PathBuf,
-        /// The signer's certificate.
+        /// Path of the signer's certificate.
         signer: std::path::PathBuf,
     },
-    /// What another machine signs does not exist, or does not fit.
+    /// Certificates that another machine signs are missing or do not match.
     #[error("the key of {signer} is not on this node: copy the following files, signed by it, to this node\n  {}", .faults.join("\n  "))]
     NotBrought {
-        /// The signer's certificate.
+        /// Path of the signer's certificate.
         signer: std::path::PathBuf,
-        /// File, content and what is wrong, one line each.
+        /// One line each: file, content and fault.
         faults: Vec<String>,
     },
     /// No connection to the cluster.
@@ -144,16 +140,10 @@ pub enum StepError {
     },
     /// A file that is not a kubeconfig.
     #[error("{path} is not a kubeconfig with a context, a cluster and a user")]
-    NoKubeconfig {
-        /// The file.
-        path: std::path::PathBuf,
-    },
+    NoKubeconfig { path: std::path::PathBuf },
     /// What a file is to be made of does not exist.
     #[error("{path} cannot be written: a file that it is assembled from does not exist")]
-    NoParts {
-        /// The file.
-        path: std::path::PathBuf,
-    },
+    NoParts { path: std::path::PathBuf },
     /// The received CAs are not the ones that were requested.
     #[error("the CAs that were received are not the ones that the other control planes trust")]
     OtherAuthorities,
@@ -170,7 +160,6 @@ pub enum StepError {
     MemberTaken {
         /// Name of the member.
         name: String,
-        /// Its peer URLs.
         urls: String,
     },
 }

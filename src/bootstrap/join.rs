@@ -23,16 +23,16 @@ use crate::ports::node::Pki;
 /// Why the cluster cannot be joined.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No cluster to be trusted was found.
+    /// Discovery found no trusted cluster.
     #[error(transparent)]
     Discovery(#[from] discovery::Error),
-    /// The API server could not be reached with what discovery found.
+    /// The API server that discovery found could not be reached.
     #[error(transparent)]
     Contact(#[from] ContactError),
-    /// It refused to show the cluster's settings.
+    /// The API server refused to return the cluster's settings.
     #[error(transparent)]
     Objects(#[from] ClusterObjectsError),
-    /// Its name is a node's.
+    /// A Node of this name already exists.
     #[error(
         "node {0} already exists, and a bootstrap token cannot replace it: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
     )]
@@ -42,40 +42,37 @@ pub enum Error {
         "{path} does not belong to node {node} of this cluster: this machine was a node of another cluster or had another name; run `bootstrap reset` first"
     )]
     OtherNode {
-        /// The kubelet's kubeconfig.
         path: PathBuf,
-        /// The name to join under.
+        /// The name that was to join.
         node: String,
     },
     /// A file of the node could not be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It has no such settings.
+    /// The ConfigMap with the cluster's settings does not exist.
     #[error(
         "configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane until it succeeds"
     )]
     Missing(&'static str),
-    /// They cannot be used.
+    /// The cluster's settings cannot be used.
     #[error(transparent)]
     Configuration(#[from] cluster_configuration::Error),
-    /// The token is refused as a credential.
+    /// The API server does not accept the token as a credential.
     #[error(
         "token {id} is not accepted: it has expired or is not valid for authentication; create a new one on a control-plane node with `bootstrap token create --print-join-command`"
     )]
     TokenRefused {
-        /// The token's id.
+        /// The token's public id.
         id: String,
     },
 }
 
-/// What the user gave.
 #[derive(Clone, Debug)]
 pub struct JoinRequest {
-    /// Where an API server answers.
+    /// Address of an API server.
     pub endpoint: Endpoint,
-    /// The bootstrap token.
     pub token: Token,
-    /// Hashes of which each CA of the cluster must have one.
+    /// Hashes of the cluster's CAs; each CA must match one.
     pub pins: Vec<CaPin>,
 }
 
@@ -89,7 +86,7 @@ pub async fn discover_cluster(
     let trusted = discovery::discover(contact, &endpoint, &request.token, &request.pins).await?;
     let token = request.token.reveal();
     let objects = contact.connect(&format!("https://{endpoint}"), &trusted.ca, Some(&token))?;
-    // A kubeadm cluster need not name an endpoint; where it was found is then where it stays.
+    // A kubeadm cluster need not name an endpoint; then the address that the user gave is kept.
     cluster.endpoint = request.endpoint.clone();
     adopt_settings(objects.as_ref(), cluster).await.map_err(|error| match error {
         Error::Objects(ClusterObjectsError::Refused { code: 401, .. }) => {
@@ -100,11 +97,11 @@ pub async fn discover_cluster(
     Ok((Joining { token: Some(Secret::new(token)), ca: trusted.ca, denied: BTreeSet::new() }, objects))
 }
 
-/// Whether this machine is that node of that cluster already, and its join only goes on: the kubelet's certificate says
-/// its name, and the kubelet trusts one of the cluster's CAs or was signed by one.
+/// True if this machine is already that node of that cluster, so that the join only continues: the kubelet's
+/// certificate has the node's name, and the kubelet trusts one of the cluster's CAs or was signed by one.
 ///
 /// # Errors
-/// Its certificate belongs to another node, which the join would not replace.
+/// The certificate belongs to another node; a join would not replace it.
 pub fn has_joined(
     files: &dyn NodeFiles,
     pki: &dyn Pki,
@@ -118,7 +115,7 @@ pub fn has_joined(
         (None, Some(path)) => files.read(&path)?,
         (None, None) => None,
     };
-    // Without a certificate the kubelet asks for one, as on a machine that never joined.
+    // Without a certificate the kubelet requests one, as on a machine that never joined.
     let Some(certificate) = certificate else { return Ok(false) };
     let known = ids(ca);
     let same_cluster = seen.ca.is_some_and(|trusted| ids(&trusted).iter().any(|id| known.contains(id)));
@@ -132,7 +129,7 @@ pub fn has_joined(
     }
 }
 
-/// Fails if a Node of this name exists, before anything is changed. Returns the requests for its certificate that
+/// Fails if a Node of this name exists, before anything is changed. Returns the certificate requests of this name that
 /// were denied so far.
 pub async fn claim_name(objects: &dyn ClusterObjects, node: &str) -> Result<BTreeSet<String>, Error> {
     match objects.get(&ObjectRef::new("v1", "Node", None, node)).await {
@@ -146,15 +143,15 @@ pub async fn claim_name(objects: &dyn ClusterObjects, node: &str) -> Result<BTre
     Ok(denials(node, &requests).into_iter().map(|(uid, _)| uid).collect())
 }
 
-/// Takes over the cluster's settings, read with whatever credentials `objects` has: a token's, or the node's own when
-/// it joined before.
+/// Takes over the cluster's settings, read with the credentials of `objects`: a token, or the node's own if it joined
+/// before.
 pub async fn adopt_settings(objects: &dyn ClusterObjects, cluster: &mut ClusterSpec) -> Result<(), Error> {
     let maps = ClusterConfigMaps {
         kubeadm: read(objects, "kubeadm-config", "ClusterConfiguration")
             .await?
             .ok_or(Error::Missing("kubeadm-config"))?,
         kubelet: read(objects, "kubelet-config", "kubelet").await?.ok_or(Error::Missing("kubelet-config"))?,
-        // A cluster that kubeadm made has no such map, and no rule that would let us see that.
+        // A cluster that kubeadm made has no such map, and no RBAC rule that would let a token read it.
         roost: match read(objects, "roost-config", "cluster").await {
             Err(ClusterObjectsError::Refused { code: 403, .. }) => None,
             outcome => outcome?,
@@ -196,7 +193,7 @@ mod tests {
         X509.make_authority(&wanted, Timestamp::now()).unwrap()
     }
 
-    /// A machine whose kubelet is that node of the cluster of this CA.
+    /// A machine whose kubelet is that node of the cluster with this CA.
     fn node_of(cluster: &KeyPairPem, name: &str) -> Arc<FakeNode> {
         let leaf = Leaf {
             signer: KeyPairFiles::named(Path::new("/pki"), "ca"),
@@ -232,7 +229,7 @@ mod tests {
                 "{error}"
             );
         }
-        // A machine that never joined, and one whose certificate is gone: their name is looked up.
+        // A machine that never joined, and one that lost its certificate: their name is looked up in the cluster.
         let fresh = FakeNode::new();
         assert!(!joined(&fresh).unwrap());
         let rotates = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n\

@@ -1,4 +1,4 @@
-//! What the cluster reports about its kubelets' serving certificates.
+//! What the API reports about kubelets' serving certificates.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::core::model::json::at;
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{ClusterObjectsError, ObjectRef};
 
-/// None where the cluster cannot be asked.
+/// `None` if the API cannot be reached.
 pub async fn observe_kubelets(ports: &Ports, spec: &Spec) -> Option<ObservedKubelets> {
     let objects = administrator(ports, spec).await.ok()?;
     let ask = async {

@@ -1,4 +1,4 @@
-//! What a switch of a manifest set would do.
+//! Preview of a switch to another manifest set.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,10 +7,10 @@ use super::manifest_sets::{ManifestSet, SetError, SetPorts, read_set};
 use crate::core::manifest::switch::{Change, check_set, plan_switch};
 
 impl ManifestSet {
-    /// The changes of a switch to the set in `source`, or to the one before the last good one without; nothing is changed.
+    /// The changes of a switch to the set in `source`, or without it to the previous set; changes nothing.
     ///
     /// # Errors
-    /// See [`SetError`]: what a switch refuses.
+    /// See [`SetError`].
     pub fn foresee(&self, ports: &SetPorts<'_>, source: Option<&Path>) -> Result<Vec<Change>, SetError> {
         let next = match source {
             Some(source) => self.named(ports, source)?,

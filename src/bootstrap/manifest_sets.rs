@@ -1,8 +1,8 @@
 //! Switches the node to a manifest set, judges it by readiness, and rolls back to the last good set if it fails.
 //!
-//! Under `/var/lib/roost/manifest-sets/NAME` are the last good set (`good`), the one before it (`previous`), the names
-//! of files of a switch under way (`switching`) and how the last switch went (`result.json`). A switch that was
-//! interrupted is continued by the next one: the files in `switching` and `good` belong to the set.
+//! Under `/var/lib/roost/manifest-sets/NAME` are the last good set (`good`), the set before it (`previous`), the file
+//! names of an unfinished switch (`switching`) and the result of the last switch (`result.json`). The next switch
+//! continues an interrupted one: the files in `switching` and `good` belong to the set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ use crate::core::model::{ReadFile, is_manifest_name};
 use crate::core::static_units::PodState;
 use crate::ports::bootstrap::{FileError, NodeFiles, StaticPodStates};
 
-/// Where sets are kept.
+/// Folder of all sets.
 pub const SETS: &str = "/var/lib/roost/manifest-sets";
-/// Pause between two looks at pods that are not Ready.
+/// Interval between two checks of pods that are not Ready.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Why a set does not run.
@@ -29,28 +29,28 @@ pub enum SetError {
     /// A file could not be read or written.
     #[error("manifest set")]
     File(#[from] FileError),
-    /// The set was refused as a whole; nothing was changed.
+    /// The set was rejected as a whole; nothing was changed.
     #[error("manifest set {set} is invalid; nothing was changed:\n{}", faults.join("\n"))]
     Refused {
         /// Name of the set.
         set: String,
-        /// A line for each fault.
+        /// One line for each fault.
         faults: Vec<String>,
     },
-    /// Its pods did not become Ready.
+    /// The set's pods did not become Ready, so the last good set was restored.
     #[error("manifest set {set} was rolled back: {reason}")]
     RolledBack {
         /// Name of the set.
         set: String,
-        /// The first pod that did not come up, and why.
+        /// The first pod that failed, and why.
         reason: String,
     },
-    /// There is no set before this one.
+    /// There is no previous set.
     #[error("manifest set {set} has no previous set to roll back to ({} is empty)", folder.display())]
     NoPrevious {
         /// Name of the set.
         set: String,
-        /// Where it would be.
+        /// Folder where the previous set would be.
         folder: PathBuf,
     },
     /// The folder does not exist.
@@ -58,49 +58,48 @@ pub enum SetError {
     NoFolder {
         /// Name of the set.
         set: String,
-        /// As it was given.
+        /// The folder that was given.
         folder: PathBuf,
     },
-    /// The kubelet cannot say how pods are.
+    /// The kubelet does not report pod states.
     #[error(
         "the kubelet does not report the state of static pods; is kubelet.service running with --static-pod-units?"
     )]
     NoKubelet(#[source] std::io::Error),
 }
 
-/// How the last switch of a set went.
+/// Result of the last switch of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetResult {
-    /// `applied`, `refused`, `rolled back` or `switching`.
+    /// `applied`, `refused`, `rolled back` or `switching` (unfinished).
     pub outcome: String,
-    /// Why it is not applied.
+    /// Why the set was not applied; empty if it was.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// When that was.
+    /// When the switch ended, or began if it is unfinished.
     pub at: Timestamp,
 }
 
-/// What a switch needs of the world.
+/// What a switch needs.
 pub struct SetPorts<'a> {
-    /// Files.
+    /// Reads and writes manifests.
     pub files: &'a dyn NodeFiles,
-    /// The kubelet's view of static pods.
+    /// Reports the state of static pods, as the kubelet sees it.
     pub states: &'a dyn StaticPodStates,
-    /// The clock.
     pub now: fn() -> Timestamp,
-    /// Reports progress.
+    /// Reports progress, one line each.
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
-/// One set of this node.
+/// A manifest set of this node.
 pub struct ManifestSet {
-    /// Its name.
+    /// Name of the set, unique on the node.
     pub name: String,
-    /// The folder of static pods.
+    /// The folder of static pod manifests, shared by all sets.
     pub folder: PathBuf,
-    /// Where this set is kept.
+    /// Folder of this set's state.
     pub kept: PathBuf,
-    /// Name of the node.
+    /// Name of the node, which is part of pod names.
     pub node_name: String,
 }
 
@@ -115,15 +114,15 @@ impl ManifestSet {
         }
     }
 
-    /// Switches to the set in `source`; gives how many files changed.
+    /// Switches to the set in `source`; returns how many files changed.
     ///
     /// # Errors
-    /// See [`SetError`]; after all of them but a failed file operation the last good set runs.
+    /// See [`SetError`]; after each of them except a failed file operation the last good set runs.
     pub async fn apply(&self, ports: &SetPorts<'_>, source: &Path, within: Duration) -> Result<usize, SetError> {
         self.switch(ports, self.named(ports, source)?, within).await
     }
 
-    /// The set in a folder.
+    /// Reads the set in a folder.
     pub(super) fn named(&self, ports: &SetPorts<'_>, source: &Path) -> Result<SetFiles, SetError> {
         if !ports.files.info(source)?.is_some_and(|info| info.is_dir) {
             return Err(SetError::NoFolder { set: self.name.clone(), folder: source.to_owned() });
@@ -131,7 +130,7 @@ impl ManifestSet {
         Ok(read_set(ports.files, source)?)
     }
 
-    /// Switches back to the set before the last good one.
+    /// Switches back to the previous set.
     ///
     /// # Errors
     /// See [`SetError`].
@@ -139,7 +138,7 @@ impl ManifestSet {
         self.switch(ports, self.previous(ports)?, within).await
     }
 
-    /// The set before the last good one.
+    /// Reads the previous set.
     pub(super) fn previous(&self, ports: &SetPorts<'_>) -> Result<SetFiles, SetError> {
         let folder = self.kept.join("previous");
         if ports.files.info(&folder)?.is_none() {
@@ -186,7 +185,7 @@ impl ManifestSet {
                 let all = all.into_iter().cloned().collect();
                 self.carry_out(ports, &plan_switch(&self.there(ports, &all)?, &good))?;
                 ports.files.remove(&self.kept.join("switching"))?;
-                // Not ready again is worth knowing; there is nothing older to go back to.
+                // A set that is not Ready after the rollback is worth reporting; there is nothing older to go back to.
                 let back = check_set(&good, &[], &self.folder, &self.node_name).unwrap_or_default();
                 let reason = match self.judge(ports, &back, within).await {
                     Ok(()) => reason,
@@ -198,7 +197,7 @@ impl ManifestSet {
         }
     }
 
-    /// Files in the folder of static pods that are not the set's.
+    /// Files in the manifest folder that do not belong to the set.
     pub(super) fn others(&self, ports: &SetPorts<'_>, names: &BTreeSet<String>) -> Result<Vec<ReadFile>, SetError> {
         let mut others = Vec::new();
         for path in ports.files.list(&self.folder)? {
@@ -213,7 +212,7 @@ impl ManifestSet {
         Ok(others)
     }
 
-    /// What is there of the set's files.
+    /// The set's files that are in the manifest folder now.
     pub(super) fn there(
         &self,
         ports: &SetPorts<'_>,
@@ -235,7 +234,7 @@ impl ManifestSet {
         Ok(())
     }
 
-    /// Waits until all pods are Ready; else which one was not, and why.
+    /// Waits until all pods are Ready; on timeout returns which pod is not, and why.
     async fn judge(&self, ports: &SetPorts<'_>, pods: &[SetPod], within: Duration) -> Result<(), String> {
         let deadline = Instant::now().later(within);
         for pod in pods {
@@ -290,7 +289,7 @@ impl ManifestSet {
     }
 }
 
-/// How the last switch of each set of this node went, by name.
+/// Result of the last switch of each set on this node, by name.
 pub fn observe_results(files: &dyn NodeFiles) -> Result<BTreeMap<String, SetResult>, FileError> {
     let mut results = BTreeMap::new();
     for path in files.list(Path::new(SETS))? {
@@ -304,7 +303,7 @@ pub fn observe_results(files: &dyn NodeFiles) -> Result<BTreeMap<String, SetResu
     Ok(results)
 }
 
-/// The manifests of a folder; none of one that does not exist.
+/// The manifests in a folder; empty if it does not exist.
 pub fn read_set(files: &dyn NodeFiles, folder: &Path) -> Result<SetFiles, FileError> {
     let mut set = SetFiles::new();
     for path in files.list(folder)? {
@@ -330,7 +329,7 @@ mod tests {
     use super::*;
     use crate::adapters::fs::node_files::HostFiles;
 
-    /// A kubelet whose pods come up, but for those named.
+    /// A kubelet whose pods become Ready, except those named.
     #[derive(Default)]
     struct Kubelet {
         sick: Mutex<BTreeSet<String>>,
@@ -390,7 +389,7 @@ mod tests {
             }
         }
 
-        /// Files in the folder of static pods, with the image of each.
+        /// Files in the manifest folder, with their images.
         fn there(&self) -> Vec<String> {
             let mut there: Vec<_> = read_set(&HostFiles, &self.path("manifests")).unwrap().into_keys().collect();
             there.sort();
@@ -461,7 +460,7 @@ mod tests {
         bench.put("one/a.yaml", &pod("a"));
         bench.put("two/b.yaml", &pod("b"));
         bench.act(Some("one")).await.unwrap();
-        // Power went after the files were written.
+        // Power failed after the files were written.
         bench.put("manifests/b.yaml", &pod("b"));
         bench.put("kept/edge/switching", r#"["a.yaml","b.yaml","../../evil"]"#);
         assert_eq!(bench.act(Some("one")).await.unwrap(), 1);

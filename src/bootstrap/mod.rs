@@ -1,4 +1,4 @@
-//! Driver of the bootstrap commands: observes facts, plans, and prints or applies the plan.
+//! Driver of the bootstrap commands: observes facts, makes a plan, and prints or applies it.
 
 mod api;
 pub mod certificates;

@@ -15,10 +15,10 @@ use crate::core::model::short_digest;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, Spec};
 use crate::ports::bootstrap::FileError;
 
-/// Where systemd-resolved keeps the servers it asks itself; pods cannot reach its own local one.
+/// Where systemd-resolved lists its upstream servers; pods cannot reach its local stub.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
-/// The facts of this moment.
+/// Reads the current facts.
 pub async fn observe_facts(ports: &Ports, spec: &Spec, joins_etcd: bool) -> Result<Facts, StepError> {
     let mut facts = Facts::at((ports.now)());
     facts.ca = read_text(ports.files.as_ref(), &spec.node.paths.pki("ca.crt"))?;
@@ -83,7 +83,7 @@ pub fn observe_rotation(ports: &Ports, spec: &Spec) -> Result<Rotation, FileErro
             next_key: ports.files.info(&next.key)?.is_some(),
             cert: wanted.files.cert,
         };
-        // A cluster from before this version has none of kubelets; what does not exist is not replaced.
+        // A cluster older than this version has no CA for kubelets; a CA that does not exist is not replaced.
         if !seen.is_of_kubelets() || seen.bundle.is_some() || seen.next.is_some() {
             all.authorities.push(seen);
         }

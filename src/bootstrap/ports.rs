@@ -7,31 +7,28 @@ use jiff::Timestamp;
 use crate::ports::bootstrap::{Etcd, ImageStore, KeyHandover, NodeFiles, NodeRuntime, PodNetwork, Reachability, Units};
 use crate::ports::node::{Checks, ImageService, Pki};
 
-/// All ports.
+/// The ports of the bootstrap commands.
 #[derive(Clone)]
 pub struct Ports {
-    /// Files of the node.
+    /// Reads and writes files of the node.
     pub files: Arc<dyn NodeFiles>,
-    /// Keys and certificates.
+    /// Creates and inspects keys and certificates.
     pub pki: Arc<dyn Pki>,
-    /// Units.
     pub units: Arc<dyn Units>,
-    /// The runtime's images.
+    /// Imports and pins images in the runtime's store.
     pub images: Arc<dyn ImageStore>,
-    /// What pulls images by name.
+    /// Pulls images by name.
     pub pulls: Arc<dyn ImageService>,
-    /// The runtime's pods.
+    /// Lists and stops the runtime's pods.
     pub runtime: Arc<dyn NodeRuntime>,
     /// The node's side of the pod network.
     pub network: Arc<dyn PodNetwork>,
-    /// Endpoints and API objects.
+    /// Connects to API servers and their objects.
     pub net: Arc<dyn Reachability>,
-    /// Questions as probes ask them.
+    /// Sends health checks as probes do.
     pub checks: Arc<dyn Checks>,
-    /// Connections to etcd.
     pub etcd: Arc<dyn Etcd>,
-    /// Keys from other control planes.
+    /// Requests shared keys from other control planes.
     pub handover: Arc<dyn KeyHandover>,
-    /// The clock.
     pub now: fn() -> Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Control planes restart components one node at a time: each takes its turn by holding a Lease.
+//! Control planes restart their components one node at a time: a node takes its turn by holding a Lease.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use crate::core::model::json::at;
 use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, ObjectRef, Progress};
 
-/// Duration of the Lease: a node that died holds up the others no longer than that.
+/// Duration of the Lease: a node that died blocks the others no longer than that.
 const TURN: Duration = Duration::from_secs(600);
-/// How long a turn is waited for.
+/// How long to wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(1800);
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long the API may take to note that a turn goes on: it may be this node's own, which is just starting.
+/// How long one Lease renewal may take: the API may be this node's own, which is just starting.
 const HOLD_PATIENCE: Duration = Duration::from_secs(5);
 
 fn lease() -> ObjectRef {
@@ -66,7 +66,7 @@ pub async fn take_turn(
 /// Renews the Lease; after a failure it may only expire early.
 pub async fn hold_turn(objects: &dyn ClusterObjects, node: &str, now: Timestamp) {
     let held = tokio::time::timeout(HOLD_PATIENCE, attempt(objects, node, now)).await;
-    tracing::debug!(?held, "the lease of the turn is renewed");
+    tracing::debug!(?held, "tried to renew the lease of this node's turn");
 }
 
 /// Takes the Lease, or returns its holder.
@@ -93,7 +93,7 @@ async fn attempt(
             if let Some(holder) = holder(&seen, now).filter(|holder| holder != node) {
                 return Ok(Some(holder));
             }
-            // Made for the version that was seen: of two that try at once only one succeeds.
+            // Conditional on the version that was read: of two simultaneous attempts only one succeeds.
             let version = at(&seen, &["metadata", "resourceVersion"]);
             objects.merge_patch(&lease(), &json!({ "metadata": { "resourceVersion": version }, "spec": spec })).await
         }
@@ -112,12 +112,11 @@ fn holder(lease: &Value, now: Timestamp) -> Option<String> {
     (age.unsigned_abs() < TURN).then(|| holder.to_owned())
 }
 
-/// Releases the Lease.
 pub async fn end_turn(objects: &dyn ClusterObjects) {
     if let Err(error) = objects.merge_patch(&lease(), &json!({ "spec": { "holderIdentity": "" } })).await {
         tracing::debug!(
             error = &error as &dyn std::error::Error,
-            "the lease of the turn is not released; it will expire"
+            "cannot release the lease of this node's turn; it will expire"
         );
     }
 }

@@ -1,7 +1,8 @@
-//! Replaces the CAs of a cluster that runs, stage by stage and one control plane after another.
+//! Replaces the CAs of a running cluster, stage by stage and one control plane after another.
 //!
-//! Each stage changes the files of this node's CAs, brings everything that reads them to that as other settings
-//! are brought (`settle.rs`), and records the stage on the Node. The last control plane publishes it for all other nodes.
+//! Each stage changes this node's CA files, updates everything that reads them in the same way as changed settings
+//! (`settle.rs`), and records the stage on the Node. The last control plane to finish a stage publishes it for all
+//! other nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,31 +27,30 @@ use crate::core::model::json::at;
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, FileError, ObjectRef, Progress};
 
-/// How long the controller manager may take to update all namespaces: it has just been restarted, and one that
-/// exited without releasing its leader lease is waited for.
+/// How long the controller manager may take to update all namespaces: it has just been restarted, and a predecessor
+/// that exited without releasing its leader lease delays it.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
-/// On the template of our own pods: they read what they trust only when they start.
+/// Annotation on the pod template of our own addons, which read the trusted CAs only at their start.
 const AUTHORITIES: &str = "roost.io/authorities";
 
-/// Why a stage is not done.
+/// Why a stage was not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
-    /// It may not begin.
+    /// The stage may not begin yet.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The CAs are those of the stage, and not everything has come to them.
+    /// The CA files are those of the stage, but some components do not use them yet.
     #[error(
         "the CAs on this node were switched to stage `rotate-ca {stage}`, but some components did not pick them up; fix the cause and run the same command again to continue"
     )]
     Unsettled {
-        /// The stage.
+        /// The command's name for the stage.
         stage: &'static str,
-        /// What did not come to it.
+        /// Why components did not follow.
         #[source]
         source: SettleError,
     },
-    /// A phase failed.
     #[error(transparent)]
     Run(#[from] RunError),
     /// A file of the node could not be read.
@@ -59,44 +59,43 @@ pub enum RotationError {
     /// No connection to the API.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The API.
     #[error(transparent)]
     Objects(#[from] ClusterObjectsError),
 }
 
-/// What is seen of a replacement.
+/// Observed state of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// This node's files.
+    /// This node's CA files.
     pub own: Rotation,
     /// All control planes by name.
     pub control_planes: Vec<ControlPlane>,
-    /// The kubelets of all nodes.
+    /// The kubelets of all nodes by node name; `None` if one has reported nothing.
     pub kubelets: Vec<(String, Option<KubeletTrust>)>,
 }
 
 impl Observed {
-    /// What a control plane reported.
+    /// What a control plane reported about its stage.
     pub fn told(&self, node: &str) -> Option<&Told> {
         self.control_planes.iter().find(|other| other.name == node)?.told.as_ref()
     }
 
-    /// Control planes besides that node.
+    /// All control planes except that node.
     fn others(&self, node: &str) -> Vec<ControlPlane> {
         self.control_planes.iter().filter(|other| other.name != node).cloned().collect()
     }
 }
 
-/// What a stage came to.
+/// Result of a stage on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// How many steps were changed (or, in a dry run, would be).
     pub changed: usize,
-    /// Control planes that have yet to come to this stage.
+    /// Control planes that have not completed this stage.
     pub left: Vec<String>,
 }
 
-/// Looks at this node and at what all nodes report.
+/// Reads this node's files and what all nodes report.
 pub async fn observe(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjects) -> Result<Observed, RotationError> {
     let kind = ObjectRef::new("v1", "Node", None, "");
     let nodes = retry(|| objects.list(&kind, "")).await?;
@@ -141,7 +140,7 @@ pub async fn rotate(
     if stage == Stage::Finished {
         changed = changed.saturating_add(phases(ROTATE_CLEAN, ports, spec, dry_run, &way, progress).await?);
     }
-    // The previous credentials are over, or soon will be.
+    // The credentials used so far are no longer valid, or soon will not be.
     let objects = administrator(ports, spec).await?;
     let told = Told { stage, digest: observe_rotation(ports, spec)?.digest() };
     if seen.told(node) != Some(&told) {
@@ -186,7 +185,7 @@ async fn phases(
     run(table, spec, ports, &options, &receiving, progress).await
 }
 
-/// All control planes are there: everybody else shall follow.
+/// Publishes the stage to all other nodes, once every control plane has completed it.
 async fn publish(
     ports: &Ports,
     spec: &Spec,
@@ -219,7 +218,7 @@ fn root_ca() -> ObjectRef {
     ObjectRef::new("v1", "ConfigMap", Some("kube-system"), "kube-root-ca.crt")
 }
 
-/// Our own pods that ask the API server, and read only once whom to trust.
+/// Our own addons that connect to the API server and read the trusted CAs only once.
 fn addons() -> [ObjectRef; 2] {
     let object = |kind, name| ObjectRef::new("apps/v1", kind, Some("kube-system"), name);
     [object("DaemonSet", "kube-proxy"), object("Deployment", "coredns")]
@@ -262,7 +261,7 @@ fn is_started_for(workload: &Value, digest: &str) -> bool {
     at(workload, &["spec", "template", "metadata", "annotations", AUTHORITIES]) == digest
 }
 
-/// All pods of a DaemonSet or Deployment are of its present template.
+/// True if all pods of a DaemonSet or Deployment have its current template.
 fn is_rolled_out(workload: &Value) -> bool {
     let number = |pointer: &str| workload.pointer(pointer).and_then(Value::as_u64);
     let wanted = number("/status/desiredNumberScheduled").or_else(|| number("/status/replicas"));
@@ -271,7 +270,7 @@ fn is_rolled_out(workload: &Value) -> bool {
         && updated.unwrap_or_default() >= wanted.unwrap_or_default()
 }
 
-/// Pods believe in the next CA before anything shows a certificate of it.
+/// True when all pods trust the next CA; only then may servers use certificates of it.
 async fn is_published(objects: &dyn ClusterObjects, next: &str, digest: &str) -> Result<(), RotationError> {
     if !holds(objects, next).await? {
         return Err(Refusal::NotPublished("configmap kube-system/kube-root-ca.crt".to_owned()).into());

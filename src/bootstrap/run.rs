@@ -1,4 +1,4 @@
-//! Runs a table of phases: facts, plan, and for each step that is not met print or apply.
+//! Runs phases: reads facts, makes the plan, and prints or applies each step that is not met.
 
 use std::time::Instant;
 
@@ -17,16 +17,16 @@ use crate::ports::bootstrap::Progress;
 /// How many objects are applied at a time.
 const OBJECTS_AT_ONCE: usize = 6;
 
-/// How to run.
+/// Options of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Only report what would be done.
+    /// Only report the steps.
     pub dry_run: bool,
-    /// Run one phase alone.
+    /// Run only the phase with this id.
     pub only: Option<String>,
-    /// Make leaf certificates again although they are fit.
+    /// Issue leaf certificates again even if they are valid.
     pub reissue: bool,
-    /// This node becomes a member of an etcd that is there.
+    /// This node joins an existing etcd.
     pub joins_etcd: bool,
 }
 
@@ -36,34 +36,31 @@ impl RunOptions {
     }
 }
 
-/// Why a run failed. What was started keeps running; the same command continues.
+/// Why a run failed. What was started keeps running; the same command continues it.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// There is no such phase.
     #[error("unknown phase \"{name}\"; known phases: {known}")]
     NoPhase {
-        /// As typed.
         name: String,
-        /// All ids.
+        /// Ids of all phases.
         known: String,
     },
     /// A phase cannot be planned.
     #[error("phase {phase}")]
     Plan {
-        /// Its id.
+        /// Id of the phase.
         phase: &'static str,
-        /// The cause.
+        /// Why there is no plan.
         #[source]
         source: PhaseError,
     },
-    /// A step failed.
     #[error("phase {phase}: {step}")]
     Step {
         /// Id of the phase.
         phase: &'static str,
-        /// The step's line.
+        /// The step, as one line.
         step: String,
-        /// The cause.
         #[source]
         source: StepError,
     },
@@ -114,7 +111,7 @@ pub async fn run(
     Ok(total)
 }
 
-/// A step that cannot even be looked at yet (no runtime, no API) is one to do.
+/// A step that cannot be checked yet (no runtime, no API) counts as not met.
 async fn plan_only(
     phase: &Phase,
     steps: &[Step],

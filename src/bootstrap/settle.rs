@@ -13,13 +13,12 @@ use crate::core::bootstrap::{Facts, Phase};
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{FileError, ObjectRef, Progress};
 
-/// Why a node is not what its settings say.
+/// Why a node does not match its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
-    /// A phase failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A component did not come up, or could not be changed.
+    /// A component did not become healthy, or could not be changed.
     #[error(transparent)]
     ControlPlane(#[from] upgrade::Error),
     /// A file of the node could not be read.
@@ -27,7 +26,7 @@ pub enum SettleError {
     File(#[from] FileError),
 }
 
-/// A worker. Returns how many steps were changed (or, in a dry run, would be).
+/// Applies the settings of a worker. Returns how many steps were changed (or, in a dry run, would be).
 pub async fn settle_worker(
     ports: &Ports,
     spec: &Spec,
@@ -37,7 +36,7 @@ pub async fn settle_worker(
     phases(APPLY_WORKER, ports, spec, dry_run, None, progress).await
 }
 
-/// A control plane, one component after another; with `shared` also what the cluster shares.
+/// Applies the settings of a control plane, one component after another; with `shared` also cluster-wide objects.
 pub async fn settle_control_plane(
     ports: &Ports,
     spec: &Spec,
@@ -48,7 +47,7 @@ pub async fn settle_control_plane(
     around_components(ports, spec, Some(passage), passage.dry_run, shared, progress).await
 }
 
-/// All phases of a node but its components, as a dry run: what a run would change.
+/// All phases of a node except its components, as a dry run.
 pub async fn look_ahead(
     ports: &Ports,
     spec: &Spec,
@@ -62,7 +61,7 @@ pub async fn look_ahead(
     around_components(ports, spec, None, true, shared, progress).await
 }
 
-/// All phases of a control plane in order; its components only with a `passage`.
+/// All phases of a control plane in order; its components only if there is a `passage`.
 async fn around_components(
     ports: &Ports,
     spec: &Spec,
@@ -91,7 +90,7 @@ fn not_told() -> Vec<Phase> {
     APPLY_NODE.iter().filter(|phase| !told.contains(&phase.id)).copied().collect()
 }
 
-/// The number of replicas is the user's.
+/// CoreDNS's current number of replicas, which the user may have changed.
 async fn dns_replicas(ports: &Ports, spec: &Spec) -> Option<u64> {
     let objects = administrator(ports, spec).await.ok()?;
     let coredns = ObjectRef::new("apps/v1", "Deployment", Some("kube-system"), "coredns");

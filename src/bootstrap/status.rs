@@ -1,4 +1,5 @@
-//! Looks at the node for `bootstrap status`. Nothing here needs the API server, and nothing that is broken stops it.
+//! Collects the state of the node for `bootstrap status`, without the API server. A failure of one source does not stop
+//! the others.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,10 +27,9 @@ use crate::cri;
 use crate::ports::bootstrap::FileError;
 use crate::ports::node::RuntimeError;
 
-/// Units of every node.
+/// Units that every node has.
 const UNITS: [&str; 3] = ["containerd.service", units::KUBELET, units::AGENT];
 
-/// Everything there is to see.
 pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError> {
     let paths = &spec.node.paths;
     let control_plane = ports.files.info(&paths.pki("apiserver.crt"))?.is_some();
@@ -92,7 +92,7 @@ fn observe_sets(ports: &Ports) -> Result<Vec<(String, String)>, FileError> {
         .collect())
 }
 
-/// Pods from manifests with a living sandbox, and their newest containers.
+/// Pods from manifests with a running sandbox, and their newest containers.
 async fn observe_static_pods(ports: &Ports) -> Result<Vec<StaticPodStatus>, RuntimeError> {
     let sandboxes = ports.runtime.list_sandboxes(None).await?;
     let containers = ports.runtime.list_containers(None).await?;
@@ -155,7 +155,7 @@ fn observe_manifests(ports: &Ports, spec: &Spec, pods: &[StaticPodStatus]) -> Re
             path: path.display().to_string(),
             faults: entry.faults.iter().map(ToString::to_string).collect(),
             has_pod: entry.pod.as_ref().is_some_and(|pod| runs(pod)),
-            // Beside everything else that may be wrong, a note that cannot be read is no reason to say nothing.
+            // An unreadable note is no reason to leave out the rest of the report.
             refused: entry
                 .pod
                 .as_ref()

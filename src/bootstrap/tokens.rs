@@ -1,4 +1,4 @@
-//! Bootstrap tokens of a running cluster: create, list, delete, and the command that a new node is joined with.
+//! Bootstrap tokens of a running cluster: create, list, delete, and print the join command.
 
 use std::collections::BTreeMap;
 
@@ -16,26 +16,26 @@ use crate::ports::bootstrap::{ClusterObjects, ClusterObjectsError, ObjectRef};
 /// Why a token command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server refused or was away.
+    /// The API server refused the request or could not be reached.
     #[error(transparent)]
     Objects(#[from] ClusterObjectsError),
-    /// A token of that id is there.
+    /// A token with that id already exists.
     #[error("token {0} already exists")]
     Exists(String),
-    /// No token of that id.
+    /// No token has that id.
     #[error("token {0} does not exist")]
     Absent(String),
     /// The cluster has no `cluster-info`.
     #[error("configmap kube-public/cluster-info does not exist: run `bootstrap init` until it succeeds first")]
     NoClusterInfo,
-    /// It cannot be read.
+    /// `cluster-info` cannot be parsed.
     #[error(transparent)]
     ClusterInfo(#[from] discovery::Error),
 }
 
 const NAMESPACE: Option<&str> = Some("kube-system");
 
-/// Creates the Secret of a new token, for joining nodes or for joining control planes as well.
+/// Creates the Secret of a new token, for joining nodes or also for joining control planes.
 pub async fn create(
     objects: &dyn ClusterObjects,
     token: &Token,
@@ -53,7 +53,7 @@ fn secret_of(id: &str) -> ObjectRef {
     ObjectRef::new("v1", "Secret", NAMESPACE, &format!("bootstrap-token-{id}"))
 }
 
-/// True when there is a token with this id.
+/// True if a token with this id exists.
 pub async fn is_there(objects: &dyn ClusterObjects, id: &str) -> Result<bool, Error> {
     Ok(objects.get(&secret_of(id)).await?.is_some())
 }
@@ -73,12 +73,12 @@ fn decode(secret: &Value) -> BTreeMap<String, Vec<u8>> {
     fields.filter_map(|(key, value)| Some((key.clone(), STANDARD.decode(value.as_str()?).ok()?))).collect()
 }
 
-/// Removes the token with this id.
+/// Deletes the token with this id.
 pub async fn delete(objects: &dyn ClusterObjects, id: &str) -> Result<(), Error> {
     if objects.delete(&secret_of(id)).await? { Ok(()) } else { Err(Error::Absent(id.to_owned())) }
 }
 
-/// The command line that joins a node (or a control plane), from what `cluster-info` says of the cluster.
+/// The command line that joins a node (or a control plane), made from `cluster-info`.
 pub async fn join_command(objects: &dyn ClusterObjects, token: &Token, control_plane: bool) -> Result<String, Error> {
     let map = objects.get(&ObjectRef::new("v1", "ConfigMap", Some("kube-public"), "cluster-info")).await?;
     let map = map.ok_or(Error::NoClusterInfo)?;

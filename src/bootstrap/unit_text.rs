@@ -1,4 +1,4 @@
-//! The text of a unit as systemd puts it together.
+//! The text of a unit as systemd merges it.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Compares a node with its settings. It changes nothing, and continues after each difference.
+//! Compares a node with its settings. Changes nothing, and continues after each difference.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -16,16 +16,15 @@ use crate::ports::bootstrap::{Owner, Progress};
 
 const ROOT: Owner = Owner { user: 0, group: 0 };
 
-/// One difference.
+/// A difference between the node and its settings.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
-    /// What differs: a component, a file, a phase.
+    /// What differs: a component, a file or a phase.
     pub subject: String,
-    /// How.
     pub what: String,
 }
 
-/// All differences of this node.
+/// Finds all differences of this node.
 pub async fn observe_differences(
     ports: &Ports,
     spec: &Spec,
@@ -58,14 +57,14 @@ pub async fn observe_differences(
     let to_do = ToDo::default();
     look_ahead(ports, spec, control_plane, shared, &to_do).await?;
     let found = to_do.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // What a certificate lacks was said above.
+    // Faults of certificates were reported above.
     let said = |what: &str| all.iter().any(|difference| what.contains(&difference.subject));
     let rest: Vec<Difference> = found.into_iter().filter(|difference| !said(&difference.what)).collect();
     all.extend(rest);
     Ok(all)
 }
 
-/// Files that are root's alone: keys, kubeconfigs, keys of encryption.
+/// Files that only root may read: keys, kubeconfigs, encryption keys.
 fn secrets(spec: &Spec) -> Vec<PathBuf> {
     let authorities = authorities(spec).into_iter().map(|authority| authority.files.key);
     let leaves = certs::leaves(spec).into_iter().map(|leaf| leaf.files.key);
@@ -74,7 +73,7 @@ fn secrets(spec: &Spec) -> Vec<PathBuf> {
     authorities.chain(leaves).chain(configs).chain(own).collect()
 }
 
-/// Steps that are not met, by phase.
+/// Collects the steps that are not met.
 #[derive(Default)]
 struct ToDo(Mutex<Vec<Difference>>);
 

@@ -9,7 +9,6 @@ use super::args::{OutputFormat, SettingsArgs, parse_time};
 /// Arguments of `bootstrap apply`.
 #[derive(Args, Clone, Debug)]
 pub struct ApplyArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Print the differences and change nothing
@@ -32,7 +31,6 @@ pub struct ApplyArgs {
 /// Arguments of `bootstrap verify`.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Check this node against the CIS Kubernetes Benchmark instead

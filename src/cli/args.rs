@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-/// How results are printed.
+/// Format in which a command prints its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
     /// Text for people.
@@ -15,7 +15,7 @@ pub enum OutputFormat {
     Json,
 }
 
-/// Where settings come from.
+/// Where a command reads its settings: file, environment and flags.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SettingsArgs {
     /// Settings file (TOML) [default: /etc/roost/cluster.toml, if it exists]
@@ -61,7 +61,7 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// A time such as `300s` or `5m`, of a second at least.
+/// A duration such as `300s` or `5m`, at least a second.
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     let units = [("s", 1), ("m", 60), ("h", 3600)];
     let found = units.iter().find_map(|(unit, seconds)| {

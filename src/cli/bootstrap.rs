@@ -21,7 +21,6 @@ use crate::core::model::spec::Endpoint;
 #[derive(Debug, Parser)]
 #[command(name = "bootstrap", version, max_term_width = 100)]
 pub struct Cli {
-    /// The command
     #[command(subcommand)]
     pub command: Command,
     /// Log more to standard error; give it twice for debug output
@@ -29,7 +28,6 @@ pub struct Cli {
     pub verbose: u8,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create a cluster: make this machine its first control-plane node
@@ -95,10 +93,8 @@ pub struct InitArgs {
     /// Restore a lost cluster: start with the data of this etcd snapshot. The cluster's PKI must already be on this machine
     #[arg(long, value_name = "FILE", conflicts_with = "phase")]
     pub snapshot: Option<PathBuf>,
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Running
     #[command(flatten)]
     pub run: RunArgs,
 }
@@ -120,10 +116,8 @@ pub struct JoinArgs {
     /// Hash of the cluster's CA, as printed by `bootstrap token create --print-join-command`; repeat it for each CA
     #[arg(long, value_name = "sha256:HEX")]
     pub ca_hash: Vec<CaPin>,
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Running
     #[command(flatten)]
     pub run: RunArgs,
 }
@@ -131,7 +125,6 @@ pub struct JoinArgs {
 /// Arguments of `bootstrap status`.
 #[derive(Args, Clone, Debug)]
 pub struct StatusArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Output format
@@ -145,20 +138,18 @@ pub struct ResetArgs {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Running
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// How a control plane is run.
+/// How control-plane components run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RunAs {
-    /// systemd services that run programs of the host.
+    /// As systemd services that run host programs.
     Systemd,
-    /// Static pods that the kubelet runs.
+    /// As static pods of the kubelet.
     StaticPods,
 }
 
@@ -178,15 +169,13 @@ pub struct ConvertArgs {
     /// How the control plane shall run
     #[arg(long, value_enum)]
     pub to: RunAs,
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Running
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// What to show of the settings.
+/// Subcommands of `bootstrap config`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print every setting with its value and where it was set
@@ -196,7 +185,6 @@ pub enum ConfigCommand {
 /// Arguments of `bootstrap config print`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigPrintArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Output format
@@ -204,7 +192,7 @@ pub struct ConfigPrintArgs {
     pub output: OutputFormat,
 }
 
-/// What to do with certificates.
+/// Subcommands of `bootstrap certs`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum CertsCommand {
     /// Show every certificate with its expiry and the time of its renewal
@@ -219,7 +207,6 @@ pub enum CertsCommand {
 /// Arguments of `bootstrap certs list`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct CertsListArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Output format
@@ -230,10 +217,8 @@ pub struct CertsListArgs {
 /// Arguments of `bootstrap certs renew`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct CertsRenewArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Running
     #[command(flatten)]
     pub run: RunArgs,
     /// Renew all certificates but those of CAs, whatever their age

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::args::{OutputFormat, SettingsArgs};
 
-/// What to do with etcd.
+/// Subcommands of `bootstrap etcd`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum EtcdCommand {
     /// List the members of etcd
@@ -27,10 +27,9 @@ pub enum EtcdCommand {
     Recover(RecoverArgs),
 }
 
-/// Arguments of commands that only need to find etcd.
+/// Arguments of commands that only have to find etcd.
 #[derive(Args, Clone, Debug)]
 pub struct EtcdArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Output format
@@ -52,7 +51,6 @@ pub struct SnapshotArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
 }
@@ -66,7 +64,6 @@ pub struct DefragmentArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
 }
@@ -79,7 +76,6 @@ pub struct DrillArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
 }
@@ -95,7 +91,6 @@ pub struct RestoreArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
 }
@@ -108,7 +103,6 @@ pub struct RemoveArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
 }
@@ -122,7 +116,6 @@ pub struct RecoverArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Etcd
     #[command(flatten)]
     pub etcd: EtcdArgs,
 }

@@ -1,4 +1,4 @@
-//! The kubelet's command line: upstream's flags, read into [`config::kubelet::Flags`](crate::config::kubelet::Flags).
+//! The kubelet's command line: upstream's flags, parsed into [`config::kubelet::Flags`](crate::config::kubelet::Flags).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,12 +13,12 @@ use crate::config::kubelet::fields::{FIELDS, Kind};
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::static_units::is_name;
 
-/// What the command line asks for.
+/// What the command line requests.
 #[derive(Debug)]
 pub enum Request {
-    /// Run with these flags.
+    /// Run the kubelet with these flags.
     Run(Box<Flags>),
-    /// Act for a unit of a static pod.
+    /// Run as the process of a static pod's unit.
     StaticPod(Verb, String),
     /// Print this and exit with success.
     Print(String),
@@ -26,16 +26,16 @@ pub enum Request {
     Refuse(String, u8),
 }
 
-/// What a unit of a static pod asks of this program.
+/// Subcommands for the unit of a static pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Follow the pod (`ExecStart=`).
     Keep,
-    /// Have its manifest read again (`ExecReload=`).
+    /// Make the kubelet read its manifest again (`ExecReload=`).
     Reload,
 }
 
-/// `kubelet static-pod keep|reload NAME`.
+/// Parses `kubelet static-pod keep|reload NAME`.
 fn parse_static_pod(args: &[OsString]) -> Request {
     let words: Vec<&str> = args.iter().filter_map(|word| word.to_str()).collect();
     match words[..] {
@@ -52,7 +52,7 @@ fn list(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).help(help).value_name("VALUE").allow_hyphen_values(true)
 }
 
-/// Of one that is given twice the last counts.
+/// If it is repeated, the last value is used.
 fn text(name: &'static str, help: &'static str) -> Arg {
     list(name, help).action(ArgAction::Set).overrides_with(name)
 }
@@ -61,12 +61,12 @@ fn boolean(arg: Arg) -> Arg {
     arg.num_args(0..=1).require_equals(true).default_missing_value("true")
 }
 
-/// Lists and maps that are given more than once add up, as upstream's do (`cliflag.MapStringString` and others).
+/// Repeated lists and maps are merged, as upstream does (`cliflag.MapStringString` and others).
 fn adds_up(arg: Arg) -> Arg {
     arg.action(ArgAction::Append)
 }
 
-/// Whether a flag's values add up.
+/// True if the values of repeated flags are merged.
 fn is_list(kind: Kind) -> bool {
     matches!(kind, Kind::List | Kind::Map | Kind::LessMap | Kind::BoolMap)
 }
@@ -121,7 +121,7 @@ pub fn command() -> Command {
     command
 }
 
-/// Parses the command line; `hostname` names the node when no flag does.
+/// Parses the command line; `hostname` is the node's name unless a flag sets it.
 pub fn parse(args: impl IntoIterator<Item = OsString>, hostname: &str) -> Request {
     let args: Vec<OsString> = args.into_iter().collect();
     if let Some(rest) = args.get(1..).and_then(|rest| rest.strip_prefix(&[OsString::from("static-pod")])) {
@@ -141,7 +141,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, hostname: &str) -> Reques
     }
 }
 
-/// What `kubelet --version` prints: the form that kubeadm parses, with ours as build metadata.
+/// The output of `kubelet --version`: the format that kubeadm parses, with our version as build metadata.
 pub fn version_line() -> String {
     format!("Kubernetes {KUBERNETES_VERSION}+Roost.{}\n", env!("CARGO_PKG_VERSION"))
 }
@@ -252,7 +252,7 @@ mod tests {
         assert!(line.contains("Kubernetes v1.36.3") && line.contains("Roost"), "{line}");
     }
 
-    /// The typed settings without what only shows them, and the warnings; or the refusal.
+    /// The typed settings without the fields that only display them, and the warnings; or the error.
     fn outcome(args: &[String]) -> Result<String, String> {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let Request::Run(flags) = run(&args) else { return Err("no such flag".into()) };
@@ -266,7 +266,7 @@ mod tests {
         let command = command();
         let names = command.get_arguments().filter_map(|arg| arg.get_long());
         for name in names.filter(|name| !of_field(name) && !["version", "help"].contains(name)) {
-            // A lock is what the contention is about.
+            // The flag is about contention for a lock.
             let base: &[String] =
                 if name == "exit-on-lock-contention" { &["--lock-file=/a/b".to_owned()] } else { &[] };
             let before = outcome(base);

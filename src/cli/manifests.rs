@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::args::{OutputFormat, SettingsArgs};
 
-/// What to do with manifest sets.
+/// Subcommands of `bootstrap manifests`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ManifestsCommand {
     /// Check manifests as the kubelet would read them; works on any machine and changes nothing
@@ -32,12 +32,11 @@ pub struct CheckArgs {
 pub struct ApplyArgs {
     /// The folder with the set's manifests
     pub folder: PathBuf,
-    /// The switch itself
     #[command(flatten)]
     pub switch: SwitchArgs,
 }
 
-/// How a set is switched.
+/// Arguments of switching a set.
 #[derive(Args, Clone, Debug)]
 pub struct SwitchArgs {
     /// Name of the set on this node; sets of different names do not affect each other
@@ -49,7 +48,6 @@ pub struct SwitchArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Output format

@@ -1,4 +1,4 @@
-//! Completions for shells and manual pages, generated from the command line itself.
+//! Shell completions and manual pages, generated from the command line itself.
 
 #![expect(clippy::disallowed_methods, reason = "for a program that ends")]
 
@@ -22,7 +22,7 @@ pub struct ManArgs {
     pub folder: PathBuf,
 }
 
-/// What a shell has to read to complete our commands.
+/// The script by which a shell completes our commands.
 pub fn completions(shell: Shell, mut command: Command) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command, "bootstrap", &mut text);
@@ -55,7 +55,7 @@ mod tests {
         }
     }
 
-    /// Commands that do things, by their whole name.
+    /// Commands without subcommands, by their full name.
     fn leaves(command: &Command, name: &str, found: &mut Vec<(String, Command)>) {
         for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
             let name = format!("{name} {}", inner.get_name());
@@ -86,7 +86,7 @@ mod tests {
         leaves(&command, "bootstrap", &mut found);
         let bold = found.iter().filter(|(_, command)| !command.get_arguments().any(|arg| arg.get_id() == "dry_run"));
         let bold: Vec<&str> = bold.map(|(name, _)| name.strip_prefix("bootstrap ").unwrap()).collect();
-        // What only looks, what packagers and units run, and nothing else.
+        // Commands that change nothing, and those for packagers and units.
         let others = [
             "status",
             "verify",

@@ -1,4 +1,4 @@
-//! Arguments as the user types them, and the only writer to stdout and stderr.
+//! Command-line arguments, and the only writer to stdout and stderr.
 
 pub mod agent;
 pub mod apply;

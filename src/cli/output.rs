@@ -11,10 +11,10 @@ use super::args::OutputFormat;
 use crate::core::model::StepOutcome;
 use crate::ports::bootstrap::Progress;
 
-/// A phase that changed nothing and took as long has waited.
+/// A phase without changes is shown if it took at least this long, because it was waiting.
 const NOTEWORTHY: Duration = Duration::from_millis(500);
 
-/// Writes what a run of phases does, in the way that fits the reader.
+/// Prints the progress of a run of phases in the chosen format.
 pub struct Console {
     format: OutputFormat,
     dry_run: bool,
@@ -25,7 +25,7 @@ pub struct Console {
 struct State {
     bar: Option<ProgressBar>,
     summary: String,
-    /// Finished and running phases, for programs.
+    /// Finished and running phases, for JSON output.
     phases: Vec<Value>,
 }
 
@@ -39,7 +39,7 @@ impl Console {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the run came to; for programs the whole run with it.
+    /// Prints the result of the run; as JSON, together with the whole run.
     pub fn finish(&self, changed: usize, result: &Value, text: &str) {
         match self.format {
             OutputFormat::Json => {
@@ -55,7 +55,7 @@ impl Console {
     }
 }
 
-/// A result: the document for programs, the text for people.
+/// Prints a result: the document as JSON, or the text.
 pub fn print_result(format: OutputFormat, document: &Value, text: &str) {
     match format {
         OutputFormat::Json => print_line(&format!("{document:#}")),
@@ -64,13 +64,13 @@ pub fn print_result(format: OutputFormat, document: &Value, text: &str) {
     }
 }
 
-/// One text on standard output.
+/// Prints a text to standard output.
 pub fn print_line(text: &str) {
-    // A reader that went away is no reason to fail.
+    // A reader that disconnected is not an error.
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
-/// Asks on the terminal; `None` when nobody is there to answer.
+/// Asks on the terminal; `None` if there is no terminal.
 pub fn ask(question: &str) -> Option<bool> {
     if !std::io::stdin().is_terminal() {
         return None;
@@ -82,12 +82,12 @@ pub fn ask(question: &str) -> Option<bool> {
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// One text on standard error.
+/// Prints a text to standard error.
 pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
 }
 
-/// An error with all its causes, a line each.
+/// Prints an error with all its causes, one per line.
 pub fn complain_of(error: &(dyn std::error::Error + 'static)) {
     let mut text = format!("error: {error}");
     let mut cause = error.source();
@@ -99,7 +99,7 @@ pub fn complain_of(error: &(dyn std::error::Error + 'static)) {
 }
 
 impl Console {
-    /// What a dry run says of one command, as a run of phases says it.
+    /// Prints the dry run of a single command, in the format of a run of phases.
     pub fn foretell(&self, id: &str, summary: &str, lines: &[String]) {
         self.phase_begins(id, summary, (1, 1));
         lines.iter().for_each(|line| self.step_ends(id, line, StepOutcome::Planned));
@@ -127,7 +127,7 @@ impl Progress for Console {
         if let Some(bar) = &state.bar {
             bar.set_message(format!("{}: {step}", state.summary));
         }
-        tracing::debug!(step, "begins");
+        tracing::debug!(step, "step started");
     }
 
     fn step_says(&self, word: &str) {
@@ -146,7 +146,7 @@ impl Progress for Console {
         if show && self.format == OutputFormat::Text {
             print_line(&format!("  {step}"));
         }
-        tracing::debug!(step, outcome = outcome.as_str(), "ends");
+        tracing::debug!(step, outcome = outcome.as_str(), "step finished");
     }
 
     fn phase_ends(&self, _id: &str, changed: usize, took: Duration) {

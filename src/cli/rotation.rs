@@ -1,4 +1,4 @@
-//! `bootstrap certs rotate-ca`: the stages in which a cluster gets new CAs.
+//! `bootstrap certs rotate-ca`: the stages of a CA rotation.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::args::{OutputFormat, SettingsArgs, parse_time};
 
-/// Which stage.
+/// Subcommands of `bootstrap certs rotate-ca`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RotateCommand {
     /// Show the stage of every node and what to run next
@@ -22,7 +22,6 @@ pub enum RotateCommand {
 /// Arguments of `bootstrap certs rotate-ca status`.
 #[derive(Args, Clone, Debug)]
 pub struct RotateStatusArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Output format
@@ -33,7 +32,6 @@ pub struct RotateStatusArgs {
 /// Arguments of the stages.
 #[derive(Args, Clone, Debug)]
 pub struct RotateArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Print what would be done and change nothing

@@ -23,12 +23,11 @@ pub struct TokenArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, global = true)]
     pub output: OutputFormat,
-    /// The command
     #[command(subcommand)]
     pub command: TokenCommand,
 }
 
-/// What to do with tokens.
+/// Subcommands of `bootstrap token`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TokenCommand {
     /// Create a token
@@ -67,19 +66,19 @@ pub struct CreateArgs {
     pub dry_run: bool,
 }
 
-/// Default lifetimes: of a token for workers, and of one that gives the keys of the cluster.
+/// Default lifetimes: of a token for workers, and of one that gives access to the cluster's keys.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 const CONTROL_PLANE_LIFE: Duration = Duration::from_secs(2 * 3600);
 
 impl CreateArgs {
-    /// Lifetime of the token; zero if it does not expire.
+    /// Lifetime of the token; zero if it never expires.
     pub fn life(&self) -> Duration {
         let usual = if self.control_plane { CONTROL_PLANE_LIFE } else { LIFE };
         self.ttl.unwrap_or(usual)
     }
 }
 
-/// A duration such as `24h`, `90m` or `1h30m`, as jiff writes it; a bare 0 is zero.
+/// Parses a duration such as `24h`, `90m` or `1h30m` in jiff's notation; a bare 0 is zero.
 fn parse_ttl(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::args::{OutputFormat, SettingsArgs, parse_time};
 use crate::core::model::Version;
 
-/// What to do about versions.
+/// Subcommands of `bootstrap upgrade`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UpgradeCommand {
     /// Show the running and the target versions, the steps, and failed checks; fails if a version-skew rule is violated
@@ -24,7 +24,6 @@ pub struct UpgradePlanArgs {
     /// Target version [default: cluster.kubernetes_version, or else the newest that this program knows]
     #[arg(long, value_name = "VERSION")]
     pub version: Option<Version>,
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Output format
@@ -38,7 +37,6 @@ pub struct UpgradeApplyArgs {
     /// Target version [default: cluster.kubernetes_version, or else the newest that this program knows]
     #[arg(long, value_name = "VERSION")]
     pub version: Option<Version>,
-    /// Settings and running
     #[command(flatten)]
     pub node: UpgradeNodeArgs,
 }
@@ -46,7 +44,6 @@ pub struct UpgradeApplyArgs {
 /// Arguments of `bootstrap upgrade node`.
 #[derive(Args, Clone, Debug)]
 pub struct UpgradeNodeArgs {
-    /// Settings
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Print what would be done and change nothing

@@ -1,4 +1,4 @@
-//! The choice of a node's local balancer: which API server a new connection goes to.
+//! The choice of a node's local balancer: which API server gets a new connection.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use super::connections::Limits;
 
-/// How long a server that did not answer is asked last. Short: a server that comes back is of use at once.
+/// How long a server that did not answer is tried last. Short, so that a recovered server is used soon.
 pub const SHUN: Duration = Duration::from_secs(10);
 
-/// Files that the agent keeps for itself beside the balancer's connections: its watches, netlink, files it writes.
+/// File descriptors that the agent needs besides the balancer's connections: its watches, netlink, files it writes.
 const RESERVED: usize = 128;
 
-/// Most connections through the balancer. Root's are the kubelet, kube-proxy and the control plane; whoever else is on the
-/// node's loopback takes none of theirs, nor more than a share of the others'.
+/// Connection limits of the balancer. The kubelet, kube-proxy and the control plane run as root; other users on the
+/// node's loopback cannot use up root's connections, nor more than a share of the others'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Of uid 0.
+    /// Limits for uid 0.
     pub root: Limits,
-    /// Of all other uids.
+    /// Limits for all other uids.
     pub others: Limits,
 }
 
 impl Bounds {
-    /// For a process that may open `descriptors` files: each connection takes two.
+    /// The limits for a process that may open `descriptors` files: each connection uses two.
     pub fn of_descriptors(descriptors: usize) -> Self {
         let connections = descriptors.saturating_sub(RESERVED) / 2;
         let others = connections / 4;
@@ -35,12 +35,12 @@ impl Bounds {
     }
 }
 
-/// What is remembered of the servers.
+/// What the balancer remembers about the servers.
 #[derive(Clone, Debug, Default)]
 pub struct Servers {
-    /// The node's own API server, on control planes; it is asked first.
+    /// The node's own API server, which is tried first; `None` on workers.
     pub own: Option<SocketAddr>,
-    /// When a server last failed to answer, as a span since some fixed moment.
+    /// When a server last failed to answer, as a duration since a fixed point in time.
     failed: BTreeMap<SocketAddr, Duration>,
     turn: usize,
 }
@@ -51,8 +51,8 @@ impl Servers {
         Self { own, ..Self::default() }
     }
 
-    /// The order in which a new connection tries the servers: the own one, then one after another in turn, and those
-    /// that failed lately at the end.
+    /// The order in which a new connection tries the servers: the own one, then the others in rotation, recently failed
+    /// ones last.
     pub fn order(&mut self, known: &[SocketAddr], now: Duration) -> Vec<SocketAddr> {
         self.turn = self.turn.wrapping_add(1);
         let mut order: Vec<SocketAddr> = known.to_vec();
@@ -62,12 +62,12 @@ impl Servers {
         order
     }
 
-    /// Notes that a server did not answer.
+    /// Records that a server did not answer.
     pub fn note_failure(&mut self, server: SocketAddr, now: Duration) {
         self.failed.insert(server, now);
     }
 
-    /// Notes that a server answered.
+    /// Records that a server answered.
     pub fn note_success(&mut self, server: &SocketAddr) {
         self.failed.remove(server);
     }

@@ -1,29 +1,30 @@
-//! Which connections a listener holds: a bound, a share for each source, and who goes when a place is needed.
+//! Which connections a listener accepts: a total limit, a share per source, and which connection is closed to make
+//! room.
 //!
-//! Whoever floods a listener loses connections of its own first: the victim comes from the source that holds the most,
-//! and is the oldest of those that have shown least. A source is whatever the listener can tell peers apart by, such as
+//! Flooding a listener closes the flooder's own connections first: the victim is of the source with the most
+//! connections, and is the oldest of those with the lowest standing. A source is whatever distinguishes peers, such as
 //! an address or a uid.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Most connections.
+/// Maximum numbers of simultaneous connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of all sources together.
+    /// Limit over all sources.
     pub total: usize,
-    /// Of one source.
+    /// Limit for each source.
     pub per_source: usize,
 }
 
-/// What a connection has shown so far. The lower goes first.
+/// How useful a connection has proved to be; the lowest are closed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// Nothing.
+    /// Nothing is known about it yet.
     New,
-    /// That its peer does what the listener is for.
+    /// Its peer has used the listener for its purpose.
     Proven,
-    /// It is in use, and is never closed for another one's sake.
+    /// It is in use, and is never closed in favor of another.
     Held,
 }
 
@@ -34,40 +35,41 @@ struct Entry<S, H> {
     standing: Standing,
 }
 
-/// A connection got a place.
+/// The result of admitting a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted<H> {
-    /// Number of the place.
+    /// Id of the connection's entry.
     pub id: u64,
-    /// Handle of the connection that has to be closed for it; it holds no place any more.
+    /// Handle of the connection that must be closed in return; its entry is removed already.
     pub evicted: Option<H>,
 }
 
-/// All places are taken, and no connection may be closed for another.
+/// The limit is reached, and no connection may be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many connections")]
 pub struct Full;
 
-/// The connections of a listener. `H` is what the caller needs to close one.
+/// The connections of a listener. `H` is a handle by which the caller can close one.
 #[derive(Clone, Debug)]
 pub struct Connections<S, H> {
     limits: Limits,
     next: u64,
-    /// By number, which grows: the first is the oldest.
+    /// By id, which increases: the first is the oldest.
     entries: BTreeMap<u64, Entry<S, H>>,
     counts: BTreeMap<S, usize>,
 }
 
 impl<S: Ord + Clone, H> Connections<S, H> {
-    /// None yet.
+    /// A listener without connections.
     pub fn new(limits: Limits) -> Self {
         Self { limits, next: 0, entries: BTreeMap::new(), counts: BTreeMap::new() }
     }
 
-    /// Gives a new connection of `source` a place, if need be that of another one.
+    /// Admits a new connection of `source`, in place of another one if necessary.
+    ///
     ///
     /// # Errors
-    /// When all that could go are [`Standing::Held`].
+    /// All candidates for closing are [`Standing::Held`].
     pub fn admit(&mut self, source: S, handle: H) -> Result<Admitted<H>, Full> {
         let evicted = if self.count(&source) >= self.limits.per_source {
             Some(self.evict(Some(&source)).ok_or(Full)?)
@@ -84,29 +86,29 @@ impl<S: Ord + Clone, H> Connections<S, H> {
         Ok(Admitted { id, evicted })
     }
 
-    /// Notes what a connection has shown; one that lost its place stays without.
+    /// Updates the standing of a connection; no effect if it was evicted.
     pub fn note(&mut self, id: u64, standing: Standing) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.standing = standing;
         }
     }
 
-    /// Frees a place. False when it was given away before.
+    /// Removes a connection; `false` if it was evicted before.
     pub fn release(&mut self, id: u64) -> bool {
         self.remove(id).is_some()
     }
 
-    /// Takes a place from somebody without giving it away: descriptors ran out elsewhere.
+    /// Evicts a connection without admitting another: the process ran out of descriptors.
     pub fn evict_one(&mut self) -> Option<H> {
         self.evict(None)
     }
 
-    /// How many there are.
+    /// Number of admitted connections.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// True when there are none.
+    /// True when there are no connections.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -118,7 +120,7 @@ impl<S: Ord + Clone, H> Connections<S, H> {
     fn evict(&mut self, only: Option<&S>) -> Option<H> {
         let candidates =
             self.entries.iter().filter(|(_, e)| e.standing < Standing::Held && only.is_none_or(|s| *s == e.source));
-        // The numbers make the order total: of equals the oldest.
+        // Ids make the order total: of equals the oldest goes.
         let (&id, _) = candidates
             .min_by_key(|(id, entry)| (std::cmp::Reverse(self.count(&entry.source)), entry.standing, **id))?;
         self.remove(id).map(|entry| entry.handle)
@@ -136,7 +138,7 @@ impl<S: Ord + Clone, H> Connections<S, H> {
     }
 }
 
-/// What addresses of one owner have in common: of IPv6 the network of a link, for an owner has 2^64 addresses there.
+/// The source of an address: for IPv6 its /64 network, since one owner has 2^64 addresses there.
 pub fn source_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(six) => IpAddr::from((six.to_bits() >> 64 << 64).to_be_bytes()),

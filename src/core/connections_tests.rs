@@ -1,4 +1,4 @@
-//! Tables of who gets a place and who loses one.
+//! Tables of which connections are admitted and evicted.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn a_flood_of_one_source_costs_that_source_only() {
     assert_eq!(quiet.evicted, None);
     let evicted: Vec<_> = (0..500).filter_map(|n| held.admit(2, n).unwrap().evicted).collect();
     assert_eq!(held.len(), 10);
-    // The oldest of the flood went, one after the other, and never the other source's.
+    // The oldest connections of the flood were evicted in order, and never the other source's.
     assert_eq!(evicted, (0..491).collect::<Vec<_>>());
     assert!(held.release(quiet.id));
 }
@@ -43,7 +43,7 @@ fn who_has_shown_something_goes_after_those_that_have_not_and_who_is_held_never(
     assert_eq!(held.evict_one(), None);
     held.note(only, Standing::New);
     assert_eq!(held.evict_one(), Some(1));
-    // It has no place any more: to leave again, or to be noted, changes nothing.
+    // It has no entry any more: releasing or noting it changes nothing.
     assert!(!held.release(only));
     held.note(only, Standing::Held);
     assert!(held.is_empty());

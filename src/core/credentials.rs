@@ -1,4 +1,5 @@
-//! Certificate requests of the kubelet (docs/contract.md, kubelet 7.1): what is asked, what the answer means, when to ask again.
+//! Certificate requests of the kubelet (docs/contract.md, kubelet 7.1): their content, their result, and the time of
+//! the next one.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,12 +12,12 @@ use sha2::{Digest, Sha256};
 use crate::core::model::credentials::CertificateUse;
 use crate::core::model::pki::Subject;
 
-/// The subject of both certificates.
+/// The subject of the client and the serving certificate.
 pub fn derive_subject(node_name: &str) -> Subject {
     Subject { common_name: format!("system:node:{node_name}"), organizations: vec!["system:nodes".into()] }
 }
 
-/// The request object. Its name follows from the public key, so that a restart finds the request it made.
+/// The request object. Its name is derived from the public key, so that a restarted kubelet finds its request again.
 pub fn render_request(
     use_: CertificateUse,
     node_name: &str,
@@ -28,7 +29,7 @@ pub fn render_request(
         CertificateUse::Serving => ("csr-", "kubernetes.io/kubelet-serving", "server auth"),
     };
     let digest = Sha256::digest(format!("{signer}\n{node_name}\n{public_key}").as_bytes());
-    // Names of requests are path segments that may hold any letter, as upstream's do.
+    // Names of requests are path segments, so any letter is allowed; upstream's have upper case too.
     let name = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(digest));
     CertificateSigningRequest {
         metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
@@ -42,18 +43,18 @@ pub fn render_request(
     }
 }
 
-/// What has become of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Not decided, or not signed yet.
+    /// Neither approved nor denied, or not signed yet.
     Waiting,
-    /// The certificate, in PEM.
+    /// Signed; the certificate in PEM.
     Issued(String),
-    /// Denied or failed, with the message.
+    /// Denied or failed; the message.
     Refused(String),
 }
 
-/// Reads the answer off the request.
+/// Derives the result from the request's status.
 pub fn read_answer(request: &CertificateSigningRequest) -> Answer {
     let Some(status) = &request.status else { return Answer::Waiting };
     let refused = status.conditions.iter().flatten().find(|c| ["Denied", "Failed"].contains(&c.type_.as_str()));
@@ -70,7 +71,7 @@ pub fn read_answer(request: &CertificateSigningRequest) -> Answer {
     }
 }
 
-/// When to ask for the next certificate: between 70 and 90 % of its lifetime, `dice` (0 to 1) choosing.
+/// When to request the next certificate: between 70 and 90 % of its lifetime, chosen by `dice` (0 to 1).
 pub fn derive_rotation(not_before: Timestamp, not_after: Timestamp, dice: f64) -> Timestamp {
     let life = not_after.duration_since(not_before).as_secs_f64().max(0.0);
     let share = 0.7 + 0.2 * dice.clamp(0.0, 1.0);

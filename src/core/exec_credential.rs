@@ -1,4 +1,4 @@
-//! Credential plugins of kubeconfigs: what they are asked and what they answer (client-go `plugin/pkg/client/auth/exec`).
+//! Credential plugins of kubeconfigs: the request and its answer (client-go `plugin/pkg/client/auth/exec`).
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,55 +9,55 @@ use crate::core::yaml;
 
 const GROUP: &str = "client.authentication.k8s.io/";
 
-/// What a plugin has given.
+/// The credential in a plugin's answer.
 #[derive(Debug)]
 pub struct ExecCredential {
-    /// For the header `Authorization`.
+    /// Bearer token for the header `Authorization`; `None` if it gave a certificate.
     pub token: Option<Secret<String>>,
-    /// Client certificate and its key, each PEM.
+    /// Client certificate and its key, both PEM; `None` if it gave a token.
     pub certificate: Option<(String, Secret<String>)>,
-    /// When it has to be asked again; `None`: when the server takes the credential no longer.
+    /// When the plugin must be asked again; `None`: when the server rejects the credential.
     pub expires: Option<Timestamp>,
 }
 
-/// Why a plugin is not asked, or its answer not taken.
+/// Why a plugin cannot be run, or its answer is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExecError {
-    /// Of the kubeconfig.
+    /// The kubeconfig names an unsupported `apiVersion`.
     #[error("apiVersion {0:?} is neither {GROUP}v1 nor {GROUP}v1beta1")]
     Version(String),
-    /// Of the kubeconfig: v1 has no default.
+    /// The kubeconfig has no `interactiveMode`, which has no default in v1.
     #[error("interactiveMode must be given for {GROUP}v1")]
     Mode,
-    /// Nobody could answer its questions.
+    /// The plugin needs a terminal and there is none.
     #[error("it is interactive, but standard input is not a terminal")]
     NoTerminal,
-    /// No YAML or JSON.
+    /// The answer is neither YAML nor JSON; the parser's message.
     #[error("its answer cannot be read: {0}")]
     Unreadable(String),
-    /// An answer of another version or kind.
+    /// The answer has another version or kind.
     #[error("its answer is {found}, expected {wanted}")]
     Other {
         /// `apiVersion, kind` of the answer.
         found: String,
-        /// Those that were asked for.
+        /// The `apiVersion, kind` that were requested.
         wanted: String,
     },
-    /// An answer without a credential.
+    /// The answer contains no credential.
     #[error("its answer has neither status.token nor a certificate with its key")]
     Empty,
-    /// One of the two alone is of no use.
+    /// The answer contains a certificate without a key, or a key without a certificate.
     #[error("its answer has only one of status.clientCertificateData and status.clientKeyData")]
     Half,
-    /// The time is not RFC 3339.
+    /// The expiry is not an RFC 3339 time.
     #[error("its status.expirationTimestamp {0:?} is not a time")]
     Time(String),
 }
 
-/// Whether somebody may talk with the plugin, from `interactiveMode` and whether there is a terminal.
+/// Whether the plugin may use the terminal, from `interactiveMode` and whether there is one.
 ///
 /// # Errors
-/// A version or mode that client-go rejects, or a plugin that would need a terminal.
+/// A version or mode that client-go rejects, or a plugin that requires a terminal.
 pub fn derive_interactive(version: &str, mode: Option<&str>, terminal: bool) -> Result<bool, ExecError> {
     match (version.strip_prefix(GROUP), mode) {
         (Some("v1"), None) => Err(ExecError::Mode),
@@ -68,7 +68,7 @@ pub fn derive_interactive(version: &str, mode: Option<&str>, terminal: bool) -> 
     }
 }
 
-/// The value of `KUBERNETES_EXEC_INFO`. `cluster` is that of the kubeconfig where it asks for it.
+/// The value of `KUBERNETES_EXEC_INFO`. `cluster` is the kubeconfig's cluster, if the plugin requests it.
 pub fn render_request(version: &str, interactive: bool, cluster: Option<&Value>) -> String {
     let mut request =
         json!({ "apiVersion": version, "kind": "ExecCredential", "spec": { "interactive": interactive } });
@@ -78,10 +78,10 @@ pub fn render_request(version: &str, interactive: bool, cluster: Option<&Value>)
     request.to_string()
 }
 
-/// Reads the answer to a request of that version. No error holds a word of a credential.
+/// Parses the answer to a request of that version. Error texts never contain credentials.
 ///
 /// # Errors
-/// client-go would not take it.
+/// An answer that client-go would reject.
 pub fn parse_answer(bytes: &[u8], version: &str) -> Result<ExecCredential, ExecError> {
     let answer = yaml::parse_document(bytes).map_err(|error| ExecError::Unreadable(error.message))?;
     let word = |names: &[&str]| at(&answer, names).as_str().unwrap_or_default();

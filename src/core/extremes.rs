@@ -1,4 +1,4 @@
-//! Properties: numbers from outside, however large, small or negative, are decided upon without a panic or a wrap-around.
+//! Properties: decisions on numbers from outside, however large, small or negative, neither panic nor wrap around.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,7 +31,7 @@ use crate::core::server::{Query, parse_journal_query, parse_log_request};
 use crate::core::{logs, shutdown, static_units, status, usage};
 use crate::cri;
 
-/// Whole numbers, the ends of their type more often than others.
+/// Whole numbers, with extremes of the type more likely than others.
 fn int64() -> BoxedStrategy<i64> {
     prop_oneof![
         Just(i64::MIN),
@@ -69,7 +69,7 @@ fn signed() -> BoxedStrategy<SignedDuration> {
         .boxed()
 }
 
-/// Quantities as the API server takes them, and texts that are none.
+/// Quantities that the API server accepts, and invalid texts.
 fn quantity() -> BoxedStrategy<String> {
     prop_oneof![
         prop::sample::select(vec![
@@ -154,7 +154,7 @@ fn pod() -> BoxedStrategy<Arc<Pod>> {
         .boxed()
 }
 
-/// What the runtime may say of the pod's containers.
+/// What the runtime may report about the pod's containers.
 fn observed() -> BoxedStrategy<Observed> {
     let state = prop::sample::select(vec![RunState::Created, RunState::Running, RunState::Exited, RunState::Unknown]);
     let attempt = prop_oneof![Just(u32::MAX), Just(0), any::<u32>()];

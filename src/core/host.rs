@@ -1,4 +1,4 @@
-//! What the settings ask of the machine before anything runs: refusals, and settings of the kernel.
+//! What the settings require of the machine before anything starts: reasons not to run, and kernel settings.
 //!
 //! Source: `pkg/kubelet/cm/container_manager_linux.go` (swap, `setupKernelTunables`), `validation_linux.go` (cgroup v1),
 //! `cmd/kubelet/app/server.go` (`getReservedCPUs`, swap on cgroup v1).
@@ -7,30 +7,30 @@ use std::collections::BTreeSet;
 
 use crate::core::model::kubelet_spec::HostSettings;
 
-/// What the machine says of itself.
+/// What was observed on the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
-    /// Cgroups are of version 1, or of both.
+    /// True if cgroups are version 1 or hybrid.
     pub cgroup_v1: bool,
-    /// `/proc/swaps`.
+    /// Content of `/proc/swaps`; empty without swap support.
     pub swaps: String,
-    /// `/sys/devices/system/cpu/online`; empty where it cannot be read.
+    /// Content of `/sys/devices/system/cpu/online`; empty if it cannot be read.
     pub online_cpus: String,
-    /// Values of [`TUNABLES`] in their order; `None` where one cannot be read.
+    /// Values of [`TUNABLES`] in their order; `None` for one that cannot be read.
     pub tunables: Vec<Option<i64>>,
 }
 
-/// A setting of the kernel, below `/proc/sys`.
+/// A kernel setting below `/proc/sys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunable {
-    /// Its path.
+    /// Path below `/proc/sys`, e.g. `vm/overcommit_memory`.
     pub name: &'static str,
-    /// What the kubelet wants it to be.
+    /// The value that the kubelet requires.
     pub value: i64,
 }
 
-/// Settings of the kernel that the kubelet wants: memory is promised freely, a lack of it ends a process and not the
-/// machine, a kernel that is broken starts again, and keys suffice for many containers.
+/// Kernel settings that the kubelet requires: overcommit memory, let the OOM killer act instead of a panic, reboot
+/// after a kernel panic, and enough keys for many containers.
 pub const TUNABLES: [Tunable; 6] = [
     Tunable { name: "vm/overcommit_memory", value: 1 },
     Tunable { name: "vm/panic_on_oom", value: 0 },
@@ -40,10 +40,10 @@ pub const TUNABLES: [Tunable; 6] = [
     Tunable { name: "kernel/keys/root_maxbytes", value: 25_000_000 },
 ];
 
-/// Most processors a list may name.
+/// Most processors that a list may contain.
 const MOST_CPUS: u32 = 8192;
 
-/// The processors of a list in the kernel's form, such as `0-3,8`; `None` if it is no such list.
+/// Parses a processor list in the kernel's form, such as `0-3,8`; `None` if it is invalid.
 pub fn parse_cpus(list: &str) -> Option<BTreeSet<u32>> {
     let mut cpus = BTreeSet::new();
     for part in list.trim().split(',').map(str::trim) {
@@ -57,7 +57,7 @@ pub fn parse_cpus(list: &str) -> Option<BTreeSet<u32>> {
     Some(cpus)
 }
 
-/// Why the kubelet must not run on this machine; every reason.
+/// Every reason why the kubelet must not run on this machine.
 pub fn check_host(settings: &HostSettings, facts: &HostFacts) -> Vec<String> {
     let mut faults = Vec::new();
     let mut refuse = |fault: bool, text: String| {
@@ -80,7 +80,7 @@ pub fn check_host(settings: &HostSettings, facts: &HostFacts) -> Vec<String> {
     let swaps: Vec<&str> = facts.swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     refuse(
         !swaps.is_empty() && settings.fail_swap_on,
-        format!("failSwapOn: swap is on ({}); turn it off, or set this to false", swaps.join(", ")),
+        format!("failSwapOn: swap is enabled ({}); disable it, or set this to false", swaps.join(", ")),
     );
     if !settings.reserved_cpus.is_empty()
         && let (Some(reserved), Some(online)) = (parse_cpus(&settings.reserved_cpus), parse_cpus(&facts.online_cpus))
@@ -100,12 +100,12 @@ pub fn check_host(settings: &HostSettings, facts: &HostFacts) -> Vec<String> {
     faults
 }
 
-/// Settings of the kernel to write; none where they are protected.
+/// Kernel settings to write; none with `protectKernelDefaults`.
 pub fn plan_tunables(settings: &HostSettings, facts: &HostFacts) -> Vec<Tunable> {
     if settings.protect_kernel_defaults { Vec::new() } else { others(facts).map(|(tunable, _)| tunable).collect() }
 }
 
-/// Those that are not as they should be.
+/// The settings whose value differs from the required one.
 fn others(facts: &HostFacts) -> impl Iterator<Item = (Tunable, Option<i64>)> {
     let values = facts.tunables.iter().copied().chain(std::iter::repeat(None));
     TUNABLES.into_iter().zip(values).filter(|(tunable, value)| *value != Some(tunable.value))
@@ -138,9 +138,9 @@ mod tests {
         let v1 = HostFacts { cgroup_v1: true, ..facts() };
         for (flags, facts, fault) in [
             (&[][..], &facts(), None),
-            (&[], &swap, Some("failSwapOn: swap is on (/dev/zram0)")),
+            (&[], &swap, Some("failSwapOn: swap is enabled (/dev/zram0)")),
             (&[("fail-swap-on", "false")], &swap, None),
-            // A kernel without swap has no such file.
+            // A kernel without swap support has no such file.
             (&[], &HostFacts { swaps: String::new(), ..facts() }, None),
             (&[], &v1, Some("failCgroupV1: this machine has cgroup version 1")),
             (&[("fail-cgroupv1", "false")], &v1, None),

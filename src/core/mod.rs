@@ -1,5 +1,7 @@
 //! The pure core: values in, values out. No I/O, async, clock, randomness or environment.
 
+#![warn(missing_docs)]
+
 pub mod admission;
 pub mod balancer;
 pub mod bootstrap;

@@ -1,54 +1,54 @@
-//! How many starts the runtime is given at once: more while it keeps its pace, fewer when it slows down, half when it says
-//! that it has too much (additive increase, multiplicative decrease).
+//! How many container starts the runtime is given concurrently: more while it keeps its pace, fewer when it slows down,
+//! half when it reports an overload (additive increase, multiplicative decrease).
 //!
-//! Starts that come all at once are no quicker than a few at a time: processors and disk are busy with some of them. And
-//! beyond what a machine bears they fail: runc freezes a cgroup of version 1 before it sets its devices, and gives up
-//! after a number of tries ("unable to freeze").
+//! Starting everything at once is no faster than a few at a time: these keep processors and disk busy. Beyond a
+//! machine's capacity starts fail: runc freezes a cgroup v1 before it sets its devices, and gives up after a number of
+//! attempts ("unable to freeze").
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a start consists of, in the order in which waiting ones have their turn: what was begun is brought to its end first.
+/// The calls of a start, in the order of priority for waiting ones: what was begun is completed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StartCall {
-    /// `StartContainer`.
+    /// The CRI call `StartContainer`.
     Start,
-    /// `CreateContainer`.
+    /// The CRI call `CreateContainer`.
     Create,
-    /// `RunPodSandbox`.
+    /// The CRI call `RunPodSandbox`.
     Sandbox,
 }
 
-/// At first, at least and at most.
+/// Initial, lowest and highest limit.
 const FIRST: u32 = 8;
 const LEAST: u32 = 2;
 const MOST: u32 = 64;
 
-/// An answer is slow when it takes so many times as long as the quickest of its kind.
+/// A call is slow if it takes this many times as long as the fastest of its kind.
 const SLOW: u32 = 4;
 
-/// Texts of runtimes that have too much to do at once: runc, fork(2), containerd.
+/// Messages of overloaded runtimes: runc, fork(2), containerd.
 const OVERLOAD: [&str; 4] =
     ["unable to freeze", "resource temporarily unavailable", "too many open files", "context deadline exceeded"];
 
-/// Whether the runtime failed because it had too much to do.
+/// True if the runtime failed because of an overload.
 pub fn is_overload(message: &str) -> bool {
     OVERLOAD.iter().any(|text| message.contains(text))
 }
 
-/// Whether a start failed for this reason before the container's process came to be.
+/// True if a start failed for this reason before the container's process was created.
 pub fn is_failed_freeze(message: &str) -> bool {
     message.contains("unable to freeze")
 }
 
-/// The limit and what it was derived from.
+/// The limit and the statistics it is derived from.
 #[derive(Clone, Debug)]
 pub struct StartLimit {
     limit: u32,
-    /// Answers since the limit was judged last: in good time while all places were taken, and slow.
+    /// Calls since the limit was last changed: completed in time while all slots were in use, and slow.
     good: u32,
     slow: u32,
-    /// Rises with each overload, so that calls from before one are not counted against what came of it.
+    /// Incremented at each overload, so that failures of calls from before it are not counted again.
     round: u64,
     quickest: BTreeMap<StartCall, Duration>,
 }
@@ -60,20 +60,21 @@ impl Default for StartLimit {
 }
 
 impl StartLimit {
-    /// How many may be under way.
+    /// How many calls may be in progress.
     pub fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// To be given back with the failure of a call that begins now.
+    /// The current round, which has to be passed to [`Self::overloaded`] when a call that begins now fails.
     pub fn round(&self) -> u64 {
         self.round
     }
 
-    /// A call was done within that time; `full`: all places were taken.
+    /// Records a call that completed within that time; `full` is true if all slots were in use.
     pub fn answered(&mut self, call: StartCall, took: Duration, full: bool) {
         let quickest = self.quickest.entry(call).or_insert(took);
-        // It is forgotten slowly, the machine may have become a slower one, and more slowly than the limit follows.
+        // The fastest time is forgotten slowly, since the machine may have become slower, and more slowly than the
+        // limit adapts.
         *quickest = took.min(quickest.saturating_add(quickest.checked_div(1000).unwrap_or_default()));
         if took > quickest.saturating_mul(SLOW) {
             self.slow = self.slow.saturating_add(1);
@@ -90,7 +91,7 @@ impl StartLimit {
         (self.good, self.slow) = (0, 0);
     }
 
-    /// A call that began in that round failed because there was too much to do.
+    /// Records the failure by overload of a call that began in that round.
     pub fn overloaded(&mut self, round: u64) {
         if round < self.round {
             return;

@@ -1,6 +1,6 @@
-//! YAML or JSON text → a JSON value, with the place of every fault.
+//! Parses YAML or JSON text into a JSON value, with the place of every fault.
 //!
-//! Reading into a value first and into a typed object afterwards costs megabytes less code than typed YAML.
+//! Parsing into a value first and converting it to a typed object afterwards needs megabytes less code than typed YAML.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,22 +13,22 @@ use serde_saphyr::{Localizer, Options, Spanned, UserMessageFormatter};
 
 use crate::core::model::MAX_MANIFEST_BYTES;
 
-/// A place in a text, both counted from 1.
+/// A place in a text; line and column count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Line.
+    /// Line number, from 1.
     pub line: u64,
-    /// Column.
+    /// Column number, from 1.
     pub column: u64,
 }
 
-/// Why a text is no single document.
+/// Why a text is not a single valid document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// What is wrong.
+    /// What is wrong, without the place.
     pub message: String,
-    /// Where, if known.
+    /// The place of the fault; `None` if unknown.
     pub place: Option<Place>,
 }
 
@@ -44,12 +44,12 @@ fn text_of(bytes: &[u8]) -> Result<&str, Error> {
         .map_err(|e| Error { message: format!("not UTF-8 at byte {}", e.valid_up_to()), place: None })
 }
 
-/// Parses the one document of a text; `Value::Null` where there is none. Documents of nothing but comments do not count:
-/// templates end every part with `---`. More than one document, duplicate keys and resource bombs (aliases, depth, size)
-/// are refused.
+/// Parses the one document of a text; `Value::Null` if there is none. Documents with nothing but comments do not count:
+/// templates end every part with `---`. Multiple documents, duplicate keys and resource bombs (aliases, depth, size)
+/// are rejected.
 ///
 /// # Errors
-/// The first fault with its place.
+/// The first fault, with its place.
 pub fn parse_document(bytes: &[u8]) -> Result<Value, Error> {
     let text = text_of(bytes)?;
     let mut documents: Vec<Value> =
@@ -68,7 +68,8 @@ fn second_document(text: &str) -> Option<Place> {
     documents.get(1).map(|second| Place { line: second.referenced.line(), column: second.referenced.column() })
 }
 
-/// Formats an error for the author of the text: without the library's own names, and the place beside the message.
+/// Formats an error for the author of the text: without the library's own names, and with the place apart from the
+/// message.
 fn describe(error: &serde_saphyr::Error) -> Error {
     struct Placeless;
     impl Localizer for Placeless {
@@ -78,15 +79,15 @@ fn describe(error: &serde_saphyr::Error) -> Error {
     }
     let message = error.without_snippet().render_with_formatter(&UserMessageFormatter.with_localizer(&Placeless));
     let place = error.location().map(|l| Place { line: l.line(), column: l.column() });
-    // A message may span lines; only the first says what is wrong.
+    // A message may span several lines; only the first one says what is wrong.
     Error { message: message.lines().next().unwrap_or_default().trim_end_matches(':').to_owned(), place }
 }
 
-/// Where the parts of a text are written. It is read once, however many places are looked up.
+/// Places of the parts of a text. It is parsed once, however many places are looked up.
 pub struct Places(Option<Node>);
 
 impl Places {
-    /// Those of one document; none of what is no document.
+    /// The places of one document; empty if the text is not a document.
     pub fn of(bytes: &[u8]) -> Self {
         let documents = text_of(bytes).ok().and_then(|text| {
             let documents: Option<Vec<Node>> = serde_saphyr::from_multiple_with_options(text, options()).ok();
@@ -95,8 +96,8 @@ impl Places {
         Self(documents.and_then(|documents| documents.into_iter().next()))
     }
 
-    /// Where a field such as `spec.containers[0].image` is written; of a field that is missing, its nearest parent.
-    /// Parts of the path that hold dots are written as `["a.b"]`-free plain names, so keys with dots find their parent.
+    /// The place of a field such as `spec.containers[0].image`; of a missing field, that of its nearest parent. A path
+    /// has no quoting, so keys with dots resolve to their parent.
     pub fn find(&self, path: &str) -> Option<Place> {
         let mut node = self.0.as_ref()?;
         let mut place = None;
@@ -119,15 +120,15 @@ impl Places {
     }
 }
 
-/// [`Places::find`] for one place.
+/// Like [`Places::find`], for a single lookup.
 pub fn locate(bytes: &[u8], path: &str) -> Option<Place> {
     Places::of(bytes).find(path)
 }
 
-/// [`parse_document`], but where keys are given twice the last one counts: then with what is wrong with them.
+/// Like [`parse_document`], but of duplicate keys the last one wins; the error about them is returned as well.
 ///
 /// # Errors
-/// The first fault that is none of a key given twice.
+/// The first fault other than a duplicate key.
 pub fn parse_last_keys(bytes: &[u8]) -> Result<(Value, Option<Error>), Error> {
     let fault = match parse_document(bytes) {
         Ok(value) => return Ok((value, None)),
@@ -146,7 +147,7 @@ enum Part<'a> {
     Index(usize),
 }
 
-/// The shape of a document: of each part where it is written.
+/// The structure of a document, with the place of each part.
 enum Node {
     Map(BTreeMap<String, (Place, Node)>),
     Seq(Vec<(Place, Node)>),
@@ -295,7 +296,7 @@ mod tests {
         let steps: String = (0..1_000).map(|level| format!("{:level$}a:\n", "")).collect();
         for bomb in ["[".repeat(depth), "- ".repeat(depth), "? ".repeat(depth), pairs, steps, "!t ".repeat(depth)] {
             assert!(parse_document(bomb.as_bytes()).is_err(), "{}", &bomb[..8]);
-            // The rest of what comes from outside is JSON, read by this one parser.
+            // All other input from outside is JSON, parsed by this one parser.
             assert!(serde_json::from_str::<Value>(&bomb).is_err());
         }
     }

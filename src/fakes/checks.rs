@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::core::model::{HttpAnswer, HttpGet};
 use crate::ports::node::{CheckError, Checks};
 
-/// Answers by URL (`http://…`, `tcp://host:port`, `grpc://host:port/service`); what was not set refuses.
+/// Results by URL (`http://…`, `tcp://host:port`, `grpc://host:port/service`); others refuse the connection.
 #[derive(Debug, Default)]
 pub struct FakeChecks {
     answers: Mutex<HashMap<String, Result<HttpAnswer, CheckError>>>,
@@ -17,13 +17,13 @@ pub struct FakeChecks {
 }
 
 impl FakeChecks {
-    /// Sets the answer of a URL.
+    /// Sets the result of a URL.
     pub fn set(&self, url: &str, answer: Result<u16, CheckError>) {
         let answer = answer.map(|status| HttpAnswer { status, body: "body".into() });
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(url.into(), answer);
     }
 
-    /// The URLs asked so far, which are then forgotten.
+    /// Returns and clears the URLs requested so far.
     pub fn take_asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }

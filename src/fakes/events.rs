@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::core::model::key_of;
 use crate::ports::kubelet::{EventKind, EventTarget, Events};
 
-/// Keeps each event as one line, `target reason: message`.
+/// Records each event as one line, `target reason: message`.
 #[derive(Debug, Default)]
 pub struct FakeEvents {
     lines: Mutex<Vec<String>>,
@@ -19,7 +19,7 @@ impl FakeEvents {
         self.annotations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The lines so far, which are then forgotten.
+    /// Returns and clears the lines recorded so far.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -12,7 +12,7 @@ use crate::ports::node::RuntimeError;
 
 type Answer = Result<i32, RuntimeError>;
 
-/// Every command exits with what the test set, at first 0.
+/// Every command exits with the code that the test sets, initially 0.
 pub struct FakeExec {
     answer: Mutex<Answer>,
     ran: Mutex<Vec<Vec<String>>>,
@@ -25,12 +25,12 @@ impl Default for FakeExec {
 }
 
 impl FakeExec {
-    /// Sets the exit code, or the error, of all further commands.
+    /// Sets the exit code, or the error, of all later commands.
     pub fn set(&self, answer: Answer) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 
-    /// The commands so far, which are then forgotten.
+    /// Returns and clears the commands run so far.
     pub fn take(&self) -> Vec<Vec<String>> {
         std::mem::take(&mut *self.ran.lock().unwrap_or_else(PoisonError::into_inner))
     }

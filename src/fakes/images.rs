@@ -14,14 +14,14 @@ use crate::ports::node::{ImageService, RuntimeError};
 #[derive(Debug, Default)]
 struct Registry {
     present: BTreeMap<String, cri::Image>,
-    /// By image: the passwords that open it; an empty list opens to everybody.
+    /// The passwords that give access to each image; an empty list allows everybody.
     published: BTreeMap<String, Vec<String>>,
     calls: Vec<String>,
     delay: Duration,
     fs: Option<(u64, u64)>,
 }
 
-/// A registry and a node's images. A pull takes the delay that the test sets.
+/// A registry and a node's images. A pull takes the time that the test sets.
 #[derive(Debug, Default)]
 pub struct FakeImages(Mutex<Registry>);
 
@@ -30,22 +30,21 @@ impl FakeImages {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an image on the node.
+    /// Adds an image to the node.
     pub fn add(&self, name: &str, image: cri::Image) {
         self.state().present.insert(name.into(), image);
     }
 
-    /// Offers an image in the registry to those with one of the passwords, or to everybody.
+    /// Publishes an image in the registry, for those with one of the passwords, or for everybody.
     pub fn publish(&self, name: &str, passwords: &[&str]) {
         self.state().published.insert(name.into(), passwords.iter().map(|p| (*p).to_owned()).collect());
     }
 
-    /// Makes pulls slow.
     pub fn set_delay(&self, delay: Duration) {
         self.state().delay = delay;
     }
 
-    /// Sets what images use of their file system.
+    /// Sets the usage of the image file system.
     pub fn set_fs(&self, used: u64, inodes_used: u64) {
         self.state().fs = Some((used, inodes_used));
     }
@@ -55,7 +54,7 @@ impl FakeImages {
         self.state().present.keys().cloned().collect()
     }
 
-    /// The calls so far, which are then forgotten.
+    /// Returns and clears the calls so far.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.state().calls)
     }
@@ -113,7 +112,7 @@ impl ImageService for FakeImages {
     }
 }
 
-/// Records in a map.
+/// Records, in a map.
 #[derive(Debug, Default)]
 pub struct FakeRecords(Mutex<BTreeMap<(bool, String), Vec<u8>>>);
 
@@ -146,16 +145,15 @@ impl PullRecords for FakeRecords {
     }
 }
 
-/// A node with one docker configuration and one plugin answer.
+/// A node with one docker configuration and one plugin.
 #[derive(Default)]
 pub struct FakeNodeCredentials {
-    /// Text of `config.json`.
     pub config: Option<String>,
-    /// What every plugin answers.
+    /// The answer of every plugin.
     pub plugin: Option<String>,
-    /// How often plugins were called.
+    /// Number of plugin executions.
     pub plugin_calls: Mutex<u32>,
-    /// What the last one was told.
+    /// Input of the last plugin execution.
     pub plugin_input: Mutex<Vec<u8>>,
 }
 

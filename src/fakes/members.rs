@@ -12,19 +12,18 @@ use crate::ports::bootstrap::{
     Etcd, EtcdIdentity, HandoverError, Holdings, KeyHandover, MemberHealth, Members, MembersError,
 };
 
-/// An etcd whose members are those that were put or added.
+/// An etcd with the members that were set or added.
 #[derive(Default)]
 pub struct FakeEtcd {
     members: Mutex<Vec<Member>>,
-    /// What a promotion meets, one after another; then it succeeds.
+    /// Errors of promotions, in this order; then they succeed.
     pub promotions: Mutex<VecDeque<MembersError>>,
-    /// Who gets its vote when somebody asks for the list the next time.
+    /// The member that is promoted when the list is read the next time.
     pub soon_promoted: Mutex<Option<u64>>,
-    /// Size of the database, of 100 that it may have.
+    /// Size of the database; its quota is 100.
     pub db_size: Mutex<i64>,
-    /// The alarm of a full database is on.
+    /// True while the NOSPACE alarm is set.
     pub full: Mutex<bool>,
-    /// How many keys there are.
     pub keys: Mutex<i64>,
     /// Endpoints of the last client.
     pub endpoints: Mutex<Vec<String>>,
@@ -40,7 +39,6 @@ impl FakeEtcd {
         Arc::new(Self { members: Mutex::new(members.to_vec()), ..Self::default() })
     }
 
-    /// The members now.
     pub fn members(&self) -> Vec<Member> {
         lock(&self.members).clone()
     }
@@ -52,7 +50,7 @@ pub fn member(id: u64, name: &str, host: &str, learner: bool) -> Member {
     Member { id, name: name.to_owned(), peer_urls: url(2380), client_urls: url(2379), learner }
 }
 
-/// What a test hands out as `Arc<dyn Etcd>`.
+/// Wraps a [`FakeEtcd`] as `Arc<dyn Etcd>`.
 pub struct FakeEtcdClients(pub Arc<FakeEtcd>);
 
 impl Etcd for FakeEtcdClients {

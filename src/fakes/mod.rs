@@ -1,4 +1,4 @@
-//! The ports in memory, for tests of the drivers: they record calls and fail on request.
+//! In-memory ports, for tests of the drivers: they record calls and fail on request.
 #![cfg_attr(
     not(test),
     expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test that fails here has failed")

@@ -1,4 +1,4 @@
-//! A node in memory: files, units, images and an API that is there once the kubelet runs. It can be told to fail.
+//! A node in memory: files, units, images and an API that exists once the kubelet runs. Tests can make it fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,22 +21,20 @@ use crate::ports::bootstrap::{
 use crate::ports::node::{ImageService, RuntimeError, UnitError};
 
 const ROOT: Owner = Owner { user: 0, group: 0 };
-/// What systemd-sysusers leaves.
 const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nroost-etcd:x:998:997::/:/usr/sbin/nologin\n";
 
-/// The node.
 #[derive(Default)]
 pub struct FakeNode {
     state: Mutex<State>,
-    /// How many more changes succeed; the next one fails once.
+    /// Number of changes that succeed; the next one fails once.
     changes_left: AtomicUsize,
 }
 
 #[derive(Clone, Default)]
 struct State {
-    /// Mode, content (none of a folder) and time of the last change.
+    /// Mode, content (`None` for a folder) and modification time.
     files: BTreeMap<PathBuf, (u32, Option<String>, SystemTime)>,
-    /// Owners other than root.
+    /// Owners of files that are not root's.
     owners: BTreeMap<PathBuf, Owner>,
     units: BTreeMap<String, UnitState>,
     images: BTreeSet<String>,
@@ -55,17 +53,17 @@ impl FakeNode {
         Arc::new(node)
     }
 
-    /// Another node that is as this one is now.
+    /// Another node in the same state.
     pub fn copy(&self) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(self.state().clone()), changes_left: AtomicUsize::new(usize::MAX) })
     }
 
-    /// Lets so many changes succeed; the one after them fails, and those after that succeed again.
+    /// Lets this many changes succeed; the one after them fails, and later ones succeed again.
     pub fn fail_after(&self, changes: usize) {
         self.changes_left.store(changes, Ordering::SeqCst);
     }
 
-    /// True when the failure asked for has not come yet.
+    /// True until the requested failure has happened.
     pub fn failure_is_ahead(&self) -> bool {
         self.changes_left.load(Ordering::SeqCst) != usize::MAX
     }
@@ -75,7 +73,7 @@ impl FakeNode {
         self.state().files.get(Path::new(path)).and_then(|(_, text, _)| text.clone())
     }
 
-    /// Sandboxes of its static pods: those of the manifests that a running kubelet sees.
+    /// Sandboxes of its static pods: of the manifests that a running kubelet reads.
     pub fn sandboxes(&self) -> Vec<cri::PodSandbox> {
         let state = self.state();
         let folder = Path::new("/etc/kubernetes/manifests");
@@ -93,7 +91,7 @@ impl FakeNode {
         names.map(sandbox).collect()
     }
 
-    /// Has a unit that the system declares and starts with the machine.
+    /// Adds a unit that the system declares and enables.
     pub fn declare(&self, unit: &str) {
         let state = UnitState { load: "loaded".to_owned(), file: "enabled".to_owned(), ..UnitState::default() };
         self.state().units.insert(unit.to_owned(), state);
@@ -104,7 +102,6 @@ impl FakeNode {
         self.state().files.keys().filter(|file| file.starts_with(folder)).cloned().collect()
     }
 
-    /// Units that run.
     pub fn active_units(&self) -> Vec<String> {
         self.state().units.iter().filter(|(_, state)| state.is_active()).map(|(unit, _)| unit.clone()).collect()
     }
@@ -152,7 +149,7 @@ impl State {
 impl NodeFiles for FakeNode {
     fn info(&self, path: &Path) -> Result<Option<FileInfo>, FileError> {
         let state = self.state();
-        // The runtime's socket is there while the runtime is.
+        // The runtime's socket exists while the runtime is running.
         if path.ends_with("containerd.sock") && state.units.get("containerd.service").is_some_and(UnitState::is_active)
         {
             return Ok(Some(FileInfo { is_dir: false, mode: 0o660, owner: ROOT, modified: SystemTime::UNIX_EPOCH }));
@@ -356,7 +353,7 @@ impl ClusterObjects for FakeApi {
         if known && covers(seen, object) {
             return Ok(Applied::Unchanged);
         }
-        // What others have set stays.
+        // Fields set by others are kept.
         merge(seen, object);
         Ok(Applied::Changed)
     }
@@ -407,7 +404,7 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// Reaches the node's API once its kubelet runs; the node is then registered and Ready.
+/// Connects to the node's API once its kubelet runs; the node is then registered and Ready.
 pub struct FakeReachability(pub Arc<FakeNode>);
 
 #[async_trait]

@@ -11,7 +11,7 @@ use crate::core::model::StepOutcome;
 use crate::core::network::{BridgeChange, ObservedBridge, Route, RouteChange};
 use crate::ports::bootstrap::{NetworkChange, PodNetwork, PodNetworkError, Progress};
 
-/// A pod network that nobody has: the node agent makes it.
+/// A node without a pod network, which is set up by the node agent.
 pub struct NoNetwork;
 
 #[async_trait]
@@ -51,12 +51,12 @@ impl PodNetwork for NoNetwork {
     }
 }
 
-/// Writes down the steps that were not met, and what they said.
+/// Records the steps that were not met, and their messages.
 #[derive(Default)]
 pub struct Record(Mutex<Vec<String>>);
 
 impl Record {
-    /// The lines so far.
+    /// The lines recorded so far.
     pub fn text(&self) -> String {
         self.lines().join("\n")
     }

@@ -1,4 +1,4 @@
-//! The container runtime of a node for the bootstrapper: it has the pods that a test gives it.
+//! The container runtime of a node for the bootstrapper, with the pods that a test defines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +15,24 @@ use crate::ports::node::{RuntimeError, RuntimeQueries, RuntimeTeardown};
 /// A pod with one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FakePod {
-    /// Its uid.
     pub uid: String,
-    /// Its container runs; else it has ended with code 1.
+    /// True if its container is running; otherwise it exited with 1.
     pub running: bool,
-    /// How often it was started again.
     pub restarts: u32,
 }
 
 type Pods = Box<dyn Fn() -> Vec<FakePod> + Send + Sync>;
 
-/// A runtime that shows the pods of a test, or those of a [`FakeNode`]. One that has neither does not implement its queries.
+/// A runtime with the pods of a test, or those of a [`FakeNode`]. Without either it does not implement its queries.
 #[derive(Default)]
 pub struct FakeRuntime {
     pods: Option<Pods>,
-    /// Whose static pods it runs.
+    /// The node whose static pods it runs.
     node: Option<Arc<FakeNode>>,
 }
 
 impl FakeRuntime {
-    /// A runtime that has these pods at each look.
+    /// A runtime that has these pods whenever it is queried.
     pub fn with_pods(pods: impl Fn() -> Vec<FakePod> + Send + Sync + 'static) -> Self {
         Self { pods: Some(Box::new(pods)), node: None }
     }
@@ -95,7 +93,7 @@ impl RuntimeQueries for FakeRuntime {
     }
 }
 
-/// The pods are those of the test: they outlive their removal.
+/// The pods are those of the test: removing them has no effect.
 #[async_trait]
 impl RuntimeTeardown for FakeRuntime {
     async fn stop_container(&self, _: &ContainerId, _: Duration) -> Result<(), RuntimeError> {

@@ -1,4 +1,4 @@
-//! API objects of which only secrets and service accounts exist.
+//! API objects: only secrets and service accounts exist.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! Image archives that are loaded from files: OCI layouts and what `docker save` writes.
+//! Image archives in files: OCI layouts and the output of `docker save`.
 
 use super::input::MemoryFile;
 use crate::adapters::containerd::archive::Archive;
 use crate::adapters::containerd::blob::Source;
 
-/// A tar file, its checksums put right: blobs are inside the file, and what is made of them is not larger than the file
+/// A tar file whose checksums are corrected: blobs are inside the file, and the result is not larger than the file
 /// allows.
 pub(super) fn archive(input: &[u8]) {
     let content = with_checksums(input);
@@ -36,11 +36,11 @@ pub(super) fn archive(input: &[u8]) {
             }
         }
     }
-    // Images may share documents, so the bound is that of one document for each image.
+    // Images may share documents, so the limit is one document for each image.
     assert!(documents <= content.len() * (images.len() + 1) * 4 && blobs <= content.len() * 2);
 }
 
-/// Puts right the checksum of each block that says it is a header, which chance would not find.
+/// Corrects the checksum of each block that claims to be a header, which random input would not hit.
 fn with_checksums(input: &[u8]) -> Vec<u8> {
     let mut content = input.to_vec();
     for block in content.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {

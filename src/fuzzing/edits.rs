@@ -1,22 +1,19 @@
-//! Pods out of a few bytes: each four of them set one field of a plain pod to a value that is of its type and unusual.
+//! Pods from a few bytes: each four of them set one field of a plain pod to an unusual value of its type.
 
 use std::iter::Peekable;
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-/// What a field may hold.
+/// Type of a field's values.
 #[derive(Clone, Copy)]
 enum Kind {
     Flag,
-    /// 32 bits.
     Int,
-    /// 64 bits.
     Long,
     Text,
     Amount,
     Time,
-    /// Number or name.
     Port,
     Word(&'static [&'static str]),
     Words,
@@ -24,7 +21,7 @@ enum Kind {
 
 use Kind::{Amount, Flag, Int, Long, Port, Text, Time, Word, Words};
 
-/// Fields of a pod; `#` is the index of a container, volume or another part.
+/// Fields of a pod; `#` is the index of a container, volume or other part.
 const POD: &[(&str, Kind)] = &[
     ("metadata/name", Text),
     ("metadata/namespace", Text),
@@ -109,7 +106,7 @@ const POD: &[(&str, Kind)] = &[
     ("status/containerStatuses/#/state/terminated/finishedAt", Time),
 ];
 
-/// Fields of one container of any list.
+/// Fields of a container in any list.
 const CONTAINER: &[(&str, Kind)] = &[
     ("name", Word(&["c0", "c1", "c2", "i0", "", "A"])),
     ("image", Text),
@@ -261,7 +258,7 @@ const TEXTS: &[&str] = &[
     "80",
 ];
 
-/// A pod as JSON says it, or one made by edits.
+/// A pod from JSON, or one created by edits.
 pub(super) fn pod_of(input: &[u8]) -> Option<Pod> {
     if input.first() == Some(&b'{') {
         return serde_json::from_slice(input).ok();
@@ -307,7 +304,7 @@ fn value_of(kind: Kind, value: usize, extra: usize) -> Value {
     }
 }
 
-/// Sets a field, and makes what it is in; a `#` is the next index.
+/// Sets a field, and creates its parents; a `#` is the next index.
 fn set<'a>(
     value: &mut Value,
     path: &mut Peekable<impl Iterator<Item = &'a str>>,

@@ -1,4 +1,4 @@
-//! Files of the kernel: cgroups of both versions, network counters, the table of mounts.
+//! Files of the kernel: cgroups of both versions, network counters, the mount table.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -12,7 +12,7 @@ use crate::core::usage::{
     parse_sample_v2,
 };
 
-/// Files by name, cut out of the input at bytes of zero.
+/// Files by name, split from the input at zero bytes.
 struct Files<'a>(Vec<(&'a str, &'a str)>);
 
 impl CgroupFiles for Files<'_> {
@@ -21,7 +21,7 @@ impl CgroupFiles for Files<'_> {
     }
 }
 
-/// `name` LF `content`, parted by bytes of zero: samples are the same twice, and nothing derived of them wraps.
+/// `name` LF `content`, separated by zero bytes: the result is deterministic, and nothing derived from it wraps around.
 pub(super) fn cgroup_files(input: &[u8]) {
     let Some(text) = text(input) else { return };
     let files = Files(text.split('\0').take(32).filter_map(|part| part.split_once('\n')).collect());
@@ -42,7 +42,7 @@ pub(super) fn cgroup_files(input: &[u8]) {
     }
 }
 
-/// As `seq_path` of the kernel writes a path.
+/// Escapes a path as the kernel's `seq_path` does.
 fn escape(path: &[u8]) -> Vec<u8> {
     let escaped = path.iter().map(|byte| match byte {
         b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
@@ -51,14 +51,14 @@ fn escape(path: &[u8]) -> Vec<u8> {
     escaped.flatten().collect()
 }
 
-/// A mount point that the kernel writes reads back as it is, and lines of any other kind give no more than one each.
+/// A mount point as the kernel writes it is parsed back unchanged, and any other line gives at most one.
 pub(super) fn mountinfo(input: &[u8]) {
     let points = |table: &[u8]| -> Vec<Vec<u8>> {
         parse_mounts(table).map(|mount| mount.point.as_os_str().as_bytes().to_vec()).collect()
     };
     let lines = input.split(|byte| *byte == b'\n').count();
     assert!(points(input).len() <= lines);
-    // No path of the kernel has two slashes, except where it says that the place is gone (`//deleted`).
+    // A path of the kernel never has two slashes, except in the mark of a removed directory (`//deleted`).
     if input.is_empty() || input.contains(&0) || input.windows(2).any(|two| two == b"//") {
         return;
     }

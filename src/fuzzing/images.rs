@@ -1,4 +1,4 @@
-//! What decides which credentials fetch which image: pull secrets, image names, credential plugins, records of pulls.
+//! Input that decides which credentials pull which image: pull secrets, image names, credential plugins, pull records.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::core::images::{
 };
 use crate::core::yaml;
 
-/// First line: a repository; the rest: the secret. What is found is in the secret, and fits by a slow matcher too.
+/// First line: a repository; the rest: the secret. The credentials found are in the secret, and a slow matcher agrees.
 pub(super) fn pull_secret(input: &[u8]) {
     let (repository, secret) = first_line(input);
     let Some(repository) = text(repository) else { return };
@@ -36,7 +36,7 @@ fn ports(location: &str) -> usize {
     location.split('/').next().unwrap_or_default().matches(':').count()
 }
 
-/// A pattern that means what it says: no scheme, API version or query to take off, not the one that stands for Docker Hub.
+/// A pattern without a scheme, API version or query to strip, and not the one for Docker Hub.
 fn is_plain(pattern: &str) -> bool {
     let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "*.-:/".contains(c);
     let path = pattern.find('/').map_or("", |at| &pattern[at..]);
@@ -50,7 +50,8 @@ fn is_plain(pattern: &str) -> bool {
         && !pattern.starts_with('/')
 }
 
-/// The rule, slowly: same port, same number of labels, each label by its glob, and the path as a prefix.
+/// The rule, implemented slowly: same port, same number of labels, each label matched by its glob, and the path as a
+/// prefix.
 fn covers(pattern: &str, repository: &str) -> bool {
     fn cut(location: &str) -> (Vec<&str>, &str, &str) {
         let (host, path) = location.split_at(location.find('/').unwrap_or(location.len()));
@@ -64,7 +65,7 @@ fn covers(pattern: &str, repository: &str) -> bool {
         && globs.iter().zip(labels).all(|(glob, label)| glob_covers(glob, label))
 }
 
-/// `reached[i]` says that the glob so far covers the first `i` characters.
+/// `reached[i]`: the glob so far matches the first `i` characters.
 fn glob_covers(glob: &str, label: &str) -> bool {
     let label: Vec<char> = label.chars().collect();
     let mut reached: Vec<bool> = (0..=label.len()).map(|i| i == 0).collect();
@@ -81,7 +82,8 @@ fn glob_covers(glob: &str, label: &str) -> bool {
     reached[label.len()]
 }
 
-/// The full form of a name reads back as itself, holds nothing that leads elsewhere, and a default tag changes no more.
+/// The full form of a name parses to itself, contains nothing that leads elsewhere, and a default tag changes nothing
+/// else.
 pub(super) fn image_name(input: &[u8]) {
     let Some(image) = text(input) else { return };
     let parsed = parse_name(image);
@@ -101,7 +103,7 @@ pub(super) fn image_name(input: &[u8]) {
     assert!(again.tag.is_some() || again.digest.is_some());
 }
 
-/// What a plugin of a kubeconfig answers: a credential in it is whole, and its parts were said.
+/// The answer of a kubeconfig's plugin: a credential in it is complete, and its parts are in the answer.
 fn exec_answer(answer: &[u8]) {
     let version = "client.authentication.k8s.io/v1";
     let Ok(given) = parse_answer(answer, version) else { return };
@@ -115,8 +117,8 @@ fn exec_answer(answer: &[u8]) {
     }));
 }
 
-/// First line of the plugin's configuration (YAML) up to a line `---`, then its answer. Plugins are plain file names, an
-/// answer holds no more than was said, and records of pulls read back.
+/// The plugin's configuration (YAML) up to a line `---`, then its answer. Plugins are plain file names, an answer
+/// contains no more than was given, and pull records can be parsed again.
 pub(super) fn credential_plugin(input: &[u8]) {
     let at = input.windows(5).position(|part| part == b"\n---\n");
     let (file, answer) = at.map_or((input, input), |at| (&input[..at], &input[at + 5..]));

@@ -1,6 +1,6 @@
-//! The bytes of an input as a property takes them.
+//! The input's bytes in the forms that properties need.
 
-/// The input as text; bytes that are no UTF-8 make no input.
+/// The input as text; `None` if it is not UTF-8.
 pub fn text(input: &[u8]) -> Option<&str> {
     std::str::from_utf8(input).ok()
 }
@@ -11,7 +11,7 @@ pub fn first_line(input: &[u8]) -> (&[u8], &[u8]) {
     (&input[..end], input.get(end + 1..).unwrap_or_default())
 }
 
-/// An open file that holds the input and has a path, but is on no disk.
+/// An open file with the input that has a path, but is not on a disk.
 pub struct MemoryFile(std::fs::File);
 
 impl MemoryFile {

@@ -1,4 +1,4 @@
-//! A pod's whole life in the core: admission, plans, statuses, what the runtime is told, probes, eviction, its end.
+//! A pod's whole life in the core: admission, plans, statuses, runtime configurations, probes, eviction, termination.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,11 +29,11 @@ use crate::core::shutdown::{Turn, plan_groups, plan_stages};
 use crate::core::static_units::derive_state;
 use crate::core::status::{self, render_status_patch};
 
-/// Largest message that a runtime takes (upstream `cri-client`, `maxMsgSize`).
+/// Largest message that a runtime accepts (upstream `cri-client`, `maxMsgSize`).
 const MESSAGE_MAX: usize = 16 << 20;
 
-/// JSON, or edits of a plain pod, whose bytes are also what happens to it: nothing panics, the same pod is decided about
-/// the same way twice, no container runs twice, and nothing that is made of it is larger than a runtime takes.
+/// JSON, or edits of a plain pod, whose bytes are also the events: nothing panics, decisions are deterministic, no
+/// container runs twice, and no message exceeds the runtime's limit.
 pub(super) fn pod(input: &[u8]) {
     let Some(pod) = pod_of(input) else { return };
     for pod in [Some(pod.clone()), static_of(&pod)].into_iter().flatten() {
@@ -81,7 +81,7 @@ fn admit(pod: &Pod) {
     assert_eq!(plan_stages(&active).iter().map(|(_, pods)| pods.len()).sum::<usize>(), 2);
 }
 
-/// Everything that is decided about a pod in one state, twice.
+/// All decisions about a pod in one state, made twice.
 pub(super) fn decide(pod: &Pod, observed: &Observed, now: Timestamp) -> Vec<Action> {
     let (ledger, probes) = (Ledger::default(), ProbeResults::new());
     decide_with(pod, observed, &ledger, &probes, now, &PodStatus::default(), Stage::Running).0
@@ -131,7 +131,7 @@ fn decide_with(
     (planned.actions, derived.status)
 }
 
-/// A small runtime: one action of each plan is done, and the script says what happens in between.
+/// A small runtime: one action of each plan is executed, and the script decides what happens in between.
 fn live(pod: &Pod, script: &[u8]) {
     let (mut observed, mut ledger, mut now) = (Observed::default(), Ledger::default(), now());
     let (mut status, probes) = (pod.status.clone().unwrap_or_default(), ProbeResults::new());
@@ -286,7 +286,7 @@ fn render(pod: &Pod) {
     }
 }
 
-/// Probes under a clock that is turned by hand: a probe that was answered is never due at once again, forever.
+/// Probes with a manual clock: a probe that was answered is never due again immediately, forever.
 fn probe(pod: &Pod) {
     let shared = Arc::new(pod.clone());
     let of = |name: &str| ProbedContainer {

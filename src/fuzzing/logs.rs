@@ -1,4 +1,4 @@
-//! Logs that containers write: what `kubectl logs` prints of them, and their way into the journal.
+//! Logs written by containers: the output of `kubectl logs`, and forwarding to the journal.
 
 use crate::adapters::systemd::journal::encode;
 use crate::core::logs::{Flow, LogFilter, Printer, parse_line};
@@ -15,7 +15,7 @@ fn print(bytes: &[u8], chunk: usize, filter: &LogFilter) -> Vec<u8> {
     out
 }
 
-/// Two bytes of options, then the log: never more than the limit, never a difference between chunk sizes.
+/// Two bytes of options, then the log: never more than the limit, and no difference between chunk sizes.
 pub(super) fn container_log(input: &[u8]) {
     let Some(([options, chunk], bytes)) = input.split_first_chunk::<2>() else { return };
     let limit = (options & 1 == 1).then_some(64);
@@ -23,12 +23,12 @@ pub(super) fn container_log(input: &[u8]) {
     let whole = print(bytes, usize::MAX, &filter);
     assert_eq!(whole, print(bytes, usize::from(*chunk).max(1), &filter));
     assert!(limit.is_none_or(|limit| whole.len() as u64 <= limit));
-    // A time has at most 64 bytes and grows by nine digits; lines that were not there are never printed.
+    // A time has at most 64 bytes and grows by nine digits; no other lines are printed.
     let lines = bytes.split(|byte| *byte == b'\n').count();
     assert!(whole.len() <= bytes.len() + 16 * lines);
 }
 
-/// One line: its parts are the line, and each field of its entry in the journal reads back as one field.
+/// One line: its parts are the line, and each field of its journal entry can be parsed as one field.
 pub(super) fn log_line(input: &[u8]) {
     let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let Ok(parsed) = parse_line(line) else { return };
@@ -42,14 +42,14 @@ pub(super) fn log_line(input: &[u8]) {
         container: "main".into(),
         id: "c".into(),
     };
-    // The text may be joined of several lines, and so hold anything.
+    // The text may be joined from several lines, and so contain anything.
     let entry = render_entry(&facts, &parsed, input);
     let decoded = decode(&encode(&entry));
     let wanted: Vec<_> = entry.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
     assert_eq!(decoded, Some(wanted));
 }
 
-/// As the journal reads a datagram (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
+/// Parses a datagram as the journal does (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
 fn decode(mut datagram: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut fields = Vec::new();
     while !datagram.is_empty() {

@@ -1,7 +1,8 @@
 //! Properties of everything that reads bytes from outside, for the targets in `fuzz/` and the tests over their corpus.
 //!
-//! A property takes any bytes and panics when it does not hold. Besides "no panic" each says something: a round trip, the
-//! answer of a slow and simple second implementation, a bound on what comes out. docs/fuzzing.md lists them.
+//! A property accepts any bytes and panics if it does not hold. In addition to "no panic" each states something: a
+//! round trip, agreement with a slow and simple second implementation, a limit of the output. docs/fuzzing.md lists
+//! them.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -35,10 +36,10 @@ mod state;
 mod tests;
 mod trust;
 
-/// A property by the name of its target.
+/// A property, with the name of its target.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them, in the order of docs/fuzzing.md.
+/// All targets, in the order of docs/fuzzing.md.
 pub const TARGETS: &[Target] = &[
     ("manifest", pods::manifest),
     ("pod", life::pod),
@@ -72,7 +73,7 @@ pub const TARGETS: &[Target] = &[
 /// Checks the property of a target.
 ///
 /// # Panics
-/// When it does not hold, or there is no such target.
+/// If it does not hold, or there is no such target.
 pub fn check(target: &str, input: &[u8]) {
     let known = TARGETS.iter().find(|(name, _)| *name == target);
     let (_, property) = known.unwrap_or_else(|| panic!("there is no fuzz target named {target}"));

@@ -1,4 +1,4 @@
-//! What other nodes and the host say of the network: Node objects, EndpointSlices, resolv.conf.
+//! Network data from other nodes and the host: Node objects, EndpointSlices, resolv.conf.
 
 use std::path::Path;
 
@@ -16,8 +16,8 @@ use crate::core::network::{NodeNetwork, RouteChange};
 use crate::core::render::dns::pod_dns;
 use crate::core::render::{NodeContext, parse_resolv_conf};
 
-/// `name cidr,cidr address,address created` a line: routes stay in the cluster's subnets, no two claims that count overlap
-/// or share a gateway of two nodes, the order in which nodes come does not matter, and a plan of changes leads there.
+/// `name cidr,cidr address,address created` per line: routes stay in the cluster's subnets, accepted claims do not
+/// overlap or share a gateway, the order of nodes does not matter, and the plan of changes leads to the wanted routes.
 pub(super) fn node_network(input: &[u8]) {
     let Some(input) = text(input) else { return };
     let nodes: Vec<NodeNetwork> = input.lines().take(32).map(node).collect();
@@ -72,7 +72,7 @@ fn node(line: &str) -> NodeNetwork {
     NodeNetwork { created, ..NodeNetwork::parse(name, cidrs, addresses) }
 }
 
-/// The node's resolv.conf: what pods get of it keeps to the limits of glibc, whatever it holds.
+/// The node's resolv.conf: the configuration for pods respects glibc's limits, whatever it contains.
 pub(super) fn resolv_conf(input: &[u8]) {
     let Some(text) = text(input) else { return };
     let Ok(conf) = parse_resolv_conf(text) else { return };

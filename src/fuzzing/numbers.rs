@@ -1,10 +1,10 @@
-//! Quantities and durations against arithmetic on decimal digits, which is slow and has no widest number.
+//! Quantities and durations, compared with arithmetic on decimal digits, which is slow and has no largest number.
 
 use super::input::text;
 use crate::config::kubelet::duration::{parse_duration, render_duration};
 use crate::core::model::Amount;
 
-/// A natural number as decimal digits, the least first.
+/// A natural number as decimal digits, least significant first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Digits(Vec<u32>);
 
@@ -26,7 +26,7 @@ impl Digits {
         self
     }
 
-    /// Times ten to this power; what falls off behind the point makes the rest one more.
+    /// Multiplies by this power of ten; lost fractional digits round up.
     fn shifted(mut self, power: i64) -> Self {
         if power >= 0 {
             self.0.splice(0..0, std::iter::repeat_n(0, usize::try_from(power).expect("small")));
@@ -56,7 +56,7 @@ impl Digits {
     }
 }
 
-/// What a quantity means in units of ten to `scale`, away from zero; `None` if it is not a quantity.
+/// A quantity in units of ten to `scale`, rounded away from zero; `None` if it is not a quantity.
 fn slow_quantity(text: &str, scale: i64) -> Option<(bool, Digits)> {
     let negative = text.starts_with('-');
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -81,12 +81,13 @@ fn slow_quantity(text: &str, scale: i64) -> Option<(bool, Digits)> {
         digits = digits.times(1024);
     }
     let fraction = i64::try_from(fraction.len()).expect("small");
-    // Nothing is smaller than a nano, which is made first, as upstream does.
+    // Nothing is smaller than a nano: round to it first, as upstream does.
     let nanos = digits.shifted(power - fraction + 9);
     Some((negative, nanos.shifted(-9 - scale)))
 }
 
-/// One quantity a line: the same as by digits, in whole units and in thousandths; sums and quotients never wrap.
+/// One quantity per line: equal to the result by digits, in whole units and in thousandths; sums and quotients never
+/// wrap around.
 pub(super) fn quantity(input: &[u8]) {
     let Some(input) = text(input) else { return };
     let mut all = Vec::new();
@@ -94,7 +95,7 @@ pub(super) fn quantity(input: &[u8]) {
         let slow = (line.len() <= 100).then(|| (slow_quantity(line, 0), slow_quantity(line, -3)));
         let amount = Amount::parse(line);
         if let Some((Some((negative, units)), Some((_, milli)))) = &slow {
-            // Texts of thirty digits and more are refused, as are powers that no resource has.
+            // Texts of thirty or more digits are rejected, and so are powers that no resource has.
             if let Some(amount) = amount {
                 let signed = |n: &Digits| if *negative { 0i64.saturating_sub(n.saturated()) } else { n.saturated() };
                 let most = |n: i64| if n <= -i64::MAX { i64::MIN } else { n };
@@ -114,7 +115,7 @@ pub(super) fn quantity(input: &[u8]) {
     }
 }
 
-/// Nanoseconds of a Go duration (`time.ParseDuration`); `None` for what is none, is negative, or is longer than an int64.
+/// Nanoseconds of a Go duration (`time.ParseDuration`); `None` if it is invalid, negative, or too long for an int64.
 fn slow_duration(text: &str) -> Option<u128> {
     if text == "0" {
         return Some(0);
@@ -144,7 +145,7 @@ fn slow_duration(text: &str) -> Option<u128> {
         };
         let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
         total = total.checked_add(whole.checked_mul(nanos)?)?;
-        // Eighteen digits behind the point are exact here; what is smaller is less than a nanosecond of an hour.
+        // Eighteen fractional digits are exact here; the rest is less than a nanosecond of an hour.
         let digits = &fraction[..fraction.len().min(18)];
         if !digits.is_empty() {
             let scale = 10u128.pow(u32::try_from(digits.len()).ok()?);
@@ -155,7 +156,7 @@ fn slow_duration(text: &str) -> Option<u128> {
     (total <= i64::MAX as u128).then_some(total)
 }
 
-/// A duration is what Go makes of it, and reads back as itself once it is written.
+/// A duration equals Go's result, and parses to itself when it is formatted.
 pub(super) fn duration(input: &[u8]) {
     let Some(text) = text(input).filter(|text| text.len() <= 200) else { return };
     let (parsed, slow) = (parse_duration(text).ok().map(|d| d.as_nanos()), slow_duration(text));

@@ -1,4 +1,4 @@
-//! Manifests of static pods, and files of variables that containers are given.
+//! Manifests of static pods, and env files of containers.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use crate::core::manifest::parse_manifest;
 use crate::core::render::env::parse_env_file;
 use crate::core::yaml::{locate, parse_document};
 
-/// Any bytes as a manifest file or a manifest URL's answer: findings with a place inside the text, or a pod that is
-/// complete; and a pod that reads back as itself once it is written.
+/// Any bytes as a manifest file or the response of a manifest URL: findings with places inside the text, or a complete
+/// pod, which parses to itself when it is written.
 pub(super) fn manifest(input: &[u8]) {
     let parse = || parse_manifest(Path::new("/etc/kubernetes/manifests/fuzz.yaml"), input, "node");
     let first = parse();
     assert_eq!(first, parse());
-    // YAML knows more line breaks than one.
+    // YAML has several line breaks.
     let breaks = |c: &char| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let lines = String::from_utf8_lossy(input).chars().filter(breaks).count() as u64 + 1;
     match &first {
@@ -42,8 +42,7 @@ pub(super) fn manifest(input: &[u8]) {
     }
 }
 
-/// First line: a name; the rest: a file of variables. A value that is written in quotes is read as it was, and nothing
-/// grows by reading.
+/// First line: a name; the rest: an env file. A quoted value is read unchanged, and reading never increases the size.
 pub(super) fn env_file(input: &[u8]) {
     let (name, file) = first_line(input);
     let (Some(name), Some(file)) = (text(name), text(file)) else { return };

@@ -1,4 +1,4 @@
-//! What a probed container answers over HTTP, and where it redirects the kubelet to.
+//! HTTP responses of probed containers, and redirects.
 
 use std::cell::RefCell;
 
@@ -22,8 +22,8 @@ fn request() -> HttpGet {
     }
 }
 
-/// First line: a Location; the rest: all that the server sends. A redirect stays with the host, and the answer has a
-/// status of three digits and a bounded body.
+/// First line: a Location; the rest: everything that the server sends. A redirect stays on the host, and the response
+/// has a status of three digits and a limited body.
 pub(super) fn probe_answer(input: &[u8]) {
     let (location, answer) = first_line(input);
     let get = request();

@@ -8,7 +8,7 @@ use crate::core::server::{
     parse_stdio, subresources,
 };
 
-/// Subresources of which one must be held for an endpoint, however its path is spelled.
+/// Subresources, one of which must be granted for an endpoint, however its path is spelled.
 fn needed(endpoint: &Endpoint) -> &'static [&'static str] {
     match endpoint {
         Endpoint::Healthz(_) => &["healthz"],
@@ -27,7 +27,7 @@ fn needed(endpoint: &Endpoint) -> &'static [&'static str] {
     }
 }
 
-/// No spelling of a path reaches an endpoint with the permission of another one; labels of metrics are a closed set.
+/// No spelling of a path reaches an endpoint with another one's permission; metric labels are a closed set.
 pub(super) fn http_path(input: &[u8]) {
     let Some(path) = text(input) else { return };
     let asked = subresources(path);
@@ -42,8 +42,8 @@ pub(super) fn http_path(input: &[u8]) {
     assert!(!(endpoint.is_read_only() && endpoint.is_debugging()));
 }
 
-/// First line: a query; the rest: a container's status. Options stay in their ranges, and nothing that a query holds
-/// becomes an option of journalctl.
+/// First line: a query; the rest: a container's status. Options stay in their ranges, and no value becomes an option of
+/// journalctl.
 pub(super) fn log_query(input: &[u8]) {
     let (query, status) = first_line(input);
     let Some(query) = text(query) else { return };

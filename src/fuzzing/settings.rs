@@ -1,4 +1,4 @@
-//! Files of settings: KubeletConfiguration, cluster.toml, and the ConfigMaps by which a cluster tells its own.
+//! Settings: KubeletConfiguration, cluster.toml, and the ConfigMaps with a cluster's settings.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::core::model::Version;
 use crate::core::model::spec::Endpoint;
 use crate::core::shutdown::{plan_turns, total};
 
-/// Lines `--flag value` before a line `---` are flags, the rest is the file. What a configuration amounts to can be
-/// loaded again and amounts to the same.
+/// Lines `--flag value` before a line `---` are flags, the rest is the file. An effective configuration can be loaded
+/// again, with the same result.
 pub(super) fn kubelet_config(input: &[u8]) {
     let at = input.windows(5).position(|part| part == b"\n---\n");
     let (given, file) = at.map_or((&input[..0], input), |at| (&input[..at], &input[at + 5..]));
@@ -52,8 +52,8 @@ fn host() -> HostDefaults {
     HostDefaults { name: "n1".into(), address: Some([192, 0, 2, 11].into()), program: "/usr/bin/bootstrap".into() }
 }
 
-/// Faults are inside the file; settings print as a file that says the same; what a node notes of the cluster it joined
-/// reads back as that cluster.
+/// Faults are inside the file; settings are printed as an equivalent file; the recorded settings of the joined cluster
+/// are read back as that cluster.
 pub(super) fn cluster_toml(input: &[u8]) {
     let Some(text) = text(input) else { return };
     let path = Path::new("cluster.toml");
@@ -75,8 +75,8 @@ pub(super) fn cluster_toml(input: &[u8]) {
     assert_eq!(Layers::defaults().add_file(path, &joined), [], "{joined}");
 }
 
-/// The kubeadm-config of a cluster, or one line: versions, endpoints and manifests mean the same when they are written
-/// and read again.
+/// The kubeadm-config of a cluster, or one line: versions, endpoints and manifests keep their meaning when they are
+/// written and read again.
 pub(super) fn cluster_objects(input: &[u8]) {
     let Some(text) = text(input) else { return };
     if let Ok(version) = text.parse::<Version>() {

@@ -1,4 +1,4 @@
-//! Messages of the programs on the node, and files that the kubelet left for itself.
+//! Messages from programs on the node, and files that the kubelet wrote for itself.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -30,8 +30,8 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_700_000_000).expect("a time")
 }
 
-/// A byte for the kind, then the message: whatever a runtime says, the planner decides the same twice, images are removed
-/// at most once each, and a termination message keeps its limit.
+/// A byte for the kind, then the message: whatever a runtime reports, the planner is deterministic, images are removed
+/// at most once each, and a termination message respects its limit.
 pub(super) fn runtime_messages(input: &[u8]) {
     let Some((kind, message)) = input.split_first() else { return };
     match kind % 5 {
@@ -96,7 +96,8 @@ fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &[u8]) 
     Some(value)
 }
 
-/// A file of the kubelet's folder as any of its kinds: what is read is written and read again as the same.
+/// A file in the kubelet's directory as any of its kinds: what was parsed can be written and parsed again, with the
+/// same result.
 pub(super) fn state_files(input: &[u8]) {
     if let Some(status) = round_trip::<PodStatus>(input) {
         let none = PodStatus::default();

@@ -1,4 +1,4 @@
-//! Every property over the corpus of its target that is kept in the repository.
+//! Every property over the corpus of its target in the repository.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn every_target_holds_over_its_corpus() {
         for entry in entries {
             let path = entry.expect("an entry").path();
             let input = fs::read(&path).expect("an input");
-            // The name of the input that fails is what one wants to know.
+            // The name of the failing input is needed.
             let held = std::panic::catch_unwind(|| property(&input));
             assert!(held.is_ok(), "{}", path.display());
             inputs += 1;

@@ -1,4 +1,4 @@
-//! What decides whom a node believes and for whom it speaks: certificates, requests for them, cluster-info, kubeconfigs.
+//! Input that decides whom a node trusts: certificates, certificate requests, cluster-info, kubeconfigs.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,8 @@ use crate::core::bootstrap::{jws, kubeconfig as file};
 use crate::core::model::pki::San;
 use crate::ports::node::Pki;
 
-/// PEM or DER: a certificate says the same twice, its pin is a pin, and no request is approved for names of nobody.
+/// PEM or DER: parsing a certificate is deterministic, its pin is a pin, and no request is approved for an unknown
+/// node.
 pub(super) fn certificate(input: &[u8]) {
     let armored = |label: &str| {
         let lines = STANDARD.encode(input).into_bytes();
@@ -95,7 +96,8 @@ fn requested(pem: &str) {
 
 const TOKEN: &str = "abcdef.0123456789abcdef";
 
-/// First line: a signature; the rest: the kubeconfig. Only what the token signed is believed, and only with a pin of it.
+/// First line: a signature; the rest: the kubeconfig. Only what the token signed is accepted, and only if the CA is
+/// pinned.
 pub(super) fn cluster_info(input: &[u8]) {
     let (signature, kubeconfig) = first_line(input);
     let (Some(signature), Some(kubeconfig)) = (text(signature), text(kubeconfig)) else { return };
@@ -109,7 +111,8 @@ pub(super) fn cluster_info(input: &[u8]) {
     let own = jws::sign(kubeconfig, token.id(), token.secret());
     assert!(jws::is_signed(kubeconfig, &own, token.id(), token.secret()));
     let forged = jws::is_signed(kubeconfig, signature, token.id(), token.secret());
-    // Headers may be written in other ways, but the last part is one of 32 bytes that follow from it and the content.
+    // Headers may be written in other ways, but the last part is a signature of 32 bytes that depends on header and
+    // content.
     assert!(!forged || signature == own || signature.split('.').next() != own.split('.').next(), "{signature}");
     assert!(verify_cluster_info(&of(&own), &token, &[]).is_err(), "believed without a pin");
     let pins = parse_cluster(kubeconfig).ok().and_then(|(_, ca)| CaPin::of_pem(ca.as_bytes()).ok()).unwrap_or_default();
@@ -138,7 +141,7 @@ pub(super) fn cluster_info(input: &[u8]) {
     }
 }
 
-/// A kubeconfig that is pointed elsewhere is pointed there, and its user stays.
+/// A kubeconfig that is changed to another server has that server, and the same user.
 pub(super) fn kubeconfig(input: &[u8]) {
     let Some(text) = text(input) else { return };
     let seen = file::parse(text);
@@ -154,7 +157,8 @@ pub(super) fn kubeconfig(input: &[u8]) {
     assert_eq!(after.client_certificate_path, before.client_certificate_path);
 }
 
-/// Files that control planes share read back as they were, names lead nowhere else, and nothing opens that was not sealed.
+/// Files that control planes share are read back unchanged, names cannot lead elsewhere, and nothing opens that was not
+/// sealed.
 pub(super) fn key_handover(input: &[u8]) {
     let key = OneTimeKey::generate().expect("a key");
     assert_eq!(key.open("request", input), Err(SealError));

@@ -1,4 +1,4 @@
-//! Admission with what is known of the node at the moment of asking.
+//! Admission, based on the newest known state of the node.
 
 use std::sync::Arc;
 
@@ -9,18 +9,17 @@ use crate::core::admission::{NodeFacts, Pressure, decide};
 use crate::core::model::Verdict;
 use crate::kubelet::pods::Admission;
 
-/// Answers from the newest values of its inputs; it never asks anybody.
+/// Decides from the newest values of its inputs; it never does I/O.
 #[derive(Clone, Debug)]
 pub struct NodeAdmission {
-    /// The Node object as last read or written; before that, as it will be registered.
+    /// The Node object as last read or written; before registration, the one that will be registered.
     pub node: watch::Receiver<Arc<Node>>,
-    /// From eviction.
+    /// Node-pressure conditions from the eviction manager.
     pub pressure: watch::Receiver<Pressure>,
-    /// From the shutdown watch.
+    /// True during a node shutdown.
     pub shutting_down: watch::Receiver<bool>,
-    /// Whether the kernel has AppArmor.
+    /// True if AppArmor is enabled in the kernel.
     pub apparmor: bool,
-    /// `allowedUnsafeSysctls`.
     pub unsafe_sysctls: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
-//! Removes images when their file system fills up, or when they have been idle for too long.
+//! Removes images when their file system fills up, or after they were unused for too long.
 //!
-//! One look each five minutes: image and container lists and one `statvfs`. Eviction asks for everything at once.
+//! It runs every five minutes: image and container lists and one `statvfs`. Eviction can remove all unused images
+//! immediately.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,38 +33,34 @@ pub enum Error {
     /// A file system that reports no size.
     #[error("invalid capacity 0 on image filesystem")]
     NoCapacity,
-    /// What is not in use is less than what has to go.
+    /// The unused images are smaller than the amount to free.
     #[error(
         "Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {found} bytes eligible to free."
     )]
     TooFew {
-        /// Bytes to free.
         wanted: u64,
-        /// Bytes of images that nothing uses.
+        /// Bytes of unused images.
         found: u64,
     },
 }
 
-/// What the collection needs of the world.
+/// The ports that image garbage collection uses.
 #[derive(Clone)]
 pub struct ImageGcPorts {
     /// Lists and removes images.
     pub images: Arc<dyn ImageService>,
     /// Lists containers, whose images are in use.
     pub runtime: Arc<dyn RuntimeQueries>,
-    /// Pods with image volumes.
+    /// Pods with image volumes, whose images are in use.
     pub pods: Arc<dyn Pods>,
-    /// Fill of the file system.
+    /// Usage of the image file system.
     pub usage: Arc<dyn Usage>,
-    /// For failures.
     pub events: Arc<dyn Events>,
-    /// Pull records, of which those of removed images go too.
+    /// Pull records; those of removed images are removed too.
     pub records: Arc<Images>,
-    /// The wall clock.
     pub wall: fn() -> Timestamp,
 }
 
-/// The collection.
 pub struct ImageGc {
     ports: ImageGcPorts,
     limits: ImageLimits,
@@ -71,7 +68,7 @@ pub struct ImageGc {
 }
 
 impl ImageGc {
-    /// A collection that knows no image yet.
+    /// A collector without any recorded image.
     pub fn new(ports: ImageGcPorts, settings: &ImageSettings) -> Self {
         let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
         let limits = ImageLimits {
@@ -92,7 +89,7 @@ impl ImageGc {
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     tracing::warn!(error = with_causes(&error), failures, "image garbage collection failed");
-                    // The first failure may only mean that nothing was measured yet.
+                    // The first failure may only mean that nothing has been measured yet.
                     if failures > 1 {
                         self.ports.events.record(
                             EventTarget::Node,
@@ -106,10 +103,10 @@ impl ImageGc {
         }
     }
 
-    /// Removes every image that nothing uses; gives how many bytes that freed.
+    /// Removes every unused image; returns the number of freed bytes.
     ///
     /// # Errors
-    /// When the lists cannot be read.
+    /// The lists cannot be read.
     pub async fn free_all(&self) -> Result<u64, Error> {
         let now = self.observe().await?;
         let removal = self.ages.lock().unwrap_or_else(PoisonError::into_inner).plan_all(now);
@@ -135,13 +132,13 @@ impl ImageGc {
         Ok(())
     }
 
-    /// Gives the error back, once it is an event of the node.
+    /// Returns the error, after it was reported as an event of the node.
     fn report(&self, reason: &'static str, error: Error) -> Error {
         self.ports.events.record(EventTarget::Node, EventKind::Warning, reason, error.to_string());
         error
     }
 
-    /// Notes which images there are and which are in use; gives the moment of the look.
+    /// Records the present and used images; returns the time of the observation.
     async fn observe(&self) -> Result<Timestamp, Error> {
         let now = (self.ports.wall)();
         let (images, containers) =
@@ -182,7 +179,7 @@ impl ImageGc {
     }
 }
 
-/// A reference as the runtime lists it.
+/// A reference in the runtime's canonical form.
 fn full_name(image: &str) -> String {
     match parse_name(image) {
         Ok(name) => match (name.digest, name.tag) {

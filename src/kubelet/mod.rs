@@ -1,11 +1,11 @@
 //! Driver of the kubelet: long tasks that observe, ask the core for a plan, and execute it.
 //!
-//! [`pods`] owns the pod table: nothing else starts or ends a container. In: the full sets of [`sources`] (static pods by way
-//! of [`units`]), hints of the runtime, results of [`probes`], changed objects, and orders through [`pods::PodControl`] (from
-//! [`eviction`] and [`shutdown`]). Out: calls to the runtime, by one worker for each pod, and statuses to a
-//! [`pods::StatusSink`], which [`report`] brings to the API server. Everybody else ([`server`], [`logs`], [`images`], [`node`])
-//! reads pods through [`crate::ports::kubelet::Pods`]. [`api`] is the copy of what the API server says of this node's pods.
-//! [`wiring`] puts the rooms together and gives them real adapters.
+//! [`pods`] owns the pod table: nothing else starts or stops containers. Inputs: the full sets of [`sources`] (static
+//! pods through [`units`]), events of the runtime, results of [`probes`], changed objects, and commands through
+//! [`pods::PodControl`] (from [`eviction`] and [`shutdown`]). Outputs: calls to the runtime, by one worker for each pod,
+//! and statuses to a [`pods::StatusSink`], which [`report`] sends to the API server. All others ([`server`], [`logs`],
+//! [`images`], [`node`]) read pods through [`crate::ports::kubelet::Pods`]. [`api`] is the copy of this node's pods in the
+//! API. [`wiring`] connects the rooms and real adapters.
 
 pub mod admission;
 pub mod api;

@@ -1,5 +1,7 @@
-//! Traits through which the drivers reach the world, by the program that asks. Each states its contract; implementations are
-//! in `adapters`, in-memory ones in `fakes`.
+//! Traits through which the drivers access the outside world, by the program that uses them. Each states its contract;
+//! implementations are in `adapters`, in-memory ones in `fakes`.
+
+#![warn(missing_docs)]
 
 pub mod bootstrap;
 pub mod kubelet;

@@ -1,7 +1,7 @@
 //! Writes the Prometheus text format 0.0.4.
 //!
-//! Names and labels are upstream's to the letter (counters without `_total` among them) and samples may carry times,
-//! which is why this is not left to a metrics library that follows OpenMetrics.
+//! Names and labels match upstream's exactly (including counters without `_total`) and samples may have timestamps,
+//! which libraries that follow OpenMetrics do not support.
 
 use std::fmt::Write;
 
@@ -11,22 +11,22 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8; escapi
 /// Kind of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only ever grows.
+    /// A value that only grows.
     Counter,
-    /// Goes up and down.
+    /// A value that goes up and down.
     Gauge,
-    /// Counts per bucket.
+    /// Counts of observations by buckets.
     Histogram,
 }
 
-/// A growing page of metrics.
+/// A page of metrics that is being written.
 #[derive(Debug, Default)]
 pub struct Page {
     text: String,
 }
 
 impl Page {
-    /// Starts a family; its samples follow.
+    /// Starts a metric family; its samples follow.
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
         let kind = match kind {
             Kind::Counter => "counter",
@@ -44,7 +44,7 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// One sample; `at_millis` is its time if it is not "now".
+    /// Adds a sample; `at_millis` is its timestamp, `None` for now.
     pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64, at_millis: Option<i64>) {
         self.text.push_str(name);
         for (i, (key, text)) in labels.iter().enumerate() {
@@ -66,13 +66,12 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// The page.
     pub fn finish(self) -> String {
         self.text
     }
 }
 
-/// A number as Go's client prints it: shortest form, exponents from 1e21 on.
+/// Formats a number as Go's client does: shortest form, with exponents from 1e21 on.
 pub fn push_number(out: &mut String, value: f64) {
     let written = if value == f64::INFINITY {
         out.push_str("+Inf");

@@ -1,4 +1,4 @@
-//! Counters, gauges and histograms: atomics that anybody may bump, and families of them by labels.
+//! Counters, gauges and histograms based on atomics, and families of them by labels.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,31 +7,26 @@ use std::time::Duration;
 
 use super::exposition::{Kind, Page, push_number};
 
-/// Most label sets that one family keeps; later ones are counted into a series with empty labels.
+/// Most label sets of a family; later ones are counted in a series with empty labels.
 const MAX_SERIES: usize = 2000;
 
-/// Something that can be printed as samples of a family.
+/// A metric that can be printed as samples of a family.
 pub trait Instrument: Default {
-    /// Kind of the family.
+    /// Type of the metric family.
     const KIND: Kind;
-    /// Prints the samples.
     fn print(&self, page: &mut Page, name: &str, labels: &[(&str, &str)], buckets: &[f64]);
 }
 
-/// A counter.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one.
     pub fn inc(&self) {
         self.add(1);
     }
-    /// Adds `n`.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
-    /// What it counted.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -44,22 +39,19 @@ impl Instrument for Counter {
     }
 }
 
-/// A gauge.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
 impl Gauge {
-    /// Sets it.
     pub fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Ordering::Relaxed);
     }
-    /// Adds to it (a negative number to take away).
+    /// Adds to the value (negative to subtract).
     pub fn add(&self, value: f64) {
         let change = |bits| Some((f64::from_bits(bits) + value).to_bits());
-        // The closure never gives None, so this never fails.
+        // The closure never returns None, so this never fails.
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
-    /// Its value.
     pub fn get(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
@@ -75,7 +67,7 @@ impl Instrument for Gauge {
 /// Most buckets of any histogram here.
 const MAX_BUCKETS: usize = 25;
 
-/// A histogram; its bounds belong to the family.
+/// A histogram; the bounds of its buckets are stored in the family.
 #[derive(Debug, Default)]
 pub struct Histogram {
     counts: [AtomicU64; MAX_BUCKETS],
@@ -105,7 +97,7 @@ impl Instrument for Histogram {
     }
 }
 
-/// A family: one instrument for each set of label values.
+/// A family: one metric for each set of label values.
 #[derive(Debug)]
 pub struct Family<I, const N: usize> {
     name: &'static str,
@@ -116,12 +108,11 @@ pub struct Family<I, const N: usize> {
 }
 
 impl<I: Instrument, const N: usize> Family<I, N> {
-    /// An empty family.
     pub fn new(name: &'static str, help: &'static str, labels: [&'static str; N]) -> Self {
         Self { name, help, labels, buckets: &[], series: Mutex::default() }
     }
 
-    /// The instrument of these label values.
+    /// The metric of these label values.
     pub fn with(&self, values: [&str; N]) -> Arc<I> {
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key: [Box<str>; N] = values.map(Box::from);
@@ -131,12 +122,12 @@ impl<I: Instrument, const N: usize> Family<I, N> {
         Arc::clone(series.entry(key).or_default())
     }
 
-    /// Forgets all series for which `keep` says no, so that labels of gone pods do not stay.
+    /// Removes all series for which `keep` returns false, so that labels of removed pods do not accumulate.
     pub fn retain(&self, keep: impl Fn(&[Box<str>; N]) -> bool) {
         self.series.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keep(key));
     }
 
-    /// Prints all series; nothing when there are none.
+    /// Prints all series; nothing if there are none.
     pub fn print(&self, page: &mut Page) {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         if series.is_empty() {
@@ -162,7 +153,6 @@ impl<const N: usize> Family<Histogram, N> {
         Self { name, help, labels, buckets, series: Mutex::default() }
     }
 
-    /// Counts a duration.
     pub fn observe(&self, values: [&str; N], took: Duration) {
         let histogram = self.with(values);
         let seconds = took.as_secs_f64();

@@ -1,7 +1,8 @@
-//! Log lines into the journal by its native protocol, without ever waiting for it.
+//! Sends log lines to the journal by its native protocol, without ever blocking.
 //!
-//! A journal that does not read (stopped, a full disk) takes some messages and then keeps senders waiting; the line would
-//! stop the kubelet's only thread. What it does not take is dropped and counted, and the count is logged with the next line.
+//! If the journal does not read (stopped, or its disk is full), its socket accepts some messages and then blocks
+//! senders; a log line would stop the kubelet's only thread. Lines that are not accepted are dropped and counted, and
+//! the count is logged with the next line.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -15,10 +16,10 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
-/// A field is cut here: an entry has to fit into one datagram.
+/// Longest field; longer ones are truncated, because an entry has to fit into one datagram.
 const MOST: usize = 32 * 1024;
 
-/// The journal as a layer.
+/// A layer of `tracing` that writes to the journal.
 pub struct Journal {
     socket: UnixDatagram,
     identifier: String,
@@ -26,10 +27,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Connects to the journal of the machine.
+    /// Connects to the machine's journal.
     ///
     /// # Errors
-    /// There is none.
+    /// The machine has none.
     pub fn connect() -> io::Result<Self> {
         Self::connect_to(Path::new(SOCKET))
     }
@@ -72,7 +73,7 @@ impl<S: Subscriber> Layer<S> for Journal {
     }
 }
 
-/// As syslog counts, with info as a notice: what the kubelet logs is more than debugging output.
+/// The syslog priority, with info as notice: what the kubelet logs is more than debug output.
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "3",
@@ -92,7 +93,7 @@ fn put_metadata(entry: &mut Vec<u8>, metadata: &Metadata<'_>) {
     }
 }
 
-/// One field, in the form with a length, which takes any value.
+/// Appends a field in the form with a length, which supports any value.
 fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
     let value = value.as_bytes().get(..value.len().min(MOST)).unwrap_or_default();
     entry.extend_from_slice(name.as_bytes());
@@ -106,7 +107,7 @@ struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
     fn put(&mut self, field: &Field, value: &str) {
-        // The journal takes capitals, digits and underscores, and no underscore or digit to begin with.
+        // The journal allows upper-case letters, digits and underscores, and no underscore or digit at the beginning.
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
         let name: String = field.name().chars().map(plain).collect();
         let name = name.trim_start_matches(|c: char| c == '_' || c.is_ascii_digit());
@@ -154,7 +155,7 @@ mod tests {
             String::from_utf8_lossy(&entry[..length]).into_owned()
         };
         tracing::subscriber::with_default(subscriber, || {
-            // Far more than the socket's queue holds.
+            // Far more than the socket's queue can hold.
             for number in 0..5000 {
                 tracing::info!(pod = "web", "line {number}");
             }

@@ -1,4 +1,4 @@
-//! Where log lines go: the journal when standard error is the journal, else text or JSON on standard error.
+//! Destination of log lines: the journal if standard error is connected to it, else text or JSON on standard error.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -12,28 +12,27 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::journal::Journal;
 
-/// How lines look when they do not go to the journal.
+/// Format of lines that do not go to the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
     #[default]
     Text,
-    /// One JSON object a line (`--logging-format=json`).
+    /// One JSON object per line (`--logging-format=json`).
     Json,
 }
 
 /// Settings of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Look of a line.
+    /// Format of a line.
     pub format: Format,
-    /// Upstream's `--v`: 0 to 3 show info, 4 and 5 debug, above that trace.
+    /// Upstream's `--v`: 0 to 3 log info, 4 and 5 debug, higher ones trace.
     pub verbosity: u8,
-    /// A filter such as `info,roost::kubelet=debug`; over `verbosity`.
+    /// A filter such as `info,roost::kubelet=debug`; overrides `verbosity`.
     pub filter: Option<String>,
 }
 
-/// The filter cannot be understood.
+/// The filter is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("log filter \"{filter}\"")]
 pub struct FilterError {
@@ -43,20 +42,20 @@ pub struct FilterError {
     pub source: tracing_subscriber::filter::ParseError,
 }
 
-/// By which the filter is changed while the program runs.
+/// Changes the filter at runtime.
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-/// Starts logging. A second call changes nothing.
+/// Starts logging. A second call has no effect.
 pub fn start(settings: &Settings) -> Result<(), FilterError> {
     let (targets, handle) = reload::Layer::new(parse_filter(settings)?);
     let _ = FILTER.set(handle);
     let registry = tracing_subscriber::registry().with(targets);
-    // Who asks for JSON has something that reads it, from the journal's messages or elsewhere.
+    // JSON was requested explicitly, so some program reads it from the journal's messages or elsewhere.
     if settings.format == Format::Text
         && stderr_is_journal()
         && let Ok(journal) = Journal::connect()
     {
-        // Pod, container and the like are searchable fields without a prefix: `journalctl POD=web`.
+        // Pod, container and others are searchable fields without a prefix: `journalctl POD=web`.
         let _ = registry.with(journal).try_init();
         return Ok(());
     }
@@ -68,7 +67,7 @@ pub fn start(settings: &Settings) -> Result<(), FilterError> {
     Ok(())
 }
 
-/// Changes how much is logged from now on (`PUT /debug/flags/v`); false where nothing logs.
+/// Changes the verbosity at runtime (`PUT /debug/flags/v`); false if nothing is logged.
 pub fn set_verbosity(verbosity: u8) -> bool {
     let Ok(targets) = parse_filter(&Settings { verbosity, ..Settings::default() }) else { return false };
     FILTER.get().is_some_and(|filter| filter.reload(targets).is_ok())
@@ -82,7 +81,7 @@ fn parse_filter(settings: &Settings) -> Result<Targets, FilterError> {
         0..=3 => LevelFilter::INFO,
         4.. => LevelFilter::DEBUG,
     };
-    // The libraries' own chatter is only of use to someone who asks for it.
+    // Log lines of libraries are only shown at high verbosity.
     let others = if settings.verbosity >= 8 { LevelFilter::DEBUG } else { LevelFilter::WARN };
     // Every failed request is logged by its caller, with its purpose.
     let client = if settings.verbosity >= 8 { LevelFilter::DEBUG } else { LevelFilter::OFF };
@@ -90,8 +89,8 @@ fn parse_filter(settings: &Settings) -> Result<Targets, FilterError> {
     Ok(targets.with_target("roost", ours).with_target("kubelet", ours))
 }
 
-/// systemd names the journal's socket in `JOURNAL_STREAM`; a program whose stderr was redirected inherits the variable
-/// but not the stream, hence the comparison (sd-daemon(7)).
+/// systemd sets the journal's socket in `JOURNAL_STREAM`; a program whose stderr was redirected inherits the variable
+/// but not the stream, so they have to be compared (sd-daemon(7)).
 fn stderr_is_journal() -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
     let Ok(stderr) = rustix::fs::fstat(std::io::stderr()) else { return false };

@@ -1,11 +1,11 @@
-//! The metrics of the kubelet, named as upstream names them (`pkg/kubelet/metrics/metrics.go`).
+//! The metrics of the kubelet, with upstream's names (`pkg/kubelet/metrics/metrics.go`).
 
 use super::exposition::Page;
 use super::instrument::{Counter, Family, Gauge, Histogram};
 
-/// Bounds that most durations use, in seconds.
+/// Bucket bounds of most durations, in seconds.
 const USUAL: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Bounds of runtime operations.
+/// Bucket bounds of runtime operations, in seconds.
 const OPERATION: &[f64] = &[
     0.005,
     0.0125,
@@ -22,32 +22,31 @@ const OPERATION: &[f64] = &[
     298.0232238769531,
     745.0580596923828,
 ];
-/// Bounds of pod starts.
+/// Bucket bounds of pod starts, in seconds.
 const START: &[f64] = &[
     0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 180.0, 240.0, 300.0, 360.0, 480.0,
     600.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0,
 ];
-/// Bounds of image pulls.
+/// Bucket bounds of image pulls, in seconds.
 const PULL: &[f64] = &[
     1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 360.0, 480.0, 600.0, 900.0, 1200.0, 1800.0, 2700.0,
     3600.0,
 ];
-/// Bounds of status writes.
+/// Bucket bounds of status updates, in seconds.
 const STATUS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0];
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $field:ident: $kind:ident<$n:literal> = $name:literal $help:literal [$($label:literal),*] $($bounds:ident)?;)*) => {
         /// All metrics of `/metrics`, and those of the probes.
         ///
-        /// One value, shared. Bump with `metrics.started_pods.with([]).inc()` or
+        /// One shared value. Use `metrics.started_pods.with([]).inc()` or
         /// `metrics.runtime_operations.with(["run_podsandbox"]).inc()`.
         #[derive(Debug)]
-        #[allow(missing_docs, reason = "each field's help text says what it is")]
         pub struct Metrics {
             $(#[doc = $help] pub $field: Family<$kind, $n>,)*
-            /// Probe outcomes, printed at `/metrics/probes`.
+            /// Results of probes, for `/metrics/probes`.
             pub probes: Family<Counter, 6>,
-            /// Probe durations, printed at `/metrics/probes`.
+            /// Durations of probes, for `/metrics/probes`.
             pub probe_duration: Family<Histogram, 4>,
         }
 
@@ -71,7 +70,7 @@ macro_rules! metrics {
         }
 
         impl Metrics {
-            /// Prints what `/metrics` shows.
+            /// Prints the page `/metrics`.
             pub fn print(&self, page: &mut Page) {
                 $(self.$field.print(page);)*
             }

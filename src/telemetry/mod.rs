@@ -1,7 +1,7 @@
-//! What the program says about itself: logs and metrics.
+//! Logs and metrics.
 //!
-//! [`logging::start`] is called once by each binary. [`Metrics`] is one shared value; everybody bumps its counters
-//! directly, the server prints it.
+//! [`logging::start`] is called once by each program. [`Metrics`] is one shared value; all rooms increment its counters
+//! directly, and the server prints it.
 
 pub mod exposition;
 pub mod instrument;

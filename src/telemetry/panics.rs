@@ -1,4 +1,4 @@
-//! Panics in the log: which task, where, and what may be said of it without repeating anybody's data.
+//! Panics in the log: task, place, and the part of the message that contains no data.
 
 use std::any::Any;
 use std::future::Future;
@@ -9,23 +9,23 @@ tokio::task_local! {
     static TASK: Task;
 }
 
-/// The longest text of a panic that is logged, in bytes.
+/// Longest text of a panic that is logged, in bytes.
 const MAX_TEXT: usize = 200;
 
-/// From here on the text of a panic may show values: a secret, an environment variable, a file's content.
+/// After these, a panic's text may contain values: a secret, an environment variable, a file's content.
 const VALUES: [&str; 5] = [": ", "; ", "\n", " of `", "\""];
 
-/// What a task is called in the log and in `roost_panics_total`.
+/// Name of a task in the log and in `roost_panics_total`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Its kind, such as `pod worker`; one of a fixed set.
+    /// Kind of task, such as `pod worker`; one of a fixed set.
     pub kind: &'static str,
-    /// The pod, container or file that it is for.
+    /// The pod, container or file that it works on.
     pub of: Option<Arc<str>>,
 }
 
 impl Task {
-    /// A task of which there are many: one for each pod, say.
+    /// A task of which there are many, for example one for each pod.
     pub fn of(kind: &'static str, of: &str) -> Self {
         Self { kind, of: Some(of.into()) }
     }
@@ -37,8 +37,8 @@ impl From<&'static str> for Task {
     }
 }
 
-/// Logs every panic of this process from now on in place of the text on standard error; `count` is told the kind of the
-/// task. It must neither panic nor wait.
+/// Logs every panic of this process, in place of the text on standard error; `count` receives the kind of the task and
+/// must neither panic nor block.
 pub fn install(count: impl Fn(&str) + Send + Sync + 'static) {
     std::panic::set_hook(Box::new(move |info| {
         let task = TASK.try_with(Clone::clone).unwrap_or(Task::from("unnamed"));
@@ -53,8 +53,8 @@ fn log(task: &Task, info: &PanicHookInfo<'_>) {
     tracing::error!(task = task.kind, of = task.of.as_deref(), place, "a task panicked: {text}");
 }
 
-/// The part of a panic's message that holds no values: a literal is shown as it is, a formatted text up to where its
-/// values may begin.
+/// The part of a panic's message without values: a literal is shown completely, a formatted text up to where its values
+/// may begin.
 pub fn describe(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         return (*text).to_owned();

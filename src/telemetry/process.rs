@@ -1,19 +1,19 @@
-//! This process's own figures under Prometheus' usual names.
+//! Metrics of this process under Prometheus' usual names.
 
 #![expect(clippy::disallowed_methods, reason = "the kernel's own files, which are memory")]
 
 use super::exposition::{Kind, Page};
 
-/// Prints them; what cannot be read is left out.
+/// Prints them; values that cannot be read are skipped.
 pub fn print(page: &mut Page) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in parentheses may hold anything; what follows it is numbers.
+    // The name in parentheses may contain anything; the fields after it are numbers.
     let fields: Vec<u64> = stat
         .rsplit_once(')')
         .map(|(_, rest)| rest.split_whitespace().skip(1).map(|f| f.parse().unwrap_or(0)).collect())
         .unwrap_or_default();
     let field = |i: usize| fields.get(i).map(|n| *n as f64);
-    // Numbers of proc_pid_stat(5), counted from its fourth field.
+    // Field numbers of proc_pid_stat(5), counted from its fourth field.
     let (user, system, start, size, resident) = (field(10), field(11), field(18), field(19), field(20));
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     let page_size = rustix::param::page_size() as f64;

@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use roost::adapters::apiserver::connect::connect;
 use tempfile::TempDir;
 
-/// The running processes; they end with this value, the API server before its etcd.
+/// The running processes; dropping this value stops them, the API server before its etcd.
 pub struct ControlPlane {
     processes: Vec<Child>,
     folder: TempDir,
@@ -19,7 +19,7 @@ pub struct ControlPlane {
     pub endpoint: String,
 }
 
-/// Where the upstream programs are: `ROOST_UPSTREAM_BIN`, or the cache of `make upstream`.
+/// Folder of the upstream programs: `ROOST_UPSTREAM_BIN`, or the cache of `make upstream`.
 pub fn program(name: &str) -> PathBuf {
     let folder = std::env::var_os("ROOST_UPSTREAM_BIN")
         .map(PathBuf::from)
@@ -48,7 +48,7 @@ impl ControlPlane {
         this
     }
 
-    /// A file of the control plane, by its name.
+    /// Path of the control plane's file of that name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -58,7 +58,7 @@ impl ControlPlane {
         fs::read_to_string(self.path("ca.crt")).unwrap()
     }
 
-    /// Writes a kubeconfig for a user of these groups, and says where.
+    /// Writes a kubeconfig for a user of these groups, and returns its path.
     pub fn kubeconfig(&self, user: &str, groups: &[&str]) -> PathBuf {
         let name = user.replace(':', "-");
         self.issue(&name, user, groups, &[]);

@@ -1,6 +1,6 @@
-//! What bootstrap asks of an API server, asked of a real one (feature `node-tests`).
+//! The requests of bootstrap to an API server, against a real one (feature `node-tests`).
 #![cfg(feature = "node-tests")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
 mod control_plane;
 mod who_may;
@@ -58,7 +58,7 @@ async fn apply_all(cluster: &ControlPlane, objects: &dyn ClusterObjects) -> Vec<
     all.extend(objects::render_cluster_info(&cluster.endpoint, &cluster.ca()));
     let mut outcomes = Vec::new();
     for object in &all {
-        // The server makes its own namespaces some moments after it is ready.
+        // The server creates its own namespaces some moments after it is ready.
         let mut tries = 0;
         outcomes.push(loop {
             match objects.apply(object).await {
@@ -100,7 +100,7 @@ async fn a_node_trusts_the_cluster_by_token_and_pin_and_nothing_else() {
     let refused = discovery::discover(&Discovery, &cluster.endpoint, &token, &[wrong_pin]).await;
     assert!(matches!(refused, Err(discovery::Error::Trust(TrustError::WrongCa { .. }))), "{refused:?}");
 
-    // What a joining node reads with its token, and what it may not.
+    // What a joining node may read with its token, and what not.
     let joining = roost::ports::bootstrap::ClusterDiscovery::connect(
         &Discovery,
         &trusted.server,

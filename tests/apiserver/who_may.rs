@@ -1,4 +1,4 @@
-//! Who gets which certificate and the cluster's keys, asked of a real API server.
+//! Who gets which certificate and the cluster's keys, with a real API server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use super::{admin, apply_all};
 const SERVING: (&str, &str) = ("kubernetes.io/kubelet-serving", "server auth");
 const CLIENT: (&str, &str) = ("kubernetes.io/kube-apiserver-client-kubelet", "client auth");
 
-/// The approver of a control plane whose node is not the one that asks.
+/// The approver of a control plane on another node than the requesting one.
 pub fn approver(cluster: &ControlPlane) -> Box<dyn KubeletRequests> {
     let own = OwnControlPlane { node_name: "cp".to_owned(), certificate: cluster.path("apiserver.crt"), cloud: false };
     Box::new(ApiKubeletRequests::new(cluster.kubeconfig("roost:kubelet-serving-approver", &[]), own))
@@ -48,7 +48,7 @@ fn dns(name: &str) -> rcgen::SanType {
     rcgen::SanType::DnsName(name.try_into().unwrap())
 }
 
-/// What became of a request: a certificate, or the words of its denial.
+/// The outcome of a request: a certificate, or the message of its denial.
 async fn outcome(objects: &dyn ClusterObjects, name: &str) -> Result<(), String> {
     let request = ObjectRef::new("certificates.k8s.io/v1", "CertificateSigningRequest", None, name);
     for _ in 0..600 {
@@ -107,7 +107,7 @@ async fn a_bootstrap_token_becomes_a_new_node_and_none_that_is_there() {
     objects.apply(&json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } })).await.unwrap();
     let first = by_token(&cluster, objects.as_ref(), "abcdef.0123456789abcdef").await;
     let second = by_token(&cluster, objects.as_ref(), "ghijkl.0123456789abcdef").await;
-    // Two approvers, as on two control planes; both tokens claim one name before either looks.
+    // Two approvers, as on two control planes; both tokens request one name before either is decided.
     first.create(&request("first", CLIENT, "n4", Vec::new())).await.unwrap();
     second.create(&request("second", CLIENT, "n4", Vec::new())).await.unwrap();
     first.create(&request("taken", CLIENT, "n1", Vec::new())).await.unwrap();

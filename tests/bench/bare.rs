@@ -1,4 +1,4 @@
-//! The floor: the same pod by bare CRI calls. Stop the kubelet first, it ends sandboxes that it does not know.
+//! The floor: the same pod by bare CRI calls. Stop the kubelet first, it removes sandboxes that it does not know.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 
 use crate::{Series, print_figure};
 
-/// The pod of number `i`, and its container.
+/// Pod number `i`, and its container.
 fn configs(i: usize) -> (cri::PodSandboxConfig, cri::ContainerConfig) {
     let sandbox = cri::PodSandboxConfig {
         metadata: Some(cri::PodSandboxMetadata {
@@ -75,7 +75,7 @@ pub async fn calls(socket: &str, count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sandbox + create + start of `count` pods on the node's network, all of them at once; how many of these failed.
+/// Sandbox + create + start of `count` pods on the node's network, all at once; returns how many of these failed.
 pub async fn flood(socket: &str, count: usize) -> anyhow::Result<()> {
     let runtime = connect(socket).await?;
     let begin = Instant::now();
@@ -102,7 +102,7 @@ async fn start_on_host(mut runtime: RuntimeServiceClient<Channel>, i: usize) -> 
     Ok(())
 }
 
-/// Takes away what bears our label, some at a time.
+/// Removes everything with our label, some at a time.
 async fn remove_all(runtime: RuntimeServiceClient<Channel>) -> anyhow::Result<()> {
     let label_selector = HashMap::from([("roost-bench".to_owned(), "bare".to_owned())]);
     let filter = Some(cri::PodSandboxFilter { label_selector, ..Default::default() });

@@ -1,8 +1,8 @@
-//! Measures a kubelet from outside: through the API, by bare CRI calls, and by /proc. One figure a line, as JSON.
+//! Measures a kubelet from outside: through the API, by bare CRI calls, and from /proc. One figure per line, as JSON.
 //!
 //! `tests/bench/run` runs it against our kubelet and the upstream one and prints the table.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bare;
 mod failover;
@@ -12,7 +12,7 @@ mod pods;
 
 use std::time::Duration;
 
-/// A series of measurements of one thing.
+/// A series of measurements of the same thing.
 pub struct Series {
     name: &'static str,
     millis: Vec<f64>,

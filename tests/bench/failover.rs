@@ -1,4 +1,4 @@
-//! Writes while an API server and an etcd member go away.
+//! Writes while an API server and an etcd member fail.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::print_figure;
 
-/// Between two writes.
+/// Pause between two writes.
 const PACE: Duration = Duration::from_millis(20);
 /// A write that takes longer counts as refused.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -38,7 +38,7 @@ pub async fn longest_pause(kubeconfig: &str, server: &str, seconds: usize) -> an
             longest = longest.max(last.map_or(Duration::ZERO, |last: Instant| last.elapsed()));
             last = Some(Instant::now());
         } else {
-            // As kubectl would come: by a new connection.
+            // As kubectl does: over a new connection.
             maps = Api::namespaced(connect(file.path()).await?, "default");
         }
         tokio::time::sleep(PACE).await;

@@ -1,4 +1,4 @@
-//! Memory and CPU of a process that has nothing to do.
+//! Memory and CPU of an idle process.
 
 use std::time::Duration;
 

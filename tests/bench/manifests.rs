@@ -7,8 +7,8 @@ use anyhow::Context;
 
 use crate::Series;
 
-/// In the command line of the measured container, which ends when it is told to: no other process on the node sleeps that
-/// long.
+/// In the command line of the measured container, which runs until it is stopped: no other process on the node sleeps
+/// that long.
 const MARK: &str = "8640017";
 const MANIFEST: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"bench-static"},"spec":{"hostNetwork":true,
 "terminationGracePeriodSeconds":5,"containers":[{"name":"sleep","image":"registry.k8s.io/e2e-test-images/busybox:1.37.0-1",

@@ -100,8 +100,8 @@ pub async fn sequential(node: &str, count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the API alone takes of create → Ready: a pod of a node that is not there is created, a status is written for it, and
-/// a watch tells so.
+/// The API's own part of create → Ready: creates a pod for a node that does not exist, writes its status, and waits
+/// until a watch reports it.
 pub async fn bare_api(count: usize) -> anyhow::Result<()> {
     let pods = api().await?;
     let mut told = Series::new("bare API: create + status → watched");
@@ -165,7 +165,7 @@ pub async fn burst(node: &str, count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a container was started in vain because the runtime could not.
+/// True if a container failed to start because of the runtime.
 fn start_errors(pod: &Pod) -> usize {
     let containers = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
     let states = containers.flat_map(|c| [&c.state, &c.last_state]).flatten();
@@ -173,7 +173,8 @@ fn start_errors(pod: &Pod) -> usize {
     ends.filter(|reason| *reason == "StartError").count()
 }
 
-/// More pods at once than a node has addresses, on the node's network → all Ready; how many starts failed. They stay.
+/// More pods at once than a node has addresses, on the node's network → all Ready; returns how many starts failed. The
+/// pods stay.
 pub async fn flood(node: &str, count: usize) -> anyhow::Result<()> {
     let pods = api().await?;
     let start = Instant::now();
@@ -185,7 +186,7 @@ pub async fn flood(node: &str, count: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds pods and leaves them.
+/// Creates pods and leaves them running.
 pub async fn fill(node: &str, count: usize) -> anyhow::Result<()> {
     create_many(&api().await?, node, count, false).await.map(drop)
 }
@@ -198,7 +199,7 @@ pub async fn clear() -> anyhow::Result<()> {
     if names.is_empty() { Ok(()) } else { delete_many(&pods, &names).await }
 }
 
-/// configMap changed → the new content is in the pod's file, seen by the pod itself, which ends then.
+/// configMap changed → the new content is in the pod's file, as seen by the pod itself, which then exits.
 pub async fn config_map(node: &str, rounds: usize) -> anyhow::Result<()> {
     let pods = api().await?;
     let maps: Api<ConfigMap> = Api::namespaced(client().await?, "default");

@@ -1,4 +1,4 @@
-# Settings that have exactly one fault, and words of the sentence that tells it.
+# Settings that have exactly one fault, and words of the sentence that reports it.
 let
   worker = over: {
     role = "worker";

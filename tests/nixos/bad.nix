@@ -1,4 +1,4 @@
-# Configurations that an assertion refuses, each with words of its sentence.
+# Configurations that an assertion rejects, each with words of its message.
 { pkgs, ... }:
 let
   roost = words: settings: {

@@ -1,6 +1,6 @@
-# The module on real NixOS: configurations and what is to come of each. Run by ./run.
+# The module on real NixOS: configurations and their expected results. Run by ./run.
 {
-  # A tree with `nixos/` and `lib/`; all of nixpkgs, or with packages that stand in (./stand-ins.nix).
+  # A tree with `nixos/` and `lib/`; all of nixpkgs, or with stand-in packages (./stand-ins.nix).
   nixpkgs,
   names ? [ ],
   system ? "x86_64-linux",
@@ -14,7 +14,7 @@ let
     else
       import ./stand-ins.nix { inherit nixpkgs names system; };
 
-  # Manuals and the stub of ld.so are built of packages that no stand-in is like.
+  # Manuals and the stub of ld.so are built from packages that stand-ins cannot replace.
   quiet = lib.optionalAttrs (!whole) {
     documentation.enable = lib.mkForce false;
     environment.stub-ld.enable = false;
@@ -61,17 +61,17 @@ in
   good = lib.mapAttrs (_: modules: show (evaluate modules)) good;
   goodNames = lib.attrNames good;
 
-  # Each is refused with these words.
+  # Each is rejected with these words.
   bad = map (case: {
     inherit (case) words;
     found = map (a: a.message) (lib.filter (a: !a.assertion) (evaluate [ case.module ]).assertions);
   }) bad;
   badWords = map (case: case.words) bad;
-  # Refused by a type, so that nothing evaluates: by number.
+  # Rejected by a type, so that nothing evaluates: by number.
   types = map (case: evaluate [ case.module ]) types;
   typeWords = map (case: case.words) types;
 
-  # What is in the units, files and so on of a configuration.
+  # Units, files and so on of a configuration.
   facts = map (case: {
     inherit (case) text;
     holds = case.holds (evaluate [ case.module ]);

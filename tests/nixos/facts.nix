@@ -1,4 +1,4 @@
-# What holds of units, files and settings of a configuration: each a sentence, a module and a test of its `config`.
+# Facts about units, files and settings of a configuration: each a sentence, a module and a test of its `config`.
 { lib, ... }:
 let
   text = config: name: config.systemd.units.${name}.text;

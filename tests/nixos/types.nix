@@ -1,4 +1,4 @@
-# Configurations that a type or the module system refuses, each with words of the error, which names the option.
+# Configurations that a type or the module system rejects, each with words of the error, which names the option.
 [
   {
     words = "services.roost.role";

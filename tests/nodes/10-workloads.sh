@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What a cluster is for: workloads that run, answer, scale, change and finish.
+# What a cluster is for: workloads that run, answer, scale, are updated and finish.
 
 service_answers_by_name_from_the_other_node() {
 	deployment web 3 "${nodes[-1]}"
@@ -79,7 +79,7 @@ job_completes() {
 	[ "$(kn logs job/sum)" = 42 ]
 	[ "$(kn get pods -l job-name=sum -o 'jsonpath={range .items[*]}{.status.phase}{"\n"}{end}' | sort | uniq -c | tr -s ' ')" = ' 4 Succeeded' ]
 }
-it 'a Job completes, and its pods end as Succeeded' job_completes
+it 'a Job completes, and its pods are Succeeded' job_completes
 
 failing_job_is_retried_and_given_up() {
 	kn create job bad --image="$busybox" -- sh -c 'exit 3'
@@ -87,7 +87,7 @@ failing_job_is_retried_and_given_up() {
 	kn wait --for=condition=failed --timeout=180s job/bad
 	[ "$(kn get pods -l job-name=bad -o 'jsonpath={.items[0].status.containerStatuses[0].state.terminated.exitCode}')" = 3 ]
 }
-it 'a Job whose pods fail is given up, and the exit code is kept' failing_job_is_retried_and_given_up
+it 'a Job whose pods fail is marked as failed, and the exit code is kept' failing_job_is_retried_and_given_up
 
 rolling_update_replaces_every_pod() {
 	deployment web 3 "${nodes[-1]}"
@@ -193,7 +193,7 @@ resize_in_place() {
 	eventually is 12000 quota "pod${uid//-/_}"
 	eventually is 120m kn get pod sized -o 'jsonpath={.status.resources.limits.cpu}'
 	eventually is 50m kn get pod sized -o 'jsonpath={.status.initContainerStatuses[0].resources.limits.cpu}'
-	# A fraction of a percent, which systemd rounds up: the pod's quota must not be below its container's.
+	# Fractions of a percent, which systemd rounds up: the pod's quota must not be below its container's.
 	kn patch pod sized --subresource resize -p '{"spec":{"resources":{"limits":{"cpu":"56m"}},"initContainers":[{"name":"side","resources":{"limits":{"cpu":"55m"}}}]}}'
 	eventually is 55m kn get pod sized -o 'jsonpath={.status.initContainerStatuses[0].resources.limits.cpu}'
 	eventually is '' kn get pod sized -o 'jsonpath={.status.conditions[?(@.type=="PodResizeInProgress")].type}'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What people do with kubectl, through the API server and the kubelet's own server.
+# What users do with kubectl, through the API server and the kubelet's own server.
 
 logs_are_shown() {
 	kn run talker --image="$busybox" -- sh -c 'seq 20; exec sleep 600'
@@ -15,7 +15,7 @@ logs_follow_to_the_end() {
 	eventually kn logs counter
 	[ "$(timeout 60 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" logs -f counter | tr -d '\n')" = 123 ]
 }
-it 'kubectl logs --follow ends when the container ends, and loses no line' logs_follow_to_the_end
+it 'kubectl logs --follow ends when the container exits, and loses no line' logs_follow_to_the_end
 
 exec_passes_streams_and_exit_code() {
 	pod target "${nodes[-1]}" pause
@@ -75,7 +75,7 @@ describe_tells_the_events() {
 	kn describe pod target | matches 'Status: *Running'
 	k describe node "${nodes[-1]}" | matches "Kubelet Version: *v1.36"
 }
-it 'kubectl describe tells what the kubelet did' describe_tells_the_events
+it 'kubectl describe shows what the kubelet did' describe_tells_the_events
 
 delete_waits_for_the_grace_period() {
 	kn apply -f - <<-POD
@@ -97,7 +97,7 @@ delete_waits_for_the_grace_period() {
 	kn delete pod slow --timeout=120s
 	[ "$(on "${nodes[-1]}" -- cat "/var/tmp/$ns/end")" = ended ]
 }
-it 'kubectl delete lets a container end by itself first' delete_waits_for_the_grace_period
+it 'kubectl delete lets a container exit on its own first' delete_waits_for_the_grace_period
 
 top_of_the_kubelet_is_reachable() {
 	local node

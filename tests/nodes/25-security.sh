@@ -1,18 +1,18 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2016,SC2154 # for the shells of the nodes; run sets nodes, ns and log
-# The hardening of a new cluster on real nodes, and that units do their work within what they may.
+# The hardening of a new cluster on real nodes; units still do their work within their sandbox.
 
 failing() { first bootstrap verify --cis --output json | jq -r '.controls[] | select(.ours == "fail") | "\(.id) \(.why)"'; }
 
 controls_are_kept() {
 	is '' failing
-	# A check that cannot fail is none.
+	# Prove that the check can fail.
 	first chmod 644 /var/lib/kubelet/config.yaml
 	is '4.1.9 /var/lib/kubelet/config.yaml 0644' failing
 	not first bootstrap verify --cis
 	first chmod 600 /var/lib/kubelet/config.yaml
 }
-it 'a new control plane keeps the controls of the CIS benchmark but for stated reasons, and verify sees one that is not kept' controls_are_kept
+it 'a new control plane passes the controls of the CIS benchmark except for stated reasons, and verify finds one that fails' controls_are_kept
 
 audited() { first sh -c "grep -h '\"name\":\"$1\"' /var/log/kubernetes/audit/audit*.log | grep -q '\"verb\":\"create\"'"; }
 
@@ -27,7 +27,7 @@ actions_are_logged() {
 	fi
 	is 600 first stat -c %a /var/log/kubernetes/audit/audit.log
 }
-it 'the audit log tells who made a Secret, and not what is in it' actions_are_logged
+it 'the audit log shows who created a Secret, but not its content' actions_are_logged
 
 external_addresses_are_refused() {
 	local service='{"apiVersion":"v1","kind":"Service","metadata":{"name":"takes-over"},"spec":{"ports":[{"port":80}],"externalIPs":["198.51.100.1"]}}'
@@ -60,16 +60,16 @@ pods_are_confined() {
 		  - {name: c, configMap: {name: kube-root-ca.crt}}
 	POD
 	ready pod/writer
-	kn logs writer | matches -x 277702000 # the bit of the group
+	kn logs writer | matches -x 277702000 # the setgid bit
 	is 755 first stat -c %a "/var/tmp/$ns/made"
 	first rm -r "/var/tmp/$ns"
 }
-it 'pods have seccomp without asking, and the restricted kubelet makes folders that pods of other users can enter' pods_are_confined
+it 'pods have seccomp by default, and the restricted kubelet creates folders that pods of other users can enter' pods_are_confined
 
 units_do_their_work() {
 	local unit drop_in=/run/systemd/system/roost-renewal.service.d before
 	for unit in roost-renewal roost-snapshot roost-drill; do first systemctl start "$unit.service"; done
-	# All certificates, within what the unit may.
+	# All certificates, within the unit's sandbox.
 	before=$(first openssl x509 -noout -serial -in /etc/kubernetes/pki/apiserver.crt)
 	first sh -c "mkdir -p $drop_in; printf '[Service]\nExecStart=\nExecStart=/usr/local/bin/bootstrap certs renew --all\n' >$drop_in/all.conf; systemctl daemon-reload"
 	first systemctl start roost-renewal.service
@@ -77,13 +77,13 @@ units_do_their_work() {
 	not is "$before" first openssl x509 -noout -serial -in /etc/kubernetes/pki/apiserver.crt
 	eventually first bootstrap status
 	first systemctl is-active kubelet.service roost-agent.service
-	# The kubelet's mounts are the host's.
+	# The kubelet's mounts are visible on the host.
 	is "$(first readlink /proc/1/ns/mnt)" first sh -c 'readlink /proc/$(systemctl show -P MainPID kubelet.service)/ns/mnt'
 	not first sh -c 'journalctl -b -u kubelet.service -u roost-agent.service | grep -i "operation not permitted"'
 }
-it 'kubelet, agent, renewal, snapshot and drill do their work within what their units may' units_do_their_work
+it 'kubelet, agent, renewal, snapshot and drill work within the sandbox of their units' units_do_their_work
 
-# in_agent NODE COMMAND...: where the agent of the node is.
+# in_agent NODE COMMAND...: runs it in the namespaces of the node's agent.
 in_agent() {
 	local node=$1
 	shift
@@ -97,4 +97,4 @@ workers_agents_are_shut_out() {
 	not in_agent "${nodes[1]}" mv /etc/kubernetes/manifests /etc/kubernetes/other
 	on "${nodes[1]}" -- rm /etc/kubernetes/may-be-written
 }
-it 'the agent of a worker can write no manifests' workers_agents_are_shut_out
+it 'the agent of a worker cannot write manifests' workers_agents_are_shut_out

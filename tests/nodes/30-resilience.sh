@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What goes wrong on a node, and what must not go wrong because of it.
+# Failures on a node, and what must keep working during them.
 
 restarts() { kn get pod "$1" -o 'jsonpath={.status.containerStatuses[0].restartCount}'; }
 container_id() { kn get pod "$1" -o 'jsonpath={.status.containerStatuses[0].containerID}'; }
@@ -14,7 +14,7 @@ killed_container_restarts() {
 	[ "$(container_id victim)" != "$id" ]
 	[ "$(kn get pod victim -o 'jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}')" = 137 ]
 }
-it 'a killed container is started again, and its end is told' killed_container_restarts
+it 'a killed container is restarted, and its termination is reported' killed_container_restarts
 
 failed_liveness_restarts() {
 	kn apply -f - <<-POD
@@ -31,7 +31,7 @@ failed_liveness_restarts() {
 	POD
 	eventually eval '[ "$(restarts sick)" -ge 1 ]'
 }
-it 'a container whose liveness probe fails is started again' failed_liveness_restarts
+it 'a container whose liveness probe fails is restarted' failed_liveness_restarts
 
 crashing_container_backs_off() {
 	kn apply -f - <<-POD
@@ -47,7 +47,7 @@ crashing_container_backs_off() {
 	eventually is CrashLoopBackOff state state.waiting.reason
 	eventually is 2 state restartCount
 	[ "$(state lastState.terminated.exitCode)" = 3 ]
-	# Collectors find each run, and runs that nobody can ask for any more leave nothing behind.
+	# Log collectors find each run, and runs whose pod is gone leave nothing behind.
 	links() { on "${nodes[-1]}" -- sh -c "ls /var/log/containers | grep -c ^crash_${ns}_main-"; }
 	logs() { on "${nodes[-1]}" -- sh -c "ls /var/log/pods/${ns}_crash_*/main | grep -c log"; }
 	eventually is 2 links
@@ -55,9 +55,9 @@ crashing_container_backs_off() {
 	kn delete pod crash
 	eventually is 0 eval 'links || true'
 }
-it 'a crashing container waits longer each time, and its old logs go' crashing_container_backs_off
+it 'a crashing container waits longer each time, and its old logs are removed' crashing_container_backs_off
 
-# survives NODE COMMAND...: the command happens to the node, and every container is the same afterwards.
+# survives NODE COMMAND...: runs the command on the node; every container is the same afterwards.
 survives() {
 	local node=$1 before
 	shift
@@ -72,7 +72,7 @@ survives() {
 	eventually is "$before" containers
 	ready pod/witness
 	eventually kn exec witness -- true
-	# It still works: a pod made now starts there.
+	# The node still works: a new pod starts there.
 	pod newcomer "$node" pause
 }
 
@@ -83,22 +83,22 @@ kubelet_restart_on_control_plane() { survives "${nodes[0]}" systemctl restart ku
 it 'a restart of the kubelet beside the control plane loses no container' kubelet_restart_on_control_plane
 
 kubelet_killed() { survives "${nodes[0]}" systemctl kill --signal=KILL --kill-whom=main kubelet.service; }
-it 'a killed kubelet comes back and loses no container' kubelet_killed
+it 'a killed kubelet restarts and loses no container' kubelet_killed
 
 containerd_killed() { survives "${nodes[-1]}" systemctl kill --signal=KILL --kill-whom=main containerd.service; }
-it 'a killed containerd comes back and loses no container' containerd_killed
+it 'a killed containerd restarts and loses no container' containerd_killed
 
 containerd_restarted_on_control_plane() { survives "${nodes[0]}" systemctl restart containerd.service; }
 it 'a restart of containerd beside the control plane loses no container' containerd_restarted_on_control_plane
 
-# Of the system and of this test: pods of the test before may still be going.
+# Of the system and of this test: pods of the previous test may still be terminating.
 pods_of() { k get pods -A -o json | jq -r --arg node "$1" --arg ns "$ns" '.items[] | select(.spec.nodeName == $node and (.metadata.namespace == "kube-system" or .metadata.namespace == $ns)) | "\(.metadata.namespace)/\(.metadata.name) \(.metadata.uid)"' | sort; }
 all_ready_on() {
 	k get pods -A -o json | jq -e --arg node "$1" '[.items[] | select(.spec.nodeName == $node and .metadata.deletionTimestamp == null)] |
 		length > 0 and all(any(.status.conditions[]; .type == "Ready" and .status == "True"))'
 }
 
-# comes_back NODE COMMAND...: the command takes the node down and up; every pod is there and Ready again.
+# comes_back NODE COMMAND...: the command restarts the node; every pod is there and Ready again.
 comes_back() {
 	local node=$1 boot pods
 	shift
@@ -112,7 +112,7 @@ comes_back() {
 	eventually is "$pods" pods_of "$node"
 	eventually eval '[ "$(restarts witness)" -ge 1 ]'
 	eventually all_ready_on "$node"
-	# Its network is back as well.
+	# Its network works again as well.
 	pod client "${nodes[-1]}" pause
 	eventually kn exec client -- curl -sfm 3 "http://$(kn get pod witness -o 'jsonpath={.status.podIP}'):8080/hostname"
 	eventually kn exec client -- curl -sfm 3 -k https://kubernetes.default.svc.cluster.local/version
@@ -133,12 +133,12 @@ it 'a power cut of the control plane loses no pod' power_cut
 
 is_off() { cluster status | matches "^$1 .*stopped"; }
 
-# A shutdown that logind knows of (as by the power button or `systemctl poweroff`), where shutdownGracePeriod is set.
+# A shutdown that logind knows of (as by the power button or `systemctl poweroff`), with shutdownGracePeriod set.
 orderly_shutdown() {
 	local node=${nodes[-1]}
 	# shellcheck disable=SC2016 # for the shells of the containers
 	local say='trap "sleep $0; cut -d. -f1 /proc/uptime >/host/$1; exit 3" TERM; while :; do sleep 0.2; done'
-	ending() { # ending NAME SECONDS: a pod that writes the time of its end
+	ending() { # ending NAME SECONDS: a pod that writes the time of its termination
 		jq -n --arg name "$1" --arg say "$say" --arg seconds "$2" --arg image "$busybox" --arg ns "$ns" --arg node "$3" '{
 			apiVersion: "v1", kind: "Pod", metadata: {name: $name, namespace: $ns}, spec: ({
 				terminationGracePeriodSeconds: 15, volumes: [{name: "host", hostPath: {path: "/var/lib/shutdown-test"}}],
@@ -155,7 +155,8 @@ orderly_shutdown() {
 	eventually ready "pod/static-$node"
 	on "$node" -- systemctl poweroff
 	eventually is_off "$node"
-	# What ended is known although the node is gone. (Where all containers end well the pod has succeeded, as with upstream's.)
+	# The outcome is known although the node is down. (If all containers exit with 0 the pod has succeeded, as with
+	# upstream's.)
 	if [ "${KUBELET:-ours}" = ours ]; then
 		is 'Failed Terminated' kn get pod of-api -o 'jsonpath={.status.phase} {.status.reason}'
 	else
@@ -164,7 +165,8 @@ orderly_shutdown() {
 	cluster start "$node"
 	eventually node_ready "$node"
 	beats "$node"
-	# Both had their time; with ours the static pod after the other, whose end an API server among them can still be told.
+	# Both had their time; with ours the static pod is terminated after the other, whose end can still be reported to an
+	# API server that is a static pod itself.
 	on "$node" -- cat /var/lib/shutdown-test/static /var/lib/shutdown-test/of-api >"$log.ends"
 	is 2 grep -c . "$log.ends"
 	[ "${KUBELET:-ours}" != ours ] || sort -rnc "$log.ends"
@@ -173,4 +175,4 @@ orderly_shutdown() {
 	on "$node" -- rm "/etc/kubernetes/manifests/$ns.yaml"
 	eventually eval '! kn get pod '"static-$node"
 }
-it 'an orderly shutdown of a node gives its pods their time, tells how they ended, and brings static pods back' orderly_shutdown
+it 'an orderly shutdown of a node gives its pods their time, reports how they terminated, and static pods run again' orderly_shutdown

@@ -23,7 +23,7 @@ static_pod_follows_its_manifest() {
 	eventually is one kn logs "$mirror"
 	kn get pod "$mirror" -o 'jsonpath={.metadata.annotations}' | matches 'kubernetes.io/config.mirror'
 
-	# A deleted mirror is made again; the pod itself does not notice.
+	# A deleted mirror is recreated; the pod itself is not affected.
 	local id uid
 	id=$(kn get pod "$mirror" -o 'jsonpath={.status.containerStatuses[0].containerID}')
 	uid=$(kn get pod "$mirror" -o 'jsonpath={.metadata.uid}')
@@ -40,7 +40,7 @@ static_pod_follows_its_manifest() {
 }
 it 'a static pod follows its manifest, and its mirror follows the pod' static_pod_follows_its_manifest
 
-# slow NODE: a static pod that tells only after a while that it is ready.
+# slow NODE: a static pod that becomes ready only after a while.
 slow() {
 	cat >"$log.manifest" <<-POD
 		apiVersion: v1
@@ -86,7 +86,7 @@ faulty_manifest_is_told() {
 	on "$node" -- sed -i 's/name: main/nam: main/' "/etc/kubernetes/manifests/$ns.yaml"
 	told() { k get events --field-selector reason=FaultyManifest -o json | jq -e --arg file "$ns.yaml" '.items[] | select(.message | contains($file))'; }
 	eventually told
-	on "$node" -- journalctl -u kubelet | grep "$ns.yaml is faulty"
+	on "$node" -- journalctl -u kubelet | grep "$ns.yaml is invalid"
 	if [ "${BOOTSTRAP:-ours}" = ours ]; then
 		{ on "$node" -- bootstrap status || true; } | grep "problem: manifest /etc/kubernetes/manifests/$ns.yaml is invalid: line"
 	fi

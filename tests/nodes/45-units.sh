@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Static pods as units of systemd: ours alone, upstream's kubelet has nothing like it.
+# Static pods as systemd units: only with our kubelet, upstream's has nothing like it.
 # shellcheck disable=SC2031,SC2154 # each test has a namespace of its own in $ns; run sets nodes and log
 
 if [ "${KUBELET:-ours}" = ours ]; then
 
-# gate NODE [IMAGE]: a static pod that is Ready while /var/lib/gate/open is there.
+# gate NODE [IMAGE]: a static pod that is Ready while /var/lib/gate/open exists.
 gate() {
 	cat >"$log.manifest" <<-POD
 		apiVersion: v1
@@ -27,7 +27,7 @@ gate() {
 	rm "$log.manifest"
 }
 
-# gone NODE: nothing is left of the pod, its unit and its gate.
+# gone NODE: nothing of the pod, its unit and its gate is left.
 gone() {
 	on "$1" -- rm -rf /etc/kubernetes/manifests/gate.yaml /var/lib/gate/open
 	eventually unit_is inactive "$1" static-pod@gate
@@ -40,7 +40,7 @@ status_has() { on "$1" -- systemctl show -P StatusText static-pod@gate | matches
 pod_ready() { is True kn get pod "gate-$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'; }
 gate_id() { kn get pod "gate-$1" -o 'jsonpath={.status.containerStatuses[0].containerID}'; }
 
-# service NODE NAME LINE...: a service of the test's own that wants the gate.
+# service NODE NAME LINE...: the test's own service, which needs the gate.
 service() {
 	local node=$1 name=$2
 	shift 2
@@ -57,7 +57,7 @@ unit_follows_readiness() {
 	on "$node" -- systemctl enable bound.service
 	gate "$node"
 	eventually kn get pod "gate-$node"
-	eventually status_has "$node" 'main: runs, not ready'
+	eventually status_has "$node" 'main: running, not ready'
 	unit_is activating "$node" static-pod@gate
 	unit_is inactive "$node" bound
 
@@ -65,7 +65,7 @@ unit_follows_readiness() {
 	eventually unit_is active "$node" bound
 	unit_is active "$node" static-pod@gate
 	status_has "$node" 'Ready: 1 of 1'
-	# A restart of the kubelet is no business of units.
+	# A restart of the kubelet does not affect units.
 	on "$node" -- systemctl restart kubelet
 	beats "$node"
 	unit_is active "$node" bound
@@ -81,7 +81,7 @@ unit_follows_readiness() {
 	on "$node" -- systemctl disable bound.service
 	on "$node" -- rm /etc/systemd/system/bound.service
 }
-it 'a unit is active while its static pod is ready, and what is bound to it follows' unit_follows_readiness
+it 'a unit is active while its static pod is ready, and units bound to it follow' unit_follows_readiness
 
 unit_acts_on_its_pod() {
 	local node=${nodes[-1]} id
@@ -111,10 +111,10 @@ unit_acts_on_its_pod() {
 	on "$node" -- systemctl reload static-pod@gate
 	on "$node" -- sh -c 'echo "spec: [" >> /etc/kubernetes/manifests/gate.yaml'
 	if on "$node" -- systemctl reload static-pod@gate; then return 1; fi
-	on "$node" -- journalctl -u static-pod@gate -n 20 | matches '/etc/kubernetes/manifests/gate.yaml is faulty'
+	on "$node" -- journalctl -u static-pod@gate -n 20 | matches '/etc/kubernetes/manifests/gate.yaml is invalid'
 	unit_is active "$node" static-pod@gate
 	gone "$node"
-	# A name without a manifest is refused at once.
+	# A name without a manifest is rejected immediately.
 	if on "$node" -- systemctl start static-pod@gate; then return 1; fi
 	on "$node" -- systemctl reset-failed static-pod@gate || true
 }

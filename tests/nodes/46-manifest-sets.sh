@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sets of static pods that are switched, judged and rolled back as a whole.
+# Sets of static pods that are applied, checked and rolled back as a whole.
 # shellcheck disable=SC2031,SC2154 # each test has a namespace of its own in $ns; run sets nodes and log
 
 if [ "${KUBELET:-ours}" = ours ]; then
 
-# in_set NODE SET NAME [IMAGE]: puts a pod into a set that lies on the node.
+# in_set NODE SET NAME [IMAGE]: adds a pod to a set on the node.
 in_set() {
 	cat >"$log.manifest" <<-POD
 		apiVersion: v1
@@ -24,7 +24,7 @@ in_set() {
 	rm "$log.manifest"
 }
 
-# api_answers FILE: asks the API server until the file is gone, and fails when it once did not answer.
+# api_answers FILE: polls the API server until the file is gone, and fails if it does not answer once.
 api_answers() {
 	while [ -e "$1" ]; do
 		k get --raw /readyz >/dev/null || return 1
@@ -47,7 +47,7 @@ set_is_switched_as_a_whole() {
 	eventually kn get pod "first-$node" "second-$node"
 	id=$(kn get pod "first-$node" -o 'jsonpath={.status.containerStatuses[0].containerID}')
 
-	# A pod of the second set cannot come up: all of the first set is back, and the control plane never minds.
+	# A pod of the second set cannot become Ready: all of the first set is restored, and the control plane is not affected.
 	touch "$log.asks"
 	api_answers "$log.asks" &
 	watching=$!
@@ -61,11 +61,11 @@ set_is_switched_as_a_whole() {
 	rm "$log.asks"
 	wait $watching
 
-	# A faulty one is refused before anything changes.
+	# A faulty set is rejected before anything changes.
 	if on "$node" -- bootstrap manifests apply /root/three; then return 1; fi
 	on "$node" -- systemctl is-active static-pod@second
 
-	# Back to the set before: there was none, and its pods go.
+	# Back to the previous set: there was none, and its pods are removed.
 	on "$node" -- bootstrap manifests rollback
 	eventually eval '! kn get pod first-'"$node"
 	on "$node" -- rm -rf /root/one /root/two /root/three /var/lib/roost/manifest-sets

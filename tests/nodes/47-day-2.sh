@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Settings of a node that is there: changed, shown, applied, taken back.
+# Settings of an existing node: changed, shown, applied, rolled back.
 
 changes() { on "$1" -- bootstrap apply --output json "${@:2}" | jq .changed; }
 at_rest() { is 0 changes "$1" --dry-run; }
@@ -63,7 +63,7 @@ settings_are_applied() {
 	kn create secret generic after --from-literal=word=written-with-a-key
 	not in_etcd written-with-a-key
 	is written-with-a-key word_of after
-	# Secrets of before follow when they are written again.
+	# Existing Secrets follow when they are rewritten.
 	kn get secrets -o json | k replace -f -
 	# A worker has settings too.
 	on n2 -- sh -c 'printf "[node.labels]\n\"example.org/rack\" = \"b\"\n" >>/etc/roost/cluster.toml'
@@ -82,7 +82,7 @@ a_wrong_flag_is_taken_back() {
 	is "$before" manifests_of n1
 	eventually at_rest n1
 }
-it 'a component that does not come up with a new flag gets its former manifest back' a_wrong_flag_is_taken_back
+it 'a component that fails with a new flag is rolled back to its previous manifest' a_wrong_flag_is_taken_back
 
 verify_finds_differences() {
 	on n1 -- bootstrap verify
@@ -96,7 +96,7 @@ verify_finds_differences() {
 	on n1 -- bootstrap apply
 	on n1 -- bootstrap verify
 }
-it 'verify finds what differs, and nothing where nothing does' verify_finds_differences
+it 'verify finds differences, and none where there are none' verify_finds_differences
 
 node_moves() {
 	local old new device
@@ -107,11 +107,11 @@ node_moves() {
 	on n1 -- bootstrap apply --set "node.address=$new"
 	is 0 changes n1 --set "node.address=$new"
 	on n1 -- ip address delete "$old/24" dev "$device"
-	on n1 -- ip address add "$new/24" dev "$device" || true # it may go with the first one
+	on n1 -- ip address add "$new/24" dev "$device" || true # it may be removed with the first one
 	eventually k --server "https://$new:6443" get --raw /readyz
 	eventually is "$new" address_of n1 --server "https://$new:6443"
 	on n1 -- bootstrap etcd members --output json | matches "https://$new:2380"
-	# The other node finds it again by itself.
+	# The other node finds it again on its own.
 	eventually on n2 -- grep -qF "$new" /var/lib/roost/agent/api-servers.json
 	on n1 -- ip address add "$old/24" dev "$device"
 	on n1 -- bootstrap apply --set "node.address=$old"
@@ -120,4 +120,4 @@ node_moves() {
 	at_rest n1
 	eventually k wait --for=condition=Ready --timeout=5s nodes --all
 }
-it 'a control plane moves to another address and back' node_moves
+it 'a control plane changes its address and back' node_moves

@@ -4,22 +4,22 @@
 calls() { on "$1" -- cat "/var/lib/test-csi-$ns/calls"; }
 has_called() { calls "$1" | matches -xF "$2"; }
 
-# driver NODE: builds the driver (or takes it from PROGRAMS), starts it on the node, and waits until the kubelet has made
-# it known.
+# driver NODE: builds the driver (or takes it from PROGRAMS), starts it on the node, and waits until the kubelet has
+# registered it.
 driver() {
 	local folder=${PROFILE:-release}
 	local program=${PROGRAMS:-$repo/target/${folder/#dev/debug}/examples}/csi-driver
 	[ -n "${PROGRAMS:-}" ] || (cd "$repo" && cargo build --quiet --locked --example csi-driver --profile "$folder")
 	cluster copy "$1" "$program" /var/lib/csi-driver
 	on "$1" -- chmod +x /var/lib/csi-driver
-	on "$1" -- systemctl stop csi-driver || true # of a test that failed, as its calls
+	on "$1" -- systemctl stop csi-driver || true # of a previous failed test, like its recorded calls
 	on "$1" -- rm -rf "/var/lib/test-csi-$ns"
 	on "$1" -- systemd-run --quiet --collect --unit csi-driver /var/lib/csi-driver "$1" /var/lib/kubelet "/var/lib/test-csi-$ns"
 	eventually has_called "$1" 'registered true '
 	eventually is "id-of-$1" k get csinode "$1" -o 'jsonpath={.spec.drivers[?(@.name=="test.csi")].nodeID}'
 }
 
-# driver_gone NODE VOLUME: stops it, and takes away what it has in the API.
+# driver_gone NODE VOLUME: stops it, and removes its objects from the API.
 driver_gone() {
 	on "$1" -- systemctl stop csi-driver
 	on "$1" -- rm -f /var/lib/kubelet/plugins_registry/test.csi.sock
@@ -29,7 +29,7 @@ driver_gone() {
 }
 
 csi_driver_object() { # csi_driver_object ATTACH_REQUIRED
-	k delete csidriver test.csi --ignore-not-found # of a test that failed
+	k delete csidriver test.csi --ignore-not-found # of a previous failed test
 	k apply -f - <<-DRIVER
 		apiVersion: storage.k8s.io/v1
 		kind: CSIDriver
@@ -39,7 +39,7 @@ csi_driver_object() { # csi_driver_object ATTACH_REQUIRED
 }
 
 claim() { # claim NAME [Block]: a claim that is bound to a volume of the driver
-	k delete persistentvolume "$ns-$1" --ignore-not-found # of a test that failed
+	k delete persistentvolume "$ns-$1" --ignore-not-found # of a previous failed test
 	kn apply -f - <<-CLAIM
 		apiVersion: v1
 		kind: PersistentVolume
@@ -90,7 +90,7 @@ driver_volumes() {
 	driver "$node"
 	[ "$(k get node "$node" -o "jsonpath={.metadata.labels.topology\.test\.csi/node}")" = "$node" ]
 
-	# What one pod has written another one finds; the volume is staged for the first and unstaged after the last.
+	# Data that one pod has written is read by another; the volume is staged for the first and unstaged after the last.
 	claim kept
 	writer one "$node" 'echo hello > /data/word' 'persistentVolumeClaim: {claimName: kept}'
 	ready pod/one
@@ -104,7 +104,7 @@ driver_volumes() {
 	[ "$(calls "$node" | grep -c "^unpublish $ns-kept")" = 2 ]
 	[ "$(calls "$node" | grep -c '^unstage')" = 1 ]
 
-	# An inline volume learns of its pod, and goes with it.
+	# An inline volume gets information on its pod, and is removed with it.
 	writer inline "$node" 'cat /data/pod' 'csi: {driver: test.csi}'
 	ready pod/inline
 	eventually is inline kn logs inline
@@ -113,7 +113,7 @@ driver_volumes() {
 	is '' on "$node" -- sh -c 'grep kubernetes.io~csi /proc/self/mountinfo || true'
 	driver_gone "$node" "$ns-kept"
 }
-it 'volumes of a storage driver are staged, published and taken back' driver_volumes
+it 'volumes of a storage driver are staged, published and released' driver_volumes
 
 block_volumes() {
 	local node=${nodes[-1]} left
@@ -155,7 +155,7 @@ growing_volumes() {
 	claim grown
 	writer one "$node" 'echo hello > /data/word' 'persistentVolumeClaim: {claimName: grown}'
 	ready pod/one
-	# The test is the controller that has made the volume larger in the storage system.
+	# The test acts as the controller that has enlarged the volume in the storage system.
 	k patch persistentvolume "$ns-grown" --type=merge -p '{"spec":{"capacity":{"storage":"2Mi"}}}'
 	kn patch pvc grown --subresource=status --type=merge -p '{"status":{
 		"allocatedResourceStatuses":{"storage":"NodeResizePending"},
@@ -176,7 +176,7 @@ attached_volumes() {
 	driver "$node"
 	claim attached
 	writer one "$node" 'echo hello > /data/word' 'persistentVolumeClaim: {claimName: attached}'
-	# The controller asks for an attachment; the test is the attacher.
+	# The controller requests an attachment; the test acts as the attacher.
 	attachments() { k get volumeattachment -o json | jq -r --arg pv "$ns-attached" '.items[] | select(.spec.source.persistentVolumeName == $pv) | .metadata.name'; }
 	eventually eval '[ -n "$(attachments)" ]'
 	attachment=$(attachments)

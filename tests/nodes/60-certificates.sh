@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Certificates of the kubelet.
 
-# short_lived NODE: a client certificate of the node that has five minutes left of an hour, signed by the cluster's CA.
+# short_lived NODE: a client certificate of the node with five minutes left of an hour, signed by the cluster's CA.
 short_lived() {
 	on "$1" -- sh -euc '
 		dir=/var/lib/kubelet/pki/short

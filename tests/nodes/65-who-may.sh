@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Who gets which certificate: a node none but its own, a token no node that is there, and kubelets none of the cluster's CA.
+# Who gets which certificate: a node only its own, a token none of an existing node, and kubelets none of the cluster's
+# CA.
 
 worker=${nodes[1]}
 server() { echo "https://$(cluster ip "${nodes[0]}"):6443"; }
@@ -30,12 +31,13 @@ denied() {
 	k get csr "$1" -o json | jq -e --arg text "$2" '(.status.certificate == null) and any(.status.conditions[]?; .type == "Denied" and (.message | contains($text)))'
 }
 
-asks() { # NAME SANS: as the kubelet of the worker
+asks() { # NAME SANS: requests as the kubelet of the worker
 	csr "$1" kubelet-serving 'server auth' "/O=system:nodes/CN=system:node:$worker" "$2" |
 		on "$worker" -- kubectl --kubeconfig /etc/kubernetes/kubelet.conf create -f -
 }
 
-# claims OTHER: the worker writes names and addresses of others into its own Node, which the kubelet may do as well meanwhile.
+# claims OTHER: the worker writes names and addresses of others into its own Node, which the kubelet may overwrite
+# meanwhile.
 claims() {
 	as_worker get node "$worker" -o json | jq --arg other "$1" '.status.addresses += [
 		{type: "InternalDNS", address: "kubernetes.default.svc"},
@@ -45,7 +47,7 @@ claims() {
 a_node_gets_no_name_of_others() {
 	local other
 	other=$(cluster ip "${nodes[0]}")
-	# It may write what it likes into its own Node.
+	# It may write anything into its own Node.
 	eventually claims "$other"
 	asks who-service "DNS:kubernetes.default.svc"
 	asks who-address "DNS:$worker,IP:10.96.0.1"
@@ -57,7 +59,7 @@ a_node_gets_no_name_of_others() {
 	eventually denied who-other 'belongs to'
 	k delete csr who-service who-address who-node who-other
 }
-it 'a node that writes names of others into its Node gets no certificate for them' a_node_gets_no_name_of_others
+it "a node that writes other nodes' names into its Node gets no certificate for them" a_node_gets_no_name_of_others
 
 a_token_becomes_no_node_that_is_there() {
 	local token name
@@ -72,7 +74,7 @@ a_token_becomes_no_node_that_is_there() {
 	k delete csr "claim-$worker" "claim-${nodes[0]}" claim-kubernetes.default.svc
 	first bootstrap token delete "$token"
 }
-it 'a bootstrap token becomes no node that is there, and no Service' a_token_becomes_no_node_that_is_there
+it 'a bootstrap token cannot become an existing node or a Service' a_token_becomes_no_node_that_is_there
 
 kubelets_have_an_authority_of_their_own() {
 	local node
@@ -88,4 +90,4 @@ kubelets_have_an_authority_of_their_own() {
 	eventually logs_of speaks
 	kn exec speaks -- true
 }
-it 'certificates of kubelets are worth nothing to those who trust the CA, and logs and exec work' kubelets_have_an_authority_of_their_own
+it 'certificates of kubelets are not trusted by clients of the CA, and logs and exec work' kubelets_have_an_authority_of_their_own

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The only control plane is lost with its disk; the guide (docs/backup-and-disaster.md) makes another one.
+# The only control plane is lost with its disk; another one is created as in docs/backup-and-disaster.md.
 
-# runs POD: its container, and how often that was started.
+# runs POD: its container, and its restart count.
 runs() { kn get pod "$1" -o 'jsonpath={.metadata.uid} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}'; }
 all_ready() { k wait --for=condition=Ready --timeout=5s nodes --all; }
 all_pods_ready() { k -n kube-system get pods -o json | jq -e '.items | length > 0 and all(.[] | select(.metadata.deletionTimestamp == null); any(.status.conditions[]?; .type == "Ready" and .status == "True"))'; }
@@ -12,7 +12,7 @@ a_new_machine() {
 	before=$(runs lives)
 	begun=$(on "${nodes[1]}" -- sh -c "crictl ps --name main -q 2>/dev/null; pgrep -fx '/agnhost pause'")
 	kn create configmap kept
-	# What a wise operator has elsewhere.
+	# What an operator should have stored elsewhere.
 	first bootstrap etcd snapshot /root/cluster.db
 	first cat /root/cluster.db >"$snapshot"
 	first tar -C /etc/kubernetes -czf /root/pki.tar.gz pki
@@ -30,7 +30,7 @@ a_new_machine() {
 	cluster copy "${nodes[0]}" "$pki" /root/pki.tar.gz
 	not first bootstrap init --snapshot /root/cluster.db # there is no PKI
 	not first systemctl is-active kubelet.service
-	# As the guide has it.
+	# As in the guide.
 	first mkdir -p /etc/kubernetes
 	first tar -C /etc/kubernetes -xzf /root/pki.tar.gz
 	first bootstrap init --snapshot /root/cluster.db --dry-run | grep 'restore /root/cluster.db into /var/lib/etcd'
@@ -42,7 +42,7 @@ a_new_machine() {
 	not kn get configmap after
 	eventually all_ready
 	eventually all_pods_ready
-	# The pod of the worker knows nothing of all that.
+	# The pod of the worker was not affected.
 	is "$before" runs lives
 	is "$begun" on "${nodes[1]}" -- sh -c "crictl ps --name main -q 2>/dev/null; pgrep -fx '/agnhost pause'"
 	eventually logs_of lives

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Pods that mean harm: the node stays Ready and the kubelet is the same process as before.
+# Hostile pods: the node stays Ready and the kubelet keeps running as the same process.
 
 # kubelet_of NODE: number of restarts and main process of its kubelet.
 kubelet_of() { on "$1" -- systemctl show kubelet.service -p NRestarts,MainPID --value | tr '\n' ' '; }
 
-# unharmed NODE BEFORE: the kubelet that ran before runs still and answers.
+# unharmed NODE BEFORE: the same kubelet process still runs and answers.
 unharmed() {
 	node_ready "$1"
 	[ "$(kubelet_of "$1")" = "$2" ]
@@ -57,7 +57,7 @@ environments_that_double_are_refused() {
 	kn get pod doubling -o 'jsonpath={.status.containerStatuses[0].state.waiting.message}' | matches 'V15 is longer than 131072 bytes'
 	unharmed "$node" "$before"
 }
-it 'an environment whose values double at each step is refused with a sentence' environments_that_double_are_refused
+it 'an environment whose values double at each step is rejected with a reason' environments_that_double_are_refused
 
 pods_of_thousands_of_containers_are_refused() {
 	local node=${nodes[-1]} before number
@@ -71,13 +71,13 @@ pods_of_thousands_of_containers_are_refused() {
 	eventually is TooManyContainers kn get pod crowd -o 'jsonpath={.status.reason}'
 	unharmed "$node" "$before"
 }
-it 'a pod of more than a thousand containers is refused' pods_of_thousands_of_containers_are_refused
+it 'a pod of more than a thousand containers is rejected' pods_of_thousands_of_containers_are_refused
 
 extreme_integers() {
 	local node=${nodes[-1]} before
 	local most=9223372036854775807
 	before=$(kubelet_of "$node")
-	# Each number is one that the API server takes.
+	# The API server accepts each of these numbers.
 	kn apply -f - <<-PODS
 		apiVersion: v1
 		kind: Pod
@@ -142,7 +142,7 @@ extreme_integers() {
 	PODS
 	eventually ready pod/grace pod/hook
 	eventually eval '[ "$(kn get pod probe -o "jsonpath={.status.containerStatuses[?(@.name==\"main\")].restartCount}")" -ge 1 ]'
-	# One goes at its own pace, which its program does not need; the other sleeps until it is told to hurry.
+	# One program runs at its own pace; the other sleeps until it is told to hurry.
 	kn delete pod grace --wait=false
 	kn delete pod hook --wait=false --grace-period=$most
 	eventually not kn get pod grace
@@ -157,14 +157,14 @@ extreme_integers() {
 }
 it 'pods with extreme integers cannot stop the kubelet' extreme_integers
 
-# In a user namespace of its own a pod's root may do more: none of it may reach the kubelet.
+# In its own user namespace a pod's root may do more: none of it may reach the kubelet.
 extreme_integers_of_other_users() { own_users=1 extreme_integers; }
-it 'pods with extreme integers and user namespaces of their own cannot stop the kubelet' extreme_integers_of_other_users
+it 'pods with extreme integers and their own user namespaces cannot stop the kubelet' extreme_integers_of_other_users
 
 pod_folder() { kn get pod "$1" -o 'jsonpath=/var/lib/kubelet/pods/{.metadata.uid}'; }
 
-# digger NAME NODE [LIMIT]: a pod of an ordinary user that makes 8000 folders in one another, with 20 MiB in the deepest,
-# each move with paths that are short enough.
+# digger NAME NODE [LIMIT]: a pod of an ordinary user that creates 8000 nested folders, with 20 MiB in the deepest, each
+# step with short paths.
 digger() {
 	kn apply -f - <<-POD
 		apiVersion: v1
@@ -211,10 +211,10 @@ deep_folders_go_with_their_pod() {
 	is "$before" kubelet_of "$node"
 	pod after-it "$node" pause
 }
-it 'thousands of folders in one another go with their pod, and the kubelet lives on' deep_folders_go_with_their_pod
+it 'thousands of nested folders are removed with their pod, and the kubelet keeps running' deep_folders_go_with_their_pod
 
 deep_folders_of_other_users() { own_users=1 deep_folders_go_with_their_pod; }
-it 'thousands of folders of a pod with a user namespace of its own go too' deep_folders_of_other_users
+it 'thousands of folders of a pod with its own user namespace are removed too' deep_folders_of_other_users
 
 a_deep_file_counts() {
 	local node=${nodes[-1]} before
@@ -226,7 +226,7 @@ a_deep_file_counts() {
 }
 it 'a file below the longest path counts against the limit of an emptyDir' a_deep_file_counts
 
-# begin_again NODE: a node that was reset is one of the cluster again.
+# begin_again NODE: joins a node that was reset to the cluster again.
 begin_again() {
 	local join
 	if [ "$1" = "${nodes[0]}" ]; then
@@ -243,7 +243,7 @@ begin_again() {
 	eventually kn get serviceaccount default
 }
 
-# precious NODE: what belongs to the users is all there.
+# precious NODE: everything that belongs to the users still exists.
 precious() {
 	is 'precious' on "$1" -- cat /srv/precious/file
 	on "$1" -- test -f /srv/precious/empty
@@ -251,10 +251,9 @@ precious() {
 	on "$1" -- test -L /srv/precious/link
 }
 
-# mounter NAME NODE: a pod with a local volume and a path of a host's folder, both of the file system that has the
-# kubelet's folder.
+# mounter NAME NODE: a pod with a local volume and a hostPath, both on the file system of the kubelet's folder.
 mounter() {
-	k delete persistentvolume "$ns-$1" --ignore-not-found # of a test that failed
+	k delete persistentvolume "$ns-$1" --ignore-not-found # of a previous failed test
 	kn apply -f - <<-POD
 		apiVersion: v1
 		kind: PersistentVolume
@@ -308,7 +307,7 @@ a_root_behind_a_link() {
 		umount /var/lib/kubelet 2>/dev/null || true
 		rmdir /var/lib/kubelet && ln -s ../../srv/kubelet /var/lib/kubelet'
 	begin_again "$node"
-	# The end of a pod.
+	# Termination of a pod.
 	mounter first "$node"
 	folder=$(pod_folder first)
 	on "$node" -- grep -q ' /srv/kubelet/pods/.*local-volume' /proc/self/mountinfo
@@ -316,7 +315,7 @@ a_root_behind_a_link() {
 	eventually not kn get pod first
 	eventually not on "$node" -- test -e "$folder"
 	precious "$node"
-	# The end of the node, with a pod on it; and a mount that nobody takes down before.
+	# Reset of the node, with a pod on it; and a mount that is not unmounted before.
 	mounter second "$node"
 	on "$node" -- sh -ec 'mkdir -p /srv/kubelet/plugins/left/globalmount && mount --bind /srv/precious /srv/kubelet/plugins/left/globalmount'
 	on "$node" -- bootstrap reset --yes
@@ -324,7 +323,7 @@ a_root_behind_a_link() {
 	is '' on "$node" -- find /srv/kubelet -mindepth 1
 	on "$node" -- test -L /var/lib/kubelet
 	not on "$node" -- grep -q ' /srv/kubelet/' /proc/self/mountinfo
-	# As it was.
+	# As before.
 	on "$node" -- sh -ec 'rm /var/lib/kubelet; mkdir -m 750 /var/lib/kubelet; umount /srv/kubelet 2>/dev/null || true; rmdir /srv/kubelet'
 	begin_again "$node"
 	k delete persistentvolume "$ns-first" "$ns-second" --ignore-not-found --wait=false

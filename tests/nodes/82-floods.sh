@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Floods of connections and of tokens: nobody who may is kept out.
+# Floods of connections and of tokens: authorized clients still get through.
 
-# flood NODE UID ADDRESS PORT: 1100 connections from that node by that uid, which say nothing, for as long as the test lasts.
+# flood NODE UID ADDRESS PORT: 1100 silent connections from that node by that uid, for the duration of the test.
 flood() {
 	on "$1" -- setpriv --reuid "$2" --clear-groups bash -c '
 		ulimit -n 4096
@@ -18,8 +18,8 @@ stop_flood() {
 	rm -f "$log.flood"
 }
 
-# flood_tls ADDRESS PORT: 1100 TLS sessions from here, without a credential and silent, for as long as the test lasts. Ten at
-# a time shake hands; what was refused or closed meanwhile is no fault of ours.
+# flood_tls ADDRESS PORT: 1100 TLS sessions from here, without a credential and silent, for the duration of the test.
+# Ten handshakes at a time; refused and closed connections are not an error here.
 flood_tls() {
 	python3 - "$1" "$2" >"$log.flood" <<-'PYTHON' &
 		import concurrent.futures, resource, socket, ssl, sys, time
@@ -48,10 +48,10 @@ sessions_without_credentials() {
 		is hello timeout 20 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" exec listener -- echo hello
 		timeout 20 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" logs listener --tail=1 >/dev/null
 	done
-	kill -0 "$flood_tls" # it was there all the time
+	kill -0 "$flood_tls" # it ran all the time
 	kill "$flood_tls"
 }
-it '1100 idle TLS sessions without credentials keep nobody from logs and exec' sessions_without_credentials
+it '1100 idle TLS sessions without credentials do not block logs and exec' sessions_without_credentials
 
 connections_without_credentials() {
 	local node=${nodes[0]} address
@@ -63,10 +63,10 @@ connections_without_credentials() {
 		is hello timeout 30 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" exec talker -- echo hello
 		timeout 30 "$state/bin/kubectl" --kubeconfig "$state/admin.conf" -n "$ns" logs talker --tail=1 >/dev/null
 	done
-	jobs -r | matches 'logs -f' # the stream from before goes on
+	jobs -r | matches 'logs -f' # the stream that was open before continues
 	stop_flood "${nodes[-1]}" 65534
 }
-it '1100 idle connections without credentials keep nobody from logs and exec' connections_without_credentials
+it '1100 idle connections without credentials do not block logs and exec' connections_without_credentials
 
 token_reviews() {
 	k get --raw /metrics | awk '/^apiserver_request_total/ && /resource="tokenreviews"/ { n += $NF } END { print n + 0 }'
@@ -81,7 +81,7 @@ random_tokens() {
 	done
 	after=$(token_reviews)
 	echo "reviews: $((after - before))"
-	# The API server's own counters may lag, and others ask too; each token once would be 300.
+	# The API server's own counters may lag, and others send reviews too; each token once would be 300.
 	[ $((after - before)) -lt 150 ]
 	k get --raw "/api/v1/nodes/${nodes[-1]}/proxy/metrics" | matches '^kubelet_'
 }
@@ -92,7 +92,7 @@ balancer_flood() {
 	flood "$node" 65534 127.0.0.1 6444
 	beats "$node"
 	beats "$node"
-	pod newcomer "$node" pause # the kubelet hears of pods, and tells of them
+	pod newcomer "$node" pause # the kubelet receives pods, and reports them
 	stop_flood "$node" 65534
 }
 [ "${BOOTSTRAP:-ours}" != ours ] || it 'a uid that floods the balancer of a node does not cut its kubelet off' balancer_flood

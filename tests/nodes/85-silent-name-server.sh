@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# A name server that swallows every question, on a node whose own name is in no file: the kubelet has one thread.
+# A name server that drops every query, on a node whose own name is in no file: the kubelet has one thread.
 # shellcheck disable=SC2317,SC2329 # functions are called by name, and at the end
 
-# silence NODE: from now on every look-up of a name there hangs for minutes.
+# silence NODE: from now on every lookup of a name there hangs for minutes.
 silence() {
 	on "$1" -- sh -ec '
 		for file in hosts resolv.conf nsswitch.conf; do
 			[ ! -e /etc/$file ] || [ -e /etc/$file.before ] || cp -P /etc/$file /etc/$file.before
 		done
-		# Written, not renamed: pods and containerd may have the files open.
+		# Overwritten, not renamed: pods and containerd may have the files open.
 		sed "/[[:space:]]$0\([[:space:]]\|$\)/d" /etc/hosts.before >/etc/hosts
 		printf "nameserver 192.0.2.53\noptions timeout:30 attempts:5\n" >/etc/resolv.conf
 		echo "hosts: files dns" >/etc/nsswitch.conf
-		# Dropped as they come in: who sends is told of a question that is dropped on its way out, and gives up at once.
+		# Dropped on input: a query that is dropped on output returns an error to its sender, which gives up at once.
 		ip address replace 192.0.2.53/32 dev lo
 		nft -f - <<-RULES
 			table inet silence {}
@@ -25,11 +25,11 @@ silence() {
 			}
 		RULES
 	' "$1"
-	# It is as silent as it should be: the question hangs, and does not merely fail.
+	# Check the setup: the query hangs, and does not merely fail.
 	is 124 on "$1" -- sh -c "timeout 3 getent ahosts $1; echo \$?"
 }
 
-# speak NODE: undoes it.
+# speak NODE: reverts it.
 speak() {
 	on "$1" -- sh -c '
 		for file in hosts resolv.conf nsswitch.conf; do
@@ -53,8 +53,8 @@ not_ready_pods() {
 			.type == "Ready" and .status != "True" and .reason != "PodCompleted")) | .metadata.name'
 }
 
-# goes_on NODE: the lease is renewed six times, which are a minute and more than the watchdog's patience; node and pods
-# are Ready at each of them.
+# goes_on NODE: the lease is renewed six times, which takes more than a minute and longer than the watchdog's timeout;
+# node and pods are Ready each time.
 goes_on() {
 	local last
 	for _ in 1 2 3 4 5 6; do
@@ -83,7 +83,7 @@ silent_name_server_stops_nothing() {
 		    readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
 	POD
 	ready pod/probed
-	# Pods that probe a host by its name: their questions hang, and are theirs alone.
+	# Pods that probe a host by name: their lookups hang, without affecting others.
 	kn apply -f - <<-POD
 		apiVersion: v1
 		kind: Pod
@@ -98,7 +98,7 @@ silent_name_server_stops_nothing() {
 		    args: [pause]
 		    startupProbe: {tcpSocket: {host: nobody.example, port: 80}, periodSeconds: 1, failureThreshold: 1000}
 	POD
-	# shellcheck disable=SC2064 # the name is known now, and gone at the end
+	# expanded now, used at the end
 	trap "code=\$?; speak $node; finish \$code" EXIT
 	before=$(starts "$node")
 	silence "$node"
@@ -107,7 +107,7 @@ silent_name_server_stops_nothing() {
 	kn exec web -- true
 	kn logs probed >/dev/null
 
-	# Without --node-ip the name has to be looked up: then the address of the default route counts.
+	# Without --node-ip the name has to be looked up: then the address of the default route is used.
 	on "$node" -- sh -ec '
 		mkdir -p /run/systemd/system/kubelet.service.d
 		{ echo "[Service]"; echo ExecStart=; systemctl cat kubelet | sed -n "/^ExecStart=\\//,/[^\\\\]\$/p" | grep -v -e --node-ip=; } \

@@ -1,9 +1,9 @@
 //! A storage driver for the tests of whole nodes: volumes are folders, staging and publishing are bind
 //! mounts. A block volume is the node's `/dev/full`: it reads as zeros.
 //!
-//! `csi-driver NODE ROOT DATA` serves `ROOT/plugins_registry/test.csi.sock` until it is killed; volumes lie in `DATA`, and
-//! each call is a line of `DATA/calls`. Runs in a node, as root. Upstream's kubelet cannot call it: grpc-go gives a socket's
-//! path as `:authority`, which the `h2` crate refuses.
+//! `csi-driver NODE ROOT DATA` serves `ROOT/plugins_registry/test.csi.sock` until it is killed; volumes are in `DATA`,
+//! and each call is a line of `DATA/calls`. Runs on a node, as root. Upstream's kubelet cannot call it: grpc-go sends a
+//! socket's path as `:authority`, which the `h2` crate rejects.
 #![allow(clippy::print_stderr)]
 
 use std::collections::HashMap;
@@ -148,7 +148,7 @@ impl Node for Driver {
         }
         let inline = r.volume_id.starts_with("csi-");
         if inline {
-            // It lived as long as its pod.
+            // It existed as long as its pod.
             fs::remove_dir_all(self.volume(&r.volume_id)).or_else(gone).map_err(failed)?;
         }
         self.note(&format!("unpublish {}", if inline { "inline" } else { &r.volume_id }))?;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the tests of whole nodes share: declaring, namespaces, waiting, common manifests.
+# Shared by the tests of whole nodes: declaring tests, namespaces, waiting, common manifests.
 # shellcheck disable=SC2030,SC2031 # each test has a namespace of its own in $ns
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -18,7 +18,7 @@ it() {
 	functions+=("$2")
 }
 
-# run_one FUNCTION: in a shell of its own, traced, with a namespace ($ns) that goes with the test.
+# run_one FUNCTION: in its own shell, traced, with a namespace ($ns) that is removed after the test.
 run_one() {
 	(
 		set -euo pipefail
@@ -35,13 +35,13 @@ run_one() {
 # finish CODE: the end of a test.
 finish() {
 	set +ex
-	touch "$log.stop" # ends what goes on in the background
+	touch "$log.stop" # stops what runs in the background
 	[ "$1" = 0 ] || explain
 	k delete namespace "$ns" --wait=false >/dev/null
 	exit "$1"
 }
 
-# explain: what a reader of a failure wants to see.
+# explain: prints what is needed to understand a failure.
 explain() {
 	k get nodes
 	k -n "$ns" get pods -o wide | tail -n 15
@@ -62,10 +62,10 @@ on() { cluster exec "$@"; }
 first() { on "${nodes[0]}" -- "$@"; }
 logs_of() { kn logs "$1" --tail=1; }
 
-# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e passes it over.)
+# not COMMAND...: the command fails. (A bare "!" is no assertion: set -e ignores it.)
 not() { ! "$@"; }
 
-# eventually COMMAND...: polls until it succeeds; three minutes is never, and no test measures how long it took.
+# eventually COMMAND...: polls until it succeeds; gives up after three minutes, and no test measures how long it took.
 eventually() {
 	local - begin=$SECONDS
 	set +x
@@ -79,8 +79,8 @@ eventually() {
 	done
 }
 
-# matches PATTERN: as `grep -q`, but reads to the end: `grep -q` leaves at the first match, and with pipefail the writer's
-# SIGPIPE is then the failure of a long answer.
+# matches PATTERN: as `grep -q`, but reads to the end: `grep -q` exits at the first match, and with pipefail the
+# writer's SIGPIPE would count as a failure.
 matches() { grep "$@" >/dev/null; }
 
 # is VALUE COMMAND...: the command prints exactly the value.
@@ -105,7 +105,7 @@ beats() {
 	eventually node_ready "$1"
 }
 
-# pod NAME NODE ARGUMENT...: a pod of agnhost on a node, tainted or not, waited for.
+# pod NAME NODE ARGUMENT...: a pod of agnhost on a node, tainted or not; waits until it is Ready.
 pod() {
 	local name=$1 node=$2
 	shift 2

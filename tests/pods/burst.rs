@@ -1,4 +1,4 @@
-//! Many pods at once: the runtime gets no more starts than it bears.
+//! Many pods at once: the runtime gets no more starts than it can handle.
 
 use k8s_openapi::api::core::v1::Pod;
 use roost::fakes::pods::PodHost;

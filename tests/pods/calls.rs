@@ -1,4 +1,4 @@
-//! Calls to the runtime are never called off in the middle: what was sent is waited for, what was not is not sent.
+//! Calls to the runtime are never cancelled: calls that were sent are waited for, others are not sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::life::is_ready;
 use crate::world::{World, container, pod, sidecar};
 
-/// How long the call takes in which a pod is deleted.
+/// Duration of the call during which a pod is deleted.
 const SLOW: Duration = Duration::from_secs(3);
 
 fn with_hooks(name: &str) -> Value {
@@ -22,13 +22,13 @@ async fn world(host: &Arc<PodHost>) -> World {
     World::new(host.clone(), pod(&[container("prepare"), sidecar("proxy")], &[with_hooks("web")])).await
 }
 
-/// Calls that make something which was not there before.
+/// Calls that create something.
 fn makes(calls: &[String]) -> Vec<&String> {
     let makes = ["RunPodSandbox", "CreateContainer", "StartContainer"];
     calls.iter().filter(|call| makes.iter().any(|make| call.starts_with(make))).collect()
 }
 
-/// The ends of containers that were told, without those of processes that were told to end.
+/// The reported terminations of containers, without those of processes that were stopped on request.
 fn odd_ends(host: &PodHost) -> Vec<String> {
     let status = host.status().unwrap_or_default();
     let all = [status.init_container_statuses, status.container_statuses].into_iter().flatten().flatten();
@@ -72,7 +72,7 @@ async fn a_grace_that_is_shortened_during_any_call_of_the_end_calls_nothing_off(
         world.until("ready", is_ready).await;
         host.set_slow(number, SLOW);
         world.delete(3600).await;
-        // The last calls differ in number from life to life.
+        // The last calls differ in number from run to run.
         world.until("the slow call", |host| host.calls().len() > number || host.leftovers().is_empty()).await;
         let place = format!("shortened during call {number}, {:?}", host.calls().get(number));
         if !host.reported().finished {
@@ -117,7 +117,7 @@ async fn each_sandbox_is_stopped_once_and_removed_after_that() {
     let host = PodHost::new();
     let mut world = world(&host).await;
     world.until("ready", is_ready).await;
-    // This one ends by itself: nobody has stopped it when it is removed.
+    // This one exits on its own: nothing has stopped it when it is removed.
     host.crash_sandbox();
     world.runs("web", 1).await;
     world.delete(10).await;

@@ -1,4 +1,4 @@
-//! Pods whose numbers are as large or as small as their type allows: they live and end like others.
+//! Pods whose numbers are as large or as small as their type allows run and terminate like others.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn ignores_the_signal() -> Program {
     Program { heeds: None, ..Program::default() }
 }
 
-/// The pod in a world of its own, ready.
+/// The pod in its own world, ready.
 async fn ready(host: &std::sync::Arc<PodHost>, web: Value, change: impl FnOnce(&mut Value)) -> World {
     let mut shop = serde_json::to_value(pod(&[], &[web])).unwrap();
     change(&mut shop);

@@ -1,4 +1,4 @@
-//! A pod's life without faults: the order of things, restarts, other images, the end.
+//! A pod's lifecycle without faults: order of starts, restarts, changed images, termination.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn waits_with(host: &PodHost, name: &str) -> Option<String> {
     statuses.into_iter().find(|c| c.name == name)?.state?.waiting?.reason
 }
 
-/// Of a container that was started again and again: its restart counts, and the seconds that it was down before.
+/// Of a container that was restarted repeatedly: its restart counts, and the seconds that it was down before each.
 fn pauses(host: &PodHost, name: &str) -> Vec<(i32, i64)> {
     let pause = |status: PodStatus| {
         let container = status.container_statuses?.into_iter().find(|c| c.name == name)?;
@@ -284,7 +284,7 @@ async fn each_sandbox_gets_the_resolver_that_the_node_has_by_then() {
     assert_eq!(host.name_servers(), ["192.0.2.54"]);
 }
 
-/// Its controller makes another one, which the scheduler puts on a node with room.
+/// Its controller creates another one, which the scheduler assigns to a node with room.
 #[tokio::test(start_paused = true)]
 async fn a_pod_for_whose_volumes_the_node_has_no_room_is_sent_away() {
     let host = PodHost::new();
@@ -316,7 +316,7 @@ async fn a_static_pod_whose_manifest_is_written_again_ends_and_counts_as_restart
     let of_web: Vec<_> = happened.iter().filter(|line| line.starts_with("web#")).map(String::as_str).collect();
     assert_eq!(of_web.first(), Some(&"web#0 started"));
     assert!(of_web.contains(&"web#0 ended with 143") && of_web.ends_with(&["web#1 started"]), "{of_web:?}");
-    // Dropped for good, nothing is left of it.
+    // Removed permanently, nothing is left of it.
     world.drop_manifests().await;
     world.until("the static pod is gone", |host| host.running("web").is_none()).await;
 }
@@ -335,7 +335,7 @@ async fn containers_of_a_finished_pod_go_when_the_disk_is_short_and_its_status_s
     let told = host.status();
     world.remove_dead().await;
     world.until("the records are gone", |host| host.records().is_empty() && host.sandboxes() == 0).await;
-    // Its worker looks again and again, finds nothing, and reports what it has reported.
+    // Its worker observes it repeatedly, finds nothing, and reports the same.
     tokio::time::sleep(Duration::from_secs(180)).await;
     assert_eq!(host.status(), told);
     assert_eq!((host.records().len(), host.sins()), (0, vec![]));

@@ -1,5 +1,5 @@
-//! What the kubelet promises of a pod, on a host in memory: its life, and that no fault and no death of the kubelet at any
-//! call to the runtime breaks it.
+//! The kubelet's guarantees for a pod, on an in-memory host: its lifecycle, and that no fault and no crash of the
+//! kubelet at any call to the runtime breaks it.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 #![cfg(feature = "fakes")]

@@ -1,4 +1,4 @@
-//! A panic is never the end of all pods' care: at every call of a port, in a pod's worker and in its passes.
+//! A panic never stops the kubelet's work for all pods: at every call of a port, in a pod's worker and in its passes.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::restart::live;
 use crate::world::{World, container, pod};
 
-/// How far apart the panicking calls of a whole life are: coprime to the calls of a round.
+/// Distance between the panicking calls of a run: coprime to the number of calls in a round.
 const STRIDE: usize = 7;
 
 /// A pod of that name and uid with one container of that name.
@@ -40,7 +40,7 @@ async fn a_panic_at_any_call_of_a_port_loses_nothing_and_ends_no_kubelet() {
     }
 }
 
-/// The worker of `web` panics at each look from now on; another pod, from the API or a manifest, goes on meanwhile.
+/// The worker of `web` panics at each observation from now on; another pod, from the API or a manifest, keeps working.
 async fn others_go_on(host: &Arc<PodHost>, world: &mut World) {
     world.runs("web", 0).await;
     world.runs("other", 0).await;

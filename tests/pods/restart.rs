@@ -1,4 +1,4 @@
-//! Restart loses nothing: faults of the runtime, and deaths of the kubelet, at every single call of a pod's life.
+//! A restart loses nothing: faults of the runtime, and crashes of the kubelet, at every single call of a pod's life.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::life::is_ready;
 use crate::world::{World, container, pod, sidecar};
 
-/// A life with everything in it: starts in order, restarts with back-off, another image, another sandbox, the end. Gives
-/// how many kubelets it took, and how often each container was told to have been restarted.
+/// A life with every kind of event: starts in order, restarts with back-off, another image, another sandbox,
+/// termination. Returns how many kubelets it took, and how often each container was reported as restarted.
 pub async fn live(host: &Arc<PodHost>) -> (u32, Vec<(String, i32)>) {
     host.set_program("prepare", Program { ends: Some((Duration::from_secs(1), 0)), ..Program::default() });
     let inits = [container("prepare"), sidecar("proxy")];
@@ -34,7 +34,7 @@ pub async fn live(host: &Arc<PodHost>) -> (u32, Vec<(String, i32)>) {
     (world.kubelets, containers.map(|c| (c.name, c.restart_count)).collect())
 }
 
-/// A kubelet that starts none of the pods that run must not weigh their class by those that it starts.
+/// A kubelet that starts none of the running pods must not weigh their class only by those that it starts.
 #[tokio::test(start_paused = true)]
 async fn pods_of_an_earlier_kubelet_count_for_the_weight_of_their_class() {
     let host = PodHost::new();
@@ -57,7 +57,7 @@ async fn pods_of_an_earlier_kubelet_count_for_the_weight_of_their_class() {
     world.until("two are left", |host| host.weighed().is_some_and(|(pods, all)| all && pods.len() == 2)).await;
 }
 
-/// Goes through all calls of the life, each time with this fault at another one.
+/// Repeats the life with this fault at each call in turn.
 async fn with_a_fault_at_each_call(fault: Fault, kubelets: u32) {
     let (_, restarts) = live(&PodHost::new()).await;
     for number in 0.. {
@@ -105,7 +105,7 @@ async fn a_kubelet_that_dies_after_any_call_is_followed_by_one_that_finds_what_w
     with_a_fault_at_each_call(Fault::DiesAfter, 2).await;
 }
 
-/// Whether a call to the runtime changes nothing.
+/// True if a call to the runtime changes nothing.
 fn only_looks(call: &str) -> bool {
     ["List", "Status", "PodSandboxStatus", "ContainerStatus"].iter().any(|look| call.starts_with(look))
 }
@@ -161,7 +161,7 @@ async fn a_runtime_that_is_down_is_asked_now_and_then_and_the_pod_goes_on_when_i
     world.runs("web", 0).await;
     host.exit("web", 3);
     world.runs("web", 1).await;
-    // From now on the kubelet waits for the end of a back-off, which comes while the runtime is down.
+    // From now on the kubelet waits until a back-off expires, which happens while the runtime is down.
     host.exit("web", 3);
     world.rest(1).await;
     host.set_down(true);

@@ -1,4 +1,4 @@
-//! Static pods: after their former selves, and again after they were refused.
+//! Static pods: after their previous instances, and again after they were rejected.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn a_static_pod_that_was_refused_runs_once_nothing_is_in_its_way() {
     host.set_refused(Some(("web", "shop")));
     let shop = pod(&[], &[container("shop")]);
     let mut world = World::with(host.clone(), shop, Vec::new(), vec![manifest("web", "u9", "web")]).await;
-    // The manifest comes first; the port is taken by another pod before it is started again.
+    // The manifest is added first; the port is taken by another pod before it is retried.
     world.runs("shop", 0).await;
     host.set_refused(Some(("web", "")));
     world.kill_kubelet();

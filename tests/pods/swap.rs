@@ -1,4 +1,4 @@
-//! A container that is replaced in one go: what is told of its pod meanwhile.
+//! A container that is replaced: what is reported about its pod meanwhile.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use roost::fakes::pods::{PodHost, Program};
 use crate::life::is_ready;
 use crate::world::{World, container, pod};
 
-/// Replaces the container by one with another image; gives what was told of the pod's readiness.
+/// Replaces the container by one with another image; returns the reported readiness of the pod.
 async fn replaced(program: Program, policy: &str) -> Vec<String> {
     let host = PodHost::new();
     host.set_program("web", program);

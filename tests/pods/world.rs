@@ -1,4 +1,4 @@
-//! One pod on one host, with the API server's part in it, and a kubelet that is started again when it dies.
+//! One pod on one host, with the API server's part in it, and a kubelet that is restarted when it dies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How often a waiting test looks, and how often it looks in vain before it gives up: half an hour of the paused clock.
+/// How often a waiting test checks, and after how many checks it gives up: half an hour of the paused clock.
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS: usize = 30 * 60 * 20;
 
@@ -30,7 +30,7 @@ pub fn pod(inits: &[Value], containers: &[Value]) -> Pod {
     .unwrap()
 }
 
-/// A container of that name that runs until it is ended.
+/// A container of that name that runs until it is stopped.
 pub fn container(name: &str) -> Value {
     json!({"name": name, "image": "v1"})
 }
@@ -50,11 +50,11 @@ struct Kubelet {
 
 pub struct World {
     pub host: Arc<PodHost>,
-    /// How many kubelets there were.
+    /// Number of kubelets so far.
     pub kubelets: u32,
-    /// As the API server has it, except for the status; none once it is deleted.
+    /// As in the API, except for the status; `None` once it is deleted.
     pod: Option<Pod>,
-    /// Others of the API, and static pods; they stay as they are.
+    /// Other pods of the API, and static pods; they do not change.
     others: Vec<Pod>,
     statics: Vec<Pod>,
     kubelet: Kubelet,
@@ -66,7 +66,7 @@ impl World {
         Self::with(host, pod, Vec::new(), Vec::new()).await
     }
 
-    /// The same beside other pods, of the API and of manifests.
+    /// The same together with other pods, of the API and of manifests.
     pub async fn with(host: Arc<PodHost>, pod: Pod, others: Vec<Pod>, statics: Vec<Pod>) -> Self {
         let kubelet = Kubelet::start(&host);
         let world = Self { host, kubelets: 1, pod: Some(pod), others, statics, kubelet };
@@ -74,7 +74,7 @@ impl World {
         world
     }
 
-    /// The API server's watch brings the pod as it is now.
+    /// The API server's watch reports the pod in its current state.
     async fn tell(&self) {
         let pods = self.pod.clone().map(|pod| Pod { status: self.host.status(), ..pod });
         let pods = pods.into_iter().chain(self.others.iter().cloned());
@@ -86,23 +86,23 @@ impl World {
             let set = DesiredSet { source: SourceKind::File, pods: pods.collect() };
             let _ = self.kubelet.desired.send(set).await;
         }
-        // A kubelet that died takes nothing any more; the next one is told again.
+        // A kubelet that died receives nothing; the next one gets it again.
         let _ = self.kubelet.desired.send(set).await;
     }
 
-    /// The disk is short: containers of finished pods are to go.
+    /// The disk is full: containers of finished pods are to be removed.
     pub async fn remove_dead(&self) {
         self.kubelet.control.remove_dead().await;
     }
 
-    /// The manifests are taken away and written again at once.
+    /// The manifests are removed and immediately written again.
     pub async fn rewrite_manifests(&self) {
         let none = DesiredSet { source: SourceKind::File, pods: Vec::new() };
         let _ = self.kubelet.desired.send(none).await;
         self.tell().await;
     }
 
-    /// The manifests are taken away for good.
+    /// The manifests are removed permanently.
     pub async fn drop_manifests(&mut self) {
         self.statics.clear();
         let none = DesiredSet { source: SourceKind::File, pods: Vec::new() };
@@ -136,7 +136,7 @@ impl World {
         .await;
     }
 
-    /// The pod vanishes at the API server, as after a forced deletion.
+    /// The pod is removed from the API, as after a forced deletion.
     pub async fn force_delete(&mut self) {
         self.pod = None;
         self.tell().await;
@@ -147,7 +147,7 @@ impl World {
         self.statics = statics;
     }
 
-    /// What the kubelet that runs now has counted.
+    /// Metrics of the current kubelet.
     pub fn metrics(&self) -> &Metrics {
         &self.kubelet.metrics
     }
@@ -157,7 +157,7 @@ impl World {
         self.kubelet.life.die();
     }
 
-    /// What goes on besides the kubelet: systemd starts it again, the API server deletes a pod that is finished.
+    /// What happens besides the kubelet: systemd restarts it, the API server deletes a finished pod.
     async fn go_on(&mut self) {
         tokio::time::sleep(LOOK).await;
         if self.kubelet.life.is_dead() {
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// Waits until that is so.
+    /// Waits until the condition is true.
     pub async fn until(&mut self, what: &str, so: impl Fn(&PodHost) -> bool) {
         for _ in 0..LOOKS {
             if so(&self.host) {
@@ -194,12 +194,12 @@ impl World {
         self.until(&format!("{name}#{attempt} runs"), so).await;
     }
 
-    /// Waits until nothing is left of the pod.
+    /// Waits until the pod is completely gone.
     pub async fn is_gone(&mut self) {
         self.until("nothing is left", |host| host.leftovers().is_empty()).await;
     }
 
-    /// Lets some time pass in which nothing in particular is waited for.
+    /// Lets some time pass without waiting for a condition.
     pub async fn rest(&mut self, seconds: u32) {
         for _ in 0..seconds * 20 {
             self.go_on().await;

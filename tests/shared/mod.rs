@@ -1,6 +1,6 @@
-//! What tests of `bootstrap` on a node in memory share; each takes its part.
+//! Shared by tests of `bootstrap` on an in-memory node; each uses a part of it.
 
-#![allow(clippy::unwrap_used, missing_docs, dead_code)] // a failed assumption ends the test
+#![allow(clippy::unwrap_used, dead_code)] // a failed assumption ends the test
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub fn path(component: &str) -> String {
     format!("/etc/kubernetes/manifests/{component}.yaml")
 }
 
-/// The pods of the manifests; one of `broken` (component, and what is in its manifest) ends again and again.
+/// The pods of the manifests; those of `broken` (component, and a text in its manifest) exit repeatedly.
 fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> FakeRuntime {
     let node = node.clone();
     let looks: Mutex<BTreeMap<String, u32>> = Mutex::default();
@@ -45,7 +45,7 @@ fn pods_of(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -
     })
 }
 
-/// The specification of a node with these settings.
+/// The specification of a node from these settings.
 pub fn spec_of(name: &str, address: &str, settings: &[(&str, &str)]) -> Spec {
     let mut layers = Layers::defaults();
     for (setting, value) in settings {
@@ -56,7 +56,7 @@ pub fn spec_of(name: &str, address: &str, settings: &[(&str, &str)]) -> Spec {
     derive_spec(&layers, &host).unwrap()
 }
 
-/// The ports of a node in memory, whose pods are those of its manifests; a test overwrites what it looks at.
+/// The ports of an in-memory node, whose pods are those of its manifests; a test replaces the ports that it examines.
 pub fn ports_of(node: &Arc<FakeNode>) -> Ports {
     Ports {
         files: node.clone(),
@@ -74,7 +74,7 @@ pub fn ports_of(node: &Arc<FakeNode>) -> Ports {
     }
 }
 
-/// A control plane with its pods; whatever runs answers.
+/// A control plane with its pods; everything that runs answers.
 pub fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>, etcd: &Arc<FakeEtcd>) -> Ports {
     let checks = FakeChecks::default();
     for url in [

@@ -1,6 +1,6 @@
-//! The words of a Rust file: without comments, literals and what is compiled for tests only.
+//! The tokens of a Rust file: without comments, literals and code that is compiled only for tests.
 
-/// One word or sign, and its line.
+/// A word or sign, and its line.
 #[derive(Clone, Debug)]
 pub struct Token {
     pub text: String,
@@ -41,7 +41,7 @@ fn is_sign(piece: &str) -> bool {
     piece == "::" || (piece.chars().count() == 1 && !piece.trim().is_empty())
 }
 
-/// Where the piece that begins at `at` ends: a comment, a literal, a word or a sign.
+/// End of the piece that begins at `at`: a comment, a literal, a word or a sign.
 fn end_of(chars: &[char], at: usize) -> usize {
     let next = chars.get(at + 1).copied();
     match chars[at] {
@@ -68,7 +68,7 @@ fn end_of_string(chars: &[char], mut at: usize) -> usize {
     at + 1
 }
 
-/// Whether a literal with a prefix begins here, as `r#"` or `b"`.
+/// True if a literal with a prefix begins here, as `r#"` or `b"`.
 fn begins_literal(rest: &[char]) -> bool {
     let prefix = rest.iter().take_while(|c| "rbc".contains(**c)).count();
     let hashes = rest[prefix..].iter().take_while(|c| **c == '#').count();
@@ -85,7 +85,7 @@ fn end_of_raw(chars: &[char], at: usize) -> usize {
     until(chars, quote + 1, ends) + 1 + hashes
 }
 
-/// Leaves items out that have `#[cfg(test)]` or another condition that only tests meet.
+/// Omits items with `#[cfg(test)]` or another condition that holds only for tests.
 fn without_tests(tokens: &[Token]) -> Vec<Token> {
     let (mut kept, mut at) = (Vec::new(), 0);
     while at < tokens.len() {
@@ -105,7 +105,7 @@ fn is_for_tests(attribute: &[Token]) -> bool {
     has("cfg") && has("test") && !has("any") && !has("not")
 }
 
-/// Behind the bracket that closes the one at `at`.
+/// Position after the bracket that closes the one at `at`.
 fn end_of_group(tokens: &[Token], at: usize) -> usize {
     let mut depth = 0_usize;
     for (end, token) in tokens.iter().enumerate().skip(at) {
@@ -121,7 +121,7 @@ fn end_of_group(tokens: &[Token], at: usize) -> usize {
     tokens.len()
 }
 
-/// Behind an item: its `;`, or its closing brace.
+/// Position after an item: its `;`, or its closing brace.
 fn end_of_item(tokens: &[Token], mut at: usize) -> usize {
     while at < tokens.len() {
         let text = tokens[at].text.as_str();

@@ -1,7 +1,7 @@
-//! Which file names what of which other file.
+//! Which names each file imports from which other file.
 //!
-//! The rule: a file imports the file that defines what its code names, through however many re-exports. To declare a
-//! module or to re-export from it is no import, and neither is what only tests name.
+//! The rule: a file imports the file that defines a name in its code, through any number of re-exports. Declaring a
+//! module and re-exporting from it are no imports, and neither are names used only by tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,34 +9,34 @@ use crate::code::{Token, code};
 
 pub type Names = Vec<String>;
 
-/// One module of a crate, which is one file.
+/// A module of a crate, which is one file.
 #[derive(Default)]
 struct Module {
     file: String,
     uses: Vec<Use>,
-    /// Paths in the code, besides those of `use`, and their lines.
+    /// Paths in the code, except those of `use`, with their lines.
     paths: Vec<(Names, usize)>,
     words: BTreeSet<String>,
     defined: BTreeSet<String>,
 }
 
-/// One name that `use` brings in.
+/// A name that `use` imports.
 struct Use {
     path: Names,
-    /// `*` brings all in.
+    /// True for `*`, which imports everything.
     name: String,
     public: bool,
     line: usize,
 }
 
-/// The modules of one crate by their path.
+/// The modules of a crate by their path.
 #[derive(Default)]
 pub struct Crate(BTreeMap<Names, Module>);
 
-/// What the first file takes from the second.
+/// The names that the first file imports from the second.
 pub type Imports = BTreeMap<(String, String), BTreeSet<String>>;
 
-/// Groups of files that import each other, by whatever way.
+/// Groups of files that import each other, directly or indirectly.
 pub fn circles(imports: &Imports) -> Vec<BTreeSet<String>> {
     let mut next: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in imports.keys() {
@@ -70,13 +70,13 @@ impl Crate {
         all
     }
 
-    /// The files of its modules.
+    /// The files of the crate's modules.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.0.values().map(|module| module.file.as_str())
     }
 
-    /// Every path in the code: its file, its line, and itself, from the crate's root where it begins with `crate`, `self` or
-    /// `super`.
+    /// Every path in the code: its file, its line, and the path itself, from the crate's root if it begins with
+    /// `crate`, `self` or `super`.
     pub fn paths(&self) -> impl Iterator<Item = (&str, usize, Names)> {
         self.0.iter().flat_map(|(at, module)| {
             let uses = module.uses.iter().map(|used| (&used.path, used.line));
@@ -99,7 +99,7 @@ impl Crate {
         self.0.insert(path, module);
     }
 
-    /// Who takes what from whom.
+    /// Which file imports which names from which other.
     pub fn imports(&self) -> Imports {
         let mut all = Imports::new();
         for (path, module) in &self.0 {
@@ -128,7 +128,7 @@ impl Crate {
         found
     }
 
-    /// The module that defines what the path means in the module `at`.
+    /// The module that defines the item of the path in the module `at`.
     fn find(&self, at: &Names, path: &[String], depth: usize) -> Option<(Names, String)> {
         let mut module = at.clone();
         let mut rest = path;
@@ -211,7 +211,7 @@ impl Module {
     }
 }
 
-/// Reads what follows `use`: the path and name of each thing that it brings in. Gives where it ends.
+/// Parses the rest of a `use`: the path and name of each imported item. Returns where it ends.
 fn read_use(tokens: &[Token], mut at: usize, prefix: &[String], found: &mut Vec<(Names, String)>) -> usize {
     let mut path = prefix.to_vec();
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());

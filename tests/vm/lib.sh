@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What the scenarios share. They run in the virtual machine; what begins with "test: " on the console is for the outside.
+# Shared by the scenarios. They run in the virtual machine; lines on the console that begin with "test: " are results.
 set -uo pipefail
 export KUBECONFIG=/etc/kubernetes/admin.conf PATH=/usr/local/bin:$PATH HOME=/root
 
 say() { echo "test: $*"; }
-# over WORD: the machine is switched off after its last word.
+# over WORD: prints the result and switches the machine off.
 over() {
 	say "$1"
 	sync
@@ -35,14 +35,14 @@ init() {
 	local try
 	say "systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p'), kernel $(uname -r)"
 	[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || fail 'no unified cgroups'
-	# It gives the API server four minutes, which an emulated machine may not keep; the next run goes on where it stopped.
+	# It waits four minutes for the API server, which may be too short on an emulated machine; the next run continues.
 	for try in 1 2 3 4 5; do
 		if bootstrap init --config /etc/roost/cluster.toml; then break; fi
 		[ "$try" -lt 5 ] || fail 'bootstrap init'
 	done
 	say 'bootstrap init is done'
 }
-# all_ready NUMBER: at least so many pods, and all of them.
+# all_ready NUMBER: at least so many pods exist, and all are Ready.
 all_ready() {
 	kubectl get pods -A -o json | jq -e --argjson least "$1" '[.items[]]
 		| length >= $least and all(any(.status.conditions[]; .type == "Ready" and .status == "True"))'

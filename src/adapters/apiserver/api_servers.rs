@@ -1,4 +1,4 @@
-//! Where the API servers are: the EndpointSlice `kubernetes`, watched, and remembered on disk for the next boot.
+//! Addresses of the API servers: watches the EndpointSlice `kubernetes`, and stores the list on disk for the next boot.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,21 +20,21 @@ use crate::core::model::{Backoff, Doubling, with_causes};
 use crate::offload::Lanes;
 use crate::supervise::restarting;
 
-/// First and longest pause after the watch ended.
+/// First and longest delay before the watch is restarted.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(250), most: Duration::from_secs(10) };
 
-/// Where the list comes from.
+/// Sources of the list.
 #[derive(Clone, Debug)]
 pub struct ApiServerSources {
-    /// Credentials to watch with; the file may appear later.
+    /// Credentials for the watch; the file may be created later.
     pub kubeconfig: PathBuf,
     /// Configured API servers: the node's own, and the one it joined through.
     pub seeds: Vec<Endpoint>,
-    /// Where the list is kept.
+    /// File that stores the list.
     pub cache: PathBuf,
 }
 
-/// Watches for as long as anyone holds the receiver.
+/// Watches as long as the receiver exists.
 pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServers> {
     let (sender, receiver) = watch::channel(KnownServers::default());
     let never = CancellationToken::new();
@@ -48,7 +48,7 @@ pub fn watch_api_servers(sources: ApiServerSources) -> watch::Receiver<KnownServ
             let mut slices = Reconnecting::new(sources.kubeconfig.clone(), watch_slices);
             let mut retries = RETRY.doubling();
             while !sender.is_closed() {
-                // A name may lead elsewhere now.
+                // The addresses of a name may have changed.
                 let fallback = resolve(&names, &sources.seeds).await;
                 sender.send_if_modified(|known| std::mem::replace(&mut known.fallback, fallback.clone()) != fallback);
                 let outcome = tokio::select! {
@@ -83,15 +83,15 @@ async fn follow(
             Event::InitApply(slice) | Event::Apply(slice) => {
                 retries.reset();
                 let servers = parse(&slice);
-                // An empty list is a temporary fault of the control plane: the one that sent it is an API server.
+                // An empty list is a temporary fault of the control plane: it was sent by an API server.
                 if servers.is_empty() || sender.borrow().current == servers {
                     continue;
                 }
-                tracing::info!(?servers, "the API servers of the cluster");
+                tracing::info!(?servers, "addresses of the API servers changed");
                 let (path, kept) = (cache.to_owned(), servers.clone());
                 let written = files.io(cache.to_string_lossy(), "write", move || write_cache(&path, &kept));
                 if let Err(error) = written.await {
-                    tracing::warn!(path = %cache.display(), error = with_causes(&error), "the list of API servers cannot be kept");
+                    tracing::warn!(path = %cache.display(), error = with_causes(&error), "the list of API servers cannot be stored");
                 }
                 sender.send_modify(|known| known.current = servers);
             }
@@ -112,7 +112,7 @@ fn parse(slice: &EndpointSlice) -> Vec<SocketAddr> {
 }
 
 async fn resolve(names: &Names, seeds: &[Endpoint]) -> Vec<SocketAddr> {
-    // Side by side: a name server that is silent about one holds up no other.
+    // Concurrently: a name server that does not respond must not delay the others.
     let answers = seeds.iter().map(async |seed| (seed, names.resolve(&seed.host).await));
     let mut found = Vec::new();
     for (seed, answer) in futures::future::join_all(answers).await {
@@ -121,13 +121,13 @@ async fn resolve(names: &Names, seeds: &[Endpoint]) -> Vec<SocketAddr> {
                 let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, seed.port));
                 found.extend(addresses.filter(|address| !found.contains(address)).collect::<Vec<_>>());
             }
-            Err(error) => tracing::debug!(%seed, error = with_causes(&error), "no address"),
+            Err(error) => tracing::debug!(%seed, error = with_causes(&error), "name not resolved"),
         }
     }
     found
 }
 
-/// A cache that cannot be read is an empty one.
+/// A cache that cannot be read counts as empty.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn read_cache(path: &Path) -> Vec<SocketAddr> {
     std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()

@@ -1,8 +1,7 @@
 //! The credentials of each request: the header `Authorization` from a token, a token file, a password or a
 //! credential plugin.
-//!
-//! The client library has this too; it runs plugins and reads files on the runtime's thread, and brings a query language
-//! for a provider that Kubernetes dropped with v1.26.
+//! The client library supports this too, but runs plugins and reads files on the runtime's thread, and depends on a
+//! query language for a provider that Kubernetes removed in v1.26.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -28,58 +27,44 @@ use super::tls::{Identity, TlsError};
 use crate::adapters::program::answer_of;
 use crate::core::exec_credential::{ExecCredential, ExecError, derive_interactive, parse_answer, render_request};
 
-/// How long a token that was read is used before its file is read again (client-go `transport/token_source.go`).
+/// How long a token is used before its file is read again (client-go `transport/token_source.go`).
 const REREAD: Duration = Duration::from_secs(50);
 
 /// Why there is no credential.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// The file of a token.
+    /// The file of a token cannot be read.
     #[error("read the token in {path}")]
-    File {
-        /// Its path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// Line breaks or control characters.
+    File { path: PathBuf, source: io::Error },
+    /// The credential contains line breaks or control characters.
     #[error("the token or the password contains characters that are not allowed in an HTTP header")]
     Header(#[from] InvalidHeaderValue),
-    /// `auth-provider`.
+    /// The kubeconfig has an `auth-provider`.
     #[error(
         "auth provider \"{0}\": Kubernetes has none since v1.26; a credential plugin (`exec`) takes its place, such as kubelogin or gke-gcloud-auth-plugin"
     )]
     Provider(String),
-    /// Two ways at once (client-go refuses it too).
+    /// Two kinds of credentials at once (client-go rejects it too).
     #[error("both username and token are set; set only one of them")]
     Two,
-    /// `exec.command` is missing.
     #[error("credential plugin: command is missing")]
     NoCommand,
-    /// The plugin is not run, or its answer is not taken.
+    /// The plugin cannot be run, or its answer is invalid.
     #[error("credential plugin {command}")]
-    Plugin {
-        /// Its command.
-        command: String,
-        /// The cause.
-        source: ExecError,
-    },
-    /// The plugin does not start or fails.
+    Plugin { command: String, source: ExecError },
+    /// The plugin does not start, or fails.
     #[error("credential plugin {command}: {message}{}", hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
     Run {
-        /// Its command.
         command: String,
-        /// What it said.
+        /// The plugin's output to standard error.
         message: String,
-        /// The kubeconfig's `installHint`.
         hint: Option<String>,
     },
-    /// The plugin's certificate.
     #[error("the certificate of a credential plugin")]
     Certificate(#[from] TlsError),
 }
 
-/// The value of the header. Cloning gives another handle.
+/// Provides the value of the header. Clones share it.
 #[derive(Clone)]
 pub struct Authorization(Arc<Source>);
 
@@ -90,33 +75,33 @@ enum Source {
     Plugin { plugin: Box<ExecConfig>, held: Mutex<Held> },
 }
 
-/// A plugin's last answer.
+/// The last answer of a plugin.
 struct Held {
     header: Option<HeaderValue>,
     expires: Option<Timestamp>,
-    /// The server rejected it.
+    /// True if the server rejected it.
     refused: bool,
 }
 
 impl Authorization {
-    /// No credentials: there is no header.
+    /// Without credentials: no header.
     pub fn nobody() -> Self {
         Self(Arc::new(Source::Nobody))
     }
 
-    /// Of a token.
+    /// With a bearer token.
     ///
     /// # Errors
-    /// It cannot stand in a header.
+    /// It contains characters that a header cannot have.
     pub fn bearer(token: &str) -> Result<Self, CredentialError> {
         Ok(Self(Arc::new(Source::Fixed(bearer(token)?))))
     }
 
-    /// Of a user in a kubeconfig. A plugin is run at once; it may give a certificate instead, which is the second value, with
-    /// the time when it ends.
+    /// With the credentials of a user in a kubeconfig. A plugin is run immediately; it may return a certificate
+    /// instead, which is the second value, with its expiry.
     ///
     /// # Errors
-    /// There is no credential where one is named.
+    /// A configured credential cannot be obtained.
     pub async fn of(user: &AuthInfo) -> Result<(Self, Option<(Identity, Option<Timestamp>)>), CredentialError> {
         if let Some(provider) = &user.auth_provider {
             return Err(CredentialError::Provider(provider.name.clone()));
@@ -165,7 +150,7 @@ impl Authorization {
             Source::File { path, held } => {
                 let mut held = held.lock().await;
                 if held.1.elapsed() >= REREAD {
-                    // A file that is gone for a moment, or permanently, leaves the last token (kubernetes/kubernetes#68164).
+                    // If the file is missing, the last token stays in use (kubernetes/kubernetes#68164).
                     if let Ok(header) = read_token(path).await {
                         held.0 = header;
                     }
@@ -184,11 +169,11 @@ impl Authorization {
         }
     }
 
-    /// The server did not take `sent`: a plugin is asked again before the next request.
+    /// The server rejected `sent`: a plugin is run again before the next request.
     async fn refused(&self, sent: Option<&HeaderValue>) {
         if let Source::Plugin { held, .. } = &*self.0 {
             let mut held = held.lock().await;
-            // Not for an answer to an older one.
+            // Unless the rejected one is older than the current one.
             held.refused |= held.header.as_ref() == sent;
         }
     }
@@ -253,7 +238,7 @@ impl<S> Layer<S> for Authorization {
     }
 }
 
-/// A client whose requests say who asks.
+/// A client that adds the header to its requests.
 #[derive(Clone)]
 pub struct Authorized<S> {
     inner: S,
@@ -276,7 +261,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The one that said it was ready is the one to call (tower's `Service`).
+        // The instance that reported ready must be called (tower's `Service`).
         let other = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, other);
         let authorization = self.authorization.clone();
@@ -309,7 +294,7 @@ mod tests {
         serde_json::from_value(fields).expect("a user")
     }
 
-    /// What a server sees of a request that it answers with `status`.
+    /// The header of a request that the server answers with `status`.
     async fn seen(authorization: &Authorization, status: u16) -> Result<String, BoxError> {
         let server = service_fn(move |request: Request<()>| async move {
             let header = request.headers().get(AUTHORIZATION).map(|value| value.to_str().expect("text").to_owned());
@@ -325,7 +310,7 @@ mod tests {
         made.map(|(authorization, _)| authorization).map_err(|error| with_causes(&error))
     }
 
-    /// A plugin that gives `token-1`, `token-2`, ... and ends its answers with `rest`.
+    /// A plugin that returns `token-1`, `token-2`, ... with `rest` appended to its answers.
     fn plugin(dir: &Path, rest: &str) -> serde_json::Value {
         let path = dir.join("plugin");
         let count = dir.join("count").display().to_string();

@@ -1,4 +1,4 @@
-//! Whole objects by kube's dynamic API.
+//! Whole objects, through kube's dynamic API.
 
 use async_trait::async_trait;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -8,23 +8,23 @@ use serde_json::Value;
 
 use crate::ports::bootstrap::{Applied, ClusterObjects, ClusterObjectsError, ObjectRef};
 
-/// The name under which the server remembers which fields are ours.
+/// The field manager of our server-side applies.
 const FIELD_MANAGER: &str = "roost-bootstrap";
 
-/// Objects of the cluster that `client` talks to.
+/// Objects in the API that `client` is connected to.
 pub struct ApiObjects {
     client: Client,
 }
 
 impl ApiObjects {
-    /// Uses a connected client.
+    /// Objects through a connected client.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
     fn api(&self, object: &ObjectRef) -> Api<DynamicObject> {
         let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
-        // Derives the plural by English rules, which hold for every kind that bootstrap uses.
+        // The plural is derived by English rules, which are correct for every kind that bootstrap uses.
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &object.kind));
         match &object.namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
@@ -45,7 +45,7 @@ impl ClusterObjects for ApiObjects {
             .patch(&name.name, &params, &Patch::Apply(object))
             .await
             .map_err(|error| failed("apply", &name, error))?;
-        // The server leaves the version alone when an apply changes nothing.
+        // The server does not change the resource version if an apply changes nothing.
         let same = before.and_then(|before| before.metadata.resource_version) == version_of(after);
         Ok(if same { Applied::Unchanged } else { Applied::Changed })
     }
@@ -88,7 +88,7 @@ impl ClusterObjects for ApiObjects {
 }
 
 fn to_value(object: DynamicObject) -> Value {
-    // What came as JSON goes back to JSON.
+    // A value deserialized from JSON can be serialized again.
     serde_json::to_value(object).unwrap_or_default()
 }
 

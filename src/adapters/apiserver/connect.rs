@@ -1,4 +1,4 @@
-//! A client from a kubeconfig file, and news of when its credentials were renewed.
+//! Creates clients from kubeconfig files, and detects renewed credentials.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,26 +29,24 @@ use crate::adapters::keepalive;
 use crate::adapters::names::Names;
 use crate::offload::{Lanes, Stalled};
 
-/// Why there is no client.
+/// Why no client could be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file is missing, unreadable, or no kubeconfig.
+    /// The file is missing, unreadable, or not a kubeconfig.
     #[error("read kubeconfig {path}")]
     Read {
         /// Path of the kubeconfig.
         path: PathBuf,
-        /// The cause.
         source: KubeconfigError,
     },
-    /// Its current context names what is not in it, or its files cannot be read.
+    /// Its current context refers to missing entries, or its files cannot be read.
     #[error("kubeconfig {path}")]
     Kubeconfig {
         /// Path of the kubeconfig.
         path: PathBuf,
-        /// The cause.
         source: kube::config::KubeconfigError,
     },
-    /// It asks for a proxy, or the environment does.
+    /// It is configured to use a proxy, or the environment is.
     #[error(
         "kubeconfig {path}: a proxy (proxy-url, or HTTPS_PROXY in the environment) is not supported: the API server must be reachable directly"
     )]
@@ -56,7 +54,7 @@ pub enum Error {
         /// Path of the kubeconfig.
         path: PathBuf,
     },
-    /// The server's address cannot be used.
+    /// The server's address is invalid.
     #[error("kubeconfig {path}: server \"{server}\" does not begin with https://")]
     Server {
         /// Path of the kubeconfig.
@@ -64,53 +62,46 @@ pub enum Error {
         /// The address as written.
         server: String,
     },
-    /// No client can be made of it.
+    /// No client can be created from it.
     #[error("kubeconfig {path}")]
     Client {
         /// Path of the kubeconfig.
         path: PathBuf,
-        /// The cause.
         source: ClientError,
     },
-    /// Its files or its credential plugin do not answer.
+    /// Reading its files or running its credential plugin timed out.
     #[error("kubeconfig {path}")]
     Stalled {
         /// Path of the kubeconfig.
         path: PathBuf,
-        /// The cause.
         source: Stalled,
     },
 }
 
-/// Why no client can be made.
+/// Why no client can be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// A file of its user.
+    /// A file of its user cannot be read.
     #[error("read the {what} {path}")]
     File {
-        /// What it is for.
+        /// Purpose of the file.
         what: &'static str,
-        /// Its path.
         path: String,
-        /// The cause.
         source: io::Error,
     },
-    /// Data of its user that is no base64.
+    /// Inline data of its user is not base64.
     #[error("{what} of its user is not base64")]
-    Data {
-        /// The field.
-        what: &'static str,
-    },
-    /// A certificate without a key, or the other way around.
+    Data { what: &'static str },
+    /// A certificate without a key, or a key without a certificate.
     #[error("its user has a client certificate without a key, or a key without a certificate")]
     Half,
-    /// TLS cannot be spoken with it.
+    /// TLS cannot be configured with it.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Its user has no credential.
+    /// Its user's credential cannot be obtained.
     #[error(transparent)]
     Credential(#[from] CredentialError),
-    /// Whom to act as cannot stand in a header.
+    /// The user to impersonate cannot be written in a header.
     #[error("impersonation")]
     Impersonation(#[source] Box<kube::Error>),
 }
@@ -122,13 +113,13 @@ impl Error {
     }
 }
 
-/// Creates clients; reads kubeconfigs and asks name servers off the runtime's thread. Cloning gives another handle.
+/// Creates clients; reads kubeconfigs and resolves names off the runtime's thread. Clones share its state.
 #[derive(Clone)]
 pub struct Connector {
     names: Names,
     lanes: Lanes,
     throttle: Option<Throttle>,
-    /// When certificates of credential plugins end, by the kubeconfig.
+    /// Expiry of certificates from credential plugins, by kubeconfig.
     ends: Arc<Mutex<BTreeMap<PathBuf, Timestamp>>>,
 }
 
@@ -139,15 +130,15 @@ impl Default for Connector {
 }
 
 impl Connector {
-    /// One whose clients hold their requests to a rate, all together.
+    /// A connector whose clients share a rate limit.
     pub fn throttled(throttle: Throttle) -> Self {
         Self { throttle: Some(throttle), ..Self::default() }
     }
 
-    /// Builds a client from the file's current context. Nothing is sent yet; a credential plugin in it is run.
+    /// Creates a client from the file's current context. Nothing is sent yet; its credential plugin is run.
     ///
     /// # Errors
-    /// The kubeconfig cannot be used, or does not answer.
+    /// The kubeconfig cannot be used, or reading it times out.
     pub async fn connect(&self, path: &Path) -> Result<Client, Error> {
         let (file, names, throttle) = (path.to_owned(), self.names.clone(), self.throttle.clone());
         let runtime = tokio::runtime::Handle::current();
@@ -160,27 +151,27 @@ impl Connector {
         Ok(client)
     }
 
-    /// [`observe_credentials`]; `None` while the files do not answer.
+    /// [`observe_credentials`]; `None` while the files do not respond.
     pub async fn observe_credentials(&self, path: &Path) -> Option<Vec<Option<SystemTime>>> {
         let file = path.to_owned();
         let look = self.lanes.run(path.to_string_lossy(), "look", move || observe_credentials(&file));
         let mut times = look.await.ok()?;
         let end = self.ends.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
-        // The end of a plugin's certificate is a change as well: the plugin is asked for another.
+        // The expiry of a plugin's certificate is a change too: the plugin must be run again.
         times.extend(end.filter(|end| Timestamp::now() >= *end).map(|end| Some(SystemTime::from(end))));
         Some(times)
     }
 }
 
-/// Builds a client from the file's current context, for a program that makes one. Nothing is sent yet.
+/// Creates a client from the file's current context, for a program that needs only one. Nothing is sent yet.
 ///
 /// # Errors
-/// The kubeconfig cannot be used, or does not answer.
+/// The kubeconfig cannot be used, or reading it times out.
 pub async fn connect(path: &Path) -> Result<Client, Error> {
     Connector::default().connect(path).await
 }
 
-/// The client, and when the certificate ends that a credential plugin gave it.
+/// The client, and the expiry of its certificate if that comes from a credential plugin.
 async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<(Client, Option<Timestamp>), Error> {
     let unusable = |source| Error::Kubeconfig { path: path.to_owned(), source };
     let kubeconfig = read_kubeconfig(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
@@ -194,7 +185,7 @@ async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<(
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unusable)?;
     config.connect_timeout = Some(Duration::from_secs(5));
-    // A server whose kernel lives on but which does not: watches end by themselves within this time.
+    // For a server that hangs while its kernel still acknowledges: watches end on their own within this time.
     config.read_timeout = Some(Duration::from_secs(300));
     if config.proxy_url.is_some() {
         return Err(Error::Proxy { path: path.to_owned() });
@@ -207,7 +198,7 @@ async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<(
     Ok((client, end.flatten()))
 }
 
-/// The certificate and the key of a user: given as data or, where there is none, as files.
+/// Certificate and key of a user: inline data or, without it, files.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn read_identity(user: &AuthInfo) -> Result<Option<Identity>, ClientError> {
     let read = |what, data: Option<&str>, field, file: Option<&String>| match (data, file) {
@@ -228,10 +219,11 @@ fn read_identity(user: &AuthInfo) -> Result<Option<Identity>, ClientError> {
     }
 }
 
-/// The library's own client (`ClientBuilder::try_from`) but for the resolver, whose threads it does not bound, its spans,
-/// and who asks. The configuration's user and proxy are not used.
+/// Like the library's own client (`ClientBuilder::try_from`), except for the resolver, whose threads it does not limit,
+/// its spans, and the credentials. User and proxy in the configuration are not used.
 ///
 /// # Errors
+/// TLS cannot be configured.
 /// TLS cannot be spoken so.
 pub fn client(
     config: Config,
@@ -261,8 +253,8 @@ pub fn client(
     Ok(ClientBuilder::new(service, config.default_namespace).build())
 }
 
-/// When the kubeconfig or the client certificate it names was last replaced. A client does not notice by itself that
-/// its certificate was rotated: compare this value, and connect again when it differs.
+/// Modification times of the kubeconfig and the client certificate it refers to. A client does not notice that its
+/// certificate was rotated: compare this value, and reconnect when it differs.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn observe_credentials(path: &Path) -> Vec<Option<SystemTime>> {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
@@ -279,7 +271,7 @@ fn observe_credentials(path: &Path) -> Vec<Option<SystemTime>> {
 mod tests {
     use super::*;
 
-    /// Timer of the connection to that port, as `/proc/net/tcp` has it: "02" is keepalive.
+    /// Timer of the connection to that port, from `/proc/net/tcp`: "02" is keepalive.
     fn timer_of(port: u16) -> Option<String> {
         let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
         let remote = format!(":{port:04X}");
@@ -297,7 +289,7 @@ mod tests {
         let asks = tokio::spawn(async move { client.apiserver_version().await });
         let (silent, _) = listener.accept().await.unwrap();
         silent.readable().await.unwrap();
-        // The request is acknowledged by then, or its own timer stands in the table for a moment.
+        // Wait until the request is acknowledged; before that the table shows its retransmission timer.
         tokio::time::timeout(Duration::from_secs(10), async {
             while timer_of(address.port()).as_deref() != Some("02") {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! First contact with a cluster: anonymous, then with a bootstrap token.
+//! First contact with a cluster: without credentials, then with a bootstrap token.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::ports::bootstrap::{ClusterDiscovery, ClusterObjects, ContactError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Talks to API servers by their address.
+/// Connects to API servers by their address.
 pub struct Discovery;
 
 #[async_trait]

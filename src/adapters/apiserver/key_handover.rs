@@ -1,4 +1,4 @@
-//! Keys for a joining control plane, through a CertificateSigningRequest: asked for, and answered.
+//! Keys for a joining control plane, through a CertificateSigningRequest: requests them, and answers requests.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,13 +27,12 @@ use crate::core::bootstrap::key_handover::{
 use crate::core::model::with_causes;
 use crate::ports::bootstrap::{ApprovalError, HandoverError, HandoverRequests, KeyHandover, PendingHandover};
 
-/// How long to wait for an answer: enough for a person to approve.
+/// How long to wait for an answer: long enough for a person to approve.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Interval between checks of the request.
 const LOOK: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The side that joins.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CsrHandover;
 
@@ -95,7 +94,7 @@ async fn wait(requests: &Api<CertificateSigningRequest>, name: &str) -> Result<V
                     source: Box::new(kube::Error::Api(status)),
                 });
             }
-            // A server that is away for a moment is asked again.
+            // A server that is temporarily unreachable is asked again.
             Err(error) => tracing::debug!(error = with_causes(&error), name, "the request cannot be read"),
         }
         looks = looks.saturating_add(1);
@@ -121,7 +120,7 @@ fn render_request(
     }
     let signing_key = KeyPair::generate().map_err(failed)?;
     let pem = params.serialize_request(&signing_key).and_then(|request| request.pem()).map_err(failed)?;
-    // The name is also what the answer is sealed for, so it must be new each time.
+    // The sealed answer is bound to the name, so it must be unique.
     let unique: String = public_key.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     Ok(CertificateSigningRequest {
         metadata: ObjectMeta { name: Some(format!("roost-join-{node}-{unique}")), ..ObjectMeta::default() },
@@ -135,11 +134,11 @@ fn render_request(
     })
 }
 
-/// The side that answers, through a kubeconfig that may sign for our signer.
+/// The answering side, with a kubeconfig that may sign for our signer.
 pub struct CsrHandoverRequests(Reconnecting<PendingHandover>);
 
 impl CsrHandoverRequests {
-    /// Connects when it is first asked; the file need not exist yet.
+    /// Connects on first use; the file need not exist yet.
     pub fn new(kubeconfig: PathBuf) -> Self {
         Self(Reconnecting::new(kubeconfig, watch))
     }
@@ -180,7 +179,7 @@ impl HandoverRequests for CsrHandoverRequests {
         data.insert("auth-extra-groups".to_owned(), ByteString(groups.into_bytes()));
         let annotations = secret.metadata.annotations.get_or_insert_default();
         annotations.insert(HANDED_TO.to_owned(), pending.uid.clone());
-        // Its version is a precondition: of two that read it as unused the second one fails, and looks again.
+        // The version is a precondition: if two read the token as unused, the second write fails and is tried again.
         secrets.replace(&name, &PostParams::default(), &secret).await.map_err(failed)?;
         Ok(true)
     }
@@ -245,7 +244,8 @@ impl HandoverRequests for CsrHandoverRequests {
     }
 }
 
-/// Another control plane was faster, or the request was deleted; if it stays undecided, it is returned again.
+/// True if another control plane was faster, or the request was deleted; a request that stays undecided is returned
+/// again.
 fn is_overtaken(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404)
 }
@@ -284,7 +284,7 @@ fn has_condition(object: &CertificateSigningRequest, kind: &str) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == kind)
 }
 
-/// What is asked for; `None` if the request was answered or denied.
+/// A pending request; `None` if it was answered or denied.
 fn parse_pending(object: &CertificateSigningRequest) -> Option<PendingHandover> {
     let answered = object.status.as_ref().is_some_and(|status| status.certificate.is_some());
     if answered || has_condition(object, "Denied") || object.spec.signer_name != SIGNER {

@@ -1,7 +1,7 @@
 //! Reads a kubeconfig file into the client library's type.
 //!
-//! The library's own reader keeps a second, typed YAML reader of half a megabyte in memory, and its messages quote the
-//! lines around a fault, which may hold a private key.
+//! The library's own reader includes a second, typed YAML parser of half a megabyte, and its messages quote the lines
+//! around a fault, which may contain a private key.
 
 use std::io;
 use std::path::Path;
@@ -11,30 +11,29 @@ use kube::config::Kubeconfig;
 use crate::core::model::json;
 use crate::core::yaml;
 
-/// Why a file is no kubeconfig.
+/// Why a file is not a kubeconfig.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     /// It does not exist, or cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// It is no single YAML document.
+    /// It is not a single YAML document.
     #[error("{}{message}", .place.map(|at| format!("line {}, column {}: ", at.line, at.column)).unwrap_or_default())]
     Yaml {
-        /// What is wrong, without the text itself.
+        /// What is wrong, without quoting the text.
         message: String,
-        /// Where, if known.
         place: Option<yaml::Place>,
     },
-    /// A field is of another kind.
+    /// A field has another type.
     #[error(transparent)]
     Shape(#[from] json::Unfit),
 }
 
-/// Reads the file. As by kubectl, the paths in it are taken from its own folder, and a plugin's command is if it holds a
-/// slash (client-go `tools/clientcmd/loader.go`, `GetAuthInfoFileReferences`).
+/// Reads the file. As in kubectl, paths in it are relative to its own folder, and so is a plugin's command if it
+/// contains a slash (client-go `tools/clientcmd/loader.go`, `GetAuthInfoFileReferences`).
 ///
 /// # Errors
-/// It cannot be read, or is no kubeconfig.
+/// It cannot be read, or is not a kubeconfig.
 #[expect(clippy::disallowed_methods, reason = "callers are on a thread of offload::Lanes")]
 pub fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
     let text = std::fs::read(path)?;

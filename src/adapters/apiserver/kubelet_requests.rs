@@ -1,4 +1,4 @@
-//! Certificate requests of kubelets: watched, and decided through their own subresource.
+//! Certificate requests of kubelets: watches them, and writes decisions to their subresource.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -33,25 +33,25 @@ use crate::ports::node::Pki;
 
 const RETRY: Duration = Duration::from_secs(2);
 
-/// What this control plane knows without asking.
+/// Local knowledge of this control plane.
 #[derive(Clone, Debug)]
 pub struct OwnControlPlane {
     /// Name of its node.
     pub node_name: String,
     /// The certificate of its API server.
     pub certificate: PathBuf,
-    /// A cloud gives nodes DNS names.
+    /// True if a cloud assigns DNS names to nodes.
     pub cloud: bool,
 }
 
-/// Requests to the signers of kubelets' certificates, through the approver's kubeconfig.
+/// Requests for the signers of kubelets' certificates, with the approver's kubeconfig.
 pub struct ApiKubeletRequests {
     own: OwnControlPlane,
     files: Lanes,
     requests: Reconnecting<ObservedRequest>,
 }
 
-/// Why nothing is decided.
+/// Why no decision can be made.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("configmap kube-system/kubeadm-config does not exist or has no ClusterConfiguration")]
@@ -63,7 +63,7 @@ enum Error {
 }
 
 impl ApiKubeletRequests {
-    /// Connects when it is first asked; the file need not exist yet.
+    /// Connects on first use; the file need not exist yet.
     pub fn new(kubeconfig: PathBuf, own: OwnControlPlane) -> Self {
         let watch_both =
             |client: Client| select(watch(client.clone(), SERVING_SIGNER), watch(client, CLIENT_SIGNER)).boxed();
@@ -74,7 +74,7 @@ impl ApiKubeletRequests {
         self.requests.client().await.map_err(failed("connect"))
     }
 
-    /// What the certificate of the own API server is for.
+    /// The names in the certificate of this node's API server.
     async fn own_names(&mut self) -> Result<Vec<San>, Error> {
         let (path, file) = (&self.own.certificate, self.own.certificate.clone());
         #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
@@ -103,7 +103,7 @@ impl KubeletRequests for ApiKubeletRequests {
 
     async fn all(&mut self) -> Result<Vec<ObservedRequest>, ApprovalError> {
         let requests: Api<CertificateSigningRequest> = Api::all(self.client().await?);
-        // Without a version the answer is the present state, not a cache's.
+        // Without a resource version the list is current, not from a cache.
         let list = requests.list(&ListParams::default()).await.map_err(failed("list certificate requests"))?;
         Ok(list.items.iter().filter_map(parse_request).collect())
     }
@@ -132,7 +132,7 @@ impl KubeletRequests for ApiKubeletRequests {
         });
         let mut nodes: Vec<NodeNames> = nodes.items.iter().map(parse_node).collect();
         for node in nodes.iter_mut().filter(|node| node.name == self.own.node_name) {
-            // Its label comes later than its first request.
+            // The node gets its label only after its first request.
             node.control_plane = true;
         }
         Ok(ClusterNames {
@@ -156,7 +156,7 @@ impl KubeletRequests for ApiKubeletRequests {
         }
         let status = object.status.get_or_insert_with(CertificateSigningRequestStatus::default);
         status.conditions.get_or_insert_default().push(condition(verdict, Timestamp::now()));
-        // uid and version in the object are preconditions: the server refuses them of another object.
+        // uid and resource version are preconditions: the server rejects the write if the object was replaced.
         match requests.replace_subresource("approval", name, &PostParams::default(), &object).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => Ok(()),
@@ -220,7 +220,7 @@ fn parse_request(object: &CertificateSigningRequest) -> Option<ObservedRequest> 
     })
 }
 
-/// Conditions of an unknown type count as a denial: nothing is approved beside them.
+/// Conditions of an unknown type count as a denial: nothing is approved besides them.
 fn parse_decision(object: &CertificateSigningRequest) -> Decision {
     let conditions: Vec<_> = object.status.iter().flat_map(|status| status.conditions.iter().flatten()).collect();
     let begun = || object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);

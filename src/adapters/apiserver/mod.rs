@@ -1,4 +1,4 @@
-//! The API server: clients from kubeconfig files, and the objects that are watched and applied.
+//! The API server: clients from kubeconfig files, watches, and requests for objects.
 
 pub mod api_servers;
 pub mod authorization;

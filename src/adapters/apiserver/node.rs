@@ -1,4 +1,4 @@
-//! The node object, its lease, events and certificate requests.
+//! The Node object, its lease, events and certificate requests.
 
 use async_trait::async_trait;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
@@ -17,7 +17,7 @@ use crate::ports::node::ApiError;
 
 const LEASES: &str = "kube-node-lease";
 
-/// Requests about this node.
+/// Requests for this node's objects.
 pub struct ApiNode {
     session: Session,
     name: String,
@@ -25,7 +25,7 @@ pub struct ApiNode {
 }
 
 impl ApiNode {
-    /// Requests about the node of that name.
+    /// Requests for the node of that name.
     pub fn new(session: &Session, name: &str) -> Self {
         let config = watcher::Config::default().any_semantic().fields(&format!("metadata.name={name}"));
         let watching = Mutex::new(Watching::new(session, config, Api::all));
@@ -83,7 +83,7 @@ impl NodeApi for ApiNode {
     }
 }
 
-/// Requests about events and certificate requests.
+/// Requests for events and certificate requests.
 #[derive(Clone)]
 pub struct ApiObjects {
     session: Session,

@@ -1,4 +1,4 @@
-//! Events about Nodes with the credentials of a kubeconfig.
+//! Events about Nodes, with the credentials of a kubeconfig.
 
 use std::path::PathBuf;
 
@@ -15,10 +15,10 @@ use crate::core::model::{short_digest, with_causes};
 use crate::ports::bootstrap::NodeEvents;
 use crate::ports::node::ApiError;
 
-/// Where events about cluster-wide objects go (client-go's `recorder`).
+/// Namespace of events about cluster-wide objects (client-go's `recorder`).
 const NAMESPACE: &str = "default";
 
-/// Makes a client for each event: there are few.
+/// Creates a client for each event: they are rare.
 #[derive(Clone, Debug)]
 pub struct KubeconfigNodeEvents {
     kubeconfig: PathBuf,
@@ -53,7 +53,7 @@ impl NodeEvents for KubeconfigNodeEvents {
 fn render_event(node: &str, cidr: &str, message: &str, reporter: &str, now: Timestamp) -> Event {
     Event {
         metadata: ObjectMeta {
-            // One name for all nodes that report it.
+            // The same name for all nodes that report it.
             name: Some(format!("{node}.{}", short_digest(format!("pod-cidr {cidr}")))),
             namespace: Some(NAMESPACE.to_owned()),
             ..ObjectMeta::default()
@@ -62,7 +62,7 @@ fn render_event(node: &str, cidr: &str, message: &str, reporter: &str, now: Time
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
             name: Some(node.to_owned()),
-            // As the kubelet does it: `kubectl describe node` looks for events by name in this field.
+            // As the kubelet does: `kubectl describe node` searches for events with the name in this field.
             uid: Some(node.to_owned()),
             ..ObjectReference::default()
         },

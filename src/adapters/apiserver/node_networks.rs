@@ -1,4 +1,4 @@
-//! The Node objects, watched for what the pod network needs of them.
+//! Watches the Node objects for the fields that the pod network needs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::core::model::with_causes;
 use crate::core::network::NodeNetwork;
 use crate::supervise::restarting;
 
-/// The few fields of a Node that are read; the rest, such as its list of images, is never kept.
+/// The fields of a Node that are used; the others, such as its list of images, are dropped.
 type SlimNode = Object<Spec, Status>;
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -40,11 +40,11 @@ struct Address {
     address: String,
 }
 
-/// All nodes, sorted by name; `None` until the first list arrived.
+/// All nodes, sorted by name; `None` until the first list was received.
 pub type NodeNetworks = Option<Arc<[NodeNetwork]>>;
 
-/// Watches for as long as anyone holds the receiver. The kubeconfig need not exist yet: a joining node gets it only
-/// when its TLS bootstrap is done.
+/// Watches as long as the receiver exists. The kubeconfig need not exist yet: a joining node gets it when its TLS
+/// bootstrap is complete.
 pub fn watch_node_networks(kubeconfig: PathBuf) -> watch::Receiver<NodeNetworks> {
     let (sender, receiver) = watch::channel(None);
     let never = CancellationToken::new();
@@ -120,8 +120,8 @@ fn parse(node: SlimNode) -> NodeNetwork {
     NodeNetwork { created: node.metadata.creation_timestamp.map(|time| time.0), ..parsed }
 }
 
-/// The time between two attempts: short for the first two minutes, for a node becomes Ready no sooner than its network
-/// is known, and longer and longer from then on.
+/// The delay between two attempts: short for the first two minutes, because a node becomes Ready only when its network
+/// is known, and increasing after that.
 #[derive(Default)]
 struct Pause {
     attempts: u32,

@@ -1,4 +1,4 @@
-//! Pods of the API server.
+//! Pods in the API.
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
@@ -13,7 +13,6 @@ use crate::core::model::PodKey;
 use crate::ports::kubelet::{PodApi, PodChange, PodWatch};
 use crate::ports::node::ApiError;
 
-/// Requests about pods.
 #[derive(Clone)]
 pub struct ApiPods {
     session: Session,
@@ -65,13 +64,13 @@ pub struct NodePods {
 impl NodePods {
     /// Watches the pods bound to `node_name`.
     pub fn new(session: &Session, node_name: &str) -> Self {
-        // Any version will do for the list: the watch brings it up to date, and the server answers from its cache.
+        // Any version of the list is good enough, as the watch updates it; so the server can answer from its cache.
         let config = watcher::Config::default().any_semantic().fields(&format!("spec.nodeName={node_name}"));
         Self { watching: Watching::new(session, config, Api::all), listing: Vec::new() }
     }
 }
 
-/// Managed fields are a third of a pod and of no use here.
+/// Managed fields are a third of a pod and are not used here.
 fn strip(mut pod: Pod) -> Pod {
     pod.metadata.managed_fields = None;
     pod

@@ -1,4 +1,4 @@
-//! The port `Reachability` by kube's client.
+//! The port `Reachability`, with kube's client.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +15,9 @@ use super::connect::{self, connect};
 use crate::adapters::names::Names;
 use crate::ports::bootstrap::{ClusterObjects, Reachability};
 
-/// How long one question may take.
+/// Time limit of one request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Questions over HTTP.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpReachability;
 

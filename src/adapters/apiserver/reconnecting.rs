@@ -15,7 +15,7 @@ use crate::core::model::time::Moment;
 /// Interval between checks of the credential files for changes while no event comes.
 const CREDENTIALS_CHECK: Duration = Duration::from_secs(60);
 
-/// What one watch gives.
+/// What one watch returns.
 pub type Events<T> = BoxStream<'static, Result<T, watcher::Error>>;
 
 /// Why a watch was closed.
@@ -24,12 +24,12 @@ pub enum WatchError {
     /// The kubeconfig cannot be used, or does not exist yet.
     #[error(transparent)]
     Connect(#[from] connect::Error),
-    /// The API server refused, or the connection broke.
+    /// The API server rejected the request, or the connection broke.
     #[error(transparent)]
     Watch(#[from] watcher::Error),
 }
 
-/// An endless watch, and the client that it goes through.
+/// An endless watch, and the client that it uses.
 pub struct Reconnecting<T> {
     kubeconfig: PathBuf,
     connector: Connector,
@@ -45,12 +45,12 @@ struct Connection<T> {
 }
 
 impl<T> Reconnecting<T> {
-    /// A watch that `open` begins. It connects when it is first asked; the file need not exist yet.
+    /// A watch that `open` starts. It connects on the first call of `next`; the file need not exist yet.
     pub fn new(kubeconfig: PathBuf, open: impl Fn(Client) -> Events<T> + Send + Sync + 'static) -> Self {
         Self { kubeconfig, connector: Connector::default(), open: Box::new(open), connection: None }
     }
 
-    /// The client of the watch, made again if there is none or the credentials were renewed.
+    /// The client of the watch, created again if there is none or the credentials were renewed.
     ///
     /// # Errors
     /// The kubeconfig cannot be used.
@@ -67,11 +67,11 @@ impl<T> Reconnecting<T> {
         Ok(self.connection.insert(connection).client.clone())
     }
 
-    /// The next event. `None` if the watch was closed and the next call opens another one, which begins with a list: the
-    /// server closed it, or the credentials were renewed. May be dropped at any moment.
+    /// The next event. `None` if the watch was closed and the next call opens another one, which begins with a list:
+    /// the server closed it, or the credentials were renewed. Cancel-safe.
     ///
     /// # Errors
-    /// Why the watch was closed. The next call opens another one; to wait before is the caller's part.
+    /// Why the watch was closed. The next call opens another one; the caller waits before that.
     pub async fn next(&mut self) -> Result<Option<T>, WatchError> {
         if self.connection.is_none() {
             self.client().await?;

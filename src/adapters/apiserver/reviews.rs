@@ -10,14 +10,13 @@ use super::session::{Session, ask};
 use crate::core::model::access::{AccessQuestion, UserInfo};
 use crate::ports::kubelet::{ReviewError, Reviews};
 
-/// Asks the API server of a session.
+/// Sends reviews through a session.
 #[derive(Clone)]
 pub struct SessionReviews {
     session: Session,
 }
 
 impl SessionReviews {
-    /// Over this session.
     pub fn new(session: Session) -> Self {
         Self { session }
     }

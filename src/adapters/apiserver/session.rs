@@ -1,4 +1,4 @@
-//! The kubelet's connection to the API server: one client that everybody shares, made again when its credentials change.
+//! The kubelet's connection to the API server: one shared client, which is replaced when its credentials change.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::connect::{Connector, Error};
 use crate::core::model::with_causes;
 use crate::ports::node::ApiError;
 
-/// Interval between checks of the credential files; the kubelet's own rotation does not wait for it.
+/// Interval of checking the credential files; the kubelet's own rotation does not wait for it.
 const LOOK: Duration = Duration::from_secs(30);
-/// Bound of one request that is no watch.
+/// Time limit of a request, except watches.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A client that is replaced when its credentials were renewed. Cloning gives another handle.
+/// A client that is replaced when its credentials are renewed. Clones share it.
 #[derive(Clone)]
 pub struct Session {
     clients: watch::Sender<Client>,
@@ -35,7 +35,7 @@ impl Session {
         Self::open_with(path, Connector::default()).await
     }
 
-    /// The same with a connector of the caller's.
+    /// The same, with the caller's connector.
     ///
     /// # Errors
     /// The kubeconfig cannot be used.
@@ -44,7 +44,7 @@ impl Session {
         Ok(Self { clients, path: watch::channel(path.to_path_buf()).0, connector })
     }
 
-    /// Continues with the credentials of another kubeconfig.
+    /// Switches to the credentials of another kubeconfig.
     pub async fn switch_to(&self, path: &Path) {
         self.path.send_replace(path.to_path_buf());
         self.renew().await;
@@ -54,12 +54,11 @@ impl Session {
         self.path.borrow().clone()
     }
 
-    /// The current client.
     pub fn client(&self) -> Client {
         self.clients.borrow().clone()
     }
 
-    /// Notifies whenever the client was replaced.
+    /// Signals that the client was replaced.
     pub fn renewals(&self) -> watch::Receiver<Client> {
         let mut renewals = self.clients.subscribe();
         renewals.mark_unchanged();
@@ -94,7 +93,7 @@ impl Session {
     }
 }
 
-/// One request with a deadline, its failure named by `what`.
+/// Sends one request with a deadline; `what` names it in errors.
 pub(super) async fn ask<T>(
     what: impl Fn() -> String,
     request: impl Future<Output = Result<T, kube::Error>>,

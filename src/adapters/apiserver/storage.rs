@@ -1,4 +1,4 @@
-//! Objects around storage drivers: CSIDriver, VolumeAttachment, this node's CSINode.
+//! API objects of storage drivers: CSIDriver, VolumeAttachment, this node's CSINode.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::core::status::{GrowthStep, render_growth_patch};
 use crate::ports::kubelet::{NodeApi, NodeDriver, StorageApi};
 use crate::ports::node::ApiError;
 
-/// The node's ids in the storage systems, as JSON; older controllers read it.
+/// Annotation with the node's ids in the storage systems, as JSON; older controllers read it.
 const NODE_ID_ANNOTATION: &str = "csi.volume.kubernetes.io/nodeid";
-/// How often a write that met another one is tried.
+/// Attempts to write an object that changes concurrently.
 const ATTEMPTS: usize = 5;
 
 /// Requests about storage for one node.
@@ -35,7 +35,7 @@ impl ApiStorage {
         Self { session: session.clone(), node, name: name.to_owned() }
     }
 
-    /// Changes the CSINode object, which is made when it is missing.
+    /// Changes the CSINode object, which is created if missing.
     async fn change(&self, edit: impl Fn(&mut Vec<CSINodeDriver>)) -> Result<(), ApiError> {
         let api: Api<CSINode> = Api::all(self.session.client());
         let what = || format!("CSINode {}", self.name);
@@ -63,7 +63,7 @@ impl ApiStorage {
         Ok(())
     }
 
-    /// Writes labels and the annotation of a driver to the Node object, where they differ.
+    /// Writes labels and the annotation of a driver to the Node object, if they differ.
     async fn mark_node(
         &self,
         name: &str,

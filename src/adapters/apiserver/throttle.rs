@@ -1,4 +1,4 @@
-//! `kubeAPIQPS` and `kubeAPIBurst`: requests beyond them wait for their turn.
+//! `kubeAPIQPS` and `kubeAPIBurst`: requests that exceed them are delayed.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,23 +11,23 @@ use tower::{Layer, Service};
 
 use crate::core::model::time::Moment;
 
-/// What client-go takes for zero (`rest.DefaultQPS`, `rest.DefaultBurst`).
+/// client-go's meaning of zero (`rest.DefaultQPS`, `rest.DefaultBurst`).
 const DEFAULT_RATE: u32 = 5;
 const DEFAULT_BURST: u32 = 10;
 
-/// A rate that all clones share. Cloning gives another handle.
+/// A rate limit that all clones share.
 #[derive(Clone, Debug)]
 pub struct Throttle {
-    /// Time for one request.
+    /// Interval between requests at the full rate.
     interval: Duration,
     /// How far requests may run ahead of the rate.
     ahead: Duration,
-    /// When the rate has caught up with the requests that were let through.
+    /// When the rate has caught up with the requests sent so far.
     paid: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Throttle {
-    /// So many requests a second, and so many at once.
+    /// A limit of `rate` requests per second, and `burst` at once.
     pub fn new(rate: u32, burst: u32) -> Self {
         let rate = if rate == 0 { DEFAULT_RATE } else { rate };
         let burst = if burst == 0 { DEFAULT_BURST } else { burst };
@@ -35,7 +35,7 @@ impl Throttle {
         Self { interval, ahead: interval.saturating_mul(burst.saturating_sub(1)), paid: Arc::default() }
     }
 
-    /// Takes one turn, and says when it is.
+    /// Reserves one request, and returns when it may be sent.
     fn turn(&self, now: Instant) -> Instant {
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let from = paid.map_or(now, |paid| paid.max(now));
@@ -44,7 +44,7 @@ impl Throttle {
     }
 }
 
-/// What keeps the node alive must not wait behind pods, and events have a rate of their own (upstream's clients for
+/// Heartbeats of the node must not wait for pods, and events have their own rate limit (upstream's clients for
 /// heartbeats and events).
 fn is_exempt(path: &str) -> bool {
     let is_event = || path.split('/').any(|part| part == "events");
@@ -59,7 +59,7 @@ impl<S> Layer<S> for Throttle {
     }
 }
 
-/// A client whose requests are held to a rate.
+/// A client with a rate limit.
 #[derive(Clone, Debug)]
 pub struct Throttled<S> {
     inner: S,
@@ -82,7 +82,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let turn = (!is_exempt(request.uri().path())).then(|| self.throttle.turn(Instant::now()));
-        // The one that said it was ready is the one to call (tower's `Service`).
+        // The instance that reported ready must be called (tower's `Service`).
         let other = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, other);
         Box::pin(async move {

@@ -11,10 +11,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use crate::adapters::checks::Unlooked;
 use crate::adapters::trust::machine_authorities;
 
-/// Why there is no TLS with these certificates.
+/// Why TLS cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The client's certificate or key is none.
+    /// The client's certificate or key is invalid.
     #[error("the client certificate or its key cannot be read")]
     Identity(#[source] pem::Error),
     /// A certificate of the cluster's CA cannot be used.
@@ -23,10 +23,10 @@ pub enum TlsError {
     /// `tls-server-name` is neither a name nor an address.
     #[error("tls-server-name {0:?} is neither a DNS name nor an address")]
     ServerName(String),
-    /// The key does not fit, or is of a kind that the library does not know.
+    /// The key does not match, or is of a kind that the library does not support.
     #[error("the client certificate and its key cannot be used")]
     Pair(#[source] rustls::Error),
-    /// A fault of the build.
+    /// The TLS library was built without a protocol version.
     #[error(transparent)]
     Library(#[from] rustls::Error),
 }
@@ -41,7 +41,7 @@ impl Identity {
     /// From PEM; both may be the same text.
     ///
     /// # Errors
-    /// One of them does not exist.
+    /// One of them is missing.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let chain: Vec<_> =
             CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().map_err(TlsError::Identity)?;
@@ -52,8 +52,8 @@ impl Identity {
     }
 }
 
-/// TLS on top of `http`, as the configuration has it: without a CA of its own, those of the machine are trusted, as
-/// by client-go.
+/// TLS on top of `http` according to the configuration: without its own CA, those of the machine are trusted, as in
+/// client-go.
 pub(super) fn https<C>(config: &Config, identity: Option<Identity>, http: C) -> Result<HttpsConnector<C>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -1,4 +1,4 @@
-//! A watch that never ends: it retries after errors and reconnects with a renewed client.
+//! An endless watch: it retries after errors and reconnects with a renewed client.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use tracing::debug;
 use super::session::Session;
 use crate::core::model::{Backoff, Doubling, with_causes};
 
-/// First and longest pause after an error. Short: a control plane that starts next to us is up within seconds.
+/// First and longest delay after an error. Short: a control plane that starts on this node is available within seconds.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(2) };
-/// Longest pause while the server answers but refuses.
+/// Longest delay while the server responds with an error.
 const PAUSE_REFUSED: Duration = Duration::from_secs(15);
 
-/// Creates the API handle of a client.
+/// Creates the API handle for a client.
 type MakeApi<K> = Box<dyn Fn(Client) -> Api<K> + Send + Sync>;
 
 /// An endless watch of one kind.
@@ -53,7 +53,7 @@ where
         }
     }
 
-    /// The next event. After an error the watch continues where it was, or lists again.
+    /// The next event. After an error the watch is resumed, or the objects are listed again.
     pub async fn next(&mut self) -> Event<K> {
         loop {
             let stream = self.stream.get_or_insert_with(|| {
@@ -61,7 +61,7 @@ where
                 watcher::watcher(api, self.config.clone()).boxed()
             });
             tokio::select! {
-                // A renewed client: the old connection may belong to an expired certificate.
+                // A renewed client: the old connection may use an expired certificate.
                 Ok(()) = self.renewals.changed() => self.stream = None,
                 event = stream.next() => match event {
                     Some(Ok(event)) => {
@@ -77,7 +77,7 @@ where
         }
     }
 
-    /// Pauses, unless the credentials are renewed meanwhile.
+    /// Waits, unless the credentials are renewed meanwhile.
     async fn wait_out(&mut self, error: &watcher::Error) {
         let refused = matches!(
             error,

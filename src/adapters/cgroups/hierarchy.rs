@@ -1,7 +1,7 @@
 //! The kernel's cgroup files, version 1 (also hybrid) and version 2.
 //!
-//! A controller that is missing or refuses a value is a warning: a node without it still runs pods, only without that
-//! limit, as it would under upstream's kubelet.
+//! A controller that is missing or rejects a value only causes a warning: a node without it still runs pods, without
+//! that limit, as it would with upstream's kubelet.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -14,7 +14,7 @@ use super::tree;
 use crate::core::model::cgroup::{CgroupLimits, pod_uid_of_dir, weight_of_shares};
 use crate::core::model::{PodUid, with_causes};
 
-/// Controllers whose limits are set (upstream's supported ones).
+/// Controllers whose limits are set (those supported by upstream).
 const CONTROLLERS: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "hugetlb"];
 
 /// The mounted hierarchies below `/sys/fs/cgroup`.
@@ -22,22 +22,22 @@ const CONTROLLERS: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "h
 pub enum Hierarchy {
     /// One directory per controller, some of them shared.
     V1 {
-        /// Those whose limits are set.
+        /// Roots of the controllers whose limits are set.
         controllers: Vec<PathBuf>,
-        /// Where runtimes freeze containers while they change them.
+        /// Root of the freezer, by which runtimes freeze containers while they change them.
         freezer: Option<PathBuf>,
     },
-    /// One tree for all.
+    /// A single tree for all controllers.
     V2(PathBuf),
 }
 
 impl Hierarchy {
-    /// Looks at what is mounted below `root`.
+    /// Detects what is mounted below `root`.
     pub fn detect(root: &Path) -> Self {
         if root.join("cgroup.controllers").exists() {
             return Self::V2(root.to_path_buf());
         }
-        // cpu and cpuacct are mostly links to one and the same hierarchy.
+        // cpu and cpuacct are usually links to the same hierarchy.
         let real = |name: &&str| fs::canonicalize(root.join(name)).ok().filter(|p| p.is_dir());
         let all: BTreeSet<PathBuf> = CONTROLLERS.iter().filter_map(real).collect();
         Self::V1 { controllers: all.into_iter().collect(), freezer: real(&"freezer") }
@@ -59,17 +59,17 @@ impl Hierarchy {
         self.roots().iter().chain(freezer)
     }
 
-    /// Whether the cgroup is in every hierarchy that can hold it.
+    /// True if the cgroup exists in every hierarchy that can contain it.
     pub fn exists(&self, path: &str) -> bool {
         !self.roots().is_empty() && self.roots().iter().all(|root| below(root, path).is_dir())
     }
 
-    /// Whether the cgroup is in any hierarchy.
+    /// True if the cgroup exists in any hierarchy.
     pub fn is_anywhere(&self, path: &str) -> bool {
         self.roots().iter().any(|root| below(root, path).is_dir())
     }
 
-    /// Creates the cgroup and its parents in every hierarchy. An error only when it could be made in none.
+    /// Creates the cgroup and its parents in every hierarchy. An error only if it could not be created in any.
     pub fn create(&self, path: &str) -> io::Result<()> {
         let mut failure = None;
         let mut made = false;
@@ -107,7 +107,7 @@ impl Hierarchy {
         Ok(())
     }
 
-    /// Sets what `limits` names, and leaves the rest.
+    /// Sets the limits that are present, and leaves the others.
     pub fn set(&self, path: &str, limits: &CgroupLimits) {
         for (file, value) in self.values(limits) {
             for dir in self.roots().iter().map(|root| below(root, path)).filter(|dir| self.holds(dir, &file)) {
@@ -118,7 +118,7 @@ impl Hierarchy {
         }
     }
 
-    /// Whether a file belongs into this directory: in version 1 each controller has its own.
+    /// True if a file belongs in this directory: in version 1 each controller has its own.
     fn holds(&self, dir: &Path, file: &str) -> bool {
         let Self::V1 { controllers: roots, .. } = self else { return true };
         let controller = file.split('.').next().unwrap_or_default();
@@ -157,14 +157,14 @@ impl Hierarchy {
         values
     }
 
-    /// The CPU weight that a cgroup has, in the scale of [`Hierarchy::weight_of`].
+    /// The CPU weight of a cgroup, on the scale of [`Hierarchy::weight_of`].
     pub fn cpu_weight(&self, path: &str) -> Option<u64> {
         let file = if matches!(self, Self::V2(_)) { "cpu.weight" } else { "cpu.shares" };
         let mut dirs = self.roots().iter().map(|root| below(root, path)).filter(|dir| self.holds(dir, file));
         fs::read_to_string(dirs.next()?.join(file)).ok()?.trim().parse().ok()
     }
 
-    /// What the kernel is given for a number of shares: themselves, or their weight in version 2.
+    /// The kernel's value for a number of shares: the shares, or the weight in version 2.
     pub fn weight_of(&self, shares: u64) -> u64 {
         if matches!(self, Self::V2(_)) { weight_of_shares(shares) } else { shares }
     }
@@ -175,10 +175,10 @@ impl Hierarchy {
         dirs.filter_map(|dir| pod_uid_of_dir(dir.file_name()?.to_str()?)).collect()
     }
 
-    /// Kills every process that is left in the cgroup and below it.
+    /// Kills every remaining process in the cgroup and below it.
     ///
-    /// A runtime that dies while it changes a container leaves it frozen, and no signal ends a frozen process of version
-    /// 1: those are thawed first.
+    /// A runtime that crashes while it changes a container leaves it frozen, and a frozen process of version 1 cannot
+    /// be killed: such cgroups are thawed first.
     pub fn kill(&self, path: &str) {
         if let Self::V1 { freezer: Some(freezer), .. } = self {
             tree::thaw(&below(freezer, path));
@@ -189,12 +189,12 @@ impl Hierarchy {
         }
         for pid in left.into_iter().filter_map(rustix::process::Pid::from_raw) {
             tracing::warn!(pid = pid.as_raw_nonzero().get(), path, "killing a process left in a pod's cgroup");
-            // One that ended meanwhile is as good as killed.
+            // A process that exited meanwhile is fine.
             _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
     }
 
-    /// Removes the cgroup with all below it. Not there is success.
+    /// Removes the cgroup and everything below it. "Not found" is success.
     pub fn remove(&self, path: &str) -> io::Result<()> {
         for root in self.all_roots() {
             tree::remove(&below(root, path))?;
@@ -207,7 +207,7 @@ fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-/// Hands every controller that can be had on to the children; each alone, since one refusal would spoil all.
+/// Delegates every available controller to the children; one write each, because a rejected one would invalidate all.
 fn delegate(dir: &Path) {
     for controller in ["cpu", "cpuset", "memory", "pids", "hugetlb", "io"] {
         if let Err(error) = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}")) {
@@ -216,7 +216,7 @@ fn delegate(dir: &Path) {
     }
 }
 
-/// A new cpuset of version 1 is empty and takes no process before it has processors and memory nodes.
+/// A new cpuset of version 1 is empty and accepts no process until it has processors and memory nodes.
 fn inherit_cpuset(parent: &Path, dir: &Path) {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let empty = fs::read_to_string(dir.join(file)).is_ok_and(|text| text.trim().is_empty());
@@ -228,7 +228,7 @@ fn inherit_cpuset(parent: &Path, dir: &Path) {
     }
 }
 
-/// The cgroups below this one; none where it does not exist.
+/// The cgroups below this one; none if it does not exist.
 fn children(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())

@@ -1,4 +1,4 @@
-//! Cgroups of pods and of their quality-of-service classes, made by systemd or directly.
+//! Cgroups of pods and of their quality-of-service classes, created by systemd or directly.
 
 mod hierarchy;
 #[cfg(all(test, feature = "node-tests"))]
@@ -26,22 +26,21 @@ use crate::ports::kubelet::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
 
 const CLASSES: [QosClass; 3] = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
 
-/// How the tree is made.
+/// Configuration of the tree.
 #[derive(Clone, Debug)]
 pub struct CgroupOptions {
-    /// Where cgroups are mounted: `/sys/fs/cgroup`.
+    /// Mount point of cgroups, `/sys/fs/cgroup`.
     pub mount: PathBuf,
     /// `cgroupRoot`; `/` or empty for the top.
     pub root: String,
-    /// Who makes cgroups; the runtime must agree.
+    /// Which driver creates cgroups; must be the runtime's.
     pub driver: CgroupDriver,
-    /// Limits of pods.
     pub pods: CgroupSettings,
-    /// Limits of all pods together: capacity less what is reserved. Empty values are not enforced.
+    /// Limits of all pods together: capacity minus reservations. Empty values are not enforced.
     pub all_pods: CgroupLimits,
 }
 
-/// What was last set for a pod.
+/// The limits that were last set for a pod.
 struct Applied {
     name: CgroupName,
     limits: CgroupLimits,
@@ -50,40 +49,41 @@ struct Applied {
 #[derive(Default)]
 struct State {
     classes_ready: bool,
-    /// Pods that this process made a cgroup for or changed it.
+    /// Pods whose cgroup this process created or changed.
     pods: HashMap<PodUid, Applied>,
-    /// Millicores that each burstable pod requests, whoever started it.
+    /// Requested millicores of each burstable pod, whoever started it.
     burstable: HashMap<PodUid, i64>,
-    /// All active pods are among them. Until then the class may only gain: pods that run already are not all known.
+    /// True if it contains all active pods. Until then the weight of the class may only be raised, because not all
+    /// running pods are known.
     all_known: bool,
 }
 
-/// The tree `kubepods`.
 pub struct PodCgroups {
     options: CgroupOptions,
     hierarchy: Hierarchy,
-    /// A frozen or dying cgroup keeps a write waiting.
+    /// Writes to a frozen or dying cgroup block.
     lanes: Lanes,
     slices: Slices,
-    /// Held while something is decided by it or noted in it, never while a pod's own cgroup is made or removed: one that
-    /// systemd cannot get rid of must hold up no other pod.
+    /// Locked while a decision is based on it or recorded in it, but not while a pod's cgroup is created or removed:
+    /// one that systemd cannot remove must not delay other pods.
     state: Mutex<State>,
 }
 
 impl PodCgroups {
-    /// Looks at what is mounted; nothing is made before the first pod or [`PodCgroups::prepare`].
+    /// Detects what is mounted; nothing is created before the first pod or [`PodCgroups::prepare`].
     pub fn new(options: CgroupOptions) -> Self {
         let hierarchy = Hierarchy::detect(&options.mount);
         let slices = Slices::new(matches!(hierarchy, Hierarchy::V1 { .. }));
         Self { options, hierarchy, lanes: Lanes::new("cgroup"), slices, state: Mutex::default() }
     }
 
-    /// Creates the cgroups of all pods and of the classes with their limits.
+    /// Creates the cgroups of all pods and of the classes, with their limits.
     pub async fn prepare(&self) -> Result<(), CgroupError> {
         self.prepare_classes(&mut *self.state.lock().await).await
     }
 
-    /// Limits a cgroup that others have made.
+    /// Limits an existing cgroup.
+    ///
     ///
     /// # Errors
     /// It does not exist, or the name is empty.
@@ -96,7 +96,7 @@ impl PodCgroups {
         self.change(&name, limits).await
     }
 
-    /// Whether the node has unified cgroups.
+    /// True on a node with the unified hierarchy.
     pub fn is_v2(&self) -> bool {
         matches!(self.hierarchy, Hierarchy::V2(_))
     }
@@ -116,7 +116,7 @@ impl PodCgroups {
         self.make(&CgroupName::kubepods(root), &self.options.all_pods).await?;
         let lowest = CgroupLimits { cpu_shares: Some(MIN_SHARES), ..CgroupLimits::default() };
         let burstable = CgroupName::class(root, QosClass::Burstable);
-        // One that is there has the weight of pods that run.
+        // An existing one has the weight of running pods.
         let limits = match self.is_there(&self.path(&burstable)).await? {
             true => CgroupLimits::default(),
             false => lowest.clone(),
@@ -133,13 +133,14 @@ impl PodCgroups {
         if self.options.driver == CgroupDriver::Systemd {
             self.slices.start(&name.slice(), limits).await.map_err(|e| fault(e.to_string()))?;
         }
-        // systemd makes only the directories of controllers that it manages, and rounds; the rest is set directly.
+        // systemd creates directories only in the controllers that it manages, and rounds values; the rest is set
+        // directly.
         let made = self.on_disk(&path, "make", |hierarchy, path| hierarchy.create(path)).await?;
         made.map_err(|e| fault(e.to_string()))?;
         self.set(&path, limits).await
     }
 
-    /// Runs what reads or writes the cgroup at `path`.
+    /// Runs an operation on the cgroup at `path`.
     async fn on_disk<T: Send + 'static>(
         &self,
         path: &str,
@@ -176,13 +177,13 @@ impl PodCgroups {
         self.set(&self.path(name), limits).await
     }
 
-    /// Gives the burstable class the sum of what its pods request. It is done again within a minute where it fails.
+    /// Sets the weight of the burstable class to the sum of its pods' requests. A failure is retried within a minute.
     async fn refresh_burstable(&self, state: &State) {
         let shares = shares_of_milli_cpu(state.burstable.values().copied().fold(0, i64::saturating_add));
         self.set_shares(QosClass::Burstable, shares, !state.all_known).await;
     }
 
-    /// Sets the shares of a class where the kernel has others; with `only_gain`, where it has fewer.
+    /// Sets the shares of a class if they differ; with `only_gain`, only if they are lower.
     async fn set_shares(&self, class: QosClass, shares: u64, only_gain: bool) {
         let name = CgroupName::class(&self.options.root, class);
         let found = self.on_disk(&self.path(&name), "read weight", |hierarchy, path| hierarchy.cpu_weight(path)).await;
@@ -204,7 +205,7 @@ impl PodCgroups {
         }
     }
 
-    /// Creates the classes that somebody has removed.
+    /// Recreates classes that were removed by others.
     async fn restore_classes(&self, state: &mut State) -> Result<(), CgroupError> {
         for class in CLASSES {
             let path = self.path(&CgroupName::class(&self.options.root, class));
@@ -218,13 +219,13 @@ impl PodCgroups {
     }
 }
 
-/// Millicores that a pod adds to its class; `None` for pods of other classes.
+/// The millicores that a pod adds to its class; `None` for pods of other classes.
 fn burstable_request(pod: &Pod) -> Option<i64> {
     let is_burstable = qos_class(pod) == QosClass::Burstable;
     is_burstable.then(|| pod_requests(pod, true).get("cpu").map_or(0, |amount| amount.milli()))
 }
 
-/// A uid that can be a directory name; manifests are not trusted to hold one.
+/// Rejects a uid that is not a valid directory name: manifests are not trusted.
 fn check_uid(uid: &PodUid) -> Result<(), CgroupError> {
     let text = uid.as_str();
     if !text.is_empty() && text.len() < 200 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
@@ -277,14 +278,14 @@ impl Cgroups for PodCgroups {
     }
 
     async fn exists(&self, pod: &Pod) -> bool {
-        // One that cannot be looked at is not known to be gone.
+        // If it cannot be checked, it counts as existing.
         self.is_there(&self.path(&self.name_of(pod))).await.unwrap_or(true)
     }
 
     async fn remove(&self, uid: &PodUid) -> Result<(), CgroupError> {
         check_uid(uid)?;
         let known = self.state.lock().await.pods.get(uid).map(|applied| applied.name.clone());
-        // After a restart the class is not known: the name is tried in all of them.
+        // After a restart the class is unknown: all of them are tried.
         let names = match known {
             Some(name) => vec![name],
             None => CLASSES.map(|class| CgroupName::pod(&self.options.root, class, uid)).to_vec(),
@@ -361,7 +362,7 @@ mod tests {
         assert_eq!(cgroups.known_pods().await, [PodUid::from("a"), PodUid::from("b")]);
     }
 
-    /// Also after a restart of the kubelet, which starts none of the pods that run, and whatever others write.
+    /// Also after a restart of the kubelet, which did not start the running pods, and whatever others write.
     #[tokio::test]
     async fn the_class_weighs_as_much_as_all_its_active_pods_whoever_started_them() {
         let mount = tempfile::tempdir().unwrap();
@@ -388,7 +389,7 @@ mod tests {
         after.weigh(&[heavy, light, new], true).await;
         assert_eq!(weight(), of(3600), "put back");
         assert_eq!(fs::read_to_string(mount.path().join("kubepods/besteffort/cpu.weight")).unwrap(), "1");
-        // Only the kernel's own files go with their directory.
+        // Only the kernel's own files disappear with their directory.
         fs::remove_dir_all(mount.path().join("kubepods/burstable/poda")).unwrap();
         after.remove(&PodUid::from("a")).await.unwrap();
         assert_eq!(weight(), of(600), "a pod that an earlier kubelet started goes");

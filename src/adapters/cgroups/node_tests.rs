@@ -1,4 +1,4 @@
-//! The real kernel and the real systemd, inside a test node (`cargo test -- --ignored` there).
+//! The real kernel and the real systemd, in a test node (`cargo test -- --ignored` there).
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 

@@ -1,4 +1,5 @@
-//! Slices for pods by systemd's D-Bus interface, so that systemd and the kubelet do not fight over the tree.
+//! Slices for pods through systemd's D-Bus interface, so that systemd and the kubelet do not manage the same cgroups
+//! independently.
 
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use crate::adapters::systemd::jobs::Jobs;
 use crate::adapters::systemd::manager::{ManagerProxy, connect};
 use crate::core::model::cgroup::{CgroupLimits, weight_of_shares};
 
-/// How long systemd may take for a job.
+/// Time limit of a systemd job.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Creates and removes slices. The connection is opened at first use and again after it broke.
+/// Creates and removes slices. The connection is opened at first use, and again after a failure.
 #[derive(Debug, Default)]
 pub struct Slices {
     connection: Mutex<Option<(zbus::Connection, Jobs)>>,
-    /// Old property names for cgroup version 1.
+    /// True to use the property names of cgroup version 1.
     v1: bool,
 }
 
@@ -39,7 +40,7 @@ impl Slices {
         Ok((manager, jobs))
     }
 
-    /// Starts a slice with these limits; one that runs gets the limits only.
+    /// Starts a slice with these limits; a running one only gets the limits.
     pub async fn start(&self, name: &str, limits: &CgroupLimits) -> zbus::Result<()> {
         let (manager, jobs) = self.manager().await?;
         let mut properties: Vec<(&str, Variant<'_>)> = vec![
@@ -56,7 +57,7 @@ impl Slices {
         }
     }
 
-    /// Changes the limits of a slice that runs.
+    /// Changes the limits of a running slice.
     pub async fn set(&self, name: &str, limits: &CgroupLimits) -> zbus::Result<()> {
         let properties = limit_properties(limits, self.v1);
         if properties.is_empty() {
@@ -65,14 +66,14 @@ impl Slices {
         self.manager().await?.0.set_unit_properties(name, true, &properties).await
     }
 
-    /// Stops a slice with everything in it. One that is not loaded is success.
+    /// Stops a slice with everything in it. "Not loaded" is success.
     pub async fn stop(&self, name: &str) -> zbus::Result<()> {
         let (manager, jobs) = self.manager().await?;
         let result = match run_job(name, &jobs, manager.stop_unit(name, "replace")).await {
             Err(error) if is(&error, "org.freedesktop.systemd1.NoSuchUnit") => return Ok(()),
             other => other,
         };
-        // A unit that failed would stay in memory forever; one that did not is already gone.
+        // A failed unit would stay loaded forever; others are already unloaded.
         _ = manager.reset_failed_unit(name).await;
         result
     }
@@ -82,7 +83,7 @@ fn is(error: &zbus::Error, name: &str) -> bool {
     matches!(error, zbus::Error::MethodError(found, _, _) if found.as_str() == name)
 }
 
-/// Asks for a job and waits until it is done.
+/// Requests a job and waits until it is done.
 async fn run_job(
     name: &str,
     jobs: &Jobs,
@@ -95,7 +96,7 @@ async fn run_job(
     }
 }
 
-/// Limits as systemd's properties (runc's `systemd` cgroup managers).
+/// Limits as systemd's properties (as in runc's `systemd` cgroup managers).
 fn limit_properties(limits: &CgroupLimits, v1: bool) -> Vec<(&'static str, Variant<'static>)> {
     let mut properties: Vec<(&'static str, Variant<'static>)> = Vec::new();
     if let Some(shares) = limits.cpu_shares {
@@ -114,7 +115,7 @@ fn limit_properties(limits: &CgroupLimits, v1: bool) -> Vec<(&'static str, Varia
     properties
 }
 
-/// Microseconds per second; systemd keeps whole percents, so the value is rounded up to the next one.
+/// CPU time in microseconds per second; systemd stores whole percents, so the value is rounded up to the next one.
 fn quota_per_second(quota: i64, period: u64) -> u64 {
     match u64::try_from(quota) {
         Ok(quota) if quota > 0 => {

@@ -1,4 +1,5 @@
-//! What is done with a cgroup and all below it. A container that may make cgroups decides how deep they are.
+//! Operations on a cgroup and everything below it. A container that may create cgroups decides how deep they are
+//! nested.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,7 +13,7 @@ use rustix::io::Errno;
 use crate::adapters::fs::descent::{self, Descent, Mounts};
 use crate::core::model::with_causes;
 
-/// Begins at a cgroup; `None` where there is none.
+/// Opens a cgroup; `None` if it does not exist.
 fn begin(dir: &Path) -> io::Result<Option<Descent>> {
     match rustix::fs::open(dir, descent::flags(), Mode::empty()) {
         Ok(top) => Descent::new(top, Mounts::Stay).map(Some),
@@ -21,7 +22,7 @@ fn begin(dir: &Path) -> io::Result<Option<Descent>> {
     }
 }
 
-/// Removes a cgroup with all below it. Not there is success.
+/// Removes a cgroup and everything below it. "Not found" is success.
 pub fn remove(dir: &Path) -> io::Result<()> {
     let Some(mut descent) = begin(dir)? else { return Ok(()) };
     loop {
@@ -29,7 +30,7 @@ pub fn remove(dir: &Path) -> io::Result<()> {
             Some(entry) if entry.kind == FileType::Directory => {
                 match unlinkat(descent.here()?, &entry.name, AtFlags::REMOVEDIR) {
                     Ok(()) | Err(Errno::NOENT) => {}
-                    // It has cgroups or processes below it.
+                    // It contains cgroups or processes.
                     Err(Errno::BUSY | Errno::NOTEMPTY) if !descent.was_entered(&entry) => {
                         match descent.enter_to_return(entry) {
                             Ok(()) | Err(Errno::NOENT) => {}
@@ -39,7 +40,7 @@ pub fn remove(dir: &Path) -> io::Result<()> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            // The files of a cgroup go with it.
+            // The files of a cgroup are removed with it.
             Some(_) => {}
             None if descent.leave()? => {}
             None => break,
@@ -51,7 +52,7 @@ pub fn remove(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Visits a cgroup and all below it, those above first.
+/// Visits a cgroup and everything below it, parents first.
 fn each(dir: &Path, visit: &mut dyn FnMut(BorrowedFd<'_>)) -> io::Result<()> {
     let Some(mut descent) = begin(dir)? else { return Ok(()) };
     visit(descent.here()?);
@@ -76,7 +77,7 @@ fn read(cgroup: BorrowedFd<'_>, file: &str) -> io::Result<String> {
     Ok(text)
 }
 
-/// Thaws what is frozen, from the top, since a cgroup stays frozen as long as one above it is.
+/// Thaws frozen cgroups from the top, because a cgroup stays frozen as long as a parent is.
 pub fn thaw(dir: &Path) {
     let mut thaw = |cgroup: BorrowedFd<'_>| {
         if read(cgroup, "freezer.state").is_ok_and(|text| text.trim() != "THAWED") {
@@ -93,7 +94,7 @@ pub fn thaw(dir: &Path) {
     }
 }
 
-/// The processes in a cgroup and below it.
+/// Collects the processes in a cgroup and below it.
 pub fn processes(dir: &Path, found: &mut BTreeSet<i32>) {
     let mut collect = |cgroup: BorrowedFd<'_>| {
         let text = read(cgroup, "cgroup.procs").unwrap_or_default();
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
     use crate::adapters::fs::beneath::open_root;
 
-    /// Cgroups in one another, the deepest with a process.
+    /// Nested cgroups, the innermost with a process.
     fn nest(dir: &Path, levels: usize) {
         let mut here = open_root(dir).unwrap();
         for _ in 0..levels {

@@ -1,4 +1,4 @@
-//! Connections over TCP, with error texts as upstream's.
+//! TCP connections, with upstream's error texts.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::adapters::names::Names;
 
-/// Connects, with an error text as upstream's.
+/// Connects; the error text is upstream's.
 pub async fn connect(names: &Names, host: &str, port: u16, limit: Option<Duration>) -> Result<TcpStream, String> {
     let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let dial = names.connect(host, port);

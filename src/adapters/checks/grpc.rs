@@ -1,6 +1,6 @@
 //! The gRPC health check, `grpc.health.v1.Health/Check` (upstream `pkg/probe/grpc`).
 //!
-//! The two messages are written out here: one field each does not need a generated module.
+//! The two messages are written by hand: one field each does not need a generated module.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ enum ServingStatus {
     ServiceUnknown = 3,
 }
 
-/// Sends one request on a separate connection.
+/// Sends one request on a new connection.
 pub(super) async fn check(names: &Names, host: &str, port: u16, service: &str, limit: Duration) -> Result<(), String> {
     let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let began = tokio::time::Instant::now();

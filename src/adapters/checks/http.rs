@@ -69,7 +69,7 @@ where
         .max_buf_size(64 << 10)
         .handshake(TokioIo::new(stream))
         .await?;
-    // Ends by itself once the response body is read or dropped.
+    // Completes when the response body has been read or dropped.
     tokio::spawn(async move { connection.await.ok() });
     sender.send_request(request).await
 }
@@ -90,7 +90,7 @@ pub(crate) async fn read(response: Response<Incoming>) -> Result<HttpAnswer, Str
     Ok(HttpAnswer { status, body: String::from_utf8_lossy(&bytes).into_owned() })
 }
 
-/// Whether the handshake failed because the first bytes were no TLS record.
+/// True if the handshake failed because the first bytes were not a TLS record.
 fn speaks_plain(error: &std::io::Error) -> bool {
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
     matches!(inner, Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))

@@ -26,7 +26,7 @@ impl NetChecks {
     /// Checks that accept any certificate, as upstream's probes do.
     ///
     /// # Errors
-    /// When the TLS library has no protocol version left, which is a fault of the build.
+    /// The TLS library has no protocol version, which is a build error.
     pub fn new() -> Result<Self, rustls::Error> {
         Ok(Self { tls: unverified::Unverified::new()?, names: Names::forgetful() })
     }

@@ -1,4 +1,4 @@
-//! Checks against real servers on the loopback address.
+//! Checks against real servers on the loopback.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// Answers each connection with what `answer` makes of the request text; returns the port.
+/// Answers each connection with the result of `answer` for the request text; returns the port.
 async fn serve(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let port = listener.local_addr().expect("an address").port();
@@ -83,7 +83,8 @@ async fn tells_http_from_https() {
     assert!(matches!(error, CheckError::HttpInsteadOfTls(_)), "{error:?}");
 }
 
-/// A TLS server that answers one request, and says that this was all, or does not; returns the port.
+/// A TLS server that answers one request and closes the connection, with or without a close notification; returns the
+/// port.
 async fn serve_tls(answer: String, announces_end: bool) -> u16 {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["elsewhere".to_owned()]).expect("a certificate");
@@ -145,7 +146,7 @@ async fn a_silent_server_times_out() {
     assert_eq!(checks.tcp("127.0.0.1", port, Duration::from_secs(5)).await, Ok(()));
 }
 
-/// A gRPC server whose health service answers with this status; `None` has no health service.
+/// A gRPC server whose health service answers with this status; without a health service for `None`.
 async fn serve_health(status: Option<u8>) -> u16 {
     use http_body_util::StreamBody;
     use hyper::body::{Bytes, Frame, Incoming};

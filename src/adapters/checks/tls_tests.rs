@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// A server on the loopback address that ends with the test.
+/// A server on the loopback that is stopped with the test.
 struct Server {
     child: Child,
     port: u16,
@@ -84,11 +84,11 @@ async fn no_certificate_is_too_odd_for_a_check() {
     let mut broken = Vec::new();
     for (kind, script, options) in kinds {
         let folder = tempfile::tempdir().expect("a folder");
-        // What the installed openssl cannot make is no server's either.
+        // What the installed openssl cannot create is no server's certificate either.
         sh(folder.path(), &script);
         for version in ["-tls1_2", "-tls1_3"] {
-            // Keys of 512 bits are too small for the signatures of TLS 1.3; the other two are for TLS 1.3 here, and not at
-            // all for Go.
+            // Keys of 512 bits are too small for the signatures of TLS 1.3; the other two work only with TLS 1.3 here,
+            // and never in Go.
             let beyond = [("RSA of 512 bits", "-tls1_3"), ("Ed448", "-tls1_2"), ("RSA-PSS", "-tls1_2")];
             if beyond.contains(&(kind, version)) {
                 continue;

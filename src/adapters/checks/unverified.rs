@@ -1,4 +1,4 @@
-//! TLS as Go's with `InsecureSkipVerify`: nothing about the server's certificate is verified.
+//! TLS like Go's with `InsecureSkipVerify`: nothing about the server's certificate is verified.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,13 +14,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Connects to any TLS server. A certificate is bytes here: with any key, of any age, for any name, in any form.
+/// Connects to any TLS server. The certificate is not parsed: any key, age, name or format is accepted.
 #[derive(Clone)]
 pub(super) struct Unverified(TlsConnector);
 
 impl Unverified {
     /// # Errors
-    /// When the TLS library has no protocol version left, which is a fault of the build.
+    /// The TLS library has no protocol version, which is a build error.
     pub(super) fn new() -> Result<Self, rustls::Error> {
         let mut provider = ring::default_provider();
         provider.kx_groups.push(&P521);
@@ -32,8 +32,8 @@ impl Unverified {
         Ok(Self(Arc::new(config).into()))
     }
 
-    /// Shakes hands. The server gets the requested name (SNI) where that is possible: no address, and no name that
-    /// is none in DNS.
+    /// Performs the handshake. The requested name (SNI) is sent if possible: not for addresses, and not for names that
+    /// are invalid in DNS.
     pub(super) async fn connect<S>(&self, host: &str, stream: S) -> io::Result<Lenient<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -44,8 +44,8 @@ impl Unverified {
     }
 }
 
-/// Says yes. The signatures of the handshake are not checked either: ring cannot check all that servers make (P-521, RSA of
-/// 1024 bits, ...), and without a certificate to trust they prove nothing.
+/// Accepts everything. The signatures of the handshake are not verified either: ring does not support all that servers
+/// use (P-521, RSA of 1024 bits, ...), and without a trusted certificate they prove nothing.
 #[derive(Debug)]
 pub(in crate::adapters) struct Unlooked;
 
@@ -93,7 +93,7 @@ impl ServerCertVerifier for Unlooked {
             S::ECDSA_NISTP384_SHA384,
             S::ECDSA_NISTP521_SHA512,
             S::ED448,
-            // `rsa_pss_pss_sha256` and its two siblings: keys that are for PSS alone.
+            // `rsa_pss_pss_sha256` and its two siblings: for keys that are restricted to PSS.
             S::Unknown(0x0809),
             S::Unknown(0x080a),
             S::Unknown(0x080b),
@@ -103,8 +103,8 @@ impl ServerCertVerifier for Unlooked {
     }
 }
 
-/// The curve P-521, in whose name servers show certificates to those who know the curve (RFC 8422, 5.1.1). An exchange of
-/// keys on it is beyond ring: it comes last, and only a server that has no other curve asks for it.
+/// The curve P-521: servers present P-521 certificates only to clients that list the curve (RFC 8422, 5.1.1). ring does
+/// not support key exchange on it: it is listed last, and only a server without any other curve would choose it.
 #[derive(Debug)]
 struct P521;
 
@@ -118,7 +118,7 @@ impl SupportedKxGroup for P521 {
     }
 }
 
-/// A stream whose end is the end: many servers close the connection without saying so first, which Go takes too
+/// A stream that accepts any end: many servers close the connection without a notification, which Go accepts too
 /// (`readRecordOrCCS` in crypto/tls/conn.go).
 pub(super) struct Lenient<S>(TlsStream<S>);
 

@@ -1,4 +1,4 @@
-//! Reads OCI layouts and docker archives (`docker save`) without unpacking them: blobs stay where they are in the file.
+//! Reads OCI layouts and docker archives (`docker save`) without unpacking them: blobs are read from the archive file.
 
 #![expect(clippy::disallowed_methods, reason = "for programs that end")]
 
@@ -16,9 +16,9 @@ use super::blob::{
     MEDIA_MANIFEST, Manifest, Source, architecture, hex_digest, manifest_blob,
 };
 
-/// No JSON document of an image is larger.
+/// Largest JSON document of an image that is read, in bytes.
 const MAX_DOCUMENT: u64 = 8 * 1024 * 1024;
-/// Nested indexes deeper than this are a trick.
+/// Deepest nesting of indexes that is followed.
 const MAX_DEPTH: u32 = 4;
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct DockerImage {
     layers: Vec<String>,
 }
 
-/// An open archive with the place of each file in it.
+/// An open archive with the position of each file in it.
 pub struct Archive {
     file: File,
     /// Path → offset and length.
@@ -42,7 +42,7 @@ fn fault(text: impl Into<String>) -> io::Error {
 }
 
 impl Archive {
-    /// Opens a plain tar file and notes where everything is.
+    /// Opens a plain tar file and indexes its files.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let mut magic = [0; 2];
@@ -63,7 +63,7 @@ impl Archive {
         Ok(Self { file, entries })
     }
 
-    /// The images in it.
+    /// The images in the archive.
     pub fn images(&mut self) -> io::Result<Vec<Image>> {
         if self.entries.contains_key("index.json") {
             let index: Index = self.document("index.json")?;
@@ -85,7 +85,7 @@ impl Archive {
         Err(fault("is not an image archive: it has neither index.json nor manifest.json"))
     }
 
-    /// Reads a range that a blob names.
+    /// Reads a range of a blob.
     pub fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         use std::os::unix::fs::FileExt;
         self.file.read_exact_at(into, offset)
@@ -202,13 +202,14 @@ fn blob_path(digest: &str) -> io::Result<String> {
     }
 }
 
-/// The full name that an OCI layout gives an image (containerd's annotation, else a full reference in the OCI one).
+/// The full name that an OCI layout gives an image (containerd's annotation, else a full reference in the OCI
+/// annotation).
 fn name_of(descriptor: &Descriptor) -> Option<String> {
     let given = |key: &str| descriptor.annotations.get(key).filter(|name| name.contains(['/', ':'])).cloned();
     given("io.containerd.image.name").or_else(|| given("org.opencontainers.image.ref.name").map(|n| full_name(&n)))
 }
 
-/// A name with registry, as docker completes it: `busybox:1` is `docker.io/library/busybox:1`.
+/// A name with registry, completed as docker does: `busybox:1` is `docker.io/library/busybox:1`.
 fn full_name(name: &str) -> String {
     match name.split_once('/') {
         None => format!("docker.io/library/{name}"),

@@ -1,4 +1,4 @@
-//! Blobs of an image, in memory or inside an archive, and the JSON documents that tie them together.
+//! Blobs of an image, in memory or in an archive, and the JSON documents that link them.
 
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ pub struct Index {
     pub manifests: Vec<Descriptor>,
 }
 
-/// Where a blob's bytes are.
+/// Location of a blob's bytes.
 #[derive(Clone, Debug)]
 pub enum Source {
     Memory(Vec<u8>),
@@ -80,7 +80,7 @@ impl Blob {
     }
 }
 
-/// One image with all its blobs, referred ones first.
+/// One image with all its blobs, referenced ones first.
 #[derive(Clone, Debug)]
 pub struct Image {
     pub names: Vec<String>,
@@ -96,7 +96,7 @@ pub fn hex_digest(hash: Sha256) -> String {
     hash.finalize().iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// A manifest's blob with the labels that tie config and layers to it (containerd, docs/garbage-collection.md).
+/// A manifest's blob, with the labels that link config and layers to it (containerd, docs/garbage-collection.md).
 pub fn manifest_blob(bytes: Vec<u8>, manifest: &Manifest) -> Blob {
     let mut blob = Blob::of(bytes);
     blob.labels.insert("containerd.io/gc.ref.content.config".into(), manifest.config.digest.clone());
@@ -106,18 +106,18 @@ pub fn manifest_blob(bytes: Vec<u8>, manifest: &Manifest) -> Blob {
     blob
 }
 
-/// The image that holds nothing: a config and a manifest without layers.
+/// The empty image: a config and a manifest without layers.
 pub fn scratch(name: &str) -> Image {
     image(name, serde_json::json!({}), None)
 }
 
-/// The image of one static program, put at `/NAME` and run as nobody: what a sandbox image is.
+/// The image of one static program, at `/NAME` and run as nobody: a sandbox image.
 pub fn single(name: &str, program: &str, bytes: &[u8]) -> std::io::Result<Image> {
     let mut layer = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_size(bytes.len() as u64);
     header.set_mode(0o755);
-    // No time of making: equal programs give equal images.
+    // No modification time: equal programs give equal images.
     header.set_mtime(0);
     layer.append_data(&mut header, program, bytes)?;
     let config = serde_json::json!({ "Entrypoint": [format!("/{program}")], "User": "65535:65535" });
@@ -125,7 +125,7 @@ pub fn single(name: &str, program: &str, bytes: &[u8]) -> std::io::Result<Image>
 }
 
 fn image(name: &str, config: serde_json::Value, layer: Option<Blob>) -> Image {
-    // An uncompressed layer's digest is its diff id as well.
+    // For an uncompressed layer, the digest is the diff id.
     let layers: Vec<&String> = layer.iter().map(|layer| &layer.digest).collect();
     let config = Blob::of(
         serde_json::json!({

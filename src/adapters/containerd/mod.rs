@@ -1,6 +1,6 @@
-//! containerd's own API, for what CRI does not have: importing images.
+//! containerd's own API, for what CRI does not offer: importing images.
 //!
-//! The content store and the image service are used, not the transfer service, which containerd 1.6 lacks.
+//! It uses the content store and the image service instead of the transfer service, which containerd 1.6 does not have.
 
 pub(crate) mod archive;
 pub(crate) mod blob;

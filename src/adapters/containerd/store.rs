@@ -1,4 +1,4 @@
-//! Writes blobs and image records into containerd's stores, in the namespace that CRI reads.
+//! Writes blobs and image records to containerd's stores, in the namespace of CRI.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,21 +15,20 @@ use super::blob::{self, Blob, Descriptor, Image, Source};
 use crate::core::model::time::Moment;
 use crate::ports::bootstrap::{ImageStore, ImageStoreError};
 
-/// CRI's namespace.
 pub const NAMESPACE: &str = "k8s.io";
-/// Images with this label are CRI's (containerd, internal/cri/labels).
+/// Label of images that CRI manages (containerd, internal/cri/labels).
 const MANAGED: (&str, &str) = ("io.cri-containerd.image", "managed");
-/// Images with this label are not collected (since containerd 1.7; older ones ignore it).
+/// Label of images that are not garbage-collected (since containerd 1.7; ignored by older versions).
 const PINNED: (&str, &str) = ("io.cri-containerd.pinned", "pinned");
 const CHUNK: usize = 1 << 20;
 
-/// Images of the containerd behind one socket.
+/// Images of the containerd behind a socket.
 #[derive(Clone, Debug)]
 pub struct ContainerdImages {
     socket: PathBuf,
 }
 
-/// One connection, with a lease that keeps fresh blobs until their image names them.
+/// One connection, with a lease that protects new blobs until their image refers to them.
 struct Session {
     client: containerd_client::Client,
     lease: Option<String>,
@@ -109,7 +108,7 @@ impl Session {
         }
     }
 
-    /// Creates the image record, or points an existing one at the new target.
+    /// Creates the image record, or changes the target of an existing one.
     async fn record(&self, name: &str, target: &Descriptor) -> Result<(), Status> {
         let image = api::Image {
             name: name.into(),
@@ -145,7 +144,7 @@ impl Session {
 }
 
 impl ContainerdImages {
-    /// The images of the containerd at this socket; nothing is opened yet.
+    /// The images of the containerd at this socket; no connection is opened yet.
     pub fn new(socket: &Path) -> Self {
         Self { socket: socket.to_path_buf() }
     }
@@ -158,7 +157,7 @@ impl ContainerdImages {
         let mut session = Session { client, lease: None };
         if lease {
             let id = format!("roost-{:016x}", rand::random::<u64>());
-            // Collected by containerd after an hour, should this process die before it deletes the lease.
+            // containerd deletes it after an hour, if this process exits before it does so itself.
             let expires = jiff::Timestamp::now().later(Duration::from_secs(3600));
             let labels = HashMap::from([("containerd.io/gc.expire".to_owned(), expires.to_string())]);
             let request = session.request(api::CreateRequest { id: id.clone(), labels });

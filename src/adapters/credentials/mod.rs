@@ -1,4 +1,4 @@
-//! Docker configuration files and exec credential plugins of the node.
+//! The node's docker configuration files and exec credential plugins.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,22 +11,21 @@ use crate::adapters::program::answer_of;
 use crate::core::model::with_causes;
 use crate::ports::kubelet::{DockerFile, NodeCredentials, PluginCall};
 
-/// How the bytes of a file are to be understood.
+/// How to parse the bytes of a file.
 type Form = fn(Vec<u8>) -> DockerFile;
 
-/// Credentials on the disk of the node.
+/// Credentials on the node's disk.
 #[derive(Clone, Debug)]
 pub struct DiskCredentials {
     /// The kubelet's root directory, which is searched first.
     pub root: PathBuf,
-    /// `$HOME`.
     pub home: Option<PathBuf>,
     /// Directory of the plugins.
     pub plugins: PathBuf,
 }
 
 impl DiskCredentials {
-    /// In upstream's order (`pkg/credentialprovider/config.go`), without the working directory.
+    /// Candidates in upstream's order (`pkg/credentialprovider/config.go`), without the working directory.
     fn candidates(&self) -> Vec<(PathBuf, Form)> {
         let home = |below: &str| self.home.as_ref().map(|home| home.join(below));
         let (config, legacy): (Form, Form) = (DockerFile::Config, DockerFile::Legacy);
@@ -60,11 +59,11 @@ impl NodeCredentials for DiskCredentials {
     }
 }
 
-/// The files of a configuration of plugins: the file itself, or those of a folder that end in .json, .yaml or .yml, by name
+/// The files of a plugin configuration: the file itself, or those in a folder that end in .json, .yaml or .yml, by name
 /// (upstream `readCredentialProviderConfig`).
 ///
 /// # Errors
-/// One cannot be read, or the folder has none.
+/// One of them cannot be read, or the folder has none.
 #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub fn read_configuration(path: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
     let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
@@ -89,10 +88,10 @@ pub fn read_configuration(path: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
     files.into_iter().map(read).collect()
 }
 
-/// Sees whether the plugins are there and can be run.
+/// Checks that the plugins exist and are executable.
 ///
 /// # Errors
-/// The folder or one of them is not.
+/// The folder or a plugin does not exist or is not executable.
 #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub fn check_binaries<'a>(folder: &Path, names: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

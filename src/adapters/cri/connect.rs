@@ -1,4 +1,4 @@
-//! The channel to the runtime's socket. It connects when first used and again after the runtime restarted.
+//! The channel to the runtime's socket. It connects on first use, and again after the runtime restarted.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -18,18 +18,17 @@ use crate::ports::node::RuntimeError;
 use crate::supervise::Panicked;
 use crate::telemetry::Metrics;
 
-/// Upstream's bound for one message (`maxMsgSize` of `cri-client`).
+/// Upstream's limit of a message (`maxMsgSize` of `cri-client`).
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// A CRI runtime and image service behind one unix socket.
+/// A CRI runtime and image service behind a unix socket.
 #[derive(Clone, Debug)]
 pub struct Cri {
     pub(super) channel: Channel,
-    /// `runtimeRequestTimeout`.
     pub(super) timeout: Duration,
-    /// Calls under way that change something and take no longer than the runtime needs for it.
+    /// Calls in progress that change something and take no longer than the runtime needs.
     changes: TaskTracker,
-    /// Where calls are counted; none in programs without metrics.
+    /// Counts the calls; `None` in programs without metrics.
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -37,12 +36,11 @@ impl Cri {
     /// A client of the socket at `path`; nothing is sent yet. `timeout` is `runtimeRequestTimeout` (2 min by default).
     pub fn new(path: &Path, timeout: Duration) -> Self {
         let changes = TaskTracker::new();
-        // It is empty whenever nothing is under way, whatever comes later.
+        // Closed from the start, so that it completes whenever no call is in progress.
         changes.close();
         Self { channel: channel(path.to_path_buf()), timeout, changes, metrics: None }
     }
 
-    /// Counts each call.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
         self.metrics = Some(metrics);
@@ -61,8 +59,8 @@ impl Cri {
             .max_encoding_message_size(MAX_MESSAGE)
     }
 
-    /// A call that changes something, as a task of its own: it ends with the runtime's answer or at its deadline, also
-    /// if its caller was dropped. Cancelled, it would leave the runtime in the middle of its work.
+    /// A changing call, as a task of its own: it ends with the runtime's response or at its deadline, even if its
+    /// caller is dropped. Cancelling it would leave the runtime in the middle of its work.
     pub(super) async fn carry<T, F>(
         &self,
         name: &'static str,
@@ -77,7 +75,8 @@ impl Cri {
         answer(name, self.changes.spawn(async move { cri.call(name, limit, call).await })).await
     }
 
-    /// The same for calls that take as long as a container or a command likes; [`settled`](Self::settled) leaves them out.
+    /// The same for calls that take as long as a container or a command; [`settled`](Self::settled) does not wait for
+    /// them.
     pub(super) async fn carry_long<T, F>(
         &self,
         name: &'static str,
@@ -92,13 +91,13 @@ impl Cri {
         answer(name, tokio::spawn(async move { cri.call(name, limit, call).await })).await
     }
 
-    /// Returns once the runtime is not in the middle of a change: the moment at which this process may end.
+    /// Returns when the runtime is not in the middle of a change, so that this process may exit.
     pub async fn settled(&self) {
         self.changes.wait().await;
     }
 
-    /// One call with a deadline; when it passes, the call is cancelled at the runtime too. So it is when the future is
-    /// dropped: what changes something goes through [`carry`](Self::carry).
+    /// One call with a deadline, at which it is cancelled in the runtime too. It is also cancelled when the future is
+    /// dropped: changing calls use [`carry`](Self::carry).
     pub(super) async fn call<T>(
         &self,
         name: &'static str,
@@ -130,7 +129,7 @@ async fn answer<T>(call: &'static str, task: JoinHandle<Result<T, RuntimeError>>
     task.await.unwrap_or_else(|error| Err(RuntimeError::Other { call, message: Panicked::from(error).to_string() }))
 }
 
-/// A call as upstream's metrics name it (`pkg/kubelet/kuberuntime/instrumented_services.go`).
+/// The name of a call in upstream's metrics (`pkg/kubelet/kuberuntime/instrumented_services.go`).
 fn operation(call: &str) -> &str {
     match call {
         "Attach" => "attach",

@@ -1,10 +1,10 @@
-//! gRPC status → the port's error.
+//! From gRPC status to the port's error.
 
 use tonic::{Code, Status};
 
 use crate::ports::node::RuntimeError;
 
-/// The text is the one upstream shows in events, `rpc error: code = … desc = …`.
+/// The text is that of upstream's events, `rpc error: code = … desc = …`.
 pub(super) fn convert(call: &'static str, status: &Status) -> RuntimeError {
     let message = format!("rpc error: code = {} desc = {}", name(status.code()), status.message());
     match status.code() {
@@ -12,7 +12,7 @@ pub(super) fn convert(call: &'static str, status: &Status) -> RuntimeError {
         Code::Unimplemented => RuntimeError::Unimplemented { call },
         Code::DeadlineExceeded => RuntimeError::DeadlineExceeded { call },
         Code::Unavailable => RuntimeError::Unavailable { call, message },
-        // containerd 2.2 answers Unknown for calls that it has only by name.
+        // containerd 2.2 returns Unknown for calls that it does not implement.
         Code::Unknown if status.message().contains("not implemented") => RuntimeError::Unimplemented { call },
         _ => RuntimeError::Other { call, message },
     }
@@ -40,7 +40,7 @@ fn name(code: Code) -> &'static str {
     }
 }
 
-/// "Not found" counts as success where something should be gone.
+/// "Not found" is success for removals.
 pub(super) fn gone_is_fine<T: Default>(result: Result<T, RuntimeError>) -> Result<T, RuntimeError> {
     match result {
         Err(RuntimeError::NotFound { .. }) => Ok(T::default()),

@@ -1,6 +1,6 @@
-//! Hints of changes, from containerd's own event service, else from the CRI's, else by the clock.
+//! Hints of changes from containerd's own event service, else from the CRI's, else by polling.
 //!
-//! containerd's service is asked first because it exists in 1.6 and 2.x alike; `GetContainerEvents` came with 1.7.
+//! containerd's service is tried first because it exists in 1.6 and 2.x; `GetContainerEvents` was added in 1.7.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ use crate::cri;
 use crate::ports::kubelet::RuntimeEvent;
 use crate::supervise::restarting;
 
-/// Hints waiting to be read; a full queue holds the stream back, it loses nothing.
+/// Hints that may be queued; a full queue delays the stream, and loses nothing.
 const QUEUE: usize = 256;
-/// Pause before a lost stream is opened again, and period of plain polling where there is no stream.
+/// Delay before a lost stream is reopened, and interval of polling without a stream.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The subscription is in force this long after it was sent; until then hints may be missed, so all is read once more.
+/// How long it takes until a subscription is in force; hints may be missed before, so everything is read again after
+/// it.
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Why the event stream ended.
 enum Ended {
     /// The receiver was dropped.
     NoReader,
-    /// The connection broke.
     Broken,
-    /// The runtime has no such service.
+    /// The runtime does not have this service.
     Unimplemented,
 }
 
@@ -70,7 +70,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
         .map(|topic| format!("namespace==k8s.io,topic~=^{topic}"))
         .to_vec();
     let mut client = EventsClient::new(cri.channel.clone());
-    // The answer's header comes with the first event only, which may be long after.
+    // The response's header is only sent with the first event, which may take long.
     let subscribe = client.subscribe(SubscribeRequest { filters });
     tokio::pin!(subscribe);
     let first = tokio::select! {
@@ -115,7 +115,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
     }
 }
 
-/// The hint in an event of containerd; `None` if it changes nothing in a pod.
+/// The hint for an event of containerd; `None` if it changes nothing in a pod.
 pub(crate) fn hint(topic: &str, value: &[u8]) -> Option<RuntimeEvent> {
     let changed = |id: String| Some(RuntimeEvent::Container(ContainerId::from(id)));
     match topic {
@@ -123,7 +123,7 @@ pub(crate) fn hint(topic: &str, value: &[u8]) -> Option<RuntimeEvent> {
         "/tasks/oom" => changed(types::TaskOom::decode(value).ok()?.container_id),
         "/tasks/exit" => {
             let exit = types::TaskExit::decode(value).ok()?;
-            // Another id than the container's is a process that was run in it by exec.
+            // An id other than the container's is a process that was run in it by exec.
             (exit.id == exit.container_id).then(|| RuntimeEvent::Exited(ContainerId::from(exit.container_id)))
         }
         "/containers/delete" => changed(types::ContainerDelete::decode(value).ok()?.id),

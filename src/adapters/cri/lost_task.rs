@@ -1,8 +1,8 @@
-//! Tasks that containerd's CRI has lost.
+//! Tasks that containerd's CRI has lost track of.
 //!
-//! When a start is cancelled at the wrong moment (the kubelet that asked for it was killed), containerd's CRI records the
-//! container as exited while its task still exists, frozen or waiting; from then on it refuses to remove the container:
-//! "cannot delete running task". containerd's own API on the same socket still reaches the task.
+//! If a start is cancelled at the wrong moment (the kubelet was killed), containerd's CRI records the container as
+//! exited while its task still exists, frozen or waiting; afterwards it refuses to remove the container: "cannot delete
+//! running task". containerd's own API on the same socket can still access the task.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::core::model::ContainerId;
 use crate::ports::node::RuntimeError;
 
 const KILL: u32 = 9;
-/// Between looks at a task that was killed, and how many there are.
+/// Interval of checking a task that was killed, and the number of checks.
 const PAUSE: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 20;
 
@@ -28,11 +28,11 @@ impl Cri {
     /// Kills and deletes the task of a container that CRI reports as exited.
     ///
     /// # Errors
-    /// The runtime is not containerd, or the task does not end.
+    /// The runtime is not containerd, or the task does not exit.
     pub(super) async fn delete_lost_task(&self, id: &ContainerId) -> Result<(), Status> {
         let mut tasks = TasksClient::new(self.channel.clone());
         let kill = api::KillRequest { container_id: id.to_string(), signal: KILL, all: true, ..Default::default() };
-        // It may have exited now; whether it can be deleted shows.
+        // It may have exited already; deleting it will show.
         _ = tasks.kill(request(kill)).await;
         let mut looks = 0;
         loop {

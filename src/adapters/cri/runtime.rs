@@ -1,4 +1,4 @@
-//! The ports of the runtime over the CRI: one method, one call, deadlines as upstream sets them.
+//! The ports of the runtime over the CRI: one call per method, with upstream's deadlines.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl RuntimeQueries for Cri {
         let request = cri::ContainerStatusRequest { container_id: id.to_string(), verbose: true };
         let mut client = self.runtime();
         let answer = self.call("ContainerStatus", Some(self.timeout), client.container_status(request)).await?;
-        // containerd's debugging aid: the OCI spec of the container, as JSON.
+        // containerd's debug information: the OCI spec of the container, as JSON.
         let info = answer.info.get("info").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
         let words = info.as_ref().and_then(|info| info.pointer("/runtimeSpec/process/args")?.as_array());
         Ok(words.map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()))
@@ -353,5 +353,5 @@ fn uid_label(uid: &PodUid) -> HashMap<String, String> {
 }
 
 fn empty(call: &'static str, id: &str) -> RuntimeError {
-    RuntimeError::Other { call, message: format!("{call} of {id}: the runtime gave no status") }
+    RuntimeError::Other { call, message: format!("{call} of {id}: the runtime returned no status") }
 }

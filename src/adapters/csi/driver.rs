@@ -1,4 +1,4 @@
-//! Calls to one storage driver on its socket.
+//! Calls to one storage driver over its socket.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,36 +15,35 @@ use super::proto::csi::{
     NodePublishVolumeRequest, NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
 };
 
-/// Upstream's bound for one call (`csiTimeout`).
+/// Upstream's time limit of a call (`csiTimeout`).
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a driver can do on a node.
+/// Capabilities of a driver on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Abilities {
     /// Volumes are staged once per node before they are published to pods.
     pub stages: bool,
-    /// The driver applies the pod's group itself.
+    /// The driver applies the pod's fsGroup itself.
     pub applies_group: bool,
-    /// Volumes grow by a call on the node.
+    /// Volumes are grown by a call on the node.
     pub grows: bool,
-    /// It tells one writer per node from one writer in all.
+    /// It distinguishes one writer per node from a single writer.
     pub single_writer_modes: bool,
 }
 
-/// One driver.
 #[derive(Clone, Debug)]
 pub struct Driver {
     channel: Channel,
 }
 
-/// A channel to a unix socket; it connects when first used and again after the driver restarted.
+/// A channel to a unix socket; it connects on first use, and again after the driver restarted.
 pub(super) fn channel(socket: &Path) -> Channel {
     let socket: PathBuf = socket.to_path_buf();
     let connector = tower::service_fn(move |_| {
         let socket = socket.clone();
         async move { UnixStream::connect(socket).await.map(TokioIo::new) }
     });
-    // The address is only for form: the connector knows the socket.
+    // A placeholder address: the connector opens the socket.
     Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
 }
 
@@ -66,12 +65,11 @@ impl Driver {
         NodeClient::new(self.channel.clone())
     }
 
-    /// The node as the driver knows it.
+    /// The driver's description of the node.
     pub async fn info(&self) -> Result<NodeGetInfoResponse, Status> {
         call(self.node().node_get_info(NodeGetInfoRequest {})).await
     }
 
-    /// What the driver can do.
     pub async fn abilities(&self) -> Result<Abilities, Status> {
         let answer = call(self.node().node_get_capabilities(NodeGetCapabilitiesRequest {})).await?;
         let mut abilities = Abilities::default();
@@ -87,18 +85,18 @@ impl Driver {
         Ok(abilities)
     }
 
-    /// Makes a volume ready on the node. Idempotent.
+    /// Stages a volume on the node. Idempotent.
     pub async fn stage(&self, request: NodeStageVolumeRequest) -> Result<(), Status> {
         call(self.node().node_stage_volume(request)).await.map(drop)
     }
 
-    /// Reverses [`Driver::stage`]. Idempotent.
+    /// Undoes [`Driver::stage`] for a volume. Idempotent.
     pub async fn unstage(&self, volume_id: String, staging_target_path: String) -> Result<(), Status> {
         let request = NodeUnstageVolumeRequest { volume_id, staging_target_path };
         call(self.node().node_unstage_volume(request)).await.map(drop)
     }
 
-    /// Mounts a volume at a pod's place. Idempotent.
+    /// Publishes a volume at a path of a pod. Idempotent.
     pub async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), Status> {
         call(self.node().node_publish_volume(request)).await.map(drop)
     }
@@ -108,7 +106,7 @@ impl Driver {
         call(self.node().node_expand_volume(request)).await.map(drop)
     }
 
-    /// Reverses [`Driver::publish`]. Idempotent.
+    /// Undoes [`Driver::publish`] for a volume. Idempotent.
     pub async fn unpublish(&self, volume_id: String, target_path: String) -> Result<(), Status> {
         let request = NodeUnpublishVolumeRequest { volume_id, target_path };
         call(self.node().node_unpublish_volume(request)).await.map(drop)

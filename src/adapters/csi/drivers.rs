@@ -5,17 +5,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::driver::Driver;
 
-/// Drivers by name. Cloning gives another handle.
+/// Drivers by name. Clones share the map.
 #[derive(Clone, Debug, Default)]
 pub struct Drivers(Arc<RwLock<BTreeMap<String, Driver>>>);
 
 impl Drivers {
-    /// A driver that is registered now.
+    /// The driver of this name, if it is registered.
     pub(super) fn get(&self, name: &str) -> Option<Driver> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// The drivers that are registered now.
+    /// Names of the registered drivers.
     pub(super) fn names(&self) -> Vec<String> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }

@@ -1,13 +1,13 @@
-//! Folders of drivers' volumes; see [`super::place`].
+//! Directories of drivers' volumes; see [`super::place`].
 
 use std::path::{Path, PathBuf};
 
-/// The plugin's name as a folder of pods.
+/// The plugin's name in directories of pods.
 pub const PLUGIN: &str = "kubernetes.io~csi";
 pub const PLUGINS: &str = "plugins/kubernetes.io/csi";
 pub const DEVICES: &str = "plugins/kubernetes.io/csi/volumeDevices";
 
-/// Folder of the record of the volume at `of_pod`.
+/// Directory of the record for the volume at `of_pod`.
 pub fn record_of(root: &Path, of_pod: &Path, block: bool) -> PathBuf {
     match block {
         true => root.join(DEVICES).join(of_pod.file_name().unwrap_or_default()).join("data"),

@@ -1,5 +1,5 @@
-//! Updates how many volumes fit on the node: network cards and other volumes may take the places (KEP-4876; upstream
-//! `pkg/volume/csi/csi_node_updater.go`).
+//! Updates the number of volumes that can be attached to the node: network cards and other volumes may use the slots
+//! (KEP-4876; upstream `pkg/volume/csi/csi_node_updater.go`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::core::model::time::Moment;
 use crate::core::model::with_causes;
 use crate::ports::kubelet::{NodeDriver, StorageApi};
 
-/// Interval between checks of the drivers' objects.
+/// Interval of checking the drivers' objects.
 const LOOK: Duration = Duration::from_secs(60);
-/// The shortest period that an API server takes.
+/// The shortest period that the API accepts.
 const SHORTEST: Duration = Duration::from_secs(10);
 
-/// Asks a driver what it says of this node.
+/// Asks a driver for its description of this node.
 pub(super) async fn describe(name: &str, driver: &Driver) -> Result<NodeDriver, String> {
     let node = driver.info().await.map_err(|e| format!("NodeGetInfo: {}", e.message()))?;
     Ok(NodeDriver {
@@ -31,7 +31,7 @@ pub(super) async fn describe(name: &str, driver: &Driver) -> Result<NodeDriver, 
     })
 }
 
-/// Asks a driver again, and returns what has changed.
+/// Asks a driver again, and returns what changed.
 pub(super) async fn renew(name: &str, driver: &Driver, api: &dyn StorageApi) -> Result<(), String> {
     let about = describe(name, driver).await?;
     api.publish_driver(&about).await.map_err(|e| e.to_string())
@@ -42,12 +42,12 @@ struct Renewal {
     next: Instant,
 }
 
-/// Renews the limits of all drivers that ask for it.
+/// Updates the limits of all drivers that require it.
 pub struct AttachLimits {
     drivers: Drivers,
     api: Arc<dyn StorageApi>,
     renewals: BTreeMap<String, Renewal>,
-    /// When the objects of the drivers are due.
+    /// When the drivers' objects have to be checked.
     look: Option<Instant>,
 }
 
@@ -57,7 +57,6 @@ impl AttachLimits {
         Self { drivers, api, renewals: BTreeMap::new(), look: None }
     }
 
-    /// Runs until `stop`.
     pub async fn run(&mut self, stop: CancellationToken) {
         loop {
             let next = self.round(Instant::now()).await;
@@ -68,7 +67,7 @@ impl AttachLimits {
         }
     }
 
-    /// Does what is due, and returns when to run next.
+    /// Performs what is due, and returns when to run next.
     pub(super) async fn round(&mut self, now: Instant) -> Instant {
         let look = match self.look.filter(|look| *look > now) {
             Some(look) => look,

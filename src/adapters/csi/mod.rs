@@ -1,6 +1,6 @@
-//! Storage drivers on the node: how they register, and what is asked of them for a pod's volume (CSI 1.x).
+//! Storage drivers on the node: registration, and volumes for pods (CSI 1.x).
 //!
-//! `csi.proto` is of container-storage-interface/spec v1.9.0, `registration.proto` of k8s.io/kubelet v0.36.3.
+//! `csi.proto` is from container-storage-interface/spec v1.9.0, `registration.proto` from k8s.io/kubelet v0.36.3.
 
 mod driver;
 mod drivers;
@@ -13,8 +13,8 @@ mod source;
 mod terms;
 mod volume;
 
-/// Messages and services, generated. Public for the driver of the tests (`tests/nodes/csi-driver.rs`).
-#[allow(missing_docs, dead_code, clippy::all, clippy::unwrap_used, rustdoc::all)]
+/// Generated messages and services. Public for the test driver (`tests/nodes/csi-driver.rs`).
+#[allow(dead_code, clippy::all, clippy::unwrap_used, rustdoc::all)]
 pub mod proto {
     pub mod csi {
         tonic::include_proto!("csi.v1");

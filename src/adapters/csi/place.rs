@@ -1,4 +1,4 @@
-//! Where a driver's volume has its paths on the node; upstream's layout (`pkg/volume/csi/csi_mounter.go`, `csi_block.go`).
+//! Paths of a driver's volume on the node, in upstream's layout (`pkg/volume/csi/csi_mounter.go`, `csi_block.go`).
 //!
 //! ```text
 //! file system  pods/UID/volumes/kubernetes.io~csi/NAME/{vol_data.json,mount}
@@ -7,8 +7,8 @@
 //!              plugins/kubernetes.io/csi/volumeDevices/{NAME/data/vol_data.json,publish/NAME/UID,staging/NAME}
 //! ```
 //!
-//! Upstream also holds a block device by a loop device, so that its number is not given to another disk while a pod has it;
-//! here the driver is trusted to keep it.
+//! Upstream also pins a block device by a loop device, so that its number is not reused while a pod has it; here the
+//! driver is trusted to keep it.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -25,24 +25,24 @@ use crate::adapters::fs::{ignore_missing, mounts};
 /// The paths of one volume for one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The volume in the pod's folder: a folder, or the link to the device.
+    /// The volume in the pod's directory: a directory, or the link to the device.
     pub of_pod: PathBuf,
-    /// What the driver publishes.
+    /// Path that the driver publishes to.
     pub target: PathBuf,
-    /// Folder of the record.
+    /// Directory of the record.
     pub data: PathBuf,
-    /// What the driver stages, once on the node.
+    /// Path that the driver stages to, once per node.
     pub staging: PathBuf,
     block: bool,
 }
 
 impl Place {
-    /// For the volume at `of_pod` (`<pod>/volumes/kubernetes.io~csi/NAME`, or below `volumeDevices`); `root` is
+    /// Paths for the volume at `of_pod` (`<pod>/volumes/kubernetes.io~csi/NAME`, or below `volumeDevices`); `root` is
     /// `/var/lib/kubelet`.
     pub fn new(root: &Path, of_pod: &Path, block: bool, driver: &str, handle: &str) -> Self {
         let (data, of_pod) = (record_of(root, of_pod, block), of_pod.to_path_buf());
         if !block {
-            // A driver's name is a DNS name; what is none must not become a path.
+            // A driver's name is a DNS name; an invalid one must not become a path.
             let driver = driver.replace(['/', '\0'], "_");
             let staging = root.join(PLUGINS).join(driver.trim_start_matches('.')).join(sha256(handle));
             let target = of_pod.join("mount");
@@ -55,7 +55,7 @@ impl Place {
         Self { target, data, staging, of_pod, block }
     }
 
-    /// Whether the volume is published already, as far as the disk shows.
+    /// True if the volume is published already, according to the disk.
     pub fn is_published(&self) -> io::Result<bool> {
         if self.block {
             use std::os::unix::fs::FileTypeExt;
@@ -64,7 +64,7 @@ impl Place {
         Ok(Record::is_in(&self.data) && mounts::is_mount_point(&self.target)?)
     }
 
-    /// Notes the volume before it is published, so that a kubelet that is killed meanwhile finds it again.
+    /// Writes the record before the volume is published, so that a kubelet that is killed meanwhile finds it again.
     pub fn note(&self, record: &Record) -> io::Result<()> {
         record.write(&self.data)?;
         if !self.block {
@@ -77,18 +77,18 @@ impl Place {
         std::os::unix::fs::symlink(&self.target, &self.of_pod)
     }
 
-    /// Creates the folder for staging; that of a file system gets a record of its own.
+    /// Creates the directory for staging; that of a file system gets its own record.
     pub fn note_staging(&self, record: &Record) -> io::Result<()> {
         fs::create_dir_all(&self.staging)?;
         if self.block { Ok(()) } else { record.write(self.staging_data()) }
     }
 
-    /// Whether the volume may be staged.
+    /// True if the volume may be staged.
     pub fn is_staged(&self) -> bool {
         if self.block { self.staging.exists() } else { Record::is_in(self.staging_data()) }
     }
 
-    /// Removes what the driver published to; the pod's own note stays.
+    /// Removes the path that the driver published to; the pod's record is kept.
     pub fn remove_target(&self) -> io::Result<()> {
         if self.block {
             ignore_missing(fs::remove_file(&self.target))
@@ -97,13 +97,14 @@ impl Place {
         }
     }
 
-    /// Removes what was staged to.
+    /// Removes the path that the driver staged to.
     pub fn remove_staging(&self) -> io::Result<()> {
         ignore_missing(fs::remove_dir(&self.staging))?;
         if self.block { Ok(()) } else { Record::remove(self.staging_data()) }
     }
 
-    /// Removes the pod's note of the volume; when no other pod has it (`last`), all that is noted of a block volume before.
+    /// Removes the pod's record of the volume; if no other pod uses it (`last`), the other records of a block volume
+    /// first.
     pub fn forget(&self, last: bool) -> io::Result<()> {
         if !self.block {
             return Record::remove(&self.data);

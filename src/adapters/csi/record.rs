@@ -1,4 +1,4 @@
-//! What is noted on disk beside a driver's volume, in upstream's format: enough to take it back after a restart.
+//! The record on disk of a driver's volume, in upstream's format: enough to remove it after a restart.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -33,28 +33,28 @@ pub struct Record {
 }
 
 impl Record {
-    /// As upstream names an attachable volume (`util.GetUniqueVolumeName` of the CSI plugin).
+    /// Upstream's name of an attachable volume (`util.GetUniqueVolumeName` of the CSI plugin).
     pub fn unique_name(&self) -> String {
         format!("kubernetes.io/csi/{}^{}", self.driver_name, self.volume_handle)
     }
 
-    /// Whether it is of that volume.
+    /// True if it is about that volume.
     pub fn is_of(&self, driver: &str, handle: &str) -> bool {
         self.driver_name == driver && self.volume_handle == handle
     }
 
-    /// The volume outlives the pod.
+    /// True if the volume outlives the pod.
     pub fn is_persistent(&self) -> bool {
         self.volume_lifecycle_mode != EPHEMERAL
     }
 
-    /// Keeps it in a folder, which is made.
+    /// Writes it to a directory, which is created.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)?;
         write_if_changed(&dir.join(FILE), &serde_json::to_vec(self)?, 0o600).map(drop)
     }
 
-    /// The record of a folder, where there is one.
+    /// Reads the record in a directory; `None` if there is none.
     pub fn read(dir: &Path) -> io::Result<Option<Self>> {
         match fs::read(dir.join(FILE)) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
@@ -63,13 +63,13 @@ impl Record {
         }
     }
 
-    /// Removes it with its folder.
+    /// Removes it with its directory.
     pub fn remove(dir: &Path) -> io::Result<()> {
         ignore_missing(fs::remove_file(dir.join(FILE)))?;
         ignore_missing(fs::remove_dir(dir))
     }
 
-    /// Whether a folder has one.
+    /// True if a directory contains one.
     pub fn is_in(dir: &Path) -> bool {
         dir.join(FILE).exists()
     }
@@ -77,10 +77,10 @@ impl Record {
 
 const FILE: &str = "vol_data.json";
 
-/// Folders of a pod that hold volumes, and whether those are block devices.
+/// Directories of a pod that contain volumes, and whether those are block devices.
 pub const KINDS: [(&str, bool); 2] = [("volumes", false), ("volumeDevices", true)];
 
-/// Persistent volumes that pods of the node have: the place of each in its pod, and its record.
+/// Persistent volumes that pods of the node use: the path in the pod's directory, and the record.
 pub fn in_pods(root: &Path) -> Vec<(PathBuf, Record)> {
     let mut found = Vec::new();
     for pod in entries(&root.join("pods")) {

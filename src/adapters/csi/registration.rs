@@ -1,7 +1,7 @@
-//! Registration sockets: drivers put one into `plugins_registry` and are asked who they are.
+//! Registration sockets: drivers create them in `plugins_registry` and are asked for their name.
 //!
-//! Upstream's `pluginmanager`: a socket that appears is registered, one that vanishes is forgotten, a failure is reported to
-//! the plugin and tried again.
+//! Like upstream's `pluginmanager`: a new socket is registered, a removed one is unregistered, a failure is reported to
+//! the plugin and retried.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,33 +24,33 @@ use crate::core::model::with_causes;
 use crate::offload::Lanes;
 use crate::ports::kubelet::StorageApi;
 
-/// How long after a failed registration it is tried again.
+/// Delay before a failed registration is retried.
 const RETRY: Duration = Duration::from_secs(10);
-/// Bound of one registration call.
+/// Time limit of a registration call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Follows the registration directory.
+/// Watches the registration directory.
 pub struct Registrar {
     directory: PathBuf,
     drivers: Drivers,
     api: Option<Arc<dyn StorageApi>>,
-    /// Name of the driver by socket and inode; a new socket under an old name is another one.
+    /// Name of the driver by socket and inode; a new socket under the same name is another one.
     known: BTreeMap<(PathBuf, u64), String>,
-    /// The CSINode object is there, or there is no API server.
+    /// True if the CSINode object exists, or there is no API server.
     published: bool,
     lanes: Lanes,
 }
 
 impl Registrar {
-    /// `root_dir` is `/var/lib/kubelet`. Without an API server drivers are known on the node only.
+    /// `root_dir` is `/var/lib/kubelet`. Without an API server, drivers are only known on the node.
     pub fn new(root_dir: &Path, drivers: Drivers, api: Option<Arc<dyn StorageApi>>) -> Self {
         let published = api.is_none();
         let directory = root_dir.join("plugins_registry");
         Self { directory, drivers, api, known: BTreeMap::new(), published, lanes: Lanes::new("plugin sockets in") }
     }
 
-    /// Registers what comes and forgets what goes until `stop`. While the directory cannot be watched, it is listed
-    /// now and then.
+    /// Registers new sockets and unregisters removed ones until `stop`. While the directory cannot be watched, it is
+    /// listed periodically.
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut events = None;
         let mut told = false;
@@ -87,7 +87,7 @@ impl Registrar {
         self.lanes.io(self.directory.to_string_lossy(), call, move || work(&directory)).await
     }
 
-    /// Compares the sockets with what is known; true when every one of them is registered.
+    /// Compares the sockets with the known ones; true if all of them are registered.
     pub(super) async fn look(&mut self) -> bool {
         if let (false, Some(api)) = (self.published, &self.api) {
             match api.publish_node().await {
@@ -176,7 +176,7 @@ impl Registrar {
     }
 }
 
-/// Events of a directory, which is made where it is missing.
+/// Events of a directory, which is created if missing.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn watch(directory: &Path) -> io::Result<EventStream<[u8; 4096]>> {
     fs::create_dir_all(directory)?;
@@ -186,7 +186,7 @@ fn watch(directory: &Path) -> io::Result<EventStream<[u8; 4096]>> {
     inotify.into_event_stream([0; 4096])
 }
 
-/// Sockets in a directory and its subdirectories, hidden ones left out.
+/// Sockets in a directory and its subdirectories, except hidden ones.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn sockets(directory: &Path) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();

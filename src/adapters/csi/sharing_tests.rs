@@ -48,7 +48,7 @@ async fn a_volume_of_one_pod_waits_until_the_pod_before_has_left() {
     volumes.publish(&pod("c"), &either, &dir("c")).await.unwrap();
 }
 
-/// The claim of a volume that many nodes write says that it has grown as soon as the first node has grown it.
+/// The claim of a volume that many nodes write is updated when the first node has grown it.
 #[tokio::test]
 async fn each_node_grows_a_volume_that_many_write_and_only_the_first_tells_the_claim() {
     let root = tempfile::tempdir().unwrap();
@@ -68,7 +68,7 @@ async fn each_node_grows_a_volume_that_many_write_and_only_the_first_tells_the_c
     assert!(!volumes.is_due(&of_size("500")));
     assert!(world.journal.take().is_empty(), "another node has told the claim");
 
-    // A kubelet that was away does not know what it has missed.
+    // A restarted kubelet does not know what it has missed.
     let restarted = CsiVolumes::new(root.path(), "n1", drivers, world.clone(), world.clone());
     assert!(restarted.is_due(&of_size("500")));
     restarted.publish(&pod("b"), &of_size("500"), &dir("b")).await.unwrap();

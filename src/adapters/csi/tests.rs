@@ -1,4 +1,4 @@
-//! A driver of the tests' own on real sockets: registration, staging, publishing, and the way back.
+//! A test driver on real sockets: registration, staging, publishing, and their reversal.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,14 +30,14 @@ use crate::core::status::{Growth, GrowthStep};
 use crate::ports::kubelet::{NodeDriver, ObjectChange, ObjectError, Objects, StorageApi, TokenRequest};
 use crate::ports::node::ApiError;
 
-/// Remembers every call as a line of text. Who holds `unstaging` holds up that call.
+/// Records every call as a line of text. Locking `unstaging` blocks that call.
 #[derive(Clone)]
 pub(super) struct Journal {
     lines: Arc<Mutex<Vec<String>>>,
     unstaging: Arc<tokio::sync::Mutex<()>>,
-    /// How many volumes fit.
+    /// Number of volumes that can be attached.
     pub fits: Arc<AtomicI64>,
-    /// The paths of all calls.
+    /// The paths in all calls.
     places: Arc<Mutex<Vec<String>>>,
 }
 
@@ -163,12 +163,12 @@ fn serve(socket: &Path, driver: TestDriver) {
     tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
 }
 
-/// An API server that knows one driver and one attachment.
+/// An API server with one driver and one attachment.
 #[derive(Default)]
 pub(super) struct World {
     pub driver: Mutex<Option<CSIDriver>>,
     pub attached: bool,
-    /// gRPC code with which attaching fails.
+    /// gRPC code of failing attachments; `None` for success.
     pub attach_error: Option<i32>,
     pub journal: Journal,
 }
@@ -249,7 +249,7 @@ pub(super) fn driver_object(spec: serde_json::Value) -> Option<CSIDriver> {
     Some(serde_json::from_value(serde_json::json!({"metadata": {"name": "test.csi"}, "spec": spec})).unwrap())
 }
 
-/// A registered test driver below `root`; gives its journal.
+/// A registered test driver below `root`; returns its journal.
 pub(super) async fn registered(root: &Path, world: &Arc<World>) -> (Drivers, Journal, Registrar) {
     let (journal, drivers) = (Journal::default(), Drivers::default());
     fs::create_dir_all(root.join("plugins_registry")).unwrap();

@@ -35,47 +35,42 @@ use crate::ports::kubelet::{Objects, StorageApi, TokenRequest};
 /// Volumes of drivers on this node.
 pub struct CsiVolumes {
     root: PathBuf,
-    /// The root as it is configured, perhaps a link: drivers have it mounted by that name.
+    /// The root as configured, possibly a link: drivers have it mounted by that name.
     named_root: PathBuf,
     node_name: String,
     drivers: Drivers,
     objects: Arc<dyn Objects>,
     api: Arc<dyn StorageApi>,
-    /// Attachable volumes that are mounted or about to be, as `status.volumesInUse` of the node names them.
+    /// Attachable volumes that are mounted or about to be, for the node's `status.volumesInUse`.
     in_use: watch::Sender<BTreeSet<String>>,
-    /// Bytes of each volume, by driver and handle, that its driver on this node has seen.
+    /// Size in bytes of each volume, by driver and handle, that its driver on this node has seen.
     sizes: Mutex<HashMap<(String, String), i64>>,
-    /// Whether a driver wants its volumes published again now and then, as its object said last.
+    /// Whether a driver wants its volumes published periodically, according to its object when last read.
     republishes: Mutex<HashMap<String, bool>>,
-    /// A volume is staged and published, or taken back, for one pod at a time: unpublishing for the last pod must not
+    /// A volume is staged and published, or the reverse, for one pod at a time: unpublishing for the last pod must not
     /// race publishing for a new one.
     locks: KeyedLock<(String, String)>,
-    /// The notes on disk and the mounts beside them.
+    /// Operations on the records on disk and on mounts.
     lanes: Lanes,
 }
 
-/// A volume that is at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The file system's root, or the device.
+    /// The root of the file system, or the device.
     pub path: PathBuf,
-    /// The driver left the pod's group for the kubelet to apply.
+    /// True if the driver leaves the pod's fsGroup to the kubelet.
     pub group_is_left: bool,
 }
 
 /// Why a volume is not published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is tried again.
     #[error("{0}")]
-    Failed(
-        /// What went wrong.
-        String,
-    ),
-    /// No more volumes of the driver fit on the node: the pod has to go elsewhere.
+    Failed(String),
+    /// The limit of the driver's volumes on the node is reached: the pod has to run elsewhere.
     #[error("{0}")]
     AttachLimit(
-        /// What the storage system said.
+        /// The message of the storage system.
         String,
     ),
 }
@@ -86,7 +81,7 @@ impl From<String> for Refusal {
     }
 }
 
-/// A driver's refusal as upstream words it.
+/// A driver's error in upstream's words.
 fn told(status: &tonic::Status) -> String {
     format!("rpc error: code = {:?} desc = {}", status.code(), status.message())
 }
@@ -94,7 +89,6 @@ fn told(status: &tonic::Status) -> String {
 type Secrets = BTreeMap<String, String>;
 
 impl CsiVolumes {
-    /// `root` is `/var/lib/kubelet`.
     pub fn new(
         root: &Path,
         node_name: &str,
@@ -110,7 +104,7 @@ impl CsiVolumes {
         Self { root, named_root, node_name, drivers, objects, api, in_use, sizes, republishes, locks, lanes }
     }
 
-    /// Names paths to drivers below this root instead, which leads to the same directory.
+    /// Passes paths below this root to drivers, which leads to the same directory.
     #[must_use]
     pub fn with_named_root(mut self, named_root: &Path) -> Self {
         self.named_root = named_root.to_path_buf();
@@ -123,7 +117,7 @@ impl CsiVolumes {
         named.as_deref().unwrap_or(path).to_string_lossy().into_owned()
     }
 
-    /// Runs disk work about one path off the runtime's thread.
+    /// Runs disk operations on one path off the runtime's thread.
     async fn on_disk<T: Send + 'static>(
         &self,
         path: &Path,
@@ -149,19 +143,19 @@ impl CsiVolumes {
         self.in_use.subscribe()
     }
 
-    /// Adds a volume to those in use, or takes it away.
+    /// Adds a volume to those in use, or removes it.
     fn note_use(&self, record: &Record, used: bool) {
         let name = record.unique_name();
         self.in_use.send_if_modified(|names| if used { names.insert(name) } else { names.remove(&name) });
     }
 
-    /// Whether a volume of a running pod has to be published again: for its size, or because its driver wants that.
+    /// True if a running pod's volume has to be published again: because of its size, or because its driver wants that.
     pub fn is_due(&self, source: &CsiSource) -> bool {
         let republishes = self.republishes.lock().unwrap_or_else(PoisonError::into_inner);
         republishes.get(&source.driver).copied().unwrap_or(true) || self.is_behind(source)
     }
 
-    /// Whether the driver on this node may not have seen the volume's size.
+    /// True if the driver on this node may not have seen the volume's size.
     fn is_behind(&self, source: &CsiSource) -> bool {
         source.growing.as_ref().is_some_and(|(_, growth)| {
             let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,7 +169,7 @@ impl CsiVolumes {
         sizes.insert((source.driver.clone(), source.handle.clone()), Amount::of(size).units());
     }
 
-    /// Whether pods other than the one at `of_pod` have a volume on this node.
+    /// True if pods other than the one at `of_pod` use the volume on this node.
     async fn has_others(&self, of_pod: &Path, driver: &str, handle: &str) -> Result<bool, String> {
         let root = self.root.clone();
         let all = self.on_disk(&self.root, "list volumes of pods", move || Ok(record::in_pods(&root))).await?;
@@ -183,7 +177,7 @@ impl CsiVolumes {
         Ok(all.iter().any(is_other))
     }
 
-    /// Publishes a volume; `of_pod` is its place in the pod's folder. Idempotent.
+    /// Publishes a volume; `of_pod` is its path in the pod's directory. Idempotent.
     pub async fn publish(&self, pod: &Pod, source: &CsiSource, of_pod: &Path) -> Result<Published, Refusal> {
         let driver = self.driver(&source.driver)?;
         let object = self.api.csi_driver(&source.driver).await.map_err(|e| e.to_string())?;
@@ -205,7 +199,7 @@ impl CsiVolumes {
                 let text = "volume uses the ReadWriteOncePod access mode and is already in use by another pod";
                 return Err(Refusal::from(text.to_owned()));
             }
-            // The driver sees the volume for the first time, and as large as it is.
+            // The driver sees the volume for the first time, with its current size.
             if let Some((_, growth)) = source.growing.as_ref().filter(|_| !others) {
                 self.note_size(source, &growth.size);
             }
@@ -223,7 +217,7 @@ impl CsiVolumes {
         Ok(Published { path: place.target, group_is_left })
     }
 
-    /// Publishes a volume; true when the driver leaves the pod's group to the kubelet.
+    /// Publishes a volume; true if the driver leaves the pod's fsGroup to the kubelet.
     async fn publish_at(
         &self,
         place: &Place,
@@ -304,7 +298,7 @@ impl CsiVolumes {
         Ok(self.text(&place.staging))
     }
 
-    /// Grows a published volume where its claim waits for that, and reports the result in the claim; also where only this
+    /// Grows a published volume if its claim waits for that, and records the result in the claim; also if only this
     /// node is behind.
     async fn grow(&self, place: &Place, driver: &Driver, source: &CsiSource) -> Result<(), String> {
         let Some((claim, growth)) = source.growing.as_ref().filter(|_| !source.read_only && self.is_behind(source))
@@ -340,13 +334,13 @@ impl CsiVolumes {
         }
         tell(claim, step).await.map_err(|e| e.to_string())?;
         match grown {
-            // It cannot grow while it is in use, which is no reason not to use it.
+            // It cannot be grown while it is in use, but it can be used.
             Err(status) if status.code() == Code::FailedPrecondition => Ok(()),
             other => other.map_err(|e| told(&e)),
         }
     }
 
-    /// Unpublishes and unstages every volume of drivers that a pod has. Each fault is a path and what went wrong.
+    /// Unpublishes and unstages every driver volume of a pod. Each fault is a path and a message.
     pub async fn unpublish_all(&self, pod_dir: &Path) -> Vec<(PathBuf, String)> {
         let mut faults = Vec::new();
         for (kind, block) in record::KINDS {
@@ -380,7 +374,7 @@ impl CsiVolumes {
         answer.map_err(|e| told(&e))?;
         self.at(&place, "remove mount point", Place::remove_target).await?;
         let last = !self.has_others(of_pod, &record.driver_name, &record.volume_handle).await?;
-        // The pod's own note goes last: a kubelet that is killed meanwhile does all of this again.
+        // The pod's own record is removed last: a kubelet that is killed meanwhile repeats all of this.
         if record.is_persistent() && last {
             if self.at(&place, "check for the staging mount", |place| Ok(place.is_staged())).await? {
                 let answer = driver.unstage(record.volume_handle.clone(), self.text(&place.staging)).await;
@@ -400,7 +394,7 @@ impl CsiVolumes {
             .ok_or_else(|| format!("driver name {name} not found in the list of registered CSI drivers"))
     }
 
-    /// What attaching the volume to the node gave; an error while it is not attached.
+    /// The result of attaching the volume to the node; an error while it is not attached.
     async fn publish_context(
         &self,
         source: &CsiSource,
@@ -417,7 +411,7 @@ impl CsiVolumes {
             if !is_limit_exceeded(error, settings) {
                 return Err(Refusal::from(text));
             }
-            // So that the scheduler has the pod's successor go elsewhere.
+            // So that the scheduler places the pod's replacement elsewhere.
             if let Err(error) = limits::renew(&source.driver, &self.driver(&source.driver)?, &*self.api).await {
                 tracing::warn!(driver = source.driver, error, "the volume limit of the node is not updated");
             }
@@ -439,7 +433,7 @@ impl CsiVolumes {
         Ok(data.map(|(key, value)| (key.clone(), String::from_utf8_lossy(&value.0).into_owned())).collect())
     }
 
-    /// Tokens of the pod's service account that the driver asks for, as one attribute.
+    /// The service account tokens that the driver requests, as one attribute.
     async fn tokens(&self, pod: &Pod, settings: Option<&CSIDriverSpec>) -> Result<Option<(String, String)>, String> {
         let requests = settings.and_then(|s| s.token_requests.as_deref()).unwrap_or_default();
         if requests.is_empty() {

@@ -1,4 +1,4 @@
-//! Snapshots and data folders of etcd on disk.
+//! Snapshots and data directories of etcd on disk.
 
 #![expect(clippy::disallowed_methods, reason = "for programs that end")]
 
@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::ports::bootstrap::{EtcdFileError, EtcdFiles};
 
-/// Length of the checksum at the end of a snapshot.
+/// Length of the checksum at the end of a snapshot, bytes.
 const CHECKSUM: usize = 32;
-/// etcd's database grows by pages, so that a snapshot with its checksum is a multiple of this and 32.
+/// etcd's database grows by pages, so the size of a snapshot with checksum is a multiple of this plus 32.
 const PAGE: u64 = 512;
 
 /// The node's file system.

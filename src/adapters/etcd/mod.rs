@@ -1,4 +1,4 @@
-//! etcd by its own client.
+//! etcd, through the etcd client.
 
 mod files;
 
@@ -30,7 +30,7 @@ impl Etcd for EtcdClients {
     }
 }
 
-/// A port of the loopback that nobody listens on now.
+/// A loopback port that is currently free.
 pub fn free_port() -> std::io::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
@@ -41,8 +41,8 @@ struct EtcdMembers {
 }
 
 impl EtcdMembers {
-    /// Membership is asked rarely, so each call has a connection of its own. The first endpoint that answers serves:
-    /// a balanced connection would also pick ones that are down.
+    /// Membership calls are rare, so each opens a connection. The first endpoint that responds is used: a balanced
+    /// connection might pick one that is down.
     async fn client(&self, timeout: Duration) -> Result<Client, MembersError> {
         let identity = &self.identity;
         let tls = TlsOptions::new()
@@ -111,7 +111,7 @@ impl Members for EtcdMembers {
     }
 
     async fn confirm_quorum(&self) -> Result<(), MembersError> {
-        // A linearizable read, answered only by a leader that has just heard of a majority; the key need not exist.
+        // A linearizable read, which only a leader with a current quorum answers; the key need not exist.
         self.client(CALL_TIMEOUT).await?.get("health", None).await.map(drop).map_err(failed("read with a quorum"))
     }
 
@@ -140,10 +140,10 @@ impl Members for EtcdMembers {
         let mut client = self.client(Duration::from_secs(120)).await?;
         let now = client.get("health", None).await.map_err(failed("get the revision"))?;
         let revision = now.header().map_or(0, etcd_client::ResponseHeader::revision);
-        // Done only once the space is free, so that a defragmentation after it finds it.
+        // Completes only when the space is free, so that a following defragmentation can use it.
         let physical = CompactionOptions::new().with_physical();
         match client.compact(revision, Some(physical)).await {
-            // Somebody else was faster.
+            // Another process was faster.
             Err(Error::GRpcStatus(status)) if status.message().contains("has been compacted") => Ok(()),
             outcome => outcome.map(drop).map_err(failed(format!("compact to revision {revision}"))),
         }

@@ -1,4 +1,4 @@
-//! Writing files so that a reader sees the old content or the new one, never a part.
+//! Writes files atomically: a reader sees the old content or the new one, never a part.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -7,16 +7,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// How the name of a file begins that is still being written. Whoever is killed meanwhile leaves it behind.
+/// Prefix of the names of temporary files. A process that is killed while writing leaves one behind.
 const DRAFT: &str = ".roost-";
 
-/// Whether this is such a file.
+/// True if this is such a file.
 pub fn is_draft(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(DRAFT.as_bytes()))
 }
 
-/// Puts `content` at `path` with `mode` by a dot-named temporary file in the same directory, fsync and rename.
-/// True when the content or the mode changed; an equal file is left alone.
+/// Writes `content` to `path` with `mode`, using a hidden temporary file in the same directory, fsync and rename. True
+/// if the content or the mode changed; an equal file is not touched.
 pub fn write_if_changed(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
     match fs::read(path) {
         Ok(old) if old == content => {
@@ -34,7 +34,7 @@ pub fn write_if_changed(path: &Path, content: &[u8], mode: u32) -> io::Result<bo
     let mut file =
         tempfile::Builder::new().prefix(DRAFT).permissions(Permissions::from_mode(mode)).tempfile_in(directory)?;
     file.write_all(content)?;
-    // The mode given at creation passes through the umask.
+    // The mode given at creation is reduced by the umask.
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

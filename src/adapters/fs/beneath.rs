@@ -1,4 +1,4 @@
-//! File operations that stay inside a directory whatever links its content has: pods write those directories.
+//! File operations that stay inside a directory whatever symbolic links it contains: pods write those directories.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,12 +10,12 @@ use rustix::io::Errno;
 
 const STAY: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
-/// Opens a directory that the node itself owns, as root of the operations below.
+/// Opens a directory owned by the node, as the root of the operations below.
 pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// A handle (`O_PATH`) to something inside `root`; links may be followed as long as they stay inside.
+/// A handle (`O_PATH`) of something inside `root`; links are followed as long as they stay inside.
 pub fn open_beneath(root: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     Ok(openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), STAY)?)
 }
@@ -35,7 +35,7 @@ pub fn read_beneath(root: impl AsFd, path: &Path, limit: u64) -> io::Result<Vec<
     Ok(content)
 }
 
-/// Creates the directories of `path` that are missing inside `root`, each with `mode` whatever the umask.
+/// Creates the missing directories of `path` inside `root`, each with `mode` regardless of the umask.
 pub fn make_dirs_beneath(root: impl AsFd, path: &Path, mode: u32) -> io::Result<()> {
     let mut current = open_beneath(&root, Path::new("."))?;
     let mut reached = std::path::PathBuf::new();

@@ -1,4 +1,4 @@
-//! File systems on block devices, from the table of mounts.
+//! File systems on block devices, from the mount table.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -7,24 +7,23 @@ use std::path::{Path, PathBuf};
 
 use super::mounts::unescape;
 
-/// A mounted file system that lies on a block device.
+/// A mounted file system on a block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockMount {
-    /// Where.
     pub point: PathBuf,
-    /// `major:minor`; of an anonymous device for btrfs.
+    /// Device number as `major:minor`; that of an anonymous device for btrfs.
     pub number: String,
     /// The device, e.g. `/dev/sda1`.
     pub device: String,
 }
 
-/// The block devices that are mounted, each at the first of its mount points; empty where the table cannot be read. It
-/// reads the table only, so a dead network mount cannot block it.
+/// The mounted block devices, each with the first of its mount points; empty if the table cannot be read. Only the
+/// table is read, so a dead network mount cannot block this.
 pub fn block_mounts(proc: &Path) -> Vec<BlockMount> {
     parse_block_mounts(&fs::read(proc.join("self/mountinfo")).unwrap_or_default())
 }
 
-/// Lines of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)) whose source is a device file.
+/// The lines of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)) whose source is a device file.
 fn parse_block_mounts(table: &[u8]) -> Vec<BlockMount> {
     let mut found: Vec<BlockMount> = Vec::new();
     for line in table.split(|b| *b == b'\n') {
@@ -40,9 +39,9 @@ fn parse_line(line: &[u8]) -> Option<BlockMount> {
     let mut fields = line.split(|b| *b == b' ');
     let number = std::str::from_utf8(fields.nth(2)?).ok()?.to_owned();
     let point = unescape(fields.nth(1)?);
-    // Options of any number end with a dash; the type and the source follow it.
+    // Any number of optional fields ends with a dash; type and source follow it.
     fields.find(|field| *field == b"-")?;
-    // What a program in user space or another machine serves may keep whoever asks for its size waiting.
+    // File systems served by a user-space program or another machine may block when their size is requested.
     let kind = fields.next()?;
     if kind.starts_with(b"fuse") || [&b"9p"[..], b"virtiofs"].contains(&kind) {
         return None;

@@ -1,7 +1,7 @@
-//! A way down and up through folders of any depth, by descriptors: no recursion, no paths, few open files.
+//! Traverses directories of any depth by descriptors: without recursion or paths, and with few open files.
 //!
-//! Whoever fills a folder decides how deep it is. Only the deepest folders are held open; a folder further up is opened
-//! again through `..` and must be the one that was left.
+//! Whoever fills a directory decides how deep it is. Only the deepest directories are kept open; one further up is
+//! reopened through `..` and must be the one that was left.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
@@ -13,37 +13,36 @@ use std::path::PathBuf;
 use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, fstat, openat2, seek};
 use rustix::io::Errno;
 
-/// Folders that are open at a time.
+/// Most directories that are open at a time.
 const OPEN: usize = 16;
-/// Bytes of names that are read at a time.
+/// Bytes of names per read.
 const NAMES: usize = 32 << 10;
 
-/// What is done about file systems that are mounted below the top.
+/// How file systems mounted below the top are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mounts {
-    /// They are not entered, bind mounts of the same file system included (`EXDEV`).
+    /// They are not entered, including bind mounts of the same file system (`EXDEV`).
     Stay,
     /// They are part of the tree.
     Cross,
 }
 
-/// One name in a folder.
+/// One entry of a directory.
 #[derive(Debug)]
 pub struct Entry {
-    /// The name.
     pub name: CString,
-    /// What it was when the folder was read; some file systems do not say.
+    /// Its type when the directory was read; some file systems do not report it.
     pub kind: FileType,
-    /// The inode as the folder gives it, of a mount point the one below the mount.
+    /// The inode according to the directory; for a mount point, the one below the mount.
     pub inode: u64,
     before: u64,
     after: u64,
 }
 
-/// A folder on the way from the top to here.
+/// A directory on the way from the top to the current one.
 struct Level {
     id: (u64, u64),
-    /// Where reading goes on when the folder has to be opened again.
+    /// Where reading continues if the directory has to be reopened.
     position: u64,
     /// The inode of the entry that was entered last.
     entered: Option<u64>,
@@ -54,7 +53,7 @@ struct Open {
     names: VecDeque<Entry>,
 }
 
-/// A place in a tree of folders.
+/// A position in a tree of directories.
 pub struct Descent {
     mounts: Mounts,
     levels: Vec<Level>,
@@ -62,7 +61,7 @@ pub struct Descent {
     open: VecDeque<Open>,
 }
 
-/// How folders are opened to be read.
+/// Flags for opening directories.
 pub fn flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
@@ -72,9 +71,9 @@ fn resolve(mounts: Mounts) -> ResolveFlags {
     if mounts == Mounts::Stay { links | ResolveFlags::NO_XDEV } else { links }
 }
 
-/// Opens a folder by its one name in `parent` to read it. With [`Mounts::Stay`] not what is mounted there.
+/// Opens a directory by its name in `parent` for reading. With [`Mounts::Stay`], not if it is a mount point.
 ///
-/// `openat2` is of Linux 5.6. An older kernel answers `ENOSYS`, and nothing is done that could have crossed a mount.
+/// `openat2` was added in Linux 5.6. An older kernel returns `ENOSYS`, so that no mount can be crossed.
 pub fn open_folder(parent: impl AsFd, name: &CStr, mounts: Mounts) -> rustix::io::Result<OwnedFd> {
     openat2(parent, name, flags(), Mode::empty(), resolve(mounts))
 }
@@ -84,24 +83,23 @@ fn id(fd: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
 }
 
 impl Descent {
-    /// Begins at a folder that is open for reading.
+    /// Starts at an open directory.
     pub fn new(top: OwnedFd, mounts: Mounts) -> io::Result<Self> {
         let level = Level { id: id(&top)?, position: 0, entered: None };
         let open = VecDeque::from([Open { fd: top, names: VecDeque::new() }]);
         Ok(Self { mounts, levels: vec![level], open })
     }
 
-    /// The folder in which this is.
     pub fn here(&self) -> io::Result<BorrowedFd<'_>> {
         self.open.back().map(|open| open.fd.as_fd()).ok_or_else(lost)
     }
 
-    /// Levels below the top.
+    /// Number of levels below the top.
     pub fn depth(&self) -> usize {
         self.levels.len().saturating_sub(1)
     }
 
-    /// The path of a name in this folder as far as the kernel gives it, for messages only.
+    /// The path of a name in this directory according to the kernel, for messages only.
     pub fn path_of(&self, name: &CStr) -> PathBuf {
         use std::os::fd::AsRawFd;
         use std::os::unix::ffi::OsStrExt;
@@ -110,7 +108,7 @@ impl Descent {
         here.join(std::ffi::OsStr::from_bytes(name.to_bytes()))
     }
 
-    /// The next name in this folder; `None` at its end. A folder that was removed meanwhile has none.
+    /// The next entry of this directory; `None` at its end. A directory that was removed meanwhile has none.
     pub fn next_entry(&mut self) -> io::Result<Option<Entry>> {
         let (Some(open), Some(level)) = (self.open.back_mut(), self.levels.last_mut()) else { return Err(lost()) };
         loop {
@@ -126,7 +124,7 @@ impl Descent {
         }
     }
 
-    /// Goes down into an entry of this folder. Coming back, reading goes on after it.
+    /// Enters an entry of this directory. After leaving it, reading continues with the next one.
     pub fn enter(&mut self, entry: &Entry) -> rustix::io::Result<()> {
         let here = self.open.back().ok_or(Errno::BADF)?;
         let fd = open_folder(&here.fd, &entry.name, self.mounts)?;
@@ -142,7 +140,7 @@ impl Descent {
         Ok(())
     }
 
-    /// Goes down into an entry of this folder. Coming back, the entry itself is read again, so that it can be removed.
+    /// Enters an entry of this directory. After leaving it, the same entry is read again, so that it can be removed.
     pub fn enter_to_return(&mut self, entry: Entry) -> rustix::io::Result<()> {
         self.enter(&entry)?;
         let above = self.levels.len().wrapping_sub(2);
@@ -156,12 +154,12 @@ impl Descent {
         Ok(())
     }
 
-    /// Whether the entry is the one of this folder that was entered last.
+    /// True if the entry is the one of this directory that was entered last.
     pub fn was_entered(&self, entry: &Entry) -> bool {
         self.levels.last().is_some_and(|level| level.entered == Some(entry.inode))
     }
 
-    /// Goes back up; false at the top. After an error the place in the tree is lost.
+    /// Goes up one level; false at the top. After an error the position in the tree is lost.
     pub fn leave(&mut self) -> io::Result<bool> {
         if self.levels.len() < 2 {
             return Ok(false);
@@ -180,7 +178,7 @@ impl Descent {
     }
 }
 
-/// Reads some more names; false at the end.
+/// Reads more names; false at the end.
 fn read(open: &mut Open, position: &mut u64) -> rustix::io::Result<bool> {
     let mut buffer = [MaybeUninit::uninit(); NAMES];
     let mut names = RawDir::new(&open.fd, &mut buffer);
@@ -214,7 +212,7 @@ pub(crate) mod tests {
     use super::super::{beneath, removal};
     use super::*;
 
-    /// Creates folders in one another below an open one, each with an empty file beside the next.
+    /// Creates nested directories below an open one, each with an empty file beside the next.
     pub fn nest(top: &OwnedFd, levels: usize) {
         let mut here = openat(top, ".", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         for _ in 0..levels {
@@ -229,7 +227,7 @@ pub(crate) mod tests {
         Descent::new(top, Mounts::Stay).unwrap()
     }
 
-    /// Goes down as far as it can.
+    /// Goes down as far as possible.
     fn to_the_bottom(descent: &mut Descent) {
         while let Some(entry) = descent.next_entry().unwrap() {
             if entry.kind == FileType::Directory {
@@ -286,7 +284,7 @@ pub(crate) mod tests {
         nest(&beneath::open_root(&tree).unwrap(), OPEN + 4);
         let mut descent = begin(&tree);
         to_the_bottom(&mut descent);
-        // `d/d` goes elsewhere, with all that is below it and with the place where this is.
+        // `d/d` is moved elsewhere, with everything below it, including the current directory.
         let (from, to) = (beneath::open_root(&tree.join("d")).unwrap(), beneath::open_root(&other).unwrap());
         renameat(&from, "d", &to, "d").unwrap();
         let mut left = Ok(true);

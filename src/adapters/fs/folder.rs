@@ -1,4 +1,4 @@
-//! A folder of the kubelet's own, held by its descriptor: what is asked of its names is asked of this very folder.
+//! A directory of the kubelet, held by a descriptor: operations on names apply to this very directory.
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -13,14 +13,14 @@ use super::beneath::open_root;
 use super::descent::{Mounts, open_folder};
 use super::removal;
 
-/// An open folder, with its path for messages.
+/// An open directory, with its path for messages.
 #[derive(Debug)]
 pub struct Folder {
     fd: OwnedFd,
     path: PathBuf,
 }
 
-/// A path whose folder is resolved and whose last name is not: that may be a link which somebody put there.
+/// The path with its parent resolved, but not the last name: that may be a link put there by somebody.
 pub fn resolved(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok(std::fs::canonicalize(parent)?.join(name)),
@@ -29,7 +29,7 @@ pub fn resolved(path: &Path) -> io::Result<PathBuf> {
 }
 
 impl Folder {
-    /// The folder at a path; `None` where there is none.
+    /// The directory at a path; `None` if it does not exist.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         match open_root(path) {
             Ok(fd) => Ok(Some(Self {
@@ -41,15 +41,15 @@ impl Folder {
         }
     }
 
-    /// The path as it was opened.
+    /// The path that was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A folder in this one, neither behind a link nor mounted there; `None` where there is none.
+    /// A subdirectory, neither behind a link nor a mount point; `None` if it does not exist.
     ///
     /// # Errors
-    /// `NotADirectory` for anything but a folder, and a sentence for a mount point.
+    /// `NotADirectory` for anything but a directory, and a message for a mount point.
     pub fn sub(&self, name: &OsString) -> io::Result<Option<Self>> {
         match open_folder(&self.fd, &CString::new(name.as_bytes())?, Mounts::Stay) {
             Ok(fd) => Ok(Some(Self { fd, path: self.path.join(name) })),
@@ -58,7 +58,7 @@ impl Folder {
         }
     }
 
-    /// What is in it.
+    /// Names of its entries.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.fd)? {
@@ -70,23 +70,23 @@ impl Folder {
         Ok(names)
     }
 
-    /// Removes a name with all below it, see [`removal::remove_tree`].
+    /// Removes a name with everything below it, see [`removal::remove_tree`].
     pub fn remove_tree(&self, name: &OsString) -> io::Result<()> {
         removal::remove_tree_at(&self.fd, name.as_bytes())
     }
 
-    /// Removes an empty folder, if it is there.
+    /// Removes an empty directory, if it exists.
     pub fn remove_folder(&self, name: &OsString) -> io::Result<()> {
         self.unlink(name, AtFlags::REMOVEDIR)
     }
 
-    /// Removes a file or a link, if it is there.
+    /// Removes a file or a link, if it exists.
     pub fn remove_file(&self, name: &OsString) -> io::Result<()> {
         self.unlink(name, AtFlags::empty())
     }
 
-    /// Removes what was made to be mounted on: an empty folder, an empty file, or a link. What has content is kept, for
-    /// it was written where a mount should have been.
+    /// Removes what was created as a mount point: an empty directory, an empty file, or a link. One with content is
+    /// kept, because it was written while the mount was missing.
     pub fn remove_target(&self, name: &OsString) -> io::Result<()> {
         let stat = match statat(&self.fd, name.as_os_str(), AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT) {
             Err(Errno::NOENT) => return Ok(()),

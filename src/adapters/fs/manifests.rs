@@ -1,4 +1,4 @@
-//! Manifest files on disk, watched by inotify.
+//! Manifest files on disk, watched with inotify.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: the file source reads on a thread of its own")]
 
@@ -19,7 +19,7 @@ use super::atomic::write_if_changed;
 use crate::core::model::{MAX_MANIFEST_BYTES, ReadFile, is_manifest_name, with_causes};
 use crate::ports::kubelet::ManifestFiles;
 
-/// How many symbolic links are followed before a path is taken for a loop, as in the kernel.
+/// Most symbolic links that are followed before a path is considered a loop, as in the kernel.
 const MAX_LINKS: usize = 40;
 
 /// A directory of manifests, or one manifest.
@@ -33,17 +33,18 @@ pub struct ManifestDir {
 struct Watch {
     stream: EventStream<Vec<u8>>,
     watches: Watches,
-    /// Directory → its watch and the names in it that matter; `None` stands for all names.
+    /// Directory → its watch and the names in it that matter; `None` for all names.
     points: BTreeMap<PathBuf, (WatchDescriptor, Option<BTreeSet<OsString>>)>,
 }
 
 impl ManifestDir {
-    /// Manifests at `path`; last good copies are kept in the directory `store`. Without inotify the slow re-list remains.
+    /// Manifests at `path`; copies of valid ones are stored in the directory `store`. Without inotify, only the slow
+    /// re-list remains.
     pub fn new(path: &Path, store: &Path) -> Self {
         Self { path: path.to_path_buf(), store: store.to_path_buf(), watch: None, removed: BTreeSet::new() }
     }
 
-    /// Opens the watch. The machine may have run out of instances for the moment: then the next re-list tries again.
+    /// Opens the watch. If the machine has run out of instances, the next re-list tries again.
     fn open_watch(&mut self) {
         let watch = Inotify::init().and_then(|inotify| {
             let watches = inotify.watches();
@@ -90,7 +91,7 @@ impl ManifestDir {
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
         for (dir, names) in wanted {
-            // Adding a watch again gives the old descriptor back, or a new one where the directory was replaced.
+            // Adding a watch again returns the same descriptor, or a new one if the directory was replaced.
             if let Ok(descriptor) = watch.watches.add(&dir, mask) {
                 watch.points.insert(dir, (descriptor, names));
             }
@@ -98,8 +99,8 @@ impl ManifestDir {
     }
 }
 
-/// Notes each directory entry that decides what `path` leads to: every component that exists, and every component of
-/// the links among them.
+/// Collects each directory entry that determines what `path` refers to: every existing component, and every component
+/// of the links among them.
 fn follow(path: &Path, points: &mut BTreeMap<PathBuf, Option<BTreeSet<OsString>>>, links: usize) {
     let mut at = PathBuf::from("/");
     for component in path.components() {
@@ -162,7 +163,7 @@ impl ManifestFiles for ManifestDir {
         } else {
             paths.push(self.path.clone());
         }
-        // Watches first: what changes while files are read is reported afterwards.
+        // Watches first: changes while files are read are reported afterwards.
         self.rearm(&paths);
         Ok(paths.into_iter().map(|path| ReadFile { content: read_bounded(&path), path }).collect())
     }
@@ -184,7 +185,7 @@ impl ManifestFiles for ManifestDir {
             if !counts {
                 continue;
             }
-            // A rename that puts another file in its place is none of these.
+            // A rename that replaces the file by another one is none of these.
             if event.mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
                 self.removed.insert(path);
             }

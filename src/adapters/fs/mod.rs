@@ -1,4 +1,4 @@
-//! Files of the node.
+//! Files and mounts of the node.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -34,7 +34,7 @@ pub fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Paths in a folder; none when it cannot be read.
+/// Paths in a directory; none if it cannot be read.
 pub fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
 }

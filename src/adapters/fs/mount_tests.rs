@@ -1,4 +1,4 @@
-//! Removals among real mounts, as root in a mount namespace of the test's own (feature `node-tests`).
+//! Removals among real mounts, as root in a mount namespace of the test (feature `node-tests`).
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 
@@ -24,7 +24,7 @@ pub fn in_own_namespace(test: &str) -> bool {
     after(test, "true", Path::new("/"))
 }
 
-/// As [`in_own_namespace`], with a command of the shell before, which knows `dir` as `$0`.
+/// Like [`in_own_namespace`], after a shell command that gets `dir` as `$0`.
 fn after(test: &str, command: &str, dir: &Path) -> bool {
     if std::env::var_os(INNER).is_some() {
         return true;
@@ -37,7 +37,7 @@ fn after(test: &str, command: &str, dir: &Path) -> bool {
     false
 }
 
-/// What belongs to somebody else: files with and without content, a folder and a link.
+/// Files that must not be removed: with and without content, a directory and a link.
 struct Precious(PathBuf);
 
 impl Precious {
@@ -74,7 +74,7 @@ fn a_removal_enters_no_mount_and_takes_the_rest() {
     fs::create_dir_all(tree.join("b/deep")).unwrap();
     fs::write(tree.join("b/file"), "").unwrap();
     mount_bind(precious.0.join("file"), tree.join("b/file")).unwrap();
-    // A mount in a mount, and a file system of its own.
+    // A mount in a mount, and a separate file system.
     mounts::mount_tmpfs(&tree.join("a/bound/folder"), None).unwrap();
     fs::write(tree.join("a/bound/folder/kept"), "x").unwrap();
     symlink(&precious.0, tree.join("b/link")).unwrap();
@@ -104,14 +104,14 @@ fn a_folder_behind_a_link_is_emptied_and_what_is_mounted_in_it_survives() {
     let precious = Precious::make(&dir.path().join("precious"));
     let real = dir.path().join("data/kubelet with space");
     fs::create_dir_all(&real).unwrap();
-    // A disk of its own, which a reset does not unmount.
+    // A separate disk, which a reset does not unmount.
     mounts::mount_tmpfs(&real, None).unwrap();
     symlink("data", dir.path().join("lib")).unwrap();
     symlink("kubelet with space", dir.path().join("data/kubelet")).unwrap();
     for point in ["pods/u/volumes/kubernetes.io~csi/v/mount", "pods/u/volumes/kubernetes.io~local-volume/l"] {
         precious.bind(&real.join(point));
     }
-    // One over another, and a link to what must stay.
+    // Mounted over each other, and a link to what must stay.
     precious.bind(&real.join("pods/u/volumes/kubernetes.io~local-volume/l"));
     symlink(&precious.0, real.join("pods/u/link")).unwrap();
     fs::write(real.join("config.yaml"), "x").unwrap();
@@ -137,7 +137,7 @@ fn nothing_is_removed_while_a_mount_cannot_be_unmounted() {
         fs::create_dir_all(folder.join("bound")).unwrap();
         fs::write(folder.join("first"), "x").unwrap();
     }
-    // Mounts that came with a user namespace are locked.
+    // Mounts inherited by a user namespace are locked.
     let bind = "mount --bind $0/precious $0/folder/bound; set -- 'unshare --user --map-root-user --mount '$1; true";
     if !after("adapters::fs::mount_tests::nothing_is_removed_while_a_mount_cannot_be_unmounted", bind, &place) {
         return;
@@ -157,7 +157,7 @@ fn a_mount_that_another_one_hides_is_named_and_survives() {
     let root = fs::canonicalize(dir.path()).unwrap().join("kubelet");
     let precious = Precious::make(&dir.path().join("precious"));
     precious.bind(&root.join("pods/u/bound"));
-    // As a kubelet does which is the first to need a shared mount: what is mounted below is there twice.
+    // As by the first kubelet that needs a shared mount: mounts below it exist twice.
     rustix::mount::mount_bind_recursive(&root, &root).unwrap();
     assert_eq!(mounts::mounts_below(&root.join("pods")).unwrap().len(), 2);
     assert!(

@@ -1,4 +1,4 @@
-//! Mounts of the node: what is mounted, and mounting and unmounting for volumes.
+//! Mounts of the node: lists, mounts and unmounts for volumes.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -16,30 +16,30 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use super::folder::resolved;
 
 const TABLE: &str = "/proc/self/mountinfo";
-/// Components of a path that are opened at a time: 15 names of 255 bytes are less than `PATH_MAX`.
+/// Components of a path that are opened at a time: 15 names of 255 bytes are shorter than `PATH_MAX`.
 const PIECE: usize = 15;
 
-/// A mount of this mount namespace.
+/// A mount in this mount namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// As `statx` gives it (`STATX_MNT_ID`).
+    /// The mount id, as `statx` returns it (`STATX_MNT_ID`).
     id: u64,
     pub(crate) point: PathBuf,
 }
 
-/// Whether what is mounted at a directory itself goes too.
+/// Whether a mount at the directory itself is included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Top {
-    /// It does.
+    /// It is unmounted as well.
     Too,
-    /// Only what is mounted below it.
+    /// Only mounts below it are unmounted.
     Stays,
 }
 
-/// Mount points at or below `directory`, newest first: the order in which they can be unmounted. Links on the way to the
-/// directory are followed.
+/// Mount points at or below `directory`, newest first: the order in which they can be unmounted. Links in the path are
+/// followed.
 ///
-/// Reads mountinfo only, so a dead network mount cannot block it.
+/// Only mountinfo is read, so a dead network mount cannot block this.
 pub fn mounts_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let directory = match fs::canonicalize(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => directory.to_owned(),
@@ -56,12 +56,12 @@ fn found_below(directory: &Path, top: Top) -> io::Result<Vec<Mount>> {
     Ok(found)
 }
 
-/// Unmounts what is mounted below `directory`, a path without links, newest first. Gives the mount points that are left
-/// and why; whoever removes something afterwards has to leave it alone then. A mount that another one hides stays: no path
-/// leads into it.
+/// Unmounts everything below `directory`, a path without links, newest first. Returns the remaining mount points with
+/// the errors; nothing below them may be removed then. A mount that is hidden by another one stays: no path leads into
+/// it.
 ///
 /// # Errors
-/// The table of mounts cannot be read, and so nothing is known.
+/// The mount table cannot be read, so nothing is known.
 pub fn unmount_below(directory: &Path, top: Top) -> io::Result<Vec<(PathBuf, io::Error)>> {
     let mut faults = Vec::new();
     for mount in found_below(directory, top)? {
@@ -76,18 +76,18 @@ pub fn unmount_below(directory: &Path, top: Top) -> io::Result<Vec<(PathBuf, io:
     Ok(faults)
 }
 
-/// Unmounts exactly this mount, if a path still leads to it.
+/// Unmounts exactly this mount, if a path leads to it.
 fn unmount_seen(mount: &Mount) -> io::Result<()> {
     if !is_seen(mount)? {
         return Ok(());
     }
     let Some((parent, name)) = open_place(&mount.point)? else { return Ok(()) };
-    // The folder is held and not the mount, which would be busy by that.
+    // The parent is held open and not the mount, which would be busy otherwise.
     unmount(&path_of(&parent).join(name))
 }
 
-/// Whether the path of a mount leads to it, and not to one that was mounted over it or to none. A kernel that does not
-/// report it (before 5.8) counts as yes.
+/// True if the path of a mount leads to it, and not to another one mounted over it, or nowhere. Assumed for a kernel
+/// that does not report it (before 5.8).
 fn is_seen(mount: &Mount) -> io::Result<bool> {
     let Some((parent, name)) = open_place(&mount.point)? else { return Ok(false) };
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
@@ -95,13 +95,13 @@ fn is_seen(mount: &Mount) -> io::Result<bool> {
         Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 => Ok(true),
         Ok(stat) => Ok(stat.stx_mnt_id == mount.id),
         Err(Errno::NOENT) => Ok(false),
-        // A dead network mount, say: it is there.
+        // For example a dead network mount: it exists.
         Err(_) => Ok(true),
     }
 }
 
-/// The folder of a mount point and its name in it; `None` when there is no such folder. No component may be a link, and
-/// the path may be longer than the kernel takes in one piece.
+/// The parent directory of a mount point, and its name; `None` if there is no such directory. No component may be a
+/// link, and the path may be longer than the kernel's limit.
 fn open_place(point: &Path) -> io::Result<Option<(OwnedFd, &OsStr)>> {
     let (Some(parent), Some(name)) = (point.parent(), point.file_name()) else { return Ok(None) };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -117,7 +117,7 @@ fn open_place(point: &Path) -> io::Result<Option<(OwnedFd, &OsStr)>> {
     Ok(Some((here, name)))
 }
 
-/// As `proc(5)` has it: the first field is the mount's id, the fifth where it is.
+/// Parses the table (`proc(5)`): the first field is the mount's id, the fifth its mount point.
 pub(crate) fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
     let lines = table.split(|b| *b == b'\n');
     lines.filter_map(|line| {
@@ -127,7 +127,7 @@ pub(crate) fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
     })
 }
 
-/// The kernel writes space, tab, newline and backslash as `\ooo`.
+/// The kernel escapes space, tab, newline and backslash as `\ooo`.
 pub(super) fn unescape(text: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -144,18 +144,18 @@ pub(super) fn unescape(text: &[u8]) -> PathBuf {
             }
         }
     }
-    // Not part of the name: so the kernel marks what was unlinked.
+    // Not part of the name: the kernel's mark for unlinked directories.
     let name = out.strip_suffix(b"//deleted").unwrap_or(&out);
     PathBuf::from(OsString::from_vec(name.to_vec()))
 }
 
-/// Whether something is mounted exactly at `path`; false for a path that does not exist.
+/// True if something is mounted exactly at `path`; false for a path that does not exist.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE) {
         Ok(stat) if stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
             Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
         }
-        // Before Linux 5.8 only the table knows.
+        // Before Linux 5.8 only the table shows it.
         Ok(_) => {
             let path = resolved(path)?;
             Ok(parse_mounts(&fs::read(TABLE)?).any(|mount| mount.point == path))
@@ -165,7 +165,7 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Mounts a tmpfs of at most `size` bytes, kept out of swap where the kernel can (6.4).
+/// Mounts a tmpfs of at most `size` bytes, excluded from swap if the kernel supports that (6.4).
 pub fn mount_tmpfs(target: &Path, size: Option<u64>) -> io::Result<()> {
     let size = size.map(|bytes| format!("size={bytes}"));
     let options = |noswap: bool| {
@@ -188,13 +188,13 @@ pub fn mount_huge_pages(target: &Path, page_size: u64) -> io::Result<()> {
     Ok(rustix::mount::mount("nodev", target, "hugetlbfs", MountFlags::empty(), data.as_c_str())?)
 }
 
-/// Binds what `source` is a handle of onto `target`; the kernel sees the handle, not a path that could change.
+/// Bind-mounts the object of the handle `source` to `target`; the kernel uses the handle, not a path that could change.
 pub fn bind(source: impl AsFd, target: &Path) -> io::Result<()> {
-    // By reference: the handle stays open until the kernel has looked at it.
+    // By reference: the handle stays open until the kernel has used it.
     Ok(rustix::mount::mount_bind(path_of(&source), target)?)
 }
 
-/// A path to what a handle is of, for calls that take no handle.
+/// A path to the object of a handle, for calls that accept no handle.
 pub fn path_of(handle: impl AsFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", handle.as_fd().as_raw_fd()))
 }
@@ -204,7 +204,7 @@ pub fn make_read_only(target: &Path) -> io::Result<()> {
     Ok(rustix::mount::mount_remount(target, MountFlags::BIND | MountFlags::RDONLY, c"")?)
 }
 
-/// Unmounts what is mounted last at `target`; busy mounts are detached. Nothing mounted is success.
+/// Unmounts the topmost mount at `target`; busy mounts are detached. "Not mounted" is success.
 pub fn unmount(target: &Path) -> io::Result<()> {
     match rustix::mount::unmount(target, UnmountFlags::NOFOLLOW) {
         Err(Errno::BUSY) => Ok(rustix::mount::unmount(target, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)?),
@@ -213,8 +213,8 @@ pub fn unmount(target: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes mounts below `directory`, a path without links, visible in containers that ask for it: a shared mount of its own
-/// if need be.
+/// Makes mounts below `directory`, a path without links, propagate to containers that request it; creates a shared
+/// mount if needed.
 pub fn make_shared(directory: &Path) -> io::Result<()> {
     if !is_mount_point(directory)? {
         if is_shared(&fs::read(TABLE)?, directory) {
@@ -225,8 +225,8 @@ pub fn make_shared(directory: &Path) -> io::Result<()> {
     Ok(rustix::mount::mount_change(directory, MountPropagationFlags::SHARED | MountPropagationFlags::REC)?)
 }
 
-/// Binds a directory with what is mounted below it to itself. Of the mounts that are there twice then, the hidden ones
-/// are taken away: no path leads to them any more, and their mount points could never be removed.
+/// Bind-mounts a directory with its submounts to itself. Submounts then exist twice; the hidden ones are unmounted: no
+/// path leads to them any more, and their mount points could never be removed.
 fn bind_to_itself(directory: &Path) -> io::Result<()> {
     let mut hidden = Vec::new();
     for mount in found_below(directory, Top::Stays)? {
@@ -237,14 +237,14 @@ fn bind_to_itself(directory: &Path) -> io::Result<()> {
         }
     }
     rustix::mount::mount_bind_recursive(directory, directory)?;
-    // All of them first: from a shared mount the unmounting of another would reach the copy.
+    // All of them first: unmounting from a shared mount would propagate to the copy.
     for (point, _) in &hidden {
         rustix::mount::mount_change(point, MountPropagationFlags::PRIVATE)?;
     }
     hidden.iter().try_for_each(|(point, _)| unmount(point))
 }
 
-/// Whether the mount that `path` is on propagates.
+/// True if the mount that contains `path` propagates.
 fn is_shared(table: &[u8], path: &Path) -> bool {
     let mut best: Option<(usize, bool)> = None;
     for line in table.split(|b| *b == b'\n') {

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use crate::offload::Lanes;
 use crate::ports::kubelet::NameFiles;
 
-/// Longer files are refused, as upstream refuses a longer resolv.conf.
+/// Longer files are rejected, as upstream does with a longer resolv.conf.
 const MAX_FILE: u64 = 10 << 20;
 
-/// Files that may be on a disk that is dying, or be a pipe of somebody.
+/// The files may be on a failing disk, or be pipes.
 #[derive(Clone, Debug)]
 pub struct LocalNameFiles {
     resolv_conf: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Reads what rendering needs to know of the machine: memory, cgroups, huge pages.
+//! Reads the properties of the machine that rendering needs: memory, cgroups, huge pages.
 
 #![expect(clippy::disallowed_methods, reason = "read once, before anything runs")]
 
@@ -9,7 +9,7 @@ use crate::core::model::kubelet_spec::{Dirs, PodSettings};
 use crate::core::model::with_causes;
 use crate::core::render::{NodeContext, ResolvConf};
 
-/// Settings and the machine's facts. Addresses and allocatable are the caller's to fill in.
+/// Settings and properties of the machine. The caller fills in addresses and allocatable resources.
 pub fn read(dirs: &Dirs, pods: &PodSettings) -> NodeContext {
     read_below(Path::new("/"), dirs, pods)
 }
@@ -56,7 +56,7 @@ fn names_in(dir: &Path) -> Vec<String> {
     entries.filter_map(|e| e.file_name().into_string().ok()).collect()
 }
 
-/// Sizes as the hugetlb controller names them, from directories such as `hugepages-2048kB`.
+/// Sizes in the hugetlb controller's notation, from directories such as `hugepages-2048kB`.
 fn huge_page_sizes(root: &Path) -> Vec<String> {
     let names = names_in(&root.join("sys/kernel/mm/hugepages"));
     let sizes = names.iter().filter_map(|n| n.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! The port `NodeFiles` over the file system.
+//! The port `NodeFiles` on the file system.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: its duties have threads of their own (offload::duty)")]
 
@@ -11,7 +11,7 @@ use super::atomic::write_if_changed;
 use super::{mounts, owner, removal};
 use crate::ports::bootstrap::{FileError, FileInfo, NodeFiles, Owner};
 
-/// Folders of the system, to which a link may lead by mistake: they are not emptied.
+/// System directories to which a link may lead by mistake: they are never emptied.
 const SYSTEM: [&str; 18] = [
     "bin", "boot", "dev", "etc", "home", "lib", "lib64", "nix", "opt", "proc", "root", "run", "sbin", "srv", "sys",
     "tmp", "usr", "var",
@@ -75,7 +75,7 @@ impl NodeFiles for HostFiles {
 
     fn remove(&self, path: &Path) -> Result<(), FileError> {
         unless_missing(fs::remove_file(path)).map(drop).map_err(failed("remove", path))?;
-        // The folder of a unit's settings goes with the last of them; one that still holds others stays.
+        // The directory of a unit's drop-ins is removed with the last of them; one that contains others is kept.
         if let Some(folder) = path.parent().filter(|folder| folder.extension().is_some_and(|end| end == "d"))
             && folder.file_stem().is_some_and(|unit| Path::new(unit).extension().is_some_and(|end| end == "service"))
         {
@@ -85,7 +85,7 @@ impl NodeFiles for HostFiles {
     }
 
     fn empty_dir(&self, path: &Path) -> Result<(), FileError> {
-        // The table of mounts knows no links: each comparison is with the folder to which the path leads.
+        // The mount table contains no links: compare with the directory that the path leads to.
         let Some(folder) = unless_missing(fs::canonicalize(path)).map_err(failed("look at", path))? else {
             return Ok(());
         };

@@ -1,4 +1,4 @@
-//! The owner of a whole tree. Its content may be hostile: a user who had it may have put links into it.
+//! The owner of a whole tree. Its content may be hostile: a user who owned it may have created links in it.
 
 use std::io;
 use std::path::Path;
@@ -9,12 +9,12 @@ use rustix::io::Errno;
 use super::tree::{self, Visit};
 use crate::ports::bootstrap::Owner;
 
-/// True when everything belongs to the owner, and when there is no such folder.
+/// True if everything belongs to the owner, or there is no such directory.
 pub fn tree_belongs_to(path: &Path, owner: Owner) -> io::Result<bool> {
     walk(path, &|_, stat| Ok(stat.st_uid == owner.user && stat.st_gid == owner.group))
 }
 
-/// Gives everything to the owner.
+/// Changes the owner of everything.
 pub fn give_tree_to(path: &Path, owner: Owner) -> io::Result<()> {
     walk(path, &|entry, _| {
         let (user, group) = (Uid::from_raw(owner.user), Gid::from_raw(owner.group));
@@ -24,7 +24,7 @@ pub fn give_tree_to(path: &Path, owner: Owner) -> io::Result<()> {
     .map(drop)
 }
 
-/// The folder itself may be reached by a link of the administrator's.
+/// The directory itself may be behind a link created by the administrator.
 fn walk(path: &Path, visit: Visit<'_>) -> io::Result<bool> {
     match openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
         Ok(handle) => tree::walk(&handle, visit),

@@ -18,7 +18,8 @@ use crate::ports::kubelet::PodFiles;
 /// File in the directory of a static pod, see [`PodFiles::keep_status`].
 pub const STATUS: &str = "status.json";
 
-/// Files below the kubelet's root directory and the log directory: a few quick calls on local disk, which may be dying.
+/// Files below the kubelet's root directory and the log directory: a few quick calls on a local disk, which may be
+/// failing.
 #[derive(Clone, Debug)]
 pub struct LocalPodFiles {
     root_dir: PathBuf,
@@ -38,7 +39,7 @@ impl LocalPodFiles {
         }
     }
 
-    /// `<pod>_<namespace>_<container>-<id>.log`, cut as upstream cuts it (`logSymlink`).
+    /// `<pod>_<namespace>_<container>-<id>.log`, truncated as upstream does (`logSymlink`).
     fn link(&self, pod: &Pod, container: &str, id: &ContainerId) -> io::Result<PathBuf> {
         const LONGEST: usize = 251;
         let key = key_of(pod);
@@ -58,7 +59,7 @@ impl LocalPodFiles {
     }
 }
 
-/// A name that is one path component; manifests are not trusted to hold one.
+/// A name that is a single path component; manifests are not trusted.
 pub(super) fn plain(name: &str) -> io::Result<&str> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is not a file name")));
@@ -66,14 +67,14 @@ pub(super) fn plain(name: &str) -> io::Result<&str> {
     Ok(name)
 }
 
-/// `<namespace>_<pod>_<uid>`, of which no part holds an underscore.
+/// `<namespace>_<pod>_<uid>`, of which no part contains an underscore.
 fn logged_pod(name: &str) -> Option<(PodKey, PodUid)> {
     let [namespace, name, uid] = name.split('_').collect::<Vec<_>>().try_into().ok()?;
     let whole = ![namespace, name, uid].contains(&"");
     whole.then(|| (PodKey::new(namespace, name), PodUid::from(uid)))
 }
 
-/// Not there is success.
+/// "Not found" is success.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn remove_file(path: &Path) -> io::Result<()> {
     super::ignore_missing(fs::remove_file(path))
@@ -88,7 +89,7 @@ fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn write_hosts(dir: &Path, content: &str) -> io::Result<PathBuf> {
     let path = dir.join("etc-hosts");
-    // Running containers have this very file mounted: written in place when there, so that they see the change.
+    // Running containers have this file mounted: an existing one is rewritten in place, so that they see the change.
     if path.exists() {
         if fs::read(&path)? != content.as_bytes() {
             fs::write(&path, content)?;
@@ -107,7 +108,7 @@ fn new_termination_file(dir: &Path) -> io::Result<PathBuf> {
         let path = dir.join(format!("{:08x}", rand::random::<u32>()));
         match fs::OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path) {
             Ok(file) => {
-                // Containers of any user write it, whatever the umask here.
+                // Containers of any user write it, regardless of the umask.
                 file.set_permissions(fs::Permissions::from_mode(0o666))?;
                 return Ok(path);
             }
@@ -139,7 +140,7 @@ fn read_tail(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The highest restart count of which there is a log in the container's directory.
+/// The highest restart count for which there is a log in the container's directory.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn highest_log(dir: &Path) -> Option<u32> {
     let names = fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());
@@ -215,11 +216,11 @@ impl PodFiles for LocalPodFiles {
     }
 
     async fn read_termination_file(&self, path: &str, limit: usize) -> io::Result<String> {
-        // The path comes from the runtime's record; it may only lead to what was made here.
+        // The path comes from the runtime's record; it must be one that was created here.
         let file = PathBuf::from(path);
         let ours = self.root_dir.join("pods");
         let work = move || {
-            // The record may name the kubelet's directory by a link that leads to it.
+            // The record may contain the kubelet's directory by a link.
             let file = if file.starts_with(&ours) { file } else { resolved(&file).unwrap_or_default() };
             if !file.starts_with(&ours) || file.components().any(|c| c == std::path::Component::ParentDir) {
                 let text = format!("{} is not a termination file", file.display());

@@ -1,4 +1,4 @@
-//! Pull records below `image_manager/` of the kubelet's root directory, where upstream keeps them too.
+//! Pull records below `image_manager/` in the kubelet's root directory, where upstream stores them too.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::atomic::write_if_changed;
 use crate::ports::kubelet::{PullRecords, RecordKind};
 
-/// Records in a directory of mode 0700.
+/// Records in a directory with mode 0700.
 #[derive(Clone, Debug)]
 pub struct RecordFiles {
     root: PathBuf,

@@ -1,4 +1,4 @@
-//! Times of the last shutdown, in the file that upstream's kubelet keeps them in (`nodeshutdown/storage.go`).
+//! Times of the last shutdown, in the file of upstream's kubelet (`nodeshutdown/storage.go`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::atomic::write_if_changed;
 use crate::offload::Lanes;
 use crate::ports::kubelet::{ShutdownRecord, ShutdownTimes};
 
-/// Go's zero time, which stands for none.
+/// Go's zero time, which means none.
 const NONE: &str = "0001-01-01T00:00:00Z";
 
-/// `graceful_node_shutdown_state` in the kubelet's directory.
+/// The file `graceful_node_shutdown_state` in the kubelet's root directory.
 #[derive(Clone)]
 pub struct ShutdownFile {
     path: PathBuf,
@@ -22,7 +22,7 @@ pub struct ShutdownFile {
 }
 
 impl ShutdownFile {
-    /// The file of the kubelet with this directory.
+    /// The file of the kubelet with this root directory.
     pub fn new(kubelet_root: &Path) -> Self {
         Self {
             path: kubelet_root.join("graceful_node_shutdown_state"),

@@ -1,4 +1,4 @@
-//! Records of stopped static pods: empty files in a folder of `/run`.
+//! Records of stopped static pods: empty files in a directory of `/run`.
 
 #![expect(clippy::disallowed_methods, reason = "notes in /run, which is memory")]
 
@@ -10,14 +10,13 @@ use std::path::PathBuf;
 use crate::core::static_units::is_name;
 use crate::ports::kubelet::StopNotes;
 
-/// The folder.
 #[derive(Clone, Debug)]
 pub struct NoteFiles {
     folder: PathBuf,
 }
 
 impl NoteFiles {
-    /// Notes in this folder, which must be there.
+    /// Records in this directory, which must exist.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
     }

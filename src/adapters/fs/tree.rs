@@ -1,4 +1,4 @@
-//! A walk through a whole tree whose content may be hostile: links in it are not followed, and no depth is too much.
+//! Traverses a whole tree whose content may be hostile: links are not followed, and any depth is supported.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,12 +8,11 @@ use rustix::io::Errno;
 
 use super::descent::{Descent, Mounts};
 
-/// What is done with each entry, a handle that has perhaps no right (`O_PATH`) and what was seen of it; false ends the
-/// walk.
+/// Called for each entry, with a handle that may have no access rights (`O_PATH`) and its status; false stops the walk.
 pub type Visit<'a> = &'a dyn Fn(BorrowedFd<'_>, &Stat) -> io::Result<bool>;
 
-/// Visits everything below, then the root itself: a run that is interrupted does not look finished. True when no visit
-/// ended it. Entries that go meanwhile are passed over; what is mounted below is part of the tree.
+/// Visits everything below, then the root itself, so that an interrupted run does not look complete. True if no visit
+/// stopped it. Entries that disappear meanwhile are skipped; mounts below are part of the tree.
 pub fn walk(root: &OwnedFd, visit: Visit<'_>) -> io::Result<bool> {
     let stat = fstat(root)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
@@ -35,7 +34,7 @@ pub fn walk(root: &OwnedFd, visit: Visit<'_>) -> io::Result<bool> {
         if entry.kind == FileType::Directory || entry.kind == FileType::Unknown {
             match descent.enter(&entry) {
                 Ok(()) => continue,
-                // Not there any more, or no folder: it is visited as what it is now.
+                // It disappeared, or is no directory any more: it is visited as what it is now.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(error.into()),
             }

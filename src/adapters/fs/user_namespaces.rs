@@ -1,6 +1,6 @@
-//! Blocks of ids for pods, kept in `pods/<uid>/userns` in upstream's format (`pkg/kubelet/userns`).
+//! Blocks of user ids for pods, stored in `pods/<uid>/userns` in upstream's format (`pkg/kubelet/userns`).
 //!
-//! The files are the only record: a block is free again when its pod's directory is gone.
+//! The files are the only record: a block is free again when its pod's directory is removed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -32,14 +32,13 @@ struct Mapping {
     length: u32,
 }
 
-/// Ids that the kubelet may hand out.
+/// Ids that the kubelet may assign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRange {
-    /// First id of the node.
+    /// First id of the range.
     pub first: u64,
-    /// Number of ids.
     pub length: u64,
-    /// `userNamespaces.idsPerPod`, a multiple of 65536.
+    /// KubeletConfiguration's `userNamespaces.idsPerPod`, a multiple of 65536.
     pub per_pod: u32,
 }
 
@@ -49,7 +48,7 @@ impl IdRange {
         Self { first: u64::from(per_pod), length: (1_u64 << 32).saturating_sub(per_pod.into()), per_pod }
     }
 
-    /// What `getsubids kubelet` says, where the node has that user and program; else the default.
+    /// The range of `getsubids kubelet` if the node has that user and program; else the default.
     #[expect(clippy::disallowed_methods, reason = "asked once, before anything runs")]
     pub fn of_node(per_pod: u32) -> io::Result<Self> {
         let default = Self::default_for(per_pod);
@@ -87,7 +86,7 @@ impl IdRange {
         Ok(range)
     }
 
-    /// The lowest block that is not taken.
+    /// The lowest free block; `None` if there is none.
     fn free(&self, taken: &BTreeSet<u32>) -> Option<u32> {
         let end = self.first.saturating_add(self.length);
         let mut blocks =
@@ -100,12 +99,11 @@ impl IdRange {
 pub struct LocalUserNamespaces {
     pods: PathBuf,
     range: IdRange,
-    /// One allocation at a time: all have the same subject.
+    /// Serializes allocations: all have the same subject.
     lanes: Lanes,
 }
 
 impl LocalUserNamespaces {
-    /// `root_dir` is `/var/lib/kubelet`.
     pub fn new(root_dir: &Path, range: IdRange) -> Self {
         Self { pods: root_dir.join("pods"), range, lanes: Lanes::new("ids of user namespaces below") }
     }
@@ -121,7 +119,7 @@ fn read(dir: &Path) -> io::Result<Option<Mapping>> {
     Ok(found.uid_mappings.into_iter().next())
 }
 
-/// The block of the pod with this directory, allocated where it has none.
+/// The block of the pod with this directory; one is allocated if it has none.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn allocate(pods: &Path, dir: &Path, range: IdRange) -> io::Result<Mapping> {
     if let Some(mapping) = read(dir)? {

@@ -1,4 +1,4 @@
-//! The pod bridge through rtnetlink, and the links of pods that the CNI library has recorded.
+//! The pod bridge through rtnetlink, and the links of pods in the CNI library's cache.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +18,7 @@ use crate::core::network::conflist::{BRIDGE, NETWORK};
 use crate::core::network::{BridgeChange, ObservedBridge};
 use crate::ports::bootstrap::PodNetworkError;
 
-/// Where the CNI library keeps its result for each pod (`CacheDir` in libcni/api.go).
+/// Where the CNI library stores its result for each pod (`CacheDir` in libcni/api.go).
 pub(super) const RESULTS: &str = "/var/lib/cni/results";
 
 /// The attachments of all pods that the runtime has set up and not torn down.
@@ -40,7 +40,7 @@ pub(super) fn read_attachments() -> io::Result<Vec<Attachment>> {
     Ok(found)
 }
 
-/// The bridge, and which of these links are there.
+/// The bridge, and which of these links exist.
 pub(super) async fn observe(handle: &Handle, remembered: &[Attachment]) -> Result<ObservedBridge, PodNetworkError> {
     let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await.map_err(failed("list links"))?;
     let by_name: BTreeMap<&str, &LinkMessage> =
@@ -88,7 +88,7 @@ pub(super) async fn apply(handle: &Handle, change: &BridgeChange) -> Result<(), 
             let what = format!("give bridge {BRIDGE} address {net}");
             let index = index_of(handle, BRIDGE).await?.ok_or_else(|| gone(&what))?;
             let mut request = handle.address().add(index, net.addr(), net.prefix_len()).replace();
-            // Nobody else has the first address of the node's own range, and pods ask for it at once.
+            // No other machine has the first address of the node's own range, and pods need it immediately.
             if matches!(net.addr(), IpAddr::V6(_)) {
                 request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
                 request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
@@ -98,7 +98,7 @@ pub(super) async fn apply(handle: &Handle, change: &BridgeChange) -> Result<(), 
         BridgeChange::Attach(port) => {
             let what = format!("attach {port} to bridge {BRIDGE}");
             let bridge = index_of(handle, BRIDGE).await?.ok_or_else(|| gone(&what))?;
-            // Its pod may have gone meanwhile.
+            // Its pod may have been removed meanwhile.
             let Some(port) = index_of(handle, port).await? else { return Ok(()) };
             let attach = LinkUnspec::new_with_index(port).controller(bridge).build();
             handle.link().change(attach).execute().await.map_err(failed(&what))?;

@@ -1,4 +1,5 @@
-//! The kernel's network: routes and the bridge by netlink, nftables by its own program, the CNI configuration file.
+//! The kernel's network: routes and the bridge by netlink, nftables by the `nft` program, and the CNI configuration
+//! file.
 
 mod bridge;
 mod cni_file;
@@ -27,15 +28,15 @@ pub struct HostNetwork {
     nft: PathBuf,
     cni_directory: PathBuf,
     changes: Arc<Changes>,
-    /// Watches the CNI configuration; `None` for programs that end.
+    /// Watches the CNI configuration; `None` for short-lived programs.
     watches: Option<Watches>,
-    /// What the ruleset was that was put in place, and how `nft` listed it then. How it writes rules differs from
-    /// version to version, so it is compared with itself only.
+    /// The ruleset that was installed, and the output of `nft` listing it. The output's format differs between
+    /// versions, so it is only compared with itself.
     in_place: Mutex<Option<(String, String)>>,
     lanes: Lanes,
 }
 
-/// What changed since somebody asked.
+/// Changes since the last call.
 #[derive(Default)]
 struct Changes {
     routes: Notify,
@@ -52,7 +53,7 @@ impl Changes {
 }
 
 impl HostNetwork {
-    /// Opens a netlink connection. `nft` is the nftables program, `cni_directory` where the runtime looks for CNI
+    /// Opens a netlink connection. `nft` is the nftables program, `cni_directory` the runtime's directory of CNI
     /// configurations.
     pub fn connect(nft: PathBuf, cni_directory: PathBuf) -> std::io::Result<Self> {
         let changes = Arc::new(Changes::default());
@@ -68,7 +69,7 @@ impl HostNetwork {
         })
     }
 
-    /// Has changes to the rules, to forwarding and to the CNI configuration announced too, which needs CAP_NET_ADMIN.
+    /// Also reports changes to the rules, to forwarding and to the CNI configuration, which requires CAP_NET_ADMIN.
     pub fn monitored(mut self) -> std::io::Result<Self> {
         let changes = Arc::clone(&self.changes);
         let changed = move || changes.note(NetworkChange::Base);
@@ -111,7 +112,7 @@ impl PodNetwork for HostNetwork {
         *in_place = None;
         nft::apply(&self.nft, ruleset).await?;
         let listed = nft::list_named(&self.nft, masquerade::TABLE).await?;
-        // Somebody who was faster than the listing must not be taken for how it should be.
+        // A change between installing and listing must not be taken for the installed state.
         if ruleset.matches("chain ").count() == listed.matches("chain ").count() {
             *in_place = Some((ruleset.to_owned(), listed));
         }

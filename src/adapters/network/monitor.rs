@@ -1,4 +1,4 @@
-//! Kernel notifications that the routing library does not read: of nf_tables and of the forwarding switches.
+//! Kernel notifications that the routing library does not read: of nf_tables and of the forwarding settings.
 
 use std::io;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::core::network::kernel_events::{concerns_all_links, concerns_table};
 use crate::core::network::masquerade;
 use crate::supervise::spawn;
 
-/// `NFNLGRP_NFTABLES` of linux/netfilter/nfnetlink.h.
+/// Netlink group `NFNLGRP_NFTABLES` of linux/netfilter/nfnetlink.h.
 const NFTABLES: u32 = 7;
 /// `RTNLGRP_IPV4_NETCONF` and `RTNLGRP_IPV6_NETCONF` of linux/rtnetlink.h.
 const FORWARDING: [u32; 2] = [24, 25];
-/// A socket that fails again and again is not asked without a pause.
+/// Delay after the socket failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Calls `changed` at each change to our tables and to the switches of forwarding. Joining nf_tables' group needs
+/// Calls `changed` at each change to our tables and to the forwarding settings. Joining nf_tables' group requires
 /// CAP_NET_ADMIN.
 pub(super) fn watch(changed: impl Fn() + Clone + Send + Sync + 'static) -> io::Result<()> {
     let rules = open(NETLINK_NETFILTER, &[NFTABLES])?;
@@ -39,13 +39,13 @@ fn open(protocol: isize, groups: &[u32]) -> io::Result<TokioSocket> {
 async fn read(socket: TokioSocket, concerns: impl Fn(&[u8]) -> bool, changed: impl Fn()) {
     loop {
         match socket.recv_from_full().await {
-            // Anybody may send to a socket; the kernel's own port is 0.
+            // Any process may send to the socket; the kernel's own port is 0.
             Ok((datagram, from)) => {
                 if from.port_number() == 0 && concerns(&datagram) {
                     changed();
                 }
             }
-            // Announcements were lost (ENOBUFS): any of them may have been ours.
+            // Notifications were lost (ENOBUFS): any of them may have been about ours.
             Err(_) => {
                 changed();
                 tokio::time::sleep(PAUSE).await;

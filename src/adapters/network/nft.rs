@@ -1,4 +1,4 @@
-//! Rulesets through the `nft` program, which every node has that runs kube-proxy in nftables mode.
+//! Rulesets through the `nft` program, which every node with kube-proxy in nftables mode has.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,13 +10,13 @@ use tokio::process::Command;
 use crate::offload;
 use crate::ports::bootstrap::PodNetworkError;
 
-/// The kernel's switches for forwarding.
+/// The kernel's setting for forwarding.
 pub(super) const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 pub(super) const FORWARDING_6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
-/// How long the program may take; it waits for the kernel's lock on the rulesets, which another one may hold.
+/// Time limit of the program; it waits for the kernel's lock on the rulesets, which another one may hold.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Ends the program when it takes too long: dropping the call kills it.
+/// Kills the program when it takes too long, by dropping the call.
 async fn in_time<T>(
     program: &Path,
     call: impl Future<Output = Result<T, PodNetworkError>>,
@@ -54,7 +54,7 @@ pub(super) async fn list_tables(program: &Path) -> Result<String, PodNetworkErro
     output_of(program, &["list", "tables"]).await
 }
 
-/// What is in the tables of this name, of both families, as `nft` prints it; nothing for a table that does not exist.
+/// The content of the tables of this name in both families, as `nft` prints it; empty for a missing table.
 pub(super) async fn list_named(program: &Path, name: &str) -> Result<String, PodNetworkError> {
     let mut listing = String::new();
     for table in list_tables(program).await?.lines() {
@@ -83,8 +83,8 @@ async fn output_of(program: &Path, arguments: &[&str]) -> Result<String, PodNetw
     }
 }
 
-/// Turns forwarding on where it is off; true when it was. The bridge plugin does the same with the node's first pod, but
-/// a node without pods forwards too once it answers for a Service.
+/// Enables forwarding if it is disabled; true if it was. The bridge plugin does the same with the node's first pod, but
+/// a node without pods must forward too once it serves a Service.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 pub(super) fn enable_forwarding(switch: &'static str) -> Result<bool, PodNetworkError> {
     let write = || {

@@ -16,14 +16,14 @@ use crate::core::network::routes::PROTOCOL;
 use crate::core::network::{Route, RouteChange};
 use crate::ports::bootstrap::{NetworkChange, PodNetworkError};
 
-/// The kernel's main routing table, and news of its changes.
+/// The kernel's main routing table, and notifications of changes.
 pub(super) struct Routes {
     pub(super) handle: Handle,
 }
 
 impl Routes {
-    /// Opens the connection; `changed` is called whenever a route of the main table came or went, or the bridge or an
-    /// address of the node changed.
+    /// Opens the connection; `changed` is called when a route of the main table was added or removed, or the bridge or
+    /// an address of the node changed.
     pub(super) fn connect(changed: impl Fn(NetworkChange) + Send + 'static) -> std::io::Result<Self> {
         let groups = [
             MulticastGroup::Ipv4Route,
@@ -33,7 +33,7 @@ impl Routes {
             MulticastGroup::Ipv6Ifaddr,
         ];
         let (connection, handle, mut messages) = new_multicast_connection(&groups)?;
-        // Both end with the process: they own nothing but the socket.
+        // Both exit with the process: they own nothing but the socket.
         tokio::spawn(connection);
         tokio::spawn(async move {
             while let Some((message, _)) = futures::StreamExt::next(&mut messages).await {
@@ -79,12 +79,12 @@ impl Routes {
         }
     }
 
-    /// True when there is a link of this name.
+    /// True if a link of this name exists.
     pub(super) async fn has_link(&self, name: &str) -> Result<bool, PodNetworkError> {
         Ok(self.link_index(name).await?.is_some())
     }
 
-    /// Removes a link; one that does not exist is removed.
+    /// Removes a link; "not found" is success.
     pub(super) async fn remove_link(&self, name: &str) -> Result<(), PodNetworkError> {
         let Some(index) = self.link_index(name).await? else { return Ok(()) };
         self.handle.link().del(index).execute().await.map_err(failed(&format!("remove link {name}")))
@@ -116,8 +116,8 @@ impl Routes {
     }
 }
 
-/// What an announcement is about, if it is about anything that the pod network stands on. Links and addresses of pods come
-/// and go all the time: of links only the bridge counts, and of addresses only those that go.
+/// The subject of a notification, if the pod network depends on it. Links and addresses of pods change all the time: of
+/// links only the bridge matters, and of addresses only removals.
 fn derive_change(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Option<NetworkChange> {
     use RouteNetlinkMessage as Told;
     match payload {
@@ -130,13 +130,13 @@ fn derive_change(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Option<Networ
         NetlinkPayload::InnerMessage(Told::DelAddress(address)) => {
             (address.header.scope != AddressScope::Link).then_some(NetworkChange::Base)
         }
-        // Announcements were lost: any of them may have been of ours.
+        // Notifications were lost: any of them may have been about ours.
         NetlinkPayload::Overrun(_) => Some(NetworkChange::Base),
         _ => None,
     }
 }
 
-/// The kernel makes one of `fe80::/64` and one of `ff00::/8` for each link of a pod.
+/// The kernel adds routes for `fe80::/64` and `ff00::/8` for each link of a pod.
 fn is_link_local(route: &RouteMessage) -> bool {
     route.attributes.iter().any(|attribute| match attribute {
         RouteAttribute::Destination(RouteAddress::Inet6(ip)) => ip.is_unicast_link_local() || ip.is_multicast(),
@@ -160,7 +160,7 @@ fn invalid(what: &str, source: impl std::error::Error + Send + Sync + 'static) -
     PodNetworkError::Netlink { what: what.to_owned(), source: Box::new(source) }
 }
 
-/// `ESRCH` and `ENOENT`: somebody else was faster.
+/// `ESRCH` and `ENOENT`: another process was faster.
 fn is_gone(error: &rtnetlink::Error) -> bool {
     let rtnetlink::Error::NetlinkError(message) = error else { return false };
     matches!(message.to_io().raw_os_error(), Some(2 | 3))

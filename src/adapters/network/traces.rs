@@ -11,7 +11,7 @@ use crate::ports::bootstrap::PodNetworkError;
 
 /// kube-proxy's tables in nftables mode.
 const PROXY_TABLE: &str = "kube-proxy";
-/// Where the `host-local` plugin keeps its leases, a folder for each network.
+/// Where the `host-local` plugin stores its leases, a directory for each network.
 const LEASES: &str = "/var/lib/cni/networks";
 
 #[expect(clippy::disallowed_methods, reason = "for programs that end")]
@@ -44,7 +44,7 @@ fn files(cni_directory: &Path) -> [PathBuf; 2] {
     [cni_directory.join(FILE_NAME), Path::new(LEASES).join(NETWORK)]
 }
 
-/// Family and name of the tables of ours and kube-proxy's that are there.
+/// Family and name of the existing tables of ours and kube-proxy.
 async fn tables(nft: &Path) -> Result<Vec<String>, PodNetworkError> {
     let list = nft::list_tables(nft).await?;
     let tables = list.lines().filter_map(|line| line.strip_prefix("table "));

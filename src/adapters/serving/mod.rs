@@ -1,7 +1,7 @@
-//! The kubelet's serving certificate: given files, one asked of the cluster, or a self-signed one.
+//! The kubelet's serving certificate: configured files, one issued by the cluster, or a self-signed one.
 //!
-//! The choice is made at each handshake, so that a renewed certificate is used at once. Files are looked at again when
-//! they changed, at most every few seconds and only when somebody connects.
+//! The certificate is chosen at each handshake, so that a renewed one is used immediately. Files are reloaded when they
+//! changed; they are checked at most every few seconds, and only on new connections.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -22,35 +22,28 @@ pub use self_signed::ensure_self_signed;
 use crate::core::model::with_causes;
 use crate::offload;
 
-/// Least interval between checks of the files' times.
+/// Shortest interval of checking the files' modification times.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a certificate cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A PEM file is missing or holds something else.
+    /// A PEM file is missing or has other content.
     #[error("{path}: {message}")]
     Pem {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         message: String,
     },
-    /// Key and certificate do not belong together, or the key is of a kind that is not supported.
+    /// Key and certificate do not match, or the key is of an unsupported kind.
     #[error("certificate {path}")]
-    Pair {
-        /// The certificate.
-        path: PathBuf,
-        /// What is wrong.
-        source: rustls::Error,
-    },
-    /// A self-signed certificate cannot be made.
+    Pair { path: PathBuf, source: rustls::Error },
+    /// A self-signed certificate cannot be created.
     #[error("create a self-signed certificate")]
     Make(#[source] rcgen::Error),
     /// A file cannot be written.
     #[error("write {path}")]
     Write {
-        /// The file.
         path: PathBuf,
         /// What the kernel said.
         source: std::io::Error,
@@ -60,13 +53,12 @@ pub enum Error {
 /// A certificate and its key in two PEM files, or both in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The certificate, with intermediates after it.
+    /// The certificate, followed by intermediate certificates.
     pub certificate: PathBuf,
-    /// Its key.
     pub key: PathBuf,
 }
 
-/// Serves what the files hold. While they hold nothing usable or do not answer, the previous certificate, or none.
+/// Serves the content of the files. While they cannot be used or do not respond, the previous certificate, or none.
 #[derive(Clone, Debug)]
 pub struct FileCertificate {
     files: CertificateFiles,
@@ -79,12 +71,12 @@ struct Held {
     pair: Option<Arc<CertifiedKey>>,
     read: [Option<SystemTime>; 2],
     looked: Instant,
-    /// A look is under way.
+    /// True while the files are being checked.
     looking: bool,
 }
 
 impl FileCertificate {
-    /// Reads the files now; an error when they cannot be used.
+    /// Reads the files now; an error if they cannot be used.
     pub fn load(files: CertificateFiles) -> Result<Self, Error> {
         let served = Self::wait_for(files);
         let pair = load_pair(&served.files, &served.provider)?;
@@ -92,7 +84,7 @@ impl FileCertificate {
         Ok(served)
     }
 
-    /// Serves the files once they are there; until then no handshake succeeds.
+    /// Serves the files once they exist; until then no handshake succeeds.
     pub fn wait_for(files: CertificateFiles) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let read = times(&files);
@@ -105,7 +97,7 @@ impl FileCertificate {
         with(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The current certificate, for metrics about its expiry. A changed one is served from the next call on: a
+    /// The current certificate; also for metrics about its expiry. A changed one is used from the next call on: a
     /// handshake does not wait for the disk.
     pub fn current(&self) -> Option<Arc<CertifiedKey>> {
         let due = self.hold(|held| {

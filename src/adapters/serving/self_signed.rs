@@ -1,4 +1,4 @@
-//! A certificate of the kubelet's own making, for nodes that were given none.
+//! A self-signed certificate of the kubelet, for nodes without another one.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpos
 use super::{CertificateFiles, Error, load_pair};
 use crate::adapters::fs::atomic::write_if_changed;
 
-/// Creates `kubelet.crt` and `kubelet.key` unless usable ones are there. `names` are DNS names and addresses.
+/// Creates `kubelet.crt` and `kubelet.key` unless valid ones exist. `names` are DNS names and addresses.
 pub fn ensure_self_signed(directory: &Path, node: &str, names: &[String]) -> Result<CertificateFiles, Error> {
     let files = CertificateFiles { certificate: directory.join("kubelet.crt"), key: directory.join("kubelet.key") };
     if load_pair(&files, &rustls::crypto::ring::default_provider()).is_ok() {
@@ -27,7 +27,7 @@ pub fn ensure_self_signed(directory: &Path, node: &str, names: &[String]) -> Res
         written.map_err(|source| Error::Write { path: path.to_owned(), source })
     };
     std::fs::create_dir_all(directory).map_err(|source| Error::Write { path: directory.to_owned(), source })?;
-    // The key first: a certificate is only there once its key is.
+    // The key first: a certificate must not exist without its key.
     write(&files.key, &key.serialize_pem(), 0o600)?;
     write(&files.certificate, &certificate.pem(), 0o644)?;
     Ok(files)

@@ -1,4 +1,4 @@
-//! logind's delay inhibitor (org.freedesktop.login1(5)): the machine waits a moment for pods to end.
+//! logind's delay inhibitor (org.freedesktop.login1(5)): delays the shutdown until pods have terminated.
 
 use std::io;
 use std::path::Path;
@@ -15,9 +15,9 @@ use crate::core::shutdown::SIGNAL_POLICY;
 use crate::offload::Lanes;
 use crate::ports::kubelet::{InhibitLock, ShutdownError, ShutdownWatch};
 
-/// Where logind reads more settings; upstream's kubelet uses the file of this name in /etc, which may be read-only.
+/// logind's drop-in; upstream's kubelet uses the file of this name in /etc, which may be read-only.
 const DROP_IN: &str = "/run/systemd/logind.conf.d/99-kubelet.conf";
-/// SIGHUP makes logind read its settings again.
+/// SIGHUP makes logind reload its settings.
 const RELOAD: i32 = 1;
 
 #[zbus::proxy(
@@ -42,7 +42,7 @@ impl Logind {
     /// Connects and listens for shutdowns.
     ///
     /// # Errors
-    /// When the system bus does not answer.
+    /// The system bus does not respond.
     pub async fn connect() -> Result<Self, ShutdownError> {
         let connection = manager::connect().await.map_err(|error| failed(&error))?;
         let news = Signals::listen(&connection, Path::new(SIGNAL_POLICY)).await?;
@@ -69,7 +69,7 @@ impl ShutdownWatch for Logind {
         written.map_err(|error| failed(&format!("{DROP_IN}: {error}")))?;
         let manager = ManagerProxy::new(&self.connection).await.map_err(|error| failed(&error))?;
         manager.kill_unit("systemd-logind.service", "all", RELOAD).await.map_err(|error| failed(&error))?;
-        // logind reads its settings at some later moment and does not say when it has.
+        // logind reloads its settings asynchronously and does not report when it has.
         for wait in [100, 200, 400, 800, 1600] {
             sleep(Duration::from_millis(wait)).await;
             if self.delay().await? >= delay {

@@ -1,7 +1,7 @@
 //! Completion of systemd's jobs, subscribed to once per connection.
 //!
-//! A subscription for each job would be five more messages at the bus for each slice of a pod, and each of many that wait at
-//! the same time would be woken for all of them.
+//! A subscription for each job would cost five more bus messages for each slice of a pod, and concurrent waiters would
+//! be woken by each other's jobs.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -17,29 +17,29 @@ use crate::core::model::with_causes;
 /// A job and its result.
 type End = (OwnedObjectPath, String);
 
-/// All waiters; each gets the end of every job.
+/// All waiters; each receives the result of every job.
 #[derive(Debug, Default)]
 struct Waiters {
     last: u64,
     senders: HashMap<u64, mpsc::UnboundedSender<End>>,
 }
 
-/// Listener of one connection. Cloning gives another handle.
+/// Listener of one connection. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub(in crate::adapters) struct Jobs(Arc<Mutex<Waiters>>);
 
 impl Jobs {
-    /// Listens until the connection closes. systemd sends word only to who has subscribed.
+    /// Listens until the connection closes. systemd sends signals only to subscribers.
     ///
     /// # Errors
-    /// The bus refuses.
+    /// The bus rejects it.
     pub async fn listen(manager: &ManagerProxy<'static>) -> zbus::Result<Self> {
         let jobs = Self::default();
         tokio::spawn(jobs.clone().pass_on(manager.receive_job_removed().await?));
         Ok(jobs)
     }
 
-    /// Reads the signals as they come: unread signals fill the connection and block everything on it.
+    /// Reads the signals as they arrive: unread signals fill the connection and block everything on it.
     async fn pass_on(self, mut signals: JobRemovedStream) {
         while let Some(signal) = signals.next().await {
             match signal.args() {
@@ -58,12 +58,12 @@ impl Jobs {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks for a job and waits for its end; gives its result (`done`, `failed`, …).
+    /// Requests a job and waits for it; returns its result (`done`, `failed`, …).
     ///
     /// # Errors
-    /// The call's own; or the connection closed.
+    /// The call's own error; or the connection was closed.
     pub async fn end_of(&self, call: impl Future<Output = zbus::Result<OwnedObjectPath>>) -> zbus::Result<String> {
-        // Before the call, for a quick job may be over before its answer is read.
+        // Before the call, because a quick job may complete before the response is read.
         let mut waiter = Waiter::enter(self);
         let job = pin!(call).await?;
         loop {
@@ -79,7 +79,7 @@ impl Jobs {
     }
 }
 
-/// One who waits, until it is dropped.
+/// A waiter, until it is dropped.
 struct Waiter<'a> {
     jobs: &'a Jobs,
     number: u64,

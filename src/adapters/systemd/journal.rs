@@ -16,10 +16,10 @@ pub struct NativeJournal {
 }
 
 impl NativeJournal {
-    /// Opens a socket; whether the journal listens shows with the first entry.
+    /// Opens a socket; whether the journal listens is only known with the first entry.
     ///
     /// # Errors
-    /// When there can be no more sockets.
+    /// No socket can be created.
     pub fn open() -> io::Result<Self> {
         Ok(Self { socket: UnixDatagram::unbound()? })
     }

@@ -1,4 +1,4 @@
-//! The service manager's D-Bus interface (org.freedesktop.systemd1(5)), as much of it as is called.
+//! The parts of the service manager's D-Bus interface (org.freedesktop.systemd1(5)) that are used.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use zbus::{OwnedObjectPath, Variant};
 
 use crate::ports::node::UnitError;
 
-/// How long the bus, systemd or logind may take for one answer: libdbus' own default is 25 s.
+/// Time limit of a response by the bus, systemd or logind: libdbus' default is 25 s.
 pub(in crate::adapters) const PATIENCE: Duration = Duration::from_secs(25);
 
-/// A connection to the system bus on which no call waits forever. Opening it is bounded too: a bus that is stopped still
-/// takes connections, and says nothing.
+/// A connection to the system bus with a time limit for calls. Opening it has one too: a stopped bus still accepts
+/// connections, and sends nothing.
 pub(in crate::adapters) async fn connect() -> zbus::Result<zbus::Connection> {
     connect_to(zbus::connection::Builder::system(), PATIENCE).await
 }
 
 async fn connect_to(bus: zbus::connection::Builder<'_>, limit: Duration) -> zbus::Result<zbus::Connection> {
-    let late = |_| zbus::Error::Failure(format!("the bus gave no answer within {} s", limit.as_secs()));
+    let late = |_| zbus::Error::Failure(format!("the bus did not answer within {} s", limit.as_secs()));
     tokio::time::timeout(limit, bus.method_timeout(limit).build()).await.map_err(late)?
 }
 
@@ -62,7 +62,7 @@ pub(in crate::adapters) trait Manager {
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
 }
 
-/// There is no system bus, or systemd is not on it.
+/// There is no system bus, or systemd is not connected to it.
 pub(super) fn unavailable(error: &zbus::Error) -> UnitError {
     UnitError::Unavailable { message: error.to_string() }
 }

@@ -1,4 +1,4 @@
-//! systemd over D-Bus.
+//! systemd and logind over D-Bus.
 
 mod inhibit;
 pub(in crate::adapters) mod jobs;

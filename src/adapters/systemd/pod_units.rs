@@ -1,4 +1,4 @@
-//! Units of static pods by the manager's D-Bus interface.
+//! Units of static pods, through the manager's D-Bus interface.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::manager::{ManagerProxy, refused, unavailable};
 use crate::ports::kubelet::PodUnits;
 use crate::ports::node::UnitError;
 
-/// The service manager; each call connects again, for they are rare and a connection costs memory.
+/// The service manager; each call opens a connection, because calls are rare and a connection costs memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StaticPodUnits;
 

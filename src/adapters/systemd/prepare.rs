@@ -1,8 +1,9 @@
 //! `PrepareForShutdown` is accepted only from root: from logind or a program that acts for it.
 //!
-//! The default policy of the system bus lets every user send that signal. Who sent one can be asked of the bus only while
-//! the sender is connected, and most tools leave at once. So a bus policy allows only root to send it; where its policy
-//! cannot be written (an `/etc` that is read-only), the bus is asked for the sender's uid, and a sender that has disconnected is not accepted.
+//! The default policy of the system bus lets every user send that signal. The bus reports the sender's uid only while
+//! the sender is connected, and most tools disconnect immediately. So a bus policy allows only root to send it; if the
+//! policy cannot be written (read-only `/etc`), the bus is asked for the sender's uid, and a sender that has
+//! disconnected is not accepted.
 
 use std::path::{Path, PathBuf};
 
@@ -30,18 +31,18 @@ const POLICY: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bu
 </busconfig>
 "#;
 
-/// The signals of a bus.
+/// The shutdown signals on a bus.
 pub(super) struct Signals {
     bus: DBusProxy<'static>,
     stream: MessageStream,
-    /// The bus policy allows only root to send them.
+    /// True if the bus policy allows only root to send them.
     guarded: bool,
-    /// Taken off the stream, but its sender is not known yet.
+    /// A received signal whose sender is not known yet.
     asked: Option<(BusName<'static>, bool)>,
 }
 
 impl Signals {
-    /// Listens to the signal from any sender, by interface, member and path as upstream.
+    /// Subscribes to the signal from any sender, by interface, member and path as upstream.
     pub async fn listen(connection: &Connection, policy: &Path) -> Result<Self, ShutdownError> {
         let rule = MatchRule::builder()
             .msg_type(Type::Signal)
@@ -65,7 +66,7 @@ impl Signals {
         Ok(Self { bus, stream, guarded, asked: None })
     }
 
-    /// The next one of root: whether a shutdown begins. Safe to drop.
+    /// The next signal by root: whether a shutdown begins. Safe to drop.
     pub async fn next(&mut self) -> Result<bool, ShutdownError> {
         loop {
             if self.asked.is_none() {
@@ -111,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// A system bus of the test's own; its socket is abstract, so that every user reaches it.
+    /// A system bus for the test; its socket is abstract, so that every user can connect.
     struct Bus {
         daemon: Child,
         address: String,
@@ -150,7 +151,7 @@ mod tests {
             panic!("the bus does not answer");
         }
 
-        /// As a tool does it that leaves at once.
+        /// As a tool that disconnects immediately.
         fn send_as(&self, user: &str, begins: &str) {
             let sent = Command::new("setpriv")
                 .args(["--reuid", user, "--clear-groups", "dbus-send"])
@@ -161,7 +162,7 @@ mod tests {
             assert!(sent.unwrap().success());
         }
 
-        /// As logind does it, which stays.
+        /// As logind, which stays connected.
         async fn send_and_stay(&self, begins: bool) -> Connection {
             let stays = zbus::connection::Builder::address(self.address.as_str()).build().await.unwrap();
             let (path, interface) = ("/org/freedesktop/login1", "org.freedesktop.login1.Manager");
@@ -170,7 +171,7 @@ mod tests {
         }
     }
 
-    /// The next one; only a failing test waits until this gives up.
+    /// The next signal; only a failing test waits until the timeout.
     async fn next(signals: &mut Signals) -> bool {
         tokio::time::timeout(Duration::from_secs(60), signals.next()).await.expect("a signal is taken").unwrap()
     }

@@ -1,4 +1,4 @@
-//! Units by the manager's D-Bus interface (org.freedesktop.systemd1(5)). No systemctl is called.
+//! Units through the manager's D-Bus interface (org.freedesktop.systemd1(5)). systemctl is not used.
 
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +40,7 @@ pub struct Systemd {
     jobs: Jobs,
 }
 
-/// What to ask of a unit.
+/// Operations on a unit.
 #[derive(Clone, Copy)]
 enum Verb {
     Start,
@@ -67,11 +67,11 @@ impl Systemd {
     /// Connects to the system bus.
     ///
     /// # Errors
-    /// [`UnitError::Unavailable`] when there is no bus: the host does not run systemd.
+    /// [`UnitError::Unavailable`] if there is no bus: the host does not run systemd.
     pub async fn connect() -> Result<Self, UnitError> {
         #[expect(clippy::disallowed_methods, reason = "for programs that end: a reload of systemd may take minutes")]
         let connection = Connection::system().await.map_err(|error| unavailable(&error))?;
-        // Once for the connection: without it systemd sends no word of ended jobs.
+        // Once for the connection: otherwise systemd does not report finished jobs.
         let manager = ManagerProxy::new(&connection).await.map_err(|error| unavailable(&error))?;
         manager.subscribe().await.map_err(|error| unavailable(&error))?;
         let jobs = Jobs::listen(&manager).await.map_err(|error| unavailable(&error))?;

@@ -1,4 +1,4 @@
-//! Every cgroup of interest with its raw reading, for `/metrics/cadvisor`.
+//! Every reported cgroup with its raw reading, for `/metrics/cadvisor`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(super) fn details(shared: &Shared, views: &[Arc<PodView>], layers: &Layers) 
     CgroupDetails { cgroups: all, disks }
 }
 
-/// A file system with what its device has done.
+/// A file system with the statistics of its device.
 fn whole(mount: &BlockMount, disks: &[DiskCounters]) -> Option<FileSystemDetail> {
     let fs = file_system(&mount.point)?;
     let name = mount.device.strip_prefix("/dev/").unwrap_or(&mount.device);
@@ -65,13 +65,13 @@ fn sizes(device: &str, fs: &FsUsage) -> FileSystemDetail {
     }
 }
 
-/// The device on which a path lies; `None` where that is none of this machine's.
+/// The device that contains a path; `None` if it is not one of this machine's.
 fn device_of<'a>(path: &Path, mounts: &'a [BlockMount]) -> Option<&'a str> {
     let above = mounts.iter().filter(|mount| path.starts_with(&mount.point));
     above.max_by_key(|mount| mount.point.as_os_str().len()).map(|mount| mount.device.as_str())
 }
 
-/// A pod, its sandbox and its containers; `layer_of` gives the writable layer of one by its id.
+/// A pod, its sandbox and its containers; `layer_of` returns the writable layer of a container id.
 fn pod_details(
     shared: &Shared,
     view: &PodView,
@@ -88,7 +88,7 @@ fn pod_details(
     let Some(sample) = shared.tree.sample(&path, false) else { return };
     let pod_started = view.status.start_time.as_ref().map(|t| t.0);
     all.push(CgroupDetail { id: path.clone(), sample, started: pod_started, ..of_pod.clone() });
-    // The sandbox is the one without a container's name.
+    // The sandbox is the one without a container name.
     let mut push = |id: &str, container: &str, image: String| {
         let Some(path) = shared.tree.container(&path, id) else { return };
         let Some(sample) = shared.tree.sample(&path, false) else { return };

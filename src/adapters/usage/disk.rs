@@ -18,12 +18,13 @@ use crate::core::model::with_causes;
 
 /// How long a cached directory size is used unless configured otherwise.
 const BELIEVED: Duration = Duration::from_secs(60);
-/// A large directory is measured again only after one second per this many entries, so that no pod keeps the kubelet walking.
+/// A large directory is measured again only after one second per this many entries, so that no pod keeps the kubelet
+/// busy.
 const ENTRIES_PER_SECOND: u64 = 10_000;
-/// Attempts in a row to count a directory that do not come to its end, before all counts that may be its.
+/// Number of consecutive incomplete counts of a directory after which everything that may belong to it is counted.
 const ATTEMPTS: u32 = 3;
 
-/// How much of a directory is counted.
+/// Limits of counting a directory.
 #[derive(Clone, Copy)]
 struct Bounds {
     entries: u64,
@@ -32,7 +33,7 @@ struct Bounds {
 
 const BOUNDS: Bounds = Bounds { entries: 1_000_000, levels: 100_000 };
 
-/// What a directory takes.
+/// Disk usage of a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Bytes on disk, not the apparent size.
@@ -47,12 +48,12 @@ impl Taken {
     }
 }
 
-/// What is remembered of a directory.
+/// What is cached about a directory.
 #[derive(Debug)]
 struct Known {
     taken: Taken,
     at: Instant,
-    /// Attempts in a row that did not come to the end.
+    /// Number of consecutive incomplete counts.
     cut_short: u32,
 }
 
@@ -63,7 +64,7 @@ impl Known {
     }
 }
 
-/// Sizes of directories, remembered for a while.
+/// Sizes of directories, cached for a while.
 #[derive(Debug)]
 pub struct Directories {
     known: Mutex<HashMap<PathBuf, Known>>,
@@ -82,12 +83,12 @@ impl Directories {
         Self { known: Mutex::default(), believed: believed.unwrap_or(BELIEVED) }
     }
 
-    /// What a directory takes; `fresh` bypasses the cache, unless the directory is large. What is mounted below
-    /// does not count.
+    /// The usage of a directory; `fresh` bypasses the cache, unless the directory is large. Mounts below it are not
+    /// counted.
     ///
-    /// What cannot be counted counts against the pod: with the third attempt in a row that finds
-    /// more than a million entries, folders deeper than a hundred thousand or something that cannot be read, the
-    /// directory is taken to hold all that its file system has in use. That is the only bound which is known to be true.
+    /// What cannot be counted counts against the pod: at the third consecutive attempt that finds more than a million
+    /// entries, directories deeper than a hundred thousand levels or something unreadable, the directory is assumed to
+    /// use everything that is used on its file system. That is the only upper bound that is certainly true.
     pub fn taken(&self, path: &Path, fresh: bool) -> Taken {
         self.count(path, fresh, BOUNDS)
     }
@@ -123,7 +124,7 @@ impl Directories {
     }
 }
 
-/// Counts a directory, and says why it did not come to the end.
+/// Counts a directory; the error says why it is incomplete.
 fn count(root: &Path, bounds: Bounds) -> (Taken, Option<io::Error>) {
     let mut count = Count { taken: Taken::default(), linked: HashSet::new() };
     let outcome = count.walk(root, bounds);
@@ -132,12 +133,12 @@ fn count(root: &Path, bounds: Bounds) -> (Taken, Option<io::Error>) {
 
 struct Count {
     taken: Taken,
-    /// Files with several names that were counted.
+    /// Files with several names that were counted already.
     linked: HashSet<(u32, u32, u64)>,
 }
 
 impl Count {
-    /// By descriptors: a path has a longest length, and a tree has none.
+    /// By descriptors: the length of a path is limited, and the depth of a tree is not.
     fn walk(&mut self, root: &Path, bounds: Bounds) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let top = rustix::fs::open(root, flags, Mode::empty())?;
@@ -152,7 +153,7 @@ impl Count {
             };
             let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
             let stat = match statx(descent.here()?, &entry.name, flags, StatxFlags::BASIC_STATS) {
-                // Entries vanish while they are counted.
+                // Entries may disappear while they are counted.
                 Err(Errno::NOENT) => continue,
                 other => other?,
             };
@@ -167,7 +168,7 @@ impl Count {
                     return Err(io::Error::other(format!("folders deeper than {}", bounds.levels)));
                 }
                 match descent.enter(&entry) {
-                    // Gone, exchanged, or mounted over meanwhile.
+                    // Removed, replaced, or mounted over meanwhile.
                     Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -188,7 +189,7 @@ impl Count {
     }
 }
 
-/// The file system that holds a path; used is all that is used on it.
+/// The file system that contains a path, with everything that is used on it.
 pub fn file_system(path: &Path) -> Option<FsUsage> {
     let found = rustix::fs::statvfs(path).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
@@ -203,7 +204,7 @@ pub fn file_system(path: &Path) -> Option<FsUsage> {
     })
 }
 
-/// The share of a file system that is taken by one thing on it.
+/// The part of a file system that one thing on it uses.
 pub fn share(fs: FsUsage, taken: Taken) -> FsUsage {
     FsUsage { used_bytes: Some(taken.bytes), inodes_used: Some(taken.inodes), ..fs }
 }

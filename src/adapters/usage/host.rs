@@ -12,26 +12,22 @@ use crate::core::model::cgroup_sample::{CgroupSample, DiskCounters, OpenFiles};
 use crate::core::model::usage::{InterfaceUsage, PidUsage};
 use crate::core::usage::{parse_disk_stats, parse_net_dev, parse_open_files_limit};
 
-/// Descriptors of one cgroup that are looked at: how many there are is up to a pod.
+/// Most descriptors of one cgroup that are examined: a pod decides how many there are.
 const MOST_DESCRIPTORS: u64 = 10_000;
 
-/// `/proc`.
+/// The machine, read from `/proc`.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// Where it is mounted.
+    /// Mount point of proc, `/proc`.
     pub proc: PathBuf,
 }
 
 /// Memory of the machine in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostMemory {
-    /// All.
     pub total: u64,
-    /// Unused.
     pub free: u64,
-    /// All swap.
     pub swap_total: u64,
-    /// Unused swap.
     pub swap_free: u64,
 }
 
@@ -40,7 +36,7 @@ impl Host {
         fs::read_to_string(self.proc.join(path)).unwrap_or_default()
     }
 
-    /// Memory; zeros when it cannot be read.
+    /// Memory of the machine; zeros if it cannot be read.
     pub fn memory(&self) -> HostMemory {
         let text = self.read("meminfo");
         let kib = |key: &str| {
@@ -63,21 +59,21 @@ impl Host {
         seconds.and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Process ids in use and their limit.
+    /// Process ids in use, and their limit.
     pub fn pids(&self) -> Option<PidUsage> {
         let limit = |path| self.read(path).trim().parse::<u64>().ok();
         let most = [limit("sys/kernel/pid_max"), limit("sys/kernel/threads-max")].into_iter().flatten().min()?;
-        // The fourth word is `running/all`.
+        // The fourth field is `running/all`.
         let load = self.read("loadavg");
         let now = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
         Some(PidUsage { time: Timestamp::now(), maxpid: most, curproc: now })
     }
 
-    /// Processor time that a process (`self` for this one) has used, in nanoseconds; of the threads it has had, not of
-    /// its children (proc_pid_stat(5), utime and stime).
+    /// CPU time of a process (`self` for this one) in nanoseconds; of all its threads so far, without its children
+    /// (proc_pid_stat(5), utime and stime).
     pub fn processor_time(&self, process: &str) -> Option<u64> {
         let stat = self.read(&format!("{process}/stat"));
-        // The name in parentheses may hold anything; what follows it are numbers, from the third field on.
+        // The name in parentheses may contain anything; the fields after it are numbers, from the third on.
         let (_, rest) = stat.rsplit_once(')')?;
         let mut ticks = rest.split_whitespace().skip(11).map(str::parse::<u64>);
         let used = ticks.next()?.ok()?.saturating_add(ticks.next()?.ok()?);
@@ -89,13 +85,13 @@ impl Host {
         self.read(&format!("{process}/comm")).trim_end().to_owned()
     }
 
-    /// Block devices with their counters.
+    /// Block devices with their statistics.
     pub fn disks(&self) -> Vec<DiskCounters> {
         parse_disk_stats(&self.read("diskstats"))
     }
 
-    /// What these processes hold open, up to [`MOST_DESCRIPTORS`], and the limit of the first. What a descriptor is, is
-    /// told to who may trace the process (proc_pid_fd(5)): the kubelet's unit may not.
+    /// Open files of these processes, up to [`MOST_DESCRIPTORS`], and the limit of the first one. Only a process that
+    /// may trace them can see what their descriptors are (proc_pid_fd(5)): the kubelet's unit may not.
     pub fn open_files(&self, processes: &[String]) -> OpenFiles {
         let (mut descriptors, mut sockets) = (0_u64, Some(0_u64));
         let folders = processes.iter().filter_map(|process| fs::read_dir(self.proc.join(process).join("fd")).ok());
@@ -116,12 +112,12 @@ impl Host {
         OpenFiles { descriptors, sockets, soft_limit: limits.as_deref().and_then(parse_open_files_limit) }
     }
 
-    /// Interfaces in the network namespace of a process; of the node's own for `None`.
+    /// Interfaces in the network namespace of a process; of the node for `None`.
     pub fn interfaces(&self, process: Option<u32>) -> Vec<InterfaceUsage> {
         parse_net_dev(&self.read(&format!("{}/net/dev", process.unwrap_or(1))))
     }
 
-    /// The root cgroup of version 2 has no memory files: the machine's own figures take their place.
+    /// The root cgroup of version 2 has no memory files: the machine's values are used instead.
     pub fn complete_root(&self, sample: &mut CgroupSample) {
         let memory = self.memory();
         if sample.memory.usage.is_none() {

@@ -1,6 +1,6 @@
-//! Measures the node and its pods when asked: cgroup files, `/proc`, `statvfs`, and the runtime for its own layers.
+//! Measures the node and its pods on request: cgroup files, `/proc`, `statvfs`, and the runtime for writable layers.
 //!
-//! Nothing runs in the background and no history is kept but two readings of processor time per cgroup.
+//! Nothing runs in the background, and the only history are two readings of CPU time per cgroup.
 
 mod details;
 mod disk;
@@ -28,7 +28,7 @@ use crate::ports::node::ImageService;
 
 pub use self::shared::UsageOptions;
 
-/// How long one pod may take: large volumes have many files to count.
+/// Time limit of measuring one pod: large volumes have many files to count.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The usage of this machine.
@@ -42,7 +42,7 @@ pub struct MachineUsage {
 }
 
 impl MachineUsage {
-    /// Looks at what is mounted; measures nothing yet.
+    /// Detects what is mounted; measures nothing yet.
     pub fn new(
         options: UsageOptions,
         pods: Arc<dyn Pods>,
@@ -53,7 +53,7 @@ impl MachineUsage {
         Self { shared, pods, runtime, images, lanes: Lanes::with_limit("usage of", LIMIT) }
     }
 
-    /// Runs what reads files off the runtime's thread; `None` where they do not answer.
+    /// Runs what reads files off the runtime's thread; `None` if it does not respond in time.
     async fn off_thread<T: Send + 'static>(
         &self,
         subject: &str,
@@ -65,8 +65,8 @@ impl MachineUsage {
         done.inspect_err(|error| tracing::debug!(error = with_causes(&error), "usage was not measured")).ok()
     }
 
-    /// All on one thread, as long as every disk answers. Where one does not, each pod by itself: a volume that hangs hides
-    /// the disk of its own pod and nothing of others.
+    /// All pods on one thread, as long as every disk responds. Otherwise each pod by itself: a hanging volume only
+    /// hides the disk usage of its own pod.
     async fn measure(&self, views: Vec<Arc<PodView>>, depth: UsageDepth, fresh: bool) -> Vec<PodUsage> {
         let layers = Arc::new(match depth {
             UsageDepth::Full => pods::Layers::ask(&*self.runtime, &*self.images).await,

@@ -1,4 +1,4 @@
-//! The node as a whole, and the parts of its system.
+//! The node as a whole, and its system parts.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -13,13 +13,13 @@ use crate::core::usage::{derive_container, derive_cpu, derive_io, derive_memory,
 use crate::cri;
 use crate::ports::kubelet::UsageDepth;
 
-/// Cgroups in which a runtime is usually found.
+/// Cgroups in which a runtime usually runs.
 const RUNTIMES: [&str; 2] = ["/system.slice/containerd.service", "/system.slice/crio.service"];
 
-/// Their programs.
+/// Programs of the runtimes in those cgroups.
 const DAEMONS: [&str; 2] = ["containerd", "crio"];
 
-/// A node of which nothing is known but its name.
+/// A node without any measurement.
 pub(super) fn nothing(shared: &Shared) -> NodeUsage {
     NodeUsage {
         node_name: shared.options.node_name.clone(),
@@ -60,7 +60,7 @@ pub(super) fn node_usage(shared: &Shared, depth: UsageDepth, images: Option<&cri
     usage
 }
 
-/// Used is what the runtime says that it uses; the rest is the file system's.
+/// Usage as reported by the runtime; size and free space of the file system.
 fn runtime_fs(filesystems: &[cri::FilesystemUsage]) -> Option<FsUsage> {
     let first = filesystems.first()?;
     let fs = file_system(Path::new(&first.fs_id.as_ref()?.mountpoint))?;
@@ -77,7 +77,7 @@ fn system_containers(shared: &Shared, shallow: bool) -> Vec<ContainerUsage> {
         .into_iter()
         .filter_map(|(name, path)| {
             let mut sample = shared.tree.sample(&path, shallow)?;
-            // Version 1 gives a unit a memory cgroup and none for processors, unless it asks for that.
+            // In version 1 a unit has a memory cgroup but none for CPU, unless it requests that.
             sample.cpu.usage = sample.cpu.usage.or_else(|| processor_time(shared, name, &path));
             let rate = shared.rate(&path, &sample);
             Some(derive_container(name, made(shared, &path), &sample, rate, swap_free))
@@ -85,7 +85,7 @@ fn system_containers(shared: &Shared, shallow: bool) -> Vec<ContainerUsage> {
         .collect()
 }
 
-/// Of the program itself, where its cgroup says nothing of processors.
+/// CPU time of the program itself, if its cgroup has none.
 fn processor_time(shared: &Shared, name: &str, path: &str) -> Option<u64> {
     match name {
         "kubelet" => shared.host.processor_time("self"),
@@ -98,7 +98,7 @@ fn processor_time(shared: &Shared, name: &str, path: &str) -> Option<u64> {
     }
 }
 
-/// Name and path of the parts of the system that are accounted for.
+/// Name and path of the system parts that are reported.
 pub(super) fn system_cgroups(shared: &Shared) -> Vec<(&'static str, String)> {
     let own = shared.tree.own(&shared.options.proc).map(|path| ("kubelet", path));
     let runtime = RUNTIMES.iter().find(|path| shared.tree.directory("memory", path).is_dir());
@@ -106,7 +106,7 @@ pub(super) fn system_cgroups(shared: &Shared) -> Vec<(&'static str, String)> {
     own.into_iter().chain(runtime).chain([("pods", shared.tree.kubepods())]).collect()
 }
 
-/// When a cgroup was made.
+/// Creation time of a cgroup.
 fn made(shared: &Shared, path: &str) -> Timestamp {
     let metadata = std::fs::metadata(shared.tree.directory("memory", path));
     let modified = metadata.and_then(|m| m.modified()).ok();

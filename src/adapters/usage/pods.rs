@@ -1,4 +1,4 @@
-//! One pod: its cgroup, its containers' cgroups, its network, its disk.
+//! Usage of one pod: its cgroup, its containers' cgroups, its network, its disk.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::core::usage::{derive_container, derive_cpu, derive_io, derive_memory,
 use crate::ports::kubelet::{ContainerStats, ContainerView, PodView, UsageDepth};
 use crate::ports::node::ImageService;
 
-/// What only the runtime knows: writable layers, and where they are.
+/// What only the runtime knows: usage and location of writable layers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layers {
     by_container: HashMap<String, Taken>,
@@ -22,7 +22,7 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Two calls for all containers together; empty where the runtime cannot tell.
+    /// Two calls for all containers together; empty if the runtime does not report it.
     pub(super) async fn ask(runtime: &dyn ContainerStats, images: &dyn ImageService) -> Self {
         let (stats, info) = tokio::join!(runtime.list_container_stats(), images.image_fs_info());
         let stats = stats.unwrap_or_default();
@@ -40,23 +40,23 @@ impl Layers {
         Self { by_container: stats.into_iter().filter_map(layer).collect(), mountpoint }
     }
 
-    /// Where the layers are.
+    /// Where the writable layers are.
     pub(super) fn mountpoint(&self) -> Option<&Path> {
         self.mountpoint.as_deref()
     }
 
-    /// The file system that all layers lie on.
+    /// The file system that contains all writable layers.
     pub(super) fn file_system(&self) -> Option<FsUsage> {
         file_system(self.mountpoint()?)
     }
 
-    /// A container's share of that file system: its writable layer.
+    /// A container's part of that file system: its writable layer.
     pub(super) fn share_of(&self, id: &str, fs: Option<FsUsage>) -> Option<FsUsage> {
         Some(share(fs?, *self.by_container.get(id)?))
     }
 }
 
-/// Measures a pod; `None` for one without a sandbox or without a cgroup.
+/// Measures a pod; `None` if it has no sandbox or no cgroup.
 pub(super) fn pod_usage(
     shared: &Shared,
     view: &PodView,
@@ -90,7 +90,7 @@ pub(super) fn pod_usage(
             let started = started(&view.status, &container.name).unwrap_or(sample.at);
             Some(derive_container(&container.name, started, &sample, rate, swap_free))
         });
-        // A container that just ended has no cgroup any more.
+        // A container that just exited has no cgroup any more.
         let Some(mut measured) = measured else { continue };
         if !shallow {
             measured.rootfs = layers.share_of(container.id.as_str(), layer_fs);
@@ -118,7 +118,7 @@ fn reference(pod: &Pod) -> PodReference {
     }
 }
 
-/// When a container that runs started.
+/// When a running container started.
 pub(super) fn started(status: &PodStatus, container: &str) -> Option<Timestamp> {
     let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
     let mut all = lists.into_iter().flat_map(|list| list.iter().flatten());
@@ -126,7 +126,7 @@ pub(super) fn started(status: &PodStatus, container: &str) -> Option<Timestamp> 
     Some(found.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
 }
 
-/// Interfaces of the pod's own network namespace; a pod on the host's has none of its own.
+/// Interfaces of the pod's network namespace; none for a pod in the host's network.
 pub(super) fn interfaces(shared: &Shared, view: &PodView, pod_path: &str) -> Vec<InterfaceUsage> {
     if view.pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
         return Vec::new();
@@ -143,7 +143,7 @@ fn log_usage(shared: &Shared, container: &ContainerView, fresh: bool) -> Option<
     Some(share(file_system(directory)?, shared.directories.taken(directory, fresh)))
 }
 
-/// Layers, logs and local volumes together, on the file system of the kubelet's directory.
+/// Writable layers, logs and local volumes together, on the file system of the kubelet's directory.
 fn ephemeral(
     shared: &Shared,
     containers: &[ContainerUsage],

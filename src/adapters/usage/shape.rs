@@ -33,7 +33,7 @@ fn count(found: usize) -> Option<u32> {
     u32::try_from(found).ok().filter(|count| *count > 0)
 }
 
-/// Socket and number of each core that is online (`Documentation/admin-guide/cputopology.rst`).
+/// Socket and core number of each online processor (`Documentation/admin-guide/cputopology.rst`).
 fn cores(sys: &Path) -> BTreeSet<(String, String)> {
     let topology = |cpu: &Path, file| {
         let text = fs::read_to_string(cpu.join("topology").join(file)).ok()?;

@@ -1,4 +1,4 @@
-//! What all measurements share: where to look, and the rates of processor time.
+//! State shared by all measurements: paths, and rates of CPU time.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,31 +14,26 @@ use crate::core::model::cgroup_sample::CgroupSample;
 use crate::core::usage::Rate;
 use crate::ports::kubelet::CgroupDriver;
 
-/// A cgroup that was not asked about for so long is forgotten.
+/// A cgroup that was not measured for this long is dropped.
 const FORGET: SignedDuration = SignedDuration::from_mins(10);
 
-/// Where to look.
+/// Paths and settings of the measurements.
 #[derive(Clone, Debug)]
 pub struct UsageOptions {
     /// Name of the Node object.
     pub node_name: String,
-    /// `/sys/fs/cgroup`.
     pub cgroup_mount: PathBuf,
-    /// `cgroupRoot`.
     pub cgroup_root: String,
-    /// Who makes cgroups.
     pub driver: CgroupDriver,
-    /// `/proc`.
     pub proc: PathBuf,
-    /// `/sys`.
     pub sys: PathBuf,
     /// The kubelet's directory, `/var/lib/kubelet`.
     pub root_dir: PathBuf,
-    /// How long a directory size is cached; none: volumes are not measured (`volumeStatsAggPeriod`).
+    /// How long a directory size is cached; `None` disables measuring volumes (`volumeStatsAggPeriod`).
     pub volumes: Option<Duration>,
 }
 
-/// What all measurements share.
+/// State shared by all measurements.
 pub(super) struct Shared {
     pub(super) options: UsageOptions,
     pub(super) tree: Tree,
@@ -48,7 +43,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Measures nothing yet.
     pub(super) fn new(options: UsageOptions) -> Self {
         let tree = Tree::new(options.cgroup_mount.clone(), options.cgroup_root.clone(), options.driver);
         let host = Host { proc: options.proc.clone() };
@@ -56,7 +50,7 @@ impl Shared {
         Self { options, tree, host, directories, rates: Mutex::default() }
     }
 
-    /// Processor rate of a cgroup, from this reading and an earlier one.
+    /// CPU rate of a cgroup, from this reading and an earlier one.
     pub(super) fn rate(&self, path: &str, sample: &CgroupSample) -> Option<u64> {
         let usage = sample.cpu.usage?;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);

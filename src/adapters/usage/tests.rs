@@ -1,4 +1,4 @@
-//! A pretended machine in a directory, measured.
+//! Measures a fake machine in a directory.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn write(root: &Path, path: &str, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// One BestEffort pod with an emptyDir; its container's cgroup and its sandbox's process 77 are there.
+/// One BestEffort pod with an emptyDir; its container's cgroup and its sandbox's process 77 exist.
 fn machine(root: &Path) -> Shared {
     let pod = "cgroup/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podu1.slice";
     write(root, "cgroup/cgroup.controllers", "cpu memory");
@@ -187,19 +187,19 @@ impl Pods for Two {
     }
 }
 
-/// Lets go who waits for a pipe, also when the test fails: its runtime waits for their threads.
+/// Unblocks the reader of a pipe, even if the test fails: its runtime waits for the thread.
 struct Release(std::path::PathBuf);
 
 impl Drop for Release {
     fn drop(&mut self) {
-        // Opened for both it never waits, and who waits to open it goes on; who comes later finds nothing.
+        // Opened for both it never blocks, and unblocks those that wait to open it; later ones find no data.
         let writer = fs::OpenOptions::new().read(true).write(true).open(&self.0);
         fs::remove_file(&self.0).ok();
         drop(writer);
     }
 }
 
-/// Two pods; what is read of the second's network hangs like a dead disk, for its file is a pipe that nobody writes.
+/// Two pods; reading the second one's network hangs like a dead disk, because its file is a pipe without a writer.
 #[tokio::test]
 async fn a_disk_that_hangs_hides_what_its_own_pod_has_there_and_nothing_of_others() {
     let root = tempfile::tempdir().unwrap();
@@ -229,7 +229,7 @@ async fn a_disk_that_hangs_hides_what_its_own_pod_has_there_and_nothing_of_other
     assert!(measured[1].network.is_none());
 }
 
-/// `volumeStatsAggPeriod` of less than zero.
+/// A negative `volumeStatsAggPeriod` disables it.
 #[test]
 fn volumes_are_not_measured_where_that_is_switched_off() {
     let root = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Reads cgroups by their path below the root, whichever version is mounted.
+//! Reads cgroups by their path below the root, with either version mounted.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -14,7 +14,6 @@ use crate::core::model::{qos_class, uid_of};
 use crate::core::usage::{CgroupFiles, parse_sample_v1, parse_sample_v2};
 use crate::ports::kubelet::CgroupDriver;
 
-/// The mounted cgroups.
 #[derive(Clone, Debug)]
 pub struct Tree {
     mount: PathBuf,
@@ -24,7 +23,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Looks at what is mounted.
+    /// Detects what is mounted.
     pub fn new(mount: PathBuf, root: String, driver: CgroupDriver) -> Self {
         let v2 = mount.join("cgroup.controllers").exists();
         Self { mount, root, driver, v2 }
@@ -37,23 +36,23 @@ impl Tree {
         }
     }
 
-    /// Path of all pods together.
+    /// Path of the cgroup of all pods.
     pub fn kubepods(&self) -> String {
         self.path(&CgroupName::kubepods(&self.root))
     }
 
-    /// Path of a pod.
+    /// Path of a pod's cgroup.
     pub fn pod(&self, pod: &Pod) -> String {
         self.path(&CgroupName::pod(&self.root, qos_class(pod), &uid_of(pod)))
     }
 
-    /// Path of a container or sandbox: the directory in its pod's cgroup that carries its id.
+    /// Path of a container or sandbox: the directory in its pod's cgroup that contains its id.
     pub fn container(&self, pod: &str, id: &str) -> Option<String> {
         // An empty name would be the pod's own directory.
         if id.is_empty() {
             return None;
         }
-        // The names that containerd and CRI-O give come first: no directory has to be listed then.
+        // The names that containerd and CRI-O use come first, so that no directory has to be listed.
         let usual = [format!("cri-containerd-{id}.scope"), format!("crio-{id}.scope"), id.to_owned()];
         let there = |name: &String| self.directory("memory", &format!("{pod}/{name}")).is_dir();
         let found = usual.into_iter().find(there).or_else(|| {
@@ -64,13 +63,13 @@ impl Tree {
         Some(format!("{pod}/{found}"))
     }
 
-    /// The directory of a cgroup; a controller is of use in version 1 only.
+    /// The directory of a cgroup; the controller matters in version 1 only.
     pub fn directory(&self, controller: &str, path: &str) -> PathBuf {
         let base = if self.v2 { self.mount.clone() } else { self.mount.join(controller) };
         base.join(path.trim_start_matches('/'))
     }
 
-    /// Reads a cgroup; `None` when there is none. `shallow` leaves out all but processors and memory.
+    /// Reads a cgroup; `None` if it does not exist. `shallow` reads only CPU and memory.
     pub fn sample(&self, path: &str, shallow: bool) -> Option<CgroupSample> {
         if !self.directory("memory", path).is_dir() {
             return None;
@@ -80,7 +79,7 @@ impl Tree {
         Some(if self.v2 { parse_sample_v2(&reader, now) } else { parse_sample_v1(&reader, now) })
     }
 
-    /// A process of the cgroup itself.
+    /// One process of the cgroup itself.
     pub fn first_process(&self, path: &str) -> Option<u32> {
         self.processes(path).first()?.parse().ok()
     }
@@ -91,7 +90,7 @@ impl Tree {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// The cgroup of this very process, below the root.
+    /// The cgroup of this process, below the root.
     pub fn own(&self, proc: &Path) -> Option<String> {
         let text = fs::read_to_string(proc.join("self/cgroup")).ok()?;
         let mut lines = text.lines().filter_map(|line| {

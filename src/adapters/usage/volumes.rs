@@ -1,4 +1,4 @@
-//! Usage of a pod's volumes that live in the pod's own directory.
+//! Usage of volumes in a pod's own directory.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::disk::{Directories, file_system, share};
 use crate::core::model::uid_of;
 use crate::core::model::usage::VolumeUsage;
 
-/// Measures them; volumes of other kinds (host paths, images) are not attributed to a pod and left out.
+/// Measures them; volumes of other kinds (host paths, images) are not attributed to a pod.
 pub fn volume_usage(root_dir: &Path, pod: &Pod, directories: &Directories, fresh: bool) -> Vec<VolumeUsage> {
     let base = root_dir.join("pods").join(uid_of(pod).as_str()).join("volumes");
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
@@ -22,7 +22,7 @@ pub fn volume_usage(root_dir: &Path, pod: &Pod, directories: &Directories, fresh
         .collect()
 }
 
-/// Directory of the plugin, and whether the volume counts as ephemeral storage.
+/// Directory name of the plugin, and whether the volume counts as ephemeral storage.
 fn kind(volume: &Volume) -> Option<(&'static str, bool)> {
     if let Some(empty) = &volume.empty_dir {
         return Some(("kubernetes.io~empty-dir", empty.medium.as_deref() != Some("Memory")));

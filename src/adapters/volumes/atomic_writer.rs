@@ -1,4 +1,4 @@
-//! Puts the files of a content volume in place so that a container sees the old set or the new one, never a mixture.
+//! Writes the files of a content volume so that a container sees the old set or the new one, never a mixture.
 //!
 //! As upstream's `pkg/volume/util/atomic_writer.go`: the files are in a directory `..<time>.<random>`, `..data` is a
 //! link to it that is replaced by rename, and each visible name is a link into `..data`.
@@ -18,14 +18,14 @@ use crate::adapters::fs::removal::remove_tree;
 const DATA: &str = "..data";
 const NEW_DATA: &str = "..data_tmp";
 
-/// Writes `payload` into `target`, which must exist. `own` sets ownership before the new files become visible.
-/// An unchanged payload is not written again; missing links are repaired either way. True when files were written.
+/// Writes `payload` into `target`, which must exist. `own` sets ownership before the new files become visible. An
+/// unchanged payload is not rewritten; missing links are repaired in any case. True if files were written.
 pub fn write(target: &Path, payload: &Payload, own: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
     for path in payload.keys() {
         check_path(path)?;
     }
     let old_dir = match fs::read_link(target.join(DATA)) {
-        // Only what looks like ours is trusted; anything else is written over.
+        // Only what looks like ours is reused; anything else is overwritten.
         Ok(name) => Some(name).filter(|n| is_data_dir(n)).map(|n| target.join(n)).filter(|d| d.is_dir()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -39,7 +39,7 @@ pub fn write(target: &Path, payload: &Payload, own: impl FnOnce() -> io::Result<
         let new_dir = make_data_dir(target)?;
         let result = fill(&new_dir, payload).and_then(|()| own()).and_then(|()| switch(target, &new_dir));
         if let Err(error) = result {
-            // The old files stay in force; what was begun is of no use.
+            // The old files stay in force; the incomplete ones are removed.
             _ = fs::remove_file(target.join(NEW_DATA));
             _ = remove_tree(&new_dir);
             return Err(error);
@@ -55,7 +55,7 @@ pub fn write(target: &Path, payload: &Payload, own: impl FnOnce() -> io::Result<
     Ok(changed)
 }
 
-/// Refuses paths that are absolute, climb, hide among the writer's own names, or are longer than the kernel takes.
+/// Rejects paths that are absolute, contain `..`, use the writer's own names, or are too long for the kernel.
 fn check_path(path: &str) -> io::Result<()> {
     let bad = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("invalid path: {what}: {path}")));
     let parts: Vec<Component<'_>> = Path::new(path).components().collect();
@@ -81,7 +81,7 @@ fn is_data_dir(name: &Path) -> bool {
     bytes.starts_with(b"..") && bytes.len() > 2 && !bytes.contains(&b'/')
 }
 
-/// All paths below a directory, directories too.
+/// All paths below a directory, including directories.
 fn paths_in(dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     let mut open = vec![PathBuf::new()];
@@ -105,7 +105,7 @@ fn paths_of(payload: &Payload) -> BTreeSet<PathBuf> {
     payload.keys().map(clean).flat_map(up).filter(|p| !p.as_os_str().is_empty()).collect()
 }
 
-/// Whether a file has this content; its mode may have been widened for the pod's group since.
+/// True if a file has this content; its mode may have been extended for the pod's group.
 fn same(path: &Path, file: &ContentFile) -> bool {
     fs::read(path).is_ok_and(|content| content == file.data)
 }
@@ -143,7 +143,7 @@ fn fill(dir: &Path, payload: &Payload) -> io::Result<()> {
 
 fn switch(target: &Path, new_dir: &Path) -> io::Result<()> {
     let name = new_dir.file_name().ok_or_else(|| io::Error::other("data directory without a name"))?;
-    // A link left over by an interrupted run.
+    // A link left by an interrupted run.
     ignore_missing(fs::remove_file(target.join(NEW_DATA)))?;
     symlink(name, target.join(NEW_DATA))?;
     fs::rename(target.join(NEW_DATA), target.join(DATA))

@@ -1,4 +1,4 @@
-//! Persistent volume claims → what the volume behind them is.
+//! From a persistent volume claim to the source of its volume.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, Pod, SecretReference};
 
@@ -10,7 +10,7 @@ use crate::ports::kubelet::Objects;
 const GID_ANNOTATION: &str = "pv.beta.kubernetes.io/gid";
 const MOUNT_OPTIONS_ANNOTATION: &str = "volume.beta.kubernetes.io/mount-options";
 
-/// Reads a claim and its volume. `owned` is for generic ephemeral volumes, whose claim must be the pod's own.
+/// Reads a claim and its volume. `owned` is for generic ephemeral volumes, whose claim must be owned by the pod.
 pub async fn resolve(
     objects: &dyn Objects,
     pod: &Pod,

@@ -1,4 +1,4 @@
-//! Reads configMaps, secrets, tokens and the pod itself into the files of a content volume.
+//! Reads configMaps, secrets, tokens and pod fields into the files of a content volume.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,15 @@ use super::payload::{self, DEFAULT_MODE, Payload};
 use super::source::SourceError;
 use crate::ports::kubelet::{ObjectError, Objects, TokenRequest};
 
-/// Reads for one pod.
+/// Reads the sources of one pod's volumes.
 pub struct Reader<'a> {
-    /// Where objects come from.
     pub objects: &'a dyn Objects,
-    /// The pod.
     pub pod: &'a Pod,
-    /// The node's allocatable, for limits that are not set.
+    /// The node's allocatable resources, for limits that are not set.
     pub allocatable: &'a BTreeMap<String, Quantity>,
 }
 
-/// An optional object that does not exist is an empty one.
+/// A missing optional object is treated as empty.
 fn or_empty<T: Default + Clone>(
     answer: Result<std::sync::Arc<T>, ObjectError>,
     optional: bool,
@@ -77,7 +75,7 @@ impl Reader<'_> {
         let (token, _) = self.objects.token(self.pod, &request).await?;
         let owner = single_user(self.pod);
         let group = self.pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.fs_group);
-        // The group's right to read is added with the volume's ownership.
+        // The group's read permission is added with the volume's ownership.
         let mode = if owner.is_some() || group.is_some() { 0o600 } else { mode };
         let file = payload::ContentFile { owner, ..payload::file(token.as_bytes(), mode) };
         Ok(Payload::from([(source.path.clone(), file)]))
@@ -102,7 +100,7 @@ impl Reader<'_> {
     }
 }
 
-/// Files of a projected volume: the union of its sources, later ones winning. All faults are reported at once.
+/// Files of a projected volume: the union of its sources, later ones win. All faults are reported at once.
 pub async fn projected(reader: &Reader<'_>, source: &ProjectedVolumeSource) -> Result<Payload, SourceError> {
     let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
     let (mut union, mut faults) = (Payload::new(), Vec::new());

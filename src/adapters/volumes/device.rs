@@ -1,7 +1,7 @@
-//! Mounts the file system of a block device of the node; a device with nothing on it is formatted before.
+//! Mounts the file system on a block device of the node; an empty device is formatted before.
 //!
-//! As upstream's `FormatAndMount` (`k8s.io/mount-utils`), with the tools of the system: blkid, mkfs, fsck, mount. The device
-//! is mounted again for each pod, which is the same file system to the kernel, and goes with the pod's own mounts.
+//! As upstream's `FormatAndMount` (`k8s.io/mount-utils`), with the system's tools: blkid, mkfs, fsck, mount. The device
+//! is mounted for each pod, which is the same file system for the kernel, and is unmounted with the pod's other mounts.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,9 +15,9 @@ use rustix::io::Errno;
 use super::tool;
 use crate::offload::Lanes;
 
-/// How long a tool may take: checks and formats of large disks.
+/// Time limit of a tool: checking and formatting large disks takes long.
 const PATIENCE: Duration = Duration::from_secs(3600);
-/// Upstream's choice where a volume names no file system.
+/// Upstream's default file system.
 const DEFAULT: &str = "ext4";
 
 /// The block device at a path, by its name without links; `None` if it is not a block device.
@@ -31,23 +31,22 @@ pub fn device_at(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// A device and where it is to be.
+/// A device and its mount point.
 #[derive(Clone, Debug)]
 pub struct Mount {
-    /// The device.
     pub device: PathBuf,
     /// Where to mount it.
     pub target: PathBuf,
-    /// The file system, [`DEFAULT`] for none.
+    /// The file system; `None` for [`DEFAULT`].
     pub fs_type: Option<String>,
     /// `mountOptions` of the persistent volume.
     pub options: Vec<String>,
-    /// It must not be formatted. The mount itself is made read-only by the caller: other pods may write.
+    /// True if it must not be formatted. The mount itself is made read-only by the caller: other pods may write.
     pub read_only: bool,
 }
 
 impl Mount {
-    /// Mounts the device at a path where nothing is mounted. `subject` names the work on the disk.
+    /// Mounts the device at a path where nothing is mounted. `subject` identifies the work on the disk.
     pub async fn format_and_mount(&self, lanes: &Lanes, subject: &str) -> io::Result<()> {
         let fs_type = self.fs_type.as_deref().filter(|name| !name.is_empty()).unwrap_or(DEFAULT);
         // It becomes part of a program's name.
@@ -72,7 +71,7 @@ impl Mount {
         if output.status.success() { Ok(()) } else { Err(tool::failure("mount", &output)) }
     }
 
-    /// Formats a device with nothing on it, and checks one that has a file system.
+    /// Formats an empty device, and checks one that has a file system.
     async fn format(&self, fs_type: &str) -> io::Result<()> {
         let device = || OsString::from(self.device.clone());
         let ask = ["-p", "-s", "TYPE", "-s", "PTTYPE", "-o", "export"].map(OsString::from);
@@ -91,7 +90,7 @@ impl Mount {
                     _ => &[],
                 };
                 let (program, device_name) = (format!("mkfs.{fs_type}"), self.device.display());
-                tracing::info!(device = %device_name, fs_type, "formatting a device with nothing on it");
+                tracing::info!(device = %device_name, fs_type, "formatting an empty device");
                 let arguments = options.iter().map(OsString::from).chain([device()]);
                 let output = tool::run(&program, arguments, PATIENCE).await?;
                 if output.status.success() { Ok(()) } else { Err(tool::failure(&program, &output)) }
@@ -101,7 +100,7 @@ impl Mount {
     }
 }
 
-/// Whether the kernel has given the device to somebody, such as a mount: then it is neither checked nor formatted.
+/// True if the device is in use exclusively, for example mounted: then it is neither checked nor formatted.
 fn is_in_use(device: &Path) -> io::Result<bool> {
     match rustix::fs::open(device, OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty()) {
         Ok(_) => Ok(false),
@@ -110,9 +109,9 @@ fn is_in_use(device: &Path) -> io::Result<bool> {
     }
 }
 
-/// Repairs what can be repaired without a question.
+/// Repairs what can be repaired without asking.
 async fn check(device: &Path) -> io::Result<()> {
-    /// Some are left (fsck(8)).
+    /// Exit code if errors remain (fsck(8)).
     const UNCORRECTED: i32 = 4;
     let output = match tool::run("fsck", [OsString::from("-a"), device.into()], PATIENCE).await {
         Ok(output) => output,
@@ -125,7 +124,7 @@ async fn check(device: &Path) -> io::Result<()> {
     match output.status.code() {
         Some(0 | 1) => Ok(()),
         Some(UNCORRECTED) => Err(tool::failure("fsck", &output)),
-        // For example no checker for this file system; mounting shows it.
+        // For example no checker for this file system; mounting it will show.
         _ => {
             tracing::info!(device = %device.display(), error = %tool::failure("fsck", &output), "not checked");
             Ok(())

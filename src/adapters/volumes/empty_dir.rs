@@ -1,4 +1,4 @@
-//! emptyDir on disk, in memory or in huge pages, and the directory under content volumes (upstream `volume/emptydir`).
+//! emptyDir on disk, in memory or in huge pages, and the directory of content volumes (upstream `volume/emptydir`).
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -11,9 +11,9 @@ use super::ownership::{self, Ownership};
 use super::source::Medium;
 use crate::adapters::fs::mounts;
 
-/// Makes the directory ready once; later calls leave what containers wrote in it alone.
+/// Sets the directory up once; later calls do not touch what containers wrote to it.
 ///
-/// `ready_dir` keeps a mark that outlives the kubelet. A tmpfs that vanished with a reboot is mounted again.
+/// `ready_dir` contains a mark that outlives the kubelet. A tmpfs that was lost by a reboot is mounted again.
 pub fn set_up(dir: &Path, ready_dir: &Path, medium: &Medium, ownership: Option<Ownership>) -> io::Result<()> {
     let mark = ready_dir.join("ready");
     let mounted = mounts::is_mount_point(dir)?;
@@ -26,7 +26,7 @@ pub fn set_up(dir: &Path, ready_dir: &Path, medium: &Medium, ownership: Option<O
     }
     fs::create_dir_all(dir)?;
     if !mounted {
-        // Whatever the umask: containers of any user write here.
+        // Regardless of the umask: containers of any user write to it.
         fs::set_permissions(dir, fs::Permissions::from_mode(0o777))?;
         match medium {
             Medium::Disk => {}

@@ -1,4 +1,4 @@
-//! hostPath types: what must be there, and what is made (upstream `volume/hostpath`).
+//! hostPath types: what must exist, and what is created (upstream `volume/hostpath`).
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Checks that `path` has the type asked for; the `OrCreate` types make it when it is missing.
+/// Checks that `path` has the wanted type; the `OrCreate` types create a missing one.
 pub fn check(path: &Path, kind: &str) -> Result<(), String> {
     let found = fs::metadata(path).ok().map(|m| m.file_type());
     let shown = path.display();

@@ -1,4 +1,4 @@
-//! Where the volumes of pods are on the node (docs/contract.md, kubelet 0); names from manifests stay one component.
+//! Paths of pods' volumes on the node (docs/contract.md, kubelet 0); names from manifests stay a single component.
 
 use std::path::{Path, PathBuf};
 
@@ -6,25 +6,18 @@ use crate::core::model::PodUid;
 
 /// Directory names of the volume kinds.
 pub mod plugin {
-    /// emptyDir.
     pub const EMPTY_DIR: &str = "kubernetes.io~empty-dir";
-    /// configMap.
     pub const CONFIG_MAP: &str = "kubernetes.io~configmap";
-    /// secret.
     pub const SECRET: &str = "kubernetes.io~secret";
-    /// downwardAPI.
     pub const DOWNWARD_API: &str = "kubernetes.io~downward-api";
-    /// projected.
     pub const PROJECTED: &str = "kubernetes.io~projected";
     /// A local persistent volume.
     pub const LOCAL: &str = "kubernetes.io~local-volume";
-    /// NFS.
     pub const NFS: &str = "kubernetes.io~nfs";
-    /// Storage drivers.
     pub use crate::adapters::csi::PLUGIN as CSI;
 }
 
-/// Whose work it is in [`Lanes`](crate::offload::Lanes).
+/// The subject of work on a volume in [`Lanes`](crate::offload::Lanes).
 pub fn subject(uid: &PodUid, volume: &str) -> String {
     format!("{uid}/{volume}")
 }
@@ -71,7 +64,7 @@ impl Layout {
         Ok(self.pod(uid)?.join("volumeDevices").join(plugin).join(plain(volume)?))
     }
 
-    /// Directory that holds the mark `ready` of an emptyDir; `wrapped_` is put before volumes that are built on one.
+    /// Directory of the mark `ready` for an emptyDir; volumes that are built on one have the prefix `wrapped_`.
     pub fn ready(&self, uid: &PodUid, volume: &str) -> Result<PathBuf, BadName> {
         Ok(self.pod(uid)?.join("plugins").join(plugin::EMPTY_DIR).join(plain(volume)?))
     }

@@ -1,8 +1,8 @@
-//! Volumes of pods on the node's disk and mounts.
+//! Volumes of pods on the node: directories and mounts.
 //!
 //! First every object that a volume refers to is read ([`source`]), then the disk work is done on a thread per volume
-//! ([`set_up`], [`Lanes`]), so that a dead server behind one volume holds up nothing else. Operations on one pod are
-//! serialized.
+//! ([`set_up`], [`Lanes`]), so that a dead server behind one volume does not delay anything else. Operations on one pod
+//! are serialized.
 
 mod atomic_writer;
 mod claim;
@@ -43,7 +43,7 @@ use crate::core::render::NodeContext;
 use crate::offload::Lanes;
 use crate::ports::kubelet::{Objects, VolumeError, Volumes};
 
-/// For work that takes as long as the volume has files: changing their group.
+/// For work whose duration depends on the number of files: changing their group.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Largest file that `fileKeyRef` reads.
@@ -54,20 +54,20 @@ pub struct LocalVolumes {
     layout: Layout,
     objects: Arc<dyn Objects>,
     node: watch::Receiver<Arc<NodeContext>>,
-    /// Volumes of storage drivers, where there is an API server.
+    /// Volumes of storage drivers; `None` without an API server.
     drivers: Option<CsiVolumes>,
-    /// Operations on one pod follow each other.
+    /// Serializes operations on one pod.
     locks: KeyedLock<PodUid>,
-    /// Block devices that are formatted and mounted, one pod after the other.
+    /// Serializes formatting and mounting of a block device by several pods.
     devices: Arc<KeyedLock<PathBuf>>,
     /// Work on the disk, by pod and volume.
     lanes: Lanes,
-    /// The same where every file of a volume is visited.
+    /// The same for work that visits every file of a volume.
     long_lanes: Lanes,
 }
 
 impl LocalVolumes {
-    /// Volumes below the root directory that `node` names; allocatable is read at the moment of use.
+    /// Volumes below the root directory in `node`; allocatable resources are read when used.
     pub fn new(objects: Arc<dyn Objects>, node: watch::Receiver<Arc<NodeContext>>) -> Self {
         let layout = Layout::new(&node.borrow().root_dir);
         let (lanes, long_lanes) = (Lanes::new("volume"), Lanes::with_limit("volume", LONG_LIMIT));
@@ -75,20 +75,20 @@ impl LocalVolumes {
         Self { layout, objects, node, drivers: None, locks, devices, lanes, long_lanes }
     }
 
-    /// With volumes of storage drivers.
+    /// Adds volumes of storage drivers.
     #[must_use]
     pub fn with_drivers(mut self, drivers: CsiVolumes) -> Self {
         self.drivers = Some(drivers);
         self
     }
 
-    /// Creates the root directory (0750) and lets mounts in it propagate to containers that ask for that. Gives its path
-    /// without links, by which the table of mounts names what is mounted in it.
+    /// Creates the root directory (0750) and lets mounts in it propagate to containers that request it. Returns its
+    /// path without links, which the mount table uses.
     #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
     pub fn prepare_root(root_dir: &Path) -> io::Result<PathBuf> {
         use std::os::unix::fs::DirBuilderExt;
         if root_dir.is_symlink() && !root_dir.exists() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "is a link to a directory that is not there"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "is a link to a directory that does not exist"));
         }
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(root_dir)?;
         let root_dir = std::fs::canonicalize(root_dir)?;
@@ -106,8 +106,8 @@ impl LocalVolumes {
         set_up::Request::new(&self.layout, (&self.lanes, &self.long_lanes), &self.devices, pod, &volume.name)
     }
 
-    /// Lets drivers grow the volumes that need it, and publish again those for which they want that. The pod runs whatever
-    /// becomes of it.
+    /// Lets drivers grow volumes that need it, and publishes volumes again if their driver wants that. The pod runs
+    /// regardless of the result.
     async fn refresh_claims(&self, pod: &Pod) {
         let claims = |v: &&Volume| v.persistent_volume_claim.is_some() || v.ephemeral.is_some();
         for volume in volumes_of(pod).iter().filter(claims) {
@@ -162,7 +162,7 @@ fn volumes_of(pod: &Pod) -> Vec<Volume> {
     volumes.filter(|volume| used.contains(&volume.name)).cloned().collect()
 }
 
-/// Volumes whose content follows other objects; drivers may want to be asked again too.
+/// True for volumes whose content depends on other objects; drivers may want to be called again too.
 fn has_content(volume: &Volume) -> bool {
     volume.csi.is_some()
         || volume.config_map.is_some()
@@ -192,7 +192,7 @@ impl Volumes for LocalVolumes {
         sub_path: &str,
     ) -> Result<PathBuf, VolumeError> {
         let fault = |error: String| {
-            // Users learn which mount it is, not what the node's file system looks like.
+            // Users see which mount it is, not the node's file system layout.
             tracing::warn!(container, volume = volume_name, error, "subPath not prepared");
             VolumeError {
                 volume: volume_name.to_owned(),
@@ -229,14 +229,14 @@ impl Volumes for LocalVolumes {
         let fault = |message| VolumeError { volume: String::new(), message, transient: true, attach_limit: false };
         let dir = self.layout.pod(uid).map_err(|e| vec![fault(e.to_string())])?;
         let _lock = self.locks.lock(uid.clone()).await;
-        // A driver that is away keeps the whole pod's directory: unmounting behind its back would lose track of it.
+        // A driver that is not running keeps the whole pod's directory: removing it would lose track of its volumes.
         if let Some(drivers) = &self.drivers {
             let faults = drivers.unpublish_all(&dir).await;
             if !faults.is_empty() {
                 return Err(faults.iter().map(|(path, error)| fault(format!("{}: {error}", path.display()))).collect());
             }
         }
-        // What is still being set up would come back after its removal.
+        // A set-up in progress would create it again after its removal.
         let of_pod = format!("{uid}/");
         let is_of_pod = |subject: &str| subject.starts_with(&of_pod);
         if let Some(busy) = self.lanes.busy_with(is_of_pod).or_else(|| self.long_lanes.busy_with(is_of_pod)) {

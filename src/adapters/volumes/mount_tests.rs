@@ -1,4 +1,4 @@
-//! Real mounts, as root in a mount namespace of the test's own (feature `node-tests`): nothing is left behind.
+//! Real mounts, as root in a mount namespace of the test (feature `node-tests`): nothing is left behind.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 
@@ -72,7 +72,7 @@ fn the_content_of_foreign_mounts_survives_the_pod() {
         let pod = pod_with_local_volume(&shelf, &disk);
         let ready = volumes.set_up(&pod).await.unwrap();
         assert_eq!(fs::read_to_string(ready["l"].path.join("f")).unwrap(), "precious");
-        // What a container with mount propagation left in an emptyDir.
+        // Left in an emptyDir by a container with mount propagation.
         let inside = ready["e"].path.join("left");
         fs::create_dir(&inside).unwrap();
         rustix::mount::mount_bind(&disk, &inside).unwrap();
@@ -127,11 +127,11 @@ fn a_sub_path_that_follows_a_restart_removes_nothing_of_the_volume() {
         fs::write(volume.path.join("a"), "1").unwrap();
         fs::create_dir(volume.path.join("b")).unwrap();
         let target = bind("a").await.unwrap();
-        // Mounted over once more by somebody: one layer goes, and the next is no target of ours.
+        // Mounted over once more: one layer is unmounted, and the next is not a target of ours.
         rustix::mount::mount_bind(volume.path.join("a"), &target).unwrap();
         assert!(bind("b").await.is_err());
         assert_eq!(fs::read_to_string(volume.path.join("a")).unwrap(), "1");
-        // Without the mount somebody wrote into the target itself.
+        // While the mount was missing, somebody wrote into the target itself.
         mounts::unmount(&target).unwrap();
         fs::write(&target, "written below a mount").unwrap();
         assert!(bind("b").await.is_err());
@@ -159,7 +159,7 @@ fn sub_paths_are_bound_and_follow_a_restart() {
         assert_eq!(fs::metadata(volume.path.join("new/dir")).unwrap().mode() & 0o7777, 0o3777);
         fs::write(target.join("f"), "1").unwrap();
         assert_eq!(fs::read_to_string(volume.path.join("new/dir/f")).unwrap(), "1");
-        // The same path again changes nothing; another file under it is bound again.
+        // The same path again changes nothing; another file under it is mounted again.
         bind("new/dir").await.unwrap();
         assert_eq!(mounts_in(dir.path()), 1);
         fs::write(volume.path.join("file"), "2").unwrap();
@@ -173,7 +173,7 @@ fn sub_paths_are_bound_and_follow_a_restart() {
     });
 }
 
-/// A device on a file, for as long as this is held.
+/// A loop device on a file, as long as this value exists.
 struct Loop(PathBuf);
 
 impl Loop {
@@ -228,7 +228,7 @@ fn a_local_volume_on_a_raw_device_is_formatted_once_and_mounted_for_each_pod() {
             assert!(volumes.tear_down(&PodUid::from(uid)).await.unwrap());
         }
         assert_eq!(mounts_in(&root), 0);
-        // What is on it stays, also for those who only read.
+        // Its content is kept, also for read-only users.
         let again = volumes.set_up(&read_only).await.unwrap()["l"].clone();
         assert_eq!(fs::read_to_string(again.path.join("f")).unwrap(), "1");
         assert!(fs::write(again.path.join("f"), "2").is_err());

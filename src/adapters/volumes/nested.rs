@@ -1,4 +1,4 @@
-//! Mount points inside content volumes: containers cannot make them there, since the volume is read-only to them.
+//! Mount points inside content volumes: containers cannot create them, since the volume is read-only to them.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub fn nested_mount_points(pod: &Pod, volume: &str) -> Vec<PathBuf> {
         let mut all: Vec<&Path> = mounts.iter().map(path_of).collect();
         all.sort();
         for outer in outers {
-            // What is inside a path follows it in the order, and nothing else in between: no mount is looked at in vain.
+            // Paths inside of another one follow it directly in the order, so only those are examined.
             let mut rest = all.get(all.partition_point(|path| *path <= outer)..).unwrap_or_default();
             while let Some(path) = rest.first()
                 && let Ok(inner) = path.strip_prefix(outer)

@@ -1,4 +1,4 @@
-//! Mounts NFS exports with the system's own mount helper, which resolves names and negotiates versions.
+//! Mounts NFS exports with the system's mount helper, which resolves names and negotiates versions.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::tool;
 
-/// How long a server may take to answer before the mount is given up and tried again later.
+/// How long a server may take to respond before the mount is aborted and retried later.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Mounts `server:path` at `target`.

@@ -1,4 +1,4 @@
-//! `fsGroup`: gives a volume's content to the pod's group (upstream `pkg/volume/volume_linux.go`).
+//! `fsGroup`: changes the group of a volume's content (upstream `pkg/volume/volume_linux.go`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -14,19 +14,18 @@ const READ_ONLY: RawMode = 0o440;
 const SEARCH: RawMode = 0o110;
 const SET_GID: RawMode = 0o2000;
 
-/// Whom a volume's content shall belong to.
+/// The wanted group of a volume's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ownership {
-    /// Group.
     pub group: u32,
-    /// Leave the content alone when the root directory already fits (`OnRootMismatch`).
+    /// Do not change the content if the root directory matches (`OnRootMismatch`).
     pub only_on_root_mismatch: bool,
-    /// Containers cannot write the volume.
+    /// True if containers cannot write to the volume.
     pub read_only: bool,
 }
 
-/// Gives everything in `root` to the group: readable and writable, new files inherit it. Links are not followed, and
-/// single files that cannot be changed are skipped, as upstream does.
+/// Gives everything in `root` to the group: readable and writable, and inherited by new files. Links are not followed,
+/// and single files that cannot be changed are skipped, as upstream.
 pub fn apply(root: &Path, ownership: Ownership) -> io::Result<()> {
     let handle = openat(CWD, root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     if ownership.only_on_root_mismatch && fits(&handle, ownership)? {

@@ -1,4 +1,4 @@
-//! What files a content volume has, as values (upstream `MakePayload` and `CollectData` in `pkg/volume`).
+//! The files of a content volume, as values (upstream `MakePayload` and `CollectData` in `pkg/volume`).
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,29 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::core::model::field::{field_value, resource_value};
 
-/// Mode of files when a volume does not say (the API server's default).
+/// Default mode of files in a volume (the API server's default).
 pub const DEFAULT_MODE: i32 = 0o644;
 
-/// One file.
+/// A file of a content volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentFile {
-    /// Its bytes.
     pub data: Vec<u8>,
-    /// Its permissions.
     pub mode: u32,
-    /// Its owner, when not root.
+    /// Uid of its owner; `None` for root.
     pub owner: Option<u32>,
 }
 
 /// Files by relative path.
 pub type Payload = BTreeMap<String, ContentFile>;
 
-/// Most bytes of all files of a volume. They are made in the kubelet's memory, and one key of an object can be named for
-/// thousands of files.
+/// Most bytes of all files of a volume. They are created in the kubelet's memory, and one key of an object can be used
+/// for thousands of files.
 pub const MAX_CONTENT: usize = 64 << 20;
 
-/// Adds files to others.
+/// Adds files to a payload.
 ///
 /// # Errors
-/// When that would be more than [`MAX_CONTENT`].
+/// The total would exceed [`MAX_CONTENT`].
 pub fn add(payload: &mut Payload, more: impl IntoIterator<Item = (String, ContentFile)>) -> Result<(), String> {
     let mut size = payload.values().fold(0_usize, |size, file| size.saturating_add(file.data.len()));
     for (path, file) in more {
@@ -44,7 +42,7 @@ pub fn add(payload: &mut Payload, more: impl IntoIterator<Item = (String, Conten
     Ok(())
 }
 
-/// Files of a configMap; all keys when there are no items.
+/// Files of a configMap; all keys if there are no items.
 pub fn of_config_map(map: &ConfigMap, items: &[KeyToPath], mode: i32, optional: bool) -> Result<Payload, String> {
     let text = map.data.iter().flatten().map(|(k, v)| (k.as_str(), v.as_bytes()));
     let binary = map.binary_data.iter().flatten().map(|(k, v)| (k.as_str(), v.0.as_slice()));
@@ -52,7 +50,7 @@ pub fn of_config_map(map: &ConfigMap, items: &[KeyToPath], mode: i32, optional: 
     select(&text.chain(binary).collect(), items, mode, optional, missing)
 }
 
-/// Files of a secret; all keys when there are no items.
+/// Files of a secret; all keys if there are no items.
 pub fn of_secret(secret: &Secret, items: &[KeyToPath], mode: i32, optional: bool) -> Result<Payload, String> {
     let data = secret.data.iter().flatten().map(|(k, v)| (k.as_str(), v.0.as_slice())).collect();
     select(&data, items, mode, optional, |key| format!("references non-existent secret key: {key}"))
@@ -103,7 +101,7 @@ pub fn of_downward_api(
     Ok(payload)
 }
 
-/// A file of root's.
+/// A file owned by root.
 pub fn file(data: &[u8], mode: i32) -> ContentFile {
     ContentFile { data: data.to_vec(), mode: mode.unsigned_abs() & 0o777, owner: None }
 }

@@ -1,4 +1,4 @@
-//! Reads what a volume of a pod refers to. No disk is touched here.
+//! Reads what a pod's volume refers to. The disk is not accessed here.
 
 use std::collections::BTreeMap;
 
@@ -130,7 +130,7 @@ fn bytes(quantity: &Quantity) -> u64 {
     u64::try_from(Amount::of(quantity).units()).unwrap_or(0)
 }
 
-/// The one page size that the pod's containers request.
+/// The single page size that the pod's containers request.
 fn huge_pages_of(pod: &Pod) -> Result<u64, SourceError> {
     let spec = pod.spec.as_ref();
     let containers = spec.into_iter().flat_map(|s| s.containers.iter().chain(s.init_containers.iter().flatten()));

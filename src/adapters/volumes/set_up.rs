@@ -1,4 +1,4 @@
-//! Puts one volume in place on the node.
+//! Sets up one volume on the node.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::adapters::keyed_lock::KeyedLock;
 use crate::core::model::{MountedVolume, PodUid, uid_of};
 use crate::offload::Lanes;
 
-/// What is needed of the pod, apart from the volume's source.
+/// What is needed about the pod, apart from the volume's source.
 pub struct Request {
     layout: Layout,
     lanes: Lanes,
@@ -53,7 +53,7 @@ impl Request {
         }
     }
 
-    /// Ownership for volumes that know no change policy.
+    /// Ownership of volumes without a change policy.
     fn always(&self, read_only: bool) -> Option<Ownership> {
         self.group.map(|group| Ownership { group, only_on_root_mismatch: false, read_only })
     }
@@ -75,7 +75,7 @@ fn disk(error: std::io::Error) -> SourceError {
     SourceError::passing(error.to_string())
 }
 
-/// Has a storage driver publish its volume, and gives it to the pod's group where the driver does not.
+/// Makes a storage driver publish its volume, and changes the group if the driver does not.
 async fn driver_volume(
     request: Request,
     drivers: Option<&CsiVolumes>,
@@ -107,7 +107,7 @@ async fn driver_volume(
     })
 }
 
-/// Makes the volume ready. Idempotent.
+/// Sets the volume up. Idempotent.
 pub async fn set_up(
     request: Request,
     drivers: Option<&CsiVolumes>,
@@ -181,7 +181,7 @@ async fn content(
     Ok(MountedVolume { path, read_only: true, selinux_relabel: true, ..MountedVolume::default() })
 }
 
-/// What a local persistent volume names.
+/// The path of a local persistent volume.
 struct LocalVolume {
     path: PathBuf,
     fs_type: Option<String>,
@@ -189,8 +189,8 @@ struct LocalVolume {
     read_only: bool,
 }
 
-/// Binds the node's directory (or file) of a local persistent volume into the pod's place; a block device is mounted there,
-/// formatted before where it is empty (upstream `pkg/volume/local`).
+/// Bind-mounts the node's directory (or file) of a local persistent volume to the pod's path; a block device is mounted
+/// there, after formatting an empty one (upstream `pkg/volume/local`).
 async fn local(
     request: Request,
     name: &str,
@@ -205,7 +205,7 @@ async fn local(
     match device {
         _ if mounted => {}
         Some(device) => {
-            // Two pods must not format it at once.
+            // Two pods must not format it concurrently.
             let _lock = request.devices.lock(device.clone()).await;
             let mount = device::Mount { device, target: path.clone(), fs_type, options, read_only };
             mount.format_and_mount(&request.lanes, &request.subject()).await.map_err(disk)?;

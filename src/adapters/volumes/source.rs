@@ -1,4 +1,4 @@
-//! What a pod's volume is made of, after every object it refers to has been read.
+//! The source of a pod's volume, after every object it refers to has been read.
 
 use std::path::PathBuf;
 
@@ -10,21 +10,21 @@ use crate::ports::kubelet::ObjectError;
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SourceError {
-    /// Text for the event.
+    /// Message for the event.
     pub message: String,
-    /// Waiting may help.
+    /// True if it may be resolved by waiting.
     pub transient: bool,
-    /// No more volumes fit on the node.
+    /// True if the limit of volumes on the node is reached.
     pub attach_limit: bool,
 }
 
 impl SourceError {
-    /// A fault of the pod or its objects that stays until someone changes them.
+    /// A fault of the pod or its objects that remains until somebody changes them.
     pub fn lasting(message: impl Into<String>) -> Self {
         Self { message: message.into(), transient: false, attach_limit: false }
     }
 
-    /// A fault that may pass by itself.
+    /// A fault that may resolve itself.
     pub fn passing(message: impl Into<String>) -> Self {
         Self { message: message.into(), transient: true, attach_limit: false }
     }
@@ -44,29 +44,29 @@ impl From<ObjectError> for SourceError {
     }
 }
 
-/// Where an emptyDir is.
+/// Where an emptyDir is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Medium {
-    /// The node's disk.
+    /// On the node's disk.
     Disk,
-    /// A tmpfs of at most so many bytes.
+    /// In a tmpfs of at most this many bytes.
     Memory(Option<u64>),
-    /// Huge pages of so many bytes each.
+    /// In huge pages of this many bytes each.
     HugePages(u64),
 }
 
-/// A local or remote directory that a persistent volume names.
+/// The source of a volume.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
-    /// An empty directory.
+    /// A directory that is created empty for the pod.
     EmptyDir(Medium),
     /// Files written by the kubelet; in memory, or on disk for configMaps.
     Content { plugin: &'static str, medium: Medium, payload: Payload },
-    /// A path of the node with the type it must have.
+    /// A path of the node, with the type it must have.
     HostPath { path: PathBuf, kind: String, read_only: bool },
     /// An image: reference and pull policy.
     Image(String, Option<String>),
-    /// A path or block device of the node that a local persistent volume names; `name` is the volume's.
+    /// A path or block device of the node from a local persistent volume; `name` is the volume's.
     Local {
         name: String,
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum Source {
     Csi { source: Box<CsiSource>, groups: Vec<i64> },
 }
 
-/// A hostPath without tricks: absolute, no `..`.
+/// A valid hostPath: absolute, no `..`.
 pub fn host_path(path: &str, kind: String, read_only: bool) -> Result<Source, SourceError> {
     if path.split('/').any(|part| part == "..") {
         return Err(SourceError::lasting(format!("invalid HostPath `{path}`: must not contain '..'")));

@@ -1,4 +1,5 @@
-//! Binds a path inside a volume to a place of its own, so that no link in the volume can lead a container elsewhere.
+//! Bind-mounts a path inside a volume to a separate mount point, so that no link in the volume can lead a container
+//! elsewhere.
 
 #![expect(clippy::disallowed_methods, reason = "blocks: called on threads of offload::Lanes")]
 
@@ -11,8 +12,9 @@ use rustix::fs::{FileType, fstat};
 
 use crate::adapters::fs::{beneath, mounts};
 
-/// Binds `sub_path` of the volume at `volume` to `target`. What is missing is made with the volume's own mode, the sticky
-/// and the set-group-ID bit included. A container's restart binds again when the path means another file now.
+/// Bind-mounts `sub_path` of the volume at `volume` to `target`. Missing directories are created with the volume's
+/// mode, including sticky and set-group-ID bits. When a container restarts, it is mounted again if the path refers to
+/// another file now.
 pub fn bind(volume: &Path, sub_path: &Path, target: &Path) -> io::Result<()> {
     if fs::metadata(volume)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, "the volume is a single file"));
@@ -38,7 +40,7 @@ pub fn bind(volume: &Path, sub_path: &Path, target: &Path) -> io::Result<()> {
     mounts::bind(&source, target)
 }
 
-/// An empty directory or file to mount on, of the kind that is mounted.
+/// Creates an empty directory or file as a mount point, of the kind that is mounted.
 fn make_target(target: &Path, directory: bool) -> io::Result<()> {
     if let Ok(found) = fs::symlink_metadata(target) {
         if found.is_dir() == directory && !found.is_symlink() {

@@ -1,4 +1,4 @@
-//! Takes a pod's volumes down: unmounts newest first, then removes only what the kubelet itself made.
+//! Removes a pod's volumes: unmounts newest first, then removes only what the kubelet itself created.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,19 +8,17 @@ use super::layout::plugin;
 use crate::adapters::fs::folder::{Folder, resolved};
 use crate::adapters::fs::{atomic, mounts, pod_files};
 
-/// Plugins whose directories hold nothing but what the pod itself put there.
+/// Plugins whose directories contain only what the pod itself wrote.
 const OWN: [&str; 5] = [plugin::EMPTY_DIR, plugin::CONFIG_MAP, plugin::SECRET, plugin::DOWNWARD_API, plugin::PROJECTED];
-/// What the kubelet makes in the folder of a driver's volume: the record and the mount point.
+/// What the kubelet creates in the directory of a driver's volume: the record and the mount point.
 const RECORD: &str = "vol_data.json";
 const TARGET: &str = "mount";
 
-/// Something that could not be taken down.
+/// Something that could not be removed.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
 pub struct Fault {
-    /// Where.
     pub path: PathBuf,
-    /// Why.
     pub cause: io::Error,
 }
 
@@ -28,7 +26,7 @@ pub struct Fault {
 struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Records a failure; something that does not exist any more is not one.
+    /// Records a failure; "not found" is not one.
     fn note<T>(&mut self, path: &Path, result: io::Result<T>) -> Option<T> {
         match result {
             Ok(value) => return Some(value),
@@ -51,16 +49,16 @@ impl Faults {
     }
 }
 
-/// Unmounts everything below the pod's directory and removes the directory. Empty when nothing is left.
+/// Unmounts everything below the pod's directory and removes the directory. Empty if nothing remains.
 pub fn tear_down(pod_dir: &Path) -> Vec<Fault> {
     let mut faults = Faults::default();
-    // The table of mounts knows no links, and the kubelet's directory may be behind one.
+    // The mount table contains no links, and the kubelet's directory may be behind one.
     let Some(pod_dir) = faults.note(pod_dir, resolved(pod_dir)) else { return faults.0 };
     match mounts::unmount_below(&pod_dir, mounts::Top::Too) {
         Ok(left) => faults.0.extend(left.into_iter().map(|(path, cause)| Fault { path, cause })),
         Err(error) => _ = faults.note::<()>(&pod_dir, Err(error)),
     }
-    // Whatever is still mounted, its content belongs to someone else.
+    // Whatever is still mounted, its content belongs to others.
     if !faults.0.is_empty() {
         return faults.0;
     }
@@ -102,8 +100,8 @@ fn remove_content(pod: &Folder, faults: &mut Faults) {
     }
 }
 
-/// Removes the folder of a volume whose content belongs to others: the mount point and the kubelet's notes beside it.
-/// Anything else was written where a mount should have been and keeps the folder.
+/// Removes the directory of a volume whose content belongs to others: the mount point and the kubelet's records beside
+/// it. Anything else was written while the mount was missing, and keeps the directory.
 fn remove_foreign(kind: &Folder, volume: &OsString, faults: &mut Faults) {
     let Some(folder) = faults.sub(kind, volume) else { return };
     for name in faults.names(&folder) {
@@ -116,7 +114,7 @@ fn remove_foreign(kind: &Folder, volume: &OsString, faults: &mut Faults) {
     faults.remove(kind, volume, Folder::remove_folder);
 }
 
-/// Removes the targets of mounts that are `levels` below a folder, and the folders above them.
+/// Removes the mount points that are `levels` below a directory, and the directories above them.
 fn remove_targets(parent: &Folder, name: &OsString, levels: usize, faults: &mut Faults) {
     let Some(levels) = levels.checked_sub(1) else {
         return faults.remove(parent, name, Folder::remove_target);

@@ -1,4 +1,4 @@
-//! Volumes on a temporary directory, with objects in memory.
+//! Volumes in a temporary directory, with objects in memory.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,6 @@ use tokio::sync::broadcast;
 use super::*;
 use crate::ports::kubelet::{ObjectChange, ObjectError, TokenRequest};
 
-/// Objects in memory.
 #[derive(Default)]
 pub(super) struct Shelf {
     pub config_maps: Mutex<HashMap<String, ConfigMap>>,

@@ -1,4 +1,4 @@
-//! Runs a tool of the system that may take long: mount helpers, file system tools.
+//! Runs a system tool that may take long: mount helpers, file system tools.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,10 +9,10 @@ use tokio::process::Command;
 
 use crate::offload;
 
-/// Runs it to its end, or ends it after `patience`.
+/// Runs it to completion, or kills it after `patience`.
 ///
 /// # Errors
-/// It does not exist, or takes too long. What it says of itself is in its output.
+/// It does not exist, or takes too long. Its own error is in its output.
 pub async fn run<A: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = A>,
@@ -27,7 +27,7 @@ pub async fn run<A: AsRef<OsStr>>(
     tokio::time::timeout(patience, run).await.map_err(late)?.map_err(named)
 }
 
-/// The failure of a tool with all that it said.
+/// The failure of a tool with all of its output.
 pub fn failure(program: &str, output: &Output) -> io::Error {
     let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     io::Error::other(format!("{program} failed: {}\nOutput: {}", output.status, said.join("\n").trim()))

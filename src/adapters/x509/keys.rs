@@ -1,4 +1,4 @@
-//! Private keys in the three encodings that are about: PKCS #8, PKCS #1 (kubeadm's RSA) and SEC 1 (kubeadm's ECDSA).
+//! Private keys in the three common encodings: PKCS #8, PKCS #1 (kubeadm's RSA) and SEC 1 (kubeadm's ECDSA).
 
 use rcgen::KeyPair;
 use rustls_pki_types::PrivateKeyDer;
@@ -38,7 +38,7 @@ pub fn parse_key(pem: &str) -> Result<KeyPair, PkiError> {
     KeyPair::try_from(pkcs8.as_slice()).map_err(|error| wrong(&error))
 }
 
-/// PrivateKeyInfo (RFC 5208) around a key of an older encoding.
+/// Wraps a key of an older encoding in PrivateKeyInfo (RFC 5208).
 fn wrap(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     let version = [0x02, 0x01, 0x00];
     der(SEQUENCE, &[&version[..], &der(SEQUENCE, algorithm), &der(OCTET_STRING, key)].concat())
@@ -48,7 +48,7 @@ fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
     let mut encoded = vec![tag];
-    // One byte up to 127; beyond, the number of length bytes (at most eight) before these.
+    // One byte up to 127; otherwise the number of length bytes (at most eight) comes first.
     if content.len() > 0x7f {
         encoded.push(0x80 | u8::try_from(significant.len()).unwrap_or(0x7f));
     }

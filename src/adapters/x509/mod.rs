@@ -1,4 +1,4 @@
-//! Keys and certificates by rcgen, x509-parser and ring. New keys are ECDSA P-256; RSA keys of the user's are accepted.
+//! Keys and certificates by rcgen, x509-parser and ring. New keys are ECDSA P-256; the user's RSA keys are accepted.
 
 mod issue;
 mod keys;

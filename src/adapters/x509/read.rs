@@ -1,4 +1,4 @@
-//! What a certificate says.
+//! Parses a certificate.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use super::keys::parse_key;
 use crate::core::model::pki::{ObservedCertificate, San, Subject};
 use crate::ports::node::PkiError;
 
-/// Reads the first certificate and holds it against its key and its signer.
+/// Parses the first certificate and compares it with its key and its signer.
 pub fn inspect(cert: &str, key: Option<&str>, signer: Option<&str>) -> Result<ObservedCertificate, PkiError> {
     let pem = first_pem(cert)?;
     let cert = parse(&pem)?;

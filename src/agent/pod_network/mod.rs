@@ -1,8 +1,9 @@
-//! Keeps the node's routes, CNI configuration and masquerade rule equal to what the Nodes ask for.
+//! Keeps the node's routes, CNI configuration and masquerade rule in the state that the Nodes require.
 //!
-//! Inputs: the nodes (`watch`, only the newest matters) and word of changes to the node's network; output: calls of the
-//! [`PodNetwork`] port, and an event at each Node whose claims are refused. Whatever was laid down is put back when
-//! somebody takes it away. Nothing is remembered between two rounds but the last failure, and what was reported.
+//! Inputs: the nodes (`watch`, only the newest state matters) and notifications of changes to the node's network.
+//! Output: calls of the [`PodNetwork`] port, and an event for each Node whose pod CIDR is rejected. Parts that
+//! something else removes are restored. Between two rounds only the last failure and the reported claims are
+//! remembered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +18,14 @@ use crate::core::network::claims::{RefusedClaim, judge};
 use crate::core::network::{NodeNetwork, Route, RouteChange, bridge, conflist, masquerade, routes};
 use crate::ports::bootstrap::{NetworkChange, NodeEvents, PodNetwork, PodNetworkError};
 
-/// How long after a failure the round is tried again.
+/// Pause before a failed round is repeated.
 const RETRY: Duration = Duration::from_secs(5);
-/// Changes come in bursts; one round serves them all.
+/// Changes arrive in bursts; one round handles them all.
 const SETTLE: Duration = Duration::from_millis(200);
-/// Some changes cause no notification, and notifications may be lost: everything is checked periodically.
+/// Some changes cause no notification, and notifications may be lost: everything is checked at this interval.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// What the agent knows before it hears of any node.
+/// What the agent knows before it has seen any Node.
 #[derive(Clone, Debug)]
 pub struct PodNetworkSettings {
     /// Name of this node.
@@ -33,7 +34,7 @@ pub struct PodNetworkSettings {
     pub pod_subnets: Vec<IpNet>,
 }
 
-/// Runs until the sender of `nodes` is gone.
+/// Runs until the sender of `nodes` is dropped.
 pub async fn run_pod_network(
     settings: PodNetworkSettings,
     mut nodes: watch::Receiver<Option<Arc<[NodeNetwork]>>>,
@@ -42,10 +43,10 @@ pub async fn run_pod_network(
 ) {
     let mut refused: Vec<RefusedClaim> = Vec::new();
     let mut last_failure = None;
-    // Routes alone are looked at more often than all of it, for which programs are started.
+    // Routes are checked more often than the rest, which needs subprocesses.
     let mut whole = true;
     let mut next_look = Instant::now();
-    // Rounds close upon each other that found something missing.
+    // Number of consecutive rounds that found something missing.
     let mut repairs = 0_u32;
     loop {
         let snapshot = nodes.borrow_and_update().clone();
@@ -72,7 +73,7 @@ pub async fn run_pod_network(
         };
         let outcome = base.and(outcome.await);
         let failure = outcome.as_ref().err().map(|error| with_causes(error));
-        // A gateway that is not reachable fails in every round: it is logged once.
+        // An unreachable gateway fails in every round: it is logged once.
         if let Some(error) = failure.as_ref().filter(|failure| Some(*failure) != last_failure.as_ref()) {
             tracing::warn!(error, "the pod network is incomplete");
         }
@@ -80,7 +81,7 @@ pub async fn run_pod_network(
         whole = base_failed;
         repairs = if repaired { repairs.saturating_add(1) } else { 0 };
         let ended = Instant::now();
-        // All are safe to cancel: each only waits for a newer state, which the next round reads anyway.
+        // All branches are cancel-safe: each only waits for a newer state, which the next round reads anyway.
         tokio::select! {
             changed = nodes.changed() => if changed.is_err() { return },
             change = network.changed() => {
@@ -96,13 +97,12 @@ pub async fn run_pod_network(
     }
 }
 
-/// The pause between a change and its round: if a restored part is removed again at once, it
-/// grows each time.
+/// The pause between a change and its round: it grows each time a restored part is removed again at once.
 fn settle(repairs: u32) -> Duration {
     SETTLE.saturating_mul(2_u32.saturating_pow(repairs.saturating_sub(2))).min(RETRY)
 }
 
-/// What the pod network stands on and no Node decides; `repaired` becomes true when some of it was not in place.
+/// The parts of the pod network that do not depend on Nodes; sets `repaired` if one of them was missing.
 async fn lay_base(pod_subnets: &[IpNet], network: &dyn PodNetwork, repaired: &mut bool) -> Result<(), PodNetworkError> {
     let forwarding = network.apply_forwarding(pod_subnets.iter().any(|subnet| subnet.addr().is_ipv6())).await;
     let rules = network.apply_ruleset(&masquerade::render_ruleset(pod_subnets)).await;
@@ -117,30 +117,34 @@ async fn lay_base(pod_subnets: &[IpNet], network: &dyn PodNetwork, repaired: &mu
     forwarding.and(rules).map(drop)
 }
 
-/// Tells once of each claim that is refused, in the log and at its Node.
+/// Reports each rejected claim once, in the log and as an event of its Node.
 async fn report_refused(refused: &[RefusedClaim], told: &mut Vec<RefusedClaim>, events: &dyn NodeEvents) {
     for claim in refused.iter().filter(|claim| !told.contains(claim)) {
         let RefusedClaim { node, cidr, refusal } = claim;
-        tracing::warn!(node, %cidr, %refusal, "a node's pod CIDR is refused; no route to it is set");
+        tracing::warn!(node, %cidr, %refusal, "rejected a node's pod CIDR; no route to it is set");
         let message = format!("No other node sends traffic to pod CIDR {cidr} of this node: {refusal}");
         if let Err(error) = events.report_refused_range(node, &cidr.to_string(), &message).await {
-            tracing::debug!(node, error = &error as &dyn std::error::Error, "no event about the pod CIDR");
+            tracing::debug!(
+                node,
+                error = &error as &dyn std::error::Error,
+                "cannot create an event about the rejected pod CIDR"
+            );
         }
     }
     *told = refused.to_vec();
 }
 
-/// What the Nodes ask for at the moment.
+/// What the Nodes require at the moment.
 struct Round<'a> {
     settings: &'a PodNetworkSettings,
     nodes: &'a [NodeNetwork],
     desired: &'a [Route],
-    /// Look at the bridge too.
+    /// True to check the bridge too.
     whole: bool,
 }
 
 impl Round<'_> {
-    /// Every step is tried, and the first failure is returned; `repaired` becomes true when anything was not in place.
+    /// Tries every step and returns the first failure; sets `repaired` if something was missing.
     async fn converge(&self, network: &dyn PodNetwork, repaired: &mut bool) -> Result<(), PodNetworkError> {
         let own = self.nodes.iter().find(|node| node.name == self.settings.node_name && !node.pod_cidrs.is_empty());
         let mut outcome = Ok(());

@@ -1,4 +1,4 @@
-//! The pod network loop against a network in memory.
+//! The pod network's loop against an in-memory network.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -16,18 +16,18 @@ use crate::ports::node::ApiError;
 struct FakeNetwork {
     routes: Mutex<Vec<Route>>,
     conflists: Mutex<Vec<Value>>,
-    /// How often the rules were put in place, and whether they are.
+    /// How often the rules were set, and whether they exist.
     rulesets: Mutex<(usize, bool)>,
-    /// How often forwarding was turned on, and whether it is.
+    /// How often forwarding was enabled, and whether it is.
     forwarding: Mutex<(usize, bool)>,
-    /// How often all of it was looked at.
+    /// Number of complete checks.
     looks: Mutex<usize>,
     bridge: Mutex<ObservedBridge>,
     bridge_changes: Mutex<Vec<BridgeChange>>,
-    /// Somebody takes the rules away whenever they are put in place.
+    /// Something removes the rules whenever they are set.
     fights: bool,
     refuse_once: Mutex<bool>,
-    /// No route is ever taken.
+    /// Setting a route always fails.
     never_routes: bool,
     events: Mutex<Vec<String>>,
     changed: Notify,
@@ -72,7 +72,7 @@ impl PodNetwork for FakeNetwork {
         let missing = !std::mem::replace(&mut state.1, !self.fights);
         state.0 += usize::from(missing);
         if missing {
-            // The kernel announces our own changes too, and those of the one who fights.
+            // The kernel announces our own changes too, and those of the other program.
             self.base_changed.notify_one();
         }
         Ok(missing)
@@ -193,7 +193,7 @@ async fn what_somebody_takes_away_is_put_back_whether_it_is_announced_or_not() {
     tokio::time::sleep(SETTLE * 4).await;
     assert_eq!(*fake.rulesets.lock().unwrap(), (2, true));
 
-    // Nobody tells of these.
+    // No notification is sent for these.
     fake.rulesets.lock().unwrap().1 = false;
     fake.forwarding.lock().unwrap().1 = false;
     let link = Some(BridgeLink { up: false, addresses: vec!["10.244.0.1/24".parse().unwrap()] });
@@ -226,7 +226,7 @@ async fn somebody_who_fights_and_routes_that_fail_do_not_make_the_agent_spin() {
     let looks = *fights.looks.lock().unwrap();
     assert!((60..150).contains(&looks), "{looks} in ten minutes");
 
-    // A route that fails is tried again every few seconds, and nothing else for it.
+    // A route that fails is retried every few seconds, without repeating the rest.
     let fake = Arc::new(FakeNetwork { never_routes: true, ..FakeNetwork::default() });
     let sender = start(&fake);
     sender.send(nodes(&[("n2", "10.244.1.0/24", "10.0.0.2")])).unwrap();

@@ -23,7 +23,7 @@ use crate::init::stay_at_version;
 use crate::preflight::preflight;
 use crate::{settings, world};
 
-/// Brings this node to what its settings say.
+/// Applies the settings to this node.
 pub async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     let (ports, mut spec, NodeRole { control_plane, follows, adopted }) = look(&args.settings, args.cluster).await?;
     refuse_under_way(&ports, Purpose::Version)?;
@@ -74,7 +74,7 @@ pub async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     }
 }
 
-/// Holds this node against the benchmark.
+/// Checks this node against the CIS benchmark.
 async fn verify_controls(ports: &Ports, spec: &Spec, control_plane: bool, output: OutputFormat) -> Result<(), Failure> {
     let judged = judge(&observe_controls(ports, spec, control_plane).await?);
     let count = |verdict: Verdict| judged.iter().filter(|control| control.ours == verdict).count();

@@ -88,7 +88,7 @@ pub async fn renew(args: &CertsRenewArgs) -> Result<(), Failure> {
     }
 }
 
-/// What cannot be renewed here: that which should be, with the reason, and the rest.
+/// Certificates that cannot be renewed here: those that are due, with the reason, and the others.
 fn signed_elsewhere(ports: &Ports, spec: &Spec) -> Result<(Vec<String>, Vec<String>), Failure> {
     let reports = observe_certificates(ports.files.as_ref(), ports.pki.as_ref(), spec, (ports.now)())?;
     let elsewhere = reports.into_iter().filter(|report| !report.renewed_here && !report.authority);

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::preflight::preflight;
 use crate::{settings, world};
 
-/// Moves this node's control plane, one component after another.
+/// Moves this node's control plane to the other form, one component after another.
 pub async fn convert(args: ConvertArgs) -> Result<(), Failure> {
     let mode = args.to.as_str();
     let mut with_mode = args.settings.clone();

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::{settings, world};
 
-/// Carries out one of them.
+/// Runs one of the subcommands.
 pub async fn etcd(command: EtcdCommand) -> Result<(), Failure> {
     match command {
         EtcdCommand::Members(args) => show_members(&args).await,
@@ -213,7 +213,7 @@ fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
     }
 }
 
-/// What to do with the control planes that are not in the new etcd.
+/// What to do with control planes that are not in the new etcd.
 const OTHERS: &str = "The etcd of every other control plane is now out of date. On each of them run:\n\n  bootstrap reset --yes\n\nand then the command that this prints on this node:\n\n  bootstrap token create --control-plane --print-join-command";
 
 async fn restore_snapshot(args: &RestoreArgs) -> Result<(), Failure> {

@@ -1,14 +1,14 @@
-//! How a command fails, which decides the exit code.
+//! How a command fails, which determines the exit code.
 
 use roost::bootstrap::commands;
 
 /// Why a command failed.
 pub enum Failure {
-    /// Faults of the settings, a line each.
+    /// Faults of the settings, one line each.
     Configuration(String),
     /// A command line that asks for something that does not exist, or lacks something.
     Usage(String),
-    /// A step that failed, with all causes.
+    /// A failed step, with all causes.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 

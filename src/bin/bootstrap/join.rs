@@ -53,11 +53,11 @@ pub async fn join(args: JoinArgs) -> Result<(), Failure> {
 fn token(args: &JoinArgs) -> Result<Option<Token>, Failure> {
     let Some(path) = &args.token_file else { return Ok(args.token.clone()) };
     let text = std::fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-    // A token file that is gone after the join comes as an empty credential.
+    // A token file that was deleted after the join arrives as an empty credential.
     if text.trim().is_empty() {
         return Ok(None);
     }
-    // The text itself stays out of the message: it may be nearly a token.
+    // The text itself is not in the message: it may be almost a token.
     let token = text.trim().parse().map_err(|_| Failure::Usage(format!("{} contains no token", path.display())))?;
     Ok(Some(token))
 }

@@ -1,6 +1,6 @@
-//! `bootstrap`: parses, wires the adapters, maps errors to exit codes.
+//! `bootstrap`: parses arguments, connects the adapters, maps errors to exit codes.
 
-// As in the library; a program that ends may block.
+// As in the library, except that a command may block while it exits.
 #![cfg_attr(
     not(test),
     warn(
@@ -46,9 +46,9 @@ use roost::telemetry::logging;
 
 use crate::failure::Failure;
 
-/// A command line that cannot be understood (sysexits.h).
+/// Exit code for an invalid command line (sysexits.h, EX_USAGE).
 const USAGE: u8 = 64;
-/// Settings that cannot be met (sysexits.h).
+/// Exit code for invalid settings (sysexits.h, EX_CONFIG).
 const CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         }
     };
     let filter = match (cli.verbose, &cli.command) {
-        // Waiting for an API server is no error.
+        // Waiting for an API server is not an error.
         (0, Command::Agent(_)) => "info,kube_client=off,kube_runtime=off",
         (0, _) => "warn,kube_client=off",
         (1, _) => "warn,kube_client=off,roost=debug",
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         complain_of(&error);
         return ExitCode::from(USAGE);
     }
-    // The only cryptography in the tree; a second call could not disagree.
+    // The only crypto provider in the program; a second installation could not conflict.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         }
     };
     let end = runtime.block_on(carry_out(cli.command));
-    // Not waited for: a call on a dead file system never returns.
+    // Do not wait: a call on a hanging file system never returns.
     runtime.shutdown_background();
     match end {
         Ok(()) => ExitCode::SUCCESS,

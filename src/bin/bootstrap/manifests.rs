@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::settings;
 
-/// Checks or switches sets.
+/// Checks or switches manifest sets.
 pub async fn manifests(command: ManifestsCommand) -> Result<(), Failure> {
     match command {
         ManifestsCommand::Check(args) => check(&args),

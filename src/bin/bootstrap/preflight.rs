@@ -10,7 +10,7 @@ use roost::ports::bootstrap::Units;
 
 use crate::failure::Failure;
 
-/// Prints the findings; fatal ones stop a run, unless it is a dry run or they are ignored by option.
+/// Prints the findings; a fatal one stops the run, unless it is a dry run or the finding is ignored by option.
 pub async fn preflight(spec: &Spec, control_plane: bool, args: &RunArgs) -> Result<(), Failure> {
     if args.phase.is_some() {
         return Ok(());

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::{settings, world};
 
-/// Leaves the machine as it was before `init` or `join`.
+/// Returns the machine to its state before `init` or `join`.
 pub async fn reset(args: ResetArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.settings)?;
     let name = &spec.node.name;

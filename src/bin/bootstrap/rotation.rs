@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::init::stay_at_version;
 use crate::world;
 
-/// Carries out one of them.
+/// Runs one of the subcommands.
 pub async fn rotate_ca(command: &RotateCommand) -> Result<(), Failure> {
     match command {
         RotateCommand::Status(args) => status(args).await,
@@ -87,7 +87,7 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     let (former, next) =
         (id(cluster.and_then(|one| one.former.as_ref())), id(cluster.and_then(|one| one.next.as_ref())));
     let signs = id(cluster.and_then(|one| one.bundle.as_ref()));
-    // Kubelets serve by a CA of their own.
+    // Kubelets' serving certificates have a CA of their own.
     let of_kubelets = seen.own.authorities.iter().find(|one| one.is_of_kubelets());
     let serving =
         [id(of_kubelets.and_then(|one| one.former.as_ref())), id(of_kubelets.and_then(|one| one.next.as_ref()))];
@@ -105,7 +105,7 @@ async fn status(args: &RotateStatusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `names`: former and next CA of the cluster, and of kubelets' servers.
+/// `names`: former and next CA of the cluster, and of kubelets' serving certificates.
 fn text(seen: &Observed, standing: Standing, names: [[Option<String>; 2]; 2]) -> String {
     let is_former = |id: &String| names.iter().any(|[former, _]| former.as_ref() == Some(id));
     let is_next = |id: &String| names.iter().any(|[_, next]| next.as_ref() == Some(id));

@@ -1,4 +1,4 @@
-//! Reads the settings: file, environment and flags, over what the host itself says.
+//! Reads the settings: file, environment and flags, on top of what the host reports.
 
 use std::path::{Path, PathBuf};
 
@@ -15,20 +15,20 @@ use roost::ports::bootstrap::NodeFiles;
 
 use crate::failure::Failure;
 
-/// Read when no file is named and it is there.
+/// Read if no file is given and this one exists.
 const DEFAULT_FILE: &str = "/etc/roost/cluster.toml";
 /// Files that say something of the settings and win over what `init` was given.
 pub fn own_file(args: &SettingsArgs) -> Option<PathBuf> {
     args.config.clone().or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()))
 }
 
-/// The values of all settings with their origins.
+/// The values of all settings with their sources.
 pub fn read(args: &SettingsArgs) -> Result<Layers, Failure> {
     let (layers, faults) = gather(args)?;
     if faults.is_empty() { Ok(layers) } else { Err(configuration(&faults)) }
 }
 
-/// The validated settings. Faults of single values and of all together are reported at once.
+/// The validated settings. All faults, of single values and of combinations, are reported at once.
 pub fn spec(args: &SettingsArgs) -> Result<Spec, Failure> {
     let (layers, faults) = gather(args)?;
     validated(&layers, faults)
@@ -45,8 +45,8 @@ fn validated(layers: &Layers, mut faults: Vec<Fault>) -> Result<Spec, Failure> {
     }
 }
 
-/// The settings with the version that an upgrade is for: the one given, else the one that the user set, else the newest
-/// that this program knows. What init, join or an upgrade noted down is where the cluster is, not where it shall go.
+/// The settings with the target version of an upgrade: the argument, else the user's setting, else the newest version
+/// that this program knows. The version that init, join or an upgrade recorded is the current one, not the target.
 pub fn spec_to_upgrade(args: &SettingsArgs, version: Option<Version>) -> Result<Spec, Failure> {
     let (mut layers, mut faults) = gather(args)?;
     faults.extend(set_upgrade_target(&mut layers, version, &[KEPT_FILE, JOINED_FILE, VERSION_FILE].map(Path::new)));

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::{settings, world};
 use roost::core::model::json::put;
 
-/// Shows how this node is doing; a problem is a failure, so that a monitor needs the exit code only.
+/// Shows the state of this node; a problem is a failure, so that a monitor needs only the exit code.
 pub async fn status(args: &StatusArgs) -> Result<(), Failure> {
     let spec = settings::spec(&args.settings)?;
     let ports = world::ports(&spec).await?;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 
-/// Makes, shows and removes tokens.
+/// Creates, lists and deletes tokens.
 pub async fn token(args: TokenArgs) -> Result<(), Failure> {
     let objects = HttpReachability.connect(&args.kubeconfig).await?;
     match args.command {
@@ -82,7 +82,7 @@ pub async fn token(args: TokenArgs) -> Result<(), Failure> {
 fn random_token() -> Token {
     loop {
         let random: [u8; 64] = rand::random();
-        // Some bytes are passed over so that every letter is as likely; hardly ever too many.
+        // Some bytes are skipped so that every character is equally likely; there are almost always enough left.
         if let Some(token) = Token::from_random(&random) {
             return token;
         }

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::{settings, world};
 
-/// Carries out one of them.
+/// Runs one of the subcommands.
 pub async fn upgrade(command: UpgradeCommand) -> Result<(), Failure> {
     match command {
         UpgradeCommand::Plan(args) => plan(&args).await,

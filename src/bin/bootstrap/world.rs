@@ -1,4 +1,4 @@
-//! Wires the adapters to the ports.
+//! Connects the adapters to the ports.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::failure::Failure;
 use crate::settings;
 
-/// How long one call to the runtime may take; pulls have no bound.
+/// Timeout of one call to the runtime; pulls have none.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The node as it is.
+/// The ports with their real adapters.
 pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
     Ok(Ports {
         files: Arc::new(HostFiles),
@@ -68,8 +68,8 @@ fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
     let Some(file) = args.settings else { return Ok(args) };
     let of = |file: &Path| settings::spec(&SettingsArgs { config: Some(file.to_owned()), ..SettingsArgs::default() });
     let spec = match of(&file) {
-        // A generation with faulty settings must not take the node's way to the API servers down: `init` or `join` tells
-        // of them, and nothing was carried out.
+        // A generation with invalid settings must not cut the node off from the API servers: `init` or `join` reports
+        // the faults, and nothing was applied.
         Err(Failure::Configuration(faults)) => {
             let Ok(spec) = of(Path::new(KEPT_FILE)) else { return Err(Failure::Configuration(faults)) };
             complain(&format!("{faults}\ncontinuing with the settings that were last applied ({KEPT_FILE})"));
@@ -85,7 +85,7 @@ fn from_settings(args: AgentArgs) -> Result<AgentArgs, Failure> {
     }
 }
 
-/// Runs the agent until it gets a signal to stop.
+/// Runs the agent until a signal stops it.
 pub async fn agent(args: AgentArgs) -> Result<(), Failure> {
     let args = from_settings(args)?;
     roost::telemetry::panics::install(|_| {});

@@ -13,9 +13,7 @@ use crate::bootstrap::upgrade::{Passage, Purpose};
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{EtcdFiles, Progress};
 
-/// How to apply.
 pub struct ApplyOptions<'a> {
-    /// Files of etcd.
     pub etcd_files: &'a dyn EtcdFiles,
     /// How long each component may take to become healthy.
     pub timeout: Duration,

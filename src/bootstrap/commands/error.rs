@@ -14,7 +14,6 @@ use crate::ports::bootstrap::{EtcdFileError, FileError};
 /// Why a command failed or is refused. After a failure the same command continues.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A phase failed.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The node could not be brought to its settings.

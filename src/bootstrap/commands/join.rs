@@ -38,13 +38,11 @@ pub struct ClusterRequest {
 
 /// What it takes to look for a cluster, before the ports of a run are there.
 pub struct Search<'a> {
-    /// Connections without credentials.
     pub discovery: &'a dyn ClusterDiscovery,
     /// Connections with those of a kubeconfig.
     pub net: &'a dyn Reachability,
     /// Files of this machine.
     pub files: &'a dyn NodeFiles,
-    /// Reads certificates.
     pub pki: &'a dyn Pki,
 }
 
@@ -88,7 +86,6 @@ pub fn keep(files: &dyn NodeFiles, settings: &str, cluster: &str) -> Result<(), 
     kept::keep_joined(files, cluster)
 }
 
-/// How to join.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JoinOptions {
     /// The machine becomes a control plane.

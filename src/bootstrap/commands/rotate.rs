@@ -14,9 +14,7 @@ use crate::core::bootstrap::rotation::Stage;
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{EtcdFiles, Progress};
 
-/// How to rotate.
 pub struct RotateOptions<'a> {
-    /// Files of etcd.
     pub etcd_files: &'a dyn EtcdFiles,
     /// How long each component may take to become healthy.
     pub timeout: Duration,

@@ -26,9 +26,7 @@ use crate::ports::bootstrap::{ClusterObjects, EtcdFiles, Progress};
 /// Keeps a version for later commands.
 pub type RecordVersion<'a> = dyn Fn(&str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
 
-/// How to upgrade.
 pub struct UpgradeOptions<'a> {
-    /// Files of etcd.
     pub etcd_files: &'a dyn EtcdFiles,
     /// How long each component may take to become healthy.
     pub timeout: Duration,

@@ -1,4 +1,4 @@
-//! The restore drill: shows, while everything is healthy, that the newest snapshot would bring the cluster back.
+//! The restore drill: proves, while the cluster is healthy, that the newest snapshot can be restored.
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,12 @@ use crate::ports::bootstrap::{EtcdFiles, FileError, Progress};
 const MANIFEST: &str = "etcd-drill.yaml";
 const COMPONENT: &str = "etcd-drill";
 
-/// Restores a snapshot (this node's newest without one named) into a separate etcd, reads all of it, and removes that
-/// etcd, which answers on this port of the loopback meanwhile. What it finds wrong with the snapshot is in the result, which is kept for `bootstrap status`.
+/// Restores a snapshot (without an argument this node's newest) into a separate etcd, which listens on this loopback
+/// port, reads every key, and removes that etcd. Faults of the snapshot are in the result, which is kept for `bootstrap
+/// status`.
 ///
 /// # Errors
-/// The drill itself failed; the result says nothing about the snapshot.
+/// The drill itself failed, which says nothing about the snapshot.
 pub async fn drill(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -101,7 +102,7 @@ async fn try_out(
     let size = files.check_snapshot(snapshot).map_err(|error| Verdict::Unfit(with_causes(&error)))?;
     needs_kubelet(ports).await?;
     let manifest = spec.node.paths.manifests().join(MANIFEST);
-    // Of a drill that was interrupted.
+    // Remove the pod of an interrupted drill.
     end_pod(ports, &manifest).await?;
     progress.step_says(&format!("restoring {} into a separate etcd", snapshot.display()));
     let stamp = (ports.now)().strftime("%Y%m%dt%H%M%Sz").to_string();
@@ -113,7 +114,7 @@ async fn try_out(
     outcome
 }
 
-/// Waits for the drill's etcd and reads all it has.
+/// Waits until the drill's etcd answers, then reads every key.
 async fn look(ports: &Ports, spec: &Spec, pod: &str, port: u16, size: u64) -> Result<DrillContents, Verdict> {
     let begun = Instant::now();
     let etcd = single(ports, spec, &format!("https://127.0.0.1:{port}"))?;

@@ -21,7 +21,6 @@ pub enum Error {
     /// The kubelet is not running.
     #[error("kubelet.service is not running, so no pod can be started; run `systemctl start kubelet`")]
     NoKubelet,
-    /// etcdutl failed.
     #[error("etcdutl exited with code {code}; its output is in /var/log/pods/kube-system_{pod}-{node}_*")]
     RestoreFailed {
         /// Exit code of etcdutl.
@@ -55,7 +54,6 @@ pub enum Error {
     /// The steps that start the control plane could not be planned.
     #[error(transparent)]
     Plan(#[from] PhaseError),
-    /// A step failed.
     #[error(transparent)]
     Step(#[from] StepError),
     /// Something did not happen in time.

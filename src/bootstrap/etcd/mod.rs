@@ -1,4 +1,4 @@
-//! etcd's members for an operator: list, health and maintenance.
+//! etcd's members, for operators: list, health and maintenance.
 
 pub mod client;
 mod drill;
@@ -27,20 +27,19 @@ use crate::ports::bootstrap::{MemberHealth, MembersError, Progress};
 pub struct MemberReport {
     /// Name of the member; empty if unknown.
     pub name: String,
-    /// Where it was asked.
+    /// The client URL that was asked.
     pub endpoint: String,
-    /// Its answer.
+    /// Its answer, or why there is none.
     pub health: Result<MemberHealth, MembersError>,
 }
 
 impl MemberReport {
-    /// True if it answers, has a leader and reports no alarm.
+    /// True if the member answers, has a leader and reports no alarm.
     pub fn is_healthy(&self) -> bool {
         self.health.as_ref().is_ok_and(|health| health.leader != 0 && health.errors.is_empty())
     }
 }
 
-/// All members.
 pub async fn members(ports: &Ports, spec: &Spec) -> Result<Vec<Member>, Error> {
     Ok(client(ports, spec).await?.list().await?)
 }
@@ -71,13 +70,13 @@ pub async fn health(ports: &Ports, spec: &Spec) -> Result<Vec<MemberReport>, Err
 pub struct Defragmented {
     /// Number of defragmented members.
     pub members: usize,
-    /// The NOSPACE alarm was set and is now cleared.
+    /// True if the NOSPACE alarm was set and is now cleared.
     pub disarmed: bool,
 }
 
-/// Gives unused space back, member by member, the leader last; a member that does not answer stops it, since only one
-/// may be unavailable at a time. With `compact`, old revisions are compacted first. When every member has room again,
-/// the NOSPACE alarm is cleared.
+/// Frees unused space, member by member, the leader last; stops at a member that does not answer, since only one may be
+/// unavailable at a time. With `compact`, old revisions are compacted first. When every member has room, the NOSPACE
+/// alarm is cleared.
 pub async fn defragment(
     ports: &Ports,
     spec: &Spec,
@@ -123,7 +122,7 @@ pub async fn foresee_defragment(ports: &Ports, spec: &Spec, compact: bool) -> Re
     Ok(lines)
 }
 
-/// Less than nine tenths of the quota; otherwise the alarm would be raised again at once.
+/// Uses less than nine tenths of the quota; above that the alarm would soon be raised again.
 fn has_room(health: &MemberHealth) -> bool {
     health.db_quota <= 0 || health.db_size < (health.db_quota / 10).saturating_mul(9)
 }

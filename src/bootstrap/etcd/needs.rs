@@ -1,4 +1,4 @@
-//! What must be so before anything is done to etcd.
+//! Preconditions of every change to etcd.
 
 use super::error::Error;
 use crate::bootstrap::ports::Ports;

@@ -16,13 +16,13 @@ use crate::cri;
 const STOP_PATIENCE: Duration = Duration::from_secs(180);
 /// How long a restore, or etcd's first start after it, may take.
 pub const WORK_PATIENCE: Duration = Duration::from_secs(600);
-/// Between two looks.
+/// Interval between two checks.
 pub const PAUSE: Duration = Duration::from_millis(500);
 
-/// Labels of a sandbox.
+/// Labels of a pod sandbox.
 pub type Labels = std::collections::HashMap<String, String>;
 
-/// Of the namespace of the control plane.
+/// True for a pod in the control plane's namespace.
 pub fn in_kube_system(labels: &Labels) -> bool {
     labels.get(POD_NAMESPACE).is_some_and(|namespace| namespace == "kube-system")
 }
@@ -69,9 +69,8 @@ pub async fn until_exited(ports: &Ports, pod: &str) -> Result<i32, Error> {
 /// A container that has exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Its name.
+    /// Name of the container in its pod.
     pub container: String,
-    /// Its exit code.
     pub code: i32,
     /// Path of its log.
     pub log: String,

@@ -23,7 +23,7 @@ use crate::core::model::labels::POD_NAME;
 use crate::core::model::spec::{ControlPlaneMode, Endpoint, Spec};
 use crate::ports::bootstrap::{EtcdFiles, Progress};
 
-/// How long no leader answers before the quorum counts as lost.
+/// How long no leader may answer before the quorum counts as lost.
 const ELECTION_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The plan of `restore`, one line per step; it fails where `restore` would.
@@ -64,7 +64,7 @@ pub async fn foresee_recover(ports: &Ports, spec: &Spec) -> Result<Vec<String>, 
     ])
 }
 
-/// Stops this node's control plane: its services, then its manifests.
+/// The steps that stop this node's control plane: services, then manifests.
 fn away(spec: &Spec) -> Vec<Step> {
     let mut steps = convert::stop_services();
     steps.extend(convert::remove_services(spec));
@@ -84,7 +84,7 @@ fn kept_beside(spec: &Spec, stamp: &str) -> PathBuf {
     spec.node.paths.etcd_data.join(format!("before-restore-{stamp}"))
 }
 
-/// Replaces this node's etcd by what a snapshot holds. The data that was there is kept beside it; returns where.
+/// Replaces this node's etcd by the content of a snapshot. The previous data is kept; returns its path.
 pub async fn restore(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -165,7 +165,7 @@ pub async fn recover(ports: &Ports, spec: &Spec, progress: &dyn Progress) -> Res
         }
         tokio::time::sleep(PAUSE).await;
     }
-    // The flag must be removed: with it every start would remove members that joined.
+    // The flag must be removed: with it every start would remove members that have joined since.
     write_all(ports, spec, progress).await
 }
 

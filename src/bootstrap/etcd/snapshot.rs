@@ -1,4 +1,4 @@
-//! Snapshots: taken, checked, and the older ones removed.
+//! Snapshots: take, verify, and remove older ones.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::core::bootstrap::snapshots::{file_name, outdated};
 use crate::core::model::spec::{Endpoint, Spec};
 use crate::ports::bootstrap::EtcdFiles;
 
-/// A snapshot on disk.
+/// A verified snapshot on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenSnapshot {
-    /// The file, mode 0600.
+    /// Path of the file, mode 0600.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
-    /// Older ones that were removed.
+    /// Older snapshots that were removed.
     pub removed: Vec<PathBuf>,
 }
 
@@ -42,8 +42,8 @@ pub async fn foresee_take(
     Ok(lines)
 }
 
-/// Writes a snapshot to `path`, or under a name of its own into `folder`, where only the newest `keep` stay (all with 0).
-/// The file appears only when it is complete.
+/// Writes a snapshot to `path`, or under a generated name into `folder`, where only the newest `keep` remain (0 keeps
+/// all). The file appears only when it is complete.
 pub async fn take(
     ports: &Ports,
     files: &dyn EtcdFiles,
@@ -61,7 +61,7 @@ pub async fn take(
     part.push(".part");
     let part = PathBuf::from(part);
     ports.files.remove(&part)?;
-    // The node's own member is nearest; any other one has the same.
+    // The node's own member is nearest; every other one has the same data.
     let own = match spec.cluster.external_etcd {
         None => single(ports, spec, &Endpoint::new(spec.node.address, 2379).url())?,
         Some(_) => client(ports, spec).await?,

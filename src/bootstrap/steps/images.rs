@@ -48,7 +48,7 @@ async fn import(ports: &Ports, image: &str, places: &[PathBuf]) -> Result<(), St
             archives.push(place.clone());
         }
     }
-    // Most archives are named after what is in them: these first.
+    // Most archives are named after the image in them: search these first.
     let name = image.rsplit('/').next().and_then(|name| name.split(':').next()).unwrap_or(image);
     archives.sort_by_key(|path| !path.file_name().is_some_and(|file| file.to_string_lossy().contains(name)));
     for archive in &archives {

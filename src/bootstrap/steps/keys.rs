@@ -1,4 +1,4 @@
-//! The PKI files that control planes share, received by one that joins, or that follows to other CAs.
+//! The PKI files that control planes share: received when a node joins, or follows the others to new CAs.
 
 use std::path::Path;
 
@@ -47,8 +47,8 @@ pub async fn apply(
             return Err(StepError::OtherAuthorities);
         }
     }
-    // Keys first: what is needed is there only when all is. The CA's certificate was believed before anything was
-    // asked, so that it stays.
+    // Keys first: the needed files are complete only when all of them exist. The CA's certificate was trusted before
+    // the request, so it stays.
     let (keys, others): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.ends_with(".key"));
     for (name, text) in keys.into_iter().chain(others) {
         let path = folder.join(name);

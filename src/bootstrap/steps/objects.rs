@@ -43,7 +43,7 @@ async fn read(ports: &Ports, spec: &Spec, object: &Value) -> Option<Value> {
     objects.get(&reference).await.ok().flatten()
 }
 
-/// A Node, if the API can be asked and knows it.
+/// A Node; `None` if the API cannot be reached or has no such Node.
 pub async fn node(ports: &Ports, spec: &Spec, name: &str) -> Option<Value> {
     read(ports, spec, &node_reference(name)).await
 }
@@ -52,7 +52,7 @@ fn node_reference(name: &str) -> Value {
     serde_json::json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
 }
 
-/// The Node's `Ready` condition is true.
+/// True if the Node's `Ready` condition is true.
 pub fn is_ready(node: &Value) -> bool {
     let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
@@ -78,7 +78,6 @@ fn taints(taint: bool) -> Vec<Value> {
     if taint { vec![render_control_plane_taint()] } else { Vec::new() }
 }
 
-/// Applies an object.
 async fn apply_object(ports: &Ports, spec: &Spec, object: &Value) -> Result<StepOutcome, StepError> {
     let objects = best(ports, spec).await?;
     Ok(match retry(|| objects.apply(object)).await? {
@@ -87,7 +86,6 @@ async fn apply_object(ports: &Ports, spec: &Spec, object: &Value) -> Result<Step
     })
 }
 
-/// Removes an object.
 async fn delete(ports: &Ports, spec: &Spec, object: &Value) -> Result<(), StepError> {
     let reference = ObjectRef::of(object).ok_or(ClusterObjectsError::NoObject)?;
     let objects = best(ports, spec).await?;
@@ -109,7 +107,7 @@ async fn label(ports: &Ports, spec: &Spec, name: &str, labels: &BTreeMap<String,
     patch_node(ports, spec, name, |node| plan_labels(node, labels)).await
 }
 
-/// Patches a Node, and retries if it was changed meanwhile.
+/// Patches a Node, and retries on conflict.
 async fn patch_node(
     ports: &Ports,
     spec: &Spec,
@@ -143,7 +141,7 @@ async fn assign_pod_subnets(ports: &Ports, spec: &Spec, name: &str, subnets: &[I
     let objects = best(ports, spec).await?;
     let reference = ObjectRef::new("v1", "Node", None, name);
     match retry(|| objects.merge_patch(&reference, &patch)).await {
-        // Once set they cannot be changed.
+        // `podCIDRs` is immutable once set.
         Err(_) if has_pod_subnets(ports, spec).await => Ok(()),
         outcome => Ok(outcome?),
     }

@@ -1,4 +1,4 @@
-//! Folders that belong to the user of a service.
+//! Folders that belong to a service's user.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use crate::bootstrap::error::StepError;
 use crate::bootstrap::ports::Ports;
 use crate::ports::bootstrap::Owner;
 
-/// The node's own users; what a directory service adds is never ours.
+/// The node's local users; a directory service never adds ours.
 const USERS: &str = "/etc/passwd";
 
-/// True when the folder and all in it belong to the user.
+/// True if the folder and everything in it belong to the user.
 pub fn is_owned(ports: &Ports, path: &Path, user: &str) -> Result<bool, StepError> {
     let text = ports.files.read(Path::new(USERS))?.unwrap_or_default();
     match find(&text, user) {
@@ -18,14 +18,14 @@ pub fn is_owned(ports: &Ports, path: &Path, user: &str) -> Result<bool, StepErro
     }
 }
 
-/// Gives the folder and all in it to the user.
+/// Changes the owner of the folder and everything in it.
 pub fn own(ports: &Ports, path: &Path, user: &str) -> Result<(), StepError> {
     let text = ports.files.read(Path::new(USERS))?.unwrap_or_default();
     let owner = find(&text, user).ok_or_else(|| StepError::NoUser { user: user.to_owned() })?;
     Ok(ports.files.give_to(path, owner)?)
 }
 
-/// `name:password:uid:gid:…` (passwd(5)).
+/// Finds a user in the format `name:password:uid:gid:…` (passwd(5)).
 fn find(text: &str, user: &str) -> Option<Owner> {
     if user == "root" {
         return Some(Owner { user: 0, group: 0 });

@@ -51,7 +51,6 @@ fn authority_is_met(ports: &Ports, wanted: &Authority) -> Result<bool, StepError
     }
 }
 
-/// Creates a CA.
 fn make_authority(ports: &Ports, wanted: &Authority) -> Result<(), StepError> {
     let pair = ports.pki.make_authority(wanted, (ports.now)()).map_err(pki_error(&wanted.files.cert))?;
     write_pair(ports, &wanted.files, &pair)

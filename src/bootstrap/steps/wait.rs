@@ -11,9 +11,9 @@ use crate::core::bootstrap::step::Condition;
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::ObjectRef;
 
-/// How often a condition is asked; short, since a whole start takes seconds.
+/// Interval between two checks; short, since a whole start takes seconds.
 const PAUSE: Duration = Duration::from_millis(75);
-/// After how many questions is asked whether there is still hope: every second or so.
+/// Number of checks after which [`is_hopeless`] is called: about every second.
 const LOOKS_BETWEEN: u32 = 16;
 
 /// True if the condition holds now; false if that cannot be determined.

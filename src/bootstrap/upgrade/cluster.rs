@@ -1,4 +1,4 @@
-//! What runs in the cluster, asked of the API and of etcd.
+//! What runs in the cluster, from the API and etcd.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::core::model::spec::Spec;
 use crate::core::model::with_causes;
 use crate::ports::bootstrap::{ClusterObjects, ObjectRef};
 
-/// How long an API server is asked again.
+/// How long to retry while the API server is not ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -20,8 +20,7 @@ fn named(api_version: &str, kind: &str, name: &str) -> ObjectRef {
     ObjectRef::new(api_version, kind, Some("kube-system"), name)
 }
 
-/// Versions and health of all nodes, components and members; asked again while the API server is not yet itself, as it
-/// is not for some moments after its start.
+/// Versions and health of all nodes, components and members; retried while the API server is still starting.
 pub async fn observe_cluster(
     ports: &Ports,
     spec: &Spec,

@@ -22,26 +22,26 @@ use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::{ClusterObjects, EtcdFiles, Progress};
 
 const PAUSE: Duration = Duration::from_millis(500);
-/// A container that exited this often is considered failed.
+/// Number of container exits after which a component counts as failed.
 const ENDS: u32 = 3;
-/// Id and summary for progress.
+/// Id and title of this phase for progress output.
 const PHASE: (&str, &str) = ("control-plane", "control plane, component by component");
 
-/// What a passage from one set of manifests to another needs besides the ports.
+/// What a change from one set of manifests to another needs besides the ports.
 pub struct Passage<'a> {
-    /// Files of etcd.
+    /// Keeps etcd's data files.
     pub etcd_files: &'a dyn EtcdFiles,
     /// How long each component may take to become healthy.
     pub timeout: Duration,
-    /// Only report what would be done.
+    /// Only report the moves.
     pub dry_run: bool,
-    /// What for.
+    /// Why the control plane is changed.
     pub purpose: Purpose,
-    /// The objects by which the turn among control planes is held; `None` without.
+    /// Renews the Lease of this node's turn; `None` if there are no turns.
     pub turn: Option<Arc<dyn ClusterObjects>>,
 }
 
-/// What a component was like when it began to be waited for.
+/// State of a component when the wait for it began.
 struct Waiting {
     uid: String,
     since: Instant,
@@ -60,12 +60,12 @@ struct Run<'a> {
     needs_snapshot: bool,
     given_up: Option<(&'static str, String)>,
     waiting: BTreeMap<&'static str, Waiting>,
-    /// The last look at each component.
+    /// The most recent observation of each component.
     looks: BTreeMap<&'static str, Look>,
 }
 
-/// Brings this node's control plane to the manifests that the settings want. Returns how many were replaced (or, in a dry
-/// run, would be).
+/// Brings this node's control plane to the manifests of the settings. Returns how many were replaced (or, in a dry run,
+/// would be).
 pub async fn upgrade_control_plane(
     ports: &Ports,
     spec: &Spec,
@@ -202,7 +202,7 @@ impl Run<'_> {
     async fn take_snapshot(&mut self) -> Result<(), Error> {
         let folder = &self.spec.node.paths.snapshots;
         self.ports.files.ensure_dir(folder, 0o700)?;
-        // A name of its own: the timer removes older ones of its own only.
+        // A name with its own prefix: the snapshot timer removes only its own old files.
         let stamp = (self.ports.now)().strftime("%Y%m%dT%H%M%SZ");
         let file = format!("before-{}-{}-{stamp}.db", self.spec.cluster.version, self.spec.node.name);
         let path = folder.join(file);
@@ -214,7 +214,7 @@ impl Run<'_> {
     /// While this member restarts, the others have to agree without it.
     async fn others_are_well(&self) -> Result<(), Error> {
         let reports = etcd::health(self.ports, self.spec).await?;
-        // The members are unknown: there is no majority to lose, and this member may have lost its address.
+        // If the members are unknown there is no quorum to lose, and this member may have a wrong address.
         if self.passage.purpose == Purpose::Settings && reports.iter().all(|report| report.name.is_empty()) {
             return Ok(());
         }
@@ -259,7 +259,7 @@ impl Run<'_> {
     }
 }
 
-/// What a replaced manifest or unit changes, line by line.
+/// The lines of a manifest or unit that a move changes.
 fn changed_lines(coming: &Move, facts: &Facts) -> Vec<String> {
     let Move::Write(name) = coming else { return Vec::new() };
     let component = facts.components.iter().find(|component| component.name == *name);

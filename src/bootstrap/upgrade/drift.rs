@@ -1,4 +1,4 @@
-//! What the components of this node are, beside what the settings say: as they are written, and as they run.
+//! Differences between this node's components and the settings, in their files and in the running processes.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,6 @@ use crate::core::model::ContainerId;
 use crate::core::model::spec::Spec;
 use crate::cri;
 
-/// Component and difference.
 pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(String, String)>, Error> {
     let form = Form::of(&observe_facts(ports, spec, false).await?)?;
     let mut drift = Vec::new();

@@ -15,7 +15,7 @@ use crate::core::bootstrap::services;
 use crate::core::model::ContainerId;
 use crate::core::model::spec::Spec;
 
-/// Of each component that is there: as the runtime reports, else as it is written.
+/// The flags of each component on this node: from the runtime if it runs, else from its file.
 pub async fn observe_flags(
     ports: &Ports,
     spec: &Spec,

@@ -1,4 +1,4 @@
-//! The two forms of a component, static pod and service: where it is written, and how its health is judged.
+//! The two forms of a component, static pod and service: the path of its file, and how its health is checked.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,12 +12,11 @@ use crate::core::bootstrap::{Facts, services, static_pods};
 use crate::core::model::spec::{ControlPlaneMode, Spec};
 use crate::ports::bootstrap::UnitState;
 
-/// How the control plane of a node is run.
+/// How the control plane of a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Manifests, which the kubelet runs.
+    /// Static pods, run by the kubelet.
     Pods,
-    /// systemd services.
     Services,
 }
 
@@ -33,12 +32,12 @@ impl Form {
         }
     }
 
-    /// The value of the setting `mode` that says so.
+    /// The value of the setting `mode` for this form.
     pub fn mode_of_cluster(self) -> ControlPlaneMode {
         if self == Self::Pods { ControlPlaneMode::StaticPods } else { ControlPlaneMode::Systemd }
     }
 
-    /// Where a component is written.
+    /// Path of a component's file.
     pub fn path(self, spec: &Spec, component: &str) -> PathBuf {
         match self {
             Self::Pods => spec.node.paths.manifests().join(format!("{component}.yaml")),
@@ -46,12 +45,12 @@ impl Form {
         }
     }
 
-    /// The mode of that file.
+    /// Mode bits of that file.
     pub fn mode(self) -> u32 {
         if self == Self::Pods { 0o600 } else { 0o644 }
     }
 
-    /// Where the former one is kept.
+    /// Path where the previous file is kept during a change.
     pub fn kept(self, spec: &Spec, component: &str, purpose: Purpose) -> PathBuf {
         purpose.kept().join(self.path(spec, component).file_name().unwrap_or_default())
     }
@@ -97,7 +96,7 @@ impl Form {
         let mut look =
             Look { uid: unit.clone(), well: false, word: String::new(), restarts: state.restarts, ended: false };
         if self.is_stale(ports, spec, component, &state)? {
-            // Those before its restart do not count.
+            // Exits before the restart do not count.
             look.restarts = 0;
             look.word = "it was not restarted after its unit changed".to_owned();
             return Ok(look);
@@ -112,7 +111,7 @@ impl Form {
             look.word = "it has only just started".to_owned();
             return Ok(look);
         }
-        // Asked like the pod that it is not.
+        // A service is probed like the corresponding pod.
         ask(ports, &static_pods::probed(component, spec)?, &mut look).await;
         Ok(look)
     }

@@ -1,4 +1,4 @@
-//! What is wanted of the components of this node.
+//! The desired files of this node's components.
 
 use super::Purpose;
 use super::error::Error;
@@ -11,7 +11,7 @@ use crate::core::bootstrap::upgrade::running;
 use crate::core::model::spec::Spec;
 use crate::ports::bootstrap::FileError;
 
-/// The components of this node, each after those that it needs.
+/// The components of this node, each after its dependencies.
 pub(super) fn components(spec: &Spec) -> Vec<&'static str> {
     let etcd = spec.cluster.external_etcd.is_none().then_some(ETCD);
     etcd.into_iter().chain(CONTROL_PLANE).collect()
@@ -22,7 +22,7 @@ pub fn is_under_way(ports: &Ports, purpose: Purpose) -> Result<bool, FileError> 
     Ok(!ports.files.list(purpose.kept())?.is_empty())
 }
 
-/// What is wanted of each component. In an upgrade etcd stays as it is while it runs the same program: only another
+/// The desired file of each component. An upgrade leaves etcd unchanged as long as its image is the same: only another
 /// version is worth a restart.
 pub(super) async fn wanted(
     ports: &Ports,
@@ -36,7 +36,7 @@ pub(super) async fn wanted(
         let present = ports.files.read(&form.path(spec, component))?;
         if component == ETCD {
             facts.etcd_members = present.as_deref().and_then(joined_members).unwrap_or_default();
-            // The node may have another address now.
+            // The node's address may have changed.
             let own = facts.etcd_members.iter_mut().filter(|(name, _)| *name == spec.node.name);
             own.for_each(|(_, url)| *url = peer_url(spec));
         }

@@ -1,4 +1,5 @@
-//! Upgrades: what the cluster runs, and one node's control plane brought to another version, or other settings, or back.
+//! Upgrades: what runs in the cluster, and moving one node's control plane to another version or other settings, or
+//! rolling it back.
 
 mod cluster;
 mod control_plane;
@@ -21,17 +22,16 @@ pub use manifests::{is_under_way, keep_running};
 /// Why a control plane is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Another version: etcd, whose version may be the same, is restarted for that alone, and a snapshot comes first.
+    /// Another version: a snapshot is taken first, and etcd is restarted only if its own version changes.
     Version,
-    /// Other settings.
     Settings,
 }
 
 impl Purpose {
-    /// All of them.
+    /// Every purpose, in order.
     pub const ALL: [Self; 2] = [Self::Version, Self::Settings];
 
-    /// Where the manifests are kept that were replaced, while a change is under way.
+    /// Folder of the replaced manifests while a change is unfinished.
     pub fn kept(self) -> &'static Path {
         Path::new(match self {
             Self::Version => "/var/lib/roost/upgrade",

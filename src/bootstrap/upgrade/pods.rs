@@ -1,4 +1,4 @@
-//! Health of the pod of a manifest: it runs what the manifest says, stays up, and answers its probe.
+//! Health of a manifest's pod: it runs what the manifest says, keeps running, and passes its probe.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use crate::core::model::labels::{POD_UID, RESTART_COUNT};
 use crate::core::model::{ContainerId, HttpGet, uid_of, with_causes};
 use crate::cri;
 
-/// How long a container has to run before its answer counts: some exit right after they became ready.
+/// How long a container has to run before its answer counts: some exit just after they became ready.
 pub(super) const STEADY: Duration = Duration::from_secs(3);
-/// How long it may take to answer.
+/// Timeout of one probe.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// One look at a pod.
+/// One observation of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Look {
-    /// The pod of this very manifest.
+    /// Uid of the pod with exactly this manifest.
     pub uid: String,
-    /// It runs and answers.
+    /// True if it runs and answers.
     pub well: bool,
-    /// What is missing, for people.
+    /// What is wrong, for people.
     pub word: String,
-    /// How often its container was started again.
+    /// How often its container was restarted.
     pub restarts: u32,
-    /// Its container does not run now.
+    /// True if its container is not running now.
     pub ended: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn look(ports: &Ports, path: &Path, text: &str, node: &str) -> 
     Ok(look)
 }
 
-/// Asks what runs as the probe of its pod does.
+/// Sends the pod's probe.
 pub(super) async fn ask(ports: &Ports, pod: &Pod, look: &mut Look) {
     match probe_of(pod) {
         None => look.well = true,
@@ -92,7 +92,7 @@ pub(super) async fn newest_container(ports: &Ports, uid: &str) -> Result<Option<
     Ok(mine.max_by_key(|container| container.created_at))
 }
 
-/// What the kubelet asks as well: readiness, or else what shows that the start is over.
+/// The probe that the kubelet uses too: readiness, else startup.
 fn probe_of(pod: &Pod) -> Option<HttpGet> {
     let container = pod.spec.as_ref()?.containers.first()?;
     let probes = [&container.readiness_probe, &container.startup_probe, &container.liveness_probe];

@@ -1,4 +1,4 @@
-//! Settings → the validated spec, reporting all faults at once.
+//! Derives the validated spec from the settings, reporting all faults at once.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,12 +18,11 @@ use crate::core::model::spec::{
     ExternalEtcd, ExtraArgs, NetworkSpec, NodeSpec, Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
 };
 
-/// What the host itself says where nothing is set.
+/// Defaults that come from the host.
 #[derive(Clone, Debug, Default)]
 pub struct HostDefaults {
-    /// The host name.
     pub name: String,
-    /// Address of the interface with the default route.
+    /// Address of the interface with the default route; `None` if there is no default route.
     pub address: Option<IpAddr>,
     /// Path of this program.
     pub program: PathBuf,
@@ -33,14 +32,14 @@ pub struct HostDefaults {
 const ETCD: &str = "etcd:3.6.8-0";
 const COREDNS: &str = "coredns/coredns:v1.14.2";
 const PAUSE: &str = "pause:3.10.2";
-/// The components whose version is the cluster's.
+/// The components that have the cluster's version.
 const VERSIONED: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
-/// The component that keeps the audit log.
+/// The component that writes the audit log.
 const API_SERVER: &str = "kube-apiserver";
-/// Programs that source `host` needs.
+/// Programs that the source `host` requires.
 const HOSTED: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
-/// Reads typed values out of the layers and collects what is wrong.
+/// Reads typed values from the layers and collects faults.
 struct Reader<'a> {
     layers: &'a Layers,
     faults: Vec<Fault>,
@@ -76,7 +75,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An absolute path; a fault if it is none.
+    /// An absolute path; others are faults.
     fn path(&mut self, name: &str) -> PathBuf {
         let path = PathBuf::from(self.text(name));
         if !path.is_absolute() {
@@ -127,10 +126,10 @@ fn text_map(value: &Value) -> BTreeMap<String, String> {
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// The spec that the settings and the host give.
+/// The spec that follows from settings and host.
 ///
 /// # Errors
-/// Every fault, each with the place where the value is written.
+/// Every fault, with the place where the value is set.
 pub fn derive_spec(layers: &Layers, host: &HostDefaults) -> Result<Spec, Vec<Fault>> {
     let mut reader = Reader { layers, faults: Vec::new() };
     let node = derive_node(&mut reader, host);
@@ -221,7 +220,7 @@ fn layers_number(reader: &mut Reader<'_>, name: &str) -> u16 {
     }
 }
 
-/// Fields of a KubeletConfiguration, as the kubelet itself would take them.
+/// Fields of a KubeletConfiguration, checked as the kubelet checks them.
 fn derive_kubelet(reader: &mut Reader<'_>, name: &str) -> serde_json::Map<String, serde_json::Value> {
     let fields = reader.json(name);
     for fault in check_overlay(&fields) {
@@ -311,12 +310,12 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
     }
 }
 
-/// Tables by component name only components that there are: of others nothing would come.
+/// Rejects unknown components in tables by component: their values would have no effect.
 fn check_components(reader: &mut Reader<'_>) {
     let servers = [API_SERVER, "kube-controller-manager", "kube-scheduler", CLOUD_CONTROLLER_MANAGER, "etcd"];
     let addons = ["kube-proxy", "coredns", "pause"];
     let all = [servers.as_slice(), &addons].concat();
-    // etcd's tools are beside etcd, or are named.
+    // etcd's tools are beside etcd, unless they are named.
     let programs = [all.as_slice(), &["etcdctl", "etcdutl"]].concat();
     for (name, known) in [("args", servers.to_vec()), ("components.images", all), ("components.binaries", programs)] {
         let named = reader.layers.value(name).and_then(Value::as_table).into_iter().flatten();
@@ -362,7 +361,7 @@ fn derive_source(reader: &mut Reader<'_>) -> ComponentSource {
     }
 }
 
-/// What systemd services need.
+/// Checks the requirements of systemd services.
 fn check_services(reader: &mut Reader<'_>, source: &ComponentSource, node: &NodeSpec) {
     if !matches!(source, ComponentSource::Host { .. }) {
         reader.fault("mode", NEEDS_PROGRAMS);
@@ -398,7 +397,7 @@ fn optional_path(reader: &mut Reader<'_>, name: &str) -> Option<PathBuf> {
     (!reader.text(name).is_empty()).then(|| reader.path(name))
 }
 
-/// Somebody who keeps an audit log by flags of their own has all of it so.
+/// With one of these flags, the audit log is configured by flags alone.
 const OWN_AUDIT: [&str; 3] = ["audit-policy-file", "audit-log-path", "audit-webhook-config-file"];
 
 fn derive_audit(reader: &mut Reader<'_>, node: &NodeSpec, args: Option<&ExtraArgs>) -> Option<AuditSpec> {
@@ -410,7 +409,7 @@ fn derive_audit(reader: &mut Reader<'_>, node: &NodeSpec, args: Option<&ExtraArg
         _ => (reader.path("audit.policy"), false),
     };
     let log = reader.path("audit.log");
-    // The folder is the API server's to write; /var/log itself must not become that.
+    // The API server gets write access to the folder, which must not be /var/log itself.
     let shared = ["/", "/var", "/var/log", "/tmp", "/etc"];
     if log.parent().is_none_or(|folder| shared.iter().any(|shared| folder == Path::new(shared))) {
         reader.fault("audit.log", format!("\"{}\" has to be in a dedicated folder", log.display()));

@@ -4,7 +4,6 @@ use toml::{Table, Value};
 
 use crate::core::model::spec::{ClusterSpec, ProxyMode};
 
-/// The text of the file.
 pub fn render_joined(cluster: &ClusterSpec) -> String {
     let text = |value: &str| Value::String(value.to_owned());
     let texts = |values: Vec<String>| Value::Array(values.into_iter().map(Value::String).collect());

@@ -1,4 +1,4 @@
-//! Flag over environment over file over default: each setting with the place it came from.
+//! Merges flags over environment over file over defaults: each setting with its origin.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,27 +9,26 @@ use toml::de::{DeTable, DeValue};
 
 use super::schema::{self, Kind, SETTINGS, Setting};
 
-/// Where a value was written.
+/// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// On the command line.
     Flag,
     /// In an environment variable.
     Environment(String),
-    /// In the file, line and column counted from 1.
+    /// In the file; line and column count from 1.
     File(PathBuf, usize, usize),
-    /// Nowhere: the default.
     Default,
 }
 
-/// One thing wrong with the settings.
+/// A fault of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it is written.
+    /// Where the value is set.
     pub origin: Origin,
     /// Dotted name of the setting; empty for the file as a whole.
     pub setting: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what would be right.
     pub message: String,
 }
 
@@ -55,11 +54,10 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// All defaults.
     pub fn defaults() -> Self {
         let mut layers = Self::default();
         for setting in SETTINGS.iter().filter(|s| !s.default.is_empty()) {
-            // The table is ours: a default that does not parse is found by the tests.
+            // The table is part of the program: tests find a default that does not parse.
             if let Ok(table) = format!("value = {}", setting.default).parse::<toml::Table>() {
                 for (_, value) in table {
                     layers.values.insert(setting.name, (value, Origin::Default));
@@ -69,7 +67,7 @@ impl Layers {
         layers
     }
 
-    /// Applies a file's settings on top; returns all faults.
+    /// Applies a file's settings; returns all faults.
     pub fn add_file(&mut self, path: &Path, text: &str) -> Vec<Fault> {
         let at = |offset: usize| {
             let before = text.get(..offset).unwrap_or(text);
@@ -113,7 +111,7 @@ impl Layers {
         }
     }
 
-    /// Applies environment variables on top. Lists are separated by commas, maps are `a=b,c=d`.
+    /// Applies environment variables. Lists are separated by commas, maps are `a=b,c=d`.
     pub fn add_environment(&mut self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Fault> {
         let mut faults = Vec::new();
         for setting in SETTINGS {
@@ -125,7 +123,7 @@ impl Layers {
         faults
     }
 
-    /// Applies one flag on top; `name` is dotted.
+    /// Applies one flag; `name` is dotted.
     pub fn add_flag(&mut self, name: &str, text: &str) -> Vec<Fault> {
         let mut faults = Vec::new();
         match schema::find(name) {
@@ -157,17 +155,17 @@ impl Layers {
         }
     }
 
-    /// The value of a setting.
+    /// The value of a setting; `None` if it has none.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name).map(|(value, _)| value)
     }
 
-    /// Where a setting's value is written.
+    /// Where a setting's value was set.
     pub fn origin(&self, name: &str) -> Origin {
         self.values.get(name).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
-    /// All settings as TOML, each with a remark on where it comes from.
+    /// All settings as TOML, each with a comment about its origin.
     pub fn print(&self) -> String {
         let mut text = String::new();
         let mut table = "";
@@ -189,7 +187,7 @@ impl Layers {
         text
     }
 
-    /// The same for programs: value and place by setting.
+    /// The same as JSON: value and origin by setting.
     pub fn document(&self) -> serde_json::Value {
         let entry = |(name, (value, origin)): (&&str, &(Value, Origin))| {
             let place = match origin {
@@ -216,10 +214,9 @@ fn unknown(name: &str) -> String {
     }
 }
 
-/// Levenshtein distance.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
-    // The distances of what was read of `a` from every beginning of `b`; the first, from nothing, stands apart.
+    // Distances between the read part of `a` and every prefix of `b`; the empty prefix is handled separately.
     let mut row: Vec<usize> = (1..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
         let (mut diagonal, mut left) = (i, i.saturating_add(1));
@@ -249,7 +246,7 @@ fn to_value(value: &DeValue<'_>) -> Value {
     }
 }
 
-/// The value if it is of the setting's kind, in the kind's usual form.
+/// The value in the setting's canonical form, if it has the right kind.
 fn typed(setting: &Setting, value: Value) -> Result<Value, String> {
     let texts = |items: &Value| items.as_table().is_some_and(|t| t.values().all(Value::is_str));
     match (setting.kind, value) {

@@ -1,7 +1,7 @@
 //! cluster.toml: settings of a cluster and of this node.
 //!
-//! [`schema`] is the table of settings, [`layers`] puts flag over environment over file over default, [`derive_spec`]
-//! makes the validated [`Spec`](crate::core::model::spec::Spec) of the result.
+//! [`schema`] is the table of settings, [`layers`] merges flags over environment over file over defaults,
+//! [`derive_spec`] derives the validated [`Spec`](crate::core::model::spec::Spec) from the result.
 
 mod derive;
 mod joined;

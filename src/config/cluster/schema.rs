@@ -1,34 +1,30 @@
 //! The table of all settings of cluster.toml: name, kind, default, meaning. Everything else is derived from it.
 
-/// What a setting holds.
+/// Type of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A string.
     Text,
-    /// A list of strings; one string stands for a list of one.
+    /// A list of strings; a single string is a list of one.
     Texts,
-    /// true or false.
     Bool,
-    /// A whole number.
     Number,
-    /// Strings by any name.
+    /// Strings by arbitrary names.
     TextMap,
-    /// Sets of strings by any name, each by any name (flags by component).
+    /// Maps of strings by arbitrary names (flags by component).
     TextMaps,
-    /// A table that is passed on as it is.
+    /// A table that is passed on unchanged.
     Free,
 }
 
-/// One setting.
+/// A setting of cluster.toml.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// Dotted name, as in `network.pod_cidr`.
     pub name: &'static str,
-    /// What it holds.
     pub kind: Kind,
-    /// Default, as TOML; empty when it comes from the host or there is none.
+    /// Default, as TOML; empty if it comes from the host, or there is none.
     pub default: &'static str,
-    /// One line for the reader of docs/configuration.md.
+    /// One line of description for docs/configuration.md.
     pub meaning: &'static str,
 }
 
@@ -36,7 +32,7 @@ const fn setting(name: &'static str, kind: Kind, default: &'static str, meaning:
     Setting { name, kind, default, meaning }
 }
 
-/// All settings, in the order they are printed.
+/// All settings, in the order in which they are printed.
 pub const SETTINGS: &[Setting] = &[
     setting("mode", Kind::Text, "\"static-pods\"", "how the control plane runs: static-pods or systemd"),
     setting("args", Kind::TextMaps, "{}", "additional flags by component; an empty value removes a default flag"),
@@ -194,17 +190,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// The setting of that name.
+/// The setting of that name; `None` if there is none.
 pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
-/// Whether some setting's name begins with this table.
+/// True if some setting's name begins with this table.
 pub fn is_table(name: &str) -> bool {
     SETTINGS.iter().any(|s| s.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The environment variable that overrides a setting: `ROOST_NETWORK_POD_CIDR`.
+/// The environment variable of a setting, e.g. `ROOST_NETWORK_POD_CIDR`.
 pub fn variable(setting: &Setting) -> String {
     format!("ROOST_{}", setting.name.replace('.', "_").to_uppercase())
 }

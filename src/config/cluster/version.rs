@@ -30,11 +30,9 @@ pub enum AfterUpgrade {
     Rewrite(String),
     /// The user's file has another one, which a later command would take as its target.
     Disagrees {
-        /// The user's file.
         path: PathBuf,
         /// Its line with the version, counted from 1.
         line: usize,
-        /// That version.
         version: String,
     },
 }

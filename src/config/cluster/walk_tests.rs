@@ -1,4 +1,4 @@
-//! The walk over all keys of cluster.toml: each changes a plan, a finding before the start, or the settings of a node.
+//! The walk over all keys of cluster.toml: each changes a plan, a preflight finding, or the settings of a node.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::core::bootstrap::workflow::{INIT, JOIN, RENEW};
 use crate::core::bootstrap::{Facts, preflight, units};
 use crate::core::model::spec::Spec;
 
-/// What the settings need besides to be valid.
+/// Other settings that are required for this one to be valid.
 fn base(name: &str) -> &'static str {
     const HOST: &str = "[components]\nsource = \"host\"\n[components.binaries]\netcd = \"/e\"\nkube-apiserver = \"/a\"\n\
                         kube-controller-manager = \"/c\"\nkube-scheduler = \"/s\"\n";
@@ -25,7 +25,7 @@ fn base(name: &str) -> &'static str {
     }
 }
 
-/// A valid value that is not the default, as it stands in the environment.
+/// A valid value that is not the default, as written in the environment.
 fn sample(setting: &Setting) -> &'static str {
     match setting.name {
         "mode" => "systemd",
@@ -62,7 +62,7 @@ fn sample(setting: &Setting) -> &'static str {
     }
 }
 
-/// All that is planned, written and checked for these settings.
+/// Everything that is planned, written and checked with these settings.
 fn everything(spec: &Spec) -> String {
     let facts = Facts::at(Timestamp::UNIX_EPOCH);
     let phases = INIT.iter().chain(JOIN).chain(RENEW);
@@ -85,7 +85,7 @@ fn derived(name: &str, text: &str, value: Option<&str>) -> Spec {
     if let Some(value) = value {
         assert_eq!(layers.add_flag(name, value), [], "{name}");
     }
-    // An archive has to be named where archives are the source.
+    // The source `archive` requires an archive.
     if name == "components.source" {
         assert_eq!(layers.add_flag("components.archives", "/a"), []);
     }

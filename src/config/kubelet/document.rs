@@ -1,4 +1,4 @@
-//! One configuration file or drop-in: text → checked JSON, and how documents, flags and defaults are merged.
+//! One configuration file or drop-in: parses text to checked JSON, and merges documents, flags and defaults.
 
 use serde_json::{Map, Value};
 
@@ -11,25 +11,24 @@ pub const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
 /// kind of the file.
 pub const KIND: &str = "KubeletConfiguration";
 
-/// A fault of one field of a file.
+/// A fault of one field in a file.
 struct Found {
     path: String,
     text: String,
-    /// The field is unknown; kubelets of other versions in a mixed fleet may know it.
+    /// True if the field is unknown; kubelets of other versions in the cluster may know it.
     unknown: bool,
 }
 
-/// What a file holds once faulty fields have been left out.
+/// A file's content without invalid fields.
 pub struct Document {
-    /// The sound part.
     pub value: Value,
-    /// Faults that prevent the start, with `file:line:column` where known.
+    /// Faults that prevent the start, with `file:line:column` if known.
     pub faults: Vec<String>,
-    /// What is reported: unknown fields, which are left out, and duplicate keys.
+    /// Reported only: unknown fields, which are dropped, and duplicate keys.
     pub warnings: Vec<String>,
 }
 
-/// Parses and checks one file; every fault is reported, with `file:line:column` where it is known.
+/// Parses and checks one file; every fault is reported, with `file:line:column` if known.
 ///
 /// # Errors
 /// All faults as sentences, including unknown fields.
@@ -43,8 +42,9 @@ pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Value, Vec<String>> {
     }
 }
 
-/// The same with unknown fields left out, as upstream's second, lenient reading does
-/// (`pkg/kubelet/kubeletconfig/util/codec`): files of a newer or older fleet, and a rollback, must not prevent the start.
+/// The same, but unknown fields are dropped, as in upstream's second, lenient pass
+/// (`pkg/kubelet/kubeletconfig/util/codec`): files of newer or older clusters, and a rollback, must not prevent the
+/// start.
 pub fn parse_leniently(name: &str, bytes: &[u8]) -> Document {
     let nothing =
         |fault: String| Document { value: Value::Object(Map::new()), faults: vec![fault], warnings: Vec::new() };
@@ -75,12 +75,12 @@ fn place(name: &str, bytes: &[u8], found: Vec<Found>) -> Vec<(String, bool)> {
     found.into_iter().map(at).collect()
 }
 
-/// `file:line:column`, or the file alone.
+/// `file:line:column`, or only the file.
 pub(super) fn written(name: &str, place: Option<yaml::Place>) -> String {
     place.map_or_else(|| name.to_owned(), |place| format!("{name}:{}:{}", place.line, place.column))
 }
 
-/// The sound part of a file, and its faults.
+/// The valid fields of a file, and its faults.
 fn inspect(name: &str, value: Value) -> Result<(Value, Vec<Found>), String> {
     let Value::Object(mut map) = value else {
         return Err(format!("{name}: not a {KIND}, but {}", type_name(&value)));
@@ -95,14 +95,14 @@ fn inspect(name: &str, value: Value) -> Result<(Value, Vec<Found>), String> {
     Ok((Value::Object(map), found))
 }
 
-/// Faults of the fields of a configuration that is no file of its own, without places.
+/// Faults of the fields of a configuration that is not a file, without places.
 pub fn check_fields(fields: &Map<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     check_object("", &mut fields.clone(), &mut found);
     found.into_iter().map(|found| found.text).collect()
 }
 
-/// Notes what is wrong and takes it out.
+/// Records faults and removes the invalid fields.
 fn check_object(prefix: &str, map: &mut Map<String, Value>, found: &mut Vec<Found>) {
     map.retain(|key, value| {
         if prefix.is_empty() && (key == "apiVersion" || key == "kind") || value.is_null() {
@@ -128,7 +128,7 @@ fn check_object(prefix: &str, map: &mut Map<String, Value>, found: &mut Vec<Foun
     });
 }
 
-/// The same for the parts of a value that is no single field.
+/// The same for parts of a structured value.
 fn check_parts(path: &str, value: &mut Value, found: &mut Vec<Found>) {
     let Some((_, known)) = PARTS.iter().find(|(field, _)| *field == path) else { return };
     for (index, item) in value.as_array_mut().into_iter().flatten().enumerate() {
@@ -192,7 +192,7 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// Puts `over` on `base` as a JSON merge patch (RFC 7386), the way upstream merges drop-ins.
+/// Merges `over` into `base` as a JSON merge patch (RFC 7386), as upstream merges drop-ins.
 pub fn merge(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
@@ -208,10 +208,10 @@ pub fn merge(base: &mut Value, over: Value) {
     }
 }
 
-/// The text of a flag as the JSON value of its field.
+/// Converts the text of a flag to the JSON value of its field.
 ///
 /// # Errors
-/// A sentence that names the expected form.
+/// A sentence with the expected form.
 pub fn parse_flag(kind: Kind, text: &str) -> Result<Value, String> {
     match kind {
         Kind::Bool => match text {
@@ -255,7 +255,7 @@ fn pairs(text: &str, separator: char) -> Result<Value, String> {
         .map(Value::Object)
 }
 
-/// Writes `value` at a dotted path, making objects on the way.
+/// Sets `value` at a dotted path, creating objects as needed.
 pub fn set(root: &mut Value, path: &str, value: Value) {
     let mut node = root;
     let mut parts = path.split('.').peekable();
@@ -273,12 +273,12 @@ pub fn set(root: &mut Value, path: &str, value: Value) {
     }
 }
 
-/// Reads a dotted path.
+/// The value at a dotted path; `None` if there is none.
 pub fn get<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(root, |node, part| node.get(part)).filter(|v| !v.is_null())
 }
 
-/// Fills in what is missing, as `SetDefaults_KubeletConfiguration` does.
+/// Sets missing fields to their defaults, as `SetDefaults_KubeletConfiguration` does.
 pub fn apply_defaults(root: &mut Value) {
     let report_unset = is_unset(FIELDS.iter().find(|f| f.path == "nodeStatusReportFrequency"), root);
     let update = get(root, "nodeStatusUpdateFrequency").filter(|v| !is_zero(v)).cloned();

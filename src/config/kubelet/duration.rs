@@ -1,8 +1,8 @@
-//! Durations as Go writes them: `1m30s`, `100ms`, `0s`.
+//! Durations in Go's notation: `1m30s`, `100ms`, `0s`.
 
 use std::time::Duration;
 
-/// Parses Go's duration text; negative ones and texts without a unit are refused.
+/// Parses Go's notation; negative durations and texts without a unit are rejected.
 ///
 /// # Errors
 /// A sentence that quotes the text.
@@ -23,7 +23,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         let (unit, after) = after.split_at_checked(unit_len).ok_or_else(refuse)?;
         let unit = match unit {
             "ns" => 1,
-            // Both of Unicode's: the micro sign and the Greek letter.
+            // Two Unicode characters: the micro sign and the Greek letter.
             "us" | "µs" | "μs" => 1_000,
             "ms" => 1_000_000,
             "s" => 1_000_000_000,
@@ -34,18 +34,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         nanos = nanos.saturating_add(parse_number(number, unit).ok_or_else(refuse)?);
         rest = after;
     }
-    // Go holds a duration in an int64 of nanoseconds.
+    // Go stores a duration as int64 nanoseconds.
     i64::try_from(nanos).map(|nanos| Duration::from_nanos(nanos.unsigned_abs())).map_err(|_| refuse())
 }
 
-/// A decimal number of units in nanoseconds, cut off below one: no floating point, which does not hold all of an int64.
+/// A decimal number of units in nanoseconds, rounded down: without floating point, which cannot represent every int64.
 fn parse_number(number: &str, unit: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
     let digits = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u128>().ok() };
-    // What comes after eighteen digits is less than a nanosecond of an hour.
+    // Digits after the eighteenth are less than a nanosecond of an hour.
     let (fraction, beyond) = fraction.split_at_checked(18).unwrap_or((fraction, ""));
     let scale = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let part = digits(fraction)?.saturating_mul(unit).checked_div(scale)?;
@@ -53,7 +53,7 @@ fn parse_number(number: &str, unit: u128) -> Option<u128> {
     all_digits.then_some(digits(whole)?.saturating_mul(unit).saturating_add(part))
 }
 
-/// Writes a duration as Go's `Duration.String` does.
+/// Formats a duration as Go's `Duration.String` does.
 pub fn render_duration(duration: Duration) -> String {
     let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
     if seconds == 0 {
@@ -74,7 +74,7 @@ pub fn render_duration(duration: Duration) -> String {
     }
 }
 
-/// A number with so many digits behind the point, without zeros at the end.
+/// A number with this many fractional digits, without trailing zeros.
 fn decimal(whole: u64, fraction: u32, digits: usize) -> String {
     let text = format!("{whole}.{fraction:0digits$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,7 +1,8 @@
 //! Settings that are not implemented as in upstream's kubelet: each is rejected, or reported once with a warning.
 //!
-//! Rejected are settings whose silent loss would break isolation, placement or volumes. A field that is in no row is
-//! implemented: its value is in [`KubeletSpec`](crate::core::model::KubeletSpec), whose members the compiler wants read.
+//! Rejected are settings whose silent loss would affect isolation, placement or volumes. A field in no row is
+//! implemented: its value is in [`KubeletSpec`](crate::core::model::KubeletSpec), and the compiler checks that its
+//! members are read.
 
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::duration::parse_duration;
 use super::fields;
 use super::findings::Findings;
 
-/// What happens to the values of a setting.
+/// How a setting is treated.
 #[derive(Clone, Copy, Debug)]
 pub enum Fate {
     /// Rejected, unless the value is one of these (as JSON).
@@ -29,7 +30,7 @@ const NO_LOG_OPTIONS: &str = "needs the feature LoggingAlphaOptions, which this 
 const GO_ONLY: &str = "profiles the Go runtime, which this kubelet does not have";
 const NOT_READ: &str = "has no effect; upstream's kubelet validates it but never reads it";
 
-/// Fields of the file.
+/// Fields of the file that are not implemented.
 pub const FIELD_FATES: &[(&str, Fate)] = &[
     ("cpuManagerPolicy", Refused(&["\"none\""], NO_CPU_MANAGER)),
     ("cpuManagerPolicyOptions", Refused(&[], NO_CPU_MANAGER)),
@@ -117,7 +118,7 @@ pub const FLAG_FATES: &[(&str, Fate)] = &[
     ("application-metrics-count-limit", Warned(&[], CADVISOR)),
 ];
 
-/// Judges the fields that were set, before defaults are filled in.
+/// Checks the fields that are set, before defaults are added.
 pub(super) fn judge_fields(given: &Value, findings: &mut Findings) {
     for (path, fate) in FIELD_FATES {
         let Some(value) = get(given, path).filter(|value| !says_nothing(path, value)) else { continue };
@@ -132,7 +133,7 @@ pub(super) fn judge_fields(given: &Value, findings: &mut Findings) {
     }
 }
 
-/// Judges flags that stand for no field, given as name and value.
+/// Checks flags without a field, given as name and value.
 pub(super) fn judge_flags(given: &[(String, String)], findings: &mut Findings) {
     for (name, value) in given {
         let Some((_, fate)) = FLAG_FATES.iter().find(|(known, _)| known == name) else { continue };
@@ -149,7 +150,7 @@ pub(super) fn judge_flags(given: &[(String, String)], findings: &mut Findings) {
     }
 }
 
-/// A value by which upstream means "not set".
+/// True for a value that upstream treats as "not set".
 fn says_nothing(path: &str, value: &Value) -> bool {
     let zero = fields::find(path).is_some_and(|field| field.zero_is_unset);
     match value {
@@ -162,7 +163,7 @@ fn says_nothing(path: &str, value: &Value) -> bool {
     }
 }
 
-/// Equal, or durations of the same length.
+/// True if equal, or if both are durations of the same length.
 fn is_same(known: &Value, value: &Value) -> bool {
     let duration = |value: &Value| value.as_str().and_then(|text| parse_duration(text).ok());
     known == value || duration(known).is_some_and(|known| duration(value) == Some(known))

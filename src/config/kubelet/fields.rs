@@ -1,34 +1,29 @@
 //! The table of `KubeletConfiguration` v1beta1: every field with its type, default and flag.
 //!
-//! Source: `k8s.io/kubelet/config/v1beta1/types.go` (names), `pkg/kubelet/apis/config/v1beta1/defaults.go`
-//! (defaults), `cmd/kubelet/app/options/options.go` (flags), all of v1.36.3.
+//! Sources: `k8s.io/kubelet/config/v1beta1/types.go` (names), `pkg/kubelet/apis/config/v1beta1/defaults.go` (defaults),
+//! `cmd/kubelet/app/options/options.go` (flags), all of v1.36.3.
 
-/// What values a field takes.
+/// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `true` or `false`.
     Bool,
-    /// A whole number.
     Int,
-    /// Any number.
     Float,
-    /// Text.
     Text,
     /// Go's duration, e.g. `1m30s`.
     Duration,
-    /// A duration that may be negative, which switches something off.
+    /// A duration that may be negative, which disables something.
     SignedDuration,
     /// A duration, or a number of nanoseconds.
     Nanoseconds,
     /// A quantity such as `10Mi`, or a number.
     Quantity,
-    /// A list of texts; as a flag separated by commas.
+    /// A list of strings; as a flag, separated by commas.
     List,
-    /// Texts by name; as a flag `a=b,c=d`.
+    /// Strings by name; as a flag, `a=b,c=d`.
     Map,
-    /// Texts by name; as a flag `a<b,c<d` (evictions).
+    /// Strings by name; as a flag, `a<b,c<d` (eviction thresholds).
     LessMap,
-    /// Booleans by name.
     BoolMap,
     /// An object or list that is checked where it is used.
     Json,
@@ -37,15 +32,14 @@ pub enum Kind {
 /// One field of the configuration file.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Path in the file, parts separated by dots.
+    /// Path in the file, separated by dots.
     pub path: &'static str,
-    /// Its type.
     pub kind: Kind,
-    /// Default as JSON; empty for none.
+    /// Default as JSON; empty if there is none.
     pub default: &'static str,
-    /// Whether a zero value counts as not set (fields that are no pointers upstream).
+    /// True if a zero value counts as not set (fields that are not pointers upstream).
     pub zero_is_unset: bool,
-    /// Flag that overrides the field, without dashes; empty for none.
+    /// Flag that overrides the field, without dashes; empty if there is none.
     pub flag: &'static str,
 }
 
@@ -214,7 +208,7 @@ pub const FIELDS: &[Field] = &[
     none("userNamespaces.idsPerPod", Int, ""),
 ];
 
-/// Fields whose value is an object, or a list of objects, that is checked where it is used: what the objects may hold.
+/// Fields with an object, or a list of objects, that is checked where it is used: the fields of the objects.
 pub const PARTS: &[(&str, &[&str])] = &[
     ("logging.vmodule", &["filePattern", "verbosity"]),
     ("registerWithTaints", &["key", "value", "effect", "timeAdded"]),
@@ -222,7 +216,7 @@ pub const PARTS: &[(&str, &[&str])] = &[
     ("shutdownGracePeriodByPodPriority", &["priority", "shutdownGracePeriodSeconds"]),
 ];
 
-/// The field of that path.
+/// The field with this path; `None` if there is none.
 pub fn find(path: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.path == path)
 }

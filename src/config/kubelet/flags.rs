@@ -1,59 +1,41 @@
-//! The kubelet's flags as given.
+//! The kubelet's flags as given on the command line.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Flags as given: those that stand for a field of the file, and those that only exist as flags.
+/// Flags as given: those that override a field of the file, and those that only exist as flags.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// Value of each flag that overrides a field, by flag name.
     pub fields: BTreeMap<String, String>,
-    /// `--config`.
     pub config: Option<PathBuf>,
-    /// `--config-dir`.
     pub config_dir: Option<PathBuf>,
-    /// `--kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
-    /// `--bootstrap-kubeconfig`.
     pub bootstrap_kubeconfig: Option<PathBuf>,
-    /// `--hostname-override`, or the machine's host name.
+    /// `--hostname-override`, else the machine's host name.
     pub node_name: String,
-    /// Whether `node_name` is the flag's.
+    /// True if `node_name` comes from the flag.
     pub hostname_overridden: bool,
-    /// `--node-ip`.
     pub node_ip: String,
-    /// `--cert-dir`.
     pub cert_dir: Option<PathBuf>,
-    /// `--root-dir`.
     pub root_dir: Option<PathBuf>,
-    /// `--cloud-provider`.
     pub cloud_provider: String,
-    /// `--node-labels`.
     pub node_labels: String,
-    /// `--register-with-taints`.
     pub register_with_taints: Option<String>,
-    /// `--manifest-url-header`.
     pub manifest_url_header: Option<String>,
-    /// `--image-credential-provider-config`.
     pub credential_config: Option<PathBuf>,
-    /// `--image-credential-provider-bin-dir`.
     pub credential_bin_dir: Option<PathBuf>,
-    /// `--static-pod-units`.
     pub static_pod_units: bool,
-    /// `--host-programs`.
     pub host_programs: Vec<PathBuf>,
-    /// `-v`, if given.
     pub verbosity: Option<u8>,
-    /// `--lock-file`.
     pub lock_file: Option<PathBuf>,
-    /// `--exit-on-lock-contention`.
     pub exit_on_lock_contention: bool,
-    /// Value of each flag that is not carried out, by its name.
+    /// Value of each flag that is not implemented, by its name.
     pub others: BTreeMap<String, String>,
 }
 
 impl Flags {
-    /// Those that were given, by name.
+    /// The flags that were given, by name.
     pub fn given(&self) -> Vec<(String, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
@@ -72,7 +54,7 @@ impl Flags {
             ("image-credential-provider-config", path(&self.credential_config)),
             ("kubeconfig", path(&self.kubeconfig)),
             ("lock-file", path(&self.lock_file)),
-            // Headers may hold a secret.
+            // Headers may contain a secret.
             ("manifest-url-header", self.manifest_url_header.as_ref().map(|_| "[not shown]".to_owned())),
             ("node-ip", text(&self.node_ip)),
             ("node-labels", text(&self.node_labels)),
@@ -82,7 +64,7 @@ impl Flags {
             ("v", self.verbosity.map(|v| v.to_string())),
         ];
         let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        // One of those that are not carried out is a password.
+        // One of the flags that are not implemented is a password.
         let shown = |(name, value): (String, String)| match name.ends_with("password") {
             true => (name, "[not shown]".to_owned()),
             false => (name, value),

@@ -1,36 +1,35 @@
-//! The feature gates that upstream's kubelet of v1.36.3 knows, by stage and default.
+//! The feature gates of upstream's kubelet v1.36.3, by stage and default.
 //!
-//! Source: `pkg/features/kube_features.go` with the gates of apiserver, apiextensions, client-go, component-base and
-//! controller-manager that are registered there; the newest entry of each up to version 1.36.
+//! Source: `pkg/features/kube_features.go` including the gates of apiserver, apiextensions, client-go, component-base
+//! and controller-manager that are registered there; the newest entry of each up to version 1.36.
 
 use Stage::{Alpha, Beta, Deprecated, Ga};
 
 /// Maturity of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Alpha: off unless it is set.
+    /// Alpha: disabled by default.
     Alpha,
-    /// Beta: mostly on.
+    /// Beta: usually enabled by default.
     Beta,
-    /// Generally available.
+    /// Generally available, usually locked.
     Ga,
-    /// Deprecated.
+    /// Deprecated: will be removed upstream.
     Deprecated,
 }
 
-/// Gates of one stage with one default.
+/// Gates with the same stage and default.
 pub(super) struct Group {
-    /// Their maturity.
     pub stage: Stage,
-    /// What they are unless they are set.
+    /// Their value unless set.
     pub default: bool,
-    /// Whether another value than the default is refused.
+    /// True if other values than the default are rejected.
     pub locked: bool,
     /// Their names, separated by white space.
     pub names: &'static str,
 }
 
-/// All of them.
+/// All groups of gates.
 pub(super) const GROUPS: &[Group] = &[
     Group {
         stage: Alpha,

@@ -1,11 +1,11 @@
-//! Feature gates: which exist, which values upstream allows, and which of them this kubelet implements.
+//! Feature gates: which exist, which values upstream allows, and which are implemented here.
 
 use std::collections::BTreeMap;
 
 use super::findings::Findings;
 use super::gate_table::{GROUPS, Group, Stage};
 
-/// Gates whose value is carried out: other rules of the configuration ask for it, or both values are the same here.
+/// Gates whose value is implemented: other rules of the configuration depend on it, or both values are equivalent here.
 const HONOURED: &[&str] = &[
     "ChangeContainerStatusOnKubeletRestart",
     "ContextualLogging",
@@ -23,7 +23,7 @@ const HONOURED: &[&str] = &[
     "WindowsGracefulNodeShutdown",
 ];
 
-/// Features of upstream's kubelet that this one does not have.
+/// Features of upstream's kubelet that are not implemented.
 const ABSENT: &[&str] = &[
     "AllowDNSOnlyNodeCSR",
     "CPUManagerPolicyAlphaOptions",
@@ -71,7 +71,7 @@ const ABSENT: &[&str] = &[
     "UserNamespacesHostNetworkSupport",
 ];
 
-/// Features that this kubelet always has.
+/// Features that are always enabled.
 const ALWAYS: &[&str] = &[
     "ComponentFlagz",
     "ComponentStatusz",
@@ -114,7 +114,7 @@ fn group_of(name: &str) -> Option<&'static Group> {
     GROUPS.iter().find(|group| group.names.split_whitespace().any(|known| known == name))
 }
 
-/// Whether a gate of the kubelet is on, by what was set.
+/// True if a gate of the kubelet is enabled by the settings.
 pub(super) fn enabled(set: &BTreeMap<String, bool>, name: &str) -> bool {
     let Some(group) = group_of(name) else { return false };
     let all = || ALL.iter().find(|(_, stage)| *stage == group.stage).and_then(|(all, _)| set.get(*all)).copied();
@@ -122,9 +122,9 @@ pub(super) fn enabled(set: &BTreeMap<String, bool>, name: &str) -> bool {
     if group.locked { group.default } else { value.unwrap_or(group.default) }
 }
 
-/// Judges the gates that were set: unknown and locked ones as upstream does (`featuregate.SetFromMap`), and those which
-/// ask for something else than this kubelet does. One that asks for upstream's own default, which is not to be had here,
-/// is reported: files name gates that have long become the default.
+/// Checks the gates that are set: unknown and locked ones as upstream does (`featuregate.SetFromMap`), and those that
+/// request behavior which is not implemented. If that is upstream's own default, it is only reported: files often name
+/// gates that became the default long ago.
 pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
     let mut foreign = Vec::new();
     for (name, value) in set {
@@ -156,7 +156,7 @@ pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
         let text = format!("not used by a kubelet, or only by upstream's Go client; no effect: {}", foreign.join(", "));
         findings.warn("featureGates", text);
     }
-    // `defaultKubernetesFeatureGateDependencies`, as far as both sides can be set here.
+    // `defaultKubernetesFeatureGateDependencies`, for gates that can be set here.
     for dependent in ["GracefulNodeShutdownBasedOnPodPriority", "WindowsGracefulNodeShutdown"] {
         if enabled(set, dependent) && !enabled(set, "GracefulNodeShutdown") {
             findings.fault(
@@ -167,7 +167,7 @@ pub(super) fn check(set: &BTreeMap<String, bool>, findings: &mut Findings) {
     }
 }
 
-/// All gates of a stage at once.
+/// Checks a value for all gates of a stage.
 fn check_all(all: &str, value: bool, stage: Stage, set: &BTreeMap<String, bool>, findings: &mut Findings) {
     let (list, what) = match value {
         true => (ABSENT, "enables features that this kubelet does not have"),
@@ -182,7 +182,7 @@ fn check_all(all: &str, value: bool, stage: Stage, set: &BTreeMap<String, bool>,
     }
 }
 
-/// Gates whose fate users have to know.
+/// Gates that have to be documented.
 #[cfg(test)]
 pub(super) fn documented() -> impl Iterator<Item = &'static str> {
     ABSENT.iter().chain(ALWAYS).copied()

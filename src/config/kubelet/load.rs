@@ -1,4 +1,4 @@
-//! Reads the configuration file and its drop-ins, puts the flags on top, and types the result.
+//! Reads the configuration file and its drop-ins, applies the flags, and types the result.
 
 #![expect(clippy::disallowed_methods, reason = "read once, before anything runs")]
 
@@ -16,7 +16,7 @@ use super::spec::type_spec;
 use super::validate::validate;
 use crate::core::model::KubeletSpec;
 
-/// What is wrong with the configuration; the text lists every fault, one a line.
+/// Why the configuration is invalid; the text has one fault per line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct Error(pub Vec<String>);
@@ -49,8 +49,8 @@ pub fn load(flags: &Flags) -> Result<KubeletSpec, Error> {
     }
 }
 
-/// Faults of fields that are laid over a configuration, such as those of cluster.toml: strictly, for whoever writes them
-/// is there to be told.
+/// Faults of fields that are merged over a configuration, such as those in cluster.toml. Unknown fields are faults,
+/// because the author can fix them.
 pub fn check_overlay(fields: &Map<String, Value>) -> Vec<String> {
     let mut findings = Findings::default();
     findings.faults.extend(check_fields(fields));
@@ -62,7 +62,7 @@ pub fn check_overlay(fields: &Map<String, Value>) -> Vec<String> {
     let mut full = given.clone();
     apply_defaults(&mut full);
     validate(&full, &given, &mut findings);
-    // Some faults show only when a value is typed.
+    // Some faults are only found when a value is typed.
     let _ = type_spec(&Flags { node_name: "any".into(), ..Flags::default() }, full, &mut findings);
     findings.faults
 }
@@ -114,7 +114,7 @@ fn drop_ins(dir: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
         };
         for entry in entries.flatten() {
             let path = entry.path();
-            // As upstream, not through a link: one that leads up would have no end.
+            // As upstream, links are not followed: one that leads up would never end.
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 dirs.push(path);
             } else if path.extension().is_some_and(|e| e == "conf") {
@@ -134,7 +134,7 @@ fn apply_flags(flags: &Flags, value: &mut Value, findings: &mut Findings) {
         };
         findings.flags.push((field.path, flag.clone()));
         match parse_flag(field.kind, text) {
-            // Gates given as flags come on top of those of the file, everything else replaces.
+            // Gates in flags are merged with those of the file, other flags replace values.
             Ok(over) if flag == "feature-gates" => {
                 let mut gates = value.get("featureGates").cloned().unwrap_or(Value::Object(Map::new()));
                 merge(&mut gates, over);

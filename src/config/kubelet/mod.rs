@@ -1,8 +1,8 @@
 //! The kubelet's settings: flags over drop-ins over file over defaults.
 //!
-//! [`load()`] is the front door. [`fields`] is the table of upstream's `KubeletConfiguration`, [`fates`] says what becomes of
-//! those that are not carried out, [`gates`] of feature gates, [`document`] reads and merges files, [`validate`] has upstream's
-//! rules for values, [`spec`] types the result.
+//! [`load()`] is the entry point. [`fields`] is the table of upstream's `KubeletConfiguration`, [`fates`] says how
+//! settings that are not implemented are treated, [`gates`] does so for feature gates, [`document`] parses and merges
+//! files, [`validate`] has upstream's rules for values, [`spec`] types the result.
 
 pub mod document;
 pub mod duration;

@@ -1,4 +1,4 @@
-//! Types the merged configuration: JSON → [`KubeletSpec`], with every fault named by its field.
+//! Types the merged configuration: from JSON to [`KubeletSpec`], with every fault at its field.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -30,10 +30,10 @@ const DEFAULT_HARD: &[(&str, &str)] = &[
     ("imagefs.inodesFree", "5%"),
 ];
 
-/// Longest back-off where there is no feature that sets it (`pkg/kubelet/kubelet.go`, `MaxCrashLoopBackOff`).
+/// Longest back-off if no setting limits it (`pkg/kubelet/kubelet.go`, `MaxCrashLoopBackOff`).
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
-/// Reads fields of a document that has been checked and defaulted.
+/// Reads fields of a document that was checked and has defaults.
 struct Reader<'a> {
     value: &'a Value,
     findings: &'a mut Findings,
@@ -97,7 +97,7 @@ fn parse_ip(text: &str, name: &str, findings: &mut Findings) -> Option<IpAddr> {
     ip
 }
 
-/// `key=value:effect,...` as a list of taints.
+/// Parses `key=value:effect,...` into a list of taints.
 pub(super) fn parse_taints(text: &str) -> Result<Value, String> {
     text.split(',')
         .filter(|t| !t.is_empty())
@@ -121,7 +121,7 @@ fn parse_labels(text: &str, findings: &mut Findings) -> BTreeMap<String, String>
     const FLAG: &str = "--node-labels";
     let mut labels = BTreeMap::new();
     for pair in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        // As upstream's flag, which takes a name alone for a label without a value.
+        // As in upstream's flag, a name alone is a label without a value.
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if !node_label_allowed(key) {
             let text = format!(
@@ -138,7 +138,7 @@ fn parse_labels(text: &str, findings: &mut Findings) -> BTreeMap<String, String>
     labels
 }
 
-/// The labels of the kubernetes domains that NodeRestriction lets a node set on itself
+/// True for labels of the kubernetes domains that NodeRestriction lets a node set on itself
 /// (`pkg/kubelet/apis/well_known_labels.go`).
 fn node_label_allowed(key: &str) -> bool {
     let Some((domain, _)) = key.split_once('/') else { return true };
@@ -181,7 +181,7 @@ fn eviction(r: &mut Reader<'_>) -> EvictionSettings {
     let reserved_cpus = r.text("reservedSystemCPUs");
     if !reserved_cpus.is_empty() {
         match parse_cpus(&reserved_cpus).map(|cpus| cpus.len()) {
-            // It stands in place of both amounts of CPU, as upstream's `--reserved-cpus`.
+            // It replaces both amounts of CPU, as upstream's `--reserved-cpus`.
             Some(count) => {
                 kube_reserved.remove("cpu");
                 system_reserved.insert("cpu".to_owned(), count.to_string());
@@ -347,7 +347,7 @@ fn host(flags: &Flags, r: &mut Reader<'_>) -> HostSettings {
     }
 }
 
-/// `volumeStatsAggPeriod`; `None` when it is negative, which switches the measuring off.
+/// `volumeStatsAggPeriod`; `None` if it is negative, which disables measuring volumes.
 fn volume_period(r: &Reader<'_>) -> Option<Duration> {
     let text = r.text("volumeStatsAggPeriod");
     (!text.starts_with('-')).then(|| parse_duration(&text).unwrap_or_default())

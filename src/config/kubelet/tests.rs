@@ -11,7 +11,7 @@ fn flags() -> Flags {
     Flags { node_name: "N1".into(), ..Flags::default() }
 }
 
-/// Loads a file of that text, named config.yaml; the faults as one text.
+/// Loads a file with that text, named config.yaml; returns the faults as one text.
 pub(super) fn load_text(text: &str, given: Flags) -> Result<crate::core::model::KubeletSpec, String> {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("config.yaml");

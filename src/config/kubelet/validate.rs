@@ -1,8 +1,8 @@
-//! Upstream's rules for values, checked on the merged and defaulted configuration, all at once.
+//! Upstream's rules for values, checked on the merged configuration with defaults, all at once.
 //!
-//! Source: `pkg/kubelet/apis/config/validation/validation.go` and `validation_linux.go`; `component-base/logs/api/v1`,
+//! Sources: `pkg/kubelet/apis/config/validation/validation.go` and `validation_linux.go`; `component-base/logs/api/v1`,
 //! `tracing/api/v1`, `metrics/api/v1` and `cli/flag`; `pkg/kubelet/sysctl/allowlist.go`; `parseResourceList` of
-//! `cmd/kubelet/app/server.go`. What depends on the machine is asked in [`core::host`](crate::core::host).
+//! `cmd/kubelet/app/server.go`. What depends on the machine is checked in [`core::host`](crate::core::host).
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -17,9 +17,8 @@ use super::gates::enabled;
 use super::words;
 use crate::core::model::Amount;
 
-/// Values of one configuration.
+/// Values of one configuration, with and without defaults.
 struct Values<'a> {
-    /// With defaults.
     full: &'a Value,
     /// As they were set.
     given: &'a Value,
@@ -60,7 +59,6 @@ impl Values<'_> {
     }
 }
 
-/// Checks all rules.
 pub(super) fn validate(full: &Value, given: &Value, findings: &mut Findings) {
     let gates = get(full, "featureGates").and_then(Value::as_object).into_iter().flatten();
     let gates: BTreeMap<String, bool> = gates.filter_map(|(name, on)| Some((name.clone(), on.as_bool()?))).collect();
@@ -75,7 +73,7 @@ pub(super) fn validate(full: &Value, given: &Value, findings: &mut Findings) {
     check_paths(values);
 }
 
-/// Numbers and the least and most they may be.
+/// Numbers with their lowest and highest values.
 const RANGES: &[(&str, i64, i64)] = &[
     ("nodeLeaseDurationSeconds", 1, i32::MAX as i64),
     ("eventBurst", 0, i32::MAX as i64),
@@ -160,7 +158,7 @@ fn check_words(values: &mut Values<'_>) {
     check_curves(values);
 }
 
-/// Curves by their number in TLS; ours are those of ring.
+/// Curves by their TLS numbers; the supported ones are ring's.
 fn check_curves(values: &mut Values<'_>) {
     const PATH: &str = "tlsCurvePreferences";
     let Some(list) = get(values.full, PATH).filter(|list| !list.is_null()) else { return };
@@ -186,7 +184,7 @@ fn check_curves(values: &mut Values<'_>) {
     values.require(items.is_empty() || offered > 0, PATH, "names no supported curve; supported: 23, 24 and 29");
 }
 
-/// Durations and the least and most they may be.
+/// Durations with their lowest and highest values.
 const SPANS: &[(&str, Duration, Duration)] = &[
     ("cpuCFSQuotaPeriod", Duration::from_millis(1), Duration::from_secs(1)),
     ("containerLogMonitorInterval", Duration::from_secs(3), Duration::MAX),
@@ -245,7 +243,7 @@ fn check_shutdown(values: &mut Values<'_>) {
     }
 }
 
-/// What can be reserved.
+/// The resources that can be reserved.
 const RESERVABLE: &[&str] = &["cpu", "memory", "ephemeral-storage", "pid"];
 
 fn check_resources(values: &mut Values<'_>) {
@@ -335,7 +333,6 @@ fn check_lists(values: &mut Values<'_>) {
     }
 }
 
-/// `pullmanager.getAllowlistImagePattern`.
 fn is_image_pattern(pattern: &str) -> bool {
     let (name, wildcard) = pattern.strip_suffix("/*").map_or((pattern, false), |name| (name, true));
     let last = name.rsplit('/').next().unwrap_or_default();
@@ -343,7 +340,7 @@ fn is_image_pattern(pattern: &str) -> bool {
     !name.is_empty() && !name.contains('*') && pattern.trim() == pattern && !tagged
 }
 
-/// The kernel's namespaced sysctls (`component-helpers/node/util/sysctl`), as a name or as a prefix with `*` at its end.
+/// The kernel's namespaced sysctls (`component-helpers/node/util/sysctl`), as a name or as a prefix that ends with `*`.
 fn check_sysctl(pattern: &str) -> Result<(), &'static str> {
     const NAMES: &[&str] = &["kernel.sem"];
     const PREFIXES: &[&str] = &["kernel.shm", "kernel.msg", "fs.mqueue.", "net."];
@@ -372,7 +369,6 @@ fn is_name_part(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
-/// `validation.IsQualifiedName`.
 pub(super) fn is_qualified_name(text: &str) -> bool {
     let label = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
     let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
@@ -384,7 +380,6 @@ pub(super) fn is_qualified_name(text: &str) -> bool {
     }
 }
 
-/// `validation.IsValidLabelValue`.
 pub(super) fn is_label_value(text: &str) -> bool {
     text.is_empty() || is_name_part(text)
 }

@@ -1,9 +1,9 @@
-//! Upstream's own cases (`pkg/kubelet/apis/config/validation/validation_test.go`), and those of the flags' readers.
+//! Upstream's own cases (`pkg/kubelet/apis/config/validation/validation_test.go`), and those of the flags' parsers.
 
 use super::Flags;
 use super::tests::load_text;
 
-/// A piece of a configuration, and what its fault says; empty where it is valid.
+/// A part of a configuration, and the text of its fault; empty if it is valid.
 const CASES: &[(&str, &str)] = &[
     ("nodeLeaseDurationSeconds: -1", "nodeLeaseDurationSeconds: must be at least 1"),
     ("cgroupsPerQOS: false", "cgroupsPerQOS: must be true while enforceNodeAllocatable has pods"),
@@ -251,7 +251,7 @@ fn faults_of_all_files_and_rules_are_told_at_once() {
     );
 }
 
-/// What is in force can be loaded again, whatever was given: `/configz` is a file to keep.
+/// The effective configuration can be loaded again, whatever was given, because users may save `/configz` as a file.
 #[test]
 fn what_a_valid_configuration_amounts_to_is_valid() {
     let flags = Flags { node_labels: "gpu,a=b".into(), ..Flags::default() };

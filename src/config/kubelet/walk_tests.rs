@@ -10,10 +10,10 @@ use super::tests::load_text;
 use super::words::WORDS;
 use crate::core::model::KubeletSpec;
 
-/// What comes of a configuration.
+/// Result of a configuration.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    /// The typed settings without what only shows them, and the warnings.
+    /// The typed settings without the fields that only display them, and the warnings.
     Runs(String, Vec<String>),
     Refused(String),
 }
@@ -28,7 +28,7 @@ fn outcome(document: &Value) -> Outcome {
     load_text(&document.to_string(), Flags::default()).map_or_else(Outcome::Refused, typed)
 }
 
-/// What else has to be set for a value of the field to be valid.
+/// Other settings that are required for a value of the field to be valid.
 fn base(path: &str) -> Value {
     let rest = match path {
         "shutdownGracePeriodCriticalPods" => json!({ "shutdownGracePeriod": "60s" }),
@@ -81,8 +81,8 @@ fn samples(field: &Field) -> Vec<Value> {
     }
 }
 
-/// Whether a valid value of the field shows in the typed settings or in a warning that names it, or whether its fate is to
-/// be refused. That a wrong word is refused does not count: a field may be checked and read nowhere.
+/// True if a valid value of the field changes the typed settings or causes a warning that names it, or if the field is
+/// rejected. Rejecting an invalid word does not count: a field may be checked and never read.
 fn shows(field: &Field, fates: &[(&str, Fate)]) -> bool {
     let fate = fates.iter().find(|(path, _)| *path == field.path).map(|(_, fate)| *fate);
     let Outcome::Runs(before, told_before) = outcome(&base(field.path)) else { panic!("the base of {}", field.path) };
@@ -126,7 +126,7 @@ fn a_fate_is_that_of_a_field_or_of_a_flag_that_there_is() {
     }
 }
 
-/// What kubeadm v1.36 writes on every node: zeros stand for "not set".
+/// What kubeadm v1.36 writes on every node: zeros mean "not set".
 #[test]
 fn kubeadms_own_file_gives_nothing_to_tell() {
     let text = "apiVersion: kubelet.config.k8s.io/v1beta1\nauthentication:\n  anonymous:\n    enabled: false\n  webhook:\n    \
@@ -163,7 +163,7 @@ fn a_field_nobody_knows_is_told_of_with_its_place_and_the_rest_counts() {
     assert!(spec.effective.get("noSuchField").is_none());
 }
 
-/// kustomize gives every object a name, and templates give a key twice (kubernetes#84143, antrea#6156).
+/// kustomize gives every object a name, and templates may repeat a key (kubernetes#84143, antrea#6156).
 #[test]
 fn what_tools_leave_in_a_file_is_told_of_and_does_not_end_the_start() {
     let text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmetadata:\n  name: kubelet\nmaxPods: 7\n\

@@ -1,9 +1,9 @@
-//! Words of the configuration that decide how safe a node is: one that is not known is a fault, never a default.
+//! Enum values of the configuration that affect security: an unknown one is a fault, never a default.
 
-/// `cliflag.TLSPossibleVersions`.
+/// As `cliflag.TLSPossibleVersions` in upstream.
 const TLS_VERSIONS: &[&str] = &["VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"];
-/// What Go knows (`crypto/tls.CipherSuites` and `InsecureCipherSuites`, with upstream's two old names). rustls offers the
-/// safe ones of them only, so that naming others makes nothing laxer.
+/// The suites that Go knows (`crypto/tls.CipherSuites` and `InsecureCipherSuites`, with upstream's two old names).
+/// rustls offers only the secure ones, so naming others does not weaken security.
 pub(super) const CIPHER_SUITES: &[&str] = &[
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",
@@ -33,18 +33,18 @@ pub(super) const CIPHER_SUITES: &[&str] = &[
     "TLS_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_RSA_WITH_RC4_128_SHA",
 ];
-/// Numbers of curves in TLS that ring has: P-256, P-384, X25519.
+/// TLS numbers of the curves that ring supports: P-256, P-384, X25519.
 pub(super) const OFFERED_CURVES: &[i64] = &[23, 24, 29];
-/// Those that Go has besides: P-521, X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024.
+/// Those that Go supports in addition: P-521, X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024.
 pub(super) const GO_CURVES: &[i64] = &[25, 4587, 4588, 4589];
 
-/// Whether a suite that Go knows is one that rustls offers.
+/// True if rustls offers the suite.
 pub(super) fn is_offered(suite: &str) -> bool {
     let safe = suite.contains("_GCM_") || suite.ends_with("CHACHA20_POLY1305_SHA256");
     safe && !suite.starts_with("TLS_RSA_")
 }
 
-/// Fields that hold one of a few words; nothing is the default.
+/// Fields with enum values; empty is the default.
 pub(super) const WORDS: &[(&str, &[&str])] = &[
     ("tlsMinVersion", TLS_VERSIONS),
     ("authorization.mode", &["Webhook", "AlwaysAllow"]),

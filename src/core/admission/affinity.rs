@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Pod,
 
 use super::facts::NodeFacts;
 
-/// Whether the node has what `nodeSelector` and the required node affinity ask for.
+/// True if the node satisfies the pod's `nodeSelector` and required node affinity.
 pub(super) fn matches(pod: &Pod, node: &NodeFacts) -> bool {
     let Some(spec) = &pod.spec else { return true };
     let selected = spec.node_selector.iter().flatten().all(|(key, value)| node.labels.get(key) == Some(value));
@@ -44,12 +44,12 @@ fn holds(requirement: &NodeSelectorRequirement, found: Option<&str>) -> bool {
     }
 }
 
-/// Whether the pod tolerates every taint that would drive it out again.
+/// True if the pod tolerates every taint that would evict it.
 pub(super) fn tolerates(pod: &Pod, node: &NodeFacts) -> bool {
     node.taints.iter().filter(|t| t.effect == "NoExecute").all(|taint| tolerates_taint(pod, taint))
 }
 
-/// Whether the pod tolerates a taint without value that keeps new pods away.
+/// True if the pod tolerates the NoSchedule taint of this key without a value.
 pub(super) fn tolerates_no_schedule(pod: &Pod, key: &str) -> bool {
     let taint = Taint { key: key.into(), effect: "NoSchedule".into(), ..Taint::default() };
     tolerates_taint(pod, &taint)

@@ -1,4 +1,4 @@
-//! What admission needs to know of the node.
+//! The state of the node on which admission depends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,52 +7,52 @@ use k8s_openapi::api::core::v1::{Node, Taint};
 use crate::core::model::Amount;
 use crate::core::model::totals::Amounts;
 
-/// Which resources the node is short of.
+/// Resources that the node is short of, as node conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// `MemoryPressure`.
+    /// True while the condition `MemoryPressure` is.
     pub memory: bool,
-    /// `DiskPressure`.
+    /// True while the condition `DiskPressure` is.
     pub disk: bool,
-    /// `PIDPressure`.
+    /// True while the condition `PIDPressure` is.
     pub pid: bool,
 }
 
 impl Pressure {
-    /// The conditions that are true, in upstream's words.
+    /// Names of the conditions that are true.
     pub fn conditions(self) -> Vec<&'static str> {
         let all = [(self.memory, "MemoryPressure"), (self.disk, "DiskPressure"), (self.pid, "PIDPressure")];
         all.into_iter().filter(|(holds, _)| *holds).map(|(_, name)| name).collect()
     }
 }
 
-/// The node at this moment.
+/// The node at the time of the decision.
 #[derive(Clone, Debug, Default)]
 pub struct NodeFacts {
     /// Name of the Node object.
     pub name: String,
-    /// Its labels.
+    /// Labels of the Node object.
     pub labels: BTreeMap<String, String>,
-    /// Its taints.
+    /// Taints of the Node object.
     pub taints: Vec<Taint>,
-    /// `status.allocatable`.
+    /// The Node's `status.allocatable`; empty while it is unknown.
     pub allocatable: Amounts,
-    /// The runtime can apply `supplementalGroupsPolicy: Strict`.
+    /// True if the runtime supports `supplementalGroupsPolicy: Strict`.
     pub strict_groups: bool,
-    /// `status.declaredFeatures`.
+    /// Feature gates in the Node's `status.declaredFeatures`.
     pub features: BTreeSet<String>,
-    /// The kernel has AppArmor.
+    /// True if AppArmor is enabled in the kernel.
     pub apparmor: bool,
-    /// `allowedUnsafeSysctls`.
+    /// KubeletConfiguration's `allowedUnsafeSysctls`; a trailing `*` matches any rest.
     pub unsafe_sysctls: Vec<String>,
-    /// What the node is short of.
+    /// Resources that the node is short of.
     pub pressure: Pressure,
-    /// The node is going down.
+    /// True during a graceful node shutdown.
     pub shutting_down: bool,
 }
 
 impl NodeFacts {
-    /// The part from the Node object.
+    /// The facts that come from the Node object; the others have their defaults.
     pub fn of(node: &Node) -> Self {
         let status = node.status.as_ref();
         let features = status.and_then(|s| s.features.as_ref());

@@ -1,4 +1,4 @@
-//! Does the pod fit: resources, and what the scheduler calls predicates (scheduler `AdmissionCheck`).
+//! Whether the pod fits: resources, and the scheduler's predicates about the node (scheduler `AdmissionCheck`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::facts::NodeFacts;
 use crate::core::model::totals::{Amounts, pod_requests};
 use crate::core::model::{Amount, ContainerKind, Rejection, containers_of};
 
-/// A resource that does not suffice; milli-units for CPU, whole units for all others.
+/// An insufficient resource; milli-units for CPU, whole units for all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shortage {
     pub(super) resource: String,
@@ -41,8 +41,8 @@ pub(super) fn counted(resource: &str, amounts: &Amounts) -> i64 {
     if resource == "cpu" { amount.milli() } else { amount.units() }
 }
 
-/// Everything that the node has too little of for this pod, in upstream's order. A node that has not said yet what it
-/// can allocate, or never will because it has no API server, is short of nothing.
+/// Every resource that the node lacks for this pod, in upstream's order. A node whose allocatable resources are
+/// unknown, since it has not reported them yet or has no API server, lacks nothing.
 pub(super) fn shortages(pod: &Pod, active: &[Arc<Pod>], node: &NodeFacts) -> Vec<Shortage> {
     if node.allocatable.is_empty() {
         return Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn shortages(pod: &Pod, active: &[Arc<Pod>], node: &NodeFacts) -> Vec
     let first = ["cpu", "memory", "ephemeral-storage"];
     let rest = wanted.keys().map(String::as_str).filter(|name| !first.contains(name));
     for resource in first.into_iter().chain(rest) {
-        // What the node does not know is somebody else's to count.
+        // Extended resources that the node does not know are not counted here.
         if is_extended(resource) && !node.allocatable.contains_key(resource) {
             continue;
         }
@@ -72,12 +72,12 @@ pub(super) fn shortages(pod: &Pod, active: &[Arc<Pod>], node: &NodeFacts) -> Vec
     short
 }
 
-/// Resources with a domain of their own, such as `nvidia.com/gpu`.
+/// True for resources with a domain, such as `nvidia.com/gpu`.
 fn is_extended(resource: &str) -> bool {
     resource.split_once('/').is_some_and(|(domain, _)| !domain.ends_with("kubernetes.io"))
 }
 
-/// The first predicate about the node itself that fails.
+/// The first failing predicate about the node itself.
 pub(super) fn mismatch(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &NodeFacts) -> Option<Rejection> {
     let named = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or_default();
     let (name, why) = if !affinity::matches(pod, node) {
@@ -95,7 +95,7 @@ pub(super) fn mismatch(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &N
 }
 
 fn ports_are_free(pod: &Pod, active: &[Arc<Pod>]) -> bool {
-    // By number: pods may have thousands, and each is compared with those of all others.
+    // By port number: pods may have thousands, and each is compared with those of all other pods.
     let mut wanted: BTreeMap<Option<i32>, Vec<ContainerPort>> = BTreeMap::new();
     host_ports(pod).into_iter().for_each(|port| wanted.entry(port.host_port).or_default().push(port));
     let is_wanted =

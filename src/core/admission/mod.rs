@@ -1,7 +1,8 @@
-//! May a pod run on this node? (docs/contract.md, kubelet 1.3; upstream `pkg/kubelet/lifecycle/predicate.go` and others)
+//! Whether a pod may run on this node (docs/contract.md, kubelet 1.3; upstream `pkg/kubelet/lifecycle/predicate.go` and
+//! others).
 //!
-//! [`decide`] asks in upstream's order and gives the first refusal: node pressure, words nobody knows, sysctls, predicates with preemption by
-//! critical pods, AppArmor, features, shutdown.
+//! [`decide`] checks in upstream's order and returns the first rejection: node pressure, unknown enum values, sysctls,
+//! predicates with preemption by critical pods, AppArmor, features, shutdown.
 
 mod affinity;
 mod facts;
@@ -38,7 +39,7 @@ pub fn decide(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &NodeFacts)
             None => Verdict::Reject(hopeless(&shortages)),
         };
     }
-    // A critical pod never fails for want of resources while there is another reason.
+    // A critical pod is not rejected for lack of resources if there is another reason.
     let shortage = shortages.first().filter(|_| !critical).map(Shortage::rejection);
     let late = shortage
         .or(mismatch)

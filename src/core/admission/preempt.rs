@@ -1,5 +1,5 @@
-//! Which pods make room for a critical one (upstream `pkg/kubelet/preemption`): the lower the quality-of-service class
-//! the sooner, as few as possible, and the small before the large.
+//! Which pods are preempted for a critical one (upstream `pkg/kubelet/preemption`): lower quality-of-service classes
+//! first, as few pods as possible, and small ones before large ones.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::fit::{Shortage, counted};
 use crate::core::model::totals::pod_requests;
 use crate::core::model::{QosClass, is_critical, priority_of, qos_class};
 
-/// What still has to be freed, by resource.
+/// Amounts that still have to be freed, by resource.
 type Missing = Vec<(String, i64)>;
 
-/// Pods whose end frees enough; `None` when nothing would.
+/// Pods whose termination frees enough; `None` if no choice would.
 pub(super) fn choose(pod: &Pod, active: &[Arc<Pod>], shortages: &[Shortage]) -> Option<Vec<Arc<Pod>>> {
     let missing: Missing = shortages.iter().map(|s| (s.resource.clone(), s.missing())).collect();
     let of_class = |class: QosClass| -> Vec<Arc<Pod>> {
@@ -21,7 +21,7 @@ pub(super) fn choose(pod: &Pod, active: &[Arc<Pod>], shortages: &[Shortage]) -> 
     let best_effort = of_class(QosClass::BestEffort);
     let burstable = of_class(QosClass::Burstable);
     let guaranteed = of_class(QosClass::Guaranteed);
-    // The better classes give only what the lesser ones could not give if all of them went.
+    // Higher classes contribute only what lower classes could not free completely.
     let lesser = [best_effort.clone(), burstable.clone()].concat();
     let from_guaranteed = nearest(guaranteed, without(&missing, &lesser))?;
     let rest = [best_effort.clone(), from_guaranteed.clone()].concat();
@@ -39,7 +39,7 @@ fn may_preempt(preemptor: &Pod, other: &Pod) -> bool {
     has_priority(preemptor) && has_priority(other) && priority_of(preemptor) > priority_of(other)
 }
 
-/// What a pod frees of a resource; each frees one place for a pod.
+/// What terminating a pod frees of a resource; each pod frees one place of `pods`.
 fn freed(pod: &Pod, resource: &str) -> i64 {
     if resource == "pods" { 1 } else { counted(resource, &pod_requests(pod, true)) }
 }
@@ -52,7 +52,7 @@ fn without(missing: &Missing, pods: &[Arc<Pod>]) -> Missing {
     rest.filter(|(_, amount)| *amount > 0).collect()
 }
 
-/// Takes the pod that leaves least missing, again and again.
+/// Greedily takes the pod that leaves the least missing.
 fn nearest(mut pods: Vec<Arc<Pod>>, mut missing: Missing) -> Option<Vec<Arc<Pod>>> {
     let mut chosen = Vec::new();
     while !missing.is_empty() {
@@ -67,7 +67,7 @@ fn nearest(mut pods: Vec<Arc<Pod>>, mut missing: Missing) -> Option<Vec<Arc<Pod>
     Some(chosen)
 }
 
-/// Sum of the squared parts of each need that the pod would leave open.
+/// Sum of the squared fractions of each amount that would still be missing.
 #[allow(clippy::cast_precision_loss, reason = "a ratio; the last bits do not matter")]
 fn distance(missing: &Missing, pod: &Pod) -> f64 {
     let open = |(resource, amount): &(String, i64)| {

@@ -1,4 +1,4 @@
-//! Refusals that no preemption could help.
+//! Rejections that preemption cannot resolve.
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
@@ -7,7 +7,8 @@ use super::facts::NodeFacts;
 use crate::core::model::words::unknown_words;
 use crate::core::model::{QosClass, Rejection, containers_of, qos_class};
 
-/// Longest message, in bytes: it becomes part of the pod's status, which is refused when the whole pod grows too large.
+/// Longest message, in bytes: it becomes part of the pod's status, and the API server rejects objects that are too
+/// large.
 const MAX_MESSAGE: usize = 4096;
 
 fn refusal(reason: &str, message: impl Into<String>) -> Option<Rejection> {
@@ -16,7 +17,7 @@ fn refusal(reason: &str, message: impl Into<String>) -> Option<Rejection> {
     Some(Rejection { reason: reason.into(), message: kept.to_owned() })
 }
 
-/// A node under pressure takes critical pods only; with little memory also those that have asked for some.
+/// A node under pressure accepts only critical pods; under memory pressure also pods that request memory.
 pub(super) fn by_pressure(pod: &Pod, critical: bool, node: &NodeFacts) -> Option<Rejection> {
     let conditions = node.pressure.conditions();
     if conditions.is_empty() || critical {
@@ -30,12 +31,12 @@ pub(super) fn by_pressure(pod: &Pod, critical: bool, node: &NodeFacts) -> Option
     refusal("Evicted", format!("The node had condition: [{}]. ", conditions.join(" ")))
 }
 
-/// Most containers of a pod, of all kinds. Each change of a pod compares its containers with each other: with this many a
-/// round takes milliseconds, with the five thousand that an object of the API has room for it would take seconds.
+/// Most containers of a pod, of all kinds. Each change of a pod compares its containers with each other: with this many
+/// it takes milliseconds, with the five thousand that fit into an API object it would take seconds.
 pub const MAX_CONTAINERS: usize = 1000;
 
-/// The pod without the ephemeral containers that it has no room for; `None` when all have. They are added while it runs,
-/// which is no reason to end it.
+/// The pod without its ephemeral containers beyond the limit; `None` if none is beyond. They are added to running pods,
+/// which must not be terminated for that.
 pub fn without_surplus(pod: &Pod) -> Option<Pod> {
     let spec = pod.spec.as_ref()?;
     let fixed = spec.containers.len().saturating_add(spec.init_containers.as_ref().map_or(0, Vec::len));
@@ -46,11 +47,11 @@ pub fn without_surplus(pod: &Pod) -> Option<Pod> {
     Some(pod)
 }
 
-/// Most volumes of a pod, and most mounts of all its containers: each volume's set-up goes over all mounts.
+/// Most volumes of a pod, and most mounts of all its containers: setting up a volume iterates over all mounts.
 const MAX_VOLUMES: usize = 1000;
 const MAX_MOUNTS: usize = 10_000;
 
-/// A pod whose size alone would keep the kubelet from its other pods.
+/// Rejects a pod whose size alone would stall the kubelet.
 pub(super) fn by_size(pod: &Pod) -> Option<Rejection> {
     let spec = pod.spec.as_ref()?;
     let containers = || spec.init_containers.iter().flatten().chain(&spec.containers);
@@ -64,7 +65,7 @@ pub(super) fn by_size(pod: &Pod) -> Option<Rejection> {
     refusal(reason, format!("Pod has {count} {what}, and this node takes at most {most} of one pod"))
 }
 
-/// Sysctls that belong to the pod alone (upstream `pkg/kubelet/sysctl/safe_sysctls.go`; all are in Linux 4.15).
+/// Sysctls that are namespaced and safe (upstream `pkg/kubelet/sysctl/safe_sysctls.go`; all are in Linux 4.15).
 const SAFE_SYSCTLS: [&str; 12] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
@@ -104,7 +105,7 @@ pub(super) fn by_sysctls(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
     None
 }
 
-/// `net/ipv4/conf/eth0.1/x` is another spelling of `net.ipv4.conf.eth0/1.x`.
+/// `net/ipv4/conf/eth0.1/x` is an alternative spelling of `net.ipv4.conf.eth0/1.x`.
 fn with_dots(name: &str) -> String {
     if name.chars().find(|c| matches!(c, '.' | '/')) != Some('/') {
         return name.to_owned();
@@ -118,18 +119,19 @@ fn with_dots(name: &str) -> String {
         .collect()
 }
 
-/// Words that this kubelet does not know. Running pods are left alone: the kubelet that started them knew the values.
+/// Rejects enum values that this kubelet does not know. Running pods are left alone: the kubelet that started them knew
+/// the values.
 pub(super) fn by_words(pod: &Pod) -> Option<Rejection> {
     let words: Vec<String> = unknown_words(pod).iter().map(ToString::to_string).collect();
     let refused = !words.is_empty() && is_pending(pod);
     refused.then(|| refusal("UnsupportedPodSpec", words.join("; "))).flatten()
 }
 
-/// Devices by claim: they are not prepared here, and a pod must not start without them. Pods that run already have theirs.
+/// Rejects pods with resource claims, which this kubelet cannot prepare. Pods that already run have their devices.
 pub(super) fn by_claims(pod: &Pod) -> Option<Rejection> {
     let claims =
         pod.spec.iter().flat_map(|spec| spec.resource_claims.iter().flatten()).map(|claim| claim.name.as_str());
-    // Extended resources that the scheduler has given by a claim of its own (KEP-5004).
+    // Extended resources that the scheduler allocated by a special claim (KEP-5004).
     let extended = pod.status.iter().filter_map(|status| status.extended_resource_claim_status.as_ref());
     let names: Vec<&str> = claims.chain(extended.map(|claim| claim.resource_claim_name.as_str())).collect();
     let refused = !names.is_empty() && is_pending(pod);
@@ -141,7 +143,7 @@ fn is_pending(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|s| s.phase.as_deref()).is_none_or(|phase| phase == "Pending")
 }
 
-/// Operating system and group policy.
+/// Rejects pods for another operating system, and group policies that the runtime does not support.
 pub(super) fn by_system(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
     let label = pod.metadata.labels.as_ref().and_then(|l| l.get("kubernetes.io/os"));
     if label.is_some_and(|os| os != "linux") {
@@ -202,7 +204,7 @@ fn profile_of(pod: &Pod, container: &Container) -> Option<Profile> {
     own.map(of_field).or_else(annotation).or_else(|| pods.map(of_field))
 }
 
-/// The one declared feature that a pod needs from its first moment (upstream `component-helpers/nodedeclaredfeatures`).
+/// The one declared feature that a pod may need from the start (upstream `component-helpers/nodedeclaredfeatures`).
 pub(super) fn by_features(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
     const RESTART_ALL: &str = "RestartAllContainersOnContainerExits";
     let needed = containers_of(pod)

@@ -275,7 +275,7 @@ fn a_pod_with_a_word_that_nobody_knows_is_refused_before_it_starts_and_left_alon
 
 #[test]
 fn a_refusal_is_not_longer_than_a_status_has_room_for() {
-    // Found by fuzzing: each unknown word of a few bytes made a sentence of a hundred.
+    // Found by fuzzing: each unknown value of a few bytes produced a sentence of a hundred.
     let words = vec!["é"; 50_000];
     let capabilities = json!([{"name": "c", "securityContext": {"capabilities": {"add": words}}}]);
     let sysctl = json!({"sysctls": [{"name": "é".repeat(500_000), "value": ""}]});
@@ -300,7 +300,7 @@ fn devices_that_nobody_hands_out_here_are_no_reason_to_start_without_them() {
     let status = json!({"extendedResourceClaimStatus": {"requestMappings": [], "resourceClaimName": "p-extended"}});
     extended.status = Some(serde_json::from_value(status).expect("a status"));
     assert_eq!(reason(&Arc::new(extended), &[], &node()), "ResourceClaimsNotSupported");
-    // As the node's status is once devices left over from a plugin are withdrawn.
+    // The node's status after the devices of a removed plugin were withdrawn.
     let mut without = node();
     without.allocatable.insert("nvidia.com/gpu".into(), crate::core::model::Amount::ZERO);
     assert_eq!(reason(&requesting("p", json!({"nvidia.com/gpu": "1"})), &[], &without), "OutOfnvidia.com/gpu");

@@ -1,4 +1,5 @@
-//! Files of the operator that the API server reads when it starts: the audit policy, the configuration of encryption.
+//! Operator-provided files that the API server reads only at startup: the audit policy and the encryption
+//! configuration.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::pod_parts::{Error, HostPath, add_host_path};
 use crate::core::model::short_digest;
 use crate::core::model::spec::{ClusterSpec, ExternalEtcd};
 
-/// Tells the content of those files: another content makes a new pod.
+/// Annotation with the digests of those files: a changed file changes the manifest, and so restarts the pod.
 const DIGESTS: &str = "roost.io/files";
 
 /// Each file with the setting that names it.
@@ -21,7 +22,8 @@ pub fn files(cluster: &ClusterSpec) -> Vec<(&'static str, &Path)> {
     audit.into_iter().chain(encryption).collect()
 }
 
-/// The flags of the API server. Thirty days of audit in ten files of a hundred megabytes, unless `args` says otherwise.
+/// The API server flags for those files. Audit logs are kept for thirty days in ten files of 100 MB unless `args`
+/// overrides it.
 pub fn flags(cluster: &ClusterSpec) -> Vec<(&'static str, String)> {
     let mut flags = Vec::new();
     if let Some(audit) = cluster.audit() {
@@ -39,7 +41,7 @@ pub fn flags(cluster: &ClusterSpec) -> Vec<(&'static str, String)> {
     flags
 }
 
-/// What a client of an external etcd needs, each with the setting that names it. The API server reads them again by itself.
+/// The client files of an external etcd, each with the setting that names it. The API server reloads them by itself.
 pub fn etcd_files(etcd: &ExternalEtcd) -> Vec<(&'static str, &Path)> {
     vec![("etcd.ca", &etcd.ca), ("etcd.certificate", &etcd.certificate), ("etcd.key", &etcd.key)]
 }
@@ -49,13 +51,14 @@ pub fn etcd_files(etcd: &ExternalEtcd) -> Vec<(&'static str, &Path)> {
 /// # Errors
 /// One of them does not exist.
 pub fn digests(cluster: &ClusterSpec, facts: &Facts) -> Result<Vec<String>, Error> {
-    // Ours is written before the API server starts.
+    // The built-in policy is written before the API server starts, so its content is known without the disk.
     let ours = built_in(cluster).map(|(_, content)| short_digest(content));
     let (_, theirs): (Vec<_>, Vec<_>) = files(cluster).into_iter().partition(|(_, path)| is_ours(cluster, path));
     Ok(ours.into_iter().chain(are_there(theirs, facts)?.into_iter().map(str::to_owned)).collect())
 }
 
-/// The audit policy that is ours to write, and its content.
+/// The built-in audit policy: where it is written, and its content. `None` if disabled or replaced by the operator's
+/// own.
 pub fn built_in(cluster: &ClusterSpec) -> Option<(&Path, &'static str)> {
     cluster.audit().filter(|audit| audit.built_in).map(|audit| (audit.policy.as_path(), AUDIT_POLICY))
 }
@@ -64,7 +67,7 @@ fn is_ours(cluster: &ClusterSpec, path: &Path) -> bool {
     built_in(cluster).is_some_and(|(ours, _)| ours == path)
 }
 
-/// The same of any files of settings.
+/// The same for any files that settings name.
 ///
 /// # Errors
 /// One of them does not exist.
@@ -76,7 +79,7 @@ pub fn are_there<'a>(files: Vec<(&'static str, &Path)>, facts: &'a Facts) -> Res
     files.into_iter().map(digest).collect()
 }
 
-/// Gives the pod of the API server those files.
+/// Adds those files to the API server's pod: mounts, flags and the digest annotation.
 ///
 /// # Errors
 /// One of them does not exist: the API server would crash in a loop.
@@ -90,7 +93,7 @@ pub fn lay(cluster: &ClusterSpec, facts: &Facts, pod: &mut Pod) -> Result<(), Er
             HostPath { path, inside: &path.display().to_string(), kind: "File", writable: false },
         );
     }
-    // A flag of the user's wins, and the log has to outlive the pod there as well.
+    // An `audit-log-path` set by the user wins; its folder must outlive the pod as well.
     let own = cluster.extra_args.get(CONTROL_PLANE[0]).and_then(|args| args.get("audit-log-path")).map(Path::new);
     let own = own.filter(|path| path.is_absolute());
     let log = own.or_else(|| cluster.audit().map(|audit| audit.log.as_path()));

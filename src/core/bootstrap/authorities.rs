@@ -1,15 +1,15 @@
-//! The authorities of a cluster as files of a control plane.
+//! The CAs of a cluster, as files on a control plane.
 
 use super::kubelet_ca::KUBELET_SERVING_CA;
 use super::pki::{Authority, KeyPairFiles};
 use crate::core::model::spec::Spec;
 
-/// The cluster's CA.
+/// Certificate and key of the cluster's CA, which signs API server and client certificates.
 pub fn ca_files(spec: &Spec) -> KeyPairFiles {
     KeyPairFiles::named(&spec.node.paths.pki, "ca")
 }
 
-/// The CAs that a control plane has.
+/// All CAs that a control plane of these settings has.
 pub fn authorities(spec: &Spec) -> Vec<Authority> {
     let authority = |name: &str, common_name: &str| Authority {
         files: KeyPairFiles::named(&spec.node.paths.pki, name),

@@ -1,4 +1,4 @@
-//! The settings of a cluster, read from its ConfigMaps by a node that joins it.
+//! The settings of a cluster, as a joining node reads them from its ConfigMaps.
 
 use std::str::FromStr;
 
@@ -11,31 +11,31 @@ use crate::core::yaml;
 /// The ConfigMaps of kube-system that a joining node reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterConfigMaps {
-    /// `kubeadm-config`, key `ClusterConfiguration`.
+    /// YAML of `kubeadm-config`, key `ClusterConfiguration`: kubeadm's cluster settings.
     pub kubeadm: String,
-    /// `kubelet-config`, key `kubelet`.
+    /// YAML of `kubelet-config`, key `kubelet`: the KubeletConfiguration of all nodes.
     pub kubelet: String,
-    /// `roost-config`, key `cluster`; none in a cluster that kubeadm made.
+    /// `roost-config`, key `cluster`; `None` in a cluster that kubeadm created.
     pub roost: Option<String>,
 }
 
-/// Why they cannot be used.
+/// Why the ConfigMaps cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not YAML.
+    /// The content of a ConfigMap is not YAML.
     #[error("configmap kube-system/{config_map} is malformed: {reason}")]
     Malformed {
-        /// Which one.
+        /// Name of the ConfigMap.
         config_map: &'static str,
-        /// What is wrong.
+        /// The message of the YAML parser.
         reason: String,
     },
     /// A field is missing or has a value that cannot be used.
     #[error("configmap kube-system/kubeadm-config: {field} \"{value}\" cannot be used")]
     Field {
-        /// The field's path.
+        /// Path of the field, e.g. `networking.podSubnet`.
         field: &'static str,
-        /// Its value.
+        /// The value as read; empty if the field is missing.
         value: String,
     },
 }
@@ -56,7 +56,7 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
     let roost = maps.roost.as_deref().map(|text| parse("roost-config", text)).transpose()?;
     let says = |pointer: &str| roost.as_ref().is_some_and(|roost| roost.pointer(pointer) == Some(&Value::Bool(true)));
     cluster.local_balancer = says("/api/balancer");
-    // With a balancer on each node no address stands for all API servers: the one that answered is as good as the first.
+    // With a balancer on each node there is no shared address: the server that answered is as good as the first.
     if let Some(endpoint) = text("/controlPlaneEndpoint").filter(|_| !cluster.local_balancer) {
         cluster.endpoint = one::<Endpoint>("controlPlaneEndpoint", endpoint)?;
     }
@@ -76,7 +76,7 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
         cluster.network.proxy = None;
     }
     cluster.network.builtin = says("/network/builtin");
-    // A cluster from before this setting does not say.
+    // Clusters older than this setting do not have it.
     let hardening = roost.as_ref().and_then(|roost| roost.pointer("/security/hardening")).and_then(Value::as_bool);
     cluster.hardening = hardening.unwrap_or(cluster.hardening);
     cluster.kubelet = match parse("kubelet-config", &maps.kubelet)? {
@@ -86,29 +86,29 @@ pub fn adopt(cluster: &mut ClusterSpec, maps: &ClusterConfigMaps) -> Result<(), 
     Ok(())
 }
 
-/// Fields of the KubeletConfiguration that a node's own settings give otherwise than its cluster, whose word counts: those
-/// of one node are `[node.kubelet]`.
+/// Fields of the KubeletConfiguration that a node's own settings set differently from its cluster. The cluster wins:
+/// settings for a single node are in `[node.kubelet]`.
 pub fn find_overruled(own: &Map<String, Value>, cluster: &Map<String, Value>) -> Vec<String> {
     own.iter().filter(|(name, value)| cluster.get(*name) != Some(*value)).map(|(name, _)| name.clone()).collect()
 }
 
-/// Networks and hosts of a cluster, as its `kubeadm-config` has them.
+/// Networks and hosts of a cluster, from its `kubeadm-config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks {
-    /// Subnets of Services.
+    /// Service subnets, at most one per IP family.
     pub service_subnets: Vec<IpNet>,
-    /// Subnets of pods.
+    /// Pod subnets, at most one per IP family; empty if the network add-on assigns its own.
     pub pod_subnets: Vec<IpNet>,
-    /// Domain of Services.
+    /// DNS domain of Services, e.g. `cluster.local`.
     pub dns_domain: String,
-    /// Where API servers and an etcd elsewhere are reached.
+    /// Hosts of the control-plane endpoint and of an external etcd.
     pub control_plane: Vec<String>,
 }
 
 /// Reads them from the `ClusterConfiguration`.
 ///
 /// # Errors
-/// It is malformed, or does not say what Services have.
+/// It is malformed, or has no Service subnet.
 pub fn parse_networks(kubeadm: &str) -> Result<Networks, Error> {
     let kubeadm = parse("kubeadm-config", kubeadm)?;
     let text = |pointer: &str| kubeadm.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -130,7 +130,7 @@ pub fn parse_networks(kubeadm: &str) -> Result<Networks, Error> {
     })
 }
 
-/// The external etcd. The node's own settings may name other paths of its files.
+/// The external etcd. The node's own settings may name different paths for its files.
 fn external_etcd(kubeadm: &Value, own: Option<ExternalEtcd>) -> Result<Option<ExternalEtcd>, Error> {
     let Some(external) = kubeadm.pointer("/etcd/external").filter(|external| !external.is_null()) else {
         return Ok(None);

@@ -1,8 +1,8 @@
-//! The components of a control plane by name.
+//! Names of the control-plane components.
 
-/// etcd's component name.
+/// Component name of etcd, used for its manifest, unit and pod.
 pub const ETCD: &str = "etcd";
-/// The components besides etcd, in the order in which they are of use to each other.
+/// The components besides etcd, in dependency order.
 pub const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-/// Annotation with the version of a program of the host, which has no image tag: another version makes a new pod.
+/// Annotation with the version of a host program, which has no image tag: a new version creates a new pod.
 pub const VERSION_ANNOTATION: &str = "roost.io/kubernetes-version";

@@ -1,7 +1,7 @@
-//! Steps for a node whose system declares the units itself (NixOS): they are checked, and never written or enabled.
+//! Steps for a node whose system declares the units itself (NixOS): units are checked, never written or enabled.
 //!
-//! The services of the control plane's components stay ours to write: their flags hold what only the node knows, such as
-//! the members of etcd. The system enables them, and may add settings to them by drop-ins.
+//! Services of control-plane components are still written here: their flags contain what only the node knows, such as
+//! the members of etcd. The system enables them and may extend them by drop-ins.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::step::{FileStep, UnitStep};
 use super::units::{AGENT, JOINED_FILE};
 use crate::core::model::spec::Spec;
 
-/// The steps as they are for this node: as planned, or with declared units.
+/// The steps for this node: unchanged, or adapted to declared units.
 pub fn for_node(steps: Vec<Step>, spec: &Spec) -> Vec<Step> {
     if !spec.node.declared_units {
         return steps;
@@ -42,7 +42,7 @@ fn declared(step: Step, spec: &Spec) -> Option<Step> {
     }
 }
 
-/// All of ours but the components' services.
+/// `true` for all our units except the components' services.
 fn is_declared(path: &Path) -> bool {
     let of_component = |unit: String| services::ALL.iter().any(|component| services::unit(component) == unit);
     !unit_of(path).is_some_and(of_component)

@@ -1,4 +1,4 @@
-//! What a restore drill found, as it is kept on the node.
+//! The result of a restore drill, as it is kept on the node.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use crate::core::model::spec::Spec;
 /// Result of the last drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrillResult {
-    /// When it finished.
+    /// When the drill finished.
     pub at: Timestamp,
-    /// The snapshot; `None` when there was none.
+    /// The snapshot that was restored; `None` if there was none.
     pub snapshot: Option<PathBuf>,
-    /// What an etcd with its data reported; `None` if none started.
+    /// What an etcd started with its data reported; `None` if it did not start.
     pub contents: Option<DrillContents>,
-    /// Why it cannot be restored; `None` if it can.
+    /// Why the snapshot cannot be restored; `None` if it can.
     pub fault: Option<String>,
 }
 
@@ -25,13 +25,13 @@ pub struct DrillResult {
 pub struct DrillContents {
     /// Size of the snapshot, bytes.
     pub size: u64,
-    /// Revision of the newest write.
+    /// Revision of the latest write.
     pub revision: i64,
-    /// Keys that are there.
+    /// Number of keys that exist at that revision.
     pub keys: i64,
-    /// Hash over every key and value of every revision: all of it could be read.
+    /// etcd's hash over every key and value of every revision; proves that all of it is readable.
     pub hash: u32,
-    /// How long it took until etcd answered, milliseconds.
+    /// Time from the start of etcd to its first response, milliseconds.
     pub millis: u64,
 }
 

@@ -1,5 +1,5 @@
-//! What was seen before a phase is planned. Whether a single step is already met is not a fact: the driver asks that
-//! step by step.
+//! What was observed before a phase is planned. Whether a single step is already met is not a fact: the driver checks
+//! that for each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,72 +13,73 @@ use super::step::{FileStep, MemberStep, PkiStep};
 use crate::core::model::Secret;
 use crate::core::model::spec::Spec;
 
-/// The world as a phase may use it. Facts that cannot be known yet (there is no API server) are `None`.
+/// The state of the world, as far as phases depend on it. Facts that cannot be known yet (there is no API server) are
+/// `None`.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The moment of planning.
+    /// When the phase is planned.
     pub now: Timestamp,
     /// The cluster's CA certificate in PEM, once it is on the node.
     pub ca: Option<String>,
     /// True when the CA's key is on the node; without it a CA certificate is external.
     pub ca_key: bool,
-    /// The resolver file for pods, when the usual one names a resolver that pods cannot reach (systemd-resolved).
+    /// The resolver file for pods, if `/etc/resolv.conf` names a resolver that pods cannot reach (systemd-resolved).
     pub resolv_conf: Option<PathBuf>,
-    /// Name and peer URL of etcd's members, this node's among them; empty where a new etcd begins.
+    /// Name and peer URL of etcd's members, this node's included; empty before a new etcd is created.
     pub etcd_members: Vec<(String, String)>,
-    /// Digests of the certificates in the kubeconfigs of the controllers, by component name. They read their kubeconfig
-    /// only when they start, so that their manifests name what they were started with.
+    /// Digests of the client certificates in the controllers' kubeconfigs, by component name. A controller reads its
+    /// kubeconfig only at startup, so its manifest carries the digest that it was started with.
     pub client_digests: BTreeMap<String, String>,
     /// Digests of the files that the API server reads only when it starts, by path; missing files have no entry.
     pub file_digests: BTreeMap<PathBuf, String>,
     /// True when the kubelet keeps its client certificate in a file of its own, which it renews itself.
     pub kubelet_rotates: bool,
-    /// True if `super-admin.conf`, for emergencies, is on the node: only on the first control plane.
+    /// True if `super-admin.conf`, the emergency credentials, is on the node: only on the first control plane.
     pub super_admin: bool,
-    /// True when etcd's folder holds data.
+    /// True when etcd's data directory is not empty.
     pub etcd_data: bool,
     /// Components that have a unit on this node.
     pub services: BTreeSet<String>,
     /// Components that have a manifest on this node.
     pub pods: BTreeSet<String>,
-    /// Those manifests.
+    /// Text of those manifests, by component name.
     pub manifests: BTreeMap<String, String>,
-    /// True when the kubelet has its own client certificate (`kubelet.conf` is there).
+    /// True when the kubelet has its own client certificate (`kubelet.conf` exists).
     pub kubelet_credentials: bool,
-    /// How many replicas CoreDNS has, where that was asked.
+    /// Number of CoreDNS replicas; `None` if not observed.
     pub dns_replicas: Option<u64>,
-    /// The CAs, and the next ones during a rotation.
+    /// The current CAs, and the next ones during a rotation.
     pub rotation: Rotation,
-    /// The file with both CAs of kubelets is there (`kubelet-authorities.crt`).
+    /// True when the file with both CAs of kubelets (`kubelet-authorities.crt`) exists.
     pub kubelet_authorities: bool,
-    /// What the cluster reports about its kubelets' serving certificates, where that was asked.
+    /// What the cluster reports about its kubelets' serving certificates; `None` if not observed.
     pub kubelets: Option<ObservedKubelets>,
     /// What a joining node discovered; `None` on the first node of a cluster.
     pub joining: Option<Joining>,
 }
 
-/// Who signs serving certificates of kubelets, as the cluster reports.
+/// Which CA signs the serving certificates of kubelets, as the cluster reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedKubelets {
-    /// The CA that the cluster knows, PEM; `None` before there was one.
+    /// The CA published in the cluster, PEM; `None` if there is none yet.
     pub published: Option<String>,
-    /// Every Node reports that its serving certificate is signed by that CA.
+    /// True when every Node reports a serving certificate signed by that CA.
     pub are_signed: bool,
 }
 
-/// What a joining node knows of its cluster.
+/// What a joining node knows about its cluster.
 #[derive(Clone, Debug)]
 pub struct Joining {
-    /// The bootstrap token; `None` when the node joined before and is run again without one.
+    /// The bootstrap token; `None` when a node that already joined is run again without one.
     pub token: Option<Secret<String>>,
-    /// The cluster's CA certificates in PEM, believed after discovery.
+    /// The cluster's CA certificates in PEM, verified by discovery.
     pub ca: String,
-    /// Uids of requests for this node's certificate that were denied before: of an earlier attempt.
+    /// Uids of this node's certificate requests that were denied in an earlier attempt.
     pub denied: BTreeSet<String>,
 }
 
 impl Facts {
-    /// Nothing is known but the time.
+    /// Facts of which only the time is known.
     pub fn at(now: Timestamp) -> Self {
         Self {
             now,
@@ -103,7 +104,7 @@ impl Facts {
         }
     }
 
-    /// True when the CA's certificate is here, and its key elsewhere.
+    /// True when the CA's certificate is on the node and its key is not.
     pub fn external_ca(&self) -> bool {
         self.ca.is_some() && !self.ca_key
     }
@@ -113,12 +114,12 @@ impl Facts {
         self.rotation.authorities.iter().find(|authority| authority.is_of_kubelets())
     }
 
-    /// True when this node has a component, as a pod or as a service.
+    /// True when this node runs a component, as a pod or as a service.
     pub fn has_component(&self, name: &str) -> bool {
         self.pods.contains(name) || self.services.contains(name)
     }
 
-    /// Assumes a planned step as done, so that a dry run can plan the following phases.
+    /// Records a planned step as done, so that a dry run can plan the following phases.
     pub fn assume(&mut self, step: &Step, spec: &Spec) {
         if let Step::Pki(PkiStep::MakeAuthority(authority)) = step
             && authority.files.cert == spec.node.paths.pki("ca.crt")

@@ -1,5 +1,5 @@
-//! What the CIS benchmark for Kubernetes asks of the components where it costs users nothing: flags, fields of the kubelet,
-//! the audit policy. The setting `security.hardening` takes all of it away; `[args]` and `[kubelet]` have the last word.
+//! What the CIS benchmark for Kubernetes requires of the components where it has no cost for users: flags, kubelet
+//! fields, the audit policy. `security.hardening = false` disables all of it; `[args]` and `[kubelet]` override it.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use crate::core::model::spec::Paths;
 /// The default audit policy: metadata without request bodies.
 pub const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
 
-/// Suites of TLS 1.2 with forward secrecy and authenticated encryption; those of TLS 1.3 have no choice. Two of them are
-/// what HTTP/2 demands (RFC 9113, section 9.2.2; Go's net/http2 refuses to serve without).
+/// TLS 1.2 suites with forward secrecy and authenticated encryption; TLS 1.3 suites are not configurable. Two of them
+/// are mandatory for HTTP/2 (RFC 9113, section 9.2.2; Go's net/http2 refuses to serve without).
 pub const CIPHER_SUITES: [&str; 6] = [
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
     "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
@@ -22,15 +22,15 @@ pub const CIPHER_SUITES: [&str; 6] = [
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 ];
 
-/// Processes of a pod: enough for large Java programs, and less than what a node has.
+/// Limit of processes per pod: enough for large Java programs, and well below a node's limit.
 const POD_PIDS: u32 = 4096;
 
-/// Where the built-in audit policy is.
+/// Path of the built-in audit policy.
 pub fn audit_policy_path(paths: &Paths) -> PathBuf {
     paths.kubernetes.join("audit-policy.yaml")
 }
 
-/// The flags of a component; none of etcd, whose defaults are what the benchmark asks for.
+/// The hardening flags of a component; none for etcd, whose defaults already comply.
 pub fn flags(component: &str) -> Vec<(&'static str, String)> {
     if component == ETCD {
         return Vec::new();
@@ -43,7 +43,7 @@ pub fn flags(component: &str) -> Vec<(&'static str, String)> {
             ("tls-cipher-suites", CIPHER_SUITES.join(",")),
         ]);
     } else if component == CONTROL_PLANE[1] {
-        // Upstream's default, said aloud: finished pods beyond it are removed.
+        // Upstream's default, made explicit: finished pods beyond it are deleted.
         flags.push(("terminated-pod-gc-threshold", "12500".to_owned()));
     }
     flags
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(api_files::built_in(&spec.cluster).unwrap().0, path);
     }
 
-    /// Whatever is not named is logged, and nothing with a body: bodies hold Secrets.
+    /// Requests that no rule names are logged, and nothing is logged with a body: bodies contain Secrets.
     #[test]
     fn the_policy_logs_all_else_and_no_bodies() {
         let policy = yaml::parse_document(AUDIT_POLICY.as_bytes()).unwrap();

@@ -14,7 +14,7 @@ pub fn sign(content: &str, id: &str, secret: &str) -> String {
     format!("{header}..{signature}")
 }
 
-/// True when `jws` was made of `content` with this token: its id as key id, its secret as key.
+/// True when `jws` is a signature of `content` by this token: its id as key id, its secret as key.
 pub fn is_signed(content: &str, jws: &str, id: &str, secret: &str) -> bool {
     #[derive(Deserialize)]
     struct Header {
@@ -28,7 +28,7 @@ pub fn is_signed(content: &str, jws: &str, id: &str, secret: &str) -> bool {
     };
     let decoded = URL_SAFE_NO_PAD.decode(header).ok().and_then(|json| serde_json::from_slice::<Header>(&json).ok());
     let known = decoded.is_some_and(|decoded| decoded.alg == "HS256" && decoded.kid == id);
-    // The comparison takes the same time wherever the signatures differ.
+    // Constant-time comparison.
     let matches = |signature: Vec<u8>| mac(header, content, secret).verify_slice(&signature).is_ok();
     known && URL_SAFE_NO_PAD.decode(signature).is_ok_and(matches)
 }

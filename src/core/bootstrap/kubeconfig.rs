@@ -1,4 +1,4 @@
-//! Kubeconfig files: written with everything inside, and read as far as it takes to judge one.
+//! Kubeconfig files: rendered with all data inline, and parsed as far as needed to check one.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub const SERVING_APPROVER_CONF: &str = "serving-approver.conf";
 /// The kubeconfig of the cloud controller manager.
 pub const CLOUD_CONF: &str = "cloud-controller-manager.conf";
 
-/// What a kubeconfig holds; the last three in base64 of PEM.
+/// Contents of a kubeconfig; the last three are base64 of PEM.
 pub struct KubeconfigParts<'a> {
     /// Name of the cluster.
     pub cluster: &'a str,
@@ -24,15 +24,15 @@ pub struct KubeconfigParts<'a> {
     pub server: &'a str,
     /// Name of the user.
     pub user: &'a str,
-    /// The CA.
+    /// CA certificates by which the client verifies the API server.
     pub ca: &'a str,
-    /// The client's certificate.
+    /// Certificate by which the client authenticates itself.
     pub client_certificate: &'a str,
-    /// The client's key.
+    /// Private key of that certificate.
     pub client_key: &'a str,
 }
 
-/// The file's text.
+/// Renders the kubeconfig as YAML, with the data inline.
 pub fn render(parts: &KubeconfigParts<'_>) -> String {
     let context = format!("{}@{}", parts.user, parts.cluster);
     render_yaml(&json!({
@@ -52,18 +52,18 @@ pub fn render(parts: &KubeconfigParts<'_>) -> String {
     }))
 }
 
-/// What the current context of a kubeconfig says.
+/// The current context of a kubeconfig.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedKubeconfig {
     /// URL of the API server.
     pub server: String,
-    /// The CA in PEM, when it is in the file.
+    /// The CA in PEM; `None` if it is not inline.
     pub ca: Option<String>,
-    /// The client's certificate in PEM, when it is in the file.
+    /// The client's certificate in PEM; `None` if it is not inline.
     pub client_certificate: Option<String>,
-    /// The client's key in PEM, when it is in the file.
+    /// The client's key in PEM; `None` if it is not inline.
     pub client_key: Option<String>,
-    /// The file with the client's certificate, when it is elsewhere.
+    /// Path of the client's certificate; `None` if it is inline or missing.
     pub client_certificate_path: Option<PathBuf>,
 }
 
@@ -87,7 +87,8 @@ pub fn parse(text: &str) -> Option<ObservedKubeconfig> {
     })
 }
 
-/// The text with another server and CA (PEM) for the cluster of its current context; `None` if the text is not a kubeconfig.
+/// The text with a different server and CA (PEM) for the cluster of its current context; `None` if the text is not a
+/// kubeconfig.
 pub fn point(text: &str, server: &str, ca: &str) -> Option<String> {
     let mut value = yaml::parse_document(text.as_bytes()).ok()?;
     let current = at(&value, &["current-context"]).as_str()?.to_owned();

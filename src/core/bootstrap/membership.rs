@@ -1,14 +1,14 @@
-//! etcd's members: how a control plane becomes one (learner first, one learner at a time) and what a member list says.
+//! etcd membership: how a control plane joins (as a learner first, one learner at a time) and what a member list means.
 
 use crate::core::model::spec::{Endpoint, Spec};
 
-/// Where other members reach this node's.
+/// The URL at which other members reach this node's etcd.
 pub fn peer_url(spec: &Spec) -> String {
     Endpoint::new(spec.node.address, 2380).url()
 }
 
-/// The members that a manifest or a unit of etcd was written with, when it joined a cluster that was there. etcd reads them at
-/// its first start only, so that they stay as they are.
+/// The members in a manifest or unit of etcd, as written when it joined an existing cluster. etcd reads them only at
+/// its first start, so they stay as they are.
 pub fn joined_members(manifest: &str) -> Option<Vec<(String, String)>> {
     let word = |line: &'_ str| line.trim().trim_start_matches("- ").trim_end_matches(" \\").to_owned();
     let flag = |name: &str| manifest.lines().map(word).find_map(|word| word.strip_prefix(name).map(str::to_owned));
@@ -21,15 +21,15 @@ pub fn joined_members(manifest: &str) -> Option<Vec<(String, String)>> {
 /// A member of etcd.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Member {
-    /// Its id.
+    /// Member id, assigned by etcd.
     pub id: u64,
     /// Its name; empty until the member has started for the first time.
     pub name: String,
-    /// Where other members reach it.
+    /// URLs at which other members reach it.
     pub peer_urls: Vec<String>,
-    /// Where clients reach it; empty until it has started for the first time.
+    /// URLs at which clients reach it; empty until it has started for the first time.
     pub client_urls: Vec<String>,
-    /// It receives the log and has no vote yet.
+    /// True while it receives the log but has no vote.
     pub learner: bool,
 }
 
@@ -38,17 +38,18 @@ pub struct Member {
 pub enum NextMove {
     /// Add itself as a learner.
     AddLearner,
-    /// Wait: etcd takes one learner at a time, and this one is not promoted yet.
+    /// Wait for the member of this name: etcd accepts one learner at a time, and it is not promoted yet.
     WaitFor(String),
-    /// It is a learner: start, catch up, be promoted.
+    /// Promote this learner (its id) once it has caught up.
     Promote(u64),
-    /// It votes.
+    /// Nothing: the member with this id is a voting member.
     Done(u64),
-    /// A member of this name is somewhere else: the node had another address, or another node has the same name.
+    /// Stop: a member of this name has a different peer URL. The node changed its address, or another node has the same
+    /// name.
     Taken(Member),
 }
 
-/// Decides from the member list.
+/// Derives the next step from the member list.
 pub fn next_move(members: &[Member], name: &str, peer_url: &str) -> NextMove {
     if let Some(own) = members.iter().find(|member| member.peer_urls.iter().any(|url| url == peer_url)) {
         return if own.learner { NextMove::Promote(own.id) } else { NextMove::Done(own.id) };
@@ -62,18 +63,18 @@ pub fn next_move(members: &[Member], name: &str, peer_url: &str) -> NextMove {
     }
 }
 
-/// Whether etcd has to learn a new address of this node.
+/// Whether etcd has to be updated with a new address of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressMove {
-    /// Nothing.
+    /// The member's peer URL is up to date.
     Known,
-    /// This member is somewhere else now.
+    /// The member with this id has a different peer URL; update it.
     Tell(u64),
-    /// The node is no member.
+    /// The node is not a member.
     NoMember,
 }
 
-/// Decides from the member list.
+/// Derives it from the member list.
 pub fn address_move(members: &[Member], name: &str, peer_url: &str) -> AddressMove {
     if members.iter().any(|member| member.peer_urls.iter().any(|url| url == peer_url)) {
         return AddressMove::Known;
@@ -81,19 +82,19 @@ pub fn address_move(members: &[Member], name: &str, peer_url: &str) -> AddressMo
     members.iter().find(|member| member.name == name).map_or(AddressMove::NoMember, |own| AddressMove::Tell(own.id))
 }
 
-/// A name for people; a member that never started has none.
+/// A display name: that of the member, or its id if it never started.
 pub fn label(member: &Member) -> String {
     if member.name.is_empty() { member.peer_urls.join(",") } else { member.name.clone() }
 }
 
-/// Name and peer URL of every member for `--initial-cluster`, with `name` for the own entry, which has none yet.
+/// Name and peer URL of every member for `--initial-cluster`; this node's own entry gets `name`, since it has none yet.
 pub fn initial_cluster(members: &[Member], name: &str, peer_url: &str) -> Vec<(String, String)> {
     let entry = |member: &Member| {
         let own = member.peer_urls.iter().any(|url| url == peer_url);
         let name = if own { name } else { member.name.as_str() };
         member.peer_urls.iter().map(|url| (name.to_owned(), url.clone())).collect::<Vec<_>>()
     };
-    // A member that was added and never started has no name; etcd wants the others only.
+    // A member that was added and never started has no name; etcd expects only the others.
     let named =
         members.iter().filter(|member| !member.name.is_empty() || member.peer_urls.iter().any(|url| url == peer_url));
     let mut all: Vec<(String, String)> = named.flat_map(entry).collect();

@@ -1,7 +1,7 @@
 //! From settings to steps: `Spec × Facts → Vec<Step>`, one phase after another.
 //!
-//! A step states what shall be so, with every argument it needs. The driver asks the world whether a step is already
-//! met, prints or applies the others, so a second run finds nothing to do, and an interrupted run continues.
+//! A step describes a wanted state with every argument it needs. The driver checks which steps are already met and
+//! prints or applies the others, so a second run has nothing to do, and an interrupted run can be continued.
 
 pub mod api_files;
 pub mod authorities;

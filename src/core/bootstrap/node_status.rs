@@ -1,41 +1,41 @@
-//! State of a node, from what can be seen on the node itself: units, API server, static pods, certificates.
+//! State of a node, from what is visible on the node itself: units, API server, static pods, certificates.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::drill::DrillResult;
 
-/// A certificate this near to its end is a problem: renewal at two thirds of its lifetime should have come long before. Of a
-/// short lifetime it is half of what is left then.
+/// A certificate this close to its expiry is a problem: it should have been renewed at two thirds of its lifetime. For
+/// short lifetimes the limit is half of the last third.
 const NEAR_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Everything that was seen.
+/// Everything that was observed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeStatus {
     /// Name of the node.
     pub node: String,
-    /// True where an API server is meant to run.
+    /// True where an API server should run.
     pub control_plane: bool,
-    /// Units that a node needs.
+    /// The units that the node requires.
     pub units: Vec<UnitStatus>,
-    /// This node's API server, on a control plane.
+    /// This node's API server; `None` on a worker.
     pub api: Option<ApiStatus>,
-    /// Pods from manifests; `None` when the runtime could not be asked.
+    /// Pods from manifests; `None` when the runtime did not answer.
     pub static_pods: Option<Vec<StaticPodStatus>>,
-    /// Manifests that are faulty or have no pod.
+    /// Manifests that are invalid or have no pod.
     pub manifests: Vec<ManifestStatus>,
-    /// Manifest sets whose last switch failed: name and what happened.
+    /// Manifest sets whose last switch failed: name and outcome.
     pub manifest_sets: Vec<(String, String)>,
     /// Certificates on the node.
     pub certificates: Vec<CertificateStatus>,
-    /// The last restore drill.
+    /// The last restore drill; `None` if there was none.
     pub drill: Option<DrillResult>,
 }
 
-/// A unit.
+/// State of a systemd unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnitStatus {
-    /// Its full name.
+    /// Full name of the unit, e.g. `kubelet.service`.
     pub unit: String,
     /// `active`, `failed`, `not-found`, …
     pub state: String,
@@ -43,56 +43,56 @@ pub struct UnitStatus {
     pub enabled: bool,
 }
 
-/// An API server.
+/// State of an API server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ApiStatus {
-    /// What was asked.
+    /// The URL that was requested.
     pub url: String,
-    /// It answered that it is ready.
+    /// True if `/readyz` succeeded.
     pub ready: bool,
 }
 
-/// A pod from a manifest, as the runtime has it.
+/// A pod from a manifest, as observed in the runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StaticPodStatus {
-    /// Namespace and name.
+    /// The pod as `namespace/name`.
     pub pod: String,
-    /// Containers that run.
+    /// Number of running containers.
     pub running: usize,
-    /// Containers there are.
+    /// Number of containers that the pod has.
     pub containers: usize,
-    /// How often its containers were started again.
+    /// Number of restarts of its containers.
     pub restarts: u32,
 }
 
 /// A manifest of a static pod that needs attention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ManifestStatus {
-    /// Its file.
+    /// Path of the manifest.
     pub path: String,
-    /// What is wrong with it, with line and column; empty for a sound one.
+    /// What is wrong with it, with line and column; empty if it is valid.
     pub faults: Vec<String>,
-    /// The runtime has a pod of its name; never known of a faulty one, whose last good pod may run.
+    /// True if the runtime has a pod of its name. Not set for an invalid manifest, whose previous pod may be running.
     pub has_pod: bool,
-    /// Why the kubelet refuses the pod; it is tried again.
+    /// Why the kubelet rejects the pod; it retries.
     pub refused: Option<String>,
 }
 
-/// A certificate.
+/// State of a certificate on the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CertificateStatus {
-    /// Its file.
+    /// Path of the file, a certificate or a kubeconfig.
     pub path: String,
-    /// Expiry.
+    /// When it expires; `None` if it cannot be read.
     pub not_after: Option<Timestamp>,
-    /// When it is to be renewed; `None` for a CA.
+    /// When it will be renewed; `None` for a CA.
     pub renewed_at: Option<Timestamp>,
-    /// Why it cannot be used.
+    /// Why it cannot be used; `None` if it can.
     pub fault: Option<String>,
 }
 
 impl CertificateStatus {
-    /// Time before its expiry from which on it is a problem.
+    /// Time before its expiry from which it is reported as a problem.
     fn near_end(&self) -> SignedDuration {
         match (self.renewed_at, self.not_after) {
             (Some(due), Some(end)) => NEAR_END.min(end.duration_since(due).checked_div(2).unwrap_or_default()),
@@ -102,7 +102,7 @@ impl CertificateStatus {
 }
 
 impl NodeStatus {
-    /// What needs somebody's attention, a line each; empty when everything is healthy.
+    /// What needs attention, one line each; empty if the node is healthy.
     pub fn problems(&self, now: Timestamp) -> Vec<String> {
         let mut problems = Vec::new();
         for unit in &self.units {
@@ -151,7 +151,7 @@ impl NodeStatus {
     }
 }
 
-/// The status for people; problems come last, where the eye is.
+/// The status as text; problems come last, next to the prompt.
 pub fn render_text(status: &NodeStatus, now: Timestamp) -> String {
     let mut lines = vec![format!("node {}{}", status.node, if status.control_plane { " (control plane)" } else { "" })];
     lines.extend(status.units.iter().map(|unit| format!("  {:<44} {}", unit.unit, unit.state)));

@@ -1,46 +1,46 @@
-//! Parts of the control plane's static pods: paths of the node in a pod, and why there is no manifest.
+//! Building blocks of the control plane's static pods: host paths, and errors of rendering.
 
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume, VolumeMount};
 
-/// Why there is no manifest.
+/// Why a manifest could not be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No such component.
+    /// There is no component of this name.
     #[error("unknown component {0}")]
     Unknown(String),
-    /// A file that a setting names.
+    /// A setting names a file that does not exist.
     #[error("{setting}: file {path} does not exist")]
     NoFile {
-        /// The setting.
+        /// Name of the setting, as in cluster.toml.
         setting: &'static str,
-        /// The file.
+        /// Path of the missing file.
         path: PathBuf,
     },
-    /// The built-in manifest is no Pod with one container.
+    /// The built-in manifest is not a Pod with one container.
     #[error("static-pods/{component}.yaml: {message}")]
     Manifest {
-        /// Component.
+        /// Name of the component, which is that of its file in `static-pods/`.
         component: String,
-        /// What is wrong with it.
+        /// What is wrong with it, or the parser's message.
         message: String,
     },
 }
 
-/// Something of the node in a pod.
+/// A path of the node that is mounted into a pod.
 pub(super) struct HostPath<'a> {
-    /// Where it is on the node.
+    /// Path on the node.
     pub path: &'a Path,
-    /// Where the pod sees it.
+    /// Path in the container.
     pub inside: &'a str,
-    /// A volume's `hostPath.type`.
+    /// The volume's `hostPath.type`, e.g. `DirectoryOrCreate`.
     pub kind: &'a str,
-    /// The pod may write it.
+    /// `false` mounts it read-only.
     pub writable: bool,
 }
 
-/// Lets the pod see it, in its first container.
+/// Mounts it into the pod's first container.
 pub(super) fn add_host_path(pod: &mut Pod, name: &str, host: HostPath<'_>) {
     let Some(pod_spec) = pod.spec.as_mut() else { return };
     pod_spec.volumes.get_or_insert_default().push(Volume {

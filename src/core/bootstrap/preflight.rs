@@ -1,18 +1,18 @@
-//! Checks before anything is changed: what is wrong with the machine, and what to do about it.
+//! Checks of the machine before anything is changed: problems, each with a remedy.
 
 use std::path::PathBuf;
 
 use crate::core::model::preflight::MachineState;
 use crate::core::model::spec::{BALANCER_PORT, ComponentSource, Spec};
 
-/// One finding.
+/// One problem of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Nothing can come of a run.
+    /// True if the run cannot succeed; otherwise the finding is only a warning.
     pub fatal: bool,
-    /// What is wrong.
+    /// The problem, e.g. "swap is enabled (/dev/sda2)".
     pub problem: String,
-    /// What to do.
+    /// What the operator can do about it.
     pub remedy: String,
 }
 
@@ -35,7 +35,7 @@ pub fn control_plane_ports(spec: &Spec) -> Vec<u16> {
     ports
 }
 
-/// Ports of the components besides the API server's.
+/// Ports of the components other than the API server.
 const COMPONENT_PORTS: [u16; 5] = [10257, 10258, 10259, 2379, 2380];
 
 /// TCP ports a worker listens on.
@@ -49,7 +49,7 @@ fn balancer_port(spec: &Spec) -> Option<u16> {
     spec.cluster.local_balancer.then_some(BALANCER_PORT)
 }
 
-/// Programs that must be there for these settings.
+/// Programs that must exist for these settings.
 pub fn wanted_programs(spec: &Spec, control_plane: bool) -> Vec<PathBuf> {
     let mut programs = vec![spec.node.programs.kubelet.clone()];
     if let ComponentSource::Host { programs: ours } = &spec.cluster.source
@@ -60,7 +60,7 @@ pub fn wanted_programs(spec: &Spec, control_plane: bool) -> Vec<PathBuf> {
     programs
 }
 
-/// Judges the machine; the fatal findings come first.
+/// Checks the machine; fatal findings come first.
 pub fn check(spec: &Spec, machine: &MachineState) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut fatal = |problem: String, remedy: &str| {
@@ -89,7 +89,8 @@ pub fn check(spec: &Spec, machine: &MachineState) -> Vec<Finding> {
         );
     }
     if !machine.kubelet_active {
-        // Our own agent, or services of ours, are there when a run was interrupted between its start and the kubelet's.
+        // The ports may be used by our own agent or services if an earlier run was interrupted before it started the
+        // kubelet.
         let ours = |port: &u16| {
             (machine.agent_active && Some(*port) == balancer_port(spec))
                 || (machine.services_active && (COMPONENT_PORTS.contains(port) || *port == spec.node.api_port))
@@ -134,7 +135,7 @@ pub fn check(spec: &Spec, machine: &MachineState) -> Vec<Finding> {
     if !machine.ip_forward && spec.cluster.network.builtin {
         warn(
             "net.ipv4.ip_forward is off".to_owned(),
-            "turn it on (sysctl -w net.ipv4.ip_forward=1), or pods reach no other node",
+            "enable it (sysctl -w net.ipv4.ip_forward=1), or pods cannot reach other nodes",
         );
     }
     findings

@@ -1,5 +1,5 @@
-//! The pods that make etcd's data from a snapshot by `etcdutl snapshot restore`: the one of a restore, which leaves the
-//! data to the node's etcd, and the one of a drill, which runs a separate etcd on it.
+//! The pods that create etcd's data from a snapshot by `etcdutl snapshot restore`: for a restore, which leaves the data
+//! to the node's etcd, and for a drill, which runs a separate etcd on it.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use super::objects::render_yaml;
 use super::static_pods::{self, ETCD, SCRATCH_IMAGE};
 use crate::core::model::spec::{ComponentSource, Spec};
 
-/// Where the data ends up, below etcd's folder.
+/// Folder of the restored data, below etcd's data directory.
 pub const FOLDER: &str = "restored";
 
-/// Controllers and kubelets remember revisions that the snapshot has not seen. This many are passed over, and all older
-/// ones count as compacted, so that everybody lists again (etcd's guide to disaster recovery).
+/// Controllers and kubelets remember revisions newer than the snapshot. The revision is bumped by this much and older
+/// ones are marked compacted, so that all clients list again (etcd's guide to disaster recovery).
 const PASSED_REVISIONS: u64 = 1_000_000_000;
-/// Where the pods see the snapshot.
+/// Path of the snapshot in the pods.
 const SNAPSHOT: &str = "/snapshot.db";
-/// Seconds after which a drill's pod ends if the drill was interrupted.
+/// Seconds after which the pod of an interrupted drill is terminated.
 const DRILL_LIFE: u64 = 900;
-/// Where a drill's pod has its data, which is removed with the pod.
+/// Path of a drill's data in its pod; it is removed with the pod.
 const DRILL: &str = "/drill";
 
 /// The manifest of a static pod named `name`.
@@ -35,7 +35,7 @@ pub fn render(spec: &Spec, name: &str, snapshot: &Path) -> Result<String, static
         format!("--name={}", spec.node.name),
         format!("--initial-cluster={}={url}", spec.node.name),
         format!("--initial-advertise-peer-urls={url}"),
-        // Members of the lost cluster that live on do not take this one for theirs.
+        // So that surviving members of the lost cluster do not take this one for theirs.
         format!("--initial-cluster-token={name}"),
         format!("--bump-revision={PASSED_REVISIONS}"),
         "--mark-compacted".to_owned(),
@@ -62,10 +62,10 @@ pub fn render(spec: &Spec, name: &str, snapshot: &Path) -> Result<String, static
     })))
 }
 
-/// The manifest of a drill's static pod: an etcd with the snapshot's data that answers on a port of the loopback, to
-/// clients with a certificate of etcd's CA only, as the node's own does.
+/// The manifest of a drill's static pod: an etcd with the snapshot's data that listens on a loopback port and accepts
+/// only clients with a certificate of etcd's CA, as the node's own etcd does.
 pub fn render_drill(spec: &Spec, name: &str, snapshot: &Path, port: u16) -> Result<String, static_pods::Error> {
-    // Never listened on nor called: the only member has no peers.
+    // Required, but never used: a single member has no peers.
     let peer = "http://localhost:1";
     let data = format!("{DRILL}/data");
     let member = [
@@ -87,7 +87,7 @@ pub fn render_drill(spec: &Spec, name: &str, snapshot: &Path, port: u16) -> Resu
         format!("--key-file={pki}/server.key"),
         format!("--trusted-ca-file={pki}/ca.crt"),
         "--client-cert-auth=true".to_owned(),
-        // Nobody will miss this data.
+        // The data is disposable.
         "--unsafe-no-fsync=true".to_owned(),
     ]);
     let mut volumes = vec![
@@ -121,7 +121,7 @@ fn host_path(name: &str, path: &impl ToString, kind: &str) -> Value {
     json!({ "name": name, "hostPath": { "path": path.to_string(), "type": kind } })
 }
 
-/// A container of etcd's image that runs one of its programs, or the node's own program of that name.
+/// A container of etcd's image that runs one of its programs, or the host's program of that name.
 fn container(
     spec: &Spec,
     name: &str,
@@ -133,7 +133,7 @@ fn container(
     let mut image = spec.cluster.image(static_pods::ETCD);
     let mut executable = program.to_owned();
     if let ComponentSource::Host { programs } = &spec.cluster.source {
-        // Beside etcd when it is not named itself: they come in one archive.
+        // Looked for beside etcd unless named explicitly: they come in one archive.
         let path = programs.get(program).cloned();
         let path = path.or_else(|| Some(programs.get(ETCD)?.with_file_name(program)));
         let path = path.ok_or_else(|| static_pods::Error::Unknown(program.to_owned()))?;

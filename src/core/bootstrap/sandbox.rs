@@ -1,7 +1,8 @@
-//! Sandboxing of the units: what their programs do not need (systemd.exec(5); `systemd-analyze security` shows the rest).
+//! Sandboxing of the units: removes access to what their programs do not need (systemd.exec(5); check with
+//! `systemd-analyze security`).
 
-/// Every helper: a read-only system, no devices, no other processes, and the system calls of ordinary services. What it may
-/// write, ask the network for and do as root stands beside it in its unit.
+/// For every helper: a read-only system, no devices, no other processes, and the system calls of ordinary services.
+/// Writable paths, sockets and capabilities are set in each unit.
 pub const HELPER: &str = "\
 NoNewPrivileges=yes
 PrivateTmp=yes
@@ -25,15 +26,16 @@ SystemCallErrorNumber=EPERM
 UMask=0077
 ";
 
-/// Sockets of a helper that asks the API, etcd, the runtime and systemd.
+/// Socket families of a helper that connects to the API, etcd, the runtime and systemd.
 pub const NETWORK: &str = "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX\n";
 
 /// The kubelet, and the mount helpers and credential plugins that it starts.
 ///
-/// It makes and sees mounts of the host: whatever gives a unit a mount namespace of its own is out of the question
-/// (PrivateTmp, PrivateDevices, most of Protect…; systemd's `exec_needs_mount_namespace`). ProtectClock would close all
-/// devices but the clock, and with that mounts of disks: its capabilities and calls are taken away here instead.
-/// RestrictSUIDSGID would forbid the folders of a group that `fsGroup` makes, a narrower UMask would shut pods out of
+/// It creates and sees mounts of the host, so nothing may give the unit its own mount namespace (PrivateTmp,
+/// PrivateDevices, most of Protect…; systemd's `exec_needs_mount_namespace`). ProtectClock would deny all other
+/// devices, and so mounting disks: its capabilities and system calls are denied here instead. RestrictSUIDSGID would
+/// forbid the setgid folders of `fsGroup`, and a narrower UMask would lock pods out of folders that are created for
+/// them.
 /// folders that are made for them.
 pub const KUBELET: &str = "\
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL

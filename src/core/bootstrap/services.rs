@@ -1,8 +1,8 @@
-//! The components of the control plane as systemd services, with the flags and the PKI of the static pods.
+//! The control-plane components as systemd services, with the same flags and PKI as the static pods.
 //!
-//! A service has a user of its own and reads no file of `/etc/kubernetes` itself: systemd hands it copies of what its
-//! flags name (`LoadCredential=`, systemd.exec(5)), so that private keys stay 0600 and root's. A copy is made when the
-//! service starts, and a restart is what makes it load a renewed one.
+//! A service has its own user and reads no file of `/etc/kubernetes` itself: systemd passes it copies of the files in
+//! its flags (`LoadCredential=`, systemd.exec(5)), so private keys stay 0600 and owned by root. The copies are made
+//! when the service starts; it loads a renewed file by a restart.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use super::static_pods::{self, CONTROL_PLANE, ETCD};
 use super::units::{quote, quote_setting};
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
 
-/// Creates the users that the services run as.
+/// Unit that creates the users of the services.
 pub const USERS: &str = "roost-users.service";
 
-/// Why there is no service without programs, and what to do.
+/// Why services need programs on the host, and the remedy.
 pub const NEEDS_PROGRAMS: &str = "systemd services run programs of the host: for mode \"systemd\" set components.source = \"host\" and name the programs in [components.binaries]";
 
-/// Every component that each control plane has, in the order in which they are started.
+/// The components of every control plane, in start order.
 pub const COMPONENTS: [&str; 4] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2]];
 
-/// Those, and a provider's own, which is there only in clouds.
+/// Those, and the cloud controller manager, which only clusters in a cloud have.
 pub const ALL: [&str; 5] = [ETCD, CONTROL_PLANE[0], CONTROL_PLANE[1], CONTROL_PLANE[2], CLOUD_CONTROLLER_MANAGER];
 
-/// What all services can do without (systemd.exec(5), `systemd-analyze security`). Calls to other hosts they cannot.
+/// Sandboxing of all services (systemd.exec(5), `systemd-analyze security`). They do need the network.
 const SANDBOX: &str = "\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -59,23 +59,23 @@ UMask=0077
 /// A component as a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// The text of its unit.
+    /// Text of the unit file.
     pub unit: String,
-    /// The files that systemd hands to it when it starts.
+    /// Files that systemd copies for it at start; a change of them requires a restart.
     pub reads: Vec<PathBuf>,
 }
 
-/// The unit of a component.
+/// Unit name of a component.
 pub fn unit(component: &str) -> String {
     format!("roost-{component}.service")
 }
 
-/// The user of a component; systemd takes at most 31 characters.
+/// User name of a component; systemd accepts at most 31 characters.
 pub fn user(component: &str) -> String {
     format!("roost-{component}")
 }
 
-/// How a component of this node is run: as it is found, and as the settings say where there is none.
+/// The form in which a component of this node runs: as observed, else as configured.
 pub fn place(component: &str, spec: &Spec, facts: &Facts) -> ControlPlaneMode {
     if facts.services.contains(component) {
         ControlPlaneMode::Systemd
@@ -92,7 +92,7 @@ pub fn etcd_folders(spec: &Spec) -> Vec<PathBuf> {
     std::iter::once(spec.node.paths.etcd_data.clone()).chain(wal.map(PathBuf::from)).collect()
 }
 
-/// A unit that creates the users. They stay when it is removed: a user id must not be reused.
+/// A unit that creates the users. The users stay when it is removed: a user id must not be reused.
 pub fn render_users(spec: &Spec) -> String {
     let wanted = ALL.iter().filter(|name| **name != CLOUD_CONTROLLER_MANAGER || spec.cluster.runs_cloud_controller());
     let line = |component: &&str| quote(&format!("u {} - \"Kubernetes {component}\"", user(component)));
@@ -123,7 +123,7 @@ pub fn render_users(spec: &Spec) -> String {
 /// The service of a component on this node.
 ///
 /// # Errors
-/// No such component, or no program of it: services run programs of the host.
+/// There is no such component, or its program is not configured: services run programs of the host.
 pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<Service, static_pods::Error> {
     let unknown = || static_pods::Error::Unknown(component.to_owned());
     let ComponentSource::Host { programs } = &spec.cluster.source else { return Err(unknown()) };
@@ -142,7 +142,7 @@ pub fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<Service, st
     let manifest = spec.node.paths.manifests().join(format!("{component}.yaml"));
     let manifest = quote_setting(&manifest.display().to_string());
     let before = order(component, spec);
-    // Another text is another start.
+    // A changed comment changes the unit, and so restarts the service.
     let trust = static_pods::trust(component, facts).map_or(String::new(), |trust| format!("# Authorities: {trust}\n"));
     let text = format!(
         "# Written by roost; your own settings go into {name}.d/*.conf.\n\
@@ -186,8 +186,9 @@ fn documentation(component: &str) -> String {
     }
 }
 
-/// What a component is started after, and therefore stopped before: an API server that has lost its etcd takes long to
-/// end. Order only, no `Wants=`: a unit that is restarted after a failure would otherwise start one that is being stopped.
+/// What a component is started after, and therefore stopped before: an API server whose etcd is gone takes long to
+/// exit. Order only, no `Wants=`: a unit that is restarted after a failure would otherwise start one that is being
+/// stopped.
 fn order(component: &str, spec: &Spec) -> String {
     match component {
         "kube-apiserver" if spec.cluster.external_etcd.is_none() => format!(" {}", unit(ETCD)),
@@ -198,8 +199,8 @@ fn order(component: &str, spec: &Spec) -> String {
     }
 }
 
-/// etcd and the API server say when they are ready. A member of etcd may have to wait for the others, or for a copy of a
-/// large database: ending it then would only begin that again.
+/// etcd and the API server notify systemd when they are ready. A member of etcd may have to wait for the others, or for
+/// a copy of a large database; a start timeout would only restart that.
 fn kind(component: &str) -> &'static str {
     match component {
         ETCD => "Type=notify\nTimeoutStartSec=infinity\n",
@@ -208,7 +209,7 @@ fn kind(component: &str) -> &'static str {
     }
 }
 
-/// What a component may write.
+/// Folders that a component may write.
 fn writable(component: &str, spec: &Spec) -> String {
     if component == ETCD {
         let folders = etcd_folders(spec);
@@ -218,7 +219,7 @@ fn writable(component: &str, spec: &Spec) -> String {
     let flag = spec.cluster.extra_args.get(component).and_then(|flags| flags.get("audit-log-path")).map(Path::new);
     let folder = flag.or(set).and_then(|path| path.parent()?.strip_prefix("/var/log").ok());
     match folder.filter(|folder| !folder.as_os_str().is_empty()) {
-        // systemd makes it for the user of the service.
+        // systemd creates it, owned by the user of the service.
         Some(folder) => format!("LogsDirectory={}\nLogsDirectoryMode=0750\n", quote_path(folder)),
         None => String::new(),
     }
@@ -233,8 +234,8 @@ fn quote_path(path: &Path) -> String {
     }
 }
 
-/// True when a flag names one file that the component reads. Folders, sockets and logs have other names upstream; what
-/// is below /run/credentials was handed over by a drop-in.
+/// True when a flag names one file that the component reads. Upstream's flags for folders, sockets and logs have other
+/// suffixes; paths below /run/credentials were passed by a drop-in.
 fn names_a_file(flag: &str, value: &str) -> bool {
     let endings = ["file", "kubeconfig", "config", "-certificate", "-key", "-authority"];
     let path = Path::new(value);
@@ -242,7 +243,7 @@ fn names_a_file(flag: &str, value: &str) -> bool {
     ours && endings.iter().any(|ending| flag.ends_with(ending))
 }
 
-/// Files and the names under which systemd hands them out.
+/// Files, and the credential names under which systemd passes them.
 #[derive(Default)]
 struct Credentials(BTreeMap<PathBuf, String>);
 

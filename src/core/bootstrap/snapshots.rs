@@ -1,4 +1,4 @@
-//! Names of etcd's snapshots, and which of them are to be removed.
+//! File names of etcd snapshots, and which snapshots are removed.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn is_own(path: &Path, node: &str) -> bool {
     stamp.is_some_and(|stamp| stamp.len() == 15 && stamp.bytes().all(|byte| byte.is_ascii_digit() || byte == b'T'))
 }
 
-/// This node's snapshots besides the newest `keep`, oldest first. Files with other names are never removed.
+/// This node's snapshots except the newest `keep`, oldest first. Files with other names are never listed.
 pub fn outdated(files: &[PathBuf], node: &str, keep: usize) -> Vec<PathBuf> {
     let mut own: Vec<PathBuf> = files.iter().filter(|path| is_own(path, node)).cloned().collect();
     own.sort();
@@ -24,7 +24,7 @@ pub fn outdated(files: &[PathBuf], node: &str, keep: usize) -> Vec<PathBuf> {
     own
 }
 
-/// This node's newest snapshot of those in its folder.
+/// This node's newest snapshot among `files`; `None` if it has none.
 pub fn newest(files: &[PathBuf], node: &str) -> Option<PathBuf> {
     files.iter().filter(|path| is_own(path, node)).max().cloned()
 }

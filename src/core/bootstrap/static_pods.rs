@@ -1,4 +1,4 @@
-//! The manifests of the control plane: plain Pods from `static-pods/`, with this cluster's settings laid over them.
+//! Manifests of the control plane: the plain Pods of `static-pods/`, merged with this cluster's settings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,15 +17,16 @@ pub use super::pod_parts::Error;
 use super::pod_parts::{HostPath, add_host_path};
 pub use crate::core::manifest::host_image::SCRATCH_IMAGE;
 
-/// Names the client certificate a controller was started with: a renewed one makes a new pod.
+/// Annotation with the digest of the client certificate that a controller was started with: a renewed certificate
+/// creates a new pod.
 const CLIENT_DIGEST: &str = "roost.io/client-certificate";
-/// Names the CAs a component was started with while they are replaced: others make a new pod.
+/// Annotation with the CAs that a component was started with during a CA rotation: changed CAs create a new pod.
 const AUTHORITIES: &str = "roost.io/authorities";
 
-/// Name of the volume that is a program of the host.
+/// Name of the volume that mounts a host program.
 pub const PROGRAM_VOLUME: &str = "program";
 
-/// The flag of the controller manager that names the CA of kubelets' serving certificates.
+/// The controller manager's flag for the CA of kubelets' serving certificates.
 const SERVING_SIGNER: &str = "cluster-signing-kubelet-serving-cert-file";
 
 const MANIFESTS: [(&str, &str); 5] = [
@@ -68,7 +69,7 @@ pub fn with_client_certificate(manifest: &str, digest: &str) -> Option<String> {
     Some(format!("{comment}{}", render_yaml(&value)))
 }
 
-/// The flags of a component for this node, without its program: what a systemd unit runs it with.
+/// The flags of a component for this node, without the program: for its systemd unit.
 pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<String>, Error> {
     if component == CONTROL_PLANE[0] {
         api_files::digests(&spec.cluster, facts)?;
@@ -79,7 +80,7 @@ pub fn arguments(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Stri
     Ok(flags.render(component).split_off(1))
 }
 
-/// The plain pod of a component with its probes as on this node.
+/// The plain pod of a component, with its probes adapted to this node.
 pub fn probed(component: &str, spec: &Spec) -> Result<Pod, Error> {
     let mut pod = parse(component)?;
     lay_probes(component, spec, container_of(&mut pod, component)?);
@@ -102,7 +103,7 @@ fn container_of<'a>(pod: &'a mut Pod, component: &str) -> Result<&'a mut Contain
     spec.containers.first_mut().ok_or_else(|| manifest_error(component, "no container"))
 }
 
-/// `--name=value` flags, sorted by name as kubeadm writes them.
+/// `--name=value` flags, sorted by name as kubeadm does.
 struct Flags(BTreeMap<String, String>);
 
 impl Flags {
@@ -111,7 +112,7 @@ impl Flags {
         Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    /// The settings of this node, and the user's own over them.
+    /// Sets the flags of this node, then the user's own flags, which override them.
     fn lay(&mut self, component: &str, spec: &Spec, facts: &Facts) {
         self.relocate(spec);
         self.set_all(hardening_flags(component, spec));
@@ -124,7 +125,7 @@ impl Flags {
         }
     }
 
-    /// The controller manager takes one pair of files for all signers, or one for each, never both
+    /// The controller manager accepts one pair of files for all signers, or one pair for each, never both
     /// (`cmd/kube-controller-manager/app/options/csrsigningcontroller.go`).
     fn split_signing(&mut self) {
         for kind in ["cert", "key"] {
@@ -163,7 +164,7 @@ impl Flags {
     }
 }
 
-/// A path of the plain manifests as this node has it; anything else unchanged.
+/// Translates a path in the plain manifests to this node's; other paths are unchanged.
 fn relocate(path: &str, spec: &Spec) -> String {
     let paths = &spec.node.paths;
     let places: [(&str, &Path); 3] = [
@@ -191,7 +192,7 @@ fn hardening_flags(component: &str, spec: &Spec) -> Vec<(&'static str, String)> 
     if spec.cluster.hardening { hardening::flags(component) } else { Vec::new() }
 }
 
-/// What the settings say, flag by flag.
+/// The flags that follow from the settings.
 fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static str, String)> {
     let cluster = &spec.cluster;
     let url = |host: &str, port: u16| Endpoint::new(host, port).url();
@@ -248,14 +249,14 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
                     ("service-cluster-ip-range", join_subnets(&cluster.service_subnets)),
                 ]);
             }
-            // With the CA's key elsewhere nothing can be signed here (kubeadm does the same).
+            // With an external CA key nothing can be signed here (kubeadm does the same).
             if facts.external_ca() {
                 flags.extend([
                     ("cluster-signing-cert-file", String::new()),
                     ("cluster-signing-key-file", String::new()),
                 ]);
             }
-            // It takes a file with one certificate.
+            // The flag accepts only a file with one certificate.
             if let Some(signer) = facts.rotation.signer() {
                 flags.push(("cluster-signing-cert-file", signer.display().to_string()));
             }
@@ -281,7 +282,7 @@ fn derive_flags(component: &str, spec: &Spec, facts: &Facts) -> Vec<(&'static st
     }
 }
 
-/// Host and port of the probes follow the flags.
+/// Adapts host and port of the probes to the flags.
 fn lay_probes(component: &str, spec: &Spec, container: &mut Container) {
     let host =
         if component == "kube-apiserver" { spec.node.address.to_string() } else { localhost_of(component, spec) };
@@ -318,7 +319,7 @@ fn lay_paths(component: &str, spec: &Spec, pod: &mut Pod) {
     for mount in pod_spec.containers.iter_mut().flat_map(|container| container.volume_mounts.iter_mut().flatten()) {
         mount.mount_path = relocate(&mount.mount_path, spec);
     }
-    // Certificates of an external etcd live where the user put them.
+    // The user chooses where certificates of an external etcd are.
     if let (Some(etcd), "kube-apiserver") = (&spec.cluster.external_etcd, component) {
         let folders: std::collections::BTreeSet<_> = [&etcd.ca, &etcd.certificate, &etcd.key]
             .into_iter()
@@ -352,13 +353,13 @@ fn lay_annotations(component: &str, spec: &Spec, facts: &Facts, pod: &mut Pod) {
     pod.metadata.annotations.get_or_insert_default().insert(annotation.0.to_owned(), annotation.1);
 }
 
-/// Names what a component trusts, while that is more than one CA; it reads that only when it starts.
+/// Digest of the CAs that a component trusts, while there is more than one; it reads them only at startup.
 pub(super) fn trust(component: &str, facts: &Facts) -> Option<String> {
     let reads = component == ETCD || component == CONTROL_PLANE[0] || component == CONTROL_PLANE[1];
     facts.rotation.trust().filter(|_| reads)
 }
 
-/// A program of the node takes the place of the image's.
+/// Replaces the image's program by one of the host.
 fn lay_program(component: &str, spec: &Spec, pod: &mut Pod) -> Result<(), Error> {
     let ComponentSource::Host { programs } = &spec.cluster.source else { return Ok(()) };
     let program = programs.get(component).ok_or_else(|| Error::Unknown(component.to_owned()))?;

@@ -1,4 +1,4 @@
-//! Bootstrap tokens: `id.secret`, which let a new node prove itself to the cluster, and the cluster to the node.
+//! Bootstrap tokens, `id.secret`, by which a new node and the cluster authenticate each other.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,14 @@ const ID_LENGTH: usize = 6;
 const SECRET_LENGTH: usize = 16;
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// A token; only its id is ever printed by `Debug`.
+/// A token; `Debug` prints only its id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     id: String,
     secret: String,
 }
 
-/// The text is no token.
+/// The text is not a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "invalid bootstrap token: write six characters, a dot and sixteen characters of a-z and 0-9, e.g. abcdef.0123456789abcdef"
@@ -22,10 +22,10 @@ pub struct Token {
 pub struct InvalidToken;
 
 impl Token {
-    /// How many random bytes [`Token::from_random`] wants.
+    /// Number of random bytes that [`Token::from_random`] needs.
     pub const RANDOM_BYTES: usize = 4 * (ID_LENGTH + SECRET_LENGTH);
 
-    /// Creates a token of random bytes; `None` when there are too few of them.
+    /// Creates a token from random bytes; `None` if there are too few.
     pub fn from_random(random: &[u8]) -> Option<Self> {
         // Bytes past the last multiple of 36 are skipped, so that every character is equally likely.
         let fair = u8::MAX - u8::MAX % 36;
@@ -36,12 +36,12 @@ impl Token {
         (secret.len() == SECRET_LENGTH).then_some(Self { id, secret })
     }
 
-    /// The public half.
+    /// The public half: six characters before the dot.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The half that must not be shown.
+    /// The secret half: sixteen characters after the dot.
     pub fn secret(&self) -> &str {
         &self.secret
     }

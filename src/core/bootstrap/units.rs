@@ -8,33 +8,34 @@ use super::sandbox::{HELPER, KUBELET as KUBELET_SANDBOX, NETWORK};
 use crate::core::model::spec::{Endpoint, Spec};
 use crate::core::static_units::NO_SUCH_POD;
 
-/// The kubelet's unit.
+/// Name of the kubelet's unit.
 pub const KUBELET: &str = "kubelet.service";
-/// What the cluster said of itself when this node joined it; beneath everything but the defaults.
+/// Settings of the cluster, recorded when this node joined it; they override only the defaults.
 pub const JOINED_FILE: &str = "/var/lib/roost/joined.toml";
-/// The settings file that the system declares together with the units.
+/// The settings file of a system that declares the units.
 pub const DECLARED_SETTINGS: &str = "/etc/roost/cluster.toml";
-/// The node agent's unit.
+/// Name of the node agent's unit.
 pub const AGENT: &str = "roost-agent.service";
 
-/// The mode of a unit file, where it matters: the kubelet's is root's alone (CIS 4.1.1), though systemd shows it to everybody.
+/// Mode of a unit file where it matters: the kubelet's is readable by root only (CIS 4.1.1), although systemd shows it
+/// to everybody.
 pub fn mode(file: &Path) -> Option<u32> {
     file.ends_with(KUBELET).then_some(0o600)
 }
 
-/// Service that renews certificates that are due.
+/// Service that renews certificates.
 pub const RENEWAL_SERVICE: &str = "roost-renewal.service";
-/// Timer of that service.
+/// Timer of the renewal service.
 pub const RENEWAL_TIMER: &str = "roost-renewal.timer";
 
 /// Service that takes a snapshot of etcd.
 pub const SNAPSHOT_SERVICE: &str = "roost-snapshot.service";
-/// Timer of that service.
+/// Timer of the snapshot service.
 pub const SNAPSHOT_TIMER: &str = "roost-snapshot.timer";
 
 /// Service that runs a restore drill.
 pub const DRILL_SERVICE: &str = "roost-drill.service";
-/// Timer of that service.
+/// Timer of the drill service.
 pub const DRILL_TIMER: &str = "roost-drill.timer";
 
 /// Takes a snapshot and removes the oldest ones.
@@ -44,14 +45,14 @@ pub fn render_snapshot_service(spec: &Spec, keep: u16) -> String {
     render_upkeep(spec, SNAPSHOT_SERVICE, "etcd snapshot", &arguments, &[&folder])
 }
 
-/// Restores the newest snapshot for a trial. It writes the result, and the manifest of the etcd that is tried.
+/// Restores the newest snapshot as a test. It writes the result, and the manifest of the etcd under test.
 pub fn render_drill_service(spec: &Spec) -> String {
     let folder = spec.node.paths.snapshots.display().to_string();
     let manifests = spec.node.paths.manifests().display().to_string();
     render_upkeep(spec, DRILL_SERVICE, "etcd restore drill", &["etcd", "drill"], &[&folder, &manifests])
 }
 
-/// A command of ours that writes these folders and nothing else.
+/// A service that runs one of our commands and may write only these folders.
 fn render_upkeep(spec: &Spec, unit: &str, description: &str, arguments: &[&str], writes: &[&str]) -> String {
     let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
     let command = command_line(&spec.node.programs.bootstrap, &arguments);
@@ -73,12 +74,12 @@ fn render_upkeep(spec: &Spec, unit: &str, description: &str, arguments: &[&str],
     )
 }
 
-/// On schedule, each node a little later than the schedule says.
+/// Runs on schedule, with a small delay that differs between nodes.
 pub fn render_snapshot_timer(schedule: &str) -> String {
     render_schedule(SNAPSHOT_TIMER, "schedule of etcd snapshots", schedule, "10m")
 }
 
-/// On schedule, spread over some hours: two drills at a time would only take each other's machine.
+/// Runs on schedule, spread over some hours: concurrent drills would slow down each other.
 pub fn render_drill_timer(schedule: &str) -> String {
     render_schedule(DRILL_TIMER, "schedule of etcd restore drills", schedule, "6h")
 }
@@ -124,16 +125,18 @@ pub fn render_renewal_service(spec: &Spec) -> String {
     )
 }
 
-/// Certificates with a shorter lifetime are checked more often than daily: when due, a third of it is left.
+/// Lifetime from which a daily check is enough; shorter-lived certificates are checked more often, since only a third
+/// of their lifetime is left when they are due.
 const DAILY_IS_ENOUGH: Duration = Duration::from_secs(14 * 24 * 3600);
-/// Certificates are never checked more often than this.
+/// Shortest time between two checks.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(10);
 
-/// Every day at a time of each node's own, so that control planes seldom wait for each other; with leaves of a short lifetime
-/// twelve times in it.
+/// Runs daily at a time that differs between nodes, so that control planes rarely wait for each other; for short-lived
+/// leaves, twelve times per lifetime.
 ///
-/// A look that was missed, while the machine was off or by a clock that was put forward, is made up for only when the same
-/// delay has gone by since the boot (systemd's `timer_enter_waiting`): it is short, for little may be left of a life then.
+/// A run that was missed, because the machine was off or the clock jumped ahead, is caught up only after the same delay
+/// since boot (systemd's `timer_enter_waiting`). The delay is short, because a certificate may be close to its expiry
+/// by then.
 pub fn render_renewal_timer(leaf: Duration) -> String {
     let schedule = if leaf >= DAILY_IS_ENOUGH {
         "OnCalendar=daily\nRandomizedDelaySec=10m\nFixedRandomDelay=yes\nPersistent=yes\n".to_owned()
@@ -153,18 +156,18 @@ pub fn render_renewal_timer(leaf: Duration) -> String {
     )
 }
 
-/// What every static pod's unit is an instance of.
+/// Template of the static pods' units.
 pub const STATIC_POD: &str = "static-pod@.service";
-/// Holds all of its instances, so that they can be stopped together (systemd.slice(5): `-` of a name as `\x2d`).
+/// Slice of all instances, by which they can be stopped together (systemd.slice(5): `-` in a name is `\x2d`).
 pub const STATIC_POD_SLICE: &str = "system-static\\x2dpod.slice";
-/// Reached when all static pods are Ready.
+/// Target that is reached when all static pods are Ready.
 pub const STATIC_PODS: &str = "static-pods.target";
 
-/// The unit of a static pod: active while the pod is Ready. Its process watches; the kubelet acts.
+/// The unit of a static pod: active while the pod is Ready. Its process only watches; the kubelet acts.
 pub fn render_static_pod(spec: &Spec) -> String {
     let command = |verb: &str| {
         let words = ["static-pod", verb, "%i"].map(str::to_owned);
-        // The instance is for systemd to put in.
+        // systemd replaces `%i` by the instance name.
         command_line(&spec.node.programs.kubelet, &words).replace("%%i", "%i")
     };
     format!(
@@ -197,8 +200,8 @@ pub fn render_static_pod(spec: &Spec) -> String {
     )
 }
 
-/// Settings of single static pods' units: each of the control plane starts after, and at a shutdown ends before, what
-/// it cannot work without.
+/// Drop-ins for the units of single static pods: each control-plane component starts after, and stops before, what it
+/// depends on.
 pub const STATIC_POD_ORDER: [(&str, &str); 2] = [
     (
         "static-pod@etcd.service.d/10-roost.conf",
@@ -213,7 +216,7 @@ pub const STATIC_POD_ORDER: [(&str, &str); 2] = [
     ),
 ];
 
-/// All static pods: what wants them running is ordered after this.
+/// The target of all static pods: units that need them running are ordered after it.
 pub fn render_static_pods() -> String {
     format!(
         "# Written by roost; your own settings go into {STATIC_PODS}.d/*.conf.\n\
@@ -224,10 +227,10 @@ pub fn render_static_pods() -> String {
     )
 }
 
-/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is detected by the watchdog. It is after the bus
-/// so that at a shutdown it can still remove the slices of pods that end.
+/// The kubelet: a restart never stops pods (`KillMode=process`), a hang is detected by the watchdog. It is ordered
+/// after the bus, so that at shutdown it can still remove the slices of terminated pods.
 ///
-/// What it needs no access to is taken from it ([`KUBELET_SANDBOX`]).
+/// Access that it does not need is removed ([`KUBELET_SANDBOX`]).
 pub fn render_kubelet(spec: &Spec) -> String {
     let paths = &spec.node.paths;
     let mut flags = vec![
@@ -282,17 +285,17 @@ pub fn render_kubelet(spec: &Spec) -> String {
     )
 }
 
-/// The node agent. A control plane's one may approve serving certificates.
+/// The node agent. On a control plane it may also approve serving certificates.
 pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     let paths = &spec.node.paths;
     let flags = if spec.node.declared_units {
-        // Who declares it knows neither the address of this node nor the cluster that it joined.
+        // A system that declares the unit knows neither this node's address nor the cluster that it joined.
         let role = control_plane.then(|| "--control-plane".to_owned());
         ["agent".to_owned(), format!("--settings={DECLARED_SETTINGS}")].into_iter().chain(role).collect()
     } else {
         agent_arguments(spec, control_plane)
     };
-    // A worker's one takes over which CAs the cluster trusts; pods are none of its business.
+    // On a worker it updates the trusted CAs; static pod manifests are closed to it.
     let mut writes = vec![paths.cni_conf.display().to_string()];
     let mut closed = String::new();
     if !control_plane {
@@ -327,7 +330,7 @@ pub fn render_agent(spec: &Spec, control_plane: bool) -> String {
     )
 }
 
-/// The command and flags of the node agent.
+/// Subcommand and flags of the node agent.
 pub fn agent_arguments(spec: &Spec, control_plane: bool) -> Vec<String> {
     let paths = &spec.node.paths;
     let mut flags = vec![
@@ -362,7 +365,7 @@ pub fn agent_arguments(spec: &Spec, control_plane: bool) -> Vec<String> {
     flags
 }
 
-/// A program and its arguments as systemd reads them: one quoted word each, `%` and `$` without meaning.
+/// A program and its arguments in systemd's syntax: one quoted word each, `%` and `$` escaped.
 fn command_line(program: &std::path::Path, arguments: &[String]) -> String {
     let words = arguments.iter().map(|argument| quote(argument));
     std::iter::once(quote(&program.display().to_string())).chain(words).collect::<Vec<_>>().join(" \\\n  ")
@@ -375,7 +378,7 @@ pub(super) fn quote(word: &str) -> String {
     if escaped.chars().all(plain) { escaped } else { format!("\"{escaped}\"") }
 }
 
-/// The value of a setting: `%` has no meaning there.
+/// The value of a setting, with `%` escaped.
 pub(super) fn quote_setting(value: &str) -> String {
     value.replace('%', "%%")
 }

@@ -3,7 +3,7 @@
 pub use super::phase::Phase;
 use super::phases;
 
-// Phases of several tables.
+// Phases that several tables share.
 const IMAGES: Phase = Phase { id: "images", summary: "container runtime and images", plan: phases::images::plan };
 const CERTS: Phase = Phase { id: "certs", summary: "certificates and keys", plan: phases::certs::plan };
 const KUBECONFIGS: Phase = Phase { id: "kubeconfig", summary: "kubeconfigs", plan: phases::kubeconfigs::plan };
@@ -22,7 +22,7 @@ const WORKER_AGENT: Phase = Phase { id: "agent", summary: "node agent", plan: ph
 const WORKER_KUBELET: Phase =
     Phase { id: "kubelet-start", summary: "kubelet", plan: phases::kubelet_start::plan_worker };
 
-/// Needs to know what the cluster's kubelets have ([`Facts::kubelets`](super::Facts::kubelets)).
+/// Its plan depends on the state of the cluster's kubelets ([`Facts::kubelets`](super::Facts::kubelets)).
 pub const KUBELET_SERVING_CA: Phase = Phase {
     id: "kubelet-serving-ca",
     summary: "CA of kubelet serving certificates",
@@ -34,8 +34,8 @@ const KUBELET_SERVING_KNOWN: Phase = Phase {
     plan: phases::kubelet_serving::plan_published,
 };
 
-/// Creates the first control-plane node of a cluster. All that the kubelet needs is written before it starts, so that it
-/// runs etcd and the control plane at once; as services they are started before it.
+/// Creates the first control-plane node of a cluster. Everything that the kubelet needs is written before it starts, so
+/// that it runs etcd and the control plane at once; services are started before it.
 pub const INIT: &[Phase] = &[
     IMAGES,
     CERTS,
@@ -62,8 +62,8 @@ pub const INIT: &[Phase] = &[
     NEW_LABELS,
 ];
 
-/// What a machine needs before a snapshot is restored on it: no API server yet, for an empty one would have the kubelets of
-/// workers end their pods.
+/// Prepares a machine for the restore of a snapshot: without an API server yet, because an empty one would make the
+/// kubelets of workers terminate their pods.
 pub const INIT_FOR_SNAPSHOT: &[Phase] = &[IMAGES, CERTS, KUBECONFIGS, AGENT, KUBELET];
 
 /// Renews certificates past two thirds of their lifetime and restarts what reads them.
@@ -93,7 +93,8 @@ pub const JOIN: &[Phase] = &[
     NEW_LABELS,
 ];
 
-/// Makes this machine a further control plane. Its etcd begins as a learner and has its vote before an API server uses it.
+/// Makes this machine an additional control plane. Its etcd begins as a learner and is promoted before an API server
+/// uses it.
 pub const JOIN_CONTROL_PLANE: &[Phase] = &[
     IMAGES,
     Phase { id: "kubelet-bootstrap", summary: "cluster CA and bootstrap kubeconfig", plan: phases::kubelet_join::plan },
@@ -123,25 +124,26 @@ pub const JOIN_CONTROL_PLANE: &[Phase] = &[
     NEW_LABELS,
 ];
 
-/// Before a control plane is touched: a pull that fails changes nothing.
+/// First phases of an upgrade: if a pull fails, nothing has changed.
 pub const UPGRADE_IMAGES: &[Phase] =
     &[Phase { id: "images", summary: "images of the target version", plan: phases::images::plan }, API_FILES];
 
-/// Makes the version of an upgraded control plane that of the cluster.
+/// Sets the cluster's version to that of an upgraded control plane.
 pub const UPGRADE_SETTINGS: &[Phase] =
     &[Phase { id: "objects", summary: "RBAC and configuration", plan: phases::objects::plan_settings }];
 
-/// Once no API server is older.
+/// Upgrades the add-ons, once no API server is older.
 pub const UPGRADE_ADDONS: &[Phase] =
     &[Phase { id: "addons", summary: "kube-proxy and CoreDNS", plan: phases::objects::plan_addons }];
 
-/// The rest of a control plane.
+/// Upgrades the rest of a control plane.
 pub const UPGRADE_NODE: &[Phase] = &[AGENT, KUBELET, RENEWAL, SNAPSHOTS, WAIT_NODE];
 
-/// A worker.
+/// Upgrades a worker, which has no control-plane components.
 pub const UPGRADE_WORKER: &[Phase] = &[WORKER_IMAGES, WORKER_AGENT, WORKER_KUBELET, WAIT_NODE];
 
-/// A control plane whose settings changed: what its components find when they start. They follow one by one.
+/// First phases after a change of settings on a control plane: the files that its components read at startup. The
+/// components are then restarted one by one.
 pub const APPLY_FIRST: &[Phase] = &[
     IMAGES,
     KUBELET_SERVING_CA,
@@ -152,7 +154,7 @@ pub const APPLY_FIRST: &[Phase] = &[
     Phase { id: "etcd-address", summary: "address of the etcd member", plan: phases::etcd_member::plan_address_first },
 ];
 
-/// The rest of it.
+/// The rest of a control plane whose settings changed.
 pub const APPLY_NODE: &[Phase] = &[
     Phase { id: "etcd-address", summary: "address of the etcd member", plan: phases::etcd_member::plan_address },
     Phase {
@@ -167,7 +169,7 @@ pub const APPLY_NODE: &[Phase] = &[
     WAIT_API,
 ];
 
-/// What the cluster shares.
+/// Objects in the API, shared by the whole cluster.
 pub const APPLY_CLUSTER: &[Phase] = &[
     Phase { id: "objects", summary: "RBAC and configuration", plan: phases::objects::plan_settings },
     Phase { id: "addons", summary: "kube-proxy and CoreDNS", plan: phases::objects::plan_addons },
@@ -178,30 +180,31 @@ pub const APPLY_CLUSTER: &[Phase] = &[
     },
 ];
 
-/// The next CA is trusted as well.
+/// Stage `prepare` of a CA rotation: the next CA is trusted as well.
 pub const ROTATE_PREPARE: &[Phase] =
     &[Phase { id: "authorities", summary: "trust both CAs", plan: phases::rotation::plan_prepare }];
 
-/// The next CA signs.
+/// Stage `switch`: the next CA signs.
 pub const ROTATE_SWITCH: &[Phase] =
     &[Phase { id: "authorities", summary: "sign with the next CAs", plan: phases::rotation::plan_switch }];
 
-/// The old CA is no longer trusted.
+/// Stage `finish`: the old CA is no longer trusted.
 pub const ROTATE_FINISH: &[Phase] =
     &[Phase { id: "authorities", summary: "trust only the next CAs", plan: phases::rotation::plan_finish }];
 
-/// Files that the rotation leaves.
+/// Removes the files that a rotation leaves.
 pub const ROTATE_CLEAN: &[Phase] =
     &[Phase { id: "clean", summary: "remove files of the rotation", plan: phases::rotation::plan_clean }];
 
-/// What all nodes read from the cluster.
+/// Publishes the trusted CAs in the cluster for all nodes.
 pub const ROTATE_PUBLISH: &[Phase] = &[Phase {
     id: "cluster-info",
     summary: "discovery information for nodes",
     plan: phases::objects::plan_cluster_info,
 }];
 
-/// What needs the objects: a cloud controller manager, which exits without its RBAC rules, and the Node of a control plane.
+/// Depends on the objects: a cloud controller manager, which exits without its RBAC rules, and the Node of a control
+/// plane.
 pub const APPLY_LAST: &[Phase] = &[
     Phase { id: "cloud", summary: "cloud controller manager", plan: phases::control_plane::plan_cloud },
     Phase { id: "mark-control-plane", summary: "control-plane label and taint", plan: phases::ready::plan_mark },
@@ -245,7 +248,7 @@ pub const TO_STATIC_PODS: &[Phase] = &[
     Phase { id: "users", summary: "remove users no longer needed", plan: phases::convert::plan_no_users },
 ];
 
-/// Takes a node out of its cluster's service and leaves the machine clean.
+/// Removes a node from its cluster and cleans up the machine.
 pub const RESET: &[Phase] = &[
     Phase { id: "kube-apiserver", summary: "stop the API server", plan: phases::reset::plan_api },
     Phase { id: "etcd-member", summary: "remove the etcd member of this node", plan: phases::etcd_member::plan_remove },

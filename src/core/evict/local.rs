@@ -1,4 +1,4 @@
-//! Pods that use more local storage than they said: emptyDir sizes and ephemeral-storage limits.
+//! Pods that exceed their limits of local storage: emptyDir sizes and ephemeral-storage limits.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -9,7 +9,7 @@ use crate::core::model::usage::{FsUsage, PodUsage};
 
 const STORAGE: &str = "ephemeral-storage";
 
-/// Whether the pod says how much local storage it may use; others need not be measured.
+/// True if the pod limits its local storage; other pods need not be measured.
 pub fn has_local_limit(pod: &Pod) -> bool {
     let sized = pod
         .spec
@@ -19,8 +19,8 @@ pub fn has_local_limit(pod: &Pod) -> bool {
     sized || pod_limits(pod, false).contains_key(STORAGE)
 }
 
-/// The message for a pod that has to go, if it has to. `dedicated_image_fs` says that writable layers are on another
-/// file system than the kubelet's directory.
+/// The eviction message of a pod that exceeds a limit; `None` if it does not. `dedicated_image_fs` is true if writable
+/// layers are on a separate file system from the kubelet's directory.
 pub fn exceeds_local_limit(pod: &Pod, usage: &PodUsage, dedicated_image_fs: bool) -> Option<String> {
     let spec = pod.spec.as_ref()?;
     for volume in spec.volumes.iter().flatten() {

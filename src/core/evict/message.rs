@@ -1,4 +1,4 @@
-//! What an evicted pod's owner reads, in upstream's words.
+//! The messages on an evicted pod, as upstream words them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,7 +19,8 @@ pub struct EvictionNotice {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Words for a pod that goes because of a threshold; without its usage no container is named, and nothing is annotated.
+/// The message for a pod evicted because of a threshold. Without its usage, no container is named and there are no
+/// annotations.
 pub fn describe_eviction(
     threshold: &Threshold,
     observed: &Observations,
@@ -82,7 +83,7 @@ fn used_by(container: &ContainerUsage, resource: &str) -> Option<u64> {
     }
 }
 
-/// Bytes with the largest binary suffix that loses nothing, as Kubernetes prints quantities.
+/// Bytes with the largest binary suffix that is exact, as Kubernetes prints quantities.
 pub fn show_bytes(bytes: u64) -> String {
     if bytes == 0 {
         return "0".into();
@@ -165,7 +166,7 @@ mod tests {
                 "starved_resource=memory",
             ]
         );
-        // What is counted by nobody has no culprit, and says what was short anyway.
+        // If nothing measures the signal, no container is named, but the resource is.
         let told = describe_eviction(&threshold(Signal::Pid), &Observations::default(), &pod, Some(&usage));
         assert_eq!(pairs(&told), ["offending_containers=", "offending_containers_usage=", "starved_resource=pids"]);
         let told = describe_eviction(&threshold(Signal::Memory), &Observations::default(), &pod, None);

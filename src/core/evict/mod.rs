@@ -1,7 +1,7 @@
-//! Node pressure: thresholds, signals, and who has to go (upstream `pkg/kubelet/eviction`).
+//! Node-pressure eviction: thresholds, signals, and which pods are evicted (upstream `pkg/kubelet/eviction`).
 //!
-//! [`PressureState::observe`] turns what is left of each resource into node conditions and thresholds to act on;
-//! [`rank()`] says in which order pods go; [`exceeds_local_limit`] finds pods that use more disk than they may.
+//! [`PressureState::observe`] derives node conditions and exceeded thresholds from the available amount of each
+//! resource; [`rank()`] orders pods for eviction; [`exceeds_local_limit`] finds pods that exceed their local storage.
 
 mod local;
 mod message;

@@ -1,4 +1,4 @@
-//! From observations to node conditions and thresholds to act on.
+//! Derives node conditions and exceeded thresholds from observations.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::signal::{Observations, Signal};
 use super::threshold::Threshold;
 use crate::core::admission::Pressure;
 
-/// What is remembered from one look at the node to the next.
+/// What is remembered from one observation to the next.
 #[derive(Clone, Debug, Default)]
 pub struct PressureState {
-    /// Thresholds that are met, since when.
+    /// Thresholds that are met, and since when.
     met: Vec<(Threshold, Timestamp)>,
     memory_at: Option<Timestamp>,
     disk_at: Option<Timestamp>,
@@ -19,8 +19,8 @@ pub struct PressureState {
 }
 
 impl PressureState {
-    /// Takes a look; gives the node's conditions, which last for `transition` after their cause, and the thresholds
-    /// whose grace is over, in the order in which to act on them.
+    /// Evaluates an observation. Returns the node's conditions, which last for `transition` after their cause, and the
+    /// thresholds whose grace period is over, in the order in which to act on them.
     pub fn observe(
         &mut self,
         thresholds: &[Threshold],
@@ -32,7 +32,7 @@ impl PressureState {
         for threshold in thresholds {
             let known = before.iter().find(|(t, _)| t == threshold).map(|(_, since)| *since);
             let met = observed.get(&threshold.signal).is_some_and(|o| {
-                // What has been acted on stays met until the wanted surplus is there.
+                // A threshold that was acted on stays met until the minimum reclaim is reached.
                 threshold.is_met(*o, known.is_some_and(|since| is_due(threshold, since, now)))
             });
             if met {

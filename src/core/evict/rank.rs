@@ -1,4 +1,4 @@
-//! Who goes first: those that use more than they asked for, then the less important, then the larger users.
+//! Order of eviction: pods above their requests first, then lower priorities, then larger usage.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::core::model::usage::PodUsage;
 /// A pod that may be evicted.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The pod.
+    /// Definition of the pod, with its requests and priority.
     pub pod: Arc<Pod>,
-    /// What it uses; a pod of which nothing is known goes first.
+    /// Measured usage; a pod with `None` is evicted first.
     pub usage: Option<PodUsage>,
 }
 
-/// Sorts candidates, the first to go first.
+/// Sorts candidates, the first to be evicted first.
 pub fn rank(signal: Signal, candidates: &mut [Candidate]) {
     candidates.sort_by_cached_key(|candidate| {
         let used = used(signal, candidate);
@@ -27,7 +27,7 @@ pub fn rank(signal: Signal, candidates: &mut [Candidate]) {
         let exceeds = used.is_none_or(|used| used > requested);
         let priority = priority_of(&candidate.pod);
         let surplus = used.map_or(i128::MAX, |used| used.saturating_sub(requested));
-        // Requests say nothing of processes.
+        // Requests have no number of processes.
         let first = signal != Signal::Pid && exceeds;
         (Reverse(used.is_none()), Reverse(first), priority, Reverse(surplus))
     });

@@ -1,4 +1,4 @@
-//! What is watched, and how it is read off the node's usage.
+//! Eviction signals, and how they are derived from the node's usage.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use crate::core::model::usage::{FsUsage, NodeUsage};
 /// A resource of the node that can run short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Signal {
-    /// `memory.available`.
+    /// `memory.available` of the node, in bytes.
     Memory,
-    /// `allocatableMemory.available`: what is left to pods.
+    /// `allocatableMemory.available`: memory available to pods, in bytes.
     AllocatableMemory,
-    /// `nodefs.available`.
+    /// `nodefs.available`: space on the kubelet's file system, in bytes.
     NodeFs,
-    /// `nodefs.inodesFree`.
+    /// `nodefs.inodesFree`: inodes on the kubelet's file system.
     NodeFsInodes,
-    /// `imagefs.available`.
+    /// `imagefs.available`: space on the runtime's image file system, in bytes.
     ImageFs,
-    /// `imagefs.inodesFree`.
+    /// `imagefs.inodesFree`: inodes on the runtime's image file system.
     ImageFsInodes,
-    /// `containerfs.available`.
+    /// `containerfs.available`: space for writable layers, in bytes.
     ContainerFs,
-    /// `containerfs.inodesFree`.
+    /// `containerfs.inodesFree`: inodes for writable layers.
     ContainerFsInodes,
-    /// `pid.available`.
+    /// `pid.available`: processes that can still be started.
     Pid,
 }
 
 impl Signal {
-    /// From the configuration's word.
+    /// The signal of a name in the configuration; `None` if there is none.
     pub fn of(name: &str) -> Option<Self> {
         Some(match name {
             "memory.available" => Self::Memory,
@@ -44,7 +44,7 @@ impl Signal {
         })
     }
 
-    /// The resource, as messages name it.
+    /// The resource, as eviction messages name it.
     pub fn resource(self) -> &'static str {
         match self {
             Self::Memory | Self::AllocatableMemory => "memory",
@@ -54,25 +54,25 @@ impl Signal {
         }
     }
 
-    /// Whether removing images helps.
+    /// True if removing images may help.
     pub fn is_disk(self) -> bool {
         matches!(self.resource(), "ephemeral-storage" | "inodes")
     }
 }
 
-/// How much is left of a resource.
+/// Available amount of a resource: bytes, inodes or processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// What is left.
+    /// Amount that is available.
     pub available: u64,
-    /// What there is.
+    /// Total amount of the resource.
     pub capacity: u64,
 }
 
-/// What is left, by signal; what could not be measured does not exist.
+/// Observations by signal; signals that could not be measured have no entry.
 pub type Observations = BTreeMap<Signal, Observation>;
 
-/// Reads the signals off the node's usage.
+/// Derives the signals from the node's usage.
 pub fn derive_observations(node: &NodeUsage) -> Observations {
     let mut found = Observations::new();
     let mut put = |signal, available: Option<u64>, capacity: Option<u64>| {

@@ -1,4 +1,4 @@
-//! Thresholds of the configuration: `memory.available: 100Mi`, `nodefs.available: 10%`.
+//! Eviction thresholds of the configuration: `memory.available: 100Mi`, `nodefs.available: 10%`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::core::model::kubelet_spec::EvictionSettings;
 pub enum Amount {
     /// Bytes, inodes or processes.
     Exact(u64),
-    /// A part of the capacity, 0 to 1.
+    /// A fraction of the capacity, 0 to 1.
     Part(f64),
 }
 
@@ -22,7 +22,7 @@ impl Amount {
     pub fn of(self, capacity: u64) -> u64 {
         match self {
             Self::Exact(amount) => amount,
-            // A part between 0 and 1 of a u64 is a u64; the last bits do not matter.
+            // A fraction of a u64 between 0 and 1 fits a u64; rounding of the last bits does not matter.
             Self::Part(part) => (capacity as f64 * part) as u64,
         }
     }
@@ -36,36 +36,36 @@ impl Amount {
     }
 }
 
-/// Less than this of a resource is too little.
+/// A threshold: the available amount below which pods are evicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {
-    /// The resource.
+    /// The signal that is compared.
     pub signal: Signal,
-    /// Least that has to be left.
+    /// Least amount that must be available.
     pub value: Amount,
-    /// How long it may be less; zero is a hard threshold.
+    /// Time for which the threshold may be exceeded before pods are evicted; zero for a hard threshold.
     pub grace: Duration,
-    /// How much more has to be left for the threshold to count as no longer met.
+    /// `evictionMinimumReclaim`: additional amount that must be available before the threshold counts as no longer met.
     pub minimum_reclaim: Option<Amount>,
 }
 
 impl Threshold {
-    /// Whether pods go at once.
+    /// True if pods are evicted without a grace period.
     pub fn is_hard(&self) -> bool {
         self.grace.is_zero()
     }
 
-    /// Whether too little is left; with `reclaim` the surplus has to be there too.
+    /// True if too little is available; with `reclaim` the minimum reclaim is required as well.
     pub fn is_met(&self, observed: Observation, reclaim: bool) -> bool {
         let surplus = self.minimum_reclaim.filter(|_| reclaim).map_or(0, |r| r.of(observed.capacity));
         self.value.of(observed.capacity).saturating_add(surplus) > observed.available
     }
 }
 
-/// Reads all thresholds; `0%` and `100%` switch a signal off, as upstream.
+/// Parses all thresholds; `0%` and `100%` disable a signal, as upstream.
 ///
 /// # Errors
-/// One text for each unknown signal, wrong amount, or soft threshold without grace.
+/// One text for each unknown signal, invalid amount, or soft threshold without a grace period.
 pub fn parse_thresholds(settings: &EvictionSettings) -> Result<Vec<Threshold>, Vec<String>> {
     let (mut thresholds, mut faults) = (Vec::new(), Vec::new());
     let mut read = |name: &str, map: &BTreeMap<String, String>, grace: &dyn Fn(&str) -> Option<Duration>| {

@@ -1,6 +1,6 @@
 //! Which images to remove when their file system fills up (upstream `pkg/kubelet/images/image_gc_manager.go`).
 //!
-//! Dead containers, sandboxes and logs are no concern of this room: each pod's worker removes its own.
+//! Dead containers, sandboxes and logs are not collected here: each pod's worker removes its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cri;
 
-/// When each image was first seen and last used; filled by [`ImageAges::observe`], lost at a restart as upstream's.
+/// When each image was first seen and last used; updated by [`ImageAges::observe`], lost at a restart as upstream's.
 #[derive(Clone, Debug, Default)]
 pub struct ImageAges(BTreeMap<String, Age>);
 
@@ -20,32 +20,32 @@ struct Age {
     pinned: bool,
 }
 
-/// Limits of the collection.
+/// Limits of image garbage collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageLimits {
-    /// Usage in per cent at which it begins.
+    /// Disk usage in percent above which it starts (`imageGCHighThresholdPercent`).
     pub high: u8,
-    /// Usage in per cent at which it ends.
+    /// Disk usage in percent at which it stops (`imageGCLowThresholdPercent`).
     pub low: u8,
-    /// Youngest image that is removed.
+    /// Images younger than this are kept (`imageMinimumGCAge`).
     pub minimum_age: SignedDuration,
-    /// Unused images older than this are removed in any case; zero means never.
+    /// Unused images older than this are always removed (`imageMaximumGCAge`); zero disables this.
     pub maximum_age: SignedDuration,
 }
 
-/// What to remove.
+/// The images to remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removal {
-    /// Ids, least recently used first.
+    /// Image ids, least recently used first.
     pub ids: Vec<String>,
-    /// Bytes that are to be freed; 0 when usage is no reason.
+    /// Bytes to free; 0 if disk usage is not the reason.
     pub wanted: u64,
-    /// Bytes that the list frees.
+    /// Bytes that removing these images frees.
     pub found: u64,
 }
 
 impl ImageAges {
-    /// Takes the images of the node and the ids of those in use.
+    /// Records the node's images and the ids of those in use.
     pub fn observe(&mut self, images: &[cri::Image], in_use: &BTreeSet<String>, now: Timestamp) {
         self.0.retain(|id, _| images.iter().any(|image| image.id == *id));
         for image in images {
@@ -62,8 +62,8 @@ impl ImageAges {
         }
     }
 
-    /// Images to remove so that usage falls to the low mark, and those that are too old. `now` is that of the last
-    /// observation: what was in use then stays.
+    /// Images to remove so that usage falls to the low mark, plus those above the maximum age. `now` is the time of the
+    /// last observation: images in use then are kept.
     pub fn plan(&self, capacity: u64, available: u64, limits: ImageLimits, now: Timestamp) -> Removal {
         let old = |age: &Age| {
             let idle_since = age.last_used.unwrap_or(age.first_seen);
@@ -80,7 +80,7 @@ impl ImageAges {
         removal
     }
 
-    /// Every image that nothing uses, whatever its age.
+    /// Every unused image, whatever its age.
     pub fn plan_all(&self, now: Timestamp) -> Removal {
         let unused = self.removable(SignedDuration::ZERO, now);
         let found = unused.iter().fold(0, |sum: u64, (_, age)| sum.saturating_add(age.size));

@@ -1,24 +1,24 @@
-//! May a pod use an image that is on the node already? (KEP-2535, upstream `pullmanager`)
+//! Whether a pod may use an image that is already on the node (KEP-2535, upstream `pullmanager`).
 
 use super::records::{PullCredentials, PulledRecord, RecordedAccount, RecordedSecret};
 use super::without_tag;
 
-/// `imagePullCredentialsVerificationPolicy`.
+/// KubeletConfiguration's `imagePullCredentialsVerificationPolicy`, with its allowlist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Verification {
-    /// Images are for everybody.
+    /// Every pod may use every image.
     NeverVerify,
-    /// Images that we did not pull are for everybody.
+    /// Every pod may use images that this kubelet did not pull.
     #[default]
     NeverVerifyPreloadedImages,
-    /// Images of this list are for everybody; a trailing `/*` matches any rest.
+    /// Every pod may use the images of this list; a trailing `/*` matches any rest.
     NeverVerifyAllowlistedImages(Vec<String>),
-    /// Every pod has to show credentials.
+    /// Every pod needs credentials, also for preloaded images.
     AlwaysVerify,
 }
 
 impl Verification {
-    /// From the configuration's words; an unknown one is the default.
+    /// The policy of a configured name; an unknown one gives the default.
     pub fn of(policy: &str, allowlist: &[String]) -> Self {
         match policy {
             "NeverVerify" => Self::NeverVerify,
@@ -28,7 +28,7 @@ impl Verification {
         }
     }
 
-    /// Whether credentials must be shown for an image.
+    /// True if a pod needs credentials for the image.
     pub fn requires(&self, image: &str, pulled_by_us: bool) -> bool {
         match self {
             Self::NeverVerify => false,
@@ -45,21 +45,21 @@ impl Verification {
     }
 }
 
-/// Answer to a pod that wants an image which is present.
+/// The decision for a pod that wants an image which is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It may use it.
+    /// The pod may use it.
     Granted,
-    /// It may, and these credentials are to be recorded, so that they are known next time.
+    /// The pod may use it; record these credentials as sufficient for it.
     GrantedAndLearn(PullCredentials),
-    /// It has to pull, to show that the registry lets it.
+    /// The registry has to decide: pull again with the pod's credentials.
     MustPull,
 }
 
-/// Secrets remembered per image by mere use; upstream's `writeRecordWhileMatchingLimit`.
+/// Most secrets recorded per image by use alone; upstream's `writeRecordWhileMatchingLimit`.
 const LEARN_LIMIT: usize = 100;
 
-/// Compares the pod's credentials with the record of the image.
+/// Compares the pod's credentials with those recorded for the image.
 pub fn decide_access(
     record: Option<&PulledRecord>,
     image: &str,

@@ -18,20 +18,20 @@ struct Entry {
     message: String,
 }
 
-/// What is known of failed pulls.
+/// Failed pulls by pod and image.
 #[derive(Debug, Default)]
 pub struct PullBackoff(HashMap<(PodUid, String), Entry>);
 
 impl PullBackoff {
-    /// While a pull has to wait: until when, and how the last one failed.
+    /// `Some` while a pull has to wait: until when, and the message of the last failure.
     pub fn waiting(&self, pod: &PodUid, image: &str, now: Timestamp) -> Option<(Timestamp, &str)> {
         let entry = self.0.get(&(pod.clone(), image.to_owned()))?;
         let until = entry.failed_at.later(BACKOFF.after(entry.failures));
-        // A clock that was set back must not make anybody wait for hours.
+        // If the clock was set back, nothing waits longer than the longest back-off.
         (now < until && now.later(LONGEST) >= entry.failed_at).then_some((until, entry.message.as_str()))
     }
 
-    /// Takes a failure; gives when to try again.
+    /// Records a failure; returns the time of the next attempt.
     pub fn failed(&mut self, pod: &PodUid, image: &str, message: String, now: Timestamp) -> Timestamp {
         self.0.retain(|_, entry| now.duration_since(entry.failed_at) < LONGEST.saturating_mul(2));
         let key = (pod.clone(), image.to_owned());
@@ -40,7 +40,7 @@ impl PullBackoff {
         now.later(BACKOFF.after(failures))
     }
 
-    /// Forgets a pod.
+    /// Removes all entries of a pod that is gone.
     pub fn forget(&mut self, pod: &PodUid) {
         self.0.retain(|(uid, _), _| uid != pod);
     }

@@ -1,15 +1,15 @@
-//! What a failed pull is called in a container's status (upstream `evalCRIPullErr`).
+//! How a failed pull is named in a container's status (upstream `evalCRIPullErr`).
 
 /// Reason and message of `state.waiting`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullFailure {
     /// `ErrImagePull`, `RegistryUnavailable` or `SignatureValidationFailed`.
     pub reason: &'static str,
-    /// Text for users.
+    /// Text for `state.waiting.message`, for users.
     pub message: String,
 }
 
-/// Names the failure that the runtime describes by `error`.
+/// Derives the reason from the runtime's message `error`.
 pub fn name_failure(image: &str, error: &str) -> PullFailure {
     for (reason, words) in [
         ("RegistryUnavailable", "the registry is unavailable"),
@@ -22,7 +22,7 @@ pub fn name_failure(image: &str, error: &str) -> PullFailure {
     PullFailure { reason: "ErrImagePull", message: error.to_owned() }
 }
 
-/// The errors of all credentials as one text.
+/// Joins the errors of all attempted credentials.
 pub fn join_failures(errors: &[String]) -> String {
     match errors {
         [one] => one.clone(),

@@ -1,15 +1,15 @@
-//! Wildcards as Go's `path/filepath.Match` reads them, in time that grows with pattern times text at most.
+//! Wildcard matching like Go's `path/filepath.Match`, in time of at most pattern times text.
 //!
-//! Patterns come from pull secrets, which tenants write: no choice is ever taken back further than to the last `*`, so
-//! many of them cost no more than one.
+//! Patterns come from pull secrets, which tenants write: the matcher backtracks only to the last `*`, so many of them
+//! cost no more than one.
 
-/// Whether the whole text matches: `*` is any run of characters, `?` one, `[a-z^]` or `[^a-z]` one of (or none of) a
-/// class, `\` takes the next one as it is. A pattern that is not well-formed matches nothing, as upstream treats it.
+/// True if the whole text matches: `*` is any run of characters, `?` one, `[a-z^]` or `[^a-z]` one inside or outside of
+/// a class, `\` escapes the next one. A malformed pattern matches nothing, as upstream.
 pub fn matches(pattern: &str, text: &str) -> bool {
     parse(pattern).is_some_and(|items| run(&items, text, &mut 0))
 }
 
-/// One part of a pattern.
+/// One element of a pattern.
 #[derive(Debug, PartialEq, Eq)]
 enum Item {
     Star,
@@ -71,10 +71,10 @@ fn behind_first(text: &str) -> &str {
     chars.as_str()
 }
 
-/// `steps` counts comparisons.
+/// Matches the items; `steps` counts comparisons, for tests.
 fn run(items: &[Item], text: &str, steps: &mut usize) -> bool {
     let (mut item, mut rest) = (0_usize, text);
-    // Behind the last star: its item, and the text from which it was tried last.
+    // After the last star: its item, and the text at which it was last tried.
     let mut star: Option<(usize, &str)> = None;
     loop {
         *steps = steps.saturating_add(1);
@@ -91,7 +91,7 @@ fn run(items: &[Item], text: &str, steps: &mut usize) -> bool {
                 rest = behind_first(rest);
                 continue;
             }
-            // What is left of the text is shorter with each character that the star takes: nothing more can fit.
+            // Extending the star only shortens the remaining text, so no match is possible.
             (Some(_), None) => return false,
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! Registry credentials: docker configuration → those that fit an image (upstream `pkg/credentialprovider/keyring.go`).
+//! Registry credentials: from docker configurations, those that apply to an image (upstream
+//! `pkg/credentialprovider/keyring.go`).
 
 use std::collections::BTreeMap;
 
@@ -10,25 +11,25 @@ use sha2::{Digest, Sha256};
 use super::glob;
 use super::records::{PullCredentials, RecordedAccount, RecordedSecret};
 
-/// Where credentials came from; none means the node, whose credentials serve every pod.
+/// Origin of credentials. Credentials without one are the node's, which every pod may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialSource {
-    /// A secret, with an empty hash.
+    /// A pull secret; its hash is still empty.
     Secret(RecordedSecret),
-    /// A plugin that was given a token of the account.
+    /// A plugin that received a token of this service account.
     Account(RecordedAccount),
 }
 
-/// One user name and password. `Debug` does not show the password.
+/// A user name and password. `Debug` does not show the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// User name.
+    /// User name, sent to the registry.
     pub username: String,
-    /// Password.
+    /// Password or token, sent to the registry.
     pub password: String,
-    /// Long without use, but part of the hash.
+    /// No longer used by registries, but part of the hash.
     pub email: String,
-    /// Where it came from.
+    /// Where it came from; `None` for the node's own.
     pub source: Option<CredentialSource>,
 }
 
@@ -42,7 +43,7 @@ impl std::fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// What is recorded of an image that was pulled with this.
+    /// The record for an image that was pulled with this credential.
     pub fn recorded(&self) -> PullCredentials {
         match &self.source {
             None => PullCredentials { node_pods_accessible: true, ..PullCredentials::default() },
@@ -56,7 +57,7 @@ impl Credential {
         }
     }
 
-    /// SHA-256 of upstream's JSON form.
+    /// SHA-256 of its JSON form, byte for byte as upstream.
     fn hash(&self) -> String {
         #[derive(Serialize)]
         struct AuthConfig<'a> {
@@ -73,7 +74,7 @@ impl Credential {
     }
 }
 
-/// Credentials by registry or repository.
+/// Credentials by registry or repository, as in docker's `config.json`.
 pub type DockerConfig = BTreeMap<String, Credential>;
 
 #[derive(Deserialize)]
@@ -88,8 +89,8 @@ struct Entry {
     auth: String,
 }
 
-/// Why a docker configuration cannot be used. The texts continue a sentence that begins with the file or secret, and repeat
-/// nothing of its content.
+/// Why a docker configuration cannot be used. The messages continue a sentence that begins with the file or secret, and
+/// contain nothing of its content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DockerConfigError {
     /// Not the JSON of a `config.json`.
@@ -101,15 +102,15 @@ pub enum DockerConfigError {
     /// `auth` is not the base64 of `user:password`.
     #[error("has an auth field for {registry} that cannot be read")]
     Auth {
-        /// Key of the entry.
+        /// Key of the entry in the document.
         registry: String,
     },
 }
 
-/// Reads `~/.docker/config.json` or a secret's `.dockerconfigjson`.
+/// Parses `~/.docker/config.json` or a secret's `.dockerconfigjson`.
 ///
 /// # Errors
-/// When it is not of that form; the text repeats nothing of the content.
+/// The JSON is malformed; the text never quotes the content.
 pub fn parse_docker_config(json: &[u8], source: Option<&CredentialSource>) -> Result<DockerConfig, DockerConfigError> {
     #[derive(Deserialize)]
     struct File {
@@ -120,7 +121,7 @@ pub fn parse_docker_config(json: &[u8], source: Option<&CredentialSource>) -> Re
     read_entries(file.auths, source)
 }
 
-/// Reads the older form, `.dockercfg`.
+/// Parses the older format, `.dockercfg`.
 ///
 /// # Errors
 /// As [`parse_docker_config`].
@@ -151,18 +152,18 @@ fn decode_auth(auth: &str) -> Option<(String, String)> {
     Some((username.to_owned(), password.trim_end_matches('\0').to_owned()))
 }
 
-/// Credentials of one kind of source, by pattern; more specific patterns come first.
+/// Credentials of one kind of source by pattern; more specific patterns come first.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring(BTreeMap<String, Vec<Credential>>);
 
 const DOCKER_HUB: &str = "index.docker.io";
 
 impl Keyring {
-    /// Adds a configuration.
+    /// Adds the credentials of a configuration.
     pub fn add(&mut self, config: DockerConfig) {
         for (location, credential) in config {
             let location = location.strip_prefix("https://").or(location.strip_prefix("http://")).unwrap_or(&location);
-            // As the path of a URL: without a query and a fragment.
+            // The path of a URL, without query and fragment.
             let location = location.split(['?', '#']).next().unwrap_or_default();
             let (host, path) = split_path(location);
             let path =
@@ -172,7 +173,7 @@ impl Keyring {
         }
     }
 
-    /// Forgets what is of no use for a repository.
+    /// Removes credentials that do not apply to a repository.
     pub fn keep_fitting(&mut self, repository: &str) {
         self.0.retain(|pattern, _| pattern == DOCKER_HUB || fits(pattern, repository));
     }
@@ -188,8 +189,8 @@ impl Keyring {
     }
 }
 
-/// Whether a pattern covers a repository: wildcards stand for text in one label of the host, the port is the same, and the
-/// path begins with the pattern's (upstream `URLsMatch`).
+/// True if a pattern covers a repository: wildcards match text within one label of the host, the ports are equal, and
+/// the path begins with the pattern's (upstream `URLsMatch`).
 pub(super) fn fits(pattern: &str, repository: &str) -> bool {
     let ((pattern_host, pattern_path), (host, path)) = (split_path(pattern), split_path(repository));
     let ((pattern_host, pattern_port), (host, port)) = (split_port(pattern_host), split_port(host));
@@ -204,7 +205,7 @@ fn split_path(location: &str) -> (&str, &str) {
     location.find('/').and_then(|end| location.split_at_checked(end)).unwrap_or((location, ""))
 }
 
-/// As Go's `net.SplitHostPort`; what it refuses has no port.
+/// Like Go's `net.SplitHostPort`; text that it rejects has no port.
 fn split_port(host: &str) -> (&str, &str) {
     match host.rsplit_once(':') {
         Some((name, port)) => match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
@@ -279,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_pattern_of_many_stars_is_answered() {
-        // Each further star multiplied the time of a matcher that goes back over all of them.
+        // A matcher that backtracks to every star would multiply its time with each one.
         let label = "a".repeat(63);
         for stars in 1..=12 {
             let pattern = format!("{}b.r.io", "*a".repeat(stars));

@@ -1,4 +1,4 @@
-//! Images: names, pull policy, back-off, credentials, and who may use what was pulled with a secret.
+//! Images: names, pull policy, back-off, credentials, and which pods may use what was pulled with a secret.
 
 mod access;
 mod backoff;

@@ -1,39 +1,39 @@
 //! Image references as users write them (the grammar of `github.com/distribution/reference`).
 
-/// Why a name is no image reference; the text is part of the status `InvalidImageName`.
+/// Why a name is not an image reference; the text appears in the status `InvalidImageName`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("couldn't parse image name {image:?}: {reason}")]
 pub struct NameError {
-    /// The name.
+    /// The name as written, shortened if it is very long.
     pub image: String,
-    /// What is wrong, in the reference library's words.
+    /// The reference library's message.
     pub reason: String,
 }
 
-/// A reference in its full form.
+/// A parsed image reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageName {
-    /// Registry and repository, e.g. `docker.io/library/busybox`.
+    /// Registry and repository with defaults added, e.g. `docker.io/library/busybox`.
     pub repository: String,
-    /// Tag as written.
+    /// Tag as written; `None` if there is none, although it may mean `latest`.
     pub tag: Option<String>,
-    /// Digest as written.
+    /// Digest as written, e.g. `sha256:…`; `None` if there is none.
     pub digest: Option<String>,
 }
 
 const DEFAULT_REGISTRY: &str = "docker.io";
 const MAX_NAME: usize = 255;
-/// Most bytes of a reference: repository, tag of 128 characters, the longest digest, and room to spare.
+/// Most bytes of a reference: repository, a tag of 128 characters, the longest digest, and some reserve.
 const MAX_REFERENCE: usize = 1024;
 /// Most bytes of a name that an error repeats.
 const MAX_SHOWN: usize = 512;
 
-/// Reads a reference.
+/// Parses a reference.
 ///
 /// # Errors
-/// When it does not follow the grammar.
+/// It does not follow the grammar.
 pub fn parse_name(image: &str) -> Result<ImageName, NameError> {
-    // The name is repeated in statuses and events, which have no room for one of megabytes.
+    // The name is repeated in statuses and events, whose size is limited.
     let shown = image.get(..image.floor_char_boundary(MAX_SHOWN)).unwrap_or_default();
     let wrong = |reason: String| NameError { image: shown.to_owned(), reason };
     if image.len() > MAX_REFERENCE {
@@ -70,7 +70,7 @@ pub fn parse_name(image: &str) -> Result<ImageName, NameError> {
     Ok(ImageName { repository, tag: tag.map(Into::into), digest: digest.map(Into::into) })
 }
 
-/// The name with `:latest` where it has neither tag nor digest; short names stay short.
+/// The name with `:latest` if it has neither tag nor digest; short names are not expanded.
 ///
 /// # Errors
 /// As [`parse_name`].
@@ -120,7 +120,7 @@ fn is_registry(registry: &str) -> bool {
     })
 }
 
-/// Alphanumeric runs joined by one of `.`, `_`, `__` or any number of `-`.
+/// Alphanumeric runs separated by `.`, `_`, `__` or any number of `-`.
 fn is_component(component: &str) -> bool {
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = component.as_bytes();

@@ -1,4 +1,4 @@
-//! Exec credential plugins: for what they are asked, what is said to them, and what they answer (KEP-2133, KEP-4412).
+//! Exec credential plugins: for which images they run, their input, and their output (KEP-2133, KEP-4412).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,62 +13,62 @@ use super::keyring::{Credential, CredentialSource, DockerConfig, fits};
 use super::records::RecordedAccount;
 use crate::core::model::json::put;
 
-/// Why a configuration or an answer cannot be used; answers are never quoted, they hold passwords.
+/// Why a configuration or an answer is rejected; answers are never quoted, because they contain passwords.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PluginError {
-    /// The file is not of the right form.
+    /// The configuration file is invalid.
     #[error("credential provider configuration: {0}")]
     Config(
-        /// Where and why.
+        /// What is wrong, with the plugin and field.
         String,
     ),
-    /// The plugin's answer is not of the right form.
+    /// The plugin's answer cannot be parsed.
     #[error("error decoding credential provider plugin response from stdout")]
     Answer,
-    /// The plugin gives the token out as a password, which must not outlive it.
+    /// The plugin returned the token as a password; the password would be cached longer than the token is valid.
     #[error(
         "credential provider plugin returned the service account token as the password which is not allowed when \
          service account cache type is not set to 'Token'"
     )]
     Echo,
-    /// The plugin speaks another version.
+    /// The answer has another API version than the request.
     #[error(
         "apiVersion from credential plugin response did not match expected apiVersion:{expected}, actual apiVersion:{actual}"
     )]
     Version {
-        /// As configured.
+        /// The configured API version.
         expected: String,
-        /// As answered.
+        /// The API version of the answer.
         actual: String,
     },
 }
 
-/// For whom an answer to a token is kept.
+/// How widely an answer to a token is cached (`cacheType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum TokenCache {
     /// For all pods of the service account, until the account or its annotations change.
     ServiceAccount,
-    /// For this very token, which is one pod's.
+    /// Only for this token, which belongs to one pod.
     Token,
 }
 
-/// Wish of a plugin for a service account token.
+/// A plugin's configuration of service account tokens (`tokenAttributes`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenAttributes {
-    /// Audience of the token.
+    /// Audience of the requested token.
     pub audience: String,
-    /// For whom answers are kept.
+    /// How widely answers are cached.
     pub cache: TokenCache,
-    /// Whether the plugin is of no use to pods without service account.
+    /// True if the plugin is skipped for pods without a service account.
     pub require_service_account: bool,
-    /// Annotations of the service account without which the plugin is not asked.
+    /// Annotations of the service account without which the plugin is skipped.
     pub required_annotations: Vec<String>,
-    /// Annotations that it is given if they exist.
+    /// Annotations that are passed to it if they exist.
     pub optional_annotations: Vec<String>,
 }
 
 impl TokenAttributes {
-    /// The account's annotations for the plugin; `None` when a required one is missing.
+    /// The account's annotations for the plugin; `None` if a required one is missing.
     pub fn annotations_of(&self, account: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
         if !self.required_annotations.iter().all(|key| account.contains_key(key)) {
             return None;
@@ -78,26 +78,26 @@ impl TokenAttributes {
     }
 }
 
-/// The pod's service account as a plugin gets it.
+/// The pod's service account, as passed to a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginAccount {
-    /// The account.
+    /// Namespace, name and uid of the account.
     pub account: RecordedAccount,
-    /// A token of the pod.
+    /// A token bound to the pod, for the plugin's audience.
     pub token: String,
-    /// Those annotations that the plugin may see.
+    /// The annotations that the plugin may see.
     pub annotations: BTreeMap<String, String>,
 }
 
 impl PluginAccount {
-    /// Whose answers are one and the same.
+    /// The identity under which answers are cached.
     pub fn cache_key(&self, cache: TokenCache) -> AccountKey {
         let token = (cache == TokenCache::Token).then(|| Sha256::digest(&self.token).to_vec());
         AccountKey { account: self.account.clone(), annotations: self.annotations.clone(), token }
     }
 }
 
-/// Whose answer it is; tokens only as a digest.
+/// Identity of a cached answer; contains only a digest of the token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AccountKey {
     account: RecordedAccount,
@@ -105,63 +105,63 @@ pub struct AccountKey {
     token: Option<Vec<u8>>,
 }
 
-/// One plugin.
+/// Configuration of one credential plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialPlugin {
-    /// Name of its binary.
+    /// File name of its binary in the plugin directory.
     pub name: String,
-    /// Images for which it is asked.
+    /// Patterns of the images for which it runs.
     pub match_images: Vec<String>,
-    /// How long its answers hold unless they say so themselves.
+    /// Cache duration for answers that do not have one.
     pub default_cache: Duration,
-    /// Version of request and answer.
+    /// API version of request and answer.
     pub api_version: String,
-    /// Arguments.
+    /// Command-line arguments, without the program's name.
     pub args: Vec<String>,
-    /// Environment added to ours.
+    /// Environment variables in addition to the kubelet's.
     pub env: Vec<(String, String)>,
-    /// Wish for a token.
+    /// Which tokens it receives; `None` if it needs none.
     pub token: Option<TokenAttributes>,
 }
 
 impl CredentialPlugin {
-    /// Whether it is to be asked for an image.
+    /// True if it runs for images of a repository.
     pub fn serves(&self, repository: &str) -> bool {
         self.match_images.iter().any(|pattern| fits(pattern, repository))
     }
 }
 
-/// For which images an answer holds.
+/// The images for which a cached answer is valid (`cacheKeyType`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CacheKey {
-    /// This image.
+    /// Only this image, without tag and digest.
     Image(String),
-    /// All of this registry.
+    /// All images of this registry.
     Registry(String),
-    /// All.
+    /// All images that the plugin serves.
     Global,
 }
 
 impl CacheKey {
-    /// The keys under which an answer for a repository may be found.
+    /// The keys under which an answer for a repository may be cached.
     pub fn candidates(repository: &str) -> [Self; 3] {
         let registry = repository.split('/').next().unwrap_or_default();
         [Self::Image(repository.into()), Self::Registry(registry.into()), Self::Global]
     }
 }
 
-/// A plugin's answer.
+/// A plugin's parsed answer.
 #[derive(Clone, Debug)]
 pub struct PluginAnswer {
-    /// The credentials.
+    /// Credentials by registry or repository.
     pub config: DockerConfig,
-    /// For which images they hold.
+    /// The images for which they are valid.
     pub key: CacheKey,
-    /// For how long; zero means only now.
+    /// How long to cache them; zero for not at all.
     pub cache: Duration,
 }
 
-/// What is written to the plugin's standard input.
+/// The JSON for the plugin's standard input.
 pub fn render_plugin_request(plugin: &CredentialPlugin, image: &str, account: Option<&PluginAccount>) -> Vec<u8> {
     let mut request = json!({
         "kind": "CredentialProviderRequest",
@@ -177,10 +177,10 @@ pub fn render_plugin_request(plugin: &CredentialPlugin, image: &str, account: Op
     request.to_string().into_bytes()
 }
 
-/// Reads what the plugin wrote to its standard output.
+/// Parses the plugin's standard output.
 ///
 /// # Errors
-/// When it is not of the right form or version.
+/// It is malformed or has another version.
 pub fn parse_plugin_answer(
     plugin: &CredentialPlugin,
     image: &str,
@@ -235,7 +235,7 @@ pub fn parse_plugin_answer(
         Some(text) => parse_duration(&text).ok_or(PluginError::Answer)?,
         None => plugin.default_cache,
     };
-    // What a token of an account opened is for pods of that account, not for all of the node.
+    // Credentials obtained by an account's token are for pods of that account, not for the whole node.
     let source = account.map(|account| CredentialSource::Account(account.account.clone()));
     let login = |l: Login| Credential {
         username: l.username,

@@ -1,4 +1,4 @@
-//! The configuration of credential plugins (`CredentialProviderConfig`), judged as upstream judges it
+//! The configuration of credential plugins (`CredentialProviderConfig`), with upstream's validation
 //! (`pkg/credentialprovider/plugin/config.go`).
 
 use std::collections::BTreeSet;
@@ -8,13 +8,13 @@ use serde::Deserialize;
 use super::plugin::{CredentialPlugin, PluginError, TokenAttributes, TokenCache, parse_duration};
 use crate::core::manifest::is_qualified_name;
 
-/// Versions of what is said to plugins. Only the first has tokens.
+/// API versions of requests to plugins. Only the first one supports tokens.
 const PROTOCOLS: [&str; 3] = [
     "credentialprovider.kubelet.k8s.io/v1",
     "credentialprovider.kubelet.k8s.io/v1beta1",
     "credentialprovider.kubelet.k8s.io/v1alpha1",
 ];
-/// Versions of the file. Only the first has tokens.
+/// API versions of the file. Only the first one supports tokens.
 const VERSIONS: [&str; 3] =
     ["kubelet.config.k8s.io/v1", "kubelet.config.k8s.io/v1beta1", "kubelet.config.k8s.io/v1alpha1"];
 
@@ -63,10 +63,10 @@ struct Token {
     optional_service_account_annotation_keys: Vec<String>,
 }
 
-/// Reads one file of the configuration from JSON values (a YAML file is read into them first).
+/// Parses one configuration file, given as a JSON value (YAML is converted first).
 ///
 /// # Errors
-/// When a field is missing, unknown or of the wrong form, or when names repeat.
+/// A field is missing, unknown or invalid, or names repeat.
 pub fn parse_plugins(file: &serde_json::Value) -> Result<Vec<CredentialPlugin>, PluginError> {
     let file = File::deserialize(file).map_err(|error| PluginError::Config(error.to_string()))?;
     if file.kind != "CredentialProviderConfig" {
@@ -85,10 +85,10 @@ pub fn parse_plugins(file: &serde_json::Value) -> Result<Vec<CredentialPlugin>, 
     Ok(plugins)
 }
 
-/// Puts the plugins of several files together, in the order of the files.
+/// Combines the plugins of several files, in the order of the files.
 ///
 /// # Errors
-/// There is none, or two have one name.
+/// There is no plugin, or two have the same name.
 pub fn join_plugins(files: Vec<Vec<CredentialPlugin>>) -> Result<Vec<CredentialPlugin>, PluginError> {
     let plugins: Vec<_> = files.into_iter().flatten().collect();
     if plugins.is_empty() {
@@ -144,7 +144,7 @@ fn plugin(provider: Provider, with_tokens: bool) -> Result<CredentialPlugin, Plu
     })
 }
 
-/// What can be a URL without its scheme.
+/// True for what can be a URL without its scheme.
 fn is_pattern(pattern: &str) -> bool {
     let host = pattern.split('/').next().unwrap_or_default();
     let port = host.rsplit_once(':').map_or("", |(_, port)| port);
@@ -210,7 +210,7 @@ mod tests {
         }
     }
 
-    /// A word that is passed over in silence is a pull without credentials.
+    /// If an unknown word were ignored, pulls would run without credentials.
     #[test]
     fn what_is_unknown_missing_or_against_itself_is_refused_by_name() {
         let plugins = parse_plugins(&file(|_| ())).expect("a configuration");

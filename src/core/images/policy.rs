@@ -1,24 +1,24 @@
-//! `imagePullPolicy`.
+//! `imagePullPolicy` of a container.
 
-/// When to pull.
+/// When an image is pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullPolicy {
     /// Each time a container starts.
     Always,
-    /// When the node does not have it.
+    /// When the image is not on the node.
     IfNotPresent,
-    /// Not at all.
+    /// Never; a missing image is an error.
     Never,
 }
 
 impl PullPolicy {
-    /// The policy of a spec; where it says nothing, `latest` is pulled always and other tags when absent.
+    /// The policy in a spec; if it is not set, `Always` for the tag `latest` and `IfNotPresent` for others.
     pub fn of(policy: Option<&str>, image: &str) -> Self {
         match policy {
             Some("Always") => Self::Always,
             Some("Never") => Self::Never,
             Some("IfNotPresent") => Self::IfNotPresent,
-            // Not a word of this kubelet's: the registry decides whether the pod may have the image.
+            // An unknown value: the registry decides whether the pod may have the image.
             Some(_) => Self::Always,
             None if image.ends_with(":latest") => Self::Always,
             None => Self::IfNotPresent,

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
 
-/// A pull that was begun; if it is found at start, its image may have come from us.
+/// A pull that was started; one that is found at startup means that its image may have been pulled by this kubelet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullIntent {
@@ -18,7 +18,7 @@ pub struct PullIntent {
     pub image: String,
 }
 
-/// Who has shown that they may use an image.
+/// Which credentials may use an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PulledRecord {
@@ -28,66 +28,66 @@ pub struct PulledRecord {
     pub last_updated_time: Timestamp,
     /// The runtime's id of the image.
     pub image_ref: String,
-    /// By image name without tag and digest.
+    /// Credentials by image name, without tag and digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credential_mapping: BTreeMap<String, PullCredentials>,
 }
 
-/// Credentials with which an image was pulled.
+/// Credentials with which an image was pulled successfully.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullCredentials {
-    /// Secrets.
+    /// Pull secrets that worked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kubernetes_secrets: Vec<RecordedSecret>,
-    /// Service accounts.
+    /// Service accounts whose tokens worked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kubernetes_service_accounts: Vec<RecordedAccount>,
-    /// No credentials were needed, or those of the node: every pod may use it.
+    /// True if no credentials were needed, or the node's own: every pod may use the image.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub node_pods_accessible: bool,
 }
 
-/// A secret, and a hash of the credentials that it held.
+/// A pull secret, and a hash of the credentials that it contained.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordedSecret {
-    /// Its namespace.
+    /// Namespace of the Secret.
     pub namespace: String,
-    /// Its name.
+    /// Name of the Secret.
     pub name: String,
-    /// Its uid.
+    /// Uid of the Secret.
     pub uid: String,
     /// SHA-256 of user name, password and e-mail as JSON.
     pub credential_hash: String,
 }
 
-/// A service account.
+/// The service account whose token obtained the credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RecordedAccount {
-    /// Its namespace.
+    /// Namespace of the ServiceAccount.
     pub namespace: String,
-    /// Its name.
+    /// Name of the ServiceAccount.
     pub name: String,
-    /// Its uid.
+    /// Uid of the ServiceAccount.
     pub uid: String,
 }
 
-/// Name of the file that holds the record of an image or image id.
+/// Name of the file for the record of an image or image id.
 pub fn file_name(image: &str) -> String {
     let digest = Sha256::digest(image.as_bytes());
     digest.iter().fold("sha256-".to_owned(), |name, byte| format!("{name}{byte:02x}"))
 }
 
 impl PullIntent {
-    /// Intent to pull an image.
+    /// A record of the intent to pull an image.
     pub fn new(image: &str) -> Self {
         Self { kind: "ImagePullIntent".into(), api_version: API_VERSION.into(), image: image.into() }
     }
 }
 
 impl PulledRecord {
-    /// A record without credentials: whoever wants the image has to show theirs.
+    /// A record without credentials: nobody may use the image without a pull.
     pub fn new(image_ref: &str, now: Timestamp) -> Self {
         Self {
             kind: "ImagePulledRecord".into(),
@@ -98,7 +98,7 @@ impl PulledRecord {
         }
     }
 
-    /// Adds credentials for an image name without tag. Gives whether anything changed.
+    /// Adds credentials for an image name without tag; returns whether anything changed.
     pub fn merge(&mut self, image: &str, new: &PullCredentials, now: Timestamp) -> bool {
         let known = self.credential_mapping.entry(image.to_owned()).or_default();
         let before = known.clone();

@@ -4,39 +4,39 @@ use jiff::Timestamp;
 
 use super::line::{Stream, parse_line, split_once};
 
-/// Longest line that is waited for; the runtimes split at 16 KiB.
+/// Longest line that is buffered; the runtimes split at 16 KiB.
 const MAX_LINE: usize = 1 << 20;
 
 /// Which lines are printed, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFilter {
-    /// Only lines of this time or later.
+    /// Only lines of this time or later; `None` for all.
     pub since: Option<Timestamp>,
-    /// Each line starts with its time.
+    /// True to prefix each line with its time.
     pub timestamps: bool,
-    /// Most bytes that are printed.
+    /// Most bytes to print; `None` for no limit.
     pub limit_bytes: Option<u64>,
-    /// Only this stream.
+    /// Only lines of this stream; `None` for both.
     pub stream: Option<Stream>,
 }
 
-/// Whether more input can lead to more output.
+/// Whether more input can produce more output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Go on.
+    /// Continue with the next chunk.
     More,
-    /// The limit is reached.
+    /// Stop: the limit is reached.
     Done,
 }
 
-/// Takes a file's bytes in chunks of any size and prints what the filter lets through.
+/// Consumes a file's bytes in chunks of any size and prints the lines that match the filter.
 #[derive(Debug)]
 pub struct Printer {
     filter: LogFilter,
     remaining: u64,
-    /// Start of a line whose end has not come yet.
+    /// Start of a line whose end has not been read yet.
     pending: Vec<u8>,
-    /// Whether the next text starts a line of output, and so may need its time.
+    /// True if the next text starts a line of output, and so may need its time.
     line_start: bool,
 }
 
@@ -47,7 +47,7 @@ impl Printer {
         Self { filter, remaining, pending: Vec::new(), line_start: true }
     }
 
-    /// Prints the whole lines of `input`, joined with what came before, to `out`.
+    /// Prints the whole lines of `input`, joined with the previous chunk, to `out`.
     pub fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Flow {
         while let Some((line, rest)) = split_once(input, b'\n') {
             input = rest;
@@ -73,19 +73,19 @@ impl Printer {
         Flow::More
     }
 
-    /// The file ends here permanently: a last line without its line feed is printed too, as far as it is one.
+    /// The file is complete: prints a last line without a line feed as well, as far as it is valid.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Flow {
         let last = std::mem::take(&mut self.pending);
         if last.is_empty() { Flow::More } else { self.print(&last, false, out) }
     }
 
-    /// Forgets a line that was cut off, when reading goes on in another file.
+    /// Drops an incomplete line, before reading continues in another file.
     pub fn restart_line(&mut self) {
         self.pending.clear();
     }
 
     fn print(&mut self, line: &[u8], ended: bool, out: &mut Vec<u8>) -> Flow {
-        // A damaged line is dropped; the next one is read again.
+        // A damaged line is skipped.
         let Ok(line) = parse_line(line) else { return Flow::More };
         if self.filter.since.is_some_and(|since| line.time < since) {
             return Flow::More;
@@ -114,7 +114,7 @@ impl Printer {
     }
 }
 
-/// The runtime's time with all nine digits of its fraction, in the runtime's zone, as upstream prints it.
+/// The runtime's time with nine fractional digits, in the runtime's zone, as upstream prints it.
 fn nine_digits(time: &str) -> String {
     let whole_end = "2016-10-06T00:17:09".len().min(time.len());
     let (whole, rest) = time.split_at_checked(whole_end).unwrap_or((time, ""));
@@ -188,7 +188,7 @@ mod tests {
 
         #[test]
         fn what_was_written_is_what_is_read(lines in proptest::collection::vec("[^\n]{0,40}", 0..20), split in 1usize..10) {
-            // The way a runtime writes it: long lines in parts, the last part with F.
+            // As a runtime writes it: long lines in parts, the last part with F.
             let mut file = Vec::new();
             for line in &lines {
                 let bytes = line.as_bytes();

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 /// A container's output stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output.
+    /// The container's standard output.
     Stdout,
-    /// Standard error.
+    /// The container's standard error.
     Stderr,
 }
 
@@ -16,34 +16,34 @@ pub enum Stream {
 pub struct Line<'a> {
     /// When the runtime read it, as written in the file.
     pub time_text: &'a str,
-    /// The same as a time.
+    /// The parsed `time_text`, for comparisons.
     pub time: Timestamp,
-    /// Where the container wrote it.
+    /// The stream that the container wrote to.
     pub stream: Stream,
-    /// Whether the text goes on in the next line of the same stream.
+    /// True if the text continues in the next line of the same stream.
     pub partial: bool,
     /// What the container wrote; any bytes.
     pub text: &'a [u8],
 }
 
-/// Why a line is not one.
+/// Why a line is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// No time, or none that can be understood.
+    /// There is no time, or it is invalid.
     #[error("no time at the start of the line")]
     Time,
-    /// Neither `stdout` nor `stderr`.
+    /// The stream is neither `stdout` nor `stderr`.
     #[error("no stream after the time")]
     Stream,
-    /// No tag.
+    /// There is no tag `P` or `F`.
     #[error("no tag after the stream")]
     Tag,
 }
 
-/// Longest time text that is looked at; `2016-10-06T00:17:09.669794202+00:00` has 35 bytes.
+/// Longest time text that is parsed; `2016-10-06T00:17:09.669794202+00:00` has 35 bytes.
 const MAX_TIME: usize = 64;
 
-/// Parses one line, which must not contain its line feed.
+/// Parses one line, without its line feed.
 pub fn parse_line(line: &[u8]) -> Result<Line<'_>, LineError> {
     let (time_bytes, rest) = split_word(line, MAX_TIME).ok_or(LineError::Time)?;
     let time_text = std::str::from_utf8(time_bytes).map_err(|_| LineError::Time)?;
@@ -54,7 +54,7 @@ pub fn parse_line(line: &[u8]) -> Result<Line<'_>, LineError> {
         b"stderr" => Stream::Stderr,
         _ => return Err(LineError::Stream),
     };
-    // Tags are separated by colons; only the first has a meaning today.
+    // Tags are separated by colons; only the first one has a meaning so far.
     let (tags, text) = split_word(rest, usize::MAX).ok_or(LineError::Tag)?;
     let partial = tags.split(|b| *b == b':').next() == Some(b"P");
     Ok(Line { time_text, time, stream, partial, text })
@@ -64,7 +64,7 @@ fn split_word(bytes: &[u8], longest: usize) -> Option<(&[u8], &[u8])> {
     split_once(bytes, b' ').filter(|(word, _)| word.len() <= longest)
 }
 
-/// What stands before and after the first such byte.
+/// The parts before and after the first such byte.
 pub(super) fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == at)?;
     let (before, after) = bytes.split_at_checked(end)?;

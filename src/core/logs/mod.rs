@@ -1,4 +1,4 @@
-//! Container logs: the line format of the CRI, and what a reader's options make of it.
+//! Container logs: the CRI line format, and filtering for readers.
 
 mod filter;
 mod line;

@@ -11,13 +11,13 @@ const UNFINISHED: &str = ".tmp";
 /// What to do with the rotated files beside a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RotationPlan {
-    /// Files to remove: leftovers of a compression that was interrupted, and the oldest.
+    /// Files to remove: remains of an interrupted compression, and the oldest ones.
     pub remove: Vec<String>,
     /// Files to compress, oldest first.
     pub compress: Vec<String>,
 }
 
-/// Plans for a log named `log` in a directory with these `names`, just before it is rotated once more.
+/// Plans for a log named `log` in a directory with these `names`, before it is rotated again.
 ///
 /// `max_files` counts the log itself; it is at least 2.
 pub fn plan_rotation(log: &str, names: &[String], max_files: u32) -> RotationPlan {
@@ -35,7 +35,7 @@ pub fn plan_rotation(log: &str, names: &[String], max_files: u32) -> RotationPla
         }
     }
     rotated.sort();
-    // The log and the file that it becomes now both count.
+    // The log itself counts, and so does the file that it is renamed to.
     let keep = usize::try_from(max_files).unwrap_or(usize::MAX).saturating_sub(2);
     let excess = rotated.len().saturating_sub(keep);
     plan.remove.extend(rotated.iter().take(excess).map(|n| (*n).clone()));
@@ -44,7 +44,7 @@ pub fn plan_rotation(log: &str, names: &[String], max_files: u32) -> RotationPla
     plan
 }
 
-/// The name that a log takes when it is rotated at `now`.
+/// The name of a log that is rotated at `now`.
 pub fn rotated_name(log: &str, now: Timestamp) -> String {
     let time = now.to_zoned(TimeZone::UTC);
     format!("{log}.{}", time.strftime("%Y%m%d-%H%M%S"))

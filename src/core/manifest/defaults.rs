@@ -1,4 +1,5 @@
-//! The API's defaults for pods (`pkg/apis/core/v1/defaults.go`, v1.36.3), for manifests that no API server saw.
+//! The API's defaults for pods (`pkg/apis/core/v1/defaults.go`, v1.36.3), for manifests that did not pass an API
+//! server.
 
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, Pod, PodSecurityContext, PodSpec, Probe, ResourceRequirements, Volume,
@@ -24,7 +25,7 @@ fn fill_number(slot: &mut Option<i32>, default: i32) {
     }
 }
 
-/// Whether an image means the tag `latest`: it names it, or neither a tag nor a digest.
+/// True if an image means the tag `latest`: explicitly, or by having neither tag nor digest.
 pub fn means_latest(image: &str) -> bool {
     if image.contains('@') {
         return false;
@@ -33,7 +34,7 @@ pub fn means_latest(image: &str) -> bool {
     last.rsplit_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
-/// The pull policy of an image that names none.
+/// The pull policy of a container without one.
 pub fn default_pull_policy(image: &str) -> &'static str {
     if means_latest(image) { "Always" } else { "IfNotPresent" }
 }
@@ -114,7 +115,7 @@ fn probe_defaults(probe: &mut Probe) {
 }
 
 fn volume_defaults(volume: &mut Volume) {
-    // A volume of only a name is an emptyDir.
+    // A volume with only a name is an emptyDir.
     if *volume == (Volume { name: volume.name.clone(), ..Volume::default() }) {
         volume.empty_dir = Some(EmptyDirVolumeSource::default());
     }
@@ -154,7 +155,7 @@ fn volume_defaults(volume: &mut Volume) {
     }
 }
 
-/// Pod-level limits stand in for pod-level requests that neither the pod nor any container states.
+/// Pod-level limits become pod-level requests if neither the pod nor any container has requests.
 fn pod_level_requests(spec: &mut PodSpec) {
     let stated: Vec<String> = spec
         .containers

@@ -1,4 +1,4 @@
-//! What is wrong with a manifest.
+//! Faults of manifests.
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ pub use crate::core::yaml::Place as Location;
 pub struct Finding {
     /// Field path such as `spec.containers[0].image`; empty for the document as a whole.
     pub field: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub message: String,
-    /// Where it is written.
+    /// Line and column; `None` if unknown.
     pub place: Option<Location>,
 }
 
 impl Finding {
-    /// A fault of one field.
+    /// A fault of one field, without a place.
     pub fn of(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into(), place: None }
     }
 
-    /// Looks the field up in the text, unless the place is known already.
+    /// Adds the place of the field in the text, unless it is known.
     pub fn located_in(mut self, places: &Places) -> Self {
         if self.place.is_none() && !self.field.is_empty() {
             self.place = places.find(&self.field);

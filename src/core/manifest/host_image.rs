@@ -1,7 +1,7 @@
 //! Containers without an image: `host:/path/to/static-binary` and `nix:0/nix/store/…`.
 //!
-//! Such a container runs on the scratch image, which holds no bytes, with the program (or the whole Nix store) mounted
-//! read-only where it is on the node. The pod that results is plain: a hostPath volume, a mount and a command.
+//! Such a container runs on the empty scratch image, with the program (or the whole Nix store) mounted read-only at the
+//! same path. The resulting pod is plain: a hostPath volume, a mount and a command.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,18 +9,18 @@ use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Pod, Volume, V
 
 use super::Finding;
 
-/// The image that holds nothing; `bootstrap` makes it on the node.
+/// The empty image; `bootstrap` builds it on the node.
 pub const SCRATCH_IMAGE: &str = "localhost/roost/scratch:1";
 
 const NIX_STORE: &str = "/nix/store";
 const NIX_VOLUME: &str = "nix-store";
 
-/// Where a container's program is on the node.
+/// The program that an image name refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum HostImage<'a> {
-    /// One static binary.
+    /// Path of one static binary.
     Binary(&'a str),
-    /// A path in the Nix store, with its closure.
+    /// A path in the Nix store, used with its closure.
     Nix(&'a str),
 }
 
@@ -41,13 +41,13 @@ fn host_images(pod: &Pod) -> impl Iterator<Item = HostImage<'_>> {
     containers.filter_map(|c| parse(c.image.as_deref()?))
 }
 
-/// Whether any container names a program of the host instead of an image.
+/// True if any container uses a host program instead of an image.
 pub fn uses_host_images(pod: &Pod) -> bool {
     host_images(pod).next().is_some()
 }
 
-/// Replaces programs of the host in a pod of the API, where all of them are below the folders that the node allows;
-/// any other pod stays as it is, and its images are no image names. `None` when nothing is replaced.
+/// Replaces host programs in a pod of the API, if all of them are below the folders that the node allows; otherwise the
+/// pod is unchanged, and its images are invalid image names. `None` if nothing is replaced.
 pub fn expand_allowed(pod: &Pod, folders: &[PathBuf]) -> Option<Pod> {
     let allowed = |image: HostImage<'_>| folders.iter().any(|folder| image.path().starts_with(folder));
     if folders.is_empty() || !uses_host_images(pod) || !host_images(pod).all(allowed) {
@@ -57,15 +57,15 @@ pub fn expand_allowed(pod: &Pod, folders: &[PathBuf]) -> Option<Pod> {
     expand_host_images(&mut expanded).ok().map(|()| expanded)
 }
 
-/// Whether an image is a program of the host.
+/// True if an image name refers to a host program.
 pub fn is_host_image(image: &str) -> bool {
     parse(image).is_some()
 }
 
-/// Replaces programs of the host by the scratch image and read-only mounts.
+/// Replaces host programs by the scratch image and read-only mounts.
 ///
 /// # Errors
-/// A finding for each path that is not absolute and plain, or that is no store path.
+/// A finding for each path that is not absolute and normalized, or not in the Nix store.
 pub fn expand_host_images(pod: &mut Pod) -> Result<(), Vec<Finding>> {
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let mut findings = Vec::new();
@@ -96,7 +96,7 @@ pub fn expand_host_images(pod: &mut Pod) -> Result<(), Vec<Finding>> {
     if findings.is_empty() { Ok(()) } else { Err(findings) }
 }
 
-/// The volume that the container needs, if it is one without an image.
+/// The volume for the container, if it uses a host program.
 fn expand(container: &mut Container) -> Result<Option<Volume>, String> {
     let image = container.image.clone().unwrap_or_default();
     let (name, source, kind, program) = match parse(&image) {
@@ -111,7 +111,7 @@ fn expand(container: &mut Container) -> Result<Option<Volume>, String> {
             let Some(inside) = inside.filter(|inside| !inside.is_empty()) else {
                 return Err(format!("{path} is not a path in {NIX_STORE}"));
             };
-            // A store path may be a program itself, or a folder whose program `command` names.
+            // A store path may be a program, or a folder whose program `command` names.
             let program = inside.contains('/').then(|| path.to_owned());
             (NIX_VOLUME.to_owned(), NIX_STORE, "Directory", program)
         }

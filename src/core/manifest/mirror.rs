@@ -1,4 +1,4 @@
-//! The mirror pod: the API object that stands for a static pod.
+//! The mirror pod: the API object that represents a static pod.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 
 use crate::core::model::labels::{CONFIG_HASH, CONFIG_MIRROR};
 
-/// Whether an API pod is a mirror pod.
+/// True if an API pod is a mirror pod.
 pub fn is_mirror(pod: &Pod) -> bool {
     annotation(pod, CONFIG_MIRROR).is_some()
 }
 
-/// The hash of the static pod that a mirror pod stands for; of a static pod its own.
+/// The hash of the static pod: in a mirror pod that of the represented one, in a static pod its own.
 pub fn hash_of(pod: &Pod) -> Option<&str> {
     annotation(pod, CONFIG_MIRROR).or_else(|| annotation(pod, CONFIG_HASH))
 }
@@ -21,7 +21,7 @@ fn annotation<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
     pod.metadata.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
-/// The mirror pod to create for a static pod. NodeRestriction wants exactly one owner: the node, by its uid.
+/// The mirror pod to create for a static pod. NodeRestriction requires exactly one owner: the node, by its uid.
 pub fn derive_mirror(pod: &Pod, node_name: &str, node_uid: &str) -> Pod {
     let mut annotations: BTreeMap<String, String> = pod.metadata.annotations.clone().unwrap_or_default();
     let hash = annotations.get(CONFIG_HASH).cloned().unwrap_or_default();
@@ -51,17 +51,17 @@ pub fn derive_mirror(pod: &Pod, node_name: &str, node_uid: &str) -> Pod {
 /// What to do about one mirror pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorAction {
-    /// As it should be.
+    /// Nothing: it is up to date, or must stay for now.
     Keep,
-    /// Create it.
+    /// Create it, as [`derive_mirror`] derives it.
     Create,
-    /// Delete it with grace 0, provided that it still has this uid; what follows is decided on the next look.
+    /// Delete it with grace period 0, if it still has this uid; it is decided again afterwards.
     Delete(String),
 }
 
-/// Decides about one full name. `wanted` is the static pod, `found` the mirror pod of that name; `ending` says that
-/// another static pod of that name still terminates: its mirror stays for its status until it has ended (upstream looks
-/// at mirror pods when it syncs the pod that is wanted, which waits until then).
+/// Decides about one full name. `wanted` is the static pod, `found` the mirror pod of that name. `ending` is true while
+/// another static pod of that name terminates: its mirror pod is kept to show its status until then (upstream handles
+/// mirror pods when it syncs the wanted pod, which waits until then).
 pub fn plan_mirror(wanted: Option<&Pod>, found: Option<&Pod>, ending: bool) -> MirrorAction {
     let delete = |found: &Pod| MirrorAction::Delete(found.metadata.uid.clone().unwrap_or_default());
     match (wanted, found) {

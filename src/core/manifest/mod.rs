@@ -1,7 +1,7 @@
-//! Manifests: bytes → a static pod ready to run, or findings that say what is wrong and where.
+//! Manifests: from bytes to a static pod that is ready to run, or to findings with their places.
 //!
-//! [`parse_manifest`] is the way for one file; the parts are [`mod@parse`], [`defaults`], [`validate`], [`static_pod`];
-//! [`mirror`] derives the object that stands for a static pod in the API.
+//! [`parse_manifest`] handles one file; its parts are [`mod@parse`], [`defaults`], [`validate`], [`static_pod`];
+//! [`mirror`] derives the object that represents a static pod in the API.
 
 pub mod defaults;
 mod finding;
@@ -25,10 +25,10 @@ pub use finding::{Finding, Location};
 pub(in crate::core) use names::{is_dns_subdomain, is_qualified_name};
 pub use static_pod::{Origin, manifest_name};
 
-/// One manifest → the static pod that this node runs for it.
+/// Parses one manifest into the static pod that this node runs for it.
 ///
 /// # Errors
-/// All findings, each with its place in the text where there is one.
+/// All findings, with their places in the text where known.
 pub fn parse_manifest(path: &Path, bytes: &[u8], node_name: &str) -> Result<Pod, Vec<Finding>> {
     let pod = parse::parse_pod(bytes).map_err(|finding| vec![finding])?;
     static_pod::make_static(pod, &Origin::File(path.to_path_buf()), node_name).map_err(|findings| {

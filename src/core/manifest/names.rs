@@ -1,4 +1,4 @@
-//! The forms of names (`k8s.io/apimachinery/pkg/util/validation`).
+//! Syntax of names (`k8s.io/apimachinery/pkg/util/validation`).
 
 /// Lower-case letters, digits and `-`, at most 63, beginning and ending with a letter or digit (RFC 1123 label).
 pub fn is_dns_label(name: &str) -> bool {

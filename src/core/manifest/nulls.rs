@@ -1,14 +1,14 @@
-//! Nulls where the API's types hold none: what Go's decoder makes of them, which leaves the zero value.
+//! Nulls where the API's types do not allow them: Go's decoder leaves the zero value.
 //!
-//! A field that is null is absent for both; the difference is in maps and lists, such as `labels: {app: }` of a template.
+//! A null field is absent for both; the difference is in maps and lists, such as `labels: {app: }` of a template.
 
 use serde_json::{Map, Value};
 
-/// Maps from names to texts.
+/// Maps from names to strings.
 const TEXTS: [&str; 6] = ["labels", "annotations", "nodeSelector", "matchLabels", "volumeAttributes", "options"];
 /// Maps from names to quantities.
 const QUANTITIES: [&str; 4] = ["limits", "requests", "overhead", "capacity"];
-/// Lists of texts; all others that a pod has are of objects.
+/// Lists of strings; all other lists of a pod are of objects.
 const TEXT_LISTS: [&str; 11] = [
     "args",
     "command",
@@ -23,9 +23,9 @@ const TEXT_LISTS: [&str; 11] = [
     "monitors",
 ];
 
-/// Replaces nulls in maps and lists by what the API server reads in their place.
+/// Replaces nulls in maps and lists by the values that the API server would read.
 pub fn settle_nulls(document: &mut Value) {
-    // What is still to be looked at, with the name it has.
+    // Values that are still to be visited, with their names.
     let mut rest: Vec<(&str, &mut Value)> = vec![("", document)];
     while let Some((name, value)) = rest.pop() {
         match value {

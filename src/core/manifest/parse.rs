@@ -1,4 +1,4 @@
-//! Bytes → Pod, as the API server would read them: YAML or JSON, apiVersion and kind stated.
+//! Parses bytes into a Pod as the API server would: YAML or JSON, with apiVersion and kind.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::nulls::settle_nulls;
 use crate::core::model::json;
 use crate::core::yaml::{self, Places};
 
-/// Reads one Pod.
+/// Parses one Pod.
 ///
 /// # Errors
 /// The first finding, with its place.
@@ -20,7 +20,7 @@ pub fn parse_pod(bytes: &[u8]) -> Result<Pod, Finding> {
     read.map_err(|finding| finding.located_in(&Places::of(bytes)))
 }
 
-/// Reads a Pod or a PodList, as a manifest URL may give; an empty body is an empty list.
+/// Parses a Pod or a PodList, as served by a manifest URL; an empty body is an empty list.
 ///
 /// # Errors
 /// The first finding.
@@ -64,13 +64,13 @@ fn to_pod(mut value: Value) -> Result<Pod, Finding> {
     json::read(&value).map_err(|e| Finding::of(blame(&value, reads), e.to_string()))
 }
 
-/// A step from a value to one in it.
+/// A step from a value to a nested one.
 enum Step {
     Name(String),
     Index(usize),
 }
 
-/// Finds the field that does not fit, since serde names none: the deepest part without which the Pod is readable.
+/// Finds the invalid field, which serde does not name: the deepest part without which the Pod can be parsed.
 fn blame(value: &Value, reads: &mut dyn FnMut(&Value) -> bool) -> String {
     let mut path = Vec::new();
     while let Some(step) = guilty_child(value, &path, reads) {
@@ -87,8 +87,8 @@ fn blame(value: &Value, reads: &mut dyn FnMut(&Value) -> bool) -> String {
     text
 }
 
-/// The one child of the part at `path` without which all is readable, by halves: a list may be long, and each look reads
-/// the whole Pod.
+/// The one child of the part at `path` without which everything parses, by bisection: lists may be long, and each
+/// attempt parses the whole Pod.
 fn guilty_child(value: &Value, path: &[Step], reads: &mut dyn FnMut(&Value) -> bool) -> Option<Step> {
     let mut readable_without = |children: Range<usize>| {
         let mut rest = value.clone();

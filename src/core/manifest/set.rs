@@ -1,7 +1,7 @@
-//! All manifest files of the node → the static pods that run, and what is wrong with the others.
+//! From all manifest files of the node to the static pods that run, and the faults of the others.
 //!
-//! A file that cannot be understood keeps its last good pod, and a second definition of a namespace and name is refused
-//! while the first one runs: a typo or a backup copy never stops a control plane.
+//! A file that becomes invalid keeps its last valid pod, and a second definition of the same namespace and name is
+//! rejected while the first one runs: a typo or a backup copy never stops a control plane.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use sha2::{Digest, Sha256};
 use super::{Finding, parse_manifest};
 use crate::core::model::{PodKey, ReadFile, key_of};
 
-/// What one file amounts to.
+/// The result of one file.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The pod that runs for it: of its present content or, when that is faulty, of its last good one.
+    /// The pod that runs for it: of the current content or, if that is invalid, of the last valid one.
     pub pod: Option<Arc<Pod>>,
-    /// What is wrong with the present content; empty for a sound one.
+    /// Faults of the current content; empty if it is valid.
     pub faults: Vec<Finding>,
     digest: [u8; 32],
 }
@@ -26,17 +26,17 @@ pub struct Entry {
 /// The static pods of all files.
 #[derive(Clone, Debug, Default)]
 pub struct StaticSet {
-    /// By path.
+    /// Result of each file, by its path.
     pub entries: BTreeMap<PathBuf, Entry>,
 }
 
 impl StaticSet {
-    /// The pods that run, in the order of their paths.
+    /// The pods to run, ordered by path.
     pub fn pods(&self) -> impl Iterator<Item = (&Path, &Arc<Pod>)> {
         self.entries.iter().filter_map(|(path, entry)| Some((path.as_path(), entry.pod.as_ref()?)))
     }
 
-    /// The next set from what the files hold now. `kept` gives the last good content of a file from before a restart.
+    /// The next set for the current files. `kept` returns the last valid content of a file from before a restart.
     pub fn next(&self, files: &[ReadFile], kept: &dyn Fn(&Path) -> Option<Vec<u8>>, node_name: &str) -> Self {
         let mut entries: BTreeMap<PathBuf, Entry> =
             files.iter().map(|file| (file.path.clone(), self.entry(file, kept, node_name))).collect();

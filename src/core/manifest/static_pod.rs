@@ -1,4 +1,4 @@
-//! From a manifest's Pod to the static pod of this node: identity, defaults, and what a static pod may not do.
+//! From a manifest's Pod to the static pod of this node: identity, defaults, and restrictions of static pods.
 
 use std::path::PathBuf;
 
@@ -15,16 +15,16 @@ use crate::core::model::labels::{CONFIG_HASH, CONFIG_SOURCE};
 /// Version of [`manifest_hash`]; a change of it restarts every static pod at an upgrade.
 const HASH_VERSION: &str = "roost/1";
 
-/// Where a static pod's manifest was read.
+/// Where a static pod's manifest comes from; part of its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A file.
+    /// Path of the manifest file.
     File(PathBuf),
-    /// A URL.
+    /// URL of the manifest (`staticPodURL`).
     Url(String),
 }
 
-/// The name of a static pod in the cluster: that of its manifest and the node's, in lower case.
+/// The name of a static pod in the cluster: the manifest's name and the node's name in lower case.
 pub fn full_name(name: &str, node_name: &str) -> String {
     format!("{name}-{}", node_name.to_lowercase())
 }
@@ -35,10 +35,10 @@ pub fn manifest_name<'a>(full: &'a str, node_name: &str) -> &'a str {
     name.unwrap_or(full)
 }
 
-/// Creates the static pod of a manifest: validated, defaulted, with uid, full name, namespace and node.
+/// Creates the static pod of a manifest: defaulted, validated, with uid, full name, namespace and node.
 ///
 /// # Errors
-/// Every finding.
+/// All findings.
 pub fn make_static(mut pod: Pod, origin: &Origin, node_name: &str) -> Result<Pod, Vec<Finding>> {
     let hash = manifest_hash(&pod, origin, node_name);
     let meta = &mut pod.metadata;
@@ -76,7 +76,7 @@ pub fn make_static(mut pod: Pod, origin: &Origin, node_name: &str) -> Result<Pod
     Ok(pod)
 }
 
-/// A static pod stays on its node whatever taints the node gets.
+/// A static pod stays on its node, whatever the node's taints.
 fn tolerate_everything(tolerations: &mut Vec<Toleration>) {
     let all = Toleration { operator: Some("Exists".into()), effect: Some("NoExecute".into()), ..Toleration::default() };
     let same_slot = |t: &Toleration| t.key.as_deref().unwrap_or_default().is_empty() && t.effect == all.effect;
@@ -84,10 +84,10 @@ fn tolerate_everything(tolerations: &mut Vec<Toleration>) {
     tolerations.push(all);
 }
 
-/// 32 hexadecimal characters that change with the manifest's content (not its form), the node and the origin.
+/// 32 hexadecimal characters that change with the manifest's content (not its formatting), the node and the origin.
 ///
-/// It covers the manifest as written, without defaults, in canonical JSON: a newer kubelet with more fields or other
-/// defaults gives the same answer.
+/// The input is the manifest as written, without defaults, in canonical JSON: a newer kubelet with more fields or other
+/// defaults computes the same hash.
 fn manifest_hash(pod: &Pod, origin: &Origin, node_name: &str) -> String {
     let mut text = format!("{HASH_VERSION}\nnode:{node_name}\n");
     match origin {
@@ -139,7 +139,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The first API object the pod needs, as (field, what): a static pod runs without an API server
+/// The first reference to an API object, as (field, kind): a static pod must run without an API server
 /// (`HasAPIObjectReference` in `pkg/api/pod/util.go`).
 fn api_reference(pod: &Pod) -> Option<(String, &'static str)> {
     let spec = pod.spec.as_ref()?;

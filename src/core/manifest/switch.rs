@@ -1,7 +1,7 @@
-//! Manifest sets: several manifests that are checked, switched to and judged together.
+//! Manifest sets: several manifests that are checked, switched and rolled back together.
 //!
-//! A set is a folder of manifests that go into the folder of static pods as one. What else is there (the control
-//! plane's own manifests, other sets) is left alone and may not be overwritten.
+//! A set is a folder of manifests that are installed into the folder of static pods together. Other files there (the
+//! control plane's own manifests, other sets) are left alone and may not be overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,39 +13,39 @@ use super::set::StaticSet;
 use crate::core::model::labels::CONFIG_HASH;
 use crate::core::model::{ReadFile, is_manifest_name};
 
-/// Contents by file name.
+/// File contents by file name.
 pub type SetFiles = BTreeMap<String, String>;
 
-/// A pod of a set, as it is found again when it runs.
+/// A pod of a set, with what identifies it when it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetPod {
-    /// The name in its manifest.
+    /// Name in its manifest, without the node's name.
     pub name: String,
-    /// Hash of its definition.
+    /// Hash of the static pod (see `static_pod`).
     pub hash: String,
 }
 
 /// One change in the folder of static pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Puts a file there.
+    /// Creates or replaces a file.
     Write {
-        /// File name.
+        /// Name of the file.
         name: String,
-        /// Content.
+        /// Content of the file.
         content: String,
     },
-    /// Takes one away.
+    /// Deletes a file of the set.
     Remove {
-        /// File name.
+        /// Name of the file.
         name: String,
     },
 }
 
-/// Checks a set as a whole for the folder where it is to run, beside `others`, the files there that are not its own.
+/// Checks a set as a whole. `folder` is where it will be installed, `others` are the files there that belong to others.
 ///
 /// # Errors
-/// A line for each fault, with the file it is in.
+/// A line for each fault, with its file.
 pub fn check_set(
     files: &SetFiles,
     others: &[ReadFile],
@@ -60,7 +60,7 @@ pub fn check_set(
     for name in files.keys().filter(|name| taken.contains(&folder.join(name.as_str()))) {
         faults.push(format!("{name}: {} already exists and does not belong to this set", folder.join(name).display()));
     }
-    // The others are there first, so that a clash of names is a fault of the set.
+    // The others are read first, so that a clash of names is a fault of the set.
     let before = StaticSet::default().next(others, &|_| None, node_name);
     let sound = |name: &str| is_manifest_name(name) && !taken.contains(&folder.join(name));
     let own = files
@@ -85,7 +85,7 @@ fn set_pod(pod: &Pod, node_name: &str) -> SetPod {
     SetPod { name, hash: hash.unwrap_or_default() }
 }
 
-/// Changes that make a set's files (`ours` are those that are there for it now, with what they hold) those of `next`.
+/// Changes from a set's current files (`ours`, with their contents) to those of `next`.
 pub fn plan_switch(ours: &BTreeMap<String, Option<String>>, next: &SetFiles) -> Vec<Change> {
     let differs = |name: &String, content: &String| ours.get(name).and_then(Option::as_ref) != Some(content);
     let writes = next.iter().filter(|(name, content)| differs(name, content));

@@ -133,7 +133,7 @@ status: null
     let container = &spec.containers[0];
     assert_eq!(container.args.as_deref(), Some(&["a".to_owned(), String::new(), "b".to_owned()][..]));
     assert_eq!(container.resources.as_ref().and_then(|r| r.limits.as_ref()).expect("limits")["cpu"].0, "0");
-    // An object that is null has no name, and is refused for that.
+    // A null object has no name, and is rejected for that.
     let findings = parse(&GOOD.replace("containers:\n", "volumes: [null]\n  containers:\n")).expect_err("no name");
     assert!(findings.iter().any(|found| found.contains("spec.volumes[0].name")), "{findings:?}");
 }
@@ -172,7 +172,8 @@ fn thousands_of_faults_are_told_with_their_places() {
     let text = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n{containers}");
     let (done, result) = std::sync::mpsc::channel();
     std::thread::spawn(move || done.send(parse_manifest(Path::new("/m/web.yaml"), text.as_bytes(), "n1")));
-    // The text is read a few times. Once for each fault is a quarter of an hour; this bound only ends the wait.
+    // The text is parsed a few times. Parsing it once per fault would take a quarter of an hour; this limit only ends
+    // the wait.
     let findings = result.recv_timeout(std::time::Duration::from_secs(120)).expect("an answer").expect_err("faults");
     assert!(findings.len() >= count);
     assert!(findings.iter().all(|finding| finding.place.is_some()));

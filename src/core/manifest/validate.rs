@@ -1,4 +1,4 @@
-//! What the API server would refuse at the creation of a pod, as far as a manifest's author is likely to get it wrong
+//! The API server's validation of new pods, as far as authors of manifests are likely to violate it
 //! (`pkg/apis/core/validation/validation.go`).
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::names::{is_dns_label, is_dns_subdomain, is_label_value, is_port_name,
 use crate::core::model::Amount;
 use crate::core::model::words::unknown_words;
 
-/// Checks a defaulted pod; no findings means sound.
+/// Validates a defaulted pod; no findings means it is valid.
 pub fn validate_pod(pod: &Pod) -> Vec<Finding> {
     let mut out = Findings(Vec::new());
     metadata(pod, &mut out);
@@ -53,7 +53,7 @@ fn metadata(pod: &Pod, out: &mut Findings) {
             out.add("metadata.annotations", format!("{key:?} is not an annotation key"));
         }
     }
-    // The uid becomes a directory and a cgroup name.
+    // The uid becomes the name of a directory and a cgroup.
     if let Some(uid) = &meta.uid
         && (uid.len() > 64 || !uid.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
     {
@@ -126,7 +126,7 @@ fn volumes(spec: &PodSpec, out: &mut Findings) -> BTreeSet<String> {
     names
 }
 
-/// How many types a volume names: each is a key of its JSON besides the name.
+/// Number of sources of a volume: each is a key of its JSON besides the name.
 fn sources_of(volume: &Volume) -> usize {
     let value = serde_json::to_value(volume).unwrap_or_default();
     value.as_object().map_or(0, |map| map.keys().filter(|key| *key != "name").count())

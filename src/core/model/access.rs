@@ -1,27 +1,27 @@
-//! Who asks the kubelet's server for what.
+//! Requests for access to the kubelet's server.
 
 use std::collections::BTreeMap;
 
-/// An authenticated user, as the API server names users.
+/// An authenticated user, as in TokenReview and SubjectAccessReview.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UserInfo {
-    /// Name; of a certificate its CN.
+    /// User name; the CN of a certificate.
     pub name: String,
-    /// Uid, empty where there is none.
+    /// Uid; empty if the authenticator has none.
     pub uid: String,
-    /// Groups; of a certificate its O values.
+    /// Groups; the O values of a certificate.
     pub groups: Vec<String>,
-    /// Whatever else the authenticator said.
+    /// Additional data of the authenticator.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
-/// `get nodes/<subresource>` and the like; the name is always this node's.
+/// A SubjectAccessReview for `nodes/<subresource>` of this node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AccessQuestion {
-    /// Name of the node.
+    /// Name of this node.
     pub node: String,
-    /// API verb.
+    /// API verb, e.g. `get`.
     pub verb: &'static str,
-    /// Subresource of `nodes`.
+    /// Subresource of `nodes`, e.g. `proxy`, `stats`.
     pub subresource: &'static str,
 }

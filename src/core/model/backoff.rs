@@ -1,24 +1,24 @@
-//! Pauses between attempts that double with each failure.
+//! Delays between attempts that double with each failure.
 
 use std::time::Duration;
 
 /// How long to wait before another attempt: `first` after one failure, twice as long after each further one, at most `most`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The pause after the first failure.
+    /// The delay after the first failure.
     pub first: Duration,
-    /// The longest pause.
+    /// Limit of the growing delay.
     pub most: Duration,
 }
 
 impl Backoff {
-    /// The pause after that many failures in a row; zero after none.
+    /// The delay after that many failures in a row; zero after none.
     pub fn after(self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         self.first.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(self.most)
     }
 
-    /// The pauses of one loop, which has not failed yet.
+    /// The delays of one loop, which has not failed yet.
     pub const fn doubling(self) -> Doubling {
         Doubling { backoff: self, next: self.first }
     }
@@ -32,12 +32,12 @@ pub struct Doubling {
 }
 
 impl Doubling {
-    /// The pause after another failure.
+    /// The delay after another failure.
     pub fn pause(&mut self) -> Duration {
         self.pause_up_to(self.backoff.most)
     }
 
-    /// The pause after another failure; the one after it is at most `most`, in place of the policy's longest one.
+    /// The delay after another failure; the next one is at most `most`, instead of the policy's limit.
     pub fn pause_up_to(&mut self, most: Duration) -> Duration {
         let pause = self.next;
         self.next = pause.saturating_mul(2).min(most);

@@ -1,7 +1,7 @@
 //! Errors as text.
 
-/// An error with its causes in one line: what the log shows of an error. A cause that the text before it contains already is
-/// left out.
+/// An error and its causes in one line, separated by colons, as the log shows it. A cause that the preceding text already
+/// contains is left out.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

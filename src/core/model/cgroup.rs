@@ -1,4 +1,4 @@
-//! Names and limits of the pod cgroups (docs/contract.md, kubelet 3.4; upstream `pkg/kubelet/cm`).
+//! Names and limits of pod cgroups (docs/contract.md, kubelet 3.4; upstream `pkg/kubelet/cm`).
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,24 @@ use k8s_openapi::api::core::v1::Pod;
 use super::totals::{QosClass, limit_declared, pod_limits, pod_requests, qos_class};
 use super::{Amount, PodUid};
 
-/// Fewest CPU shares that the kernel takes.
+/// Lowest number of CPU shares that the kernel accepts.
 pub const MIN_SHARES: u64 = 2;
-/// Most CPU shares that the kernel takes.
+/// Highest number of CPU shares that the kernel accepts.
 pub const MAX_SHARES: u64 = 262_144;
 const MIN_QUOTA: i64 = 1_000;
 
-/// A cgroup by its parts below the root, e.g. `["kubepods", "burstable", "pod<uid>"]`.
+/// A cgroup by its components below the root, e.g. `["kubepods", "burstable", "pod<uid>"]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupName(Vec<String>);
 
 impl CgroupName {
-    /// The cgroup of all pods; `root` is the setting `cgroupRoot`, `/` or empty for the top.
+    /// The parent cgroup of all pods; `root` is the setting `cgroupRoot`, `/` or empty for the top.
     pub fn kubepods(root: &str) -> Self {
         let parts = root.split('/').filter(|p| !p.is_empty()).map(|p| p.trim_end_matches(".slice").to_owned());
         Self(parts.chain(["kubepods".to_owned()]).collect())
     }
 
-    /// A cgroup that others made, by its path: of plain directories, or of slices (the last of which names all).
+    /// An existing cgroup by its path: of plain directories, or of slices (the last of which contains all names).
     pub fn named(path: &str, slices: bool) -> Self {
         let mut parts = path.split('/').filter(|p| !p.is_empty());
         let parts: Vec<String> = match slices {
@@ -37,7 +37,7 @@ impl CgroupName {
         Self(parts)
     }
 
-    /// The cgroup of a class; Guaranteed pods live directly under kubepods.
+    /// The cgroup of a quality-of-service class; Guaranteed pods are directly below kubepods.
     pub fn class(root: &str, class: QosClass) -> Self {
         match class {
             QosClass::Guaranteed => Self::kubepods(root),
@@ -56,12 +56,12 @@ impl CgroupName {
         self
     }
 
-    /// As a path of plain directories: `/kubepods/burstable/pod<uid>`.
+    /// The path with the cgroupfs driver: `/kubepods/burstable/pod<uid>`.
     pub fn cgroupfs_path(&self) -> String {
         format!("/{}", self.0.join("/"))
     }
 
-    /// As the path of systemd's slices: `/kubepods.slice/kubepods-burstable.slice/…`.
+    /// The path with the systemd driver: `/kubepods.slice/kubepods-burstable.slice/…`.
     pub fn systemd_path(&self) -> String {
         (1..=self.0.len()).filter_map(|n| Some(format!("/{}", slice_name(self.0.get(..n)?)))).collect()
     }
@@ -72,13 +72,13 @@ impl CgroupName {
     }
 }
 
-/// A dash means a level to systemd, so dashes inside a part become underscores.
+/// A dash separates levels for systemd, so dashes inside a component become underscores.
 fn slice_name(parts: &[String]) -> String {
     let escaped: Vec<String> = parts.iter().map(|p| p.replace('-', "_")).collect();
     format!("{}.slice", escaped.join("-"))
 }
 
-/// The uid in a directory name of a pod's cgroup of either driver; `None` for other names.
+/// The pod uid in a cgroup directory name of either driver; `None` for other names.
 pub fn pod_uid_of_dir(name: &str) -> Option<PodUid> {
     let uid = match name.strip_suffix(".slice") {
         Some(slice) => {
@@ -91,26 +91,26 @@ pub fn pod_uid_of_dir(name: &str) -> Option<PodUid> {
     (!uid.is_empty()).then(|| PodUid::from(uid))
 }
 
-/// Limits of a cgroup; what is none is left as the kernel has it.
+/// Limits of a cgroup; a limit of `None` is left unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CgroupLimits {
-    /// CPU shares in cgroup v1's scale, 2 to 262144.
+    /// CPU shares on cgroup v1's scale, 2 to 262144.
     pub cpu_shares: Option<u64>,
-    /// Microseconds of CPU per period; -1 without limit.
+    /// Microseconds of CPU time per period; -1 for no limit.
     pub cpu_quota: Option<i64>,
     /// Length of the period in microseconds.
     pub cpu_period: Option<u64>,
-    /// Bytes of memory.
+    /// Memory limit in bytes.
     pub memory: Option<i64>,
-    /// Number of processes; -1 without limit.
+    /// Limit of processes; -1 for no limit.
     pub pids: Option<i64>,
-    /// Bytes of huge pages by page size in bytes.
+    /// Limits of huge pages in bytes, by page size in bytes.
     pub huge_pages: BTreeMap<u64, u64>,
 }
 
 impl CgroupLimits {
-    /// With the CPU quota rounded up to whole percents of a processor. systemd knows no smaller steps, and a runtime that
-    /// goes through it writes the rounded value for containers: the pod's must not be smaller than theirs.
+    /// The limits with the CPU quota rounded up to whole percents of a processor, the resolution of systemd. A runtime
+    /// that uses systemd writes rounded values for containers, and the pod's quota must not be smaller.
     pub fn in_whole_percents(&self) -> Self {
         let step = i64::try_from(self.cpu_period.unwrap_or(100_000) / 100).unwrap_or(i64::MAX).max(1);
         let up = |quota: i64| match quota.checked_rem(step) {
@@ -121,14 +121,14 @@ impl CgroupLimits {
     }
 }
 
-/// Settings that shape pod cgroups.
+/// Settings that affect pod cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CgroupSettings {
-    /// `cpuCFSQuota`.
+    /// KubeletConfiguration's `cpuCFSQuota`: enforce CPU limits.
     pub cpu_cfs_quota: bool,
-    /// `cpuCFSQuotaPeriod` in microseconds.
+    /// KubeletConfiguration's `cpuCFSQuotaPeriod`, in microseconds.
     pub cpu_period: u64,
-    /// `podPidsLimit`; -1 without limit.
+    /// KubeletConfiguration's `podPidsLimit`; -1 for no limit.
     pub pod_pids_limit: i64,
 }
 
@@ -168,24 +168,24 @@ pub fn pod_cgroup_limits(pod: &Pod, settings: CgroupSettings) -> CgroupLimits {
     }
 }
 
-/// Size in bytes of a resource such as `hugepages-2Mi`.
+/// Page size in bytes of a resource such as `hugepages-2Mi`; `None` for other resources.
 pub fn huge_page_size(resource: &str) -> Option<u64> {
     let size = Amount::parse(resource.strip_prefix("hugepages-")?)?.units();
     u64::try_from(size).ok().filter(|size| *size > 0)
 }
 
-/// CPU shares of a request in millicores.
+/// CPU shares for a request in millicores.
 pub fn shares_of_milli_cpu(milli: i64) -> u64 {
     let shares = u64::try_from(milli).unwrap_or(0).saturating_mul(1024) / 1000;
     shares.clamp(MIN_SHARES, MAX_SHARES)
 }
 
-/// CPU quota in microseconds of a limit in millicores; 0 for no limit.
+/// CPU quota in microseconds for a limit in millicores; 0 for no limit.
 pub fn quota_of_milli_cpu(milli: i64, period: i64) -> i64 {
     if milli == 0 { 0 } else { (milli.saturating_mul(period) / 1000).max(MIN_QUOTA) }
 }
 
-/// cgroup v2's weight for CPU shares, as upstream converts for pod and class cgroups.
+/// The cgroup v2 weight for CPU shares, converted as upstream does for pod and class cgroups.
 pub fn weight_of_shares(shares: u64) -> u64 {
     let above = shares.clamp(MIN_SHARES, MAX_SHARES).saturating_sub(MIN_SHARES);
     (above.saturating_mul(9999) / 262_142).saturating_add(1)

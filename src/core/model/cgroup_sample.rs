@@ -1,232 +1,232 @@
-//! One reading of a cgroup's files, the same for both versions of cgroups.
+//! One reading of a cgroup's files, in the same form for both versions of cgroups.
 
 use jiff::Timestamp;
 
 use super::usage::{InterfaceUsage, Psi};
 
-/// What one cgroup's files said. Everything that a kernel may not offer is optional.
+/// The values of one cgroup. `None` for what the kernel does not offer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CgroupSample {
     /// When it was read.
     pub at: Timestamp,
-    /// Processor time.
+    /// CPU time and settings.
     pub cpu: CpuSample,
-    /// Memory.
+    /// Memory usage and limits.
     pub memory: MemorySample,
     /// Block I/O per device.
     pub io: Vec<DeviceSample>,
-    /// Tasks now.
+    /// Current number of tasks (`pids.current`).
     pub tasks: Option<u64>,
-    /// Most tasks.
+    /// Limit of tasks (`pids.max`); `None` for no limit.
     pub tasks_limit: Option<u64>,
-    /// Processes now.
+    /// Current number of processes (lines of `cgroup.procs`).
     pub processes: Option<u64>,
-    /// Pressure of processors.
+    /// Stall times of CPU (`cpu.pressure`).
     pub cpu_pressure: Option<Psi>,
-    /// Pressure of memory.
+    /// Stall times of memory (`memory.pressure`).
     pub memory_pressure: Option<Psi>,
-    /// Pressure of block I/O.
+    /// Stall times of block I/O (`io.pressure`).
     pub io_pressure: Option<Psi>,
 }
 
-/// Processor time in nanoseconds, bandwidth periods, settings.
+/// CPU time in nanoseconds, bandwidth periods, settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuSample {
-    /// All.
+    /// CPU time in total.
     pub usage: Option<u64>,
-    /// In user mode.
+    /// CPU time in user mode.
     pub user: Option<u64>,
-    /// In the kernel.
+    /// CPU time in the kernel.
     pub system: Option<u64>,
-    /// Bandwidth periods that passed.
+    /// Number of elapsed bandwidth periods.
     pub periods: Option<u64>,
-    /// Those in which the quota ran out.
+    /// Number of periods in which the quota was used up.
     pub throttled_periods: Option<u64>,
-    /// Time waited for a new quota.
+    /// Time throttled, waiting for a new quota.
     pub throttled: Option<u64>,
-    /// Bandwidth periods in which saved-up quota was used.
+    /// Number of periods in which accumulated quota was used.
     pub burst_periods: Option<u64>,
-    /// Time run on saved-up quota.
+    /// Time run on accumulated quota.
     pub burst: Option<u64>,
-    /// `cpu.shares`, or what `cpu.weight` stands for.
+    /// `cpu.shares`, or the equivalent of `cpu.weight`.
     pub shares: Option<u64>,
-    /// Quota in microseconds per period.
+    /// Quota in microseconds per period; `None` for no limit.
     pub quota: Option<u64>,
-    /// Period in microseconds.
+    /// Bandwidth period in microseconds.
     pub period: Option<u64>,
 }
 
-/// Memory in bytes.
+/// Memory of a cgroup, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemorySample {
-    /// All that is charged.
+    /// All memory charged to the cgroup.
     pub usage: Option<u64>,
-    /// The most that was ever charged.
+    /// Highest usage so far.
     pub max_usage: Option<u64>,
-    /// Memory of the kernel's own that is charged.
+    /// Kernel memory charged to the cgroup.
     pub kernel: Option<u64>,
-    /// File pages that are not in use.
+    /// Page cache on the inactive list.
     pub inactive_file: Option<u64>,
-    /// File pages that are in use.
+    /// Page cache on the active list.
     pub active_file: Option<u64>,
-    /// Anonymous memory.
+    /// Anonymous memory, without file pages.
     pub rss: Option<u64>,
-    /// File pages.
+    /// Page cache, mapped or not.
     pub cache: Option<u64>,
-    /// File pages that are mapped.
+    /// Page cache that is mapped into processes.
     pub mapped_file: Option<u64>,
-    /// Page faults since the start.
+    /// Page faults since the cgroup was created.
     pub faults: Option<u64>,
-    /// Those that read from disk.
+    /// Page faults that read from disk.
     pub major_faults: Option<u64>,
-    /// Limit; absent when there is none.
+    /// Hard limit; `None` if there is none.
     pub limit: Option<u64>,
-    /// Amount below which the memory is left to the cgroup; absent when there is none.
+    /// Memory protected from reclaim (`memory.low`, soft limit); `None` if there is none.
     pub reservation: Option<u64>,
     /// How often the limit was hit.
     pub limit_hits: Option<u64>,
-    /// Swap in use.
+    /// Swap used by the cgroup.
     pub swap: Option<u64>,
-    /// Most swap; absent when there is no limit.
+    /// Limit of swap; `None` if there is none.
     pub swap_limit: Option<u64>,
-    /// Processes that the kernel killed for want of memory.
+    /// Processes that the OOM killer killed.
     pub oom_kills: Option<u64>,
 }
 
 impl MemorySample {
-    /// Usage without file pages that can go at once.
+    /// Usage without page cache that can be reclaimed immediately.
     pub fn working_set(&self) -> Option<u64> {
         Some(self.usage?.saturating_sub(self.inactive_file.unwrap_or(0)))
     }
 }
 
-/// Block I/O of one device by one cgroup.
+/// Block I/O of one cgroup on one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceSample {
-    /// `major:minor`.
+    /// Device number as `major:minor`.
     pub device: String,
-    /// Bytes read.
+    /// Bytes read since the cgroup was created.
     pub read_bytes: u64,
-    /// Bytes written.
+    /// Bytes written since the cgroup was created.
     pub written_bytes: u64,
-    /// Read operations.
+    /// Number of read operations.
     pub reads: u64,
-    /// Write operations.
+    /// Number of write operations.
     pub writes: u64,
 }
 
-/// What the kernel has counted for one block device since the boot (`Documentation/admin-guide/iostats.rst`).
+/// Statistics of one block device since boot (`Documentation/admin-guide/iostats.rst`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskCounters {
-    /// `major:minor`.
+    /// Device number as `major:minor`.
     pub number: String,
-    /// Name below `/dev`.
+    /// Name below `/dev`, e.g. `sda1`.
     pub name: String,
-    /// Reads completed.
+    /// Number of completed reads.
     pub reads: u64,
     /// Reads that were merged into others.
     pub reads_merged: u64,
     /// Sectors of 512 bytes read.
     pub sectors_read: u64,
-    /// Milliseconds spent reading.
+    /// Time spent reading, in milliseconds.
     pub read_millis: u64,
-    /// Writes completed.
+    /// Number of completed writes.
     pub writes: u64,
     /// Writes that were merged into others.
     pub writes_merged: u64,
     /// Sectors of 512 bytes written.
     pub sectors_written: u64,
-    /// Milliseconds spent writing.
+    /// Time spent writing, in milliseconds.
     pub write_millis: u64,
-    /// Operations in progress.
+    /// Number of operations in progress.
     pub in_progress: u64,
-    /// Milliseconds in which anything was in progress.
+    /// Time with any operation in progress, in milliseconds.
     pub busy_millis: u64,
-    /// Milliseconds of all operations together.
+    /// Time of all operations summed up, in milliseconds.
     pub weighted_millis: u64,
 }
 
-/// A file system, or the share of one that a container takes.
+/// A file system, or a container's share of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileSystemDetail {
-    /// Its device, e.g. `/dev/sda1`; what mountinfo calls its source where that is no block device.
+    /// Its device, e.g. `/dev/sda1`; the source in mountinfo if that is not a block device.
     pub device: String,
-    /// Bytes in all.
+    /// Total size in bytes.
     pub capacity: u64,
-    /// Bytes taken.
+    /// Number of bytes in use.
     pub used: u64,
-    /// Inodes in all.
+    /// Total number of inodes.
     pub inodes: u64,
-    /// Inodes left.
+    /// Number of free inodes.
     pub inodes_free: u64,
-    /// What the device has done, where it stands for the whole of it.
+    /// Statistics of the device; `None` for a share of a file system.
     pub counters: Option<DiskCounters>,
 }
 
-/// What the processes of a cgroup hold open.
+/// Open files of the processes in a cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenFiles {
-    /// Descriptors.
+    /// Number of open file descriptors.
     pub descriptors: u64,
-    /// Those of sockets; absent where the kernel does not let this program see what they are.
+    /// Descriptors that are sockets; `None` if the kernel does not let this program see what they are.
     pub sockets: Option<u64>,
-    /// Soft limit of descriptors of the first process; -1 for none. Absent where there is no such process.
+    /// Soft limit of descriptors of the first process, -1 for unlimited; `None` if there is no process.
     pub soft_limit: Option<i64>,
 }
 
-/// A cgroup with what it belongs to, for `/metrics/cadvisor`.
+/// A cgroup with its labels, for `/metrics/cadvisor`.
 #[derive(Clone, Debug, Default)]
 pub struct CgroupDetail {
-    /// Path below the root, `/` for the node.
+    /// Path below the root; `/` for the node.
     pub id: String,
-    /// Id of the container in the runtime; empty for pods and the system.
+    /// The runtime's container id; empty for pods and the system.
     pub name: String,
-    /// Image of the container.
+    /// Image of the container; empty if it is not one.
     pub image: String,
-    /// Pod.
+    /// Name of the pod; empty outside of pods.
     pub pod: String,
-    /// Namespace.
+    /// Namespace of the pod; empty outside of pods.
     pub namespace: String,
-    /// Container; empty for the pod itself and for its sandbox.
+    /// Name of the container; empty for a pod and its sandbox.
     pub container: String,
     /// When the container started.
     pub started: Option<Timestamp>,
-    /// The reading.
+    /// The values read from its files.
     pub sample: CgroupSample,
-    /// Interfaces, at the sandbox (and at the root for the node).
+    /// Network interfaces: for sandboxes, and for the node at the root.
     pub interfaces: Vec<InterfaceUsage>,
-    /// The writable layer of a container; every file system on a block device at the root.
+    /// The writable layer of a container; at the root, every file system on a block device.
     pub filesystems: Vec<FileSystemDetail>,
-    /// What is open.
+    /// Files that its processes have open.
     pub open_files: OpenFiles,
 }
 
-/// All cgroups of interest, and the names that block devices have.
+/// All reported cgroups, and the machine's block devices.
 #[derive(Clone, Debug, Default)]
 pub struct CgroupDetails {
-    /// The cgroups.
+    /// The cgroups, each with its labels.
     pub cgroups: Vec<CgroupDetail>,
-    /// The machine's block devices.
+    /// Statistics of the machine's block devices.
     pub disks: Vec<DiskCounters>,
 }
 
-/// The machine, as cAdvisor describes it (`machine_*`). What cannot be read is absent.
+/// The machine, as cAdvisor describes it (`machine_*`). `None` for what cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineShape {
-    /// Processors that are online.
+    /// Number of online processors.
     pub cores: Option<u32>,
-    /// Cores, of which each may be several processors.
+    /// Number of physical cores, each of which may be several processors.
     pub physical_cores: Option<u32>,
-    /// Sockets.
+    /// Number of CPU sockets.
     pub sockets: Option<u32>,
-    /// Bytes of memory.
+    /// Size of memory in bytes.
     pub memory: Option<u64>,
-    /// Bytes of swap.
+    /// Size of swap in bytes.
     pub swap: Option<u64>,
-    /// As in the Node's status.
+    /// `machineID` as in the Node's status.
     pub machine_id: String,
-    /// As in the Node's status.
+    /// `systemUUID` as in the Node's status.
     pub system_uuid: String,
-    /// As in the Node's status.
+    /// `bootID` as in the Node's status.
     pub boot_id: String,
 }

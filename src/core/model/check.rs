@@ -1,19 +1,19 @@
-//! Network checks that probes and lifecycle hooks make, with every choice already taken.
+//! Network checks of probes and lifecycle hooks, with all defaults resolved.
 
-/// One HTTP GET.
+/// An HTTP GET request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpGet {
-    /// HTTPS, with any certificate accepted.
+    /// True for HTTPS; any certificate is accepted.
     pub tls: bool,
-    /// Name or address to connect to, IPv6 without brackets.
+    /// Name or address to connect to; IPv6 without brackets.
     pub host: String,
     /// Port to connect to.
     pub port: u16,
     /// Path and query, beginning with `/`.
     pub target: String,
-    /// Headers in order, names as the user wrote them; without `Host`.
+    /// Headers in order, names as the user wrote them, without `Host`.
     pub headers: Vec<(String, String)>,
-    /// `Host` header where it differs from the address.
+    /// `Host` header; `None` if it is the address.
     pub host_header: Option<String>,
 }
 
@@ -23,7 +23,7 @@ impl HttpGet {
         format!("{}://{}{}", if self.tls { "https" } else { "http" }, self.authority(), self.target)
     }
 
-    /// Host and port as they stand in a URL.
+    /// Host and port in URL syntax.
     pub fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
@@ -31,7 +31,7 @@ impl HttpGet {
         }
     }
 
-    /// The request that a redirect to `location` asks for; `None` when it leads to another host or nowhere at all.
+    /// The request for a redirect to `location`; `None` if it leads to another host or is invalid.
     pub fn redirected(&self, location: &str) -> Option<Self> {
         let location = location.split('#').next().unwrap_or_default();
         let (tls, rest) = if let Some(rest) = location.strip_prefix("http://") {
@@ -74,47 +74,47 @@ impl HttpGet {
     }
 }
 
-/// How a server answered a [`HttpGet`], after redirects to the same host.
+/// The response to an [`HttpGet`], after redirects on the same host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpAnswer {
-    /// Status code.
+    /// HTTP status code of the response.
     pub status: u16,
     /// First 10 KiB of the body.
     pub body: String,
 }
 
-/// What one run of a check of a container says.
+/// Result of one execution of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckOutcome {
-    /// It is healthy.
+    /// The container is healthy.
     Success,
-    /// It is healthy, but users should know this.
+    /// It is healthy, with a warning for users.
     Warning(String),
-    /// It is not, with the text for the event.
+    /// It is unhealthy; the text for the event.
     Failure(String),
 }
 
-/// A check with all that it needs, from a probe's handler.
+/// A check with everything it needs, derived from a probe's handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// A command in the container.
+    /// A command to run in the container.
     Exec(Vec<String>),
-    /// An HTTP GET.
+    /// An HTTP GET request.
     Http(HttpGet),
-    /// A TCP connection.
+    /// Opening a TCP connection.
     Tcp {
-        /// Name or address.
+        /// Name or address to connect to.
         host: String,
-        /// Port.
+        /// Port to connect to.
         port: u16,
     },
-    /// `grpc.health.v1.Health/Check`.
+    /// A gRPC call of `grpc.health.v1.Health/Check`.
     Grpc {
-        /// Address.
+        /// Name or address to connect to.
         host: String,
-        /// Port.
+        /// Port to connect to.
         port: u16,
-        /// Service to ask for; empty for the server as a whole.
+        /// Service to ask about; empty for the server as a whole.
         service: String,
     },
 }

@@ -1,16 +1,16 @@
 //! The kubelet's own certificates.
 
-/// What a certificate of the kubelet is for.
+/// The purpose of a certificate of the kubelet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateUse {
-    /// Towards the API server.
+    /// Authenticates the kubelet to the API server.
     Client,
-    /// On the kubelet's port.
+    /// Serves the kubelet's HTTPS port.
     Serving,
 }
 
 impl CertificateUse {
-    /// Stem of the files below `--cert-dir`.
+    /// Base name of the files below `--cert-dir`.
     pub fn stem(self) -> &'static str {
         match self {
             Self::Client => "kubelet-client",

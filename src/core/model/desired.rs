@@ -1,4 +1,4 @@
-//! What the sources want of this node, and what the node itself wants against it.
+//! The pods that sources want on this node, and the node's own decisions against them.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::PodSource;
 
-/// The kinds of sources. Until every configured one has spoken, nothing is killed or cleaned.
+/// The kinds of sources. Until every configured one has reported, nothing is killed or cleaned up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceKind {
-    /// Manifest files.
+    /// Files of static pods (`staticPodPath`).
     File,
-    /// A manifest URL.
+    /// A manifest URL (`staticPodURL`).
     Http,
-    /// The API server.
+    /// The API server: pods that are bound to this node.
     Api,
 }
 
@@ -22,49 +22,49 @@ pub enum SourceKind {
 pub struct DesiredPod {
     /// Its definition. An unchanged pod keeps its `Arc`, so that comparing is cheap.
     pub pod: Arc<Pod>,
-    /// Where it came from.
+    /// The file, URL or API it comes from.
     pub source: PodSource,
 }
 
-/// Everything that one source wants at this moment, never a change; mirror pods are left out.
+/// All pods that one source wants at this time, never a change; without mirror pods.
 #[derive(Clone, Debug)]
 pub struct DesiredSet {
-    /// The source that speaks.
+    /// The source that reports.
     pub source: SourceKind,
-    /// All of its pods, in the order in which they are to be admitted (creation time).
+    /// All of its pods, in the order in which they are admitted (creation time).
     pub pods: Vec<DesiredPod>,
 }
 
-/// An order of the node to end a pod (eviction, preemption, shutdown). The pod becomes Failed, or Succeeded when all of its
-/// containers exit 0.
+/// The node's decision to terminate a pod (eviction, preemption, shutdown). The pod becomes Failed, or Succeeded if all
+/// of its containers exit with 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodKill {
-    /// `status.reason`, e.g. `Evicted`.
+    /// Value for `status.reason`, e.g. `Evicted`.
     pub reason: String,
-    /// `status.message`.
+    /// Value for `status.message`, for users.
     pub message: String,
-    /// Grace in seconds instead of the pod's own; only ever shortens it.
+    /// Grace period in seconds; shortens the pod's own, and never extends it. `None` uses the pod's.
     pub grace_seconds: Option<i64>,
-    /// Whether the condition `DisruptionTarget` (reason TerminationByKubelet) is set, with this message.
+    /// Message of the condition `DisruptionTarget` (reason TerminationByKubelet); `None` to leave it unset.
     pub disruption: Option<String>,
 }
 
-/// The node refuses a pod: it becomes Failed without a container having run.
+/// The node rejects a pod: it becomes Failed without any container having run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// `status.reason` and event reason, e.g. `OutOfcpu`.
+    /// Value for `status.reason` and the event's reason, e.g. `OutOfcpu`.
     pub reason: String,
     /// Text after `Pod was rejected: `.
     pub message: String,
 }
 
-/// Answer of admission.
+/// The decision of admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The pod may run.
     Admit,
-    /// A critical pod may run once these are gone.
+    /// A critical pod may run after these pods have been preempted.
     Preempt(Vec<super::PodUid>),
-    /// It may not.
+    /// The pod may not run on this node.
     Reject(Rejection),
 }

@@ -1,4 +1,4 @@
-//! Short names for what things hold.
+//! Short digests, to tell contents apart.
 
 use sha2::{Digest, Sha256};
 

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::Amount;
 use super::totals::{container_limit, container_request, pod_level_limit};
 
-/// Metadata and spec fields; `None` for a path that is no such field (also for `status.*`, which the caller knows).
+/// Metadata and spec fields; `None` for other paths (including `status.*`, which the caller handles).
 pub fn field_value(pod: &Pod, path: &str) -> Option<String> {
     let meta = &pod.metadata;
     let spec = pod.spec.as_ref();
@@ -71,8 +71,8 @@ fn quote(text: &mut String, value: &str) {
     text.push('"');
 }
 
-/// A resource of a container in units of the divisor, rounded up; limits that are not set are the pod's, then the
-/// node's allocatable.
+/// A resource of a container in units of the divisor, rounded up; a limit that is not set falls back to the pod's, then
+/// to the node's allocatable.
 pub fn resource_value(
     pod: &Pod,
     container: Option<&Container>,
@@ -101,7 +101,7 @@ pub fn resource_value(
     };
     let amount = amount.unwrap_or_default();
     let divisor = selector.divisor.as_ref().map(Amount::of).filter(|d| !d.is_zero()).unwrap_or(Amount::from_units(1));
-    // CPU is compared in millicores, all else in whole units, as upstream does.
+    // CPU is compared in millicores, everything else in whole units, as upstream.
     let value = match name {
         "cpu" => Amount::from_milli(amount.milli()).div_ceil(Amount::from_milli(divisor.milli())),
         _ => Amount::from_units(amount.units()).div_ceil(Amount::from_units(divisor.units())),

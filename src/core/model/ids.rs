@@ -1,4 +1,4 @@
-//! Identities: newtypes, so that one kind of id is never taken for another.
+//! Ids as newtypes, so that one kind cannot be mistaken for another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ macro_rules! id {
 }
 
 id!(
-    /// `metadata.uid` of a pod. For a static pod the one derived from its manifest, not its mirror's.
+    /// `metadata.uid` of a pod. For a static pod the one derived from its manifest, not its mirror pod's.
     PodUid
 );
 id!(
@@ -49,17 +49,17 @@ id!(
     ContainerId
 );
 
-/// Namespace and name of a pod: the slot that only one running pod may hold.
+/// Namespace and name of a pod; only one pod of a name may run at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodKey {
-    /// The pod's namespace.
+    /// `metadata.namespace` of the pod.
     pub namespace: Arc<str>,
-    /// The pod's name; a static pod's carries the node name as its suffix.
+    /// `metadata.name` of the pod; a static pod's ends with the node's name.
     pub name: Arc<str>,
 }
 
 impl PodKey {
-    /// A key from its two parts.
+    /// A key from namespace and name.
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }

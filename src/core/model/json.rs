@@ -1,35 +1,35 @@
-//! Fields deep in JSON documents whose shape nobody has checked; indexing one that is no object panics when it is set.
+//! Fields inside JSON documents of unchecked shape; assigning by index panics if a value is not an object.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// A value is not of the wanted type.
+/// A value does not have the expected type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfit(String);
 
-/// A value as an object of Kubernetes' types.
+/// Converts a value into one of Kubernetes' types.
 ///
-/// By way of its text: the reader of what the API server sends is in the program anyway, and one of the same types from
-/// values is a quarter of a megabyte of code in memory.
+/// It goes through text: the deserializer for the API server's responses is in the program anyway, and another one from
+/// values would add a quarter of a megabyte of code.
 ///
 /// # Errors
-/// A field is of another kind, or is missing.
+/// A field has another type, or is missing.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Unfit> {
     serde_json::from_str(&value.to_string()).map_err(|error| {
-        // The place is one in our own text, which nobody has seen.
+        // The place is in our own text, which the user has not seen.
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = error.to_string();
         Unfit(message.strip_suffix(&place).unwrap_or(&message).to_owned())
     })
 }
 
-/// What stands at these names, one below the other; `null` where there is nothing.
+/// The value at these nested names; `null` if there is none.
 pub fn at<'v>(document: &'v Value, names: &[&str]) -> &'v Value {
     names.iter().try_fold(document, |value, name| value.get(*name)).unwrap_or(&Value::Null)
 }
 
-/// Sets the field at these names; what is on the way and is no object becomes one.
+/// Sets the field at these nested names; parents that are not objects are replaced by objects.
 pub fn put(document: &mut Value, names: &[&str], field: impl Into<Value>) {
     let mut place = document;
     for name in names {

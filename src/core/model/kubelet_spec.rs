@@ -1,7 +1,7 @@
-//! What the kubelet is to do, once flags, file and defaults have been merged and checked.
+//! The kubelet's settings, after flags, file and defaults have been merged and validated.
 //!
-//! Members are the crate's own, so that the compiler rejects one that is never read: no setting is ignored silently. What the
-//! program itself reads is public.
+//! Members are private to the crate, so that the compiler rejects one that is never read: no setting is ignored
+//! silently. What the binary itself reads is public.
 
 #![deny(dead_code)]
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Taint;
 use serde_json::Value;
 
-/// The Kubernetes version whose contract this kubelet keeps.
+/// The Kubernetes version whose behavior this kubelet implements.
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
 
 /// All settings of the kubelet.
@@ -21,17 +21,14 @@ pub const KUBERNETES_VERSION: &str = "v1.36.3";
 pub struct KubeletSpec {
     /// Name of the Node object, lower case.
     pub(crate) node_name: String,
-    /// Credentials for the API server; none means standalone.
+    /// Credentials for the API server; `None` means standalone.
     pub(crate) kubeconfig: Option<PathBuf>,
-    /// Credentials that may only ask for a certificate.
+    /// Credentials that only allow requesting a certificate.
     pub(crate) bootstrap_kubeconfig: Option<PathBuf>,
-    /// Directories.
     pub(crate) dirs: Dirs,
     /// Sources of static pods.
     pub(crate) sources: Sources,
-    /// Container runtime.
     pub(crate) runtime: RuntimeSettings,
-    /// The Node object.
     pub(crate) node: NodeSettings,
     /// The HTTPS server and its companions.
     pub(crate) server: ServerSettings,
@@ -39,58 +36,54 @@ pub struct KubeletSpec {
     pub(crate) pods: PodSettings,
     /// Images and their garbage collection.
     pub(crate) images: ImageSettings,
-    /// Log rotation.
     pub(crate) logs: LogSettings,
-    /// Eviction and reservations.
+    /// Eviction thresholds and reservations.
     pub(crate) eviction: EvictionSettings,
-    /// Graceful node shutdown.
     pub(crate) shutdown: ShutdownSettings,
     /// Client limits towards the API server.
     pub(crate) api: ApiSettings,
-    /// Ask for a new client certificate before the old one ends.
+    /// Request a new client certificate before the current one expires.
     pub(crate) rotate_certificates: bool,
-    /// Ask the cluster for a serving certificate.
+    /// Request a serving certificate from the cluster.
     pub(crate) server_tls_bootstrap: bool,
     /// Log verbosity as upstream counts it (`-v`).
     pub verbosity: u8,
     /// Log lines are JSON (`logging.format`).
     pub json_log: bool,
-    /// What is asked of the machine and of the kubelet's own process.
+    /// Requirements on the machine, and settings of the kubelet's own process.
     pub(crate) host: HostSettings,
-    /// How long a volume size is cached; none: volumes are not measured.
+    /// How long a volume size is cached; `None` disables measuring volumes.
     pub(crate) volume_period: Option<Duration>,
     /// Flags that were given, sorted, as `/flagz` shows them.
     pub(crate) flags: Vec<(String, String)>,
-    /// What is reported once, at the start: settings that are not carried out, and what happens instead.
+    /// Reported once at startup: settings that are not implemented, and what happens instead.
     pub warnings: Vec<String>,
     /// The whole effective `KubeletConfiguration` with apiVersion and kind, as `/configz` shows it.
     pub(crate) effective: Value,
 }
 
-/// What is asked of the machine before anything runs, and of the kubelet's own process.
+/// Requirements on the machine before anything starts, and settings of the kubelet's own process.
 #[derive(Clone, Debug)]
 pub struct HostSettings {
-    /// `failSwapOn`.
+    /// `failSwapOn`: refuse to run on a machine with swap.
     pub(crate) fail_swap_on: bool,
-    /// `failCgroupV1`.
+    /// `failCgroupV1`: refuse to run on a machine with cgroup v1.
     pub(crate) fail_cgroup_v1: bool,
     /// `memorySwap.swapBehavior`: empty, `NoSwap`, `LimitedSwap`.
     pub(crate) swap_behavior: String,
-    /// `singleProcessOOMKill` was set to false: a container without memory ends as a whole.
+    /// True if `singleProcessOOMKill` is false: the OOM killer kills all processes of a container.
     pub(crate) ends_single_processes: bool,
     /// `reservedSystemCPUs`, a list in the kernel's form; empty for none.
     pub(crate) reserved_cpus: String,
-    /// `protectKernelDefaults`: settings of the kernel are checked, not set.
+    /// `protectKernelDefaults`: kernel settings are checked instead of set.
     pub(crate) protect_kernel_defaults: bool,
-    /// `makeIPTablesUtilChains`: the chain that shows others which iptables this node uses.
+    /// `makeIPTablesUtilChains`: create the chain that shows other programs which iptables variant this node uses.
     pub(crate) iptables_hint: bool,
     /// `oom_score_adj` of the kubelet itself.
     pub(crate) oom_score_adj: i32,
-    /// Files the kubelet may have open.
+    /// Limit of open files of the kubelet.
     pub(crate) max_open_files: u64,
-    /// `--lock-file`.
     pub(crate) lock_file: Option<PathBuf>,
-    /// `--exit-on-lock-contention`.
     pub(crate) exit_on_lock_contention: bool,
 }
 
@@ -101,7 +94,6 @@ pub struct Dirs {
     pub(crate) root: PathBuf,
     /// `--cert-dir`, by default `/var/lib/kubelet/pki`.
     pub(crate) certs: PathBuf,
-    /// `podLogsDir`.
     pub(crate) pod_logs: PathBuf,
 }
 
@@ -112,7 +104,6 @@ pub struct Sources {
     pub(crate) path: Option<PathBuf>,
     /// Slow re-list of the path.
     pub(crate) file_check: Duration,
-    /// `staticPodURL`.
     pub(crate) url: Option<String>,
     /// Headers for the URL.
     pub(crate) url_headers: BTreeMap<String, Vec<String>>,
@@ -124,22 +115,21 @@ pub struct Sources {
     pub(crate) host_programs: Vec<PathBuf>,
 }
 
-/// The container runtime.
+/// Connection to the container runtime.
 #[derive(Clone, Debug)]
 pub struct RuntimeSettings {
     /// CRI socket, e.g. `unix:///run/containerd/containerd.sock`.
     pub(crate) endpoint: String,
     /// Socket of the image service; that of the runtime by default.
     pub(crate) image_endpoint: String,
-    /// General deadline of a call.
+    /// Default deadline of a call.
     pub(crate) timeout: Duration,
-    /// `cgroupDriver`, used when the runtime cannot tell: `systemd` or `cgroupfs`.
+    /// `cgroupDriver`, used if the runtime does not report one: `systemd` or `cgroupfs`.
     pub(crate) cgroup_driver: String,
-    /// `cgroupRoot`.
     pub(crate) cgroup_root: String,
 }
 
-/// The Node object.
+/// Settings of the Node object.
 #[derive(Clone, Debug)]
 pub struct NodeSettings {
     /// Create the Node if it is missing.
@@ -150,11 +140,9 @@ pub struct NodeSettings {
     pub(crate) taints: Vec<Taint>,
     /// `--node-ip`: none, one, or one of each family.
     pub(crate) ips: Vec<IpAddr>,
-    /// `--cloud-provider=external`.
     pub(crate) external_cloud: bool,
-    /// `spec.providerID`.
     pub(crate) provider_id: String,
-    /// Pods the node takes.
+    /// Most pods on the node (`maxPods`).
     pub(crate) max_pods: u32,
     /// Pods per core; 0 means no such limit.
     pub(crate) pods_per_core: u32,
@@ -168,58 +156,52 @@ pub struct NodeSettings {
     pub(crate) lease_seconds: i32,
     /// Images listed in the status; negative means all.
     pub(crate) max_images: i64,
-    /// Attach and detach is done by the controller manager.
+    /// Volumes are attached and detached by the controller manager.
     pub(crate) controller_attach_detach: bool,
-    /// `localStorageCapacityIsolation`: local storage is counted, offered and limited.
+    /// `localStorageCapacityIsolation`: local storage is measured, reported and limited.
     pub(crate) local_storage: bool,
 }
 
-/// The HTTPS server.
+/// Settings of the HTTPS server, the read-only port and the health endpoint.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// Whether it runs.
     pub(crate) enabled: bool,
     /// Address to listen on.
     pub(crate) address: IpAddr,
-    /// Port; 0 only in tests.
+    /// TCP port; 0 (any) only in tests.
     pub(crate) port: u16,
-    /// Plain read-only port; 0 means off.
+    /// Port for unauthenticated read-only access; 0 disables it.
     pub(crate) read_only_port: u16,
     /// Address of the health endpoint.
     pub(crate) healthz_address: IpAddr,
-    /// Port of the health endpoint; 0 means off.
+    /// Port of the health endpoint; 0 disables it.
     pub(crate) healthz_port: u16,
     /// Serving certificate given by the user.
     pub(crate) tls_cert: Option<PathBuf>,
-    /// Its key.
     pub(crate) tls_key: Option<PathBuf>,
-    /// IANA names of allowed TLS 1.2 suites; empty means the default.
+    /// IANA names of allowed TLS 1.2 suites; empty for the default.
     pub(crate) cipher_suites: Vec<String>,
-    /// Numbers of the curves that are offered, in TLS; none means all.
+    /// TLS numbers of the offered curves; `None` for all.
     pub(crate) curves: Option<Vec<i64>>,
-    /// Least TLS version, e.g. `VersionTLS12`; empty means 1.2.
+    /// Minimum TLS version, e.g. `VersionTLS12`; empty means 1.2.
     pub(crate) min_tls: String,
-    /// CA that client certificates are checked against.
+    /// CA bundle for verifying client certificates.
     pub(crate) client_ca: Option<PathBuf>,
     /// Requests without credentials are `system:anonymous`.
     pub(crate) anonymous: bool,
     /// Bearer tokens are reviewed by the API server.
     pub(crate) token_webhook: bool,
-    /// How long a token review holds.
+    /// How long the result of a token review is cached.
     pub(crate) token_cache: Duration,
-    /// `Webhook` or `AlwaysAllow`.
     pub(crate) authorization_mode: String,
-    /// How long an allowed access holds.
+    /// How long an allowed access is cached.
     pub(crate) allow_cache: Duration,
-    /// How long a denied access holds.
+    /// How long a denied access is cached.
     pub(crate) deny_cache: Duration,
-    /// exec, attach, logs and the like.
+    /// `enableDebuggingHandlers`: exec, attach, logs and the like.
     pub(crate) debugging: bool,
-    /// `/logs/`.
     pub(crate) system_log_handler: bool,
-    /// `/logs/?query=`.
     pub(crate) system_log_query: bool,
-    /// `PUT /debug/flags/v`.
     pub(crate) debug_flags: bool,
 }
 
@@ -236,111 +218,95 @@ pub struct PodSettings {
     pub(crate) cluster_domain: String,
     /// Base resolver configuration; empty means none.
     pub(crate) resolv_conf: String,
-    /// `podPidsLimit`; negative means none.
+    /// `podPidsLimit`; negative for no limit.
     pub(crate) pids_limit: i64,
-    /// CPU quota is set from limits.
+    /// Enforce CPU limits by a CPU quota (`cpuCFSQuota`).
     pub(crate) cpu_cfs_quota: bool,
     /// Period of the quota.
     pub(crate) cpu_cfs_period: Duration,
-    /// `RuntimeDefault` seccomp for pods that say nothing.
+    /// Use `RuntimeDefault` seccomp for pods without a profile.
     pub(crate) seccomp_default: bool,
     /// Unsafe sysctls that pods may set; a trailing `*` matches any rest.
     pub(crate) allowed_unsafe_sysctls: Vec<String>,
     /// `memorySwap.swapBehavior`: empty, `NoSwap`, `LimitedSwap`.
     pub(crate) swap_behavior: String,
-    /// `singleProcessOOMKill`.
     pub(crate) single_process_oom_kill: bool,
     /// User ids per pod with a user namespace.
     pub(crate) user_namespace_ids: u32,
 }
 
-/// Images.
+/// Pulling and garbage collection of images.
 #[derive(Clone, Debug)]
 pub struct ImageSettings {
-    /// Pulls per second; 0 means no limit.
+    /// Pulls per second; 0 for no limit.
     pub(crate) pull_qps: u32,
-    /// Burst of pulls.
     pub(crate) pull_burst: u32,
-    /// Most pulls at the same time; none means no limit.
+    /// Most concurrent pulls; `None` for no limit.
     pub(crate) max_parallel: Option<u32>,
-    /// Youngest image that is collected.
+    /// Images younger than this are not collected.
     pub(crate) minimum_age: Duration,
-    /// Unused images older than this are collected; zero means never.
+    /// Unused images older than this are collected; zero disables this.
     pub(crate) maximum_age: Duration,
-    /// Usage in per cent at which collection begins.
+    /// Disk usage in percent above which collection starts.
     pub(crate) gc_high: u8,
-    /// Usage in per cent at which it ends.
+    /// Disk usage in percent at which collection stops.
     pub(crate) gc_low: u8,
-    /// `imagePullCredentialsVerificationPolicy`.
     pub(crate) verification_policy: String,
-    /// `preloadedImagesVerificationAllowlist`.
     pub(crate) verification_allowlist: Vec<String>,
-    /// `--image-credential-provider-config`.
     pub(crate) credential_config: Option<PathBuf>,
-    /// `--image-credential-provider-bin-dir`.
     pub(crate) credential_bin_dir: Option<PathBuf>,
 }
 
-/// Container logs.
+/// Rotation of container logs.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// Quantity, e.g. `10Mi`.
+    /// Size at which a log is rotated, a quantity such as `10Mi`.
     pub(crate) max_size: String,
     /// Files kept per container.
     pub(crate) max_files: u32,
-    /// Rotations at the same time.
+    /// Most rotations at the same time.
     pub(crate) workers: u32,
     /// How often sizes are checked.
     pub(crate) interval: Duration,
 }
 
-/// Eviction and reservations; values are quantities or percentages as written.
+/// Eviction thresholds and reservations; values are quantities or percentages as written.
 #[derive(Clone, Debug)]
 pub struct EvictionSettings {
     /// Hard thresholds by signal, defaults included.
     pub(crate) hard: BTreeMap<String, String>,
-    /// Soft thresholds.
     pub(crate) soft: BTreeMap<String, String>,
-    /// Grace of soft thresholds.
+    /// Grace period of each soft threshold.
     pub(crate) soft_grace: BTreeMap<String, Duration>,
-    /// Least amount to reclaim.
+    /// Least amount to reclaim, by signal.
     pub(crate) minimum_reclaim: BTreeMap<String, String>,
-    /// How long a pressure condition stays.
+    /// How long a pressure condition lasts after its cause.
     pub(crate) transition: Duration,
-    /// Most grace of a soft eviction, in seconds.
+    /// Longest grace period of a soft eviction, in seconds.
     pub(crate) max_pod_grace: i64,
-    /// `kubeReserved`.
     pub(crate) kube_reserved: BTreeMap<String, String>,
-    /// `systemReserved`.
     pub(crate) system_reserved: BTreeMap<String, String>,
-    /// `enforceNodeAllocatable`.
     pub(crate) enforce: Vec<String>,
-    /// `kubeReservedCgroup`.
     pub(crate) kube_reserved_cgroup: String,
-    /// `systemReservedCgroup`.
     pub(crate) system_reserved_cgroup: String,
 }
 
 /// Graceful shutdown of the node.
 #[derive(Clone, Debug)]
 pub struct ShutdownSettings {
-    /// Time for all pods; zero means off.
+    /// Time for all pods; zero disables graceful shutdown.
     pub(crate) total: Duration,
-    /// Its last part, for critical pods.
+    /// The last part of it, for critical pods.
     pub(crate) critical: Duration,
-    /// Priority and seconds, if given by priority.
+    /// Pairs of priority and seconds (`shutdownGracePeriodByPodPriority`); empty if not set.
     pub(crate) by_priority: Vec<(i32, u64)>,
 }
 
-/// Client limits.
+/// Rate limits of the client of the API server.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
-    /// Requests per second.
     pub(crate) qps: u32,
-    /// Burst of requests.
     pub(crate) burst: u32,
-    /// Events per second.
     pub(crate) event_qps: u32,
-    /// Burst of events.
     pub(crate) event_burst: u32,
 }

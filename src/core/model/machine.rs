@@ -1,39 +1,39 @@
-//! Facts about the machine that the Node object reports.
+//! Properties of the machine that the Node object reports.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Facts of the machine, read once at start and again with each status.
+/// Properties of the machine, read at startup and again for each status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineFacts {
-    /// Logical processors that are online.
+    /// Number of online logical processors.
     pub cpus: u32,
-    /// Bytes of memory.
+    /// Size of memory in bytes.
     pub memory: u64,
     /// Most processes that the kernel allows at a time.
     pub max_pids: u64,
-    /// Bytes of swap.
+    /// Size of swap in bytes.
     pub swap: u64,
-    /// Bytes of the file system that holds the kubelet's root directory.
+    /// Size in bytes of the file system that contains the kubelet's root directory.
     pub root_fs: u64,
     /// Bytes of preallocated huge pages by page size in bytes.
     pub huge_pages: BTreeMap<u64, u64>,
-    /// `/etc/machine-id`.
+    /// The machine id from `/etc/machine-id`.
     pub machine_id: String,
-    /// SMBIOS uuid, or the machine id where there is none.
+    /// SMBIOS uuid; the machine id if there is none.
     pub system_uuid: String,
-    /// Changes with every boot.
+    /// The kernel's boot id, which changes with every boot.
     pub boot_id: String,
-    /// Kernel release.
+    /// Kernel release, as `uname -r` prints it.
     pub kernel: String,
-    /// `PRETTY_NAME` of os-release.
+    /// `PRETTY_NAME` of os-release, e.g. `NixOS 26.05`.
     pub os_image: String,
     /// Architecture as Go names it, e.g. `amd64`.
     pub arch: String,
-    /// Addresses by which others reach the node, best first, when none are configured.
+    /// Addresses at which other machines reach the node, best first; used if none are configured.
     pub addresses: Vec<IpAddr>,
-    /// Addresses that the node has on an interface.
+    /// Addresses configured on an interface of the node.
     pub local_addresses: Vec<IpAddr>,
-    /// The kernel has AppArmor.
+    /// True if AppArmor is enabled in the kernel.
     pub apparmor: bool,
 }

@@ -1,4 +1,4 @@
-//! Nouns that all rooms share.
+//! Types that all rooms share.
 
 pub mod access;
 mod backoff;

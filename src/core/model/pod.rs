@@ -1,4 +1,4 @@
-//! What every room needs to know of a pod besides the API type itself.
+//! Basic helpers for pods, in addition to the API type.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,38 +7,38 @@ use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
 
 use super::{PodKey, PodUid};
 
-/// Where a pod's definition came from.
+/// Where a pod's definition comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodSource {
     /// A manifest file: a static pod.
     File(PathBuf),
     /// A manifest URL: a static pod.
     Http(String),
-    /// The API server.
+    /// The API server: an ordinary pod.
     Api,
 }
 
 impl PodSource {
-    /// Whether the pod is a static pod.
+    /// True for a static pod.
     pub fn is_static(&self) -> bool {
         matches!(self, Self::File(_) | Self::Http(_))
     }
 }
 
-/// Which of a pod's lists a container stands in.
+/// The list of a pod's spec that contains a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ContainerKind {
-    /// `spec.initContainers` that runs to completion.
+    /// An entry of `spec.initContainers` that runs to completion.
     Init,
-    /// `spec.initContainers` with `restartPolicy: Always`.
+    /// An entry of `spec.initContainers` with `restartPolicy: Always`.
     Sidecar,
-    /// `spec.containers`.
+    /// An entry of `spec.containers`.
     Regular,
-    /// `spec.ephemeralContainers`.
+    /// An entry of `spec.ephemeralContainers`.
     Ephemeral,
 }
 
-/// The pod's uid; empty for a pod that has none.
+/// The pod's uid; empty if it has none.
 pub fn uid_of(pod: &Pod) -> PodUid {
     PodUid::from(pod.metadata.uid.as_deref().unwrap_or_default())
 }
@@ -51,12 +51,12 @@ pub fn key_of(pod: &Pod) -> PodKey {
     )
 }
 
-/// Whether a phase is one that a pod never leaves.
+/// True for a phase that a pod never leaves.
 pub fn is_terminal(pod_phase: Option<&str>) -> bool {
     matches!(pod_phase, Some("Failed" | "Succeeded"))
 }
 
-/// Field path of a container for events.
+/// Field path of a container, for events.
 pub fn field_path(kind: ContainerKind, name: &str) -> String {
     let list = match kind {
         ContainerKind::Init | ContainerKind::Sidecar => "initContainers",
@@ -68,7 +68,7 @@ pub fn field_path(kind: ContainerKind, name: &str) -> String {
 
 /// All containers of the pod in the order init, regular, ephemeral.
 ///
-/// An ephemeral container is given as the [`Container`] it would be, so that one piece of code renders all kinds.
+/// An ephemeral container is converted to the equivalent [`Container`], so that one function can render all kinds.
 pub fn containers_of(pod: &Pod) -> Vec<(ContainerKind, Container)> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let init = spec.init_containers.iter().flatten().map(|c| {
@@ -80,8 +80,8 @@ pub fn containers_of(pod: &Pod) -> Vec<(ContainerKind, Container)> {
     init.chain(regular).chain(ephemeral).collect()
 }
 
-/// Names of the volumes that a container of the pod mounts or maps, whatever its kind. All others are left alone, missing
-/// objects and claims included (upstream `GetPodVolumeNames`, `desired_state_of_world_populator.go`).
+/// Names of the volumes that some container of the pod mounts or maps. Others are not set up, so their objects and
+/// claims may be missing (upstream `GetPodVolumeNames`, `desired_state_of_world_populator.go`).
 pub fn used_volumes(pod: &Pod) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for (_, container) in containers_of(pod) {

@@ -5,35 +5,35 @@ use std::path::PathBuf;
 /// Kernel features that pods and Services need, as module names.
 pub const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_tables"];
 
-/// State of the machine that preflight checks judge.
+/// State of the machine that the preflight checks judge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineState {
-    /// We run as root.
+    /// True if this program runs as root.
     pub root: bool,
-    /// Process 1 is systemd.
+    /// True if process 1 is systemd.
     pub systemd: bool,
-    /// `containerd.service` can be loaded.
+    /// True if `containerd.service` can be loaded.
     pub runtime_unit: bool,
-    /// The kubelet runs already: its ports are its own.
+    /// True if the kubelet already runs: its ports are in use by itself.
     pub kubelet_active: bool,
-    /// Our node agent runs already: the port of its balancer is its own.
+    /// True if the node agent already runs: the balancer's port is in use by itself.
     pub agent_active: bool,
-    /// Services of the control plane run already.
+    /// True if services of the control plane already run.
     pub services_active: bool,
-    /// TCP ports of ours that something listens on.
+    /// TCP ports needed by us that another process listens on.
     pub taken_ports: Vec<u16>,
-    /// Programs of ours that do not exist or cannot be run.
+    /// Required programs that do not exist or are not executable.
     pub missing_programs: Vec<PathBuf>,
-    /// Archives that do not exist.
+    /// Configured image archives that do not exist.
     pub missing_archives: Vec<PathBuf>,
     /// Names of the active swap devices.
     pub swaps: Vec<String>,
-    /// The unified cgroup hierarchy is in use.
+    /// True if the unified cgroup hierarchy is mounted.
     pub cgroup_v2: bool,
-    /// Address of this node is configured on an interface.
+    /// True if the node's address is configured on an interface.
     pub has_address: bool,
     /// Kernel features that are missing, by module name.
     pub missing_modules: Vec<&'static str>,
-    /// Value of `net.ipv4.ip_forward`.
+    /// True if `net.ipv4.ip_forward` is 1.
     pub ip_forward: bool,
 }

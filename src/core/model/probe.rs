@@ -1,4 +1,4 @@
-//! Results of probes as the planner and the status read them.
+//! Results of probes, as planner and status use them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,25 +8,25 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::{ContainerId, ContainerKind};
 
-/// Settled result of one probe: after failureThreshold or successThreshold runs in a row.
+/// The result of one probe after failureThreshold or successThreshold consecutive runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// The probe succeeds.
+    /// The probe has succeeded often enough.
     Success,
-    /// The probe fails.
+    /// The probe has failed often enough.
     Failure,
 }
 
-/// What is known of one container's probes; `None` until a probe has settled for this container id.
+/// Probe results of one container; `None` until a probe has a result for this container id.
 ///
-/// A probe that the container does not have stays `None`; readers look at the spec to tell the two apart.
+/// A probe that the container does not define stays `None`; callers use the spec to tell the two apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContainerProbes {
-    /// Settled liveness.
+    /// Result of the `livenessProbe`.
     pub liveness: Option<ProbeResult>,
-    /// Settled readiness.
+    /// Result of the `readinessProbe`.
     pub readiness: Option<ProbeResult>,
-    /// Settled startup.
+    /// Result of the `startupProbe`.
     pub startup: Option<ProbeResult>,
 }
 
@@ -36,27 +36,28 @@ pub type ProbeResults = BTreeMap<ContainerId, ContainerProbes>;
 /// A running container that may be probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbedContainer {
-    /// Name in the pod.
+    /// Name of the container in the pod.
     pub name: String,
-    /// Kind of container; init and ephemeral containers are never given.
+    /// Kind of container; never init or ephemeral.
     pub kind: ContainerKind,
-    /// Runtime id; another id is another container, whose results begin again.
+    /// Runtime id; for another id the probes start over.
     pub id: ContainerId,
     /// When the runtime started it.
     pub started_at: Timestamp,
-    /// The API said that it was started (startup probe passed) before the kubelet was restarted.
+    /// True if the API had it as started (startup probe passed) before the kubelet restarted.
     pub known_started: bool,
 }
 
-/// A pod as the prober sees it: the full truth at this moment, not a change.
+/// A pod as the prober needs it: the complete current state, not a change.
 #[derive(Clone, Debug)]
 pub struct ProbeSubject {
-    /// Its definition.
+    /// Definition of the pod, with its probes.
     pub pod: Arc<Pod>,
-    /// Addresses of the sandbox (the node's for pods in the host's network), primary first.
+    /// Addresses of the sandbox (of the node for pods in the host's network), primary first.
     pub pod_ips: Vec<String>,
-    /// Containers that run now; probes of all others end.
+    /// Containers that currently run; probes of all others are stopped.
     pub containers: Vec<ProbedContainer>,
-    /// The pod terminates: liveness and startup probes of regular containers end, readiness goes on.
+    /// True while the pod terminates: liveness and startup probes of regular containers are stopped, readiness
+    /// continues.
     pub terminating: bool,
 }

@@ -1,7 +1,7 @@
-//! Arithmetic on resource quantities (`100m`, `1Gi`); the API type only carries their text.
+//! Arithmetic on resource quantities (`100m`, `1Gi`), which the API type only carries as text.
 //!
-//! Source of the rules: apimachinery `pkg/api/resource`: nano is the smallest unit, and reading at a coarser
-//! scale rounds away from zero.
+//! Rules of apimachinery `pkg/api/resource`: nano is the smallest unit, and converting to a coarser scale rounds away
+//! from zero.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -12,7 +12,7 @@ const NANO: i128 = 1_000_000_000;
 pub struct Amount(i128);
 
 impl Amount {
-    /// Nothing.
+    /// The amount of nothing: zero.
     pub const ZERO: Self = Self(0);
 
     /// A whole number of units.
@@ -25,8 +25,8 @@ impl Amount {
         Self(i128::from(milli).saturating_mul(NANO / 1000))
     }
 
-    /// Reads a quantity's text; `None` when it is no quantity. What is less than a nano unit and not zero is one, as in
-    /// `ParseQuantity`; amounts of more than `i64::MAX` units, which the API takes in decimal notation, are that.
+    /// Parses a quantity; `None` if the text is not one. Amounts below one nano unit become one, as in `ParseQuantity`;
+    /// amounts above `i64::MAX` units, which the API accepts in decimal notation, become that.
     pub fn parse(text: &str) -> Option<Self> {
         let digits_end = text
             .char_indices()
@@ -47,7 +47,7 @@ impl Amount {
         Some(Self(if negative { nanos.saturating_neg() } else { nanos }))
     }
 
-    /// Reads an API quantity; text that is no quantity counts as zero, as the API server refuses it anyway.
+    /// Parses an API quantity; invalid text counts as zero, since the API server rejects it anyway.
     pub fn of(quantity: &Quantity) -> Self {
         Self::parse(&quantity.0).unwrap_or_default()
     }
@@ -67,19 +67,19 @@ impl Amount {
         self.rounded(if divisor.0 == 0 { NANO } else { divisor.0 })
     }
 
-    /// Both together.
+    /// The sum, limited to the largest amount.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// What is left of it, or by how much `other` is more.
+    /// The difference, which may be negative.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
 
-    /// Whether it is nothing.
+    /// True for the quantity zero.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
@@ -92,11 +92,11 @@ impl Amount {
     }
 }
 
-/// Nano units of so many digits, times `factor` and ten to the power of `power`, rounded up; at most `i64::MAX` units.
+/// Nano units of these digits, times `factor` and ten to the power of `power`, rounded up; at most `i64::MAX` units.
 fn nanos(digits: &str, factor: i128, power: i64) -> i128 {
     const MOST: i128 = i64::MAX as i128 * NANO;
     let digits = digits.trim_start_matches('0');
-    // As many as fit whatever the factor; those beyond only move the point and round up.
+    // As many digits as fit with any factor; the others only move the point and round up.
     let (digits, beyond) = digits.split_at_checked(if factor == 1 { 36 } else { 20 }).unwrap_or((digits, ""));
     let Ok(mantissa) = digits.parse::<i128>() else { return 0 };
     let mantissa = mantissa.saturating_add(i128::from(beyond.bytes().any(|digit| digit != b'0')));
@@ -112,7 +112,7 @@ fn nanos(digits: &str, factor: i128, power: i64) -> i128 {
     nanos.min(MOST)
 }
 
-/// Factor and power of ten of a suffix.
+/// Factor and power of ten for a suffix.
 fn scale(suffix: &str) -> Option<(i128, i64)> {
     Some(match suffix {
         "" => (1, 0),
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_the_most_and_keeps_its_sign() {
-        // As kubernetes/kubernetes#141181 has them: none may count as zero or change its sign.
+        // From kubernetes/kubernetes#141181: none of them may become zero or change its sign.
         for text in [
             "100E",
             "1000E",

@@ -1,4 +1,4 @@
-//! Which configMaps and secrets a pod refers to.
+//! The ConfigMaps and Secrets that a pod refers to.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use super::{containers_of, key_of};
 /// The kinds of objects that are watched while a pod needs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReferenceKind {
-    /// A configMap.
+    /// A ConfigMap in an environment or a volume.
     ConfigMap,
-    /// A secret.
+    /// A Secret in an environment, a volume or a pull secret.
     Secret,
 }
 
 /// One object that a pod refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
-    /// Its kind.
+    /// Whether it is a ConfigMap or a Secret.
     pub kind: ReferenceKind,
-    /// Its namespace: the pod's.
+    /// Namespace of the object, which is the pod's.
     pub namespace: Arc<str>,
-    /// Its name.
+    /// Name of the object.
     pub name: Arc<str>,
 }
 
-/// Every configMap and secret of environments, volumes and pull secrets.
+/// Every ConfigMap and Secret in environments, volumes and pull secrets.
 pub fn references_of(pod: &Pod) -> BTreeSet<Reference> {
     let namespace = key_of(pod).namespace;
     let mut found = BTreeSet::new();
@@ -43,7 +43,7 @@ pub fn references_of(pod: &Pod) -> BTreeSet<Reference> {
     found
 }
 
-/// Whether the pod's containers see the object's content, in a volume or an environment.
+/// True if the pod's containers can read the object's content, in a volume or the environment.
 pub fn reads(pod: &Pod, kind: ReferenceKind, namespace: &str, name: &str) -> bool {
     if *key_of(pod).namespace != *namespace {
         return false;
@@ -53,7 +53,7 @@ pub fn reads(pod: &Pod, kind: ReferenceKind, namespace: &str, name: &str) -> boo
     is_read
 }
 
-/// The objects of environments and volumes.
+/// The objects in environments and volumes.
 fn visit_read(pod: &Pod, add: &mut dyn FnMut(ReferenceKind, &str)) {
     use ReferenceKind::{ConfigMap, Secret};
     for (_, container) in containers_of(pod) {

@@ -1,18 +1,18 @@
-//! A value that never reaches a terminal, a log or a plan.
+//! A value that never appears in a terminal, a log or a plan.
 
 use std::fmt;
 
-/// Holds a secret. Printing it in any way shows three dots.
+/// Holds a secret. `Debug` and `Display` print three dots.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Wraps a value.
+    /// Marks a value as secret.
     pub fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value itself, for the one place that needs it.
+    /// The value itself; call it only where the value is used.
     pub fn reveal(&self) -> &T {
         &self.0
     }

@@ -1,14 +1,14 @@
 //! Streams of an exec or attach.
 
-/// Which streams an exec or attach connects.
+/// The streams that an exec or attach connects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamStdio {
-    /// Connect standard input.
+    /// True to connect standard input.
     pub stdin: bool,
-    /// Connect standard output.
+    /// True to connect standard output.
     pub stdout: bool,
-    /// Connect standard error.
+    /// True to connect standard error.
     pub stderr: bool,
-    /// Allocate a terminal.
+    /// True to allocate a terminal.
     pub tty: bool,
 }

@@ -1,18 +1,18 @@
-//! What became of one step of a plan.
+//! The outcome of one step of a plan.
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepOutcome {
-    /// It was as wanted.
+    /// Its state was already as wanted.
     Unchanged,
-    /// It was done.
+    /// The step was applied.
     Changed,
-    /// It would be done (dry run).
+    /// The step would be applied (dry run).
     Planned,
 }
 
 impl StepOutcome {
-    /// One word for machines and people.
+    /// The outcome as one word, for output and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",

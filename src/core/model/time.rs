@@ -1,19 +1,19 @@
-//! Moments and waits of any length: sums stop at the far end, where the operators of the time types panic.
+//! Saturating arithmetic on times: the operators of the time types would panic.
 
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The longest wait, about 292 years: what Go's `time.Duration` holds. Programs in Go multiply the seconds that they are
-/// given, so a longer grace period would become a negative one there. Timers of tokio are safe with it, too.
+/// The longest wait, about 292 years: the range of Go's `time.Duration`. Go programs multiply the seconds that they are
+/// given, so a longer grace period would become negative there. It is safe for tokio's timers too.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(i64::MAX.unsigned_abs() / 1_000_000_000);
 
-/// A number of seconds as objects of the API carry it: a negative one is no time, a huge one [`LONGEST_WAIT`].
+/// A number of seconds from an API object: negative ones become zero, huge ones [`LONGEST_WAIT`].
 pub fn seconds(count: i64) -> Duration {
     Duration::from_secs(u64::try_from(count).unwrap_or(0)).min(LONGEST_WAIT)
 }
 
-/// A part or a multiple of a duration, within zero and [`LONGEST_WAIT`].
+/// A fraction or multiple of a duration, between zero and [`LONGEST_WAIT`].
 pub fn scaled(duration: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64((duration.as_secs_f64() * factor).max(0.0))
         .map_or(LONGEST_WAIT, |d| d.min(LONGEST_WAIT))
@@ -21,14 +21,14 @@ pub fn scaled(duration: Duration, factor: f64) -> Duration {
 
 /// A point in time to which a wait of any length can be added.
 pub trait Moment<Wait>: Sized {
-    /// The moment that much later, or the farthest one there is.
+    /// The time that much later, or the latest possible one.
     #[must_use]
     fn later(self, wait: Wait) -> Self;
 }
 
 impl Moment<Duration> for Instant {
     fn later(self, wait: Duration) -> Self {
-        // An instant is less than the machine's uptime away from now, so the bounded sum is always there.
+        // An instant is less than the machine's uptime away from now, so the bounded sum always exists.
         self.checked_add(wait.min(LONGEST_WAIT)).unwrap_or(self)
     }
 }

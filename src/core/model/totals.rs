@@ -1,4 +1,4 @@
-//! What a pod asks for in all: requests, limits, quality-of-service class.
+//! Total requests and limits of a pod, and its quality-of-service class.
 //!
 //! Sources: component-helpers `resource/helpers.go` (with pod-level resources, KEP-2837, and sidecars, KEP-753) and
 //! `pkg/apis/core/v1/helper/qos`.
@@ -18,14 +18,14 @@ pub type Amounts = BTreeMap<String, Amount>;
 pub enum QosClass {
     /// Requests equal limits for CPU and memory of every container.
     Guaranteed,
-    /// Anything between.
+    /// Some requests or limits, but not those of Guaranteed.
     Burstable,
-    /// Nothing requested, nothing limited.
+    /// No requests and no limits.
     BestEffort,
 }
 
 impl QosClass {
-    /// The API's word.
+    /// The class as in `status.qosClass`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Guaranteed => "Guaranteed",
@@ -39,7 +39,7 @@ type Pick = fn(&ResourceRequirements) -> Option<&BTreeMap<String, Quantity>>;
 const REQUESTS: Pick = |r| r.requests.as_ref();
 const LIMITS: Pick = |r| r.limits.as_ref();
 
-/// Total requests; with the pod's overhead where `with_overhead`.
+/// Total requests; including the pod's overhead if `with_overhead`.
 pub fn pod_requests(pod: &Pod, with_overhead: bool) -> Amounts {
     let mut sum = aggregate(pod, REQUESTS);
     sum.extend(pod_level(pod, REQUESTS));
@@ -49,7 +49,7 @@ pub fn pod_requests(pod: &Pod, with_overhead: bool) -> Amounts {
     sum
 }
 
-/// Total limits; with the pod's overhead added to limits that are not zero where `with_overhead`.
+/// Total limits; the pod's overhead is added to limits that are not zero if `with_overhead`.
 pub fn pod_limits(pod: &Pod, with_overhead: bool) -> Amounts {
     let mut sum = aggregate(pod, LIMITS);
     sum.extend(pod_level(pod, LIMITS));
@@ -61,7 +61,7 @@ pub fn pod_limits(pod: &Pod, with_overhead: bool) -> Amounts {
     sum
 }
 
-/// Whether every container, or the pod as a whole, limits this resource; only then does the pod's cgroup.
+/// True if every container, or the pod as a whole, limits this resource; otherwise the pod's cgroup has no limit.
 pub fn limit_declared(pod: &Pod, resource: &str) -> bool {
     let Some(spec) = &pod.spec else { return false };
     if pod_level(pod, LIMITS).get(resource).is_some_and(|a| !a.is_zero()) {
@@ -79,7 +79,7 @@ pub fn limit_declared(pod: &Pod, resource: &str) -> bool {
     init && spec.containers.iter().all(|c| !container_amount(c, LIMITS, resource).is_zero())
 }
 
-/// Whether `spec.resources` sets anything that may be set there (CPU, memory, huge pages).
+/// True if `spec.resources` sets a supported resource (CPU, memory, huge pages).
 pub fn has_pod_level_resources(pod: &Pod) -> bool {
     !pod_level(pod, REQUESTS).is_empty() || !pod_level(pod, LIMITS).is_empty()
 }
@@ -172,7 +172,7 @@ fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
 }
 
-/// Sum of the regular containers and sidecars, or the largest moment of initialization if that is more.
+/// Sum of the regular containers and sidecars, or the highest need during initialization if that is more.
 fn aggregate(pod: &Pod, pick: Pick) -> Amounts {
     let Some(spec) = &pod.spec else { return Amounts::new() };
     let own = |c: &Container| amounts(c.resources.as_ref().and_then(pick));

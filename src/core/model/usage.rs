@@ -1,65 +1,65 @@
-//! Usage of the node and its pods, in the JSON shape of `/stats/summary` (stats/v1alpha1).
+//! Usage of the node and its pods, in the JSON format of `/stats/summary` (stats/v1alpha1).
 //!
-//! Everything is optional that could not be measured; nothing is ever guessed. Bytes, nanoseconds and counts.
+//! What could not be measured is `None`; nothing is estimated. Units are bytes, nanoseconds and counts.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// The whole answer of `/stats/summary`.
+/// The response of `/stats/summary`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// The node.
+    /// Usage of the whole node.
     pub node: NodeUsage,
-    /// Its pods, sorted by namespace and name.
+    /// Usage of its pods, sorted by namespace and name.
     pub pods: Vec<PodUsage>,
 }
 
-/// The node as a whole.
+/// Usage of the node as a whole.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeUsage {
     /// Name of the Node object.
     pub node_name: String,
-    /// `kubelet`, `runtime`, `misc`, `pods`: usage of the parts of the system.
+    /// Usage of system parts: `kubelet`, `runtime`, `misc`, `pods`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub system_containers: Vec<ContainerUsage>,
     /// When the machine booted.
     #[serde(serialize_with = "seconds")]
     pub start_time: Timestamp,
-    /// Processors.
+    /// CPU usage of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<CpuUsage>,
-    /// Memory.
+    /// Memory usage of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryUsage>,
-    /// Block I/O.
+    /// Pressure of block I/O.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io: Option<IoUsage>,
-    /// Interfaces of the host.
+    /// Network interfaces of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkUsage>,
-    /// The file system that holds the kubelet's root directory (eviction signal `nodefs`).
+    /// The file system of the kubelet's root directory (eviction signal `nodefs`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fs: Option<FsUsage>,
-    /// File systems of the runtime.
+    /// The runtime's file systems.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeFsUsage>,
-    /// Process ids.
+    /// Process ids in use, and their limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rlimit: Option<PidUsage>,
-    /// Swap.
+    /// Swap usage of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<SwapUsage>,
 }
 
-/// File systems of the runtime.
+/// The file systems of the container runtime.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeFsUsage {
-    /// Images (eviction signal `imagefs`).
+    /// File system of images (eviction signal `imagefs`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_fs: Option<FsUsage>,
-    /// Writable layers (eviction signal `containerfs`).
+    /// File system of writable layers (eviction signal `containerfs`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_fs: Option<FsUsage>,
 }
@@ -67,147 +67,147 @@ pub struct RuntimeFsUsage {
 /// Process ids of the node.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct PidUsage {
-    /// When measured.
+    /// Time of the measurement.
     #[serde(serialize_with = "seconds")]
     pub time: Timestamp,
-    /// Most processes that can be.
+    /// Most processes that the kernel allows.
     pub maxpid: u64,
-    /// Threads that are.
+    /// Current number of threads.
     pub curproc: u64,
 }
 
-/// Which pod.
+/// The pod that usage belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PodReference {
-    /// Its name.
+    /// `metadata.name` of the pod.
     pub name: String,
-    /// Its namespace.
+    /// `metadata.namespace` of the pod.
     pub namespace: String,
-    /// Its uid; a static pod's is its manifest's, not its mirror's.
+    /// Its uid; for a static pod that of its manifest, not of its mirror pod.
     pub uid: String,
 }
 
-/// One pod.
+/// Usage of one pod.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodUsage {
-    /// Which pod.
+    /// The pod that was measured.
     pub pod_ref: PodReference,
     /// When the pod started.
     #[serde(serialize_with = "seconds")]
     pub start_time: Timestamp,
-    /// Its running containers.
+    /// Usage of its running containers.
     pub containers: Vec<ContainerUsage>,
-    /// Processors, of the pod's cgroup.
+    /// CPU usage of the pod's cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<CpuUsage>,
-    /// Memory, of the pod's cgroup.
+    /// Memory usage of the pod's cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryUsage>,
-    /// Block I/O, of the pod's cgroup.
+    /// I/O pressure of the pod's cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io: Option<IoUsage>,
-    /// Its network namespace.
+    /// Interfaces of its network namespace; `None` with the host's network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkUsage>,
-    /// Its volumes.
+    /// Usage of its volumes.
     #[serde(rename = "volume", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeUsage>,
     /// Writable layers, logs and local ephemeral volumes together.
     #[serde(rename = "ephemeral-storage", skip_serializing_if = "Option::is_none")]
     pub ephemeral_storage: Option<FsUsage>,
-    /// Its processes.
+    /// Number of its processes.
     #[serde(rename = "process_stats", skip_serializing_if = "Option::is_none")]
     pub processes: Option<ProcessUsage>,
-    /// Swap.
+    /// Swap usage of the pod's cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<SwapUsage>,
 }
 
-/// One container, or one part of the system.
+/// Usage of one container, or of one system part.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerUsage {
-    /// Name in the pod.
+    /// Name of the container in the pod.
     pub name: String,
-    /// When it started.
+    /// When the container started.
     #[serde(serialize_with = "seconds")]
     pub start_time: Timestamp,
-    /// Processors.
+    /// CPU usage of its cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<CpuUsage>,
-    /// Memory.
+    /// Memory usage of its cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryUsage>,
-    /// Block I/O.
+    /// I/O pressure of its cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io: Option<IoUsage>,
-    /// Its writable layer.
+    /// Disk usage of its writable layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rootfs: Option<FsUsage>,
-    /// Its log files.
+    /// Disk usage of its log files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<FsUsage>,
-    /// Swap.
+    /// Swap usage of its cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<SwapUsage>,
 }
 
-/// Processor time.
+/// CPU time of a cgroup or the node.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CpuUsage {
-    /// When measured.
+    /// Time of the measurement.
     #[serde(serialize_with = "seconds")]
     pub time: Timestamp,
-    /// Billionths of a core over the time since the sample before; needs two samples.
+    /// Usage since the previous sample, in billionths of a core; `None` for the first sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_nano_cores: Option<u64>,
-    /// Nanoseconds of processor time since the start.
+    /// CPU time since the start, in nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_core_nano_seconds: Option<u64>,
-    /// Pressure.
+    /// CPU pressure; `None` without PSI in the kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Psi>,
 }
 
-/// Memory.
+/// Memory of a cgroup or the node, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryUsage {
-    /// When measured.
+    /// Time of the measurement.
     #[serde(serialize_with = "seconds")]
     pub time: Timestamp,
-    /// Limit (or capacity) minus working set; absent without a limit.
+    /// Limit (or capacity) minus working set; `None` without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_bytes: Option<u64>,
-    /// All memory charged.
+    /// All memory charged to the cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_bytes: Option<u64>,
-    /// Usage without inactive file pages.
+    /// Usage without inactive page cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_set_bytes: Option<u64>,
-    /// Anonymous memory.
+    /// Anonymous memory, without file pages.
     #[serde(rename = "rssBytes", skip_serializing_if = "Option::is_none")]
     pub rss_bytes: Option<u64>,
-    /// Minor faults since the start.
+    /// Number of page faults since the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_faults: Option<u64>,
-    /// Major faults since the start.
+    /// Number of major page faults since the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub major_page_faults: Option<u64>,
-    /// Pressure.
+    /// Memory pressure; `None` without PSI in the kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Psi>,
 }
 
-/// Block I/O.
+/// Block I/O of a cgroup or the node.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct IoUsage {
-    /// When measured.
+    /// Time of the measurement.
     #[serde(serialize_with = "seconds")]
     pub time: Timestamp,
-    /// Pressure.
+    /// I/O pressure; `None` without PSI in the kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Psi>,
 }
@@ -215,143 +215,143 @@ pub struct IoUsage {
 /// Pressure stall information of one resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Psi {
-    /// All tasks stalled.
+    /// Time in which all tasks were stalled.
     pub full: PsiData,
-    /// At least one task stalled.
+    /// Time in which at least one task was stalled.
     pub some: PsiData,
 }
 
 /// One line of a `*.pressure` file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PsiData {
-    /// Stalled time in nanoseconds.
+    /// Total stalled time in nanoseconds.
     pub total: u64,
-    /// Percent of the last 10 seconds.
+    /// Percentage of the last 10 seconds.
     pub avg10: f64,
-    /// Percent of the last minute.
+    /// Percentage of the last minute.
     pub avg60: f64,
-    /// Percent of the last five minutes.
+    /// Percentage of the last five minutes.
     pub avg300: f64,
 }
 
-/// Swap.
+/// Swap of a cgroup or the node, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SwapUsage {
-    /// When measured.
+    /// Time of the measurement.
     #[serde(serialize_with = "seconds")]
     pub time: Timestamp,
-    /// What may still be swapped.
+    /// Swap space that is still available.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap_available_bytes: Option<u64>,
-    /// What is swapped.
+    /// Swap space that is in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap_usage_bytes: Option<u64>,
 }
 
-/// Processes of a pod.
+/// Number of processes of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ProcessUsage {
-    /// Threads, as the pids controller counts them.
+    /// Number of threads, as the pids controller counts them.
     pub process_count: u64,
 }
 
-/// A network namespace: the default interface inline, then all.
+/// Interfaces of a network namespace: the default one inline, then all of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NetworkUsage {
-    /// When measured.
+    /// Time of the measurement.
     #[serde(serialize_with = "seconds")]
     pub time: Timestamp,
-    /// `eth0`, where there is one.
+    /// The interface `eth0`; `None` if there is none.
     #[serde(flatten)]
     pub default: Option<InterfaceUsage>,
-    /// All interfaces but the loopback.
+    /// All interfaces except the loopback.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<InterfaceUsage>,
 }
 
-/// One interface.
+/// Counters of one interface since its creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InterfaceUsage {
-    /// Name.
+    /// Name of the interface.
     pub name: String,
-    /// Bytes in.
+    /// Number of received bytes.
     pub rx_bytes: u64,
-    /// Errors in.
+    /// Number of receive errors.
     pub rx_errors: u64,
-    /// Bytes out.
+    /// Number of sent bytes.
     pub tx_bytes: u64,
-    /// Errors out.
+    /// Number of send errors.
     pub tx_errors: u64,
-    /// Packets in; not part of the summary.
+    /// Number of received packets; not part of the summary.
     #[serde(skip)]
     pub rx_packets: u64,
-    /// Packets dropped on the way in; not part of the summary.
+    /// Number of received packets that were dropped; not part of the summary.
     #[serde(skip)]
     pub rx_dropped: u64,
-    /// Packets out; not part of the summary.
+    /// Number of sent packets; not part of the summary.
     #[serde(skip)]
     pub tx_packets: u64,
-    /// Packets dropped on the way out; not part of the summary.
+    /// Number of outgoing packets that were dropped; not part of the summary.
     #[serde(skip)]
     pub tx_dropped: u64,
 }
 
-/// A file system, or the part of one that a directory takes.
+/// Usage of a file system, or of a directory on one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FsUsage {
-    /// When measured.
+    /// Time of the measurement.
     #[serde(serialize_with = "seconds")]
     pub time: Timestamp,
-    /// Free for unprivileged users.
+    /// Bytes available to unprivileged users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_bytes: Option<u64>,
-    /// Size.
+    /// Size of the file system in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_bytes: Option<u64>,
-    /// Used by what is described here, not by others on the same file system.
+    /// Bytes used by the described directory, not by others on the same file system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used_bytes: Option<u64>,
-    /// Free inodes.
+    /// Number of free inodes on the file system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inodes_free: Option<u64>,
-    /// Inodes.
+    /// Number of inodes of the file system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inodes: Option<u64>,
-    /// Inodes used by what is described here.
+    /// Number of inodes used by the described directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inodes_used: Option<u64>,
 }
 
-/// One volume of a pod.
+/// Usage of one volume of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeUsage {
-    /// The figures.
+    /// Measured usage of the volume.
     #[serde(flatten)]
     pub fs: FsUsage,
-    /// Name in `spec.volumes`.
+    /// Name of the volume in `spec.volumes`.
     pub name: String,
-    /// The claim behind it.
+    /// The claim of the volume; `None` if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pvc_ref: Option<ClaimReference>,
-    /// Whether it counts as the pod's ephemeral storage (emptyDir on disk, configMap and the like).
+    /// True if it counts as ephemeral storage of the pod (emptyDir on disk, configMap and the like).
     #[serde(skip)]
     pub local_ephemeral: bool,
 }
 
-/// A persistent volume claim.
+/// Identity of a persistent volume claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClaimReference {
-    /// Its name.
+    /// `metadata.name` of the claim.
     pub name: String,
-    /// Its namespace.
+    /// `metadata.namespace` of the claim.
     pub namespace: String,
 }
 
-/// Times of the summary have whole seconds, like all `metav1.Time`.
+/// Times in the summary have whole seconds, as every `metav1.Time`.
 fn seconds<S: Serializer>(time: &Timestamp, out: S) -> Result<S::Ok, S::Error> {
     let whole = Timestamp::from_second(time.as_second()).unwrap_or(*time);
     out.collect_str(&whole)

@@ -1,28 +1,28 @@
-//! Versions of components, as they stand in settings, image tags and node objects.
+//! Versions of components, as written in settings, image tags and Node objects.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// `major.minor.patch`; what follows (`-0`, `-rc.1`, `+build`) does not count.
+/// `major.minor.patch`; suffixes (`-0`, `-rc.1`, `+build`) are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
-    /// First number.
+    /// The major number, 1 for Kubernetes.
     pub major: u32,
-    /// Second number.
+    /// Minor version number; skew rules count it.
     pub minor: u32,
-    /// Third number.
+    /// The number of the patch release.
     pub patch: u32,
 }
 
 impl Version {
-    /// The version in an image's tag, as in `registry.k8s.io/etcd:3.6.8-0`; `None` when the tag is no version.
+    /// The version in an image's tag, as in `registry.k8s.io/etcd:3.6.8-0`; `None` if the tag is not a version.
     pub fn of_image(image: &str) -> Option<Self> {
         let image = image.split('@').next().unwrap_or(image);
         let (_, tag) = image.rsplit_once(':')?;
         tag.parse().ok()
     }
 
-    /// How many minor versions this one is ahead of `other` (negative: behind); none across major versions.
+    /// How many minor versions this one is ahead of `other` (negative: behind); `None` across major versions.
     pub fn minors_ahead_of(self, other: Self) -> Option<i64> {
         (self.major == other.major).then(|| i64::from(self.minor).saturating_sub(other.minor.into()))
     }
@@ -40,7 +40,7 @@ impl serde::Serialize for Version {
     }
 }
 
-/// A text that is no version.
+/// The text is not a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a version like v1.36.3")]
 pub struct VersionError(pub String);

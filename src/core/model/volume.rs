@@ -1,4 +1,4 @@
-//! A volume as containers see it once it is ready on the node.
+//! A volume that is set up on the node, as containers mount it.
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ pub struct MountedVolume {
     pub path: PathBuf,
     /// For an image volume: its reference and pull policy.
     pub image: Option<(String, Option<String>)>,
-    /// The volume itself forbids writing.
+    /// True if the volume itself is read-only.
     pub read_only: bool,
-    /// Needs an SELinux relabel.
+    /// True if it needs an SELinux relabel.
     pub selinux_relabel: bool,
-    /// Groups that a persistent volume asks for (`pv.beta.kubernetes.io/gid`).
+    /// Additional groups that a persistent volume requires (`pv.beta.kubernetes.io/gid`).
     pub supplemental_groups: Vec<i64>,
-    /// The path is a block device for `volumeDevices`.
+    /// True if the path is a block device for `volumeDevices`.
     pub block: bool,
 }

@@ -1,8 +1,8 @@
-//! The words of a pod that decide what it may do, and what each of them may be.
+//! The enum values of a pod that affect its permissions, and the allowed values of each.
 //!
-//! The API server lets no other word through (`pkg/apis/core/validation/validation.go`), but one that is newer than this
-//! kubelet knows words that this one does not, and a manifest may hold anything. A word that is not known is refused:
-//! whatever were done in its place could be laxer than what was asked for.
+//! The API server rejects others (`pkg/apis/core/validation/validation.go`), but a newer API server knows values that
+//! this kubelet does not, and a manifest may contain anything. An unknown value is rejected: any substitute could be
+//! less strict than what was asked for.
 
 use k8s_openapi::api::core::v1::{Capabilities, Container, Pod, PodSecurityContext, PodSpec, SecurityContext};
 
@@ -62,26 +62,26 @@ const CAPABILITIES: &[&str] = &[
     "WAKE_ALARM",
 ];
 
-/// A word that is not known.
+/// An enum value that this kubelet does not know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {}", self.message())]
 pub struct UnknownWord {
     /// The field, e.g. `spec.containers[0].securityContext.procMount`.
     pub field: String,
-    /// What may stand there.
+    /// The allowed values, as text.
     pub wanted: String,
-    /// What does.
+    /// The value in the pod.
     pub got: String,
 }
 
 impl UnknownWord {
-    /// What is wrong, without the field.
+    /// The message without the field.
     pub fn message(&self) -> String {
         format!("want {}, got {:?}", self.wanted, self.got)
     }
 }
 
-/// Every word of a pod that is not known.
+/// Every unknown value of a pod.
 pub fn unknown_words(pod: &Pod) -> Vec<UnknownWord> {
     let mut out = Found(Vec::new());
     if let Some(spec) = &pod.spec {
@@ -106,12 +106,12 @@ pub fn unknown_words(pod: &Pod) -> Vec<UnknownWord> {
     out.0
 }
 
-/// A capability's name as runtimes take it: in capitals, without `CAP_`.
+/// A capability's name as runtimes expect it: upper case, without `CAP_`.
 ///
-/// containerd drops exactly the names it is given: a capability of an unknown name would silently stay granted.
+/// containerd drops exactly the names it is given: with an unknown name, a capability would silently stay granted.
 ///
 /// # Errors
-/// When there is no such capability.
+/// There is no such capability.
 pub fn capability(name: &str) -> Result<String, UnknownWord> {
     let capitals = name.to_ascii_uppercase();
     let bare = capitals.strip_prefix("CAP_").unwrap_or(&capitals);

@@ -1,4 +1,4 @@
-//! What the pods' bridge needs: the CNI plugin makes it for the first pod, and nobody but the agent puts it back.
+//! Repairs of the pods' bridge: the CNI plugin creates it for the first pod, and only the agent restores it later.
 
 use std::net::IpAddr;
 
@@ -8,50 +8,50 @@ use serde_json::Value;
 use super::conflist::{BRIDGE, NETWORK};
 use crate::core::model::json::at;
 
-/// A pod's attachment to the bridge, as the CNI library remembers it.
+/// A pod's attachment to the bridge, from the CNI library's cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// The pod's link on the node, e.g. `veth1a2b3c4d`.
     pub port: String,
-    /// The bridge's hardware address, which pods have in their neighbour tables.
+    /// The bridge's hardware address, which pods have in their neighbor tables.
     pub bridge_mac: Option<[u8; 6]>,
 }
 
-/// The bridge as it is on the node.
+/// The state of the bridge on the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedBridge {
-    /// The link; `None` when there is no bridge.
+    /// The bridge's link; `None` if it does not exist.
     pub link: Option<BridgeLink>,
-    /// The bridge's hardware address when pods were attached to it last.
+    /// The bridge's hardware address when a pod was last attached to it.
     pub mac: Option<[u8; 6]>,
-    /// The links of pods that are there, and whether each belongs to some bridge.
+    /// Existing links of pods, and whether each is attached to some bridge.
     pub ports: Vec<(String, bool)>,
 }
 
-/// A bridge that is there.
+/// State of an existing bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BridgeLink {
-    /// Set up by the administrator; it has a carrier once a port has one.
+    /// True if it is administratively up; it has a carrier once a port has one.
     pub up: bool,
-    /// Its addresses with the lengths of their prefixes.
+    /// Its addresses with prefix lengths.
     pub addresses: Vec<IpNet>,
 }
 
 /// One change to the bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BridgeChange {
-    /// Make the bridge, with that hardware address if it is known.
+    /// Create the bridge, with that hardware address if it is known.
     Create(Option<[u8; 6]>),
-    /// Set it up.
+    /// Set the link up (`ip link set up`).
     Up,
-    /// Give it an address: the gateway of its pods.
+    /// Add an address: the gateway of its pods.
     Address(IpNet),
-    /// Attach the link of a pod, in hairpin mode as the plugin does.
+    /// Attach a pod's link, in hairpin mode as the plugin does.
     Attach(String),
 }
 
-/// What one file of the CNI library's cache says, of a pod of this network
-/// (`cachedInfo` in libcni/api.go: `/var/lib/cni/results/<network>-<container>-<interface>`).
+/// Parses a file of the CNI library's cache; `None` if it is not a pod of this network (`cachedInfo` in libcni/api.go:
+/// `/var/lib/cni/results/<network>-<container>-<interface>`).
 pub fn parse_attachment(text: &str) -> Option<Attachment> {
     let cached: Value = serde_json::from_str(text).ok()?;
     if at(&cached, &["networkName"]).as_str() != Some(NETWORK) {
@@ -71,8 +71,8 @@ fn parse_mac(text: &str) -> Option<[u8; 6]> {
     bytes?.try_into().ok()
 }
 
-/// The changes that give the pods of a node their bridge back. Without pods there is nothing to put back: the plugin
-/// makes the bridge for the first one. Links that belong to another bridge stay there.
+/// The changes that restore the bridge for the node's pods. Without pods nothing is restored: the plugin creates the
+/// bridge for the first one. Links that are attached to another bridge stay there.
 pub fn plan_bridge(pod_cidrs: &[IpNet], observed: &ObservedBridge) -> Vec<BridgeChange> {
     if observed.ports.is_empty() {
         return Vec::new();
@@ -91,7 +91,7 @@ pub fn plan_bridge(pod_cidrs: &[IpNet], observed: &ObservedBridge) -> Vec<Bridge
     changes
 }
 
-/// The first address of a range, which the `host-local` plugin names as the gateway, with the range's prefix.
+/// The first address of a range, which the `host-local` plugin uses as the gateway, with the range's prefix length.
 fn gateway_of(cidr: &IpNet) -> Option<IpNet> {
     let first = match cidr.network() {
         IpAddr::V4(network) => IpAddr::V4(network.to_bits().checked_add(1)?.into()),

@@ -1,8 +1,8 @@
-//! Which node gets which pod addresses: what Nodes claim, judged.
+//! Which node gets which pod addresses: decides about the claims in Node objects.
 //!
-//! A Node is written by its own kubelet, which may be anybody's: it can claim any range at its creation, and any address
-//! afterwards. Whoever was there first keeps what is theirs (`metadata.creationTimestamp` is the API server's word), so
-//! that a claim never draws away the traffic of a node that is there.
+//! A Node is written by its own kubelet, which may be compromised: it can claim any range at creation, and any address
+//! later. Older nodes keep what they have (`metadata.creationTimestamp` is set by the API server), so that a claim
+//! never diverts the traffic of an existing node.
 
 use std::net::IpAddr;
 
@@ -10,72 +10,72 @@ use ipnet::IpNet;
 
 use super::{NodeNetwork, Route};
 
-/// A claim that counts.
+/// A claim that is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Name of the node.
+    /// Name of the Node.
     pub node: String,
-    /// Its pod CIDR.
+    /// Pod CIDR of the node.
     pub cidr: IpNet,
-    /// Its address of the same family.
+    /// InternalIP of the node, of the same family as the CIDR.
     pub gateway: IpAddr,
 }
 
-/// Why a claim does not count.
+/// Why a claim is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Outside of the cluster's pod addresses.
+    /// It is not inside the cluster's pod subnets.
     #[error("it is not inside the cluster's pod subnets")]
     Outside,
-    /// Of another size than the ranges that the controller manager gives to nodes.
+    /// Its size differs from the CIDRs that the controller manager assigns.
     #[error("its size is /{size}, but pod CIDRs of this cluster are /{wanted}")]
     Size {
-        /// Prefix length in bits.
+        /// Prefix length of the claimed CIDR, in bits.
         size: u8,
-        /// That of the oldest node.
+        /// Prefix length of the oldest node's CIDR, in bits.
         wanted: u8,
     },
-    /// Somebody else has these addresses.
+    /// Another node has these addresses.
     #[error("it overlaps {cidr} of node {node}")]
     Overlap {
-        /// The other node.
+        /// Name of that node.
         node: String,
-        /// Its pod CIDR.
+        /// Pod CIDR of that node.
         cidr: IpNet,
     },
-    /// The Node names no address of the family.
+    /// The Node has no InternalIP of the CIDR's family.
     #[error("the node has no InternalIP of its family")]
     NoAddress,
-    /// The address is none that a node could have.
+    /// The InternalIP cannot be that of a node.
     #[error("the node's InternalIP {0} is the address of a pod, or not the address of a host")]
     NoHost(IpAddr),
-    /// Somebody else has the address.
+    /// Another node has the InternalIP.
     #[error("the node's InternalIP {address} is that of node {node}")]
     TakenAddress {
-        /// The address.
+        /// The InternalIP that both have.
         address: IpAddr,
-        /// The other node.
+        /// Name of that node.
         node: String,
     },
 }
 
-/// A claim that does not count.
+/// A refused claim, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedClaim {
-    /// Name of the node.
+    /// Name of the Node.
     pub node: String,
-    /// What it claims.
+    /// The pod CIDR that it claims.
     pub cidr: IpNet,
-    /// Why it does not get it.
+    /// Why it is refused.
     pub refusal: Refusal,
 }
 
-/// What Nodes claim, judged.
+/// The claims of all other nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// Of nodes other than the own one.
+    /// Accepted claims of nodes other than this one.
     pub accepted: Vec<Claim>,
-    /// Of nodes other than the own one.
+    /// Refused claims of nodes other than this one.
     pub refused: Vec<RefusedClaim>,
 }
 
@@ -89,10 +89,10 @@ impl Claims {
     }
 }
 
-/// Judges the claims of all nodes from the view of `own_name`, whose own range and addresses nobody gets.
+/// Decides about the claims of all nodes on behalf of `own_name`, whose own range and addresses no other node gets.
 ///
-/// Nodes are heard by age, those of one age by name. Only the address that would be a gateway counts as taken: a Node that
-/// lists the addresses of machines that are yet to come keeps none of them out.
+/// Nodes are considered by age, then by name. Only the address used as a gateway counts as taken: a Node that lists
+/// addresses of future machines does not block them.
 pub fn judge(nodes: &[NodeNetwork], own_name: &str, pod_subnets: &[IpNet]) -> Claims {
     let mut by_age: Vec<&NodeNetwork> = nodes.iter().collect();
     by_age.sort_by_key(|node| (node.name != own_name, node.created.is_none(), node.created, &node.name));
@@ -122,8 +122,8 @@ pub fn judge(nodes: &[NodeNetwork], own_name: &str, pod_subnets: &[IpNet]) -> Cl
     claims
 }
 
-/// The size of the cluster's pod CIDRs in each family: that of its oldest node, a control plane which the cluster began
-/// with. The value of `--node-cidr-mask-size` is in no other object.
+/// The size of the cluster's pod CIDRs in each family: that of its oldest node, one of the first control planes. The
+/// value of `--node-cidr-mask-size` is not available in any API object.
 struct Sizes {
     four: Option<u8>,
     six: Option<u8>,
@@ -192,7 +192,7 @@ mod tests {
         NodeNetwork { created: Some(jiff::Timestamp::from_second(created).unwrap()), ..parsed }
     }
 
-    /// Gateways that n1 uses, and what it refuses, of a cluster with one more honest node and these.
+    /// Gateways that n1 uses and claims that it refuses, in a cluster with one more honest node and these.
     fn judged(others: &[NodeNetwork]) -> (Vec<String>, Vec<String>) {
         let mut nodes = vec![
             node("n1", 100, &["10.244.0.0/24", "fd01:0:0:1::/64"], &["10.0.0.1", "fd00::1"]),
@@ -221,7 +221,7 @@ mod tests {
             ("::/0", "fd00::9", "it is not inside the cluster's pod subnets"),
             ("fd01:0:0:2::5/128", "fd00::9", "its size is /128, but pod CIDRs of this cluster are /64"),
             ("fd01:0:0:2::/64", "fd00::9", "it overlaps fd01:0:0:2::/64 of node n2"),
-            // Gateways of others, of pods, of nobody.
+            // Gateways that belong to other nodes, to pods, or to nobody.
             ("10.244.9.0/24", "10.0.0.1", "the node's InternalIP 10.0.0.1 is that of node n1"),
             ("10.244.9.0/24", "10.0.0.2", "the node's InternalIP 10.0.0.2 is that of node n2"),
             (
@@ -246,7 +246,7 @@ mod tests {
             ),
             ("10.244.9.0/24", "fd00::9", "the node has no InternalIP of its family"),
         ] {
-            // A name that comes first is of no use to it.
+            // A name that sorts first gives it no advantage.
             let (routes, refused) = judged(&[node("a", 900, &[cidr], &[address])]);
             assert_eq!(routes, ["10.244.1.0/24 10.0.0.2", "fd01:0:0:2::/64 fd00::2"], "{cidr} {address}");
             let cidr: IpNet = cidr.parse().unwrap();
@@ -259,7 +259,7 @@ mod tests {
         let forger = node("a", 150, &["10.244.3.0/24"], &["10.0.0.9", "10.0.0.3", "10.0.0.4"]);
         let honest = node("n3", 300, &["10.244.2.0/24"], &["10.0.0.3"]);
         let (routes, refused) = judged(&[forger, honest]);
-        // Addresses that the forger lists for later keep nobody out.
+        // Addresses that the attacker lists for later block nobody.
         assert!(routes.contains(&"10.244.2.0/24 10.0.0.3".to_owned()), "{routes:?}");
         assert_eq!(refused, Vec::<String>::new());
     }

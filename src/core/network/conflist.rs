@@ -4,20 +4,20 @@ use crate::core::model::json::put;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-/// Name of the file in the CNI configuration directory. The runtime takes the first file by name, so that a network
-/// which the user adds later with a lower number wins.
+/// File name in the CNI configuration directory. The runtime uses the first file by name, so a network that the user
+/// adds later with a lower number wins.
 pub const FILE_NAME: &str = "10-roost.conflist";
 
-/// Name of the network, under which the runtime and the address plugin remember its pods.
+/// Name of the network, under which the runtime and the address plugin store its pods.
 pub const NETWORK: &str = "roost";
 
-/// The bridge that the pods of a node hang on.
+/// The bridge that connects the node's pods.
 pub const BRIDGE: &str = "cni0";
 
-/// The configuration for a node whose pods have the addresses of `pod_cidrs`.
+/// The configuration for a node whose pods have addresses of `pod_cidrs`.
 ///
-/// No `ipMasq`: the plugin would hide a pod's address from pods on other nodes too; [`super::masquerade`] hides it
-/// only outside the cluster. Hairpin mode lets a pod reach itself through its Service.
+/// It has no `ipMasq`: the plugin would also masquerade traffic to pods on other nodes; [`super::masquerade`] does it
+/// only for destinations outside the cluster. Hairpin mode lets a pod reach itself through its Service.
 pub fn render_conflist(pod_cidrs: &[IpNet], mtu: Option<u32>) -> Value {
     let ranges: Vec<Value> = pod_cidrs.iter().map(|cidr| json!([{ "subnet": cidr.to_string() }])).collect();
     let routes: Vec<Value> = pod_cidrs.iter().map(|cidr| json!({ "dst": default_route(cidr) })).collect();
@@ -25,7 +25,7 @@ pub fn render_conflist(pod_cidrs: &[IpNet], mtu: Option<u32>) -> Value {
         "type": "bridge",
         "bridge": BRIDGE,
         "isGateway": true,
-        // A node that joined again may have another pod CIDR than the bridge was made for.
+        // A node that joined again may have a different pod CIDR from the one the bridge was created for.
         "forceAddress": true,
         "ipMasq": false,
         "hairpinMode": true,

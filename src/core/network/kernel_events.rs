@@ -1,32 +1,32 @@
-//! Which of the kernel's announcements are about what the pod network stands on (netlink(7)).
+//! Which kernel notifications concern the pod network (netlink(7)).
 //!
-//! Of nf_tables and of the switches for forwarding, which the routing library does not read. Both kinds have a header of
-//! four bytes, and as attribute 1 what they are about: the table's name (`NFTA_TABLE_NAME`, `NFTA_CHAIN_TABLE`,
+//! Only those of nf_tables and of the forwarding settings, which the routing library does not read. Both have a header
+//! of four bytes, and their subject as attribute 1: the table's name (`NFTA_TABLE_NAME`, `NFTA_CHAIN_TABLE`,
 //! `NFTA_RULE_TABLE`, … in linux/netfilter/nf_tables.h), the link's index (`NETCONFA_IFINDEX` in linux/netconf.h).
 
-/// The header of a netlink message, and the one of these two families behind it.
+/// Size of the netlink message header, and of the families' own header after it.
 const HEADERS: usize = 16 + 4;
 /// The first attribute of both families.
 const SUBJECT: u16 = 1;
-/// `NETCONFA_IFINDEX_ALL`: the switch of all links together.
+/// `NETCONFA_IFINDEX_ALL`: the setting for all links.
 const ALL_LINKS: [u8; 4] = (-1_i32).to_ne_bytes();
 
-/// True when a datagram reports a change to the nf_tables table of this name, in whatever family.
+/// True if a datagram reports a change to the nf_tables table of this name, in any family.
 pub fn concerns_table(datagram: &[u8], table: &str) -> bool {
     subjects(datagram).any(|subject| subject.strip_suffix(&[0]) == Some(table.as_bytes()))
 }
 
-/// True when a datagram reports a change to a switch of all links, such as `net.ipv4.ip_forward`.
+/// True if a datagram reports a change to a setting for all links, such as `net.ipv4.ip_forward`.
 pub fn concerns_all_links(datagram: &[u8]) -> bool {
     subjects(datagram).any(|subject| subject == ALL_LINKS)
 }
 
-/// What each message is about; a truncated one is about nothing.
+/// The subject of each message; a truncated message has none.
 fn subjects(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         let length = usize::try_from(u32::from_ne_bytes(*rest.first_chunk()?)).ok()?;
-        // A message without its headers has no end either.
+        // Without a header the length of a message is unknown.
         let message = rest.get(..length).filter(|message| message.len() >= 16)?;
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(subject(message))
@@ -85,7 +85,7 @@ mod tests {
     fn only_the_switch_of_all_links_counts() {
         let of = |index: i32| message(&[attribute(1, &index.to_ne_bytes()), attribute(2, &[1, 0, 0, 0])]);
         assert!(concerns_all_links(&of(-1)));
-        // Of new links, which take the value over: `default` is -2.
+        // For new links, which inherit the value: `default` is -2.
         assert!(!concerns_all_links(&[of(-2), of(7)].concat()));
     }
 

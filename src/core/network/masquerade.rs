@@ -1,4 +1,4 @@
-//! The nftables rule that gives traffic from pods to the outside the node's address.
+//! The nftables rule that masquerades traffic from pods to destinations outside the cluster.
 
 use std::fmt::Write;
 
@@ -7,10 +7,10 @@ use ipnet::IpNet;
 /// Name of our table in each address family.
 pub const TABLE: &str = "roost-pod-network";
 
-/// An nftables script which puts our table in place in one transaction, whatever was there before.
+/// An nftables script that installs our table in one transaction, whatever its previous content.
 ///
-/// What leaves the pod subnets is masqueraded, except multicast; what stays inside keeps its source address, which
-/// network policies and source-based decisions rely on.
+/// Traffic that leaves the pod subnets is masqueraded, except multicast; traffic inside keeps its source address, which
+/// network policies depend on.
 pub fn render_ruleset(pod_subnets: &[IpNet]) -> String {
     let mut script = String::new();
     for (family, multicast) in [("ip", "224.0.0.0/4"), ("ip6", "ff00::/8")] {
@@ -19,7 +19,7 @@ pub fn render_ruleset(pod_subnets: &[IpNet]) -> String {
             .filter(|net| net.addr().is_ipv4() == (family == "ip"))
             .map(|net| net.trunc().to_string())
             .collect();
-        // Adding before deleting makes the deletion succeed on a first run.
+        // `add` before `delete` makes the deletion succeed on the first run.
         let _ = writeln!(script, "add table {family} {TABLE}\ndelete table {family} {TABLE}");
         if subnets.is_empty() {
             continue;
@@ -38,7 +38,7 @@ pub fn render_ruleset(pod_subnets: &[IpNet]) -> String {
     script
 }
 
-/// A script that takes our tables out.
+/// A script that removes our tables.
 pub fn render_removal() -> String {
     render_ruleset(&[])
 }

@@ -1,9 +1,9 @@
-//! The default pod network, decided: one bridge per node, plain routes between the nodes, nothing encapsulated.
+//! Decisions of the built-in pod network: one bridge per node, plain routes between the nodes, no encapsulation.
 //!
-//! From the cluster's Node objects follow three things on each of them: the CNI configuration for its own pods
-//! ([`conflist`]), a route to every other node's pods ([`routes`], as far as
-//! its claims count: [`claims`]), and one rule that hides pod addresses from the
-//! world outside ([`masquerade`]). The bridge is the CNI plugin's; what it lost is put back ([`bridge`]).
+//! Each node derives three things from the cluster's Node objects: the CNI configuration for its own pods
+//! ([`conflist`]), a route to every other node's pods ([`routes`], for accepted [`claims`]), and one rule that
+//! masquerades traffic to the outside ([`masquerade`]). The CNI plugin creates the bridge; damage to it is repaired
+//! ([`bridge`]).
 
 pub mod bridge;
 pub mod claims;

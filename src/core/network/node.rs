@@ -1,25 +1,25 @@
-//! The part of a Node that its pod network depends on.
+//! The fields of a Node that matter for the pod network.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// What a Node says about its place in the pod network.
+/// A Node's addresses and pod CIDRs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeNetwork {
-    /// `metadata.name`.
+    /// `metadata.name` of the Node.
     pub name: String,
-    /// `metadata.creationTimestamp`, which the API server sets.
+    /// `metadata.creationTimestamp`, which is set by the API server; `None` if it is invalid.
     pub created: Option<jiff::Timestamp>,
-    /// `spec.podCIDRs`, at most one per address family; empty until the controller manager gave it one.
+    /// `spec.podCIDRs`, at most one per address family; empty until the controller manager assigns one.
     pub pod_cidrs: Vec<IpNet>,
     /// The addresses of type `InternalIP`, in the order of the Node's status.
     pub addresses: Vec<IpAddr>,
 }
 
 impl NodeNetwork {
-    /// A node of unknown age. Reads the fields as the API spells them. What does not parse is left out: a Node is written by its own
-    /// kubelet, and one bad Node must not cost the others their routes.
+    /// Parses the fields as the API spells them, without an age. Invalid values are ignored: a Node is written by its
+    /// own kubelet, and one bad Node must not cost the others their routes.
     pub fn parse<'a>(
         name: &str,
         pod_cidrs: impl IntoIterator<Item = &'a str>,

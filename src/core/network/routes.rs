@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The routing protocol number that marks our routes, so that they can be distinguished from all others.
-/// It is in the range that `/etc/iproute2/rt_protos` leaves to local use.
+/// The routing protocol number of our routes, which distinguishes them from all others. It is in the range that
+/// `/etc/iproute2/rt_protos` leaves to local use.
 pub const PROTOCOL: u8 = 82;
 
-/// A route of ours: packets for `destination` go to the node at `gateway`.
+/// One of our routes: packets for `destination` are sent to the node at `gateway`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
     /// The other node's pod CIDR.
@@ -21,13 +21,13 @@ pub struct Route {
 /// One change to the routing table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteChange {
-    /// Take a route of ours out.
+    /// Remove one of our routes.
     Remove(Route),
-    /// Put a route in, in place of any other one of ours to the same destination.
+    /// Add a route, replacing another one of ours to the same destination.
     Set(Route),
 }
 
-/// The changes that turn our routes as observed into the desired ones: removals first.
+/// The changes from the observed routes of ours to the desired ones: removals first.
 pub fn plan_routes(desired: &[Route], observed: &[Route]) -> Vec<RouteChange> {
     let wanted: BTreeMap<&IpNet, &IpAddr> = desired.iter().map(|route| (&route.destination, &route.gateway)).collect();
     let gone =

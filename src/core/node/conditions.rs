@@ -6,12 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::core::admission::Pressure;
 
-/// What decides about the node's conditions.
+/// Input of the node's conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Shortages, from eviction.
+    /// Node-pressure conditions, from the eviction manager.
     pub pressure: Pressure,
-    /// Reasons why the node is not ready; empty means ready.
+    /// Reasons why the node is not ready; empty if it is.
     pub faults: Vec<String>,
 }
 

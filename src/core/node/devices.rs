@@ -1,7 +1,7 @@
-//! Devices without a plugin: what a device plugin of another kubelet left in the node's status.
+//! Devices without a plugin: resources that a device plugin of another kubelet left in the node's status.
 //!
-//! Source: `pkg/kubelet/kubelet_node_status.go` (`reconcileExtendedResource`): a kubelet that starts without a record of
-//! device plugins sets their resources to zero, until somebody advertises them again.
+//! Source: `pkg/kubelet/kubelet_node_status.go` (`reconcileExtendedResource`): a kubelet that starts without a record
+//! of device plugins sets their resources to zero, until a plugin advertises them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core::model::Amount;
 
-/// The patch of the status that takes them back; `None` where there are none.
+/// The status patch that withdraws them; `None` if there are none.
 pub fn render_device_withdrawal(node: &Node) -> Option<Value> {
     let status = node.status.as_ref()?;
     let lists = [&status.capacity, &status.allocatable];
@@ -27,12 +27,12 @@ pub fn render_device_withdrawal(node: &Node) -> Option<Value> {
     Some(json!({ "status": { "capacity": zeros, "allocatable": zeros } }))
 }
 
-/// Resources of somebody's own domain (`v1helper.IsExtendedResourceName`).
+/// True for resources with a domain of their own (`v1helper.IsExtendedResourceName`).
 pub fn is_extended(name: &str) -> bool {
     name.contains('/') && !name.contains("kubernetes.io/") && !name.starts_with("requests.")
 }
 
-/// Names and amounts that a patch of [`render_device_withdrawal`] takes back, for the log.
+/// Names and amounts that [`render_device_withdrawal`] withdraws, for the log.
 pub fn offered_devices(node: &Node) -> BTreeMap<String, String> {
     let capacity = node.status.as_ref().and_then(|status| status.capacity.clone()).unwrap_or_default();
     capacity.into_iter().filter(|(name, _)| is_extended(name)).map(|(name, amount)| (name, amount.0)).collect()

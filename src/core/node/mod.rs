@@ -1,4 +1,4 @@
-//! The Node object: facts and settings → what to register and what status to send (docs/contract.md, kubelet 5.1).
+//! The Node object: derives its registration and status from settings and observations (docs/contract.md, kubelet 5.1).
 
 mod conditions;
 mod devices;
@@ -15,7 +15,7 @@ pub use status::{
     render_status_patch,
 };
 
-/// Features of the node that the control plane may rely on (`status.declaredFeatures`), sorted; only what is finished.
+/// Features that the control plane may rely on (`status.declaredFeatures`), sorted; only completely implemented ones.
 pub const DECLARED_FEATURES: &[&str] = &[
     "InPlacePodLevelResourcesVerticalScaling",
     "InPlacePodVerticalScalingInitContainers",

@@ -8,12 +8,12 @@ use crate::core::model::cgroup::{CgroupLimits, shares_of_milli_cpu};
 use crate::core::model::kubelet_spec::{EvictionSettings, NodeSettings};
 use crate::core::model::{Amount, MachineFacts};
 
-/// What the node has and what pods may use of it.
+/// What the node has, and what pods may use of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resources {
-    /// `status.capacity`.
+    /// `status.capacity`: resources of the machine.
     pub capacity: BTreeMap<String, Quantity>,
-    /// `status.allocatable`: capacity less reservations and hard eviction thresholds.
+    /// `status.allocatable`: capacity minus reservations and hard eviction thresholds.
     pub allocatable: BTreeMap<String, Quantity>,
 }
 
@@ -51,8 +51,8 @@ pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &
     Resources { capacity, allocatable }
 }
 
-/// Limits of the cgroup of all pods: capacity, less what is reserved where that is enforced (upstream
-/// `createNodeAllocatableCgroups`). Eviction thresholds do not count, so that eviction comes before the kernel.
+/// Limits of the cgroup of all pods: capacity minus enforced reservations (upstream `createNodeAllocatableCgroups`).
+/// Eviction thresholds are not subtracted, so that eviction happens before the kernel's OOM killer.
 pub fn limits_of_all_pods(machine: &MachineFacts, eviction: &EvictionSettings) -> CgroupLimits {
     let enforced = eviction.enforce.iter().any(|what| what == "pods");
     let held = |name: &str| if enforced { reserved(eviction, name) } else { Amount::ZERO };
@@ -61,13 +61,13 @@ pub fn limits_of_all_pods(machine: &MachineFacts, eviction: &EvictionSettings) -
     CgroupLimits {
         cpu_shares: Some(shares_of_milli_cpu(milli.max(0))),
         memory: Some(to_i64(machine.memory).saturating_sub(held("memory").units())),
-        // Without a reservation there is no limit: an earlier one is taken back.
+        // Without a reservation there is no limit: a previous one is removed.
         pids: Some(if pids > 0 { to_i64(machine.max_pids).saturating_sub(pids).max(1) } else { -1 }),
         ..CgroupLimits::default()
     }
 }
 
-/// Cgroups of the node's own services that reservations are enforced on: the name as it is set, and its limits.
+/// Cgroups of the node's own services on which reservations are enforced: the configured name, and its limits.
 pub fn limits_of_services(eviction: &EvictionSettings) -> Vec<(String, CgroupLimits)> {
     let both = [
         ("kube-reserved", &eviction.kube_reserved_cgroup, &eviction.kube_reserved),
@@ -120,7 +120,7 @@ fn kibi(bytes: u64) -> Quantity {
     Quantity(format!("{}Ki", bytes / 1024))
 }
 
-/// Bytes with the largest binary unit that fits, as upstream prints huge pages.
+/// Bytes with the largest binary unit that divides them, as upstream prints huge pages.
 fn binary(bytes: u64) -> String {
     let units = [(1u64 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
     let whole = |(size, name): &(u64, &str)| {

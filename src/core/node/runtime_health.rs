@@ -1,4 +1,4 @@
-//! Whether the runtime's silence is a fault (upstream `pkg/kubelet/runtime.go`).
+//! Whether a runtime that does not respond makes the node unready (upstream `pkg/kubelet/runtime.go`).
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use k8s_openapi::api::core::v1::Node;
 
 use crate::cri;
 
-/// How long the runtime may be silent before the node is not ready: a restart of it is no fault (upstream
+/// How long the runtime may be unresponsive before the node becomes unready: a restart of it is not a fault (upstream
 /// `maxWaitForContainerRuntime`).
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the runtime said of itself, and when. Times count from the start of the kubelet.
+/// The runtime's last status, and when it was received. Times count from the start of the kubelet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeHealth {
     answered: Option<Duration>,
@@ -18,18 +18,18 @@ pub struct RuntimeHealth {
 }
 
 impl RuntimeHealth {
-    /// Takes over an answer.
+    /// Records a status of the runtime.
     pub fn answer(&mut self, status: &cri::StatusResponse, now: Duration) {
         self.answered = Some(now);
         self.faults = faults_of(status);
     }
 
-    /// True until the first answer.
+    /// True until the first status.
     pub fn is_unknown(&self) -> bool {
         self.answered.is_none()
     }
 
-    /// Why the node is not ready. `silence` is what the last call failed with, if it did.
+    /// Why the node is not ready. `silence` is the error of the last call, if it failed.
     pub fn faults(&self, silence: Option<&str>, now: Duration) -> Vec<String> {
         match (silence, self.answered) {
             (Some(error), None) => vec![format!("container runtime is down: {error}")],
@@ -41,7 +41,8 @@ impl RuntimeHealth {
     }
 }
 
-/// What the runtime itself complains of. Other conditions are remarks: containerd warns of deprecations by one.
+/// Conditions that the runtime reports as false. Other conditions are remarks: containerd warns about deprecations by
+/// one.
 fn faults_of(status: &cri::StatusResponse) -> Vec<String> {
     let conditions = status.status.iter().flat_map(|s| &s.conditions).filter(|c| !c.status);
     let fault = |c: &cri::RuntimeCondition| {
@@ -56,8 +57,8 @@ fn faults_of(status: &cri::StatusResponse) -> Vec<String> {
     conditions.filter_map(fault).collect()
 }
 
-/// Whether the node was ready when its kubelet was last heard of, in this very run of the machine. Then a kubelet that
-/// was restarted together with its runtime waits for it before it says anything.
+/// True if the node was ready when its kubelet last reported, since the last boot. A kubelet that was restarted
+/// together with its runtime then waits for it before it reports.
 pub fn was_ready(node: &Node, boot_id: &str) -> bool {
     let Some(status) = &node.status else { return false };
     let same_boot = status.node_info.as_ref().is_some_and(|info| info.boot_id == boot_id);

@@ -1,4 +1,4 @@
-//! The Node to register and the status to send.
+//! The Node object for registration, and its status.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,46 +19,46 @@ use crate::cri;
 /// Most names listed per image (`nodestatus.MaxNamesPerImageInNodeStatus`).
 const MAX_NAMES: usize = 5;
 
-/// The addresses of `--node-ip`, for the cloud's controller.
+/// Annotation with the addresses of `--node-ip`, for the cloud controller.
 const PROVIDED_NODE_IP: &str = "alpha.kubernetes.io/provided-node-ip";
-/// Labels about the machine, which the kubelet owns.
+/// Labels about the machine, owned by the kubelet.
 const FACTS: [&str; 2] = ["kubernetes.io/arch", "kubernetes.io/os"];
 
-/// What the runtime says of itself.
+/// What the runtime reports about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuntimeView {
-    /// `containerd://2.4.2`.
+    /// Name and version, e.g. `containerd://2.4.2`.
     pub version: String,
-    /// Handlers with their features.
+    /// Runtime handlers with their features.
     pub handlers: Vec<cri::RuntimeHandler>,
-    /// Features of the runtime as a whole.
+    /// Features of the runtime as a whole; `None` if it reports none.
     pub features: Option<cri::RuntimeFeatures>,
     /// Images on the node.
     pub images: Vec<cri::Image>,
 }
 
-/// Everything a node's status depends on.
+/// Everything that a node's status depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeInputs<'a> {
-    /// Settings.
+    /// Settings of the kubelet.
     pub spec: &'a KubeletSpec,
-    /// The machine.
+    /// Properties of the machine.
     pub machine: &'a MachineFacts,
-    /// The runtime.
+    /// State of the container runtime.
     pub runtime: &'a RuntimeView,
-    /// Readiness and pressure.
+    /// Readiness and pressure conditions.
     pub health: &'a Health,
-    /// `v1.36.3`.
+    /// The kubelet's version, e.g. `v1.36.3`.
     pub kubernetes_version: &'a str,
     /// Volumes that must not be detached from the node.
     pub volumes_in_use: &'a BTreeSet<String>,
-    /// The node's status as the API has it.
+    /// The node's status as last read from the API.
     pub old: &'a NodeStatus,
-    /// Now.
+    /// Time of the status; heartbeat of its conditions.
     pub now: Timestamp,
 }
 
-/// The Node as it is created.
+/// The Node object to create.
 pub fn derive_node(inputs: &NodeInputs<'_>) -> Node {
     let (spec, machine) = (inputs.spec, inputs.machine);
     let mut labels = BTreeMap::from([
@@ -99,9 +99,9 @@ pub fn derive_node(inputs: &NodeInputs<'_>) -> Node {
     }
 }
 
-/// What of the node's metadata is to be put back while the kubelet runs, as a patch: the labels of operating system and
-/// architecture, and the addresses given to a cloud (upstream `updateNode`, `nodestatus.NodeAddress`). Other labels are
-/// only set at the start: users may change them.
+/// The patch that restores metadata owned by the kubelet while it runs: the labels of operating system and
+/// architecture, and the addresses for a cloud (upstream `updateNode`, `nodestatus.NodeAddress`). Other labels are only
+/// set at startup: users may change them. `None` if nothing differs.
 pub fn render_metadata_patch(found: &Node, wanted: &Node) -> Option<Value> {
     let value = |all: &Option<BTreeMap<String, String>>, key: &str| all.as_ref().and_then(|all| all.get(key)).cloned();
     let mut patch = json!({});
@@ -124,7 +124,7 @@ pub fn derive_addresses(spec: &KubeletSpec, machine: &MachineFacts) -> Vec<IpAdd
     if spec.node.ips.iter().any(|ip| !ip.is_unspecified()) {
         return spec.node.ips.clone();
     }
-    // `0.0.0.0` or `::` asks for a family only.
+    // `0.0.0.0` or `::` selects only the family.
     match spec.node.ips.first() {
         Some(family) => {
             let same = |ip: &&IpAddr| ip.is_ipv4() == family.is_ipv4() && !ip.is_loopback();
@@ -134,7 +134,7 @@ pub fn derive_addresses(spec: &KubeletSpec, machine: &MachineFacts) -> Vec<IpAdd
     }
 }
 
-/// The name that is looked up for addresses. `None` where they are given: a name server must then not be asked at all
+/// The name to resolve for addresses; `None` if addresses are configured: a name server must not be asked then
 /// (upstream `pkg/kubelet/nodestatus/setters.go`).
 pub fn name_to_look_up(spec: &KubeletSpec) -> Option<&str> {
     let by_cloud = spec.node.external_cloud && spec.node.ips.is_empty();
@@ -142,7 +142,7 @@ pub fn name_to_look_up(spec: &KubeletSpec) -> Option<&str> {
     (!given).then_some(spec.node_name.as_str())
 }
 
-/// The status as it is now.
+/// The status that follows from the inputs.
 pub fn derive_status(inputs: &NodeInputs<'_>) -> NodeStatus {
     let (spec, machine, runtime) = (inputs.spec, inputs.machine, inputs.runtime);
     let resources = derive_resources(machine, &spec.node, &spec.eviction);
@@ -185,8 +185,8 @@ fn addresses(inputs: &NodeInputs<'_>) -> Vec<NodeAddress> {
     let spec = inputs.spec;
     let hostname = NodeAddress { type_: "Hostname".into(), address: spec.node_name.clone() };
     if spec.node.external_cloud {
-        // The cloud controller sets them. Until then `--node-ip` counts: pods in the host's network need an address, the
-        // controller's own among them (kubernetes#125348). Without it others find the node by its name.
+        // The cloud controller sets them. Until then `--node-ip` is used: pods in the host's network need an address,
+        // including the controller itself (kubernetes#125348). Without it other nodes use the node's name.
         let given = inputs.old.addresses.clone().unwrap_or_default();
         if !given.is_empty() {
             return given;
@@ -224,7 +224,7 @@ fn images(all: &[cri::Image], most: i64) -> Vec<ContainerImage> {
         .collect()
 }
 
-/// The patch from the API's status to ours; `None` when only heartbeat times would change.
+/// The patch from the API's status to the new one; `None` if only heartbeat times would change.
 pub fn render_status_patch(old: &NodeStatus, new: &NodeStatus, heartbeat_due: bool) -> Option<Value> {
     let (mut before, now) = (object(old), object(new));
     let mut patch = Map::new();
@@ -237,9 +237,9 @@ pub fn render_status_patch(old: &NodeStatus, new: &NodeStatus, heartbeat_due: bo
             continue;
         }
         let value = match name.as_str() {
-            // A merged list: ours in place of the old one.
+            // A merged list: replace it by ours.
             "addresses" => with_replace(value),
-            // A merged map: resources that are gone must be named.
+            // A merged map: removed resources have to be named.
             "capacity" | "allocatable" => with_removals(before.remove(name), value),
             _ => value.clone(),
         };
@@ -284,7 +284,7 @@ fn with_replace(value: &Value) -> Value {
 fn with_removals(old: Option<Value>, new: &Value) -> Value {
     let mut merged = new.clone();
     if let (Some(Value::Object(old)), Some(merged)) = (old, merged.as_object_mut()) {
-        // Extended resources may be somebody else's; only our own kinds are taken away.
+        // Extended resources may belong to others; only our own kinds are removed.
         for name in old.keys().filter(|name| name.starts_with("hugepages-") || *name == "ephemeral-storage") {
             merged.entry(name).or_insert(Value::Null);
         }

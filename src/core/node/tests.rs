@@ -1,4 +1,4 @@
-//! Facts in, node out.
+//! Settings and machines in, Node objects out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,7 +75,7 @@ fn pods_together_get_what_is_not_reserved_and_services_what_is() {
     assert_eq!((services[1].1.memory, services[1].1.pids), (Some(512 << 20), Some(1000)));
 }
 
-/// Kubernetes#125348: a cloud's controller may itself need an address of the node.
+/// Kubernetes#125348: the cloud controller may itself need an address of the node.
 #[test]
 fn a_node_of_a_cloud_has_the_addresses_it_was_given_until_the_cloud_gives_its_own() {
     let addresses = |node_ip: &str, old: &[(&str, &str)]| {

@@ -1,4 +1,4 @@
-//! What a plan may ask for. Every action carries all it needs; executing it leaves nothing to decide.
+//! The actions of a plan. Each carries everything it needs; executing it requires no decision.
 
 use std::fmt;
 
@@ -11,65 +11,65 @@ use crate::cri;
 /// One step of a plan; steps are executed in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// End containers, all at once except where one waits for others.
+    /// Kill containers, all in parallel except where one waits for others.
     Kill(Vec<KillContainer>),
-    /// Remove records of containers that ended; their logs stay.
+    /// Remove records of exited containers; their logs stay.
     Remove(Vec<ContainerId>),
     /// Stop sandboxes and release their network.
     StopSandboxes(Vec<SandboxId>),
     /// Remove stopped sandboxes with their containers.
     RemoveSandboxes(Vec<SandboxId>),
-    /// Make the pod's sandbox. When it fails, the rest of the plan is dropped.
+    /// Create the pod's sandbox. If it fails, the rest of the plan is skipped.
     CreateSandbox {
-        /// Number of sandboxes before it.
+        /// Number of sandboxes the pod had before.
         attempt: u32,
     },
-    /// Bring the pod's cgroup, and the runtime's idea of it, to the size of this pod.
+    /// Resize the pod's cgroup, and the runtime's record of it, to the resources of this pod.
     SizePod(Box<Pod>),
     /// Change a running container's resources.
     Update {
-        /// Which record.
+        /// Runtime id of the container.
         id: ContainerId,
-        /// Its name.
+        /// Name of the container in the pod.
         name: String,
-        /// The new values.
+        /// The resources to set.
         resources: Box<cri::LinuxContainerResources>,
-        /// The memory limit goes down: refused when more than that is in use.
+        /// True if the memory limit is lowered: rejected if more memory is in use.
         shrinks_memory: bool,
     },
-    /// Start a container. When that fails for an init container, the rest of the plan is dropped.
+    /// Start a container. If that fails for an init container, the rest of the plan is skipped.
     Start(StartContainer),
 }
 
 /// Start one container in the newest sandbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StartContainer {
-    /// Name in the pod.
+    /// Name of the container in the pod.
     pub name: String,
-    /// Kind of container.
+    /// The list of the spec that it is in.
     pub kind: ContainerKind,
-    /// Restart count as the records tell; none when the runtime has none and the log files must be asked.
+    /// Restart count according to the records; `None` if there are no records and it has to be derived from log files.
     pub attempt: Option<u32>,
-    /// Back-off to raise once it is started: key and the time the last record finished.
+    /// Back-off to raise after the start: its key, and the finish time of the last record.
     pub raise: Option<(String, Timestamp)>,
 }
 
-/// End one container.
+/// The killing of one container.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KillContainer {
-    /// Which record.
+    /// Runtime id of the container.
     pub id: ContainerId,
-    /// Its name.
+    /// Name of the container in the pod.
     pub name: String,
-    /// Kind, for the event's field path.
+    /// Kind of container, for the event's field path.
     pub kind: ContainerKind,
-    /// Seconds for hook and signal together; 0 skips the hook and kills at once.
+    /// Grace period in seconds for hook and signal together; 0 skips the hook and kills immediately.
     pub grace_seconds: i64,
-    /// Hook to run first.
+    /// The preStop hook to run first; `None` if there is none.
     pub pre_stop: Option<LifecycleHandler>,
-    /// Containers that must have ended before this one gets its signal.
+    /// Containers that must have exited before this one is signaled.
     pub after: Vec<ContainerId>,
-    /// Text of the event `Killing`.
+    /// Message of the event `Killing`.
     pub message: String,
 }
 

@@ -8,10 +8,10 @@ use super::kill::{KillReason, container_grace, kill};
 use super::restart::{changed, killed_should_restart, should_start};
 use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState};
 
-/// Outcome of looking at the regular containers.
+/// The plan for the regular containers.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct RegularPlan {
-    /// How many run and are kept.
+    /// Number of running containers that are kept.
     pub keep: usize,
     /// Indices into `spec.containers` to start.
     pub start: Vec<usize>,
@@ -45,7 +45,7 @@ pub(super) fn plan_regular(inputs: &Inputs<'_>) -> RegularPlan {
                     continue;
                 }
                 if let Some(record) = record.filter(|r| r.state == RunState::Unknown) {
-                    // It may still run; two of them must not.
+                    // It may still be running; there must not be two.
                     let message = "Container is in \"unknown\" state, try killing it before restart".into();
                     let grace = container_grace(pod, container, KillReason::Other);
                     plan.kill.push(kill(Some(container), ContainerKind::Regular, record, grace, message));
@@ -57,7 +57,7 @@ pub(super) fn plan_regular(inputs: &Inputs<'_>) -> RegularPlan {
     plan
 }
 
-/// Why a running container has to be killed.
+/// Why a running container has to be killed; `None` if it is kept.
 fn fault(inputs: &Inputs<'_>, container: &Container, record: &ObservedContainer) -> Option<(KillReason, String)> {
     let name = &container.name;
     if changed(container, record) {

@@ -8,12 +8,12 @@ use super::kill::{KillReason, container_grace, kill};
 use super::restart::{changed, exited_should_restart, killed_should_restart};
 use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState};
 
-/// Outcome of looking at the init containers.
+/// The plan for the init containers.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct InitPlan {
-    /// All of them have done their part: regular containers may start.
+    /// All of them have completed (sidecars: started): regular containers may start.
     pub initialized: bool,
-    /// One failed for good: the pod is to be ended.
+    /// One failed permanently: the pod has to be terminated.
     pub failed: bool,
     /// Indices into `spec.initContainers` to start, in order.
     pub start: Vec<usize>,
@@ -21,32 +21,33 @@ pub(super) struct InitPlan {
     pub kill: Vec<KillContainer>,
 }
 
-/// Whether an init container is a sidecar.
+/// True if an init container is a sidecar.
 pub fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
 }
 
-/// Whether an ended init container did not do its work.
+/// True if an exited init container failed.
 pub fn init_failed(record: &ObservedContainer) -> bool {
     record.state == RunState::Exited && (record.exit_code != 0 || record.reason == "OOMKilled")
         || record.state == RunState::Unknown
 }
 
-/// What one init container asks for.
+/// What to do about one init container.
 enum Look {
-    /// Nothing, and it is not done.
+    /// Nothing, and it has not completed.
     Busy,
-    /// It is done (a sidecar: started); the next may start.
+    /// Nothing: it has completed (a sidecar: started); the next one may start.
     Done,
-    /// It has to be started, after its record was killed where one is given.
+    /// Start it, after killing its record if one is given.
     Start(Option<KillContainer>),
-    /// Done, but to be started anew after a kill.
+    /// It has completed, but has to be restarted after a kill.
     DoneAndRestart(KillContainer),
-    /// It failed for good.
+    /// It failed and is not restarted.
     Failed,
 }
 
-/// Walks from the last to the first: the newest one with a record decides, because older records may be gone.
+/// Iterates from the last to the first: the latest one with a record decides, because older records may have been
+/// removed.
 pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
     let Inputs { pod, observed, .. } = *inputs;
     let Some(spec) = &pod.spec else { return InitPlan::default() };
@@ -54,8 +55,8 @@ pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
     if inits.is_empty() {
         return InitPlan { initialized: true, ..InitPlan::default() };
     }
-    // What was done in an older sandbox has to be done again in this one. Upstream removes those records before it makes a
-    // sandbox; here the newest stays for its number.
+    // Init containers that completed in an older sandbox have to run again in this one. Upstream removes their records
+    // before it creates a sandbox; here the newest one is kept for its restart count.
     let sandbox = observed.sandbox().map(|s| &s.id);
     let in_sandbox = |name: &str| observed.container(name).filter(|record| Some(&record.sandbox) == sandbox);
     let regular_ran = spec
@@ -63,7 +64,7 @@ pub(super) fn plan_init(inputs: &Inputs<'_>) -> InitPlan {
         .iter()
         .any(|c| in_sandbox(&c.name).is_some_and(|r| matches!(r.state, RunState::Created | RunState::Running)));
     let mut plan = InitPlan { initialized: regular_ran, ..InitPlan::default() };
-    // True once a later container (or a regular one) shows that this one had been done before.
+    // True once a record of a later container (or a regular one) shows that this one had completed.
     let mut passed = regular_ran;
     for (index, container) in inits.iter().enumerate().rev() {
         let sidecar = is_sidecar(container);
@@ -160,7 +161,7 @@ fn look_at_init(pod: &Pod, container: &Container, record: &ObservedContainer) ->
         RunState::Running => Look::Busy,
         RunState::Exited if !init_failed(record) => Look::Done,
         RunState::Exited => {
-            // An init container that is restarted by policy Always of the pod is restarted when it failed only.
+            // With the pod's policy Always, an init container is restarted only if it failed.
             if exited_should_restart(container, spec, record.exit_code) { Look::Start(None) } else { Look::Failed }
         }
         RunState::Unknown => {

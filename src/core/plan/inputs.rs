@@ -1,4 +1,4 @@
-//! What a plan depends on.
+//! The input of a plan.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -9,14 +9,14 @@ use crate::core::model::{Observed, ProbeResults};
 /// Everything a plan depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
-    /// The pod.
+    /// Definition of the pod, with the allocated resources.
     pub pod: &'a Pod,
-    /// The runtime's records.
+    /// The pod's sandboxes and containers in the runtime.
     pub observed: &'a Observed,
-    /// The kubelet's own memory.
+    /// The kubelet's own memory about the pod.
     pub ledger: &'a Ledger,
-    /// Settled probes.
+    /// Probe results, by container id.
     pub probes: &'a ProbeResults,
-    /// Now.
+    /// When the plan is made.
     pub now: Timestamp,
 }

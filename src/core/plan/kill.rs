@@ -1,32 +1,33 @@
-//! How long a container gets to end, and which waits for which.
+//! Grace periods of containers, and which container is killed after which.
 
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod};
 
 use super::action::KillContainer;
 use crate::core::model::{ContainerId, ContainerKind, Observed, ObservedContainer, containers_of, labels};
 
-/// `terminationGracePeriodSeconds` when the spec has none.
+/// `terminationGracePeriodSeconds` if the spec does not set it.
 const DEFAULT_GRACE: i64 = 30;
 
-/// Why a single container is killed, as far as it changes the grace period.
+/// Why a single container is killed, if that affects the grace period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KillReason {
-    /// A failed liveness probe.
+    /// A failed liveness probe, which may set its own grace period.
     Liveness,
-    /// A failed startup probe.
+    /// A failed startup probe, which may set its own grace period.
     Startup,
-    /// Anything else.
+    /// Any other reason: the pod's grace period applies.
     Other,
 }
 
-/// Grace period of the pod: that of its deletion, else the spec's.
+/// Grace period of the pod in seconds: that of its deletion, else the spec's.
 pub fn pod_grace(pod: &Pod) -> i64 {
     pod.metadata.deletion_grace_period_seconds.unwrap_or_else(|| {
         pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(DEFAULT_GRACE)
     })
 }
 
-/// Grace of one container killed while its pod goes on (upstream `setTerminationGracePeriod`).
+/// Grace period in seconds of one container that is killed while its pod continues (upstream
+/// `setTerminationGracePeriod`).
 pub fn container_grace(pod: &Pod, container: &Container, reason: KillReason) -> i64 {
     if let Some(grace) = pod.metadata.deletion_grace_period_seconds {
         return grace;
@@ -39,7 +40,7 @@ pub fn container_grace(pod: &Pod, container: &Container, reason: KillReason) -> 
     probe.and_then(|probe| probe.termination_grace_period_seconds).unwrap_or_else(|| pod_grace(pod))
 }
 
-/// The order to end one record; its hook comes from the spec, or from the record when the spec is gone.
+/// The action that kills one container; its hook comes from the spec, or from the record if the spec is unknown.
 pub fn kill(
     container: Option<&Container>,
     kind: ContainerKind,
@@ -65,7 +66,8 @@ fn pre_stop(container: Option<&Container>, record: &ObservedContainer) -> Option
     }
 }
 
-/// Orders to end everything of a pod that runs: regular containers at once, then sidecars from the last to the first.
+/// The actions that kill all running containers of a pod: regular ones in parallel, then sidecars from the last to the
+/// first.
 pub fn kill_all(pod: &Pod, observed: &Observed, grace_seconds: i64) -> Vec<KillContainer> {
     let specs = containers_of(pod);
     let mut kills = Vec::new();
@@ -79,7 +81,7 @@ pub fn kill_all(pod: &Pod, observed: &Observed, grace_seconds: i64) -> Vec<KillC
             _ => kills.push(order),
         }
     }
-    // Init containers that run to completion block nobody: they never run beside regular ones.
+    // Init containers that run to completion do not delay others: they never run at the same time as regular ones.
     let mut before: Vec<ContainerId> =
         kills.iter().filter(|k| k.kind != ContainerKind::Ephemeral).map(|k| k.id.clone()).collect();
     sidecars.sort_by_key(|(index, _)| std::cmp::Reverse(*index));

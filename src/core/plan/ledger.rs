@@ -1,6 +1,6 @@
-//! What the kubelet itself remembers of a pod between plans: back-off, start errors, why it ends.
+//! What the kubelet remembers about a pod between plans: back-off, start errors, why it terminates.
 //!
-//! All of it may be lost in a restart: back-off begins anew, errors come again, and the end is decided again from
+//! All of it may be lost in a restart: back-off starts over, errors occur again, and termination is decided again from
 //! the pod, its status and the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,71 +10,71 @@ use jiff::{SignedDuration, Timestamp};
 use crate::core::model::ContainerId;
 use crate::core::model::time::Moment;
 
-/// First back-off of a crashing container (`initialBackOffPeriod` of upstream's kubelet).
+/// Initial back-off of a crashing container (`initialBackOffPeriod` in upstream's kubelet).
 const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
 
 /// `state.waiting` of a container that could not be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// CamelCase word of the API.
+    /// A word for programs, in CamelCase.
     pub reason: String,
-    /// Text for users.
+    /// A message for users.
     pub message: String,
-    /// When the next attempt is due; none means with the next resync.
+    /// When to try again; `None`: with the next resync.
     pub retry_at: Option<Timestamp>,
 }
 
-/// Back-off of one container as it is specified (image and resources make a new one).
+/// Back-off of one container; another image or other resources start a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// Delay before the next start, counted from the last finish.
+    /// Delay before the next start, counted from the last exit.
     pub delay: SignedDuration,
     /// When the delay was last raised.
     pub raised_at: Timestamp,
 }
 
-/// Why a pod ends. The first cause stays.
+/// Why a pod terminates. The first cause is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndCause {
-    /// `metadata.deletionTimestamp` is set.
+    /// The pod was deleted: `metadata.deletionTimestamp` is set.
     Deleted,
-    /// Its source does not list it any more.
+    /// Its source no longer lists it.
     Removed,
-    /// Its containers are done, or the API says so.
+    /// Its containers have finished, or its API status is terminal.
     Completed,
-    /// The node wants it ended, with status and condition of the order.
+    /// The node decided to terminate it, with status and condition of the decision.
     Killed(crate::core::model::PodKill),
-    /// `activeDeadlineSeconds` has passed.
+    /// The pod's `activeDeadlineSeconds` has passed.
     DeadlineExceeded,
 }
 
-/// The end of a pod: when it began and how long containers may take.
+/// The termination of a pod: when it began and how long containers may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    /// Why.
+    /// Why the pod terminates.
     pub cause: EndCause,
-    /// When it began.
+    /// When the termination began.
     pub since: Timestamp,
-    /// Grace in seconds from `since`, at least 1; only ever shortened.
+    /// Grace period in seconds from `since`, at least 1; may only be shortened.
     pub grace_seconds: i64,
 }
 
-/// See the module.
+/// The kubelet's memory about one pod; it may be lost at any time.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Ledger {
-    /// Containers that could not be started, until they are.
+    /// Containers that could not be started, by name, until they are.
     pub waiting: BTreeMap<String, Waiting>,
-    /// Back-off by [`backoff_key`].
+    /// Back-off of crashing containers, by [`backoff_key`].
     pub backoff: BTreeMap<String, Backoff>,
-    /// Containers whose postStart hook runs.
+    /// Containers whose postStart hook is running.
     pub post_start: BTreeSet<ContainerId>,
-    /// Upper bound of back-off; zero means upstream's 300 s.
+    /// Longest back-off; zero means upstream's 300 s.
     pub max_backoff: SignedDuration,
-    /// Set once the pod is being ended.
+    /// The termination of the pod; `None` while it should run.
     pub end: Option<End>,
-    /// The resize under way.
+    /// State of an in-place resize.
     pub resize: super::resize::Resize,
-    /// The volumes are set up (always true once a container was made).
+    /// True if the volumes are set up (always true once a container was created).
     pub volumes_ready: bool,
 }
 
@@ -83,7 +83,7 @@ impl Ledger {
         if self.max_backoff.is_zero() { SignedDuration::from_secs(300) } else { self.max_backoff }
     }
 
-    /// When a container that finished at `finished` may be started again, with the delay; none means now.
+    /// When a container that exited at `finished` may be restarted, with the delay; `None` means now.
     pub fn blocked_until(&self, key: &str, finished: Timestamp, now: Timestamp) -> Option<(Timestamp, SignedDuration)> {
         let backoff = self.backoff.get(key)?;
         if self.expired(backoff, finished) {
@@ -93,7 +93,7 @@ impl Ledger {
         (now < until).then_some((until, backoff.delay))
     }
 
-    /// Notes that a container that had finished at `finished` is started again.
+    /// Raises the back-off: a container that exited at `finished` is restarted.
     pub fn raise(&mut self, key: &str, finished: Timestamp, now: Timestamp) {
         let limit = self.limit();
         let delay = match self.backoff.get(key) {
@@ -103,13 +103,13 @@ impl Ledger {
         self.backoff.insert(key.to_owned(), Backoff { delay, raised_at: now });
     }
 
-    /// A container that ran for twice the longest delay begins with the first delay again.
+    /// True if the container ran for twice the longest delay, which resets its back-off.
     fn expired(&self, backoff: &Backoff, finished: Timestamp) -> bool {
         finished.duration_since(backoff.raised_at) > self.limit().saturating_mul(2)
     }
 }
 
-/// Key of a container's back-off: another image or other resources begin anew.
+/// Key of a container's back-off: another image or other resources start a new one.
 pub fn backoff_key(container: &k8s_openapi::api::core::v1::Container) -> String {
     let resources = container.resources.as_ref().map(|r| serde_json::to_string(r).unwrap_or_default());
     format!("{}|{}|{}", container.name, container.image.as_deref().unwrap_or_default(), resources.unwrap_or_default())

@@ -1,6 +1,7 @@
-//! The planner: pod × observation × ledger × now → actions. It decides everything and does nothing.
+//! The planner: pod × observation × ledger × time → actions. It makes all decisions and has no side effects.
 //!
-//! Behaviour follows upstream's `pkg/kubelet/kuberuntime` and `pkg/kubelet/pod_workers.go` (kubelet-contract 2).
+//! Behavior follows upstream's `pkg/kubelet/kuberuntime` and `pkg/kubelet/pod_workers.go` (docs/contract.md, kubelet
+//! 2).
 
 mod action;
 mod containers;
@@ -45,18 +46,18 @@ pub use stage::{Facts, Stage};
 use terminate::kill_everything;
 pub use terminate::{EndInputs, EndReasons, decide_end, end_pod, plan_end, plan_removal};
 
-/// What to do next, in order.
+/// What to do next, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Actions; empty when all is as it should be.
+    /// Actions in order; empty if everything is as it should be.
     pub actions: Vec<Action>,
-    /// Containers that are to be started but have to wait for their back-off.
+    /// Containers that should start but have to wait for their back-off.
     pub waiting: BTreeMap<String, Waiting>,
-    /// When to plan again although nothing happens.
+    /// When to plan again even if nothing changes; `None` if not needed.
     pub wake_at: Option<Timestamp>,
 }
 
-/// Plans for a pod that is to run. Pods that end are planned by [`plan_end`].
+/// Plans for a pod that should run. Terminating pods are planned by [`plan_end`].
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let Inputs { pod, observed, .. } = *inputs;
     let Some(spec) = &pod.spec else { return Plan::default() };
@@ -67,7 +68,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         return plan_new_sandbox(inputs, attempt);
     }
     if !spec.containers.is_empty() && spec.containers.iter().all(|c| done_for_good(c, pod, observed)) {
-        // Sidecars do not keep a pod alive, and are not started again for one that is done.
+        // Sidecars do not keep a pod alive, and are not restarted for one that has finished.
         return Plan { actions: kill_everything(pod, observed, pod_grace(pod)), ..Plan::default() };
     }
     let mut plan = Plan::default();
@@ -105,7 +106,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan
 }
 
-/// The sandbox has to be made (again): everything of the old one ends, init containers begin anew.
+/// A new sandbox is needed: everything in the old one is killed, and init containers start over.
 fn plan_new_sandbox(inputs: &Inputs<'_>, attempt: u32) -> Plan {
     let Inputs { pod, observed, .. } = *inputs;
     let Some(spec) = &pod.spec else { return Plan::default() };
@@ -145,14 +146,14 @@ fn plan_new_sandbox(inputs: &Inputs<'_>, attempt: u32) -> Plan {
     plan
 }
 
-/// A container that ended and is not to run again by its own policy is not started in a new sandbox either.
+/// A container that exited and is not restarted by its own policy is not started in a new sandbox either.
 fn done_for_good(container: &Container, pod: &Pod, observed: &Observed) -> bool {
     let Some(spec) = &pod.spec else { return false };
     let ended = observed.container(&container.name).filter(|r| r.state == RunState::Exited);
     ended.is_some_and(|r| !restart::exited_should_restart(container, spec, r.exit_code))
 }
 
-/// Turns wishes into starts, except those that have to wait for their back-off.
+/// Adds the starts, except for containers that have to wait for their back-off.
 fn add_starts(plan: &mut Plan, inputs: &Inputs<'_>, starts: Vec<(ContainerKind, String)>) {
     let Inputs { pod, observed, ledger, now, .. } = *inputs;
     let specs = containers_of(pod);
@@ -162,7 +163,7 @@ fn add_starts(plan: &mut Plan, inputs: &Inputs<'_>, starts: Vec<(ContainerKind, 
         let Some((_, container)) = specs.iter().find(|(_, c)| c.name == name) else { continue };
         let record = observed.container(&name);
         let key = backoff_key(container);
-        // Of a container that is killed first, the run before that one counts (as upstream).
+        // For a container that is killed first, its previous exit counts (as upstream).
         let ended = observed.containers.iter().find(|r| r.name == name && r.state == RunState::Exited);
         let finished = ended.map(|r| r.finished_at.unwrap_or(r.created_at));
         if let Some((until, delay)) = finished.and_then(|at| ledger.blocked_until(&key, at, now)) {
@@ -170,16 +171,16 @@ fn add_starts(plan: &mut Plan, inputs: &Inputs<'_>, starts: Vec<(ContainerKind, 
             plan.wake_at = Some(plan.wake_at.map_or(until, |at| at.min(until)));
             continue;
         }
-        // A start that failed for another reason is not tried again with every event.
+        // A start that failed for another reason is not retried on every event.
         if let Some(at) = ledger.waiting.get(&name).and_then(|w| w.retry_at).filter(|at| now < *at) {
             plan.wake_at = Some(plan.wake_at.map_or(at, |earlier| earlier.min(at)));
-            // What comes after an init container waits with it.
+            // Everything after an init container waits with it.
             if kind == ContainerKind::Init {
                 break;
             }
             continue;
         }
-        // A record that was made and never started is taken away, its number is used again.
+        // A record that was created but never started is removed, and its number is reused.
         let unused = record.filter(|r| r.state == RunState::Created);
         made.extend(unused.map(|r| r.id.clone()));
         let attempt = record.map(|r| if unused.is_some() { r.attempt } else { r.attempt.saturating_add(1) });

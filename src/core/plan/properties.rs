@@ -1,4 +1,4 @@
-//! Properties of the planner over random pods, random histories and a kubelet that dies after any single call.
+//! Properties of the planner over random pods, random histories and a kubelet that crashes after any call.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use serde_json::json;
 use super::*;
 use crate::core::model::{ContainerId, ObservedContainer, ObservedSandbox, ProbeResults, SandboxId};
 
-/// A runtime in memory that does what actions say.
+/// A runtime in memory that executes actions.
 struct World {
     observed: Observed,
     now: Timestamp,
     made: i64,
-    /// Highest attempt ever made of each name, as log files would tell.
+    /// Highest restart count of each name, as log files would show.
     logs: BTreeMap<String, u32>,
 }
 
@@ -92,13 +92,13 @@ impl World {
 /// What happens between two calls.
 #[derive(Clone, Debug)]
 enum Happening {
-    /// Nothing.
+    /// Nothing happens in between.
     Quiet,
-    /// The running container of that rank ends.
+    /// The running container with this index exits with this code.
     Exit(usize, i32),
-    /// The newest sandbox dies with all that runs in it.
+    /// The newest sandbox fails with everything that runs in it.
     SandboxDies,
-    /// The kubelet is started anew and has forgotten all.
+    /// The kubelet restarts and has lost its ledger.
     Forget,
 }
 
@@ -195,12 +195,12 @@ proptest! {
         let (mut world, mut ledger) = (World::new(), Ledger::default());
         for happening in &happenings {
             happen(&mut world, &mut ledger, happening);
-            // Only the first call of each plan is made: the kubelet may die after any.
+            // Only the first call of each plan is made: the kubelet may crash after any of them.
             if let Some(action) = next(&pod, &world, &ledger).actions.first() {
                 world.apply(action, &mut ledger);
             }
         }
-        // Init containers end well from now on; everything else keeps running.
+        // From here on init containers succeed; everything else keeps running.
         for _ in 0..60 {
             let plan = next(&pod, &world, &ledger);
             if let Some(at) = plan.wake_at.filter(|_| plan.actions.is_empty()) {

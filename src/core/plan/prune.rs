@@ -1,10 +1,10 @@
-//! Which records of ended containers are not needed any more.
+//! Records of exited containers that are no longer needed.
 
 use super::action::Action;
 use crate::core::model::{ContainerId, Observed, RunState, SandboxId};
 
-/// Ended records beyond those the status shows: per name the newest record and the newest ended one beside it, and old
-/// sandboxes in which no kept record lies.
+/// Removes all records except those that the status shows: for each name the newest record and the newest exited one
+/// besides it. Also removes old sandboxes without a kept record.
 pub fn surplus(observed: &Observed) -> Vec<Action> {
     let names: Vec<&str> = {
         let mut names: Vec<&str> = observed.containers.iter().map(|c| c.name.as_str()).collect();
@@ -15,7 +15,7 @@ pub fn surplus(observed: &Observed) -> Vec<Action> {
     let mut remove: Vec<ContainerId> = Vec::new();
     let mut kept: Vec<&SandboxId> = Vec::new();
     for name in names {
-        // Newest first: the current one and the one before it are shown as state and lastState.
+        // Newest first: the current and the previous one are shown as state and lastState.
         for (index, record) in observed.containers.iter().filter(|c| c.name == name).enumerate() {
             if index >= 2 && matches!(record.state, RunState::Exited | RunState::Created) {
                 remove.push(record.id.clone());

@@ -1,6 +1,7 @@
-//! A container that one pass ends and starts again: what is told of its pod waits for the new one, for a moment.
+//! Holds a pod's status back for up to 1 s while one pass kills and restarts a container, so that readiness does not
+//! flap.
 //!
-//! Upstream says nothing between the two, because one sync does both.
+//! Upstream reports nothing in between, because one sync does both.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +11,20 @@ use super::action::Action;
 use crate::core::model::time::Moment;
 use crate::core::model::{Observed, RunState};
 
-/// How long a status may wait. Services send to a pod for as long as it is told to be ready, so this is little more than
-/// it takes to start a container.
+/// How long a status may be held back. Services send traffic to a pod as long as it is reported ready, so this is only
+/// a little more than a container start takes.
 const MOMENT: SignedDuration = SignedDuration::from_secs(1);
 
-/// Containers that the pass under way ends and starts again in the same sandbox.
+/// Containers that the current pass kills and restarts in the same sandbox.
 #[derive(Debug, Default)]
 pub struct Replacement {
     names: BTreeSet<String>,
-    /// The end of the moment, once one of them was seen to be down.
+    /// End of the delay, once one of them was observed not running.
     until: Option<Timestamp>,
 }
 
 impl Replacement {
-    /// What these actions replace.
+    /// The containers that these actions replace.
     pub fn of(actions: &[Action]) -> Self {
         if actions.iter().any(|action| matches!(action, Action::CreateSandbox { .. })) {
             return Self::default();
@@ -37,12 +38,12 @@ impl Replacement {
         Self { names: started.filter(|name| killed(name)).cloned().collect(), until: None }
     }
 
-    /// Whether one of them does not run yet; the pass is about to start it.
+    /// True if one of them is not running; the pass is about to start it.
     pub fn is_down(&self, observed: &Observed) -> bool {
         self.names.iter().any(|name| observed.container(name).is_none_or(|record| record.state != RunState::Running))
     }
 
-    /// Until when the status waits; none when it is to be told now.
+    /// Until when the status is held back; `None` if it has to be reported now.
     pub fn holds_until(&mut self, observed: &Observed, now: Timestamp) -> Option<Timestamp> {
         if !self.is_down(observed) {
             return None;

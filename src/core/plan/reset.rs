@@ -1,4 +1,5 @@
-//! Restart of all containers in their sandbox (KEP-5532): everything ends and its records go, then all begins anew.
+//! Restart of all containers in their sandbox (KEP-5532): all are killed and their records removed, then the pod starts
+//! over.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -8,16 +9,16 @@ use super::kill::kill;
 use super::restart::{asks_restart_all, may_restart_all};
 use crate::core::model::{ContainerId, ContainerKind, Observed, RunState};
 
-/// Whether a record says that all containers are to be restarted. It is removed last, so a restart of the kubelet in
-/// between loses nothing.
+/// True if a record requests that all containers are restarted. That record is removed last, so that a kubelet restart
+/// in between loses nothing.
 pub fn restart_all_asked(pod: &Pod, observed: &Observed) -> bool {
     let Some(spec) = pod.spec.as_ref().filter(|spec| may_restart_all(spec)) else { return false };
     let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
     all.any(|c| observed.container(&c.name).is_some_and(|record| asks_restart_all(c, record)))
 }
 
-/// Ends and removes every container but ephemeral ones; those that asked for it last. Logs stay, and with them the
-/// restart counts.
+/// Kills and removes every container except ephemeral ones; those that requested it last. Logs stay, and so do restart
+/// counts.
 pub(super) fn plan_reset(pod: &Pod, observed: &Observed) -> Vec<Action> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let mut kills = Vec::new();

@@ -1,7 +1,7 @@
-//! In-place resize (KEP-1287): what is wanted, what is allocated, what the runtime has.
+//! In-place resize (KEP-1287): compares wanted, allocated and actual resources.
 //!
-//! The allocated resources are those of the pod as its worker sees it; what the spec asks for beyond that waits until it
-//! is admitted. What the runtime has is read from its own status, so nothing has to be written down.
+//! Allocated resources are those of the pod that the worker runs; what the spec wants beyond that waits for admission.
+//! Actual resources are read from the runtime's status, so nothing has to be stored.
 
 use std::collections::BTreeMap;
 
@@ -13,30 +13,30 @@ use crate::core::model::{Amount, ContainerId, Observed, RunState, containers_of}
 use crate::core::render::{DeviceGrant, NodeContext, resources::container_resources, resources::may_swap};
 use crate::cri;
 
-/// Where a resize stands; shown as conditions.
+/// State of a resize; reported as pod conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resize {
-    /// Why the wanted resources are not allocated.
+    /// Why the wanted resources are not allocated; `None` if they are.
     pub pending: Option<Pending>,
-    /// The allocated resources are not yet in force.
+    /// True while the allocated resources are not in force.
     pub in_progress: bool,
-    /// Why they could not be put in force.
+    /// Why they could not be put in force; `None` if nothing failed.
     pub error: Option<String>,
-    /// Containers that have to be started anew for it.
+    /// Containers that have to be restarted for it.
     pub restart: Vec<ContainerId>,
 }
 
-/// Resources that are wanted and not allocated.
+/// Resources that are wanted but not allocated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pending {
-    /// They do not fit now; tried again with every change of the node's pods.
+    /// They do not fit now; retried with every change of the node's pods. The message says why.
     Deferred(String),
-    /// They can never be given to this pod while it runs on this node.
+    /// This pod can never get them while it runs on this node. The message says why.
     Infeasible(String),
 }
 
 impl Pending {
-    /// Reason of the condition `PodResizePending`.
+    /// `reason` of the condition `PodResizePending`.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Deferred(_) => "Deferred",
@@ -44,7 +44,7 @@ impl Pending {
         }
     }
 
-    /// Reason of the event.
+    /// `reason` of the event.
     pub fn event(&self) -> &'static str {
         match self {
             Self::Deferred(_) => "ResizeDeferred",
@@ -52,7 +52,7 @@ impl Pending {
         }
     }
 
-    /// For people.
+    /// Message of the condition and the event.
     pub fn message(&self) -> &str {
         match self {
             Self::Deferred(message) | Self::Infeasible(message) => message,
@@ -60,8 +60,8 @@ impl Pending {
     }
 }
 
-/// Why the pod can never be given what it wants in place: a container's share of swap follows its memory request, and is
-/// set only when it starts (upstream `pkg/kubelet/allocation/handlers.go`).
+/// Why the wanted resources can never be applied in place: a container's share of swap depends on its memory request,
+/// and is only set when it starts (upstream `pkg/kubelet/allocation/handlers.go`).
 pub fn infeasible(node: &NodeContext, wanted: &Pod, allocated: &Pod) -> Option<Pending> {
     let request = |c: &Container| amounts(c.resources.as_ref())[3];
     let held: BTreeMap<&str, &Container> = containers(allocated).map(|c| (c.name.as_str(), c)).collect();
@@ -85,7 +85,7 @@ fn containers_mut(pod: &mut Pod) -> impl Iterator<Item = &mut Container> {
 
 const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
-/// Amounts of CPU and memory, limits then requests; text that means the same is the same.
+/// Amounts of CPU and memory, limits before requests; equal amounts in different spellings are equal.
 fn amounts(resources: Option<&ResourceRequirements>) -> [Option<Amount>; 4] {
     let of = |list: Option<&BTreeMap<String, Quantity>>, name: &str| list?.get(name).map(Amount::of);
     let (limits, requests) = (resources.and_then(|r| r.limits.as_ref()), resources.and_then(|r| r.requests.as_ref()));
@@ -93,7 +93,7 @@ fn amounts(resources: Option<&ResourceRequirements>) -> [Option<Amount>; 4] {
     [of(limits, cpu), of(requests, cpu), of(limits, memory), of(requests, memory)]
 }
 
-/// Whether the two differ in CPU or memory of a container or of the pod.
+/// True if the two differ in CPU or memory of a container or of the pod.
 pub fn resources_differ(a: &Pod, b: &Pod) -> bool {
     let pod_level = |p: &Pod| amounts(p.spec.as_ref().and_then(|s| s.resources.as_ref()));
     let list = |p: &Pod| containers(p).map(|c| amounts(c.resources.as_ref())).collect::<Vec<_>>();
@@ -115,7 +115,7 @@ pub fn with_resources_of(wanted: &Pod, allocated: &Pod) -> Pod {
     pod
 }
 
-/// The pod with the resources that its API status says are allocated; for the time after a kubelet restart.
+/// The pod with the resources that its API status shows as allocated; used after a restart of the kubelet.
 pub fn with_resources_of_status(pod: &Pod) -> Pod {
     let mut held = pod.clone();
     let Some(status) = pod.status.as_ref() else { return held };
@@ -131,7 +131,7 @@ pub fn with_resources_of_status(pod: &Pod) -> Pod {
             take(&mut wanted.limits, said.resources.as_ref().and_then(|r| r.limits.as_ref()), name);
         }
     }
-    // With an overhead, which is part of what the status tells, the spec's own part is not known.
+    // The status includes the overhead, so with one the spec's own part cannot be derived.
     let spec = held.spec.as_mut().filter(|spec| spec.overhead.is_none());
     if let (Some(requests), Some(wanted)) = (&status.allocated_resources, spec.and_then(|spec| spec.resources.as_mut()))
     {
@@ -140,7 +140,7 @@ pub fn with_resources_of_status(pod: &Pod) -> Pod {
             take(&mut wanted.limits, status.resources.as_ref().and_then(|r| r.limits.as_ref()), name);
         }
     }
-    // Equal amounts keep the spec's own words.
+    // For equal amounts the spec's spelling is kept.
     if resources_differ(pod, &held) { held } else { pod.clone() }
 }
 
@@ -152,14 +152,14 @@ fn take(to: &mut Option<BTreeMap<String, Quantity>>, from: Option<&BTreeMap<Stri
     }
 }
 
-/// For each container the larger of both; the size of the pod's cgroup while its containers change.
+/// For each container the larger value of both: the size of the pod's cgroup while its containers are resized.
 pub fn larger_of(a: &Pod, b: &Pod) -> Pod {
     let mut pod = b.clone();
     let before: BTreeMap<&str, &Container> = containers(a).map(|c| (c.name.as_str(), c)).collect();
     for container in containers_mut(&mut pod) {
         let old = before.get(container.name.as_str()).and_then(|c| c.resources.clone()).unwrap_or_default();
         let new = container.resources.get_or_insert_default();
-        // No limit is the largest limit; no request the smallest request.
+        // No limit is the largest limit, no request the smallest request.
         new.limits = larger(old.limits, new.limits.take(), false);
         new.requests = larger(old.requests, new.requests.take(), true);
     }
@@ -190,13 +190,13 @@ fn larger(a: List, b: List, keep_single: bool) -> List {
     Some(all)
 }
 
-/// Whether the container's `resizePolicy` asks for a restart when this resource changes.
+/// True if the container's `resizePolicy` requires a restart for this resource.
 fn restarts_for(container: &Container, resource: &str) -> bool {
     let mut policies = container.resize_policy.iter().flatten();
     policies.any(|p| p.resource_name == resource && p.restart_policy == "RestartContainer")
 }
 
-/// Running containers whose `resizePolicy` asks for a restart when going from one to the other.
+/// Running containers whose `resizePolicy` requires a restart for this change.
 pub fn restarts(from: &Pod, to: &Pod, observed: &Observed) -> Vec<ContainerId> {
     let before: BTreeMap<&str, _> =
         containers(from).map(|c| (c.name.as_str(), amounts(c.resources.as_ref()))).collect();
@@ -211,18 +211,18 @@ pub fn restarts(from: &Pod, to: &Pod, observed: &Observed) -> Vec<ContainerId> {
     containers(to).filter(asks).filter_map(running).collect()
 }
 
-/// What is left to be done for a resize.
+/// The rest of a resize.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rest {
-    /// Nothing for now: none is under way, or containers have to be started anew first.
+    /// Nothing for now: there is none, or containers have to be restarted first.
     Waits,
-    /// All is in force.
+    /// The resize is complete.
     Done,
-    /// These actions.
+    /// These actions have to be executed.
     Actions(Vec<Action>),
 }
 
-/// What is left of the resize; `from` is the pod before it, until the pod's own size was put in force.
+/// What remains of the resize; `from` is the pod before it, until the pod's own size was applied.
 pub fn plan_rest(resize: &Resize, node: &NodeContext, pod: &Pod, from: Option<&Pod>, observed: &Observed) -> Rest {
     let running = |id| observed.by_id(id).is_some_and(|r| r.state == RunState::Running);
     if !resize.in_progress || resize.restart.iter().any(running) {
@@ -232,7 +232,7 @@ pub fn plan_rest(resize: &Resize, node: &NodeContext, pod: &Pod, from: Option<&P
     let specs = containers_of(pod);
     let wanted = specs.iter().map(|(_, c)| (c.name.clone(), container_resources(node, pod, c, &grant))).collect();
     let actions = plan_resize(pod, from, observed, &wanted);
-    // The pod's own size is put in force at least once; then an empty rest means that all is done.
+    // The pod's own size is applied at least once; after that an empty rest means completion.
     let only_pod = !actions.iter().any(|a| matches!(a, Action::Update { .. }));
     if only_pod && from.is_none() { Rest::Done } else { Rest::Actions(actions) }
 }
@@ -246,8 +246,8 @@ pub fn resize_text(pod: &Pod) -> String {
     serde_json::json!({"containers": list, "generation": generation}).to_string()
 }
 
-/// What is to be done so that the allocated resources are in force. `wanted` are the runtime's values by container name,
-/// `from` the pod before the resize where that is known. Empty when all is in force.
+/// The actions that put the allocated resources in force. `wanted` are the runtime's values by container name, `from`
+/// the pod before the resize if known. Empty if everything is in force.
 pub fn plan_resize(
     pod: &Pod,
     from: Option<&Pod>,
@@ -274,7 +274,7 @@ pub fn plan_resize(
         };
         updates.push((grows, update));
     }
-    // What shrinks goes first, so that the sum stays within the pod's.
+    // Shrinking containers come first, so that the sum stays within the pod's limit.
     updates.sort_by_key(|(grows, _)| *grows);
     let larger = from.map_or_else(|| pod.clone(), |from| larger_of(from, pod));
     let mut actions = vec![Action::SizePod(Box::new(larger))];
@@ -283,7 +283,7 @@ pub fn plan_resize(
     actions
 }
 
-/// Whether the runtime has these values; what it does not tell is taken as in force.
+/// True if the runtime has these values; values that it does not report are assumed to be in force.
 fn in_force(want: &cri::LinuxContainerResources, have: &cri::LinuxContainerResources) -> bool {
     let unlimited = |quota: i64| if quota <= 0 { 0 } else { quota };
     want.cpu_shares == have.cpu_shares

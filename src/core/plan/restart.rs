@@ -1,4 +1,4 @@
-//! Restart policy of containers, with the rules of KEP-5307 and KEP-5532.
+//! Restart policy of containers, including the rules of KEP-5307 and KEP-5532.
 
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, Pod, PodSpec};
 
@@ -8,7 +8,7 @@ use crate::core::render::container_hash;
 /// Action of a rule that restarts every container of the pod in its sandbox.
 pub const RESTART_ALL: &str = "RestartAllContainers";
 
-/// Whether a container that ended with `exit_code` is to be started again (upstream `ContainerShouldRestart`).
+/// True if a container that exited with `exit_code` has to be restarted (upstream `ContainerShouldRestart`).
 pub fn exited_should_restart(container: &Container, spec: &PodSpec, exit_code: i32) -> bool {
     if let Some(policy) = container.restart_policy.as_deref() {
         if matching_rule(container, exit_code).is_some_and(|r| matches!(r.action.as_str(), "Restart" | RESTART_ALL)) {
@@ -21,7 +21,7 @@ pub fn exited_should_restart(container: &Container, spec: &PodSpec, exit_code: i
     by_policy(spec.restart_policy.as_deref().unwrap_or("Always"), exit_code).unwrap_or(true)
 }
 
-/// Whether a container that is killed for a failed probe (no exit code yet) is to be started again.
+/// True if a container that is killed for a failed probe (no exit code yet) has to be restarted.
 pub fn killed_should_restart(container: &Container, spec: &PodSpec) -> bool {
     let policy = container.restart_policy.as_deref().or(spec.restart_policy.as_deref());
     policy != Some("Never")
@@ -36,7 +36,7 @@ fn by_policy(policy: &str, exit_code: i32) -> Option<bool> {
     }
 }
 
-/// First rule that fits the exit code.
+/// The first rule that matches the exit code.
 pub fn matching_rule(container: &Container, exit_code: i32) -> Option<&ContainerRestartRule> {
     container.restart_policy_rules.iter().flatten().find(|rule| {
         rule.exit_codes.as_ref().is_some_and(|codes| {
@@ -50,19 +50,19 @@ pub fn matching_rule(container: &Container, exit_code: i32) -> Option<&Container
     })
 }
 
-/// Whether any container of the pod has a rule that restarts all of them.
+/// True if any container of the pod has a rule that restarts all of them.
 pub fn may_restart_all(spec: &PodSpec) -> bool {
     let all = spec.init_containers.iter().flatten().chain(&spec.containers);
     all.flat_map(|c| c.restart_policy_rules.iter().flatten()).any(|rule| rule.action == RESTART_ALL)
 }
 
-/// Whether this record is of a container that ended so that all are restarted.
+/// True if this container's exit matches a rule that restarts all containers.
 pub fn asks_restart_all(container: &Container, record: &ObservedContainer) -> bool {
     record.state == RunState::Exited
         && matching_rule(container, record.exit_code).is_some_and(|rule| rule.action == RESTART_ALL)
 }
 
-/// Whether the container is to be started (again) as things are (upstream `ShouldContainerBeRestarted`).
+/// True if the container has to be (re)started in the observed state (upstream `ShouldContainerBeRestarted`).
 pub fn should_start(container: &Container, pod: &Pod, observed: &Observed) -> bool {
     if pod.metadata.deletion_timestamp.is_some() {
         return false;
@@ -77,7 +77,7 @@ pub fn should_start(container: &Container, pod: &Pod, observed: &Observed) -> bo
     }
 }
 
-/// Whether a record was made from another definition (image or name) than the pod has now.
+/// True if the record was created from another definition (image or name) than the pod has now.
 pub(super) fn changed(container: &Container, record: &ObservedContainer) -> bool {
     !record.hash.is_empty()
         && record.hash != container_hash(&container.name, container.image.as_deref().unwrap_or_default())

@@ -1,47 +1,47 @@
-//! The stages of a pod on the node. They only ever go forward.
+//! The stages of a pod on the node. They only advance.
 
 use crate::core::model::Observed;
 
-/// Where a pod stands in its life on this node.
+/// The stage of a pod's life on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Not admitted yet, or another pod of its name still holds the slot.
+    /// Not admitted yet, or another pod of its name still exists.
     Waiting,
-    /// Admitted; no container of it has run yet.
+    /// Admitted; none of its containers has run yet.
     Starting,
     /// A container runs or has run.
     Running,
-    /// Its containers are being ended.
+    /// Its containers are being killed.
     Terminating,
-    /// Nothing of it runs; volumes and cgroups are being taken away.
+    /// Nothing of it runs; volumes and cgroups are being removed.
     Terminated {
-        /// They are gone.
+        /// True once volumes and cgroups are removed.
         cleaned: bool,
     },
-    /// Nothing of it is left but records for logs; its name is free.
+    /// Only records for logs are left; its name is free.
     Finished {
-        /// Everybody has heard of it.
+        /// True once the final status is published.
         told: bool,
-        /// The records are gone too, or are left to the next look for pods that nobody wants.
+        /// True once the records are removed too, or left to the periodic cleanup of orphans.
         records_removed: bool,
     },
 }
 
-/// What decides the next stage.
+/// Input of the next stage.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// It may run.
+    /// Admission accepted the pod.
     pub admitted: bool,
-    /// It is to be ended.
+    /// The pod has to terminate.
     pub ends: bool,
-    /// The runtime's records.
+    /// The pod's sandboxes and containers in the runtime.
     pub observed: &'a Observed,
-    /// An action of the pod is under way.
+    /// An action of the pod is being executed.
     pub busy: bool,
 }
 
 impl Stage {
-    /// The stage that the facts allow; at most one ahead for each look.
+    /// The next stage according to the facts; it advances by at most one per call.
     pub fn next(self, facts: &Facts<'_>) -> Self {
         let alive = facts.observed.alive().next().is_some() || facts.observed.sandboxes.iter().any(|s| s.ready);
         match self {
@@ -54,12 +54,12 @@ impl Stage {
         }
     }
 
-    /// Whether nothing of the pod runs any more.
+    /// True if nothing of the pod runs any more.
     pub fn has_ended(self) -> bool {
         matches!(self, Self::Terminated { .. } | Self::Finished { .. })
     }
 
-    /// Whether the pod is being ended or has ended.
+    /// True if the pod terminates or has terminated.
     pub fn ends(self) -> bool {
         self >= Self::Terminating
     }

@@ -1,4 +1,4 @@
-//! The end of a pod: kill what runs, stop its sandboxes, and how much of the grace is left.
+//! Termination of a pod: kills what runs, stops its sandboxes, within the remaining grace period.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -9,35 +9,35 @@ use super::ledger::{End, EndCause};
 use crate::core::model::time::Moment;
 use crate::core::model::{Observed, is_terminal};
 
-/// What may be a reason to end a pod.
+/// Input of the decision to terminate a pod.
 #[derive(Clone, Copy, Debug)]
 pub struct EndInputs<'a> {
-    /// The pod.
+    /// Definition of the pod.
     pub pod: &'a Pod,
-    /// Whether it is a static pod.
+    /// True if it is a static pod.
     pub is_static: bool,
-    /// The status as it was published last.
+    /// The status that was last published.
     pub status: &'a PodStatus,
-    /// No source lists it any more.
+    /// No source lists the pod any more.
     pub removed: bool,
-    /// The node refused it.
+    /// Admission rejected the pod.
     pub rejected: bool,
-    /// It is being ended already.
+    /// The pod terminates already.
     pub ends: bool,
-    /// Now.
+    /// Time of the decision.
     pub now: Timestamp,
 }
 
-/// Reasons to end a pod, in the order in which they count.
+/// Reasons to terminate a pod, most important first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndReasons {
-    /// Empty for a pod that goes on.
+    /// The causes; empty if the pod continues.
     pub causes: Vec<EndCause>,
-    /// When `activeDeadlineSeconds` will have passed.
+    /// When `activeDeadlineSeconds` will have passed; `None` if it is not set or has passed.
     pub deadline: Option<Timestamp>,
 }
 
-/// Finds reasons to end a pod. One that ends already may still get one that shortens its grace.
+/// Finds reasons to terminate a pod. A terminating pod may get another one that shortens its grace period.
 pub fn decide_end(inputs: &EndInputs<'_>) -> EndReasons {
     let EndInputs { pod, status, now, .. } = *inputs;
     let mut reasons = EndReasons::default();
@@ -67,9 +67,10 @@ pub fn decide_end(inputs: &EndInputs<'_>) -> EndReasons {
     reasons
 }
 
-/// Begins the end of a pod, or shortens the grace of one that already ends; the first cause stays.
+/// Begins the termination of a pod, or shortens the grace period of a terminating one; the first cause is kept.
 ///
-/// The grace is the smallest of the pod's (deletion, else spec) and the order's, and at least one second.
+/// The grace period is the minimum of the pod's (of its deletion, else of the spec) and the cause's, and at least one
+/// second.
 pub fn end_pod(current: Option<&End>, cause: EndCause, pod: &Pod, now: Timestamp) -> End {
     let order = match &cause {
         EndCause::Killed(kill) => kill.grace_seconds,
@@ -82,15 +83,15 @@ pub fn end_pod(current: Option<&End>, cause: EndCause, pod: &Pod, now: Timestamp
     }
 }
 
-/// What is to be done until nothing of the pod runs; empty when that is so.
+/// The actions until nothing of the pod runs; empty if that is reached.
 pub fn plan_end(pod: &Pod, observed: &Observed, end: &End, now: Timestamp) -> Vec<Action> {
-    // After a kubelet restart the clock starts anew; while it runs, a second attempt gets what is left.
+    // After a kubelet restart the grace period starts over; without one, a retry gets what remains of it.
     let used = now.duration_since(end.since).as_secs().max(0);
     let grace = end.grace_seconds.saturating_sub(used).max(1);
     kill_everything(pod, observed, grace)
 }
 
-/// Ends what runs, within `grace` seconds, and the sandboxes with it.
+/// Kills what runs, within `grace` seconds, and stops the sandboxes.
 pub(super) fn kill_everything(pod: &Pod, observed: &Observed, grace: i64) -> Vec<Action> {
     let mut actions = Vec::new();
     let kills = kill_all(pod, observed, grace);
@@ -104,7 +105,7 @@ pub(super) fn kill_everything(pod: &Pod, observed: &Observed, grace: i64) -> Vec
     actions
 }
 
-/// Removes every record of a pod that is gone from its source.
+/// Removes every record of a pod that its source no longer lists.
 pub fn plan_removal(observed: &Observed) -> Vec<Action> {
     let ids: Vec<_> = observed.sandboxes.iter().map(|s| s.id.clone()).collect();
     let orphans: Vec<_> =

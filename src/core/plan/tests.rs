@@ -1,4 +1,4 @@
-//! Tables of the planner.
+//! Tables of plans.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;

@@ -1,4 +1,4 @@
-//! `httpGet` of a probe or hook → the request that is sent (upstream `pkg/probe/http/request.go`, `pkg/probe/util.go`).
+//! From `httpGet` of a probe or hook to the request (upstream `pkg/probe/http/request.go`, `pkg/probe/util.go`).
 
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -8,7 +8,7 @@ use crate::core::model::HttpGet;
 /// Why there is no port, in upstream's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PortError {
-    /// The container has no port of that name, and the name is no number either.
+    /// The container has no port of that name, and the name is not a number.
     #[error("strconv.Atoi: parsing {0:?}: invalid syntax")]
     Unknown(String),
     /// Not between 1 and 65535.
@@ -16,7 +16,7 @@ pub enum PortError {
     OutOfRange(i64),
 }
 
-/// The port number that `port` names in the container.
+/// The number of `port`, which may be a name in the container's spec.
 ///
 /// # Errors
 /// An unknown name, or a number out of range.
@@ -34,10 +34,10 @@ pub fn port_of(port: &IntOrString, container: &Container) -> Result<u16, PortErr
     u16::try_from(number).ok().filter(|n| *n > 0).ok_or(PortError::OutOfRange(number))
 }
 
-/// Builds the request; `agent` is the user agent unless the headers name one.
+/// Renders the request; `agent` is the user agent unless the headers set one.
 ///
 /// # Errors
-/// When the port cannot be resolved.
+/// The port cannot be resolved.
 pub fn render_http_get(
     action: &HTTPGetAction,
     container: &Container,
@@ -71,8 +71,8 @@ fn first<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// A request target from the path as the user wrote it: no fragment, a leading slash, everything else that may not
-/// stand in a request line escaped.
+/// Converts the path, as the user wrote it, into a request target: no fragment, a leading slash, and every character
+/// escaped that is not allowed in a request line.
 fn render_target(path: &str) -> String {
     let path = path.split('#').next().unwrap_or_default();
     let mut target = String::with_capacity(path.len().saturating_add(1));

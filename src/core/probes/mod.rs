@@ -1,7 +1,8 @@
-//! When to probe which container, what to ask, and what a run of answers means.
+//! When to probe which container, which check to make, and what a series of results means.
 //!
-//! [`PodProbes`] is the state of one pod's probes: it takes what runs, gives the runs that are due and takes their
-//! answers. Time is a [`std::time::Duration`] since any fixed moment. Rules: upstream `pkg/kubelet/prober/worker.go`.
+//! [`PodProbes`] is the state of one pod's probes: it receives the running containers, returns the probes that are due
+//! and receives their results. Time is a [`std::time::Duration`] since any fixed point in time. Rules: upstream
+//! `pkg/kubelet/prober/worker.go`.
 
 mod http;
 mod pod;

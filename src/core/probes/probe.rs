@@ -8,14 +8,14 @@ use k8s_openapi::api::core::v1;
 use crate::core::model::ProbeResult;
 use crate::core::model::time::scaled;
 
-/// What a probe decides.
+/// The kinds of probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProbeKind {
-    /// Restart the container.
+    /// A failure restarts the container.
     Liveness,
-    /// Send traffic to the pod.
+    /// Success sends traffic to the pod.
     Readiness,
-    /// Whether the other two may begin.
+    /// Until it succeeds, the other two do not run.
     Startup,
 }
 
@@ -29,21 +29,21 @@ impl fmt::Display for ProbeKind {
     }
 }
 
-/// The numbers of a probe, with the API's defaults.
+/// Timing and thresholds of a probe, with the API's defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// Wait after the container's start.
+    /// Delay after the container's start.
     pub initial_delay: Duration,
-    /// From one run to the next.
+    /// Time from one run to the next.
     pub period: Duration,
-    /// Successes in a row that count.
+    /// Consecutive successes for the result Success.
     pub success_threshold: u32,
-    /// Failures in a row that count.
+    /// Consecutive failures for the result Failure.
     pub failure_threshold: u32,
 }
 
 impl Timing {
-    /// Reads them from the spec; absent and senseless values become the defaults.
+    /// Reads them from the spec; absent and invalid values become the defaults.
     pub fn of(spec: &v1::Probe) -> Self {
         let positive = |value: Option<i32>, default: u32| {
             value.and_then(|v| u32::try_from(v).ok()).filter(|v| *v > 0).unwrap_or(default)
@@ -57,13 +57,14 @@ impl Timing {
     }
 }
 
-/// First wait between two runs of a readiness probe that has not succeeded yet; doubled up to the period.
+/// First interval of a readiness probe that has not succeeded yet; doubled until it reaches the period.
 const EAGER: Duration = Duration::from_millis(250);
 
-/// One probe: when it is due and what its answers add up to.
+/// One probe: when it is due and what its results add up to.
 ///
-/// Runs keep a fixed rhythm, `phase + n * period`. A readiness probe additionally runs as soon as its container may be
-/// ready and a few times soon after, silently: upstream does the same by probing at each sync of an unready pod.
+/// Runs follow a fixed schedule, `phase + n * period`. In addition, a readiness probe runs as soon as its container may
+/// be ready and a few times soon after, without events: upstream has the same effect by probing at each sync of an
+/// unready pod.
 #[derive(Clone, Debug)]
 pub struct Probe {
     kind: ProbeKind,
@@ -99,9 +100,9 @@ impl Probe {
         }
     }
 
-    /// A probe of a container that ran before the prober did. With `jitter` the first run comes after that part (0 to 1)
-    /// of a period, lest a restarted kubelet probes everything at once. Without it, which is for a container of
-    /// which nothing is remembered, it runs as soon as it may.
+    /// A probe of a container that started before the prober. With `jitter` the first run comes after that fraction (0
+    /// to 1) of a period, so that a restarted kubelet does not probe everything at once. Without it, for a container
+    /// without a known status, the first run is immediate.
     pub fn adopt(kind: ProbeKind, timing: Timing, now: Duration, age: Duration, jitter: Option<f64>) -> Self {
         let rest = timing.initial_delay.saturating_sub(age);
         let phase = now.saturating_add(scaled(timing.period, jitter.unwrap_or(0.0).clamp(0.0, 1.0)));
@@ -113,7 +114,7 @@ impl Probe {
         }
     }
 
-    /// Begins to run. Without effect on one that runs already or has settled permanently.
+    /// Starts to run. No effect if it already runs or has its final result.
     pub fn begin(&mut self, now: Duration) {
         if self.due.is_some() || self.in_flight || self.held() {
             return;
@@ -127,30 +128,30 @@ impl Probe {
         }
     }
 
-    /// Ends, with this as its last word.
+    /// Stops with this final result.
     pub fn settle(&mut self, result: ProbeResult) {
         (self.due, self.eager, self.settled) = (None, None, Some(result));
     }
 
-    /// When it wants to run next.
+    /// When it has to run next; `None` if it does not run.
     pub fn due(&self) -> Option<Duration> {
         self.due
     }
 
-    /// The result that counts.
+    /// The overall result; `None` until a threshold was reached.
     pub fn settled(&self) -> Option<ProbeResult> {
         self.settled
     }
 
-    /// Marks a run as begun. Gives whether a failure of it is worth an event.
+    /// Marks a run as started; returns whether a failure should be reported as an event.
     pub fn take(&mut self) -> bool {
         self.due = None;
         self.in_flight = true;
         self.eager.is_none()
     }
 
-    /// Takes the answer of the run that began at `began`; `None` is a probe that could not be run, whose run does not
-    /// count. Gives whether the settled result changed.
+    /// Records the result of the run that began at `began`; `None` is a probe that could not be executed and does not
+    /// count. Returns whether the overall result changed.
     pub fn answer(&mut self, result: Option<ProbeResult>, began: Duration, now: Duration) -> bool {
         self.in_flight = false;
         let changed = result.is_some_and(|result| self.count(result));
@@ -178,7 +179,7 @@ impl Probe {
         changed
     }
 
-    /// A failed liveness probe and a settled startup probe rest until there is another container.
+    /// A failed liveness probe and a startup probe with a result pause until the container is replaced.
     fn held(&self) -> bool {
         match self.kind {
             ProbeKind::Liveness => self.settled == Some(ProbeResult::Failure),

@@ -1,4 +1,4 @@
-//! A probe's handler → the check to make (upstream `pkg/kubelet/prober/prober.go`).
+//! From a probe's handler to the check to make (upstream `pkg/kubelet/prober/prober.go`).
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::http::{PortError, port_of, render_http_get};
 use crate::core::model::Check;
 use crate::core::render::expand::{Budget, MAX_TOTAL, TooLong, expand};
 
-/// How often a check that could not be made at all is tried within one run.
+/// Attempts of a check that could not be executed, within one run.
 pub const UNANSWERED_RUNS: usize = 3;
 
-/// The user agent of HTTP probes: the Kubernetes version whose contract is kept.
+/// User agent of HTTP probes, with the Kubernetes version that is implemented.
 const AGENT: &str = "kube-probe/1.36";
 
 /// Why a probe cannot be run, in upstream's words, for the event.

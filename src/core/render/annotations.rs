@@ -1,4 +1,4 @@
-//! Labels and annotations by which containers and sandboxes are found again (upstream `kuberuntime/labels.go`).
+//! Labels and annotations by which containers and sandboxes are recognized (upstream `kuberuntime/labels.go`).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,23 +7,23 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use super::container_hash;
 use crate::core::model::{key_of, labels, uid_of};
 
-/// Labels of a sandbox: the pod's own and its identity.
+/// Labels of a sandbox: those of the pod, and its identity.
 pub fn sandbox_labels(pod: &Pod) -> HashMap<String, String> {
     let own = pod.metadata.labels.iter().flatten().map(|(k, v)| (k.clone(), v.clone()));
     own.chain(identity(pod)).collect()
 }
 
-/// Annotations of a sandbox: the pod's.
+/// Annotations of a sandbox: those of the pod.
 pub fn sandbox_annotations(pod: &Pod) -> HashMap<String, String> {
     pod.metadata.annotations.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
-/// Labels of a container: its identity and its pod's.
+/// Labels of a container: its identity and that of its pod.
 pub fn container_labels(pod: &Pod, container: &Container) -> HashMap<String, String> {
     identity(pod).into_iter().chain([(labels::CONTAINER_NAME.to_owned(), container.name.clone())]).collect()
 }
 
-/// Annotations of a container; enough to kill it properly when its pod's definition is gone.
+/// Annotations of a container, which suffice to kill it properly when its pod's definition is unknown.
 pub fn container_annotations(
     pod: &Pod,
     container: &Container,
@@ -42,7 +42,7 @@ pub fn container_annotations(
     if let Some(seconds) = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds) {
         set(labels::TERMINATION_GRACE, seconds.to_string());
     }
-    // Values of the API always serialize; should one not, the container goes without that annotation, as upstream.
+    // Values of the API always serialize; otherwise the annotation is left out, as upstream.
     let hook = container.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref());
     if let Some(json) = hook.and_then(|h| serde_json::to_string(h).ok()) {
         set(labels::PRE_STOP_HANDLER, json);

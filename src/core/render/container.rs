@@ -1,4 +1,4 @@
-//! Container → container configuration (upstream `generateContainerConfig` in `kuberuntime_container.go`).
+//! From a container to its runtime configuration (upstream `generateContainerConfig` in `kuberuntime_container.go`).
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub fn container(
     inputs: &ContainerInputs<'_>,
 ) -> Result<cri::ContainerConfig, Error> {
     let c = inputs.container;
-    // Later entries win, as in the process itself.
+    // Later entries win, as in the process.
     let env: BTreeMap<&str, &str> = inputs.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut budget = Budget::of(MAX_TOTAL);
     let mut expanded = |what: &str, words: Option<&Vec<String>>| {

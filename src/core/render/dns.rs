@@ -14,13 +14,13 @@ const MAX_SERVERS: usize = 3;
 const MAX_SEARCHES: usize = 32;
 const MAX_SEARCH_LENGTH: usize = 2048;
 const MAX_NAME_LENGTH: usize = 253;
-/// Search domains that a pod of the cluster gets before those of the node.
+/// Search domains of the cluster, which come before those of the node.
 const CLUSTER_SEARCHES: usize = 3;
 
-/// Reads a resolv.conf; lines that say nothing are skipped.
+/// Parses a resolv.conf; unknown lines are skipped.
 ///
 /// # Errors
-/// A `nameserver` without an address.
+/// A `nameserver` line without an address.
 pub fn parse_resolv_conf(text: &str) -> Result<ResolvConf, Error> {
     let mut conf = ResolvConf::default();
     for line in text.lines().map(str::trim).filter(|l| !l.starts_with('#')) {
@@ -45,12 +45,13 @@ pub fn parse_resolv_conf(text: &str) -> Result<ResolvConf, Error> {
     Ok(conf)
 }
 
-/// Whether anything of the node's resolver goes into the pod's: with the cluster's servers, its search domains.
+/// True if the node's resolver configuration is used: with the cluster's servers, its search domains.
 pub fn uses_node_resolver(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.dns_policy.as_deref()) != Some("None")
 }
 
-/// What of the node's resolver at `path` exceeds the limits, whatever a pod adds to it (`CheckLimitsForResolvConf`).
+/// A warning if the node's resolver configuration at `path` exceeds the limits even without a pod's additions
+/// (`CheckLimitsForResolvConf`).
 pub fn check_resolv_conf(conf: &ResolvConf, path: &str, cluster_domain: &str) -> Option<String> {
     let most = if cluster_domain.is_empty() { MAX_SEARCHES } else { MAX_SEARCHES.saturating_sub(CLUSTER_SEARCHES) };
     if conf.searches.len() > most {
@@ -92,7 +93,7 @@ pub fn pod_dns(node: &NodeContext, pod: &Pod) -> (cri::DnsConfig, Vec<Warning>) 
     (cri::DnsConfig { servers: conf.servers, searches: conf.searches, options: conf.options }, warnings)
 }
 
-/// The node's configuration, or the loopback resolver when the node's is switched off.
+/// The node's configuration, or the loopback resolver if `resolvConf` is disabled.
 fn host(node: &NodeContext) -> ResolvConf {
     if let Some(conf) = &node.resolv_conf {
         return conf.clone();
@@ -136,7 +137,7 @@ fn append(conf: &mut ResolvConf, extra: &PodDNSConfig) {
     conf.options = with_options(own, extra.options.iter().flatten().map(text));
 }
 
-/// Each option once, with its last value; those of the pod may be thousands.
+/// Each option once, with its last value; a pod may have thousands.
 fn with_options(mut options: Vec<String>, more: impl Iterator<Item = String>) -> Vec<String> {
     let name = |option: &str| option.split(':').next().unwrap_or_default().to_owned();
     let mut places: BTreeMap<String, usize> = options.iter().enumerate().map(|(i, o)| (name(o), i)).collect();
@@ -170,7 +171,7 @@ fn limit_servers(servers: &mut Vec<String>, warnings: &mut Vec<Warning>) {
 fn limit_searches(searches: &mut Vec<String>, warnings: &mut Vec<Warning>) {
     let before = searches.len();
     searches.truncate(MAX_SEARCHES);
-    // glibc 2.28 aborts on a longer name.
+    // glibc 2.28 aborts on longer names.
     searches.retain(|s| s.len() <= MAX_NAME_LENGTH);
     while searches.join(" ").len() > MAX_SEARCH_LENGTH {
         searches.pop();

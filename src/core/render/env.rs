@@ -13,40 +13,40 @@ use super::{Error, NodeContext, PodContext};
 use crate::core::model::field::resource_value;
 use crate::core::model::key_of;
 
-/// Something that has to be read before a container's environment can be made.
+/// Something that has to be read before the environment can be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reference {
-    /// A configMap of the pod's namespace, by name.
+    /// A ConfigMap in the pod's namespace, by name.
     ConfigMap(String),
-    /// A secret of the pod's namespace, by name.
+    /// A Secret in the pod's namespace, by name.
     Secret(String),
-    /// A file in a volume: volume name and path in it.
+    /// A file in a volume: volume name and relative path.
     File(String, String),
 }
 
 /// Why a reference could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchError {
-    /// It does not exist, which optional references allow.
+    /// True if it does not exist, which optional references allow.
     pub not_found: bool,
-    /// Text for users, such as `configmap "x" not found`.
+    /// Message for users, such as `configmap "x" not found`.
     pub message: String,
 }
 
-/// What was read for the references.
+/// Contents of the references.
 #[derive(Clone, Debug, Default)]
 pub struct Fetched {
-    /// By name.
+    /// ConfigMaps of the pod's namespace, by name.
     pub config_maps: BTreeMap<String, Result<Arc<ConfigMap>, FetchError>>,
-    /// By name.
+    /// Secrets of the pod's namespace, by name.
     pub secrets: BTreeMap<String, Result<Arc<Secret>, FetchError>>,
-    /// By volume name and path.
+    /// Files in volumes, by volume name and path.
     pub files: BTreeMap<(String, String), Result<Vec<u8>, FetchError>>,
-    /// Services of [`service_namespaces`].
+    /// All Services in [`service_namespaces`].
     pub services: Vec<Arc<Service>>,
 }
 
-/// What a container's environment refers to, each once.
+/// The references in a container's environment, without duplicates.
 pub fn references(container: &Container) -> BTreeSet<Reference> {
     let from = container.env_from.iter().flatten().flat_map(|f| {
         let map = f.config_map_ref.as_ref().map(|r| Reference::ConfigMap(r.name.clone()));
@@ -63,7 +63,7 @@ pub fn references(container: &Container) -> BTreeSet<Reference> {
     from.chain(single).collect()
 }
 
-/// Namespaces whose services are in the environment of the pod's containers.
+/// Namespaces whose Services appear in the environment of the pod's containers.
 pub fn service_namespaces(pod: &Pod) -> BTreeSet<String> {
     let own = links(pod).then(|| key_of(pod).namespace.to_string());
     own.into_iter().chain(["default".to_owned()]).collect()
@@ -73,12 +73,12 @@ fn links(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|s| s.enable_service_links).unwrap_or(true)
 }
 
-/// The container's variables in sorted order, service variables last. `granted` comes from device plugins.
+/// The container's variables sorted by name, service variables last. `granted` comes from device plugins.
 ///
-/// What would be more than a process can be given is refused, before it is made: values that double at each step, one big
-/// object that is named again and again.
+/// An environment larger than a process can receive is rejected before it is built: values that double at each step,
+/// one large object that is referenced many times.
 ///
-/// Bytes of a secret that are no UTF-8 are replaced, since no process could read them reliably.
+/// Bytes of a Secret that are not UTF-8 are replaced, since no process could read them reliably.
 pub fn environment(
     node: &NodeContext,
     ctx: &PodContext<'_>,
@@ -110,17 +110,17 @@ pub fn environment(
     Ok(granted.iter().cloned().chain(vars).chain(rest).collect())
 }
 
-/// Most bytes of env files that are read for one container, a file once for each variable that is taken from it.
+/// Most bytes of env files that are read for one container; a file counts once for each variable that is taken from it.
 const MAX_FILES: usize = 64 << 20;
 
-/// Counts a variable as execve(2) does: name, `=`, value and an end.
+/// Counts a variable as execve(2) does: name, `=`, value and terminator.
 fn charge(budget: &mut Budget, name: &str, value: &str) -> Result<(), Error> {
     budget
         .take(name.len().saturating_add(value.len()).saturating_add(2))
         .map_err(|error| fail!("the environment {error}"))
 }
 
-/// Variables of `envFrom`, later sources winning.
+/// Variables of `envFrom`; later sources win.
 fn variables_from(
     container: &Container,
     fetched: &Fetched,
@@ -149,7 +149,7 @@ fn variables_from(
     Ok(vars)
 }
 
-/// Value of a `valueFrom`; none for an optional one that does not exist.
+/// Value of a `valueFrom`; `None` for an optional one that does not exist.
 fn source_value(
     node: &NodeContext,
     ctx: &PodContext<'_>,
@@ -219,7 +219,7 @@ fn found<'a, T>(
     }
 }
 
-/// Value of `key` in a file of `KEY='value'` lines, empty when it does not exist (KEP-3721; upstream `util/env`).
+/// Value of `key` in a file of `KEY='value'` lines; empty if it does not exist (KEP-3721; upstream `util/env`).
 pub(crate) fn parse_env_file(content: &str, key: &str) -> Result<String, ()> {
     let mut lines = content.lines();
     while let Some(line) = lines.next() {
@@ -232,7 +232,7 @@ pub(crate) fn parse_env_file(content: &str, key: &str) -> Result<String, ()> {
             return Err(());
         }
         if value.starts_with([' ', '\t']) {
-            // As in a shell, `KEY= 'x'` assigns nothing.
+            // As in a shell, `KEY= 'x'` assigns an empty value.
             if name == key {
                 return Ok(String::new());
             }

@@ -1,9 +1,9 @@
-//! Why a pod cannot be rendered, in upstream's words: users and tests read them in events and statuses.
+//! Why a pod cannot be rendered, with upstream's messages: users and tests read them in events and statuses.
 
-/// A configuration that cannot be made. It may become possible later (a configMap appears), so callers retry.
+/// A configuration that cannot be rendered. That may change (a ConfigMap is created), so callers retry.
 ///
-/// For a container the waiting reason is [`Error::WAITING_REASON`] with this text as message, and the event is
-/// `Failed` with `Error: ` before it. For a sandbox the event is `FailedCreatePodSandBox`.
+/// For a container the waiting reason is [`Error::WAITING_REASON`] with this text as message, and the event is `Failed`
+/// with the prefix `Error: `. For a sandbox the event is `FailedCreatePodSandBox`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(pub String);

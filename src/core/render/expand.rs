@@ -1,22 +1,22 @@
 //! `$(VAR)` expansion in environment values, commands and sub-paths (upstream `third_party/forked/golang/expansion`).
 //!
-//! What refers to others can grow with each step (`B=$(A)$(A)`, `C=$(B)$(B)`, …): a limit holds it at what a process can be
-//! given.
+//! Values that refer to others can grow with each step (`B=$(A)$(A)`, `C=$(B)$(B)`, …): limits keep them within what a
+//! process can receive.
 
-/// The longest text that an expansion may grow to, in bytes: the kernel takes no longer argument or variable (execve(2),
+/// The longest result of an expansion, in bytes: the kernel accepts no longer argument or variable (execve(2),
 /// `MAX_ARG_STRLEN`).
 pub const MAX_EXPANDED: usize = 128 << 10;
 
-/// The most that all arguments, or all variables, of a container may be, in bytes: no process is started with more
-/// (execve(2): three quarters of 8 MiB, whatever the stack's limit is).
+/// The total size of all arguments, or all variables, of a container, in bytes: no process can start with more
+/// (execve(2): three quarters of 8 MiB, whatever the stack limit is).
 pub const MAX_TOTAL: usize = 6 << 20;
 
-/// Something would be longer than a process can be given.
+/// A text would be longer than a process can receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is longer than {0} bytes after its references are expanded, which is more than a process can be given")]
 pub struct TooLong(pub usize);
 
-/// What is left of a limit in bytes.
+/// The remainder of a limit in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     limit: usize,
@@ -24,30 +24,30 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// All of it.
+    /// A budget of `limit` bytes.
     pub fn of(limit: usize) -> Self {
         Self { limit, left: limit }
     }
 
-    /// Takes some of it.
+    /// Subtracts some bytes.
     ///
     /// # Errors
-    /// When that is more than is left.
+    /// More bytes than remain.
     pub fn take(&mut self, bytes: usize) -> Result<(), TooLong> {
         self.left = self.left.checked_sub(bytes).ok_or(TooLong(self.limit))?;
         Ok(())
     }
 }
 
-/// Replaces `$(NAME)` by what `lookup` gives; `$$` stands for one dollar sign, an unknown reference stays as it is.
+/// Replaces `$(NAME)` by the result of `lookup`; `$$` becomes one dollar sign, an unknown reference is kept.
 ///
 /// # Errors
-/// When it grows beyond [`MAX_EXPANDED`]. A text without references is as long as it likes.
+/// The result exceeds [`MAX_EXPANDED`]. A text without references may have any length.
 pub fn expand<'a>(input: &str, mut lookup: impl FnMut(&str) -> Option<&'a str>) -> Result<String, TooLong> {
     let limit = MAX_EXPANDED.max(input.len());
     let mut out = String::with_capacity(input.len());
     let mut rest = input;
-    // Looked for at most once in vain: a text of many openings must not be read to its end for each.
+    // At most one failing search for `)`: a text with many openings must not be read to its end for each.
     let mut closes = true;
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
@@ -63,12 +63,12 @@ pub fn expand<'a>(input: &str, mut lookup: impl FnMut(&str) -> Option<&'a str>) 
                 }
                 rest = after;
             } else {
-                // An opening parenthesis without an end is text like any other.
+                // An opening parenthesis without a closing one is plain text.
                 closes = false;
                 out.push('$');
             }
         } else {
-            // Of nothing that could be replaced.
+            // Not a reference.
             out.push('$');
         }
         if out.len() > limit {

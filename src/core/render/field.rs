@@ -1,4 +1,4 @@
-//! `fieldRef` values: those of the pod, and those of its place on the node.
+//! Values of `fieldRef`: those of the pod itself, and those that depend on the node.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -19,7 +19,7 @@ pub fn field_ref(node: &NodeContext, pod: &Pod, pod_ips: &[String], path: &str) 
     }
 }
 
-/// The pod's addresses, the node's primary family first; the node's own for pods in the host's network.
+/// The pod's addresses, the node's primary family first; for pods in the host's network those of the node.
 fn pod_addresses(node: &NodeContext, pod: &Pod, pod_ips: &[String]) -> Vec<String> {
     let host_network = pod.spec.as_ref().and_then(|s| s.host_network).unwrap_or_default();
     if pod_ips.is_empty() && host_network {

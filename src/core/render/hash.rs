@@ -1,9 +1,9 @@
-//! Identity of a container's definition, kept as an annotation of the container.
+//! Hash of a container's definition, stored as an annotation of the container.
 
-/// FNV-1a over Go's text of the JSON bytes of image and name, in hex without leading zeros.
+/// FNV-1a over the JSON that Go writes for image and name, in hex without leading zeros.
 ///
-/// Source: `HashContainer` in `pkg/kubelet/container/helpers.go`. The form must stay: another hash would restart every
-/// container when a node changes over from the upstream kubelet.
+/// Source: `HashContainer` in `pkg/kubelet/container/helpers.go`. It must not change: another hash would restart every
+/// container when a node switches from the upstream kubelet.
 pub fn container_hash(name: &str, image: &str) -> String {
     let json = format!("{{\"image\":{},\"name\":{}}}", go_json(image), go_json(name));
     let mut hash = Fnv::default();

@@ -31,7 +31,7 @@ pub fn hostname_and_domain(pod: &Pod, cluster_domain: &str) -> Result<(String, S
     Ok((truncated(&key.name, hostname)?, domain))
 }
 
-/// The name that the kernel is given: the full name where the pod asks for it.
+/// The name for the kernel: the full name if the pod has `setHostnameAsFQDN`.
 pub fn kernel_hostname(pod: &Pod, cluster_domain: &str) -> Result<String, Error> {
     const FQDN_MAX: usize = 64;
     let (hostname, domain) = hostname_and_domain(pod, cluster_domain)?;
@@ -50,7 +50,7 @@ pub fn kernel_hostname(pod: &Pod, cluster_domain: &str) -> Result<String, Error>
     Ok(fqdn)
 }
 
-/// Content of the pod's `/etc/hosts`; `None` while a pod of the pod network has no address yet.
+/// Content of the pod's `/etc/hosts`; `None` while a pod in the pod network has no address yet.
 pub fn etc_hosts(node: &NodeContext, pod: &Pod, pod_ips: &[String]) -> Result<Option<String>, Error> {
     let spec = pod.spec.as_ref();
     let aliases = spec.and_then(|s| s.host_aliases.as_deref()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What rendering needs to know besides the pod itself.
+//! The input of rendering, besides the pod itself.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,64 +10,64 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use crate::core::model::{ContainerId, MountedVolume};
 use crate::cri;
 
-/// What a resolv.conf says.
+/// The contents of a resolv.conf.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// `nameserver` lines.
+    /// Addresses of the `nameserver` lines.
     pub servers: Vec<String>,
-    /// Last `search` line.
+    /// Domains of the last `search` line.
     pub searches: Vec<String>,
-    /// All options, each once.
+    /// All options, without duplicates.
     pub options: Vec<String>,
 }
 
-/// Facts and settings of the node; made once, renewed when the node's addresses or allocatable change.
+/// Facts and settings of the node; built once, and rebuilt when the node's addresses or allocatable resources change.
 #[derive(Clone, Debug)]
 pub struct NodeContext {
     /// The kubelet's root directory, `/var/lib/kubelet`.
     pub root_dir: PathBuf,
-    /// Where pod logs go, `/var/log/pods`.
+    /// The directory of pod logs, `/var/log/pods`.
     pub pod_logs_dir: PathBuf,
     /// Addresses of the node, primary family first.
     pub host_ips: Vec<IpAddr>,
-    /// `clusterDNS`.
+    /// KubeletConfiguration's `clusterDNS`, addresses of DNS servers.
     pub cluster_dns: Vec<IpAddr>,
-    /// `clusterDomain`; empty for none.
+    /// KubeletConfiguration's `clusterDomain`; empty for none.
     pub cluster_domain: String,
-    /// The parsed file of `resolvConf`, read again for each sandbox; `None` when that setting is the empty string.
+    /// The parsed file of `resolvConf`, read for each sandbox; `None` if that setting is empty.
     pub resolv_conf: Option<ResolvConf>,
-    /// Text of the node's `/etc/hosts`, read again for each container of a pod in the host's network.
+    /// Text of the node's `/etc/hosts`, read for each container of a pod in the host's network.
     pub node_hosts: String,
     /// Memory of the machine in bytes, for `oom_score_adj` and swap.
     pub memory_capacity: u64,
     /// Swap of the machine in bytes.
     pub swap_capacity: u64,
-    /// `node.status.allocatable`, default for unset limits in `resourceFieldRef`.
+    /// The Node's `status.allocatable`, the default of limits in `resourceFieldRef`.
     pub allocatable: BTreeMap<String, Quantity>,
-    /// `cpuCFSQuota`.
+    /// KubeletConfiguration's `cpuCFSQuota`: enforce CPU limits.
     pub cpu_cfs_quota: bool,
-    /// `cpuCFSQuotaPeriod` in microseconds.
+    /// KubeletConfiguration's `cpuCFSQuotaPeriod`, in microseconds.
     pub cpu_cfs_quota_period: i64,
-    /// Whether the node has unified cgroups.
+    /// True on a node with the unified cgroup hierarchy.
     pub cgroup_v2: bool,
-    /// Whether the memory controller counts swap.
+    /// True if the memory controller accounts for swap.
     pub swap_controller: bool,
-    /// `memorySwap.swapBehavior` is `LimitedSwap`.
+    /// True if `memorySwap.swapBehavior` is `LimitedSwap`.
     pub limited_swap: bool,
-    /// `singleProcessOOMKill`; upstream's default is false on cgroup v2.
+    /// KubeletConfiguration's `singleProcessOOMKill`; upstream's default is false on cgroup v2.
     pub single_process_oom_kill: bool,
     /// Huge page sizes of the machine as the hugetlb controller names them, e.g. `2MB`.
     pub huge_page_sizes: Vec<String>,
-    /// `seccompDefault`.
+    /// KubeletConfiguration's `seccompDefault`: use `RuntimeDefault` for pods without a profile.
     pub seccomp_default: bool,
-    /// Paths masked besides upstream's list: `/sys/devices/system/cpu/cpu*/thermal_throttle` as far as they exist.
+    /// Masked paths in addition to upstream's list: every existing `/sys/devices/system/cpu/cpu*/thermal_throttle`.
     pub extra_masked_paths: Vec<String>,
-    /// Whether SELinux is enabled in the kernel.
+    /// True if SELinux is enabled in the kernel.
     pub selinux: bool,
 }
 
 impl NodeContext {
-    /// Upstream's defaults with nothing known of the machine; callers overwrite what they know.
+    /// Upstream's defaults, without knowledge of the machine; callers overwrite what they know.
     pub fn defaults(root_dir: &Path) -> Self {
         Self {
             root_dir: root_dir.to_path_buf(),
@@ -94,34 +94,34 @@ impl NodeContext {
     }
 }
 
-/// What is known of one pod when its sandbox or a container of it is made.
+/// What is known about one pod when its sandbox or a container is created.
 #[derive(Clone, Copy, Debug)]
 pub struct PodContext<'a> {
-    /// The pod.
+    /// Definition of the pod.
     pub pod: &'a Pod,
-    /// What [`crate::core::render`]'s cgroup port gave as parent.
+    /// Parent cgroup of the sandbox, from the cgroups port.
     pub cgroup_parent: &'a str,
     /// Addresses of the sandbox, primary first; empty before it runs and for pods in the host's network.
     pub pod_ips: &'a [String],
-    /// Volumes that are ready, by `spec.volumes[].name`.
+    /// Volumes that are set up, by `spec.volumes[].name`.
     pub volumes: &'a BTreeMap<String, MountedVolume>,
-    /// Id mappings of a pod with `hostUsers: false`.
+    /// Id mappings of a pod with `hostUsers: false`; `None` for others.
     pub user_namespace: Option<&'a cri::UserNamespace>,
-    /// Whether the pod's runtime handler can mount recursively read-only.
+    /// True if the pod's runtime handler supports recursive read-only mounts.
     pub recursive_read_only: bool,
 }
 
-/// The user that an image asks for; at most one of the two is set, none means root.
+/// The user in an image's configuration; at most one of the two is set, neither means root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageUser {
-    /// Numeric user.
+    /// Numeric user id; `None` if the image has a name.
     pub uid: Option<i64>,
-    /// User name; empty for none.
+    /// User name; empty if there is none.
     pub username: String,
 }
 
 impl ImageUser {
-    /// From an image's status, as upstream's `getImageUser` reads it: no user means uid 0.
+    /// The user in an image's status, as upstream's `getImageUser` reads it: no user means uid 0.
     pub fn of(image: Option<&cri::Image>) -> Self {
         match image {
             Some(cri::Image { uid: Some(uid), .. }) => Self { uid: Some(uid.value), username: String::new() },
@@ -131,59 +131,59 @@ impl ImageUser {
     }
 }
 
-/// What device plugins and dynamic resource allocation grant to a container.
+/// What device plugins and dynamic resource allocation assign to a container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceGrant {
-    /// Device nodes.
+    /// Device nodes to create.
     pub devices: Vec<cri::Device>,
     /// Mounts, before those of the pod.
     pub mounts: Vec<cri::Mount>,
-    /// Environment, before that of the pod.
+    /// Environment variables, before those of the pod.
     pub envs: Vec<(String, String)>,
     /// Annotations for the runtime.
     pub annotations: BTreeMap<String, String>,
     /// Names of CDI devices.
     pub cdi_devices: Vec<String>,
-    /// CPUs of its own (static CPU manager), as the kernel's list; empty for none.
+    /// Exclusive CPUs (static CPU manager), in the kernel's list form; empty for none.
     pub cpuset_cpus: String,
-    /// Memory nodes of its own; empty for none.
+    /// Exclusive memory nodes; empty for none.
     pub cpuset_mems: String,
-    /// The container has exclusive CPUs, so no quota is set.
+    /// True if the container has exclusive CPUs, so no quota is set.
     pub exclusive_cpus: bool,
 }
 
-/// What is known when one container is made.
+/// What is known when one container is created.
 #[derive(Clone, Copy, Debug)]
 pub struct ContainerInputs<'a> {
-    /// The container, of whatever kind.
+    /// The container, of any kind.
     pub container: &'a Container,
-    /// Restart count.
+    /// Restart count: 0 for the first start.
     pub attempt: u32,
-    /// The image as the runtime names it after the pull.
+    /// The image's reference in the runtime after the pull.
     pub image_ref: &'a str,
-    /// The user the image asks for.
+    /// The user in the image's configuration.
     pub image_user: &'a ImageUser,
-    /// Result of [`super::environment`].
+    /// Environment variables from [`super::environment`].
     pub env: &'a [(String, String)],
     /// Resolved paths of [`super::sub_paths`], by index of the volume mount.
     pub sub_paths: &'a BTreeMap<usize, PathBuf>,
     /// Image volumes by volume name, as the runtime names them after the pull.
     pub image_volumes: &'a BTreeMap<String, cri::ImageSpec>,
-    /// The pod's hosts file on the node; `None` when it could not be written yet.
+    /// The pod's hosts file on the node; `None` if it could not be written yet.
     pub hosts_file: Option<&'a Path>,
-    /// The new termination-message file; `None` when the container asks for none.
+    /// The new termination-message file; `None` if the container has none.
     pub termination_file: Option<&'a Path>,
-    /// For an ephemeral container: the container whose processes it sees.
+    /// For an ephemeral container: the container whose process namespace it shares.
     pub target: Option<&'a ContainerId>,
-    /// Devices and exclusive resources.
+    /// Devices and exclusive resources assigned to it.
     pub grant: &'a DeviceGrant,
 }
 
-/// Something users should read in an event although rendering went on.
+/// A problem that users should see in an event, although rendering continued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Event reason.
+    /// `reason` of the event.
     pub reason: &'static str,
-    /// Event message.
+    /// `message` of the event.
     pub message: String,
 }

@@ -1,8 +1,8 @@
-//! Pod → sandbox and container configurations for the runtime, as values.
+//! From a pod to the runtime's configurations of its sandbox and containers, as values.
 //!
-//! The caller does the I/O in between: it asks [`env::references`] what to read, gives the answers to [`environment`],
-//! has [`sub_paths`] resolved by the volumes port and passes all of it to [`container()`]. Rules come from upstream's
-//! `pkg/kubelet/kubelet_pods.go`, `pkg/kubelet/kuberuntime` and `pkg/kubelet/network/dns`.
+//! The caller does the I/O in between: it reads what [`env::references`] lists, passes the contents to [`environment`],
+//! has [`sub_paths`] resolved by the volumes port and passes all of it to [`container()`]. The rules come from
+//! upstream's `pkg/kubelet/kubelet_pods.go`, `pkg/kubelet/kuberuntime` and `pkg/kubelet/network/dns`.
 
 mod annotations;
 mod container;

@@ -11,12 +11,12 @@ use crate::cri;
 
 const ETC_HOSTS: &str = "/etc/hosts";
 
-/// A sub-path of a volume that has to be bound safely before the container is made.
+/// A sub-path of a volume that has to be bind-mounted safely before the container is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubPath {
     /// Index of the volume mount in the container.
     pub index: usize,
-    /// Volume name.
+    /// Name of the volume in `spec.volumes`.
     pub volume: String,
     /// Relative path without `..`.
     pub path: String,
@@ -40,7 +40,7 @@ fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<S
         mount.sub_path.clone().unwrap_or_default()
     } else {
         let mut missing = std::collections::BTreeSet::new();
-        // Later entries win, as in the process itself.
+        // Later entries win, as in the process.
         let env: BTreeMap<&str, &str> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let path = expand(expression, |name| {
             let value = env.get(name).copied().unwrap_or_default();
@@ -65,7 +65,7 @@ fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<S
     Ok((!path.is_empty()).then_some(path))
 }
 
-/// All mounts of a container: granted ones, volumes, the hosts file, the termination message.
+/// All mounts of a container: assigned ones, volumes, the hosts file, the termination message.
 pub fn mounts(
     node: &NodeContext,
     ctx: &PodContext<'_>,
@@ -175,7 +175,7 @@ fn recursive_read_only(mount: &VolumeMount, supported: bool) -> Result<bool, Err
     }
 }
 
-/// Block volumes and granted devices.
+/// Block volumes and assigned devices.
 pub fn devices(ctx: &PodContext<'_>, inputs: &ContainerInputs<'_>) -> Result<Vec<cri::Device>, Error> {
     let mut devices = inputs.grant.devices.clone();
     for device in inputs.container.volume_devices.iter().flatten() {
@@ -194,7 +194,7 @@ pub fn devices(ctx: &PodContext<'_>, inputs: &ContainerInputs<'_>) -> Result<Vec
     Ok(devices)
 }
 
-/// A path in a container counts from its root.
+/// A relative path in a container is relative to its root.
 fn absolute(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }

@@ -1,11 +1,11 @@
-//! The namespaces of a pod.
+//! The Linux namespaces of a pod.
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::PodContext;
 use crate::cri;
 
-/// The network namespace that the pod's sandbox must have; another one means a new sandbox.
+/// The network namespace mode of the pod's sandbox; a change requires a new sandbox.
 pub fn network_mode(pod: &Pod) -> cri::NamespaceMode {
     let host = pod.spec.as_ref().and_then(|s| s.host_network).unwrap_or_default();
     if host { cri::NamespaceMode::Node } else { cri::NamespaceMode::Pod }

@@ -1,4 +1,4 @@
-//! Requests and limits → what the runtime sets on a container (upstream `kuberuntime_container_linux.go`).
+//! From requests and limits to the runtime's settings of a container (upstream `kuberuntime_container_linux.go`).
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::core::model::totals::{
 use crate::core::model::{Amount, is_critical};
 use crate::cri;
 
-/// Resources of a container.
+/// The runtime's resources of a container.
 pub fn container_resources(
     node: &NodeContext,
     pod: &Pod,
@@ -34,7 +34,7 @@ pub fn container_resources(
     resources
 }
 
-/// Totals of a pod for its sandbox, without overhead.
+/// Total resources of a pod for its sandbox, without overhead.
 pub fn sandbox_resources(node: &NodeContext, pod: &Pod) -> cri::LinuxContainerResources {
     let (requests, limits) = (pod_requests(pod, false), pod_limits(pod, false));
     let limit = |name: &str| limits.get(name).copied().unwrap_or_default();
@@ -68,7 +68,7 @@ fn linux_resources(
         resources.cpu_quota = if exclusive_cpus { -1 } else { quota_of_milli_cpu(cpu_limit.milli(), period) };
     }
     if node.cgroup_v2 && !node.single_process_oom_kill {
-        // All processes of the container die together when its memory runs out.
+        // The OOM killer kills all processes of the container together.
         resources.unified.insert("memory.oom.group".to_owned(), "1".to_owned());
     }
     resources
@@ -102,7 +102,7 @@ fn hugetlb_size(name: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_shl(shift)
 }
 
-/// Whether the container may use the node's swap (KEP-2400: `LimitedSwap`).
+/// True if the container may use the node's swap (KEP-2400: `LimitedSwap`).
 pub fn may_swap(node: &NodeContext, pod: &Pod, container: &Container) -> bool {
     let request = container_request(container, "memory").unwrap_or_default();
     let limit = container_limit(container, "memory").unwrap_or_default();
@@ -120,7 +120,7 @@ fn set_swap(node: &NodeContext, pod: &Pod, container: &Container, resources: &mu
         return;
     }
     if !node.cgroup_v2 {
-        // Memory and swap together: equal to the memory limit means no swap beyond it.
+        // The limit of memory and swap together: equal to the memory limit means no swap.
         resources.memory_swap_limit_in_bytes = resources.memory_limit_in_bytes;
         return;
     }
@@ -136,7 +136,8 @@ fn set_swap(node: &NodeContext, pod: &Pod, container: &Container, resources: &mu
     resources.unified.insert("memory.swap.max".to_owned(), share.to_string());
 }
 
-/// How willing the kernel is to kill the container when the node's memory runs out (upstream `pkg/kubelet/qos`).
+/// `oom_score_adj`: how likely the kernel kills the container when the node runs out of memory (upstream
+/// `pkg/kubelet/qos`).
 fn oom_score_adj(pod: &Pod, container: &Container, capacity: u64) -> i64 {
     const GUARANTEED: i64 = -997;
     const BEST_EFFORT: i64 = 1000;
@@ -169,7 +170,7 @@ fn oom_score_adj(pod: &Pod, container: &Container, capacity: u64) -> i64 {
     adj.clamp(1000 + GUARANTEED, BEST_EFFORT - 1)
 }
 
-/// Each container's share of a pod-level memory request that the containers do not ask for themselves.
+/// Each container's share of the part of a pod-level memory request that no container requests itself.
 fn shared_request(pod: &Pod) -> i64 {
     let Some(total) = pod_level_request(pod, "memory").filter(|_| has_pod_level_resources(pod)) else { return 0 };
     let Some(spec) = &pod.spec else { return 0 };

@@ -1,4 +1,4 @@
-//! Pod → sandbox configuration (upstream `kuberuntime_sandbox.go`).
+//! From a pod to the runtime configuration of its sandbox (upstream `kuberuntime_sandbox.go`).
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,11 +20,11 @@ use crate::cri;
 pub struct Sandbox {
     /// Configuration for the runtime.
     pub config: cri::PodSandboxConfig,
-    /// Events of type Warning on the pod.
+    /// Messages for events of type Warning on the pod.
     pub warnings: Vec<Warning>,
 }
 
-/// The sandbox configuration for a pod's `attempt`-th sandbox. It is also passed along when a container is created.
+/// The configuration of a pod's `attempt`-th sandbox. It is also passed when a container is created.
 pub fn sandbox(node: &NodeContext, ctx: &PodContext<'_>, attempt: u32) -> Result<Sandbox, Error> {
     let pod = ctx.pod;
     let key = key_of(pod);
@@ -52,8 +52,8 @@ pub fn sandbox(node: &NodeContext, ctx: &PodContext<'_>, attempt: u32) -> Result
     Ok(Sandbox { config, warnings })
 }
 
-/// The pod's log directory: `<logs>/<namespace>_<name>_<uid>`. No API server takes a slash in any of the three; with one the
-/// runtime would make a folder elsewhere.
+/// The pod's log directory: `<logs>/<namespace>_<name>_<uid>`. No API server accepts a slash in any of the three; with
+/// one the runtime would create a directory elsewhere.
 pub fn log_directory(node: &NodeContext, pod: &Pod) -> Result<PathBuf, Error> {
     let key = key_of(pod);
     let folder = format!("{}_{}_{}", key.namespace, key.name, uid_of(pod));
@@ -77,7 +77,7 @@ fn linux(node: &NodeContext, ctx: &PodContext<'_>) -> Result<cri::LinuxPodSandbo
         supplemental_groups: supplemental_groups(ctx),
         supplemental_groups_policy: groups_policy(context)?,
         privileged,
-        // Always the runtime's profile for the sandbox itself, whatever its containers use.
+        // The sandbox itself always uses the runtime's profile, whatever its containers use.
         seccomp: Some(cri::SecurityProfile::default()),
         ..cri::LinuxSandboxSecurityContext::default()
     };
@@ -91,7 +91,7 @@ fn linux(node: &NodeContext, ctx: &PodContext<'_>) -> Result<cri::LinuxPodSandbo
     })
 }
 
-/// Ports of all containers, each once per container; only those with a host port have an effect.
+/// Ports of all containers, without duplicates in a container; only those with a host port have an effect.
 fn port_mappings(pod: &Pod) -> Vec<cri::PortMapping> {
     let containers = pod.spec.iter().flat_map(|s| &s.containers);
     containers.flat_map(|c| container_ports(c.ports.as_deref().unwrap_or_default())).collect()
@@ -137,7 +137,7 @@ mod tests {
             log_directory(&node, &pod).ok()
         };
         assert_eq!(folder("n", "web", "u"), Some("/var/log/pods/n_web_u".into()));
-        // Found by fuzzing: a path that begins with a slash takes the place of the one that it is joined to.
+        // Found by fuzzing: joining an absolute path replaces the path it is joined to.
         for (namespace, name, uid) in [("/etc", "web", "u"), ("n", "a/../../b", "u"), ("n", "web", "/../../../etc/x")] {
             assert_eq!(folder(namespace, name, uid), None);
         }

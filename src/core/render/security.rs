@@ -1,4 +1,4 @@
-//! Who a container runs as and what it may do (upstream `security_context.go`, `pkg/securitycontext`).
+//! User and permissions of a container (upstream `security_context.go`, `pkg/securitycontext`).
 
 use std::path::{Component, Path};
 
@@ -31,7 +31,7 @@ const MASKED_PATHS: [&str; 12] = [
 const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// A container's security context; what it does not set itself comes from its pod.
+/// A container's security context; the pod's values are the defaults.
 pub fn container_security(
     node: &NodeContext,
     ctx: &PodContext<'_>,
@@ -86,7 +86,7 @@ pub fn container_security(
     })
 }
 
-/// fsGroup, the pod's groups, and groups that persistent volumes ask for.
+/// The pod's fsGroup and supplemental groups, and groups that persistent volumes require.
 pub fn supplemental_groups(ctx: &PodContext<'_>) -> Vec<i64> {
     let context = ctx.pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
     let fs_group = context.and_then(|c| c.fs_group);
@@ -100,7 +100,7 @@ pub fn supplemental_groups(ctx: &PodContext<'_>) -> Vec<i64> {
     groups
 }
 
-/// The runtime's word for `supplementalGroupsPolicy`.
+/// The runtime's value for `supplementalGroupsPolicy`.
 pub fn groups_policy(context: Option<&PodSecurityContext>) -> Result<i32, Error> {
     match context.and_then(|c| c.supplemental_groups_policy.as_deref()) {
         None | Some("Merge") => Ok(cri::SupplementalGroupsPolicy::Merge as i32),
@@ -109,7 +109,7 @@ pub fn groups_policy(context: Option<&PodSecurityContext>) -> Result<i32, Error>
     }
 }
 
-/// SELinux options as the runtime takes them.
+/// SELinux options in the runtime's format.
 pub fn selinux(options: &SELinuxOptions) -> cri::SeLinuxOption {
     cri::SeLinuxOption {
         user: options.user.clone().unwrap_or_default(),
@@ -188,12 +188,13 @@ fn seccomp(
             Ok(cri::SecurityProfile { profile_type: ProfileType::Localhost as i32, localhost_ref })
         }
         Some(SeccompProfile { type_, .. }) if type_ == "Unconfined" => Ok(profile(ProfileType::Unconfined)),
-        // Upstream takes any other word for Unconfined and leaves it to the API server that there is none.
+        // Upstream treats any other value as Unconfined and relies on the API server's validation.
         Some(SeccompProfile { type_, .. }) => Err(fail!("unknown seccomp profile type: {type_:?}")),
     }
 }
 
-/// The AppArmor profile in the new and in the old form; the field wins over the deprecated annotation over the pod.
+/// The AppArmor profile from the new and the old form: the field wins over the deprecated annotation, which wins over
+/// the pod.
 fn apparmor(pod: &Pod, container: &Container) -> Result<(Option<cri::SecurityProfile>, String), Error> {
     let own = container.security_context.as_ref().and_then(|c| c.app_armor_profile.clone());
     let of_pod = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.app_armor_profile.clone());

@@ -1,4 +1,4 @@
-//! Words of a security context that are not known.
+//! Unknown values in a security context.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ fn known_words_are_what_they_say() {
     let context = json!({
         "seccompProfile": {"type": "Localhost", "localhostProfile": "a/b.json"},
         "procMount": "Default",
-        // containerd would look for CAP_CAP_NET_RAW, and for it in capitals.
+        // containerd would look for CAP_CAP_NET_RAW, and expects upper case.
         "capabilities": {"drop": ["CAP_NET_RAW", "all"], "add": ["sys_time"]},
     });
     let rendered = render(json!({ "securityContext": context }), json!({}), json!({})).unwrap();

@@ -1,4 +1,4 @@
-//! Variables that name the cluster's services (upstream `pkg/kubelet/envvars`).
+//! Environment variables for the cluster's Services (upstream `pkg/kubelet/envvars`).
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
 
-/// Variables for a pod of `namespace`: its namespace's services if it wants links, and `default/kubernetes` always.
+/// Variables for a pod of `namespace`: Services of its namespace if it has service links, and `default/kubernetes`
+/// always.
 pub fn service_variables(services: &[Arc<Service>], namespace: &str, links: bool) -> BTreeMap<String, String> {
     let name = |s: &Service| s.metadata.name.clone().unwrap_or_default();
     let space = |s: &Service| s.metadata.namespace.clone().unwrap_or_default();

@@ -1,28 +1,28 @@
-//! Paths of the server: what each asks for, its methods, and the permission it needs (upstream `server/auth.go`).
+//! Paths of the server: endpoint, allowed methods, and required permission (upstream `server/auth.go`).
 
 use super::query::decode_segment;
 
-/// A pod in a path.
+/// A pod that a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodRef {
-    /// Namespace.
+    /// `metadata.namespace` of the pod.
     pub namespace: String,
-    /// Name.
+    /// `metadata.name` of the pod.
     pub name: String,
-    /// Uid, where the path has one; a static pod may be meant by its mirror's.
+    /// Uid, `None` if the path has none; for a static pod it may be the mirror pod's.
     pub uid: Option<String>,
 }
 
-/// A container in a path.
+/// A container that a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerRef {
-    /// Its pod.
+    /// Namespace, name and uid of its pod.
     pub pod: PodRef,
-    /// Its name.
+    /// Name of the container in the pod.
     pub container: String,
 }
 
-/// What a path asks for.
+/// The endpoint that a path refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the variants are named like their paths")]
 pub enum Endpoint {
@@ -36,7 +36,7 @@ pub enum Endpoint {
     MetricsResource,
     MetricsProbes,
     MetricsSlis,
-    /// A file or directory below `/var/log`, decoded.
+    /// A file or directory below `/var/log`, percent-decoded.
     NodeLogs(String),
     ContainerLogs(ContainerRef),
     Exec(ContainerRef),
@@ -47,14 +47,14 @@ pub enum Endpoint {
     Flagz,
     Statusz,
     Checkpoint(ContainerRef),
-    /// Settings that can be changed while the kubelet runs; `v` is the only one.
+    /// Settings that can be changed at runtime; `v` is the only one.
     DebugFlags(Option<String>),
     /// Go's profiles, which this kubelet does not have.
     Debug,
 }
 
 impl Endpoint {
-    /// What a path asks for; `None` is "not found".
+    /// Parses a path; `None` is "not found".
     pub fn parse(path: &str) -> Option<Self> {
         let segments: Vec<String> = path.trim_matches('/').split('/').map(decode_segment).collect();
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -89,7 +89,7 @@ impl Endpoint {
         })
     }
 
-    /// Methods that the path takes; others are 405.
+    /// Methods that the path supports; others get 405.
     pub fn methods(&self) -> &'static [&'static str] {
         match self {
             Self::Exec(_) | Self::Attach(_) | Self::PortForward(_) | Self::StatsSummary => &["GET", "POST"],
@@ -100,7 +100,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether the read-only port serves it.
+    /// True if the read-only port serves it.
     pub fn is_read_only(&self) -> bool {
         matches!(
             self,
@@ -115,7 +115,7 @@ impl Endpoint {
         )
     }
 
-    /// Whether its answer may take hours, and holds a file or a connection of its own all the time.
+    /// True if its response may take hours while it holds a file or a connection.
     pub fn is_stream(&self) -> bool {
         matches!(
             self,
@@ -123,7 +123,7 @@ impl Endpoint {
         )
     }
 
-    /// Whether `enableDebuggingHandlers: false` turns it off.
+    /// True if `enableDebuggingHandlers: false` disables it.
     pub fn is_debugging(&self) -> bool {
         matches!(
             self,
@@ -158,9 +158,10 @@ fn container_path(parts: &[&str]) -> Option<ContainerRef> {
     }
 }
 
-/// Subresources of `nodes` of which one is enough for a path, in the order in which they are asked for.
+/// Subresources of `nodes`, one of which must be granted for a path, in the order in which they are checked.
 ///
-/// The finer ones are KubeletFineGrainedAuthz (KEP-2862). A path that is nothing needs `proxy`, so that only who may do
+/// The finer ones are KubeletFineGrainedAuthz (KEP-2862). An unknown path requires `proxy`, so that only users with
+/// full access can find out which paths exist.
 /// everything learns what there is.
 pub fn subresources(path: &str) -> &'static [&'static str] {
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -178,7 +179,7 @@ pub fn subresources(path: &str) -> &'static [&'static str] {
     }
 }
 
-/// The API's verb for an HTTP method; empty for a method that has none.
+/// The API's verb for an HTTP method; empty if it has none.
 pub fn verb(method: &str) -> &'static str {
     match method {
         "POST" => "create",
@@ -276,8 +277,8 @@ mod tests {
     }
 
     proptest! {
-        // Authorization looks at the raw path, dispatch at the decoded segments: they must never disagree in a way that
-        // lets a request through with a weaker permission than the endpoint's own.
+        // Authorization uses the raw path, dispatch the decoded segments: they must never disagree in a way that allows
+        // a request with a weaker permission than the endpoint requires.
         #[test]
         fn no_spelling_of_a_path_reaches_an_endpoint_with_a_foreign_permission(path in "[/%a-zA-Z0-9.]{0,30}") {
             if let Some(Endpoint::Exec(_) | Endpoint::Attach(_) | Endpoint::Run(_) | Endpoint::ContainerLogs(_)

@@ -1,4 +1,4 @@
-//! `/logs/?query=`: which units or which file, as arguments of journalctl (KEP-2258).
+//! `/logs/?query=`: units or a file, as arguments of journalctl (KEP-2258).
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ const MAX_SERVICES: usize = 4;
 const MAX_SERVICE_NAME: usize = 256;
 const MAX_TAIL: u32 = 100_000;
 
-/// What the query asks for.
+/// What the query selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalQuery {
     /// A file below the log directory, unchecked.
@@ -18,7 +18,7 @@ pub enum JournalQuery {
     Units(Vec<String>),
 }
 
-/// Reads a query; `Ok(None)` when there is none, `Err` with the text of a 400.
+/// Parses a query; `Ok(None)` if there is none, `Err` is the text for status 400.
 pub fn parse_journal_query(query: &Query) -> Result<Option<JournalQuery>, String> {
     let option = |name: &str| query.get(name).filter(|v| !v.is_empty());
     let options = ["sinceTime", "untilTime", "tailLines", "pattern", "boot"].map(option);
@@ -60,7 +60,7 @@ pub fn parse_journal_query(query: &Query) -> Result<Option<JournalQuery>, String
         arguments.push(format!("--lines={lines}"));
     }
     arguments.extend(services.iter().map(|s| format!("--unit={s}")));
-    // One argument each: nothing in a value can become an option.
+    // One argument each: no value can be read as an option.
     arguments.extend(pattern.map(|p| format!("--grep={p}")));
     if let Some(text) = boot {
         let boot = text.parse::<i32>().ok().filter(|n| *n <= 0);

@@ -1,4 +1,4 @@
-//! `/containerLogs`: which container's log a request means, and which part of it (PodLogOptions).
+//! `/containerLogs`: which container's log is requested, and which part of it (PodLogOptions).
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
@@ -7,42 +7,42 @@ use super::Query;
 use crate::core::logs::LogFilter;
 use crate::core::model::ContainerId;
 
-/// A request for a log.
+/// A request for a container's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogRequest {
-    /// The run before the present one.
+    /// The previous run of the container instead of the current one.
     pub previous: bool,
-    /// Goes on until the container ends.
+    /// Continue until the container exits.
     pub follow: bool,
-    /// Only this many lines from the end.
+    /// Only this many lines from the end; `None` for all.
     pub tail_lines: Option<u64>,
-    /// The rest of the options.
+    /// Which of these lines are printed, and how.
     pub filter: LogFilter,
 }
 
-/// The request is wrong.
+/// Why a request is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogRequestError {
-    /// A value that is no number or time: 400.
+    /// A value is not a number or time: 400.
     #[error("{{\"message\": \"Unable to decode query.\"}}")]
     Undecodable,
-    /// A value out of its range, or two that exclude each other: 422.
+    /// A value is out of range, or two exclude each other: 422.
     #[error("{{\"message\": \"Invalid request.\"}}")]
     Invalid,
-    /// One stream of a log needs a feature gate that is off: 400.
+    /// Selecting one stream requires a feature gate that is disabled: 400.
     #[error(
         "unable to return the given log stream: {0:?}. Please enable PodLogsQuerySplitStreams feature gate in kubelet"
     )]
     Stream(String),
 }
 
-/// Reads the options of a request that came at `now`.
+/// Parses the options of a request received at `now`.
 pub fn parse_log_request(query: &Query, now: Timestamp) -> Result<LogRequest, LogRequestError> {
     let number = |name| match query.get(name) {
         None | Some("") => Ok(None),
         Some(text) => text.parse::<i64>().map(Some).map_err(|_| LogRequestError::Undecodable),
     };
-    // `tail` is an older name of `tailLines`, in which `all` is the same as leaving it out.
+    // `tail` is an older name of `tailLines`; `all` means no limit.
     let tail = match query.get("tail") {
         None | Some("") => number("tailLines")?,
         Some("all") => None,
@@ -77,8 +77,8 @@ pub fn parse_log_request(query: &Query, now: Timestamp) -> Result<LogRequest, Lo
     })
 }
 
-/// Chooses the run whose log is shown. The error is the text that `kubectl logs` prints
-/// (upstream `validateContainerLogStatus`).
+/// Chooses the run whose log is returned. The error is the text that `kubectl logs` prints (upstream
+/// `validateContainerLogStatus`).
 pub fn choose_log(pod: &str, status: &PodStatus, container: &str, previous: bool) -> Result<ContainerId, String> {
     let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
     let named = |list: &Option<Vec<ContainerStatus>>| list.iter().flatten().find(|c| c.name == container).cloned();
@@ -94,7 +94,7 @@ pub fn choose_log(pod: &str, status: &PodStatus, container: &str, previous: bool
     } else if state.running.is_some() {
         found.container_id.as_deref().unwrap_or_default()
     } else if let Some(ended) = &state.terminated {
-        // Without an id when the next run could not start: then the run before is what there is.
+        // There is no id if the next run could not start; then the run before it is shown.
         match ended.container_id.as_deref().filter(|id| !id.is_empty()) {
             Some(id) => id,
             None => last_id().ok_or_else(terminated)?,

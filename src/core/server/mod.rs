@@ -1,4 +1,4 @@
-//! The kubelet's server without its sockets: what a request asks for, what permission that needs, which log it means.
+//! The kubelet's server without its sockets: parsing of requests, required permissions, and the choice of logs.
 
 mod endpoint;
 mod journal_query;

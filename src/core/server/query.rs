@@ -1,11 +1,11 @@
 //! Query strings and path segments.
 
-/// A decoded query: names with their values in the order of the request.
+/// A decoded query: names and values in the order of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Decodes what follows the `?`; what cannot be decoded is taken literally.
+    /// Decodes the text after the `?`; invalid escapes are taken literally.
     pub fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|part| !part.is_empty());
         Self(
@@ -28,13 +28,13 @@ impl Query {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// A truth value as the API reads it: absent is false, everything but `false` and `0` is true.
+    /// A boolean as the API reads it: absent is false, everything except `false` and `0` is true.
     pub fn flag(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
     }
 }
 
-/// Decodes a path segment.
+/// Percent-decodes a path segment.
 pub fn decode_segment(text: &str) -> String {
     decode(text, false)
 }

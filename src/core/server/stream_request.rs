@@ -3,25 +3,25 @@
 use super::Query;
 use crate::core::model::StreamStdio;
 
-/// The request cannot be understood; answered with 400.
+/// Why a request is invalid; answered with 400.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamRequestError {
-    /// None of the streams was asked for.
+    /// None of the streams is requested.
     #[error("you must specify at least 1 of stdin, stdout, stderr")]
     NoStream,
-    /// A WebSocket port-forward has to name its ports.
+    /// A WebSocket port-forward without ports.
     #[error("query parameter \"port\" is required")]
     NoPort,
-    /// Not a port.
+    /// This text is not a port.
     #[error("unable to parse \"{0}\" as a port")]
     BadPort(String),
 }
 
-/// Which streams are wanted: `input`, `output`, `error`, `tty`, each `1`.
+/// The requested streams: `input`, `output`, `error`, `tty`, each `1`.
 pub fn parse_stdio(query: &Query) -> Result<StreamStdio, StreamRequestError> {
     let on = |name| query.get(name) == Some("1");
     let tty = on("tty");
-    // A terminal has one output; clients that ask for both get that one.
+    // A terminal has a single output; clients that request both get that one.
     let stdio = StreamStdio { stdin: on("input"), stdout: on("output"), stderr: on("error") && !tty, tty };
     if stdio.stdin || stdio.stdout || stdio.stderr { Ok(stdio) } else { Err(StreamRequestError::NoStream) }
 }

@@ -1,4 +1,4 @@
-//! In which order pods end when the node goes down (upstream `pkg/kubelet/nodeshutdown`).
+//! The order in which pods are terminated when the node shuts down (upstream `pkg/kubelet/nodeshutdown`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use crate::core::model::kubelet_spec::ShutdownSettings;
 use crate::core::model::time::LONGEST_WAIT;
 use crate::core::model::{PodKill, is_static, priority_of};
 
-/// Where the kubelet writes the policy of the system bus by which root alone says that the machine goes down.
+/// Where the kubelet writes the system bus policy that lets only root announce a shutdown.
 pub const SIGNAL_POLICY: &str = "/etc/dbus-1/system.d/roost-kubelet.conf";
 
-/// From this priority on pods belong to the last group.
+/// Pods of this priority or higher are in the last group.
 const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 
-/// A part of the time, for pods of one range of priorities.
+/// A part of the shutdown, for pods in a range of priorities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// Least priority of its pods.
+    /// Lowest priority of its pods.
     pub priority: i32,
-    /// How long they may take.
+    /// Longest time for it, in seconds.
     pub seconds: u64,
 }
 
-/// The turns, lowest priority first; none when graceful shutdown is off.
+/// The turns, lowest priority first; empty if graceful shutdown is disabled.
 pub fn plan_turns(settings: &ShutdownSettings) -> Vec<Turn> {
     let mut turns: Vec<Turn> = settings
         .by_priority
@@ -40,12 +40,12 @@ pub fn plan_turns(settings: &ShutdownSettings) -> Vec<Turn> {
     turns
 }
 
-/// All the time that the turns take together.
+/// The sum of the turns' times.
 pub fn total(turns: &[Turn]) -> Duration {
     Duration::from_secs(turns.iter().fold(0, |sum: u64, turn| sum.saturating_add(turn.seconds))).min(LONGEST_WAIT)
 }
 
-/// Pods of each turn: a pod belongs to the last turn whose priority does not exceed its own, or to the first.
+/// Assigns pods to turns: a pod belongs to the last turn whose priority does not exceed its own, or to the first.
 pub fn plan_groups(turns: &[Turn], pods: &[Arc<Pod>]) -> Vec<(Turn, Vec<Arc<Pod>>)> {
     let mut groups: Vec<(Turn, Vec<Arc<Pod>>)> = turns.iter().map(|turn| (*turn, Vec::new())).collect();
     for pod in pods {
@@ -58,22 +58,22 @@ pub fn plan_groups(turns: &[Turn], pods: &[Arc<Pod>]) -> Vec<(Turn, Vec<Arc<Pod>
     groups
 }
 
-/// Pods of one turn in the order in which they end: those of the API, while its server still answers; then static
-/// pods; etcd last, for the API server needs it to its end.
+/// Pods of one turn in the order of termination: those of the API, while its server still responds; then static pods;
+/// etcd last, because the API server needs it until it exits.
 pub fn plan_stages(pods: &[Arc<Pod>]) -> Vec<(Stage, Vec<Arc<Pod>>)> {
     let stages = [Stage::Api, Stage::Static, Stage::Etcd];
     let of = |stage| pods.iter().filter(|pod| stage_of(pod) == stage).cloned().collect::<Vec<_>>();
     stages.into_iter().map(|stage| (stage, of(stage))).filter(|(_, pods)| !pods.is_empty()).collect()
 }
 
-/// Part of a turn.
+/// A step of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Pods of the API.
+    /// Ordinary pods, from the API.
     Api,
-    /// Static pods.
+    /// Static pods except etcd.
     Static,
-    /// etcd as a static pod, by the labels that kubeadm and we give it.
+    /// etcd as a static pod, recognized by the labels that kubeadm and we give it.
     Etcd,
 }
 
@@ -86,7 +86,7 @@ fn stage_of(pod: &Pod) -> Stage {
     }
 }
 
-/// The order to end one pod, which has at most so many seconds.
+/// The termination of one pod, within at most this many seconds.
 pub fn order(seconds: u64, pod: &Pod) -> PodKill {
     let own = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
     let most = i64::try_from(seconds).unwrap_or(i64::MAX);

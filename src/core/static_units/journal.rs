@@ -1,27 +1,27 @@
-//! Lines of containers as entries of the journal.
+//! Log lines of containers as journal entries.
 
 use crate::core::logs::{Line, Stream};
 
-/// Whose lines they are.
+/// The container that wrote the lines.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The unit that `journalctl -u` is asked for.
+    /// Unit for which `journalctl -u` shows the lines.
     pub unit: String,
-    /// Namespace of the pod.
+    /// `metadata.namespace` of the pod.
     pub namespace: String,
     /// Name of the pod as kubectl shows it.
     pub pod: String,
-    /// Its uid.
+    /// `metadata.uid` of the pod.
     pub uid: String,
-    /// Name of the container.
+    /// Name of the container in the pod.
     pub container: String,
-    /// Id of the container.
+    /// Runtime id of the container.
     pub id: String,
 }
 
-/// The entry of one line: name and value of each field.
+/// The journal entry of one line: name and value of each field.
 ///
-/// `OBJECT_SYSTEMD_UNIT` from a process of root is what `journalctl -u` also looks for (systemd.journal-fields(7)).
+/// `journalctl -u` also matches `OBJECT_SYSTEMD_UNIT` of entries by root (systemd.journal-fields(7)).
 pub fn render_entry<'a>(facts: &'a Facts, line: &Line<'a>, text: &'a [u8]) -> Vec<(&'static str, &'a [u8])> {
     let stream: &[u8] = match line.stream {
         Stream::Stdout => b"stdout",
@@ -42,8 +42,8 @@ pub fn render_entry<'a>(facts: &'a Facts, line: &Line<'a>, text: &'a [u8]) -> Ve
     ]
 }
 
-/// The syslog priority of a line, from what klog (`E1121 10:00:00.000000`) and zap (`"level":"error"`) write at its
-/// start; 6, informational, where a line says nothing: programs write everything to standard error.
+/// The syslog priority of a line, from its prefix in klog (`E1121 10:00:00.000000`) or zap (`"level":"error"`) format;
+/// 6, informational, by default: programs write everything to standard error.
 pub fn priority_of(text: &[u8]) -> &'static str {
     let klog =
         |text: &[u8]| matches!(text, [_, date @ .., b' '] if date.len() == 4 && date.iter().all(u8::is_ascii_digit));

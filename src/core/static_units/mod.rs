@@ -1,7 +1,7 @@
-//! Static pods as systemd units: their names, what a unit shows of its pod, and which units are to start or stop.
+//! Static pods as systemd units: their names, the state that a unit shows, and which units to start or stop.
 //!
 //! A unit `static-pod@NAME.service` is active exactly while the static pod of the manifest's name is Ready. Its process
-//! only watches; stopping it makes the kubelet act as if the manifest were gone, until it is started again.
+//! only watches; stopping the unit makes the kubelet act as if the manifest did not exist, until it is started again.
 
 mod journal;
 mod state;
@@ -17,43 +17,43 @@ pub use self::state::{PodState, derive_state};
 use super::manifest::{is_dns_subdomain, manifest_name};
 use super::model::{DesiredPod, PodSource};
 
-/// Where the kubelet listens for units, keeps which pods are stopped, and how far logs were forwarded. It goes with a
-/// reboot, as the state of units does.
+/// Runtime directory with the kubelet's socket for units, notes about stopped pods, and positions of forwarded logs. It
+/// is lost at reboot, as is the state of units.
 pub const RUN_DIR: &str = "/run/roost/static-pods";
-/// The listener in [`RUN_DIR`].
+/// The socket in [`RUN_DIR`].
 pub const SOCKET: &str = "/run/roost/static-pods/socket";
-/// Exit code of a unit's process when no manifest gives a pod of its name (sysexits' EX_NOINPUT); such a unit is not
-/// restarted.
+/// Exit code of a unit's process if no manifest defines a pod of its name (sysexits' EX_NOINPUT); the unit is not
+/// restarted then.
 pub const NO_SUCH_POD: u8 = 66;
 
-/// The unit of a pod name.
+/// The unit for a pod name.
 pub fn unit_of(name: &str) -> String {
     format!("static-pod@{name}.service")
 }
 
-/// The pod name in a unit's name.
+/// The pod name in a unit's name; `None` for other units.
 pub fn name_of(unit: &str) -> Option<&str> {
     let name = unit.strip_prefix("static-pod@")?.strip_suffix(".service")?;
     is_name(name).then_some(name)
 }
 
-/// Whether a pod of this name can have a unit. Names come from command lines and become file names; those of units have
-/// at most 255 characters.
+/// True if a pod of this name can have a unit. Names come from command lines and become file names; unit names have at
+/// most 255 characters.
 pub fn is_name(name: &str) -> bool {
     name.len() <= 230 && is_dns_subdomain(name)
 }
 
-/// A static pod with a unit.
+/// A static pod that has a unit.
 #[derive(Clone, Debug)]
 pub struct UnitPod {
-    /// As its source gives it.
+    /// The pod, as its source provides it.
     pub pod: Arc<Pod>,
-    /// Its manifest; none for one of a URL.
+    /// Its manifest; `None` if it comes from a URL.
     pub path: Option<PathBuf>,
 }
 
-/// The static pods by the name in their manifests, and the full names of those without a unit: the first of a name
-/// in the order of namespaces has it, and a name may be too long for one.
+/// The static pods by the name in their manifests, and the full names of those without a unit: if several have a name,
+/// the first by namespace gets it, and a name may be too long for a unit.
 pub fn by_name(pods: &[DesiredPod], node_name: &str) -> (BTreeMap<String, UnitPod>, Vec<String>) {
     let mut sorted: Vec<&DesiredPod> = pods.iter().collect();
     sorted.sort_by_key(|desired| (&desired.pod.metadata.namespace, &desired.pod.metadata.name));
@@ -74,21 +74,22 @@ pub fn by_name(pods: &[DesiredPod], node_name: &str) -> (BTreeMap<String, UnitPo
     (units, clashes)
 }
 
-/// What is to be done with units and with the notes of stopped pods.
+/// Changes to units and to notes about stopped pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitPlan {
-    /// Names whose unit is to start.
+    /// Names whose unit has to be started.
     pub start: Vec<String>,
-    /// Names whose unit is to stop.
+    /// Names whose unit has to be stopped.
     pub stop: Vec<String>,
-    /// Names that do not count as stopped any more: their manifest went, and what comes next is new.
+    /// Names whose note is deleted: their manifest was removed, and a later one of the same name is new.
     pub forget: Vec<String>,
 }
 
-/// Plans the units after the manifests changed. `before`: names at the last plan, `None` after a start of the kubelet;
-/// `loaded`: names whose unit is active or about to be.
+/// Plans the units after the manifests changed. `before`: names at the previous plan, `None` after a start of the
+/// kubelet; `loaded`: names whose unit is active or activating.
 ///
-/// Over a restart of the kubelet a stopped pod stays stopped, as with any unit; a manifest that comes (back) starts.
+/// A stopped pod stays stopped across a restart of the kubelet, as any unit would; the unit of a new (or restored)
+/// manifest is started.
 pub fn plan_units(
     wanted: &BTreeSet<String>,
     before: Option<&BTreeSet<String>>,
@@ -120,7 +121,8 @@ mod tests {
         let cases = [
             // wanted, before, stopped, loaded
             (("etcd web", None, "", ""), "+etcd,web - ~"),
-            // After a restart of the kubelet what was stopped stays so, and a manifest that went takes its unit along.
+            // After a restart of the kubelet, stopped units stay stopped, and the unit of a removed manifest is
+            // stopped.
             (("etcd web", None, "web", "etcd old"), "+etcd -old ~"),
             (("etcd", None, "web", ""), "+etcd - ~web"),
             (("etcd web", Some("etcd"), "", "etcd"), "+web - ~"),

@@ -1,4 +1,4 @@
-//! What a unit shows of its pod.
+//! The state of a pod, as its unit shows it.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,29 @@ use serde::{Deserialize, Serialize};
 /// Longest text: systemd shows it in one line.
 const MAX_TEXT: usize = 400;
 
-/// A static pod as its unit sees it.
+/// The state of a static pod for its unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", content = "detail", rename_all = "kebab-case")]
 pub enum PodState {
-    /// It is not Ready yet, or not any more; why.
+    /// Not Ready; the reason.
     Waiting(String),
-    /// It is Ready; how many containers and restarts.
+    /// Ready; the numbers of containers and restarts.
     Ready(String),
-    /// It ends.
+    /// It is being terminated.
     Stopping {
-        /// What still runs.
+        /// What is still running.
         text: String,
-        /// How many seconds its containers are given.
+        /// Grace period of its containers in seconds.
         grace_seconds: i64,
     },
     /// It was stopped by its unit, and nothing of it runs.
     Stopped,
-    /// No manifest gives a pod of this name.
+    /// No manifest defines a pod of this name.
     Unknown,
 }
 
-/// The state of a wanted pod: from its status as the kubelet derived it, and the last error of the pod's worker.
+/// Derives the state of a wanted pod from its status, as the kubelet derived it, and the last error of the pod's
+/// worker.
 pub fn derive_state(status: &PodStatus, last_error: Option<&str>) -> PodState {
     let containers: Vec<&ContainerStatus> = status.container_statuses.iter().flatten().collect();
     let ready = containers.iter().filter(|container| container.ready).count();
@@ -54,7 +55,7 @@ pub fn derive_state(status: &PodStatus, last_error: Option<&str>) -> PodState {
     PodState::Waiting(one_line(text.trim_end_matches("; ")))
 }
 
-/// Why a container is not ready; `None` for one that is, and for an init container that has done its work.
+/// Why a container is not ready; `None` if it is, or if it is an init container that has completed.
 fn cause(status: &ContainerStatus) -> Option<String> {
     if status.ready {
         return None;
@@ -72,7 +73,7 @@ fn cause(status: &ContainerStatus) -> Option<String> {
         let reason = ended.reason.as_deref().unwrap_or("ended");
         return Some(format!("{name}: {reason} with exit code {}", ended.exit_code));
     }
-    Some(format!("{name}: runs, not ready"))
+    Some(format!("{name}: running, not ready"))
 }
 
 fn one_line(text: &str) -> String {
@@ -118,7 +119,7 @@ mod tests {
                 "a: CrashLoopBackOff: back-off 10s",
             ),
             (serde_json::json!({"terminated": {"exitCode": 3, "reason": "Error"}}), "a: Error with exit code 3"),
-            (serde_json::json!({"running": {}}), "a: runs, not ready"),
+            (serde_json::json!({"running": {}}), "a: running, not ready"),
         ];
         for (state, text) in cases {
             let expected = format!("Not ready, 0 of 1 containers ready, 0 restarts; {text}; last error: disk");

@@ -1,7 +1,8 @@
-//! A claim whose volume grew in its storage system and waits for this node to grow the file system (KEP-1790; upstream
+//! Claims whose volume has grown in its storage system, until this node has grown the file system (KEP-1790; upstream
 //! `pkg/volume/util/operationexecutor/node_expander.go`).
 //!
-//! The first node to grow a volume that several nodes write records that in the claim. The others follow without a record.
+//! The first of several nodes that use a volume records the new size in the claim. The others grow it without recording
+//! it.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -15,35 +16,35 @@ const STORAGE: &str = "storage";
 const PENDING: &str = "NodeResizePending";
 const IN_PROGRESS: &str = "NodeResizeInProgress";
 const FAILED: &str = "NodeResizeError";
-/// Set by the controller on claims whose volumes no node has to grow.
+/// Annotation by the controller on claims whose volumes no node has to grow.
 const NOT_REQUIRED: &str = "volume.kubernetes.io/node-expansion-not-required";
-/// Conditions of growing; the rest of a claim's conditions are somebody else's.
+/// Conditions about growing; other conditions of a claim belong to others.
 const CONDITIONS: [&str; 4] = ["Resizing", "FileSystemResizePending", "ControllerResizeError", FAILED];
 
-/// How far growing has come.
+/// How far the growing of a volume is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GrowthStep {
-    /// The driver is about to be asked.
+    /// The driver is about to be called.
     Begun,
-    /// The file system has this size now.
+    /// The file system has been grown to this size.
     Done(Quantity),
-    /// It failed and is tried again.
+    /// It failed with this message and will be retried.
     Failed(String),
-    /// It will never be: the controller has to choose another size.
+    /// It can never succeed, for this reason: the controller has to choose another size.
     Infeasible(String),
 }
 
 /// A volume that this node may have to grow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Growth {
-    /// The size that it has in its storage system.
+    /// Size of the volume in its storage system.
     pub size: Quantity,
-    /// The claim waits for a node to grow it. Else another node has done so, or it never grew: the driver on this node
-    /// has to see its size anyway.
+    /// True if the claim waits for a node to grow it. Otherwise another node has done so, or it never grew: the driver
+    /// on this node must be called anyway, so that it notices its size.
     pub waits: bool,
 }
 
-/// The size to which this node has to grow a claim's volume; `None` when neither the claim nor the node can be behind.
+/// The size to which this node has to grow a claim's volume; `None` if neither claim nor node can be behind.
 pub fn growth_wanted(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Option<Growth> {
     let size = volume.spec.as_ref()?.capacity.as_ref()?.get(STORAGE)?.clone();
     let status = claim.status.as_ref()?;
@@ -56,7 +57,7 @@ pub fn growth_wanted(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -
     (done && shared && !excused).then_some(Growth { size, waits: false })
 }
 
-/// What to write into the claim's status, as a merge patch; `None` when the claim says so already.
+/// The update of the claim's status as a merge patch; `None` if it is up to date.
 pub fn render_growth_patch(claim: &PersistentVolumeClaim, step: &GrowthStep, now: Timestamp) -> Option<Value> {
     let status = claim.status.as_ref();
     let stage = status.and_then(|s| s.allocated_resource_statuses.as_ref()?.get(STORAGE)).map(String::as_str);
@@ -87,7 +88,7 @@ pub fn render_growth_patch(claim: &PersistentVolumeClaim, step: &GrowthStep, now
             None => json!({"allocatedResourceStatuses": {STORAGE: "NodeResizeInfeasible"}}),
         },
     };
-    // Somebody else's change in between makes the API server refuse, instead of losing it.
+    // A concurrent change makes the API server reject the patch, so that it is not lost.
     Some(json!({"metadata": {"resourceVersion": claim.metadata.resource_version}, "status": change}))
 }
 
@@ -124,7 +125,7 @@ mod tests {
         }
     }
 
-    /// The first node writes the new size into the claim: then the others have nothing to wait for, and still grow it.
+    /// The first node records the new size in the claim: the others do not wait, and still grow it.
     #[test]
     fn a_volume_that_many_nodes_write_is_grown_on_each_of_them() {
         let claim = |modes: Value, size: &str, annotations: Value| {

@@ -8,7 +8,7 @@ use super::lists::by_name;
 use crate::core::model::is_terminal;
 use crate::core::plan::{EndCause, is_sidecar, restart, restart_all_asked, sandbox_needed};
 
-/// Conditions that only the kubelet writes; all others are left as they are.
+/// Conditions that only the kubelet writes; all others are preserved.
 pub const KUBELET_CONDITIONS: [&str; 8] = [
     "PodReadyToStartContainers",
     "Initialized",
@@ -20,7 +20,7 @@ pub const KUBELET_CONDITIONS: [&str; 8] = [
     "AllContainersRestarting",
 ];
 
-/// A condition before times are put in.
+/// A condition without its times.
 struct Draft {
     kind: &'static str,
     met: bool,
@@ -36,7 +36,8 @@ fn unmet(kind: &'static str, reason: Option<&'static str>, message: Option<Strin
     Draft { kind, met: false, reason, message }
 }
 
-/// Fills the conditions. `wanted` is the phase the facts add up to, `reachable` whether it is published already.
+/// Sets the conditions. `wanted` is the phase derived from the facts, `reachable` is false while it may not be
+/// published yet.
 pub(super) fn fill(inputs: &Inputs<'_>, status: &mut PodStatus, wanted: &str, reachable: bool) {
     let api = inputs.pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     let mut conditions: Vec<PodCondition> =
@@ -78,7 +79,7 @@ fn finish(inputs: &Inputs<'_>, draft: Draft) -> PodCondition {
     }
 }
 
-/// A sandbox with its network is there, and the volumes, without which no container can start.
+/// True if there is a sandbox with its network, and the volumes, without which no container can start.
 fn ready_to_start(inputs: &Inputs<'_>) -> Draft {
     let volumes = inputs.ledger.volumes_ready || !inputs.observed.containers.is_empty();
     if sandbox_needed(inputs.pod, inputs.observed).is_none() && volumes {
@@ -114,7 +115,7 @@ fn initialized(inputs: &Inputs<'_>, status: &PodStatus, wanted: &str) -> Draft {
     }
     let before = inputs.previous.conditions.iter().flatten().find(|c| c.type_ == KIND);
     if before.is_some_and(|c| c.status == "True") {
-        // Once initialized, a pod stays so, also while all its containers are restarted.
+        // Once initialized, a pod remains so, even while all its containers are restarted.
         return met(KIND);
     }
     unmet(KIND, Some("ContainersNotInitialized"), Some(lists(&unknown, "incomplete", &incomplete)))
@@ -188,14 +189,14 @@ fn restarting_all(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
     })
 }
 
-/// Whether all containers are being restarted: asked for now, or begun before.
+/// True if all containers are being restarted: requested now, or begun before.
 pub(super) fn is_restarting_all(inputs: &Inputs<'_>) -> bool {
     let mut before = inputs.previous.conditions.iter().flatten();
     restart_all_asked(inputs.pod, inputs.observed)
         || before.any(|c| c.type_ == "AllContainersRestarting" && c.status == "True")
 }
 
-/// What the spec asks for does not fit now.
+/// The wanted resources do not fit now.
 fn resize_pending(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
     let pending = inputs.ledger.resize.pending.as_ref().filter(|_| !is_terminal(Some(wanted)))?;
     Some(Draft {
@@ -205,14 +206,14 @@ fn resize_pending(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
     })
 }
 
-/// What is allocated is not in force yet.
+/// The allocated resources are not in force yet.
 fn resize_in_progress(inputs: &Inputs<'_>, wanted: &str) -> Option<Draft> {
     let resize = Some(&inputs.ledger.resize).filter(|r| r.in_progress && !is_terminal(Some(wanted)))?;
     let reason = resize.error.is_some().then_some("Error");
     Some(Draft { reason, message: resize.error.clone(), ..met("PodResizeInProgress") })
 }
 
-/// `DisruptionTarget` of a pod that the node itself ended.
+/// `DisruptionTarget` of a pod that the node terminated.
 fn disruption(inputs: &Inputs<'_>) -> Option<PodCondition> {
     let EndCause::Killed(kill) = &inputs.ledger.end.as_ref()?.cause else { return None };
     let message = kill.disruption.clone()?;
@@ -220,7 +221,7 @@ fn disruption(inputs: &Inputs<'_>) -> Option<PodCondition> {
     Some(finish(inputs, draft))
 }
 
-/// Upstream prints name lists as Go does.
+/// Lists of names in Go's format, as upstream prints them.
 fn lists(unknown: &[&str], what: &str, names: &[&str]) -> String {
     let mut parts = Vec::new();
     if !unknown.is_empty() {

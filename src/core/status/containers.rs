@@ -13,9 +13,9 @@ use super::{conditions, resources};
 use crate::core::model::{ContainerKind, ObservedContainer, ProbeResult, RunState, containers_of};
 use crate::core::plan::{is_sidecar, restart};
 
-/// Reason of a container whose record is lost.
+/// Reason of a container whose record was lost.
 pub(super) const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
-/// Exit code shown for it.
+/// Exit code reported for such a container.
 pub(super) const UNKNOWN_EXIT_CODE: i32 = 137;
 
 /// Statuses of init containers (in spec order) or regular ones (by name).
@@ -65,7 +65,7 @@ fn status(inputs: &Inputs<'_>, container: &Container, init: bool, old: Option<&C
     status
 }
 
-/// Status of a container of which the runtime has a record.
+/// Status of a container that has a record in the runtime.
 fn from_record(container: &Container, record: &ObservedContainer, old: Option<&ContainerStatus>) -> ContainerStatus {
     let id = format!("containerd://{}", record.id);
     let mut status = ContainerStatus {
@@ -80,7 +80,7 @@ fn from_record(container: &Container, record: &ObservedContainer, old: Option<&C
         status.restart_count = status.restart_count.max(old.restart_count);
         let ended = old.state.as_ref().and_then(|s| s.terminated.clone());
         let last = old.last_state.as_ref().and_then(|s| s.terminated.clone());
-        // Records may have been removed since; what was said of them stays.
+        // Records may have been removed since; what was reported of them is kept.
         let last = if old.container_id.as_ref() == Some(&id) { last } else { ended.or(last) };
         status.last_state = last.map(|t| ContainerState { terminated: Some(t), ..ContainerState::default() });
     }
@@ -116,7 +116,7 @@ fn state_of(record: &ObservedContainer) -> ContainerState {
             state.terminated = Some(ContainerStateTerminated {
                 container_id: Some(format!("containerd://{}", record.id)),
                 exit_code: record.exit_code,
-                // Both times are always there: a container that never came up has those of its making.
+                // Both times are always set: a container that never started has its creation time.
                 started_at: Some(Time(record.started_at.unwrap_or(record.created_at))),
                 finished_at: Some(Time(record.finished_at.unwrap_or(record.created_at))),
                 message: (!record.message.is_empty()).then(|| record.message.clone()),
@@ -129,7 +129,7 @@ fn state_of(record: &ObservedContainer) -> ContainerState {
     state
 }
 
-/// Status of a container of which the runtime has no record (any more).
+/// Status of a container without a record in the runtime.
 fn without_record(inputs: &Inputs<'_>, container: &Container, old: Option<&ContainerStatus>) -> ContainerStatus {
     let has_init = inputs.pod.spec.as_ref().is_some_and(|s| s.init_containers.as_ref().is_some_and(|i| !i.is_empty()));
     let reason = if has_init { "PodInitializing" } else { "ContainerCreating" };
@@ -159,7 +159,7 @@ fn without_record(inputs: &Inputs<'_>, container: &Container, old: Option<&Conta
     status.last_state.clone_from(&old.last_state);
     let last_known = status.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
     if state.running.is_some() && !last_known {
-        // It ran and nobody can say how it ended; shown as ended, so that the pod does not seem to be new.
+        // It ran, and its exit code is unknown; reported as terminated, so that the pod does not look new.
         let message = "The container could not be located when the pod was deleted.  The container used to be Running";
         status.last_state = Some(unknown_end(message));
         if inputs.pod.metadata.deletion_timestamp.is_none() {
@@ -169,7 +169,7 @@ fn without_record(inputs: &Inputs<'_>, container: &Container, old: Option<&Conta
     status
 }
 
-/// Errors of starting, and init containers whose records are gone.
+/// Adds start errors, and init containers whose records were removed.
 fn add_waiting(inputs: &Inputs<'_>, container: &Container, init: bool, status: &mut ContainerStatus) {
     let record = inputs.observed.container(&container.name);
     if init {
@@ -206,7 +206,7 @@ fn add_waiting(inputs: &Inputs<'_>, container: &Container, init: bool, status: &
     status.state = Some(waiting(&error.reason, Some(&error.message)));
 }
 
-/// `started` and `ready`.
+/// Sets `started` and `ready`.
 fn add_probes(
     inputs: &Inputs<'_>,
     container: &Container,
@@ -227,7 +227,7 @@ fn add_probes(
         return;
     };
     let results = inputs.probes.get(&record.id).copied().unwrap_or_default();
-    // A container that is older than this kubelet process keeps what was said of it until its probes settle.
+    // A container that is older than this kubelet process keeps its reported values until its probes have results.
     let older = record.started_at.is_some_and(|at| at < inputs.kubelet_started);
     let known = old.filter(|o| older && o.container_id == status.container_id);
     let started = match (&container.startup_probe, results.startup) {
@@ -269,7 +269,7 @@ fn waiting(reason: &str, message: Option<&str>) -> ContainerState {
     ContainerState { waiting: Some(waiting), ..ContainerState::default() }
 }
 
-/// The state of a container whose record is lost.
+/// The state of a container whose record was lost.
 pub(super) fn unknown_end(message: &str) -> ContainerState {
     ContainerState {
         terminated: Some(ContainerStateTerminated {

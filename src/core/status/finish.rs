@@ -1,4 +1,4 @@
-//! The last status of a pod: nothing of it may look as if it still ran (upstream `TerminatePod`).
+//! The final status of a pod: nothing in it may look as if it were running (upstream `TerminatePod`).
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
@@ -8,7 +8,7 @@ use crate::core::plan::is_sidecar;
 
 const LOST: &str = "The container could not be located when the pod was terminated";
 
-/// Gives containers that have no end one.
+/// Sets a terminated state for containers without one.
 pub(super) fn finish_containers(inputs: &Inputs<'_>, status: &mut PodStatus) {
     let ended = |s: &ContainerStatus| s.state.as_ref().is_some_and(|s| s.terminated.is_some());
     if initialized(inputs, status) {
@@ -20,7 +20,7 @@ pub(super) fn finish_containers(inputs: &Inputs<'_>, status: &mut PodStatus) {
             }
         }
     }
-    // The last init containers that show no sign of a start are left waiting: they never ran.
+    // The last init containers without a sign of a start are left waiting: they never ran.
     let inits = status.init_container_statuses.as_deref_mut().unwrap_or_default();
     let began = |s: &ContainerStatus| {
         s.last_state.as_ref().is_some_and(|l| l.terminated.is_some())
@@ -36,7 +36,7 @@ pub(super) fn finish_containers(inputs: &Inputs<'_>, status: &mut PodStatus) {
     }
 }
 
-/// Whether the regular containers may have run.
+/// True if the regular containers may have run.
 fn initialized(inputs: &Inputs<'_>, status: &PodStatus) -> bool {
     let inits = inputs.pod.spec.as_ref().and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
     let Some(last) = inits.last() else { return true };

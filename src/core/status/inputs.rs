@@ -1,4 +1,4 @@
-//! What a status depends on.
+//! The input of a status.
 
 use std::net::IpAddr;
 
@@ -11,28 +11,28 @@ use crate::core::plan::{Ledger, Stage};
 /// Everything a status depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
-    /// The pod; its own status is what the API server last said.
+    /// Definition of the pod; its own status is the API server's last one.
     pub pod: &'a Pod,
-    /// Whether it is a static pod.
+    /// True if it is a static pod.
     pub is_static: bool,
-    /// The runtime's records.
+    /// The pod's sandboxes and containers in the runtime.
     pub observed: &'a Observed,
-    /// The kubelet's own memory.
+    /// The kubelet's own memory about the pod.
     pub ledger: &'a Ledger,
-    /// Settled probes.
+    /// Probe results, by container id.
     pub probes: &'a ProbeResults,
-    /// Status as derived last, or the API server's after a restart.
+    /// The status that was derived last, or the API server's after a restart.
     pub previous: &'a PodStatus,
-    /// State of the pod's worker.
+    /// Stage of the pod on this node.
     pub stage: Stage,
-    /// Why the node refused it.
+    /// Why admission rejected the pod; `None` if it did not.
     pub rejection: Option<&'a Rejection>,
     /// Addresses of the node, primary first.
     pub host_ips: &'a [IpAddr],
-    /// Whether its runtime handler mounts recursively read-only.
+    /// True if its runtime handler supports recursive read-only mounts.
     pub recursive_read_only: bool,
-    /// When this kubelet process began; containers that are older keep what was said of them.
+    /// When this kubelet process started; older containers keep their reported values at first.
     pub kubelet_started: Timestamp,
-    /// Now.
+    /// Time of the status.
     pub now: Timestamp,
 }

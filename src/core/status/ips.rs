@@ -8,7 +8,7 @@ use super::inputs::Inputs;
 use super::lists::some;
 use crate::core::plan::is_host_network;
 
-/// Fills `hostIP(s)` and `podIP(s)`; pod addresses survive the end of the sandbox.
+/// Sets `hostIP(s)` and `podIP(s)`; pod addresses are kept after the sandbox stopped.
 pub(super) fn fill(inputs: &Inputs<'_>, status: &mut PodStatus) {
     let hosts = inputs.host_ips;
     status.host_ip = hosts.first().map(ToString::to_string).or_else(|| inputs.previous.host_ip.clone());
@@ -17,7 +17,7 @@ pub(super) fn fill(inputs: &Inputs<'_>, status: &mut PodStatus) {
 
     let known = inputs.previous.pod_ips.clone().unwrap_or_default();
     let ips = if is_host_network(inputs.pod) {
-        // Once set they stay, only a second family may be added.
+        // Addresses are kept once set; only a second family may be added.
         let mut ips = known;
         let other = |ip: &IpAddr, first: &PodIP| first.ip.parse::<IpAddr>().is_ok_and(|f| f.is_ipv4() != ip.is_ipv4());
         if ips.is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn fill(inputs: &Inputs<'_>, status: &mut PodStatus) {
     status.pod_ips = some(ips);
 }
 
-/// First address of the node's primary family, then first of the other (upstream `sortPodIPs`).
+/// The first address of the node's primary family, then the first of the other (upstream `sortPodIPs`).
 pub fn sort_pod_ips(ips: &[String], hosts: &[IpAddr]) -> Vec<String> {
     let primary_v4 = hosts.first().is_none_or(IpAddr::is_ipv4);
     let parsed: Vec<IpAddr> = ips.iter().filter_map(|ip| ip.parse().ok()).collect();

@@ -13,7 +13,7 @@ pub(super) fn by_name<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -
     statuses?.iter().find(|s| s.name == name)
 }
 
-/// Status of a container, whichever list it is in.
+/// Status of a container in the list of its kind.
 pub(super) fn status_of<'a>(status: &'a PodStatus, kind: ContainerKind, name: &str) -> Option<&'a ContainerStatus> {
     let list = match kind {
         ContainerKind::Init | ContainerKind::Sidecar => &status.init_container_statuses,

@@ -1,4 +1,4 @@
-//! Pod + observation + ledger + probes + previous status → the status to publish (docs/contract.md, kubelet 2.9).
+//! From pod, observation, ledger, probes and previous status to the status to publish (docs/contract.md, kubelet 2.9).
 
 mod claim_growth;
 mod conditions;
@@ -28,12 +28,12 @@ pub use ips::sort_pod_ips;
 pub use patch::{is_urgent, render_mirror_patch, render_status_patch};
 pub use recalled::without_ended_init;
 
-/// A status, and whether the pod is done by itself.
+/// A status, and whether the pod has finished by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Derived {
-    /// What to publish.
+    /// The status to publish.
     pub status: PodStatus,
-    /// The containers' states add up to a terminal phase (also while the published one still lags behind).
+    /// True if the containers' states amount to a terminal phase (even if it may not be published yet).
     pub terminal: bool,
 }
 
@@ -67,7 +67,7 @@ pub fn derive(inputs: &Inputs<'_>) -> Derived {
     if inputs.stage.has_ended() {
         finish::finish_containers(inputs, &mut status);
     }
-    // A terminal phase is published only once no container can run any more.
+    // A terminal phase is published only when no container can run any more.
     let published = if reachable { wanted.clone() } else { previous.phase.clone().unwrap_or_else(|| "Pending".into()) };
     if !reachable {
         status.reason.clone_from(&previous.reason);
@@ -79,14 +79,14 @@ pub fn derive(inputs: &Inputs<'_>) -> Derived {
     Derived { status, terminal }
 }
 
-/// The phase that the facts add up to, with its reason and message.
+/// The phase derived from the facts, with reason and message.
 fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
     let Inputs { pod, previous, .. } = *inputs;
     let api = pod.status.as_ref();
     let mut pod_phase = pod_phase::derive(inputs, status).to_owned();
     let earlier = [previous.phase.as_deref(), api.and_then(|s| s.phase.as_deref())];
     if let Some(terminal) = earlier.into_iter().flatten().find(|p| is_terminal(Some(p))) {
-        // Phases of the API server and of this kubelet are never left again.
+        // Terminal phases, reported by the API server or this kubelet, are final.
         pod_phase = terminal.to_owned();
     }
     if previous.phase.as_deref() == Some(&pod_phase) {
@@ -94,7 +94,7 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
         status.message = previous.message.clone().or_else(|| api.and_then(|s| s.message.clone()));
     }
     match inputs.ledger.end.as_ref().map(|end| &end.cause) {
-        // What the containers came to has the last word: a pod whose containers all exit 0 has succeeded, with its
+        // The containers' results take precedence: a pod whose containers all exit with 0 has succeeded, with its
         // condition DisruptionTarget (upstream `generateAPIPodStatus`, for evictions and shutdowns alike).
         Some(EndCause::Killed(_)) if inputs.stage.has_ended() && pod_phase == "Succeeded" => pod_phase,
         Some(EndCause::Killed(kill)) => {
@@ -109,13 +109,13 @@ fn wanted_phase(inputs: &Inputs<'_>, status: &mut PodStatus) -> String {
         }
         Some(EndCause::Deleted | EndCause::Removed | EndCause::Completed) | None => {
             let over = inputs.stage.has_ended();
-            // Upstream leaves the phase of static pods open (its issue 116484).
+            // Upstream does not set a terminal phase for static pods (its issue 116484).
             if over && !inputs.is_static && !is_terminal(Some(&pod_phase)) { "Failed".into() } else { pod_phase }
         }
     }
 }
 
-/// Status of a pod that the node refused: it never had containers here.
+/// Status of a pod that admission rejected: it never had containers here.
 fn rejected(inputs: &Inputs<'_>, rejection: &Rejection) -> PodStatus {
     PodStatus {
         phase: Some("Failed".into()),
@@ -129,7 +129,7 @@ fn rejected(inputs: &Inputs<'_>, rejection: &Rejection) -> PodStatus {
     }
 }
 
-/// `status.observedGeneration`, which never goes back.
+/// `status.observedGeneration`, which never decreases.
 fn observed_generation(pod: &Pod, previous: &PodStatus) -> Option<i64> {
     pod.metadata.generation.max(previous.observed_generation)
 }

@@ -1,4 +1,4 @@
-//! The smallest patch that brings the API's status to ours, and the rules by which a status never goes back.
+//! The smallest patch from the API's status to ours, and rules by which a status never regresses.
 
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Map, Value, json};
@@ -8,11 +8,11 @@ use crate::core::model::is_terminal;
 
 /// Lists of the status that a strategic merge patch merges, with their key.
 const MERGED_LISTS: &[(&str, &str)] = &[("podIPs", "ip"), ("hostIPs", "ip")];
-/// Fields that belong to others: the scheduler, DRA's controllers, the API server itself.
+/// Fields owned by others: the scheduler, DRA's controllers, the API server itself.
 const NOT_OURS: &[&str] = &["nominatedNodeName", "resourceClaimStatuses", "conditions"];
 
-/// The strategic merge patch from the API's status `old` to ours, or `None` when nothing differs. `uid` guards against
-/// another pod of the same name.
+/// The strategic merge patch from the API's status `old` to ours; `None` if nothing differs. `uid` protects another pod
+/// of the same name.
 pub fn render_status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value> {
     let mut settled = settle(old, new);
     if is_terminal(old.phase.as_deref()) && old.phase != settled.phase {
@@ -23,8 +23,8 @@ pub fn render_status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Optio
     render(uid, old, &settled)
 }
 
-/// The same for the mirror of a static pod: a terminal phase that somebody else wrote into it is overwritten, since the
-/// static pod runs on (upstream `status_manager.go`, `needsReconcile`).
+/// The same for the mirror of a static pod: a terminal phase that another client wrote into it is overwritten, since the
+/// static pod keeps running (upstream `status_manager.go`, `needsReconcile`).
 pub fn render_mirror_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value> {
     render(uid, old, &settle(old, new))
 }
@@ -38,8 +38,9 @@ fn render(uid: &str, old: &PodStatus, settled: &PodStatus) -> Option<Value> {
     (!patch.is_empty()).then(|| json!({"metadata": {"uid": uid}, "status": patch}))
 }
 
-/// Whether somebody waits for the step from `old` to `new`: another phase or readiness, the first start time, or a
-/// container that started, ended or is held up. The rest (addresses, generations, texts) may be sent with the next step.
+/// True if the change should be reported without delay: another phase or readiness, the first start time, or a
+/// container that started, exited or is waiting. Other changes (addresses, generations, texts) may be sent with the
+/// next report.
 pub fn is_urgent(old: &PodStatus, new: &PodStatus) -> bool {
     let ready = |status: &PodStatus| {
         let found = status.conditions.iter().flatten().find(|c| c.type_ == "Ready");
@@ -57,7 +58,7 @@ pub fn is_urgent(old: &PodStatus, new: &PodStatus) -> bool {
         || containers(old) != containers(new)
 }
 
-/// Our status with what must not change any more taken from the API's.
+/// Our status, with fields that must not change any more taken from the API's.
 fn settle(old: &PodStatus, new: &PodStatus) -> PodStatus {
     let mut new = new.clone();
     if old.start_time.is_some() {
@@ -101,7 +102,7 @@ fn fields(old: &PodStatus, new: &PodStatus) -> Map<String, Value> {
     patch
 }
 
-/// The value without fields that hold `{}`: the API server adds `lastState: {}`, which says nothing.
+/// The value without fields that contain `{}`: the API server adds `lastState: {}`, which means nothing.
 fn without_empty(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(without_empty).collect(),
@@ -113,7 +114,7 @@ fn without_empty(value: &Value) -> Value {
     }
 }
 
-/// Puts a merged list in place of the old one instead of adding to it.
+/// Replaces a merged list instead of adding to it.
 fn replace_list(value: &Value) -> Value {
     let mut items = value.as_array().cloned().unwrap_or_default();
     items.push(json!({"$patch": "replace"}));
@@ -121,7 +122,7 @@ fn replace_list(value: &Value) -> Value {
 }
 
 fn conditions(old: &PodStatus, new: &PodStatus) -> Vec<Value> {
-    // DisruptionTarget has several writers: we set it, and never take it away.
+    // DisruptionTarget has several writers: we set it, and never remove it.
     let ours = |type_: &str| KUBELET_CONDITIONS.contains(&type_) || type_ == "DisruptionTarget";
     let mut patch = Vec::new();
     for condition in new.conditions.iter().flatten().filter(|c| ours(&c.type_)) {
@@ -130,7 +131,7 @@ fn conditions(old: &PodStatus, new: &PodStatus) -> Vec<Value> {
             continue;
         }
         let Ok(mut value) = serde_json::to_value(condition) else { continue };
-        // Fields that are gone must be named to go.
+        // Fields to delete must be named.
         let before = before.and_then(|b| serde_json::to_value(b).ok());
         if let (Some(before), Some(map)) = (before.as_ref().and_then(Value::as_object), value.as_object_mut()) {
             if before == map {

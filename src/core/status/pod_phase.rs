@@ -8,21 +8,21 @@ use crate::core::model::ContainerKind;
 use crate::core::plan::{is_sidecar, restart};
 use std::num::Saturating;
 
-/// Reason of containers that were ended so that all of the pod restart.
+/// Reason of containers that were killed because all containers of the pod restart.
 pub(super) const RESTARTING_ALL: &str = "RestartingAllContainers";
 
-/// What one container's status amounts to.
+/// A container's contribution to the phase.
 enum State {
     Running {
         started: bool,
     },
-    /// Ended, now or before a wait.
+    /// Exited, now or before a back-off.
     Stopped {
         exit_code: i32,
         restarts: bool,
         waits: bool,
     },
-    /// Waits and never ran.
+    /// Waiting, and it never ran.
     Waiting,
     Unknown,
 }
@@ -102,7 +102,7 @@ fn count(spec: &PodSpec, status: &PodStatus) -> Counts {
     n
 }
 
-/// The phase that the containers add up to.
+/// The phase that follows from the containers' states.
 pub(super) fn derive(inputs: &Inputs<'_>, status: &PodStatus) -> &'static str {
     let Some(spec) = &inputs.pod.spec else { return "Pending" };
     let n = count(spec, status);

@@ -1,12 +1,12 @@
-//! What a kept status says no more after a restart of the kubelet.
+//! Adjusts a kept status after a restart of the kubelet.
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, Pod, PodStatus};
 
 use crate::core::plan::is_sidecar;
 
-/// The kept status of a static pod, without the ends of init containers that have done their work: only the runtime can
-/// tell of those after a restart, as with upstream, which keeps no status of a static pod. Where it has lost one, the
-/// status says that instead of repeating what nobody can look up any more.
+/// The kept status of a static pod, without the results of init containers that have completed: after a restart only
+/// the runtime knows them, as with upstream, which keeps no status of static pods. If the runtime has lost such a
+/// record, the status says so instead of repeating what can no longer be verified.
 pub fn without_ended_init(pod: &Pod, kept: &PodStatus) -> PodStatus {
     let mut status = kept.clone();
     let init: Vec<_> = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).collect();

@@ -1,4 +1,4 @@
-//! Resources of a running container as the runtime has them, in the API's units.
+//! Resources of a running container according to the runtime, in the API's units.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,12 @@ use super::inputs::Inputs;
 use crate::core::model::totals::{Amounts, limit_declared, pod_limits, pod_requests};
 use crate::core::model::{Amount, ObservedContainer, RunState};
 
-/// Below this the kernel's values say nothing (`MinMilliCPULimit`, `MinShares` of upstream's cgroup manager).
+/// Below these values the kernel's settings are not meaningful (`MinMilliCPULimit`, `MinShares` of upstream's cgroup
+/// manager).
 const MIN_MILLI_LIMIT: i64 = 10;
 const MIN_SHARES: i64 = 2;
 
-/// The allocated resources, with CPU and memory as they are in force where the runtime tells.
+/// The allocated resources, with CPU and memory replaced by the runtime's values if it reports them.
 pub(super) fn in_force(container: &Container, record: &ObservedContainer) -> Option<ResourceRequirements> {
     let mut resources = container.resources.clone().unwrap_or_default();
     let Some(actual) = record.resources.as_ref().filter(|_| record.state == RunState::Running) else {
@@ -33,15 +34,15 @@ pub(super) fn in_force(container: &Container, record: &ObservedContainer) -> Opt
     if let Some(requests) = resources.requests.as_mut()
         && actual.cpu_shares > 0
     {
-        // 1024 shares are one CPU; rounded up, as the way down was cut off.
+        // 1024 shares are one CPU; rounded up, because the conversion to shares truncates.
         let milli = actual.cpu_shares.saturating_mul(1000).saturating_add(1023) / 1024;
         put_milli(requests, "cpu", milli, MIN_SHARES);
     }
     Some(resources)
 }
 
-/// Resources of the pod as a whole: what is allocated, and what its cgroup has, which is the same unless a resize is
-/// under way (upstream `convertToAPIPodLevelResourcesStatus`). Pods without resources of their own tell the sum.
+/// Resources of the pod as a whole: the allocated ones, and those of its cgroup, which are the same except during a
+/// resize (upstream `convertToAPIPodLevelResourcesStatus`). Pods without pod-level resources report the sum.
 pub(super) fn fill_pod_level(inputs: &Inputs<'_>, status: &mut PodStatus) {
     let pod = inputs.pod;
     let requests = quantities(pod_requests(pod, true));
@@ -64,7 +65,7 @@ fn quantities(amounts: Amounts) -> Option<BTreeMap<String, Quantity>> {
     (!all.is_empty()).then_some(all)
 }
 
-/// Small values stay as they were allocated, and so does text that means the same.
+/// Small values, and other spellings of the same amount, are kept as allocated.
 fn put_milli(list: &mut BTreeMap<String, Quantity>, name: &str, milli: i64, min: i64) {
     let allocated = list.get(name).map_or(0, |q| Amount::of(q).milli());
     if milli <= min && allocated <= min {

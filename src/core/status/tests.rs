@@ -1,4 +1,4 @@
-//! Tables of the status.
+//! Tables of statuses.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateRunning, ContainerStatus};
@@ -20,7 +20,7 @@ fn pod(containers: serde_json::Value) -> Pod {
     serde_json::from_value(json!({"metadata": meta, "spec": {"containers": containers}})).unwrap()
 }
 
-/// A pod whose one container `c` has the state, made a second after `at(0)`.
+/// A pod whose one container `c` has this state, created a second after `at(0)`.
 fn observed(state: RunState, exit_code: i32) -> Observed {
     let sandbox = ObservedSandbox {
         id: "s0".into(),
@@ -111,7 +111,7 @@ fn restart_count_and_last_end_outlive_their_records() {
     case.previous = case.status();
     let ended = case.previous.container_statuses.as_ref().unwrap()[0].clone();
     assert_eq!(ended.state.unwrap().terminated.unwrap().exit_code, 3);
-    // The old record is gone, a new one with a smaller number runs.
+    // The old record was removed; a new one with a smaller number is running.
     case.previous.container_statuses.as_mut().unwrap()[0].restart_count = 4;
     case.observed = observed(RunState::Running, 0);
     case.observed.containers[0].id = "c-1".into();

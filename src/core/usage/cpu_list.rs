@@ -1,6 +1,6 @@
-//! A list of processors as the kernel writes it (`Documentation/admin-guide/cputopology.rst`).
+//! Lists of processors in the kernel's format (`Documentation/admin-guide/cputopology.rst`).
 
-/// How many processors a list such as `0-3,8` names; `None` when it is no list or names none.
+/// Number of processors in a list such as `0-3,8`; `None` if it is invalid or empty.
 pub fn count_cpus(list: &str) -> Option<u32> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -11,7 +11,7 @@ pub fn count_cpus(list: &str) -> Option<u32> {
     Some(count).filter(|count| *count > 0)
 }
 
-/// The processors of `/proc/stat`, which has a line for each one that is online.
+/// Number of processors in `/proc/stat`, which has a line for each online one.
 pub fn count_cpu_lines(stat: &str) -> Option<u32> {
     let of_one =
         |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));

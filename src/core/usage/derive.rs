@@ -1,4 +1,4 @@
-//! From readings to the figures of the summary.
+//! From readings to the values of the summary.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,10 +7,10 @@ use crate::core::model::usage::{
     ContainerUsage, CpuUsage, InterfaceUsage, IoUsage, MemoryUsage, NetworkUsage, SwapUsage,
 };
 
-/// Readings closer together than this say little about a rate.
+/// Readings closer together than this are too inaccurate for a rate.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(5);
 
-/// The last two readings of a cgroup's processor time.
+/// The last two readings of a cgroup's CPU time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rate {
     before: Option<(Timestamp, u64)>,
@@ -18,11 +18,11 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Takes a reading and gives the rate in billionths of a core since an earlier one.
+    /// Adds a reading; returns the rate since an earlier one, in billionths of a core.
     pub fn push(&mut self, at: Timestamp, usage: u64) -> Option<u64> {
         let far_enough = |then: Timestamp| at.duration_since(then) >= SHORTEST;
         let base = match self.last {
-            // The counter went back: the cgroup was made again.
+            // The counter decreased: the cgroup was recreated.
             Some((_, used)) if used > usage => {
                 *self = Self::default();
                 None
@@ -41,7 +41,7 @@ impl Rate {
     }
 }
 
-/// Processors.
+/// CPU usage; `None` if nothing was measured.
 pub fn derive_cpu(sample: &CgroupSample, nano_cores: Option<u64>) -> Option<CpuUsage> {
     sample.cpu.usage.map(|usage| CpuUsage {
         time: sample.at,
@@ -51,7 +51,7 @@ pub fn derive_cpu(sample: &CgroupSample, nano_cores: Option<u64>) -> Option<CpuU
     })
 }
 
-/// Memory; `capacity` stands in for a limit where the cgroup has none (the node).
+/// Memory usage; `capacity` replaces the limit of a cgroup without one (the node).
 pub fn derive_memory(sample: &CgroupSample, capacity: Option<u64>) -> Option<MemoryUsage> {
     let memory = &sample.memory;
     let working_set = memory.working_set();
@@ -67,12 +67,12 @@ pub fn derive_memory(sample: &CgroupSample, capacity: Option<u64>) -> Option<Mem
     })
 }
 
-/// Block I/O; only its pressure is part of the summary.
+/// Pressure of block I/O; the summary has no other values of it.
 pub fn derive_io(sample: &CgroupSample) -> Option<IoUsage> {
     sample.io_pressure.map(|psi| IoUsage { time: sample.at, psi: Some(psi) })
 }
 
-/// Swap; without a limit of its own a cgroup may use what the node has left.
+/// Swap usage; a cgroup without a limit may use all free swap of the node.
 pub fn derive_swap(sample: &CgroupSample, node_free: Option<u64>) -> Option<SwapUsage> {
     let memory = &sample.memory;
     memory.swap.map(|used| SwapUsage {
@@ -85,13 +85,13 @@ pub fn derive_swap(sample: &CgroupSample, node_free: Option<u64>) -> Option<Swap
     })
 }
 
-/// A network namespace.
+/// Usage of a network namespace.
 pub fn derive_network(interfaces: Vec<InterfaceUsage>, at: Timestamp) -> NetworkUsage {
     let default = interfaces.iter().find(|i| i.name == "eth0").cloned();
     NetworkUsage { time: at, default, interfaces }
 }
 
-/// A container (or a part of the system) without file systems.
+/// Usage of a container (or a system part) without file systems.
 pub fn derive_container(
     name: &str,
     started: Timestamp,
@@ -125,7 +125,7 @@ mod tests {
         let mut rate = Rate::default();
         assert_eq!(rate.push(second(0), 0), None);
         assert_eq!(rate.push(second(10), 5_000_000_000), Some(500_000_000));
-        // Asked again at once: measured against the reading before.
+        // Two readings in quick succession: the rate is relative to the earlier one.
         assert_eq!(rate.push(second(11), 5_500_000_000), Some(500_000_000));
         assert_eq!(rate.push(second(20), 5_000_000_000 + 10_000_000_000), Some(1_000_000_000));
     }

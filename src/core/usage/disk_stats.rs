@@ -2,7 +2,7 @@
 
 use crate::core::model::cgroup_sample::DiskCounters;
 
-/// Every device with its counters; lines that are cut short are left out.
+/// Every device with its counters; truncated lines are skipped.
 pub fn parse_disk_stats(text: &str) -> Vec<DiskCounters> {
     text.lines().filter_map(device).collect()
 }

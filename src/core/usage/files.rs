@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use crate::core::model::cgroup_sample::{CgroupSample, CpuSample, DeviceSample, MemorySample};
 use crate::core::model::usage::{Psi, PsiData};
 
-/// Reads a file of the cgroup by `controller` (of use in version 1) and name; `None` when it does not exist.
+/// Access to the files of one cgroup.
 pub trait CgroupFiles {
-    /// The text of a file.
+    /// The text of a file; `controller` selects the hierarchy in version 1. `None` if it does not exist.
     fn read(&self, controller: &str, file: &str) -> Option<String>;
 }
 
-/// Version 1 counts `cpuacct.stat` in these; it is 100 a second on every architecture that Linux has today.
+/// Unit of `cpuacct.stat` in version 1; 100 per second on every architecture of Linux.
 const NANOS_PER_TICK: u64 = 10_000_000;
-/// Version 1 writes the largest page-aligned number for "no limit".
+/// Version 1 shows "no limit" as the largest page-aligned number.
 const UNLIMITED: u64 = 1 << 62;
 
 fn number(text: Option<String>) -> Option<u64> {
@@ -28,7 +28,7 @@ fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-/// Reads a cgroup of the unified hierarchy.
+/// Parses a cgroup of the unified hierarchy.
 pub fn parse_sample_v2(files: &impl CgroupFiles, at: Timestamp) -> CgroupSample {
     let read = |name| files.read("", name);
     let micros = |text: &str, key| keyed(text, key).map(|n| n.saturating_mul(1000));
@@ -81,7 +81,7 @@ pub fn parse_sample_v2(files: &impl CgroupFiles, at: Timestamp) -> CgroupSample 
     }
 }
 
-/// Reads a cgroup of the separate hierarchies of version 1.
+/// Parses a cgroup of the separate hierarchies of version 1.
 pub fn parse_sample_v1(files: &impl CgroupFiles, at: Timestamp) -> CgroupSample {
     let accounting = files.read("cpuacct", "cpuacct.stat").unwrap_or_default();
     let bandwidth = files.read("cpu", "cpu.stat").unwrap_or_default();
@@ -103,7 +103,7 @@ pub fn parse_sample_v1(files: &impl CgroupFiles, at: Timestamp) -> CgroupSample 
             burst_periods: keyed(&bandwidth, "nr_bursts"),
             burst: keyed(&bandwidth, "burst_time"),
             shares: number(files.read("cpu", "cpu.shares")),
-            // -1 is no quota, and no u64 either.
+            // -1 means no quota, and does not parse as u64.
             quota: number(files.read("cpu", "cpu.cfs_quota_us")),
             period: number(files.read("cpu", "cpu.cfs_period_us")),
         },
@@ -138,7 +138,7 @@ pub fn parse_sample_v1(files: &impl CgroupFiles, at: Timestamp) -> CgroupSample 
     }
 }
 
-/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, the total in microseconds.
+/// Parses `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, the total in microseconds.
 fn parse_pressure(text: &str) -> Option<Psi> {
     let line = |kind: &str| {
         let fields = text.lines().find_map(|line| line.strip_prefix(kind))?;
@@ -150,7 +150,7 @@ fn parse_pressure(text: &str) -> Option<Psi> {
             avg300: field("avg300")?.parse().ok()?,
         })
     };
-    // Older kernels have no `full` line for processors.
+    // Older kernels have no `full` line for CPU.
     Some(Psi { some: line("some ")?, full: line("full ").unwrap_or_default() })
 }
 

@@ -1,4 +1,4 @@
-//! From the text of cgroup and proc files to usage: parsing and arithmetic, no reading.
+//! From the text of cgroup and proc files to usage: parsing and arithmetic, no I/O.
 
 mod cpu_list;
 mod derive;

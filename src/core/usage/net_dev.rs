@@ -2,7 +2,7 @@
 
 use crate::core::model::usage::InterfaceUsage;
 
-/// Interfaces of the network namespace; the loopback is left out.
+/// Interfaces of the network namespace, without the loopback.
 pub fn parse_net_dev(text: &str) -> Vec<InterfaceUsage> {
     text.lines().filter_map(parse_line).filter(|i| i.name != "lo").collect()
 }

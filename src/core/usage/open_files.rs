@@ -1,6 +1,6 @@
-//! Limits of a process from `/proc/PID/limits`.
+//! Limit of open files in `/proc/PID/limits`.
 
-/// Soft limit of open files; -1 for none.
+/// Soft limit of open files; -1 for unlimited.
 pub fn parse_open_files_limit(limits: &str) -> Option<i64> {
     let rest = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     match rest.split_whitespace().next()? {

@@ -1,11 +1,11 @@
-//! A wall clock that goes with tokio's, also while that is paused.
+//! A wall clock that follows tokio's, even while that is paused.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// The time of day; only differences mean something.
+/// The current time; only differences are meaningful.
 pub fn wall() -> Timestamp {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     // A paused clock may have been stopped shortly before the first call.

@@ -1,4 +1,4 @@
-//! The disk and the cgroup tree: what is there of each pod, by uid.
+//! The disk and the cgroup tree: what exists of each pod, by uid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,11 @@ use crate::core::model::PodKey;
 #[derive(Default)]
 pub(super) struct Logs {
     pub key: Option<PodKey>,
-    /// By container: the numbers of its log files.
+    /// The numbers of the log files, by container.
     pub files: BTreeMap<String, BTreeSet<u32>>,
 }
 
-/// What is on the disk.
+/// The content of the disk.
 #[derive(Default)]
 pub(super) struct Disk {
     pub dirs: BTreeSet<String>,
@@ -23,17 +23,17 @@ pub(super) struct Disk {
     pub logs: BTreeMap<String, Logs>,
     pub statuses: BTreeMap<String, PodStatus>,
     pub refusals: BTreeMap<String, String>,
-    /// Text of the node's resolv.conf, unless that does not exist.
+    /// Text of the node's resolv.conf; empty if it does not exist.
     pub resolv_conf: String,
     pub lacks_resolv_conf: bool,
-    /// No more volumes can be attached.
+    /// True if no more volumes can be attached.
     pub is_full: bool,
-    /// The pods by which the classes were weighed last, and whether these were said to be all.
+    /// The pods of the last update of the classes' weights, and whether these were all pods.
     pub weighed: Option<(BTreeSet<String>, bool)>,
 }
 
 impl Disk {
-    /// All that a container needs is there.
+    /// True if everything that a container needs exists.
     pub fn is_ready(&self, uid: &str) -> bool {
         [&self.dirs, &self.volumes, &self.cgroups].iter().all(|set| set.contains(uid))
     }

@@ -13,7 +13,7 @@ use super::state::State;
 use crate::core::model::{ContainerId, MountedVolume, PodKey, PodUid, key_of, uid_of};
 use crate::ports::kubelet::{CgroupError, Cgroups, NameFiles, PodCgroup, PodFiles, VolumeError, Volumes};
 
-/// What a container uses is not taken away from it.
+/// Nothing may be removed while a container uses it.
 fn judge(state: &mut State, uid: &PodUid, what: &str) {
     let running = state.running().find(|c| c.uid() == uid.as_str()).map(|c| c.name().to_owned());
     state.sins.extend(running.map(|name| format!("{what} of the pod went while {name} ran")));

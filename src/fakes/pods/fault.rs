@@ -1,29 +1,28 @@
-//! What can go wrong at one call to the runtime.
+//! Faults of a call to the runtime.
 
 use std::time::Duration;
 
-/// How long a call takes at least: others go on meanwhile.
+/// Shortest duration of a call: other tasks run meanwhile.
 pub(super) const TAKES: Duration = Duration::from_millis(1);
 
-/// What goes wrong at one call.
+/// What goes wrong in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The runtime refuses it at once.
+    /// The runtime rejects it immediately.
     Fails,
-    /// There is no answer, and it was not done.
+    /// There is no response, and it was not executed.
     Hangs,
-    /// There is no answer, although it was done.
+    /// There is no response, although it was executed.
     AnswerIsLost,
-    /// The kubelet is killed just before.
+    /// The kubelet is killed just before it.
     DiesBefore,
-    /// The kubelet is killed while the runtime is at it: a start is called off, a stop sends no SIGKILL any more.
+    /// The kubelet is killed while the runtime executes it: a start is aborted, a stop sends no SIGKILL any more.
     DiesAmid,
-    /// The kubelet is killed when it is done, and never hears of it.
+    /// The kubelet is killed when it is complete, and never gets the response.
     DiesAfter,
 }
 
 impl Fault {
-    /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Fails, Self::Hangs, Self::AnswerIsLost, Self::DiesBefore, Self::DiesAmid, Self::DiesAfter];
 }

@@ -1,4 +1,4 @@
-//! The gate through which every call to the runtime goes: it counts, and lets one of them go wrong.
+//! Every call to the runtime passes here: counts them, and makes one of them fail.
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use super::fault::Fault;
 use super::host::PodHost;
 use crate::ports::node::RuntimeError;
 
-/// How long a caller waits for an answer that does not come.
+/// How long a caller waits for a missing response.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Calls that belong to starts.
+/// Calls that are part of a start.
 const STARTS: [&str; 3] = ["RunPodSandbox", "CreateContainer", "StartContainer"];
 
-/// Calls that change nothing: nobody minds when they are dropped.
+/// Calls that change nothing, and may be dropped.
 const ONLY_LOOKS: [&str; 5] = ["Status", "ListPodSandbox", "PodSandboxStatus", "ListContainers", "ContainerStatus"];
 
 impl PodHost {
-    /// A kubelet process comes up; it knows nothing of probes.
+    /// Starts a kubelet process, which knows nothing about probes.
     pub fn live(self: &Arc<Self>) -> Arc<Life> {
         self.state().probes.clear();
         Arc::new(Life::new(Arc::clone(self)))
     }
 }
 
-/// One kubelet process on a host: all of its ports. When it is dead, its calls never come back and change nothing.
+/// One kubelet process on a host: all of its ports. After it is killed, its calls never return and change nothing.
 pub struct Life {
     pub(super) host: Arc<PodHost>,
     dead: AtomicBool,
@@ -37,17 +37,17 @@ impl Life {
         Self { host, dead: AtomicBool::new(false) }
     }
 
-    /// Kills the process. Its tasks may still be there; they reach nothing.
+    /// Kills the process. Its tasks may still exist, without any effect.
     pub fn die(&self) {
         self.dead.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was killed.
+    /// True after it was killed.
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Never returns to a dead process. Each call of a port comes through here or [`touch`](Self::touch).
+    /// Never returns in a killed process. Each call of a port passes here or through [`touch`](Self::touch).
     pub(super) async fn alive(&self) {
         self.touch();
         if self.is_dead() {
@@ -55,14 +55,14 @@ impl Life {
         }
     }
 
-    /// Panics when this call of a port is the one that is to.
+    /// Panics if this call of a port is the chosen one.
     pub(super) fn touch(&self) {
         if !self.is_dead() {
             self.host.touch();
         }
     }
 
-    /// One call to the runtime: `effect` is what it does there.
+    /// One call to the runtime: `effect` is executed there.
     pub(super) async fn call<T: Send>(
         &self,
         call: &'static str,
@@ -108,7 +108,7 @@ impl Life {
     }
 }
 
-/// A call that belongs to a start, while it is under way.
+/// A call that is part of a start, while it is in progress.
 struct Starting<'a>(&'a PodHost);
 
 impl<'a> Starting<'a> {
@@ -124,7 +124,7 @@ impl Drop for Starting<'_> {
     }
 }
 
-/// Who waits for an answer of the runtime, or for a hook. A call whose caller leaves is cancelled at the runtime in the
+/// A caller that waits for a response of the runtime, or for a hook. Dropping it cancels the call in the runtime in the
 /// middle of its work.
 pub(super) struct Caller<'a> {
     pub life: &'a Life,

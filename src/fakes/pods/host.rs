@@ -1,4 +1,4 @@
-//! The host: what a test may do to it and ask of it.
+//! The host: what a test can change and observe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::state::{Program, State};
 use super::statuses::Reported;
 use crate::core::model::{ContainerId, ContainerProbes, PodUid, SandboxId};
 
-/// No test of one pod needs so many calls: a kubelet that makes more of them turns without a pause.
+/// More calls than any test of one pod needs: a kubelet that makes more of them is in a busy loop.
 const TOO_MANY: usize = 20_000;
 
 /// A node without a kubelet.
@@ -24,7 +24,7 @@ pub struct PodHost {
 }
 
 impl PodHost {
-    /// A host with nothing on it.
+    /// A host without pods.
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -33,7 +33,7 @@ impl PodHost {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a call to the runtime down; gives its number, and what is to go wrong with it.
+    /// Records a call to the runtime; returns its number, and its fault.
     pub(super) fn count(&self, call: &str, of: &str) -> (usize, Option<Fault>) {
         let mut state = self.state();
         let number = state.calls.len();
@@ -42,64 +42,64 @@ impl PodHost {
         (number, state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault))
     }
 
-    /// Lets admission refuse the pod of that name while the other one is active (empty: always), or none any more.
+    /// Makes admission reject the pod of that name while the other one is active (empty: always), or no pod.
     pub fn set_refused(&self, refused: Option<(&str, &str)>) {
         self.state().refused = refused.map(|(pod, beside)| (pod.to_owned(), beside.to_owned()));
     }
 
-    /// How often admission was asked.
+    /// Number of admission decisions.
     pub fn admissions(&self) -> usize {
         self.state().asked
     }
 
-    /// Why static pods are refused, by namespace and name.
+    /// Reasons for rejecting static pods, by namespace and name.
     pub fn refusals(&self) -> BTreeMap<String, String> {
         self.state().disk.refusals.clone()
     }
 
-    /// Lets starts fail while more than `at_once` calls are under way that belong to starts.
+    /// Makes starts fail while more than `at_once` of their calls are in progress.
     pub fn set_bears(&self, at_once: usize) {
         self.state().bears = Some(at_once);
     }
 
-    /// The most calls that belong to starts and were under way at once.
+    /// Highest number of concurrent calls that were part of starts.
     pub fn most_starting(&self) -> usize {
         self.state().most_starting
     }
 
-    /// A call that belongs to a start begins.
+    /// A call that is part of a start begins.
     pub(super) fn begin_start(&self) {
         let mut state = self.state();
         state.starting += 1;
         state.most_starting = state.most_starting.max(state.starting);
     }
 
-    /// Lets the `number`-th call to the runtime (from 0) take that long.
+    /// Sets the duration of the `number`-th call to the runtime (from 0).
     pub fn set_slow(&self, number: usize, takes: Duration) {
         self.state().slow = Some((number, takes));
     }
 
-    /// How long this call takes.
+    /// The duration of this call.
     pub(super) fn takes(&self, number: usize) -> Duration {
         self.state().slow.filter(|(slow, _)| *slow == number).map_or(TAKES, |(_, takes)| takes)
     }
 
-    /// Lets the `number`-th call to the runtime (from 0, counted from the host's beginning) go wrong.
+    /// Sets a fault of the `number`-th call to the runtime (from 0, counted from the creation of the host).
     pub fn set_fault(&self, number: usize, fault: Fault) {
         self.state().fault = Some((number, fault));
     }
 
-    /// Lets the `number`-th call of any port (from 0) panic.
+    /// Makes the `number`-th call of any port (from 0) panic.
     pub fn set_panic(&self, number: usize) {
         self.state().panics_at = Some(number);
     }
 
-    /// Lets every call to the runtime that is about this (a pod's uid, `name#attempt`) panic, or none any more.
+    /// Makes every call to the runtime about this (a pod's uid, `name#attempt`) panic, or none.
     pub fn set_panics_about(&self, what: Option<&str>) {
         self.state().panics_about = what.map(str::to_owned);
     }
 
-    /// How many calls of ports there were.
+    /// Number of calls of ports so far.
     pub fn touches(&self) -> usize {
         self.state().touches
     }
@@ -122,19 +122,19 @@ impl PodHost {
         self.state().calls.clone()
     }
 
-    /// How long a start of the container takes.
+    /// Duration of a start of the container.
     pub(super) fn starts_in(&self, id: &ContainerId) -> Duration {
         let state = self.state();
         let container = state.containers.iter().find(|c| c.id == id.as_str());
         container.and_then(|c| state.programs.get(c.name())).map_or(Duration::ZERO, |program| program.starts_in)
     }
 
-    /// What containers of a name do.
+    /// Sets what containers of a name do.
     pub fn set_program(&self, name: &str, program: Program) {
         self.state().programs.insert(name.into(), program);
     }
 
-    /// The runtime cannot be reached (or can be again); what runs goes on.
+    /// Makes the runtime unreachable, or reachable again; containers keep running.
     pub fn set_down(&self, down: bool) {
         self.state().down = down;
     }
@@ -143,36 +143,36 @@ impl PodHost {
         self.state().down
     }
 
-    /// Hints of the runtime are lost from now on (or are not any more).
+    /// Drops hints of the runtime from now on, or not any more.
     pub fn lose_hints(&self, lost: bool) {
         self.state().deaf = lost;
     }
 
-    /// The newest record of a container can never be removed.
+    /// Makes it impossible to remove the newest record of a container.
     pub fn stick(&self, name: &str) {
         let mut state = self.state();
         let newest = state.containers.iter().rev().find(|c| c.name() == name).map(|c| c.id.clone());
         state.stuck.extend(newest);
     }
 
-    /// All records can be removed again, and volumes taken down.
+    /// Makes all records and volumes removable again.
     pub fn unstick(&self) {
         let mut state = self.state();
         state.stuck.clear();
         state.stuck_volumes = None;
     }
 
-    /// The volumes cannot be taken down, for this reason.
+    /// Makes it impossible to remove the volumes, for this reason.
     pub fn stick_volumes(&self, why: &str) {
         self.state().stuck_volumes = Some((why.to_owned(), 0));
     }
 
-    /// How often volumes that are stuck were to be taken down.
+    /// Number of attempts to remove volumes that are stuck.
     pub fn stuck_removals(&self) -> usize {
         self.state().stuck_volumes.as_ref().map_or(0, |(_, tried)| *tried)
     }
 
-    /// The running container of that name ends by itself.
+    /// The running container of that name exits by itself.
     pub fn exit(&self, name: &str, code: i32) {
         let mut state = self.state();
         let ids: Vec<_> = state.running().filter(|c| c.name() == name).map(|c| c.id.clone()).collect();
@@ -181,7 +181,7 @@ impl PodHost {
         self.changed.send_replace(());
     }
 
-    /// The newest sandbox dies, with all that runs in it.
+    /// The newest sandbox fails, with everything in it.
     pub fn crash_sandbox(&self) {
         let mut state = self.state();
         if let Some(id) = state.sandboxes.last().map(|s| SandboxId::from(&s.id)) {
@@ -191,7 +191,7 @@ impl PodHost {
         self.changed.send_replace(());
     }
 
-    /// Settles the probes of the running container of that name.
+    /// Sets the probe results of the running container of that name.
     pub fn probe(&self, name: &str, probes: ContainerProbes) {
         let mut state = self.state();
         let found = state.running().find(|c| c.name() == name).map(|c| (c.id.clone(), PodUid::from(c.uid())));
@@ -200,7 +200,7 @@ impl PodHost {
         state.probed.retain(|changes| changes.try_send(uid.clone()).is_ok());
     }
 
-    /// Ends a container, now or once it was told to, beside everything else.
+    /// Makes a container exit in a separate task, now or after it was told to.
     pub(super) fn end_after(self: &Arc<Self>, id: &str, after: Duration, code: i32) {
         let (host, id) = (Arc::clone(self), id.to_owned());
         tokio::spawn(async move {
@@ -210,11 +210,11 @@ impl PodHost {
         });
     }
 
-    /// Returns once the container does not run.
+    /// Returns when the container is not running.
     pub(super) async fn ended(&self, id: &str) {
         let mut changed = self.changed.subscribe();
         while self.state().running().any(|c| c.id == id) {
-            // The sender lives as long as the host.
+            // The sender exists as long as the host.
             let _ = changed.changed().await;
         }
     }
@@ -234,27 +234,27 @@ impl PodHost {
         self.state().sandboxes.len()
     }
 
-    /// The events so far, `where reason: message`.
+    /// The events so far, as `where reason: message`.
     pub fn events(&self) -> Vec<String> {
         self.state().events.clone()
     }
 
-    /// What happened to processes and hooks, in order; forgotten then.
+    /// Returns and clears what happened to processes and hooks, in order.
     pub fn take_happened(&self) -> Vec<String> {
         std::mem::take(&mut self.state().happened)
     }
 
-    /// The newest status that was told.
+    /// The newest published status.
     pub fn status(&self) -> Option<PodStatus> {
         self.state().reported.newest()
     }
 
-    /// Everything that was told of the pod.
+    /// Everything that was published about the pod.
     pub fn reported(&self) -> Reported {
         self.state().reported.clone()
     }
 
-    /// What must never happen and did, and exit codes that nobody was told of.
+    /// Violated invariants, and exit codes that were never published.
     pub fn sins(&self) -> Vec<String> {
         let state = self.state();
         let lost = state.ends.iter().filter(|end| !state.reported.ends.contains(end));
@@ -269,29 +269,29 @@ impl PodHost {
         disk.resolv_conf = text.unwrap_or_default().to_owned();
     }
 
-    /// Lets no more volumes be attached to the node.
+    /// Makes it impossible to attach more volumes to the node.
     pub fn attach_no_more(&self) {
         self.state().disk.is_full = true;
     }
 
-    /// The name servers that the newest sandbox was made with.
+    /// The name servers in the newest sandbox's configuration.
     pub fn name_servers(&self) -> Vec<String> {
         let state = self.state();
         let dns = state.sandboxes.last().and_then(|sandbox| sandbox.config.dns_config.clone());
         dns.map(|dns| dns.servers).unwrap_or_default()
     }
 
-    /// The pods by which the classes were weighed last, and whether these were said to be all.
+    /// The pods of the last update of the classes' weights, and whether these were all pods.
     pub fn weighed(&self) -> Option<(BTreeSet<String>, bool)> {
         self.state().disk.weighed.clone()
     }
 
-    /// As if the classes had never been weighed.
+    /// Clears the record of the classes' weights.
     pub fn forget_weights(&self) {
         self.state().disk.weighed = None;
     }
 
-    /// What is there of pods: records, directories, logs, cgroups; empty when all is gone.
+    /// What exists of pods: records, directories, logs, cgroups; empty if nothing is left.
     pub fn leftovers(&self) -> Vec<String> {
         let state = self.state();
         let sandboxes = state.sandboxes.iter().map(|s| format!("sandbox {}", s.id));

@@ -1,8 +1,8 @@
-//! What pods live on, in memory: a runtime, a disk and an API server that outlive the kubelets of a test.
+//! The environment of pods, in memory: a runtime, a disk and an API server that outlive the kubelets of a test.
 //!
-//! A test makes one [`PodHost`], and of it one [`Life`] per kubelet process; the life is every port that pods need. It can
-//! end at any call ([`Fault`]), and then nothing that its kubelet still does has an effect. The host judges meanwhile:
-//! what must never happen to a pod is written down as a [`PodHost::sins`].
+//! A test creates one [`PodHost`], and from it one [`Life`] per kubelet process; the life implements every port that
+//! pods need. It can be killed at any call ([`Fault`]), and then its kubelet has no effect any more. The host checks
+//! invariants meanwhile: violations are recorded as [`PodHost::sins`].
 
 mod clock;
 mod disk;

@@ -1,4 +1,4 @@
-//! The ports that mostly say yes: images, hooks, probes, admission, events, statuses.
+//! The ports that mostly succeed: images, hooks, probes, admission, events, statuses.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::kubelet::pods::{
 };
 use crate::ports::kubelet::{EventKind, EventTarget, Events, UserNamespaces};
 
-/// Every image is on the node.
+/// Every image is present.
 #[async_trait]
 impl PodImages for Life {
     async fn ensure(
@@ -52,7 +52,7 @@ impl Hooks for Life {
     }
 }
 
-/// Results are those that the test sets.
+/// Returns the results that the test sets.
 impl Probes for Life {
     fn observe(&self, _: ProbeSubject) {
         self.touch();

@@ -1,4 +1,4 @@
-//! Sandboxes and containers as containerd keeps them.
+//! Sandboxes and containers, as containerd stores them.
 
 use jiff::Timestamp;
 
@@ -8,11 +8,9 @@ use crate::cri;
 /// State of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Run {
-    /// Made, never started.
     Created,
-    /// Runs.
     Running,
-    /// Ended, with this code.
+    /// Exited, with this code.
     Exited(i32),
 }
 
@@ -34,16 +32,13 @@ pub(super) struct Container {
     pub message: String,
 }
 
-/// A container as tests look at it.
+/// A container, in the form for assertions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Runtime id.
     pub id: String,
-    /// Name in the pod.
+    /// Name of the container in the pod.
     pub name: String,
-    /// Restart count.
     pub attempt: u32,
-    /// State.
     pub run: Run,
     /// Image of the spec.
     pub image: String,
@@ -54,7 +49,7 @@ fn nanoseconds(at: Option<Timestamp>) -> i64 {
 }
 
 impl Sandbox {
-    /// The name that no other sandbox may have.
+    /// The name, which is unique among sandboxes.
     pub fn name(config: &cri::PodSandboxConfig) -> String {
         let meta = config.metadata.clone().unwrap_or_default();
         format!("{}_{}_{}_{}", meta.name, meta.namespace, meta.uid, meta.attempt)
@@ -81,7 +76,7 @@ impl Sandbox {
         }
     }
 
-    /// A stopped sandbox has given its address back.
+    /// A stopped sandbox has released its address.
     pub fn status(&self) -> cri::PodSandboxStatus {
         let options = self.config.linux.as_ref().and_then(|l| l.security_context.as_ref()?.namespace_options.clone());
         let ip = if self.ready { "10.0.0.2".to_owned() } else { String::new() };
@@ -166,7 +161,7 @@ impl Container {
     }
 }
 
-/// Exit code of a process that SIGKILL has ended.
+/// Exit code of a process that was killed by SIGKILL.
 pub(super) const KILLED: i32 = 137;
 /// containerd's exit code of a process that could not be started.
 pub(super) const START_ERROR: i32 = 128;

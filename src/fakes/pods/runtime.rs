@@ -1,5 +1,5 @@
-//! The runtime, honest to what containerd does: names are reserved, a container runs in a ready sandbox only, a stop waits
-//! out the grace, a record that runs is not removed.
+//! The runtime, with containerd's behavior: names are reserved, a container only starts in a ready sandbox, a stop
+//! waits for the grace period, a running container's record cannot be removed.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::cri;
 use crate::ports::kubelet::{CgroupDriver, ContainerStats, RuntimeEvent, RuntimeInfo, RuntimeLaunch};
 use crate::ports::node::{RuntimeError, RuntimeQueries, RuntimeTeardown};
 
-/// Exit codes of processes that were ended by SIGTERM and by SIGKILL.
+/// Exit codes of processes that were terminated by SIGTERM and SIGKILL.
 const TERMED: i32 = 143;
 
 fn other<T>(call: &'static str, message: String) -> Result<T, RuntimeError> {
@@ -78,7 +78,7 @@ fn create(state: &mut State, sandbox: &SandboxId, config: cri::ContainerConfig) 
     Ok(ContainerId::from(id))
 }
 
-/// Gives how long the process runs by itself, and with which code it ends.
+/// Returns how long the process runs by itself, and its exit code.
 fn start(state: &mut State, id: &ContainerId, called_off: bool) -> Result<Option<(Duration, i32)>, RuntimeError> {
     let call = "StartContainer";
     let Some(index) = state.containers.iter().position(|c| c.id == id.as_str()) else {
@@ -177,7 +177,7 @@ impl RuntimeInfo for Life {
 
     fn events(&self) -> mpsc::Receiver<RuntimeEvent> {
         let (sender, receiver) = mpsc::channel(256);
-        // The queue is new, so there is room.
+        // The queue is new, so it has room.
         let _ = sender.try_send(RuntimeEvent::Resync);
         self.host.state().hints.push(sender);
         receiver

@@ -1,4 +1,4 @@
-//! What is on the host.
+//! The state of the host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,23 +14,22 @@ use super::statuses::Reported;
 use crate::core::model::{ContainerId, PodUid, ProbeResults, SandboxId};
 use crate::ports::kubelet::RuntimeEvent;
 
-/// What the process of a container does.
+/// The behavior of a container's process.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// Ends by itself after this long, with this code.
+    /// Exits by itself after this time, with this code.
     pub ends: Option<(Duration, i32)>,
-    /// Time from SIGTERM to its end, with code 143; none ignores the signal.
+    /// Time from SIGTERM to the exit, with code 143; `None` ignores the signal.
     pub heeds: Option<Duration>,
-    /// Time that a start of it takes.
+    /// Duration of a start.
     pub starts_in: Duration,
-    /// Its hooks fail.
     pub hook_fails: bool,
-    /// Time that a hook of it takes.
+    /// Duration of a hook.
     pub hook_takes: Duration,
 }
 
 impl Default for Program {
-    /// Runs until it is told to end, and does so within a tenth of a second.
+    /// Runs until it is told to stop, which takes a tenth of a second.
     fn default() -> Self {
         Self {
             ends: None,
@@ -51,24 +50,24 @@ pub(super) struct State {
     pub reported: Reported,
     pub calls: Vec<String>,
     pub fault: Option<(usize, Fault)>,
-    /// A pod that is refused, and the one beside which it is (empty: always).
+    /// A pod that is rejected, and the active pod that causes it (empty: always).
     pub refused: Option<(String, String)>,
-    /// How often admission was asked.
+    /// Number of admission decisions.
     pub asked: usize,
-    /// Starts under way, the most there were at once, and how many the machine bears.
+    /// Starts in progress, their highest number, and how many the machine can handle.
     pub starting: usize,
     pub most_starting: usize,
     pub bears: Option<usize>,
-    /// A call to the runtime that takes long.
+    /// A slow call to the runtime, with its duration.
     pub slow: Option<(usize, Duration)>,
-    /// Calls of any port, and which of them panics.
+    /// Number of calls of any port, and which of them panics.
     pub touches: usize,
     pub panics_at: Option<usize>,
     /// Calls to the runtime about this panic.
     pub panics_about: Option<String>,
-    /// Records that can never be removed.
+    /// Records that cannot be removed.
     pub stuck: BTreeSet<String>,
-    /// Why volumes cannot be taken down, and how often that was tried.
+    /// Why volumes cannot be removed, and the number of attempts.
     pub stuck_volumes: Option<(String, usize)>,
     pub deaf: bool,
     pub down: bool,
@@ -76,7 +75,7 @@ pub(super) struct State {
     pub happened: Vec<String>,
     pub probes: ProbeResults,
     pub events: Vec<String>,
-    /// How containers ended that had run: name, restart count, code.
+    /// Exits of containers that had run: name, restart count, code.
     pub ends: BTreeSet<(String, u32, i32)>,
     pub hints: Vec<mpsc::Sender<RuntimeEvent>>,
     pub probed: Vec<mpsc::Sender<PodUid>>,
@@ -85,7 +84,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// A new id, and the time of its making: later than any other.
+    /// A new id, and its creation time, which is later than any other.
     pub fn make(&mut self, kind: &str) -> (String, Timestamp) {
         self.made += 1;
         self.last = wall().max(self.last + SignedDuration::from_nanos(1));
@@ -98,7 +97,7 @@ impl State {
         }
     }
 
-    /// The process of a container ends, if it runs.
+    /// The process of a container exits, if it is running.
     pub fn end(&mut self, id: &str, code: i32) {
         let Some(container) = self.containers.iter_mut().find(|c| c.id == id && c.run == Run::Running) else { return };
         container.run = Run::Exited(code);
@@ -113,7 +112,7 @@ impl State {
         self.containers.iter().filter(|c| c.run == Run::Running)
     }
 
-    /// A sandbox ends, with all that runs in it.
+    /// A sandbox stops, with everything in it.
     pub fn stop_sandbox(&mut self, id: &SandboxId) {
         let inside: Vec<_> = self.running().filter(|c| c.sandbox == id.as_str()).map(|c| c.id.clone()).collect();
         inside.iter().for_each(|id| self.end(id, KILLED));

@@ -1,17 +1,17 @@
-//! The API server's side: the statuses that kubelets report, and what must hold between them.
+//! The API server's side: the statuses that kubelets publish, and invariants between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
-/// What was reported of one pod.
+/// What was published about one pod.
 #[derive(Clone, Default)]
 pub struct Reported {
     /// All statuses, oldest first.
     pub statuses: Vec<PodStatus>,
-    /// Nothing of the pod is left: whoever deletes pods may delete this one.
+    /// True if nothing of the pod is left, so that it may be deleted.
     pub finished: bool,
-    /// Ends of containers: name, restart count, exit code.
+    /// Exits of containers: name, restart count, exit code.
     pub(super) ends: BTreeSet<(String, u32, i32)>,
     pub(super) sins: Vec<String>,
     counts: BTreeMap<String, i32>,
@@ -22,7 +22,7 @@ impl Reported {
         self.statuses.last().cloned()
     }
 
-    /// The values that the condition `Ready` had, one after the other.
+    /// The successive values of the condition `Ready`.
     pub fn ready(&self) -> Vec<String> {
         let of = |status: &PodStatus| status.conditions.iter().flatten().find(|c| c.type_ == "Ready").cloned();
         let mut values: Vec<_> = self.statuses.iter().filter_map(of).map(|c| c.status).collect();
@@ -55,7 +55,7 @@ impl Reported {
         self.ends.extend(code(&container.state).map(|code| (name.clone(), attempt, code)));
         let Some(last) = code(&container.last_state) else { return };
         self.ends.insert((name.clone(), attempt.saturating_sub(1), last));
-        // While it waits to be started again, the count is still that of the run that ended.
+        // While it waits for a restart, the count is still that of the run that exited.
         if container.state.as_ref().is_some_and(|state| state.waiting.is_some()) {
             self.ends.insert((name.clone(), attempt, last));
         }

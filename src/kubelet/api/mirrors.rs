@@ -1,4 +1,4 @@
-//! Keeps one mirror pod per static pod. Best effort and apart from running pods: nothing waits for it.
+//! Maintains one mirror pod per static pod. Best effort, and independent of running pods: nothing waits for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,29 +17,27 @@ use crate::core::model::{PodKey, PodUid, key_of, uid_of, with_causes};
 use crate::ports::kubelet::{PodApi, Pods};
 use crate::ports::node::ApiError;
 
-/// When something is still to be done, it is looked at again after this.
+/// Interval of reconciliation while something remains to be done.
 const RETRY: Duration = Duration::from_secs(1);
-/// Otherwise after this, should a change have been missed.
+/// Otherwise the interval, in case a change was missed.
 const RECHECK: Duration = Duration::from_secs(60);
 
 /// The reconciler of mirror pods.
 pub struct Mirrors {
-    /// Creates and deletes.
     pub api: Arc<dyn PodApi>,
-    /// Mirror pods there are.
+    /// The existing mirror pods.
     pub view: Arc<ApiPodView>,
-    /// Static pods there should be; `None` until the manifests were read.
+    /// The wanted static pods; `None` until the manifests have been read.
     pub statics: watch::Receiver<Option<Vec<Arc<Pod>>>>,
-    /// Static pods that run or still end.
+    /// Static pods that run or still terminate.
     pub pods: Arc<dyn Pods>,
     /// Name of the node.
     pub node_name: String,
-    /// Uid of the Node object, once it is known.
+    /// Uid of the Node object; `None` before registration.
     pub node_uid: watch::Receiver<Option<String>>,
 }
 
 impl Mirrors {
-    /// Runs until `stop`.
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut changes = self.view.subscribe();
         loop {
@@ -61,7 +59,7 @@ impl Mirrors {
         }
     }
 
-    /// One look at every name; whether nothing is left to do.
+    /// Reconciles every name once; true if nothing remains to be done.
     async fn reconcile(&self) -> bool {
         let (statics, uid) = (self.statics.borrow().clone(), self.node_uid.borrow().clone());
         let (Some(statics), Some(node_uid)) = (statics, uid) else { return true };
@@ -97,7 +95,7 @@ impl Mirrors {
                 info!(%key, "mirror pod created");
                 true
             }
-            // The watch will show it; whether it is the right one is decided then.
+            // The watch will show it, and whether it is the right one is decided then.
             Err(ApiError::AlreadyExists(_)) => true,
             Err(error @ ApiError::Unreachable { .. }) => {
                 debug!(%key, error = with_causes(&error), "mirror pod not created yet");

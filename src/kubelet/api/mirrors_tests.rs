@@ -1,4 +1,4 @@
-//! Mirror pods follow what runs, not what a manifest says already.
+//! Mirror pods represent what runs, not what the manifest already says.
 
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::core::model::labels::{CONFIG_HASH, CONFIG_MIRROR};
 use crate::ports::kubelet::{PodChange, PodView};
 
-/// An API server that shows what it was told in the view.
+/// An API server whose changes appear in the view.
 struct FakeApi {
     view: Arc<ApiPodView>,
     calls: Mutex<Vec<String>>,
@@ -40,7 +40,7 @@ impl PodApi for FakeApi {
     }
 }
 
-/// The static pods that have not ended.
+/// The static pods that have not terminated.
 #[derive(Default)]
 struct Running(Mutex<Vec<Arc<PodView>>>);
 
@@ -63,7 +63,7 @@ impl Pods for Running {
     }
 }
 
-/// A static pod `d/p`; its uid and hash follow from what is in the manifest.
+/// A static pod `d/p`; its uid and hash are derived from the manifest's content.
 fn manifest(hash: &str) -> Arc<Pod> {
     let mut pod = Pod::default();
     pod.metadata.name = Some("p".into());
@@ -96,7 +96,7 @@ async fn a_mirror_pod_is_replaced_when_the_containers_of_its_static_pod_have_end
     assert!(mirrors.reconcile().await);
     assert_eq!(calls(), ["create old"]);
 
-    // The manifest is another one already; the old containers still have their grace.
+    // The manifest has changed; the old containers are still within their grace period.
     statics.send_replace(Some(vec![Arc::clone(&new)]));
     assert!(!mirrors.reconcile().await, "something is left to do");
     assert!(calls().is_empty(), "the status of what ends needs its mirror");
@@ -106,7 +106,7 @@ async fn a_mirror_pod_is_replaced_when_the_containers_of_its_static_pod_have_end
     mirrors.reconcile().await;
     assert_eq!(calls(), ["delete mirror-of-old", "create new"]);
 
-    // Gone from the folder, but not yet from the node.
+    // Removed from the folder, but still terminating on the node.
     statics.send_replace(Some(Vec::new()));
     assert!(!mirrors.reconcile().await);
     running.set(None);

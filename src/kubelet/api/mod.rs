@@ -1,4 +1,4 @@
-//! This node's pods at the API server: the shared copy of them, and the mirrors of static pods.
+//! This node's pods in the API: the shared copy of them, and the mirror pods of static pods.
 
 pub mod mirrors;
 pub mod pods;

@@ -1,4 +1,4 @@
-//! What the API server last said of this node's pods: the one copy that the source, the reporter and the mirrors share.
+//! The API's newest state of this node's pods: one copy, shared by the source, the reporter and the mirrors.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,26 +12,23 @@ use crate::core::manifest::mirror::is_mirror;
 use crate::core::model::{PodKey, PodUid, key_of, uid_of};
 use crate::ports::kubelet::PodChange;
 
-/// How many changes may wait for a slow reader before it has to look at everything.
+/// How many changes may be queued for a slow reader before it has to read everything again.
 const BACKLOG: usize = 512;
 
-/// A pod of the API changed, appeared or went; mirror pods included.
+/// A pod in the API changed, appeared or was deleted; includes mirror pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiPodChange {
-    /// Its uid.
     pub uid: PodUid,
-    /// Its full name.
     pub key: PodKey,
-    /// Whether it is a mirror pod.
+    /// True for a mirror pod.
     pub mirror: bool,
 }
 
-/// The pods of this node as the API has them.
+/// The pods of this node, as the API has them.
 pub struct ApiPodView {
     pods: Mutex<HashMap<PodKey, Arc<Pod>>>,
     listed: Mutex<bool>,
     changes: broadcast::Sender<ApiPodChange>,
-    /// `--host-programs`.
     host_programs: Vec<PathBuf>,
 }
 
@@ -42,19 +39,19 @@ impl Default for ApiPodView {
 }
 
 impl ApiPodView {
-    /// An empty view; its pods may run programs of the host from these folders.
+    /// An empty view; its pods may run host programs from these folders.
     pub fn new(host_programs: Vec<PathBuf>) -> Self {
         let changes = broadcast::channel(BACKLOG).0;
         Self { pods: Mutex::default(), listed: Mutex::new(false), changes, host_programs }
     }
 
-    /// The pod as this node runs it.
+    /// The pod as it runs on this node.
     fn taken_in(&self, pod: Pod) -> Arc<Pod> {
         let expanded = if is_mirror(&pod) { None } else { expand_allowed(&pod, &self.host_programs) };
         Arc::new(expanded.unwrap_or(pod))
     }
 
-    /// Takes a change of the watch in; gives whether pods other than mirror pods changed.
+    /// Applies a change from the watch; returns whether pods other than mirror pods changed.
     pub fn apply(&self, change: PodChange) -> bool {
         let mut changed = Vec::new();
         {
@@ -67,7 +64,7 @@ impl ApiPodView {
                         let pod = match pods.remove(&key) {
                             Some(old) if same_version(&old, &pod) => old,
                             old => {
-                                // A pod of another uid under the same name: the old one is gone.
+                                // A pod with another uid under the same name: the old one was deleted.
                                 changed
                                     .extend(old.iter().filter(|old| uid_of(old) != uid_of(&pod)).map(|old| note(old)));
                                 changed.push(note(&pod));
@@ -100,7 +97,7 @@ impl ApiPodView {
         ours
     }
 
-    /// Takes in the server's answer to a request of ours, unless the watch was faster.
+    /// Applies the server's response to a request of ours, unless the watch was faster.
     pub fn renew(&self, answer: &Arc<Pod>) {
         let version = |pod: &Pod| pod.metadata.resource_version.as_deref().and_then(|v| v.parse::<u64>().ok());
         let mut pods = self.lock();
@@ -114,22 +111,22 @@ impl ApiPodView {
         }
     }
 
-    /// Whether the first list has come.
+    /// True once the first list was received.
     pub fn is_listed(&self) -> bool {
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The pod of that full name.
+    /// The pod of this namespace and name.
     pub fn by_key(&self, key: &PodKey) -> Option<Arc<Pod>> {
         self.lock().get(key).cloned()
     }
 
-    /// All mirror pods, or all others.
+    /// All mirror pods, or all other pods.
     pub fn list(&self, mirrors: bool) -> Vec<Arc<Pod>> {
         self.lock().values().filter(|pod| is_mirror(pod) == mirrors).cloned().collect()
     }
 
-    /// Changes from now on.
+    /// Receives all later changes.
     pub fn subscribe(&self) -> broadcast::Receiver<ApiPodChange> {
         self.changes.subscribe()
     }

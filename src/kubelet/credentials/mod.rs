@@ -1,4 +1,4 @@
-//! Gets the kubelet's certificates from the cluster and renews them (kubelet-contract 7.1).
+//! Obtains the kubelet's certificates from the cluster and renews them (docs/contract.md, kubelet 7.1).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,91 +18,82 @@ use crate::core::model::{Backoff, with_causes};
 use crate::ports::kubelet::{CertificateApi, CredentialFiles, KubeconfigUser};
 use crate::ports::node::{ApiError, Pki, PkiError};
 
-/// First and longest pause between two looks at a request that waits: mostly the cluster answers at once.
+/// First and longest interval of polling a pending request: most clusters answer immediately.
 const LOOK: Backoff = Backoff { first: Duration::from_millis(20), most: Duration::from_secs(1) };
-/// A request that nobody decided is made anew after this.
+/// A request that was not decided within this time is replaced by a new one.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// First and longest pause after a failure.
+/// First and longest delay after a failure.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) };
-/// First and longest pause after a certificate came from an authority that is on its way out.
+/// First and longest delay after a certificate was signed by a CA that is being retired.
 const FORMER_RETRY: Backoff = Backoff { first: Duration::from_secs(30), most: Duration::from_secs(30 * 60) };
-/// How late it is noticed at most that the clock was set or the machine was suspended: no timer of the process counts that.
+/// How late a clock change or a suspend is noticed at most: timers do not account for them.
 const CLOCK_LOOK: Duration = Duration::from_secs(60);
-/// How often is asked who signs serving certificates: the replacement of an authority is a matter of days.
+/// How often the CA of serving certificates is read: CA rotations take days.
 const AUTHORITIES_LOOK: Duration = Duration::from_secs(5 * 60);
-/// Name of the user in a kubeconfig that we write.
+/// Name of the user in kubeconfigs that we write.
 const USER: &str = "default-auth";
 
-/// Why a certificate was not got.
+/// Why no certificate was obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// Key or request.
     #[error(transparent)]
     Pki(#[from] PkiError),
     /// The request was denied or failed.
     #[error("certificate request {name}: {message}")]
     Refused {
-        /// The request.
         name: String,
         /// The approver's or signer's text.
         message: String,
     },
-    /// Nobody decided.
+    /// The request was neither approved nor denied in time.
     #[error("certificate request {0} was not decided in time")]
     Undecided(String),
-    /// The disk.
     #[error("store the certificate in {path}")]
-    Store {
-        /// Where.
-        path: String,
-        /// What went wrong.
-        source: std::io::Error,
-    },
+    Store { path: String, source: std::io::Error },
 }
 
-/// Gets certificates for one node.
+/// Obtains certificates for one node.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Where they are kept.
+    /// Where certificates are stored.
     pub files: Arc<dyn CredentialFiles>,
-    /// Makes keys and requests.
+    /// Generates keys and requests.
     pub pki: Arc<dyn Pki>,
     /// Name of the node.
     pub node_name: String,
 }
 
-/// What the credentials in a kubeconfig are good for.
+/// Whether the credentials in a kubeconfig can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// They can be used.
     Good,
-    /// There is a file, but its certificate is over, does not hold yet or cannot be read.
+    /// The file exists, but its certificate has expired, is not valid yet or cannot be read.
     Stale,
     /// There is no file.
     Missing,
 }
 
-/// Certificates that came from a former authority, while its cluster trusts two.
+/// Certificates signed by the old CA while the cluster trusts two.
 #[derive(Debug, Default)]
 struct Former {
-    /// What is trusted.
+    /// The trusted CAs, PEM.
     bundle: String,
-    /// How many came since then.
+    /// Number of such certificates since the bundle changed.
     came: u32,
 }
 
 impl Credentials {
-    /// How long to wait before a certificate is replaced that is of a former authority: another one than the first that
-    /// the cluster trusts, which signs. None of one that may live its life.
+    /// Delay before renewing a certificate signed by a CA that is being retired, which is any but the first in the
+    /// bundle; `None` if it may be used until its regular renewal.
     fn former(&self, pem: &str, kubeconfig: &Path, seen: &mut Former) -> Option<Duration> {
         let bundle = self.files.authorities(kubeconfig)?;
         self.former_of(pem, bundle, false, seen)
     }
 
-    /// The same with that bundle. `alone`: nobody else's certificates will do.
+    /// The same for this bundle. `alone` is true if only certificates of the first CA are accepted.
     fn former_of(&self, pem: &str, bundle: String, alone: bool, seen: &mut Former) -> Option<Duration> {
         let signed = |authority: &String| {
             self.pki.inspect(pem, None, Some(authority)).is_ok_and(|seen| seen.signed == Some(true))
@@ -115,11 +106,11 @@ impl Credentials {
         if seen.bundle != bundle {
             *seen = Former { bundle, came: 0 };
         }
-        // A controller manager may not sign by the new one yet.
+        // The controller manager may not sign by the new CA yet.
         Some(FORMER_RETRY.after(seen.came))
     }
 
-    /// Looks at a kubeconfig without asking anybody.
+    /// Checks a kubeconfig without I/O to the server.
     pub fn standing(&self, kubeconfig: &Path) -> Standing {
         match self.files.user_of(kubeconfig) {
             KubeconfigUser::Missing => Standing::Missing,
@@ -132,7 +123,8 @@ impl Credentials {
         }
     }
 
-    /// Asks with bootstrap credentials until there is a client certificate, and writes the kubeconfig that names it.
+    /// Requests a client certificate with bootstrap credentials until there is one, and writes the kubeconfig that uses
+    /// it.
     pub async fn bootstrap(&self, api: &dyn CertificateApi, template: &Path, kubeconfig: &Path) {
         let mut retries = RETRY.doubling();
         loop {
@@ -151,8 +143,8 @@ impl Credentials {
         }
     }
 
-    /// Renews the client certificate for ever; `renewed` is called after each time. `changes` tells of other credentials
-    /// in the kubeconfig.
+    /// Renews the client certificate forever; `renewed` is called after each renewal. `changes` signals that the
+    /// kubeconfig has other credentials.
     pub async fn rotate_client<T>(
         self,
         api: Arc<dyn CertificateApi>,
@@ -196,8 +188,8 @@ impl Credentials {
         }
     }
 
-    /// Keeps a serving certificate for the node's addresses for ever. `changes` tells of other credentials in the
-    /// kubeconfig.
+    /// Maintains a serving certificate for the node's addresses forever. `changes` signals that the kubeconfig has
+    /// other credentials.
     pub async fn keep_serving<T>(
         self,
         api: Arc<dyn CertificateApi>,
@@ -252,7 +244,7 @@ impl Credentials {
         }
     }
 
-    /// When the serving certificate is to be renewed; `None` when there is no fitting one.
+    /// When the serving certificate has to be renewed; `None` if there is no valid one for these names.
     fn serving_due(&self, names: &[San]) -> Option<Timestamp> {
         let pem = self.files.current(CertificateUse::Serving)?;
         let seen = self.pki.inspect(&pem, Some(&pem), None).ok()?;
@@ -261,7 +253,7 @@ impl Credentials {
             .then(|| derive_rotation(seen.not_before, seen.not_after, rand::random()))
     }
 
-    /// Asks for one certificate and stores it.
+    /// Requests one certificate and stores it.
     async fn obtain(&self, api: &dyn CertificateApi, use_: CertificateUse, names: &[San]) -> Result<(), Error> {
         let store = |source| Error::Store { path: use_.stem().into(), source };
         let key = match self.files.pending_key(use_).filter(|key| self.pki.public_of(key.reveal()).is_ok()) {
@@ -287,7 +279,7 @@ impl Credentials {
                 self.files.set_pending_key(use_, None).map_err(store)
             }
             Ok(Err(error)) => {
-                // The next request is another one: with a new key it has another name.
+                // The next request must be a new one: a new key gives it a new name.
                 if matches!(error, Error::Refused { .. } | Error::Api(ApiError::NotFound(_))) {
                     self.files.set_pending_key(use_, None).map_err(store)?;
                 }
@@ -317,7 +309,7 @@ impl Credentials {
     }
 }
 
-/// Completes when the cluster names other authorities of serving certificates than these.
+/// Completes when the cluster's CA of serving certificates differs from this one.
 async fn other_authorities(api: &dyn CertificateApi, known: &Option<String>) -> String {
     loop {
         match api.serving_authorities().await {
@@ -327,7 +319,7 @@ async fn other_authorities(api: &dyn CertificateApi, known: &Option<String>) -> 
     }
 }
 
-/// Sleeps until the clock shows that moment, however it got there.
+/// Sleeps until the clock reaches that time, even if it jumps there.
 async fn sleep_until_due(due: Timestamp, now: impl Fn() -> Timestamp) {
     loop {
         let left = due.duration_since(now());
@@ -338,7 +330,7 @@ async fn sleep_until_due(due: Timestamp, now: impl Fn() -> Timestamp) {
     }
 }
 
-/// Sleeps so long, or for ever.
+/// Sleeps this long, or forever.
 async fn sleep_if(pause: Option<Duration>) {
     match pause {
         Some(pause) => sleep(pause).await,

@@ -1,4 +1,4 @@
-//! Renewal against a signer in memory, with real keys and files.
+//! Renewal by an in-memory signer, with real keys and files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -19,17 +19,17 @@ use crate::core::bootstrap::kubeconfig;
 use crate::core::model::pki::{Authority, KeyPairFiles, Leaf, Usage};
 use crate::ports::node::KeyPairPem;
 
-/// Signs what it is asked for, after so many failures of each kind.
+/// Signs every request after this many failures of each kind.
 struct Signer {
     authority: KeyPairPem,
     requests: Mutex<BTreeMap<String, CertificateSigningRequest>>,
     away: Mutex<u32>,
     denies: Mutex<u32>,
-    /// The authorities of serving certificates that the cluster names.
+    /// The CA of serving certificates that the cluster publishes.
     named: Option<String>,
 }
 
-/// Counts down; true while there was something left.
+/// Counts down; true while it was not zero.
 fn take(left: &Mutex<u32>) -> bool {
     let mut left = left.lock().unwrap();
     let some = *left > 0;
@@ -103,7 +103,7 @@ struct World {
 }
 
 impl World {
-    /// A node whose client certificate of one hour has `left` to live.
+    /// A node whose client certificate of one hour expires in `left`.
     fn new(left: SignedDuration, (away, denies): (u32, u32)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let hour = Duration::from_secs(3600);
@@ -144,14 +144,14 @@ impl World {
         }
     }
 
-    /// What the kubeconfig trusts from now on; the first one signs.
+    /// Sets the CAs that the kubeconfig trusts; the first one signs.
     fn trust(&self, authorities: &[&KeyPairPem]) {
         let bundle: String = authorities.iter().map(|one| one.public.as_str()).collect();
         let text = std::fs::read_to_string(self.kubeconfig()).unwrap();
         std::fs::write(self.kubeconfig(), kubeconfig::point(&text, "https://h:6443", &bundle).unwrap()).unwrap();
     }
 
-    /// Keeps a serving certificate for so long; returns what there is then, and how often was asked.
+    /// Maintains a serving certificate for this long; returns the final one, and the number of requests.
     async fn serve(&self, time: Duration) -> (String, usize) {
         let node = serde_json::json!({
             "metadata": { "uid": "u" },
@@ -166,7 +166,7 @@ impl World {
         (current, self.signer.requests.lock().unwrap().len())
     }
 
-    /// Renews until so many certificates came.
+    /// Renews until this many certificates were issued.
     async fn rotate(&self, times: usize) {
         let (sender, mut renewed) = mpsc::unbounded_channel();
         let api: Arc<dyn CertificateApi> = Arc::<Signer>::clone(&self.signer);
@@ -215,10 +215,10 @@ async fn a_young_certificate_of_a_former_authority_is_replaced_until_it_comes_fr
     let (former, next) = (world.signer.authority.clone(), other_authority());
     let is_quiet =
         async |world: &World| tokio::time::timeout(Duration::from_millis(50), world.rotate(1)).await.is_err();
-    // Trusted besides, it changes nothing.
+    // An additional trusted CA changes nothing.
     world.trust(&[&former, &next]);
     assert!(is_quiet(&world).await);
-    // It signs, or shall: the signer is not yet there at first.
+    // It signs, or soon will: at first the signer does not use it yet.
     world.trust(&[&next, &former]);
     world.rotate(2).await;
     let signer = |world: &World, by: &KeyPairPem| is_signed(&world.current(), by);
@@ -227,7 +227,7 @@ async fn a_young_certificate_of_a_former_authority_is_replaced_until_it_comes_fr
     world.rotate(1).await;
     assert!(signer(&world, &next));
     assert!(is_quiet(&world).await, "and then it rests");
-    // Somebody else's authority is no former one.
+    // A CA that was never trusted is not an old one.
     world.trust(&[&former]);
     assert!(is_quiet(&world).await);
 }

@@ -1,5 +1,5 @@
-//! Sends events: equal ones counted, similar ones folded, chatty subjects held back, all kept while nobody takes them;
-//! never in anybody's way.
+//! Sends events: counts equal ones, combines similar ones, limits each subject, and buffers them while the API server
+//! is unreachable. Recording never blocks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,27 +21,28 @@ use crate::core::model::with_causes;
 use crate::ports::kubelet::{EventApi, EventKind, EventTarget, Events};
 use crate::ports::node::ApiError;
 
-/// Events that may wait to be sent.
+/// Events that may be queued.
 const BACKLOG: usize = 1000;
-/// Distinct events remembered for counting.
+/// Distinct events that are remembered for counting.
 const REMEMBERED: usize = 1024;
-/// Similar events (same subject and reason, other message) after which they are folded into one.
+/// Number of similar events (same subject and reason, different messages) after which they are combined into one.
 const SIMILAR: u32 = 10;
-/// Events of one subject at once, and how long it takes for one more.
+/// Token bucket of one subject: burst, and time until one more is allowed.
 const SUBJECT_BURST: f64 = 25.0;
 const SUBJECT_REFILL: Duration = Duration::from_secs(300);
-/// Tries of an event that the server does not answer, and the pause between two (client-go's tools/record/event.go).
+/// Attempts for an event that the server does not answer, and the delay between two (client-go's
+/// tools/record/event.go).
 const TRIES: u32 = 12;
 const PAUSE: Duration = Duration::from_secs(10);
-/// An event older than this is not counted on.
+/// An event older than this starts a new count.
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// The recorder of events. Cloning gives another handle.
+/// Records events. Clones share the queue.
 #[derive(Clone)]
 pub struct EventRecorder {
     node_name: Arc<str>,
     queue: mpsc::Sender<Event>,
-    /// Events for which there was no room.
+    /// Number of events dropped because the queue was full.
     lost: Arc<AtomicU64>,
 }
 
@@ -70,7 +71,7 @@ impl Events for EventRecorder {
 }
 
 impl EventRecorder {
-    /// A recorder and the task that sends; `qps` and `burst` bound what is sent, a `qps` of 0 does not.
+    /// A recorder and its sender; `qps` and `burst` limit the rate, a `qps` of 0 disables the limit.
     pub fn new(node_name: &str, api: Arc<dyn EventApi>, qps: u32, burst: u32) -> (Self, EventSender) {
         let (queue, events) = mpsc::channel(BACKLOG);
         let refill = Duration::from_secs(1).checked_div(qps);
@@ -102,7 +103,7 @@ impl EventRecorder {
     }
 }
 
-/// Events of a static pod name its hash, by which `kubectl describe` looks for those of the mirror pod.
+/// Events of a static pod refer to its hash, by which `kubectl describe` finds them for the mirror pod.
 fn pod_reference(pod: &Pod, path: Option<&str>) -> ObjectReference {
     let hash = pod.metadata.annotations.as_ref().and_then(|a| a.get(CONFIG_HASH));
     ObjectReference {
@@ -147,14 +148,14 @@ struct Known {
     at: Instant,
 }
 
-/// Sends what the recorders take.
+/// Sends the queued events.
 pub struct EventSender {
     api: Arc<dyn EventApi>,
     events: mpsc::Receiver<Event>,
     lost: Arc<AtomicU64>,
-    /// The API server has taken an event.
+    /// True once the API server has accepted an event.
     heard: bool,
-    /// None: no limit.
+    /// Rate limit; `None` for no limit.
     limit: Option<Bucket>,
     known: HashMap<String, Known>,
     similar: HashMap<String, (u32, Instant)>,
@@ -162,7 +163,6 @@ pub struct EventSender {
 }
 
 impl EventSender {
-    /// Runs until `stop`.
     pub async fn run(&mut self, stop: CancellationToken) {
         while let Some(Some(event)) = stop.run_until_cancelled(self.events.recv()).await {
             if !self.subject_may(&event) {
@@ -178,9 +178,9 @@ impl EventSender {
         }
     }
 
-    /// Sends one event, which those behind it wait for. A server that does not answer is asked again, as client-go does
-    /// (`recordToSink` in tools/record/event.go). Before it has taken any event there is no end to that: at the start the
-    /// server may not run yet, or the node may have no certificate.
+    /// Sends one event, for which later ones wait. An unreachable server is retried, as in client-go (`recordToSink` in
+    /// tools/record/event.go). Before it has accepted any event this is unlimited: at startup the server may not run
+    /// yet, or the node may have no certificate.
     async fn deliver(&mut self, event: &Event) {
         let mut tries = 0_u32;
         loop {
@@ -189,7 +189,7 @@ impl EventSender {
                     self.heard = true;
                     let lost = self.lost.swap(0, Ordering::Relaxed);
                     if lost > 0 {
-                        warn!(lost, "more events came than could wait for the API server");
+                        warn!(lost, "event queue was full; events were dropped");
                     }
                     return;
                 }
@@ -210,14 +210,14 @@ impl EventSender {
                 );
                 return;
             }
-            debug!(error = with_causes(&error), tries, "an event is sent again later");
-            // Not all nodes at once when the server comes back.
+            debug!(error = with_causes(&error), tries, "event not sent; it will be retried");
+            // A random delay first, so that not all nodes send at once when the server comes back.
             let pause = if tries == 1 { scaled(PAUSE, rand::random()) } else { PAUSE };
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// Holds back a subject that talks without end.
+    /// Rate limit of one subject.
     fn subject_may(&mut self, event: &Event) -> bool {
         let key = subject_key(event);
         let now = Instant::now();
@@ -227,7 +227,7 @@ impl EventSender {
         self.subjects.entry(key).or_insert_with(|| Bucket::new(SUBJECT_BURST, SUBJECT_REFILL)).try_take(now)
     }
 
-    /// Many events that differ only in their message become one.
+    /// Combines many events that differ only in their message.
     fn fold(&mut self, mut event: Event) -> Event {
         let now = Instant::now();
         let key = format!("{}/{}", subject_key(&event), event.reason.as_deref().unwrap_or_default());
@@ -278,21 +278,21 @@ impl EventSender {
     }
 }
 
-/// Whether a failure is worth another try.
+/// Whether an event is retried after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retry {
-    /// The event itself is refused.
+    /// The event itself is invalid.
     Never,
-    /// The node may not speak yet: it has no certificate, or the server's rules are still to come.
+    /// The node has no permission yet: it has no certificate, or RBAC rules are still missing.
     UntilHeard,
-    /// The server does not answer for the moment.
+    /// The server is temporarily unreachable.
     Often,
 }
 
 fn retry(error: &ApiError) -> Retry {
     match error {
         ApiError::Unreachable { .. } | ApiError::Refused { code: 401 | 429 | 500.., .. } => Retry::Often,
-        // The authorizer's words; a namespace that ends is 403 too, and will take no event any more.
+        // The authorizer's message. A terminating namespace is 403 too, and accepts no more events.
         ApiError::Refused { code: 403, message, .. } if message.contains(": User ") => Retry::UntilHeard,
         ApiError::NotFound(_) | ApiError::AlreadyExists(_) | ApiError::Conflict { .. } | ApiError::Refused { .. } => {
             Retry::Never
@@ -312,7 +312,6 @@ fn event_key(event: &Event) -> String {
     format!("{}/{path}/{}/{}/{}", subject_key(event), part(&event.type_), part(&event.reason), part(&event.message))
 }
 
-/// A token bucket.
 struct Bucket {
     burst: f64,
     refill: Duration,
@@ -340,7 +339,7 @@ impl Bucket {
         may
     }
 
-    /// Takes one, and gives when it may be used.
+    /// Takes one token; returns when it may be used.
     fn take_or_wait(&mut self, now: Instant) -> Instant {
         let level = self.level(now);
         self.level -= 1.0;

@@ -1,4 +1,4 @@
-//! What reaches the API of what was recorded.
+//! Which recorded events reach the API.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use super::*;
 struct FakeApi {
     created: Mutex<Vec<Event>>,
     patched: Mutex<Vec<Value>>,
-    /// What is answered first, by the moment it is answered.
+    /// Errors returned first, in this order.
     refusals: Mutex<VecDeque<ApiError>>,
     asked: Mutex<Vec<Instant>>,
 }

@@ -1,7 +1,7 @@
-//! Looks at the node each ten seconds and ends pods when it runs short (kubelet-contract 5.2).
+//! Checks the node every ten seconds and evicts pods under pressure (docs/contract.md, kubelet 5.2).
 //!
-//! Output: [`Pressure`] on a watch channel, for admission and the node's conditions. A look reads a handful of small files;
-//! pods are measured only when a threshold is met or a pod has a limit on local storage.
+//! Output: [`Pressure`] on a watch channel, for admission and the node's conditions. A check reads a handful of small
+//! files; pods are measured only if a threshold is met or a pod has a limit on local storage.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,43 +24,37 @@ use crate::kubelet::pods::PodControl;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, Lifecycle, PodView, Pods, Usage, UsageDepth};
 
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How long an evicted pod may take to end, and then to give back what it held, before the node is looked at again
+/// How long an evicted pod may take to terminate, and then to release its resources, before the node is checked again
 /// (upstream `podCleanupTimeout`).
 const CLEANUP: Duration = Duration::from_secs(30);
-/// How often a look is taken at that (upstream `podCleanupPollFreq`).
+/// Polling interval for that (upstream `podCleanupPollFreq`).
 const CLEANUP_POLL: Duration = Duration::from_secs(1);
-/// Grace of a hard eviction in seconds.
+/// Grace period of a hard eviction in seconds.
 const AT_ONCE: i64 = 1;
 
-/// What eviction needs of the world.
+/// The ports that eviction uses.
 #[derive(Clone)]
 pub struct EvictionPorts {
-    /// Measures.
     pub usage: Arc<dyn Usage>,
-    /// Who runs.
     pub pods: Arc<dyn Pods>,
-    /// Ends pods.
     pub control: Arc<dyn PodControl>,
-    /// For `Evicted` and `EvictionThresholdMet`.
+    /// For the events `Evicted` and `EvictionThresholdMet`.
     pub events: Arc<dyn Events>,
-    /// Frees disk before pods have to go.
+    /// Frees disk space before pods are evicted.
     pub images: Arc<ImageGc>,
-    /// The wall clock.
     pub wall: fn() -> Timestamp,
 }
 
-/// When to evict.
 #[derive(Clone, Debug)]
 pub struct EvictionLimits {
-    /// Thresholds.
     pub thresholds: Vec<Threshold>,
     /// How long a condition lasts after its cause.
     pub transition: Duration,
-    /// Most grace of a soft eviction, in seconds.
+    /// Longest grace period of a soft eviction, in seconds; negative for the pod's own.
     pub max_pod_grace: i64,
-    /// Whether limits on local storage are kept.
+    /// True if limits of local storage are enforced.
     pub local_storage: bool,
-    /// Whether writable layers lie on another file system than the kubelet's directory.
+    /// True if writable layers are on a separate file system from the kubelet's directory.
     pub dedicated_image_fs: bool,
 }
 
@@ -84,7 +78,7 @@ pub async fn run(
     }
 }
 
-/// Looks once; gives whether a pod was evicted, after which the node is looked at again at once.
+/// Checks the node once; returns whether a pod was evicted, after which it is checked again immediately.
 async fn look(
     ports: &EvictionPorts,
     limits: &EvictionLimits,
@@ -109,12 +103,12 @@ async fn look(
     evict_one(ports, limits, threshold, &observed, active).await
 }
 
-/// Frees disk at nobody's cost, as upstream (`eviction/helpers.go`, `buildSignalToNodeReclaimFuncs`): containers of pods
-/// that are finished, then images that nobody uses.
+/// Frees disk space without evicting pods, as upstream (`eviction/helpers.go`, `buildSignalToNodeReclaimFuncs`):
+/// containers of finished pods, then unused images.
 async fn reclaimed(ports: &EvictionPorts, threshold: &Threshold) -> bool {
     ports.control.remove_dead().await;
     if timeout(CLEANUP, dead_removed(&*ports.pods)).await.is_err() {
-        tracing::warn!("containers of finished pods are still there after half a minute");
+        tracing::warn!("containers of finished pods were not removed within 30 s");
     }
     if let Err(error) = ports.images.free_all().await {
         tracing::warn!(error = with_causes(&error), "unused images could not be removed");
@@ -140,7 +134,7 @@ async fn evict_for_local_limits(ports: &EvictionPorts, limits: &EvictionLimits, 
     evicted
 }
 
-/// One pod per look; the next look says whether that was enough.
+/// Evicts at most one pod; the next check determines whether that was enough.
 async fn evict_one(
     ports: &EvictionPorts,
     limits: &EvictionLimits,
@@ -157,7 +151,10 @@ async fn evict_one(
         .collect();
     rank(threshold.signal, &mut candidates);
     let Some(first) = candidates.first() else {
-        tracing::error!(resource = threshold.signal.resource(), "the node runs short, but no pod may be evicted");
+        tracing::error!(
+            resource = threshold.signal.resource(),
+            "the node is under pressure, but no pod may be evicted"
+        );
         return false;
     };
     let Some(view) = views.get(&uid_of(&first.pod)) else { return false };
@@ -168,7 +165,7 @@ async fn evict_one(
     true
 }
 
-/// A negative limit leaves the pod its own grace, as `--eviction-max-pod-grace-period` promises.
+/// A negative limit keeps the pod's own grace period, as `--eviction-max-pod-grace-period` documents.
 fn soft_grace(most: i64, own: i64) -> i64 {
     if most < 0 { own } else { most.min(own) }
 }
@@ -194,13 +191,13 @@ async fn evict(ports: &EvictionPorts, view: &PodView, grace: i64, notice: Evicti
     };
     let uid = uid_of(&view.pod);
     if timeout(CLEANUP, ports.control.kill(&uid, kill)).await.is_err() {
-        tracing::warn!(pod = %uid, "an evicted pod still runs after half a minute");
+        tracing::warn!(pod = %uid, "an evicted pod is still running after 30 s");
     } else if timeout(CLEANUP, given_back(&*ports.pods, &uid)).await.is_err() {
-        tracing::warn!(pod = %uid, "the volumes or the cgroup of an evicted pod are still there after half a minute");
+        tracing::warn!(pod = %uid, "volumes or cgroup of an evicted pod were not removed within 30 s");
     }
 }
 
-/// Returns once no finished pod has containers.
+/// Returns when no finished pod has containers.
 async fn dead_removed(pods: &dyn Pods) {
     let has_dead = |view: &Arc<PodView>| view.lifecycle == Lifecycle::Finished && !view.containers.is_empty();
     while pods.list().iter().any(has_dead) {
@@ -208,7 +205,8 @@ async fn dead_removed(pods: &dyn Pods) {
     }
 }
 
-/// Returns once the pod's volumes and cgroup are gone: until then they count, and another pod would go for them.
+/// Returns when the pod's volumes and cgroup are removed: until then they are measured, and another pod would be
+/// evicted.
 async fn given_back(pods: &dyn Pods, uid: &PodUid) {
     while pods.by_uid(uid).is_some_and(|view| view.lifecycle != Lifecycle::Finished) {
         tokio::time::sleep(CLEANUP_POLL).await;

@@ -18,16 +18,16 @@ use crate::kubelet::images::{ImagePorts, Images};
 
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// A node of 1000 bytes; each pod uses what its uid says, killed ones nothing once their volumes are gone.
+/// A node of 1000 bytes; each pod uses the amount in its uid, a killed one none after its volumes are removed.
 #[derive(Default)]
 struct World {
     pods: Mutex<Vec<Arc<PodView>>>,
     kills: Mutex<Vec<String>>,
-    /// Finished pods whose containers are still there.
+    /// Finished pods whose containers still exist.
     dead: Mutex<Vec<Arc<PodView>>>,
-    /// How long the volumes of a killed pod take to go.
+    /// How long the removal of a killed pod's volumes takes.
     cleanup: Duration,
-    /// Killed pods whose volumes are still there.
+    /// Killed pods whose volumes still exist.
     leaving: Mutex<Vec<Arc<PodView>>>,
 }
 
@@ -36,7 +36,7 @@ impl World {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What finished pods still take.
+    /// Amount that finished pods still use.
     fn dead(&self) -> u64 {
         let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         dead.iter().map(|view| bytes(uid_of(&view.pod).as_str())).fold(0, u64::saturating_add)
@@ -186,7 +186,7 @@ fn wall() -> Timestamp {
     TIME
 }
 
-/// Runs the loop over these pods for a minute; gives the kills and the events.
+/// Runs eviction over these pods for a minute; returns the kills and the events.
 async fn evicted(pods: Vec<Arc<PodView>>, grace: u64) -> (Vec<String>, Vec<String>, Pressure) {
     evicted_from(World { pods: Mutex::new(pods), ..World::default() }, Signal::Memory, grace).await
 }
@@ -254,7 +254,7 @@ async fn evicted_from(world: World, signal: Signal, grace: u64) -> (Vec<String>,
     task.await.expect("the loop ends");
     let kills = world.kills.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let pressure = *receiver.borrow();
-    // Whoever is evicted for a shortage is told for programs too.
+    // Evictions because of a threshold are annotated for programs too.
     assert_eq!(events.annotations().contains_key("starved_resource"), kills.iter().any(|kill| kill.contains(" true ")));
     (kills, events.take(), pressure)
 }

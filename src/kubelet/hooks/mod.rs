@@ -19,11 +19,8 @@ const AGENT: &str = "kube-lifecycle/1.36";
 /// Runs hooks in containers and over the network.
 #[derive(Clone)]
 pub struct HookRunner {
-    /// For `exec`.
     pub runtime: Arc<dyn ContainerExec>,
-    /// For `httpGet`.
     pub checks: Arc<dyn Checks>,
-    /// For `LifecycleHTTPFallback`.
     pub events: Arc<dyn Events>,
 }
 
@@ -53,7 +50,7 @@ impl Hooks for HookRunner {
             tokio::time::sleep(seconds(sleep.seconds)).await;
             return Ok(());
         }
-        // The API accepts tcpSocket here, but it has never been run.
+        // The API accepts tcpSocket here, but no version has ever run it.
         Err(HookError { message: "Cannot run handler: invalid handler".into() })
     }
 }

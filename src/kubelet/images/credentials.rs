@@ -1,4 +1,4 @@
-//! Gathers the credentials that may open a registry for a pod: its pull secrets, then the node's files and plugins.
+//! Collects the credentials for pulling a pod's image: its pull secrets, then the node's files and plugins.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use crate::core::model::with_causes;
 use crate::ports::kubelet::{DockerFile, PluginCall, TokenRequest};
 use crate::supervise::blocking;
 
-/// Until when an answer holds, by the images and the service account that it is for.
+/// Cached answers with their expiry, by the images and the service account that they are for.
 type Answers = HashMap<(CacheKey, Option<AccountKey>), (Timestamp, DockerConfig)>;
 
-/// Credentials of the node's plugins, kept for as long as they allow.
+/// Credentials of the node's plugins, cached for as long as they allow.
 pub(super) struct Credentials {
     plugins: Vec<CredentialPlugin>,
-    /// By plugin. Held while the plugin runs, so that it is asked once for many pods.
+    /// By plugin. Locked while the plugin runs, so that it runs once for many pods.
     answers: Vec<Mutex<Answers>>,
-    /// The turn of one pod to have big pull secrets read.
+    /// Serializes the parsing of large pull secrets.
     reading: Semaphore,
 }
 
-/// Pull secrets of up to this many bytes together are read on the kubelet's own thread: some milliseconds. Bigger ones (a
-/// secret may have 1 MiB, a pod many of them) are read beside it, one pod after the other.
+/// Pull secrets of up to this many bytes in total are parsed on the runtime's thread, in a few milliseconds. Larger
+/// ones (a Secret may have 1 MiB, and a pod many of them) are parsed on another thread, one pod at a time.
 const ON_THE_SPOT: usize = 16 << 10;
 
-/// Lifetime asked for tokens that plugins get: the API server's default, as upstream.
+/// Requested lifetime of tokens for plugins: the API server's default, as upstream.
 const TOKEN_SECONDS: i64 = 3600;
 
 impl Credentials {
@@ -43,7 +43,7 @@ impl Credentials {
         Self { plugins, answers, reading: Semaphore::new(1) }
     }
 
-    /// In the order in which to try them. An error is a pull secret that cannot be read.
+    /// The credentials, in the order in which to try them. The error is about a pull secret that cannot be parsed.
     pub(super) async fn of(&self, ports: &ImagePorts, pod: &Arc<Pod>, image: &str) -> Result<Vec<Credential>, String> {
         let repository = parse_name(image).map_err(|error| error.to_string())?.repository;
         let mut found = self.of_secrets(ports, pod, &repository).await?;
@@ -120,7 +120,7 @@ enum Wish {
     NotForThisPod,
 }
 
-/// What the plugin is told of the pod's service account.
+/// The pod's service account, for the plugin's input.
 async fn account_for(ports: &ImagePorts, pod: &Arc<Pod>, plugin: &CredentialPlugin) -> Result<Wish, String> {
     let Some(wanted) = &plugin.token else { return Ok(Wish::Nothing) };
     let name = pod.spec.as_ref().and_then(|s| s.service_account_name.as_deref()).unwrap_or_default();
@@ -130,7 +130,7 @@ async fn account_for(ports: &ImagePorts, pod: &Arc<Pod>, plugin: &CredentialPlug
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let found = ports.objects.service_account(namespace, name).await.map_err(|error| error.to_string())?;
     let of_account = found.metadata.annotations.clone().unwrap_or_default();
-    // Workloads ask for it by their annotations.
+    // Workloads opt in by annotations.
     let Some(annotations) = wanted.annotations_of(&of_account) else { return Ok(Wish::NotForThisPod) };
     let request = TokenRequest { audiences: vec![wanted.audience.clone()], expiration_seconds: TOKEN_SECONDS };
     let (token, _) = ports.objects.token(pod, &request).await.map_err(|error| error.to_string())?;
@@ -139,7 +139,7 @@ async fn account_for(ports: &ImagePorts, pod: &Arc<Pod>, plugin: &CredentialPlug
     Ok(Wish::Account(PluginAccount { account, token, annotations }))
 }
 
-/// Secrets that are missing are left out; the worker has recorded `FailedToRetrieveImagePullSecret` for them.
+/// Missing Secrets are skipped; the worker has recorded `FailedToRetrieveImagePullSecret` for them.
 async fn secrets_of(ports: &ImagePorts, pod: &Arc<Pod>) -> Vec<Arc<Secret>> {
     let mut secrets = Vec::new();
     let mut known = BTreeSet::new();

@@ -1,7 +1,7 @@
-//! Images of pods: by policy, with credentials, at most so many pulls at once (upstream `pkg/kubelet/images`).
+//! Images of pods: pulled by policy, with credentials, and with limited concurrency (upstream `pkg/kubelet/images`).
 //!
-//! No task runs here. Each pod's worker asks through [`PodImages::ensure`]; two that want the same absent image take turns,
-//! so the second finds what the first pulled.
+//! There is no task here. Each pod's worker calls [`PodImages::ensure`]; pulls of the same missing image are
+//! serialized, so that the second one finds the image.
 
 mod credentials;
 mod ports;
@@ -30,7 +30,7 @@ use crate::cri;
 use crate::kubelet::pods::{ImageDemand, ImageWaiting, PodImages, PulledImage};
 use crate::ports::kubelet::{EventKind, EventTarget};
 
-/// Waits after an answer that time alone may change.
+/// Retry interval of failures that only time may resolve.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Images of all pods.
@@ -44,7 +44,7 @@ pub struct Images {
     rate: PullRate,
 }
 
-/// One demand on its way, with the name completed.
+/// One request, with the full name of its image.
 struct Errand<'a> {
     pod: &'a Arc<Pod>,
     uid: PodUid,
@@ -54,7 +54,7 @@ struct Errand<'a> {
 }
 
 impl Images {
-    /// Images with these settings and credential plugins.
+    /// An image manager with these settings and credential plugins.
     pub fn new(ports: ImagePorts, settings: &ImageSettings, plugins: Vec<CredentialPlugin>) -> Self {
         let verification = Verification::of(&settings.verification_policy, &settings.verification_allowlist);
         let slots = settings
@@ -71,12 +71,13 @@ impl Images {
         }
     }
 
-    /// Turns pulls that were cut off by the last stop into records, so that their images are not for everybody.
+    /// Converts interrupted pulls of the previous process into records, so that their images are not usable by
+    /// everybody.
     pub async fn recover(&self) {
         self.records.recover(&self.ports).await;
     }
 
-    /// Drops records of images that the node no longer has.
+    /// Removes records of images that the node no longer has.
     pub async fn prune_records(&self, present: &[cri::Image], before: Timestamp) {
         self.records.prune(&self.ports, present, before).await;
     }
@@ -127,14 +128,14 @@ impl Images {
         found(errand, image)
     }
 
-    /// Absent, or present but not for this pod: both look the same to the user.
+    /// Missing, or present but not allowed for this pod: the message is the same.
     fn never(&self, errand: &Errand<'_>) -> ImageWaiting {
         let message = format!("Container image \"{}\" is not present with pull policy of Never", errand.demand.image);
         self.record(errand, EventKind::Warning, "ErrImageNeverPull", message.clone());
         ImageWaiting { reason: "ErrImageNeverPull".into(), message, retry_at: Some(self.soon()) }
     }
 
-    /// The lock that pulls of one image share. Locks of images that nobody pulls are dropped on the way.
+    /// The lock for pulls of one image. Unused locks are dropped here.
     fn turn(&self, image: &str) -> Arc<TurnLock<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, lock| lock.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! What images need of the world.
+//! The ports of the image manager.
 
 use std::sync::Arc;
 
@@ -7,19 +7,18 @@ use jiff::Timestamp;
 use crate::ports::kubelet::{Events, NodeCredentials, Objects, PullRecords};
 use crate::ports::node::ImageService;
 
-/// What images need of the world.
+/// The ports of the image manager.
 #[derive(Clone)]
 pub struct ImagePorts {
     /// The runtime's image service.
     pub images: Arc<dyn ImageService>,
-    /// Pull secrets and tokens.
+    /// Reads pull secrets and requests tokens.
     pub objects: Arc<dyn Objects>,
-    /// For `Pulling`, `Pulled`, `BackOff`, `Failed`.
+    /// For the events `Pulling`, `Pulled`, `BackOff`, `Failed`.
     pub events: Arc<dyn Events>,
     /// Credentials of the node.
     pub node: Arc<dyn NodeCredentials>,
-    /// What was pulled with whose credentials.
+    /// Which images were pulled with which credentials.
     pub records: Arc<dyn PullRecords>,
-    /// The wall clock.
     pub wall: fn() -> Timestamp,
 }

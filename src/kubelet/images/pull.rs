@@ -1,4 +1,4 @@
-//! One pull: its turn, its events, its back-off.
+//! A single pull: concurrency, events, back-off.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::kubelet::pods::{ImageWaiting, PulledImage};
 use crate::ports::kubelet::EventKind;
 
 impl Images {
-    /// Pulls. With `look_first` the image may have come while this pod waited for its turn.
+    /// Pulls the image. With `look_first`, checks whether it was pulled while this pod waited.
     pub(super) async fn pull(&self, errand: &Errand<'_>, look_first: Option<()>) -> Result<PulledImage, ImageWaiting> {
         if look_first.is_some()
             && let Some(image) = self.look(errand).await?
@@ -28,7 +28,7 @@ impl Images {
             Err(error) => return Err(self.failed(errand, &error)),
         };
         let _slot = match &self.slots {
-            // Fails only when the semaphore is closed, which nobody does.
+            // Fails only if the semaphore is closed, which never happens.
             Some(slots) => slots.acquire().await.ok(),
             None => None,
         };
@@ -49,7 +49,7 @@ impl Images {
         Ok(found(errand, image))
     }
 
-    /// Tries each credential until one opens the registry.
+    /// Tries each credential until one is accepted by the registry.
     async fn transfer(
         &self,
         errand: &Errand<'_>,
@@ -72,7 +72,7 @@ impl Images {
         Err(join_failures(&errors))
     }
 
-    /// What the runtime says of the image that it has just pulled; size and user are lost when it says nothing.
+    /// The runtime's status of the image that was just pulled; without one, size and user are unknown.
     async fn pulled(&self, errand: &Errand<'_>, reference: String) -> cri::Image {
         let known = self.ports.images.image_status(&spec_of(errand)).await;
         known.ok().flatten().unwrap_or_else(|| cri::Image { id: reference, ..cri::Image::default() })
@@ -110,7 +110,7 @@ fn auth_of(credential: &Credential) -> cri::AuthConfig {
     }
 }
 
-/// A duration as Go prints it, to the millisecond.
+/// A duration in Go's format, with milliseconds.
 fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis < 1000 { format!("{millis}ms") } else { format!("{}s", millis as f64 / 1000.0) }

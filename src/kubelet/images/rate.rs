@@ -1,4 +1,4 @@
-//! How many pulls are begun in a second.
+//! Rate limit of starting pulls.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::core::model::time::Moment;
 
-/// `registryPullQPS` and `registryBurst`. Upstream refuses pulls over the limit; here they wait.
+/// `registryPullQPS` and `registryBurst`. Upstream rejects pulls over the limit; here they wait.
 pub(super) struct PullRate {
     interval: Option<Duration>,
     burst: Duration,

@@ -1,4 +1,4 @@
-//! Keeps the pull records on disk in step with pulls (KEP-2535). A record that cannot be written costs a pull later.
+//! Updates the pull records on disk (KEP-2535). A record that cannot be written only costs another pull.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::core::model::with_causes;
 use crate::cri;
 use crate::ports::kubelet::RecordKind;
 
-/// A pull on its way.
+/// A pull in progress.
 pub(super) struct Intent {
     records: Arc<Records>,
     ports: ImagePorts,
@@ -23,14 +23,14 @@ pub(super) struct Intent {
 
 impl Drop for Intent {
     fn drop(&mut self) {
-        // Without a runtime the kubelet is ending; then the file tells its successor.
+        // Without a runtime the kubelet is exiting; the file informs its successor.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (records, ports, name) = (Arc::clone(&self.records), self.ports.clone(), std::mem::take(&mut self.name));
         runtime.spawn(async move { records.end(&ports, &name).await });
     }
 }
 
-/// Records, with the number of pulls in flight by image.
+/// The records, and the number of pulls in progress by image.
 pub(super) struct Records {
     verification: Verification,
     in_flight: Mutex<HashMap<String, u32>>,
@@ -41,7 +41,7 @@ impl Records {
         Self { verification, in_flight: Mutex::default() }
     }
 
-    /// Whether a pod may use an image that is present; `shown` gives its credentials when they are needed.
+    /// Whether a pod may use an image that is present; `shown` returns its credentials if they are needed.
     pub(super) async fn may_use<F>(
         &self,
         ports: &ImagePorts,
@@ -52,7 +52,7 @@ impl Records {
     where
         F: Future<Output = Result<Vec<Credential>, String>>,
     {
-        // No file needs to be read where the answer does not depend on one.
+        // No file is read if the answer does not depend on one.
         if !self.verification.requires(name, true) {
             return Ok(true);
         }
@@ -77,7 +77,7 @@ impl Records {
         })
     }
 
-    /// Records that a pull begins. Dropping the intent ends it, also when the pull was cut off.
+    /// Records the start of a pull. Dropping the intent records its end, even if the pull was cancelled.
     pub(super) async fn begin(self: &Arc<Self>, ports: &ImagePorts, name: &str) -> Intent {
         self.in_flight
             .lock()
@@ -92,7 +92,7 @@ impl Records {
         Intent { records: Arc::clone(self), ports: ports.clone(), name: name.to_owned() }
     }
 
-    /// Records who may use an image that has just been pulled.
+    /// Records which credentials may use an image that was just pulled.
     pub(super) async fn pulled(&self, ports: &ImagePorts, name: &str, id: &str, used: &PullCredentials) {
         self.merge(ports, name, id, Some(used)).await;
     }
@@ -109,7 +109,7 @@ impl Records {
         self.remove(ports, RecordKind::Pulling, &file_name(name)).await;
     }
 
-    /// Images whose pull was cut off belong to nobody until somebody shows credentials.
+    /// Images of interrupted pulls cannot be used until a pod shows credentials.
     pub(super) async fn recover(&self, ports: &ImagePorts) {
         let Ok(intents) = ports.records.list(RecordKind::Pulling).await else { return };
         if intents.is_empty() {

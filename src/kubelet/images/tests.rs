@@ -88,7 +88,7 @@ impl World {
         let demand =
             ImageDemand { image: image.into(), policy: Some(policy.into()), field_path: "spec.containers{c}".into() };
         let result = self.images.ensure(pod, &demand, None).await;
-        // An intent is ended by a task of its own.
+        // An intent is removed by a task of its own.
         tokio::task::yield_now().await;
         result.map(|found| found.spec.image).map_err(|waiting| (waiting.reason, waiting.message))
     }
@@ -196,10 +196,7 @@ async fn what_one_pod_pulled_with_a_secret_is_not_for_all() {
     assert_eq!(stranger, ("ErrImagePull".into(), "denied".into()));
     world.service.publish("r.io/open:1", &[]);
     assert!(world.ensure(&pod("u", &["good"]), "r.io/open:1", "IfNotPresent").await.is_ok());
-    assert!(
-        world.ensure(&pod("w", &[]), "r.io/open:1", "Never").await.is_err(),
-        "it was pulled with a secret all the same"
-    );
+    assert!(world.ensure(&pod("w", &[]), "r.io/open:1", "Never").await.is_err(), "it was pulled with a secret anyway");
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,7 +211,7 @@ async fn two_pods_pull_an_absent_image_once() {
     assert_eq!(world.service.take().iter().filter(|call| call.starts_with("pull")).count(), 1);
 }
 
-/// A plugin for `r.io` with these attributes of tokens, whose answers open it for a minute.
+/// A plugin for `r.io` with these token attributes; its credentials are valid for a minute.
 fn world_with_plugin(token: serde_json::Value) -> World {
     let version = "credentialprovider.kubelet.k8s.io/v1";
     let answer = serde_json::json!({"kind": "CredentialProviderResponse", "apiVersion": version,
@@ -227,7 +224,7 @@ fn world_with_plugin(token: serde_json::Value) -> World {
     world_with(FakeNodeCredentials { plugin: Some(answer.to_string()), ..Default::default() }, plugins)
 }
 
-/// Registries that know workloads, not nodes: without the annotation of the account there are no credentials at all.
+/// Registries that authenticate workloads, not nodes: without the account's annotation there are no credentials.
 #[tokio::test(start_paused = true)]
 async fn a_plugin_with_tokens_is_asked_once_for_an_account_and_what_it_opens_is_for_that_account() {
     let attributes = |cache: &str| {
@@ -283,8 +280,8 @@ async fn a_pull_that_is_cut_off_leaves_nothing_behind() {
     assert!(world.ensure(&one, "r.io/a:1", "IfNotPresent").await.is_ok());
 }
 
-/// Credentials that the pull secret `pulls` (of these registries) gives a pod that names it as often, for `r.io/a`; and how
-/// often another task of the same thread had its turn meanwhile.
+/// Number of credentials for `r.io/a` in a pull secret with this many registries that the pod names this often, and how
+/// often another task of the same thread ran meanwhile.
 async fn read_beside(registries: usize, named: usize) -> (usize, usize) {
     let entry = serde_json::json!({"username": "user", "password": "open"});
     let auths: serde_json::Map<_, _> = (1..registries).map(|i| (format!("r{i}.io"), entry.clone())).collect();

@@ -1,4 +1,4 @@
-//! Container logs on disk: reading and following them for users, rotating them.
+//! Container logs on disk: reading, following and rotating them.
 
 mod read;
 mod rotate;

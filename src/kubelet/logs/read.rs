@@ -1,4 +1,4 @@
-//! Prints a container's log to a reader, and goes on while the container runs.
+//! Sends a container's log to a reader, and follows it while the container runs.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -20,24 +20,20 @@ use crate::cri;
 use crate::ports::kubelet::Pods;
 use crate::ports::node::{RuntimeError, RuntimeQueries};
 
-/// Bytes that are read at a time.
 const CHUNK: usize = 32 * 1024;
-/// A follower looks again at least this often, whatever inotify says.
+/// A follower reads at least this often, even without inotify events.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// After an event that brought nothing new: the runtime closed the file and is about to say that the container ended.
+/// Delay after an event without new data: the runtime has closed the file and is about to report the container's exit.
 const LOOK_SOON: Duration = Duration::from_millis(100);
-/// Every so many looks the runtime itself is asked, should the kubelet's own view be late.
+/// Every so many checks the runtime itself is asked, in case the kubelet's view is late.
 const ASK_RUNTIME_EVERY: u32 = 10;
 
-/// Says whether the container that writes a log still runs.
+/// Determines whether the container that writes a log is running.
 pub struct Liveness {
-    /// The kubelet's view.
     pub pods: Arc<dyn Pods>,
-    /// Asked when the view says no.
+    /// Asked if the view says that it is not running.
     pub runtime: Arc<dyn RuntimeQueries>,
-    /// The container's pod.
     pub pod: PodUid,
-    /// The container.
     pub container: ContainerId,
 }
 
@@ -50,14 +46,14 @@ impl Liveness {
         }
         match self.runtime.container_status(&self.container).await {
             Ok(status) => status.state() == cri::ContainerState::ContainerRunning,
-            // Containers go on while the runtime is away.
+            // Containers keep running while the runtime is unreachable.
             Err(RuntimeError::Unavailable { .. } | RuntimeError::DeadlineExceeded { .. }) => true,
             Err(_) => false,
         }
     }
 }
 
-/// Sends the log at `path` as the request wants it; with `follow` until the container ended or the reader left.
+/// Sends the log at `path` according to the request; with `follow` until the container exits or the reader disconnects.
 pub async fn print_log(
     path: PathBuf,
     request: &LogRequest,
@@ -75,7 +71,7 @@ pub async fn print_log(
     let mut looks: u32 = 0;
     let mut after_event = false;
     loop {
-        // Asked before reading: what the container wrote before it ended is then read below.
+        // Checked before reading, so that everything the container wrote before its exit is read below.
         let runs = liveness.runs(looks % ASK_RUNTIME_EVERY == ASK_RUNTIME_EVERY - 1).await;
         let (flow, read) = reader.read_to_end(out).await?;
         if flow == Flow::Done || out.is_closed() {
@@ -89,7 +85,7 @@ pub async fn print_log(
         }
         let pause = if after_event && read == 0 { LOOK_SOON } else { LOOK_AGAIN };
         tokio::select! {
-            // Both waits are cancel safe; a change that comes meanwhile is seen by the next call.
+            // Both waits are cancel safe; a change that happens meanwhile is reported by the next call.
             () = next_change(&mut changes) => after_event = true,
             () = tokio::time::sleep(pause) => {
                 after_event = false;
@@ -116,13 +112,13 @@ struct Reader {
     inode: u64,
     printer: Printer,
     chunk: Vec<u8>,
-    /// Bytes that are still to be read; all that ever come where the log is followed.
+    /// Bytes that remain to be read; unlimited when following.
     left: u64,
 }
 
 impl Reader {
-    /// Opens the log at the place where printing begins. Without `follow` it ends where the log ends now: lines that are
-    /// written while it is read would be more than `tailLines` asked for, and a busy writer would never let it end.
+    /// Opens the log at the position where printing begins. Without `follow` it ends at the current end of the file:
+    /// lines written meanwhile would exceed `tailLines`, and with a fast writer it would never end.
     async fn open(path: &Path, request: &LogRequest, follow: bool) -> io::Result<Self> {
         let mut file = File::open(path).await?;
         let metadata = file.metadata().await?;
@@ -138,7 +134,7 @@ impl Reader {
         Ok(Self { file, inode, printer: Printer::new(request.filter.clone()), chunk: vec![0; CHUNK], left })
     }
 
-    /// Prints what there is; also tells how many bytes were read.
+    /// Prints what is available; also returns the number of bytes read.
     async fn read_to_end(&mut self, out: &mpsc::Sender<Bytes>) -> io::Result<(Flow, usize)> {
         let mut total = 0;
         loop {
@@ -165,15 +161,15 @@ impl Reader {
         let mut printed = Vec::new();
         self.printer.finish(&mut printed);
         if !printed.is_empty() {
-            // The reader may have left: then there is nobody to tell.
+            // The reader may have disconnected.
             let _ = out.send(printed.into()).await;
         }
         Ok(())
     }
 
-    /// When the path means another file now: reads the old one to its end and goes on with the new one.
+    /// If the path refers to another file now: reads the old one to its end and continues with the new one.
     async fn reopen_if_rotated(&mut self, path: &Path, out: &mpsc::Sender<Bytes>) -> io::Result<bool> {
-        // Between the rename and the runtime's reopening there is no file of that name; the old one still grows.
+        // Between the rename and the runtime's reopening there is no file of that name, and the old one still grows.
         let there = match tokio::fs::metadata(path).await {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -200,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// What a request prints of a log to which a line is added after it was opened.
+    /// What a request prints of a log that is appended to after it was opened.
     async fn printed_while_it_grows(tail_lines: Option<u64>, follow: bool) -> String {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         log.write_all(b"2024-01-01T00:00:01Z stdout F one\n2024-01-01T00:00:02Z stdout F two\n").unwrap();

@@ -1,4 +1,5 @@
-//! Rotates the logs of running containers: rename, let the runtime open a new file, compress and remove older ones.
+//! Rotates the logs of running containers: renames the file, lets the runtime open a new one, compresses and removes
+//! older ones.
 
 use std::fs;
 use std::io;
@@ -18,19 +19,16 @@ use crate::offload::Lanes;
 use crate::ports::kubelet::{ContainerAccess, ContainerView, Pods};
 use crate::ports::node::RuntimeError;
 
-/// How long one step may take: a large log is compressed.
+/// Time limit of one step: compressing a large log takes long.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Settings, from KubeletConfiguration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotationSettings {
-    /// `containerLogMaxSize` in bytes; a log that reaches it is rotated.
+    /// `containerLogMaxSize` in bytes; a log of this size is rotated.
     pub max_size: u64,
-    /// `containerLogMaxFiles`, with the log itself; at least 2.
+    /// `containerLogMaxFiles`, including the log itself; at least 2.
     pub max_files: u32,
-    /// `containerLogMonitorInterval`.
     pub interval: Duration,
-    /// `containerLogMaxWorkers`: logs that are rotated at the same time.
     pub workers: usize,
 }
 
@@ -43,7 +41,7 @@ enum RotateError {
     Reopen { container: ContainerId, source: RuntimeError },
 }
 
-/// Looks at all logs each interval until `stop`. One `stat` per running container, no list from the runtime.
+/// Checks all logs every interval until `stop`. One `stat` per running container, no list from the runtime.
 pub async fn rotate_logs(
     settings: &RotationSettings,
     pods: &dyn Pods,
@@ -52,7 +50,7 @@ pub async fn rotate_logs(
 ) {
     let mut ticks = tokio::time::interval(settings.interval.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // A directory that does not answer holds up no other.
+    // An unresponsive directory must not delay the others.
     let lanes = Lanes::with_limit("log", LIMIT);
     loop {
         tokio::select! {
@@ -70,7 +68,7 @@ async fn rotate_all(settings: &RotationSettings, pods: &dyn Pods, runtime: &dyn 
     at_most(settings.workers, rotations).await;
 }
 
-/// Runs them, so many at a time.
+/// Runs them with limited concurrency.
 async fn at_most(workers: usize, rotations: Vec<BoxFuture<'_, ()>>) {
     futures::stream::iter(rotations).buffer_unordered(workers.max(1)).for_each(|()| std::future::ready(())).await;
 }
@@ -100,7 +98,7 @@ async fn rotate_one(
     match lanes.io(subject.clone(), "look", move || look(&log)).await {
         Ok(metadata) if metadata.len() < settings.max_size => return Ok(()),
         Ok(_) => {}
-        // An earlier rotation was cut short between its rename and the reopening.
+        // An earlier rotation was interrupted between its rename and the reopening.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return runtime.reopen_log(container).await.map_err(reopen);
         }
@@ -115,7 +113,7 @@ async fn rotate_one(
     let (from, to) = (path.to_owned(), rotated.clone());
     lanes.io(subject.clone(), "rename", move || rename(&from, &to)).await.map_err(file_error)?;
     if let Err(error) = runtime.reopen_log(container).await {
-        // The runtime goes on writing to the renamed file: give it its name back, unless a new file is there already.
+        // The runtime still writes to the renamed file: rename it back, unless a new file exists.
         let (from, to) = (rotated, path.to_owned());
         lanes.io(subject, "rename back", move || rename_back(&from, &to)).await.map_err(file_error)?;
         return Err(reopen(error));

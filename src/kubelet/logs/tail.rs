@@ -1,4 +1,4 @@
-//! Finds where the last lines of a log begin, reading from its end.
+//! Finds the start of the last lines of a log, reading backwards from its end.
 
 use std::fs::File;
 use std::io;
@@ -6,24 +6,23 @@ use std::os::unix::fs::FileExt;
 
 use crate::core::logs::parse_line;
 
-/// Bytes that are read at a time.
 const BLOCK: usize = 64 * 1024;
-/// As much of a line as is needed to see whether it is partial.
+/// Bytes of a line that are needed to see whether it is partial.
 const HEADER: usize = 128;
 
-/// Offset at which the last `lines` whole lines of the first `size` bytes begin. Parts of a split line count as one line
-/// together; a last line without its line feed is not counted, as it is still being written.
+/// Offset of the last `lines` whole lines in the first `size` bytes. Parts of a split line count as one line; a last
+/// line without line feed is not counted, as it is still being written.
 pub fn tail_offset(file: &File, size: u64, lines: u64) -> io::Result<u64> {
     let mut seen: u64 = 0;
     let mut block = vec![0; BLOCK];
     let mut end = size;
     while end > 0 {
         let start = end.saturating_sub(BLOCK as u64);
-        // Only the last block, at the file's beginning, is shorter.
+        // Only the first block of the file is shorter.
         block.truncate(usize::try_from(end.saturating_sub(start)).unwrap_or(BLOCK));
         file.read_exact_at(&mut block, start)?;
         for (feed, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
-            // The line that ends here is the last part of a line unless it says that it goes on.
+            // The line that ends here is the last part of a line unless it is tagged as partial.
             if ends_whole_line(file, &block, start, feed)? {
                 if seen == lines {
                     return Ok(start.saturating_add(feed as u64).saturating_add(1));
@@ -36,7 +35,7 @@ pub fn tail_offset(file: &File, size: u64, lines: u64) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Whether the line whose line feed is at `block[feed]` is tagged as full; a damaged line counts as one.
+/// True if the line whose line feed is at `block[feed]` is tagged as full; a damaged line counts as full.
 fn ends_whole_line(file: &File, block: &[u8], block_start: u64, feed: usize) -> io::Result<bool> {
     let before = block.get(..feed).unwrap_or(block);
     if let Some(line) = after_feed(before) {
@@ -62,7 +61,7 @@ fn ends_whole_line(file: &File, block: &[u8], block_start: u64, feed: usize) -> 
     Ok(is_whole(&header))
 }
 
-/// What comes after the last line feed; none when there is no line feed.
+/// The bytes after the last line feed; `None` if there is no line feed.
 fn after_feed(bytes: &[u8]) -> Option<&[u8]> {
     bytes.contains(&b'\n').then(|| bytes.rsplit(|byte| *byte == b'\n').next()).flatten()
 }

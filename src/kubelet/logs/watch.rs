@@ -1,4 +1,4 @@
-//! One inotify instance for all logs that are being followed: instances are scarce on a node, watches are not.
+//! One inotify instance for all followed logs: instances are scarce on a node, watches are not.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::offload::Lanes;
 use crate::supervise::caught;
 
-/// Tells followers that something in a directory changed.
+/// Notifies followers of changes in a directory.
 #[derive(Default)]
 pub struct DirectoryWatch {
     open: Mutex<Option<Open>>,
@@ -22,11 +22,11 @@ pub struct DirectoryWatch {
 struct Open {
     watches: Watches,
     directories: HashMap<WatchDescriptor, watch::Sender<()>>,
-    /// Subscriptions on their way: meanwhile no watch is removed, for it may be theirs too.
+    /// Number of subscriptions in progress: meanwhile no watch is removed, because it may be theirs too.
     coming: usize,
 }
 
-/// A follower's interest in one directory; ends when dropped.
+/// A follower's subscription to one directory; dropping it unsubscribes.
 pub struct Changes {
     hub: Arc<DirectoryWatch>,
     descriptor: WatchDescriptor,
@@ -34,10 +34,10 @@ pub struct Changes {
 }
 
 impl DirectoryWatch {
-    /// Starts to watch a directory; changes from now on are seen.
+    /// Watches a directory; later changes are reported.
     ///
     /// # Errors
-    /// It is not there, does not answer, or there can be no more watches.
+    /// The directory does not exist or does not respond, or the limit of watches is reached.
     pub async fn subscribe(self: &Arc<Self>, directory: &Path) -> io::Result<Changes> {
         let mut watches = self.begin()?;
         let mask = WatchMask::MODIFY
@@ -70,7 +70,7 @@ impl DirectoryWatch {
                 let hub = Arc::downgrade(self);
                 crate::supervise::spawn("log folders", async move {
                     if caught("log folders", forward(hub.clone(), stream)).await.is_err() {
-                        // Followers are told of the end, and the next one opens it again.
+                        // Followers are notified of the end, and the next one reopens it.
                         hub.upgrade()
                             .inspect(|hub| drop(hub.open.lock().unwrap_or_else(PoisonError::into_inner).take()));
                     }
@@ -97,7 +97,7 @@ async fn forward(hub: std::sync::Weak<DirectoryWatch>, mut events: inotify::Even
                     sender.send_replace(());
                 }
             }
-            // Events were lost: everybody looks again.
+            // Events were lost: everybody has to check.
             Ok(_) | Err(_) => open.directories.values().for_each(|sender| {
                 sender.send_replace(());
             }),
@@ -106,9 +106,9 @@ async fn forward(hub: std::sync::Weak<DirectoryWatch>, mut events: inotify::Even
 }
 
 impl Changes {
-    /// Waits for a change since the last call; for ever when the directory is gone.
+    /// Waits for a change since the last call; forever if the directory was removed.
     ///
-    /// Cancel safe: a change that nobody waited for is seen by the next call.
+    /// Cancel safe: a change during a cancelled call is reported by the next one.
     pub async fn next(&mut self) {
         if self.receiver.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -116,7 +116,7 @@ impl Changes {
     }
 }
 
-/// Waits for a change where there is a watch, else for ever.
+/// Waits for a change if there is a watch, otherwise forever.
 pub async fn next_change(changes: &mut Option<Changes>) {
     match changes {
         Some(changes) => changes.next().await,
@@ -128,11 +128,11 @@ impl Drop for Changes {
     fn drop(&mut self) {
         let mut guard = self.hub.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = guard.as_mut() else { return };
-        // This follower's own receiver still counts.
+        // This follower's own receiver is still counted.
         if open.coming == 0 && open.directories.get(&self.descriptor).is_some_and(|sender| sender.receiver_count() <= 1)
         {
             open.directories.remove(&self.descriptor);
-            // The kernel may have dropped the watch together with the directory.
+            // The kernel may have removed the watch together with the directory.
             let _ = open.watches.remove(self.descriptor.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! Renews the node's lease, apart from the status: it goes on while the node shuts down.
+//! Renews the node's lease, independently of the status, and also while the node shuts down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,27 +16,26 @@ use crate::core::model::{Backoff, with_causes};
 use crate::ports::kubelet::NodeApi;
 use crate::ports::node::ApiError;
 
-/// Failures in a row after which the connection itself is suspected.
+/// Number of consecutive failures after which the connection itself is suspected.
 const SUSPECT: u32 = 5;
-/// Pauses after failures; none is longer than the interval of renewals.
+/// Delays after failures; none is longer than the renewal interval.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(400), most: Duration::from_millis(6400) };
 
-/// The keeper of the lease.
 pub struct LeaseKeeper {
     /// Reads and writes the lease.
     pub api: Arc<dyn NodeApi>,
-    /// Name of the node and of its lease.
+    /// Name of the node, and of its lease.
     pub node_name: String,
     /// Uid of the Node object, its owner.
     pub node_uid: watch::Receiver<Option<String>>,
-    /// How long the lease holds; it is renewed four times as often.
+    /// Duration of the lease in seconds; it is renewed four times as often.
     pub seconds: i32,
-    /// Called when renewal keeps failing, to open new connections.
+    /// Called when renewal keeps failing, to force new connections.
     pub suspect: Box<dyn Fn() + Send + Sync>,
 }
 
 impl LeaseKeeper {
-    /// Runs until `stop`, beginning once the node is registered.
+    /// Runs until `stop`, starting once the node is registered.
     pub async fn run(&mut self, stop: CancellationToken) {
         let interval = seconds(self.seconds.max(4).into()).checked_div(4).unwrap_or_default();
         let registered = async { self.node_uid.wait_for(Option::is_some).await.is_ok() };

@@ -1,4 +1,4 @@
-//! The node's own loops: registration and status ([`status::NodeReporter`]), lease ([`lease::LeaseKeeper`]).
+//! The node's own tasks: registration and status ([`status::NodeReporter`]), lease ([`lease::LeaseKeeper`]).
 
 pub mod lease;
 pub mod register;

@@ -1,4 +1,4 @@
-//! Makes sure that the Node object exists and carries what the kubelet owns of it.
+//! Ensures that the Node object exists and has the metadata that the kubelet owns.
 
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use crate::core::node::{offered_devices, render_device_withdrawal};
 use crate::ports::kubelet::NodeApi;
 use crate::ports::node::ApiError;
 
-/// First and longest pause between attempts. Shorter than upstream's seven seconds: the API server may start next to us.
+/// First and longest delay between attempts. Shorter than upstream's seven seconds: the API server may be starting on
+/// this node.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(1) };
-/// Longest pause while the server answers but refuses.
+/// Longest delay while the server responds with a rejection.
 const PAUSE_REFUSED: Duration = Duration::from_secs(2);
 
-/// Registers until it succeeds and gives the node as the API has it. With `create` false it waits for somebody else to
-/// create the node.
+/// Registers until it succeeds and returns the Node as the API has it. If `create` is false, it waits until the Node is
+/// created by others.
 pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node) -> Node {
     let mut retries = BACKOFF.doubling();
     loop {
@@ -41,17 +42,17 @@ pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node
     }
 }
 
-/// Takes back what device plugins of another kubelet left in the node's status: no plugin is served here, and pods would
-/// start without their devices. Tried until it is done, for pods of the API are admitted by the answer.
+/// Withdraws what device plugins of another kubelet left in the node's status: no plugin is served here, and pods would
+/// start without their devices. Retried until it succeeds, because pods of the API are admitted by the result.
 pub async fn withdraw_devices(api: &dyn NodeApi, node: Node) -> Node {
     let Some(patch) = render_device_withdrawal(&node) else { return node };
-    warn!(devices = ?offered_devices(&node), "devices that no plugin here hands out are withdrawn from the node");
+    warn!(devices = ?offered_devices(&node), "withdrawing devices that no plugin on this node provides");
     loop {
         match api.patch_status(&patch).await {
             Ok(node) => return node,
-            // Somebody deleted the node under us: the new one has none.
+            // The Node was deleted concurrently: a new one has none.
             Err(ApiError::NotFound(_)) => return node,
-            Err(error) => debug!(error = with_causes(&error), "devices are not withdrawn yet"),
+            Err(error) => debug!(error = with_causes(&error), "devices not withdrawn yet"),
         }
         sleep(BACKOFF.most).await;
     }
@@ -60,7 +61,7 @@ pub async fn withdraw_devices(api: &dyn NodeApi, node: Node) -> Node {
 async fn create_or_reconcile(api: &dyn NodeApi, wanted: &Node) -> Result<Node, ApiError> {
     match api.create(wanted).await {
         Err(ApiError::AlreadyExists(_)) => {}
-        // A node may be allowed to update itself but not to create.
+        // A node may be allowed to update its object but not to create it.
         Err(error) if error.is_denied() => match api.get().await {
             Ok(_) => {}
             Err(_) => return Err(error),
@@ -74,7 +75,7 @@ async fn create_or_reconcile(api: &dyn NodeApi, wanted: &Node) -> Result<Node, A
     }
 }
 
-/// Labels and annotations that the node should carry and does not; taints are only set at creation.
+/// Labels and annotations that the Node lacks; taints are only set at creation.
 fn missing(found: &Node, wanted: &Node) -> Option<Value> {
     let mut meta = Map::new();
     let parts = [
@@ -106,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// An API whose server is away for some answers.
+    /// An API whose server is unreachable for the first requests.
     struct Api {
         away: Mutex<u32>,
         patches: Mutex<Vec<Value>>,

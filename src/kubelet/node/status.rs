@@ -1,4 +1,4 @@
-//! Registers the node and keeps its status: facts of machine and runtime in, patches and the node's context out.
+//! Registers the node and maintains its status from machine and runtime; also provides the context for rendering pods.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,40 +24,34 @@ use crate::core::render::NodeContext;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, Machine, NodeApi, RuntimeInfo};
 use crate::ports::node::{ApiError, ImageService};
 
-/// While the node is not ready it is looked at this often.
+/// Interval of checks while the node is not ready.
 const EAGER: Duration = Duration::from_millis(250);
-/// How long the runtime may take before the node is registered without it.
+/// How long the runtime may take to respond before the node is registered without it.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
-/// How often images are listed for the status.
+/// Interval of listing images for the status.
 const IMAGES: Duration = Duration::from_secs(60);
 
 /// Inputs and outputs of the node's status.
 pub struct NodeReporter {
-    /// Settings.
     pub spec: Arc<KubeletSpec>,
-    /// `v1.36.3`.
     pub kubernetes_version: &'static str,
-    /// The API; none in standalone mode.
+    /// The API; `None` in standalone mode.
     pub api: Option<Arc<dyn NodeApi>>,
-    /// The runtime.
     pub runtime: Arc<dyn RuntimeInfo>,
-    /// Its images.
     pub images: Arc<dyn ImageService>,
-    /// The machine.
     pub machine: Arc<dyn Machine>,
     /// For events about the node.
     pub events: Arc<dyn Events>,
-    /// Shortages, from eviction.
     pub pressure: watch::Receiver<Pressure>,
-    /// Volumes that must not be detached.
+    /// Volumes that must not be detached from the node.
     pub volumes_in_use: watch::Receiver<BTreeSet<String>>,
-    /// The node is going down.
+    /// True during a node shutdown.
     pub shutting_down: watch::Receiver<bool>,
-    /// The node as it is, for admission and others.
+    /// The current Node, for admission and others.
     pub node: watch::Sender<Arc<Node>>,
-    /// Its uid, once registered.
+    /// Uid of the Node, once registered.
     pub node_uid: watch::Sender<Option<String>>,
-    /// What rendering needs of the node.
+    /// The node's part of the input for rendering pods.
     pub context: watch::Sender<Arc<NodeContext>>,
 }
 
@@ -65,7 +59,7 @@ struct Seen {
     machine: MachineFacts,
     runtime: RuntimeView,
     runtime_health: RuntimeHealth,
-    /// When the kubelet began to look.
+    /// When the kubelet started to check.
     begun: Instant,
     health: Health,
     images_at: Option<Instant>,
@@ -73,7 +67,6 @@ struct Seen {
 }
 
 impl NodeReporter {
-    /// Runs until `stop`.
     pub async fn run(&mut self, stop: CancellationToken) {
         stop.run_until_cancelled(async { self.work().await }).await;
     }
@@ -88,7 +81,7 @@ impl NodeReporter {
             images_at: None,
             volumes_in_use: BTreeSet::new(),
         };
-        // A runtime that is stopped must not keep the node from its lease, which begins with the registration.
+        // A stopped runtime must not delay the node's lease, which starts after registration.
         if timeout(FIRST_LOOK, self.observe(&mut seen)).await.is_err() {
             let silence = Some("the runtime has not answered yet");
             seen.health.faults = seen.runtime_health.faults(silence, seen.begun.elapsed());
@@ -102,7 +95,7 @@ impl NodeReporter {
         let mut pod_cidr = String::new();
         let uid = node.metadata.uid.clone();
         self.take(node, &mut pod_cidr).await;
-        // Last: pods of the API are admitted from here on.
+        // Last, because pods of the API are admitted from here on.
         self.node_uid.send_replace(uid);
         while seen.runtime_health.is_unknown()
             && seen.begun.elapsed() < PATIENCE
@@ -118,7 +111,7 @@ impl NodeReporter {
             match self.restore_metadata(&*api, &seen).await {
                 Ok(Some(node)) => self.take(node, &mut pod_cidr).await,
                 Ok(None) => {}
-                Err(error) => debug!(error = with_causes(&error), "the node's labels are not put back"),
+                Err(error) => debug!(error = with_causes(&error), "node labels not restored"),
             }
             let heartbeat = Instant::now() >= due;
             match self.send(&*api, &seen, heartbeat).await {
@@ -143,10 +136,10 @@ impl NodeReporter {
                 () = sleep_until(next) => {}
                 Ok(()) = self.pressure.changed() => {}
                 Ok(()) = self.shutting_down.changed() => {}
-                // Before anything is mounted the control plane should know that it must not detach it.
+                // The control plane should know that it must not detach a volume before it is mounted.
                 Ok(()) = self.volumes_in_use.changed() => {}
                 () = api.changed() => {
-                    // Labels, taints, addresses or the pod CIDR may have been set by others.
+                    // Labels, taints, addresses or the pod CIDR may have been changed by others.
                     if let Ok(node) = api.get().await {
                         self.take(node, &mut pod_cidr).await;
                     }
@@ -155,7 +148,7 @@ impl NodeReporter {
         }
     }
 
-    /// Without an API server only the context is kept current.
+    /// Without an API server only the context is updated.
     async fn stay_local(&mut self, mut seen: Seen) {
         let cidr = self.spec.node.pod_cidr.clone();
         if !cidr.is_empty() {
@@ -213,7 +206,7 @@ impl NodeReporter {
         }
     }
 
-    /// Puts back what others have taken from the node's metadata.
+    /// Restores metadata of the Node that others removed.
     async fn restore_metadata(&self, api: &dyn NodeApi, seen: &Seen) -> Result<Option<Node>, ApiError> {
         let known = Arc::clone(&self.node.borrow());
         let wanted = derive_node(&self.inputs(seen, known.status.as_ref().unwrap_or(&NodeStatus::default())));
@@ -231,7 +224,7 @@ impl NodeReporter {
         match api.patch_status(&patch).await {
             Ok(node) => Ok(Some(node)),
             Err(ApiError::NotFound(_)) => {
-                // Somebody deleted the node under us.
+                // The Node was deleted concurrently.
                 warn!("the node object is gone; registering again");
                 let node =
                     register(api, self.spec.node.register, || derive_node(&self.inputs(seen, &NodeStatus::default())))
@@ -243,7 +236,7 @@ impl NodeReporter {
         }
     }
 
-    /// Takes in the node as the API has it.
+    /// Records the Node as the API has it.
     async fn take(&self, mut node: Node, pod_cidr: &mut String) {
         node.metadata.managed_fields = None;
         let spec = node.spec.as_ref();
@@ -257,17 +250,17 @@ impl NodeReporter {
     async fn give_cidr(&self, cidr: &str) -> bool {
         match self.runtime.update_pod_cidr(cidr).await {
             Ok(()) => {
-                info!(cidr, "pod CIDR given to the runtime");
+                info!(cidr, "pod CIDR configured in the runtime");
                 true
             }
             Err(error) => {
-                warn!(cidr, error = with_causes(&error), "pod CIDR not taken by the runtime");
+                warn!(cidr, error = with_causes(&error), "pod CIDR rejected by the runtime");
                 false
             }
         }
     }
 
-    /// Renews the context of rendering, and in standalone mode the node object that admission looks at.
+    /// Updates the context for rendering, and in standalone mode the Node for admission.
     fn tell_locally(&self, seen: &Seen) {
         let api_node = self.node.borrow().clone();
         let registered = api_node.metadata.uid.is_some();
@@ -308,7 +301,7 @@ impl NodeReporter {
     }
 }
 
-/// Half to one and a half times `period`, so that nodes do not report in step.
+/// Half to one and a half times `period`, so that nodes do not report simultaneously.
 fn jittered(period: Duration) -> Duration {
     scaled(period, rand::rng().random_range(0.5..1.5))
 }

@@ -1,4 +1,4 @@
-//! The reporter of the node's status, on an API server of the tests with a paused clock.
+//! The reporter of the node's status, with a fake API server and a paused clock.
 
 #![allow(clippy::unwrap_used)] // a failed assumption ends the test
 
@@ -39,7 +39,7 @@ impl Api {
     }
 }
 
-/// Enough of a merge for labels and lists that are replaced.
+/// A simplified merge: maps are merged, lists are replaced.
 fn merge(into: &mut Value, patch: &Value) {
     match (into, patch) {
         (Value::Object(into), Value::Object(patch)) => {

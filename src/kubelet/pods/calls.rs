@@ -1,9 +1,9 @@
-//! What is asked of the runtime for one pod: a call that was sent is carried to its end, whoever waits for it.
+//! Calls to the runtime for one pod: a call that was sent is completed, whether or not somebody waits for it.
 //!
-//! A runtime whose caller leaves breaks its work off where it stands: a start ends as `StartError: context canceled`, a
-//! process stays frozen, a name stays reserved. So each call that changes something is a task of its own. A pass may be
-//! dropped at any moment: what it had sent goes on, what it had not sent is not sent, and [`Calls::settled`] tells when
-//! the runtime may be looked at again.
+//! A runtime aborts its work when the caller disconnects: a start fails as `StartError: context canceled`, a process
+//! stays frozen, a name stays reserved. So each call that changes something is a task of its own. A pass may be dropped
+//! at any time: calls that it has sent complete, others are not sent, and [`Calls::settled`] returns when the runtime
+//! can be observed again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -24,25 +24,25 @@ use crate::ports::kubelet::PodRuntime;
 use crate::ports::node::RuntimeError;
 use crate::telemetry::panics::{Task, named};
 
-/// The calls of one pod. They outlive its passes and a worker that panics.
+/// The calls of one pod. They outlive its passes and a panicked worker.
 #[derive(Clone)]
 pub(super) struct Calls {
     runtime: Arc<dyn PodRuntime>,
     hooks: Arc<dyn Hooks>,
     starts: Arc<StartGate>,
     uid: PodUid,
-    /// Calls under way that make, change or remove something.
+    /// Calls in progress that create, change or remove something.
     changes: TaskTracker,
-    /// Containers whose preStop hook was begun, and whether it has ended.
+    /// Containers whose preStop hook was started, and whether it has finished.
     pre_stops: Arc<Mutex<BTreeMap<ContainerId, CancellationToken>>>,
-    /// Sandboxes that were stopped and not removed yet.
+    /// Sandboxes that were stopped but not removed yet.
     stopped: Arc<Mutex<BTreeSet<SandboxId>>>,
 }
 
 impl Calls {
     pub fn new(shared: &Shared, uid: PodUid) -> Self {
         let changes = TaskTracker::new();
-        // Nobody counts on it to be closed later: it is settled whenever it is empty.
+        // Closed from the start, so that it completes whenever it is empty.
         changes.close();
         let (runtime, hooks) = (Arc::clone(&shared.ports.runtime), Arc::clone(&shared.ports.hooks));
         Self {
@@ -56,8 +56,8 @@ impl Calls {
         }
     }
 
-    /// Returns once no call is under way that changes something. Those that end containers do not count: they may take
-    /// the whole grace, and a shorter one must overtake them.
+    /// Returns when no changing call is in progress. Calls that stop containers are not counted: they may take the
+    /// whole grace period, and a shorter one must be able to overtake them.
     pub async fn settled(&self) {
         self.changes.wait().await;
     }
@@ -83,8 +83,8 @@ impl Calls {
         self.change(stop).await
     }
 
-    /// Removes a sandbox, which is stopped before, for that frees its network. Each stop runs the network plugin, which is
-    /// a tenth of what a pod's end costs: a sandbox that is known to be stopped is not stopped again.
+    /// Removes a sandbox, after stopping it to release its network. Each stop runs the network plugin, which is a tenth
+    /// of the cost of terminating a pod, so a sandbox that is known to be stopped is not stopped again.
     pub async fn remove_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         if !lock(&self.stopped).contains(id) {
             self.stop_sandbox(id).await?;
@@ -118,7 +118,7 @@ impl Calls {
         self.begin(urgent, StartCall::Start, start).await
     }
 
-    /// Asks for the end of a container within `grace`. Not awaited by [`settled`](Self::settled).
+    /// Stops a container within `grace`. Not awaited by [`settled`](Self::settled).
     pub async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         let (runtime, id) = (Arc::clone(&self.runtime), id.clone());
         answer(tokio::spawn(self.named(async move { runtime.stop_container(&id, grace).await }))).await
@@ -151,14 +151,15 @@ impl Calls {
         self.change(update).await
     }
 
-    /// Runs a postStart hook. It goes on when nobody waits for it any more, until its container ends.
+    /// Runs a postStart hook. It continues if nobody waits for it any more, until its container exits.
     pub async fn post_start(&self, call: HookCall) -> Result<(), HookError> {
         let hooks = Arc::clone(&self.hooks);
         answer(tokio::spawn(self.named(async move { hooks.run(call).await }))).await
     }
 
-    /// Runs a preStop hook, once for each container, and returns when it has ended. It goes on when nobody waits for it
-    /// any more, until its container ends (upstream `executePreStopHook`); `failed` is told of its error even then.
+    /// Runs a preStop hook, once for each container, and returns when it has finished. It continues if nobody waits for
+    /// it any more, until its container exits (upstream `executePreStopHook`); its error is passed to `failed` even
+    /// then.
     pub async fn pre_stop(&self, call: HookCall, observed: &Observed, failed: impl FnOnce(HookError) + Send + 'static) {
         let (ended, is_first) = {
             let mut begun = lock(&self.pre_stops);
@@ -178,7 +179,7 @@ impl Calls {
         ended.cancelled().await;
     }
 
-    /// A change that belongs to a start: it waits for its turn before it is sent.
+    /// A changing call of a container start: it waits for its turn before it is sent.
     async fn begin<T, F>(
         &self,
         urgent: bool,
@@ -210,13 +211,13 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The call's answer, or its panic.
+/// The result of the call, or its panic.
 async fn answer<T>(call: JoinHandle<T>) -> T {
     match call.await {
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The process ends, and with it whoever waits.
+            // The runtime is shutting down, and with it whoever waits.
             Err(_) => std::future::pending().await,
         },
     }

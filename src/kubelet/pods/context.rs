@@ -1,4 +1,4 @@
-//! What the dispatcher and all workers share: ports, settings, views, the gate of starts, and the dispatcher's queue.
+//! Shared by the dispatcher and all workers: ports, settings, views, the limit of starts, and the dispatcher's queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,14 @@ use crate::core::model::{PodKill, PodUid, SourceKind};
 /// Settings of the pod table.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Sources that must have spoken before anything is killed.
+    /// Sources that must have reported before anything is killed.
     pub sources: Vec<SourceKind>,
-    /// `syncFrequency`: a pod is looked at again after this long without any event.
+    /// `syncFrequency`: a pod is reconciled after this time without any event.
     pub resync: Duration,
-    /// `crashLoopBackOff.maxContainerRestartPeriod`.
     pub max_restart_backoff: Duration,
 }
 
-/// What all workers share.
+/// State shared by all workers.
 pub(super) struct Shared {
     pub ports: PodPorts,
     pub settings: Settings,
@@ -37,22 +36,20 @@ pub(super) struct Shared {
     pub active: watch::Sender<Active>,
 }
 
-/// Everything that the dispatcher reacts to.
+/// The events that the dispatcher handles.
 pub(super) enum Event {
-    /// A pod is to be ended.
     Kill(PodUid, PodKill, oneshot::Sender<()>),
-    /// A pod is to be looked at.
     Wake(PodUid),
-    /// The disk is short: records of finished pods are to be removed.
+    /// The disk is full: remove records of finished pods.
     RemoveDead,
-    /// Somebody wants to know whether the task turns.
+    /// Answer, to show that the task is running.
     Ping(oneshot::Sender<()>),
     /// A pod's name is free again.
     Finished(PodUid),
-    /// A worker has ended.
+    /// A worker has exited.
     Gone(PodUid),
-    /// The runtime has these static pods of an earlier kubelet.
+    /// Static pods of an earlier kubelet that exist in the runtime.
     FormerStatics(Vec<Orphan>),
-    /// The runtime or the disk has these pods.
+    /// Pods that exist in the runtime or on disk.
     Found(Vec<Orphan>),
 }

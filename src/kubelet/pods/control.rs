@@ -1,17 +1,17 @@
-//! How the rest of the kubelet terminates or wakes pods.
+//! Commands of other parts of the kubelet to the pod table.
 
 use async_trait::async_trait;
 
 use crate::core::model::{PodKill, PodUid};
 
-/// Orders to the pod table.
+/// Terminates or wakes pods.
 #[async_trait]
 pub trait PodControl: Send + Sync {
-    /// Ends a pod and returns once none of its containers runs; `false` when no such pod is known.
+    /// Terminates a pod and returns once none of its containers runs; `false` if there is no such pod.
     async fn kill(&self, uid: &PodUid, kill: PodKill) -> bool;
-    /// Has the containers and sandboxes of all pods removed that are finished, though their sources still list them. Returns
-    /// before they are gone: the views show it.
+    /// Requests the removal of containers and sandboxes of all finished pods that are still listed. Returns before they
+    /// are removed: the views show it.
     async fn remove_dead(&self);
-    /// Makes the pod's worker look again now.
+    /// Makes the pod's worker reconcile now.
     fn wake(&self, uid: &PodUid);
 }

@@ -1,4 +1,4 @@
-//! Whether the dispatcher still turns: asked by `/healthz/syncloop` and before systemd's watchdog is fed.
+//! Liveness of the dispatcher, for `/healthz/syncloop` and systemd's watchdog.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,11 +10,10 @@ use tokio::time::Instant;
 
 use super::context::Event;
 
-/// A question that is not answered by then is a fault: the task never waits for anybody, so it answers within
-/// milliseconds.
+/// A ping without an answer within this time is a fault: the task never blocks, so it answers within milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Asks the task by its own queue. Cloning gives another handle.
+/// Pings the task through its own queue. Clones share the state.
 #[derive(Clone)]
 pub struct Liveness {
     events: mpsc::Sender<Event>,
@@ -23,7 +22,7 @@ pub struct Liveness {
 
 struct Question {
     asked: Instant,
-    /// None while the queue is full.
+    /// `None` while the queue is full.
     answer: Option<oneshot::Receiver<()>>,
 }
 
@@ -32,7 +31,7 @@ impl Liveness {
         Self { events, question: Arc::default() }
     }
 
-    /// What is wrong; `None` while the task turns. It does not wait: an answer is taken by the next look.
+    /// What is wrong; `None` while the task is running. It does not wait: the answer is collected by the next call.
     pub fn fault(&self) -> Option<String> {
         let mut slot = self.question.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = slot.as_ref().map_or_else(Instant::now, |question| question.asked);
@@ -42,7 +41,7 @@ impl Liveness {
                 let late = asked.elapsed() > LIMIT;
                 return late.then(|| format!("sync Loop took longer than expected, {} s", asked.elapsed().as_secs()));
             }
-            // Answered, never asked, or not taken into the queue: asked (again).
+            // Answered, never pinged, or not queued: ping (again).
             Some(Some(Ok(()))) | None => *slot = self.ask(Instant::now()),
             Some(None) => *slot = self.ask(asked),
         }
@@ -55,7 +54,7 @@ impl Liveness {
         }
     }
 
-    /// None when nobody will ever answer.
+    /// `None` if nobody will ever answer.
     fn ask(&self, asked: Instant) -> Option<Question> {
         let (answer, heard) = oneshot::channel();
         match self.events.try_send(Event::Ping(answer)) {

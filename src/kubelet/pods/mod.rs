@@ -1,7 +1,7 @@
-//! The pod table and its workers: nothing else in the kubelet starts or ends a container.
+//! The pod table and its workers: nothing else in the kubelet starts or stops containers.
 //!
-//! [`start`] takes the sources' full sets. The dispatcher keeps one worker for each pod; a worker observes its pod, asks
-//! [`crate::core::plan`] what to do, has a pass do it beside itself, and publishes the status.
+//! [`start`] receives the sources' full sets. The dispatcher runs one worker for each pod; a worker observes its pod,
+//! asks [`crate::core::plan`] what to do, has a pass execute it in a separate task, and publishes the status.
 
 mod calls;
 mod context;
@@ -43,17 +43,16 @@ pub use self::views::Table;
 /// The running pod table.
 #[derive(Clone)]
 pub struct PodTable {
-    /// Reads pods.
     pub pods: Arc<dyn Pods>,
-    /// Ends or wakes pods.
+    /// Terminates or wakes pods.
     pub control: Arc<dyn PodControl>,
-    /// Where mirror uids are noted.
+    /// Records the uids of mirror pods.
     pub table: Arc<Table>,
-    /// Whether the dispatcher turns.
+    /// Liveness of the dispatcher.
     pub liveness: Liveness,
 }
 
-/// Starts the pod table; it ends (without stopping any pod) when `stop` is cancelled. `desired` takes full sets.
+/// Starts the pod table; it exits (without stopping any pod) when `stop` is cancelled. `desired` receives full sets.
 pub fn start(
     ports: PodPorts,
     settings: Settings,
@@ -83,7 +82,7 @@ pub fn start(
     PodTable { pods: Arc::<Table>::clone(&table), control: Arc::new(Control { events }), table, liveness }
 }
 
-/// Sends orders to the dispatcher.
+/// Sends commands to the dispatcher.
 struct Control {
     events: mpsc::Sender<Event>,
 }
@@ -99,12 +98,12 @@ impl PodControl for Control {
     }
 
     async fn remove_dead(&self) {
-        // Nobody is left to ask when the dispatcher has ended.
+        // Nobody is left to ask when the dispatcher has exited.
         let _ = self.events.send(Event::RemoveDead).await;
     }
 
     fn wake(&self, uid: &PodUid) {
-        // A full queue means that the table is about to look anyway.
+        // A full queue means that the table is about to reconcile anyway.
         let _ = self.events.try_send(Event::Wake(uid.clone()));
     }
 }

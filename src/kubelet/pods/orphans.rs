@@ -1,4 +1,4 @@
-//! Pods that the runtime, the disk or the cgroup tree has although no source lists them.
+//! Pods that exist in the runtime, on disk or in the cgroup tree although no source lists them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use crate::core::model::{PodKey, PodUid, labels};
 use crate::cri;
 use crate::ports::node::RuntimeError;
 
-/// Grace in seconds for containers of pods that nobody knows (as upstream).
+/// Grace period in seconds of containers of unknown pods (as upstream).
 const GRACE: i64 = 1;
 
-/// Grace of a static pod whose containers do not tell theirs: the API's default.
+/// Grace period in seconds of a static pod whose containers do not record theirs: the API's default.
 const OWN_GRACE: i64 = 30;
 
-/// What is left of a pod.
+/// What remains of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Orphan {
     pub uid: PodUid,
     pub namespace: String,
     pub name: String,
-    /// It was made from a manifest.
+    /// True if it was a static pod.
     pub is_static: bool,
-    /// The grace in seconds that its spec had, as far as its containers tell.
+    /// The grace period in seconds of its spec, if its containers record it.
     pub grace: Option<i64>,
 }
 
@@ -35,7 +35,7 @@ impl Orphan {
         PodKey::new(&self.namespace, &self.name)
     }
 
-    /// A pod of which only the identity is known, enough to end it: at once, or with its own grace.
+    /// A pod with only its identity, which suffices to terminate it: immediately, or with its own grace period.
     pub fn pod(&self, gently: bool) -> Arc<Pod> {
         let grace = if gently { self.grace.unwrap_or(OWN_GRACE) } else { GRACE };
         Arc::new(Pod {
@@ -51,7 +51,7 @@ impl Orphan {
     }
 }
 
-/// Everything that is there, sorted; a part that cannot be read is left out and found next time.
+/// All of them, sorted; a part that cannot be read is skipped and found next time.
 pub(super) async fn observe_orphans(ports: &PodPorts) -> Vec<Orphan> {
     let (sandboxes, containers, directories, cgroups, logged) = tokio::join!(
         ports.runtime.list_sandboxes(None),
@@ -61,7 +61,7 @@ pub(super) async fn observe_orphans(ports: &PodPorts) -> Vec<Orphan> {
         ports.files.logged_pods(),
     );
     let mut found = at_runtime(sandboxes.unwrap_or_default(), containers.unwrap_or_default());
-    // Before those of which only the uid is known: the name leads to the logs.
+    // Before those of which only the uid is known: the name is needed for the logs.
     for (key, uid) in logged {
         let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
         let orphan = || Orphan { uid: uid.clone(), namespace, name, is_static: false, grace: None };
@@ -74,14 +74,14 @@ pub(super) async fn observe_orphans(ports: &PodPorts) -> Vec<Orphan> {
     found.into_values().collect()
 }
 
-/// The static pods that the runtime has, whoever made them.
+/// The static pods in the runtime, of any kubelet.
 pub(super) async fn observe_former_statics(ports: &PodPorts) -> Result<Vec<Orphan>, RuntimeError> {
     let runtime = &ports.runtime;
     let (sandboxes, containers) = tokio::try_join!(runtime.list_sandboxes(None), runtime.list_containers(None))?;
     Ok(at_runtime(sandboxes, containers).into_values().filter(|orphan| orphan.is_static).collect())
 }
 
-/// Pods by their sandboxes and containers; the longest grace of a pod's containers is its own.
+/// Pods derived from sandboxes and containers; the pod's grace period is the longest of its containers.
 fn at_runtime(sandboxes: Vec<cri::PodSandbox>, containers: Vec<cri::Container>) -> BTreeMap<PodUid, Orphan> {
     let mut found: BTreeMap<PodUid, Orphan> = BTreeMap::new();
     let sandboxes = sandboxes.into_iter().map(|s| (s.labels, s.annotations));

@@ -1,4 +1,4 @@
-//! What the runtime says of itself: network, features of its handlers.
+//! What the runtime reports about itself: network, features of its handlers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,21 +7,21 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::cri;
 
-/// Shared by all workers; learned from the runtime's status.
+/// Shared by all workers; updated from the runtime's status.
 #[derive(Clone, Default)]
 pub struct RuntimeFacts(Arc<RwLock<Facts>>);
 
 #[derive(Default)]
 struct Facts {
     network_ready: bool,
-    /// Recursive read-only mounts by handler.
+    /// Support of recursive read-only mounts, by handler.
     recursive: BTreeMap<String, bool>,
-    /// User namespaces by handler.
+    /// Support of user namespaces, by handler.
     user_namespaces: BTreeMap<String, bool>,
 }
 
 impl RuntimeFacts {
-    /// Takes over a status.
+    /// Updates the facts from a status.
     pub fn learn(&self, status: &cri::StatusResponse) {
         let mut facts = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let conditions = status.status.iter().flat_map(|s| &s.conditions);
@@ -38,25 +38,25 @@ impl RuntimeFacts {
             .collect();
     }
 
-    /// Whether the pod network was ready when last asked.
+    /// True if the pod network was ready when it was last checked.
     pub fn network_ready(&self) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).network_ready
     }
 
-    /// The network has to be asked for again.
+    /// Makes the next pod check the network again.
     pub fn forget_network(&self) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).network_ready = false;
     }
 
-    /// Whether the pod's handler mounts recursively read-only. The handler of a RuntimeClass has the class's name
-    /// nearly always; one that has another is taken as not able to.
+    /// True if the pod's handler supports recursive read-only mounts. The handler of a RuntimeClass nearly always has
+    /// the class's name; others are treated as not supporting it.
     pub fn recursive_read_only(&self, pod: &Pod) -> bool {
         let handler = pod.spec.as_ref().and_then(|s| s.runtime_class_name.as_deref()).unwrap_or_default();
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         facts.recursive.get(handler).copied().unwrap_or_default()
     }
 
-    /// Whether a handler can give a pod a user namespace of its own.
+    /// True if a handler supports user namespaces.
     pub fn user_namespaces(&self, handler: &str) -> bool {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         facts.user_namespaces.get(handler).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The gate of starts: so many at the runtime as it bears, the node's own pods first.
+//! Limits concurrent container starts to what the runtime can handle, the node's own pods first.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,19 +12,19 @@ use tokio::time::{Instant, timeout};
 use crate::core::start_limit::{StartCall, StartLimit, is_overload};
 use crate::ports::node::RuntimeError;
 
-/// A call that takes longer waits for something else than the machine, such as a network plugin that waits for its agent:
-/// it leaves its place to others, one of which may be that agent.
+/// A call that takes longer waits for something other than the machine, such as a network plugin that waits for its
+/// agent: it releases its slot to others, one of which may be that agent.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who has the next turn.
+/// Priority of a waiting start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
-    /// Others wait for pods that are static, critical, or on the node's network.
+    /// False for pods on which others depend: static, critical, or in the host's network.
     pub ordinary: bool,
     pub call: StartCall,
 }
 
-/// Shared by all pods.
+/// The gate, shared by all pods.
 #[derive(Default)]
 pub(super) struct StartGate {
     state: Mutex<State>,
@@ -38,7 +38,7 @@ struct State {
     last: u64,
 }
 
-/// The right to send one call.
+/// The permission to send one call.
 pub(super) struct Place {
     starts: Arc<StartGate>,
     call: StartCall,
@@ -47,7 +47,7 @@ pub(super) struct Place {
 }
 
 impl StartGate {
-    /// Waits for a place. Who does not wait any more has none.
+    /// Waits for a slot. Dropping the future gives up the wait.
     pub async fn enter(self: &Arc<Self>, turn: Turn) -> Place {
         let place = {
             let mut state = self.lock();
@@ -60,7 +60,7 @@ impl StartGate {
         self.let_in();
         match place.await {
             Ok(place) => place,
-            // The sender is in the list until it is used.
+            // The sender stays in the list until it is used.
             Err(_) => std::future::pending().await,
         }
     }
@@ -69,7 +69,7 @@ impl StartGate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives places away as long as there are any.
+    /// Grants slots as long as there are any.
     fn let_in(self: &Arc<Self>) {
         loop {
             let (sender, place) = {
@@ -85,14 +85,14 @@ impl StartGate {
                 let round = state.limit.round();
                 (sender, Place { starts: Arc::clone(self), call: turn.call, round, held: true })
             };
-            // Who left in this very moment drops the place, which frees it.
+            // A waiter that gave up at this moment drops the slot, which frees it.
             drop(sender.send(place));
         }
     }
 }
 
 impl Place {
-    /// Makes the call, and learns from its answer.
+    /// Makes the call, and learns from its result.
     pub async fn of<T>(mut self, call: impl Future<Output = Result<T, RuntimeError>>) -> Result<T, RuntimeError> {
         let mut call = pin!(call);
         let began = Instant::now();
@@ -116,7 +116,7 @@ impl Place {
         let limit = state.limit.limit();
         drop(state);
         if limit != before {
-            tracing::debug!(limit, before, "starts at once");
+            tracing::debug!(limit, before, "limit of concurrent starts changed");
         }
         answer
     }

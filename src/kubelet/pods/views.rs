@@ -1,4 +1,4 @@
-//! What everybody may read: the pods as their workers last saw them, and whose a runtime id is.
+//! Views for readers: the pods as their workers last observed them, and the pod of each runtime id.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,29 +8,29 @@ use tokio::sync::watch;
 use crate::core::model::{PodKey, PodUid, key_of};
 use crate::ports::kubelet::{Lifecycle, PodView, Pods};
 
-/// Views of all pods; written by workers, read by anyone without waiting.
+/// Views of all pods; written by workers, read by anyone without blocking.
 #[derive(Default)]
 pub struct Table {
     inner: RwLock<Inner>,
-    /// Changes with each static pod.
+    /// Signals changes of static pods.
     statics: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct Inner {
     views: HashMap<PodUid, Arc<PodView>>,
-    /// Newest pod of each name.
+    /// Newest pod of each namespace and name.
     keys: HashMap<PodKey, PodUid>,
-    /// Uid of a static pod by that of its mirror.
+    /// Uid of a static pod, by the uid of its mirror pod.
     mirrors: HashMap<PodUid, PodUid>,
-    /// Pods known by what is left of them only.
+    /// Pods of which only remains exist.
     unlisted: HashMap<PodUid, Lifecycle>,
-    /// Pod of each container and sandbox id.
+    /// The pod of each container and sandbox id.
     ids: HashMap<Box<str>, PodUid>,
 }
 
 impl Table {
-    /// Puts a pod's newest view.
+    /// Sets a pod's newest view.
     pub(super) fn put(&self, uid: &PodUid, mut view: PodView) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         view.mirror_uid = inner.mirrors.iter().find(|(_, of)| *of == uid).map(|(mirror, _)| mirror.clone());
@@ -51,24 +51,23 @@ impl Table {
         }
     }
 
-    /// Tells when a static pod came, changed or went.
+    /// Signals that a static pod appeared, changed or disappeared.
     pub fn static_changes(&self) -> watch::Receiver<()> {
         self.statics.subscribe()
     }
 
-    /// Notes a runtime id as soon as it exists, so that its first event finds the pod.
+    /// Records a runtime id as soon as it exists, so that its first event finds the pod.
     pub(super) fn note_id(&self, id: &str, uid: &PodUid) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.ids.insert(id.into(), uid.clone());
     }
 
-    /// Notes where a pod is that no source has ever listed.
+    /// Records the state of a pod that no source has ever listed.
     pub(super) fn put_unlisted(&self, uid: &PodUid, lifecycle: Lifecycle) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.unlisted.insert(uid.clone(), lifecycle);
     }
 
-    /// Forgets a pod.
     pub(super) fn remove(&self, uid: &PodUid) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let view = inner.views.remove(uid);
@@ -82,12 +81,12 @@ impl Table {
         }
     }
 
-    /// Whose container or sandbox this is.
+    /// The pod that this container or sandbox belongs to.
     pub(super) fn owner(&self, id: &str) -> Option<PodUid> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).ids.get(id).cloned()
     }
 
-    /// Notes the uid of a static pod's mirror; `None` when it is gone.
+    /// Records the uid of a static pod's mirror pod; `None` if it was deleted.
     pub fn set_mirror(&self, key: &PodKey, mirror: Option<PodUid>) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let Some(uid) = inner.keys.get(key).cloned() else { return };

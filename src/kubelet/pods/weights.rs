@@ -1,7 +1,7 @@
-//! Keeps the CPU weight of the classes of pods at what their pods request.
+//! Sets the CPU weight of the pod classes to the requests of their pods.
 //!
-//! As upstream's `pkg/kubelet/cm/qos_container_manager_linux.go`: each minute and when the active pods change, so that it
-//! holds for pods that an earlier kubelet started, and whatever others write into the cgroups.
+//! As upstream's `pkg/kubelet/cm/qos_container_manager_linux.go`: every minute and when the active pods change, so that
+//! it is correct for pods of an earlier kubelet, and whatever others write into the cgroups.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use tokio::time::{sleep, timeout};
 
 use crate::ports::kubelet::Cgroups;
 
-/// How often the weights are looked at when nothing changes.
+/// Interval of setting the weights if nothing changes.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Changes within this time are taken together. A pod that is started is weighed by its own worker before.
+/// Changes within this time are combined. The worker of a starting pod sets the weight before.
 const TOGETHER: Duration = Duration::from_secs(1);
 
-/// The pods that count, with the resources that are allocated to them.
+/// The pods that count, with their allocated resources.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Active {
     pub pods: Vec<Arc<Pod>>,
-    /// Every source has spoken.
+    /// True if every source has reported.
     pub all: bool,
 }
 
-/// Runs for as long as there is a table.
+/// Runs as long as the table exists.
 pub(super) async fn run(cgroups: Arc<dyn Cgroups>, active: &mut watch::Receiver<Active>) {
     loop {
         let now = active.borrow_and_update().clone();

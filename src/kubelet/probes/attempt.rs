@@ -1,4 +1,4 @@
-//! One run of one probe: the check, its retries and its events (upstream `pkg/kubelet/prober/prober.go`).
+//! One run of a probe: the check, its retries and its events (upstream `pkg/kubelet/prober/prober.go`).
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::core::probes::{DueProbe, ProbeKind, UNANSWERED_RUNS, derive_check};
 use crate::ports::kubelet::{EventKind, EventTarget};
 use crate::ports::node::RuntimeError;
 
-/// How much of a command's output goes into an event.
+/// How much of a command's output is put into an event, in bytes.
 const MAX_OUTPUT: usize = 10 << 10;
 
-/// Runs the probe; `None` when it could not be run, which says nothing about the container.
+/// Runs the probe; `None` if it could not be executed, which says nothing about the container.
 pub(super) async fn run(ports: &ProbePorts, subject: &ProbeSubject, run: &DueProbe) -> Option<ProbeResult> {
     let (container, probe) = find(subject, run)?;
     let mut answer = Err(String::new());

@@ -1,7 +1,7 @@
-//! Runs probes: one task sleeps until the next run of any pod is due; each run is a short task of its own.
+//! Runs probes: one task sleeps until the next probe of any pod is due; each run is a short task of its own.
 //!
-//! Inputs: [`Probes::observe`] by the pods' workers. Outputs: results to read, and the uid of a pod whose result changed on
-//! [`Probes::changes`]. A node whose containers have no probes never wakes.
+//! Inputs: [`Probes::observe`] by the pods' workers. Outputs: results to read, and the uid of each pod whose result
+//! changed on [`Probes::changes`]. Without probes, the task never wakes.
 
 mod attempt;
 mod ports;
@@ -22,10 +22,10 @@ use crate::kubelet::pods::Probes;
 use crate::supervise::{caught, caught_call, restarting, spawn};
 use crate::telemetry::panics::Task;
 
-/// How many changed pods may wait for the pod table.
+/// Queue of changed pods for the pod table.
 const CHANGES: usize = 256;
 
-/// The prober. Cloning gives another handle.
+/// The prober. Clones share its state.
 #[derive(Clone)]
 pub struct Prober {
     shared: Arc<Shared>,
@@ -46,7 +46,7 @@ struct ProbedPod {
 }
 
 impl Prober {
-    /// Starts the task that waits for due probes; it ends with `stop`.
+    /// Starts the task that waits for due probes; it exits with `stop`.
     pub fn start(ports: ProbePorts, stop: CancellationToken) -> Self {
         let (changed, changes) = mpsc::channel(CHANGES);
         let shared =
@@ -81,7 +81,7 @@ impl Shared {
                     None => std::future::pending().await,
                 }
             };
-            // All three may be dropped at any moment: a missed notification is kept by `Notify`.
+            // All three may be dropped at any time: `Notify` keeps a missed notification.
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => {}
@@ -113,7 +113,7 @@ impl Shared {
         due
     }
 
-    /// Forgets the probes of a pod after a panic; its worker tells them again at its next look.
+    /// Resets the probes of a pod after a panic; its worker sends them again at its next reconciliation.
     fn begin_again(&self, uid: &PodUid) {
         self.pods().remove(uid);
         self.wake.notify_one();
@@ -122,7 +122,7 @@ impl Shared {
     async fn probe(self: Arc<Self>, uid: PodUid, run: DueProbe) {
         let began = self.now();
         let Some(subject) = self.pods().get(&uid).map(|pod| pod.subject.clone()) else { return };
-        // A run that panicked has no result, as one that could not be made.
+        // A run that panicked has no result, like one that could not be executed.
         let task = Task::of("probe", uid.as_str());
         let result = caught(task, attempt::run(&self.ports, &subject, &run)).await.unwrap_or(None);
         self.count(&uid, &subject, &run, result, self.now().saturating_sub(began));
@@ -133,7 +133,7 @@ impl Shared {
         self.wake.notify_one();
         if changed {
             tracing::debug!(pod = %uid, container = run.container, probe = %run.kind, ?result, "a probe's result changed");
-            // Fails only when nobody will ever read changes.
+            // Fails only if nobody will ever read changes.
             self.changed.send(uid).await.ok();
         }
     }
@@ -183,7 +183,7 @@ impl Probes for Prober {
 
     fn changes(&self) -> mpsc::Receiver<PodUid> {
         let taken = self.changes.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A second taker gets a channel that has ended already.
+        // A second caller gets a closed channel.
         taken.unwrap_or_else(|| mpsc::channel(1).1)
     }
 }

@@ -1,4 +1,4 @@
-//! What probes need of the world.
+//! The ports of the prober.
 
 use std::sync::Arc;
 
@@ -8,17 +8,15 @@ use crate::ports::kubelet::{ContainerExec, Events};
 use crate::ports::node::Checks;
 use crate::telemetry::Metrics;
 
-/// What probes need of the world.
+/// The ports of the prober.
 #[derive(Clone)]
 pub struct ProbePorts {
-    /// For `exec`.
     pub runtime: Arc<dyn ContainerExec>,
-    /// For the others.
     pub checks: Arc<dyn Checks>,
-    /// For `Unhealthy` and `ProbeWarning`.
+    /// For the events `Unhealthy` and `ProbeWarning`.
     pub events: Arc<dyn Events>,
-    /// For the count and the duration of runs.
+    /// Counts and durations of runs.
     pub metrics: Arc<Metrics>,
-    /// The wall clock, to which the runtime's start times are compared.
+    /// The wall clock, which is compared with the runtime's start times.
     pub wall: fn() -> Timestamp,
 }

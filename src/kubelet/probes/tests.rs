@@ -129,7 +129,6 @@ async fn a_forgotten_pod_is_probed_no_more() {
     assert!(world.checks.take_asked().is_empty() && world.prober.results(&"u".into()).is_empty());
 }
 
-/// Never answers.
 struct Silent;
 
 #[async_trait]

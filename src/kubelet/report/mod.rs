@@ -1,7 +1,7 @@
-//! Publishes pod statuses: at once where somebody waits for it, a few at a time, never more than the difference.
+//! Publishes pod statuses: urgent ones immediately, with limited concurrency, and only differences.
 //!
-//! Inputs: statuses of the pod table ([`StatusSink`]), and changes of the API's pods, so that an edit of somebody else is
-//! overwritten and a pod whose deletion was asked for goes once nothing of it is left on the node.
+//! Inputs: statuses of the pod table ([`StatusSink`]), and changes of pods in the API, so that edits by others are
+//! overwritten, and a pod marked for deletion is deleted once nothing of it remains on the node.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,16 +26,15 @@ use crate::ports::node::ApiError;
 use crate::supervise::{caught, spawn};
 use crate::telemetry::panics::{Task, named};
 
-/// Requests at the same time.
 const PARALLEL: usize = 10;
-/// First and longest pause before a failed request is made again.
+/// First and longest delay before a failed request is retried.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(10) };
-/// What nobody waits for is gathered for this long after a request, so that a start or an end is told in few steps.
+/// Non-urgent changes are batched for this long after a request, so that a start or a termination needs few requests.
 const GATHER: Duration = Duration::from_millis(150);
-/// Everything is compared again after this long, should a change have been missed.
+/// Interval of comparing all pods, in case a change was missed.
 const RECHECK: Duration = Duration::from_secs(120);
 
-/// The reporter. Cloning gives another handle.
+/// The reporter. Clones share its state.
 #[derive(Clone)]
 pub struct Reporter {
     shared: Arc<Shared>,
@@ -63,21 +62,21 @@ struct Entry {
     busy: bool,
     /// When the last request was made.
     sent: Option<Instant>,
-    /// A timer is under way that sends what is gathered.
+    /// A timer is running that sends batched changes.
     gathering: bool,
     retries: Doubling,
 }
 
 impl Reporter {
-    /// A reporter that has yet to [`run`](Self::run).
+    /// A reporter, which has to be started by [`run`](Self::run).
     pub fn new(api: Arc<dyn PodApi>, view: Arc<ApiPodView>) -> Self {
         let shared = Shared { api, view, state: Mutex::default(), wake: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Sends until `stop`, then what is still to be sent, for as long as `flush` allows.
+    /// Sends until `stop`, then what remains, for at most `flush`.
     pub async fn run(self, stop: CancellationToken, flush: Duration) {
-        // Requests of a run that panicked went with it.
+        // Requests of a panicked run were dropped with it.
         self.shared.lock().pods.values_mut().for_each(|entry| entry.busy = false);
         let mut changes = self.shared.view.subscribe();
         let mut recheck = interval(RECHECK);
@@ -139,7 +138,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is known of a pod; `change` says whether somebody waits for it.
+    /// Updates the state of a pod; `change` returns whether it is urgent.
     fn update(self: &Arc<Self>, pod: &Arc<Pod>, is_static: bool, change: impl FnOnce(&mut Entry) -> bool) {
         let uid = uid_of(pod);
         let mut state = self.lock();
@@ -179,7 +178,7 @@ impl Shared {
 
     fn enqueue_changed(&self, change: &ApiPodChange) {
         let mut state = self.lock();
-        // A pod whose changes are gathered has its turn soon.
+        // A pod with batched changes is sent soon.
         let free = |entry: &Entry| !entry.gathering;
         if !change.mirror {
             if state.pods.get(&change.uid).is_some_and(free) {
@@ -238,7 +237,7 @@ impl Shared {
         let outcome = match job {
             Some((pod, is_static, status, finished)) => {
                 let task = Task::of("status of a pod", uid.as_str());
-                // One that panicked is sent again like one that failed.
+                // After a panic it is sent again, as after a failure.
                 match caught(task, self.bring(&pod, is_static, &status, finished)).await {
                     Ok(brought) => brought,
                     Err(panicked) => {
@@ -261,21 +260,21 @@ impl Shared {
             }
         };
         if let (Err(error), Some(pause)) = (outcome, pause) {
-            debug!(%uid, error = with_causes(&error), "status is sent again later");
+            debug!(%uid, error = with_causes(&error), "status not sent; it will be retried");
             sleep(pause).await;
             enqueue(&mut self.lock(), &uid);
         }
         self.wake.notify_one();
     }
 
-    /// Makes the API's status equal to ours, and ends an API pod of which nothing is left.
+    /// Makes the API's status equal to ours, and deletes a pod from the API if nothing of it remains.
     async fn bring(&self, pod: &Pod, is_static: bool, status: &PodStatus, finished: bool) -> Result<(), ApiError> {
         let key = key_of(pod);
         let Some(target) = self.target(pod, is_static, &key) else { return Ok(()) };
         let uid = target.metadata.uid.as_deref().unwrap_or_default();
         let old = target.status.clone().unwrap_or_default();
         let mut current = target.clone();
-        // A static pod has no generation: what its mirror's is numbered with was not observed (upstream leaves it empty).
+        // A static pod has no generation: the generation of its mirror pod was not observed (upstream leaves it empty).
         let render = if is_static { render_mirror_patch } else { render_status_patch };
         if let Some(patch) = render(uid, &old, status) {
             match self.api.patch_status(&key, &patch).await {
@@ -285,10 +284,10 @@ impl Shared {
                     self.view.renew(&current);
                 }
                 Err(ApiError::NotFound(_)) => return Ok(()),
-                // Another pod took the name; ours is gone from the API.
+                // Another pod has this name; ours is gone from the API.
                 Err(ApiError::Conflict { .. }) => return Ok(()),
                 Err(error @ ApiError::Refused { .. }) => {
-                    warn!(%key, error = with_causes(&error), "status refused");
+                    warn!(%key, error = with_causes(&error), "status rejected");
                     return Err(error);
                 }
                 Err(error) => return Err(error),
@@ -297,7 +296,7 @@ impl Shared {
         if !is_static && finished && current.metadata.deletion_timestamp.is_some() {
             return match self.api.delete_now(&key, uid).await {
                 Ok(()) => {
-                    info!(%key, %uid, "pod deleted from the API: nothing is left of it");
+                    info!(%key, %uid, "pod deleted from the API: nothing of it remains on the node");
                     Ok(())
                 }
                 Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(()),
@@ -307,7 +306,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The API object that carries the pod's status: itself, or the mirror pod of the same manifest.
+    /// The API object with the pod's status: the pod itself, or the mirror pod of the same manifest.
     fn target(&self, pod: &Pod, is_static: bool, key: &PodKey) -> Option<Arc<Pod>> {
         let found = self.view.by_key(key)?;
         let fits = if is_static {

@@ -1,4 +1,4 @@
-//! Statuses go out minimal, are repaired, and end in the final deletion.
+//! Statuses are sent as minimal patches, edits by others are reverted, and the final deletion follows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use super::*;
 use crate::core::model::labels::{CONFIG_HASH, CONFIG_MIRROR};
 use crate::ports::kubelet::PodChange;
 
-/// An API server that keeps pods in the view and refuses the first requests.
+/// An API server that stores pods in the view and rejects the first requests.
 struct FakeApi {
     view: Arc<ApiPodView>,
     failures: AtomicUsize,

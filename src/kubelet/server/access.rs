@@ -1,7 +1,7 @@
-//! Who asks, and may they: certificates, tokens, access reviews, with the caches of upstream.
+//! Authentication and authorization: certificates, tokens, access reviews, with upstream's caches.
 //!
-//! Strangers cost the API server little: a token that is not known is asked about once, by rate, and what is known of
-//! others cannot be pushed out by it. Who has a client certificate waits behind no token.
+//! Unknown callers cost the API server little: an unknown token is reviewed once and at a limited rate, and cannot
+//! evict cached entries of others. A client with a certificate never waits for the review of a token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::core::model::with_causes;
 use crate::core::server::{subresources, verb};
 use crate::ports::kubelet::{ReviewError, Reviews};
 
-/// Decides about every request of the secure port.
+/// Decides about every request on the secure port.
 pub struct Access {
     node: String,
     client_ca: Option<ClientCa>,
     anonymous: bool,
-    /// Tokens are asked about; else they say nothing of who asks, as upstream has no authenticator for them then.
+    /// True if tokens are reviewed; otherwise they are ignored, as upstream has no authenticator for them then.
     token_review: bool,
     tokens: Option<Tokens>,
     mode: AuthorizationMode,
@@ -32,7 +32,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// Puts the settings to use.
+    /// Access with these settings.
     pub fn new(settings: &Settings, client_ca: Option<ClientCa>, reviews: Option<Arc<dyn Reviews>>) -> Self {
         let tokens = settings.token_review.zip(reviews.clone()).map(|(ttl, reviews)| Tokens::new(reviews, ttl));
         let reviews = match settings.authorization {
@@ -52,12 +52,12 @@ impl Access {
         }
     }
 
-    /// True when the chain is one of a client CA's.
+    /// True if the certificate chain is signed by a client CA.
     pub fn has_certificate(&self, chain: &[CertificateDer<'static>]) -> bool {
         self.client_ca.as_ref().and_then(|ca| ca.user(chain)).is_some()
     }
 
-    /// Lets the request through, or gives the answer that refuses it.
+    /// Allows the request (`Ok`), or returns the response that rejects it.
     pub async fn check(
         &self,
         method: &str,
@@ -83,7 +83,7 @@ impl Access {
             return Ok(Some((user, Proof::Certificate)));
         }
         if let Some(token) = bearer_token(headers).filter(|_| self.token_review) {
-            // A token that is not valid, or that nobody can be asked about, is never taken for an anonymous user.
+            // A request with an invalid token, or one that cannot be reviewed, is never treated as anonymous.
             let Some(tokens) = &self.tokens else { return Ok(None) };
             return Ok(tokens.user(token, source).await?.map(|user| (user, Proof::Token)));
         }
@@ -139,7 +139,7 @@ impl Access {
 }
 
 fn too_many(what: &str) -> Reply {
-    let message = format!("Too many {what} for callers that are not known; try again later\n");
+    let message = format!("Too many {what} of unauthenticated callers; retry later\n");
     let mut reply = text(StatusCode::TOO_MANY_REQUESTS, message);
     reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     reply

@@ -1,4 +1,4 @@
-//! A small map whose entries expire; when it is full, what was not used for longest goes.
+//! A small map whose entries expire; when it is full, the least recently used entry is evicted.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,27 +8,25 @@ use std::time::Duration;
 use crate::core::model::time::Moment;
 use tokio::time::Instant;
 
-/// Most entries.
 pub const MAX_ENTRIES: usize = 1024;
 
 struct Entry<V> {
     value: V,
     until: Instant,
-    /// Number of its last use.
+    /// Sequence number of its last use.
     used: u64,
 }
 
-/// Entries by key, and how many uses there were.
+/// Entries by key, and the number of uses so far.
 struct Entries<K, V> {
     map: HashMap<K, Entry<V>>,
     uses: u64,
 }
 
-/// Entries with a time of life each.
+/// A map whose entries each have a lifetime.
 pub struct ExpiringMap<K, V>(Mutex<Entries<K, V>>);
 
 impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
-    /// An empty map.
     pub fn new() -> Self {
         Self(Mutex::new(Entries { map: HashMap::new(), uses: 0 }))
     }
@@ -42,12 +40,12 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
         Some(entry.value.clone())
     }
 
-    /// True when the key has a value, expired or not.
+    /// True if the key has a value, expired or not.
     pub fn was_known(&self, key: &K) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).map.contains_key(key)
     }
 
-    /// Keeps a value for as long as `life`.
+    /// Stores a value for the duration `life`.
     pub fn insert(&self, key: K, value: V, life: Duration) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -60,7 +58,6 @@ impl<K: Eq + Hash + Clone, V: Clone> ExpiringMap<K, V> {
         entries.map.insert(key, Entry { value, until, used });
     }
 
-    /// Forgets a key.
     pub fn remove(&self, key: &K) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).map.remove(key);
     }

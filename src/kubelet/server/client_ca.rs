@@ -1,4 +1,4 @@
-//! Client certificates: asked for, never demanded, and checked per request against a CA file that may change.
+//! Client certificates: requested but not required, and verified per request against a CA file that may change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,13 +18,13 @@ use crate::core::model::access::UserInfo;
 use crate::core::model::with_causes;
 use crate::offload;
 
-/// How often the file's time is looked at, at most.
+/// Shortest interval of checking the file's modification time.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Lets every certificate through the handshake, whose signature proves that the client has its key.
+/// Accepts every certificate in the handshake, whose signature proves that the client has the key.
 ///
-/// Who the client is gets decided per request, so that a stranger is answered 401 instead of a broken connection, and a
-/// certificate that expired or lost its CA is refused on an old connection too.
+/// Verification happens per request, so that an unauthenticated client gets a 401 instead of a broken connection, and a
+/// certificate that expired or whose CA was removed is rejected on an existing connection too.
 #[derive(Debug)]
 pub struct AskForCertificate(pub Arc<CryptoProvider>);
 
@@ -64,7 +64,7 @@ impl ClientCertVerifier for AskForCertificate {
     }
 }
 
-/// The CA file cannot be used; until it can, the certificates of before count.
+/// The CA file cannot be used; the previously loaded CAs stay in force until it can be read.
 #[derive(Debug, thiserror::Error)]
 #[error("client CA file {path}: {message}")]
 pub struct ClientCaError {
@@ -72,7 +72,7 @@ pub struct ClientCaError {
     message: String,
 }
 
-/// The CAs that clients may come from.
+/// The CAs that may sign client certificates.
 #[derive(Clone)]
 pub struct ClientCa {
     path: PathBuf,
@@ -84,12 +84,11 @@ struct Loaded {
     verifier: Arc<dyn ClientCertVerifier>,
     modified: Option<SystemTime>,
     looked: Instant,
-    /// A look is under way.
+    /// A check of the file is in progress.
     looking: bool,
 }
 
 impl ClientCa {
-    /// Reads the file.
     pub fn load(path: &Path, provider: Arc<CryptoProvider>) -> Result<Self, ClientCaError> {
         let modified = modified(path);
         let verifier = read(path, &provider)?;
@@ -98,11 +97,11 @@ impl ClientCa {
         Ok(Self { path: path.to_owned(), provider, loaded })
     }
 
-    /// The user behind a certificate chain, when it is valid now and comes from one of the CAs.
+    /// The user of a certificate chain, if it is valid now and signed by one of the CAs.
     pub fn user(&self, chain: &[CertificateDer<'static>]) -> Option<UserInfo> {
         let (end, intermediates) = chain.split_first()?;
         if let Err(error) = self.verifier().verify_client_cert(end, intermediates, UnixTime::now()) {
-            tracing::debug!(error = with_causes(&error), "client certificate refused");
+            tracing::debug!(error = with_causes(&error), "client certificate rejected");
             return None;
         }
         user_of(end)
@@ -112,7 +111,7 @@ impl ClientCa {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A changed file counts from the next request on: no request waits for the disk.
+    /// A changed file takes effect for later requests: no request waits for the disk.
     fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
         let mut loaded = self.loaded();
         let due = !loaded.looking && loaded.looked.elapsed() >= LOOK_EVERY;
@@ -134,7 +133,7 @@ impl ClientCa {
         (loaded.looking, loaded.looked) = (false, Instant::now());
         match found {
             Some(Ok(verifier)) => {
-                tracing::info!(path = %self.path.display(), "client CA file was read again");
+                tracing::info!(path = %self.path.display(), "client CA file reloaded");
                 (loaded.verifier, loaded.modified) = (verifier, now);
             }
             Some(Err(error)) => tracing::warn!(error = with_causes(&error), "keeping the previous client CAs"),
@@ -158,7 +157,7 @@ fn read(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCer
     built.map_err(|e| error(e.to_string()))
 }
 
-/// CN is the name, each O a group.
+/// The CN is the user name, each O a group.
 fn user_of(end: &CertificateDer<'_>) -> Option<UserInfo> {
     let (_, certificate) = X509Certificate::from_der(end).ok()?;
     let subject = certificate.subject();

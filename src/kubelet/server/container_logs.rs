@@ -1,4 +1,4 @@
-//! `/containerLogs`: what `kubectl logs` reads.
+//! `/containerLogs`: the endpoint of `kubectl logs`.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::kubelet::logs::{Liveness, print_log};
 use crate::ports::kubelet::PodView;
 use crate::supervise::spawn;
 
-/// Pieces that wait for a slow reader.
+/// Chunks that are buffered for a slow reader.
 const PIECES: usize = 4;
 
 pub async fn container_logs(server: &Server, target: &ContainerRef, query: &Query) -> Reply {
@@ -39,7 +39,7 @@ pub async fn container_logs(server: &Server, target: &ContainerRef, query: &Quer
         Err(message) => return text(StatusCode::BAD_REQUEST, message),
     };
     let Some(path) = log_path(server, &pod, &container).await else {
-        // Upstream answers this with 200 as well: the text takes the log's place.
+        // Upstream answers this with 200 too: the text replaces the log.
         return text(StatusCode::OK, format!("unable to retrieve container logs for containerd://{container}"));
     };
     let file = path.clone();
@@ -60,7 +60,7 @@ pub async fn container_logs(server: &Server, target: &ContainerRef, query: &Quer
     });
     let (sender, receiver) = mpsc::channel::<Bytes>(PIECES);
     spawn("log request", async move {
-        // The answer has begun: an error can only be logged, and the stream ended.
+        // The response has begun: an error can only be logged, and the stream closed.
         if let Err(error) = print_log(path.clone(), &request, follow, &sender).await {
             tracing::warn!(path = %path.display(), error = with_causes(&error), "log was not read to its end");
         }

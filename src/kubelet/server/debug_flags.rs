@@ -1,4 +1,4 @@
-//! `PUT /debug/flags/v`: how much is logged, changed while the kubelet runs (apiserver `server/routes/flags.go`).
+//! `PUT /debug/flags/v`: changes the log verbosity at runtime (apiserver `server/routes/flags.go`).
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -11,7 +11,7 @@ use crate::telemetry::logging::set_verbosity;
 /// Longest number that is read.
 const MOST: usize = 64;
 
-/// Answers for one flag, or lists them.
+/// Responds for one flag, or lists all flags.
 pub async fn answer(server: &Server, flag: Option<&str>, request: Request<Incoming>) -> Reply {
     if !server.settings.debug_flags {
         return text(StatusCode::METHOD_NOT_ALLOWED, "flags endpoint is disabled.\n");
@@ -30,9 +30,9 @@ pub async fn answer(server: &Server, flag: Option<&str>, request: Request<Incomi
     };
     let wanted = String::from_utf8_lossy(&body);
     match wanted.trim().parse::<u32>() {
-        // Above 10 there is nothing more to log.
+        // Levels above 10 do not log more.
         Ok(verbosity) if set_verbosity(u8::try_from(verbosity).unwrap_or(u8::MAX)) => {
-            tracing::info!(verbosity, "verbosity of the log was changed");
+            tracing::info!(verbosity, "log verbosity changed");
             text(StatusCode::OK, format!("successfully set klog.logging.verbosity to {}\n", wanted.trim()))
         }
         Ok(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "nothing is logged\n"),

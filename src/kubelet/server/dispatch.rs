@@ -1,4 +1,4 @@
-//! From request to answer: permission first, then the endpoint.
+//! From request to response: permission first, then the endpoint.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,18 +13,18 @@ use super::reply::{Reply, hold, text};
 use super::{Server, container_logs, debug_flags, health, info, node_logs, pods, run, stats, streams};
 use crate::core::server::{Endpoint, Query, metrics_bucket};
 
-/// Through which port a request came.
+/// The port on which a request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
-    /// 10250: everything, after authentication and authorization.
+    /// 10250: all endpoints, after authentication and authorization.
     Secure,
-    /// 10255: a few endpoints, for everybody.
+    /// 10255: a few endpoints, without authentication.
     ReadOnly,
-    /// 10248: health only, for everybody on this machine.
+    /// 10248: health only, without authentication, on the loopback.
     Health,
 }
 
-/// Answers one request, and counts it.
+/// Responds to one request, and counts it.
 pub async fn answer(
     server: Arc<Server>,
     door: Door,
@@ -82,7 +82,7 @@ async fn dispatch(server: &Server, door: Door, open: &Arc<OpenRequest>, request:
         return text(StatusCode::METHOD_NOT_ALLOWED, "Debug endpoints are disabled.\n");
     }
     let methods = endpoint.methods();
-    // A HEAD request is a GET whose body is not sent.
+    // A HEAD request is a GET without the body.
     let is_allowed =
         |method: &Method| methods.contains(&method.as_str()) || (*method == Method::HEAD && methods == ["GET"]);
     if !is_allowed(request.method()) {

@@ -8,14 +8,14 @@ use super::Server;
 use super::reply::{Reply, text, typed};
 use crate::telemetry::exposition::{CONTENT_TYPE, Kind, Page};
 
-/// Checks in the order in which they are printed.
+/// The checks, in the order in which they are printed.
 const CHECKS: [&str; 3] = ["ping", "log", "syncloop"];
 
 fn failure(server: &Server, check: &str) -> Option<String> {
     if check == "syncloop" { (server.ports.sync_loop)() } else { None }
 }
 
-/// All checks, or the one named.
+/// All checks, or the named one.
 pub fn healthz(server: &Server, only: Option<&str>, verbose: bool) -> Reply {
     if let Some(check) = only {
         return match failure(server, check) {

@@ -1,4 +1,4 @@
-//! `/configz`, `/flagz`, `/statusz`: what this kubelet was told and what it is.
+//! `/configz`, `/flagz`, `/statusz`: configuration, flags and version of this kubelet.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Sockets: binds the ports, takes connections, and hands each request to the dispatcher.
+//! Sockets: binds the ports, accepts connections, and passes each request to the dispatcher.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,19 +26,19 @@ use super::{Server, ServerPorts, Settings};
 use crate::core::model::with_causes;
 use crate::offload::Lanes;
 
-/// How long a connection that timed out may take to end its HTTP/2 streams or its last answer.
+/// How long a timed-out connection may take to finish its HTTP/2 streams or its last response.
 const LINGER: Duration = Duration::from_secs(5);
-/// Probes find peers that vanished without a word: after a minute at most.
+/// Detects peers that disappeared without closing, after at most a minute.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive { idle: Duration::from_secs(30), interval: Duration::from_secs(10), probes: 3 };
-/// Pings do the same for HTTP/2, and find those whose process stands still.
+/// The same for HTTP/2, which also detects peers whose process hangs.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Longest head of an HTTP/2 request, in bytes (hyper's default, written down).
+/// Longest head of an HTTP/2 request, in bytes (hyper's default, made explicit).
 const MAX_HEADERS: u32 = 16 * 1024;
 /// Longest head of an HTTP/1 request, in bytes. Tokens of some issuers have several kilobytes.
 const MAX_HEAD: usize = 64 * 1024;
-/// Streams that a peer may have reset before they were looked at ("rapid reset", CVE-2023-44487).
+/// Streams that a peer may reset before they are handled ("rapid reset", CVE-2023-44487).
 const MAX_RESETS: usize = 20;
 
 struct TcpKeepalive {
@@ -49,13 +49,12 @@ struct TcpKeepalive {
 
 const TLS13_ONLY: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
-/// The server cannot start.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// A port is taken, or an address is not this machine's.
+    /// A port is in use, or an address is not this machine's.
     #[error("listen on {address}")]
     Listen {
-        /// Address and port.
         address: SocketAddr,
         /// What the kernel said.
         source: io::Error,
@@ -63,12 +62,12 @@ pub enum BindError {
     /// The client CA file cannot be used.
     #[error(transparent)]
     ClientCa(#[from] ClientCaError),
-    /// No protocol version of TLS can be offered.
+    /// No protocol version of TLS is available.
     #[error("TLS")]
     Tls(#[source] rustls::Error),
 }
 
-/// Bound ports, not served yet.
+/// The bound ports, before they are served.
 pub struct Listeners {
     secure: TcpListener,
     healthz: Option<TcpListener>,
@@ -76,7 +75,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds all ports, so that a taken one is known before anything else starts.
+    /// Binds all ports, so that a port in use is detected before anything else starts.
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         Ok(Self {
             secure: bind(settings.listen.secure).await?,
@@ -85,17 +84,17 @@ impl Listeners {
         })
     }
 
-    /// Where the secure port is; of use when its number was 0.
+    /// Address of the secure port; needed if the port was 0.
     pub fn secure_address(&self) -> io::Result<SocketAddr> {
         self.secure.local_addr()
     }
 
-    /// Where the health port is.
+    /// Address of the health port; `None` if it is disabled.
     pub fn healthz_address(&self) -> Option<SocketAddr> {
         self.healthz.as_ref().and_then(|l| l.local_addr().ok())
     }
 
-    /// Serves until `stop`. Open connections are not waited for: streams may last for hours.
+    /// Serves until `stop`. Open connections are not awaited: streams may last for hours.
     pub async fn serve(self, settings: Settings, ports: ServerPorts, stop: CancellationToken) -> Result<(), BindError> {
         let provider = Arc::new(provider(&settings.tls.cipher_suites, settings.tls.curves.as_deref()));
         let client_ca = match &settings.client_ca_file {
@@ -133,7 +132,7 @@ impl Listeners {
     }
 }
 
-/// All that ring offers, or of TLS 1.2 only the suites named, and of key exchanges only the curves named.
+/// ring's algorithms, limited to the named TLS 1.2 suites and the given key exchanges.
 fn provider(names: &[String], curves: Option<&[i64]>) -> rustls::crypto::CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
     if let Some(curves) = curves.filter(|curves| !curves.is_empty()) {
@@ -177,12 +176,12 @@ async fn accept(listener: TcpListener, server: Arc<Server>, door: Door, places: 
                 crate::supervise::spawn("connection", connection(tcp, Arc::clone(&server), door, tls.clone(), place));
             }
             Err(error) => {
-                // Out of file descriptors, or the peer left already: neither goes away by trying at once.
+                // Out of file descriptors, or the peer disconnected: neither is solved by an immediate retry.
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(
                         error = with_causes(&error),
                         ?door,
-                        "a connection was not accepted; a stranger's is closed"
+                        "accept failed; closing an unauthenticated connection"
                     );
                 }
                 places.evict_one();
@@ -200,7 +199,7 @@ async fn connection(tcp: TcpStream, server: Arc<Server>, door: Door, tls: Option
     let Some(tls) = tls else { return serve(Box::new(tcp), server, door, Arc::new([]), place).await };
     let shaken = tokio::select! {
         shaken = tls.accept(tcp) => shaken,
-        closed = place.closed() => return tracing::debug!(?closed, "a TLS handshake was cut off"),
+        closed = place.closed() => return tracing::debug!(?closed, "a TLS handshake was aborted"),
     };
     match shaken {
         Ok(stream) => {
@@ -223,7 +222,7 @@ fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// With TLS or without: one type, for each would have an HTTP server of its own in the program.
+/// A type for connections with and without TLS: otherwise the program would contain two HTTP servers.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -241,7 +240,7 @@ async fn serve(
         async move { Ok::<_, std::convert::Infallible>(answer(server, door, chain, open, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Until the protocol is known and between requests no timer of hyper's runs; the place's do.
+    // Before the protocol is known and between requests, hyper has no timeout; those of [`Place`] apply.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEAD);
     builder
         .http2()

@@ -1,8 +1,8 @@
 //! The kubelet's HTTPS server (10250), its plain health port (10248) and the optional read-only port.
 //!
-//! `kubectl logs`, `exec`, `attach`, `port-forward` and `cp` come here through the API server; metrics-server and
-//! Prometheus read statistics here (kubelet-contract section 6). Every request to 10250 is authenticated and authorized
-//! before anything else looks at it.
+//! `kubectl logs`, `exec`, `attach`, `port-forward` and `cp` reach it through the API server; metrics-server and
+//! Prometheus read statistics here (docs/contract.md, kubelet 6). Every request to 10250 is authenticated and
+//! authorized before anything else is done.
 
 mod access;
 mod cache;
@@ -41,41 +41,38 @@ pub use client_ca::ClientCaError;
 pub use listen::{BindError, Listeners};
 pub use settings::{AuthorizationMode, ListenSettings, Settings, SystemLogSettings, TlsSettings};
 
-/// What the server reads from and calls.
+/// The ports of the server.
 #[derive(Clone)]
 pub struct ServerPorts {
-    /// Looks pods up.
     pub pods: Arc<dyn Pods>,
-    /// Streaming URLs, `/run`, `/runningpods`, checkpoints.
+    /// For streaming URLs, `/run`, `/runningpods`, checkpoints.
     pub runtime: Arc<dyn ServerRuntime>,
-    /// Statistics.
     pub usage: Arc<dyn Usage>,
-    /// Reviews; `None` when the kubelet runs standalone.
+    /// TokenReview and SubjectAccessReview; `None` for a standalone kubelet.
     pub reviews: Option<Arc<dyn Reviews>>,
-    /// The serving certificate, chosen at each handshake, so that a renewed one is used at once. A resolver that has
-    /// none yet (waiting for its CSR) gives `None`, and the handshake fails.
+    /// The serving certificate, resolved at each handshake, so that a renewed one is used immediately. Without a
+    /// certificate (waiting for its CSR) the resolver returns `None`, and the handshake fails.
     pub certificate: Arc<dyn rustls::server::ResolvesServerCert>,
-    /// The kubelet's metrics.
     pub metrics: Arc<Metrics>,
-    /// `None` while the pod table is alive; else what is wrong (`/healthz/syncloop`).
+    /// Returns `None` while the pod table is alive, else what is wrong (`/healthz/syncloop`).
     pub sync_loop: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    /// Tells of changed log files.
+    /// Notifies about changed log files.
     pub log_watch: Arc<DirectoryWatch>,
 }
 
-/// What all requests share.
+/// State shared by all requests.
 struct Server {
     settings: Settings,
     ports: ServerPorts,
     access: access::Access,
     log_watch: Arc<DirectoryWatch>,
-    /// The first look at a file that is asked for: while one hangs, no further request takes a thread for it.
+    /// For the first access to a requested file: while one hangs, later requests for it do not occupy threads.
     lanes: Lanes,
     started: jiff::Timestamp,
 }
 
 impl Server {
-    /// The pod of a path; with a uid only that very pod, or the static pod behind that mirror.
+    /// The pod of a path; with a uid only that pod, or the static pod of that mirror pod.
     fn find_pod(&self, pod: &PodRef) -> Option<Arc<PodView>> {
         let found = self.ports.pods.by_key(&PodKey::new(&pod.namespace, &pod.name))?;
         let Some(wanted) = &pod.uid else { return Some(found) };

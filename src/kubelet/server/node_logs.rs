@@ -18,7 +18,7 @@ use crate::core::server::{JournalQuery, Query, parse_journal_query};
 use crate::offload;
 use crate::supervise::spawn;
 
-/// journalctl is ended after this long.
+/// journalctl is killed after this time.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -59,8 +59,8 @@ async fn file_or_directory(server: &Server, path: &str) -> Reply {
     }
 }
 
-/// The real path behind a request's, if it is inside the log directory: a pod that may write to a directory there can
-/// make links, but cannot have them followed out of it.
+/// The real path of a request, if it is inside the log directory: a pod that may write to a directory there can create
+/// links, but they are not followed out of it.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn resolve(root: &Path, path: &str) -> io::Result<PathBuf> {
     let root = std::fs::canonicalize(root)?;
@@ -103,7 +103,7 @@ async fn journal(arguments: &[String]) -> Reply {
             let sender = sender.clone();
             async move { sender.send(Ok(piece)).await.map_err(|_| io::ErrorKind::BrokenPipe.into()) }
         });
-        // Whatever happens, the process is gone afterwards.
+        // The process is always killed afterwards.
         let _ = tokio::time::timeout(JOURNAL_PATIENCE, pieces).await;
         let _ = child.kill().await;
     });

@@ -1,8 +1,8 @@
-//! The places of a port's connections, and how long a connection may keep its place without being of use.
+//! Connection slots of a port, and timeouts for useless connections.
 //!
-//! A connection begins among the strangers. One with a certificate of the cluster's moves on to the identified, and the
-//! first authorized request takes it to the admitted: a flood of one kind cannot take the places of another. A connection
-//! that is being closed for another one, or has been idle for too long, is told by [`Place::closed`].
+//! A connection starts as a stranger. With a certificate of the cluster it becomes identified, and its first authorized
+//! request makes it admitted: a flood of one kind cannot take the slots of another. A connection that is evicted for
+//! another one, or was idle for too long, is notified by [`Place::closed`].
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,27 +14,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::connections::{Connections, Full, Limits, Standing, source_of};
 
-/// From connection to first authorized request: the handshake, the head of the request and all reviews.
+/// From accept to the first authorized request: handshake, request head and all reviews.
 pub const FIRST_REQUEST: Duration = Duration::from_secs(30);
-/// How long a connection may be without an open request (upstream `ListenAndServeKubeletServer`, `IdleTimeout`).
+/// How long a connection may have no open request (upstream `ListenAndServeKubeletServer`, `IdleTimeout`).
 pub const IDLE: Duration = Duration::from_secs(90);
 
-/// Most connections of a port, by kind, and most streams.
+/// Limits of a port: connections by kind, and streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Without an authorized request.
+    /// Connections without an authorized request.
     pub strangers: usize,
-    /// The same, with a client certificate of the cluster's.
+    /// The same, with a client certificate of the cluster.
     pub identified: usize,
-    /// With an authorized request.
+    /// Connections with an authorized request.
     pub admitted: usize,
-    /// Open logs, exec, attach and port-forward requests. Each takes up to two descriptors besides its connection's.
+    /// Open requests for logs, exec, attach and port-forward. Each uses up to two descriptors in addition to its
+    /// connection's.
     pub streams: usize,
 }
 
 impl Bounds {
-    /// Of the secure port in a process that may open `descriptors` files: connections and streams leave a quarter to
-    /// everything else.
+    /// Limits of the secure port in a process that may open `descriptors` files: connections and streams leave a
+    /// quarter to everything else.
     pub fn secure(descriptors: usize) -> Self {
         let total = (descriptors / 4).min(1000);
         let (strangers, identified) = (total / 4, total / 10);
@@ -42,7 +43,7 @@ impl Bounds {
         Self { strangers, identified, admitted, streams: (descriptors / 4).min(1000) }
     }
 
-    /// Of a port that asks nobody who they are.
+    /// Limits of a port without authentication.
     pub fn open(descriptors: usize) -> Self {
         Self { strangers: (descriptors / 32).min(100), identified: 0, admitted: 0, streams: 0 }
     }
@@ -50,13 +51,13 @@ impl Bounds {
 
 type Pool = Connections<IpAddr, CancellationToken>;
 
-/// All places of a port.
+/// All slots of a port.
 pub struct Places {
     pools: Mutex<Pools>,
     streams: Arc<Semaphore>,
 }
 
-/// The pools, each of those who have shown more than those of the one before.
+/// The pools, with increasing trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Strangers,
@@ -81,9 +82,9 @@ impl Pools {
 }
 
 impl Places {
-    /// Places within these bounds.
+    /// Slots with these limits.
     pub fn new(bounds: Bounds) -> Arc<Self> {
-        // Who is let in is trusted: the API server alone may need all of these places.
+        // Authorized clients are trusted: the API server alone may need all of these slots.
         let admitted = Limits { total: bounds.admitted, per_source: bounds.admitted };
         let halves = |total: usize| Limits { total, per_source: total.div_ceil(2) };
         let pools = Pools {
@@ -94,10 +95,10 @@ impl Places {
         Arc::new(Self { pools: Mutex::new(pools), streams: Arc::new(Semaphore::new(bounds.streams)) })
     }
 
-    /// A place for a connection that was just accepted; somebody else may lose theirs.
+    /// A slot for a connection that was just accepted, if necessary by evicting another one.
     ///
     /// # Errors
-    /// When there are no places at all.
+    /// There is no slot at all.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Arc<Place>, Full> {
         let (source, closed) = (source_of(peer), CancellationToken::new());
         let id = enter(self.pools().of(Kind::Strangers), source, &closed)?;
@@ -107,7 +108,7 @@ impl Places {
         Ok(Arc::new(Place { places, source, closed, state: Mutex::new(state), changed: Notify::new() }))
     }
 
-    /// Closes a connection of a stranger, because descriptors ran out.
+    /// Evicts a stranger's connection, because descriptors ran out.
     pub fn evict_one(&self) {
         if let Some(closed) = self.pools().of(Kind::Strangers).evict_one() {
             closed.cancel();
@@ -132,20 +133,20 @@ struct State {
     id: u64,
     open: usize,
     authorized: bool,
-    /// When it was accepted, or when its last request ended.
+    /// When it was accepted, or when its last request was completed.
     since: Instant,
 }
 
-/// Why a connection has to end.
+/// Why a connection has to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// Its place went to another one.
+    /// Evicted in favor of another connection.
     Evicted,
-    /// It was idle, or unauthorized, for too long.
+    /// Idle or unauthorized for too long.
     TimedOut,
 }
 
-/// The place of one connection, until it is dropped.
+/// The slot of one connection, until it is dropped.
 pub struct Place {
     places: Arc<Places>,
     source: IpAddr,
@@ -155,18 +156,18 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where the connection comes from (see [`source_of`]).
+    /// The source of the connection (see [`source_of`]).
     pub fn source(&self) -> IpAddr {
         self.source
     }
 
-    /// The peer has a client certificate of the cluster's.
+    /// The peer has a client certificate of the cluster.
     pub fn identify(&self) {
-        // Without places for it, it stays among the strangers.
+        // Without a free slot there, it remains a stranger.
         let _ = self.move_to(&mut self.state(), Kind::Identified);
     }
 
-    /// A request is open until the value returned is dropped.
+    /// Marks a request as open until the returned value is dropped.
     pub fn open(self: &Arc<Self>) -> Arc<OpenRequest> {
         {
             let mut state = self.state();
@@ -177,7 +178,7 @@ impl Place {
         Arc::new(OpenRequest { place: Arc::clone(self), stream: Mutex::new(None) })
     }
 
-    /// Completes when the connection has to end.
+    /// Completes when the connection has to be closed.
     pub async fn closed(&self) -> Closed {
         loop {
             let deadline = self.deadline();
@@ -219,7 +220,7 @@ impl Place {
         Ok(())
     }
 
-    /// Streams of those that were let in are never cut for another one; idle connections are.
+    /// Streams of admitted clients are never evicted; idle connections are.
     fn note(&self, state: &State) {
         if state.pool == Kind::Admitted {
             let standing = if state.open > 0 { Standing::Held } else { Standing::Proven };
@@ -235,22 +236,22 @@ impl Drop for Place {
     }
 }
 
-/// A request that is not answered completely yet.
+/// A request whose response is not complete yet.
 pub struct OpenRequest {
     place: Arc<Place>,
     stream: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl OpenRequest {
-    /// Where the request comes from.
+    /// The source of the request.
     pub fn source(&self) -> IpAddr {
         self.place.source()
     }
 
-    /// The request was authorized. A `known` user, unlike an anonymous one, gets a place of the admitted.
+    /// The request was authorized. A `known` user, unlike an anonymous one, gets a slot of the admitted.
     ///
     /// # Errors
-    /// When all of those are in use.
+    /// All of those are in use.
     pub fn authorize(&self, known: bool) -> Result<(), Full> {
         {
             let mut state = self.place.state();
@@ -267,14 +268,14 @@ impl OpenRequest {
     /// The request is a stream and may take hours.
     ///
     /// # Errors
-    /// When there are too many.
+    /// There are too many streams.
     pub fn stream(&self) -> Result<(), Full> {
         let permit = Arc::clone(&self.place.places.streams).try_acquire_owned().map_err(|_| Full)?;
         *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
         Ok(())
     }
 
-    /// Completes when the connection's place went to another one.
+    /// Completes when the connection was evicted.
     pub async fn evicted(&self) {
         self.place.closed.cancelled().await;
     }

@@ -1,4 +1,4 @@
-//! How long connections keep their places, by a paused clock, without sockets.
+//! How long connections keep their slots, with a paused clock and without sockets.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn peer(last: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, last])
 }
 
-/// How a connection ends, and after what time; none when it does not.
+/// Why a connection is closed, and after what time; `None` if it is not.
 async fn end(place: &Place) -> Option<(Closed, Duration)> {
     let began = Instant::now();
     tokio::time::timeout(HOURS, place.closed()).await.ok().map(|closed| (closed, began.elapsed()))
@@ -23,7 +23,7 @@ async fn a_connection_has_a_deadline_until_it_is_authorized_and_between_requests
     let places = places(10, 10);
     let silent = places.admit(peer(1)).unwrap();
     assert_eq!(end(&silent).await, Some((Closed::TimedOut, FIRST_REQUEST)));
-    // A request that is not authorized yet does not stop the clock: its review may hang.
+    // A request that is not authorized yet does not stop the timeout: its review may hang.
     let asking = places.admit(peer(1)).unwrap();
     asking.identify();
     let request = asking.open();
@@ -52,7 +52,7 @@ async fn streams_are_never_cut_for_others_and_idle_connections_are() {
     request.authorize(true).unwrap();
     assert_eq!(end(&idle).await.map(|(closed, _)| closed), Some(Closed::Evicted));
     assert_eq!(end(&busy).await, None);
-    // All are in use now.
+    // All of them are in use now.
     let late = places.admit(peer(3)).unwrap();
     assert_eq!(late.open().authorize(true), Err(Full));
     drop((stream, busy));

@@ -1,4 +1,4 @@
-//! The gauges of `/metrics` that count pods (upstream sets them in `HandlePodCleanups`).
+//! The metrics of `/metrics` that count pods (upstream sets them in `HandlePodCleanups`).
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use crate::core::model::is_terminal;
 use crate::ports::kubelet::{Lifecycle, PodView};
 use crate::telemetry::Metrics;
 
-/// Each stage with its word; one that is finished is `terminated` too.
+/// Each stage with its label; a finished pod is `terminated` too.
 const STAGES: [(&str, &[Lifecycle]); 3] = [
     ("sync", &[Lifecycle::Sync]),
     ("terminating", &[Lifecycle::Terminating]),
     ("terminated", &[Lifecycle::Terminated, Lifecycle::Finished]),
 ];
-/// Whether a pod is static, with the value of the label.
+/// Label values for static and other pods.
 const KINDS: [(&str, bool); 2] = [("true", true), ("", false)];
 
-/// Sets the gauges. `unlisted` are the pods that no source has ever listed.
+/// Sets the metrics. `unlisted` are the pods that no source has ever listed.
 pub fn set(metrics: &Metrics, pods: &[Arc<PodView>], unlisted: &[Lifecycle]) {
     let count = |counts: &dyn Fn(&PodView) -> bool| pods.iter().filter(|pod| counts(pod)).count() as f64;
     metrics.running_pods.with([]).set(count(&|pod| pod.containers.iter().any(|c| c.running)));
@@ -39,7 +39,7 @@ pub fn set(metrics: &Metrics, pods: &[Arc<PodView>], unlisted: &[Lifecycle]) {
     }
 }
 
-/// It counts for admission: what has ended does not, what is being ended does.
+/// True for pods that admission counts: terminating ones are counted, terminated ones are not.
 fn is_active(pod: &PodView) -> bool {
     match pod.lifecycle {
         Lifecycle::Sync => !is_terminal(pod.status.phase.as_deref()),

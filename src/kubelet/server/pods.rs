@@ -25,7 +25,7 @@ fn list(items: Vec<Pod>) -> Reply {
     json(&PodList { kind: "PodList", api_version: "v1", metadata: serde_json::Map::new(), items })
 }
 
-/// All pods that this node is to run, with their status as derived here.
+/// All pods that this node should run, with their status as derived here.
 pub fn pods(server: &Server) -> Reply {
     let mut views = server.ports.pods.list();
     views.sort_by(|a, b| {
@@ -40,7 +40,7 @@ pub fn pods(server: &Server) -> Reply {
     list(views.iter().map(with_status).collect())
 }
 
-/// All pods of which the runtime runs a container, known to this kubelet or not.
+/// All pods with a running container in the runtime, known to this kubelet or not.
 pub async fn running_pods(server: &Server) -> Reply {
     let containers = match server.ports.runtime.list_containers(None).await {
         Ok(containers) => containers,

@@ -1,4 +1,4 @@
-//! Token buckets: how often somebody may make the kubelet ask the API server.
+//! Token buckets: how often a caller may make the kubelet send requests to the API server.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Most buckets that are kept; beyond that, only the shared one counts.
+/// Most buckets that are kept; beyond that, only the shared one applies.
 const MAX_BUCKETS: usize = 1024;
 
-/// So many at once, and one more after each `every`.
+/// A burst, and one more after each `every`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
-    /// At once.
+    /// Size of the bucket.
     pub burst: u32,
-    /// The time in which one is given back.
+    /// Time in which one token is added.
     pub every: Duration,
 }
 
 struct Bucket {
-    /// When it is full again.
+    /// When the bucket is full again.
     full: Instant,
 }
 
@@ -36,7 +36,7 @@ impl Bucket {
     }
 }
 
-/// A bucket for each key, and one that all share.
+/// A bucket for each key, and a shared one.
 pub struct Rates<K> {
     each: Rate,
     all: Option<Rate>,
@@ -44,18 +44,18 @@ pub struct Rates<K> {
 }
 
 impl<K: Eq + Hash> Rates<K> {
-    /// Full buckets. Without `all`, keys do not share.
+    /// Full buckets. Without `all`, there is no shared one.
     pub fn new(each: Rate, all: Option<Rate>) -> Self {
         Self { each, all, buckets: Mutex::new((HashMap::new(), Bucket { full: Instant::now() })) }
     }
 
-    /// Takes one of a key's share, and one of all.
+    /// Takes one token from a key's bucket and one from the shared one.
     pub fn take(&self, key: K) -> bool {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let (each, shared) = &mut *buckets;
         if each.len() >= MAX_BUCKETS {
-            // A bucket that is full again is as good as none.
+            // A bucket that is full again need not be kept.
             each.retain(|_, bucket| bucket.full > now);
         }
         let has_room = each.len() < MAX_BUCKETS || each.contains_key(&key);

@@ -1,4 +1,4 @@
-//! Answers: plain texts, JSON, streams.
+//! Responses: plain text, JSON, streams.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,16 +12,15 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// Body of every answer.
+/// Body of every response.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
-/// Every answer.
 pub type Reply = Response<Body>;
 
 fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// An answer with a body of the given type.
+/// A response with a body of the given type.
 pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(whole(body.into()));
     *reply.status_mut() = status;
@@ -31,12 +30,11 @@ pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     reply
 }
 
-/// A plain text.
 pub fn text(status: StatusCode, body: impl Into<String>) -> Reply {
     typed(status, "text/plain; charset=utf-8", body.into())
 }
 
-/// A value as JSON.
+/// A response with a value as JSON.
 pub fn json(value: &impl serde::Serialize) -> Reply {
     match serde_json::to_vec(value) {
         Ok(bytes) => typed(StatusCode::OK, "application/json", bytes),
@@ -44,7 +42,7 @@ pub fn json(value: &impl serde::Serialize) -> Reply {
     }
 }
 
-/// A body that comes piece by piece; its headers are sent at once.
+/// A body that is sent chunk by chunk; its headers are sent immediately.
 pub fn stream(content_type: &'static str, pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Reply {
     use futures::TryStreamExt;
     let mut reply = Response::new(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync());
@@ -54,7 +52,7 @@ pub fn stream(content_type: &'static str, pieces: impl Stream<Item = io::Result<
     reply
 }
 
-/// A body that keeps something until it was sent, or its client has left.
+/// A body that keeps a value until it was sent, or its client has disconnected.
 struct Holding<T> {
     body: Body,
     _held: T,
@@ -75,7 +73,7 @@ impl<T: Unpin> hyper::body::Body for Holding<T> {
     }
 }
 
-/// The body, which keeps `held` until it was sent, or its client has left.
+/// The body, which keeps `held` until it was sent, or its client has disconnected.
 pub fn hold(body: Body, held: impl Send + Unpin + 'static) -> Body {
     Holding { body, _held: held }.boxed_unsync()
 }

@@ -1,4 +1,4 @@
-//! `/metrics/resource`: the few figures that autoscaling and `kubectl top` live on.
+//! `/metrics/resource`: the few metrics that autoscaling and `kubectl top` need.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::telemetry::exposition::{Kind, Page};
 
 const NANOS: f64 = 1e9;
 
-/// Prints the summary's figures, each with the time at which it was measured.
+/// Prints the summary's values, each with the time of its measurement.
 pub fn print(summary: &Summary, page: &mut Page) {
     let cpu = |cpu: &Option<CpuUsage>| cpu.and_then(|c| Some((c.usage_core_nano_seconds? as f64 / NANOS, c.time)));
     let memory = |memory: &Option<MemoryUsage>| memory.and_then(|m| Some((m.working_set_bytes? as f64, m.time)));
@@ -51,7 +51,7 @@ pub fn print(summary: &Summary, page: &mut Page) {
         "container_start_time_seconds",
         Kind::Gauge,
         "[STABLE] Start time of the container since unix epoch in seconds",
-        // A time in the sample would be the start itself, which scrapers take for stale.
+        // With a timestamp, the sample would be as old as the start, and scrapers would treat it as stale.
         &|c| Some((c.start_time.as_millisecond() as f64 / 1000.0, c.cpu?.time)),
     );
     of_containers(

@@ -1,7 +1,8 @@
-//! Reviews by the API server: asked for once, by rate, and remembered.
+//! Reviews by the API server: deduplicated, rate-limited, and cached.
 //!
-//! Upstream's kubelet asks with one client of 50 requests a second for all it does (`kubeAPIQPS`), so that strangers can
-//! use that up. Here each source of tokens has a small share, and who was known before needs none.
+//! Upstream's kubelet uses one client with 50 requests per second for everything (`kubeAPIQPS`), so that
+//! unauthenticated callers can exhaust it. Here each source of tokens has a small share, and callers that were known
+//! before need none.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,25 +19,25 @@ use crate::core::model::access::{AccessQuestion, UserInfo};
 use crate::core::model::with_causes;
 use crate::ports::kubelet::{ReviewError, Reviews};
 
-/// Tokens of one source that nobody knows: few, for a client has one and keeps it.
+/// Limit of unknown tokens from one source: low, since a client has one token and keeps it.
 const TOKENS_OF_SOURCE: Rate = Rate { burst: 10, every: Duration::from_millis(500) };
-/// Questions about one user. There are 54: nine subresources with six verbs.
+/// Limit of reviews for one user. There are 54 combinations: nine subresources with six verbs.
 const QUESTIONS_OF_USER: Rate = Rate { burst: 54, every: Duration::from_millis(200) };
-/// Of all sources, and of all users with tokens (upstream's `kubeAPIQPS` and `kubeAPIBurst`).
+/// Limit over all sources and all users with tokens (upstream's `kubeAPIQPS` and `kubeAPIBurst`).
 const ALL: Rate = Rate { burst: 100, every: Duration::from_millis(20) };
-/// How long a review may take (upstream's `TokenReview` and `SubjectAccessReview` clients: ten seconds too).
+/// Time limit of a review (upstream's `TokenReview` and `SubjectAccessReview` clients: ten seconds too).
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most calls under way of each kind.
+/// Most concurrent calls of each kind.
 const MOST_CALLS: usize = 64;
 
-/// By what a caller is known.
+/// How a caller is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// A client certificate.
+    /// By a client certificate.
     Certificate,
-    /// A bearer token.
+    /// By a bearer token.
     Token,
-    /// Nothing: an anonymous one.
+    /// Not at all: anonymous.
     None,
 }
 
@@ -47,26 +48,27 @@ impl Proof {
     }
 }
 
-/// The caller has to try again later.
+/// The caller has exceeded its rate and should retry later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limited;
 
 type TokenDigest = [u8; 32];
 
-/// Who is behind a bearer token.
+/// Users by bearer token.
 pub struct Tokens {
     reviews: Arc<dyn Reviews>,
     ttl: Duration,
-    /// By the token's digest, so that no token stays in memory. One that expired is still a token that was valid once.
+    /// By the token's digest, so that no token stays in memory. An expired entry still shows that the token was valid
+    /// once.
     valid: ExpiringMap<TokenDigest, UserInfo>,
-    /// Apart from the valid ones, which nobody pushes out with those.
+    /// Separate from the valid ones, so that it cannot evict them.
     invalid: ExpiringMap<TokenDigest, ()>,
     rates: Rates<IpAddr>,
     calls: Flights<TokenDigest, Result<Option<UserInfo>, ReviewError>>,
 }
 
 impl Tokens {
-    /// Nothing known yet. Answers count for `ttl`.
+    /// Without any cached review. Results are cached for `ttl`.
     pub fn new(reviews: Arc<dyn Reviews>, ttl: Duration) -> Self {
         Self {
             reviews,
@@ -78,11 +80,11 @@ impl Tokens {
         }
     }
 
-    /// The user behind a token that came from `source`; none for one that is not valid, or could not be reviewed
-    /// (upstream answers both alike).
+    /// The user of a token that came from `source`; `None` if it is invalid or could not be reviewed (upstream answers
+    /// both alike).
     ///
     /// # Errors
-    /// When too many unknown tokens were asked about.
+    /// Too many unknown tokens were reviewed.
     pub async fn user(&self, token: &str, source: IpAddr) -> Result<Option<UserInfo>, Limited> {
         let digest: TokenDigest = Sha256::digest(token.as_bytes()).into();
         if let Some(user) = self.valid.get(&digest) {
@@ -92,7 +94,7 @@ impl Tokens {
             return Ok(None);
         }
         let was_valid = self.valid.was_known(&digest);
-        // What was valid waits behind no stranger: there are at most as many as the cache holds.
+        // Tokens that were valid do not wait for unknown ones: there are at most as many as the cache holds.
         let most = if was_valid { usize::MAX } else { MOST_CALLS };
         let start = || (was_valid || self.rates.take(source)).then(|| self.review(token));
         match self.calls.join(digest, most, start).await.ok_or(Limited)? {
@@ -120,13 +122,13 @@ impl Tokens {
 
 type Question = (UserInfo, AccessQuestion);
 
-/// Whether a user may.
+/// Access decisions by user.
 pub struct Access {
     reviews: Arc<dyn Reviews>,
     allowed_ttl: Duration,
     denied_ttl: Duration,
     allowed: ExpiringMap<Question, ()>,
-    /// Apart from what is allowed, which nobody pushes out by asking for what is not.
+    /// Separate from what is allowed, so that denied requests cannot evict it.
     denied: ExpiringMap<Question, ()>,
     certified: Rates<String>,
     others: Rates<String>,
@@ -134,7 +136,6 @@ pub struct Access {
 }
 
 impl Access {
-    /// Nothing known yet.
     pub fn new(reviews: Arc<dyn Reviews>, allowed_ttl: Duration, denied_ttl: Duration) -> Self {
         Self {
             reviews,
@@ -148,10 +149,10 @@ impl Access {
         }
     }
 
-    /// Whether the user may; the API server's error is not an answer.
+    /// Whether the user has access; an error of the API server is not a decision.
     ///
     /// # Errors
-    /// When too much was asked about this user, or about all without a certificate.
+    /// Too many reviews for this user, or for all users without a certificate.
     pub async fn allowed(
         &self,
         user: &UserInfo,

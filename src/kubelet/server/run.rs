@@ -1,4 +1,4 @@
-//! `/run`: one command to its end; `/checkpoint`: a container's state into a file.
+//! `/run`: runs one command to completion; `/checkpoint`: saves a container's state to a file.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub async fn run(server: &Server, target: &ContainerRef, query: &Query) -> Reply
         let message = format!("container not found ({:?})", target.container);
         return text(StatusCode::INTERNAL_SERVER_ERROR, message);
     };
-    // One parameter split at spaces, unlike exec's repeated one.
+    // One parameter that is split at spaces, unlike exec's repeated one.
     let command: Vec<String> = query.get("cmd").unwrap_or_default().split(' ').map(str::to_owned).collect();
     let shown = command.join(" ");
     match server.ports.runtime.exec_sync(&container.id, command, Duration::ZERO).await {
@@ -39,7 +39,7 @@ pub async fn checkpoint(server: &Server, target: &ContainerRef, query: &Query) -
     if !containers_of(&pod.pod).iter().any(|(_, c)| c.name == target.container) {
         return text(StatusCode::NOT_FOUND, format!("container {} does not exist", target.container));
     }
-    // The last value counts when there are several.
+    // The last of several values is used.
     let timeout = match query.all("timeout").last().map(str::parse::<u64>) {
         None => Duration::ZERO,
         Some(Ok(seconds)) => Duration::from_secs(seconds),

@@ -1,4 +1,4 @@
-//! Settings of the server, from the kubelet's.
+//! Settings of the server, derived from the kubelet's.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,82 +6,68 @@ use std::time::Duration;
 
 use crate::core::model::KubeletSpec;
 
-/// Settings, from KubeletConfiguration.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Name of the Node object.
     pub node_name: String,
-    /// Where it listens.
     pub listen: ListenSettings,
-    /// `authentication.x509.clientCAFile`, read again when it changes.
+    /// `authentication.x509.clientCAFile`, reloaded when it changes.
     pub client_ca_file: Option<PathBuf>,
-    /// `authentication.anonymous.enabled`.
     pub anonymous: bool,
-    /// `authentication.webhook.enabled` and `.cacheTTL`: bearer tokens are asked for with TokenReview.
+    /// `authentication.webhook.enabled` and `.cacheTTL`: bearer tokens are verified by TokenReview.
     pub token_review: Option<Duration>,
-    /// `authorization.mode`.
     pub authorization: AuthorizationMode,
     /// `enableDebuggingHandlers`: exec, attach, port-forward, logs and the like.
     pub debugging_handlers: bool,
-    /// The node's logs.
     pub system_logs: SystemLogSettings,
-    /// Where checkpoints go, `<root>/checkpoints`.
+    /// Directory of checkpoints, `<root>/checkpoints`.
     pub checkpoint_dir: PathBuf,
-    /// What is spoken on the secure port.
+    /// TLS settings of the secure port.
     pub tls: TlsSettings,
-    /// `enableDebugFlagsHandler`: `PUT /debug/flags/v`.
     pub debug_flags: bool,
-    /// KubeletConfiguration in force, with apiVersion and kind, for `/configz`.
+    /// The KubeletConfiguration in force, with apiVersion and kind, for `/configz`.
     pub configz: serde_json::Value,
-    /// Flags that were given, sorted, for `/flagz`.
+    /// Command-line flags, sorted, for `/flagz`.
     pub flags: Vec<(String, String)>,
-    /// Version of Kubernetes whose contract is kept, e.g. `v1.36.3`.
+    /// The Kubernetes version that is implemented, e.g. `v1.36.3`.
     pub version: String,
 }
 
 /// Addresses of the server's ports.
 #[derive(Clone, Debug)]
 pub struct ListenSettings {
-    /// `address` and `port`.
     pub secure: SocketAddr,
-    /// `healthzBindAddress` and `healthzPort`; `None` when the port is 0.
+    /// `healthzBindAddress` and `healthzPort`; `None` if the port is 0.
     pub healthz: Option<SocketAddr>,
-    /// `address` and `readOnlyPort`; `None` when the port is 0.
+    /// `address` and `readOnlyPort`; `None` if the port is 0.
     pub read_only: Option<SocketAddr>,
 }
 
-/// What of the node's logs is served.
+/// Which of the node's logs are served.
 #[derive(Clone, Debug)]
 pub struct SystemLogSettings {
-    /// `enableSystemLogHandler`: `/logs/`.
     pub enabled: bool,
-    /// `enableSystemLogQuery`: `/logs/?query=`.
     pub query: bool,
-    /// `/var/log`.
     pub dir: PathBuf,
 }
 
-/// What is spoken on the secure port.
+/// TLS settings of the secure port.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
-    /// Whether only TLS 1.3 is spoken.
+    /// True if only TLS 1.3 is accepted.
     pub only_13: bool,
-    /// IANA names of the TLS 1.2 suites that are offered; empty means all safe ones. TLS 1.3 has no choice.
+    /// IANA names of the offered TLS 1.2 suites; empty for all safe ones. TLS 1.3 has no choice.
     pub cipher_suites: Vec<String>,
-    /// Numbers of the key exchanges that are offered, in TLS, the best first; none means all of ring's.
+    /// TLS numbers of the offered key exchanges, the preferred ones first; `None` for all of ring's.
     pub curves: Option<Vec<i64>>,
 }
 
-/// `authorization.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthorizationMode {
-    /// Everybody who is authenticated may do everything.
+    /// Every authenticated user may do everything.
     AlwaysAllow,
-    /// SubjectAccessReview.
     Webhook {
-        /// `authorization.webhook.cacheAuthorizedTTL`.
         allowed_ttl: Duration,
-        /// `authorization.webhook.cacheUnauthorizedTTL`.
         denied_ttl: Duration,
     },
 }

@@ -1,4 +1,4 @@
-//! One call for all that ask the same question at the same time.
+//! Deduplicates concurrent calls for the same key.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,17 +7,17 @@ use std::sync::{Mutex, PoisonError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 
-/// Calls under way. Whoever waits drives the call, so that it outlives the request that began it and ends with the last.
+/// Calls in progress. Every waiter drives the call, so that it outlives the request that started it and is dropped with
+/// the last one.
 pub struct Flights<K, V>(Mutex<HashMap<K, WeakShared<BoxFuture<'static, V>>>>);
 
 impl<K: Eq + Hash, V: Clone> Flights<K, V> {
-    /// None under way.
     pub fn new() -> Self {
         Self(Mutex::default())
     }
 
-    /// The answer of the call for `key` that is under way, or of the one that `start` makes when there are fewer than
-    /// `most`; none where it makes none.
+    /// The result of the call for `key` that is in progress, or of a new one by `start` if there are fewer than `most`;
+    /// `None` if `start` returns none.
     pub async fn join(&self, key: K, most: usize, start: impl FnOnce() -> Option<BoxFuture<'static, V>>) -> Option<V> {
         let call = self.call(key, most, start)?;
         Some(call.await)

@@ -25,7 +25,6 @@ fn page(page: Page) -> Reply {
     typed(StatusCode::OK, CONTENT_TYPE, page.finish())
 }
 
-/// The kubelet's own.
 pub async fn metrics(server: &Server) -> Reply {
     let metrics = &server.ports.metrics;
     pod_counts::set(metrics, &server.ports.pods.list(), &server.ports.pods.unlisted());
@@ -37,14 +36,12 @@ pub async fn metrics(server: &Server) -> Reply {
     page(out)
 }
 
-/// `/metrics/resource`, which metrics-server reads.
 pub async fn resource(server: &Server) -> Reply {
     let mut out = Page::default();
     resource::print(&read(server, UsageDepth::CpuAndMemory).await, &mut out);
     page(out)
 }
 
-/// `/metrics/cadvisor`, which dashboards read.
 pub async fn cadvisor(server: &Server) -> Reply {
     let usage = &server.ports.usage;
     let (details, machine) = tokio::join!(usage.details(), usage.machine());
@@ -53,7 +50,6 @@ pub async fn cadvisor(server: &Server) -> Reply {
     page(out)
 }
 
-/// Probe results.
 pub fn probes(server: &Server) -> Reply {
     let mut out = Page::default();
     server.ports.metrics.probes.print(&mut out);

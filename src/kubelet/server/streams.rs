@@ -1,4 +1,4 @@
-//! exec, attach and port-forward: the upgraded connection is passed byte for byte to the runtime's streaming server.
+//! exec, attach and port-forward: the upgraded connection is forwarded byte for byte to the runtime's streaming server.
 
 use std::io;
 use std::sync::Arc;
@@ -25,13 +25,11 @@ use crate::supervise::spawn;
 /// How long the runtime may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Bytes that are carried at a time in each direction.
+/// Buffer size in each direction, bytes.
 const BUFFER: usize = 32 * 1024;
 
-/// exec or attach.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A new process.
     Exec,
     /// The container's main process.
     Attach,
@@ -59,7 +57,7 @@ pub async fn exec_or_attach(
             server.ports.runtime.exec_url(&container, command, stdio).await
         }
         Kind::Attach => {
-            // Whether there is a terminal was settled when the container was made.
+            // Whether there is a terminal was decided when the container was created.
             let of_spec = containers_of(&pod.pod).into_iter().find(|(_, c)| c.name == target.container);
             stdio.tty = of_spec.is_some_and(|(_, c)| c.tty == Some(true));
             stdio.stderr &= !stdio.tty;
@@ -102,7 +100,7 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     has_token(headers, CONNECTION, "upgrade") && has_token(headers, UPGRADE, "websocket")
 }
 
-/// The runtime's answer to a request for a URL, as a status (upstream `streaming.WriteError`).
+/// The HTTP status for the runtime's error when requesting a URL (upstream `streaming.WriteError`).
 fn runtime_status(error: &RuntimeError) -> StatusCode {
     match error {
         RuntimeError::NotFound { .. } => StatusCode::NOT_FOUND,
@@ -137,7 +135,7 @@ enum ForwardError {
     Http(#[source] hyper::Error),
 }
 
-/// Sends the request on as it is; when the runtime switches protocols, both connections become one.
+/// Forwards the request unchanged; when the runtime switches protocols, the two connections are joined.
 async fn forward(url: &str, open: &Arc<OpenRequest>, mut request: Request<Incoming>) -> Result<Reply, ForwardError> {
     let url: Uri = url.parse().map_err(|_| ForwardError::Url)?;
     let authority = url.authority().filter(|_| url.scheme_str() == Some("http")).ok_or(ForwardError::Url)?;
@@ -146,7 +144,7 @@ async fn forward(url: &str, open: &Arc<OpenRequest>, mut request: Request<Incomi
     #[expect(clippy::disallowed_methods, reason = "the runtime gives an address of the node, no name")]
     let dial = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(&address));
     let tcp = dial.await.map_err(|_| connect(io::ErrorKind::TimedOut.into()))?.map_err(connect)?;
-    // Keystrokes are small packets that someone waits for.
+    // Keystrokes are small packets that a user waits for.
     let _ = tcp.set_nodelay(true);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.map_err(ForwardError::Http)?;
@@ -161,7 +159,7 @@ async fn forward(url: &str, open: &Arc<OpenRequest>, mut request: Request<Incomi
     let path = url.path_and_query().map_or("/", |p| p.as_str());
     *onward.uri_mut() = path.parse().map_err(|_| ForwardError::Url)?;
     *onward.headers_mut() = request.headers().clone();
-    // The caller's credentials are none of the runtime's business.
+    // The caller's credentials are not passed to the runtime.
     onward.headers_mut().remove(AUTHORIZATION);
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| ForwardError::Url)?;
     onward.headers_mut().insert(HOST, host);
@@ -171,7 +169,7 @@ async fn forward(url: &str, open: &Arc<OpenRequest>, mut request: Request<Incomi
     }
     let runtime = hyper::upgrade::on(&mut answer);
     let client = hyper::upgrade::on(&mut request);
-    // The connection keeps its place for as long as the stream lasts.
+    // The connection keeps its slot as long as the stream lasts.
     let open = Arc::clone(open);
     spawn("stream", async move {
         tokio::select! {
@@ -190,12 +188,12 @@ fn empty() -> Body {
 async fn join(client: OnUpgrade, runtime: OnUpgrade) {
     match tokio::try_join!(client, runtime) {
         Ok((client, runtime)) => carry(client, runtime).await,
-        Err(error) => tracing::debug!(error = with_causes(&error), "an upgrade was not completed"),
+        Err(error) => tracing::debug!(error = with_causes(&error), "a connection upgrade failed"),
     }
 }
 
-/// Carries bytes both ways. A client that has said all still hears the rest; once the runtime has ended there is nobody
-/// left to talk to, so that a client which never closes its side holds nothing here.
+/// Copies bytes in both directions. A client that has closed its side still receives the rest; when the runtime closes,
+/// the connection ends, so that a client that never closes its side keeps nothing open.
 async fn carry(client: Upgraded, runtime: Upgraded) {
     let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
     let (mut from_runtime, mut to_runtime) = tokio::io::split(TokioIo::new(runtime));
@@ -210,7 +208,7 @@ async fn carry(client: Upgraded, runtime: Upgraded) {
 
 async fn copy_until_end(from: &mut (impl AsyncReadExt + Unpin), to: &mut (impl AsyncWriteExt + Unpin)) {
     let mut buffer = vec![0; BUFFER];
-    // An error is an end like any other: the peer went away.
+    // An error also ends the stream: the peer disconnected.
     while let Ok(read) = from.read(&mut buffer).await
         && read > 0
         && to.write_all(buffer.get(..read).unwrap_or_default()).await.is_ok()

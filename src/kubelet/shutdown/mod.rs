@@ -1,6 +1,7 @@
-//! Ends pods in their order when the machine goes down, and holds the machine up meanwhile (kubelet-contract 5.4).
+//! Terminates pods in order when the machine shuts down, and delays the shutdown meanwhile by an inhibitor lock
+//! (docs/contract.md, kubelet 5.4).
 //!
-//! Output: a watch channel that is true from the first news of a shutdown on, for admission and the node's condition.
+//! Output: a watch channel that is true from the announcement of a shutdown, for admission and the node's condition.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,30 +22,26 @@ use crate::ports::kubelet::{
 };
 use crate::telemetry::Metrics;
 
-/// The lock is kept for this long after the last pod ended, so that the final statuses reach the API server.
+/// How long the lock is held after the last pod has terminated, so that the final statuses reach the API server.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// What the shutdown needs of the world.
+/// The ports of the shutdown manager.
 #[derive(Clone)]
 pub struct ShutdownPorts {
-    /// Who runs.
     pub pods: Arc<dyn Pods>,
-    /// Ends pods.
     pub control: Arc<dyn PodControl>,
-    /// For `NodeShutdown`.
     pub events: Arc<dyn Events>,
-    /// Where the times of the last shutdown are kept.
+    /// Stores the times of the last shutdown.
     pub record: Arc<dyn ShutdownRecord>,
-    /// For the same times.
+    /// Metrics of the same times.
     pub metrics: Arc<Metrics>,
-    /// The wall clock.
     pub wall: fn() -> Timestamp,
 }
 
 /// Waits for shutdowns until `stop` is cancelled.
 ///
 /// # Errors
-/// When the watch breaks; the caller makes a new one.
+/// The watch failed; the caller creates a new one.
 pub async fn run(
     ports: &ShutdownPorts,
     turns: &[Turn],
@@ -89,7 +86,7 @@ fn show(ports: &ShutdownPorts, times: ShutdownTimes) {
 async fn keep(ports: &ShutdownPorts, times: ShutdownTimes) {
     show(ports, times);
     if let Err(error) = ports.record.store(times).await {
-        tracing::warn!(error = with_causes(&error), "the times of this shutdown cannot be kept");
+        tracing::warn!(error = with_causes(&error), "the times of this shutdown cannot be stored");
     }
 }
 
@@ -106,7 +103,7 @@ async fn end_pods(ports: &ShutdownPorts, turns: &[Turn]) {
             priority = turn.priority,
             pods = pods.len(),
             seconds = turn.seconds,
-            "end pods for the shutdown"
+            "terminating pods for the shutdown"
         );
         let end = Instant::now().later(Duration::from_secs(turn.seconds));
         let stages = plan_stages(&pods);
@@ -114,15 +111,15 @@ async fn end_pods(ports: &ShutdownPorts, turns: &[Turn]) {
             if *stage == Stage::Api {
                 told = false;
             } else if !told {
-                // The API server may be among those that end now.
+                // The API server may be among the pods that terminate now.
                 sleep(FLUSH).await;
                 told = true;
             }
-            // What a stage leaves of its share is for those after it.
+            // Time that a stage does not use is left to later ones.
             let (left, shares) = (end.saturating_duration_since(Instant::now()), stages.len().saturating_sub(i));
             let share = left.checked_div(u32::try_from(shares).unwrap_or(1)).unwrap_or(left);
             if timeout(share, end_stage(ports, pods, share.as_secs())).await.is_err() {
-                tracing::warn!(priority = turn.priority, "some pods did not end in time for the shutdown");
+                tracing::warn!(priority = turn.priority, "some pods did not terminate in time for the shutdown");
             }
         }
     }

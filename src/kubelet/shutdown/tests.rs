@@ -17,7 +17,7 @@ fn note(log: &Log, line: String) {
     log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
 }
 
-/// Pods that take as many seconds to end as their uid says.
+/// Pods that take as many seconds to terminate as their uid says.
 struct World {
     views: Vec<Arc<PodView>>,
     log: Log,

@@ -1,4 +1,4 @@
-//! The API server as a source: the pods bound to this node, mirror pods left out.
+//! The API server as a source: the pods bound to this node, without mirror pods.
 
 use std::sync::Arc;
 
@@ -9,25 +9,22 @@ use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use crate::kubelet::api::pods::ApiPodView;
 use crate::ports::kubelet::PodWatch;
 
-/// The API source.
 pub struct ApiSource {
-    /// The watch.
     pub watch: Box<dyn PodWatch>,
-    /// The shared copy, which this source alone writes.
+    /// The shared copy, which only this source writes.
     pub view: Arc<ApiPodView>,
-    /// Where the sets go.
     pub desired: mpsc::Sender<DesiredSet>,
 }
 
 impl ApiSource {
-    /// Runs until `stop`. While the table is busy, changes gather and go out as one set.
+    /// Runs until `stop`. While the table is busy, changes are combined into one set.
     pub async fn run(&mut self, stop: CancellationToken) {
-        // Started again after a panic, it may owe the table what had changed before.
+        // After a restart by a panic, earlier changes may not have been sent.
         let mut dirty = self.view.is_listed();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                // Not lost when dropped: a listing in progress lives in the watch.
+                // Not lost when dropped: the watch keeps a listing in progress.
                 change = self.watch.next() => {
                     let first = !self.view.is_listed();
                     let changed = self.view.apply(change);
@@ -42,7 +39,7 @@ impl ApiSource {
         }
     }
 
-    /// In the order of creation, in which pods are admitted.
+    /// In the order of creation, which is the order of admission.
     fn set(&self) -> DesiredSet {
         let mut pods = self.view.list(false);
         pods.sort_by(|a, b| {

@@ -1,4 +1,4 @@
-//! Manifest files as a source: reads all of them at each change, after the files have settled.
+//! Manifest files as a source: reads all of them after each change, once they have settled.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,30 +22,28 @@ use crate::supervise::caught_call;
 
 /// Quiet time after a change before files are read.
 const SETTLE: Duration = Duration::from_millis(50);
-/// Files that never settle are read after this all the same.
+/// Longest time that files may keep changing before they are read anyway.
 const SETTLE_MOST: Duration = Duration::from_millis(500);
 
-/// What is wrong with one manifest, for the local status.
+/// Faults of one manifest, for the local status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestFault {
-    /// The file.
     pub path: PathBuf,
-    /// Its faults.
     pub findings: Vec<Finding>,
-    /// A pod still runs from the file's last good content.
+    /// True if a pod of the file's last valid content still runs.
     pub last_good_runs: bool,
 }
 
 impl ManifestFault {
-    /// What is wrong and what that means, in one line.
+    /// What is wrong and what follows from it, in one line.
     pub fn text(&self) -> String {
         let findings = self.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let outcome = if self.last_good_runs { "its last good pod keeps running" } else { "nothing runs for it" };
-        format!("manifest {} is faulty: {findings}; {outcome}", self.path.display())
+        format!("manifest {} is invalid: {findings}; {outcome}", self.path.display())
     }
 }
 
-/// Makes each new fault an event of the node; a fault that went and came back is told again.
+/// Records each new fault as an event of the node; a fault that disappeared and returns is recorded again.
 pub async fn tell_faults(faults: &mut watch::Receiver<Vec<ManifestFault>>, events: &dyn Events) {
     let mut told: Vec<ManifestFault> = Vec::new();
     while faults.changed().await.is_ok() {
@@ -57,41 +55,36 @@ pub async fn tell_faults(faults: &mut watch::Receiver<Vec<ManifestFault>>, event
     }
 }
 
-/// Asks for all files to be read now; answered with the faults there are then.
+/// A request to read all files now; answered with the resulting faults.
 pub type Reread = oneshot::Sender<Vec<ManifestFault>>;
 
-/// The file source.
 pub struct FileSource {
-    /// The files; none while a thread reads them.
+    /// The files; `None` while a thread reads them.
     pub files: Option<Box<dyn ManifestFiles>>,
     /// Name of the node, which becomes the suffix of the pods' names.
     pub node_name: String,
-    /// Slow re-list.
     pub recheck: Duration,
-    /// Where the sets go.
     pub desired: mpsc::Sender<DesiredSet>,
-    /// Where faults go.
     pub faults: watch::Sender<Vec<ManifestFault>>,
-    /// Who wants the files read again.
+    /// Requests to read the files again.
     pub rereads: mpsc::Receiver<Reread>,
 }
 
-/// What one reading gave; the files come back with it.
+/// The result of one reading; returns the files as well.
 struct Reading {
     files: Box<dyn ManifestFiles>,
     outcome: std::io::Result<StaticSet>,
-    /// The manifests that were taken away meanwhile, some of which may be there again.
+    /// Manifests that were removed meanwhile; some of them may exist again.
     removed: BTreeSet<PathBuf>,
 }
 
 impl FileSource {
-    /// Runs until `stop`.
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut set = StaticSet::default();
         let mut first = true;
         let mut asked: Option<Reread> = None;
         loop {
-            // On a thread of its own, which there is one of: while a dead disk keeps it, the pods stay as they are.
+            // On a single thread of its own: while a dead disk blocks it, the pods stay as they are.
             let (Some(files), known, node_name) = (self.files.take(), set.clone(), self.node_name.clone()) else {
                 return;
             };
@@ -123,7 +116,7 @@ impl FileSource {
                 }
             }
             if let Some(asked) = asked.take() {
-                // Who asked may have gone.
+                // The asker may have given up.
                 let _ = asked.send(self.faults.borrow().clone());
             }
             tokio::select! {
@@ -135,7 +128,7 @@ impl FileSource {
         }
     }
 
-    /// Waits until no change has come for a moment.
+    /// Waits until there was no change for a moment.
     async fn settle(&mut self) {
         let latest = Instant::now().later(SETTLE_MOST);
         loop {
@@ -155,17 +148,17 @@ async fn changed(files: &mut Option<Box<dyn ManifestFiles>>) {
     }
 }
 
-/// Waits for a reading as long as it takes; `None` at the end of the process.
+/// Waits for a reading as long as it takes, logging when it hangs; `None` when the process exits.
 async fn told_while_it_hangs(mut reading: JoinHandle<Reading>) -> Option<Reading> {
     loop {
         match timeout(LIMIT, &mut reading).await {
             Ok(reading) => return reading.ok(),
-            Err(_) => warn!("static pod path does not answer; its pods stay as they are"),
+            Err(_) => warn!("static pod path does not respond; its pods stay as they are"),
         }
     }
 }
 
-/// Reads all files, and keeps the good ones for after a restart.
+/// Reads all files, and stores valid ones for a restart.
 fn read(mut files: Box<dyn ManifestFiles>, known: &StaticSet, node_name: &str) -> Reading {
     let removed = files.take_removed();
     let outcome = caught_call("manifest files", || {
@@ -175,7 +168,7 @@ fn read(mut files: Box<dyn ManifestFiles>, known: &StaticSet, node_name: &str) -
             next
         })
     });
-    // The files come back also from a panic.
+    // The files are returned even after a panic.
     Reading { outcome: outcome.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))), files, removed }
 }
 
@@ -185,7 +178,7 @@ fn keep_good(files: &dyn ManifestFiles, found: &[ReadFile], set: &StaticSet) {
         if let (true, Ok(content)) = (sound, &file.content)
             && let Err(error) = files.keep(&file.path, content)
         {
-            warn!(path = %file.path.display(), error = with_causes(&error), "good manifest could not be kept for after a restart");
+            warn!(path = %file.path.display(), error = with_causes(&error), "a valid manifest could not be stored for a restart");
         }
     }
     files.forget_others(&set.entries.keys().map(PathBuf::as_path).collect::<Vec<_>>());
@@ -218,9 +211,9 @@ fn same_pods(a: &StaticSet, b: &StaticSet) -> bool {
     a.pods().count() == b.pods().count() && a.pods().zip(b.pods()).all(|((_, a), (_, b))| Arc::ptr_eq(a, b))
 }
 
-/// What is wanted between two readings, if a manifest was taken away and is there again: not its pod, which has to end and
-/// to start again even if the manifest says the same (upstream acts on each of the two events). One that is faulty now keeps
-/// its last good pod.
+/// The set between two readings if a manifest was removed and exists again: without its pod, which has to terminate and
+/// start again even if the manifest is equal (upstream acts on each of the two events). A manifest that is invalid now
+/// keeps its last valid pod.
 fn without_rewritten(before: &StaticSet, now: &StaticSet, removed: &BTreeSet<PathBuf>) -> Option<DesiredSet> {
     let ran: BTreeSet<*const Pod> = before.pods().map(|(_, pod)| Arc::as_ptr(pod)).collect();
     let rewritten = |path: &Path, pod: &Arc<Pod>| {
@@ -257,7 +250,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let folder = top.path().join("m");
         std::fs::create_dir(&folder).unwrap();
-        // As kops and others name them, and one that has no ending.
+        // Named as by kops and others, and one without an extension.
         let (rewritten, kept) = (folder.join("kube-proxy.manifest"), folder.join("other"));
         std::fs::write(&rewritten, MANIFEST).unwrap();
         std::fs::write(&kept, MANIFEST.replace("name: a", "name: b")).unwrap();
@@ -281,7 +274,7 @@ mod tests {
         std::fs::write(&rewritten, MANIFEST).unwrap();
         assert_eq!(next().await, ["b-n"]);
         assert_eq!(next().await, ["a-n", "b-n"]);
-        // What replaces the file in one move and says the same changes nothing; a faulty one ends nothing.
+        // A file that is replaced atomically by an equal one changes nothing; an invalid one stops nothing.
         std::fs::write(folder.join(".next"), MANIFEST).unwrap();
         std::fs::rename(folder.join(".next"), &rewritten).unwrap();
         std::fs::remove_file(&rewritten).unwrap();
@@ -309,7 +302,7 @@ mod tests {
         }
         let line = |message: &str| {
             format!(
-                "node FaultyManifest: manifest /etc/kubernetes/manifests/a.yaml is faulty: spec.containers: {message}; \
+                "node FaultyManifest: manifest /etc/kubernetes/manifests/a.yaml is invalid: spec.containers: {message}; \
                  its last good pod keeps running"
             )
         };

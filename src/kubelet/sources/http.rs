@@ -1,4 +1,4 @@
-//! A manifest URL as a source: read at an interval, equal answers skipped.
+//! A manifest URL as a source: fetched at an interval, equal responses are skipped.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,24 +14,19 @@ use crate::core::manifest::{Origin, static_pod::make_static};
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind, with_causes};
 use crate::ports::kubelet::Fetch;
 
-/// The URL source.
 pub struct HttpSource {
-    /// How the URL is read.
     pub fetch: Arc<dyn Fetch>,
-    /// The URL.
     pub url: String,
     /// Headers of the request.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// How often it is read.
     pub interval: Duration,
     /// Name of the node.
     pub node_name: String,
-    /// Where the sets go.
     pub desired: mpsc::Sender<DesiredSet>,
 }
 
 impl HttpSource {
-    /// Runs until `stop`. An answer that is no pod list changes nothing.
+    /// Runs until `stop`. A response that is not a pod list changes nothing.
     pub async fn run(&self, stop: CancellationToken) {
         let mut last: Option<Vec<u8>> = None;
         let mut ticks = interval(self.interval.max(Duration::from_secs(1)));
@@ -58,7 +53,7 @@ impl HttpSource {
                         return;
                     }
                 }
-                Err(error) => warn!(url = self.url, error, "static pod URL gives no sound manifest"),
+                Err(error) => warn!(url = self.url, error, "static pod URL returned an invalid manifest"),
             }
         }
     }

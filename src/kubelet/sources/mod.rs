@@ -1,5 +1,5 @@
-//! Where pods come from: each source is a task that sends its whole [`DesiredSet`](crate::core::model::DesiredSet)
-//! whenever it changed, the first one also when it is empty.
+//! Sources of pods: each is a task that sends its whole [`DesiredSet`](crate::core::model::DesiredSet) whenever it
+//! changed, the first one even if it is empty.
 
 pub mod api;
 pub mod file;

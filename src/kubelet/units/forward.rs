@@ -1,7 +1,7 @@
-//! Container logs of static pods into the journal, so that `journalctl -u static-pod@NAME` shows them.
+//! Forwards container logs of static pods to the journal, so that `journalctl -u static-pod@NAME` shows them.
 //!
-//! The log files stay the truth: a container that writes faster than the journal takes is read later, and after a
-//! restart of the kubelet each file is read on from where its last entry was made.
+//! The log files remain authoritative: if a container writes faster than the journal accepts, its log is read later,
+//! and after a restart of the kubelet each file is continued where its last entry was written.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -25,37 +25,34 @@ use crate::ports::kubelet::{ContainerView, Journal, PodView, Pods};
 use crate::supervise::restarting;
 use crate::telemetry::panics::Task;
 
-/// Bytes that are read at a time.
 const CHUNK: usize = 16 * 1024;
-/// Parts of one line are joined up to this; the journal's own limit of a line is the same.
+/// Parts of a line are joined up to this size, which is the journal's own limit of a line.
 const MAX_TEXT: usize = 48 * 1024;
-/// After a change: what is written in one go is read in one go.
+/// Delay after a change, so that lines written together are read together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A look without any change, should inotify have missed one.
+/// Interval of reading without any change, in case inotify missed one.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// After a chunk when there is more: keeps one container far below the journal's limit for the kubelet's unit.
+/// Delay after a chunk if there is more: keeps one container far below the journal's rate limit of the kubelet's unit.
 const PACE: Duration = Duration::from_millis(100);
-/// After a container's end: what the runtime still writes of it.
+/// Delay after a container's exit, for lines the runtime has not flushed yet.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// What the forwarder needs.
+/// The ports of the forwarder.
 #[derive(Clone)]
 pub struct ForwardPorts {
-    /// The pods there are.
+    /// Looks up the pods.
     pub pods: Arc<dyn Pods>,
-    /// Changes when a static pod among them does.
+    /// Signals that a static pod changed.
     pub changes: watch::Receiver<()>,
-    /// Where lines go.
     pub journal: Arc<dyn Journal>,
-    /// Tells of changed log files.
+    /// Notifies about changed log files.
     pub logs: Arc<DirectoryWatch>,
-    /// Folder of the places up to which logs were read, one file for each container.
+    /// Folder of the read positions, one file for each container.
     pub places: PathBuf,
     /// Name of the node, the suffix of static pods' names.
     pub node_name: String,
 }
 
-/// Forwards until `stop`.
 pub async fn run(ports: &mut ForwardPorts, stop: CancellationToken) {
     let mut followed: HashMap<ContainerId, (CancellationToken, DropGuard)> = HashMap::new();
     loop {
@@ -70,7 +67,7 @@ pub async fn run(ports: &mut ForwardPorts, stop: CancellationToken) {
                     }
                     continue;
                 }
-                // Of one that ended before the kubelet came there may be a rest.
+                // A container that exited before the kubelet started may have unread lines.
                 let (ended, cut) = (CancellationToken::new(), stop.child_token());
                 if !container.running {
                     ended.cancel();
@@ -84,7 +81,7 @@ pub async fn run(ports: &mut ForwardPorts, stop: CancellationToken) {
                 });
             }
         }
-        // A container whose record is gone has nothing more to say; its last lines were read at its end.
+        // A container whose record was removed writes nothing more; its last lines were read at its exit.
         followed.retain(|id, _| {
             let keep = there.contains(id);
             if !keep {
@@ -101,7 +98,6 @@ pub async fn run(ports: &mut ForwardPorts, stop: CancellationToken) {
     }
 }
 
-/// One container's log.
 struct Follow {
     facts: Facts,
     path: PathBuf,
@@ -151,7 +147,7 @@ impl Follow {
                 }
                 Ok(false) if last => return,
                 Err(error) if last || error.kind() != io::ErrorKind::NotFound => {
-                    warn!(error = with_causes(&error), path = %self.path.display(), "log is not forwarded to the journal any more");
+                    warn!(error = with_causes(&error), path = %self.path.display(), "log is no longer forwarded to the journal");
                     return;
                 }
                 Ok(false) | Err(_) => {}
@@ -164,8 +160,8 @@ impl Follow {
         }
     }
 
-    /// Forwards at most one chunk; true when there may be more. The disk may keep it waiting, and nobody else: each log
-    /// has one thread at most.
+    /// Forwards at most one chunk; true if there may be more. A slow disk delays only this log: each has at most one
+    /// thread.
     async fn forward(&self, log: &mut Option<Log>) -> io::Result<bool> {
         let (known, path, place) = (log.take(), self.path.clone(), self.place.clone());
         let (mut open, read) = off_thread(move || {
@@ -199,7 +195,7 @@ impl Follow {
         let line = match parse_line(bytes) {
             Ok(line) => line,
             Err(error) => {
-                debug!(error = with_causes(&error), path = %self.path.display(), "line of a log");
+                debug!(error = with_causes(&error), path = %self.path.display(), "invalid line in a log");
                 return Ok(());
             }
         };
@@ -220,15 +216,15 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Se
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// An open log file, read up to a place that is kept on disk.
+/// An open log file, read up to a position that is stored on disk.
 struct Log {
     file: std::fs::File,
     inode: u64,
-    /// Up to where entries were made.
+    /// Position up to which entries were written.
     offset: u64,
-    /// Read and not yet a whole line.
+    /// Bytes read that are not a whole line yet.
     rest: Vec<u8>,
-    /// Parts of a line that goes on.
+    /// Parts of a line that continues.
     text: Vec<u8>,
     place: Option<std::fs::File>,
 }
@@ -251,13 +247,12 @@ impl Log {
         Ok(Self { file, inode, offset, rest: Vec::new(), text: Vec::new(), place })
     }
 
-    /// Reads a chunk.
     fn read(&mut self) -> io::Result<usize> {
         let old = self.rest.len();
         self.rest.resize(old.saturating_add(CHUNK), 0);
         let read = self.file.read(self.rest.get_mut(old..).unwrap_or_default())?;
         self.rest.truncate(old.saturating_add(read));
-        // A runtime writes lines of 16 KiB at most; what is longer is none of its.
+        // A runtime writes lines of at most 16 KiB; a longer one was not written by it.
         if self.rest.len() > MAX_TEXT && !self.rest.contains(&b'\n') {
             self.offset = self.offset.saturating_add(self.rest.len() as u64);
             self.rest.clear();
@@ -273,7 +268,7 @@ impl Log {
         Some(line)
     }
 
-    /// Notes the place. Without the note a restart of the kubelet writes lines a second time, no more.
+    /// Stores the position. Without it, a restart of the kubelet would only write lines twice.
     fn remember(&self) {
         if let (Some(place), true) = (&self.place, self.text.is_empty()) {
             let mut bytes = self.inode.to_le_bytes().to_vec();

@@ -1,7 +1,7 @@
-//! The process of a unit `static-pod@NAME.service`: ready while the pod is, gone when it is not.
+//! The process of a unit `static-pod@NAME.service`: ready while the pod is, and exits when it is not.
 //!
-//! It ends with success when the pod stops being Ready, so that systemd takes what is bound to it down and starts it
-//! again to wait; asked to end, it has the kubelet stop the pod and waits for that. It outlives the kubelet.
+//! It exits with success when the pod is no longer Ready, so that systemd stops dependent units and restarts it to wait
+//! again. On SIGTERM it makes the kubelet stop the pod and waits for that. It survives restarts of the kubelet.
 
 #![expect(clippy::disallowed_methods, reason = "a process of its own, with nothing else to do")]
 
@@ -18,19 +18,19 @@ use tokio::time::sleep;
 
 use crate::core::static_units::{NO_SUCH_POD, PodState};
 
-/// How often the kubelet is looked for while it is away.
+/// Interval of connecting to a kubelet that is not running.
 const RECONNECT: Duration = Duration::from_millis(500);
-/// How long a stop looks for a kubelet that is away; one that restarts is back by then.
+/// Connection attempts of a stop; a kubelet that restarts is available by then.
 const STOP_TRIES: u32 = 20;
 /// Longest stop in seconds that systemd is asked to wait for.
 const MAX_STOP: u32 = 3600;
 
-/// How the process ends: the exit code, and a line for the journal.
+/// Result of the process: the exit code, and a line for the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
     /// 0, or [`NO_SUCH_POD`], or 1.
     pub code: u8,
-    /// What to say; may be empty.
+    /// The line for the journal; may be empty.
     pub text: String,
 }
 
@@ -44,7 +44,7 @@ impl End {
     }
 
     fn unknown(name: &str) -> Self {
-        Self { code: NO_SUCH_POD, text: format!("no manifest of this node gives a static pod named {name}") }
+        Self { code: NO_SUCH_POD, text: format!("no manifest on this node defines a static pod named {name}") }
     }
 }
 
@@ -60,7 +60,7 @@ impl Talk {
         Ok(Self { lines: BufReader::new(read).lines(), write })
     }
 
-    /// The next state; none when the kubelet went.
+    /// The next state; `None` if the kubelet closed the connection.
     async fn next(&mut self) -> Option<PodState> {
         let line = self.lines.next_line().await.ok()??;
         serde_json::from_str(&line).ok()
@@ -70,7 +70,7 @@ impl Talk {
 /// Follows a pod for its unit.
 ///
 /// # Errors
-/// When the signal that asks for the end cannot be listened for.
+/// The handler of SIGTERM cannot be installed.
 pub async fn keep(socket: &Path, name: &str) -> io::Result<End> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut was_ready = false;
@@ -101,7 +101,7 @@ enum Followed {
     Terminated,
 }
 
-/// Until the pod is not Ready any more or the process is to end; none when the kubelet went.
+/// Returns when the pod is no longer Ready or the process has to exit; `None` if the kubelet closed the connection.
 async fn follow(talk: &mut Talk, name: &str, was_ready: &mut bool, terminate: &mut Signal) -> Option<Followed> {
     loop {
         let state = tokio::select! {
@@ -121,13 +121,13 @@ async fn follow(talk: &mut Talk, name: &str, was_ready: &mut bool, terminate: &m
                 return Some(Followed::Ended(End::because(text)));
             }
             PodState::Waiting(text) | PodState::Stopping { text, .. } => status(&text),
-            // Somebody else's wish from before; ours to run is on its way.
+            // Left from an earlier stop; our request to run the pod is on its way.
             PodState::Stopped => {}
         }
     }
 }
 
-/// Has the pod stopped and waits until nothing of it runs.
+/// Makes the kubelet stop the pod and waits until nothing of it runs.
 async fn stop(socket: &Path, name: &str, talk: Option<Talk>) -> End {
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     status("Stops the pod");
@@ -153,7 +153,7 @@ async fn stop(socket: &Path, name: &str, talk: Option<Talk>) -> End {
                 PodState::Stopped | PodState::Unknown => return End::quietly(),
                 PodState::Stopping { text, grace_seconds } => {
                     status(&text);
-                    // As long as the pod may take, and a little for what comes after its containers.
+                    // As long as the pod's grace period, plus some time for cleaning up.
                     let seconds = u32::try_from(grace_seconds).unwrap_or_default().saturating_add(60).min(MAX_STOP);
                     let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(seconds.saturating_mul(1_000_000))]);
                 }
@@ -164,10 +164,10 @@ async fn stop(socket: &Path, name: &str, talk: Option<Talk>) -> End {
     End { code: 1, text: "the kubelet does not answer; the pod was left as it is".to_owned() }
 }
 
-/// Has the manifests read again.
+/// Makes the kubelet read the manifests again.
 ///
 /// # Errors
-/// When the kubelet does not answer.
+/// The kubelet does not respond.
 pub async fn reload(socket: &Path, name: &str) -> io::Result<End> {
     let mut talk = Talk::open(socket, &format!("reload {name}")).await?;
     Ok(match talk.next().await {
@@ -179,6 +179,6 @@ pub async fn reload(socket: &Path, name: &str) -> io::Result<End> {
 }
 
 fn status(text: &str) {
-    // Without systemd there is nobody to tell.
+    // Without systemd there is nobody to notify.
     let _ = sd_notify::notify(&[NotifyState::Status(text)]);
 }

@@ -1,8 +1,8 @@
-//! Static pods as units: keeps a unit `static-pod@NAME.service` for each static pod, tells it the pod's state, and takes
-//! the pod away while its unit is stopped.
+//! Static pods as units: runs a unit `static-pod@NAME.service` for each static pod, reports the pod's state to it, and
+//! removes the pod while its unit is stopped.
 //!
-//! The [`Board`] stands between the sources of static pods and the pod table. Each unit has a small process
-//! ([`keep`]) that asks over a socket ([`serve`]) and is told of changes.
+//! The [`Board`] is between the sources of static pods and the pod table. Each unit has a small process ([`keep`]) that
+//! connects to a socket ([`serve`]) and is notified of changes.
 
 pub mod forward;
 pub mod keep;
@@ -26,38 +26,35 @@ use crate::core::model::{DesiredPod, DesiredSet, SourceKind, key_of, with_causes
 use crate::core::static_units::{PodState, UnitPod, by_name, derive_state, name_of, plan_units, unit_of};
 use crate::ports::kubelet::{PodUnits, PodView, Pods, StopNotes};
 
-/// What systemd refused is asked again after this.
+/// Retry interval after systemd rejected a request.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What a unit's process wants of its pod.
+/// What a unit's process requests for its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// It is to run.
     Run,
-    /// It is to end and stay ended until it is to run again.
+    /// Stop the pod, until it should run again.
     Stop,
 }
 
 /// The states of all static pods, by the name in their manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reports {
-    /// Every source has spoken and the units were asked to start.
+    /// Every source has reported and the units were requested to start.
     pub complete: bool,
     states: BTreeMap<String, Report>,
 }
 
-/// One static pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Report {
     state: PodState,
-    /// Its manifest.
     path: Option<PathBuf>,
-    /// Hash of the definition that is wanted now.
+    /// Hash of the wanted definition.
     hash: String,
 }
 
 impl Reports {
-    /// The state of a name.
+    /// The state of the pod of this name.
     pub fn state(&self, name: &str) -> PodState {
         match self.states.get(name) {
             Some(report) => report.state.clone(),
@@ -66,41 +63,38 @@ impl Reports {
         }
     }
 
-    /// The manifest of a name.
+    /// The manifest of the pod of this name.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.states.get(name)?.path.clone()
     }
 
-    /// The state of a name under the definition of this hash.
+    /// The state of the pod of this name with the definition of this hash.
     pub fn state_of(&self, name: &str, hash: &str) -> PodState {
         match self.states.get(name) {
             Some(report) if report.hash == hash => report.state.clone(),
-            _ => PodState::Waiting("the manifest is not taken up yet".to_owned()),
+            _ => PodState::Waiting("the kubelet has not read the manifest yet".to_owned()),
         }
     }
 }
 
-/// What the board needs of the world.
+/// The ports of the board.
 pub struct BoardPorts {
-    /// Sets of the sources of static pods.
+    /// Sets from the sources of static pods.
     pub incoming: mpsc::Receiver<DesiredSet>,
-    /// The same without stopped pods.
+    /// The same sets without stopped pods.
     pub outgoing: mpsc::Sender<DesiredSet>,
-    /// Wishes of units.
     pub wishes: mpsc::Receiver<(String, Wish)>,
-    /// The pods there are.
+    /// Looks up the pods.
     pub pods: Arc<dyn Pods>,
-    /// Changes when one of the static pods among them does.
+    /// Signals that a static pod changed.
     pub changes: watch::Receiver<()>,
-    /// systemd.
     pub units: Arc<dyn PodUnits>,
-    /// Which pods are stopped.
+    /// Records which pods are stopped.
     pub notes: Arc<dyn StopNotes>,
-    /// Where states go.
     pub reports: watch::Sender<Reports>,
 }
 
-/// The task that owns which static pods run.
+/// The task that decides which static pods run.
 pub struct Board {
     ports: BoardPorts,
     node_name: String,
@@ -108,7 +102,7 @@ pub struct Board {
     sets: BTreeMap<SourceKind, Vec<DesiredPod>>,
     wanted: BTreeMap<String, UnitPod>,
     stopped: BTreeSet<String>,
-    /// Names at the last plan that was carried out.
+    /// Names at the last plan that was executed.
     planned: Option<BTreeSet<String>>,
     clashes: Vec<String>,
 }
@@ -157,7 +151,7 @@ impl Board {
         self.sources.iter().all(|source| self.sets.contains_key(source))
     }
 
-    /// Starts and stops units after a change of manifests; false when systemd has to be asked again.
+    /// Starts and stops units after a change of manifests; false if systemd has to be asked again.
     async fn take_manifests(&mut self) -> bool {
         let all: Vec<DesiredPod> = self.sets.values().flatten().cloned().collect();
         let (wanted, clashes) = by_name(&all, &self.node_name);
@@ -169,7 +163,7 @@ impl Board {
         }
         self.wanted = wanted;
         let mut settled = true;
-        // Before every source has spoken nobody knows what went.
+        // Until every source has reported, absence does not mean removal.
         if self.is_complete() {
             settled = self.apply_plan().await;
         }
@@ -193,14 +187,14 @@ impl Board {
         }
         for name in &plan.start {
             if let Err(error) = self.ports.units.start(&unit_of(name)).await {
-                warn!(error = with_causes(&error), "unit of a static pod");
+                warn!(error = with_causes(&error), "unit of a static pod not started or stopped");
                 settled = false;
             }
         }
         for name in &plan.stop {
-            info!(unit = unit_of(name), "no manifest gives its pod any more");
+            info!(unit = unit_of(name), "no manifest defines its pod any more");
             if let Err(error) = self.ports.units.stop(&unit_of(name)).await {
-                warn!(error = with_causes(&error), "unit of a static pod");
+                warn!(error = with_causes(&error), "unit of a static pod not stopped");
                 settled = false;
             }
         }
@@ -214,7 +208,7 @@ impl Board {
         if self.stopped.remove(name)
             && let Err(error) = self.ports.notes.drop_note(name)
         {
-            warn!(error = with_causes(&error), name, "note of a stopped static pod");
+            warn!(error = with_causes(&error), name, "note about a stopped static pod not removed");
         }
     }
 
@@ -230,7 +224,8 @@ impl Board {
                 if let Err(error) = self.ports.notes.note(name) {
                     warn!(
                         error = with_causes(&error),
-                        name, "note of a stopped static pod; it runs again after a restart of the kubelet"
+                        name,
+                        "a stopped static pod could not be recorded; it will run again after a restart of the kubelet"
                     );
                 }
                 self.stopped.insert(name.to_owned());
@@ -240,13 +235,13 @@ impl Board {
         self.send_sets().await;
     }
 
-    /// Sends the sets without the pods that are stopped.
+    /// Sends the sets without stopped pods.
     async fn send_sets(&self) {
         let stopped: Vec<_> =
             self.stopped.iter().filter_map(|name| Some(key_of(&self.wanted.get(name)?.pod))).collect();
         for (source, pods) in &self.sets {
             let pods = pods.iter().filter(|desired| !stopped.contains(&key_of(&desired.pod))).cloned().collect();
-            // The table ends only together with everything else.
+            // The table only exits together with everything else.
             let _ = self.ports.outgoing.send(DesiredSet { source: *source, pods }).await;
         }
     }

@@ -1,8 +1,8 @@
-//! The socket at which the processes of units ask for their pods.
+//! The socket to which the processes of units connect.
 //!
-//! One line says what is wanted: `keep NAME`, `stop NAME`, `reload NAME`, or `look NAME HASH` for the state of a certain
-//! definition. Answers are JSON lines of [`PodState`]. Who keeps a unit may say `stop` later, and is told every change
-//! until it leaves.
+//! The first line is the request: `keep NAME`, `stop NAME`, `reload NAME`, or `look NAME HASH` for the state of a
+//! certain definition. Responses are JSON lines of [`PodState`]. After `keep` a client may send `stop`, and receives
+//! every change until it disconnects.
 
 use std::io;
 use std::path::Path;
@@ -23,32 +23,31 @@ use crate::core::static_units::{PodState, is_name};
 use crate::kubelet::sources::file::{ManifestFault, Reread};
 use crate::supervise::spawn;
 
-/// Longest request, and all that a unit may say after it.
+/// Longest request, and everything that a unit may send after it, in bytes.
 const MAX_LINE: u64 = 400;
-/// Most connections: one for each static pod, and some that ask and leave.
+/// Most connections: one for each static pod, and some short ones.
 const MAX_CONNECTIONS: usize = 256;
-/// How long a peer may take to say what it wants, or to take an answer.
+/// How long a peer may take to send its request, or to read a response.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections that wait in the kernel, as many as std asks for.
+/// Backlog of the socket, as large as std's.
 const BACKLOG: u32 = 128;
-/// How long the socket is left alone after it failed.
+/// Delay after accepting a connection failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What connections ask.
 #[derive(Clone)]
 pub struct Desk {
-    /// Wishes for the board.
+    /// Sends requests to the board.
     pub wishes: mpsc::Sender<(String, Wish)>,
-    /// States from the board.
+    /// Receives states from the board.
     pub reports: watch::Receiver<Reports>,
-    /// Makes the manifests be read again; none without manifest files.
+    /// Requests to read the manifests again; `None` without manifest files.
     pub reread: Option<mpsc::Sender<Reread>>,
 }
 
-/// Listens at `path`, for root alone. Its folder must belong to root.
+/// Listens at `path`, for root only. Its folder must belong to root.
 ///
 /// # Errors
-/// When the socket cannot be made.
+/// The socket cannot be created.
 #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
@@ -56,7 +55,7 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         _ => {}
     }
     let socket = UnixSocket::new_stream()?;
-    // The file gets the mode that the socket has when it is bound (unix(7)): there is no moment in which it is open to all.
+    // The file gets the mode that the socket has when it is bound (unix(7)), so it is never accessible to others.
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     socket.bind(path)?;
     socket.listen(BACKLOG)
@@ -80,12 +79,12 @@ pub async fn serve(listener: UnixListener, desk: Desk, stop: CancellationToken) 
             }
         };
         if !is_ours(&stream) {
-            warn!("somebody who is not root asked at the socket of the units of static pods");
+            warn!("rejected a user other than root at the socket of static pod units");
             continue;
         }
-        // Units that find no place are started again by systemd, and so ask again.
+        // Units without a slot exit, are restarted by systemd, and connect again.
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            warn!(MAX_CONNECTIONS, "too many connections at the socket of the units of static pods");
+            warn!(MAX_CONNECTIONS, "too many connections at the socket of static pod units");
             continue;
         };
         let (desk, stop) = (Arc::clone(&desk), stop.clone());
@@ -93,7 +92,7 @@ pub async fn serve(listener: UnixListener, desk: Desk, stop: CancellationToken) 
             tokio::select! {
                 () = stop.cancelled() => {}
                 ended = answer(stream, &desk) => if let Err(error) = ended {
-                    debug!(error = with_causes(&error), "a unit of a static pod left");
+                    debug!(error = with_causes(&error), "a static pod unit disconnected");
                 },
             }
             drop(place);
@@ -101,7 +100,7 @@ pub async fn serve(listener: UnixListener, desk: Desk, stop: CancellationToken) 
     }
 }
 
-/// Root, or whoever this process runs as. The file's mode says so too, until somebody changes it.
+/// True for root, or the user of this process. The file's mode ensures the same, until somebody changes it.
 fn is_ours(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| [0, own].contains(&peer.uid()))
@@ -148,7 +147,7 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
 }
 
 async fn wish(desk: &Desk, name: &str, wish: Wish) {
-    // The board ends only together with everything else.
+    // The board only exits together with everything else.
     let _ = desk.wishes.send((name.to_owned(), wish)).await;
 }
 
@@ -158,7 +157,7 @@ async fn tell(write: &mut OwnedWriteHalf, state: &PodState) -> io::Result<()> {
     in_time(write.write_all(&line)).await
 }
 
-/// Reads the manifests again and tells what is wrong with the pod's.
+/// Reads the manifests again and reports the faults of the pod's.
 async fn reload(desk: &Desk, name: &str, write: &mut OwnedWriteHalf) -> io::Result<()> {
     let path = desk.reports.borrow().path(name);
     let mut faults: Vec<ManifestFault> = Vec::new();

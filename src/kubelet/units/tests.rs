@@ -110,7 +110,7 @@ impl Bench {
         Self { node: Arc::clone(node), sources, table, wishes: wish, changes: changed, reports, stop }
     }
 
-    /// Sends the manifests of these pods; gives the names that the table gets.
+    /// Sends the manifests of these pods; returns the names that the table receives.
     async fn manifests(&mut self, names: &[&str]) -> Vec<String> {
         let pods = names.iter().map(|name| DesiredPod { pod: pod(name), source: PodSource::File("/m".into()) });
         self.sources.send(DesiredSet { source: SourceKind::File, pods: pods.collect() }).await.unwrap();
@@ -131,7 +131,7 @@ impl Bench {
         std::mem::take(&mut *self.node.calls.lock().unwrap())
     }
 
-    /// The kubelet sees the pod like this.
+    /// Sets the state of the pod in the kubelet's view.
     fn see(&self, name: &str, ready: Option<bool>) {
         let mut pods = self.node.pods.lock().unwrap();
         pods.retain(|view| view.pod.metadata.uid.as_deref() != Some(name));
@@ -190,7 +190,7 @@ async fn a_stopped_pod_is_withheld_until_it_is_to_run_again_also_over_a_restart(
     assert_eq!(bench.calls(), ["start static-pod@etcd.service"]);
     assert_eq!(bench.wish("web", Wish::Run).await, ["etcd", "web"]);
 
-    // A manifest that went and came back is new.
+    // A manifest that was removed and restored is new.
     assert_eq!(bench.wish("web", Wish::Stop).await, ["etcd"]);
     assert_eq!(bench.manifests(&["etcd"]).await, ["etcd"]);
     bench.calls();
@@ -210,7 +210,7 @@ async fn systemd_is_asked_again_and_pods_do_not_wait_for_it() {
     assert_eq!(bench.calls(), ["start static-pod@web.service"]);
 }
 
-/// Serves a bench at a socket, as the kubelet does.
+/// Serves the socket, as the kubelet does.
 fn listen_at(bench: &Bench, path: &std::path::Path) -> CancellationToken {
     let _ = std::fs::remove_file(path);
     let stop = CancellationToken::new();
@@ -256,7 +256,7 @@ async fn the_socket_is_roots_from_its_first_moment_and_who_says_nothing_is_sent_
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let desk = Desk { wishes: bench.wishes.clone(), reports: bench.reports.clone(), reread: None };
     tokio::spawn(serve(listener, desk, CancellationToken::new()));
-    // More than there are places for: all of them are silent, and all are sent away.
+    // More than there are slots: all of them are idle, and all are disconnected.
     let mut idle = Vec::new();
     for _ in 0..300 {
         idle.push(tokio::net::UnixStream::connect(&path).await.unwrap());
@@ -266,7 +266,7 @@ async fn the_socket_is_roots_from_its_first_moment_and_who_says_nothing_is_sent_
         let _ = stream.read(&mut [0; 16]).await;
         assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or_default(), 0);
     }
-    // A unit that keeps its pod stays for as long as it likes.
+    // A unit with the request `keep` stays connected.
     let mut unit = tokio::net::UnixStream::connect(&path).await.unwrap();
     unit.write_all(b"keep web\n").await.unwrap();
     let mut first = [0; 256];

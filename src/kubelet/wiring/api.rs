@@ -1,4 +1,4 @@
-//! Everything that needs an API server: session, pod source, reporter, mirrors, events.
+//! Everything that needs an API server: session, pod source, reporter, mirror pods, events.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,13 +30,13 @@ use crate::kubelet::sources::api::ApiSource;
 use crate::ports::kubelet::{Events, NodeApi, Objects, Reviews, StorageApi};
 use crate::supervise::{restarting, spawn};
 
-/// How long statuses under way may take after the kubelet was told to stop.
+/// How long statuses may still be sent after the kubelet was told to stop.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// How often mirror pods are told to the table again.
+/// Interval of passing the uids of mirror pods to the table.
 const NOTE_AGAIN: Duration = Duration::from_secs(10);
 
-/// The kubelet's side of the API server.
+/// The kubelet's connection to the API server.
 pub struct Api {
     session: Session,
     view: Arc<ApiPodView>,
@@ -49,7 +49,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Makes the session; the server itself need not answer yet.
+    /// Creates the session; the server need not be reachable yet.
     pub async fn connect(spec: &KubeletSpec, path: &Path, stop: CancellationToken) -> Result<Self, Error> {
         let session = credentials::open(spec, path, &stop).await?;
         let ends = stop.clone();
@@ -94,8 +94,8 @@ impl Api {
         restarting("pods of the API", &stop, (source, node_uid.clone()), move |(source, registered)| {
             let ended = ended.clone();
             Box::pin(async move {
-                // Admission looks at labels and taints of the node as the API has it: an older idea of them would make
-                // the node refuse pods that run on it.
+                // Admission depends on labels and taints of the Node in the API: with outdated ones it would reject
+                // pods that are running here.
                 let registered = registered.wait_for(Option::is_some);
                 if ended.run_until_cancelled(registered).await.is_some_and(|seen| seen.is_ok()) {
                     source.run(ended).await;
@@ -117,7 +117,6 @@ impl Api {
         restarting("mirror pods", &stop.clone(), mirrors, move |mirrors| Box::pin(mirrors.run(stop.clone())));
     }
 
-    /// Starts the lease.
     pub fn start_lease(&self, spec: &KubeletSpec, node_uid: watch::Receiver<Option<String>>, stop: CancellationToken) {
         let session = self.session.clone();
         let keeper = LeaseKeeper {
@@ -133,20 +132,20 @@ impl Api {
         restarting("lease", &stop.clone(), keeper, move |keeper| Box::pin(keeper.run(stop.clone())));
     }
 
-    /// Starts renewal of the client certificate and, if the cluster is to issue it, the serving certificate.
+    /// Starts renewal of the client certificate and, if the cluster issues it, of the serving certificate.
     pub fn start_certificates(&self, spec: &KubeletSpec, node: watch::Receiver<Arc<Node>>, stop: CancellationToken) {
         credentials::start(spec, &self.session, node, stop);
     }
 
-    /// Sends what is still to be sent, for a moment.
+    /// Sends the remaining statuses, for a short time.
     pub async fn flush(self) {
         self.stop_reporting.cancel();
         if tokio::time::timeout(FLUSH.saturating_mul(2), self.reporting).await.is_err() {
-            warn!("some pod statuses were not sent before the end");
+            warn!("some pod statuses were not sent before the exit");
         }
     }
 
-    /// Objects around storage drivers.
+    /// API objects of storage drivers.
     pub fn storage(&self, spec: &KubeletSpec) -> Arc<dyn StorageApi> {
         Arc::new(ApiStorage::new(&self.session, Arc::clone(&self.node), &spec.node_name))
     }
@@ -157,10 +156,10 @@ impl Api {
     }
 }
 
-/// Tells the pod table the uids of mirror pods, so that requests that name them find the static pod.
+/// Passes the uids of mirror pods to the pod table, so that requests with them find the static pod.
 async fn note_mirrors(view: Arc<ApiPodView>, table: PodTable, stop: CancellationToken) {
     let mut changes = view.subscribe();
-    // A mirror may be known before its static pod is: hence the second look.
+    // A mirror pod may be known before its static pod is: hence the repetition.
     let mut again = tokio::time::interval(NOTE_AGAIN);
     loop {
         let change = tokio::select! {

@@ -1,4 +1,4 @@
-//! The cgroups of pods, and what the node reserves for its own services.
+//! The cgroups of pods, and reservations for the node's own services.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::core::node::{limits_of_all_pods, limits_of_services};
 use crate::ports::kubelet::{CgroupDriver, EventKind, EventTarget, Events, RuntimeInfo};
 use crate::telemetry::Metrics;
 
-/// The version of Kubernetes that asks runtimes without `RuntimeConfig` no more (KEP-4033).
+/// The first Kubernetes version without support for runtimes that lack `RuntimeConfig` (KEP-4033).
 const WANTS_RUNTIME_CONFIG: &str = "1.37.0";
 
-/// Who makes cgroups. The runtime knows best; containerd 1.6 cannot tell, which `kubelet_cri_losing_support` shows.
+/// The cgroup driver. The runtime reports it; containerd 1.6 does not, which `kubelet_cri_losing_support` shows.
 pub async fn driver(spec: &KubeletSpec, runtime: &dyn RuntimeInfo, metrics: &Metrics) -> CgroupDriver {
     let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
     match runtime.cgroup_driver().await {
@@ -26,7 +26,7 @@ pub async fn driver(spec: &KubeletSpec, runtime: &dyn RuntimeInfo, metrics: &Met
         Ok(None) => {
             metrics.cri_losing_support.with([WANTS_RUNTIME_CONFIG]).set(1.0);
             warn!(
-                "the runtime has no RuntimeConfig; the setting cgroupDriver counts, and v{WANTS_RUNTIME_CONFIG} needs a newer runtime"
+                "the runtime has no RuntimeConfig; using the setting cgroupDriver; v{WANTS_RUNTIME_CONFIG} needs a newer runtime"
             );
             named
         }
@@ -34,13 +34,14 @@ pub async fn driver(spec: &KubeletSpec, runtime: &dyn RuntimeInfo, metrics: &Met
     }
 }
 
-/// How long systemd is waited for; pods that run already must not wait for it.
+/// How long to wait for systemd; pods that already run must not wait longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Makes the cgroups of all pods and limits those of services. While systemd does not answer, that goes on behind.
+/// Creates the cgroups of all pods and limits those of services. If systemd does not respond, this continues in the
+/// background.
 ///
 /// # Errors
-/// A reservation cannot be enforced; running on would break a promise of the settings.
+/// A reservation cannot be enforced, so the settings cannot be met.
 pub async fn start(
     spec: &Arc<KubeletSpec>,
     driver: CgroupDriver,
@@ -64,7 +65,7 @@ pub async fn start(
         Ok(Ok(prepared)) => prepared?,
         Ok(Err(error)) => return Err(Error::Part { what: "cgroups of pods", source: error.into() }),
         Err(_) => {
-            warn!("cgroups are not prepared within {} s; going on meanwhile", PATIENCE.as_secs());
+            warn!("cgroups were not prepared within {} s; continuing in the background", PATIENCE.as_secs());
             tokio::spawn(async move {
                 if let Ok(Err(error)) = prepared.await {
                     error!(error = with_causes(&error), "a reservation is not enforced");
@@ -81,7 +82,7 @@ async fn prepare(spec: &KubeletSpec, cgroups: &PodCgroups, events: &dyn Events) 
         Ok(()) => {
             tell(EventKind::Normal, "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods".to_owned())
         }
-        // It is tried again with the first pod.
+        // It is retried with the first pod.
         Err(error) => {
             warn!(error = with_causes(&error), "cgroups of pods cannot be prepared");
             let message = format!("Failed to update Node Allocatable Limits {:?}: {error}", spec.runtime.cgroup_root);

@@ -1,4 +1,4 @@
-//! The kubelet's credentials: the session to begin with, TLS bootstrap, renewal.
+//! The kubelet's credentials: initial session, TLS bootstrap, renewal.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn credentials(spec: &KubeletSpec) -> Credentials {
     }
 }
 
-/// Opens the session with the kubeconfig or, where that is missing or stale, with the bootstrap credentials, which are
+/// Opens the session with the kubeconfig or, if that is missing or unusable, with the bootstrap credentials, which are
 /// exchanged for a certificate in the background: static pods do not wait for it.
 #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToken) -> Result<Session, Error> {
@@ -42,11 +42,11 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
     let template = spec.bootstrap_kubeconfig.as_ref().filter(|path| standing != Standing::Good && path.exists());
     let Some(template) = template else {
         if standing == Standing::Stale {
-            warn!(path = %kubeconfig.display(), "the client certificate is over or cannot be read");
+            warn!(path = %kubeconfig.display(), "the client certificate is not valid now or cannot be read");
         }
         return Session::open_with(kubeconfig, connector()).await.map_err(wrong(kubeconfig));
     };
-    info!(path = %template.display(), ?standing, "asking for a client certificate with bootstrap credentials");
+    info!(path = %template.display(), ?standing, "requesting a client certificate with bootstrap credentials");
     let session = Session::open_with(template, connector()).await.map_err(wrong(template))?;
     let (template, kubeconfig) = (template.clone(), kubeconfig.to_path_buf());
     let (api, exchanged) = (ApiObjects::new(&session), session.clone());
@@ -65,7 +65,7 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
     Ok(session)
 }
 
-/// Starts the renewals that the settings ask for.
+/// Starts the renewals that the settings require.
 pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<Node>>, stop: CancellationToken) {
     if let (true, Some(kubeconfig)) = (spec.rotate_certificates, spec.kubeconfig.clone()) {
         let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());
@@ -78,7 +78,7 @@ pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<No
                 let (api, kubeconfig, ends) = (Arc::clone(&api), kubeconfig.clone(), ends.clone());
                 let mut renewals = session.renewals();
                 let rotation = async move {
-                    // While the bootstrap exchange is under way there is nothing to renew.
+                    // During the bootstrap exchange there is nothing to renew.
                     while credentials.standing(&kubeconfig) == Standing::Missing && renewals.changed().await.is_ok() {}
                     let renewed = || {
                         let session = session.clone();

@@ -1,4 +1,4 @@
-//! What is asked of the machine, and set on it and on the kubelet's own process, before anything else runs.
+//! Checks and configures the machine and the kubelet's own process, before anything else runs.
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -11,10 +11,10 @@ use crate::core::host::{check_host, plan_tunables};
 use crate::core::model::{KubeletSpec, with_causes};
 use crate::supervise::restarting;
 
-/// Checks the machine, then sets what the settings ask for.
+/// Checks the machine, then applies the settings to it.
 ///
 /// # Errors
-/// The settings forbid to run on this machine; every reason.
+/// Every reason why the kubelet must not run on this machine.
 pub fn prepare(spec: &KubeletSpec, host: &LocalHost) -> Result<(), Error> {
     let facts = host.observe();
     let faults = check_host(&spec.host, &facts);
@@ -38,12 +38,12 @@ pub fn prepare(spec: &KubeletSpec, host: &LocalHost) -> Result<(), Error> {
     }
     let (want, files) = (spec.host.max_open_files, limit_files(spec.host.max_open_files));
     if files != want {
-        info!(want, files, "maxOpenFiles: the limit of files cannot be that");
+        info!(want, files, "maxOpenFiles: the limit of open files differs from the setting");
     }
     Ok(())
 }
 
-/// Keeps the chains of `makeIPTablesUtilChains`, as long as the node has the program.
+/// Maintains the chains of `makeIPTablesUtilChains`, if the node has the program.
 pub fn keep_chains(spec: &KubeletSpec, stop: &CancellationToken) {
     if !spec.host.iptables_hint {
         return;
@@ -65,11 +65,11 @@ async fn keep(iptables: &Iptables) {
         match iptables.ensure().await {
             Ok(()) => failing = false,
             Err(absent @ iptables::Error::Absent(_)) => {
-                info!(%absent, "makeIPTablesUtilChains: no chains are made");
+                info!(%absent, "makeIPTablesUtilChains: no chains are created");
                 return std::future::pending().await;
             }
             Err(error) if !std::mem::replace(&mut failing, true) => {
-                warn!(error = with_causes(&error), "makeIPTablesUtilChains: the chains are not made");
+                warn!(error = with_causes(&error), "makeIPTablesUtilChains: the chains were not created");
             }
             Err(_) => {}
         }
@@ -104,7 +104,7 @@ mod tests {
         assert!(error.contains("failSwapOn") && error.contains("failCgroupV1"), "{error}");
         assert_eq!(fs::read_to_string(at("proc/sys/vm/overcommit_memory")).unwrap(), "0");
 
-        // The limit of files is the test's own process's: as it is.
+        // The limit of open files is that of the test process.
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1024).to_string();
         let lifted = [("fail-swap-on", "false"), ("fail-cgroupv1", "false"), ("max-open-files", files.as_str())];
         prepare(&spec(&lifted), &host).unwrap();

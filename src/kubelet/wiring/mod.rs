@@ -1,4 +1,4 @@
-//! The kubelet put together: the one place where its rooms meet real adapters.
+//! Assembly of the kubelet: the one place where its rooms meet real adapters.
 
 mod api;
 mod cgroups;
@@ -54,7 +54,7 @@ use crate::ports::kubelet::{Events, Machine, NameFiles, Objects};
 use crate::supervise::{restarting, spawn};
 use crate::telemetry::{Metrics, panics};
 
-/// Where log collectors look for the logs of containers.
+/// Where log collectors expect the logs of containers.
 const CONTAINER_LOGS: &str = "/var/log/containers";
 
 fn socket_of(endpoint: &str) -> Result<PathBuf, Error> {
@@ -65,13 +65,13 @@ fn socket_of(endpoint: &str) -> Result<PathBuf, Error> {
 /// Why the kubelet stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It was told to.
+    /// It was told to stop.
     Stopped,
-    /// Somebody else wants the lock of `--lock-file` (`--exit-on-lock-contention`).
+    /// Another process wants the lock of `--lock-file` (`--exit-on-lock-contention`).
     LockWanted,
 }
 
-/// Takes the lock of `--lock-file`, and stops the kubelet when somebody else wants it, if the settings ask for that.
+/// Takes the lock of `--lock-file`, and stops the kubelet when another process wants it, if the settings require that.
 async fn lock(
     spec: &KubeletSpec,
     wanted: &CancellationToken,
@@ -85,7 +85,7 @@ async fn lock(
         let (path, wanted, stop) = (path.clone(), wanted.clone(), stop.clone());
         spawn("lock file", async move {
             if stop.run_until_cancelled(contention).await.is_some() {
-                info!(path = %path.display(), "somebody else opened the lock file; the kubelet ends");
+                info!(path = %path.display(), "another process opened the lock file; the kubelet exits");
                 wanted.cancel();
                 stop.cancel();
             }
@@ -94,10 +94,10 @@ async fn lock(
     Ok(lock)
 }
 
-/// Runs the kubelet until `stop`, or until it stops itself for another that wants its lock; pods go on without it.
+/// Runs the kubelet until `stop`, or until it exits for another process that wants its lock; pods keep running.
 ///
 /// # Errors
-/// Only what makes running pointless: settings that cannot be met, ports that are taken.
+/// Only what prevents it from running at all: settings that cannot be met, ports in use.
 pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<End, Error> {
     host::prepare(&spec, &LocalHost::default())?;
     let lock_wanted = CancellationToken::new();
@@ -110,10 +110,10 @@ pub async fn run(spec: KubeletSpec, stop: CancellationToken) -> Result<End, Erro
     Ok(if lock_wanted.is_cancelled() { End::LockWanted } else { End::Stopped })
 }
 
-/// Runs it on a machine that may be used.
+/// Runs on a machine that was checked.
 #[expect(clippy::disallowed_methods, reason = "/sys is memory")]
 async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), Error> {
-    // Resolved once for all that is made and removed in it; storage drivers know it by the name that is configured.
+    // Resolved once for everything that is created and removed in it; storage drivers get the configured name.
     let named_root = spec.dirs.root;
     spec.dirs.root =
         LocalVolumes::prepare_root(&named_root).map_err(|source| Error::Folder { path: named_root.clone(), source })?;
@@ -202,7 +202,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         node_uid: uid_sender,
         context,
     };
-    // First: neither the runtime nor systemd nor the disk must keep a node from renewing its lease.
+    // First: neither the runtime nor systemd nor the disk may delay the renewal of the node's lease.
     let ends = stop.clone();
     restarting("node status", &stop, node_reporter, move |reporter| Box::pin(reporter.run(ends.clone())));
     if let Some(api) = &api {
@@ -285,13 +285,13 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     parts::notify_systemd(table.liveness.clone(), stop.clone());
     info!(node = spec.node_name, standalone = api.is_none(), "kubelet runs");
     stop.cancelled().await;
-    // Statuses under way are sent; pods are left alone.
+    // Pending statuses are sent; pods are left alone.
     if let Some(api) = api {
         api.flush().await;
     }
-    // A start that is broken off is an end of its container.
+    // An aborted start would terminate its container.
     if tokio::time::timeout(parts::LAST_CALLS, runtime.settled()).await.is_err() {
-        warn!("the runtime is left in the middle of a change: it did not answer in time");
+        warn!("the runtime did not complete a call in time; exiting during a change");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The parts that only some kubelets have, or that are a few lines each.
+//! Parts that only some kubelets have, or that are a few lines each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,10 +25,10 @@ use crate::offload::Lanes;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, NameFiles, Objects, StorageApi};
 use crate::supervise::{restarting, spawn, vital};
 
-/// How long the end of the process waits for changes under way at the runtime. A sandbox takes a second or two.
+/// How long the process waits for calls in progress before it exits. A sandbox takes a second or two.
 pub const LAST_CALLS: Duration = Duration::from_secs(10);
 
-/// Statuses of a standalone kubelet go nowhere.
+/// Discards the statuses of a standalone kubelet.
 pub struct NoStatuses;
 
 impl StatusSink for NoStatuses {
@@ -37,7 +37,7 @@ impl StatusSink for NoStatuses {
     fn forget(&self, _: &PodUid) {}
 }
 
-/// The node before runtime and API server were asked, from the machine alone: static pods are admitted by it.
+/// The node before runtime and API server responded, from the machine alone: static pods are admitted by it.
 pub fn unseen_node(spec: &KubeletSpec, machine: &MachineFacts) -> Node {
     derive_node(&NodeInputs {
         spec,
@@ -51,8 +51,8 @@ pub fn unseen_node(spec: &KubeletSpec, machine: &MachineFacts) -> Node {
     })
 }
 
-/// A sender that notes the static pods on their way to the table, for the mirrors; those of all of `sources` together,
-/// once each of them has spoken.
+/// A sender that records the static pods on their way to the table, for mirror pods; all `sources` combined, once each
+/// has reported.
 pub fn tap_statics(
     desired: mpsc::Sender<DesiredSet>,
     statics: watch::Sender<Option<Vec<Arc<Pod>>>>,
@@ -93,13 +93,13 @@ pub fn tell_resolver_limits(spec: &Arc<KubeletSpec>, names: &Arc<dyn NameFiles>,
             Err(error) => Some(error.to_string()),
         };
         if let Some(fault) = fault {
-            warn!(fault, "the node's resolver");
+            warn!(fault, "the node's resolver configuration exceeds limits");
             events.record(EventTarget::Node, EventKind::Warning, "CheckLimitsForResolvConf", fault);
         }
     });
 }
 
-/// Starts to follow storage drivers, and gives their volumes.
+/// Starts to follow storage drivers, and returns their volumes.
 pub fn start_storage(
     spec: &KubeletSpec,
     named_root: &Path,
@@ -116,7 +116,7 @@ pub fn start_storage(
     CsiVolumes::new(root, &spec.node_name, drivers, Arc::clone(objects), api).with_named_root(named_root)
 }
 
-/// Keeps container logs at their size.
+/// Limits the size of container logs.
 pub fn start_log_rotation(spec: &KubeletSpec, table: &PodTable, runtime: &Arc<Cri>, stop: CancellationToken) {
     let settings = RotationSettings {
         max_size: parse_size(&spec.logs.max_size),
@@ -135,10 +135,11 @@ fn parse_size(text: &str) -> u64 {
     amount.and_then(|units| u64::try_from(units).ok()).unwrap_or(10 << 20)
 }
 
-/// Tells systemd that the kubelet is ready, and feeds its watchdog while the pod table turns.
+/// Notifies systemd that the kubelet is ready, and feeds its watchdog while the pod table is alive.
 ///
-/// Off the thread: systemd's socket takes a few messages and then keeps the sender waiting when systemd itself stands
-/// still ("Freezing execution"). Whether the table turns is asked on the thread, so that a thread that hangs is noticed.
+/// The socket is written from another thread: systemd's socket accepts a few messages and then blocks the sender when
+/// systemd itself hangs ("Freezing execution"). Liveness is checked on the runtime's thread, so that a hanging runtime
+/// is detected.
 pub fn notify_systemd(liveness: Liveness, stop: CancellationToken) {
     let lanes = Lanes::new("socket of");
     let limit = sd_notify::watchdog_enabled();
@@ -159,10 +160,10 @@ pub fn notify_systemd(liveness: Liveness, stop: CancellationToken) {
 }
 
 async fn tell(lanes: &Lanes, state: sd_notify::NotifyState<'static>) {
-    // Run by hand there is nobody to tell; one that does not listen is told again with the next tick.
+    // Without systemd there is nobody to notify; an unresponsive one is notified again at the next tick.
     #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
     let told = lanes.io("systemd", "notify", move || sd_notify::notify(&[state])).await;
     if let Err(error) = told {
-        warn!(error = with_causes(&error), "systemd was not told");
+        warn!(error = with_causes(&error), "systemd was not notified");
     }
 }

@@ -22,7 +22,7 @@ use crate::ports::kubelet::{CgroupDriver, Reviews, Usage};
 use crate::supervise::vital;
 use crate::telemetry::Metrics;
 
-/// What measures this machine.
+/// Measures the usage of this machine.
 pub fn usage(
     spec: &KubeletSpec,
     table: &PodTable,
@@ -42,21 +42,18 @@ pub fn usage(
     Arc::new(MachineUsage::new(options, Arc::clone(&table.pods), Arc::<Cri>::clone(runtime), Arc::<Cri>::clone(images)))
 }
 
-/// What the server needs of the parts that run already.
+/// The parts that the server uses.
 pub struct ServerParts<'a> {
-    /// Who may do what; none in standalone mode.
+    /// Access reviews; `None` in standalone mode.
     pub reviews: Option<Arc<dyn Reviews>>,
-    /// Pods, and whether their table turns.
+    /// The pods, and the liveness of their table.
     pub table: &'a PodTable,
-    /// Containers.
     pub runtime: &'a Arc<Cri>,
-    /// Measures.
     pub usage: Arc<dyn Usage>,
-    /// What was counted.
     pub metrics: Arc<Metrics>,
-    /// Tells of changed log files.
+    /// Notifies about changed log files.
     pub log_watch: Arc<DirectoryWatch>,
-    /// Addresses of the node, for a certificate of its own.
+    /// Addresses of the node, for a self-signed certificate.
     pub addresses: &'a [IpAddr],
 }
 
@@ -81,7 +78,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     };
     vital("server", &stop.clone(), async move {
         if let Err(error) = listeners.serve(settings, ports, stop).await {
-            error!(error = with_causes(&error), "the server ended");
+            error!(error = with_causes(&error), "the server failed");
         }
     });
     Ok(())
@@ -95,7 +92,7 @@ fn certificate(spec: &KubeletSpec, addresses: &[IpAddr]) -> Result<Arc<dyn Resol
         return Ok(Arc::new(FileCertificate::load(files).map_err(wrong)?));
     }
     if spec.server_tls_bootstrap {
-        // Whoever asks the cluster for it puts it there; until then no handshake succeeds, as with upstream.
+        // The provider of the certificate writes it there; until then no handshake succeeds, as upstream.
         let both = spec.dirs.certs.join("kubelet-server-current.pem");
         if !both.exists() {
             warn!(path = %both.display(), "no serving certificate yet; the cluster has to issue one");

@@ -1,4 +1,4 @@
-//! The sources of static pods, and what stands between them and the pod table.
+//! The sources of static pods, and the stages between them and the pod table.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::kubelet::sources::http::HttpSource;
 use crate::kubelet::units::Reports;
 use crate::supervise::restarting;
 
-/// Sources that the settings name.
+/// The sources that are configured.
 pub fn kinds(spec: &KubeletSpec) -> Vec<SourceKind> {
     let mut kinds = Vec::new();
     kinds.extend(spec.sources.path.is_some().then_some(SourceKind::File));
@@ -28,7 +28,7 @@ pub fn kinds(spec: &KubeletSpec) -> Vec<SourceKind> {
     kinds
 }
 
-/// Faults of manifest files, and states of the units where static pods have them.
+/// Faults of manifest files, and states of static pods if they have units.
 type Told = (watch::Receiver<Vec<ManifestFault>>, Option<watch::Receiver<Reports>>);
 
 /// Starts the sources of static pods: files and URL → units → mirrors → table.

@@ -1,4 +1,4 @@
-//! Units of static pods, with systemd, the journal and files of `/run`.
+//! Units of static pods: connects systemd, the journal and files in `/run`.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -25,10 +25,11 @@ use crate::kubelet::units::serve::{Desk, listen, serve};
 use crate::kubelet::units::{Board, BoardPorts, Reports};
 use crate::supervise::{restarting, vital};
 
-/// The kubelet counts as started without its units after this, should manifests or systemd keep it waiting.
+/// After this time the kubelet reports ready even if its units have not been requested, in case manifests or systemd
+/// are slow.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// Starts the board, its socket and the forwarding of logs; gives where sources send, and the states of pods.
+/// Starts the board, its socket and the forwarding of logs; returns the channel for sources, and the states of pods.
 pub fn start(
     spec: &KubeletSpec,
     table: &PodTable,
@@ -74,7 +75,7 @@ pub fn start(
     Ok((desired, states))
 }
 
-/// A folder for root alone in the folder of the units.
+/// A folder for root only, in the folder of the units.
 #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
 fn make_folder(name: &str) -> Result<PathBuf, Error> {
     let path = Path::new(RUN_DIR).join(name);
@@ -84,10 +85,10 @@ fn make_folder(name: &str) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Waits until the units were asked to start: what is ordered after the kubelet then waits for them.
+/// Waits until the units were requested to start: units ordered after the kubelet then wait for them.
 pub async fn wait_for_start(reports: Option<watch::Receiver<Reports>>) {
     let Some(mut reports) = reports else { return };
     if timeout(START_LIMIT, reports.wait_for(|reports| reports.complete)).await.is_err() {
-        warn!("units of static pods were not asked to start yet; going on without them");
+        warn!("units of static pods were not started in time; continuing without them");
     }
 }

@@ -1,4 +1,4 @@
-//! What keeps the node usable: eviction, image collection, credential plugins, graceful shutdown.
+//! Tasks that keep the node usable: eviction, image collection, credential plugins, graceful shutdown.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use crate::telemetry::Metrics;
 /// Credential plugins of `--image-credential-provider-config`.
 ///
 /// # Errors
-/// When a file cannot be read or is wrong, or a plugin is not there: images that need it could not be pulled.
+/// A file cannot be read or is invalid, or a plugin does not exist: its images could not be pulled.
 pub fn credential_plugins(spec: &KubeletSpec) -> Result<Vec<CredentialPlugin>, Error> {
     let Some(path) = &spec.images.credential_config else { return Ok(Vec::new()) };
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Part {
@@ -53,29 +53,26 @@ pub fn credential_plugins(spec: &KubeletSpec) -> Result<Vec<CredentialPlugin>, E
     Ok(plugins)
 }
 
-/// Where containerd keeps images and writable layers unless it is told otherwise.
+/// containerd's default directory of images and writable layers.
 const CONTAINERD: &str = "/var/lib/containerd";
 
-/// What upkeep needs of the parts that run already.
+/// The parts that upkeep uses.
 pub struct UpkeepParts<'a> {
-    /// Pods to measure and end.
+    /// The pods to measure and evict.
     pub table: &'a PodTable,
-    /// Containers, whose images are in use.
+    /// The containers, whose images are in use.
     pub runtime: &'a Arc<Cri>,
-    /// The service that holds images.
+    /// The runtime's image service.
     pub images_of: &'a Arc<Cri>,
-    /// For users.
     pub events: &'a Arc<dyn Events>,
-    /// Pull records.
     pub images: &'a Arc<Images>,
-    /// Measures.
     pub usage: Arc<dyn Usage>,
 }
 
 /// Starts image collection and eviction.
 ///
 /// # Errors
-/// When the eviction thresholds of the configuration are wrong.
+/// The eviction thresholds of the configuration are invalid.
 pub async fn start(
     spec: &KubeletSpec,
     parts: UpkeepParts<'_>,
@@ -121,10 +118,10 @@ pub async fn start(
     Ok(())
 }
 
-/// How long a lost connection to logind is left alone, as upstream.
+/// Delay before reconnecting to logind, as upstream.
 const RECONNECT: Duration = Duration::from_secs(1);
 
-/// Watches for shutdowns of the machine when the settings ask for it. A node without logind runs all the same.
+/// Watches for shutdowns of the machine if the settings require it. A node without logind works too.
 pub fn watch_shutdown(
     spec: &KubeletSpec,
     table: &PodTable,
@@ -155,7 +152,7 @@ pub fn watch_shutdown(
                     Err(error) => Err(error),
                 };
                 if let Err(error) = watched {
-                    warn!(error = with_causes(&error), "shutdowns of the machine are not noticed for the moment");
+                    warn!(error = with_causes(&error), "shutdowns of the machine are currently not detected");
                     tokio::time::sleep(RECONNECT).await;
                 }
             }
@@ -163,14 +160,18 @@ pub fn watch_shutdown(
     });
 }
 
-/// Unknown counts as the same file system.
+/// Assumes the same file system if unknown.
 #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
 fn on_different_file_systems(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (std::fs::metadata(one), std::fs::metadata(other)) {
         (Ok(one), Ok(other)) => one.dev() != other.dev(),
         (one, other) => {
-            warn!(one = one.is_ok(), other = other.is_ok(), "file systems of images and pods cannot be told apart");
+            warn!(
+                one = one.is_ok(),
+                other = other.is_ok(),
+                "cannot determine whether images and pods are on different file systems"
+            );
             false
         }
     }

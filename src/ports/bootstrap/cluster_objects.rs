@@ -1,25 +1,25 @@
-//! Cluster objects as whole values: what bootstrap applies, reads and removes.
+//! Whole API objects, as the bootstrapper applies, reads and deletes them.
 
 use std::fmt;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-/// Names an object of the API.
+/// Identity of an object in the API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectRef {
     /// `apiVersion`, e.g. `v1` or `apps/v1`.
     pub api_version: String,
-    /// Kind, e.g. `ConfigMap`.
+    /// `kind` of the object, e.g. `ConfigMap`.
     pub kind: String,
     /// Namespace; `None` for cluster-scoped kinds.
     pub namespace: Option<String>,
-    /// Name.
+    /// `metadata.name` of the object.
     pub name: String,
 }
 
 impl ObjectRef {
-    /// The name of a whole object; `None` when it lacks one of the fields.
+    /// The identity of a whole object; `None` if one of the fields is missing.
     pub fn of(object: &Value) -> Option<Self> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
@@ -30,7 +30,7 @@ impl ObjectRef {
         })
     }
 
-    /// An object in a namespace, or of a cluster-scoped kind when that is none.
+    /// An object in a namespace; with `None`, of a cluster-scoped kind.
     pub fn new(api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Self {
         let namespace = namespace.map(str::to_owned);
         Self { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace, name: name.to_owned() }
@@ -47,18 +47,18 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// Why the API server did not do it.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterObjectsError {
-    /// The value is no object: it lacks apiVersion, kind or name.
+    /// The value is not an object: apiVersion, kind or name is missing.
     #[error("an object without apiVersion, kind and name cannot be applied")]
     NoObject,
-    /// The server refused.
+    /// The server rejected the request.
     #[error("{verb} {object}: {message}")]
     Refused {
-        /// What was tried: `get`, `apply`, …
+        /// The operation: `get`, `apply`, …
         verb: &'static str,
-        /// The object.
+        /// Identity of the object.
         object: ObjectRef,
         /// HTTP status, e.g. 403.
         code: u16,
@@ -68,19 +68,19 @@ pub enum ClusterObjectsError {
     /// The server could not be reached.
     #[error("{verb} {object}")]
     Unreachable {
-        /// The operation.
+        /// The operation: `get`, `apply`, …
         verb: &'static str,
-        /// The object.
+        /// Identity of the object.
         object: ObjectRef,
-        /// The cause.
+        /// Error of the connection.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl ClusterObjectsError {
-    /// True when another try may succeed: the server is away, overloaded, or still setting itself up (its own
-    /// namespaces, RBAC roles and the cache of its authorizer come some moments after `/readyz`).
+    /// True if a retry may succeed: the server is unreachable, overloaded, or still initializing (its namespaces, RBAC
+    /// roles and the authorizer's cache are only available some moments after `/readyz`).
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NoObject => false,
@@ -90,28 +90,28 @@ impl ClusterObjectsError {
     }
 }
 
-/// What applying an object did.
+/// The effect of applying an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It was made or changed.
+    /// The object was created or changed.
     Changed,
-    /// It was as wanted.
+    /// The object already had all wanted fields.
     Unchanged,
 }
 
-/// The API server's objects.
+/// Objects in the API, of any kind.
 #[async_trait]
 pub trait ClusterObjects: Send + Sync {
-    /// Server-side apply in our name, taking over fields that others own.
+    /// Server-side apply with our field manager, taking over fields owned by others.
     async fn apply(&self, object: &Value) -> Result<Applied, ClusterObjectsError>;
-    /// Reads one; `None` when it does not exist.
+    /// Reads an object; `None` if it does not exist.
     async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ClusterObjectsError>;
-    /// Every object of a kind in a namespace, filtered by a field selector; the name in `kind` is ignored.
+    /// All objects of a kind in a namespace that match a field selector; the name in `kind` is ignored.
     async fn list(&self, kind: &ObjectRef, field_selector: &str) -> Result<Vec<Value>, ClusterObjectsError>;
-    /// Creates an object, failing with code 409 when there is one of that name.
+    /// Creates an object; fails with code 409 if one of that name exists.
     async fn create(&self, object: &Value) -> Result<(), ClusterObjectsError>;
     /// Applies a JSON merge patch.
     async fn merge_patch(&self, object: &ObjectRef, patch: &Value) -> Result<(), ClusterObjectsError>;
-    /// Removes one; true when it was there.
+    /// Deletes an object; true if it existed.
     async fn delete(&self, object: &ObjectRef) -> Result<bool, ClusterObjectsError>;
 }

@@ -1,4 +1,4 @@
-//! The runtime's store of images, as the bootstrapper fills it.
+//! The runtime's image store, which the bootstrapper fills.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ pub enum ImageStoreError {
     /// containerd cannot be reached.
     #[error("containerd does not answer at {socket}: {message}; is containerd.service running?")]
     Unavailable {
-        /// Socket path.
+        /// Path of containerd's socket.
         socket: String,
         /// Message of the transport.
         message: String,
@@ -23,27 +23,27 @@ pub enum ImageStoreError {
         /// What is wrong with it.
         message: String,
     },
-    /// containerd refused.
+    /// containerd rejected the request.
     #[error("image {image}: {message}")]
     Refused {
-        /// Image name.
+        /// Name of the image.
         image: String,
-        /// containerd's text.
+        /// The message that containerd returned.
         message: String,
     },
 }
 
-/// Images by name. Everything stored is visible to CRI.
+/// Images by name. All stored images are visible to CRI.
 #[async_trait]
 pub trait ImageStore: Send + Sync {
-    /// Names of the images that are there.
+    /// Names of the images in the store.
     async fn names(&self) -> Result<Vec<String>, ImageStoreError>;
     /// Imports an OCI or docker archive and returns the names in it.
     async fn import(&self, archive: &Path) -> Result<Vec<String>, ImageStoreError>;
-    /// Creates an image without any bytes, for containers whose program is mounted from the host.
+    /// Creates an empty image, for containers whose program is mounted from the host.
     async fn make_scratch(&self, name: &str) -> Result<(), ImageStoreError>;
-    /// Creates an image of one static program of the host: the sandbox image of a node without registry and archive.
+    /// Creates an image with one static program of the host: the sandbox image of a node without registry and archive.
     async fn make_single(&self, name: &str, program: &Path) -> Result<(), ImageStoreError>;
-    /// Keeps an image from garbage collection. `Ok(false)` when it was pinned already.
+    /// Excludes an image from garbage collection. `Ok(false)` if it was pinned already.
     async fn pin(&self, name: &str) -> Result<bool, ImageStoreError>;
 }

@@ -1,4 +1,4 @@
-//! Both sides of the handover of shared keys to a joining control plane.
+//! Handover of shared keys to a joining control plane: both sides.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use crate::core::bootstrap::key_handover::{self, Asked, PUBLIC_KEY_LENGTH, Reque
 /// Why no keys were received.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoverError {
-    /// The API server could not be asked, or refused.
+    /// The API server was unreachable, or rejected a request.
     #[error("{what}")]
     Api {
-        /// The operation.
+        /// Description of the operation, e.g. `create certificate request …`.
         what: String,
-        /// The cause.
+        /// Error of the request.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Somebody denied the request.
+    /// The request was denied.
     #[error("certificate request {name} was denied: {message}")]
     Denied {
         /// Name of the request.
@@ -27,72 +27,72 @@ pub enum HandoverError {
         /// The message of the denial.
         message: String,
     },
-    /// Nobody answered.
+    /// The request was not answered in time.
     #[error(
         "certificate request {name} was not answered in {seconds} s: use a token from `bootstrap token create --control-plane`, or approve the request (kubectl certificate approve {name}) and join again; check that roost-agent.service is running on a control plane"
     )]
     Unanswered {
         /// Name of the request.
         name: String,
-        /// How long was waited.
+        /// How long was waited, seconds.
         seconds: u64,
     },
-    /// The answer cannot be used.
+    /// The answer is malformed, or cannot be opened.
     #[error("the answer to certificate request {name}")]
     Answer {
         /// Name of the request.
         name: String,
-        /// The cause.
+        /// Error of parsing or opening it.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No request could be made.
+    /// The request could not be created.
     #[error("create a request for the cluster's keys: {0}")]
     Request(String),
 }
 
-/// The side that joins.
+/// The joining side: requests keys.
 #[async_trait]
 pub trait KeyHandover: Send + Sync {
-    /// Asks the cluster of a kubeconfig for files, and waits for the answer. A request for the next CAs comes from an
-    /// administrator, which approves it itself.
+    /// Requests files from the cluster of a kubeconfig, and waits for the answer. A request for the next CAs is sent by
+    /// an administrator, who approves it at the same time.
     async fn receive(&self, kubeconfig: &Path, node: &str, wanted: &Wanted) -> Result<SharedFiles, HandoverError>;
 }
 
-/// A request for keys that nobody answered yet.
+/// A request for keys without an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingHandover {
     /// Name of the CertificateSigningRequest.
     pub name: String,
-    /// Its uid.
+    /// `metadata.uid` of the request.
     pub uid: String,
-    /// Its version.
+    /// `metadata.resourceVersion` of the request, as a precondition of answers.
     pub resource_version: String,
-    /// Who asked.
+    /// The user who sent the request, as authenticated by the API server.
     pub requester: Requester,
-    /// Somebody with that right approved it.
+    /// True if an administrator approved it.
     pub approved: bool,
-    /// What is asked for and the key to seal to, or why there is none.
+    /// What is requested, and the key to seal to; an error if the request is malformed.
     pub asked: Result<Asked, key_handover::Error>,
 }
 
-/// The side that answers.
+/// The answering side: decides about requests.
 #[async_trait]
 pub trait HandoverRequests: Send {
-    /// The next unanswered request: first those that are there, then those to come; reconnects by itself. One request
-    /// may come more than once. Safe to cancel.
+    /// The next unanswered request: existing ones first, then new ones; reconnects by itself. A request may be returned
+    /// more than once. Safe to cancel.
     async fn next(&mut self) -> PendingHandover;
-    /// Takes the token of the request's user out of use for any other request; false where it is used up. Of several that
-    /// try at the same time one succeeds.
+    /// Marks the token of the requester as used by this request; false if it was used by another one. Of several
+    /// concurrent calls, one succeeds.
     async fn use_up(&mut self, pending: &PendingHandover) -> Result<bool, ApprovalError>;
-    /// Seals the files to the key and answers the very request that was observed. One that is another one now, or
-    /// changed, is skipped: it is returned again.
+    /// Seals the files to the key and answers the request. If it was replaced or changed since it was observed, it is
+    /// skipped, and will be returned again.
     async fn answer(
         &mut self,
         pending: &PendingHandover,
         key: &[u8; PUBLIC_KEY_LENGTH],
         files: &SharedFiles,
     ) -> Result<(), ApprovalError>;
-    /// Denies it, with the reason for the requester.
+    /// Denies the request, with a reason for the requester.
     async fn deny(&mut self, pending: &PendingHandover, reason: &str) -> Result<(), ApprovalError>;
 }

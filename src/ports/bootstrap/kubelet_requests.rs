@@ -1,40 +1,40 @@
-//! Decisions about the certificates that kubelets ask for.
+//! Decisions about certificate requests of kubelets.
 
 use async_trait::async_trait;
 
 use crate::core::bootstrap::kubelet_requests::{ClusterNames, ObservedRequest};
 
-/// The API server could not be asked.
+/// A request to the API server failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct ApprovalError {
-    /// What was tried.
+    /// Description of the operation.
     pub what: String,
-    /// The cause.
+    /// Error of the request.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// What is written into a request.
+/// The decision that is written into a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is signed.
+    /// Approve it, so that the signer issues the certificate.
     Approve,
-    /// Denied, with the reason for the requester.
+    /// Deny it, with a reason for the requester.
     Deny(String),
 }
 
-/// Requests to the signers of kubelets' certificates.
+/// Requests for the signers of kubelets' certificates.
 #[async_trait]
 pub trait KubeletRequests: Send {
-    /// The next undecided request: first those that are there, then those to come; reconnects by itself. One request
-    /// may come more than once. Safe to cancel.
+    /// The next undecided request: existing ones first, then new ones; reconnects by itself. A request may be returned
+    /// more than once. Safe to cancel.
     async fn next(&mut self) -> ObservedRequest;
-    /// All requests there are, decided or not, as the API server has them now.
+    /// All existing requests, decided or not, as the API server has them now.
     async fn all(&mut self) -> Result<Vec<ObservedRequest>, ApprovalError>;
-    /// Which names and addresses of the cluster are taken.
+    /// Names and addresses that are in use in the cluster.
     async fn names(&mut self) -> Result<ClusterNames, ApprovalError>;
-    /// Decides the very request that was observed. One that is another one now, or changed, or is gone, is
-    /// skipped: it is returned again.
+    /// Writes the decision about the observed request. If it was replaced, changed or deleted since, it is skipped, and
+    /// will be returned again if it still exists.
     async fn decide(&mut self, request: &ObservedRequest, verdict: &Verdict) -> Result<(), ApprovalError>;
 }

@@ -7,85 +7,85 @@ use async_trait::async_trait;
 use crate::core::bootstrap::membership::Member;
 use crate::core::model::Secret;
 
-/// etcd did not do it.
+/// Why a request to etcd failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MembersError {
-    /// It is not reachable, or refused.
+    /// etcd is unreachable, or rejected the request.
     #[error("etcd: {what}")]
     Failed {
-        /// The operation.
+        /// Description of the operation, e.g. `promote member 8e9e05c52164694d`.
         what: String,
-        /// The cause.
+        /// Error of the client.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The learner's log is too far behind.
+    /// The learner's log is too far behind to be promoted.
     #[error("etcd: the learner has not caught up yet")]
     NotCaughtUp,
-    /// Another learner is there.
+    /// Another learner exists; etcd accepts one at a time.
     #[error("etcd: another member is joining")]
     TooManyLearners,
 }
 
-/// How a client proves itself to etcd, PEM.
+/// Credentials for etcd, PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdIdentity {
-    /// The CA of etcd's server certificates.
+    /// CA that signed etcd's server certificates.
     pub ca: String,
-    /// Client certificate.
+    /// Certificate of the client.
     pub certificate: String,
-    /// Its key.
+    /// Private key of the client.
     pub key: Secret<String>,
 }
 
-/// How one member is doing.
+/// Health of one member.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MemberHealth {
-    /// The member's id.
+    /// Id of the member.
     pub id: u64,
-    /// The leader it follows; 0 when it knows none.
+    /// Id of the leader it follows; 0 if it knows none.
     pub leader: u64,
-    /// Last entry of its log.
+    /// Index of the last entry in its log.
     pub raft_index: u64,
-    /// Last entry that it applied.
+    /// Index of the last entry that it applied.
     pub applied_index: u64,
-    /// Bytes of its database on disk.
+    /// Size of its database on disk, in bytes.
     pub db_size: i64,
-    /// Bytes of it in use.
+    /// Part of it in use, in bytes.
     pub db_in_use: i64,
-    /// Bytes it may come to before it takes no more writes; 0 if it does not report it (etcd before 3.6).
+    /// Size at which it rejects writes, in bytes; 0 if it does not report it (etcd before 3.6).
     pub db_quota: i64,
-    /// Server version.
+    /// Version of its etcd server.
     pub version: String,
-    /// It has no vote yet.
+    /// True if it is a learner, without a vote.
     pub learner: bool,
-    /// Alarms and other faults it reports.
+    /// Alarms and other faults that it reports.
     pub errors: Vec<String>,
 }
 
-/// What a member holds.
+/// Contents of a member's database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holdings {
-    /// Revision of the newest write.
+    /// Revision of the latest write.
     pub revision: i64,
-    /// Keys that are there.
+    /// Number of existing keys.
     pub keys: i64,
-    /// Hash over all keys, values and revisions.
+    /// etcd's hash over all keys, values and revisions.
     pub hash: u32,
-    /// The key that was asked for is there, with a value.
+    /// True if the requested key exists and has a value.
     pub known: bool,
 }
 
-/// Connections to etcd.
+/// Connects to etcd clusters.
 pub trait Etcd: Send + Sync {
     /// A client of the members at these URLs. Nothing is sent yet.
     fn connect(&self, endpoints: Vec<String>, identity: EtcdIdentity) -> Arc<dyn Members>;
 }
 
-/// The members of an etcd cluster, through any of them that answers.
+/// The members of an etcd cluster, through any of them that responds.
 #[async_trait]
 pub trait Members: Send + Sync {
-    /// All members as the one that answers knows them, which may be from before it lost the others.
+    /// All members according to the one that responds, whose list may be outdated if it lost the others.
     async fn list(&self) -> Result<Vec<Member>, MembersError>;
     /// Adds a learner and returns its id.
     async fn add_learner(&self, peer_url: &str) -> Result<u64, MembersError>;
@@ -93,20 +93,20 @@ pub trait Members: Send + Sync {
     async fn promote(&self, id: u64) -> Result<(), MembersError>;
     /// Changes the peer URL of a member.
     async fn set_peer_url(&self, id: u64, peer_url: &str) -> Result<(), MembersError>;
-    /// Removes a member; one that does not exist is removed.
+    /// Removes a member; "not found" is success.
     async fn remove(&self, id: u64) -> Result<(), MembersError>;
-    /// Succeeds when a majority of the members agrees now.
+    /// Succeeds if a majority of the members responds and agrees now.
     async fn confirm_quorum(&self) -> Result<(), MembersError>;
-    /// How the member that answers is doing; connect to one endpoint to ask that one.
+    /// Health of the member that responds; connect to one endpoint to choose it.
     async fn health(&self) -> Result<MemberHealth, MembersError>;
-    /// Defragments the member that answers.
+    /// Defragments the database of the member that responds.
     async fn defragment(&self) -> Result<(), MembersError>;
-    /// Compacts all old revisions; clients that watch an older one must re-list.
+    /// Compacts all old revisions; clients that watch an older one must list again.
     async fn compact(&self) -> Result<(), MembersError>;
     /// Clears the NOSPACE alarm; true if it was set.
     async fn disarm_no_space(&self) -> Result<bool, MembersError>;
-    /// Reads all that the member that answers holds, for the hash over it, and one key.
+    /// Reads the whole database of the member that responds, for its hash, and one key.
     async fn holdings(&self, known: &str) -> Result<Holdings, MembersError>;
-    /// Writes a snapshot of the member that answers to this new file; returns its size in bytes.
+    /// Writes a snapshot of the member that responds to a new file; returns its size in bytes.
     async fn snapshot(&self, path: &std::path::Path) -> Result<u64, MembersError>;
 }

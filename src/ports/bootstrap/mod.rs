@@ -1,4 +1,4 @@
-//! What the bootstrapper and its node agent ask of the world.
+//! Ports of the bootstrapper and its node agent.
 
 mod cluster_discovery;
 mod cluster_objects;

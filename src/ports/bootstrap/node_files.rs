@@ -1,62 +1,62 @@
-//! Files of the node as the bootstrapper writes them: few, small, and changed atomically.
+//! Files of the node, as the bootstrapper writes them: few, small, and replaced atomically.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What is at a path.
+/// Metadata of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileInfo {
-    /// A folder.
+    /// True for a folder.
     pub is_dir: bool,
-    /// Permission bits.
+    /// Permission bits, e.g. 0o600.
     pub mode: u32,
-    /// Whom it belongs to.
+    /// User and group that it belongs to.
     pub owner: Owner,
-    /// Last change of the content.
+    /// Time of the last change of its content.
     pub modified: SystemTime,
 }
 
-/// Whom a file belongs to, by numbers.
+/// User and group of a file, by ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// User id.
+    /// Numeric id of the user.
     pub user: u32,
-    /// Group id.
+    /// Numeric id of the group.
     pub group: u32,
 }
 
-/// A file operation that failed.
+/// Why a file operation failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{verb} {path}")]
 pub struct FileError {
-    /// `read`, `write`, …
+    /// The operation: `read`, `write`, …
     pub verb: &'static str,
-    /// The path.
+    /// Path of the file or folder.
     pub path: PathBuf,
-    /// The cause.
+    /// Error of the system call.
     #[source]
     pub source: io::Error,
 }
 
-/// Reads and writes.
+/// Reads and changes files of the node.
 pub trait NodeFiles: Send + Sync {
-    /// What is at a path; `None` when nothing does.
+    /// Metadata of a path; `None` if it does not exist.
     fn info(&self, path: &Path) -> Result<Option<FileInfo>, FileError>;
-    /// The content of a text file; `None` when there is no such file.
+    /// The content of a text file; `None` if it does not exist.
     fn read(&self, path: &Path) -> Result<Option<String>, FileError>;
-    /// Names in a folder; none of a folder that does not exist.
+    /// Paths in a folder; empty if it does not exist.
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, FileError>;
-    /// Creates a folder with this mode, and its parents.
+    /// Creates a folder with this mode, and missing parents.
     fn ensure_dir(&self, path: &Path, mode: u32) -> Result<(), FileError>;
-    /// Puts content in place with this mode atomically.
+    /// Writes a file with this mode, atomically.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), FileError>;
-    /// Removes a file, if it is there.
+    /// Removes a file; "not found" is success.
     fn remove(&self, path: &Path) -> Result<(), FileError>;
-    /// Unmounts what is mounted below the folder and removes all that is in it.
+    /// Unmounts everything below the folder and removes its content.
     fn empty_dir(&self, path: &Path) -> Result<(), FileError>;
-    /// True when the folder and all that is in it belong to the owner, and when there is no such folder.
+    /// True if the folder and everything in it belong to the owner, or if there is no such folder.
     fn belongs_to(&self, path: &Path, owner: Owner) -> Result<bool, FileError>;
-    /// Gives the folder and all that is in it to the owner. Of a link in it the link itself, never what it leads to.
+    /// Changes the owner of the folder and everything in it. For a link in it the link itself, never its target.
     fn give_to(&self, path: &Path, owner: Owner) -> Result<(), FileError>;
 }

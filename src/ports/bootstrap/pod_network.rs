@@ -1,4 +1,4 @@
-//! The node's side of the default pod network: routes, the masquerade rule, the CNI configuration.
+//! The node's side of the built-in pod network: routes, the masquerade rule, the CNI configuration.
 
 use std::net::IpAddr;
 
@@ -10,12 +10,12 @@ use crate::core::network::{BridgeChange, ObservedBridge, Route, RouteChange};
 /// Why the node's network could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PodNetworkError {
-    /// The kernel refused a netlink request.
+    /// The kernel rejected a netlink request.
     #[error("{what}")]
     Netlink {
-        /// What was asked, e.g. `set route 10.244.1.0/24 via 10.0.0.2`.
+        /// Description of the request, e.g. `set route 10.244.1.0/24 via 10.0.0.2`.
         what: String,
-        /// The kernel's answer.
+        /// Error of the kernel.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -24,7 +24,7 @@ pub enum PodNetworkError {
     Rules {
         /// The program that was run.
         program: String,
-        /// Its error output, or why it could not be started.
+        /// Its standard error, or why it could not be started.
         message: String,
     },
     /// A file could not be written.
@@ -32,45 +32,45 @@ pub enum PodNetworkError {
     File {
         /// Path of the file.
         path: String,
-        /// The cause.
+        /// Error of the system call.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// What of the node's network changed.
+/// Which part of the node's network changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkChange {
-    /// Routes alone, which happens with every pod.
+    /// Only routes, which happens with every pod.
     Routes,
-    /// Anything else that the pod network stands on: its rules, forwarding, the bridge, the CNI configuration.
+    /// Anything else that the pod network depends on: its rules, forwarding, the bridge, the CNI configuration.
     Base,
 }
 
 /// Reads and changes the node's network. Every change is idempotent.
 #[async_trait]
 pub trait PodNetwork: Send + Sync {
-    /// The routes of ours (by their protocol number) in the main table.
+    /// Our routes (by their protocol number) in the main table.
     async fn observe_routes(&self) -> Result<Vec<Route>, PodNetworkError>;
-    /// Applies one change.
+    /// Adds, replaces or removes one route.
     async fn apply_route(&self, change: &RouteChange) -> Result<(), PodNetworkError>;
-    /// The MTU of the link that holds `address`; `None` when no link does.
+    /// The MTU of the link with `address`; `None` if no link has it.
     async fn observe_mtu(&self, address: IpAddr) -> Result<Option<u32>, PodNetworkError>;
-    /// Lets the node forward packets of IPv4, and of IPv6 if asked; true when it did not before.
+    /// Enables forwarding of IPv4 packets, and of IPv6 if requested; true if it was disabled.
     async fn apply_forwarding(&self, ipv6: bool) -> Result<bool, PodNetworkError>;
-    /// Puts the nftables ruleset in place unless its tables are as this call left them last; true when it was put.
+    /// Installs the nftables ruleset unless its tables are unchanged since the last call; true if it was installed.
     async fn apply_ruleset(&self, ruleset: &str) -> Result<bool, PodNetworkError>;
-    /// The pods' bridge, and the links of the pods that the CNI library remembers.
+    /// The pods' bridge, and the links of the pods in the CNI library's cache.
     async fn observe_bridge(&self) -> Result<ObservedBridge, PodNetworkError>;
     /// Applies one change to the bridge.
     async fn apply_bridge(&self, change: &BridgeChange) -> Result<(), PodNetworkError>;
-    /// Writes the CNI configuration; true when the file changed.
+    /// Writes the CNI configuration; true if the file changed.
     async fn apply_conflist(&self, conflist: &Value) -> Result<bool, PodNetworkError>;
-    /// What is there of the pod network and of kube-proxy's rules, a word each, e.g. `bridge cni0`.
+    /// What exists of the pod network and of kube-proxy's rules, as short descriptions, e.g. `bridge cni0`.
     async fn observe_traces(&self) -> Result<Vec<String>, PodNetworkError>;
-    /// Removes all of that.
+    /// Removes everything that [`Self::observe_traces`] lists.
     async fn remove_traces(&self) -> Result<(), PodNetworkError>;
-    /// Returns once somebody else changed something since the last call. Some changes are announced by nobody: look now
-    /// and then too.
+    /// Returns when another process changed something since the last call. Some changes are not reported by the kernel,
+    /// so the state has to be checked periodically too.
     async fn changed(&self) -> NetworkChange;
 }

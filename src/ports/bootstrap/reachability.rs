@@ -1,4 +1,4 @@
-//! Whether an endpoint answers, and the way to a cluster's objects.
+//! Whether an endpoint responds, and connections to clusters.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use async_trait::async_trait;
 
 use super::ClusterObjects;
 
-/// Asks endpoints, and connects by kubeconfig.
+/// Checks endpoints, and connects by kubeconfig.
 #[async_trait]
 pub trait Reachability: Send + Sync {
-    /// True when a GET of this URL is answered with 200. `ca` (PEM) must vouch for an HTTPS server.
+    /// True if a GET of this URL returns 200. `ca` (PEM) verifies an HTTPS server.
     async fn answers(&self, url: &str, ca: Option<&str>) -> bool;
-    /// The objects of the cluster of a kubeconfig. Nothing is sent yet.
+    /// The objects in the cluster of a kubeconfig. Nothing is sent yet.
     async fn connect(
         &self,
         kubeconfig: &Path,

@@ -2,7 +2,7 @@
 
 use crate::ports::node::{RuntimeQueries, RuntimeTeardown};
 
-/// What the bootstrapper needs of the runtime: it looks at pods, and `reset` removes them.
+/// The runtime's functions for the bootstrapper: listing pods, and for `reset` removing them.
 pub trait NodeRuntime: RuntimeQueries + RuntimeTeardown {}
 
 impl<T: RuntimeQueries + RuntimeTeardown> NodeRuntime for T {}

@@ -1,4 +1,4 @@
-//! Files of etcd that are too large, or not text, for `NodeFiles`.
+//! Files of etcd that are too large for `NodeFiles`, or are not text.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,26 +9,26 @@ pub enum EtcdFileError {
     /// It cannot be read or moved.
     #[error("{verb} {path}")]
     Io {
-        /// `read`, `move`, …
+        /// The operation: `read`, `move`, …
         verb: &'static str,
-        /// The file.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// The cause.
+        /// Error of the system call.
         #[source]
         source: io::Error,
     },
-    /// It is truncated, was changed, or is something else.
+    /// It is truncated, modified, or not a snapshot.
     #[error("{path} is not a complete etcd snapshot: its checksum does not match")]
     Broken {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
 
-/// Snapshots and data folders.
+/// Snapshots and data directories of etcd.
 pub trait EtcdFiles: Send + Sync {
-    /// Reads a snapshot whole and holds it against the checksum at its end (etcd appends SHA-256); returns its size.
+    /// Reads a whole snapshot and verifies the checksum at its end (etcd appends SHA-256); returns its size in bytes.
     fn check_snapshot(&self, path: &Path) -> Result<u64, EtcdFileError>;
-    /// Moves a file or folder within its file system, and returns when that is on disk.
+    /// Moves a file or directory within its file system, and returns when that is on disk.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), EtcdFileError>;
 }

@@ -1,4 +1,4 @@
-//! The API server as the kubelet's own loops use it: pods, the node, its lease, events, certificate requests.
+//! The API server as the kubelet uses it: pods, the node, its lease, events, certificate requests.
 
 use async_trait::async_trait;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
@@ -9,43 +9,43 @@ use serde_json::Value;
 use crate::core::model::PodKey;
 use crate::ports::node::ApiError;
 
-/// Something happened to the pods of this node.
+/// A change of the pods of this node.
 #[derive(Clone, Debug)]
 pub enum PodChange {
-    /// All pods of the node; what is not among them is gone.
+    /// All pods of the node; others no longer exist.
     Listed(Vec<Pod>),
-    /// One pod is new or changed.
+    /// One pod was created or changed.
     Applied(Box<Pod>),
-    /// One pod is gone.
+    /// One pod was deleted.
     Deleted(Box<Pod>),
 }
 
 /// Watches the pods bound to this node, without their managed fields.
 #[async_trait]
 pub trait PodWatch: Send {
-    /// The next change; the first one is a list. Waits out errors with back-off, for as long as it takes.
+    /// The next change; the first one is a list. Retries errors with back-off, as long as it takes.
     async fn next(&mut self) -> PodChange;
 }
 
-/// Pods.
+/// Requests for pods of this node.
 #[async_trait]
 pub trait PodApi: Send + Sync {
-    /// Reads a pod.
+    /// Reads a pod with its current status.
     async fn get(&self, key: &PodKey) -> Result<Pod, ApiError>;
-    /// Creates a pod (a mirror pod).
+    /// Creates a pod (used for mirror pods).
     async fn create(&self, pod: &Pod) -> Result<Pod, ApiError>;
     /// Applies a strategic merge patch to the status subresource.
     async fn patch_status(&self, key: &PodKey, patch: &Value) -> Result<Pod, ApiError>;
-    /// Deletes with grace 0, provided that the pod still has this uid.
+    /// Deletes with grace period 0, if the pod still has this uid.
     async fn delete_now(&self, key: &PodKey, uid: &str) -> Result<(), ApiError>;
 }
 
-/// The node, its lease and its certificate requests.
+/// Requests for the Node object of this node, and its lease.
 #[async_trait]
 pub trait NodeApi: Send + Sync {
-    /// Reads the node.
+    /// Reads the Node object.
     async fn get(&self) -> Result<Node, ApiError>;
-    /// Creates the node.
+    /// Creates the Node object; `AlreadyExists` if there is one.
     async fn create(&self, node: &Node) -> Result<Node, ApiError>;
     /// Applies a strategic merge patch to metadata and spec.
     async fn patch(&self, patch: &Value) -> Result<Node, ApiError>;
@@ -53,31 +53,31 @@ pub trait NodeApi: Send + Sync {
     async fn patch_status(&self, patch: &Value) -> Result<Node, ApiError>;
     /// Reads the lease of the node.
     async fn get_lease(&self) -> Result<Lease, ApiError>;
-    /// Creates the lease.
+    /// Creates the lease; `AlreadyExists` if there is one.
     async fn create_lease(&self, lease: &Lease) -> Result<Lease, ApiError>;
-    /// Replaces the lease; a conflict when it was changed meanwhile.
+    /// Replaces the lease; `Conflict` if it was changed meanwhile.
     async fn replace_lease(&self, lease: &Lease) -> Result<Lease, ApiError>;
-    /// Waits until the node object changed in the API, as seen by a watch.
+    /// Waits until the Node object changed in the API, as reported by a watch.
     async fn changed(&self);
 }
 
-/// Events.
+/// Requests for Event objects.
 #[async_trait]
 pub trait EventApi: Send + Sync {
-    /// Creates an event.
+    /// Creates an event; returns it with the name that the server gave it.
     async fn create(&self, event: &Event) -> Result<Event, ApiError>;
     /// Patches the count, time and message of an event.
     async fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), ApiError>;
 }
 
-/// Certificate requests.
+/// Requests for CertificateSigningRequests of this node.
 #[async_trait]
 pub trait CertificateApi: Send + Sync {
-    /// Creates a request.
+    /// Creates a certificate request; `AlreadyExists` if there is one of its name.
     async fn create(&self, request: &CertificateSigningRequest) -> Result<CertificateSigningRequest, ApiError>;
-    /// Reads a request.
+    /// Reads a certificate request with its status.
     async fn get(&self, name: &str) -> Result<CertificateSigningRequest, ApiError>;
-    /// The CAs of kubelets' serving certificates, PEM, the one that signs first; `None` where the cluster names none.
+    /// The CAs of kubelets' serving certificates, PEM, the signing one first; `None` if the cluster publishes none.
     async fn serving_authorities(&self) -> Result<Option<String>, ApiError> {
         Ok(None)
     }

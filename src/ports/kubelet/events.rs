@@ -7,30 +7,30 @@ use k8s_openapi::api::core::v1::Pod;
 /// Type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// Something happened as it should.
+    /// For information: something happened as expected.
     Normal,
-    /// Something that a user may have to look at.
+    /// A problem that users may have to look at.
     Warning,
 }
 
-/// What an event is about.
+/// The object that an event is about.
 #[derive(Clone, Copy, Debug)]
 pub enum EventTarget<'a> {
-    /// A pod.
+    /// A pod as a whole.
     Pod(&'a Pod),
     /// A container of a pod, by its field path such as `spec.containers{web}`.
     Container(&'a Pod, &'a str),
-    /// The node itself.
+    /// The node of this kubelet.
     Node,
 }
 
-/// Takes events. Never blocks and never fails: events are aggregated, rate limited, and wait for the API server as long as
-/// there is room.
+/// Records events. Never blocks and never fails: events are aggregated and rate-limited, and buffered up to a limit
+/// while the API server is unreachable.
 pub trait Events: Send + Sync {
-    /// Records one event; `reason` is the API's CamelCase word.
+    /// Records one event; `reason` is a CamelCase word for programs.
     fn record(&self, target: EventTarget<'_>, kind: EventKind, reason: &str, message: String);
 
-    /// Records one event with annotations, which are for programs; who shows events as lines leaves them out.
+    /// Records one event with annotations for programs; implementations that print lines omit them.
     fn record_annotated(
         &self,
         target: EventTarget<'_>,

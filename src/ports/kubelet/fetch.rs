@@ -1,4 +1,4 @@
-//! Reading a URL.
+//! Fetching a URL.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,23 +11,23 @@ pub enum FetchError {
     /// The URL cannot be used.
     #[error("{url}: {reason}")]
     Url {
-        /// The URL, as configured or where a redirect led.
+        /// The URL, as configured or from a redirect.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// No connection, no TLS, or a broken answer.
+    /// No connection, no TLS, or an invalid response.
     #[error("{url}")]
     Request {
-        /// The URL that was asked.
+        /// The URL of the request.
         url: String,
-        /// The cause.
+        /// The error of the HTTP client.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The answer is not a document.
+    /// The response is not a document.
     #[error("{url}: {status}")]
     Status {
-        /// The URL that was asked.
+        /// The URL of the request.
         url: String,
         /// HTTP status with its name, e.g. `404 Not Found`.
         status: String,
@@ -35,17 +35,17 @@ pub enum FetchError {
     /// The document is larger than [`MAX_MANIFEST_BYTES`](crate::core::model::MAX_MANIFEST_BYTES).
     #[error("{url}: larger than {most} bytes")]
     TooLarge {
-        /// The URL that was asked.
+        /// The URL of the request.
         url: String,
-        /// The limit.
+        /// Largest accepted size, in bytes.
         most: usize,
     },
-    /// Redirects lead on and on.
+    /// There were too many redirects.
     #[error("{url}: stopped after {redirects} redirects")]
     Redirects {
         /// The URL as configured.
         url: String,
-        /// How many were followed.
+        /// Number of redirects that were followed.
         redirects: usize,
     },
     /// The document did not arrive in time.
@@ -53,12 +53,12 @@ pub enum FetchError {
     TimedOut {
         /// The URL as configured.
         url: String,
-        /// How long it was waited for.
+        /// The timeout in seconds.
         seconds: u64,
     },
 }
 
-/// Reads documents over HTTP.
+/// Fetches documents over HTTP and HTTPS.
 #[async_trait]
 pub trait Fetch: Send + Sync {
     /// The body of a GET, at most 10 MiB, within 10 seconds.

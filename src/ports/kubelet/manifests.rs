@@ -1,4 +1,4 @@
-//! Manifest files, and news of their changes.
+//! Manifest files, and notification of changes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,23 +7,23 @@ use async_trait::async_trait;
 
 use crate::core::model::ReadFile;
 
-/// The place where manifests are: a directory (not its subdirectories) or one file.
+/// The location of manifests: a directory (without its subdirectories) or one file.
 #[async_trait]
 pub trait ManifestFiles: Send {
-    /// Reads every manifest, in the order of their names. A place that does not exist holds none.
+    /// Reads every manifest, ordered by name. A missing location has no manifests.
     ///
     /// # Errors
-    /// The place exists but cannot be listed; nothing is known then.
+    /// The location exists but cannot be listed, so nothing is known.
     fn read(&mut self) -> std::io::Result<Vec<ReadFile>>;
-    /// Waits until something may have changed: a file, the directory, or a symbolic link on the way to either.
+    /// Waits until something may have changed: a file, the directory, or a symbolic link in the path of either.
     async fn changed(&mut self);
-    /// The manifests that were taken away since the last call, also those that are there again. Known once [`Self::changed`]
-    /// has returned.
+    /// The manifests that were removed since the last call, even if they exist again. Available after [`Self::changed`]
+    /// returned.
     fn take_removed(&mut self) -> BTreeSet<PathBuf>;
-    /// Keeps the content of a good manifest for after a restart; an error is only worth a warning.
+    /// Stores the content of a valid manifest for the next restart; an error only deserves a warning.
     fn keep(&self, path: &Path, content: &[u8]) -> std::io::Result<()>;
-    /// The kept content.
+    /// The stored content of a manifest; `None` if there is none.
     fn kept(&self, path: &Path) -> Option<Vec<u8>>;
-    /// Drops the kept content of all files but these.
+    /// Removes the stored content of all files except these.
     fn forget_others(&self, paths: &[&Path]);
 }

@@ -1,4 +1,4 @@
-//! What the kubelet asks of the world.
+//! Ports of the kubelet.
 
 mod api;
 mod cgroups;

@@ -1,4 +1,4 @@
-//! Units of static pods, and the journal that they are read in.
+//! Units of static pods, and the journal with their logs.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,30 +7,30 @@ use async_trait::async_trait;
 
 use crate::ports::node::UnitError;
 
-/// The service manager, asked for what static pods need of it. No call waits for a job.
+/// The service manager, as static pods need it. No call waits for a job.
 #[async_trait]
 pub trait PodUnits: Send + Sync {
-    /// Asks for a start; no effect on an active unit.
+    /// Requests a start; no effect on an active unit.
     async fn start(&self, unit: &str) -> Result<(), UnitError>;
-    /// Asks for a stop; no effect on a unit that is not running.
+    /// Requests a stop; no effect on a unit that is not running.
     async fn stop(&self, unit: &str) -> Result<(), UnitError>;
-    /// Units `static-pod@*.service` that are active or about to be.
+    /// Units `static-pod@*.service` that are active or activating.
     async fn running(&self) -> Result<BTreeSet<String>, UnitError>;
 }
 
-/// Notes of the pods that are stopped by their unit; they last over restarts of the kubelet and go with a reboot.
+/// Records of pods that are stopped by their unit; they survive restarts of the kubelet and are lost at reboot.
 pub trait StopNotes: Send + Sync {
-    /// All names.
+    /// Names of all stopped pods.
     fn all(&self) -> io::Result<BTreeSet<String>>;
-    /// Notes a name.
+    /// Records that the pod of this name is stopped.
     fn note(&self, name: &str) -> io::Result<()>;
-    /// Drops the note of a name, if there is one.
+    /// Removes the record of a name, if there is one.
     fn drop_note(&self, name: &str) -> io::Result<()>;
 }
 
-/// systemd's journal.
+/// Writes to systemd's journal.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Writes one entry: name and value of each field. Waits while the journal takes no more.
+    /// Writes one entry: name and value of each field. Blocks while the journal accepts no more.
     async fn write(&self, fields: &[(&'static str, &[u8])]) -> io::Result<()>;
 }

@@ -6,69 +6,69 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use crate::core::model::{ContainerId, ContainerKind, PodKey, PodUid, SandboxId};
 
-/// One container record of the runtime, newest attempt of its name.
+/// The newest container record of a name in the runtime.
 #[derive(Clone, Debug)]
 pub struct ContainerView {
-    /// Name in the pod.
+    /// Name of the container in the pod.
     pub name: String,
-    /// Kind of container.
+    /// The list of the spec that it is in.
     pub kind: ContainerKind,
-    /// Runtime id.
+    /// Runtime id of the container.
     pub id: ContainerId,
     /// Restart count of this record.
     pub attempt: u32,
-    /// Whether it runs now.
+    /// True if it is running.
     pub running: bool,
-    /// Log file, absolute.
+    /// Absolute path of the log file.
     pub log_path: String,
 }
 
-/// Where a pod is on its way, as `kubelet_working_pods` counts it.
+/// Stage of a pod, as `kubelet_working_pods` counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// It starts or runs.
+    /// It is starting or running.
     #[default]
     Sync,
-    /// Its containers are being ended.
+    /// Its containers are being killed.
     Terminating,
     /// Nothing of it runs any more.
     Terminated,
-    /// What it held is given back too: volumes, cgroup, sandboxes.
+    /// Its resources are released too: volumes, cgroup, sandboxes.
     Finished,
 }
 
-/// A pod as the kubelet sees it now.
+/// A pod in the kubelet's view.
 #[derive(Clone, Debug, Default)]
 pub struct PodView {
-    /// Definition in force; for a static pod the static one (its uid differs from the mirror's).
+    /// The definition in force; for a static pod its own (with another uid than its mirror pod).
     pub pod: Arc<Pod>,
-    /// Whether it is a static pod.
+    /// True for a static pod.
     pub is_static: bool,
-    /// For a static pod, the uid of its mirror pod once published.
+    /// For a static pod, the uid of its mirror pod; `None` until that exists.
     pub mirror_uid: Option<PodUid>,
-    /// Status as last derived (also when it could not be sent to the API server).
+    /// The status that was last derived, even if it could not be sent to the API server.
     pub status: Arc<PodStatus>,
-    /// Newest sandbox.
+    /// Id of the newest sandbox; `None` if there is none.
     pub sandbox: Option<SandboxId>,
-    /// Newest record of each container, and the one before it where there is one, newest first.
+    /// The newest and the previous record of each container, newest first.
     pub containers: Vec<ContainerView>,
-    /// The last error of the pod's worker, for local status.
+    /// The last error of the pod's worker, for the local status.
     pub last_error: Option<String>,
-    /// Where it is on its way.
+    /// Stage of the pod on this node.
     pub lifecycle: Lifecycle,
-    /// Its source has dropped it.
+    /// True if its source no longer lists it.
     pub dropped: bool,
 }
 
-/// Looks pods up; never blocks.
+/// Looks up pods; never blocks.
 pub trait Pods: Send + Sync {
-    /// By uid, of a static pod also by its mirror's uid.
+    /// The pod with this uid; for a static pod also with its mirror pod's uid.
     fn by_uid(&self, uid: &PodUid) -> Option<Arc<PodView>>;
-    /// By namespace and name.
+    /// The pod with this namespace and name.
     fn by_key(&self, key: &PodKey) -> Option<Arc<PodView>>;
-    /// All pods, in no order.
+    /// All pods, in arbitrary order.
     fn list(&self) -> Vec<Arc<PodView>>;
-    /// Where those pods are that no source has ever listed: what the runtime or the disk had of them is being ended.
+    /// Stages of pods that no source has ever listed: their remains are being removed.
     fn unlisted(&self) -> Vec<Lifecycle> {
         Vec::new()
     }

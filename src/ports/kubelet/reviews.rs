@@ -1,24 +1,24 @@
-//! TokenReview and SubjectAccessReview: who asks the kubelet's server, and may they.
+//! TokenReview and SubjectAccessReview, for the kubelet's server.
 
 use async_trait::async_trait;
 
 use crate::core::model::access::{AccessQuestion, UserInfo};
 
-/// A review could not be made; the request is answered with an error, never let through.
+/// A review failed; the request gets an error, and is never allowed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{review}: {message}")]
 pub struct ReviewError {
-    /// Kind of the review.
+    /// Kind of the review, e.g. `TokenReview`.
     pub review: &'static str,
-    /// The server's or the transport's text.
+    /// Message of the server or the transport.
     pub message: String,
 }
 
-/// Asks the API server. Not cached: the server's authenticator and authorizer do that.
+/// Reviews by the API server. Not cached: the kubelet's server does that.
 #[async_trait]
 pub trait Reviews: Send + Sync {
-    /// The user behind a bearer token; `None` when the token is not valid.
+    /// The user of a bearer token; `None` if the token is invalid.
     async fn token(&self, token: &str) -> Result<Option<UserInfo>, ReviewError>;
-    /// Whether the user may.
+    /// True if the user has this access.
     async fn access(&self, user: &UserInfo, question: &AccessQuestion) -> Result<bool, ReviewError>;
 }

@@ -1,4 +1,4 @@
-//! The CRI RuntimeService as the kubelet uses it, one trait for each kind of caller.
+//! The CRI RuntimeService, as the kubelet uses it: one trait for each kind of caller.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use crate::core::model::{ContainerId, PodUid, SandboxId};
 use crate::cri;
 use crate::ports::node::{RuntimeError, RuntimeQueries, RuntimeTeardown};
 
-/// Who makes the pod cgroups' children: systemd over D-Bus or the runtime itself.
+/// Who creates the cgroups of containers: systemd over D-Bus, or the runtime itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CgroupDriver {
-    /// Slices and scopes.
+    /// systemd, as slices and scopes.
     Systemd,
-    /// Plain directories.
+    /// The runtime, as plain directories.
     Cgroupfs,
 }
 
-/// A hint that something changed; it never carries state, the receiver reads again.
+/// A hint that something changed; it carries no state, the receiver has to read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeEvent {
-    /// A container or sandbox (their ids share one space) started or vanished.
+    /// A container or sandbox (their ids are distinct) started or disappeared.
     Container(ContainerId),
-    /// A container or sandbox exited. The runtime's own status may lag behind this hint: read until it says so too.
+    /// A container or sandbox exited. The runtime's own status may lag behind this hint: read until it agrees.
     Exited(ContainerId),
-    /// A sandbox (or a container of this pod, where the runtime names the pod) changed.
+    /// A sandbox (or a container of this pod, if the runtime names the pod) changed.
     Pod(PodUid),
-    /// Events were lost, or the runtime came back: read everything again.
+    /// Events were lost, or the runtime reconnected: read everything again.
     Resync,
 }
 
@@ -39,11 +39,11 @@ pub trait RuntimeInfo: Send + Sync {
     async fn version(&self) -> Result<cri::VersionResponse, RuntimeError>;
     /// Conditions (RuntimeReady, NetworkReady), runtime handlers and features.
     async fn status(&self) -> Result<cri::StatusResponse, RuntimeError>;
-    /// The runtime's cgroup driver; `Ok(None)` when it cannot tell (containerd 1.6).
+    /// The runtime's cgroup driver; `Ok(None)` if it does not report it (containerd 1.6).
     async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError>;
-    /// Tells the runtime the node's pod CIDR.
+    /// Configures the node's pod CIDR in the runtime.
     async fn update_pod_cidr(&self, cidr: &str) -> Result<(), RuntimeError>;
-    /// Hints of changes for as long as the receiver lives; starts with [`RuntimeEvent::Resync`] at each (re)connect.
+    /// Hints of changes, as long as the receiver exists; starts with [`RuntimeEvent::Resync`] at each (re)connection.
     fn events(&self) -> mpsc::Receiver<RuntimeEvent>;
 }
 
@@ -60,15 +60,15 @@ pub trait RuntimeLaunch: Send + Sync {
         config: cri::ContainerConfig,
         sandbox_config: cri::PodSandboxConfig,
     ) -> Result<ContainerId, RuntimeError>;
-    /// Starts a created container.
+    /// Starts a container that was created.
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError>;
-    /// Changes a running container's limits.
+    /// Changes the resource limits of a running container.
     async fn update_container_resources(
         &self,
         id: &ContainerId,
         resources: cri::LinuxContainerResources,
     ) -> Result<(), RuntimeError>;
-    /// Tells the runtime of a sandbox's new totals; unimplemented is success.
+    /// Updates a sandbox's total resources in the runtime; "unimplemented" is success.
     async fn update_sandbox_resources(
         &self,
         id: &SandboxId,
@@ -80,14 +80,14 @@ pub trait RuntimeLaunch: Send + Sync {
 /// Usage as the runtime measures it.
 #[async_trait]
 pub trait ContainerStats: Send + Sync {
-    /// Usage of all containers; for nodes where the cgroup files cannot be read.
+    /// Usage of all containers; for nodes whose cgroup files cannot be read.
     async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError>;
 }
 
 /// Runs commands in containers: probes, hooks and `/run`. A command continues when its future is dropped.
 #[async_trait]
 pub trait ContainerExec: Send + Sync {
-    /// Runs a command to its end; `timeout` of zero means without bound.
+    /// Runs a command to completion; a `timeout` of zero means no limit.
     async fn exec_sync(
         &self,
         id: &ContainerId,
@@ -96,19 +96,19 @@ pub trait ContainerExec: Send + Sync {
     ) -> Result<cri::ExecSyncResponse, RuntimeError>;
 }
 
-/// What clients of the kubelet's server and the rotation of logs ask of a container. Every method is one call.
+/// Functions on containers for clients of the kubelet's server and for log rotation. Every method is one call.
 #[async_trait]
 pub trait ContainerAccess: Send + Sync {
-    /// URL of the runtime's streaming server for an exec.
+    /// URL of the runtime's streaming server for exec.
     async fn exec_url(
         &self,
         id: &ContainerId,
         command: Vec<String>,
         stdio: StreamStdio,
     ) -> Result<String, RuntimeError>;
-    /// URL of the runtime's streaming server for an attach.
+    /// URL of the runtime's streaming server for attach.
     async fn attach_url(&self, id: &ContainerId, stdio: StreamStdio) -> Result<String, RuntimeError>;
-    /// URL of the runtime's streaming server for a port-forward.
+    /// URL of the runtime's streaming server for port-forward.
     async fn port_forward_url(&self, id: &SandboxId, ports: Vec<i32>) -> Result<String, RuntimeError>;
     /// Writes a checkpoint of the container to `location`.
     async fn checkpoint_container(
@@ -117,16 +117,16 @@ pub trait ContainerAccess: Send + Sync {
         location: &str,
         timeout: Duration,
     ) -> Result<(), RuntimeError>;
-    /// Makes the runtime open the log file again after it was renamed.
+    /// Makes the runtime reopen the log file after it was renamed.
     async fn reopen_log(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 }
 
-/// What the workers of pods need of the runtime.
+/// The runtime's functions for the workers of pods.
 pub trait PodRuntime: RuntimeInfo + RuntimeQueries + RuntimeLaunch + RuntimeTeardown + ContainerStats {}
 
 impl<T: RuntimeInfo + RuntimeQueries + RuntimeLaunch + RuntimeTeardown + ContainerStats> PodRuntime for T {}
 
-/// What the kubelet's server needs of the runtime.
+/// The runtime's functions for the kubelet's server.
 pub trait ServerRuntime: RuntimeQueries + ContainerExec + ContainerAccess {}
 
 impl<T: RuntimeQueries + ContainerExec + ContainerAccess> ServerRuntime for T {}

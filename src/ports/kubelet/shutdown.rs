@@ -1,4 +1,4 @@
-//! The machine is going down.
+//! Shutdown of the machine.
 
 use std::io;
 use std::time::Duration;
@@ -6,42 +6,42 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-/// Why logind cannot be asked.
+/// Why a request to logind failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("logind: {message}")]
 pub struct ShutdownError {
-    /// What it, or the bus, said.
+    /// Message of logind or the bus.
     pub message: String,
 }
 
-/// When the last orderly shutdown began and ended; the end is absent while it is under way, and after a cut.
+/// When the last orderly shutdown began and ended; the end is `None` during it, and after a power loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownTimes {
-    /// Its begin.
+    /// When it began; `None` if there was none.
     pub start: Option<Timestamp>,
-    /// Its end.
+    /// When it ended; `None` if it did not.
     pub end: Option<Timestamp>,
 }
 
-/// Keeps the times of the last shutdown over the boot that follows it.
+/// Stores the times of the last shutdown for the next boot.
 #[async_trait]
 pub trait ShutdownRecord: Send + Sync {
-    /// The last ones; none where there has been no shutdown.
+    /// The stored times; both `None` if there was no shutdown.
     async fn load(&self) -> io::Result<ShutdownTimes>;
-    /// Keeps these.
+    /// Stores the times, replacing the previous ones.
     async fn store(&self, times: ShutdownTimes) -> io::Result<()>;
 }
 
-/// Holds the machine's shutdown up until it is dropped.
+/// An inhibitor lock, which delays the shutdown of the machine until it is dropped.
 pub type InhibitLock = Box<dyn Send + Sync>;
 
-/// News of the machine's shutdown. One owner, who asks in a loop.
+/// Notifications of shutdowns. It has one owner, which calls [`Self::next`] in a loop.
 #[async_trait]
 pub trait ShutdownWatch: Send {
-    /// Makes sure that a lock may hold the shutdown up for this long.
+    /// Ensures that a lock may delay the shutdown for this long.
     async fn allow_delay(&mut self, delay: Duration) -> Result<(), ShutdownError>;
-    /// Takes a lock.
+    /// Takes an inhibitor lock of logind.
     async fn inhibit(&mut self) -> Result<InhibitLock, ShutdownError>;
-    /// The next news: true when a shutdown begins, false when it was cancelled. Safe to drop.
+    /// The next notification: true if a shutdown begins, false if it was cancelled. Safe to drop.
     async fn next(&mut self) -> Result<bool, ShutdownError>;
 }

@@ -1,4 +1,4 @@
-//! API objects around storage drivers.
+//! API objects of storage drivers.
 
 use std::collections::BTreeMap;
 
@@ -9,36 +9,36 @@ use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use crate::core::status::GrowthStep;
 use crate::ports::node::ApiError;
 
-/// What a driver says of this node; published as part of the CSINode object and the node's labels.
+/// A driver's description of this node; published in the CSINode object and as labels of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeDriver {
-    /// The driver's name.
+    /// Name of the driver.
     pub name: String,
-    /// The node's name in the storage system.
+    /// Id of the node in the storage system.
     pub node_id: String,
-    /// Where the node is, e.g. zone; becomes labels of the node.
+    /// Location of the node, e.g. its zone; becomes labels of the node.
     pub topology: BTreeMap<String, String>,
-    /// How many volumes fit; `None` for no limit.
+    /// Most volumes that can be attached; `None` for no limit.
     pub max_volumes: Option<i32>,
 }
 
-/// Reads and publishes objects around storage drivers. Nothing is cached: they are asked for once per volume.
+/// Reads and publishes objects of storage drivers. Nothing is cached: they are read once per volume.
 #[async_trait]
 pub trait StorageApi: Send + Sync {
-    /// A driver's object; `None` when there is none, which means defaults.
+    /// The driver's CSIDriver object; `None` if there is none, which means defaults.
     async fn csi_driver(&self, name: &str) -> Result<Option<CSIDriver>, ApiError>;
-    /// An attachment of a volume to this node.
+    /// An attachment of a volume to this node; `None` if there is none.
     async fn volume_attachment(&self, name: &str) -> Result<Option<VolumeAttachment>, ApiError>;
-    /// Writes into a claim's status how far growing its volume has come; gives the claim as it is then.
+    /// Records the progress of growing a volume in its claim's status; returns the claim after that.
     async fn tell_growth(
         &self,
         claim: &PersistentVolumeClaim,
         step: GrowthStep,
     ) -> Result<PersistentVolumeClaim, ApiError>;
-    /// Makes sure that this node's CSINode object exists.
+    /// Ensures that this node's CSINode object exists.
     async fn publish_node(&self) -> Result<(), ApiError>;
-    /// Makes the driver known on this node, or brings what is known up to date.
+    /// Publishes a driver of this node, or updates what is published.
     async fn publish_driver(&self, driver: &NodeDriver) -> Result<(), ApiError>;
-    /// The driver is gone from this node.
+    /// Removes a driver that is no longer on this node.
     async fn withdraw_driver(&self, name: &str) -> Result<(), ApiError>;
 }

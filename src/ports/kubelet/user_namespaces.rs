@@ -1,4 +1,4 @@
-//! Id ranges of pods with a user namespace of their own.
+//! Blocks of user ids for pods with a user namespace.
 
 use std::io;
 
@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use crate::core::model::PodUid;
 use crate::cri;
 
-/// Gives each pod with `hostUsers: false` a block of user and group ids that no other pod of the node has.
+/// Assigns each pod with `hostUsers: false` a block of user and group ids that no other pod of the node has.
 #[async_trait]
 pub trait UserNamespaces: Send + Sync {
-    /// The pod's block; the same one for as long as the pod's directory exists, also after a restart.
+    /// The pod's block; the same one as long as the pod's directory exists, even after a restart.
     async fn ensure(&self, uid: &PodUid) -> io::Result<cri::UserNamespace>;
 }

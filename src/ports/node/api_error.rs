@@ -3,34 +3,34 @@
 /// Why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ApiError {
-    /// There is no such object.
+    /// The object does not exist.
     #[error("{0}: not found")]
     NotFound(String),
-    /// There is one of that name already.
+    /// An object of that name exists.
     #[error("{0}: already exists")]
     AlreadyExists(String),
-    /// It was changed meanwhile, or has another uid.
+    /// The object was changed meanwhile, or has another uid.
     #[error("{what}: conflict: {message}")]
     Conflict {
-        /// The object of the request.
+        /// Operation and object of the request, e.g. `patch status of pod ns/web`.
         what: String,
         /// Message of the API server.
         message: String,
     },
-    /// The server refused.
+    /// The server rejected the request.
     #[error("{what}: {message} (code {code})")]
     Refused {
-        /// The object of the request.
+        /// Operation and object of the request, e.g. `patch status of pod ns/web`.
         what: String,
-        /// HTTP status.
+        /// HTTP status of the response, e.g. 403.
         code: u16,
         /// Message of the API server.
         message: String,
     },
-    /// No answer.
+    /// There was no response from the server.
     #[error("{what}: API server cannot be reached: {message}")]
     Unreachable {
-        /// The object of the request.
+        /// Operation and object of the request, e.g. `patch status of pod ns/web`.
         what: String,
         /// Message of the transport.
         message: String,
@@ -38,7 +38,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// The credentials were not accepted or do not allow it.
+    /// True if authentication or authorization failed.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Refused { code: 401 | 403, .. })
     }

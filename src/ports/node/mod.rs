@@ -1,4 +1,4 @@
-//! What both programs ask of the world.
+//! Ports of both programs.
 
 mod api_error;
 mod checks;

@@ -1,4 +1,4 @@
-//! Moments of tokio's clock, which tests may pause; see [`crate::core::model::time`].
+//! Instants of tokio's clock, which tests may pause; see [`crate::core::model::time`].
 
 use std::time::Duration;
 

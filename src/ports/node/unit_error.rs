@@ -1,30 +1,30 @@
 //! Why a call to systemd failed.
 
-/// Why a unit could not be changed or asked.
+/// Why a unit could not be changed or queried.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitError {
     /// systemd cannot be reached over D-Bus.
     #[error("systemd does not answer on the system bus: {message}")]
     Unavailable {
-        /// The bus's text.
+        /// Message of the bus.
         message: String,
     },
-    /// systemd refused.
+    /// systemd rejected the request.
     #[error("unit {unit}: {message}")]
     Refused {
-        /// Unit name.
+        /// Name of the unit.
         unit: String,
-        /// systemd's text.
+        /// The message that systemd returned.
         message: String,
     },
-    /// The job finished with another result than `done`.
+    /// The job finished with a result other than `done`.
     #[error("unit {unit}: the {verb} job finished with result `{result}`; see `journalctl -u {unit}`")]
     JobFailed {
-        /// Unit name.
+        /// Name of the unit.
         unit: String,
-        /// start, stop, restart or reload.
+        /// The operation: start, stop, restart or reload.
         verb: &'static str,
-        /// systemd's word: failed, timeout, dependency, …
+        /// systemd's result: failed, timeout, dependency, …
         result: String,
     },
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A cgroup of its own for each node in every hierarchy, so that no node sees another node's pods.
+# A separate cgroup for each node in every hierarchy, so that no node sees another node's pods.
 
 cgroup_paths() { # cgroup_paths NODE: its folder in each hierarchy of the machine
 	local type target
@@ -27,11 +27,11 @@ cgroups_enter() {
 	done
 }
 
-# cgroups_remove NODE: ends what is left in the node's cgroups and removes them.
+# cgroups_remove NODE: kills what is left in the node's cgroups and removes them.
 cgroups_remove() {
 	local path pid tries file
 	for path in $(cgroup_paths "$1"); do
-		# What a runtime left frozen cannot even be killed.
+		# What a runtime left frozen cannot be killed.
 		while read -r file; do
 			case $file in
 			*/freezer.state) echo THAWED >"$file" ;;

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # Images in the nodes. The containerd folder of the first node that loaded a set of images is kept as a seed in the
-# cache; later nodes start from hard links to it, which takes no time and no room.
+# cache; later nodes start from hard links to it, which costs neither time nor space.
 
-# What a node is given beforehand. SOURCE=registry stands for a network: all images, as if they had been pulled.
-# Nodes that are as NixOS is have kube-proxy's image: its tool, Debian's nft, does not run by a store path alone.
+# Images that a node has from the start. SOURCE=registry simulates a network: all images, as if they had been pulled.
+# Nodes like NixOS have kube-proxy's image: its tool, Debian's nft, does not run by store path alone.
 if [ "$SOURCE" = registry ] || [ "$OS" = nixos-shaped ]; then image_groups=(cluster test); else image_groups=(test); fi
 [ "$KUBERNETES" = v1.36.3 ] || image_groups+=(old)
 
@@ -18,7 +18,7 @@ node_import() {
 	done
 }
 
-# load_images NODE: what the node does not have yet of the images that a cluster runs.
+# load_images NODE: loads the cluster's images that the node does not have yet.
 load_images() {
 	local mark archive
 	mark=$(node_dir "$1")/images
@@ -28,14 +28,14 @@ load_images() {
 	done
 }
 
-# seed_folder: where the seed of this set of images for this runtime is or will be.
+# seed_folder: path of the seed of this set of images for this runtime.
 seed_folder() {
 	local lower
 	lower=$("$here/node/image" "$RUNTIME")
 	echo "$(dirname "${lower##*:}")/containerd-seed-$(echo "$RUNTIME $(image_archives)" | sha256sum | cut -c1-12)"
 }
 
-# seed_node NODE: gives a new node the images of the seed, if there is one.
+# seed_node NODE: copies the images of the seed to a new node, if there is a seed.
 seed_node() {
 	local seed dir
 	dir=$(node_dir "$1")
@@ -61,7 +61,7 @@ seed_keep() {
 	node_enter "$1" systemctl start containerd.service
 }
 
-# link_tree SOURCE TARGET: hard links where files never change (content, layers), copies of the databases.
+# link_tree SOURCE TARGET: hard links for files that never change (content, layers), copies of the databases.
 link_tree() {
 	local database
 	cp -al -T "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a -T "$1" "$2"; }

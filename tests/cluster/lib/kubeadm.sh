@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The reference: the same nodes bootstrapped by upstream's kubeadm, with a pod network that the harness lays down. It wants
-# a balancer in front of several API servers and brings none: here the first node stands for it.
+# The reference: the same nodes bootstrapped by upstream's kubeadm, with a pod network that the harness sets up. kubeadm
+# needs a balancer in front of several API servers and has none: here the first node takes its place.
 
 kubeadm_config() { # kubeadm_config NODE
 	cat <<-CONFIG
@@ -23,7 +23,7 @@ kubeadm_config() { # kubeadm_config NODE
 		shutdownGracePeriodCriticalPods: 20s
 		maxPods: $MAX_PODS
 		resolvConf: /etc/resolv.conf
-		# The disk is the whole machine's: how full it is says nothing about the node.
+		# The disk belongs to the whole machine: its usage says nothing about the node.
 		imageGCHighThresholdPercent: 100
 		evictionHard: {memory.available: 100Mi, nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%"}
 		---
@@ -62,7 +62,7 @@ kubeadm_bootstrap() {
 	for node in $(node_names); do pod_network "$node"; done
 }
 
-# kubeadm_join NODE: the command that it joins with, as what it is to be.
+# kubeadm_join NODE: prints the command that joins the node in its role.
 kubeadm_join() {
 	local role=
 	if is_control_plane "$1"; then

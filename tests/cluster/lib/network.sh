@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# One bridge and one /24 for each cluster, agreed with all other clusters of the machine.
+# One bridge and one /24 for each cluster, unique among all clusters of the machine.
 
 # claim: registers this cluster under its name and gives it a free network number.
 claim() {
@@ -51,7 +51,7 @@ bridge_up() {
 	ip link set "$bridge" up
 }
 
-# The kernel may keep a port whose namespace was cut off: the ports go first.
+# The kernel may keep a port whose namespace was detached: remove the ports first.
 bridge_down() {
 	local port
 	for port in $(ip -o link show master "$(bridge_name)" 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/\1/'); do
@@ -60,7 +60,7 @@ bridge_down() {
 	ip link delete "$(bridge_name)" 2>/dev/null || true
 }
 
-# inotify_room: warns when the machine's inotify instances will not do; the limit stays as the machine has it.
+# inotify_room: warns if the machine's inotify instances are too few; the limit is not changed.
 inotify_room() {
 	local limit used needed=$((NODES * 20 + CONTROL_PLANES * 10))
 	limit=$(cat /proc/sys/fs/inotify/max_user_instances)

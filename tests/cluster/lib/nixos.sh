@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Nodes that are as NixOS is, in what a bootstrapper meets: units and files of /etc are those that nix/lib renders, as
-# links into a read-only store; programs are there by store path only; services find no program that their unit does not
-# name. (The rest of the machine is Debian's: `make nixos` evaluates the module on the real NixOS.)
+# Nodes that look like NixOS to a bootstrapper: units and files of /etc are those that nix/lib renders, as links into a
+# read-only store; programs exist only by store path; services find no program that their unit does not name. (The rest
+# of the machine is Debian's: `make nixos` evaluates the module on the real NixOS.)
 
 nixos_store() { echo "$(node_dir "$1")/nix/store"; }
 
@@ -18,7 +18,8 @@ nixos_put() {
 	echo "/nix/store/$path"
 }
 
-# nixos_package NODE NAME [PROGRAM=]FILE...: a package with these programs: copies, and links to what the node has in /usr.
+# nixos_package NODE NAME [PROGRAM=]FILE...: creates a package with these programs: copies, and links to those that the
+# node has in /usr.
 nixos_package() {
 	local node=$1 name=$2 folder program
 	shift 2
@@ -34,7 +35,7 @@ nixos_package() {
 	nixos_put "$node" "$name" "$folder"
 }
 
-# nixos_packages NODE: lays them, and prints them as a set of Nix.
+# nixos_packages NODE: creates all packages, and prints them as a Nix attribute set.
 nixos_packages() {
 	local node=$1 folder
 	mkdir -p "$(nixos_store "$node")"
@@ -59,7 +60,7 @@ nixos_settings() {
 	cat <<-NIX
 		let
 		  p = import $(node_dir "$1")/packages.nix;
-		  # As modules are merged: what a rebuild adds has the last word.
+		  # Merged like modules: options of a rebuild take precedence.
 		  merge = a: b: a // builtins.mapAttrs (n: v: if builtins.isAttrs v && builtins.isAttrs (a.\${n} or null) then merge a.\${n} v else v) b;
 		in merge {
 		  role = "$(if is_control_plane "$1"; then echo control-plane; else echo worker; fi)";
@@ -91,7 +92,7 @@ nixos_settings() {
 	NIX
 }
 
-# nixos_lay NODE JOIN: makes a generation of the node's settings; /etc leads to it.
+# nixos_lay NODE JOIN: creates a generation of the node's settings; /etc links to it.
 nixos_lay() {
 	local node=$1 root dir folder files unit before want
 	root=$(node_root "$node") dir=$(node_dir "$node")
@@ -108,7 +109,7 @@ nixos_lay() {
 	files=$(nixos_put "$node" etc-roost "$folder")
 	ln -sfn "$files" "$root/etc/roost"
 	folder=$(mktemp -d)
-	# What the machine has besides ours.
+	# What the machine has besides our files.
 	cp -a "$dir/units-of-debian/." "$folder/"
 	while read -r unit; do
 		jq -r --arg u "$unit" '.units[$u]' "$dir/generation.json" >"$folder/$unit"
@@ -145,13 +146,13 @@ nixos_make() {
 	nixos_packages "$node" >"$dir/packages.nix"
 	mkdir -p "$dir/units-of-debian" "$root/nix" "$root/etc/systemd-mutable/system" "$root/var/lib/secrets" "$root/etc/systemd/system.conf.d" "$root"/etc/cni/net.d "$root/etc/kubernetes"
 	cp -a "$root/etc/systemd/system/." "$dir/units-of-debian/"
-	# containerd's unit of NixOS names its tools as well.
+	# containerd's unit on NixOS names its tools too.
 	mkdir -p "$dir/units-of-debian/containerd.service.d"
 	printf '[Service]\nEnvironment=PATH=/usr/local/bin:/usr/sbin:/usr/bin\n' >"$dir/units-of-debian/containerd.service.d/path.conf"
 	rm -rf "$root/etc/systemd/system"
-	# The manager's own path on NixOS has programs of systemd alone.
+	# The manager's own path on NixOS contains only programs of systemd.
 	printf '[Manager]\nDefaultEnvironment=PATH=%s/bin\n' "$(sed -n 's/.*systemd = "\([^"]*\)".*/\1/p' "$dir/packages.nix")" >"$root/etc/systemd/system.conf.d/path.conf"
-	# Commands typed in the node, as environment.systemPackages has them.
+	# For commands typed in the node, like environment.systemPackages.
 	ln -sfn "$(sed -n 's/.*roost = "\([^"]*\)".*/\1/p' "$dir/packages.nix")/bin/bootstrap" "$root/usr/local/bin/bootstrap"
 	if [ "$node" = n1 ]; then nixos_lay "$node" ''; else nixos_lay "$node" "$(nixos_join 127.0.0.1:6443 "$(printf '%064d' 0)")"; fi
 }
@@ -159,7 +160,7 @@ nixos_make() {
 # nixos_join ENDPOINT HASH
 nixos_join() { echo "join = { endpoint = \"$1\"; ca_hash = \"sha256:$2\"; token_file = \"/var/lib/secrets/join-token\"; };"; }
 
-# nixos_switch NODE JOIN: another generation of the node.
+# nixos_switch NODE JOIN: switches the node to another generation.
 nixos_switch() {
 	local old
 	old=$(readlink "$(node_root "$1")/etc/systemd/system")
@@ -167,8 +168,8 @@ nixos_switch() {
 	nixos_activate "$1" "$old"
 }
 
-# nixos_activate NODE OLD: goes over from those units by the rules of switch-to-configuration: what changed is started anew,
-# but for units that say no.
+# nixos_activate NODE OLD: switches from those units by the rules of switch-to-configuration: restarts what changed,
+# except units that opt out.
 nixos_activate() {
 	local node=$1 old=$2 new unit
 	new=$(readlink "$(node_root "$node")/etc/systemd/system")
@@ -183,15 +184,15 @@ nixos_activate() {
 	done
 }
 
-# nixos_rebuild NODE SETTINGS: what `nixos-rebuild switch` does with these options of services.roost beside the node's own.
-# The generation before is kept for `nixos_rollback`.
+# nixos_rebuild NODE SETTINGS: does what `nixos-rebuild switch` does with these options of services.roost added to the
+# node's own. The previous generation is kept for `nixos_rollback`.
 nixos_rebuild() {
 	local node=$1 dir root link
 	dir=$(node_dir "$node") root=$(node_root "$node")
 	cp -a "$dir/more" "$dir/more.before" 2>/dev/null || : >"$dir/more.before"
 	for link in systemd/system roost; do ln -sfn "$(readlink "$root/etc/$link")" "$dir/before-${link##*/}"; done
 	echo "$2" >"$dir/more"
-	# One that does not evaluate is no generation.
+	# Settings that do not evaluate make no generation.
 	(nixos_switch "$node" "$(cat "$dir/join")") || { cp "$dir/more.before" "$dir/more"; return 1; }
 }
 

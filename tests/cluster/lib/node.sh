@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The life of one node: made, booted, entered, stopped, removed.
+# The lifecycle of one node: create, boot, enter, stop, remove.
 
 node_nspawn() { # the process id of its systemd-nspawn, if that runs
 	local pid
@@ -27,7 +27,7 @@ node_enter() {
 	)
 }
 
-# node_make NODE: lays down its folders and identity, once; mounts its root.
+# node_make NODE: creates its folders and identity, once; mounts its root.
 node_make() {
 	local node=$1 dir root lower other
 	dir=$(node_dir "$node") root=$(node_root "$node")
@@ -45,7 +45,7 @@ node_make() {
 		echo '127.0.0.1 localhost'
 		for other in $(node_names); do echo "$(node_address "$other") $other"; done
 	} >"$root/etc/hosts"
-	# A name server that is no loopback address, on which nothing listens: outside names fail at once.
+	# A name server at a non-loopback address without a listener: lookups of outside names fail immediately.
 	echo "nameserver $(host_address)" >"$root/etc/resolv.conf"
 	cat >"$root/etc/systemd/network/10-host0.network" <<-NETWORK
 		[Match]
@@ -83,7 +83,7 @@ node_boot() {
 	wait_until 60 "node $node: containerd" node_answers "$node"
 }
 
-# close_other_files: a node must not hold what its starter has open, a lock for one.
+# close_other_files: a node must not inherit open files of its starter, for example a lock.
 close_other_files() {
 	local fd
 	for fd in /proc/"$BASHPID"/fd/*; do
@@ -95,7 +95,7 @@ close_other_files() {
 node_answers() { node_enter "$1" systemctl is-active --quiet containerd.service; }
 node_is_down() { ! node_nspawn "$1"; }
 
-# node_stop NODE: an orderly power-off, as its power button would ask for.
+# node_stop NODE: an orderly power-off, as by the power button.
 node_stop() {
 	local node=$1 leader
 	leader=$(node_leader "$node") || { node_kill "$node"; return 0; }
@@ -112,13 +112,13 @@ node_kill() {
 		kill -KILL "$pid" 2>/dev/null || true
 		wait_until 30 "node $node: end of its nspawn" node_is_down "$node"
 	fi
-	# Its network may outlive it for a while, and would keep the next boot from making it anew.
+	# Its network may outlive it for a while, and would keep the next boot from creating it.
 	ip link delete "vb-$CLUSTER-$node" 2>/dev/null || true
 	cgroups_remove "$node"
 	rm -f "$(pid_file "$node")"
 }
 
-# node_remove NODE: the node and all that it kept.
+# node_remove NODE: removes the node and all its files.
 node_remove() {
 	local node=$1 root
 	node_kill "$node"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The cluster as a user makes it: `bootstrap init` on the first node, `bootstrap join` on the others.
+# The cluster as a user creates it: `bootstrap init` on the first node, `bootstrap join` on the others.
 
 roost_config() {
 	cat <<-CONFIG
@@ -23,7 +23,7 @@ roost_config() {
 		[node]
 		host_programs = ["/usr/local/bin"]
 
-		# The machine has cgroup v1, and its disk and its connection table are not the node's to judge or size.
+		# The machine has cgroup v1, and its disk and connection table are not the node's to evaluate or size.
 		[kubelet]
 		failCgroupV1 = false
 		shutdownGracePeriod = "40s"
@@ -55,7 +55,7 @@ roost_bootstrap() {
 	done
 }
 
-# roost_join NODE: the command that it joins with, as what it is to be.
+# roost_join NODE: prints the command that joins the node in its role.
 roost_join() {
 	local role=()
 	if is_control_plane "$1"; then role=(--control-plane); fi

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What a cluster is made of: the settings from the environment and the paths that follow from them.
+# Definition of a cluster: the settings from the environment and the paths derived from them.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) # tests/cluster
 repo=$(cd "$here/../.." && pwd)
@@ -10,7 +10,7 @@ registry=/run/roost-clusters # one folder for each cluster of this machine, whoe
 
 if [ "$CLUSTER" = roost ]; then state=$repo/target/cluster; else state=$repo/target/cluster-$CLUSTER; fi
 
-# The settings a cluster keeps for its life; after `up` they come from its own file.
+# The settings that a cluster keeps for its lifetime; after `up` they come from its own file.
 kept_settings=(OS NODES CONTROL_PLANES RUNTIME MODE KUBELET SOURCE BOOTSTRAP KUBERNETES MAX_PODS)
 if [ -f "$state/settings" ]; then
 	while IFS='=' read -r name value; do

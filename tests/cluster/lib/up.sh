@@ -16,7 +16,7 @@ build_programs() {
 	fi
 }
 
-# our_program NAME: where cargo put it.
+# our_program NAME: path of cargo's output.
 our_program() {
 	[ -z "${PROGRAMS:-}" ] || { echo "$PROGRAMS/$1" && return; }
 	local target
@@ -38,7 +38,7 @@ install_programs() {
 	if [ "$BOOTSTRAP" = ours ]; then put "$(our_program bootstrap)" "$root/bootstrap"; fi
 }
 
-# logged NODE COMMAND...: runs it in the node; its output goes to bootstrap.log and is shown only when it fails.
+# logged NODE COMMAND...: runs it in the node; its output goes to bootstrap.log and is shown only on failure.
 logged() {
 	local log
 	log=$(node_dir "$1")/bootstrap.log
@@ -59,7 +59,7 @@ nodes_ready() {
 }
 
 # pods_ready: every pod of kube-system is Ready (finished ones aside): CoreDNS twice, kube-proxy on each node, and the
-# control plane where it is made of pods.
+# control plane if it consists of pods.
 pods_ready() {
 	local least=$((NODES + 2))
 	[ "$MODE" = systemd ] || least=$((least + 4 * CONTROL_PLANES))

@@ -1,4 +1,4 @@
-# The second of three control planes; each node reaches all of them by a balancer of its own.
+# The second of three control planes; each node reaches all of them through its own balancer.
 {
   cluster.control_planes = 3;
   join = {

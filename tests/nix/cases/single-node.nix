@@ -1,4 +1,4 @@
-# A single node with a static pod of the user's.
+# A single node with a user's static pod.
 {
   node = {
     name = "n1";

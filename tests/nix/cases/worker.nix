@@ -1,4 +1,4 @@
-# A worker whose join token is sealed to the machine.
+# A worker whose join token is encrypted for the machine.
 {
   role = "worker";
   node = {

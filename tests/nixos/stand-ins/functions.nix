@@ -1,4 +1,4 @@
-# The functions and sets of nixpkgs that modules, tests and the flake call, small and of the same meaning.
+# Simplified versions of the nixpkgs functions and sets that modules, tests and the flake use.
 {
   lib,
   pkgs,
@@ -9,7 +9,7 @@
   stubs,
 }:
 let
-  # The machine's own tools, in place of stdenv's.
+  # The machine's own tools, instead of stdenv's.
   toolPath = "/usr/bin:/bin:/usr/sbin:/sbin";
 
   plain =
@@ -85,7 +85,7 @@ let
       meta.mainProgram = name;
     };
 
-  # What a configuration file may hold.
+  # Allowed content of a configuration file.
   tree =
     with lib.types;
     let
@@ -148,7 +148,7 @@ let
     zfs = package "zfs" { };
   };
 
-  # An argument that nobody has is a stand-in as well; one with a default keeps that.
+  # An argument that is not defined anywhere is a stand-in as well; one with a default keeps it.
   call =
     scope: file: given:
     let

@@ -1,12 +1,13 @@
 # shellcheck shell=bash
-# The kubelet and containerd are killed at random moments while pods come and go. CHAOS_SECONDS=60 bounds each test.
+# The kubelet and containerd are killed at random moments while pods are created and deleted. CHAOS_SECONDS=60 bounds
+# each test.
 
 . "$here/share/chance.sh"
 
 victim=${nodes[-1]}
 on_victim() { on "$victim" -- sh -c "$1"; }
 
-# run NAME KIND COMMAND: a pod that notes each start of its container in /root/runs of the node.
+# run NAME KIND COMMAND: a pod that records each start of its container in /root/runs of the node.
 run() {
 	cat <<-POD
 		apiVersion: v1
@@ -29,7 +30,7 @@ run() {
 	POD
 }
 
-# comings_and_goings: one pod that stays, and one that ends with a code of its own, each second; the older ones go.
+# comings_and_goings: each second one pod that stays, and one that exits with its own code; the older ones are deleted.
 comings_and_goings() {
 	set +e
 	local n=0
@@ -42,7 +43,7 @@ comings_and_goings() {
 	echo "$n" >"$log.count"
 }
 
-# watch_victim: the Ready condition and every restart count, as anybody could see them.
+# watch_victim: records the Ready condition and every restart count, as a client sees them.
 watch_victim() {
 	set +e
 	while [ ! -e "$log.stop" ]; do
@@ -68,7 +69,7 @@ traces() {
 }
 no_traces() { [ -z "$(traces)" ]; }
 
-# killed PROCESS...: they are killed at random moments, and nothing is lost.
+# killed PROCESS...: kills them at random moments; nothing is lost.
 killed() {
 	local begin=$SECONDS rounds=0 working watching count n told again called_off
 	rm -f "$log".{ready,restarts,count,uids,stop}
@@ -90,32 +91,32 @@ killed() {
 	count=$(cat "$log.count")
 	tail -n 3 "$log.applied"
 	eventually on "$victim" -- systemctl is-active kubelet.service containerd.service
-	# Every pod that was to end has ended, with its own code.
+	# Every pod that was to exit has exited, with its own code.
 	eventually all_ended "$count" || { kn get pods -l kind=ends -o wide | grep -v Error && return 1; }
 	kn get pods -l kind=ends -o json >"$log.pods"
 	for n in $(seq "$count"); do
 		told=$(jq -r --arg name "ends-$n" '.items[] | select(.metadata.name == $name) | .status.containerStatuses[0].state.terminated | "\(.exitCode) \(.reason)"' "$log.pods")
 		case "$told $*" in
 		"$((n % 100 + 1)) Error "*) ;;
-		# containerd itself forgets the code of a container that it was just starting when it was killed.
+		# containerd itself forgets the exit code of a container that it was just starting when it was killed.
 		'255 Unknown '*containerd*) echo "ends-$n tells: $told" ;;
 		*) echo "ends-$n tells: $told" && return 1 ;;
 		esac
 	done
-	# A start that is called off by the death of who asked for it is begun again; the process may have lived for a moment.
+	# A start that is cancelled by the death of its caller is repeated; the process may have run for a moment.
 	again=$(on_victim 'cd /root/runs; grep -c . *' | awk -F: '{ sum += $2 - 1 } END { print sum + 0 }')
 	called_off=$(on_victim "journalctl -u containerd --no-pager | grep -c 'StartContainer for .* failed' || true")
 	echo "$again starts again after $called_off that were called off"
 	[ "$again" -le "$called_off" ]
-	# A container whose start was called off is replaced by the next one, which counts as a restart (as upstream has it); on a
-	# busy machine that befalls one pod more than once.
+	# A container whose start was cancelled is replaced by the next one, which counts as a restart (as upstream does); on a
+	# busy machine that happens to one pod more than once.
 	counted=$(kn get pods -o json | jq '[.items[].status.containerStatuses[0].restartCount] | add')
 	echo "$counted counted as restarts"
 	[ "$counted" -le "$called_off" ]
-	# The node was Ready all the time, and no count ever went back.
+	# The node was Ready all the time, and no count decreased.
 	is True sort -u "$log.ready"
 	awk '$2 < last[$1] { print "went back:", $0; bad = 1 } { last[$1] = $2 } END { exit bad }' "$log.restarts"
-	# When all are gone, nothing of them is left.
+	# When all pods are gone, nothing of them is left.
 	kn delete pods --all --wait=false
 	eventually gone
 	traces

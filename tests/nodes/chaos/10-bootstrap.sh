@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# SIGKILL of `bootstrap` in each phase of init and of join; run again, it makes what it was to make.
-# These come first: they make the cluster anew that the other faults then come over.
+# SIGKILL of `bootstrap` in each phase of init and of join; the repeated command completes.
+# These tests come first: they create the cluster for the other faults.
 
 . "$here/share/control-planes.sh"
 . "$here/share/load.sh"
 . "$here/share/chance.sh"
 
-# killed_in NODE PHASE PAUSE COMMAND...: the command on the node, killed so long after that phase ended. Fails when the
-# command does; 9 when it was killed.
+# killed_in NODE PHASE PAUSE COMMAND...: runs the command on the node and kills it so long after that phase ended. Fails
+# if the command does; returns 9 if it was killed.
 killed_in() {
 	# shellcheck disable=SC2016 # the node's shell expands it
 	on "$1" -- bash -c '
@@ -24,8 +24,8 @@ killed_in() {
 		exit $code' bash "${@:2}"
 }
 
-# killed_in_each NODE PHASES FUNCTION: the command that the function prints, killed once in each phase, and again until it
-# comes to its end. A token of control planes gives the keys once, so that each attempt has one of its own.
+# killed_in_each NODE PHASES FUNCTION: the command that the function prints, killed once in each phase, and repeated
+# until it completes. A token for control planes gives the keys once, so that each attempt has its own.
 # shellcheck disable=SC2046 # a command line
 killed_in_each() {
 	local node=$1 phases=$2 printed=$3 phase code kills=0
@@ -39,7 +39,7 @@ killed_in_each() {
 		*) return 1 ;;
 		esac
 	done
-	# Fast as it is, most phases were caught.
+	# Although it is fast, it was killed in most phases.
 	[ "$kills" -ge $((phases / 2)) ]
 	on "$node" -- $("$printed")
 	on "$node" -- $("$printed") --output json | jq -e '.changed == 0'
@@ -64,7 +64,7 @@ init_killed() {
 	k -n kube-system rollout status --timeout=180s deployment/coredns
 	pod lives n1 pause
 }
-it 'init that is killed in each of its phases makes a whole cluster when it is run again' init_killed
+it 'init that is killed in each of its phases creates a complete cluster when it is run again' init_killed
 
 join_killed() {
 	killed_in_each n3 6 joining
@@ -74,7 +74,7 @@ join_killed() {
 	on n3 -- bootstrap reset --yes
 	k delete node n3
 }
-it 'join of a worker that is killed in each of its phases makes a whole node when it is run again' join_killed
+it 'join of a worker that is killed in each of its phases creates a complete node when it is run again' join_killed
 
 join_control_plane_killed() {
 	local node

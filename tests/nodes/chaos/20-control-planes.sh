@@ -59,10 +59,10 @@ quorum_lost_for_a_while() {
 	shuffle "${three[@]}"
 	cluster kill "${shuffled[0]}"
 	cluster kill "${shuffled[1]}"
-	sleep 3 # what was on its way has come to an end by now
+	sleep 3 # requests in flight have completed after that
 	before=$(written)
 	sleep 12
-	# Nothing is acknowledged that only one has.
+	# No write is acknowledged that only one member has.
 	[ "$(written)" = "$before" ]
 	not on "${shuffled[2]}" -- bootstrap etcd health
 	cluster start "${shuffled[1]}"
@@ -72,9 +72,9 @@ quorum_lost_for_a_while() {
 	load_ends
 	note "      two of three gone and back: $load"
 }
-it 'with two of three gone nothing is acknowledged, and nothing that was is lost' quorum_lost_for_a_while
+it 'with two of three down nothing is acknowledged, and no acknowledged write is lost' quorum_lost_for_a_while
 
-# sever NODE OTHER...: no packet passes between the node and the others, by rules of the node itself.
+# sever NODE OTHER...: no packet passes between the node and the others, by firewall rules on the node itself.
 sever() {
 	local node=$1 other list=
 	shift
@@ -103,7 +103,7 @@ partitioned() {
 	not on "$alone" -- bootstrap etcd health
 	heal "$alone"
 	whole
-	# Two do not hear each other, and both hear the third.
+	# Two cannot reach each other, and both reach the third.
 	shuffle "${three[@]}"
 	echo "between ${shuffled[0]} and ${shuffled[1]}"
 	sever "${shuffled[0]}" "${shuffled[1]}"
@@ -115,4 +115,4 @@ partitioned() {
 	load_ends
 	note "      partitions: $load"
 }
-it 'a partition costs no acknowledged write, and what was cut off comes back' partitioned
+it 'a partition costs no acknowledged write, and the isolated node recovers' partitioned

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Corrupt certificates, and certificates whose life is a few minutes.
+# Corrupt certificates, and certificates with a lifetime of a few minutes.
 
 . "$here/share/control-planes.sh"
 . "$here/share/load.sh"
@@ -26,13 +26,13 @@ corrupt() {
 		whole
 	done
 }
-it 'a corrupt certificate is told, and a renewal mends it' corrupt
+it 'a corrupt certificate is reported, and a renewal replaces it' corrupt
 
 serial() { { openssl s_client -connect "$(cluster ip "$1"):$2" </dev/null 2>/dev/null || true; } | openssl x509 -noout -serial; }
 
 other_serial() { [ -n "$(serial "$1" "$2")" ] && [ "$(serial "$1" "$2")" != "$3" ]; }
 
-# A life of 90 seconds: due after a minute, and useless half a minute later.
+# A lifetime of 90 seconds: due after a minute, and expired half a minute later.
 renewed_again_and_again() {
 	local node before
 	for node in "${three[@]}"; do
@@ -49,7 +49,7 @@ renewed_again_and_again() {
 		date
 		load_goes_on
 	done
-	# Certificates of the beginning ended long ago, and everything goes on.
+	# The first certificates expired long ago, and everything works.
 	for node in "${three[@]}"; do
 		eventually on "$node" -- bootstrap etcd health
 		eventually is True k get node "$node" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
@@ -66,4 +66,4 @@ renewed_again_and_again() {
 	note "      certificates of 90 seconds, three times over: $load"
 	[ "$refused" = 0 ]
 }
-it 'certificates that live for 90 seconds are renewed again and again under load' renewed_again_and_again
+it 'certificates with a lifetime of 90 seconds are renewed repeatedly under load' renewed_again_and_again

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A cluster in a cloud: what the cloud controller manager of a provider does, and that it is run like the others.
+# A cluster in a cloud: what a provider's cloud controller manager does, and that it is run like the other components.
 
 image=registry.k8s.io/test-cloud-controller-manager:v1
 

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# A cluster whose etcd is somebody else's: a plain upstream etcd, which the test itself runs on n2, with its own CA.
+# A cluster with an external etcd: a plain upstream etcd, which the test runs on n2, with its own CA.
 
 . "$here/share/control-planes.sh"
 . "$here/share/openssl.sh"
 
 own=$state/own-etcd
 
-# own_etcd_begins: a new etcd as a unit of n2, and what reads it in both nodes.
+# own_etcd_begins: a new etcd as a unit of n2, and the files of its clients on both nodes.
 own_etcd_begins() {
 	local url node
 	url=https://$(cluster ip n2)
@@ -55,7 +55,7 @@ comes_up_and_is_joined() {
 	on n1 -- mv /root/client.key /etc/own-etcd/
 	on n1 -- bootstrap init
 	client_again
-	# What its settings do not say of etcd, the other one hears from the cluster; the files are there.
+	# Settings of etcd that its own settings lack, the other node reads from the cluster; the files exist.
 	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
 	# shellcheck disable=SC2086 # a command line
 	on n2 -- $join
@@ -76,11 +76,11 @@ comes_up_and_is_joined() {
 	pod lives n2 pause
 	kn exec lives -- /agnhost help >/dev/null
 }
-it 'a cluster with an etcd of its owner comes up, and a control plane joins it' comes_up_and_is_joined
+it 'a cluster with an external etcd starts, and a control plane joins it' comes_up_and_is_joined
 
 all_files() { on "$1" -- sh -c 'cat /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/*.crt' | sha256sum; }
 
-# refused COMMAND...: nothing is changed, and it is said whose etcd that is.
+# refused COMMAND...: nothing is changed, and the message says that etcd is external.
 refused() {
 	local before
 	before=$(all_files n1)
@@ -102,7 +102,7 @@ commands_of_etcd() {
 	refused remove own
 	k get --raw /readyz
 }
-it 'etcd commands look at an etcd of its owner, and leave what is its owner'"'"'s to do' commands_of_etcd
+it 'etcd commands work on an external etcd, and leave changes to its operator'"'"'s to do' commands_of_etcd
 
 serial() { on "$1" -- openssl x509 -noout -serial -in /etc/kubernetes/pki/apiserver.crt; }
 
@@ -130,7 +130,7 @@ renewed_and_changed() {
 	at_rest n2
 	api n1 get --raw /readyz
 }
-it 'certificates are renewed and settings applied with an etcd of its owner' renewed_and_changed
+it 'certificates are renewed and settings applied with an external etcd' renewed_and_changed
 
 left_alone_by_reset() {
 	kn create configmap kept
@@ -149,4 +149,4 @@ left_alone_by_reset() {
 	on n1 -- bootstrap init
 	client_again
 }
-it 'a reset leaves an etcd of its owner alone' left_alone_by_reset
+it 'a reset does not touch an external etcd' left_alone_by_reset

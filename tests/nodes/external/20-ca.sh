@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A cluster whose CA's key is on no node: the test is the one who signs, on its own machine.
+# A cluster whose CA key is on no node: the test signs, on its own machine.
 
 ca=$state/own-ca
 
@@ -20,7 +20,7 @@ kubeconfig() { # kubeconfig PATH SERVER: around PATH.crt and PATH.key
 	chmod 600 "$1.conf"
 }
 
-# pki NODE FIRST: all that the CA has to sign for a control plane of that address.
+# pki NODE FIRST: everything that the CA has to sign for a control plane of that address.
 pki() {
 	local node=$1 dir=$ca/$1 address server
 	address=$(cluster ip "$node") server=https://$(cluster ip "$node"):6443
@@ -36,7 +36,7 @@ pki() {
 	client kubelet "/O=system:nodes/CN=system:node:$node" https://127.0.0.1:6444
 }
 
-# bring NODE FILE...: into the PKI folder, or beside it.
+# bring NODE FILE...: copies files into the PKI folder, or beside it.
 bring() {
 	local node=$1 file
 	shift
@@ -51,8 +51,8 @@ bring() {
 leaves=(apiserver.crt apiserver.key apiserver-kubelet-client.crt apiserver-kubelet-client.key)
 configs=(admin.conf controller-manager.conf scheduler.conf serving-approver.conf)
 
-# sign_requests: the client certificates that kubelets asked for and were let have. Their serving certificates come from an
-# authority that the cluster has the key of.
+# sign_requests: signs the approved client certificate requests of kubelets. Their serving certificates come from a CA
+# whose key the cluster has.
 sign_requests() {
 	local name
 	k get csr -o json | jq -r '.items[] | select(.status.certificate == null and any(.status.conditions[]?; .type == "Approved") and
@@ -83,7 +83,7 @@ comes_up_without_the_key() {
 	pki n1
 	cp "$ca/ca.crt" "$ca/n1/"
 	bring n1 ca.crt
-	# All that is missing is named at once, and nothing is started.
+	# All missing files are listed at once, and nothing is started.
 	not on n1 -- bootstrap init >"$log.init" 2>&1
 	for file in pki/apiserver.crt pki/apiserver-kubelet-client.crt admin.conf super-admin.conf kubelet.conf controller-manager.conf scheduler.conf serving-approver.conf; do
 		grep "/etc/kubernetes/$file (.*does not exist" "$log.init" || { cat "$log.init" && return 1; }
@@ -97,11 +97,11 @@ comes_up_without_the_key() {
 	on n1 -- bootstrap init --output json | jq -e '.changed == 0'
 	on n1 -- bootstrap verify
 	on n1 -- bootstrap status
-	# A kubelet's serving certificate needs nobody who has the key.
+	# A kubelet's serving certificate does not need the CA's key.
 	pod lives n1 pause
 	eventually logs_of lives
 }
-it 'a cluster comes up without the key of its CA, once all is there that the CA signs' comes_up_without_the_key
+it 'a cluster starts without the key of its CA, once everything that the CA signs exists' comes_up_without_the_key
 
 a_control_plane_joins() {
 	local join
@@ -141,7 +141,7 @@ renewal_tells_what_it_cannot() {
 	grep 'not renewed, because .* not on this node: .*apiserver.crt.*scheduler.conf' "$log.renew" || { cat "$log.renew" && return 1; }
 	is "$api_server" digest n1 pki/apiserver.crt
 	[ "$(digest n1 pki/front-proxy-client.crt)" != "$front" ]
-	# One that is over: the rest is renewed, and the command fails and names it.
+	# One that has expired: the rest is renewed, and the command fails and names it.
 	front=$(digest n1 pki/front-proxy-client.crt)
 	on n1 -- sh -c 'cp /etc/kubernetes/scheduler.conf /root/ && sed -i "s/client-certificate-data: .*/client-certificate-data: AAAA}/" /etc/kubernetes/scheduler.conf'
 	on n1 -- rm /etc/kubernetes/pki/front-proxy-client.crt
@@ -150,7 +150,7 @@ renewal_tells_what_it_cannot() {
 	on n1 -- test -s /etc/kubernetes/pki/front-proxy-client.crt
 	on n1 -- cp /root/scheduler.conf /etc/kubernetes/
 	on n1 -- bootstrap certs renew
-	# Another name has to be signed elsewhere, and is told before anything is changed.
+	# Another name has to be signed elsewhere, and is reported before anything is changed.
 	not on n1 -- bootstrap apply --set certs.sans=api.example.org >"$log.renew" 2>&1
 	grep 'apiserver.crt .*it lacks api.example.org' "$log.renew" || { cat "$log.renew" && return 1; }
 	pki n1 ,DNS:api.example.org
@@ -160,7 +160,7 @@ renewal_tells_what_it_cannot() {
 	eventually api n1 get --raw /readyz
 	on n1 -- bootstrap apply
 }
-it 'renewal does what it can without the key of the CA, and tells the rest' renewal_tells_what_it_cannot
+it 'renewal does what it can without the key of the CA, and reports the rest' renewal_tells_what_it_cannot
 
 given_back() {
 	for node in n2 n1; do on "$node" -- bootstrap reset --yes; done
@@ -169,4 +169,4 @@ given_back() {
 	client_again
 	rm -rf "$ca"
 }
-it 'after a reset the node may have a CA of its own making' given_back
+it 'after a reset the node may create its own CA' given_back

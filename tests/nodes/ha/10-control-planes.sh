@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Three control planes: what one of them may suffer while the cluster goes on.
+# Three control planes: faults of one of them while the cluster continues.
 
 . "$here/share/control-planes.sh"
 
@@ -13,7 +13,7 @@ everything_is_threefold() {
 		on "$node" -- test -f /etc/kubernetes/pki/ca.key
 		not on "$node" -- test -f /etc/kubernetes/bootstrap-kubelet.conf
 	done
-	# What was handed over is readable for its owner alone.
+	# The received keys are readable only for their owner.
 	is 600 on n2 -- stat -c %a /etc/kubernetes/pki/ca.key
 	# A second run finds nothing to do, although another node joined since.
 	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
@@ -28,16 +28,17 @@ a_worker_token_gets_no_keys() {
 	kubectl_with_token() { k --kubeconfig /dev/null --server "https://$(cluster ip n1):6443" --insecure-skip-tls-verify --token "$token" "$@"; }
 	kubectl_with_token auth can-i create certificatesigningrequests
 	not kubectl_with_token auth can-i list secrets -n kube-system
-	# The request of a finished join holds its keys sealed, and nothing else.
+	# The request of a finished join contains its keys sealed, and nothing else.
 	k get csr -o json | jq -r '[.items[] | select(.spec.signerName == "roost.local/control-plane-join") | .status.certificate][0]' |
 		base64 -d >"$log.answer"
 	grep -q roost-sealed "$log.answer"
 	not grep -q 'PRIVATE KEY' "$log.answer"
 	rm "$log.answer"
 }
-it 'the shared keys never lie open in the API' a_worker_token_gets_no_keys
+it 'the shared keys are never in plain text in the API' a_worker_token_gets_no_keys
 
-# goes_on_without NODE WITNESS: power off; the API goes on through WITNESS, every other node keeps its API; it comes back.
+# goes_on_without NODE WITNESS: power off; the API continues through WITNESS, every other node reaches its API; the node
+# returns.
 goes_on_without() {
 	local down=$1 witness=$2 node i written=0
 	cluster kill "$down"
@@ -48,7 +49,7 @@ goes_on_without() {
 		fi
 		sleep 0.5
 	done
-	# An election takes a second or two; it does not take ten writes.
+	# An election takes a second or two, not ten writes.
 	[ "$written" -ge 30 ]
 	for node in n1 n2 n3; do
 		[ "$node" = "$down" ] || beats "$witness" "$node"
@@ -58,15 +59,15 @@ goes_on_without() {
 	beats "$witness" "$down"
 	eventually api "$down" get --raw /readyz
 	eventually is 'n1 n2 n3' voters "$down"
-	# No write that was acknowledged is lost, also in the eyes of the one that was away.
+	# No acknowledged write is lost, also as seen by the node that was down.
 	# shellcheck disable=SC2013 # names without blanks
 	for name in $(cat "$log.written"); do api "$down" -n "$ns" get configmap "$name" -o name; done
 	rm "$log.written"
 }
 power_cut_of_a_joined_one() { goes_on_without n3 n1; }
-it 'a power cut of a control plane costs nobody the API and no write' power_cut_of_a_joined_one
+it 'a power cut of a control plane costs neither API access nor a write' power_cut_of_a_joined_one
 power_cut_of_the_first_one() { goes_on_without n1 n2; }
-it 'a power cut of the first control plane costs nobody the API and no write' power_cut_of_the_first_one
+it 'a power cut of the first control plane costs neither API access nor a write' power_cut_of_the_first_one
 
 own_api_server_gone() {
 	on n2 -- mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
@@ -74,7 +75,7 @@ own_api_server_gone() {
 	gone() { ! api n2 get --raw /readyz --request-timeout=3s; }
 	eventually gone
 	beats n1 n2
-	# Also for programs that connect anew, and after a restart of the balancer.
+	# Also for programs with new connections, and after a restart of the balancer.
 	on n2 -- systemctl restart roost-agent.service kubelet.service
 	beats n1 n2
 	is n2 on n2 -- kubectl --kubeconfig /etc/kubernetes/kubelet.conf get node n2 -o 'jsonpath={.metadata.name}'
@@ -100,7 +101,7 @@ reset_and_join_again() {
 }
 it 'a reset takes the member out of etcd, and the node can join again' reset_and_join_again
 
-# leave NODE...: control planes that go in order.
+# leave NODE...: resets control planes in order.
 leave() {
 	local node
 	for node in "$@"; do
@@ -121,12 +122,12 @@ a_failed_join_leaves_nothing() {
 	rm "$log.join"
 	is 2 on n1 -- sh -c 'bootstrap etcd members --output json | grep -c peerUrls'
 	on n3 -- mv /root/kubelet /usr/local/bin/kubelet
-	# The same command goes on where it was cut short.
+	# The same command continues where it was interrupted.
 	# shellcheck disable=SC2086 # a command line
 	on n3 -- $join
 	eventually is 'n1 n2 n3' voters n1
 }
-it 'a join that fails before the vote leaves no learner, and goes on when it is run again' a_failed_join_leaves_nothing
+it 'a join that fails before the promotion leaves no learner, and continues when it is run again' a_failed_join_leaves_nothing
 
 two_join_at_once() {
 	leave n2 n3
@@ -144,13 +145,13 @@ two_join_at_once() {
 	is 'n1 n2 n3' voters n1
 	for node in n2 n3; do eventually system_pods_ready_on n1 "$node"; done
 }
-it 'two control planes that join at once queue up' two_join_at_once
+it 'two control planes that join at once take turns' two_join_at_once
 
 a_token_is_used_once() {
 	leave n2 n3
 	local join first second
 	join=$(on n1 -- bootstrap token create --print-join-command --control-plane)
-	# Both at once: one gets the keys, the other one is told to have a token of its own.
+	# Both at once: one gets the keys, the other is told to use its own token.
 	# shellcheck disable=SC2086 # a command line
 	on n2 -- $join >"$log.n2" 2>&1 &
 	first=$!
@@ -171,4 +172,4 @@ a_token_is_used_once() {
 	for node in n2 n3; do eventually system_pods_ready_on n1 "$node"; done
 	rm "$log.n2" "$log.n3"
 }
-it 'a token of control planes gives the keys to one of them' a_token_is_used_once
+it 'a token for control planes gives the keys to one of them' a_token_is_used_once

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# etcd in an operator's hands: health, snapshots, restore, the loss of the quorum.
+# etcd operations: health, snapshots, restore, the loss of quorum.
 
 members_well() { on "$1" -- bootstrap etcd health; }
 
@@ -17,7 +17,7 @@ health_tells_the_sick() {
 	cluster start n3
 	eventually members_well n1
 }
-it 'etcd health tells which member is not well' health_tells_the_sick
+it 'etcd health reports which member is unhealthy' health_tells_the_sick
 
 snapshots_of() { on "$1" -- ls /var/lib/roost/snapshots; }
 
@@ -37,7 +37,7 @@ the_timer_keeps_the_newest() {
 }
 it 'the snapshot service keeps the newest snapshots and nothing half-written' the_timer_keeps_the_newest
 
-# join_again NODE: a control plane that was reset comes back.
+# join_again NODE: a control plane that was reset joins again.
 join_again() {
 	local join
 	k delete node "$1" --ignore-not-found
@@ -61,12 +61,12 @@ restored_from_a_snapshot() {
 	on n1 -- bootstrap etcd snapshot /root/drill.db
 	kn delete configmap before
 	kn create configmap after
-	# A snapshot that was cut short is refused before anything is touched.
+	# A truncated snapshot is rejected before anything is changed.
 	on n1 -- sh -c 'head -c 100000 /root/drill.db >/root/cut.db'
 	not on n1 -- bootstrap etcd restore --yes /root/cut.db
 	k get --raw /readyz
 	not on n1 -- bootstrap etcd restore --dry-run /root/cut.db
-	# What would be done is told, and nothing is done.
+	# The plan is printed, and nothing is done.
 	local before
 	before=$(state_of n1)
 	on n1 -- bootstrap etcd restore --dry-run /root/drill.db >"$log.plan"
@@ -82,7 +82,7 @@ restored_from_a_snapshot() {
 	is n1 voters n1
 	eventually kn get configmap before
 	not kn get configmap after
-	# The cluster works: watches of before the restore were ended, and a pod runs.
+	# The cluster works: watches opened before the restore were closed, and a pod runs.
 	pod lives n1 pause
 	for node in n2 n3; do join_again "$node"; done
 	all_well
@@ -116,4 +116,4 @@ quorum_lost() {
 	not on n1 -- bootstrap etcd recover --yes
 	not on n1 -- bootstrap etcd recover --dry-run
 }
-it 'after the loss of two of three control planes the last one goes on with all data' quorum_lost
+it 'after the loss of two of three control planes the last one continues with all data' quorum_lost

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Renewal on a control plane that runs.
+# Renewal on a running control plane.
 
-# served NODE PORT: the serial number of the certificate that a server shows.
-# etcd ends the connection for want of a client's, after it has shown its own.
+# served NODE PORT: the serial number of a server's certificate.
+# etcd closes the connection for lack of a client certificate, after it has sent its own.
 served() { { openssl s_client -connect "$(cluster ip "$1"):$2" </dev/null 2>/dev/null || true; } | openssl x509 -noout -serial; }
 new_certificate() { [ -n "$(served "$1" "$2")" ] && [ "$(served "$1" "$2")" != "$3" ]; }
 container_of() { api n1 -n kube-system get pod "$1" -o 'jsonpath={.status.containerStatuses[0].containerID}'; }
@@ -21,7 +21,7 @@ renewed_and_loaded() {
 	on n2 -- bootstrap certs renew --all
 	not on n2 -- test -e /etc/kubernetes/super-admin.conf
 	on n2 -- grep -q 'client-certificate: /var/lib/kubelet' /etc/kubernetes/kubelet.conf
-	# Servers take the new certificate by themselves; the controllers are started again.
+	# Servers reload the new certificate themselves; the controllers are restarted.
 	for port in 6443 2379 2380; do eventually new_certificate n2 $port "${serials[$port]}"; done
 	eventually new_container kube-controller-manager-n2 "$manager"
 	eventually new_container kube-scheduler-n2 "$scheduler"
@@ -29,7 +29,7 @@ renewed_and_loaded() {
 	eventually system_pods_ready_on n1 n2
 	eventually is 'n1 n2 n3' voters n2
 	api n2 get --raw /readyz
-	# The turn is given back.
+	# The turn is released.
 	[ -z "$(k -n kube-system get lease roost-renewal -o 'jsonpath={.spec.holderIdentity}')" ]
 }
 it 'renewed certificates are loaded without a restart of the API server or etcd' renewed_and_loaded

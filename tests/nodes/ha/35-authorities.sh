@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Other authorities for three control planes, under load.
+# CA rotation with three control planes, under load.
 
 . "$here/share/control-planes.sh"
 . "$here/share/load.sh"
@@ -13,7 +13,7 @@ replaced_under_load() {
 	eventually kubelets "$both"
 	new_admin
 	load_goes_on
-	# It waits until the cluster's own pods were started again.
+	# It waits until the cluster's own pods were restarted.
 	eventually rotate n1 switch
 	for node in n2 n3; do rotate "$node" switch; done
 	new_admin
@@ -23,10 +23,10 @@ replaced_under_load() {
 	load_ends
 	note "other authorities: $((SECONDS - begin)) s, $load"
 	[ "$acknowledged" -gt 100 ]
-	# At most one server was away at a time.
+	# At most one server was down at a time.
 	is 0 echo "$refused"
 	for node in "${three[@]}"; do is '' left_over "$node"; done
 	whole
 	pod after n3 pause
 }
-it 'the authorities of three control planes are replaced under load, and no acknowledged write is lost' replaced_under_load
+it 'the CAs of three control planes are rotated under load, and no acknowledged write is lost' replaced_under_load

@@ -10,12 +10,12 @@ flag_of() { api "$1" -n kube-system get pod "kube-apiserver-$1" -o json | jq -e 
 labels_of() { api n1 get node "$1" -o json | jq -c '.metadata.labels | [."example.org/rack", ."example.org/size", ."example.org/mine"]'; }
 kubelet_field() { on "$1" -- grep -q '^containerLogMaxFiles: 7' /var/lib/kubelet/config.yaml; }
 
-# add NODE: what changes in its settings.
+# add NODE: adds to its settings.
 add() {
 	on "$1" -- sh -c "cp /etc/roost/cluster.toml /etc/roost/before.toml; printf '\n[certs]\nsans = [\"api.example.org\"]\n\n[args.kube-apiserver]\nmax-requests-inflight = \"390\"\n\n[args.kube-scheduler]\nv = \"3\"\n\n[node.labels]\n\"example.org/rack\" = \"$1\"\n\"example.org/size\" = \"big\"\n' >>/etc/roost/cluster.toml"
 }
 
-# watcher: asks all API servers at once, again and again; notes how many were away, when any was.
+# watcher: polls all API servers; records how many were down, if any was.
 watcher() {
 	set +ex
 	local node away answer
@@ -34,7 +34,7 @@ watcher() {
 	done
 }
 
-# under_load COMMAND...: while somebody writes and somebody watches; never more than one API server is away.
+# under_load COMMAND...: runs it with a writer and a watcher; never more than one API server is down.
 under_load() {
 	: >"$log.away"
 	load_begins
@@ -51,7 +51,7 @@ under_load() {
 	cat "$log.most"
 	note "      $1: $(cat "$log.most"); $load"
 	not grep -q ' [23] ' "$log.away"
-	# Each of them was away for a moment: else nothing was shown.
+	# Each of them was down for a moment: otherwise the test proves nothing.
 	[ -s "$log.away" ]
 	rm "$log.away" "$log.most"
 	[ "$refused" = 0 ]
@@ -88,7 +88,7 @@ applied_under_load() {
 		is "[\"$node\",\"big\",null]" labels_of "$node"
 	done
 	whole
-	# The turn is given back.
+	# The turn is released.
 	[ -z "$(k -n kube-system get lease roost-renewal -o 'jsonpath={.spec.holderIdentity}')" ]
 }
 it 'settings of three control planes are applied at once, one API server after another' applied_under_load
@@ -103,7 +103,7 @@ labels_follow() {
 		is "[\"$node\",null,\"yes\"]" labels_of "$node"
 		at_rest "$node"
 	done
-	# A label of somebody who said otherwise meanwhile is his.
+	# A label that was changed by another client meanwhile is kept.
 	k label node n2 --overwrite example.org/rack=moved
 	on n2 -- sed -i '/example.org\/rack/d' /etc/roost/cluster.toml
 	on n2 -- bootstrap apply
@@ -111,11 +111,11 @@ labels_follow() {
 	at_rest n2
 	k label nodes --all example.org/mine- example.org/rack-
 }
-it 'a label goes with its setting, and one of somebody else stays' labels_follow
+it "a label is removed with its setting, and other clients' labels stay" labels_follow
 
 another_one_speaks_for_the_cluster() {
 	on n2 -- sed -i 's/^\[kubelet\]$/&\ncontainerLogMaxFiles = 7/' /etc/roost/cluster.toml
-	# One that joined takes over what the cluster says, unless it is told to speak for it.
+	# A control plane that joined takes over the cluster's settings, unless `--cluster` is given.
 	is 0 changes n2
 	on n2 -- bootstrap apply --cluster
 	kubelet_field n2
@@ -123,7 +123,7 @@ another_one_speaks_for_the_cluster() {
 	on n3 -- bootstrap apply
 	kubelet_field n3
 	at_rest n3
-	# The first one still has its own word.
+	# The first one still defines the settings.
 	not on n1 -- bootstrap verify
 	on n1 -- bootstrap apply
 	not kubelet_field n1
@@ -135,11 +135,11 @@ taken_back() {
 	for node in "${three[@]}"; do on "$node" -- mv /etc/roost/before.toml /etc/roost/cluster.toml; done
 	applied_at_once
 	for node in "${three[@]}"; do
-		# A certificate keeps a name that is wanted no more until it is renewed.
+		# A certificate keeps a name that is no longer wanted until it is renewed.
 		sans_of "$node" | matches api.example.org
 		on "$node" -- bootstrap certs renew --all
 		at_rest "$node"
 		not kubelet_field "$node"
 	done
 }
-it 'with --cluster another control plane says what the cluster is' another_one_speaks_for_the_cluster
+it "with --cluster another control plane defines the cluster's settings" another_one_speaks_for_the_cluster

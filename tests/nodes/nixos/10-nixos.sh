@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A cluster on nodes that are as NixOS is (tests/cluster/lib/nixos.sh): n1 has the control plane, n2 is a worker.
+# A cluster on nodes like NixOS (tests/cluster/lib/nixos.sh): n1 has the control plane, n2 is a worker.
 
 active() { on "$1" -- systemctl is-active --quiet "$2"; }
 in_store() { [[ $(on "$1" -- readlink -f "/etc/systemd/system/$2") == /nix/store/* ]]; }
@@ -16,16 +16,16 @@ declared_units_alone() {
 	is '' on n1 -- find /etc/systemd-mutable /run/systemd/system -name 'roost-*' -o -name 'kubelet*'
 	on n1 -- bootstrap init --output json | jq -e '.changed == 0'
 }
-it 'init and join come to an end where units are declared and their folder is read-only' declared_units_alone
+it 'init and join finish when units are declared and their folder is read-only' declared_units_alone
 
 programs_by_store_path() {
 	local unit
 	for unit in kubelet.service roost-agent.service; do
 		[[ $(on n1 -- readlink "/proc/$(property n1 "$unit" MainPID)/exe") == /nix/store/* ]]
 	done
-	# The path that services have without one of their own holds no tool of ours.
+	# The default path of services contains none of our tools.
 	not on n1 -- systemd-run --quiet --wait --pipe /bin/sh -c 'command -v nft || command -v mount'
-	# The agent's rules are there, so its unit found nft.
+	# The agent's rules exist, so its unit found nft.
 	[[ $(on n1 -- nft list tables) == *roost* ]]
 }
 it 'programs and their tools are found by store path' programs_by_store_path
@@ -42,7 +42,7 @@ token_may_go() {
 	on n2 -- systemctl restart roost-bootstrap.service
 	active n2 roost-bootstrap.service
 }
-it 'a worker whose token file is gone is started again without it' token_may_go
+it 'a worker whose token file was deleted restarts without it' token_may_go
 
 reboots() {
 	kn create configmap kept --from-literal=key=value
@@ -56,7 +56,7 @@ reboots() {
 	eventually k wait --for=condition=Ready node/n1 node/n2 --timeout=5s
 	eventually active n1 roost-bootstrap.service
 }
-it 'both nodes come back after a reboot, and no command is needed' reboots
+it 'both nodes work after a reboot, and no command is needed' reboots
 
 static_pod_and_verbs() {
 	kn get pods >/dev/null
@@ -69,4 +69,4 @@ static_pod_and_verbs() {
 	eventually not active n1 static-pod@dropped.service
 	rm -f "$log.pod"
 }
-it 'a manifest that is dropped is a unit, and systemctl starts it again' static_pod_and_verbs
+it 'a manifest that is added is a unit, and systemctl restarts it' static_pod_and_verbs

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Another generation of a node, and back: what changed is carried out, and no pod ends for it.
+# Another generation of a node, and back: changes are applied, and no pod is terminated.
 
 pods_of_the_node() { k get node "$1" -o 'jsonpath={.status.capacity.pods}'; }
 upkeep_ended() { is success property n1 roost-bootstrap.service Result && active n1 roost-bootstrap.service; }
@@ -17,7 +17,7 @@ a_changed_option() {
 	[ "$(containers)" = "$before" ]
 	ready pod/witness
 }
-it 'a rebuild with another option carries it out, a rollback takes it back, and no container ends' a_changed_option
+it 'a rebuild applies a changed option, a rollback reverts it, and no container exits' a_changed_option
 
 a_changed_component() {
 	local flags
@@ -44,14 +44,14 @@ what_does_not_evaluate() {
 	[ "$(on n1 -- readlink /etc/systemd/system)" = "$units" ]
 	active n1 kubelet.service
 }
-it 'settings that are wrong are an error that names them, and change nothing' what_does_not_evaluate
+it 'invalid settings are an error that names them, and change nothing' what_does_not_evaluate
 
 has_failed() { is exit-code property "$1" roost-bootstrap.service Result; }
 a_broken_generation() {
 	local before
 	pod steady n2 pause
 	before=$(containers)
-	# What only the kubelet knows to be wrong is told by the service, before anything is changed.
+	# Faults that only the kubelet can detect are reported by the service, before anything is changed.
 	cluster rebuild n2 'settings.node.kubelet.imageGCHighThresholdPercent = 200;'
 	eventually has_failed n2
 	on n2 -- journalctl -u roost-bootstrap.service -n 20 -o cat | matches imageGCHighThresholdPercent
@@ -61,4 +61,4 @@ a_broken_generation() {
 	[ "$(containers)" = "$before" ]
 	is 110 pods_of_the_node n2
 }
-it 'a generation that the bootstrapper refuses leaves the node as it is, and is rolled back' a_broken_generation
+it 'a generation that the bootstrapper rejects leaves the node unchanged, and is rolled back' a_broken_generation

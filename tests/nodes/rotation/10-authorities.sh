@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Other authorities for a cluster that runs: two control planes and a worker.
+# CA rotation in a running cluster: two control planes and a worker.
 
 . "$here/share/control-planes.sh"
 . "$here/share/authorities.sh"
@@ -9,14 +9,14 @@ private_keys() { k get csr -o json | jq -r '.items[].status.certificate // empty
 hashes_to_join_with() { on n1 -- bootstrap token create --print-join-command | grep -o ca-hash | wc -l; }
 told_to_extensions() { k -n kube-system get configmap extension-apiserver-authentication -o 'jsonpath={.data.client-ca-file}' | grep -c BEGIN; }
 
-# shows PORT NODE: the certificate that a server shows comes from the new authority, and not from the old one.
+# shows PORT NODE: a server's certificate is signed by the new CA, and not by the old one.
 shows() { { openssl s_client -connect "$(cluster ip "$2"):$1" -verify_return_error -CAfile "$3" </dev/null 2>&1 || true; } | matches 'Verification: OK'; }
 
 reached() {
 	kn exec probe -- curl -sf --max-time 10 --cacert /var/run/secrets/kubernetes.io/serviceaccount/ca.crt https://kubernetes.default.svc/livez
 }
 
-# refused_for WORD COMMAND...: the command fails, and names that.
+# refused_for WORD COMMAND...: the command fails, and names WORD.
 refused_for() {
 	local word=$1 said
 	shift
@@ -40,7 +40,7 @@ authorities_are_replaced() {
 	rotate n2 prepare --output json | jq -e '.changed == 0 and .left == []'
 	is "$(digest n1 $pki/etcd/ca-next.key)" digest n2 $pki/etcd/ca-next.key
 	is 600 on n2 -- stat -c %a $pki/etcd/ca-next.key
-	# The keys crossed over sealed.
+	# The keys were sent sealed.
 	is 0 private_keys
 	eventually kubelets "$both"
 	is "$(digest n1 $pki/ca.crt)" digest n3 $pki/ca.crt
@@ -51,7 +51,7 @@ authorities_are_replaced() {
 	rotate n1 switch
 	refused_for n2 rotate n1 finish
 	on n3 -- systemctl stop kubelet
-	# Killed on the way, it goes on.
+	# Killed in the middle, it continues.
 	on n2 -- timeout -s KILL 10 bootstrap certs rotate-ca switch || true
 	rotate n2 switch
 	refused_for n3 rotate n1 finish
@@ -74,16 +74,16 @@ authorities_are_replaced() {
 		eventually system_pods_ready_on n1 "$node"
 	done
 	on n1 -- bootstrap verify
-	# Whoever kept a certificate of the old authority is nobody now.
+	# Clients with a certificate of the old CA are rejected.
 	refused_for 'Unauthorized' "$state/bin/kubectl" --kubeconfig "$old.conf" --insecure-skip-tls-verify get nodes
 	eventually is "$(digest n1 $pki/ca.crt)" digest n3 $pki/ca.crt
 	is 1 hashes_to_join_with
 	eventually is 1 told_to_extensions
-	# What ran on the worker was not touched.
+	# Containers on the worker were not touched.
 	is "$container" kn get pod probe -o 'jsonpath={.status.containerStatuses[0].containerID}'
 	eventually reached
 	beats n1 n3
 	pod later n3 pause
 	rm -f "$old".* "$log.new.crt"
 }
-it 'the authorities of a cluster are replaced while it runs' authorities_are_replaced
+it 'the CAs of a cluster are rotated while it runs' authorities_are_replaced

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Chance that can be had again: SEED=… repeats a run as far as machines allow.
+# Repeatable randomness: SEED=… repeats a run as far as machines allow.
 
 : "${SEED:=$((($(date +%s) + $$) % 1000000))}"
 echo "SEED=$SEED"
 chance=$SEED
 
-# roll N: sets $rolled to a number below N. (A command substitution would forget where chance stands.)
+# roll N: sets $rolled to a random number below N. (A command substitution would lose the generator's state.)
 roll() {
 	chance=$(((chance * 1103515245 + 12345) & 0x7fffffff))
 	# shellcheck disable=SC2034 # for the tests

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What tests of several control planes ask and wait for.
+# Queries and waits for tests of several control planes.
 
 # api NODE ARGUMENT...: kubectl by that node's own API server.
 api() {
@@ -8,14 +8,14 @@ api() {
 	k --server "https://$(cluster ip "$node"):6443" "$@"
 }
 
-# voters NODE: names of the voting members, as the etcd of that node tells.
+# voters NODE: names of the voting members, as the etcd of that node reports them.
 voters() { on "$1" -- bootstrap etcd members --output json | jq -r '.members[] | select(.learner | not) | .name' | sort | xargs; }
 api_servers() { api "$1" get endpointslice kubernetes -o json | jq -r '[.endpoints[].addresses[]] | length'; }
 node_ready() { is True api "$1" get node "$2" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'; }
 beat() { api "$1" -n kube-node-lease get lease "$2" -o 'jsonpath={.spec.renewTime}'; }
 new_beat() { [ "$(beat "$1" "$2")" != "$3" ]; }
 
-# beats NODE OTHER: the kubelet of OTHER renews its lease, as the API server of NODE tells.
+# beats NODE OTHER: the kubelet of OTHER renews its lease, as the API server of NODE reports.
 beats() {
 	local last
 	last=$(beat "$1" "$2")
@@ -29,7 +29,7 @@ system_pods_ready_on() {
 
 three=(n1 n2 n3)
 
-# whole: everything is as it was, in the eyes of each control plane.
+# whole: everything is as before, as seen by each control plane.
 whole() {
 	local node
 	for node in "${three[@]}"; do eventually api "$node" get --raw /readyz; done
@@ -42,5 +42,5 @@ whole() {
 	done
 }
 
-# note TEXT...: a figure that is told at the end of the run.
+# note TEXT...: a figure that is printed at the end of the run.
 note() { echo "$*" | tee -a "$state/figures"; }

@@ -3,8 +3,8 @@
 
 control_planes() { k get nodes -l node-role.kubernetes.io/control-plane -o name | cut -d/ -f2; }
 
-# writer SERVER...: creates objects without a pause, by one API server after another, until $log.stop is there.
-# Acknowledged ones go to $log.written, attempts that failed to $log.errors; a write that two servers refused is in
+# writer SERVER...: creates objects without a pause, through one API server after another, until $log.stop exists.
+# Acknowledged ones go to $log.written, failed attempts to $log.errors; a write that two servers refused is in
 # $log.lost.
 writer() {
 	set +e
@@ -17,7 +17,7 @@ writer() {
 				echo "w-$n" >>"$log.written"
 				break
 			fi
-			# A server that went away after it wrote: the write is there, and was not acknowledged.
+			# A server that failed after it wrote: the write exists, and was not acknowledged.
 			if grep -q "already exists" "$log.said"; then break; fi
 			echo "$(date +%T) $server $(head -c 200 "$log.said" | tr '\n' ' ')" >>"$log.errors"
 			tries=$((tries + 1))
@@ -26,7 +26,7 @@ writer() {
 	done
 }
 
-# load_begins: writes through all control planes there are now.
+# load_begins: writes through all current control planes.
 load_begins() {
 	local name servers=()
 	for name in $(control_planes); do servers+=("https://$(cluster ip "$name"):6443"); done
@@ -39,11 +39,11 @@ load_begins() {
 written() { wc -l <"$log.written"; }
 more_written() { [ "$(written)" -gt "$1" ]; }
 
-# load_goes_on: some more writes are acknowledged from now on.
+# load_goes_on: more writes are acknowledged from now on.
 load_goes_on() { eventually more_written $(($(written) + 5)); }
 
-# load_ends: every write that was acknowledged is there. Sets $acknowledged and $refused (writes that two servers did not
-# take), and $load, which tells both.
+# load_ends: every acknowledged write exists. Sets $acknowledged and $refused (writes that two servers did not accept),
+# and $load, which is a text with both.
 # shellcheck disable=SC2034 # for the tests
 load_ends() {
 	touch "$log.stop"
@@ -54,7 +54,7 @@ load_ends() {
 	acknowledged=$(wc -l <"$log.acknowledged") refused=$(sort -u "$log.lost" | wc -l)
 	load="$acknowledged writes acknowledged, $(wc -l <"$log.errors") attempts failed, $refused writes failed at two servers"
 	tail -n 40 "$log.errors"
-	# No write that was acknowledged is gone.
+	# No acknowledged write is lost.
 	is '' comm -23 "$log.acknowledged" "$log.there"
 	rm -f "$log".{stop,written,errors,lost,said,there,acknowledged}
 }

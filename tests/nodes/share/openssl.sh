@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Certificates as somebody else makes them, on the machine that runs the tests. Files are PATH.key and PATH.crt.
+# Certificates made with openssl, on the machine that runs the tests. Files are PATH.key and PATH.crt.
 
 new_key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The control plane as services of systemd: n1 has it, n2 is a worker.
+# The control plane as systemd services on n1; n2 is a worker.
 
 components='etcd kube-apiserver kube-controller-manager kube-scheduler'
 
@@ -7,7 +7,7 @@ unit() { echo "roost-$1.service"; }
 active() { on n1 -- systemctl is-active --quiet "$(unit "$1")"; }
 property() { on n1 -- systemctl show --property="$2" --value "$(unit "$1")"; }
 api_ready() { k get --raw /readyz; }
-# pods_of_components: mirror pods that stand for components.
+# pods_of_components: mirror pods of components.
 pods_of_components() { k -n kube-system get pods -l tier=control-plane -o name | wc -l; }
 status_well() { on n1 -- bootstrap status; }
 
@@ -15,7 +15,7 @@ services_and_no_pods() {
 	local name
 	for name in $components; do
 		active "$name"
-		# A user of its own, and nothing of root's.
+		# Its own user, and nothing owned by root.
 		is "roost-$name" on n1 -- stat -c %U "/proc/$(property "$name" MainPID)"
 		is 'CapEff:	0000000000000000' on n1 -- grep CapEff "/proc/$(property "$name" MainPID)/status"
 	done
@@ -58,7 +58,7 @@ killed_ones_come_back() {
 	done
 	eventually status_well
 }
-it 'a killed component is started again' killed_ones_come_back
+it 'a killed component is restarted' killed_ones_come_back
 
 not_ready_says_so() {
 	on n1 -- systemctl stop "$(unit kube-scheduler)"
@@ -67,9 +67,9 @@ not_ready_says_so() {
 	on n1 -- systemctl start "$(unit kube-scheduler)"
 	status_well
 }
-it 'status names a service that does not run' not_ready_says_so
+it 'status names a service that is not running' not_ready_says_so
 
-# served PORT: the serial number of the certificate that a server shows.
+# served PORT: the serial number of a server's certificate.
 served() { { openssl s_client -connect "$(cluster ip n1):$1" </dev/null 2>/dev/null || true; } | openssl x509 -noout -serial; }
 started() { property "$1" ExecMainStartTimestampMonotonic; }
 
@@ -87,7 +87,7 @@ renewed_and_loaded() {
 	done
 	eventually api_ready
 	eventually status_well
-	# All that was renewed is loaded: nothing is left for a next run.
+	# Everything that was renewed is loaded: nothing is left for another run.
 	on n1 -- bootstrap certs renew --output json | jq -e '.changed == 0'
 	for name in $components; do [ "$(started "$name")" = "${before[$name]}" ]; done
 }
@@ -116,4 +116,4 @@ comes_back_after_a_boot() {
 	eventually status_well
 	is 0 pods_of_components
 }
-it 'the services come back after a reboot' comes_back_after_a_boot
+it 'the services run again after a reboot' comes_back_after_a_boot

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What hostile pods, tokens and strangers try, where the control plane is made of services: on the worker, and what goes
-# for every node on that of the control plane too.
+# The attacks of hostile pods, tokens and strangers against a control plane of services: on the worker, and those that
+# concern every node also on the node of the control plane.
 
 # (`run` has its own `file`, by which tests are chosen.)
 for shared in 65-who-may.sh 80-hostile.sh 82-floods.sh 85-silent-name-server.sh; do
@@ -8,7 +8,7 @@ for shared in 65-who-may.sh 80-hostile.sh 82-floods.sh 85-silent-name-server.sh;
 	. "$here/$shared"
 done
 
-# on_the_control_plane FUNCTION: the test with the node of the control plane as the one that suffers.
+# on_the_control_plane FUNCTION: the test with the control plane's node as the victim.
 on_the_control_plane() {
 	nodes=(n2 n1)
 	"$1"

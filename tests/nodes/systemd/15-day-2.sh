@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Settings of a control plane that is made of services.
+# Settings of a control plane of services.
 at_rest() { [ "$(on n1 -- bootstrap apply --dry-run --output json | jq .changed)" = 0 ]; }
 flags_of() { on n1 -- systemctl show -p ExecStart --value "roost-$1.service"; }
 units_of() { on n1 -- sh -c 'cat /etc/systemd/system/roost-kube-*.service' | sha256sum; }
@@ -22,4 +22,4 @@ settings_are_applied_to_services() {
 	eventually k get --raw /readyz
 	eventually at_rest
 }
-it 'a changed setting restarts its service alone, and a wrong one is taken back' settings_are_applied_to_services
+it 'a changed setting restarts only its service, and a wrong one is rolled back' settings_are_applied_to_services

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A control plane that moves between services and static pods under a steady load of writes.
+# A control plane is converted between services and static pods under a steady load of writes.
 
 # writes: ConfigMaps one after another until the file `stop` is there; the acknowledged ones with their time.
 writes() {
@@ -11,7 +11,7 @@ writes() {
 	done
 }
 
-# under_writes LABEL COMMAND...: runs it while somebody writes; no acknowledged write is lost.
+# under_writes LABEL COMMAND...: runs it during writes; no acknowledged write is lost.
 under_writes() {
 	local label=$1 writer name
 	shift
@@ -59,13 +59,13 @@ as_services() {
 }
 
 there_and_back() {
-	# What would be done is said first, and nothing is done.
+	# The plan is printed first, and nothing is done.
 	on n1 -- bootstrap convert --to static-pods --dry-run --output json | jq -e '.changed > 10 and .mode == "static-pods"'
 	on n1 -- bootstrap convert --to systemd --output json | jq -e '.changed == 0'
 	under_writes to-static-pods to static-pods
 	as_pods
 	eventually status_well
-	# Neither init with the older settings nor a second run of the same makes another one.
+	# Neither init with the older settings nor a second run of the same creates another one.
 	not on n1 -- bootstrap init
 	on n1 -- bootstrap convert --to static-pods --output json | jq -e '.changed == 0 and .setModeIn == "/etc/roost/cluster.toml"'
 	under_writes to-systemd to systemd
@@ -73,9 +73,9 @@ there_and_back() {
 	eventually status_well
 	on n1 -- bootstrap init --output json | jq -e '.changed == 0'
 }
-it 'a live control plane moves to static pods and back, and no acknowledged write is lost' there_and_back
+it 'a live control plane is converted to static pods and back, and no acknowledged write is lost' there_and_back
 
-# cut_short SECONDS MODE: a move that is killed after so long.
+# cut_short SECONDS MODE: a conversion that is killed after so long.
 cut_short() { on n1 -- timeout --signal=KILL "$1" bootstrap convert --to "$2" || true; }
 
 killed_on_the_way() {
@@ -92,4 +92,4 @@ killed_on_the_way() {
 	done
 	eventually status_well
 }
-it 'a move that is killed goes on when it is run again' killed_on_the_way
+it 'a conversion that is killed continues when it is run again' killed_on_the_way

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The cloud controller manager of a provider beside a control plane made of services: one of them.
+# A provider's cloud controller manager beside a control plane of services: it is one of them.
 
 cloud='cloud-controller-manager'
 
@@ -8,7 +8,7 @@ no_cloud_pod() { not k -n kube-system get pod "$cloud-n1"; }
 holds_its_lease() { [ -n "$(k -n kube-system get lease "$cloud" -o 'jsonpath={.spec.holderIdentity}')" ]; }
 of_node() { k get node "$1" -o "jsonpath={$2}"; }
 
-# n2_again: a worker that registers anew, which the manager has to complete.
+# n2_again: a worker that registers again, which the manager has to initialize.
 n2_again() {
 	on n2 -- bootstrap reset --yes
 	k delete node n2
@@ -47,7 +47,7 @@ one_of_the_services() {
 	[ "$(started "$cloud")" != "$before" ]
 	eventually holds_its_lease
 }
-it 'the manager of a cloud is a service like the others' one_of_the_services
+it 'the cloud controller manager is a service like the others' one_of_the_services
 
 moves_with_the_others() {
 	on n1 -- bootstrap convert --to static-pods
@@ -61,7 +61,7 @@ moves_with_the_others() {
 	eventually status_well
 	n2_again
 }
-it 'convert moves the manager of a cloud with the others' moves_with_the_others
+it 'convert also converts the cloud controller manager' moves_with_the_others
 
 goes_with_its_setting() {
 	on n1 -- bootstrap etcd snapshot /root/cloud.db
@@ -75,4 +75,4 @@ goes_with_its_setting() {
 	on n1 -- bootstrap verify
 	status_well
 }
-it 'the manager of a cloud goes with its setting, and stays over a restore' goes_with_its_setting
+it 'the cloud controller manager is removed with its setting, and kept by a restore' goes_with_its_setting

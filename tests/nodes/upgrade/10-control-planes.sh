@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Several control planes of v1.35.4 on their way to v1.36.3: the rules, the way back, the cut, and the load.
+# Several control planes of v1.35.4 on their way to v1.36.3: the rules, the rollback, the interruption, and the load.
 
 . "$here/share/control-planes.sh"
 . "$here/share/load.sh"
@@ -20,7 +20,7 @@ retag() {
 wanted_version() { on "$1" -- sed -i "s/^kubernetes_version = .*/kubernetes_version = \"$2\"/" /etc/roost/cluster.toml; }
 manifests() { on "$1" -- sh -c 'cat /etc/kubernetes/manifests/*.yaml' | sha256sum; }
 
-# runs NODE VERSION: its components are of that version, and Ready.
+# runs NODE VERSION: its components have that version, and are Ready.
 runs() {
 	api "$1" -n kube-system get pods -l tier=control-plane -o json | jq -e --arg node "$1" --arg version "$2" '
 		[.items[] | select(.spec.nodeName == $node and .metadata.labels.component != "etcd")] | length == 3 and
@@ -50,14 +50,14 @@ plan_tells_and_forbids() {
 	before=$(manifests n1)
 	on n1 -- bootstrap upgrade apply --version v1.36.3 --dry-run | matches 'replace the manifest of kube-apiserver'
 	is "$before" manifests n1
-	# Neither a renewal nor another init changes a version: both leave what runs.
+	# Neither a renewal nor another init changes a version: both keep what runs.
 	wanted_version n1 v1.36.3
 	on n1 -- bootstrap certs renew --all
 	on n1 -- bootstrap init
 	eventually runs n1 v1.35.4
 	wanted_version n1 v1.35.4
 }
-it 'the plan tells what runs, and the rules of skew hold' plan_tells_and_forbids
+it 'the plan shows what runs, and the version-skew rules hold' plan_tells_and_forbids
 
 a_bad_version_is_returned_from() {
 	local before component
@@ -73,12 +73,12 @@ a_bad_version_is_returned_from() {
 		nothing_kept n1
 		on n1 -- sh -c 'ls /var/lib/roost/snapshots/before-v1.36.4-n1-*.db'
 		k -n kube-system get configmap kubeadm-config -o yaml | matches 'kubernetesVersion: v1.35.4'
-		# The turn is given back.
+		# The turn is released.
 		[ -z "$(k -n kube-system get lease roost-renewal -o 'jsonpath={.spec.holderIdentity}')" ]
 	done
 	rm "$log.apply"
 }
-it 'when a component does not come up, the former manifests come back' a_bad_version_is_returned_from
+it 'when a component does not become healthy, the previous manifests are restored' a_bad_version_is_returned_from
 
 upgraded_under_load() {
 	local node begin
@@ -92,7 +92,7 @@ upgraded_under_load() {
 	load_ends
 	[ "$acknowledged" -gt 50 ]
 	echo "FIGURES: $begin s, $load" >"$state/upgrade-figures"
-	# At most one server was away at a time.
+	# At most one server was down at a time.
 	if [ "$(control_planes | wc -l)" -gt 1 ]; then [ "$refused" = 0 ]; fi
 	for node in $(control_planes); do
 		eventually runs "$node" v1.36.3
@@ -103,14 +103,14 @@ upgraded_under_load() {
 	k -n kube-system rollout status daemonset kube-proxy --timeout=180s
 	k -n kube-system rollout status deployment coredns --timeout=180s
 	k -n kube-system get daemonset kube-proxy -o json | jq -e '.spec.template.spec.containers[0].image | endswith(":v1.36.3")'
-	# What its users set stays.
+	# Users' changes are kept.
 	is 3 k -n kube-system get deployment coredns -o 'jsonpath={.spec.replicas}'
 	on n1 -- bootstrap upgrade plan --output json | jq -e '.work == [] and .allowed'
 	pod lives n1 pause
 }
-it 'the cluster goes to the next minor version under load, and no acknowledged write is lost' upgraded_under_load
+it 'the cluster is upgraded to the next minor version under load, and no acknowledged write is lost' upgraded_under_load
 
-# cut_at PATTERN: an apply on n1 that is killed as soon as its words match.
+# cut_at PATTERN: an apply on n1 that is killed as soon as its output matches.
 cut_at() {
 	# shellcheck disable=SC2016 # the node's shell expands it
 	on n1 -- sh -c 'bootstrap upgrade apply --version v1.36.4 >/root/apply.log 2>&1 & pid=$!
@@ -136,4 +136,4 @@ cut_short_and_gone_on() {
 	k -n kube-system rollout status daemonset kube-proxy --timeout=180s
 	k -n kube-system get daemonset kube-proxy -o json | jq -e '.spec.template.spec.containers[0].image | endswith(":v1.36.4")'
 }
-it 'an upgrade that was killed goes on when it is run again' cut_short_and_gone_on
+it 'an upgrade that was killed continues when it is run again' cut_short_and_gone_on

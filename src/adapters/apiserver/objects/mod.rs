@@ -24,10 +24,10 @@ use crate::core::model::{PodUid, Reference, ReferenceKind, references_of, uid_of
 use crate::ports::kubelet::{ObjectChange, ObjectError, Objects, TokenRequest};
 use crate::ports::node::ApiError;
 
-/// Changes that may wait for the volumes' task.
+/// Changes that may be queued for the task of volumes.
 const BACKLOG: usize = 256;
 
-/// Objects of the API server.
+/// Objects in the API.
 pub struct ReferencedObjects {
     session: Session,
     watched: Mutex<HashMap<Reference, (Watched, BTreeSet<PodUid>)>>,
@@ -52,7 +52,7 @@ impl ReferencedObjects {
         Reference { kind, namespace: namespace.into(), name: name.into() }
     }
 
-    /// What the watch knows, if there is one and it has spoken.
+    /// The state known by the watch; `None` without a watch, or before its first result.
     async fn look(&self, reference: &Reference) -> Option<Found> {
         let state = {
             let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +99,7 @@ impl Objects for ReferencedObjects {
         if let Some(Found::ConfigMap(object)) = self.look(&reference).await {
             return Ok(object);
         }
-        // Also when the watch says that it does not exist: it may be a moment behind.
+        // Even if the watch says that it does not exist: the watch may lag behind.
         let api: Api<ConfigMap> = Api::namespaced(self.session.client(), namespace);
         let object = ask(|| format!("get configmap {namespace}/{name}"), api.get(name)).await;
         object.map(Arc::new).map_err(|error| failed("configmap", namespace, name, error))

@@ -1,4 +1,4 @@
-//! Services with a cluster IP, for environment variables: one watch, begun when the first pod asks.
+//! Services with a cluster IP, for environment variables: one watch, started when the first pod needs it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -21,14 +21,13 @@ const FIRST: Duration = Duration::from_secs(10);
 
 type Listed = Option<HashMap<PodKey, Arc<Service>>>;
 
-/// The services.
 pub struct Services {
     session: Session,
     state: OnceLock<watch::Receiver<Listed>>,
 }
 
 impl Services {
-    /// Nothing is watched yet.
+    /// Nothing is watched until the first use.
     pub fn new(session: &Session) -> Self {
         Self { session: session.clone(), state: OnceLock::new() }
     }
@@ -85,7 +84,7 @@ fn key(service: &Service) -> PodKey {
     )
 }
 
-/// Only what environment variables are made of.
+/// Keeps only the fields that environment variables need.
 fn slim(mut service: Service) -> Arc<Service> {
     service.metadata.managed_fields = None;
     service.metadata.annotations = None;

@@ -1,4 +1,4 @@
-//! Service-account tokens bound to pods, kept until four fifths of their lifetime.
+//! Service-account tokens bound to pods, cached until four fifths of their lifetime.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,9 +16,9 @@ use crate::ports::kubelet::{ObjectError, TokenRequest};
 use crate::ports::node::ApiError;
 use rand::RngExt;
 
-/// A token is renewed after a day even when it lives longer.
+/// A token is renewed after a day even if it is valid longer.
 const OLDEST: SignedDuration = SignedDuration::from_hours(24);
-/// Most that renewal is put off or forward, so that tokens issued together are not renewed together.
+/// Largest random shift of the renewal, so that tokens issued together are not renewed together.
 const JITTER_MS: i64 = 10_000;
 
 #[derive(Clone)]
@@ -37,17 +37,16 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// An empty cache.
     pub fn new(session: &Session) -> Self {
         Self { session: session.clone(), cache: Mutex::default() }
     }
 
-    /// Forgets the tokens of a pod.
+    /// Removes the tokens of a pod.
     pub fn forget(&self, uid: &PodUid) {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
-    /// A token for the pod; one request at a time for each.
+    /// A token for the pod; concurrent requests for the same token are serialized.
     pub async fn of(&self, pod: &Pod, request: &TokenRequest) -> Result<(String, Timestamp), ObjectError> {
         let slot = {
             let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The watch of one configMap or secret, which lives as long as a pod needs the object.
+//! The watch of one ConfigMap or Secret, as long as a pod needs the object.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -18,28 +18,25 @@ use crate::core::model::{Reference, ReferenceKind};
 use crate::ports::kubelet::ObjectChange;
 use crate::supervise::restarting;
 
-/// How long a read waits for the first word of a new watch.
+/// How long a read waits for the first result of a new watch.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// What a watch knows of its object.
+/// The object as the watch knows it.
 #[derive(Clone, Debug)]
 pub enum Found {
     /// It does not exist.
     Missing,
-    /// A configMap.
     ConfigMap(Arc<ConfigMap>),
-    /// A secret.
     Secret(Arc<Secret>),
 }
 
-/// One watch; dropping it ends it.
+/// One watch; dropping it stops it.
 pub struct Watched {
     state: watch::Receiver<Option<Found>>,
     _stop: DropGuard,
 }
 
 impl Watched {
-    /// Starts to watch.
     pub fn start(session: &Session, reference: Reference, changes: broadcast::Sender<ObjectChange>) -> Self {
         let (found, state) = watch::channel(None);
         let stop = CancellationToken::new();
@@ -68,7 +65,7 @@ impl Watched {
     }
 }
 
-/// The state once there is one; `None` when the watch has not spoken in time.
+/// The state once there is one; `None` if the watch has no result in time.
 pub async fn first(mut state: watch::Receiver<Option<Found>>) -> Option<Found> {
     let waited = tokio::time::timeout(FIRST, state.wait_for(Option::is_some)).await;
     waited.ok()?.ok()?.clone()
@@ -83,7 +80,7 @@ where
     Watching::new(session, config, move |client| Api::namespaced(client, &namespace))
 }
 
-/// Follows until `end`, also after a panic.
+/// Follows the object until `end`, even after a panic.
 fn keep<K>(
     end: CancellationToken,
     watching: Watching<K>,
@@ -100,7 +97,7 @@ fn keep<K>(
     });
 }
 
-/// Keeps the state current. The first word is no change; an immutable object ends the watch.
+/// Updates the state. The first result is not a change; an immutable object stops the watch.
 async fn follow<K>(
     watching: &mut Option<Watching<K>>,
     found: &watch::Sender<Option<Found>>,
@@ -143,7 +140,7 @@ async fn follow<K>(
             told();
         }
         if immutable {
-            // Keeps the value for readers; nothing will change any more.
+            // The value stays for readers; it cannot change any more.
             *watching = None;
             found.closed().await;
             return;

@@ -1,8 +1,9 @@
-//! The only way folders are removed: by descriptors, through no link, into no mount, however deep they are.
+//! The only implementation of removing directories: by descriptors, not following links, not entering mounts, at any
+//! depth.
 //!
-//! Nothing is read from the table of mounts for that: `openat2` with `RESOLVE_NO_XDEV` does not enter what is mounted, a
-//! bind mount of the same file system included, and the kernel does not unlink a mount point (`EBUSY`). What appears or
-//! is swapped while a removal runs meets the same.
+//! It does not depend on the mount table: `openat2` with `RESOLVE_NO_XDEV` does not enter mounts, including bind mounts
+//! of the same file system, and the kernel does not unlink a mount point (`EBUSY`). The same holds for what appears or
+//! is swapped during a removal.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -17,19 +18,19 @@ use rustix::io::Errno;
 use super::beneath::open_root;
 use super::descent::{self, Descent, Entry, Mounts, open_folder};
 
-/// Entries that one attempt removes. A process that keeps writing into a folder must not occupy a thread forever; an attempt
-/// that stops here continues where it stopped when it is repeated.
+/// Most entries that one attempt removes. A process that keeps writing into a directory must not occupy a thread
+/// forever; a repeated attempt continues where this one stopped.
 const MOST_ENTRIES: u64 = 1_000_000;
-/// Failed entries after which an attempt stops.
+/// Number of failed entries after which an attempt stops.
 const MOST_STUCK: usize = 10_000;
-/// Levels below the top that are remembered; what is deeper is moved up to the top first.
+/// Most levels below the top; deeper directories are first moved up to the top.
 const MOST_LEVELS: usize = 100_000;
 
-/// Removes a folder, or a file, and all that is in it. A missing one is success.
+/// Removes a directory, or a file, and everything in it. "Not found" is success.
 ///
 /// # Errors
-/// The first thing that could not be removed, with its path; the rest is removed anyway. A mount point in the tree
-/// is such a thing. So is what is left after a million entries ([`io::ErrorKind::Interrupted`]).
+/// The first entry that could not be removed, with its path; the others are removed anyway. A mount point in the tree
+/// is such an entry. Also if entries remain after a million were removed ([`io::ErrorKind::Interrupted`]).
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no folder to remove"));
@@ -41,7 +42,7 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
-/// As [`remove_tree`], for a name in an open folder.
+/// Like [`remove_tree`], for a name in an open directory.
 pub fn remove_tree_at(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
     remove_within(parent, name, Bounds { entries: MOST_ENTRIES, levels: MOST_LEVELS })
 }
@@ -70,10 +71,10 @@ fn remove_within(parent: impl AsFd, name: &[u8], bounds: Bounds) -> io::Result<(
     }
 }
 
-/// Removes all that is in a folder, however much it is; the folder stays, and is itself reached by any path.
+/// Removes everything in a directory, however much it is; the directory itself stays, and its path may contain links.
 ///
 /// # Errors
-/// As [`remove_tree`].
+/// As for [`remove_tree`].
 pub fn empty_folder(path: &Path) -> io::Result<()> {
     let folder = openat(open_root(path)?, c".", descent::flags(), Mode::empty())?;
     clear(&folder, Bounds { entries: u64::MAX, levels: MOST_LEVELS })
@@ -83,15 +84,15 @@ pub fn empty_folder(path: &Path) -> io::Result<()> {
 #[derive(Default)]
 struct Attempt {
     removed: u64,
-    /// Folders that were too deep and are directly in the top now.
+    /// Number of directories that were too deep and were moved to the top.
     moved: u64,
-    /// Entries that are passed over: they could not be removed.
+    /// Entries that are skipped because they could not be removed.
     stuck: HashSet<u64>,
     fault: Option<io::Error>,
 }
 
 impl Attempt {
-    /// The first fault is kept: later ones are often its consequences, such as a folder that is not empty.
+    /// The first fault is kept: later ones are often consequences, such as a directory that is not empty.
     fn note(&mut self, descent: &Descent, inode: u64, name: &CStr, cause: io::Error) {
         self.stuck.insert(inode);
         self.fault.get_or_insert_with(|| {
@@ -106,14 +107,14 @@ fn clear(top: &OwnedFd, bounds: Bounds) -> io::Result<()> {
     loop {
         let moved = attempt.moved;
         pass(top, bounds, &mut attempt)?;
-        // What was moved to the top may be before the place where it was read.
+        // Entries that were moved to the top may be before the position that was read.
         if attempt.moved == moved || attempt.fault.is_some() {
             return attempt.fault.map_or(Ok(()), Err);
         }
     }
 }
 
-/// Goes through the tree once.
+/// Traverses the tree once.
 fn pass(top: &OwnedFd, bounds: Bounds, attempt: &mut Attempt) -> io::Result<()> {
     let mut descent = Descent::new(open_folder(top, c".", Mounts::Stay)?, Mounts::Stay)?;
     loop {
@@ -124,7 +125,7 @@ fn pass(top: &OwnedFd, bounds: Bounds, attempt: &mut Attempt) -> io::Result<()> 
             }
             Ok(Some(entry)) => remove_entry(&mut descent, entry, attempt)?,
             end => {
-                // Of a folder that cannot be read the parent finds that it is not empty.
+                // If a directory cannot be read, removing it from its parent fails because it is not empty.
                 if let Err(error) = end {
                     attempt.fault.get_or_insert(error);
                 }
@@ -143,7 +144,7 @@ fn pass(top: &OwnedFd, bounds: Bounds, attempt: &mut Attempt) -> io::Result<()> 
     }
 }
 
-/// Moves a folder that is too deep to the top, under a name that is free there.
+/// Moves a directory that is too deep to the top, under a free name.
 fn move_up(descent: &Descent, entry: &Entry, top: &OwnedFd, attempt: &mut Attempt) {
     let moved = loop {
         attempt.moved = attempt.moved.saturating_add(1);
@@ -161,12 +162,12 @@ fn move_up(descent: &Descent, entry: &Entry, top: &OwnedFd, attempt: &mut Attemp
     }
 }
 
-/// Removes one entry, or goes down into it. An error ends the attempt.
+/// Removes one entry, or enters it. An error stops the attempt.
 fn remove_entry(descent: &mut Descent, entry: Entry, attempt: &mut Attempt) -> io::Result<()> {
     let here = descent.here()?;
     let is_dir = entry.kind == FileType::Directory;
     let outcome = match unlinkat(here, &entry.name, if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() }) {
-        // The file system did not say what it is, or it was exchanged meanwhile.
+        // The file system did not report its type, or it was replaced meanwhile.
         Err(Errno::ISDIR) => unlinkat(here, &entry.name, AtFlags::REMOVEDIR),
         Err(Errno::NOTDIR) => unlinkat(here, &entry.name, AtFlags::empty()),
         other => other,
@@ -189,7 +190,7 @@ fn remove_entry(descent: &mut Descent, entry: Entry, attempt: &mut Attempt) -> i
     Ok(())
 }
 
-/// Translates an error of the kernel for a removal.
+/// Translates a kernel error of a removal.
 pub(super) fn explain(error: Errno) -> io::Error {
     let text = match error {
         Errno::XDEV | Errno::BUSY => "is a mount point; nothing in it is removed",

@@ -1,4 +1,4 @@
-//! Removal of trees that were made to resist it.
+//! Removal of trees that are built to resist it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -42,7 +42,7 @@ fn what_is_deeper_than_can_be_remembered_is_moved_up() {
     fs::create_dir(dir.path().join("t")).unwrap();
     let tree = open_root(&dir.path().join("t")).unwrap();
     nest(&tree, 200);
-    // A name as the move would give it is taken.
+    // The name that the move would use exists.
     mkdirat(&tree, ".roost-deep-1", Mode::RWXU).unwrap();
     remove_within(&top, b"t", Bounds { entries: u64::MAX, levels: 30 }).unwrap();
     assert!(!dir.path().join("t").exists());

@@ -14,7 +14,7 @@ use crate::core::model::Secret;
 use crate::core::model::pki::{Authority, BACKDATE, Leaf, ObservedCertificate, San, Subject};
 use crate::ports::node::{KeyPairPem, Pki, PkiError};
 
-/// The maker of certificates.
+/// Issues certificates with rcgen.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct X509;
 
@@ -88,7 +88,7 @@ fn params(
 ) -> Result<CertificateParams, PkiError> {
     let wrong = |what: &str| PkiError::Make(what.to_owned());
     let mut params = CertificateParams::default();
-    // Of a short lifetime no more than a tenth: a leaf must not be due for renewal when it is made.
+    // For a short lifetime at most a tenth of it: a leaf must not be due for renewal when it is issued.
     let start = now
         .checked_sub(BACKDATE.min(life.checked_div(10).unwrap_or_default()))
         .map_err(|_| wrong("the clock is wrong"))?;

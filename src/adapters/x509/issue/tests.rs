@@ -1,4 +1,4 @@
-//! Certificates as openssl and this program itself see them.
+//! Certificates as read by openssl and by this program.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -1,31 +1,31 @@
-//! One control of the benchmark: what it is about, and how it is looked at.
+//! One control of the benchmark: what it examines and how it is checked.
 
 use super::test::Test;
 
-/// Files of a node that controls are about.
+/// Groups of files on a node that controls examine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Files {
     /// The manifest of a component.
     Manifest(&'static str),
-    /// CNI configurations.
+    /// The CNI configurations (`paths.cni_conf`).
     Cni,
-    /// etcd's folder.
+    /// etcd's data directory, as configured.
     EtcdData,
-    /// Kubeconfigs of administrators.
+    /// The kubeconfigs of administrators: `admin.conf` and `super-admin.conf`.
     Admins,
     /// A kubeconfig of `/etc/kubernetes`.
     Kubeconfig(&'static str),
-    /// The PKI folder and all that is in it.
+    /// The PKI folder and everything in it.
     Pki,
-    /// Certificates in it.
+    /// The certificates in the PKI folder.
     PkiCertificates,
-    /// Keys in it.
+    /// The private keys in the PKI folder.
     PkiKeys,
-    /// The kubelet's unit.
+    /// The unit file of the kubelet.
     KubeletUnit,
-    /// The kubelet's configuration.
+    /// The file with the kubelet's KubeletConfiguration.
     KubeletConfig,
-    /// The CAs that the kubelet trusts clients of.
+    /// The CA file by which the kubelet verifies its clients.
     ClientCa,
 }
 
@@ -44,7 +44,6 @@ pub(super) enum Check {
     Kubelet(&'static str, &'static str, Test),
 }
 
-/// One control.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Control {
     pub id: &'static str,

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-/// The flags of a manifest, or of a unit with its drop-ins, of which the last command line counts. A value ends at a
-/// space: no control is about one that has any.
+/// The flags of a manifest, or of a unit with its drop-ins, where the last command line wins. A value ends at a space:
+/// no control examines a flag whose value contains one.
 pub fn flags_of(text: &str) -> BTreeMap<String, String> {
     let begin = text.rmatch_indices("ExecStart=").map(|(at, _)| at).find(|at| !is_reset(text, *at));
     flags_among(text.get(begin.unwrap_or_default()..).unwrap_or_default().split_whitespace())
 }
 
-/// `ExecStart=` alone takes those before it away (systemd.service(5)).
+/// An empty `ExecStart=` clears the ones before it (systemd.service(5)).
 fn is_reset(text: &str, at: usize) -> bool {
     text.get(at..).and_then(|rest| rest.lines().next()).is_some_and(|line| line.trim_end() == "ExecStart=")
 }
 
-/// The flags among these words; one without a value is true.
+/// The flags among these words; a flag without a value is `true`.
 pub fn flags_among<'a>(words: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
     let flag = |word: &str| {
         let flag = word.trim_matches(['"', '\'']).strip_prefix("--")?;

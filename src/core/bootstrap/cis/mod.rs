@@ -1,5 +1,5 @@
-//! The controls of the CIS Kubernetes Benchmark (1.12) that a node itself can answer: id, title, and how ours is judged by
-//! what was seen of the node. Its sections 3.1 and 5 are about people and workloads.
+//! The controls of the CIS Kubernetes Benchmark (1.12) that can be checked on the node itself: id, title, and the
+//! verdict for an observed node. Sections 3.1 and 5 are about people and workloads and are left out.
 
 mod control;
 mod control_plane;
@@ -19,32 +19,32 @@ use self::control::{Check, Control};
 pub use flags::{flags_among, flags_of};
 pub use test::Test;
 
-/// The edition that the ids are of.
+/// The edition that the ids refer to.
 pub const BENCHMARK: &str = "cis-1.12";
 
 /// Mode and owner of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFacts {
-    /// The permission bits.
+    /// The permission bits, e.g. 0o600.
     pub mode: u32,
-    /// User id.
+    /// User id of the owner.
     pub user: u32,
-    /// Group id.
+    /// Group id of the owner.
     pub group: u32,
 }
 
-/// What was seen of a node.
+/// What was observed on a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// It has a control plane.
+    /// `true` if the node has a control plane.
     pub control_plane: bool,
     /// The flags (without dashes) that the components of its control plane run with; missing ones have no entry.
     pub flags: BTreeMap<&'static str, BTreeMap<String, String>>,
     /// The KubeletConfiguration on its disk.
     pub kubelet: Value,
-    /// The flags that the kubelet's unit gives it, which win.
+    /// The flags of the kubelet's unit; they override its configuration file.
     pub kubelet_flags: BTreeMap<String, String>,
-    /// Mode and owner of the files that are there.
+    /// Mode and owner of each existing file.
     pub files: BTreeMap<Files, Vec<(PathBuf, FileFacts)>>,
 }
 
@@ -52,18 +52,18 @@ pub struct Observed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The control passes.
+    /// The node does what the control requires.
     Pass,
     /// The control fails without a documented reason.
     Fail,
     /// The control fails, and docs/security.md states why.
     FailByChoice,
-    /// The node has nothing that the control is about.
+    /// The node has nothing that the control examines.
     NotApplicable,
 }
 
 impl Verdict {
-    /// The word in a table.
+    /// The verdict as the tables and JSON print it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -77,17 +77,17 @@ impl Verdict {
 /// A control with its result.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Judgement {
-    /// Its number in the benchmark.
+    /// Number of the control in the benchmark, e.g. `1.2.16`.
     pub id: &'static str,
-    /// What it asks for.
+    /// What the control requires, in a few words.
     pub title: &'static str,
-    /// Ours.
+    /// The verdict for this node.
     pub ours: Verdict,
-    /// What was seen, and the reason where it is one of choice.
+    /// What was observed, followed by the documented reason if the control fails by choice.
     pub why: String,
 }
 
-/// All controls, in their order.
+/// All controls in the benchmark's order.
 pub fn judge(observed: &Observed) -> Vec<Judgement> {
     let judgement = |control: &Control| {
         let (ours, why) = control.judge(observed);
@@ -116,7 +116,7 @@ impl Control {
 }
 
 impl Check {
-    /// What was seen, `Ok` if it passes; `None` if there is nothing to check.
+    /// What was observed, `Ok` if it passes; `None` if there is nothing to check.
     fn look(&self, observed: &Observed) -> Option<Result<String, String>> {
         match *self {
             Self::Mode(files, most) => {
@@ -169,7 +169,7 @@ fn judge_files(
     })
 }
 
-/// A field as a flag would have it; lists with commas. `None` where it does not exist or is empty.
+/// A field printed as a flag would be, lists with commas; `None` if it does not exist or is empty.
 fn field(configuration: &Value, pointer: &str) -> Option<String> {
     match configuration.pointer(pointer)? {
         Value::Null => None,

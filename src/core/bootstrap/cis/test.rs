@@ -1,11 +1,11 @@
 //! What a control requires of the value of a flag or a field.
 
-/// A condition.
+/// A condition on the value of one flag or field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
-    /// It has some value.
+    /// It has a value.
     Set,
-    /// It has none.
+    /// It has no value.
     Unset,
     /// It has this value.
     Is(&'static str),
@@ -15,18 +15,18 @@ pub enum Test {
     NotZero,
     /// It is a number that is not negative, or has no value.
     NotNegative,
-    /// This is in its list.
+    /// Its comma-separated list contains this.
     Has(&'static str),
-    /// This is not in its list.
+    /// Its comma-separated list does not contain this.
     HasNot(&'static str),
-    /// It is a number, and at least this one.
+    /// It is a number of at least this.
     AtLeast(i64),
-    /// It has a list, and all of that is among these.
+    /// It has a list, and every item is one of these.
     Among(&'static [&'static str]),
 }
 
 impl Test {
-    /// What was seen, as it should be or not.
+    /// The observed value as text: `Ok` if it passes, `Err` if not.
     pub fn judge(self, name: &str, value: Option<&str>) -> Result<String, String> {
         let seen = value.map_or_else(|| format!("{name} is not set"), |value| format!("{name}={value}"));
         if self.holds(value) { Ok(seen) } else { Err(seen) }

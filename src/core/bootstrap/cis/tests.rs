@@ -1,4 +1,4 @@
-//! Each control fails on a node that does not keep it, and passes on one as we make it.
+//! Each control fails on a node that violates it, and passes on a node that we set up.
 
 use super::*;
 use crate::config::cluster::{HostDefaults, Layers, derive_spec};
@@ -15,7 +15,7 @@ fn spec(settings: &[(&str, &str)]) -> Spec {
     derive_spec(&layers, &host).unwrap()
 }
 
-/// A node with these settings, whose files are root's alone but for etcd's.
+/// A node with these settings whose files belong to root, except etcd's.
 fn node(settings: &[(&str, &str)]) -> Observed {
     let spec = spec(settings);
     let facts = Facts::at(jiff::Timestamp::UNIX_EPOCH);
@@ -41,7 +41,7 @@ fn failed(observed: &Observed) -> Vec<&'static str> {
 
 #[test]
 fn a_new_cluster_fails_no_control_but_those_with_a_reason() {
-    // The CA for kubelets comes with their certificates.
+    // The CA for kubelets is created together with their certificates.
     assert_eq!(failed(&node(&[("args", "[kube-apiserver]\nkubelet-certificate-authority = \"/ca\"")])), [""; 0]);
     let lax = failed(&node(&[("security.hardening", "false")]));
     for id in ["1.2.3", "1.2.15", "1.2.16", "1.2.29", "1.2.30", "1.3.2", "1.4.1", "3.2.1", "4.2.13", "4.2.14"] {
@@ -49,7 +49,7 @@ fn a_new_cluster_fails_no_control_but_those_with_a_reason() {
     }
 }
 
-/// The node with one thing wrong.
+/// Violates one control on the node.
 fn spoil(observed: &mut Observed, check: Check) {
     let put = |flags: &mut BTreeMap<String, String>, flag: &str, value: Option<String>| match value {
         Some(value) => drop(flags.insert(flag.to_owned(), value)),

@@ -1,4 +1,4 @@
-//! Trust of a joining node: `cluster-info` is accepted only if the token signed it and its CA has a pinned key
+//! Trust of a joining node: `cluster-info` is accepted only if the token signed it and the key of its CA is pinned
 //! (`cmd/kubeadm/app/discovery/token`).
 
 use std::collections::BTreeMap;
@@ -14,60 +14,60 @@ use x509_parser::prelude::{FromDer, Pem, X509Certificate};
 use super::jws;
 use super::token::Token;
 
-/// Why the cluster is not to be trusted.
+/// Why the cluster is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The ConfigMap has no kubeconfig.
+    /// The ConfigMap contains no kubeconfig.
     #[error("configmap kube-public/cluster-info has no kubeconfig: this cluster is not set up for joining with tokens")]
     NoKubeconfig,
-    /// No signature for this token.
+    /// `cluster-info` has no signature by this token.
     #[error(
         "token {id} is unknown to the cluster or has expired; create a new one on a control-plane node with `bootstrap token create --print-join-command`"
     )]
     UnknownToken {
-        /// The token's id.
+        /// Id of the token, its public half.
         id: String,
     },
-    /// A signature that the token's secret did not make.
+    /// There is a signature by this token id, made with a different secret.
     #[error(
         "cluster-info is not signed by token {id}: the secret half of the token is wrong, or something between this node and the API server impersonates it"
     )]
     WrongSignature {
-        /// The token's id.
+        /// Id of the token, its public half.
         id: String,
     },
     /// The kubeconfig in it cannot be used.
     #[error("the kubeconfig in configmap kube-public/cluster-info is malformed: {reason}")]
     Malformed {
-        /// What is wrong.
+        /// The message of the YAML parser.
         reason: String,
     },
-    /// The key of a CA is not a pinned one.
+    /// The key of a CA is not pinned.
     #[error(
         "the cluster has a CA with hash {found}, but the pinned hash is {expected}: check --ca-hash and the endpoint; during a CA rotation every CA has to be pinned, as `bootstrap token create --print-join-command` prints it"
     )]
     WrongCa {
         /// Hashes of the CA certificates that are not pinned.
         found: String,
-        /// The pins.
+        /// The pinned hashes, separated by commas.
         expected: String,
     },
-    /// The answer over verified TLS differs.
+    /// The response over verified TLS differs from the first one.
     #[error(
         "cluster-info differs between the first, unverified request and the one over verified TLS: something between this node and the API server changes it"
     )]
     Differs,
-    /// The text is no pin.
+    /// The text is not a pin.
     #[error("invalid CA hash: write sha256: followed by 64 hexadecimal digits")]
     InvalidPin,
 }
 
-/// `sha256:` and the hash of a CA's public key (DER SubjectPublicKeyInfo).
+/// A pin: SHA-256 of a CA's public key (DER SubjectPublicKeyInfo), written `sha256:HEX`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CaPin([u8; 32]);
 
 impl CaPin {
-    /// The pin of a certificate in DER.
+    /// The pin of a DER certificate.
     pub fn of_certificate(der: &[u8]) -> Result<Self, Error> {
         let malformed = |error: &dyn fmt::Display| Error::Malformed { reason: format!("CA certificate: {error}") };
         let (_, certificate) = X509Certificate::from_der(der).map_err(|error| malformed(&error))?;
@@ -119,19 +119,19 @@ impl fmt::Debug for CaPin {
     }
 }
 
-/// What a node believes after discovery.
+/// What a node trusts after discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedCluster {
     /// URL of the API, `https://host:port`.
     pub server: String,
-    /// CA certificates, PEM.
+    /// The cluster's CA certificates, PEM; several during a CA rotation.
     pub ca: String,
-    /// The kubeconfig as it was signed, for the comparison with the second reading.
+    /// The signed kubeconfig, to compare with the second response.
     pub kubeconfig: String,
 }
 
-/// Checks the data of `cluster-info`: signature first, then every CA against the pins. (kubeadm is content with one pinned
-/// CA in the bundle, `cmd/kubeadm/app/util/pubkeypin`; all of them would be trusted then.)
+/// Checks the data of `cluster-info`: the signature first, then every CA against the pins. (kubeadm accepts a bundle
+/// with one pinned CA, `cmd/kubeadm/app/util/pubkeypin`, and would then trust all of it.)
 pub fn verify_cluster_info(
     data: &BTreeMap<String, String>,
     token: &Token,
@@ -153,12 +153,12 @@ pub fn verify_cluster_info(
     Ok(TrustedCluster { server, ca, kubeconfig: kubeconfig.clone() })
 }
 
-/// Checks that the reading over verified TLS says the same, byte for byte.
+/// Checks that the response over verified TLS is identical, byte for byte.
 pub fn verify_second_reading(first: &TrustedCluster, data: &BTreeMap<String, String>) -> Result<(), Error> {
     if data.get("kubeconfig") == Some(&first.kubeconfig) { Ok(()) } else { Err(Error::Differs) }
 }
 
-/// The URL of the API and the CA (PEM) in a kubeconfig with one cluster.
+/// The API's URL and CA (PEM) in a kubeconfig with one cluster.
 pub fn parse_cluster(kubeconfig: &str) -> Result<(String, String), Error> {
     #[derive(Deserialize)]
     struct Kubeconfig {

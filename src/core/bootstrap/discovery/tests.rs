@@ -1,4 +1,4 @@
-//! Discovery against clusters that are right, and that are wrong in one thing each.
+//! Discovery against valid clusters, and against clusters with one fault each.
 
 use super::*;
 use crate::core::bootstrap::objects::render_cluster_info;

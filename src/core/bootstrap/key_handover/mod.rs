@@ -1,10 +1,10 @@
-//! How the keys of the cluster's CAs reach a joining control plane.
+//! How a joining control plane receives the keys of the cluster's CAs.
 //!
-//! The joining node posts a CertificateSigningRequest to a signer of our own. In it is the public half of a key that
-//! lives only in that process. The API server stamps who asked: a token made for control planes is answered at once, any
-//! other request waits until somebody approves it (`kubectl certificate approve`). An agent on a control plane then
-//! puts the keys, sealed to that public key, into the request's status, where nobody else can use them; the controller
-//! manager deletes the request an hour later.
+//! The joining node posts a CertificateSigningRequest for a signer of our own. It contains the public half of a key
+//! that exists only in that process. The API server records who asked: a token created for control planes is answered
+//! at once, any other request waits for approval (`kubectl certificate approve`). An agent on a control plane then
+//! writes the keys, sealed to that public key, into the request's status, where nobody else can decrypt them; the
+//! controller manager deletes the request an hour later.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ use x509_parser::prelude::FromDer;
 
 use crate::core::model::Secret;
 
-/// On the Secret of a token that was used: uid of the request that got the keys.
+/// Annotation on the Secret of a used token: uid of the request that received the keys.
 pub const HANDED_TO: &str = "roost.io/keys-handed-to";
 
-/// The signer that such requests name.
+/// The `signerName` of such requests.
 pub const SIGNER: &str = "roost.local/control-plane-join";
 /// The group of tokens that may join control planes.
 pub const TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane";
-/// The group of such a token once it was used: it still joins the node that it was used for, and gets no keys.
+/// The group of such a token after use: it can still join the same node again, but receives no keys.
 pub const USED_TOKEN_GROUP: &str = "system:bootstrappers:roost:control-plane-used";
-/// The PKI files that every control plane shares, below the PKI folder. Those that the answering node lacks (an
-/// external CA, an external etcd) are not handed over.
+/// The PKI files that all control planes share, relative to the PKI folder. Files that the answering node does not have
+/// (external CA, external etcd) are not handed over.
 pub const SHARED_FILES: [&str; 11] = [
     "ca.crt",
     "ca.key",
@@ -44,7 +44,7 @@ pub const SHARED_FILES: [&str; 11] = [
 /// Certificate and key of the CA of kubelets' serving certificates.
 pub const KUBELET_SERVING_FILES: [&str; 2] = ["kubelet-serving-ca.crt", "kubelet-serving-ca.key"];
 
-/// Certificates and keys of the next CAs, while those of the cluster are replaced.
+/// Certificates and keys of the next CAs during a CA rotation.
 pub const NEXT_FILES: [&str; 8] = [
     "ca-next.crt",
     "ca-next.key",
@@ -56,27 +56,27 @@ pub const NEXT_FILES: [&str; 8] = [
     "kubelet-serving-ca-next.key",
 ];
 
-/// What is asked for.
+/// Which set of keys is requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// What every control plane shares.
+    /// Everything that all control planes share.
     Shared,
-    /// The next CAs that have this digest.
+    /// The next CAs with this digest.
     Next(String),
-    /// The CA of kubelets' serving certificates that has this digest.
+    /// The CA of kubelets' serving certificates with this digest.
     KubeletServing(String),
 }
 
-/// A request as it is read.
+/// A parsed key request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// The key to seal to.
+    /// The requester's public key (X25519), to which the answer is sealed.
     pub key: [u8; PUBLIC_KEY_LENGTH],
-    /// What for.
+    /// Which files the requester asks for.
     pub wanted: Wanted,
 }
 
-/// Length of an X25519 public key.
+/// Length of an X25519 public key, bytes.
 pub const PUBLIC_KEY_LENGTH: usize = 32;
 
 const KEY_URI: &str = "roost:x25519:";
@@ -98,40 +98,40 @@ pub enum Error {
     Answer(String),
 }
 
-/// Who asked, as the API server authenticated them.
+/// The requester, as authenticated by the API server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requester {
-    /// User.
+    /// User name, e.g. `system:bootstrap:abcdef` for a bootstrap token.
     pub username: String,
-    /// Groups.
+    /// Groups of the user; those of a token come from its Secret.
     pub groups: Vec<String>,
 }
 
 impl Requester {
-    /// True for bearers of a token that was made for control planes. Only the API server's token authenticator gives
-    /// this group together with such a user name.
+    /// True for bearers of a token created for control planes. Only the API server's token authenticator combines this
+    /// group with such a user name.
     pub fn may_join_control_planes(&self) -> bool {
         self.token_id().is_some() && self.groups.iter().any(|group| group == TOKEN_GROUP)
     }
 
-    /// The id of the bootstrap token.
+    /// The id of the bootstrap token; `None` if the user is not a token.
     pub fn token_id(&self) -> Option<&str> {
         self.username.strip_prefix("system:bootstrap:").filter(|id| !id.is_empty())
     }
 }
 
-/// What a token is still good for.
+/// What a token may still be used for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenUse {
-    /// For keys, once: then its groups are to be these.
+    /// To receive keys, once: its groups must then be changed to these.
     Fresh(String),
-    /// This very request used it, and its answer was interrupted.
+    /// To receive keys: this same request used it, and its answer was interrupted.
     Same,
-    /// For no keys: it was already used for them, or was never for control planes.
+    /// Not for keys: it was already used for them, or was not created for control planes.
     Spent,
 }
 
-/// Reads that from a token's Secret: its groups, separated by commas, and to which request keys were handed.
+/// Derives that from a token's Secret: its groups, separated by commas, and the request that received keys.
 pub fn judge_token(groups: &str, handed_to: Option<&str>, request: &str) -> TokenUse {
     match handed_to {
         Some(uid) if uid == request => TokenUse::Same,
@@ -144,12 +144,12 @@ pub fn judge_token(groups: &str, handed_to: Option<&str>, request: &str) -> Toke
     }
 }
 
-/// The SAN that carries a public key in a request.
+/// The SAN that carries the public key in a request.
 pub fn render_key_uri(public_key: &[u8; PUBLIC_KEY_LENGTH]) -> String {
     format!("{KEY_URI}{}", URL_SAFE_NO_PAD.encode(public_key))
 }
 
-/// The SANs besides the key that say what is asked for.
+/// The SAN that states what is requested; `None` for the shared files.
 pub fn render_wanted(wanted: &Wanted) -> Option<String> {
     match wanted {
         Wanted::Shared => None,
@@ -158,7 +158,7 @@ pub fn render_wanted(wanted: &Wanted) -> Option<String> {
     }
 }
 
-/// What a PEM request asks for, which must be signed by its own key.
+/// Parses a PEM request, which must be signed by its own key.
 pub fn parse_request(pem: &[u8]) -> Result<Asked, Error> {
     let malformed = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
     let (_, block) = x509_parser::pem::parse_x509_pem(pem).map_err(|error| malformed(&error))?;
@@ -176,7 +176,7 @@ pub fn parse_request(pem: &[u8]) -> Result<Asked, Error> {
         })
         .collect();
     let others: Vec<&str> = uris.iter().filter(|uri| !uri.starts_with(KEY_URI)).copied().collect();
-    // A word that is not known must not come to mean all of the keys.
+    // An unknown SAN must not be read as a request for all keys.
     let wanted = match others.as_slice() {
         [] => Wanted::Shared,
         [uri] => {
@@ -195,14 +195,14 @@ pub fn parse_request(pem: &[u8]) -> Result<Asked, Error> {
     Ok(Asked { key, wanted })
 }
 
-/// The bytes that are sealed.
+/// The plain bytes that are sealed: the files as JSON.
 pub fn render_files(files: &SharedFiles) -> Vec<u8> {
     let plain: BTreeMap<&str, &str> =
         files.iter().map(|(name, text)| (name.as_str(), text.reveal().as_str())).collect();
     serde_json::to_vec(&plain).unwrap_or_default()
 }
 
-/// Reads them back; names that are not shared files are refused.
+/// Reads them back; rejects names that are not shared files.
 pub fn parse_files(bytes: &[u8]) -> Result<SharedFiles, Error> {
     let plain: BTreeMap<String, String> =
         serde_json::from_slice(bytes).map_err(|error| Error::Answer(error.to_string()))?;
@@ -212,7 +212,7 @@ pub fn parse_files(bytes: &[u8]) -> Result<SharedFiles, Error> {
     Ok(plain.into_iter().map(|(name, text)| (name, Secret::new(text))).collect())
 }
 
-/// The `status.certificate` of an answer. The API accepts any text around certificates (RFC 7468, 5.2), and wants at
+/// The `status.certificate` of an answer. The API accepts any text around certificates (RFC 7468, 5.2) but requires at
 /// least one: the cluster's CA.
 pub fn render_answer(sealed: &[u8], ca: &str) -> String {
     format!("{SEALED_LINE}{}\n{}\n", STANDARD.encode(sealed), ca.trim())

@@ -1,4 +1,4 @@
-//! Requests and answers, there and back.
+//! Requests and answers, rendered and parsed.
 
 use rcgen::{CertificateParams, KeyPair, SanType};
 

@@ -1,7 +1,7 @@
 //! Client certificates requested with bootstrap tokens: a token can create a new node, never take over an existing one.
 //!
-//! Upstream's controller would approve any node's name (`pkg/controller/certificates/approver/sarapprove.go`), so our
-//! cluster does not give bootstrap tokens its `nodeclient` right. A kubelet that renews its own is still approved there.
+//! Upstream's controller would approve the name of any node (`pkg/controller/certificates/approver/sarapprove.go`), so
+//! our clusters do not grant bootstrap tokens its `nodeclient` right. Renewals by kubelets are still approved there.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,12 +12,13 @@ use super::{
 use crate::core::bootstrap::key_handover::{TOKEN_GROUP, USED_TOKEN_GROUP};
 use crate::core::bootstrap::objects::BOOTSTRAP_GROUP;
 
-/// What comes before a token's id in its user name.
+/// Prefix of a token's user name, followed by its id.
 pub const BOOTSTRAP_USER: &str = "system:bootstrap:";
-/// How long an approved request counts as a node that is about to register: upstream's cleaner removes it then.
+/// How long an approved request reserves the name of a node that is about to register: as long as upstream's cleaner
+/// keeps it.
 const CLAIM: SignedDuration = SignedDuration::from_hours(1);
 
-/// Whether a bootstrap token made it for a new node; others' requests are not ours to decide.
+/// `true` if a bootstrap token created it for a new node; requests of others are left to other approvers.
 pub fn claims_of(request: &CertificateRequest) -> bool {
     request.signer == CLIENT_SIGNER
         && request.username.starts_with(BOOTSTRAP_USER)
@@ -25,7 +26,7 @@ pub fn claims_of(request: &CertificateRequest) -> bool {
 }
 
 /// Approves (`Ok`) a token's request for the client certificate of a node that does not exist. `all` are all existing
-/// requests, this one among them.
+/// requests, including this one.
 pub fn judge_client(
     own: &ObservedRequest,
     all: &[ObservedRequest],
@@ -53,8 +54,8 @@ pub fn judge_client(
     judge_claims(own, &parsed, node, all, now)
 }
 
-/// Others that ask for the same name with another key. Agents decide at the same time: the order in which the API server
-/// took the requests is the same for all of them.
+/// Checks other requests for the same name with a different key. Agents decide concurrently: the order in which the API
+/// server accepted the requests is the same for all of them.
 fn judge_claims(
     own: &ObservedRequest,
     parsed: &Parsed,
@@ -83,8 +84,8 @@ fn judge_claims(
     Ok(())
 }
 
-/// True when a node got a serving certificate since then, which it gets only once its Node is there: that the Node is gone
-/// by now is somebody's will.
+/// True when the node has been issued a serving certificate since then, which requires a Node object: if the Node is
+/// missing now, somebody deleted it.
 fn has_registered(node: &str, since: Timestamp, all: &[ObservedRequest]) -> bool {
     let user = format!("{NODE_USER}{node}");
     let serving = all.iter().filter(|other| other.request.signer == SERVING_SIGNER && other.request.username == user);

@@ -1,4 +1,4 @@
-//! What was said to a node whose request for a client certificate was denied.
+//! Messages for a node whose client certificate request was denied.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,9 +1,9 @@
 //! Which certificate requests of kubelets are approved, and which are denied.
 //!
-//! Two signers: `kubernetes.io/kubelet-serving`, for which upstream approves nothing because only an installer can know
-//! which names belong to a node, and `kubernetes.io/kube-apiserver-client-kubelet` as far as a bootstrap token asks. Their
-//! forms: <https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/>. A node writes its own
-//! Node object, so that nothing in there counts unless it contradicts nobody else.
+//! Two signers: `kubernetes.io/kubelet-serving`, for which upstream approves nothing because only an installer knows
+//! which names belong to a node, and `kubernetes.io/kube-apiserver-client-kubelet` for requests by bootstrap tokens.
+//! Their requirements: <https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/>. A node
+//! writes its own Node object, so nothing in it counts if it contradicts another source.
 
 mod client;
 mod denials;
@@ -20,13 +20,13 @@ pub use serving::judge_serving;
 
 use crate::core::model::pki::San;
 
-/// True when all usages are among these, and the last of them is there.
+/// True when all usages are among the signer's and `purpose` is present.
 fn are_usages(usages: &[String], purpose: &str) -> bool {
     let allowed = ["digital signature", "key encipherment", purpose];
     usages.iter().all(|usage| allowed.contains(&usage.as_str())) && usages.iter().any(|usage| usage == purpose)
 }
 
-/// Shows a name as a person would write it.
+/// Formats a name without its type.
 fn show(san: &San) -> String {
     san.to_string()
 }

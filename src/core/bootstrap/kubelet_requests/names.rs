@@ -1,4 +1,4 @@
-//! Which node owns a name or an address, from everything that the cluster knows.
+//! Which node owns a name or an address, derived from everything the cluster knows.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,55 +9,55 @@ use jiff::Timestamp;
 use super::{Refusal, show};
 use crate::core::model::pki::San;
 
-/// What a registered Node is called. Its name, role and age are the API server's; the rest is written by the node, or by
-/// its cloud.
+/// The names of a registered Node. Name, role and age are controlled by the API server; the rest is written by the node
+/// or its cloud.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeNames {
-    /// Its name.
+    /// `metadata.name` of the Node.
     pub name: String,
     /// Its addresses of the types Hostname, InternalDNS and ExternalDNS.
     pub dns: Vec<String>,
     /// Its addresses that are IP addresses.
     pub addresses: Vec<IpAddr>,
-    /// Its pod subnets.
+    /// `spec.podCIDRs`, at most one per IP family.
     pub pod_subnets: Vec<IpNet>,
-    /// It has the label of control planes, which NodeRestriction lets no kubelet set.
+    /// True if it has the control-plane label, which NodeRestriction does not let a kubelet set.
     pub control_plane: bool,
     /// When it was registered.
     pub registered: Timestamp,
 }
 
-/// Names and addresses of a cluster that are taken.
+/// Names and addresses in use in a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterNames {
-    /// All Nodes.
+    /// All registered Nodes, the requesting one included.
     pub nodes: Vec<NodeNames>,
-    /// Names in the API server's certificate, addresses of all API servers, of an etcd elsewhere.
+    /// Names in the API server's certificate, addresses of all API servers and of an external etcd.
     pub control_plane: BTreeSet<San>,
-    /// Subnets of Services.
+    /// Service subnets, at most one per IP family.
     pub service_subnets: Vec<IpNet>,
-    /// Addresses of Services.
+    /// Addresses of existing Services, among them load balancer and external IPs.
     pub service_addresses: BTreeSet<IpAddr>,
-    /// Subnets of pods.
+    /// Pod subnets, at most one per IP family.
     pub pod_subnets: Vec<IpNet>,
-    /// Domain of Services.
+    /// DNS domain of Services, e.g. `cluster.local`.
     pub dns_domain: String,
-    /// A cloud gives nodes further DNS names.
+    /// True if a cloud assigns additional DNS names to nodes.
     pub cloud: bool,
 }
 
 impl ClusterNames {
-    /// A registered Node.
+    /// The Node of this name; `None` if it is not registered.
     pub fn node(&self, name: &str) -> Option<&NodeNames> {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// Whether this node may have a certificate for that name or address.
+    /// `Ok` if this node may have a certificate for that name or address.
     pub fn judge(&self, node: &NodeNames, asked: &San) -> Result<(), Refusal> {
         match asked {
             San::Dns(name) => {
                 self.judge_form(name)?;
-                // A control plane is that, and more: it has the keys.
+                // A control plane may use them: it holds the CA keys anyway.
                 if self.control_plane.contains(asked) && !node.control_plane {
                     return Err(Refusal::ControlPlane(name.clone()));
                 }
@@ -66,7 +66,7 @@ impl ClusterNames {
                         return Err(Refusal::OtherNode(name.clone(), other.name.clone()));
                     }
                 }
-                // Without a cloud, other DNS names come only from the node itself.
+                // Without a cloud, additional DNS names come only from the node itself and prove nothing.
                 if *name == node.name || (self.cloud && node.dns.contains(name)) {
                     return Ok(());
                 }
@@ -76,9 +76,9 @@ impl ClusterNames {
         }
     }
 
-    /// Whether a bootstrap token may create a node of this name. Control planes join with a token of theirs.
+    /// `Ok` if a bootstrap token may create a node of this name. Control planes join with tokens of a separate group.
     pub fn judge_new_name(&self, name: &str, joins_control_plane: bool) -> Result<(), Refusal> {
-        // Some name their nodes by address (`--hostname-override`).
+        // Some clusters name nodes by their addresses (`--hostname-override`).
         if let Ok(address) = name.parse::<IpAddr>() {
             let addresses = vec![address];
             let registered = Timestamp::MAX;
@@ -96,7 +96,7 @@ impl ClusterNames {
         }
     }
 
-    /// Names that no machine has: RFC 1123 in lower case, and outside of the domains that are not a machine's.
+    /// Rejects names that cannot be a machine's: not lower-case RFC 1123, or in a domain reserved for something else.
     fn judge_form(&self, name: &str) -> Result<(), Refusal> {
         let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let label = |label: &str| {
@@ -126,7 +126,7 @@ impl ClusterNames {
         if within(&self.service_subnets) || self.service_addresses.contains(&address) {
             return Err(Refusal::Service(shown));
         }
-        // In some clouds nodes and pods share a subnet; what counts is the part that a node has.
+        // In some clouds nodes and pods share a subnet; only the ranges assigned to nodes count.
         if within(&self.pod_subnets)
             && let Some(owner) = self.nodes.iter().find(|node| within(&node.pod_subnets))
         {
@@ -148,8 +148,8 @@ impl ClusterNames {
     }
 }
 
-/// Each node writes its own addresses. Of two with the same one it is the control plane's, else the older one's: a node
-/// that joins cannot take it away.
+/// Each node writes its own addresses. Of two nodes with the same address, it belongs to the control plane, else to the
+/// older node: a node that joins cannot take it over.
 fn comes_first(other: &NodeNames, node: &NodeNames) -> bool {
     match (other.control_plane, node.control_plane) {
         (true, false) => true,

@@ -1,4 +1,4 @@
-//! A PKCS#10 request of a kubelet: its subject, its names, its key.
+//! A kubelet's PKCS#10 request: subject, names, public key.
 
 use std::net::IpAddr;
 
@@ -11,26 +11,26 @@ use x509_parser::prelude::FromDer;
 use super::request::Refusal;
 use crate::core::model::pki::San;
 
-/// The group that a kubelet's certificate speaks for.
+/// The group (O) in a kubelet's certificate.
 pub(super) const NODES: &str = "system:nodes";
-/// What comes before the node's name in its user name.
+/// Prefix of a node's user name, followed by the node's name.
 pub(super) const NODE_USER: &str = "system:node:";
 
-/// What a request says.
+/// The contents of a request.
 pub(super) struct Parsed {
-    /// The only CN.
+    /// The CN, of which there is exactly one.
     pub common_name: String,
     /// The subject as text.
     pub subject: String,
-    /// It is one CN and one O, `system:nodes`, and nothing else.
+    /// True if the subject is one CN and one O, `system:nodes`, and nothing else.
     pub is_of_node: bool,
-    /// Its names, or one that is neither a DNS name nor an address.
+    /// The subject alternative names; `Err` for one that is neither a DNS name nor an address.
     pub names: Vec<Result<San, String>>,
     /// DER of the public key.
     pub public_key: Vec<u8>,
 }
 
-/// Reads exactly one PEM block that is signed by its own key. Its extensions ask for names and usages only.
+/// Parses exactly one PEM block that is signed by its own key. Only names and usages are accepted as extensions.
 pub(super) fn parse(text: &[u8]) -> Result<Parsed, Refusal> {
     let malformed = |error: &dyn std::fmt::Display| Refusal::Malformed(error.to_string());
     let (rest, pem) = x509_parser::pem::parse_x509_pem(text).map_err(|error| malformed(&error))?;
@@ -53,7 +53,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Parsed, Refusal> {
     let mut names = Vec::new();
     let mut asks = 0_u32;
     for attribute in info.iter_attributes() {
-        // Upstream's signer reads every attribute, so that nothing may hide in a second one.
+        // Upstream's signer reads every attribute, so a second one must not hide anything.
         let ParsedCriAttribute::ExtensionRequest(request) = attribute.parsed_attribute() else {
             return Err(Refusal::Malformed("it has an unexpected attribute".into()));
         };
@@ -72,7 +72,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Parsed, Refusal> {
 fn read_extension(extension: &ParsedExtension<'_>, names: &mut Vec<Result<San, String>>) -> Result<(), Refusal> {
     match extension {
         ParsedExtension::SubjectAlternativeName(asked) => names.extend(asked.general_names.iter().map(read_name)),
-        // What the request says of its own usages is replaced by the signer.
+        // The signer replaces the usages in the request itself.
         ParsedExtension::KeyUsage(_) | ParsedExtension::ExtendedKeyUsage(_) => {}
         ParsedExtension::BasicConstraints(constraints) if !constraints.ca => {}
         _ => return Err(Refusal::Malformed("it asks for an unexpected extension".into())),
@@ -83,7 +83,7 @@ fn read_extension(extension: &ParsedExtension<'_>, names: &mut Vec<Result<San, S
 fn read_name(name: &GeneralName<'_>) -> Result<San, String> {
     match name {
         GeneralName::DNSName(name) => Ok(San::Dns((*name).to_owned())),
-        // Verifiers in Go take an IPv4-mapped IPv6 address for the IPv4 address.
+        // Go's verifiers treat an IPv4-mapped IPv6 address as the IPv4 address.
         GeneralName::IPAddress(bytes) => parse_address(bytes)
             .map(|address| San::Ip(address.to_canonical()))
             .ok_or_else(|| "an address of a wrong length".to_owned()),

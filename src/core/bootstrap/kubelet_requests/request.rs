@@ -1,4 +1,4 @@
-//! A kubelet's request for a certificate, and why it is not approved.
+//! A kubelet's certificate request, and why it is not approved.
 
 use jiff::Timestamp;
 
@@ -7,58 +7,59 @@ pub const SERVING_SIGNER: &str = "kubernetes.io/kubelet-serving";
 /// The signer of kubelets' client certificates.
 pub const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 
-/// What was asked for, as the API shows it. All of it is immutable in the API.
+/// What was requested, from the API object's `spec`, which is immutable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateRequest {
-    /// The signer that is asked.
+    /// `spec.signerName` of the request.
     pub signer: String,
-    /// Who made it, as the API server authenticated them.
+    /// The requester, as authenticated by the API server.
     pub username: String,
     /// The groups of that user.
     pub groups: Vec<String>,
-    /// Wanted usages.
+    /// `spec.usages`: the key usages that the certificate should have.
     pub usages: Vec<String>,
     /// The PEM text of the PKCS#10 request.
     pub pem: Vec<u8>,
 }
 
-/// How far a request is.
+/// The state of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decision {
-    /// Nobody decided.
+    /// Neither approved nor denied yet.
     #[default]
     Undecided,
-    /// Approved at that moment, signed or not.
+    /// Approved at that time, issued or not.
     Approved(Timestamp),
     /// Denied, or the signer failed.
     Refused,
 }
 
-/// A request and where it is: a decision is for this uid and this version, not for whatever has its name later.
+/// A request with its identity: a decision applies to this uid and version, not to a later object of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedRequest {
     /// Name of the CertificateSigningRequest.
     pub name: String,
-    /// Its uid.
+    /// `metadata.uid` of the request.
     pub uid: String,
-    /// Its version. The API server counts up, so that an untouched object with a lower one is older.
+    /// `metadata.resourceVersion`. The API server counts up, so of two unmodified objects the one with the lower
+    /// version is older.
     pub resource_version: String,
     /// What is asked for.
     pub request: CertificateRequest,
-    /// What has become of it.
+    /// Its state when it was read.
     pub decision: Decision,
 }
 
 /// Why a request is not approved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It was not made by a kubelet.
+    /// The requester is not a kubelet.
     #[error("user \"{0}\" is not a node")]
     NotANode(String),
     /// The requester has not registered.
     #[error("node {0} is not registered")]
     NotRegistered(String),
-    /// It asks for other usages than the signer's.
+    /// It asks for usages that the signer does not issue.
     #[error("usages {0:?} are not those of a kubelet's certificate for this signer")]
     Usages(Vec<String>),
     /// The request cannot be read.
@@ -69,22 +70,22 @@ pub enum Refusal {
     Subject {
         /// The subject in the request.
         found: String,
-        /// The one that is allowed.
+        /// The only allowed subject.
         expected: String,
     },
-    /// A client certificate names no server.
+    /// A client certificate request with server names.
     #[error("a client certificate has no alternative names, and this request has {0}")]
     ClientNames(String),
-    /// The request names nothing.
+    /// The request has no names.
     #[error("it has neither a DNS name nor an address")]
     NoNames,
-    /// A name that no node gets: a wildcard, localhost, an address in words, loopback, link-local, multicast.
+    /// A name that no node may have: a wildcard, localhost, an address as a DNS name, loopback, link-local, multicast.
     #[error("\"{0}\" is not the name or address of a single machine")]
     NotAMachine(String),
     /// A name in the domain of Services, or an address of one.
     #[error("\"{0}\" belongs to Services")]
     Service(String),
-    /// A pod's address.
+    /// An address in the pod subnet of a node (second field).
     #[error("\"{0}\" is in the pod subnet of node {1}")]
     Pod(String, String),
     /// A name or address of the API servers or of etcd.
@@ -93,37 +94,37 @@ pub enum Refusal {
     /// A name or address of another Node.
     #[error("\"{0}\" belongs to node {1}")]
     OtherNode(String, String),
-    /// The Node does not have it.
+    /// The Node object does not list this name or address.
     #[error("\"{0}\" does not belong to the node")]
     Foreign(String),
-    /// The name of a Node that is there.
+    /// A Node of this name exists.
     #[error(
         "node {0} already exists, and a bootstrap token cannot replace it: if that machine is gone or was reset, run `kubectl delete node {0}`, then join again"
     )]
     NodeExists(String),
-    /// Another key got a certificate for this name just now.
+    /// A request with a different key was issued a certificate for this name recently.
     #[error(
         "request {request} was already issued a certificate for node {node}, which has not registered yet: if no other machine uses that name, run `kubectl delete csr {request}`, then join again"
     )]
     Claimed {
-        /// The name.
+        /// Name of the requested node.
         node: String,
-        /// The other request.
+        /// Name of the other CertificateSigningRequest.
         request: String,
     },
-    /// Another key asked for this name before.
+    /// An earlier request with a different key is for the same name.
     #[error("an earlier request, {request}, is for node {node} too")]
     AskedBefore {
-        /// The name.
+        /// Name of the requested node.
         node: String,
-        /// The other request.
+        /// Name of the earlier CertificateSigningRequest.
         request: String,
     },
 }
 
 impl Refusal {
-    /// True when it may come to be approved without another request: the Node does not exist yet or does not have its
-    /// addresses or its role, or another one is still to go.
+    /// True when the same request may be approved later: the Node does not exist yet or lacks its addresses or role, or
+    /// a conflicting Node may still be removed.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::NotRegistered(_)

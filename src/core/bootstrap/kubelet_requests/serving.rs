@@ -3,7 +3,7 @@
 use super::parse::{NODE_USER, NODES, parse};
 use super::{CertificateRequest, ClusterNames, Refusal, are_usages};
 
-/// The node on whose behalf a request was made, if its user is one.
+/// The node whose certificate is requested, if the requester is a node.
 fn node_of(request: &CertificateRequest) -> Result<&str, Refusal> {
     let name = request.username.strip_prefix(NODE_USER).filter(|name| !name.is_empty());
     match name {
@@ -12,7 +12,7 @@ fn node_of(request: &CertificateRequest) -> Result<&str, Refusal> {
     }
 }
 
-/// Approves (`Ok`) when the request asks for a server certificate of the node itself, under names of the node only.
+/// Approves (`Ok`) when a node requests a server certificate for itself, with names of that node only.
 pub fn judge_serving(request: &CertificateRequest, cluster: &ClusterNames) -> Result<(), Refusal> {
     let name = node_of(request)?;
     if !are_usages(&request.usages, "server auth") {

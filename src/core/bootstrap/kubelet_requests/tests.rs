@@ -1,4 +1,4 @@
-//! Requests that are right, and that are wrong in one thing each.
+//! Valid requests, and requests with one fault each.
 
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
@@ -45,7 +45,7 @@ fn node(name: &str, addresses: &[&str], registered: i64) -> NodeNames {
     }
 }
 
-/// n1 is the control plane, n2 asks. Whatever n2 asks for it has written into its Node.
+/// n1 is the control plane, n2 makes the request. Everything that n2 requests is also in its Node object.
 fn cluster(claimed: &NodeNames) -> ClusterNames {
     let first = NodeNames {
         control_plane: true,
@@ -68,7 +68,7 @@ fn own() -> NodeNames {
     node("n2", &["10.0.0.2", "fd00::2"], 500)
 }
 
-/// What happens to of a request whose every name the node has written into its status.
+/// The decision about a request whose names are all in the node's status.
 fn judge_claimed(dns: &[&str], addresses: &[&str], cloud: bool) -> Result<(), Refusal> {
     let mut claimed = node("n2", addresses, 500);
     claimed.dns.extend(dns.iter().map(|name| (*name).to_owned()));
@@ -133,12 +133,12 @@ fn what_a_node_writes_of_itself_gives_it_no_name_of_others() {
 
 #[test]
 fn of_two_nodes_with_an_address_the_control_plane_or_the_older_one_has_it() {
-    // n3 came later: that it writes n2's address does not take it away.
+    // n3 is younger: writing n2's address into its own status does not take it over.
     assert_eq!(judge_claimed(&["n2"], &["10.0.0.3"], false), Ok(()));
     let late = NodeNames { registered: Timestamp::from_second(950).unwrap(), ..node("n2", &["10.0.0.3"], 0) };
     let refused = judge_serving(&serving(&["n2"], &["10.0.0.3"]), &cluster(&late));
     assert_eq!(refused, Err(Refusal::OtherNode("10.0.0.3".into(), "n3".into())));
-    // A control plane may be called as its API server is.
+    // A control plane may use the names of its API server.
     let further = NodeNames { control_plane: true, ..node("n2", &["10.0.0.100"], 500) };
     assert_eq!(judge_serving(&serving(&["n2"], &["10.0.0.100"]), &cluster(&further)), Ok(()));
 }
@@ -285,7 +285,7 @@ fn of_two_tokens_that_claim_one_name_the_first_one_gets_it() {
     let refused = ObservedRequest { decision: Decision::Refused, ..first };
     assert_eq!(judge(&second, &[refused, second.clone()], 1001), Ok(()));
 
-    // It did register, and somebody deleted its Node since.
+    // It did register, and its Node was deleted later.
     let mut served = serving(&["n4"], &[]);
     served.username = "system:node:n4".into();
     let served = ObservedRequest { request: served, decision: Decision::Approved(at), ..ObservedRequest::default() };

@@ -11,8 +11,8 @@ use super::rbac::BOOTSTRAP_GROUP;
 use crate::core::bootstrap::key_handover::TOKEN_GROUP;
 use crate::core::bootstrap::token::Token;
 
-/// The Secret for a token that may join nodes until `expires`; without that, forever. Only one for control planes gets
-/// the cluster's keys.
+/// The Secret of a token that may join nodes until `expires` (`None`: forever). Only a token for control planes
+/// receives the cluster's keys.
 pub fn render_token_secret(
     token: &Token,
     expires: Option<Timestamp>,
@@ -42,27 +42,27 @@ pub fn render_token_secret(
     })
 }
 
-/// RFC 3339 without a fraction, as upstream's controllers expect it.
+/// RFC 3339 without fractional seconds, as upstream's controllers expect it.
 fn whole_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A token as read from its Secret, without the secret half.
+/// A token read from its Secret, without the secret half.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ObservedToken {
     /// The six characters before the dot.
     pub id: String,
-    /// RFC 3339; `None` when it never expires.
+    /// Expiry, RFC 3339; `None` if it never expires.
     pub expires: Option<String>,
-    /// What it may be used for: `signing`, `authentication`.
+    /// Allowed usages: `signing`, `authentication`.
     pub usages: Vec<String>,
-    /// Groups that its bearer belongs to.
+    /// Groups of its bearer.
     pub groups: Vec<String>,
-    /// Free text.
+    /// Free text by whoever created it, shown by `bootstrap token list`.
     pub description: Option<String>,
 }
 
-/// Reads a token Secret's decoded data; `None` when it is no token.
+/// Parses the decoded data of a token Secret; `None` if it is not a token.
 pub fn parse_token_secret(data: &BTreeMap<String, Vec<u8>>) -> Option<ObservedToken> {
     let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let prefix = "usage-bootstrap-";

@@ -1,11 +1,11 @@
-//! What a cloud controller manager may do: the rights that Kubernetes' guide to running one lists
+//! Permissions of a cloud controller manager, as the Kubernetes guide to running one lists them
 //! (kubernetes.io/docs/concepts/architecture/cloud-controller).
 
 use serde_json::{Value, json};
 
 use super::roles::{cluster_role, cluster_role_binding, rule, user};
 
-/// Who it is.
+/// User name in its client certificate.
 pub const CLOUD_CONTROLLER: &str = "system:cloud-controller-manager";
 
 pub(super) fn render_rights() -> Vec<Value> {
@@ -26,7 +26,7 @@ pub(super) fn render_rights() -> Vec<Value> {
     vec![
         cluster_role(CLOUD_CONTROLLER, rules),
         cluster_role_binding(CLOUD_CONTROLLER, CLOUD_CONTROLLER, user(CLOUD_CONTROLLER)),
-        // It asks the API server about those who look at its metrics.
+        // It delegates authentication of metrics clients to the API server.
         cluster_role_binding("system:cloud-controller-manager:auth", "system:auth-delegator", user(CLOUD_CONTROLLER)),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",

@@ -1,5 +1,5 @@
-//! `cluster-info`: where the API is and who signs for it, readable by anyone, signed for each token by the controller
-//! manager's bootstrap signer.
+//! `cluster-info`: the API's URL and CA, readable by anyone, signed for each token by the controller manager's
+//! bootstrap signer.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use super::rbac::{NODES_GROUP, render_config_map_reader};
 use super::roles::{group, user};
 use super::yaml::render_yaml;
 
-/// The ConfigMap, the Role and its binding to anonymous users and nodes. `ca` is the PEM text of the cluster's CA.
+/// The ConfigMap, the Role and its binding to anonymous users and nodes. `ca` is the cluster's CA in PEM.
 pub fn render_cluster_info(control_plane_endpoint: &str, ca: &str) -> Vec<Value> {
     let kubeconfig = json!({
         "apiVersion": "v1",
@@ -30,7 +30,7 @@ pub fn render_cluster_info(control_plane_endpoint: &str, ca: &str) -> Vec<Value>
         "metadata": { "name": "cluster-info", "namespace": "kube-public" },
         "data": { "kubeconfig": render_yaml(&kubeconfig) },
     })];
-    // Nodes follow when the CAs are replaced.
+    // Nodes read it to follow a CA rotation.
     let readers = [user("system:anonymous"), group(NODES_GROUP)];
     objects.extend(render_config_map_reader(
         "kubeadm:bootstrap-signer-clusterinfo",

@@ -1,4 +1,5 @@
-//! `kubeadm-config`, `kubelet-config` and what those have no field for, `roost-config`: what a joining node must know.
+//! `kubeadm-config`, `kubelet-config`, and `roost-config` for settings that those have no field for: what a joining
+//! node must know.
 
 use serde_json::{Value, json};
 
@@ -39,7 +40,7 @@ fn config_map(name: &str, key: &str, content: String) -> Value {
     })
 }
 
-/// kubeadm's `ClusterConfiguration` (v1beta4), complete enough for `kubeadm join` and `kubeadm certs` to work with it.
+/// kubeadm's `ClusterConfiguration` (v1beta4), complete enough for `kubeadm join` and `kubeadm certs`.
 pub fn render_cluster_configuration(spec: &ObjectsSpec) -> Value {
     let mut networking = json!({
         "dnsDomain": spec.dns_domain,
@@ -74,8 +75,8 @@ pub fn render_cluster_configuration(spec: &ObjectsSpec) -> Value {
     })
 }
 
-/// The `KubeletConfiguration` that all nodes start from: kubeadm's defaults, and certificates which the cluster
-/// signed for the kubelet's own server.
+/// The `KubeletConfiguration` that all nodes start from: kubeadm's defaults, plus serving certificates signed by the
+/// cluster.
 pub fn render_kubelet_configuration(spec: &ObjectsSpec) -> Value {
     let mut configuration = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -89,7 +90,7 @@ pub fn render_kubelet_configuration(spec: &ObjectsSpec) -> Value {
         "cgroupDriver": spec.cgroup_driver,
         "clusterDNS": spec.dns_address().map(|address| address.to_string()).into_iter().collect::<Vec<_>>(),
         "clusterDomain": spec.dns_domain,
-        // A node on cgroup v1 is the operator's choice; the kubelet says so in its log.
+        // Running on cgroup v1 is the operator's choice; the kubelet logs a warning.
         "failCgroupV1": false,
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": 10248,

@@ -6,7 +6,7 @@ use super::roles::{cluster_role, cluster_role_binding, rule, service_account};
 use super::{CONTROL_PLANE_LABEL, Component, ObjectsSpec};
 use crate::core::model::json::put;
 
-/// The objects; none when the user brings another DNS.
+/// Its objects; none if the user provides another DNS.
 pub(super) fn render_coredns(spec: &ObjectsSpec) -> Vec<Value> {
     let Some(component) = &spec.coredns else { return Vec::new() };
     vec![
@@ -36,7 +36,7 @@ pub(super) fn render_coredns(spec: &ObjectsSpec) -> Vec<Value> {
     ]
 }
 
-/// The same plugins as in kubeadm's clusters, so that advice written for those applies.
+/// The same plugins as in kubeadm's clusters, so that advice for those applies.
 fn render_corefile(domain: &str) -> String {
     format!(
         ".:53 {{

@@ -1,4 +1,4 @@
-//! kube-proxy in nftables mode: as a DaemonSet like kubeadm's. From a program of the host it uses the host's tools.
+//! kube-proxy as a DaemonSet like kubeadm's, in nftables mode by default. As a host program it uses the host's tools.
 
 use serde_json::{Value, json};
 
@@ -9,13 +9,13 @@ use super::{Component, ObjectsSpec, join_subnets};
 use crate::core::bootstrap::components::VERSION_ANNOTATION;
 use crate::core::model::json::put;
 
-/// Without names of protocols nft prints numbers, and kube-proxy, which starts again beside its own rules, takes those for
-/// others' and removes what it needs. A scratch image and small systems have no such file (netbase).
+/// Without protocol names nft prints numbers; a restarted kube-proxy then does not recognize its own rules and removes
+/// what it needs. A scratch image and minimal systems have no such file (netbase).
 const PROTOCOLS: &str = "icmp 1\ntcp 6\nudp 17\nipv6-icmp 58\nsctp 132\n";
 
 const IN_CONTAINER: &str = "/var/lib/kube-proxy";
 
-/// Its objects; none without kube-proxy.
+/// Its objects; none if kube-proxy is disabled.
 pub(super) fn render_kube_proxy(spec: &ObjectsSpec) -> Vec<Value> {
     let component = match &spec.kube_proxy {
         None => return Vec::new(),
@@ -33,7 +33,7 @@ pub(super) fn render_kube_proxy(spec: &ObjectsSpec) -> Vec<Value> {
     objects
 }
 
-/// The ConfigMap `kube-proxy` and who may read it: joining nodes.
+/// The ConfigMap `kube-proxy`, readable by joining nodes.
 fn render_configuration(spec: &ObjectsSpec, kubeconfig: &str) -> Vec<Value> {
     let mut configuration = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -75,7 +75,8 @@ fn render_configuration(spec: &ObjectsSpec, kubeconfig: &str) -> Vec<Value> {
     objects
 }
 
-/// Folders that hold the host's `nft` or `iptables`, which kube-proxy calls and a scratch image lacks, and its `PATH`.
+/// Folders with the host's `nft` or `iptables`, which kube-proxy calls and a scratch image does not have, and its
+/// `PATH`.
 fn tools_of_host(program: &str) -> (&'static [&'static str], &'static str) {
     if program.starts_with("/nix/") {
         (&["/nix", "/run/current-system"], "/run/current-system/sw/bin")
@@ -100,7 +101,7 @@ fn render_daemon_set(component: &Component, version: &str) -> Value {
         "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } },
     })];
     if let Some(binary) = &component.host_binary {
-        // Not in a folder that is mounted from the host.
+        // Outside of the folders mounted from the host.
         program = "/kube-proxy";
         mounts.push(json!({ "mountPath": program, "name": "program", "readOnly": true }));
         volumes.push(json!({ "name": "program", "hostPath": { "path": binary, "type": "File" } }));
@@ -117,7 +118,7 @@ fn render_daemon_set(component: &Component, version: &str) -> Value {
     }
     let mut template_metadata = json!({ "labels": { "k8s-app": "kube-proxy" } });
     if component.host_binary.is_some() {
-        // Another version at the same path is another pod.
+        // A new version at the same path must create a new pod.
         put(&mut template_metadata, &["annotations"], json!({ VERSION_ANNOTATION: version }));
     }
     json!({

@@ -1,19 +1,20 @@
-//! The labels of a Node that its settings name, and what the Node remembers of them.
+//! The labels of a Node from its settings, and the annotation that remembers them.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// The labels that its settings gave a Node, as JSON: those that they no longer name are known by it, and nobody else's.
+/// Annotation with the labels from settings, as JSON: it tells labels that were removed from the settings apart from
+/// labels of others.
 const REMEMBERED: &str = "roost.io/labels";
 
-/// The merge patch that gives `node` these labels, and takes away those that its settings gave it before and that are
-/// still as they were given; `None` when it has what is wanted.
+/// The merge patch that gives `node` these labels and removes those that its settings no longer name and that nobody
+/// changed; `None` if nothing has to change.
 pub fn plan_labels(node: &Value, wanted: &BTreeMap<String, String>) -> Option<Value> {
     let label_of =
         |name: &str| node.pointer("/metadata/labels").and_then(|labels| labels.get(name)).and_then(Value::as_str);
     let memory = node.pointer("/metadata/annotations").and_then(|all| all.get(REMEMBERED)).and_then(Value::as_str);
-    // Anything else in that annotation is ignored.
+    // A malformed annotation is ignored.
     let remembered: BTreeMap<String, String> =
         memory.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let gone =
@@ -28,7 +29,7 @@ pub fn plan_labels(node: &Value, wanted: &BTreeMap<String, String>) -> Option<Va
     if labels.is_empty() && memory == keeps.as_str() {
         return None;
     }
-    // Made of the labels of that version: another one is looked at again.
+    // The patch is made for this version: if the object changed, the server rejects it and it is planned again.
     Some(json!({ "metadata": {
         "resourceVersion": node.pointer("/metadata/resourceVersion"),
         "labels": labels,
@@ -61,9 +62,9 @@ mod tests {
     fn a_node_that_has_them_and_remembers_them_needs_nothing() {
         assert_eq!(plan_labels(&node(json!({"a": "1"}), json!(r#"{"a":"1"}"#)), &wanted(&[("a", "1")])), None);
         assert_eq!(plan_labels(&json!({"metadata": {"labels": {"x": "y"}}}), &wanted(&[])), None);
-        // A kubelet gave it when it registered: that is remembered.
+        // A label set by the kubelet at registration is remembered.
         assert!(plan_labels(&node(json!({"a": "1"}), Value::Null), &wanted(&[("a", "1")])).is_some());
-        // Nonsense is no memory, and does not stay.
+        // A malformed annotation is ignored and replaced.
         let patch = plan_labels(&node(json!({"a": "1"}), json!("[")), &wanted(&[])).unwrap();
         assert_eq!(patch["metadata"]["labels"], json!({}));
     }

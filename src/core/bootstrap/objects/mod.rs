@@ -1,7 +1,7 @@
-//! The objects that make a bare API server a cluster, as kubeadm makes them (bootstrap phases `uploadconfig`,
-//! `bootstraptoken`, `addons` in `cmd/kubeadm/app/phases`), so that whatever was written for its clusters works.
+//! The objects that turn a bare API server into a cluster, the same as kubeadm's (bootstrap phases `uploadconfig`,
+//! `bootstraptoken`, `addons` in `cmd/kubeadm/app/phases`), so that tools written for its clusters work.
 //!
-//! Every function returns whole objects for server-side apply; nothing here talks to a server.
+//! Every function returns whole objects for server-side apply; nothing here does I/O.
 
 mod bootstrap_token;
 mod cloud;
@@ -30,21 +30,21 @@ pub use rbac::{BOOTSTRAP_GROUP, SERVING_APPROVER, render_revoked_rbac};
 pub use spec::{Component, ObjectsSpec, join_subnets, nth_address};
 pub use yaml::{merge, render_yaml};
 
-/// Everything but tokens and `cluster-info`, in an order in which each object finds what it refers to.
+/// Everything except tokens and `cluster-info`, ordered so that each object comes after what it refers to.
 pub fn render_objects(spec: &ObjectsSpec) -> Vec<Value> {
     let mut objects = render_settings(spec);
     objects.extend(render_addons(spec));
     objects
 }
 
-/// Who may do what, and what nodes must know.
+/// RBAC, and the settings that nodes read.
 pub fn render_settings(spec: &ObjectsSpec) -> Vec<Value> {
     let mut objects = rbac::render_cluster_rbac(spec);
     objects.extend(config::render_config_maps(spec));
     objects
 }
 
-/// kube-proxy and CoreDNS.
+/// The add-ons kube-proxy and CoreDNS, unless disabled.
 pub fn render_addons(spec: &ObjectsSpec) -> Vec<Value> {
     let mut objects = kube_proxy::render_kube_proxy(spec);
     objects.extend(coredns::render_coredns(spec));

@@ -1,21 +1,21 @@
-//! The marks of a control-plane node.
+//! Label and taint of a control-plane node.
 
 use crate::core::model::json::put;
 use serde_json::{Map, Value, json};
 
-/// The label and the taint's key.
+/// Key of the label, and of the taint.
 pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 const NO_EXTERNAL_BALANCER_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
-/// The taint that keeps ordinary pods away, for the kubelet to register with.
+/// The taint that repels ordinary pods; the kubelet registers with it.
 pub fn render_control_plane_taint() -> Value {
     json!({ "key": CONTROL_PLANE_LABEL, "effect": "NoSchedule" })
 }
 
-/// The merge patch that gives `node` its labels and the wanted taints; `None` when it has them all.
+/// The merge patch that gives `node` the label and the wanted taints; `None` if it has them all.
 ///
-/// Taints are one list to the API, owned by several controllers: the patch carries the version it was made from, so
-/// that a taint which came in between is refused rather than lost, and the caller tries again.
+/// The API treats taints as one list, which several controllers write: the patch carries the resource version it was
+/// made from, so that a concurrent change makes the server reject it, and the caller retries.
 pub fn plan_control_plane_mark(node: &Value, taints: &[Value]) -> Option<Value> {
     let label_of = |name: &str| node.pointer("/metadata/labels").and_then(|labels| labels.get(name));
     let missing_labels: Map<String, Value> = [CONTROL_PLANE_LABEL, NO_EXTERNAL_BALANCER_LABEL]

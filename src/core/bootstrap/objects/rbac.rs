@@ -1,4 +1,4 @@
-//! Who may do what: administrators, bootstrap tokens, nodes, the API server at the kubelets, and our node agent.
+//! RBAC of administrators, bootstrap tokens, nodes, the API server as a client of kubelets, and our node agent.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub const BOOTSTRAP_GROUP: &str = "system:bootstrappers:kubeadm:default-node-tok
 /// The group of every kubelet.
 pub const NODES_GROUP: &str = "system:nodes";
 
-/// Cluster-wide bindings.
+/// ClusterRoles and their bindings.
 pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
     let bootstrappers = || group(BOOTSTRAP_GROUP);
     let nodes = || group(NODES_GROUP);
@@ -38,14 +38,14 @@ pub(super) fn render_cluster_rbac(spec: &ObjectsSpec) -> Vec<Value> {
         objects.extend(super::cloud::render_rights());
     }
     if spec.builtin_network {
-        // The node authorizer lets a kubelet read its own Node only; routes need the others' pod CIDRs and addresses.
+        // The node authorizer lets a kubelet read only its own Node; routes need pod CIDRs and addresses of all nodes.
         objects.push(cluster_role("roost:pod-network", json!([rule("", "nodes", &["get", "list", "watch"])])));
         objects.push(cluster_role_binding("roost:pod-network", "roost:pod-network", nodes()));
     }
     objects
 }
 
-/// Lets nodes, and those that become one, see where the API servers are.
+/// Lets nodes and joining nodes read the addresses of the API servers.
 fn render_api_server_reader() -> [Value; 2] {
     let mut read = rule("discovery.k8s.io", "endpointslices", &["get", "list", "watch"]);
     put(&mut read, &["resourceNames"], json!(["kubernetes"]));
@@ -64,8 +64,8 @@ fn render_api_server_reader() -> [Value; 2] {
     ]
 }
 
-/// What kubeadm gives bootstrap tokens and a cluster of ours no longer does: with it upstream's controller approves any
-/// node's name. Our agent decides instead (`kubelet_requests`).
+/// Permissions that kubeadm grants bootstrap tokens and our clusters do not: with them upstream's controller approves
+/// any node's name. Our agent decides instead (`kubelet_requests`).
 pub fn render_revoked_rbac() -> Vec<Value> {
     let name = "kubeadm:node-autoapprove-bootstrap";
     let role = "system:certificates.k8s.io:certificatesigningrequests:nodeclient";
@@ -74,8 +74,8 @@ pub fn render_revoked_rbac() -> Vec<Value> {
 
 const API_SERVER_READER: &str = "roost:api-servers";
 
-/// The user of the agent of a control plane, which approves certificates of kubelets and hands the shared keys to joining
-/// control planes; and no more than it needs.
+/// Permissions of the agent on a control plane, which approves kubelets' certificates and hands the shared keys to
+/// joining control planes; nothing more.
 fn render_serving_approver() -> Vec<Value> {
     let rules = json!([
         rule("certificates.k8s.io", "certificatesigningrequests", &["get", "list", "watch"]),
@@ -93,7 +93,7 @@ fn render_serving_approver() -> Vec<Value> {
             "resourceNames": [key_handover::SIGNER],
             "verbs": ["approve", "sign"],
         },
-        // Whose names and addresses are taken.
+        // To know which names and addresses are taken.
         rule("", "nodes", &["list"]),
         rule("", "services", &["list"]),
     ]);
@@ -103,7 +103,7 @@ fn render_serving_approver() -> Vec<Value> {
     ];
     let reader = [user(SERVING_APPROVER)];
     objects.extend(render_config_map_reader(SERVING_APPROVER, "kube-system", "kubeadm-config", &reader));
-    // Tokens of control planes are used up. Whoever has these credentials has the cluster's keys beside them.
+    // To mark tokens as used. The holder of these credentials has access to the cluster's keys anyway.
     objects.push(json!({
         "apiVersion": RBAC, "kind": "Role",
         "metadata": { "name": TOKEN_USER, "namespace": "kube-system" },
@@ -120,7 +120,7 @@ fn render_serving_approver() -> Vec<Value> {
 
 const TOKEN_USER: &str = "roost:control-plane-tokens";
 
-/// Common name in the client certificate of the approver, and name of its role.
+/// Common name in the approver's client certificate, and name of its role.
 pub const SERVING_APPROVER: &str = "roost:kubelet-serving-approver";
 
 /// A Role that lets `subjects` get one ConfigMap, with its binding of the same name.

@@ -1,8 +1,8 @@
-//! Roles, rules and subjects as the API takes them.
+//! Builders of roles, rules and subjects.
 
 use serde_json::{Value, json};
 
-/// Their API version.
+/// API version of RBAC objects.
 pub(super) const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
 /// Binds a ClusterRole to one subject.

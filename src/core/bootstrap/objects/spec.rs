@@ -1,4 +1,4 @@
-//! What the cluster's objects are rendered from.
+//! The input from which the cluster's objects are rendered.
 
 use std::net::IpAddr;
 
@@ -14,52 +14,52 @@ pub struct ObjectsSpec {
     pub cluster_name: String,
     /// The control plane's version with its `v`, e.g. `v1.36.3`.
     pub kubernetes_version: String,
-    /// `host:port` under which every node reaches the API.
+    /// `host:port` at which every node reaches the API.
     pub control_plane_endpoint: String,
-    /// `host:port` under which programs of a node reach it: the same, or the node's own balancer.
+    /// `host:port` at which programs on a node reach it: the same, or the node's own balancer.
     pub node_endpoint: String,
-    /// Service subnets, at most one per family; the DNS service has the first one's tenth address.
+    /// Service subnets, at most one per family; the DNS service gets the tenth address of the first one.
     pub service_subnets: Vec<IpNet>,
-    /// Pod subnets, at most one per family; empty when the user brings a network that hands out its own.
+    /// Pod subnets, at most one per family; empty if the user's network assigns its own.
     pub pod_subnets: Vec<IpNet>,
     /// The cluster's DNS domain, `cluster.local` unless set.
     pub dns_domain: String,
-    /// Where nodes keep the PKI, `/etc/kubernetes/pki` unless set.
+    /// The PKI folder of nodes, `/etc/kubernetes/pki` unless set.
     pub certificates_directory: String,
-    /// Where nodes keep static pod manifests.
+    /// The folder of static pod manifests on nodes.
     pub manifests_directory: String,
-    /// etcd's data directory.
+    /// Data directory of etcd on control planes.
     pub etcd_data_directory: String,
-    /// An external etcd.
+    /// Endpoints and client files of an external etcd; `None` if the control planes run it.
     pub external_etcd: Option<ExternalEtcd>,
-    /// The kubelet's fields of the CIS benchmark.
+    /// True if kubelets get the fields that the CIS benchmark requires.
     pub hardening: bool,
-    /// Registry and path before the upstream image names.
+    /// Registry and path prefix of the upstream images.
     pub image_repository: String,
-    /// `systemd` or `cgroupfs`.
+    /// `cgroupDriver` of the kubelets: `systemd` or `cgroupfs`.
     pub cgroup_driver: String,
-    /// CoreDNS; `None` when the user brings another DNS.
+    /// CoreDNS; `None` if the user provides another DNS.
     pub coredns: Option<Component>,
-    /// Laid over the `KubeletConfiguration` of all nodes as a JSON merge patch; null changes nothing.
+    /// Merged into the `KubeletConfiguration` of all nodes as a JSON merge patch; null changes nothing.
     pub kubelet_configuration: Value,
     /// kube-proxy's mode, `nftables` unless set.
     pub kube_proxy_mode: String,
-    /// True when our own pod network runs on the nodes.
+    /// True when the built-in pod network runs on the nodes.
     pub builtin_network: bool,
-    /// True when we run a cloud controller manager, which needs its rights.
+    /// True when a cloud controller manager runs, which needs permissions.
     pub cloud_controller: bool,
-    /// Laid over the `KubeProxyConfiguration` likewise.
+    /// Merged into the `KubeProxyConfiguration` in the same way.
     pub kube_proxy_configuration: Value,
     /// kube-proxy; `None` when the user's network replaces it.
     pub kube_proxy: Option<Component>,
 }
 
-/// Where a component's program comes from.
+/// Source of an add-on's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
-    /// Image of the container. With `host_binary` one that holds no bytes of its own.
+    /// Image of the container; with `host_binary` an empty one.
     pub image: String,
-    /// A static program on the nodes, mounted read-only into the container and run in place of the image's.
+    /// A static program on the nodes, mounted read-only into the container and run instead of the image's.
     pub host_binary: Option<String>,
 }
 
@@ -70,7 +70,7 @@ impl ObjectsSpec {
     }
 }
 
-/// The `n`th address of a subnet, when it is inside.
+/// The `n`th address of a subnet; `None` if it is outside.
 pub fn nth_address(subnet: &IpNet, n: u32) -> Option<IpAddr> {
     let address = match subnet.network() {
         IpAddr::V4(first) => IpAddr::V4(u32::from(first).checked_add(n)?.into()),

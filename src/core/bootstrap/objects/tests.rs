@@ -1,4 +1,4 @@
-//! Whole sets of objects, as a person would review them.
+//! Whole sets of objects, for review as snapshots.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-/// The value as YAML. A value that came from `json!` always has a YAML form; JSON, which is YAML too, stands in should
-/// the library disagree.
+/// The value as YAML. A value from `json!` always has a YAML form; if the library fails, JSON is used, which is valid
+/// YAML.
 pub fn render_yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap_or_else(|_| format!("{value:#}\n"))
 }
 
-/// Lays `patch` over `target` as a JSON merge patch (RFC 7386), except that a null patch as a whole changes nothing.
+/// Merges `patch` into `target` as a JSON merge patch (RFC 7386), except that a patch of null changes nothing.
 pub fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(fields), Value::Object(changes)) => {

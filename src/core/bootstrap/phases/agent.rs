@@ -1,4 +1,4 @@
-//! Phase `agent`: the node agent, which keeps the pod network and approves serving certificates.
+//! Phase `agent`: the node agent, which maintains the pod network and approves serving certificates.
 
 use super::super::step::{FileStep, UnitStep};
 use super::super::units;

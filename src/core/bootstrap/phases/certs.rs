@@ -12,7 +12,7 @@ use super::super::{Facts, PhaseError, Step};
 use super::kubeconfigs;
 use crate::core::model::spec::Spec;
 
-/// The PKI folder and all that is in it.
+/// The PKI folder and everything in it.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let pki = &spec.node.paths.pki;
     let mut steps = vec![Step::File(FileStep::EnsureDir { path: pki.clone(), mode: 0o755 })];
@@ -20,7 +20,8 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
         steps.push(Step::File(FileStep::EnsureDir { path: pki.join("etcd"), mode: 0o755 }));
     }
     let serving = kubelet_serving_ca(spec);
-    // Where API servers run the one of kubelets is begun by phase `kubelet-serving-ca`, together with the others.
+    // On a control plane that already runs, the kubelets' CA is created by phase `kubelet-serving-ca`, in step with the
+    // other control planes.
     let may_be_made = |wanted: &Authority| {
         wanted.files != serving || facts.kubelet_serving().is_some() || !facts.has_component("kube-apiserver")
     };
@@ -38,15 +39,15 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(steps)
 }
 
-/// What of it can be made again here.
+/// The certificates of it that can be renewed on this node.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;
     steps.retain(|step| !matches!(step, Step::Pki(PkiStep::FindSigned { .. })));
     Ok(steps)
 }
 
-/// The leaves of a further control plane, signed by CAs that were handed over. None is made here: the cluster
-/// would not know it.
+/// The leaves of an additional control plane, signed by the CAs that were handed over. No CA is created here: the
+/// cluster would not trust it.
 pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan(spec, facts)?;
     steps.retain(|step| !matches!(step, Step::Pki(PkiStep::MakeAuthority(_)) | Step::Pki(PkiStep::GenerateKey { .. })));
@@ -58,7 +59,7 @@ pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     Ok(steps)
 }
 
-/// The leaves in the PKI folder of a control plane; those inside kubeconfigs are not among them.
+/// The leaves in the PKI folder of a control plane, without those inside kubeconfigs.
 pub fn leaves(spec: &Spec) -> Vec<Certificate> {
     let leaf = |name: &str, signer: &str, common_name: &str, usage, sans| Certificate {
         files: KeyPairFiles::named(&spec.node.paths.pki, name),
@@ -103,7 +104,7 @@ fn apiserver_sans(spec: &Spec) -> BTreeSet<San> {
     sans.insert(San::Dns(spec.node.name.clone()));
     sans.insert(San::Ip(spec.node.address));
     sans.insert(San::parse(&cluster.endpoint.host));
-    // What connects through the node's own balancer.
+    // For clients that connect through the node's own balancer.
     sans.insert(San::Ip(Ipv4Addr::LOCALHOST.into()));
     sans.extend(cluster.api_service_ip().map(San::Ip));
     sans.extend(cluster.certs.sans.iter().map(|name| San::parse(name)));

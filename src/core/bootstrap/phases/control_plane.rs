@@ -1,5 +1,5 @@
-//! Phases `etcd` and `control-plane`: the components as manifests, which the kubelet runs without any API server, or as
-//! systemd services.
+//! Phases `etcd` and `control-plane`: the components as static pod manifests, which the kubelet runs without an API
+//! server, or as systemd services.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::super::{Facts, PhaseError, Step, api_files};
 use crate::core::model::Secret;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, ControlPlaneMode, Spec};
 
-/// How long a service may take until it is ready: kubeadm's four minutes.
+/// Time for a service to become ready: four minutes, as in kubeadm.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// etcd's folder, and its manifest or service; nothing with an external etcd, whose client's files must be there.
+/// etcd's folder, and its manifest or service; nothing with an external etcd, whose client files must exist.
 pub fn plan_etcd(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if let Some(etcd) = &spec.cluster.external_etcd {
         api_files::are_there(api_files::etcd_files(etcd), facts)
@@ -42,7 +42,7 @@ pub fn plan_control_plane(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Phase
     Ok(steps)
 }
 
-/// The cloud controller manager, in the way of the others; none where none is wanted.
+/// The cloud controller manager, in the same form as the others; no steps if none is configured.
 pub fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.runs_cloud_controller() {
         return plan_as_set(CLOUD_CONTROLLER_MANAGER, spec, facts);
@@ -60,7 +60,7 @@ pub fn plan_cloud(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(steps)
 }
 
-/// As the settings say; nothing while the component is there in the other way, for it must never run twice.
+/// The component in the configured form; no steps while it exists in the other form, since it must never run twice.
 fn plan_as_set(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if place(component, spec, facts) != spec.cluster.mode {
         let (is, wanted, to) = match spec.cluster.mode {
@@ -75,7 +75,7 @@ fn plan_as_set(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>,
     plan_component(component, spec, facts, spec.cluster.mode)
 }
 
-/// A component in one of the two ways.
+/// A component as a static pod or as a service.
 pub fn plan_component(
     component: &str,
     spec: &Spec,
@@ -96,7 +96,7 @@ pub fn plan_component(
     Ok(steps)
 }
 
-/// What the API server reads when it starts and is ours to write.
+/// The files that the API server reads at startup and that are written by us.
 pub fn plan_api_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let policy = api_files::built_in(&spec.cluster);
     let write = |(path, text): (&std::path::Path, &str)| {
@@ -109,7 +109,7 @@ fn manifest(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Ph
     let folder = spec.node.paths.manifests();
     let manifest =
         static_pods::render(component, spec, facts).map_err(|error| PhaseError::Invalid(error.to_string()))?;
-    // Extra flags may hold a secret, so the content stays out of what is printed.
+    // Extra flags may contain a secret, so the content is not printed.
     let content = Content::Secret(Secret::new(manifest));
     Ok(vec![
         Step::File(FileStep::EnsureDir { path: folder.clone(), mode: 0o700 }),
@@ -126,7 +126,7 @@ fn service(component: &str, spec: &Spec, facts: &Facts) -> Result<Vec<Step>, Pha
         Step::Unit(UnitStep::Enable { unit: services::USERS.to_owned() }),
         Step::Unit(UnitStep::Start { unit: services::USERS.to_owned(), configured_by: vec![users] }),
     ];
-    // A pod may outlive its manifest for a while; two of them must never share ports or data.
+    // A pod may outlive its manifest for a while; two instances must never share ports or data.
     let condition = Condition::PodGone { component: component.to_owned() };
     steps.push(Step::WaitFor { condition, within: PATIENCE });
     if component == ETCD {
@@ -147,7 +147,7 @@ fn render(component: &str, spec: &Spec, facts: &Facts) -> Result<services::Servi
     services::render(component, spec, facts).map_err(|error| PhaseError::Invalid(error.to_string()))
 }
 
-/// etcd is only launched: a new member is ready once it has all data, and how it gets on is seen elsewhere.
+/// etcd is only started: a new member is ready once it has all data, which a later phase waits for.
 fn start(component: &str, spec: &Spec, reads: Vec<std::path::PathBuf>) -> Step {
     let unit = services::unit(component);
     let configured_by = std::iter::once(spec.node.paths.units.join(&unit)).chain(reads).collect();
@@ -157,13 +157,13 @@ fn start(component: &str, spec: &Spec, reads: Vec<std::path::PathBuf>) -> Step {
     }
 }
 
-/// Until a launched etcd is ready.
+/// Waits until a started etcd is ready.
 pub fn wait_for_etcd() -> Step {
     Step::WaitFor { condition: Condition::UnitActive { unit: services::unit(ETCD) }, within: PATIENCE }
 }
 
-/// The present manifest with the present client certificate, and nothing else of the settings: those are for `apply`,
-/// which has a way back.
+/// The current manifest with the current client certificate and nothing else from the settings: those are applied by
+/// `apply`, which can roll back.
 fn reload(component: &str, spec: &Spec, facts: &Facts) -> Option<Step> {
     let (present, digest) = (facts.manifests.get(component)?, facts.client_digests.get(component)?);
     let renewed = static_pods::with_client_certificate(present, digest)?;
@@ -171,8 +171,8 @@ fn reload(component: &str, spec: &Spec, facts: &Facts) -> Option<Step> {
     Some(Step::File(FileStep::Write { path, mode: 0o600, content: Content::Secret(Secret::new(renewed)) }))
 }
 
-/// What lets the components load renewed certificates. As static pods API server and etcd read them again by
-/// themselves; services have copies, and are started again one after another.
+/// Lets the components load renewed certificates. As static pods, API server and etcd reload them by themselves;
+/// services have copies and are restarted one after another.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps: Vec<Step> = Vec::new();
     for component in services::ALL {

@@ -1,7 +1,8 @@
-//! Phases of `convert`: a control plane that runs moves from static pods to systemd services, or back, one component
-//! after another. The old one has stopped before the new one starts, with the same data and the same ports.
+//! Phases of `convert`: moves a running control plane from static pods to systemd services, or back, one component at a
+//! time. The old instance has stopped before the new one starts with the same data and ports.
 //!
-//! The API server stops before etcd moves: etcd takes seconds to release a client, so there is only one short outage.
+//! The API server stops before etcd moves: etcd takes seconds to release a client, so this way there is only one short
+//! outage.
 
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use super::control_plane::{plan_component, wait_for_etcd};
 use super::ready;
 use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Spec};
 
-/// How long a static pod may take to start, and the kubelet to be there.
+/// Time for a static pod to start, and for the kubelet to answer.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 type Plan = Result<Vec<Step>, PhaseError>;
 
-/// Only the kubelet starts and stops pods.
+/// Requires the kubelet: only it starts and stops pods.
 pub fn plan_kubelet(_spec: &Spec, _facts: &Facts) -> Plan {
     let condition = Condition::UnitActive { unit: KUBELET.to_owned() };
     Ok(vec![Step::WaitFor { condition, within: Duration::from_secs(10) }])
@@ -40,7 +41,7 @@ pub fn api_to_service(spec: &Spec, facts: &Facts) -> Plan {
     to_service(CONTROL_PLANE[0], spec, facts)
 }
 
-/// Controller manager and scheduler as services, and a cloud's controller manager.
+/// Controller manager, scheduler and the cloud controller manager as services.
 pub fn controllers_to_service(spec: &Spec, facts: &Facts) -> Plan {
     let mut steps = Vec::new();
     for component in controllers(spec) {
@@ -69,7 +70,7 @@ pub fn api_to_pod(spec: &Spec, facts: &Facts) -> Plan {
     to_pod(CONTROL_PLANE[0], spec, facts)
 }
 
-/// Controller manager and scheduler as static pods, and a cloud's controller manager.
+/// Controller manager, scheduler and the cloud controller manager as static pods.
 pub fn controllers_to_pod(spec: &Spec, facts: &Facts) -> Plan {
     let mut steps = Vec::new();
     for component in controllers(spec) {
@@ -78,7 +79,7 @@ pub fn controllers_to_pod(spec: &Spec, facts: &Facts) -> Plan {
     Ok(steps)
 }
 
-/// The unit that created the users is removed with the services; the users stay.
+/// Removes the unit that created the users; the users stay.
 pub fn plan_no_users(spec: &Spec, _facts: &Facts) -> Plan {
     let path = spec.node.paths.units.join(services::USERS);
     Ok(vec![Step::Unit(UnitStep::Stop { unit: services::USERS.to_owned() }), Step::Unit(UnitStep::Remove { path })])
@@ -126,13 +127,13 @@ fn without_service(component: &str, spec: &Spec) -> Vec<Step> {
     vec![Step::Unit(UnitStep::Stop { unit }), Step::Unit(UnitStep::Remove { path })]
 }
 
-/// Every service stopped, those first that need the others.
+/// Stops every service, dependents first.
 pub fn stop_services() -> Vec<Step> {
     let components = services::ALL.iter().rev().map(|component| services::unit(component));
     components.chain([services::USERS.to_owned()]).map(|unit| Step::Unit(UnitStep::Stop { unit })).collect()
 }
 
-/// No unit file of theirs left.
+/// Removes the unit files of all services.
 pub fn remove_services(spec: &Spec) -> Vec<Step> {
     let units = services::ALL.iter().map(|component| services::unit(component)).chain([services::USERS.to_owned()]);
     units.map(|unit| Step::Unit(UnitStep::Remove { path: spec.node.paths.units.join(unit) })).collect()

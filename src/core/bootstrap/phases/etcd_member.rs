@@ -1,4 +1,4 @@
-//! Phases `etcd-member`, `etcd` and `etcd-promote` of a joining control plane, and the way out of etcd.
+//! Phases `etcd-member`, `etcd` and `etcd-promote` of a joining control plane, and its removal from etcd.
 
 use super::super::membership::peer_url;
 use super::super::step::MemberStep;
@@ -6,7 +6,7 @@ use super::super::{Facts, PhaseError, Step};
 use super::control_plane;
 use crate::core::model::spec::Spec;
 
-/// A learner, which etcd knows before it starts.
+/// Adds the node as a learner, before its etcd starts.
 pub fn plan_add(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());
@@ -25,7 +25,7 @@ pub fn plan_add(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(vec![Step::Member(MemberStep::Add { name: spec.node.name.clone(), peer_url: url })])
 }
 
-/// Its manifest.
+/// etcd's data directory and its manifest or service, with the members that it joins.
 pub fn plan_manifest(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let url = peer_url(spec);
     if spec.cluster.external_etcd.is_none() && !facts.etcd_members.iter().any(|(_, peer)| *peer == url) {
@@ -37,7 +37,7 @@ pub fn plan_manifest(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError
     control_plane::plan_etcd(spec, facts)
 }
 
-/// Its vote.
+/// Makes the learner a voting member once it has caught up.
 pub fn plan_promote(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());
@@ -45,12 +45,12 @@ pub fn plan_promote(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError
     Ok(vec![Step::Member(MemberStep::Promote { name: spec.node.name.clone(), peer_url: peer_url(spec) })])
 }
 
-/// Tells the others of another address before this member restarts with it, where they or it can be asked.
+/// Updates the member's peer URL before this member restarts with a new address, if some member is reachable.
 pub fn plan_address_first(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     plan_move(spec, facts, true)
 }
 
-/// Tells them, at the latest now.
+/// Updates the member's peer URL, which is required now.
 pub fn plan_address(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     plan_move(spec, facts, false)
 }
@@ -62,7 +62,7 @@ fn plan_move(spec: &Spec, _facts: &Facts, may_wait: bool) -> Result<Vec<Step>, P
     Ok(vec![Step::Member(MemberStep::Move { name: spec.node.name.clone(), peer_url: peer_url(spec), may_wait })])
 }
 
-/// Leaves etcd while it still runs here.
+/// Removes the member while etcd still runs here.
 pub fn plan_remove(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if spec.cluster.external_etcd.is_some() {
         return Ok(Vec::new());

@@ -9,7 +9,7 @@ use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ComponentSource, Spec};
 
 const RUNTIME_UNIT: &str = "containerd.service";
 
-/// The runtime and every image this node's control plane is made of.
+/// The runtime and every image of this node's control plane.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut components: Vec<&str> = CONTROL_PLANE.to_vec();
     if spec.cluster.external_etcd.is_none() {
@@ -21,7 +21,7 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     plan_some(spec, facts, &components)
 }
 
-/// The runtime and what every node needs.
+/// The runtime and the images that every node needs.
 pub fn plan_worker(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     plan_some(spec, facts, &[])
 }
@@ -41,7 +41,7 @@ fn plan_some(spec: &Spec, _facts: &Facts, components: &[&str]) -> Result<Vec<Ste
         from,
         pinned: component == "pause",
     };
-    // Without its sandbox image a node runs nothing, whatever the source of the other components.
+    // Without the sandbox image no pod starts, whatever the source of the components.
     match &spec.cluster.source {
         ComponentSource::Registry => {
             steps.push(ensure("pause", ImageOrigin::Registry));
@@ -63,7 +63,7 @@ fn plan_some(spec: &Spec, _facts: &Facts, components: &[&str]) -> Result<Vec<Ste
             steps.push(ensure("pause", from));
         }
     }
-    // Static pods may name a program of the node whatever our own components come from.
+    // Static pods may run host programs, whatever the source of the components.
     steps.push(Step::EnsureImage { reference: SCRATCH_IMAGE.to_owned(), from: ImageOrigin::Scratch, pinned: true });
     Ok(steps)
 }

@@ -1,4 +1,4 @@
-//! Phase `keys`: what all control planes share, handed over by one of them.
+//! Phase `keys`: receives the files that all control planes share from one of them.
 
 use super::super::key_handover::{SHARED_FILES, Wanted};
 use super::super::step::FileStep;
@@ -6,7 +6,7 @@ use super::super::{Facts, PhaseError, Step};
 use super::kubelet_join::BOOTSTRAP_CONF;
 use crate::core::model::spec::Spec;
 
-/// The shared files; a node that already has them sends no request, so they may also be copied to it beforehand.
+/// The shared files. A node that already has them sends no request, so they may also be copied to it in advance.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let pki = &spec.node.paths.pki;
     let own_etcd = spec.cluster.external_etcd.is_none();
@@ -14,12 +14,12 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if own_etcd {
         steps.push(Step::File(FileStep::EnsureDir { path: pki.join("etcd"), mode: 0o755 }));
     }
-    // The key of a CA may be elsewhere; certificates and the key of service accounts are on every control plane.
-    // A cluster from before this version may not have one of kubelets yet (phase `kubelet-serving-ca`).
+    // The key of a CA may be external; certificates and the service-account key are on every control plane. Clusters of
+    // an older version may not have a CA for kubelets yet (phase `kubelet-serving-ca`).
     let may_lack = |name: &str| name.ends_with("ca.key") || name.starts_with("kubelet-");
     let needed = SHARED_FILES.iter().filter(|name| !may_lack(name) && (own_etcd || !name.starts_with("etcd/")));
     steps.push(Step::ReceiveKeys {
-        // An existing node asks with its own identity, which an administrator has to approve.
+        // An existing node asks with its own identity; an administrator has to approve that.
         kubeconfig: spec.node.paths.kubeconfig(if facts.kubelet_credentials { "kubelet.conf" } else { BOOTSTRAP_CONF }),
         node: spec.node.name.clone(),
         folder: pki.clone(),

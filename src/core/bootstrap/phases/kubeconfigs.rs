@@ -16,20 +16,20 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     plan_some(spec, facts, all)
 }
 
-/// The kubeconfigs of a further control plane: its kubelet gets one by its token, and the way in for emergencies
-/// (`super-admin.conf`) stays on the first node alone.
+/// The kubeconfigs of an additional control plane: its kubelet gets one by its token, and the emergency credentials
+/// (`super-admin.conf`) stay on the first node.
 pub fn plan_joining(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut all = kubeconfigs(spec);
     all.retain(is_of_joining);
     plan_some(spec, facts, all)
 }
 
-/// Is it one of those that every control plane has?
+/// True for the kubeconfigs that every control plane has.
 pub fn is_of_joining(config: &ClientKubeconfig) -> bool {
     !config.path.ends_with("kubelet.conf") && !config.path.ends_with("super-admin.conf")
 }
 
-/// The kubeconfigs of a control plane that is there: none is made that it did not have, nor one that its kubelet renews.
+/// The kubeconfigs of an existing control plane: only those it has, except the one that its kubelet renews.
 pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut all = kubeconfigs(spec);
     all.retain(|config| facts.super_admin || !config.path.ends_with("super-admin.conf"));
@@ -37,7 +37,7 @@ pub fn plan_renewal(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     plan_some(spec, facts, all)
 }
 
-/// The kubeconfigs of a control plane whose settings changed. The kubelet's own credentials stay what they are.
+/// The kubeconfigs of a control plane whose settings changed. The kubelet's own credentials are not touched.
 pub fn plan_settled(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan_renewal(spec, facts)?;
     let kubelet = spec.node.paths.kubeconfig("kubelet.conf");
@@ -46,7 +46,7 @@ pub fn plan_settled(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     Ok(steps)
 }
 
-/// Where the kubelet and the agent of a node reach the API.
+/// Server and CA in the kubeconfigs of the kubelet and the agent.
 pub fn plan_kubelet(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(vec![Step::Kubeconfig(KubeconfigStep::Point {
         path: spec.node.paths.kubeconfig("kubelet.conf"),
@@ -68,7 +68,7 @@ fn plan_some(spec: &Spec, facts: &Facts, all: Vec<ClientKubeconfig>) -> Result<V
 /// Every kubeconfig with a certificate made here.
 pub fn kubeconfigs(spec: &Spec) -> Vec<ClientKubeconfig> {
     let here = Endpoint::new(spec.node.address, spec.node.api_port).url();
-    // Without an address that stands for all API servers, an administrator of this node is best served by its own.
+    // Without a shared address of all API servers, administrators of this node use its own.
     let anywhere = if spec.cluster.local_balancer { here.clone() } else { spec.cluster.endpoint.url() };
     let of_node = spec.cluster.node_endpoint().url();
     let config = |file: &str, server: &str, subject| ClientKubeconfig {

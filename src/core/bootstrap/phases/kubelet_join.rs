@@ -1,5 +1,5 @@
-//! Phases `kubelet-bootstrap` and `kubelet-wait-bootstrap`: a token's kubeconfig, with which the kubelet gets a client
-//! certificate of its own, and its end.
+//! Phases `kubelet-bootstrap` and `kubelet-wait-bootstrap`: a kubeconfig with the token, by which the kubelet obtains
+//! its own client certificate, and its removal afterwards.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::core::bootstrap::objects::render_yaml;
 use crate::core::model::Secret;
 use crate::core::model::spec::Spec;
 
-/// The kubeconfig that holds the token.
+/// File name of the kubeconfig that holds the token.
 pub const BOOTSTRAP_CONF: &str = "bootstrap-kubelet.conf";
 
-/// How long the cluster may take to sign the kubelet's certificate and to register the node.
+/// Time for the cluster to sign the kubelet's certificate and to register the node.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The CA's certificate, and the token's kubeconfig unless the kubelet has its own already.
+/// The CA's certificate, and the token's kubeconfig unless the kubelet already has its own.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let paths = &spec.node.paths;
     let joining = facts.joining.as_ref().ok_or_else(|| PhaseError::NotYet {
@@ -48,7 +48,7 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(steps)
 }
 
-/// Waits for the kubelet's own kubeconfig and its Node, then takes the token off the disk.
+/// Waits for the kubelet's own kubeconfig and its Node, then deletes the token from the disk.
 pub fn plan_wait(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let paths = &spec.node.paths;
     let wait = |condition| Step::WaitFor { condition, within: PATIENCE };

@@ -1,7 +1,7 @@
-//! Phase `kubelet-serving-ca`: a cluster from before gets a CA for its kubelets' serving certificates.
+//! Phase `kubelet-serving-ca`: adds the CA for kubelets' serving certificates to a cluster of an older version.
 //!
-//! The first control plane creates and publishes it; the others receive it. As long as some kubelet has a
-//! certificate of `ca.crt`, API servers trust both; they trust only the new one as soon as all Nodes report it.
+//! The first control plane creates and publishes it; the others receive it. While some kubelet has a certificate of
+//! `ca.crt`, API servers trust both CAs; once all Nodes report the new one, they trust only that.
 
 use super::super::key_handover::{KUBELET_SERVING_FILES, Wanted};
 use super::super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
@@ -12,7 +12,8 @@ use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::authorities::{authorities, ca_files};
 use crate::core::model::spec::Spec;
 
-/// The CA on this node, and what API servers believe kubelets by. Nothing where the cluster could not be asked.
+/// The CA on this node, and the bundle by which API servers verify kubelets. No steps if the cluster could not be
+/// asked.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let Some(kubelets) = &facts.kubelets else { return Ok(Vec::new()) };
     let files = kubelet_serving_ca(spec);
@@ -45,7 +46,7 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(steps)
 }
 
-/// Publishes the one that was created here, unless another one is published.
+/// Publishes the CA created on this node, unless another one is published.
 pub fn plan_published(_spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let own = facts.kubelet_serving().and_then(|serving| serving.bundle.as_deref());
     let (Some(own), Some(kubelets)) = (own, &facts.kubelets) else { return Ok(Vec::new()) };

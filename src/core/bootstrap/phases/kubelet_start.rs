@@ -1,4 +1,4 @@
-//! Phase `kubelet-start`: the kubelet's configuration and unit, and its start.
+//! Phase `kubelet-start`: the kubelet's configuration, its unit, and starting it.
 
 use super::super::step::{Content, FileStep, UnitStep};
 use super::super::units;
@@ -7,7 +7,7 @@ use crate::core::bootstrap::objects::{merge, render_control_plane_taint, render_
 use crate::core::model::json::put;
 use crate::core::model::spec::Spec;
 
-/// The kubelet of a control plane: registers with the taint that keeps ordinary pods off.
+/// The kubelet of a control plane: registers with the taint that repels ordinary pods.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for (name, content) in units::STATIC_POD_ORDER {

@@ -1,4 +1,4 @@
-//! One file per phase: what it wants, as steps.
+//! One file per phase: what it requires, as steps.
 
 pub mod agent;
 pub mod certs;

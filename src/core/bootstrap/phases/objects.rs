@@ -1,4 +1,4 @@
-//! Phases `upload-config`, `bootstrap-token` and `addons`: the objects that make an API server a cluster.
+//! Phases `upload-config`, `bootstrap-token` and `addons`: the objects that turn an API server into a cluster.
 
 use serde_json::Value;
 
@@ -12,25 +12,25 @@ use super::super::{Facts, PhaseError, Step};
 use crate::core::model::json::{at, put};
 use crate::core::model::spec::{ComponentSource, ProxyMode, Spec};
 
-/// RBAC, configuration, add-ons.
+/// RBAC, configuration ConfigMaps and add-ons of a new cluster.
 pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(as_steps(render_objects(&derive(spec)), facts))
 }
 
-/// All of them, and then nothing of what they replace in a cluster that is there.
+/// Applies the objects, then deletes the ones that they replace in an existing cluster.
 fn as_steps(objects: Vec<Value>, facts: &Facts) -> Vec<Step> {
     let apply = objects.into_iter().map(|object| Step::Object(ObjectStep::Apply { object, create_only: false }));
     let revoked = if facts.has_component("kube-apiserver") { render_revoked_rbac() } else { Vec::new() };
     apply.chain(revoked.into_iter().map(|object| Step::Object(ObjectStep::Delete { object }))).collect()
 }
 
-/// RBAC and configuration of a cluster whose version changed.
+/// RBAC and configuration of an existing cluster whose version changed.
 pub fn plan_settings(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(as_steps(render_settings(&derive(spec)), facts))
 }
 
-/// kube-proxy and CoreDNS of a cluster whose version changed. What users change stays theirs: the Corefile,
-/// and how many replicas there are.
+/// kube-proxy and CoreDNS of an existing cluster whose version changed. User changes to the Corefile and the number of
+/// replicas are kept.
 pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for mut object in render_addons(&derive(spec)) {
@@ -43,7 +43,7 @@ pub fn plan_addons(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
     Ok(steps)
 }
 
-/// Where the cluster is and who signs for it, readable by nodes that are to join.
+/// `cluster-info` with the API's URL and CA, readable by nodes that want to join.
 pub fn plan_cluster_info(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let ca = facts.ca.as_deref().ok_or_else(|| PhaseError::NotYet {
         missing: format!("{} does not exist yet", spec.node.paths.pki("ca.crt").display()),

@@ -1,4 +1,4 @@
-//! Phases that wait: for the API server, and at the end for the node.
+//! Phases that wait for the API server, and finally for the node.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::authorities::ca_files;
 use crate::core::model::spec::{Endpoint, Spec};
 
-/// How long a first start may take; kubeadm's four minutes.
+/// Time for a first start: four minutes, as in kubeadm.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// This node's API server says that it is ready.
+/// Waits until this node's API server reports ready.
 pub fn plan_api(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let url = format!("{}/readyz", Endpoint::new(spec.node.address, spec.node.api_port).url());
     Ok(vec![Step::WaitFor { condition: Condition::Answers { url, ca: Some(ca_files(spec).cert) }, within: PATIENCE }])
 }
 
-/// The node is registered, marked as a control plane.
+/// Waits until the node is registered, and marks it as a control plane.
 pub fn plan_mark(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let name = spec.node.name.clone();
     Ok(vec![
@@ -27,8 +27,8 @@ pub fn plan_mark(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     ])
 }
 
-/// The marks of a cluster's first node, and its pod subnets: the first there are, which the controller manager would
-/// give it too, some seconds later. A size of subnets that was set by flag is the controller manager's to know.
+/// Marks a cluster's first node and assigns its pod subnets: the first ones, which the controller manager would assign
+/// as well, some seconds later. If the size of subnets is set by flag, this is left to the controller manager.
 pub fn plan_mark_first(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = plan_mark(spec, facts)?;
     let flags = spec.cluster.extra_args.get("kube-controller-manager");
@@ -40,13 +40,13 @@ pub fn plan_mark_first(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseErr
     Ok(steps)
 }
 
-/// The first subnet of the sizes that the controller manager gives nodes by default.
+/// The first subnet of the size that the controller manager assigns by default.
 fn first_subnet(all: IpNet) -> IpNet {
     let size = if all.addr().is_ipv4() { 24 } else { 64 };
     IpNet::new(all.network(), size.max(all.prefix_len())).unwrap_or(all)
 }
 
-/// The node is Ready, when the cluster itself brings all that takes.
+/// Waits until the node is Ready, if the cluster itself provides everything that takes.
 pub fn plan_node(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     if !spec.cluster.network.builtin {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Phase `renewal`: the timer that renews certificates before they run out.
+//! Phase `renewal`: the timer that renews certificates before they expire.
 
 use super::super::step::UnitStep;
 use super::super::units;

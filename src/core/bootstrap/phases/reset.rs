@@ -1,4 +1,4 @@
-//! The phases of `reset`: a node as it was before `init` or `join`.
+//! The phases of `reset`: restores a node to its state before `init` or `join`.
 
 use super::super::static_pods::CONTROL_PLANE;
 use super::super::step::{FileStep, UnitStep};
@@ -9,7 +9,7 @@ use crate::core::model::spec::Spec;
 use crate::core::shutdown::SIGNAL_POLICY;
 use crate::core::static_units::{RUN_DIR, unit_of};
 
-/// What is in `/etc/kubernetes` besides folders.
+/// Files directly in `/etc/kubernetes`.
 const KUBECONFIGS: [&str; 8] = [
     "admin.conf",
     "super-admin.conf",
@@ -21,16 +21,17 @@ const KUBECONFIGS: [&str; 8] = [
     kubeconfig::CLOUD_CONF,
 ];
 
-/// Ends the API server while it has an etcd: so it takes its address out of the cluster's, and is done in a moment.
+/// Stops the API server while etcd is available, so that it removes its address from the cluster's endpoints and exits
+/// quickly.
 pub fn plan_api(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let api = CONTROL_PLANE[0];
     Ok([unit_of(api), services::unit(api)].map(|unit| Step::Unit(UnitStep::Stop { unit })).into())
 }
 
-/// Ends what would bring pods back.
+/// Stops the units that would restart pods.
 pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
-    // The units of static pods while the kubelet can still end their pods; the agent before the kubelet: it would
-    // restore the network.
+    // Units of static pods come first, while the kubelet can still terminate their pods; the agent before the kubelet,
+    // since it would restore the network.
     let units = [
         units::RENEWAL_TIMER,
         units::SNAPSHOT_TIMER,
@@ -45,17 +46,17 @@ pub fn plan_units(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError>
     Ok(steps)
 }
 
-/// Ends the pods, etcd's and the API server's among them.
+/// Terminates the pods, including etcd's and the API server's.
 pub fn plan_pods(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(vec![Step::RemovePods])
 }
 
-/// Takes the pod network off the node.
+/// Removes the pod network from the node.
 pub fn plan_network(_spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(vec![Step::RemovePodNetwork])
 }
 
-/// Removes every file of ours; what the user put elsewhere stays, and so do snapshots: they outlive a cluster.
+/// Removes every file of ours; what the user put elsewhere stays, and so do snapshots, which should outlive a cluster.
 pub fn plan_files(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let paths = &spec.node.paths;
     let units = [

@@ -1,4 +1,5 @@
-//! Phases `authorities` of `certs rotate-ca`: the files of each stage. What reads them follows as after other settings.
+//! Phases `authorities` of `certs rotate-ca`: the files of each stage. Their readers are then updated as after any
+//! change of settings.
 
 use super::super::key_handover::Wanted;
 use super::super::pki::{Authority, KeyPairFiles};
@@ -13,7 +14,7 @@ fn pairs<'a>(spec: &Spec, facts: &'a Facts) -> Vec<(Authority, &'a ObservedAutho
     authorities(spec).into_iter().filter_map(|wanted| seen(&wanted).map(|seen| (wanted, seen))).collect()
 }
 
-/// Trust in both: the next CAs are there, and follow those that sign.
+/// Stage `prepare`: creates the next CAs and appends them to the trusted ones; the old ones still sign.
 pub fn plan_prepare(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let pki = &spec.node.paths.pki;
     let mut steps = Vec::new();
@@ -45,7 +46,7 @@ pub fn plan_prepare(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError>
     Ok(steps)
 }
 
-/// The next CAs sign. The key is written first, so that the same command continues if it was interrupted between the two.
+/// Stage `switch`: the next CAs sign. The key is written first, so that an interrupted command can be repeated.
 pub fn plan_switch(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for (wanted, seen) in pairs(spec, facts) {
@@ -60,7 +61,8 @@ pub fn plan_switch(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
     Ok(steps)
 }
 
-/// Trust in the next ones alone. Their files stay until all components were started again.
+/// Stage `finish`: only the next CAs are trusted. Their `-former` and `-next` files stay until all components have
+/// restarted.
 pub fn plan_finish(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let mut steps = Vec::new();
     for (wanted, seen) in pairs(spec, facts) {
@@ -73,7 +75,7 @@ pub fn plan_finish(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> 
     Ok(steps)
 }
 
-/// Removes the files that are left.
+/// Removes the `-former` and `-next` files.
 pub fn plan_clean(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let next = |wanted: Authority| Step::File(FileStep::Remove { path: rotation::next(&wanted.files).cert });
     Ok(authorities(spec).into_iter().map(next).collect())

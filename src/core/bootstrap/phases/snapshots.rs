@@ -1,11 +1,11 @@
-//! Phase `snapshots`: the timers that take snapshots of etcd, and that show that they are good.
+//! Phase `snapshots`: the timers that take snapshots of etcd and verify that they can be restored.
 
 use super::super::step::{FileStep, UnitStep};
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::model::spec::Spec;
 
-/// Services and timers; none with an external etcd, or if they are disabled.
+/// Services and timers; removed with an external etcd, or if snapshots are disabled.
 pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     let wanted = spec.cluster.snapshots.as_ref().filter(|_| spec.cluster.external_etcd.is_none());
     let snapshots = wanted.map(|wanted| {
@@ -24,7 +24,7 @@ pub fn plan(spec: &Spec, _facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     Ok(steps)
 }
 
-/// A service and its timer with these texts; none: without them.
+/// Writes and starts a service and its timer with these texts; `None` removes them.
 fn plan_timer(spec: &Spec, service: &str, timer: &str, texts: Option<(String, String)>) -> Vec<Step> {
     let folder = &spec.node.paths.units;
     let path = folder.join(timer);

@@ -1,24 +1,25 @@
-//! Whether a stage of a CA rotation may begin on this control plane, from what all nodes report; if not, which nodes are missing.
+//! Whether a stage of a CA rotation may begin on this control plane, from what all nodes report; if not, which nodes it
+//! waits for.
 
 use super::nodes::{KubeletTrust, Stage, Told};
 use super::{ObservedAuthority, Rotation, Standing, Unclear, ids};
 
-/// Another control plane.
+/// Another control plane of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlPlane {
-    /// Its Node's name.
+    /// Name of its Node.
     pub name: String,
-    /// What it reports.
+    /// The stage it reports in its annotation; `None` if it takes no part in a rotation.
     pub told: Option<Told>,
 }
 
 /// Why a stage may not begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The files are of no stage.
+    /// This node's files match no stage.
     #[error(transparent)]
     Unclear(#[from] Unclear),
-    /// The key of a CA is elsewhere.
+    /// The key of a CA is not on this node, so it cannot be rotated here.
     #[error(
         "the key of {0} is not on this node: its owner has to replace this CA (docs/certificates.md, \"A CA of your own\")"
     )]
@@ -26,46 +27,46 @@ pub enum Refusal {
     /// An earlier stage is not finished on this node.
     #[error("run `bootstrap certs rotate-ca {0}` on this node first")]
     First(&'static str),
-    /// It went on already.
+    /// The node has already finished this stage.
     #[error("this stage is already finished on this node; `bootstrap certs rotate-ca {0}` is next")]
     Past(&'static str),
-    /// Control planes that are behind.
+    /// Other control planes have not finished the previous stage.
     #[error("`bootstrap certs rotate-ca {stage}` has not been run, or has not finished, on {nodes}")]
     Behind {
-        /// The stage they lack.
+        /// Name of the stage they have not finished.
         stage: &'static str,
-        /// Their names.
+        /// Names of their Nodes, separated by commas.
         nodes: String,
     },
     /// Control planes that are rotating to different CAs.
     #[error("{nodes} is rotating to different CAs than this node; finish one rotation before starting another")]
     Other {
-        /// Their names.
+        /// Names of their Nodes, separated by commas.
         nodes: String,
     },
-    /// Kubelets that do not trust the next CA yet.
+    /// Kubelets that do not trust the next CA yet; their Nodes, separated by commas.
     #[error(
         "the kubelet of {0} does not trust the next CA yet; node agents pick it up within a minute (journalctl -u roost-agent); delete a node that is permanently gone (kubectl delete node)"
     )]
     Untrusting(String),
-    /// Kubelets that still have certificates of the old CA.
+    /// Kubelets that still have certificates of the old CA; their Nodes, separated by commas.
     #[error(
         "the kubelet of {0} still has a certificate of the old CA; kubelets renew them within minutes (journalctl -u kubelet); delete a node that is permanently gone (kubectl delete node)"
     )]
     SignedByFormer(String),
-    /// Clients of the API server in pods would lose it.
+    /// A bundle for clients of the API server in pods does not contain both CAs: they would lose the connection.
     #[error(
         "{0} does not contain both CAs yet; run `bootstrap certs rotate-ca prepare` on any control plane and wait a moment"
     )]
     NotPublished(String),
 }
 
-/// How a stage proceeds on this node.
+/// How a stage is carried out on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// With what is here, or is made here.
+    /// With the CAs that exist on this node, or that it creates.
     Go,
-    /// With the CAs that another control plane has made.
+    /// With the next CAs that another control plane created; their digest.
     Receive(String),
 }
 
@@ -74,7 +75,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// The next stage of a node.
+/// The next stage of a node in this state.
 pub fn next_stage(standing: Standing) -> Stage {
     match standing {
         Standing::Settled | Standing::Begun => Stage::Prepared,
@@ -83,8 +84,8 @@ pub fn next_stage(standing: Standing) -> Stage {
     }
 }
 
-/// Whether and how the stage may be carried out on this control plane. `others` are the other control planes, `kubelets`
-/// those of all nodes.
+/// Whether and how the stage may be carried out on this control plane. `others` are the other control planes,
+/// `kubelets` the kubelets of all nodes.
 pub fn way(
     stage: Stage,
     own: &Rotation,
@@ -153,7 +154,7 @@ fn prepare(standing: Standing, own: &Rotation, digest: &str, others: &[ControlPl
         return at(false).map_or(Ok(Way::Go), |nodes| Err(Refusal::Other { nodes }));
     }
     if let Some(nodes) = at(true) {
-        // What others are at is what this node has come to already: they lag behind.
+        // The others rotate to the CAs that this node already uses: they are still finishing that rotation.
         let stage = Stage::Finished.command();
         return if own.has_next() { Ok(Way::Go) } else { Err(Refusal::Behind { stage, nodes }) };
     }

@@ -1,7 +1,7 @@
-//! CA rotation while the cluster runs: the stage of a node, derived from its files.
+//! CA rotation in a running cluster: the stage of a node, derived from its files.
 //!
-//! Beside `ca.crt` are `ca-former.crt` and `ca-next.crt` while this is under way, and `ca.crt` holds both certificates:
-//! the first one signs, and all of them are trusted. No other state is kept.
+//! During a rotation there are `ca-former.crt` and `ca-next.crt` beside `ca.crt`, and `ca.crt` contains both
+//! certificates: the first one signs, all of them are trusted. No other state is stored.
 
 mod gate;
 mod nodes;
@@ -15,49 +15,49 @@ use super::discovery::CaPin;
 use super::pki::KeyPairFiles;
 use crate::core::model::short_digest;
 
-/// Stage of a rotation, of one CA or of all.
+/// Stage of a rotation, of one CA or of all CAs of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// No rotation is in progress.
     Settled,
     /// The next CA exists and is not trusted yet.
     Begun,
-    /// Both are trusted, the old one signs.
+    /// Both CAs are trusted, the old one signs.
     Prepared,
-    /// Both are trusted, the next signs.
+    /// Both CAs are trusted, the next one signs.
     Switched,
-    /// Only the next is trusted; files of the old one are to be removed.
+    /// Only the next CA is trusted; files of the old one remain to be removed.
     Finished,
 }
 
-/// Files of a CA that cannot have come about by these commands.
+/// The files of a CA match no stage: they were not written by these commands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} does not consist of the certificates in the -former.crt and -next.crt files beside it", .0.display())]
 pub struct Unclear(pub PathBuf);
 
-/// One CA as it is on a node.
+/// One CA, as observed on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedAuthority {
-    /// The file of its certificates.
+    /// Path of its certificate file, e.g. `ca.crt`.
     pub cert: PathBuf,
-    /// What that holds.
+    /// Content of that file, PEM, the signing certificate first; `None` if it does not exist.
     pub bundle: Option<String>,
-    /// The previous CA.
+    /// Certificate of the previous CA (`-former.crt`), PEM; `None` outside of a rotation.
     pub former: Option<String>,
-    /// The next CA.
+    /// Certificate of the next CA (`-next.crt`), PEM; `None` outside of a rotation.
     pub next: Option<String>,
-    /// Its key is here.
+    /// True if its private key is on this node.
     pub key: bool,
-    /// The key of the next one is here, and has not yet taken the other's place.
+    /// True if the private key of the next CA exists and does not sign yet.
     pub next_key: bool,
 }
 
-/// The certificate of the previous CA.
+/// Path of the previous CA's certificate.
 pub fn former(files: &KeyPairFiles) -> PathBuf {
     beside(&files.cert, "former", "crt")
 }
 
-/// Certificate and key of the next CA.
+/// Paths of the next CA's certificate and key.
 pub fn next(files: &KeyPairFiles) -> KeyPairFiles {
     KeyPairFiles { cert: beside(&files.cert, "next", "crt"), key: beside(&files.cert, "next", "key") }
 }
@@ -67,41 +67,41 @@ fn beside(cert: &Path, which: &str, kind: &str) -> PathBuf {
     cert.with_file_name(format!("{stem}-{which}.{kind}"))
 }
 
-/// Texts of certificates one after another.
+/// Concatenates PEM certificates, each with a final newline.
 pub fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     parts.into_iter().map(|part| format!("{}\n", part.trim())).collect()
 }
 
-/// Each certificate of a PEM text by itself.
+/// Splits a PEM text into its certificates.
 pub fn split(bundle: &str) -> Vec<String> {
     const END: &str = "-----END CERTIFICATE-----";
     bundle.split_inclusive(END).filter(|part| part.ends_with(END)).map(|part| join([part])).collect()
 }
 
-/// Names the keys of certificates: the first sixteen digits of the hashes that tokens are given out with.
+/// Ids of the certificates' keys: the first sixteen hex digits of the hashes that tokens are pinned with.
 pub fn ids(bundle: &str) -> Vec<String> {
     let pins = CaPin::of_pem(bundle.as_bytes()).unwrap_or_default();
     let id = |pin: &CaPin| pin.to_string().trim_start_matches("sha256:").chars().take(16).collect();
     pins.iter().map(id).collect()
 }
 
-/// Sixteen hex digits of SHA-256 over certificates, in an order that all nodes have.
+/// Sixteen hex digits of SHA-256 over the certificates, in an order that is the same on all nodes.
 pub fn digest<'a>(certificates: impl IntoIterator<Item = &'a str>) -> String {
     short_digest(join(certificates))
 }
 
 impl ObservedAuthority {
-    /// True of the CA of kubelets' serving certificates.
+    /// True for the CA of kubelets' serving certificates.
     pub fn is_of_kubelets(&self) -> bool {
         self.cert.file_name().is_some_and(|name| name == "kubelet-serving-ca.crt")
     }
 
-    /// Names the newest certificate of it: the next one, or the one that signs.
+    /// Id of its newest certificate: that of the next CA if there is one, else of the signing one.
     pub fn newest(&self) -> Option<String> {
         ids(self.next.as_deref().or(self.bundle.as_deref())?).into_iter().next()
     }
 
-    /// The file that holds nothing but the certificate that signs; `None` while its own file is that.
+    /// The file that contains only the signing certificate; `None` if that is its own file.
     pub fn signer(&self) -> Option<PathBuf> {
         let which = match self.standing().ok()? {
             Standing::Prepared => "former",
@@ -111,7 +111,7 @@ impl ObservedAuthority {
         Some(beside(&self.cert, which, "crt"))
     }
 
-    /// How far it is.
+    /// Derives the stage of this CA.
     pub fn standing(&self) -> Result<Standing, Unclear> {
         let holds = |parts: &[&String]| {
             self.bundle.as_deref().is_some_and(|bundle| join([bundle]) == join(parts.iter().map(|part| part.as_str())))
@@ -129,49 +129,49 @@ impl ObservedAuthority {
     }
 }
 
-/// All CAs of a node, in an order that all nodes have.
+/// All CAs of a node, in an order that is the same on all nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rotation {
-    /// One by one; the cluster's is the first.
+    /// The CAs; the cluster's own (`ca.crt`) is the first.
     pub authorities: Vec<ObservedAuthority>,
-    /// Digest of the next CAs that another control plane has made, when this one shall receive them.
+    /// Digest of the next CAs that another control plane created, if this node has to receive them.
     pub receive: Option<String>,
 }
 
 impl Rotation {
-    /// How far the node is: as far as the CA that is furthest behind.
+    /// The stage of the node: that of the CA that is furthest behind.
     pub fn standing(&self) -> Result<Standing, Unclear> {
         let all: Vec<Standing> = self.authorities.iter().map(ObservedAuthority::standing).collect::<Result<_, _>>()?;
-        // CAs that have finished have no files left.
+        // The files of CAs that have finished are removed already.
         let late = all.iter().any(|standing| *standing >= Standing::Switched);
         let unfinished = all.iter().copied().filter(|standing| !(late && *standing == Standing::Settled));
         Ok(unfinished.min().unwrap_or(Standing::Settled))
     }
 
-    /// Names the next CAs or, where none are on their way, those that are there.
+    /// Digest of the next CAs or, if there are none, of the current ones.
     pub fn digest(&self) -> String {
         let newest = |authority: &'_ ObservedAuthority| authority.next.clone().or_else(|| authority.bundle.clone());
         let newest: Vec<String> = self.authorities.iter().filter_map(newest).collect();
         digest(newest.iter().map(String::as_str))
     }
 
-    /// True when every CA to come is there.
+    /// True when every CA has a next one on this node.
     pub fn has_next(&self) -> bool {
         !self.authorities.is_empty() && self.authorities.iter().all(|authority| authority.next.is_some())
     }
 
-    /// Names all that is trusted, and in which order, while there is more than one; none otherwise.
+    /// Digest of all trusted CAs and their order; `None` while only one is trusted.
     pub fn trust(&self) -> Option<String> {
         let bundles = self.authorities.iter().filter_map(|authority| authority.bundle.as_deref());
         self.authorities.iter().any(|authority| authority.former.is_some()).then(|| digest(bundles))
     }
 
-    /// The file that holds nothing but the certificate that signs for the cluster; `None` while `ca.crt` is that.
+    /// The file that contains only the certificate that signs for the cluster; `None` if that is `ca.crt`.
     pub fn signer(&self) -> Option<PathBuf> {
         self.authorities.first()?.signer()
     }
 
-    /// CAs whose key is elsewhere.
+    /// Certificate files of CAs whose key is not on this node.
     pub fn external(&self) -> Vec<&Path> {
         self.authorities.iter().filter(|authority| !authority.key).map(|authority| authority.cert.as_path()).collect()
     }

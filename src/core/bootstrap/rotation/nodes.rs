@@ -1,4 +1,5 @@
-//! What nodes report about the CAs that they trust and are signed by, as annotations of their Node objects.
+//! What nodes report, as annotations of their Node objects, about the CAs that they trust and that signed their
+//! certificates.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,25 +10,25 @@ use serde_json::Value;
 use crate::core::bootstrap::objects::CONTROL_PLANE_LABEL;
 use crate::core::model::json::at;
 
-/// Annotation with the stage that a control plane has finished with all of its components.
+/// Annotation with the stage that all components of a control plane have finished.
 pub const ROTATION_ANNOTATION: &str = "roost.io/rotation-of-authorities";
 /// Annotation with the CAs that the kubelet of a node trusts, and those that signed its certificates.
 pub const KUBELET_ANNOTATION: &str = "roost.io/kubelet-authorities";
 
-/// A stage of the replacement.
+/// A finished stage of a CA rotation, as a control plane reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Trust in both.
+    /// Both CAs are trusted, the old one signs.
     Prepared,
-    /// The next one signs.
+    /// Both CAs are trusted, the next one signs.
     Switched,
-    /// Trust in the next alone.
+    /// Only the next CA is trusted.
     Finished,
 }
 
 impl Stage {
-    /// The word for it.
+    /// The stage as written in the annotation.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
@@ -36,7 +37,7 @@ impl Stage {
         }
     }
 
-    /// The command that brings a control plane there.
+    /// The subcommand of `certs rotate-ca` that leads to this stage.
     pub fn command(self) -> &'static str {
         match self {
             Self::Prepared => "prepare",
@@ -46,12 +47,12 @@ impl Stage {
     }
 }
 
-/// What a control plane reports: its stage, and of which CAs.
+/// The report of a control plane: its stage, and to which CAs it rotates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Told {
-    /// The stage.
+    /// The last stage it has finished.
     pub stage: Stage,
-    /// Names the next CAs.
+    /// Digest of the next CAs (see `Rotation::digest`).
     pub digest: String,
 }
 
@@ -73,25 +74,25 @@ impl FromStr for Told {
 }
 
 impl Told {
-    /// What a Node reports.
+    /// Parses the annotation of a Node; `None` if it has none.
     pub fn of(node: &Value) -> Option<Self> {
         at(node, &["metadata", "annotations", ROTATION_ANNOTATION]).as_str()?.parse().ok()
     }
 }
 
-/// Whose certificates a kubelet believes and has, by the ids of their CAs.
+/// The CAs that a kubelet trusts, and those that signed its certificates, by their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubeletTrust {
-    /// CAs whose certificates it believes.
+    /// CAs whose certificates it accepts.
     pub trusts: Vec<String>,
-    /// The one that signed its client certificate.
+    /// The CA that signed its client certificate; `None` if unknown.
     pub client: Option<String>,
-    /// The one that signed its serving certificate; `None` where it has none from the cluster.
+    /// The CA that signed its serving certificate; `None` if the certificate is not signed by the cluster.
     pub serving: Option<String>,
 }
 
 impl KubeletTrust {
-    /// What a Node reports.
+    /// Parses the annotation of a Node; `None` if it has none.
     pub fn of(node: &Value) -> Option<Self> {
         serde_json::from_str(at(node, &["metadata", "annotations", KUBELET_ANNOTATION]).as_str()?).ok()
     }
@@ -102,7 +103,7 @@ impl KubeletTrust {
     }
 }
 
-/// True of a Node that is marked as a control plane.
+/// True for a Node with the label of control planes.
 pub fn is_control_plane(node: &Value) -> bool {
     at(node, &["metadata", "labels"]).get(CONTROL_PLANE_LABEL).is_some()
 }

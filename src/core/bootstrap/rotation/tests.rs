@@ -1,4 +1,4 @@
-//! Every standing and every gate, by tables.
+//! Every stage and every gate, as tables.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn what_components_are_started_with_is_named_only_meanwhile_and_differs_at_each_
     assert_ne!(names[0], names[1]);
     assert_eq!(of(&[authority("N", None, Some("N"))]).trust(), None);
     assert_eq!(of(&[authority("F", None, None)]).trust(), None);
-    // The file of one certificate that signs.
+    // The file that contains only the signing certificate.
     let signer = |bundle| rotation(bundle).signer().map(|path| path.display().to_string());
     assert_eq!(signer("F\nN").as_deref(), Some("/pki/ca-former.crt"));
     assert_eq!(signer("N\nF").as_deref(), Some("/pki/ca-next.crt"));
@@ -104,10 +104,10 @@ fn authorities_are_made_once_and_received_by_the_others() {
     assert_eq!(go(&settled, &other(None)), Ok(Way::Go));
     assert_eq!(go(&settled, &other(told(Stage::Finished, "older"))), Ok(Way::Go));
     assert_eq!(go(&settled, &other(told(Stage::Prepared, "d"))), Ok(Way::Receive("d".to_owned())));
-    // The other one still ends what brought this one's CAs.
+    // The other node is still finishing the rotation that introduced this node's CAs.
     let lagging = go(&settled, &other(told(Stage::Switched, &settled.digest())));
     assert!(matches!(lagging, Err(Refusal::Behind { stage: "finish", .. })), "{lagging:?}");
-    // Cut short: with its own, unless nobody heard of them and others have gone on.
+    // Interrupted: continues with its own CAs, unless they were never announced and the others have moved on.
     let begun = of(&[authority("F", None, Some("N"))]);
     assert_eq!(go(&begun, &other(None)), Ok(Way::Go));
     assert_eq!(go(&begun, &other(told(Stage::Prepared, &begun.digest()))), Ok(Way::Go));
@@ -152,7 +152,7 @@ fn nothing_is_switched_before_everybody_trusts_nor_finished_before_nobody_needs_
         let refused = switch(told(Stage::Prepared, &digest), &kubelets);
         assert_eq!(refused, Err(Refusal::Untrusting("w1".to_owned())));
     }
-    // Its own components may not have been started again.
+    // The restart of its own components may not have finished.
     let untold = way(Stage::Switched, &prepared, None, &[], &believes);
     assert_eq!(untold, Err(Refusal::First("prepare")));
 
@@ -171,7 +171,7 @@ fn nothing_is_switched_before_everybody_trusts_nor_finished_before_nobody_needs_
     serving[0].1.as_mut().unwrap().serving = Some(former);
     let signed = finish(&switched, Stage::Switched, told(Stage::Switched, &digest), &serving);
     assert_eq!(signed, Err(Refusal::SignedByFormer("w1".to_owned())));
-    // Done, and done again.
+    // Finished, and repeated.
     let done = of(&[authority(n, None, None)]);
     assert_eq!(done.digest(), digest);
     assert_eq!(finish(&done, Stage::Finished, told(Stage::Finished, &digest), &renewed), Ok(Way::Go));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum Condition {
     /// An HTTPS or HTTP endpoint answers 200.
     Answers {
-        /// Full URL.
+        /// URL with scheme, address, port and path.
         url: String,
         /// CA to check its certificate with; `None` for plain HTTP.
         ca: Option<PathBuf>,
@@ -21,22 +21,22 @@ pub enum Condition {
     },
     /// The Node object is there.
     NodeRegistered {
-        /// Its name.
+        /// `metadata.name` of the Node.
         name: String,
     },
     /// The Node is Ready.
     NodeReady {
-        /// Its name.
+        /// `metadata.name` of the Node.
         name: String,
     },
     /// A file is there.
     FileExists {
-        /// The file.
+        /// Absolute path of the file.
         path: PathBuf,
     },
     /// The kubelet has exchanged its bootstrap credentials for its own.
     KubeletCredentials {
-        /// Its kubeconfig.
+        /// The kubeconfig that the kubelet writes for itself.
         path: PathBuf,
         /// The kubeconfig with which it asks.
         bootstrap: PathBuf,
@@ -47,12 +47,12 @@ pub enum Condition {
     },
     /// No static pod of this component runs.
     PodGone {
-        /// Component.
+        /// Name of the component, which is the name of its manifest.
         component: String,
     },
     /// A static pod of this component runs.
     PodRuns {
-        /// Component.
+        /// Name of the component, which is the name of its manifest.
         component: String,
     },
 }

@@ -31,7 +31,7 @@ pub enum Step {
     File(FileStep),
     /// Of keys and certificates.
     Pki(PkiStep),
-    /// Of a kubeconfig.
+    /// Of a kubeconfig that the node keeps.
     Kubeconfig(KubeconfigStep),
     /// Of a systemd unit.
     Unit(UnitStep),
@@ -54,7 +54,7 @@ pub enum Step {
         kubeconfig: PathBuf,
         /// Name of this node.
         node: String,
-        /// The PKI folder.
+        /// Absolute path of the PKI folder.
         folder: PathBuf,
         /// What must exist, by names below the folder; what an external CA keeps is not among it.
         needed: Vec<String>,

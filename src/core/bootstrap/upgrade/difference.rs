@@ -1,8 +1,8 @@
-//! What changes from one text of a component to another: the removed and added lines of its manifest or unit.
+//! The difference between two manifests or units of a component: removed and added lines.
 
 use std::collections::BTreeSet;
 
-/// Removed lines with `-`, then added lines with `+`; possible secrets are not shown.
+/// Removed lines with `-`, then added lines with `+`; flags that may hold secrets are masked.
 pub fn difference(before: &str, after: &str) -> Vec<String> {
     let (old, new) = (lines(before), lines(after));
     let gone = old.difference(&new).map(|line| format!("- {}", shown(line)));
@@ -16,7 +16,7 @@ fn lines(text: &str) -> BTreeSet<&str> {
     plain.filter(|line| bare(line)).collect()
 }
 
-/// Anybody on the node may see the flags of a process, but not everybody who may read a log is on the node.
+/// Flags of a process are visible to everybody on the node, but logs are read by others too.
 fn shown(line: &str) -> String {
     let secret = |name: &str| ["password", "secret", "token"].iter().any(|word| name.contains(word));
     match line.split_once('=') {

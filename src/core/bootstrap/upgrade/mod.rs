@@ -1,7 +1,7 @@
-//! From one version to the next: what runs, whether the rules of skew allow the step, and the moves of one node.
+//! Upgrades: what runs, whether the version-skew policy allows the step, and the moves of one node.
 //!
-//! A control plane goes component by component, judged by whether the pod of the new manifest is healthy. What was there
-//! before is kept until everything is healthy, so that a run that was interrupted can still roll back.
+//! A control plane is upgraded component by component; each must become healthy with its new manifest. The previous
+//! manifests are kept until everything is healthy, so that an interrupted run can still roll back.
 
 pub mod difference;
 pub mod moves;

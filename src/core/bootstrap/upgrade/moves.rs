@@ -1,35 +1,35 @@
 //! The moves that bring one node's control plane to its target manifests, or back to the previous ones.
 //!
-//! Nothing is remembered but the manifests themselves: the present ones, and copies of those that were replaced. A run
-//! that was interrupted is one that finds some of them replaced.
+//! The only state are the manifests themselves: the present ones, and copies of those that were replaced. After an
+//! interruption, some of them are replaced already.
 
 use std::fmt;
 
 use crate::core::bootstrap::static_pods::ETCD;
 
-/// How the pod of a present manifest does.
+/// State of the pod of a present manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodState {
-    /// It runs as the manifest says, and answers.
+    /// It runs as the manifest describes, and is healthy.
     Well,
-    /// Not healthy yet.
+    /// It is starting, or not healthy yet.
     NotYet,
-    /// It has failed, for this reason.
+    /// It has failed; the reason.
     Failed(String),
 }
 
-/// One component of the node.
+/// One component of the control plane on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
-    /// Its name.
+    /// Component name, e.g. `etcd`.
     pub name: &'static str,
-    /// The manifest that is wanted.
+    /// The manifest that the settings require.
     pub wanted: String,
-    /// The manifest that is there.
+    /// The manifest on the node; `None` if there is none.
     pub present: Option<String>,
-    /// The copy of the manifest that an upgrade under way has replaced.
+    /// The kept copy of the previous manifest; `None` unless an upgrade has replaced it.
     pub kept: Option<String>,
-    /// How the pod of the present manifest does.
+    /// State of the pod of the present manifest.
     pub state: PodState,
 }
 
@@ -39,55 +39,55 @@ impl Component {
     }
 }
 
-/// What the next move is chosen from.
+/// The input from which the next move is derived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The components, each after those that it needs: etcd first.
+    /// The components in dependency order: etcd first.
     pub components: Vec<Component>,
-    /// A snapshot of etcd was taken by this run, or none is to be taken.
+    /// This run has taken a snapshot of etcd, or none is wanted.
     pub snapshot: bool,
-    /// A component did not become healthy: everything is rolled back.
+    /// A component did not become healthy: everything is being rolled back.
     pub returning: bool,
 }
 
 impl Facts {
-    /// True when manifests were replaced and are not yet known to be healthy.
+    /// True when manifests were replaced and are not known to be healthy yet.
     pub fn is_under_way(&self) -> bool {
         self.components.iter().any(|component| component.kept.is_some())
     }
 }
 
-/// One move.
+/// One move of an upgrade or rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Move {
-    /// Take a snapshot of etcd, before anything is touched.
+    /// Take a snapshot of etcd, before anything is changed.
     Snapshot,
     /// Keep a copy of the present manifest.
     Keep(&'static str),
-    /// Put the wanted manifest in place.
+    /// Write the target manifest.
     Write(&'static str),
-    /// Look again in a moment.
+    /// Wait for the component's pod, then observe again.
     Wait(&'static str),
-    /// Give up and roll back.
+    /// Stop the upgrade and roll back.
     TurnBack {
-        /// The component that does not come up.
+        /// The component that does not become healthy.
         component: &'static str,
-        /// Why.
+        /// The reason it failed, or that it timed out.
         why: String,
     },
-    /// Put the copy back in place.
+    /// Restore the kept copy.
     Restore(&'static str),
-    /// Remove the copies: nothing needs them any more.
+    /// Remove the copies, which are no longer needed.
     Forget,
-    /// Everything is as wanted.
+    /// Finished: every component runs its target manifest and is healthy.
     Done,
-    /// All components are rolled back.
+    /// Finished: all components are rolled back.
     Returned,
-    /// Neither the upgrade nor the rollback succeeds.
+    /// Give up: neither the upgrade nor the rollback succeeds.
     Stuck {
-        /// The component that does not come up.
+        /// The component that does not become healthy.
         component: &'static str,
-        /// Why.
+        /// The reason it failed, or that it timed out.
         why: String,
     },
 }
@@ -109,7 +109,7 @@ impl fmt::Display for Move {
     }
 }
 
-/// The next move.
+/// Derives the next move. It is total: every state of a node has one.
 pub fn next(facts: &Facts) -> Move {
     if facts.returning { back(facts) } else { forth(facts) }
 }
@@ -126,11 +126,11 @@ fn forth(facts: &Facts) -> Move {
                 PodState::Failed(why) => return Move::Stuck { component: name, why: why.clone() },
             }
         }
-        // Copies are made after the snapshot: where there are any, it was taken.
+        // Copies are made after the snapshot: if there is one, the snapshot was taken.
         if !under_way && !facts.snapshot {
             return Move::Snapshot;
         }
-        // A copy from before the cut is of the last set that was whole; what came after it is not kept.
+        // A copy from before an interruption belongs to the last complete set; later manifests are not kept.
         if component.kept.is_none() && component.present.is_some() {
             return Move::Keep(name);
         }
@@ -142,7 +142,7 @@ fn forth(facts: &Facts) -> Move {
 fn back(facts: &Facts) -> Move {
     // Controllers first: they may be older than the API server, never newer.
     for component in facts.components.iter().rev() {
-        // An etcd that came up with its new version stays: an older one may be unable to read its data.
+        // An etcd that became healthy with its new version stays: an older one may be unable to read its data.
         let stays = component.name == ETCD && component.is_wanted() && component.state == PodState::Well;
         if component.kept.is_some() && component.kept != component.present && !stays {
             return Move::Restore(component.name);
@@ -158,7 +158,7 @@ fn back(facts: &Facts) -> Move {
     if facts.is_under_way() { Move::Forget } else { Move::Returned }
 }
 
-/// All moves, if every component becomes healthy: the plan of a dry run.
+/// All moves, assuming that every component becomes healthy: the plan of a dry run.
 pub fn foresee(facts: &Facts) -> Vec<Move> {
     let mut facts = facts.clone();
     let mut moves = Vec::new();
@@ -203,7 +203,7 @@ mod tests {
 
     const NAMES: [&str; 4] = [ETCD, "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
-    /// A node whose pods come up one look after their manifest changed, unless it is a broken one.
+    /// A node whose pods become healthy one observation after their manifest changed, except a broken one.
     struct World {
         facts: Facts,
         broken: Option<&'static str>,
@@ -232,7 +232,7 @@ mod tests {
             }
         }
 
-        /// One move; none at the end.
+        /// Executes one move; `None` at the end.
         fn advance(&mut self) -> Option<Move> {
             let coming = next(&self.facts);
             self.said.push(coming.clone());
@@ -255,7 +255,7 @@ mod tests {
             }
         }
 
-        /// A new process: it knows what it sees and nothing else.
+        /// A new process, which knows only what it observes on the node.
         fn forget_all_but_the_node(&mut self) {
             self.facts.snapshot = false;
             self.facts.returning = false;

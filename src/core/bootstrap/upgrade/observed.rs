@@ -1,4 +1,4 @@
-//! What runs in a cluster, read from its objects.
+//! The versions that run in a cluster, derived from its API objects.
 
 use std::collections::BTreeMap;
 
@@ -11,73 +11,73 @@ use crate::core::model::Version;
 use crate::core::model::json::at;
 use crate::core::yaml;
 
-/// A component on a node, as its pod reports.
+/// A component on a node, from its pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObservedComponent {
-    /// Its version; `None` where the image's tag is no version.
+    /// Its version; `None` if the image's tag is not a version.
     pub version: Option<Version>,
-    /// Its image.
+    /// Reference of its image, as in the pod's spec.
     pub image: String,
-    /// Its pod is Ready.
+    /// True if its pod is Ready.
     pub ready: bool,
 }
 
-/// A node.
+/// A node and the components on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedNode {
-    /// Its name.
+    /// Name of its Node object.
     pub name: String,
-    /// It runs API server and controllers.
+    /// True if it runs API server and controllers.
     pub control_plane: bool,
-    /// The kubelet's version.
+    /// Version of its kubelet; `None` if the Node does not report a valid one.
     pub kubelet: Option<Version>,
-    /// It is Ready.
+    /// True if its Node is Ready.
     pub ready: bool,
     /// Components by name: those of the control plane and kube-proxy.
     pub components: BTreeMap<String, ObservedComponent>,
 }
 
-/// A member of etcd, as it says itself.
+/// A member of etcd, as it reports about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObservedMember {
     /// Its name, or its address if the name is unknown.
     pub name: String,
-    /// The server's version.
+    /// Version of its etcd; `None` if it did not answer.
     pub version: Option<Version>,
     /// Why it is unhealthy; `None` if it is healthy.
     pub fault: Option<String>,
 }
 
-/// All of it.
+/// Everything that was observed in a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedCluster {
-    /// The version that the cluster says of itself (`kubeadm-config`).
+    /// The cluster's version in `kubeadm-config`; `None` if it is missing or invalid.
     pub configured: Option<Version>,
     /// Control planes first, then by name.
     pub nodes: Vec<ObservedNode>,
-    /// Members of etcd.
+    /// Members of etcd; empty if etcd is external.
     pub etcd: Vec<ObservedMember>,
-    /// CoreDNS, when it is there.
+    /// CoreDNS; `None` if the cluster does not have it.
     pub coredns: Option<ObservedComponent>,
-    /// How many replicas of it its users want.
+    /// Number of CoreDNS replicas in its Deployment.
     pub coredns_replicas: Option<u64>,
 }
 
 impl ObservedCluster {
-    /// A component on all nodes that have it.
+    /// A component on all nodes that have it, with the names of the nodes.
     pub fn everywhere<'a>(&'a self, component: &str) -> impl Iterator<Item = (&'a str, &'a ObservedComponent)> {
         self.nodes.iter().filter_map(move |node| Some((node.name.as_str(), node.components.get(component)?)))
     }
 
-    /// The oldest API server.
+    /// Version of the oldest API server; `None` if none is known.
     pub fn oldest_api_server(&self) -> Option<Version> {
         self.everywhere("kube-apiserver").filter_map(|(_, seen)| seen.version).min()
     }
 }
 
-/// Reads Nodes, the Pods of kube-system, the ConfigMap `kubeadm-config` and the Deployment `coredns`.
+/// Derives it from Nodes, the Pods of kube-system, the ConfigMap `kubeadm-config` and the Deployment `coredns`.
 pub fn derive_cluster(
     nodes: &[Value],
     pods: &[Value],

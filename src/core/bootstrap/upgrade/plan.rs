@@ -10,61 +10,61 @@ use super::skew::{Fault, find_faults};
 use crate::core::bootstrap::static_pods::{CONTROL_PLANE, ETCD, SCRATCH_IMAGE};
 use crate::core::model::Version;
 
-/// What is wanted.
+/// The target of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The cluster's version.
+    /// The cluster's target version.
     pub version: Version,
-    /// Images by component.
+    /// Target images, by component name.
     pub images: BTreeMap<String, String>,
-    /// The newest version that this program knows.
+    /// The newest version that this program supports.
     pub known: Version,
-    /// etcd is run by this cluster.
+    /// True if the cluster runs its own etcd.
     pub own_etcd: bool,
 }
 
 /// A change of one component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// The component.
+    /// Component name, e.g. `kube-apiserver`.
     pub component: String,
-    /// What runs.
+    /// The running version or image.
     pub from: String,
-    /// What would.
+    /// The target version or image.
     pub to: String,
 }
 
-/// What there is to do on a node, or in the whole cluster.
+/// What to do on a node, or in the whole cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Work {
     /// The node; `None` for what the whole cluster shares.
     pub node: Option<String>,
-    /// What to run there.
+    /// The command to run there.
     pub command: String,
-    /// What that changes.
+    /// The changes that the command makes.
     pub changes: Vec<Change>,
 }
 
-/// The whole plan.
+/// What `upgrade plan` shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpgradePlan {
-    /// The wanted version.
+    /// The version to upgrade to.
     pub wanted: Version,
-    /// What runs.
+    /// The versions that run now.
     pub cluster: ObservedCluster,
-    /// What to do, in order.
+    /// The commands to run, in order.
     pub work: Vec<Work>,
-    /// Failed checks.
+    /// Violated version-skew rules and other failed checks.
     pub faults: Vec<Fault>,
 }
 
 impl UpgradePlan {
-    /// True when no rule of versions is broken.
+    /// True if no version-skew rule is violated.
     pub fn is_allowed(&self) -> bool {
         !self.faults.iter().any(Fault::forbids)
     }
 
-    /// The faults that keep `node` from beginning.
+    /// The faults that block the upgrade of `node`.
     pub fn obstacles(&self, node: &str, although_ill: bool) -> Vec<&Fault> {
         let control_planes: Vec<&str> =
             self.cluster.nodes.iter().filter(|node| node.control_plane).map(|node| node.name.as_str()).collect();
@@ -72,7 +72,7 @@ impl UpgradePlan {
         self.faults.iter().filter(counts).collect()
     }
 
-    /// For programs.
+    /// The plan as `--output json` prints it.
     pub fn to_json(&self) -> Value {
         let fault = |fault: &Fault| json!({ "text": fault.to_string(), "forbids": fault.forbids() });
         json!({
@@ -85,13 +85,13 @@ impl UpgradePlan {
     }
 }
 
-/// What there is to do, as seen from `here`.
+/// Derives the work that remains, as seen from node `here`.
 pub fn derive_plan(cluster: ObservedCluster, wanted: &Wanted, here: &str) -> UpgradePlan {
     let etcd_image = wanted.images.get(ETCD).filter(|_| wanted.own_etcd);
     let wanted_etcd = etcd_image.and_then(|image| Version::of_image(image));
     let faults = find_faults(&cluster, wanted.version, wanted_etcd, wanted.known);
     let mut work = Vec::new();
-    // Where the version becomes the cluster's: here, if this is a control plane.
+    // The cluster's version is set on this node if it is a control plane, else on the first one.
     let announced = cluster.configured == Some(wanted.version);
     let is_here = |node: &&ObservedNode| node.control_plane && node.name == here;
     let first = cluster.nodes.iter().find(is_here).or_else(|| cluster.nodes.iter().find(|node| node.control_plane));
@@ -122,7 +122,7 @@ fn told(component: &ObservedComponent) -> String {
     component.version.map_or_else(|| component.image.clone(), |version| version.to_string())
 }
 
-/// A change from what is seen to an image, or to a version where programs of the host run.
+/// A change from what is observed to an image, or to a version if host programs run.
 fn change(component: &str, seen: &ObservedComponent, wanted: &Wanted) -> Option<Change> {
     let image = wanted.images.get(component)?;
     let of_host = seen.image == SCRATCH_IMAGE;
@@ -139,7 +139,7 @@ fn change(component: &str, seen: &ObservedComponent, wanted: &Wanted) -> Option<
 fn changes_of(node: &ObservedNode, wanted: &Wanted) -> Vec<Change> {
     let names = wanted.own_etcd.then_some(ETCD).into_iter().chain(CONTROL_PLANE);
     let mut changes: Vec<Change> = names.filter_map(|name| change(name, node.components.get(name)?, wanted)).collect();
-    // The program itself comes with the package; what is done here is its configuration and a restart.
+    // The program itself comes with the package; this changes its configuration and restarts it.
     if let Some(kubelet) =
         node.kubelet.filter(|kubelet| wanted.version.minors_ahead_of(*kubelet).is_some_and(|n| n > 0))
     {
@@ -159,7 +159,7 @@ fn shared_changes(cluster: &ObservedCluster, wanted: &Wanted) -> Vec<Change> {
     proxy.into_iter().chain(dns).collect()
 }
 
-/// For people.
+/// The plan as a table and lines of text.
 pub fn render_text(plan: &UpgradePlan) -> String {
     let version = |version: Option<Version>| version.map_or_else(|| "-".to_owned(), |version| version.to_string());
     let row = |cells: [&str; 7]| {
@@ -267,10 +267,10 @@ mod tests {
         let commands = |plan: &UpgradePlan| {
             plan.work.iter().map(|work| format!("{:?} {}", work.node, work.changes.len())).collect::<Vec<_>>()
         };
-        // From a worker it begins with the first control plane.
+        // Seen from a worker, it begins with the first control plane.
         let plan = derive_plan(seen(&[("n1", "v1.35.4"), ("n2", "v1.35.4")]), &wanted("v1.36.3"), "w1");
         assert_eq!(commands(&plan), ["Some(\"n1\") 4", "Some(\"n2\") 4", "Some(\"w1\") 1", "None 2"]);
-        // n1 is done, and its kubelet is not.
+        // n1 is upgraded, except for its kubelet.
         let mut half = seen(&[("n1", "v1.36.3"), ("n2", "v1.35.4")]);
         half.configured = "v1.36.3".parse().ok();
         let plan = derive_plan(half, &wanted("v1.36.3"), "n1");

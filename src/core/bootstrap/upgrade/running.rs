@@ -1,4 +1,4 @@
-//! What a manifest on the node runs, and settings that stay with it: only an upgrade changes versions.
+//! What the manifests on a node run, and the settings that only an upgrade may change: versions.
 
 use std::path::PathBuf;
 
@@ -9,14 +9,14 @@ use crate::core::model::Version;
 use crate::core::model::spec::{ClusterSpec, ComponentSource};
 use crate::core::yaml;
 
-/// A component as its manifest says.
+/// A component, as its manifest describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// The image.
+    /// Reference of the container's image.
     pub image: String,
-    /// The program of the node that takes the place of the image's.
+    /// The host program that replaces the image's; `None` if there is none.
     pub program: Option<String>,
-    /// Its version, from the annotation or the tag.
+    /// Its version, from the annotation or the image tag; `None` if neither has one.
     pub version: Option<Version>,
 }
 
@@ -42,8 +42,8 @@ pub fn runs_the_same(one: &str, other: &str) -> bool {
     program(one).is_some_and(|one| program(other) == Some(one))
 }
 
-/// Leaves the components of a control plane what they are, whatever the settings say now. `manifests` gives what is
-/// on the node, by component.
+/// Replaces the versions in the settings by those of the running components. `manifests` are the manifests on the node,
+/// by component.
 pub fn keep_running(cluster: &mut ClusterSpec, manifests: &[(&str, String)]) {
     for (component, manifest) in manifests {
         let Some(running) = parse_running(manifest) else { continue };
@@ -113,7 +113,7 @@ mod tests {
         let mut after = host("v1.36.3", "/nix/store/new");
         keep_running(&mut after.cluster, &manifests(&before));
         assert_eq!(manifests(&after), manifests(&before));
-        // The same path with another version is another pod.
+        // A new version at the same path is a new pod.
         let same_path = host("v1.36.3", "/nix/store/old");
         assert_ne!(manifests(&same_path)[0], manifests(&before)[0]);
     }

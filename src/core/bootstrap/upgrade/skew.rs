@@ -1,28 +1,28 @@
-//! Version-skew rules: which versions may run together (<https://kubernetes.io/releases/version-skew-policy/>), and what else keeps
-//! a cluster from being upgraded.
+//! Version-skew rules: which versions may run together (<https://kubernetes.io/releases/version-skew-policy/>), and
+//! other checks before an upgrade.
 
 use super::observed::ObservedCluster;
 use crate::core::model::Version;
 
 /// The components of a control plane that have the cluster's version.
 const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-/// How many minor versions kubelet and kube-proxy may be behind the API server.
+/// How many minor versions kubelet and kube-proxy may be older than the API server.
 const NODE_LAG: i64 = 3;
 
 /// A failed check of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Newer than this program knows.
+    /// The target version is newer than this program supports.
     #[error("{wanted} is newer than this program supports (v{}.{}); install a newer bootstrap first", .known.major, .known.minor)]
     Unknown {
-        /// The target version.
+        /// Target version of the upgrade.
         wanted: Version,
-        /// The newest known.
+        /// The newest version that this program supports.
         known: Version,
     },
     /// A downgrade: an older version may be unable to read data and objects of a newer one.
     #[error(
-        "{component} of {node} runs {running}: a downgrade to {wanted} is not supported; only `bootstrap etcd restore` goes back"
+        "{component} of {node} runs {running}: a downgrade to {wanted} is not supported; the only way back is `bootstrap etcd restore`"
     )]
     Downgrade {
         /// Name of the component.
@@ -31,7 +31,7 @@ pub enum Fault {
         node: String,
         /// The version it runs.
         running: Version,
-        /// The target version.
+        /// Target version of the upgrade.
         wanted: Version,
     },
     /// A minor version would be skipped.
@@ -45,18 +45,18 @@ pub enum Fault {
         node: String,
         /// The version it runs.
         running: Version,
-        /// The target version.
+        /// Target version of the upgrade.
         wanted: Version,
     },
     /// API servers differ by more than one minor version.
     #[error("API servers run {oldest} and {newest}: they may differ by at most one minor version")]
     Apart {
-        /// The oldest.
+        /// Version of the oldest API server.
         oldest: Version,
-        /// The newest.
+        /// Version of the newest API server.
         newest: Version,
     },
-    /// A kubelet or kube-proxy newer than the new API server.
+    /// A kubelet or kube-proxy that is newer than the target version.
     #[error("{component} of {node} runs {running}: it may not be newer than the API server's {wanted}")]
     NewerThanApi {
         /// Name of the component.
@@ -68,7 +68,7 @@ pub enum Fault {
         /// The API server's version.
         wanted: Version,
     },
-    /// A kubelet too old for the new API server.
+    /// A kubelet that is too old for the target version.
     #[error(
         "kubelet of {node} runs {running}: it may be at most three minor versions older than {wanted}; upgrade it first"
     )]
@@ -77,17 +77,17 @@ pub enum Fault {
         node: String,
         /// The version it runs.
         running: Version,
-        /// The target version.
+        /// Target version of the upgrade.
         wanted: Version,
     },
-    /// A kubelet that is newer than an API server which the upgrade replaces.
+    /// A kubelet that is newer than an API server which this upgrade will replace.
     #[error("kubelet of {node} runs {running}, newer than the API server's {oldest}: upgrade the API servers")]
     AheadForNow {
         /// Name of its node.
         node: String,
         /// The version it runs.
         running: Version,
-        /// The oldest API server.
+        /// Version of the oldest API server.
         oldest: Version,
     },
     /// Not a version-skew rule; `--ignore-preflight` overrides it.
@@ -104,19 +104,19 @@ pub enum Fault {
     /// Not a version-skew rule; `--ignore-preflight` overrides it.
     #[error("etcd member {name} is unhealthy: {fault}")]
     MemberNotWell {
-        /// Its name.
+        /// Name of the etcd member.
         name: String,
-        /// What it says.
+        /// Why it is unhealthy.
         fault: String,
     },
-    /// The running version is unknown.
+    /// The running version cannot be determined.
     #[error("the version of {component} of {node} cannot be derived from its image {image}")]
     Untold {
         /// Name of the component.
         component: String,
         /// Name of its node.
         node: String,
-        /// Its image.
+        /// The image reference, whose tag is not a version.
         image: String,
     },
 }
@@ -139,8 +139,8 @@ impl Fault {
         }
     }
 
-    /// True when it is unsafe to begin like this, unless the user knows better. Of the node that is being upgraded
-    /// (`own`) nothing of the kind counts: an upgrade that was interrupted must be able to continue.
+    /// True when it blocks the upgrade unless overridden. Unhealthy components of the node that is being upgraded
+    /// (`own`) do not: an interrupted upgrade must be able to continue.
     pub fn holds_up(&self, own: &str, control_planes: &[&str]) -> bool {
         match self {
             Self::NodeNotReady(node) => node != own && control_planes.contains(&node.as_str()),
@@ -290,12 +290,12 @@ mod tests {
             (&["n1 35.4 35.4 35.4 35.4"], "36.3"),
             (&["n1 36.3 36.3 36.3 36.3"], "36.3"),
             (&["n1 36.2 36.2 36.2 36.2"], "36.4"),
-            // Half-way through: one control plane is done.
+            // Half-way through: one control plane is upgraded.
             (&["n1 36.3 36.3 35.4 35.4", "n2 35.4 35.4 35.4 35.4"], "36.3"),
-            // Cut short between two components.
+            // Interrupted between two components.
             (&["n1 36.3 35.4 35.4 35.4"], "36.3"),
             (&["n1 35.4 35.4 35.4 35.4", "w1 - - 33.0 33.9"], "36.3"),
-            // A patch release more on a node is no matter.
+            // A newer patch release on a node is allowed.
             (&["n1 36.1 36.1 36.1 36.3"], "36.2"),
         ];
         for (nodes, wanted) in well {

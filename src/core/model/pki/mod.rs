@@ -1,4 +1,4 @@
-//! Which certificates a cluster has, and whether one that is there will do.
+//! The certificates of a cluster, and whether an existing certificate can be used.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A certificate is valid from this long before its making, for clocks that lag (kubeadm's value).
+/// Certificates are valid from this long before they are issued, for clocks that lag (kubeadm's value).
 pub const BACKDATE: Duration = Duration::from_secs(5 * 60);
 
-/// A certificate and its key on disk.
+/// Paths of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyPairFiles {
     /// PEM certificate, mode 0644.
@@ -21,18 +21,18 @@ pub struct KeyPairFiles {
 }
 
 impl KeyPairFiles {
-    /// `NAME.crt` and `NAME.key` in a folder; the name may hold a sub-folder.
+    /// `NAME.crt` and `NAME.key` in a folder; the name may contain a subfolder.
     pub fn named(folder: &std::path::Path, name: &str) -> Self {
         Self { cert: folder.join(format!("{name}.crt")), key: folder.join(format!("{name}.key")) }
     }
 }
 
-/// Who a certificate speaks for.
+/// The subject of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// CN.
+    /// The common name (CN), which is the user name.
     pub common_name: String,
-    /// O, the groups of a user.
+    /// The organizations (O), which are the user's groups.
     pub organizations: Vec<String>,
 }
 
@@ -55,24 +55,24 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What a leaf may be used for.
+/// The extended key usage of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
-    /// TLS client.
+    /// Authentication of a TLS client.
     Client,
-    /// TLS server.
+    /// Authentication of a TLS server.
     Server,
-    /// Both, as etcd needs.
+    /// Client and server authentication, as etcd needs.
     Both,
 }
 
 impl Usage {
-    /// May it be a client?
+    /// True if it may authenticate a client.
     pub fn client(self) -> bool {
         matches!(self, Self::Client | Self::Both)
     }
 
-    /// May it be a server?
+    /// True if it may authenticate a server.
     pub fn server(self) -> bool {
         matches!(self, Self::Server | Self::Both)
     }
@@ -81,14 +81,14 @@ impl Usage {
 /// A subject alternative name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum San {
-    /// A DNS name.
+    /// A DNS name, possibly with a wildcard.
     Dns(String),
-    /// An address.
+    /// An IP address of either family.
     Ip(IpAddr),
 }
 
 impl San {
-    /// An address if it reads as one, else a DNS name.
+    /// An address if the text is one, else a DNS name.
     pub fn parse(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Dns(text.to_owned()), Self::Ip)
     }
@@ -103,95 +103,95 @@ impl fmt::Display for San {
     }
 }
 
-/// A CA that is wanted.
+/// A CA that must exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
-    /// Where it is kept.
+    /// Where its certificate and key are stored.
     pub files: KeyPairFiles,
-    /// CN, repeated as a DNS name as kubeadm does.
+    /// Its common name, repeated as a DNS name as kubeadm does.
     pub common_name: String,
-    /// How long it lives.
+    /// Lifetime of its certificate.
     pub life: Duration,
 }
 
-/// A leaf that is wanted: its content, without the place it is kept.
+/// The required content of a leaf certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     /// The CA that signs it.
     pub signer: KeyPairFiles,
-    /// Its subject.
+    /// Subject that it must have.
     pub subject: Subject,
-    /// What it may be used for.
+    /// The required key usage.
     pub usage: Usage,
-    /// Names and addresses it serves.
+    /// Names and addresses that it must contain.
     pub sans: BTreeSet<San>,
-    /// How long it lives.
+    /// Lifetime of the certificate.
     pub life: Duration,
 }
 
-/// A leaf and its place.
+/// A required leaf certificate and its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// Where it is kept.
+    /// Where certificate and key are stored.
     pub files: KeyPairFiles,
-    /// What it says.
+    /// Content that it must have.
     pub leaf: Leaf,
 }
 
-/// What a certificate on disk says.
+/// The contents of a certificate on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedCertificate {
-    /// CN and O of the subject.
+    /// CN and O of its subject.
     pub subject: Subject,
-    /// Subject alternative names.
+    /// Its subject alternative names.
     pub sans: BTreeSet<San>,
-    /// Start of its lifetime.
+    /// Start of its validity.
     pub not_before: Timestamp,
-    /// Expiry.
+    /// End of its validity.
     pub not_after: Timestamp,
     /// True for a CA.
     pub is_ca: bool,
-    /// Whether the signer's key made its signature; `None` when there was no signer to ask.
+    /// Whether it is signed by the expected CA; `None` if that CA is not available.
     pub signed: Option<bool>,
-    /// Whether the key beside it is its own; `None` when there is no key.
+    /// Whether the key beside it is its own; `None` if there is no key.
     pub key_matches: Option<bool>,
 }
 
-/// Why a certificate that is there will not do.
+/// Why an existing certificate cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// Its life is over.
+    /// It expired at this time.
     #[error("it expired at {0}")]
     Expired(Timestamp),
-    /// Its life has not begun: it was made while a clock was ahead, or this one is behind.
+    /// It is not valid yet: it was issued by a clock that was ahead, or this clock is behind.
     #[error("it is not valid before {0}; is the clock right?")]
     Early(Timestamp),
-    /// Two thirds of its lifetime are over (leaves only).
+    /// Two thirds of its lifetime have passed (leaves only).
     #[error("it is past two thirds of its lifetime; it expires at {0}")]
     Due(Timestamp),
-    /// Another CA signed it.
+    /// It was signed by another CA than this one.
     #[error("it was not signed by {0}")]
     Signer(String),
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     #[error("its key does not match it")]
     Key,
-    /// Subject differs.
+    /// The subject is not the required one.
     #[error("its subject is \"{seen}\" instead of \"{wanted}\"")]
     Subject {
-        /// The subject found.
+        /// The subject in the certificate.
         seen: String,
-        /// The one that is wanted.
+        /// The subject that is required.
         wanted: String,
     },
-    /// Names are missing.
+    /// Required names are missing, separated by commas.
     #[error("it lacks {0}")]
     Sans(String),
-    /// It is no CA.
+    /// It is not a CA certificate.
     #[error("it is not a CA certificate")]
     NotAuthority,
 }
 
-/// For whoever makes it: subject as openssl writes it, use, names.
+/// For operators who issue it themselves: subject as openssl prints it, usage, names.
 impl fmt::Display for Leaf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.subject.organizations.iter().try_for_each(|group| write!(f, "/O={group}"))?;
@@ -207,7 +207,7 @@ impl fmt::Display for Leaf {
 }
 
 impl Leaf {
-    /// Checks a leaf on disk against what is wanted. A certificate of the user's own with more names is fit.
+    /// Compares a leaf on disk with the required one. A certificate provided by the user may have additional names.
     pub fn check(&self, seen: &ObservedCertificate, now: Timestamp) -> Result<(), Unfit> {
         seen.is_usable(now, &self.signer.cert)?;
         if seen.subject != self.subject {
@@ -222,7 +222,7 @@ impl Leaf {
 }
 
 impl ObservedCertificate {
-    /// Its life has begun and is not over.
+    /// `Ok` within its validity.
     pub fn is_alive(&self, now: Timestamp) -> Result<(), Unfit> {
         if now < self.not_before {
             return Err(Unfit::Early(self.not_before));
@@ -233,7 +233,7 @@ impl ObservedCertificate {
         Ok(())
     }
 
-    /// Whatever it is for: it lives, its signer is that one, and its key is its own.
+    /// `Ok` whatever its content, if it is valid now, signed by that CA, and has its own key.
     pub fn is_usable(&self, now: Timestamp, signer: &Path) -> Result<(), Unfit> {
         self.is_alive(now)?;
         if self.signed == Some(false) {
@@ -245,7 +245,7 @@ impl ObservedCertificate {
         Ok(())
     }
 
-    /// Two thirds of its lifetime are not over.
+    /// `Ok` before two thirds of its lifetime have passed.
     pub fn is_young(&self, now: Timestamp) -> Result<(), Unfit> {
         match now >= renewal_due(self.not_before, self.not_after) {
             true => Err(Unfit::Due(self.not_after)),
@@ -255,7 +255,7 @@ impl ObservedCertificate {
 }
 
 impl Authority {
-    /// Checks a CA on disk. Its subject is the user's business.
+    /// Checks a CA on disk. Its subject is the user's choice.
     pub fn check(&self, seen: &ObservedCertificate, now: Timestamp) -> Result<(), Unfit> {
         if !seen.is_ca {
             return Err(Unfit::NotAuthority);
@@ -268,7 +268,7 @@ impl Authority {
     }
 }
 
-/// The moment at which two thirds of a lifetime are over, when a leaf is renewed.
+/// The time when a leaf is renewed: after two thirds of its lifetime.
 pub fn renewal_due(not_before: Timestamp, not_after: Timestamp) -> Timestamp {
     let life = not_after.duration_since(not_before);
     let two_thirds = SignedDuration::from_secs((life.as_secs() / 3).saturating_mul(2));

@@ -1,4 +1,4 @@
-//! When a certificate on disk will do.
+//! When a certificate on disk can be used.
 
 use std::collections::BTreeSet;
 

@@ -10,35 +10,36 @@ use serde_json::{Map, Value};
 
 use super::Endpoint;
 
-/// The cluster that is wanted.
+/// The settings of the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClusterSpec {
     /// Name in kubeconfigs and in the controller manager's flags.
     pub name: String,
     /// Version of the control plane, e.g. `v1.36.3`.
     pub version: String,
-    /// Where every node and user reaches the API; the first node's own address when nothing else is set.
+    /// Where every node and user reaches the API; by default the first node's own address.
     pub endpoint: Endpoint,
-    /// True if the endpoint is a single API server, not a load balancer: then every node reaches all of them
-    /// through a balancer of its own.
+    /// True if the endpoint is a single API server, not a load balancer: then every node reaches all API servers
+    /// through its own balancer.
     pub local_balancer: bool,
-    /// Pod subnets, at most one per address family; empty when no node gets a pod range from the cluster.
+    /// Pod subnets, at most one per address family; empty if the cluster does not assign pod CIDRs to nodes.
     pub pod_subnets: Vec<IpNet>,
-    /// Service subnets, one or one per address family; the first gives `kubernetes` its address.
+    /// Service subnets, at most one per address family; the `kubernetes` Service gets the first address of the first
+    /// one.
     pub service_subnets: Vec<IpNet>,
     /// Domain of Services, `cluster.local` unless set.
     pub dns_domain: String,
     /// How control-plane components are run.
     pub mode: ControlPlaneMode,
-    /// Where the components come from.
+    /// Source of the components' programs.
     pub source: ComponentSource,
     /// Images by component name (`kube-apiserver`, `etcd`, `pause`, `coredns`, `kube-proxy`, …).
     pub images: BTreeMap<String, String>,
-    /// Flags on top of ours, by component name; an empty value removes a flag of ours.
+    /// Flags in addition to ours, by component name; an empty value removes one of ours.
     pub extra_args: BTreeMap<String, ExtraArgs>,
     /// Names, lifetimes and extra SANs of certificates.
     pub certs: CertSpec,
-    /// etcd that somebody else runs; none means one member on each control plane.
+    /// An external etcd; `None` if each control plane runs a member.
     pub external_etcd: Option<ExternalEtcd>,
     /// Scheduled snapshots of the cluster's own etcd; `None` if disabled.
     pub snapshots: Option<SnapshotSpec>,
@@ -46,27 +47,27 @@ pub struct ClusterSpec {
     pub audit: Option<AuditSpec>,
     /// True for the defaults of the CIS benchmark; false for those of kubeadm.
     pub hardening: bool,
-    /// The EncryptionConfiguration by which the API server writes to etcd; none: as it comes.
+    /// The EncryptionConfiguration for the API server's data in etcd; `None` stores it unencrypted.
     pub encryption: Option<PathBuf>,
-    /// Fields laid over our KubeletConfiguration.
+    /// Fields merged over our KubeletConfiguration.
     pub kubelet: Map<String, Value>,
-    /// Fields laid over our KubeProxyConfiguration.
+    /// Fields merged over our KubeProxyConfiguration.
     pub kube_proxy: Map<String, Value>,
-    /// The pod network.
+    /// The pod network and its add-ons.
     pub network: NetworkSpec,
-    /// True when a cloud controller manager completes the nodes (`cloud-provider=external`).
+    /// True if a cloud controller manager initializes the nodes (`cloud-provider=external`).
     pub external_cloud: bool,
 }
 
-/// `--name=value` pairs of one component.
+/// Flags of one component, by name without dashes.
 pub type ExtraArgs = BTreeMap<String, String>;
 
 /// How control-plane components are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlPlaneMode {
-    /// As static pods of this node's kubelet.
+    /// As static pods, run by the node's kubelet.
     StaticPods,
-    /// As systemd services.
+    /// As systemd services of the node.
     Systemd,
 }
 
@@ -80,19 +81,19 @@ impl ControlPlaneMode {
     }
 }
 
-/// Where the components come from.
+/// Source of the components' programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ComponentSource {
-    /// Images pulled from their registry by name.
+    /// Images, pulled by name from their registry.
     Registry,
     /// OCI or docker archives on the node.
     Archive {
         /// Archive files, or folders of `*.tar` files.
         paths: Vec<PathBuf>,
     },
-    /// Static programs on the node, mounted into an image that holds no bytes.
+    /// Static programs on the node, mounted into an empty image.
     Host {
-        /// Program by component name.
+        /// Path of the program, by component name.
         programs: BTreeMap<String, PathBuf>,
     },
 }
@@ -100,35 +101,35 @@ pub enum ComponentSource {
 /// Certificates of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertSpec {
-    /// Further names and addresses in the API server's certificate.
+    /// Additional names and addresses in the API server's certificate.
     pub sans: Vec<String>,
-    /// Life of a leaf.
+    /// Lifetime of leaf certificates.
     pub leaf: Duration,
-    /// Life of a CA.
+    /// Lifetime of CA certificates.
     pub ca: Duration,
-    /// Whether a timer on each control plane renews what has lived two thirds of its lifetime.
+    /// True if a timer on each control plane renews certificates after two thirds of their lifetime.
     pub renewal: bool,
 }
 
-/// An etcd cluster outside ours.
+/// An etcd cluster that this cluster uses but does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalEtcd {
-    /// Client URLs.
+    /// Client URLs of its members.
     pub endpoints: Vec<String>,
     /// CA that signed its server certificates.
     pub ca: PathBuf,
-    /// Our client certificate.
+    /// Client certificate of the API servers.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Private key of that certificate.
     pub key: PathBuf,
 }
 
-/// Scheduled snapshots.
+/// When snapshots are taken and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotSpec {
     /// `OnCalendar=` of a timer (systemd.time(7)).
     pub schedule: String,
-    /// How many of each node are kept.
+    /// Number of snapshots that each node keeps.
     pub keep: u16,
     /// `OnCalendar=` of the restore drills; `None` if disabled.
     pub drills: Option<String>,
@@ -137,31 +138,31 @@ pub struct SnapshotSpec {
 /// The audit log of an API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditSpec {
-    /// The policy: what is logged, at which level.
+    /// The policy file: which requests are logged at which level.
     pub policy: PathBuf,
-    /// True when the policy is ours to write.
+    /// True if the policy is the built-in one, which we write.
     pub built_in: bool,
-    /// The log, in a folder of its own.
+    /// The log file, in a folder for this purpose only.
     pub log: PathBuf,
 }
 
 /// The pod network and the proxy for Services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSpec {
-    /// Our own bridge network; off when the user brings a CNI.
+    /// True for the built-in bridge network; false if the user provides a CNI.
     pub builtin: bool,
-    /// kube-proxy's mode; `None` when the user brings a replacement.
+    /// kube-proxy's mode; `None` if the user provides a replacement.
     pub proxy: Option<ProxyMode>,
-    /// CoreDNS on or off.
+    /// True to install CoreDNS.
     pub dns: bool,
 }
 
-/// Modes of kube-proxy.
+/// The modes of kube-proxy that are supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyMode {
-    /// nftables.
+    /// The default: rules in nftables.
     Nftables,
-    /// iptables.
+    /// For kernels or tools without nftables.
     Iptables,
 }
 
@@ -175,19 +176,19 @@ impl ProxyMode {
     }
 }
 
-/// The component of clouds, which each provider builds.
+/// Component name of the cloud controller manager, which each cloud provider builds.
 pub const CLOUD_CONTROLLER_MANAGER: &str = "cloud-controller-manager";
 
-/// Where a node's own balancer listens (beside the API server's 6443).
+/// Port of a node's own balancer (the API server's is 6443).
 pub const BALANCER_PORT: u16 = 6444;
 
 impl ClusterSpec {
-    /// Where the programs of a node reach the API.
+    /// `host:port` at which programs on a node reach the API.
     pub fn node_endpoint(&self) -> Endpoint {
         if self.local_balancer { Endpoint::new(Ipv4Addr::LOCALHOST, BALANCER_PORT) } else { self.endpoint.clone() }
     }
 
-    /// True when the cloud controller manager is ours to run: its image, or its program, is named.
+    /// True if we run the cloud controller manager: its image or program is configured.
     pub fn runs_cloud_controller(&self) -> bool {
         let program = match &self.source {
             ComponentSource::Host { programs } => programs.contains_key(CLOUD_CONTROLLER_MANAGER),
@@ -198,12 +199,12 @@ impl ClusterSpec {
         self.external_cloud && program
     }
 
-    /// The audit log that is kept: the built-in policy is part of the hardening.
+    /// The audit settings in force: the built-in policy is part of the hardening.
     pub fn audit(&self) -> Option<&AuditSpec> {
         self.audit.as_ref().filter(|audit| !audit.built_in || self.hardening)
     }
 
-    /// True when kubelets get their serving certificates from the cluster, so that API servers can tell them from others.
+    /// True if the cluster signs the serving certificates of kubelets, so that API servers can authenticate them.
     pub fn signs_kubelet_servers(&self) -> bool {
         self.kubelet.get("serverTLSBootstrap") != Some(&Value::Bool(false)) && !self.kubelet.contains_key("tlsCertFile")
     }
@@ -213,7 +214,7 @@ impl ClusterSpec {
         self.images.get(component).map_or("", String::as_str)
     }
 
-    /// Makes another version the wanted one. Images that are named by the version go along; others were named by the user.
+    /// Changes the version. Images tagged with the old version follow; others were chosen by the user.
     pub fn set_version(&mut self, version: &str) {
         let tag = format!(":{}", self.version);
         for (_, image) in self.images.iter_mut().filter(|(component, _)| component.starts_with("kube-")) {

@@ -1,4 +1,4 @@
-//! A host and a port under which an API server is reached.
+//! Host and port at which an API server is reached.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,12 +9,12 @@ use std::str::FromStr;
 pub struct Endpoint {
     /// DNS name or address, without brackets.
     pub host: String,
-    /// TCP port.
+    /// TCP port, 1 to 65535.
     pub port: u16,
 }
 
 impl Endpoint {
-    /// Port of the API server when none is named.
+    /// Port of the API server if none is given.
     pub const DEFAULT_PORT: u16 = 6443;
 
     /// An endpoint at an address.
@@ -22,7 +22,7 @@ impl Endpoint {
         Self { host: host.to_string(), port }
     }
 
-    /// `https://host:port`.
+    /// The endpoint as `https://host:port`.
     pub fn url(&self) -> String {
         format!("https://{self}")
     }
@@ -42,7 +42,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Why a text is no endpoint.
+/// The text is not an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not an endpoint: write host, host:port, address:port or [IPv6 address]:port")]
 pub struct EndpointError(pub String);
@@ -71,7 +71,7 @@ impl FromStr for Endpoint {
                         && !label.ends_with('-')
                 })
         };
-        // An address has one spelling: endpoints are compared.
+        // Addresses are normalized, since endpoints are compared.
         match host.parse::<IpAddr>() {
             _ if port == 0 => Err(error()),
             Ok(address) => Ok(Self::new(address, port)),

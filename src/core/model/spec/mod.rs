@@ -1,4 +1,4 @@
-//! What the operator wants: a cluster and this node's part in it, validated and with every default filled in.
+//! The operator's settings for a cluster and this node, validated and with all defaults.
 
 mod cluster;
 mod endpoint;
@@ -11,7 +11,7 @@ pub use cluster::{
 pub use endpoint::{Endpoint, EndpointError};
 pub use node::{NodeSpec, Paths, Programs, Taint};
 
-/// The cluster and the node together: what every phase plans from.
+/// Cluster and node settings: what every phase plans from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// Settings that all nodes share.

@@ -5,12 +5,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// This node's part.
+/// The settings of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSpec {
-    /// Name of the Node object.
+    /// Name of the Node object, lower case.
     pub name: String,
-    /// Address the API server advertises and the kubelet reports.
+    /// Address that the API server advertises and the kubelet reports.
     pub address: IpAddr,
     /// Port of this node's API server.
     pub api_port: u16,
@@ -18,28 +18,28 @@ pub struct NodeSpec {
     pub labels: BTreeMap<String, String>,
     /// Taints besides the control plane's own.
     pub taints: Vec<Taint>,
-    /// Whether a control-plane node keeps ordinary pods off.
+    /// True if a control-plane node repels ordinary pods by a taint.
     pub taint_control_plane: bool,
     /// Socket of the container runtime, without scheme.
     pub runtime_socket: PathBuf,
-    /// Fields of this node's KubeletConfiguration, over the cluster's.
+    /// Fields of this node's KubeletConfiguration, which override the cluster's.
     pub kubelet: serde_json::Map<String, serde_json::Value>,
-    /// Folders from which pods of the API may run programs of the host in place of images.
+    /// Folders from which pods of the API may run host programs instead of images.
     pub host_programs: Vec<PathBuf>,
-    /// Whether the system declares the units itself, as NixOS does: they are checked and never written.
+    /// True if the system declares the units itself, as NixOS does: they are checked and never written.
     pub declared_units: bool,
-    /// Where things are put.
+    /// Folders that we write to.
     pub paths: Paths,
-    /// Programs that are run.
+    /// Programs that our units start.
     pub programs: Programs,
 }
 
-/// A taint as the API knows it.
+/// A taint as in the API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Taint {
-    /// Key.
+    /// Key of the taint, a qualified name.
     pub key: String,
-    /// Value, may be empty.
+    /// Value of the taint; may be empty.
     pub value: String,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
     pub effect: String,
@@ -59,22 +59,22 @@ impl fmt::Display for Taint {
 pub struct Paths {
     /// `/etc/kubernetes`: kubeconfigs and manifests.
     pub kubernetes: PathBuf,
-    /// Certificates and keys.
+    /// The PKI folder, `/etc/kubernetes/pki`.
     pub pki: PathBuf,
-    /// The kubelet's own folder, `/var/lib/kubelet`.
+    /// The kubelet's root directory, `/var/lib/kubelet`.
     pub kubelet: PathBuf,
-    /// etcd's data.
+    /// etcd's data directory, `/var/lib/etcd`.
     pub etcd_data: PathBuf,
-    /// Snapshots of etcd.
+    /// Where snapshots of etcd are written.
     pub snapshots: PathBuf,
-    /// Where unit files go; `/etc/systemd/system`, or `/run/systemd/system` where /etc is read-only.
+    /// Where unit files are written: `/etc/systemd/system`, or `/run/systemd/system` if /etc is read-only.
     pub units: PathBuf,
-    /// CNI configurations.
+    /// Where CNI configurations are written, `/etc/cni/net.d`.
     pub cni_conf: PathBuf,
 }
 
 impl Paths {
-    /// Static pod manifests.
+    /// The folder of static pod manifests.
     pub fn manifests(&self) -> PathBuf {
         self.kubernetes.join("manifests")
     }
@@ -98,8 +98,8 @@ impl Paths {
 /// Programs that units start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Programs {
-    /// The kubelet.
+    /// Path of the kubelet.
     pub kubelet: PathBuf,
-    /// Ourselves, for timers and the node agent.
+    /// Path of this program, for timers and the node agent.
     pub bootstrap: PathBuf,
 }

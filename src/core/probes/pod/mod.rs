@@ -1,4 +1,4 @@
-//! The probes of all containers of one pod, and how they wait for each other.
+//! The probes of all containers of one pod, and their dependencies.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use super::{Probe, ProbeKind, Timing};
 use crate::core::model::{ContainerId, ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};
 
-/// A run that is due now.
+/// A probe that has to run now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueProbe {
     /// Name of the container.
     pub container: String,
-    /// Its runtime id.
+    /// Runtime id of the container.
     pub id: ContainerId,
-    /// Which probe.
+    /// Liveness, readiness or startup.
     pub kind: ProbeKind,
-    /// Whether a failure is worth an event.
+    /// True if a failure should be reported as an event.
     pub loud: bool,
 }
 
-/// Probe state of one pod.
+/// State of the probes of one pod.
 #[derive(Debug)]
 pub struct PodProbes {
     phase: Duration,
@@ -37,13 +37,13 @@ struct ContainerState {
 }
 
 impl PodProbes {
-    /// A pod first seen at `phase`, from which its probes keep their rhythm; `jitter` is random in 0 to 1.
+    /// Probes of a pod first seen at `phase`, which determines their schedule; `jitter` is random in 0 to 1.
     pub fn new(phase: Duration, jitter: f64) -> Self {
         Self { phase, jitter, terminating: false, containers: BTreeMap::new() }
     }
 
-    /// Takes what runs now. `age` says how long ago a container started; one that is older than the clock of `now`
-    /// ran before the prober did.
+    /// Updates the running containers. `age` returns how long ago a container started; one that started before the
+    /// clock of `now` existed before the prober.
     pub fn observe(&mut self, subject: &ProbeSubject, now: Duration, age: impl Fn(&ProbedContainer) -> Duration) {
         self.containers.retain(|name, _| subject.containers.iter().any(|c| c.name == *name));
         for container in &subject.containers {
@@ -66,12 +66,12 @@ impl PodProbes {
         }
     }
 
-    /// When the next run is due.
+    /// When the next probe is due; `None` if there is none.
     pub fn next_due(&self) -> Option<Duration> {
         self.containers.values().flat_map(|c| c.probes.values()).filter_map(Probe::due).min()
     }
 
-    /// Takes the runs that are due; each has to be answered.
+    /// Returns the probes that are due; each must get an answer.
     pub fn take_due(&mut self, now: Duration) -> Vec<DueProbe> {
         let mut due = Vec::new();
         for (name, state) in &mut self.containers {
@@ -85,7 +85,7 @@ impl PodProbes {
         due
     }
 
-    /// Takes the answer of a run that began at `began`. Gives whether a settled result changed.
+    /// Records the result of a run that began at `began`; returns whether a probe's overall result changed.
     pub fn answer(&mut self, run: &DueProbe, result: Option<ProbeResult>, began: Duration, now: Duration) -> bool {
         let Some(state) = self.containers.get_mut(&run.container).filter(|c| c.id == run.id) else { return false };
         let Some(probe) = state.probes.get_mut(&run.kind) else { return false };
@@ -99,7 +99,7 @@ impl PodProbes {
         changed
     }
 
-    /// Settled results by container id.
+    /// Overall results of the probes, by container id.
     pub fn results(&self) -> ProbeResults {
         let settled = |c: &ContainerState, kind| c.probes.get(&kind).and_then(Probe::settled);
         let of = |c: &ContainerState| ContainerProbes {
@@ -130,7 +130,7 @@ impl ContainerState {
         state
     }
 
-    /// A terminating pod is not restarted, so only readiness is still of interest.
+    /// The containers of a terminating pod are not restarted, so only readiness is still probed.
     fn quieten(&mut self) {
         self.settle(ProbeKind::Liveness);
         self.settle(ProbeKind::Startup);
@@ -142,7 +142,7 @@ impl ContainerState {
         }
     }
 
-    /// Begins what may run: the startup probe first, the others once it has succeeded.
+    /// Starts the probes that may run: startup first, the others once it has succeeded.
     fn begin(&mut self, now: Duration) {
         let startup = self.probes.get(&ProbeKind::Startup);
         let started = startup.is_none_or(|p| p.settled() == Some(ProbeResult::Success));

@@ -1,4 +1,4 @@
-//! How the probes of one pod wait for each other.
+//! Dependencies between the probes of one pod.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The dispatcher's part in what a pod is given: admission, resources that change in place, and pods that make room.
+//! The dispatcher's part in resources: admission, in-place resizes, and preemption.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::kubelet::pods::worker::WorkerSpec;
 use crate::ports::kubelet::{EventKind, EventTarget};
 
 impl Dispatcher {
-    /// Brings one worker in line. A panic about one pod must not keep the others from theirs.
+    /// Updates one worker. A panic about one pod must not affect the others.
     pub(super) fn take_desired(&mut self, mut desired: DesiredPod) {
         let uid = uid_of(&desired.pod);
         if let Some(pod) = without_surplus(&desired.pod) {
@@ -41,7 +41,7 @@ impl Dispatcher {
         }
     }
 
-    /// Gives a new pod a worker, unless its name is still taken or others have to go first.
+    /// Starts a worker for a new pod, unless its name is still in use or other pods have to be preempted first.
     fn admit(&mut self, uid: PodUid, desired: DesiredPod) {
         let key = key_of(&desired.pod);
         let is_static = desired.source.is_static();
@@ -81,7 +81,7 @@ impl Dispatcher {
         let calls = Calls::new(&self.shared, uid.clone());
         self.spawn(uid.clone(), key, WorkerSpec { calls, pod: allocated, is_static, orphan: false, rejection });
         if waits {
-            // A resize that was under way when the kubelet stopped is taken up again.
+            // Continues a resize that was in progress when the kubelet stopped.
             if let Some(entry) = self.entries.get_mut(&uid) {
                 entry.pod = wanted;
             }
@@ -89,7 +89,7 @@ impl Dispatcher {
         }
     }
 
-    /// Allocates other resources to a pod when they fit; else it goes on with those it has, and it is tried again with
+    /// Allocates new resources to a pod if they fit; otherwise it keeps its resources, and the resize is retried with
     /// every change of the table.
     fn resize(&mut self, uid: &PodUid, newer: bool) {
         let Some(entry) = self.entries.get(uid) else { return };
@@ -98,7 +98,7 @@ impl Dispatcher {
             match self.shared.ports.admission.admit(&entry.pod, false, &others) {
                 Verdict::Admit => None,
                 Verdict::Reject(Rejection { message, .. }) => Some(Pending::Deferred(message)),
-                // Critical pods do not end others to grow.
+                // Critical pods do not preempt others in order to grow.
                 Verdict::Preempt(_) => {
                     Some(Pending::Deferred("The node has no room for it beside its other pods".to_owned()))
                 }
@@ -141,8 +141,9 @@ impl Dispatcher {
         }
     }
 
-    /// Pods that count for admission. A pod that its source has dropped does not, although it may still end: whoever
-    /// schedules does not count it either (upstream asks its pod manager, which forgets such pods at once).
+    /// Pods that are counted by admission. A pod that its source no longer lists is not counted, although it may still
+    /// be terminating: schedulers do not count it either (upstream asks its pod manager, which forgets such pods
+    /// immediately).
     pub(super) fn active(&self) -> Vec<Arc<Pod>> {
         let terminal = |pod: &Pod| is_terminal(pod.status.as_ref().and_then(|s| s.phase.as_deref()));
         let counts = |e: &&Entry| !e.finished && !e.removed && e.rejection.is_none() && !terminal(&e.pod);
@@ -150,7 +151,7 @@ impl Dispatcher {
         active.map(|e| Arc::clone(&e.allocated)).collect()
     }
 
-    /// Ends pods so that a critical one can be admitted; it is tried again when they are finished.
+    /// Preempts pods for a critical one, whose admission is retried when they have finished.
     fn preempt(&mut self, victims: &[PodUid]) {
         for uid in victims {
             let Some(entry) = self.entries.get_mut(uid) else { continue };
@@ -166,7 +167,8 @@ impl Dispatcher {
     }
 }
 
-/// The label of a rejected pod in the metrics: its reason, where those are few. Extended resources have any names.
+/// The metric label of a rejected pod: its reason, if the set of values is bounded. Extended resources have arbitrary
+/// names.
 fn rejection_label(reason: &str) -> &str {
     const OF_EVERY_NODE: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pods"];
     match reason.strip_prefix("OutOf") {

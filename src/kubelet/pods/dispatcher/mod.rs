@@ -1,4 +1,4 @@
-//! The dispatcher: takes sets and events, keeps one worker per pod and one running static pod per name.
+//! The dispatcher: receives pod sets and events, runs one worker per pod and one static pod per name.
 
 mod admit;
 mod static_pods;
@@ -33,38 +33,38 @@ use crate::telemetry::panics::Task;
 struct Entry {
     inbox: Arc<Inbox>,
     calls: Calls,
-    /// As its source wants it.
+    /// The definition from its source.
     pod: Arc<Pod>,
-    /// With the resources that are allocated to it.
+    /// The definition with the allocated resources.
     allocated: Arc<Pod>,
-    /// Why other resources are not allocated yet.
+    /// Why wanted resources are not allocated; `None` if they are.
     pending: Option<Pending>,
     key: PodKey,
     is_static: bool,
     orphan: bool,
     rejection: Option<Rejection>,
-    /// Its sources have dropped it; it is not taken up again, a new worker follows.
+    /// Its source dropped it; it is not revived, a new worker follows if it comes back.
     removed: bool,
-    /// A source wants it again.
+    /// A source lists it again.
     returns: bool,
-    /// The order to end it, which outlives a worker that panics.
+    /// The command to terminate it, which outlives a panicked worker.
     kill: Option<PodKill>,
     finished: bool,
-    /// When its worker was started, and how often one has panicked.
+    /// When its worker was started, and the number of panics.
     started: Instant,
     pauses: Pauses,
 }
 
-/// What the table remembers of static pods besides those that it runs.
+/// What the table remembers about static pods besides the running ones.
 #[derive(Default)]
 struct Statics {
     formers: Formers,
-    /// When those that were refused are tried again, and how often in a row they were.
+    /// When rejected ones are retried, and how often in a row they were rejected.
     retry_at: Option<Instant>,
     refusals: u32,
 }
 
-/// Static pods that an earlier kubelet left at the runtime.
+/// Static pods of an earlier kubelet in the runtime.
 #[derive(Default)]
 enum Formers {
     #[default]
@@ -73,16 +73,16 @@ enum Formers {
     Known(Vec<Orphan>),
 }
 
-/// Owner of the table.
+/// Owner of the pod table.
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
     entries: HashMap<PodUid, Entry>,
     sets: BTreeMap<SourceKind, Vec<DesiredPod>>,
     statics: Statics,
     workers: JoinSet<(PodUid, Result<(), Panicked>)>,
-    /// Orphans were looked for since the sources became ready.
+    /// True once orphans were searched after the sources became ready.
     swept: bool,
-    /// When to bring the workers in line again after a panic on the way.
+    /// When to reconcile the workers again after a panic.
     again: Option<Instant>,
     pauses: Pauses,
 }
@@ -166,7 +166,7 @@ impl Dispatcher {
                     });
                 }
             }
-            // Whoever asked may have gone.
+            // The asker may have given up.
             Event::Ping(answer) => drop(answer.send(())),
             Event::Wake(uid) => self.put(&uid, |mail| mail.look = true),
             Event::RemoveDead => self.put_all(|mail| mail.remove_dead = true),
@@ -179,7 +179,7 @@ impl Dispatcher {
             Event::Gone(uid) => {
                 if let Some(entry) = self.entries.remove(&uid) {
                     self.shared.ports.statuses.forget(&uid);
-                    tracing::debug!(pod = %entry.key, %uid, "gone");
+                    tracing::debug!(pod = %entry.key, %uid, "worker exited");
                 }
                 self.shared.table.remove(&uid);
                 self.reconcile();
@@ -198,7 +198,7 @@ impl Dispatcher {
         }
     }
 
-    /// Every configured source has spoken.
+    /// True if every configured source has reported.
     fn ready(&self) -> bool {
         self.shared.settings.sources.iter().all(|source| self.sets.contains_key(source))
     }
@@ -213,7 +213,7 @@ impl Dispatcher {
             RuntimeEvent::Exited(id) => self.exited(id),
             RuntimeEvent::Pod(uid) => self.put(&uid, |mail| mail.look = true),
             RuntimeEvent::Resync => {
-                // Beside the loop: a runtime that hangs must not hold up what needs no runtime.
+                // In a separate task: an unresponsive runtime must not delay what does not need it.
                 let shared = Arc::clone(&self.shared);
                 spawn("runtime status", async move {
                     if let Ok(status) = shared.ports.runtime.status().await {
@@ -249,7 +249,7 @@ impl Dispatcher {
         }
     }
 
-    /// Brings the workers in line with what the sources want.
+    /// Updates the workers to what the sources want.
     fn reconcile(&mut self) {
         let wanted: Vec<DesiredPod> = self.sets.values().flatten().cloned().collect();
         let uids: BTreeSet<PodUid> = wanted.iter().map(|d| uid_of(&d.pod)).collect();
@@ -274,7 +274,7 @@ impl Dispatcher {
             }
         }
         if let Err(panicked) = caught_call("pod admission", || self.try_refused()) {
-            tracing::error!(%panicked, "static pods that were refused are not tried again now");
+            tracing::error!(%panicked, "retry of rejected static pods failed");
         }
         if self.again.is_none() {
             self.pauses = Pauses::default();
@@ -314,13 +314,13 @@ impl Dispatcher {
         });
     }
 
-    /// Gives a pod another worker after a pause when its own has panicked. The new one goes on from what it observes;
-    /// until then nobody touches the pod's containers.
+    /// Starts another worker after a delay when the pod's worker panicked. It continues from what it observes; until
+    /// then the pod's containers are left alone.
     fn start_again(&mut self, uid: &PodUid, panicked: &Panicked) {
         let Some(entry) = self.entries.get_mut(uid) else { return };
         let pause = entry.pauses.next(entry.started.elapsed());
         entry.started = Instant::now().later(pause);
-        tracing::error!(pod = %entry.key, %uid, %panicked, ?pause, "the pod's worker is started again");
+        tracing::error!(pod = %entry.key, %uid, %panicked, ?pause, "the worker of the pod panicked and will be restarted");
         let mut pod = Arc::clone(&entry.allocated);
         if let Some(view) = self.shared.table.by_uid(uid) {
             pod = Arc::new(Pod { status: Some((*view.status).clone()), ..(*pod).clone() });
@@ -328,7 +328,7 @@ impl Dispatcher {
         let (calls, rejection) = (entry.calls.clone(), entry.rejection.clone());
         let spec = WorkerSpec { calls, pod, is_static: entry.is_static, orphan: entry.orphan, rejection };
         let (removed, kill, pending) = (entry.removed, entry.kill.clone(), entry.pending.clone());
-        // What the worker had taken out already; newer mail stays.
+        // Messages that the worker had already taken; newer ones take precedence.
         entry.inbox.put(|mail| {
             mail.removed |= removed;
             mail.kill = mail.kill.take().or(kill);
@@ -342,7 +342,7 @@ impl Dispatcher {
     }
 
     fn report_panic(&self, pod: &Pod, panicked: &Panicked) {
-        let message = format!("{panicked}; its containers are left alone, and it is tried again");
+        let message = format!("{panicked}; its containers keep running, and the pod is retried");
         let record =
             || self.shared.ports.events.record(EventTarget::Pod(pod), EventKind::Warning, "FailedSync", message);
         // A second panic is in the log as well.

@@ -1,4 +1,4 @@
-//! Static pods in the table: one of each name at a time, after its former selves; those that were refused are tried again.
+//! Static pods in the table: one per name at a time, after its predecessors have finished; rejected ones are retried.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::kubelet::pods::orphans::{Orphan, observe_former_statics};
 use crate::kubelet::pods::worker::WorkerSpec;
 use crate::supervise::spawn;
 
-/// First and longest pause between attempts to admit static pods that were refused, besides every change of the table:
-/// labels and capacity of the node may change too.
+/// First and longest delay before rejected static pods are retried; also done at every change of the table. Labels and
+/// capacity of the node may change too.
 const RETRY: Backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(300) };
 
-/// Between attempts to ask the runtime for former selves.
+/// Interval of asking the runtime for static pods of an earlier kubelet.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// Whether the name of a static pod is still taken, by another definition or by one that an earlier kubelet ran under
-    /// another uid; that one is ended first. Ports, locks and files of the two would be the same.
+    /// True if the name of a static pod is still in use, by another definition or by a pod that an earlier kubelet ran
+    /// under another uid, which is terminated first. Both would use the same ports, locks and files.
     pub(super) fn is_name_taken(&mut self, uid: &PodUid, key: &PodKey) -> bool {
         match &mut self.statics.formers {
             Formers::Unknown => {
@@ -42,7 +42,7 @@ impl Dispatcher {
         self.entries.values().any(|e| (e.is_static || e.orphan) && e.key == *key && !e.finished)
     }
 
-    /// Nothing is admitted before the runtime has answered; it could not be started anyway.
+    /// Nothing is admitted before the runtime has responded; nothing could be started anyway.
     fn ask_for_formers(&self) {
         let shared = Arc::clone(&self.shared);
         spawn("former static pods", async move {
@@ -63,7 +63,7 @@ impl Dispatcher {
         self.reconcile();
     }
 
-    /// Ends a pod that no source lists: one whose name a static pod waits for with its own grace.
+    /// Terminates a pod that no source lists; if a static pod waits for its name, with its own grace period.
     pub(super) fn end_orphan(&mut self, orphan: Orphan) {
         if self.entries.contains_key(&orphan.uid) {
             return;
@@ -71,15 +71,15 @@ impl Dispatcher {
         let key = orphan.key();
         let mut statics = self.sets.values().flatten().filter(|desired| desired.source.is_static());
         let has_successor = orphan.is_static && statics.any(|desired| key_of(&desired.pod) == key);
-        tracing::info!(uid = %orphan.uid, name = orphan.name, has_successor, "a pod that no source lists is ended");
+        tracing::info!(uid = %orphan.uid, name = orphan.name, has_successor, "terminating a pod that no source lists");
         let calls = Calls::new(&self.shared, orphan.uid.clone());
         let spec =
             WorkerSpec { calls, pod: orphan.pod(has_successor), is_static: false, orphan: true, rejection: None };
         self.spawn(orphan.uid, key, spec);
     }
 
-    /// Static pods are wanted for as long as their manifests are there: those that were refused begin anew as soon as the
-    /// node would say something else.
+    /// Static pods are wanted as long as their manifests exist: rejected ones start over once admission would decide
+    /// differently.
     pub(super) fn try_refused(&mut self) {
         let is_refused =
             |entry: &Entry| entry.is_static && entry.finished && !entry.removed && entry.rejection.is_some();
@@ -91,8 +91,8 @@ impl Dispatcher {
                 is_any = true;
                 continue;
             }
-            tracing::info!(pod = %entry.key, reason = refused.reason, "a static pod that was refused is tried again");
-            // Its worker ends, and the next one is admitted like any other.
+            tracing::info!(pod = %entry.key, reason = refused.reason, "retrying a rejected static pod");
+            // Its worker exits, and the next one is admitted as usual.
             entry.removed = true;
             entry.inbox.put(|mail| mail.removed = true);
         }

@@ -1,7 +1,7 @@
-//! One pass of a worker: executes the actions of a plan in order. It has no policy of its own.
+//! One pass of a worker: executes the actions of a plan in order. It contains no policy.
 //!
-//! A pass runs beside its worker, which goes on observing; what the worker has to know meanwhile is sent as [`Progress`]. A
-//! pass that is called off sends nothing more; what it had sent to the runtime is waited for (see [`Calls`]).
+//! A pass runs in a task beside its worker, which keeps observing; what the worker needs to know meanwhile is sent as
+//! [`Progress`]. A cancelled pass sends no more calls; calls in progress are awaited (see [`Calls`]).
 
 mod outcome;
 mod sandbox;
@@ -41,11 +41,11 @@ struct SandboxRef {
     ips: Vec<String>,
 }
 
-/// What a pass has made ready for the containers.
+/// What a pass has prepared for the containers.
 #[derive(Default)]
 struct Prepared {
     sandbox: Option<SandboxRef>,
-    /// As a sandbox made by this pass was asked for.
+    /// The configuration of a sandbox that was created by this pass.
     sandbox_config: Option<cri::PodSandboxConfig>,
     cgroup_parent: String,
     volumes: BTreeMap<String, MountedVolume>,
@@ -55,17 +55,17 @@ struct Prepared {
 /// Records that could not be removed.
 #[derive(Default)]
 struct LeftRecords {
-    /// Numbers from which on containers can be made although an older record of theirs is left.
+    /// For names with a remaining record: the lowest restart count under which a container can be created.
     free: BTreeMap<String, u32>,
-    /// Why one is left.
+    /// Why a record could not be removed.
     error: Option<String>,
 }
 
-/// Everything one pass works with.
+/// The state of one pass.
 pub(super) struct Pass {
     shared: Arc<Shared>,
     calls: Calls,
-    /// The node as it was when the pass began.
+    /// The node's context when the pass began.
     node: Arc<NodeContext>,
     uid: PodUid,
     pod: Arc<Pod>,
@@ -77,7 +77,7 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// A pass for a pod as it was observed.
+    /// A pass for a pod in the observed state.
     pub fn new(
         shared: Arc<Shared>,
         calls: Calls,
@@ -92,8 +92,8 @@ impl Pass {
         Self { shared, calls, node, uid, pod, is_static, observed, progress, prepared, left }
     }
 
-    /// Executes the actions until they are done, one fails, or `off` is cancelled, and then waits for what is under way at
-    /// the runtime: it may be observed afterwards.
+    /// Executes the actions until all are done, one fails, or `off` is cancelled, and then waits for calls in progress,
+    /// so that the runtime can be observed afterwards.
     pub async fn execute(self, task: Task, actions: Vec<Action>, off: CancellationToken) -> PassEnd {
         let calls = self.calls.clone();
         let ended = off.run_until_cancelled(caught(task, self.run(actions))).await;
@@ -105,7 +105,7 @@ impl Pass {
         }
     }
 
-    /// Executes the actions in order; stops at the first failure that the rest depends on.
+    /// Executes the actions in order; stops at the first failure on which the rest depends.
     async fn run(mut self, actions: Vec<Action>) -> Result<(), Dropped> {
         let creates = actions.iter().any(|a| matches!(a, Action::CreateSandbox { .. }));
         let mut counts = StartCounts::begin(&self.shared.ports.instruments.metrics, &self.pod, creates);
@@ -117,7 +117,7 @@ impl Pass {
         if starts && !creates {
             self.set_up_volumes().await?;
         }
-        // What could not be ended may still run: another of its name must not be started beside it.
+        // A container that could not be killed may be running: another one of its name must not be started.
         let mut killed = Ok(());
         for action in actions {
             tracing::debug!(%action, "execute");
@@ -129,7 +129,7 @@ impl Pass {
                 Action::Remove(ids) => self.remove(&ids).await,
                 Action::StopSandboxes(ids) => {
                     self.stop_sandboxes(&ids).await?;
-                    // All that ran in them has ended with them.
+                    // Everything that ran in them has exited.
                     killed = Ok(());
                 }
                 Action::RemoveSandboxes(ids) => self.remove_sandboxes(&ids).await,
@@ -161,13 +161,13 @@ impl Pass {
         self.left.error.map_or(Ok(()), |left| Err(Dropped::Records(left)))
     }
 
-    /// Whether other pods may wait for this one: it has the first turn at the runtime.
+    /// True if other pods may depend on this one: it gets the first turn at the runtime.
     fn is_urgent(&self) -> bool {
         self.is_static || is_critical(&self.pod) || is_host_network(&self.pod)
     }
 
     fn report(&self, progress: Progress) {
-        // The worker may be gone already; then nobody needs to know.
+        // The worker may have exited; then nobody needs to know.
         let _ = self.progress.send(progress);
     }
 
@@ -193,7 +193,7 @@ impl Pass {
         }
     }
 
-    /// What a sandbox and a container need alike: directories and the pod's cgroup.
+    /// What sandbox and containers both need: directories and the pod's cgroup.
     async fn prepare(&mut self) -> Result<(), Dropped> {
         self.shared.ports.objects.register(&self.pod);
         let (dirs, cgroup) =
@@ -233,7 +233,8 @@ impl Pass {
         if !errors.iter().any(|error| error.attach_limit) {
             return Dropped::Failed(text);
         }
-        // As upstream (`VolumeAttachmentLimitExceededReason`): its controller makes another pod, for another node.
+        // As upstream (`VolumeAttachmentLimitExceededReason`): the pod's controller creates another one for another
+        // node.
         let (reason, text) = (
             "VolumeAttachmentLimitExceeded",
             format!("Node has reached its volume attachment limit, rejecting pod. {text}"),
@@ -243,7 +244,7 @@ impl Pass {
         Dropped::Rejected(PodKill { reason, message, grace_seconds: None, disruption: None })
     }
 
-    /// Makes the sandbox while the volumes are set up.
+    /// Creates the sandbox while the volumes are set up.
     async fn create_sandbox(&mut self, attempt: u32) -> Result<(), Dropped> {
         self.wait_for_network().await?;
         let node = self.with_resolver().await.map_err(|error| self.sandbox_failed(&error))?;
@@ -291,7 +292,7 @@ impl Pass {
         Dropped::Failed(message)
     }
 
-    /// The runtime is told first: it may refuse.
+    /// The runtime is updated first, because it may refuse.
     async fn size_pod(&self, pod: &Pod) -> Result<(), Dropped> {
         let failed = |error: String| Dropped::Resize(error);
         if let Some(sandbox) = self.observed.sandbox().filter(|s| s.ready) {
@@ -334,7 +335,7 @@ impl Pass {
                 (Err(error), record) => {
                     tracing::warn!(error = with_causes(&error), container = %id, "a container record could not be removed");
                     self.left.error = Some(error.to_string());
-                    // Its name stays reserved at the runtime, by this number.
+                    // Its name stays reserved in the runtime, with this number.
                     if let Some(record) = record {
                         let free = self.left.free.entry(record.name.clone()).or_default();
                         *free = record.attempt.saturating_add(1).max(*free);

@@ -1,4 +1,4 @@
-//! What a sandbox needs before it is made: a runtime handler, the node's network and its resolver.
+//! Prerequisites of a sandbox: a runtime handler, user ids, the node's network and its resolver.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Pass {
         }
     }
 
-    /// The pod's block of ids; none for a pod that shares the host's users.
+    /// The pod's block of ids; `None` for a pod that shares the host's users.
     pub(super) async fn ensure_user_namespace(&self) -> Result<Option<cri::UserNamespace>, String> {
         if self.pod.spec.as_ref().and_then(|s| s.host_users) != Some(false) {
             return Ok(None);
@@ -32,7 +32,7 @@ impl Pass {
         ids.map(Some).map_err(|error| format!("user namespace of the pod: {error}"))
     }
 
-    /// The node with its resolver as it is now; an error when a pod that needs it would get an empty one.
+    /// The node's context with its current resolver; an error if a pod that needs it would get an empty one.
     pub(super) async fn with_resolver(&self) -> Result<Arc<NodeContext>, String> {
         if !uses_node_resolver(&self.pod) {
             return Ok(Arc::clone(&self.node));
@@ -44,7 +44,7 @@ impl Pass {
         Ok(Arc::new(NodeContext { resolv_conf: Some(conf), ..(*self.node).clone() }))
     }
 
-    /// The node with its hosts file as it is now, for pods that get a copy of it.
+    /// The node's context with its current hosts file, for pods that get a copy of it.
     pub(super) async fn with_hosts(&self) -> std::io::Result<Arc<NodeContext>> {
         if !is_host_network(&self.pod) {
             return Ok(Arc::clone(&self.node));
@@ -53,7 +53,7 @@ impl Pass {
         Ok(Arc::new(NodeContext { node_hosts, ..(*self.node).clone() }))
     }
 
-    /// A pod of the pod network waits until the runtime has one.
+    /// A pod in the pod network waits until the runtime has a network.
     pub(super) async fn wait_for_network(&self) -> Result<(), Dropped> {
         if is_host_network(&self.pod) || self.shared.facts.network_ready() {
             return Ok(());

@@ -16,7 +16,7 @@ use crate::kubelet::pods::{HookCall, ImageDemand, ImageWaiting, PulledImage};
 use crate::ports::kubelet::{EventKind, EventTarget, ObjectError};
 
 impl Pass {
-    /// Starts a container; an error is its `state.waiting`.
+    /// Starts a container; an error becomes its `state.waiting`.
     pub(super) async fn start_container(&self, order: StartContainer) -> Result<(), Waiting> {
         let found = containers_of(&self.pod).into_iter().find(|(_, c)| c.name == order.name);
         let Some((kind, container)) = found else { return Ok(()) };
@@ -80,7 +80,7 @@ fn demand_of(container: &Container, kind: ContainerKind) -> ImageDemand {
 }
 
 fn waiting(reason: &str, message: String) -> Waiting {
-    // Starts that fail are tried again with the back-off of the worker, see there.
+    // Failed starts are retried with the worker's back-off.
     Waiting { reason: reason.to_owned(), message, retry_at: None }
 }
 
@@ -104,7 +104,7 @@ fn config_error(error: impl std::fmt::Display) -> Refused {
     Refused::Config(error.to_string())
 }
 
-/// Everything the runtime is told of the container; reads what it refers to.
+/// Renders the runtime's configuration of the container; reads everything it refers to.
 async fn configure(
     pass: &Pass,
     container: &Container,
@@ -148,7 +148,7 @@ async fn configure(
     render::container(&pass.node, &context, &inputs).map_err(config_error)
 }
 
-/// The container whose processes an ephemeral container sees.
+/// The container whose process namespace an ephemeral container shares.
 fn target(pass: &Pass, container: &Container, kind: ContainerKind) -> Result<Option<ContainerId>, Refused> {
     if kind != ContainerKind::Ephemeral {
         return Ok(None);
@@ -195,7 +195,7 @@ async fn fetch(pass: &Pass, container: &Container) -> Result<env::Fetched, Refus
     for namespace in env::service_namespaces(&pass.pod) {
         let services = objects.services(&namespace);
         if pass.is_static {
-            // It runs before there is an API server, so it gets the services that are known by now.
+            // A static pod runs before there is an API server, so it gets the Services that are known so far.
             fetched.services.extend(services.now_or_never().and_then(Result::ok).unwrap_or_default());
             continue;
         }
@@ -275,7 +275,7 @@ async fn post_start(
     let target = EventTarget::Container(&pass.pod, path);
     pass.shared.ports.events.record(target, EventKind::Warning, "FailedPostStartHook", error.to_string());
     let grace = container_grace(&pass.pod, container, KillReason::Other);
-    // If it cannot be ended, it is seen to run and goes on.
+    // If it cannot be stopped, it will be observed running and continues.
     let _ = pass
         .stop_containers(vec![KillContainer {
             id: id.clone(),

@@ -1,4 +1,4 @@
-//! The counters of what a pass starts (upstream counts these in `kuberuntime_manager.SyncPod`).
+//! Metrics of what a pass starts (upstream counts them in `kuberuntime_manager.SyncPod`).
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::telemetry::Metrics;
 /// Counts for one pass.
 pub(super) struct StartCounts {
     metrics: Arc<Metrics>,
-    /// The pass makes the pod's sandbox.
+    /// True if the pass creates the pod's sandbox.
     pod_starts: bool,
-    /// Such a pod has a user namespace, and no failure of its start was counted yet.
+    /// True if that pod has a user namespace, and no failure of its start was counted yet.
     user_namespace: bool,
 }
 
 impl StartCounts {
-    /// A pass begins; `pod_starts` when it makes the pod's sandbox.
+    /// At the beginning of a pass; `pod_starts` is true if it creates the pod's sandbox.
     pub fn begin(metrics: &Arc<Metrics>, pod: &Pod, pod_starts: bool) -> Self {
         let own_users = pod.spec.as_ref().and_then(|spec| spec.host_users) == Some(false);
         if pod_starts {
@@ -30,7 +30,7 @@ impl StartCounts {
         Self { metrics: Arc::clone(metrics), pod_starts, user_namespace: pod_starts && own_users }
     }
 
-    /// What the pod needs as a whole could not be made.
+    /// Something that the whole pod needs could not be created.
     pub fn pod_failed(&mut self) {
         if self.pod_starts {
             self.metrics.started_pod_errors.with([]).inc();
@@ -52,7 +52,7 @@ impl StartCounts {
         }
     }
 
-    /// Upstream counts one failure for each start of a pod with a user namespace, wherever it shows.
+    /// Upstream counts one failure for each start of a pod with a user namespace, wherever it occurs.
     fn failed(&mut self) {
         if std::mem::take(&mut self.user_namespace) {
             self.metrics.started_user_namespaced_pod_errors.with([]).inc();

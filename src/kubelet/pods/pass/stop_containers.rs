@@ -1,4 +1,4 @@
-//! Ends containers: preStop hook, turn, signal, within one grace period.
+//! Stops containers: preStop hook, ordering, signal, within one grace period.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use crate::core::plan::KillContainer;
 use crate::kubelet::pods::{HookCall, HookError};
 use crate::ports::kubelet::{EventKind, EventTarget};
 
-/// Upstream's `minimumGracePeriodInSeconds`: what every container gets between SIGTERM and SIGKILL.
+/// Upstream's `minimumGracePeriodInSeconds`: least time between SIGTERM and SIGKILL.
 const MIN_GRACE: Duration = Duration::from_secs(2);
 
 impl Pass {
-    /// Ends all of them at once; each waits for those it comes after. An error says which one could not be ended, and why.
+    /// Stops all of them in parallel; each waits for those it comes after. The error names one that could not be
+    /// stopped.
     pub(super) async fn stop_containers(&self, kills: Vec<KillContainer>) -> Result<(), String> {
         let ended: HashMap<ContainerId, CancellationToken> =
             kills.iter().map(|k| (k.id.clone(), CancellationToken::new())).collect();
@@ -60,13 +61,13 @@ impl Pass {
                 events.record(target, EventKind::Warning, "FailedPreStopHook", error.to_string());
             };
             if tokio::time::timeout_at(deadline, self.calls.pre_stop(call, &self.observed, failed)).await.is_err() {
-                tracing::info!(container = order.name, "the preStop hook goes on until its container is killed");
+                tracing::info!(container = order.name, "the preStop hook continues until its container is killed");
             }
         }
         let turn = join_all(order.after.iter().filter_map(|id| ended.get(id)).map(CancellationToken::cancelled));
-        // The wait is part of the grace period; when that is used up, the signal is sent all the same.
+        // The wait is part of the grace period; when that is used up, the signal is sent anyway.
         let _ = tokio::time::timeout_at(deadline, turn).await;
-        // Whole seconds, rounded up: the runtime takes no smaller ones.
+        // Whole seconds, rounded up: the runtime accepts no fractions.
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Duration::from_secs(left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)).max(MIN_GRACE);
         let Err(error) = self.calls.stop_container(&order.id, left).await else { return Ok(()) };

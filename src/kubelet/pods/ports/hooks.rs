@@ -7,33 +7,33 @@ use k8s_openapi::api::core::v1::{LifecycleHandler, Pod};
 
 use crate::core::model::ContainerId;
 
-/// A hook failed; the text is what the events `FailedPostStartHook` and `FailedPreStopHook` show.
+/// Why a hook failed; the text of the events `FailedPostStartHook` and `FailedPreStopHook`.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct HookError {
-    /// In upstream's words, e.g. `PostStartHook failed`.
+    /// Message in upstream's words, e.g. `PostStartHook failed`.
     pub message: String,
 }
 
-/// One hook to run.
+/// A hook to run.
 #[derive(Clone, Debug)]
 pub struct HookCall {
-    /// The pod.
+    /// Definition of the pod.
     pub pod: Arc<Pod>,
     /// Name of the container.
     pub container: String,
-    /// Its runtime id.
+    /// Runtime id of the container.
     pub id: ContainerId,
-    /// Primary address of the pod, for `httpGet` without a host.
+    /// Primary address of the pod, for `httpGet` without a host; `None` if it has none.
     pub pod_ip: Option<String>,
-    /// What to run.
+    /// The handler: exec, httpGet or sleep.
     pub handler: LifecycleHandler,
 }
 
-/// Runs hooks to their end. The caller bounds the time by dropping the future and reports failures as events; only
-/// `LifecycleHTTPFallback` is recorded inside.
+/// Runs hooks to completion. The caller limits the time by dropping the future, and reports failures as events; only
+/// `LifecycleHTTPFallback` is recorded here.
 #[async_trait]
 pub trait Hooks: Send + Sync {
-    /// Runs a postStart or preStop handler.
+    /// Runs a postStart or preStop handler to completion.
     async fn run(&self, call: HookCall) -> Result<(), HookError>;
 }

@@ -1,4 +1,4 @@
-//! Images as a pod's containers need them: policy, credentials, back-off.
+//! Images for a pod's containers: policy, credentials, back-off.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::core::model::PodUid;
 use crate::cri;
 
-/// An image that is on the node and may be used by the pod.
+/// An image that is present and that the pod may use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PulledImage {
-    /// For `ContainerConfig.image`.
+    /// Value for the CRI's `ContainerConfig.image`.
     pub spec: cri::ImageSpec,
-    /// What the runtime says of it (user, id).
+    /// The runtime's description of it (user, id).
     pub image: cri::Image,
 }
 
@@ -24,33 +24,34 @@ pub struct PulledImage {
 pub struct ImageWaiting {
     /// `ErrImagePull`, `ImagePullBackOff`, `ErrImageNeverPull`, `InvalidImageName`, ...
     pub reason: String,
-    /// Text for the status.
+    /// Message for the status.
     pub message: String,
-    /// When asking again may help; none means with the next ordinary resync.
+    /// When to try again; `None` for the next regular resync.
     pub retry_at: Option<Timestamp>,
 }
 
 /// One image for one container (or one image volume) of a pod.
 #[derive(Clone, Debug)]
 pub struct ImageDemand {
-    /// Image as the spec names it.
+    /// Image name in the spec.
     pub image: String,
-    /// `imagePullPolicy` of the spec.
+    /// `imagePullPolicy` in the spec; `None` for the default.
     pub policy: Option<String>,
-    /// Field path for events, e.g. `spec.containers{web}`; of an image volume `spec.volumes{name}`.
+    /// Field path for events, e.g. `spec.containers{web}`; for an image volume `spec.volumes{name}`.
     pub field_path: String,
 }
 
-/// Makes images available by policy; records `Pulling`, `Pulled`, `BackOff`, `Failed` events itself.
+/// Provides images by policy; records the events `Pulling`, `Pulled`, `BackOff`, `Failed` itself.
 #[async_trait]
 pub trait PodImages: Send + Sync {
-    /// Ready, or the reason to wait. Pulls inside; dropped with the caller. A look at a present image takes one call.
+    /// The image, or the reason to wait. Pulls if needed; cancelled when dropped. Checking a present image takes one
+    /// call.
     async fn ensure(
         &self,
         pod: &Arc<Pod>,
         demand: &ImageDemand,
         sandbox: Option<&cri::PodSandboxConfig>,
     ) -> Result<PulledImage, ImageWaiting>;
-    /// Forgets back-off of a pod that is gone.
+    /// Resets the back-off of a pod that is gone.
     fn forget(&self, uid: &PodUid);
 }

@@ -4,14 +4,15 @@ use tokio::sync::mpsc;
 
 use crate::core::model::{PodUid, ProbeResults, ProbeSubject};
 
-/// Runs probes. Level triggered: the pod's worker reports what runs after each observation, also when nothing changed.
+/// Runs probes. Level-triggered: the pod's worker reports the running containers after each observation, even without
+/// changes.
 pub trait Probes: Send + Sync {
-    /// Starts probes of containers that are new, ends those of containers that are not listed. Never blocks.
+    /// Starts probes of new containers, and stops those of containers that are not listed. Never blocks.
     fn observe(&self, subject: ProbeSubject);
-    /// Ends all probes of a pod and forgets its results.
+    /// Stops all probes of a pod and drops its results.
     fn forget(&self, uid: &PodUid);
-    /// Results that have settled.
+    /// Current results of a pod's probes; `None` for probes without a result yet.
     fn results(&self, uid: &PodUid) -> ProbeResults;
-    /// Pods of which a result changed; taken once, by the pod table.
+    /// Uids of pods with a changed result; may be taken once, by the pod table.
     fn changes(&self) -> mpsc::Receiver<PodUid>;
 }

@@ -1,4 +1,4 @@
-//! Where derived pod statuses go.
+//! Receiver of derived pod statuses.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use crate::core::model::PodUid;
 
-/// Takes statuses for the API server; never blocks, the newest of a pod wins.
+/// Receives statuses for the API server; never blocks, only the newest status of a pod is sent.
 pub trait StatusSink: Send + Sync {
-    /// Status of a pod as it is now. For a static pod the sink finds the mirror pod.
+    /// The current status of a pod. For a static pod, the sink finds the mirror pod.
     fn publish(&self, pod: &Arc<Pod>, is_static: bool, status: &Arc<PodStatus>);
-    /// Nothing of the pod is left on the node: an API pod with a deletionTimestamp may be deleted permanently, after its
+    /// Nothing of the pod remains on the node: if it has a deletionTimestamp, it may be deleted from the API after its
     /// last status was sent.
     fn finished(&self, pod: &Arc<Pod>, is_static: bool);
-    /// The pod is gone from its source; its status is forgotten.
+    /// The pod's source no longer lists it; its status is dropped.
     fn forget(&self, uid: &PodUid);
 }

@@ -1,4 +1,4 @@
-//! A worker's inbox: the newest of everything, never a queue.
+//! A worker's inbox: the newest value of everything, not a queue.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,36 +10,35 @@ use tokio_util::sync::CancellationToken;
 use crate::core::model::{ContainerId, PodKill};
 use crate::core::plan::resize::Pending;
 
-/// What came in since the worker last looked.
+/// Messages since the worker last read its inbox.
 #[derive(Default)]
 pub struct Mail {
-    /// A newer definition.
     pub pod: Option<Arc<Pod>>,
-    /// The newer definition has other resources allocated; the containers follow.
+    /// The newer definition has other allocated resources; the containers have to be resized.
     pub resized: bool,
-    /// What the spec asks for but is not allocated, with the reason; none when nothing waits.
+    /// Why wanted resources are not allocated; inner `None` if nothing is pending.
     pub resize_pending: Option<Option<Pending>>,
     /// No source lists the pod any more.
     pub removed: bool,
-    /// Whether a source lists it again, after all of them had dropped it.
+    /// True if a source lists it again, after all of them had dropped it.
     pub returns: Option<bool>,
-    /// An order to end it.
+    /// The command to terminate the pod.
     pub kill: Option<PodKill>,
-    /// Who waits for its containers to be gone.
+    /// Notified when its containers are gone.
     pub waiters: Vec<oneshot::Sender<()>>,
-    /// Containers and sandboxes that have ended.
+    /// Containers and sandboxes that have exited.
     pub exited: BTreeSet<ContainerId>,
-    /// The runtime has to be looked at.
+    /// The runtime has to be observed.
     pub look: bool,
-    /// All of it, also what seems unchanged.
+    /// All of it has to be read, even what seems unchanged.
     pub fresh: bool,
     /// An object that the pod uses has changed.
     pub objects: bool,
-    /// The disk is short: once the pod is finished, its records go although a source lists it.
+    /// The disk is full: remove the pod's records once it has finished, although a source lists it.
     pub remove_dead: bool,
 }
 
-/// Shared by the dispatcher, which writes, and the worker, which takes all at once.
+/// Shared by the dispatcher, which writes, and the worker, which takes everything at once.
 #[derive(Default)]
 pub struct Inbox {
     mail: Mutex<Mail>,
@@ -48,8 +47,8 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Puts something in and wakes the worker. What ends the pod calls its passes off at once, also while the worker waits
-    /// for the runtime to be read.
+    /// Writes a message and wakes the worker. One that terminates the pod cancels its passes immediately, even while
+    /// the worker waits for the runtime.
     pub fn put(&self, write: impl FnOnce(&mut Mail)) {
         let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
         write(&mut mail);
@@ -61,17 +60,16 @@ impl Inbox {
         self.wake.notify_one();
     }
 
-    /// Cancelled once the pod is to be ended, for passes that are to keep it running.
+    /// Cancelled when the pod has to terminate, for passes that keep it running.
     pub fn until_the_end(&self) -> CancellationToken {
         self.over.child_token()
     }
 
-    /// Takes everything out.
     pub fn take(&self) -> Mail {
         std::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Ends when something was put in; losing the future loses no wake-up.
+    /// Completes when something was written; dropping the future loses no wake-up.
     pub async fn woken(&self) {
         self.wake.notified().await;
     }

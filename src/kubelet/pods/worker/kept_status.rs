@@ -1,4 +1,4 @@
-//! What a worker keeps of a static pod over a restart of the kubelet: its status, which no API server keeps for it.
+//! The status of a static pod that is kept across restarts of the kubelet, since no API server keeps it.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use crate::core::plan::Stage;
 use crate::core::status::without_ended_init;
 
 impl Worker {
-    /// Takes up what was said of a static pod before the kubelet was restarted: its manifest knows no status. A pod
-    /// that was over begins anew, as upstream leaves it.
+    /// Restores the last status of a static pod before the restart, which its manifest does not contain. A pod that had
+    /// finished starts over, as upstream.
     pub(super) async fn recall(&mut self) {
         if !self.source.is_static {
             return;
         }
         let kept = self.shared.ports.files.kept_status(&self.uid).await;
         if let Some(mut status) = kept.filter(|status| !is_terminal(status.phase.as_deref())) {
-            // Where no mirror pod keeps it, upstream counts from its own start (`updateStatusInternal`).
+            // Without a mirror pod, upstream counts from its own start (`updateStatusInternal`).
             if !self.shared.settings.sources.contains(&SourceKind::Api) {
                 status.start_time = None;
             }
@@ -25,7 +25,7 @@ impl Worker {
         }
     }
 
-    /// Leaves word of why the node refuses a static pod, for whoever looks at the node without an API server.
+    /// Writes to disk why admission rejects a static pod, for nodes without an API server.
     pub(super) async fn note_refusal(&self) {
         if !self.source.is_static {
             return;
@@ -33,11 +33,11 @@ impl Worker {
         let text =
             self.rejection.as_ref().filter(|_| !self.source.removed).map(|r| format!("{}: {}", r.reason, r.message));
         if let Err(error) = self.shared.ports.files.note_refusal(&key_of(&self.pod), text.as_deref()).await {
-            tracing::warn!(error = with_causes(&error), uid = %self.uid, "why a static pod was refused could not be noted");
+            tracing::warn!(error = with_causes(&error), uid = %self.uid, "the reason for rejecting a static pod could not be stored");
         }
     }
 
-    /// Keeps the status of a static pod for that.
+    /// Stores the status of a static pod for that.
     pub(super) async fn remember(&mut self) {
         if !self.source.is_static
             || matches!(self.stage, Stage::Finished { .. })
@@ -48,7 +48,7 @@ impl Worker {
         match self.shared.ports.files.keep_status(&self.uid, &self.published.status).await {
             Ok(()) => self.published.kept = Arc::clone(&self.published.status),
             Err(error) => {
-                tracing::warn!(error = with_causes(&error), uid = %self.uid, "the status of a static pod could not be kept")
+                tracing::warn!(error = with_causes(&error), uid = %self.uid, "the status of a static pod could not be stored")
             }
         }
     }

@@ -1,7 +1,7 @@
-//! One worker per pod: look, plan, act, tell; woken by hints, by its own passes and by the clock.
+//! One worker per pod: observe, plan, execute, publish; woken by events, by its own passes and by deadlines.
 //!
-//! The worker never waits for an action: a pass runs beside it (at most one), so that the status follows while an image
-//! is pulled. An order to end the pod calls the pass off: only what it has sent to the runtime is waited for.
+//! The worker never waits for an action: at most one pass runs in a separate task, so that the status is updated while
+//! an image is pulled. A command to terminate the pod cancels the pass: only its calls in progress are awaited.
 
 mod deadlines;
 pub(super) mod inbox;
@@ -34,62 +34,61 @@ use crate::core::plan::{self, Action, EndCause, EndInputs, Facts, Ledger, Replac
 use crate::ports::kubelet::{EventKind, EventTarget};
 use crate::telemetry::panics::Task;
 
-/// What a task beside the worker came to.
+/// Result of a task beside the worker.
 enum Ended {
     Pass(PassEnd),
-    /// Volumes and cgroups are gone, or are to be tried again: what could not be removed.
+    /// Volumes and cgroups are removed, or have to be retried: what could not be removed.
     Cleaned(Result<(), String>),
-    /// The records are removed, or are to be tried again.
+    /// The records are removed, or have to be retried.
     Removed(PassEnd),
 }
 
-/// What the table knows when it makes a worker.
+/// What the table passes to a new worker.
 pub(super) struct WorkerSpec {
     pub calls: Calls,
     pub pod: Arc<Pod>,
     pub is_static: bool,
-    /// The pod is known by what is left of it only; nothing is told about it.
+    /// Only remains of the pod exist (no source lists it); no status is reported.
     pub orphan: bool,
     pub rejection: Option<Rejection>,
 }
 
-/// Where the pod comes from, and whether it is still wanted there.
+/// The source of the pod, and whether it still lists it.
 struct Source {
     is_static: bool,
     orphan: bool,
     removed: bool,
-    /// It is wanted again after it was removed: the next worker counts its restarts by the records that are left.
+    /// It is listed again after it was removed: the next worker derives its restart counts from the remaining records.
     returns: bool,
 }
 
-/// The newest status that others were told.
+/// The status that was last published.
 struct Published {
     status: Arc<PodStatus>,
-    /// The status as it was kept last; of static pods only.
+    /// The status that was last stored; for static pods only.
     kept: Arc<PodStatus>,
 }
 
-/// What runs beside the worker.
+/// Tasks that run beside the worker.
 struct Tasks {
     calls: Calls,
-    /// At most one.
+    /// The task that is running, at most one.
     running: JoinSet<Ended>,
     progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
-    /// Calls the pass under way off.
+    /// Cancels the current pass.
     off: CancellationToken,
-    /// Grace of the pass that ends the pod; none while another pass runs.
+    /// Grace period of the pass that terminates the pod; `None` while another pass runs.
     ending: Option<i64>,
-    /// The pass under way puts a resize in force.
+    /// True if the current pass puts a resize in force.
     resizing: bool,
-    /// What the pass under way replaces.
+    /// Containers that the current pass replaces.
     replacement: Replacement,
 }
 
-/// Failures since the last success.
 #[derive(Default)]
 struct Failures {
     of_passes: u32,
-    /// By container.
+    /// Failed starts of each container.
     of_starts: BTreeMap<String, u32>,
     last: Option<String>,
 }
@@ -105,12 +104,12 @@ pub(super) struct Worker {
     ledger: Ledger,
     stage: Stage,
     published: Published,
-    /// What came in and is still to be dealt with.
+    /// Messages that have been taken but not handled yet.
     mail: Mail,
     tasks: Tasks,
     deadlines: Deadlines,
     failures: Failures,
-    /// The pod before the resize under way, until its own size is in force.
+    /// The pod before the current resize, until the pod's own size is in force.
     resize_from: Option<Arc<Pod>>,
 }
 
@@ -147,9 +146,9 @@ impl Worker {
         }
     }
 
-    /// Until nothing is left of the pod and no source lists it.
+    /// Runs until nothing of the pod remains and no source lists it.
     pub async fn run(mut self) {
-        // Those of a worker before, which panicked.
+        // Those of a previous worker, which panicked.
         self.tasks.calls.settled().await;
         self.recall().await;
         self.note_refusal().await;
@@ -208,7 +207,7 @@ impl Worker {
         self.mail.remove_dead |= new.remove_dead;
     }
 
-    /// Pauses after failures end: what they were about may have changed.
+    /// Resets the delays after failures: their cause may be resolved.
     fn try_again(&mut self) {
         self.deadlines.retry = None;
         for waiting in self.ledger.waiting.values_mut() {
@@ -257,14 +256,14 @@ impl Worker {
         }
     }
 
-    /// From the facts to the next stage, the next pass and the next status.
+    /// Derives the next stage, the next pass and the next status.
     async fn settle(&mut self) {
         let now = self.now();
         self.deadlines.wake = None;
         self.decide_end(now);
         let plan = self.plan(now);
         let derived = self.derive(now);
-        // A container that is about to be started again is not the end of its pod, whatever its restart policy.
+        // A container that is about to be restarted does not finish its pod, whatever its restart policy.
         if derived.terminal && self.ledger.end.is_none() && !self.tasks.replacement.is_down(&self.observed) {
             self.end(EndCause::Completed);
         }
@@ -282,7 +281,7 @@ impl Worker {
         }
     }
 
-    /// Finds reasons to end the pod; a later one may shorten the grace.
+    /// Finds reasons to terminate the pod; a later one may shorten the grace period.
     fn decide_end(&mut self, now: Timestamp) {
         let reasons = plan::decide_end(&EndInputs {
             pod: &self.pod,
@@ -338,7 +337,7 @@ impl Worker {
         }
     }
 
-    /// What the plan says; then what a resize needs; then what is not needed any more.
+    /// The plan's actions first, then those of a resize, then cleanup.
     fn begin_next(&mut self, mut actions: Vec<Action>, now: Timestamp) {
         self.tasks.resizing = false;
         if actions.is_empty() {
@@ -351,7 +350,7 @@ impl Worker {
         self.begin(actions, None);
     }
 
-    /// A pass for the pod as it stands.
+    /// A pass for the pod in its current state.
     fn pass(&self) -> Pass {
         Pass::new(
             Arc::clone(&self.shared),
@@ -382,7 +381,7 @@ impl Worker {
         let due = self.deadlines.next(now, interval);
         let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
         tokio::select! {
-            // All arms are safe to drop: the inbox keeps its mail, channels keep their messages, the set keeps its task.
+            // All arms are safe to drop: the inbox keeps its messages, channels keep theirs, the set keeps its task.
             () = self.inbox.woken() => {}
             Some(progress) = self.tasks.progress.1.recv() => self.read_progress(progress),
             Some(ended) = self.tasks.running.join_next(), if !self.tasks.running.is_empty() => self.read_end(ended),

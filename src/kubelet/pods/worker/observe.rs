@@ -1,4 +1,4 @@
-//! Reads what the runtime has of a pod. Only what may have changed is asked for again.
+//! Reads a pod's state from the runtime. Only what may have changed is read again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,31 +18,29 @@ use crate::ports::node::{RuntimeError, RuntimeQueries};
 /// Longest termination message (upstream `MaxContainerTerminationMessageLength`), and that of all containers together.
 const MESSAGE_MAX: usize = 4096;
 const MESSAGE_MAX_POD: usize = 12 * 1024;
-/// What is shown of a log instead of a message, and how much of the file is read for it.
+/// Lines of a log that are shown instead of a message, and how much of the file is read for them.
 const LOG_LINES: usize = 80;
 const LOG_BYTES: usize = 2048;
 const LOG_READ: u64 = 16 * 1024;
-/// How long the runtime may lag behind its own exit event.
+/// Delays in milliseconds while the runtime's status lags behind its own exit event.
 const LAG: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 400, 800];
 
-/// What is looked at and what is known.
+/// What to observe, and what is known already.
 pub struct Look<'a> {
     pub runtime: &'a dyn RuntimeQueries,
     pub files: &'a dyn PodFiles,
     pub uid: &'a PodUid,
-    /// The last observation.
     pub before: &'a Observed,
-    /// Containers and sandboxes that an event says have ended.
+    /// Containers and sandboxes that have exited according to an event.
     pub exited: &'a BTreeSet<ContainerId>,
-    /// Read everything again, also what seems unchanged.
+    /// Read everything again, even what seems unchanged.
     pub fresh: bool,
-    /// The pod is being ended: how a container ended is told as it was.
+    /// The pod is terminating: report exit states unchanged, also of cancelled starts.
     pub ending: bool,
-    /// Number of containers in the spec, for the bound of termination messages.
+    /// Number of containers in the spec, which limits the size of termination messages.
     pub containers: usize,
 }
 
-/// Observes the pod.
 pub async fn observe_pod(look: &Look<'_>) -> Result<Observed, RuntimeError> {
     let uid = Some(look.uid);
     let (sandboxes, containers) = try_join(look.runtime.list_sandboxes(uid), look.runtime.list_containers(uid)).await?;
@@ -59,7 +57,7 @@ pub async fn observe_pod(look: &Look<'_>) -> Result<Observed, RuntimeError> {
     Ok(observed)
 }
 
-/// What vanished between list and look is left out.
+/// What disappeared between list and status is skipped.
 fn gone_is_none<T>(result: Result<T, RuntimeError>) -> Result<Option<T>, RuntimeError> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -154,8 +152,8 @@ pub(crate) fn convert(id: ContainerId, sandbox: SandboxId, status: &cri::Contain
     }
 }
 
-/// A start that was broken off because the kubelet was killed, or for which the runtime had too much to do: it is no run of
-/// the container, and does not count as one.
+/// True for a start that was aborted because the kubelet was killed, or because the runtime was overloaded: it is not a
+/// run of the container, and is not counted as one.
 fn never_ran(seen: &ObservedContainer) -> bool {
     const START_ERROR: i32 = 128;
     let broken_off = seen.message.contains("context canceled") || is_failed_freeze(&seen.message);

@@ -1,4 +1,4 @@
-//! What a worker learns from the tasks beside it: progress of a pass under way, and how it ended.
+//! What a worker learns from the tasks beside it: progress and results of passes.
 
 use jiff::Timestamp;
 
@@ -38,7 +38,7 @@ impl Worker {
         let now = self.now();
         self.mail.look = true;
         self.tasks.replacement = Replacement::default();
-        // What the pass said before it ended comes first.
+        // Progress that was sent before the end comes first.
         while let Ok(progress) = self.tasks.progress.1.try_recv() {
             self.read_progress(progress);
         }
@@ -70,7 +70,7 @@ impl Worker {
                 let all = matches!(ended, PassEnd::Ran(Ok(())));
                 self.deadlines.removal.ended(all, now);
                 let is_over = all || self.deadlines.removal.is_in_vain();
-                // One that is still listed stays, with its status.
+                // The records of a pod that is still listed are kept, with its status.
                 self.set_records_removed(self.source.removed && is_over);
             }
             Err(error) if error.is_cancelled() => {}
@@ -78,17 +78,17 @@ impl Worker {
         }
     }
 
-    /// A pass that panicked is a failure of this pod, as others are.
+    /// A panic of a pass is a failure of this pod, like others.
     fn pass_panicked(&mut self, now: Timestamp, panicked: &Panicked) {
-        let message = format!("{panicked}; the pod is tried again");
+        let message = format!("{panicked}; the pod is retried");
         self.shared.ports.events.record(EventTarget::Pod(&self.pod), EventKind::Warning, "FailedSync", message);
         self.failed(now, panicked.to_string());
         self.deadlines.removal.ended(false, now);
-        // As after other failures to remove records: the next look for orphans finds them.
+        // As after other failures to remove records: the next cleanup of orphans finds them.
         self.set_records_removed(self.source.removed && self.deadlines.removal.is_in_vain());
     }
 
-    /// Records count only once the pod is finished.
+    /// Records only matter once the pod has finished.
     pub(super) fn set_records_removed(&mut self, is_removed: bool) {
         if let Stage::Finished { records_removed, .. } = &mut self.stage {
             *records_removed = is_removed;

@@ -1,4 +1,4 @@
-//! What a worker tells others: status, view, probes, events, volumes.
+//! What a worker publishes: status, view, probes, events, volumes.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::supervise::spawn;
 use crate::telemetry::panics::Task;
 
 impl Worker {
-    /// The status as the facts are now.
+    /// The status according to the current facts.
     pub(super) fn derive(&self, now: Timestamp) -> status::Derived {
         let probes = self.shared.ports.probes.results(&self.uid);
         let node = Arc::clone(&self.shared.ports.node.borrow());
@@ -33,7 +33,7 @@ impl Worker {
         })
     }
 
-    /// Derives the status anew and publishes it where it changed.
+    /// Derives the status and publishes it if it changed.
     pub(super) fn tell(&mut self, now: Timestamp) {
         if self.source.orphan {
             return self.shared.table.put_unlisted(&self.uid, self.lifecycle());
@@ -48,7 +48,7 @@ impl Worker {
         self.publish(changed);
     }
 
-    /// Puts the pod's view, and publishes the status where it changed or was never published.
+    /// Updates the pod's view, and publishes the status if it changed or was never published.
     pub(super) fn publish(&mut self, changed: bool) {
         if changed {
             self.shared.ports.statuses.publish(&self.pod, self.source.is_static, &self.published.status);
@@ -92,7 +92,7 @@ impl Worker {
         }
     }
 
-    /// Tells the prober what runs now.
+    /// Updates the prober with the running containers.
     pub(super) fn tell_probes(&self) {
         if self.source.orphan || self.stage.has_ended() {
             return;
@@ -136,11 +136,11 @@ impl Worker {
         self.shared.ports.probes.observe(subject);
     }
 
-    /// Writes changed contents of volumes beside everything else.
+    /// Rewrites changed contents of volumes in a separate task.
     pub(super) fn refresh_volumes(&self) {
         let (volumes, pod) = (Arc::clone(&self.shared.ports.volumes), Arc::clone(&self.pod));
         let events = Arc::clone(&self.shared.ports.events);
-        // One that panics is made again at the worker's next look.
+        // After a panic, the worker's next reconciliation starts it again.
         spawn(Task::of("volumes of a pod", self.uid.as_str()), async move {
             if let Err(errors) = volumes.refresh(&pod).await {
                 for error in errors {
@@ -150,7 +150,7 @@ impl Worker {
         });
     }
 
-    /// The event of a container that has to wait for its back-off.
+    /// Records the event of a container that waits for its back-off.
     pub(super) fn tell_backoff(&self, name: &str) {
         let kind = containers_of(&self.pod).into_iter().find(|(_, c)| c.name == name).map(|(kind, _)| kind);
         let path = field_path(kind.unwrap_or(ContainerKind::Regular), name);

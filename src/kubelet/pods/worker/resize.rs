@@ -1,4 +1,4 @@
-//! The worker's part in an in-place resize: puts allocated resources in force and says how that goes.
+//! The worker's part in an in-place resize: puts allocated resources in force and reports the progress.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::core::plan::Action;
 use crate::core::plan::resize::{self, Rest, resize_text};
 use crate::ports::kubelet::{EventKind, EventTarget};
 
-/// Pause after a resize that could not be put in force.
+/// Delay after a resize that could not be put in force.
 const RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 impl Worker {
-    /// The pod has other resources allocated than `before`.
+    /// Begins a resize: the pod has other allocated resources than `before`.
     pub(super) fn begin_resize(&mut self, before: Arc<Pod>) {
         let restart = resize::restarts(&before, &self.pod, &self.observed);
         let state = &mut self.ledger.resize;
@@ -26,7 +26,7 @@ impl Worker {
         self.deadlines.resize = None;
     }
 
-    /// What is left to be done for the resize; ends it when that is nothing.
+    /// The remaining actions of the resize; finishes it if there are none.
     pub(super) fn plan_resize(&mut self, now: Timestamp) -> Vec<Action> {
         if self.deadlines.resize.is_some_and(|at| at > now) {
             return Vec::new();
@@ -52,13 +52,13 @@ impl Worker {
         self.shared.ports.events.record(target, EventKind::Normal, "ResizeCompleted", message);
     }
 
-    /// A pass with the resize's actions has ended well.
+    /// A pass with the resize's actions has succeeded.
     pub(super) fn resized(&mut self) {
         self.resize_from = None;
         self.ledger.resize.error = None;
     }
 
-    /// The resize could not be put in force; tried again later.
+    /// The resize could not be put in force; it is retried later.
     pub(super) fn resize_failed(&mut self, now: Timestamp, message: String) {
         self.deadlines.resize = Some(now.later(RETRY));
         if self.ledger.resize.error.as_ref() != Some(&message) {

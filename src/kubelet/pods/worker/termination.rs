@@ -1,4 +1,4 @@
-//! The worker's part in the end of a pod: kill, clean, say so, and remove what is left.
+//! The worker's part in the termination of a pod: kill, clean up, report, and remove the records.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::supervise::spawn;
 use crate::telemetry::panics::{Task, named};
 
 impl Worker {
-    /// Brings the pod nearer to its end.
+    /// Executes the next step of the termination.
     pub(super) fn advance_end(&mut self, now: Timestamp) {
         let Some(end) = self.ledger.end.clone() else { return };
         if self.stage == Stage::Terminating {
             let stale = self.tasks.ending.is_none_or(|grace| grace > end.grace_seconds);
             if !self.tasks.running.is_empty() && stale {
-                // The end goes before any start; a shortened grace begins the end anew. What was sent to the runtime ends
-                // first, then the pod is looked at again.
+                // Termination has priority over starts; a shortened grace period restarts it. Calls in progress
+                // complete first, then the pod is observed again.
                 self.tasks.off.cancel();
             }
             if self.tasks.running.is_empty() && self.deadlines.may_begin(now) {
@@ -35,7 +35,7 @@ impl Worker {
             && self.deadlines.may_begin(now)
         {
             for waiter in self.mail.waiters.drain(..) {
-                // Who does not wait any more need not know.
+                // The waiter may have given up.
                 let _ = waiter.send(());
             }
             self.clean();
@@ -45,7 +45,7 @@ impl Worker {
         }
     }
 
-    /// Takes volumes and cgroups away once nothing runs.
+    /// Removes volumes and cgroups once nothing runs.
     fn clean(&mut self) {
         let (ports, uid) = (self.shared.ports.clone(), self.uid.clone());
         let task = Task::of("pod clean-up", uid.as_str());
@@ -53,11 +53,11 @@ impl Worker {
             ports.probes.forget(&uid);
             let (volumes, cgroup) = tokio::join!(ports.volumes.tear_down(&uid), ports.cgroups.remove(&uid));
             if let Err(error) = &cgroup {
-                tracing::warn!(error = with_causes(&error), %uid, "a pod cgroup could not be removed");
+                tracing::warn!(error = with_causes(&error), %uid, "a pod cgroup was not removed");
             }
             if let Err(errors) = &volumes {
                 for error in errors {
-                    tracing::warn!(error = error.message, %uid, "a volume could not be taken down");
+                    tracing::warn!(error = error.message, %uid, "a volume was not removed");
                 }
             }
             let volumes = match volumes {
@@ -69,7 +69,7 @@ impl Worker {
         }));
     }
 
-    /// Something of the pod cannot be removed: it is tried again, and whoever looks at the pod learns why it stays.
+    /// Something of the pod cannot be removed: it is retried, and an event on the pod says why it remains.
     pub(super) fn clean_failed(&mut self, now: Timestamp, message: String) {
         if !self.source.orphan && self.failures.last.as_ref() != Some(&message) {
             let text = format!("failed to remove the pod's directories or cgroup: {message}");
@@ -79,7 +79,7 @@ impl Worker {
         self.failed(now, message);
     }
 
-    /// Says that the pod is finished; once its source has dropped it, its records go too, unless it is wanted again.
+    /// Marks the pod as finished; if its source dropped it, its records are removed too, unless it is listed again.
     fn finish(&mut self, now: Timestamp) {
         if let Stage::Finished { told: told @ false, .. } = &mut self.stage {
             *told = true;
@@ -92,7 +92,7 @@ impl Worker {
             let (shared, uid) = (Arc::clone(&self.shared), self.uid.clone());
             spawn("pod worker", async move { drop(shared.events.send(Event::Finished(uid)).await) });
         }
-        // Nothing is lost by it: an order that comes while the pod still ends is one of many.
+        // Nothing is lost by clearing it: the command is repeated while the disk is full.
         if std::mem::take(&mut self.mail.remove_dead) && !self.source.removed && self.tasks.running.is_empty() {
             let (pass, actions) = (self.pass(), plan::plan_removal(&self.observed));
             let task = Task::of("pod removal", self.uid.as_str());

@@ -1,8 +1,8 @@
-//! Disks on `/metrics/cadvisor`: file systems, what devices have done, and what cgroups have done on them.
+//! Disks on `/metrics/cadvisor`: file systems, I/O of devices, and I/O of cgroups on them.
 //!
-//! As cAdvisor has it (`metrics/prometheus.go`): sizes and the kernel's counters of a device at the root cgroup, what the
-//! controller of block I/O counts at every other. Beyond it: the size of a container's writable layer, which cAdvisor does
-//! not know with containerd.
+//! As cAdvisor has it (`metrics/prometheus.go`): file system sizes and the kernel's statistics of a device at the root
+//! cgroup, values of the I/O controller for all others. In addition: the size of a container's writable layer, which
+//! cAdvisor does not report with containerd.
 
 use super::series::series;
 use crate::core::model::cgroup_sample::{CgroupDetail, DeviceSample, DiskCounters, FileSystemDetail};
@@ -25,7 +25,7 @@ fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }
 
-/// A family of I/O: what the device says, and what the cgroup's controller says where it counts that.
+/// A metric family of I/O: its value for a device, and the value from a cgroup's I/O controller if that counts it.
 struct Family {
     name: &'static str,
     kind: Kind,
@@ -89,13 +89,13 @@ const IO: &[Family] = &[
     of_both("container_fs_writes_total", "Cumulative count of writes completed", |d| d.writes as f64, |d| d.writes),
 ];
 
-/// The device file of a number such as `8:0`; the number itself where the machine has no such disk.
+/// The device file for a number such as `8:0`; the number itself if the machine has no such disk.
 fn device_name(number: &str, disks: &[DiskCounters]) -> String {
     let disk = disks.iter().find(|disk| disk.number == number);
     disk.map_or_else(|| number.to_owned(), |disk| format!("/dev/{}", disk.name))
 }
 
-/// Prints the families of disks.
+/// Prints the metric families of disks.
 pub(super) fn print(details: &[CgroupDetail], disks: &[DiskCounters], page: &mut Page) {
     for (name, help, value) in SIZES {
         series(page, name, Kind::Gauge, help, details, |detail, put| {
@@ -106,7 +106,7 @@ pub(super) fn print(details: &[CgroupDetail], disks: &[DiskCounters], page: &mut
     }
     for family in IO {
         series(page, family.name, family.kind, family.help, details, |detail, put| {
-            // A device has one figure: at the root the kernel's own counters come first.
+            // A device has one value: at the root the kernel's own statistics come first.
             let mut seen: Vec<&str> = Vec::new();
             if let Some(value) = family.of_device {
                 for (fs, counters) in detail.filesystems.iter().filter_map(|fs| Some((fs, fs.counters.as_ref()?))) {

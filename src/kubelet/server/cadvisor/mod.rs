@@ -1,4 +1,4 @@
-//! `/metrics/cadvisor`: raw readings under the names that dashboards know.
+//! `/metrics/cadvisor`: raw readings under cAdvisor's names, which dashboards expect.
 
 mod disks;
 mod series;
@@ -8,12 +8,12 @@ use crate::core::model::cgroup_sample::{CgroupDetail, CgroupDetails, DiskCounter
 use crate::core::model::usage::{InterfaceUsage, Psi};
 use crate::telemetry::exposition::{Kind, Page};
 
-/// As upstream: a cgroup without a quota has no figures of it.
+/// As upstream: a cgroup without a quota has no quota metrics.
 fn with_quota(detail: &CgroupDetail, value: Option<f64>) -> Option<f64> {
     detail.sample.cpu.quota.and(value)
 }
 
-/// A value of a cgroup.
+/// Extracts a value of a cgroup.
 type Value = fn(&CgroupDetail) -> Option<f64>;
 
 fn nanos(value: Option<u64>) -> Option<f64> {
@@ -59,7 +59,7 @@ const PLAIN: &[(&str, Kind, &str, Value)] = &[
     ("container_file_descriptors", Kind::Gauge, "Number of open file descriptors for the container.", |d| {
         Some(d.open_files.descriptors as f64)
     }),
-    // No container has a health check of the runtime's own.
+    // No container has a health check by the runtime.
     ("container_health_state", Kind::Gauge, "The result of the container's health check", |_| Some(-1.0)),
     ("container_last_seen", Kind::Gauge, "Last time a container was seen by the exporter", |d| {
         Some(d.sample.at.as_second() as f64)
@@ -185,7 +185,8 @@ const PER_INTERFACE: &[(&str, &str, fn(&InterfaceUsage) -> u64)] = &[
     ("container_network_transmit_packets_total", "Cumulative count of packets transmitted", |i| i.tx_packets),
 ];
 
-/// Prints all readings, family by family, and what the machine has; `None` is what could not be measured, which is said.
+/// Prints all readings, family by family, and those of the machine; `None` if they could not be measured, which is
+/// reported.
 pub fn print(details: Option<&CgroupDetails>, machine: Option<&MachineShape>, page: &mut Page) {
     let failed = |name, help, failed: bool, page: &mut Page| {
         page.family(name, Kind::Gauge, help);
@@ -230,7 +231,7 @@ fn print_cgroups(details: &[CgroupDetail], disks: &[DiskCounters], page: &mut Pa
     });
     let help = "Soft ulimit values for the container root process. Unlimited if -1, except priority and nice";
     series(page, "container_ulimits_soft", Kind::Gauge, help, details, |detail, put| {
-        // Of containers and sandboxes: other cgroups have no process that stands for them.
+        // For containers and sandboxes only: other cgroups have no main process.
         if let Some(limit) = detail.open_files.soft_limit.filter(|_| !detail.name.is_empty()) {
             put(&[("ulimit", "max_open_files")], limit as f64);
         }

@@ -1,9 +1,9 @@
-//! One family of `/metrics/cadvisor` over all cgroups, with the labels that every sample carries.
+//! One metric family of `/metrics/cadvisor` over all cgroups, with the labels of every sample.
 
 use crate::core::model::cgroup_sample::CgroupDetail;
 use crate::telemetry::exposition::{Kind, Page};
 
-/// One family: `each` gives the samples of a cgroup, labels beyond those of every family and value.
+/// Prints one family: `each` returns the samples of a cgroup, as additional labels and value.
 pub(super) fn series(
     page: &mut Page,
     name: &str,

@@ -31,7 +31,7 @@ async fn the_verbosity_is_put_and_all_else_is_answered_as_upstream_does() {
         assert!(text.contains(answer), "{method} {path}: {text}");
     }
     assert!(ask(&fixture, "PUT", "/debug/flags/v", &"9".repeat(100)).await.starts_with("HTTP/1.1 400"));
-    // Whether something logs in this process is up to other tests.
+    // Whether this process logs anything depends on other tests.
     let put = ask(&fixture, "PUT", "/debug/flags/v", "4").await;
     assert!(put.contains("successfully set klog.logging.verbosity to 4") || put.contains("nothing is logged"), "{put}");
 }

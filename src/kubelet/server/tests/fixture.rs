@@ -52,7 +52,7 @@ impl Pods for StubPods {
     }
 }
 
-/// Streaming URLs point to `stream_address`; containers in `running` run.
+/// Streaming URLs point to `stream_address`; containers in `running` are running.
 #[derive(Default)]
 pub struct StubRuntime {
     pub stream_url: Mutex<String>,
@@ -224,7 +224,7 @@ impl rustls::server::ResolvesServerCert for FixedCertificate {
     }
 }
 
-/// A kubelet's server, and all that stands behind it.
+/// A kubelet's server, and everything it depends on.
 pub struct Fixture {
     pub ca: Ca,
     pub pods: Arc<StubPods>,
@@ -295,7 +295,7 @@ impl Fixture {
         Self { ca, pods, runtime, reviews, directory, address, healthz, sick, stop }
     }
 
-    /// Adds `ns/web` with the running container `app`, whose log is the path returned.
+    /// Adds `ns/web` with the running container `app`, whose log is at the returned path.
     pub fn add_pod(&self) -> std::path::PathBuf {
         let log = self.directory.path().join("0.log");
         let status = ContainerStatus {
@@ -337,7 +337,7 @@ impl Fixture {
         log
     }
 
-    /// The container `c1` ended, as view and runtime see it.
+    /// Marks the container `c1` as exited, in view and runtime.
     pub fn end_container(&self) {
         self.runtime.running.lock().unwrap().clear();
         let mut pods = self.pods.0.lock().unwrap();
@@ -350,7 +350,7 @@ impl Fixture {
         self.reviews.allowed.lock().unwrap().extend(rules.iter().map(|r| (*r).to_owned()));
     }
 
-    /// A connection after its handshake, which offers the given protocols.
+    /// A connection after its handshake, offering the given protocols.
     pub async fn connect(
         &self,
         protocols: &[&str],
@@ -373,7 +373,7 @@ impl Fixture {
         connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()
     }
 
-    /// Sends a request over a connection of its own.
+    /// Sends a request over a new connection.
     pub async fn send(
         &self,
         method: Method,
@@ -392,7 +392,7 @@ impl Fixture {
         sender.send_request(request.body(http_body_util::Empty::<Bytes>::new()).unwrap()).await.unwrap()
     }
 
-    /// Sends a GET as `admin`, who may do everything through `proxy`; gives status and text.
+    /// Sends a GET as `admin`, who has full access through `proxy`; returns status and text.
     pub async fn get(&self, path: &str) -> (u16, String) {
         self.allow(&["admin get proxy", "admin create proxy", "admin get log", "admin get metrics", "admin get stats"]);
         let response = self.send(Method::GET, path, &[("authorization", "Bearer token-of-admin")], None).await;
@@ -400,7 +400,7 @@ impl Fixture {
     }
 }
 
-/// Status and text of an answer.
+/// Status and text of a response.
 pub async fn read(response: Response<hyper::body::Incoming>) -> (u16, String) {
     use http_body_util::BodyExt;
     let status = response.status().as_u16();

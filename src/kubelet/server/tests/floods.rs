@@ -1,4 +1,4 @@
-//! More connections than there are places.
+//! More connections than there are slots.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::fixture::{Fixture, read};
 
-/// Give up, rather than hang: nothing here is about how long it takes.
+/// Gives up instead of hanging: the duration is not tested here.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
 async fn flood(to: std::net::SocketAddr, count: usize) -> Vec<TcpStream> {
@@ -27,7 +27,7 @@ async fn idle_connections_without_credentials_keep_nobody_out() {
     let mut idle = flood(fixture.address, 1100).await;
     let answer = tokio::time::timeout(GIVE_UP, fixture.get("/configz")).await;
     assert_eq!(answer.expect("an answer in spite of the flood").0, 200);
-    // The oldest of the flood had to go.
+    // The oldest connection of the flood was evicted.
     assert_eq!(tokio::time::timeout(GIVE_UP, idle[0].read(&mut [0])).await.unwrap().unwrap_or_default(), 0);
     let client = fixture.ca.issue("system:kube-apiserver", "system:masters");
     fixture.allow(&["system:kube-apiserver get metrics"]);

@@ -1,4 +1,4 @@
-//! Connections that are of no use, and streams that look like it.
+//! Useless connections, and streams that look like them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::fixture::Fixture;
 use crate::kubelet::server::places::{FIRST_REQUEST, IDLE};
 
-/// By the paused clock.
+/// An hour of the paused clock.
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn is_closed(stream: &mut (impl AsyncRead + Unpin)) -> bool {
@@ -32,7 +32,7 @@ async fn dribble(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
 #[tokio::test(start_paused = true)]
 async fn who_does_not_come_to_a_request_is_cut_off_at_each_port_and_stage() {
     let fixture = Fixture::start(|_| ()).await;
-    // Nothing, the beginning of HTTP/2's preface (which waits for the rest before any timer of hyper's), half a head.
+    // Nothing, the beginning of HTTP/2's preface (for which hyper waits without a timer), half a head.
     for bytes in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET /healthz HTTP/1.1\r\nhost: "] {
         let shown = String::from_utf8_lossy(bytes);
         let mut plain = TcpStream::connect(fixture.healthz).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_request_that_comes_byte_by_byte_has_one_deadline_for_all_bytes() {
         () = dribble(&mut to, head) => panic!("every byte was taken, in {:?}", started.elapsed()),
         closed = is_closed(&mut from) => assert!(closed),
     }
-    // By the paused clock: the deadline is the connection's.
+    // By the paused clock: it is the connection's own deadline.
     assert!(started.elapsed() <= FIRST_REQUEST + Duration::from_secs(10), "{:?}", started.elapsed());
 }
 

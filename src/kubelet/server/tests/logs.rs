@@ -1,4 +1,4 @@
-//! Container logs as `kubectl logs` asks for them.
+//! Container logs as `kubectl logs` requests them.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -76,7 +76,7 @@ async fn following_starts_at_once_survives_rotation_and_ends_with_the_container(
     let log = fixture.add_pod();
     let mut file = File::create(&log).unwrap();
     fixture.allow(&["admin get proxy"]);
-    // Headers come although there is no byte to show yet.
+    // Headers are sent although there is nothing to show yet.
     let answer = fixture.send(Method::GET, FOLLOW, &[("authorization", "Bearer token-of-admin")], None).await;
     assert_eq!(answer.status(), 200);
     let mut body = answer.into_body();

@@ -1,4 +1,4 @@
-//! The server over real sockets: who is let in, what is answered, how bytes are carried.
+//! The server over real sockets: access, responses, streams.
 
 mod access;
 mod debug_flags;

@@ -1,4 +1,4 @@
-//! Endpoints that answer with one page.
+//! Endpoints with a single page.
 
 use hyper::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

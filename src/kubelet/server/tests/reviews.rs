@@ -1,4 +1,4 @@
-//! What strangers can make the kubelet ask the API server.
+//! How many reviews unauthenticated callers can cause.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,16 +26,16 @@ async fn random_tokens_cost_few_reviews_and_known_callers_nothing() {
     for n in 0..300 {
         *seen.entry(status(&fixture, Method::GET, "/metrics", &format!("random-{n}")).await).or_default() += 1;
     }
-    // As many as the source has at once, and none after that while the clock stands.
+    // The burst of the source, and no more while the clock is paused.
     assert_eq!(token_calls(&fixture), 10, "{seen:?}");
     assert_eq!(seen, [(401, 9), (429, 291)].into());
-    // One that is known to be invalid is not asked about again.
+    // A token that is known to be invalid is not reviewed again.
     assert_eq!(status(&fixture, Method::GET, "/metrics", "random-0").await, 401);
     assert_eq!(status(&fixture, Method::GET, "/metrics", "token-of-prometheus").await, 200);
     let client = fixture.ca.issue("system:kube-apiserver", "system:masters");
     assert_eq!(read(fixture.send(Method::GET, "/metrics", &[], Some(client)).await).await.0, 200);
     assert_eq!(token_calls(&fixture), 10);
-    // Known once, it waits behind nobody when it has to be asked about again.
+    // Known once, it does not wait for others when it has to be reviewed again.
     tokio::time::advance(Duration::from_secs(121)).await;
     for n in 0..20 {
         status(&fixture, Method::GET, "/metrics", &format!("again-{n}")).await;
@@ -50,7 +50,7 @@ async fn strangers_cannot_flush_what_is_known() {
     fixture.allow(&["prometheus get metrics"]);
     assert_eq!(status(&fixture, Method::GET, "/metrics", "token-of-prometheus").await, 200);
     for n in 0..MAX_ENTRIES + 10 {
-        // As fast as the rate lets a patient stranger.
+        // At the rate that a patient caller gets.
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(status(&fixture, Method::GET, "/metrics", &format!("random-{n}")).await, 401);
     }
@@ -67,7 +67,7 @@ async fn one_token_is_one_review_however_many_ask_at_once() {
     let asked = (0..20).map(|_| status(&fixture, Method::GET, "/metrics", "token-of-prometheus"));
     assert_eq!(futures::future::join_all(asked).await, [200; 20]);
     assert_eq!(token_calls(&fixture), 1);
-    // An API server that does not answer in time is no yes (upstream answers 401 too).
+    // A review that times out is not an approval (upstream answers 401 too).
     *fixture.reviews.slow.lock().unwrap() = Duration::from_secs(3600);
     assert_eq!(status(&fixture, Method::GET, "/metrics", "token-of-late").await, 401);
 }
@@ -85,7 +85,7 @@ async fn many_tokens_of_one_user_cost_few_access_reviews() {
         }
     }
     let first = access_calls();
-    // Nothing is asked twice, and beyond the user's share nothing at all while the clock stands.
+    // Nothing is reviewed twice, and nothing beyond the user's share while the clock is paused.
     assert!(first <= 54, "{first}");
     for path in paths {
         status(&fixture, Method::GET, path, "token-of-tenant").await;

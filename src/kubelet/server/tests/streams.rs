@@ -1,4 +1,4 @@
-//! exec, attach and port-forward against a real upgrade server on loopback.
+//! exec, attach and port-forward with a real upgrade server on loopback.
 
 use hyper::Method;
 use hyper_util::rt::TokioIo;
@@ -14,7 +14,7 @@ const UPGRADE: &[(&str, &str)] = &[
     ("x-stream-protocol-version", "v4.channel.k8s.io"),
 ];
 
-/// Accepts one connection, reads the head of its request, and hands both over.
+/// Accepts one connection, reads the head of its request, and returns both.
 async fn streaming_server() -> (String, tokio::task::JoinHandle<(String, TcpStream)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/exec/abc?x=1", listener.local_addr().unwrap());
@@ -73,7 +73,7 @@ async fn an_upgraded_connection_carries_every_byte_both_ways_and_half_closes() {
     let echo = tokio::spawn(async move {
         let (mut from, mut to) = runtime.split();
         tokio::io::copy(&mut from, &mut to).await.unwrap();
-        // The client has closed its side; this still has to reach it.
+        // The client has closed its side, and must still receive this.
         to.write_all(b"bye").await.unwrap();
         to.shutdown().await.unwrap();
     });

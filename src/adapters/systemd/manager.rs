@@ -88,6 +88,6 @@ mod tests {
         let address = format!("unix:path={}", socket.display());
         let bus = zbus::connection::Builder::address(address.as_str());
         let error = connect_to(bus, PATIENCE).await.unwrap_err();
-        assert!(error.to_string().contains("no answer within 25 s"), "{error}");
+        assert!(error.to_string().contains("did not answer within 25 s"), "{error}");
     }
 }

@@ -203,26 +203,30 @@ nixos_switch() {
 }
 
 # nixos_activate NODE OLD: goes over from those units by the rules of switch-to-configuration: what is gone is stopped, what
-# changed is started anew but for units that say no, what is wanted is started. Waits for all of it; 4, as there, if
-# something fails.
+# changed is started anew but for units that say no (three of them in one step: `stopIfChanged` of nix/modules/units.nix), and
+# what active targets want is started. Waits for all of it; 4, as there, if something fails.
 nixos_activate() {
-	local node=$1 old new unit changed=() gone=() code=0
+	local node=$1 old new unit restarted=() stopped=() started=(multi-user.target timers.target) code=0
 	old=$(nixos_store "$node")/${2##*/}
 	new=$(nixos_store "$node")/$(basename "$(nixos_generation "$node" | sed -n 1p)")
 	for unit in $(cd "$old" && ls -d -- kubelet.* roost-* static-pods.*); do
-		[ -e "$new/$unit" ] || [ -d "$old/$unit" ] || gone+=("$unit")
+		[ -e "$new/$unit" ] || [ -d "$old/$unit" ] || stopped+=("$unit")
 	done
-	[ ${#gone[@]} = 0 ] || node_enter "$node" systemctl stop "${gone[@]}" || code=4
-	node_enter "$node" systemctl daemon-reload
 	for unit in $(cd "$new" && ls -d -- kubelet.* roost-* static-pods.*); do
 		if [ -d "$new/$unit" ] || cmp -s "$old/$unit" "$new/$unit" || grep -qx 'X-RestartIfChanged=false' "$new/$unit"; then continue; fi
 		case $unit in
 		roost-snapshot.service | roost-renewal.service | roost-drill.service) ;; # a timer's
-		*) changed+=("$unit") ;;
+		kubelet.service | roost-agent.service | roost-bootstrap.service) restarted+=("$unit") ;;
+		*)
+			[ ! -e "$old/$unit" ] || stopped+=("$unit")
+			started+=("$unit")
+			;;
 		esac
 	done
-	[ ${#changed[@]} = 0 ] || node_enter "$node" systemctl restart "${changed[@]}" || code=4
-	node_enter "$node" systemctl start multi-user.target timers.target || code=4
+	[ ${#stopped[@]} = 0 ] || node_enter "$node" systemctl stop "${stopped[@]}" || code=4
+	node_enter "$node" systemctl daemon-reload
+	[ ${#restarted[@]} = 0 ] || node_enter "$node" systemctl restart "${restarted[@]}" || code=4
+	node_enter "$node" systemctl start "${started[@]}" || code=4
 	[ -z "$(node_enter "$node" systemctl list-units --plain --no-legend --state=failed,auto-restart 'roost-*' kubelet.service)" ] || code=4
 	return $code
 }

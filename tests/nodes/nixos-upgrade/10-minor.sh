@@ -15,16 +15,13 @@ package_of() {
 is_static() { on n1 -- test -f /etc/kubernetes/manifests/kube-apiserver.yaml; }
 
 a_program_that_does_not_run() {
-	local before broken name programs=()
+	local before broken bin
 	is_static || return 0 # services are brought by the rebuild itself, and have no way back but the generation's
-	before=$(programs n1)
-	for name in kube-{apiserver,controller-manager,scheduler}; do programs+=("$name=/bin/true"); done
-	programs[1]="kube-controller-manager=$("$repo/tests/upstream/build" --dir)/etcdutl" # it says how it is called, and ends
-	programs[0]="kube-apiserver=$("$repo/tests/upstream/build" --dir)/kube-apiserver-v1.35.4"
-	broken=$(cluster package n1 kubernetes-broken "${programs[@]}")
-	retag_proxy v1.35.4 v1.35.6
-	cluster rebuild n1 "versions.kubelet = \"v1.35.4\"; $(kubernetes_options v1.35.6 "$broken")"
-	not on n1 -- bootstrap upgrade apply --ignore-preflight --timeout 60s >"$log.said" 2>&1
+	before=$(programs n1) bin=$("$repo/tests/upstream/build" --dir)
+	# A controller manager that says how it is called, and exits.
+	broken=$(cluster package n1 kubernetes-broken "$bin"/kube-{apiserver,scheduler} "kube-controller-manager=$bin/etcdutl")
+	cluster rebuild n1 "versions.kubelet = \"v1.36.3\"; $(kubernetes_options v1.36.3 "$broken")"
+	not on n1 -- bootstrap upgrade apply --timeout 60s >"$log.said" 2>&1
 	cat "$log.said"
 	matches 'kube-controller-manager did not become healthy' <"$log.said"
 	rm "$log.said"

@@ -115,4 +115,7 @@ impl ContainerStats for FakeRuntime {
     async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError> {
         Ok(Vec::new())
     }
+    async fn list_pod_sandbox_stats(&self) -> Result<Vec<cri::PodSandboxStats>, RuntimeError> {
+        Ok(Vec::new())
+    }
 }

@@ -141,6 +141,7 @@ fn operation(call: &str) -> &str {
         "ImageFsInfo" => "image_fs_info",
         "ImageStatus" => "image_status",
         "ListContainerStats" => "list_container_stats",
+        "ListPodSandboxStats" => "list_podsandbox_stats",
         "ListContainers" => "list_containers",
         "ListImages" => "list_images",
         "ListPodSandbox" => "list_podsandbox",

@@ -264,6 +264,11 @@ impl ContainerStats for Cri {
         let mut client = self.runtime();
         Ok(self.call("ListContainerStats", Some(self.timeout), client.list_container_stats(request)).await?.stats)
     }
+    async fn list_pod_sandbox_stats(&self) -> Result<Vec<cri::PodSandboxStats>, RuntimeError> {
+        let request = cri::ListPodSandboxStatsRequest { filter: None };
+        let mut client = self.runtime();
+        Ok(self.call("ListPodSandboxStats", Some(self.timeout), client.list_pod_sandbox_stats(request)).await?.stats)
+    }
 }
 
 #[async_trait]

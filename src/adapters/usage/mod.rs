@@ -22,6 +22,7 @@ use self::shared::Shared;
 use crate::core::model::cgroup_sample::{CgroupDetails, MachineShape};
 use crate::core::model::usage::{NodeUsage, PodUsage};
 use crate::core::model::{PodUid, uid_of, with_causes};
+use crate::core::usage::apply_runtime_stats;
 use crate::offload::Lanes;
 use crate::ports::kubelet::{ContainerStats, PodView, Pods, Usage, UsageDepth};
 use crate::ports::node::ImageService;
@@ -83,8 +84,28 @@ impl MachineUsage {
                 join_all(each).await.into_iter().flatten().collect()
             }
         };
+        self.ask_runtime(&mut all).await;
         all.sort_by(|a, b| (&a.pod_ref.namespace, &a.pod_ref.name).cmp(&(&b.pod_ref.namespace, &b.pod_ref.name)));
         all
+    }
+
+    /// With the runtime's figures where settings want these; without them where it does not answer.
+    async fn ask_runtime(&self, all: &mut [PodUsage]) {
+        if !self.shared.options.from_runtime {
+            return;
+        }
+        let stats = match self.runtime.list_pod_sandbox_stats().await {
+            Ok(stats) => stats,
+            Err(error) => {
+                return tracing::warn!(error = with_causes(&error), "the runtime does not tell what pods use");
+            }
+        };
+        for stats in &stats {
+            let uid = stats.attributes.as_ref().and_then(|a| a.metadata.as_ref()).map(|metadata| &metadata.uid);
+            if let Some(usage) = all.iter_mut().find(|usage| Some(&usage.pod_ref.uid) == uid) {
+                apply_runtime_stats(usage, stats);
+            }
+        }
     }
 
     async fn measure_one(
@@ -129,7 +150,9 @@ impl Usage for MachineUsage {
     async fn pod(&self, uid: &PodUid) -> Option<PodUsage> {
         let view = self.pods.by_uid(uid)?;
         let layers = Arc::new(pods::Layers::ask(&*self.runtime, &*self.images).await);
-        self.measure_one(view, layers, UsageDepth::Full, true).await
+        let mut usage = self.measure_one(view, layers, UsageDepth::Full, true).await;
+        self.ask_runtime(usage.as_mut_slice()).await;
+        usage
     }
 
     async fn machine(&self) -> Option<MachineShape> {

@@ -31,6 +31,8 @@ pub struct UsageOptions {
     pub root_dir: PathBuf,
     /// How long a directory size is cached; `None` disables measuring volumes (`volumeStatsAggPeriod`).
     pub volumes: Option<Duration>,
+    /// Whether the runtime's figures of pods take the place of those of cgroups (`PodAndContainerStatsFromCRI`).
+    pub from_runtime: bool,
 }
 
 /// State shared by all measurements.

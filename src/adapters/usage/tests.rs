@@ -47,6 +47,7 @@ fn machine(root: &Path) -> Shared {
         sys: root.join("sys"),
         root_dir: root.join("kubelet"),
         volumes: Some(Duration::from_secs(60)),
+        from_runtime: false,
     };
     Shared {
         tree: Tree::new(options.cgroup_mount.clone(), options.cgroup_root.clone(), options.driver),

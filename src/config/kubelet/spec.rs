@@ -409,6 +409,7 @@ pub(super) fn type_spec(flags: &Flags, value: Value, findings: &mut Findings) ->
         json_log: r.text("logging.format") == "json",
         host: host(flags, r),
         volume_period: volume_period(r),
+        usage_from_runtime: r.bool("featureGates.PodAndContainerStatsFromCRI"),
         flags: flags.given(),
         warnings: Vec::new(),
         effective: Value::Null,

@@ -54,6 +54,8 @@ pub struct KubeletSpec {
     pub(crate) host: HostSettings,
     /// How long a volume size is cached; `None` disables measuring volumes.
     pub(crate) volume_period: Option<Duration>,
+    /// The runtime measures pods and containers, not the kubelet (feature gate `PodAndContainerStatsFromCRI`).
+    pub(crate) usage_from_runtime: bool,
     /// Flags that were given, sorted, as `/flagz` shows them.
     pub(crate) flags: Vec<(String, String)>,
     /// Reported once at startup: settings that are not implemented, and what happens instead.

@@ -38,6 +38,7 @@ pub fn usage(
         sys: PathBuf::from("/sys"),
         root_dir: spec.dirs.root.clone(),
         volumes: spec.volume_period,
+        from_runtime: spec.usage_from_runtime,
     };
     Arc::new(MachineUsage::new(options, Arc::clone(&table.pods), Arc::<Cri>::clone(runtime), Arc::<Cri>::clone(images)))
 }

@@ -82,6 +82,8 @@ pub trait RuntimeLaunch: Send + Sync {
 pub trait ContainerStats: Send + Sync {
     /// Usage of all containers; for nodes whose cgroup files cannot be read.
     async fn list_container_stats(&self) -> Result<Vec<cri::ContainerStats>, RuntimeError>;
+    /// Usage of all sandboxes with their containers.
+    async fn list_pod_sandbox_stats(&self) -> Result<Vec<cri::PodSandboxStats>, RuntimeError>;
 }
 
 /// Runs commands in containers: probes, hooks and `/run`. A command continues when its future is dropped.

@@ -17,6 +17,7 @@ use crate::core::model::with_causes;
 use crate::cri;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, Pods, Usage, UsageDepth};
 use crate::ports::node::{ImageService, RuntimeError, RuntimeQueries};
+use crate::telemetry::Metrics;
 
 const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -59,6 +60,8 @@ pub struct ImageGcPorts {
     pub events: Arc<dyn Events>,
     /// Pull records, of which those of removed images go too.
     pub records: Arc<Images>,
+    /// Counts removals.
+    pub metrics: Arc<Metrics>,
     /// The wall clock.
     pub wall: fn() -> Timestamp,
 }
@@ -173,7 +176,11 @@ impl ImageGc {
         for id in &removal.ids {
             let spec = cri::ImageSpec { image: id.clone(), ..cri::ImageSpec::default() };
             match self.ports.images.remove_image(&spec).await {
-                Ok(()) => tracing::info!(image = id, "removed an unused image"),
+                Ok(()) => {
+                    tracing::info!(image = id, "removed an unused image");
+                    let reason = if removal.aged.contains(id) { "age" } else { "space" };
+                    self.ports.metrics.images_collected.with([reason]).inc();
+                }
                 Err(error) => {
                     tracing::warn!(image = id, error = with_causes(&error), "an unused image could not be removed")
                 }

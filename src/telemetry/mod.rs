@@ -3,6 +3,7 @@
 //! [`logging::start`] is called once by each binary. [`Metrics`] is one shared value; everybody bumps its counters
 //! directly, the server prints it.
 
+mod buckets;
 pub mod exposition;
 pub mod instrument;
 mod journal;

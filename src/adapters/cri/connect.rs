@@ -30,7 +30,7 @@ pub struct Cri {
     /// Calls under way that change something and take no longer than the runtime needs for it.
     changes: TaskTracker,
     /// Where calls are counted; none in programs without metrics.
-    metrics: Option<Arc<Metrics>>,
+    pub(super) metrics: Option<Arc<Metrics>>,
 }
 
 impl Cri {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::kubelet::startup::StartupTracker;
 use crate::ports::kubelet::{Events, NodeCredentials, Objects, PullRecords};
 use crate::ports::node::ImageService;
+use crate::telemetry::Metrics;
 
 /// What images need of the world.
 #[derive(Clone)]
@@ -20,6 +22,10 @@ pub struct ImagePorts {
     pub node: Arc<dyn NodeCredentials>,
     /// What was pulled with whose credentials.
     pub records: Arc<dyn PullRecords>,
+    /// Takes the time of pulls off that of a pod's start.
+    pub startup: Arc<StartupTracker>,
+    /// Counts pulls.
+    pub metrics: Arc<Metrics>,
     /// The wall clock.
     pub wall: fn() -> Timestamp,
 }

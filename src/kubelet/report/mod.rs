@@ -24,6 +24,7 @@ use crate::kubelet::pods::StatusSink;
 use crate::ports::kubelet::PodApi;
 use crate::ports::node::ApiError;
 use crate::supervise::{caught, spawn};
+use crate::telemetry::Metrics;
 use crate::telemetry::panics::{Task, named};
 
 /// Requests at the same time.
@@ -44,6 +45,7 @@ pub struct Reporter {
 struct Shared {
     api: Arc<dyn PodApi>,
     view: Arc<ApiPodView>,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -61,6 +63,8 @@ struct Entry {
     finished: bool,
     queued: bool,
     busy: bool,
+    /// When the status changed that the API does not have yet.
+    changed: Option<Instant>,
     /// When the last request was made.
     sent: Option<Instant>,
     /// A timer is under way that sends what is gathered.
@@ -70,8 +74,8 @@ struct Entry {
 
 impl Reporter {
     /// A reporter that has yet to [`run`](Self::run).
-    pub fn new(api: Arc<dyn PodApi>, view: Arc<ApiPodView>) -> Self {
-        let shared = Shared { api, view, state: Mutex::default(), wake: Notify::new() };
+    pub fn new(api: Arc<dyn PodApi>, view: Arc<ApiPodView>, metrics: Arc<Metrics>) -> Self {
+        let shared = Shared { api, view, metrics, state: Mutex::default(), wake: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -116,6 +120,7 @@ impl StatusSink for Reporter {
         let update = |entry: &mut Entry| {
             let urgent = is_urgent(&entry.status, status);
             entry.status = status.clone();
+            entry.changed.get_or_insert_with(Instant::now);
             urgent
         };
         self.shared.update(pod, is_static, update);
@@ -150,6 +155,7 @@ impl Shared {
             finished: false,
             queued: false,
             busy: false,
+            changed: None,
             sent: None,
             gathering: false,
             retries: RETRY.doubling(),
@@ -232,11 +238,13 @@ impl Shared {
 
     async fn send(&self, uid: PodUid) {
         let job = {
-            let state = self.lock();
-            state.pods.get(&uid).map(|e| (e.pod.clone(), e.is_static, e.status.clone(), e.finished))
+            let mut state = self.lock();
+            let entry = state.pods.get_mut(&uid);
+            entry.map(|e| (e.pod.clone(), e.is_static, e.status.clone(), e.finished, e.changed.take()))
         };
+        let changed = job.as_ref().and_then(|(.., changed)| *changed);
         let outcome = match job {
-            Some((pod, is_static, status, finished)) => {
+            Some((pod, is_static, status, finished, _)) => {
                 let task = Task::of("status of a pod", uid.as_str());
                 // One that panicked is sent again like one that failed.
                 match caught(task, self.bring(&pod, is_static, &status, finished)).await {
@@ -246,14 +254,19 @@ impl Shared {
                     }
                 }
             }
-            None => Ok(()),
+            None => Ok(false),
         };
         let pause = {
             let mut state = self.lock();
             let Some(entry) = state.pods.get_mut(&uid) else { return };
             entry.busy = false;
+            match (&outcome, changed) {
+                (Ok(true), Some(changed)) => self.metrics.pod_status_sync.observe([], changed.elapsed()),
+                // What the API does not have yet has been waiting since then.
+                (_, changed) => entry.changed = changed.or(entry.changed),
+            }
             match &outcome {
-                Ok(()) => {
+                Ok(_) => {
                     entry.retries.reset();
                     None
                 }
@@ -268,10 +281,10 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Makes the API's status equal to ours, and ends an API pod of which nothing is left.
-    async fn bring(&self, pod: &Pod, is_static: bool, status: &PodStatus, finished: bool) -> Result<(), ApiError> {
+    /// Makes the API's status equal to ours, and ends an API pod of which nothing is left. `Ok(true)` if the API has it.
+    async fn bring(&self, pod: &Pod, is_static: bool, status: &PodStatus, finished: bool) -> Result<bool, ApiError> {
         let key = key_of(pod);
-        let Some(target) = self.target(pod, is_static, &key) else { return Ok(()) };
+        let Some(target) = self.target(pod, is_static, &key) else { return Ok(false) };
         let uid = target.metadata.uid.as_deref().unwrap_or_default();
         let old = target.status.clone().unwrap_or_default();
         let mut current = target.clone();
@@ -284,9 +297,9 @@ impl Shared {
                     current = Arc::new(answer);
                     self.view.renew(&current);
                 }
-                Err(ApiError::NotFound(_)) => return Ok(()),
+                Err(ApiError::NotFound(_)) => return Ok(false),
                 // Another pod took the name; ours is gone from the API.
-                Err(ApiError::Conflict { .. }) => return Ok(()),
+                Err(ApiError::Conflict { .. }) => return Ok(false),
                 Err(error @ ApiError::Refused { .. }) => {
                     warn!(%key, error = with_causes(&error), "status refused");
                     return Err(error);
@@ -298,13 +311,13 @@ impl Shared {
             return match self.api.delete_now(&key, uid).await {
                 Ok(()) => {
                     info!(%key, %uid, "pod deleted from the API: nothing is left of it");
-                    Ok(())
+                    Ok(true)
                 }
-                Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(()),
+                Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(true),
                 Err(error) => Err(error),
             };
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The API object that carries the pod's status: itself, or the mirror pod of the same manifest.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use crate::kubelet::api::pods::ApiPodView;
+use crate::kubelet::startup::StartupTracker;
 use crate::ports::kubelet::PodWatch;
 
 /// The API source.
@@ -15,6 +16,8 @@ pub struct ApiSource {
     pub watch: Box<dyn PodWatch>,
     /// The shared copy, which this source alone writes.
     pub view: Arc<ApiPodView>,
+    /// Counts the starts of pods.
+    pub startup: Arc<StartupTracker>,
     /// Where the sets go.
     pub desired: mpsc::Sender<DesiredSet>,
 }
@@ -30,6 +33,7 @@ impl ApiSource {
                 // Not lost when dropped: a listing in progress lives in the watch.
                 change = self.watch.next() => {
                     let first = !self.view.is_listed();
+                    self.startup.observe(&change);
                     let changed = self.view.apply(change);
                     dirty |= self.view.is_listed() && (changed || first);
                 }

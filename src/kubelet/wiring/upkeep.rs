@@ -70,6 +70,8 @@ pub struct UpkeepParts<'a> {
     pub images: &'a Arc<Images>,
     /// Measures.
     pub usage: Arc<dyn Usage>,
+    /// What is counted.
+    pub metrics: &'a Arc<Metrics>,
 }
 
 /// Starts image collection and eviction.
@@ -91,6 +93,7 @@ pub async fn start(
         usage: Arc::clone(&parts.usage),
         events: Arc::clone(parts.events),
         records: Arc::clone(parts.images),
+        metrics: Arc::clone(parts.metrics),
         wall: Timestamp::now,
     };
     let gc = Arc::new(ImageGc::new(gc_ports, &spec.images));
@@ -102,6 +105,7 @@ pub async fn start(
         control: Arc::clone(&parts.table.control),
         events: Arc::clone(parts.events),
         images: gc,
+        metrics: Arc::clone(parts.metrics),
         wall: Timestamp::now,
     };
     let root = spec.dirs.root.clone();

@@ -7,7 +7,7 @@ mod code;
 #[path = "tidy/imports.rs"]
 mod imports;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -202,6 +202,37 @@ fn a_struct_of_a_driver_has_at_most_15_fields() {
         faults.extend(long.map(|(name, line, fields)| format!("{path}:{line}: {name} has {fields} fields")));
     }
     complain(faults);
+}
+
+#[test]
+fn each_metric_is_recorded() {
+    // What is printed without ever being recorded looks like "no problem" to whoever watches it.
+    let records = ["with", "observe", "observe_value"];
+    let mut recorded = BTreeSet::new();
+    for (_, text) in files().iter().filter(|(path, _)| path.starts_with("src/") && !path.starts_with("src/telemetry/"))
+    {
+        let tokens = code(text);
+        let texts: Vec<&str> = tokens.iter().map(|token| token.text.as_str()).collect();
+        for (at, window) in texts.windows(4).enumerate() {
+            let [dot, field, other, call] = window else { continue };
+            // Families that are chosen by a condition are bound to a name first.
+            let is_bound = || at > 1 && *other != "." && texts[at - 1] == "metrics";
+            if *dot == "." && ((*other == "." && records.contains(call)) || is_bound()) {
+                recorded.insert((*field).to_owned());
+            }
+        }
+    }
+    let probes = [("probes", ""), ("probe_duration", ""), ("healthchecks", "")];
+    let all = roost::telemetry::Metrics::FAMILIES.iter().chain(&probes);
+    let silent = all.filter(|(field, _)| !recorded.contains(*field));
+    complain(
+        silent.map(|(field, name)| format!("src/telemetry/metrics.rs: nobody records {field} ({name})")).collect(),
+    );
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).expect("the page on metrics");
+    let unlisted =
+        roost::telemetry::Metrics::FAMILIES.iter().filter(|(_, name)| !page.contains(&format!("| `{name}` |")));
+    complain(unlisted.map(|(_, name)| format!("docs/metrics.md: {name} is not listed")).collect());
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod model;
 pub mod network;
 pub mod node;
 pub mod plan;
+pub mod pod_start;
 pub mod probes;
 pub mod render;
 pub mod server;

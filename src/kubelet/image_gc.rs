@@ -18,6 +18,7 @@ use crate::core::model::with_causes;
 use crate::cri;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, Pods, Usage, UsageDepth};
 use crate::ports::node::{ImageService, RuntimeError, RuntimeQueries};
+use crate::telemetry::Metrics;
 
 const INTERVAL: Duration = Duration::from_secs(300);
 
@@ -58,6 +59,9 @@ pub struct ImageGcPorts {
     pub events: Arc<dyn Events>,
     /// Pull records; those of removed images are removed too.
     pub records: Arc<Images>,
+    /// Counts removals.
+    pub metrics: Arc<Metrics>,
+    /// The wall clock.
     pub wall: fn() -> Timestamp,
 }
 
@@ -170,7 +174,11 @@ impl ImageGc {
         for id in &removal.ids {
             let spec = cri::ImageSpec { image: id.clone(), ..cri::ImageSpec::default() };
             match self.ports.images.remove_image(&spec).await {
-                Ok(()) => tracing::info!(image = id, "removed an unused image"),
+                Ok(()) => {
+                    tracing::info!(image = id, "removed an unused image");
+                    let reason = if removal.aged.contains(id) { "age" } else { "space" };
+                    self.ports.metrics.images_collected.with([reason]).inc();
+                }
                 Err(error) => {
                     tracing::warn!(image = id, error = with_causes(&error), "an unused image could not be removed")
                 }

@@ -23,5 +23,6 @@ pub mod report;
 pub mod server;
 pub mod shutdown;
 pub mod sources;
+pub mod startup;
 pub mod units;
 pub mod wiring;

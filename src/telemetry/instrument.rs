@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::exposition::{Kind, Page, push_number};
 
 /// Most label sets of a family; later ones are counted in a series with empty labels.
@@ -64,6 +66,29 @@ impl Instrument for Gauge {
     }
 }
 
+/// A moment, shown as the whole seconds until then: negative once it is past, `+Inf` if there is none.
+#[derive(Debug, Default)]
+pub struct Expiry(Mutex<Option<Timestamp>>);
+
+impl Expiry {
+    /// Sets the moment; `None` if nothing expires.
+    pub fn set(&self, at: Option<Timestamp>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+    /// Seconds that are left at `now`.
+    pub fn left(&self, now: Timestamp) -> f64 {
+        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map_or(f64::INFINITY, |at| at.duration_since(now).as_secs() as f64)
+    }
+}
+
+impl Instrument for Expiry {
+    const KIND: Kind = Kind::Gauge;
+    fn print(&self, page: &mut Page, name: &str, labels: &[(&str, &str)], _buckets: &[f64]) {
+        page.sample(name, labels, self.left(Timestamp::now()), None);
+    }
+}
+
 /// Most buckets of any histogram here.
 const MAX_BUCKETS: usize = 25;
 
@@ -108,8 +133,22 @@ pub struct Family<I, const N: usize> {
 }
 
 impl<I: Instrument, const N: usize> Family<I, N> {
+    /// An empty family; one without labels has its series from the start.
     pub fn new(name: &'static str, help: &'static str, labels: [&'static str; N]) -> Self {
-        Self { name, help, labels, buckets: &[], series: Mutex::default() }
+        Self::with_buckets(name, help, labels, &[])
+    }
+
+    fn with_buckets(
+        name: &'static str,
+        help: &'static str,
+        labels: [&'static str; N],
+        buckets: &'static [f64],
+    ) -> Self {
+        let mut series = BTreeMap::new();
+        if N == 0 {
+            series.insert(labels.map(Box::from), Arc::default());
+        }
+        Self { name, help, labels, buckets, series: Mutex::new(series) }
     }
 
     /// The metric of these label values.
@@ -150,18 +189,28 @@ impl<const N: usize> Family<Histogram, N> {
         buckets: &'static [f64],
     ) -> Self {
         debug_assert!(buckets.len() <= MAX_BUCKETS);
-        Self { name, help, labels, buckets, series: Mutex::default() }
+        Self::with_buckets(name, help, labels, buckets)
     }
 
+    /// Counts a duration, in seconds.
     pub fn observe(&self, values: [&str; N], took: Duration) {
+        self.observe_value(values, took.as_secs_f64());
+    }
+
+    /// Counts a value in the unit of the family.
+    pub fn observe_value(&self, values: [&str; N], value: f64) {
         let histogram = self.with(values);
-        let seconds = took.as_secs_f64();
-        let bucket = self.buckets.iter().zip(&histogram.counts).find(|(bound, _)| seconds <= **bound);
+        let bucket = self.buckets.iter().zip(&histogram.counts).find(|(bound, _)| value <= **bound);
         if let Some((_, count)) = bucket {
             count.fetch_add(1, Ordering::Relaxed);
         }
         histogram.count.fetch_add(1, Ordering::Relaxed);
-        histogram.sum.add(seconds);
+        histogram.sum.add(value);
+    }
+
+    /// How many values were counted for these labels.
+    pub fn count(&self, values: [&str; N]) -> u64 {
+        self.with(values).count.load(Ordering::Relaxed)
     }
 }
 
@@ -183,6 +232,25 @@ mod tests {
              d_seconds_bucket{op=\"a\",le=\"0.1\"} 1\nd_seconds_bucket{op=\"a\",le=\"1\"} 2\n\
              d_seconds_bucket{op=\"a\",le=\"+Inf\"} 3\nd_seconds_sum{op=\"a\"} 5.55\nd_seconds_count{op=\"a\"} 3\n"
         );
+    }
+
+    #[test]
+    fn a_family_without_labels_is_shown_before_anything_happened() {
+        let mut page = Page::default();
+        Family::<Counter, 0>::new("x_total", "X.", []).print(&mut page);
+        Family::histogram("d_seconds", "D.", [], &[1.0]).print(&mut page);
+        Family::<Counter, 1>::new("y_total", "Y.", ["a"]).print(&mut page);
+        let text = page.finish();
+        assert!(text.contains("x_total 0\n") && text.contains("d_seconds_count 0\n") && !text.contains("y_total"));
+    }
+
+    #[test]
+    fn an_expiry_is_what_is_left_until_then() {
+        let (expiry, now) = (Expiry::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(expiry.left(now), f64::INFINITY);
+        expiry.set(Timestamp::from_second(90).ok());
+        assert_eq!(expiry.left(now), 90.0);
+        assert_eq!(expiry.left(Timestamp::from_second(100).unwrap()), -10.0);
     }
 
     #[test]

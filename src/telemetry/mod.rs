@@ -3,6 +3,7 @@
 //! [`logging::start`] is called once by each program. [`Metrics`] is one shared value; all rooms increment its counters
 //! directly, and the server prints it.
 
+mod buckets;
 pub mod exposition;
 pub mod instrument;
 mod journal;

@@ -2,9 +2,18 @@
 
 #![expect(clippy::disallowed_methods, reason = "the kernel's own files, which are memory")]
 
+use jiff::Timestamp;
+
 use super::exposition::{Kind, Page};
 
-/// Prints them; values that cannot be read are skipped.
+/// When the machine started, by the kernel's clock.
+pub fn boot_time() -> Option<Timestamp> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let seconds = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())?;
+    Timestamp::from_second(seconds).ok()
+}
+
+/// Prints them; what cannot be read is left out.
 pub fn print(page: &mut Page) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name in parentheses may contain anything; the fields after it are numbers.
@@ -17,9 +26,7 @@ pub fn print(page: &mut Page) {
     let (user, system, start, size, resident) = (field(10), field(11), field(18), field(19), field(20));
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     let page_size = rustix::param::page_size() as f64;
-    let boot = std::fs::read_to_string("/proc/stat")
-        .ok()
-        .and_then(|text| text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok()));
+    let boot = boot_time().map(|at| at.as_second() as f64);
     let open = std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64);
     let mut one = |name, kind, help, value: Option<f64>| {
         if let Some(value) = value {
@@ -32,6 +39,13 @@ pub fn print(page: &mut Page) {
         Kind::Counter,
         "Total user and system CPU time spent in seconds.",
         user.zip(system).map(|(u, s)| (u + s) / ticks),
+    );
+    let limit = |resource| rustix::process::getrlimit(resource).current.map(|limit| limit as f64);
+    one(
+        "process_max_fds",
+        Kind::Gauge,
+        "Maximum number of open file descriptors.",
+        limit(rustix::process::Resource::Nofile),
     );
     one("process_open_fds", Kind::Gauge, "Number of open file descriptors.", open);
     one(

@@ -8,6 +8,7 @@ mod burst;
 mod calls;
 mod extremes;
 mod life;
+mod metrics;
 mod panics;
 mod restart;
 mod statics;

@@ -23,11 +23,13 @@ use tower::{BoxError, ServiceBuilder};
 
 use super::authorization::{Authorization, CredentialError};
 use super::kubeconfig::{KubeconfigError, read_kubeconfig};
+use super::request_counts::RequestCounts;
 use super::throttle::Throttle;
 use super::tls::{Identity, TlsError, https};
 use crate::adapters::keepalive;
 use crate::adapters::names::Names;
 use crate::offload::{Lanes, Stalled};
+use crate::telemetry::Metrics;
 
 /// Why no client could be created.
 #[derive(Debug, thiserror::Error)]
@@ -119,13 +121,16 @@ pub struct Connector {
     names: Names,
     lanes: Lanes,
     throttle: Option<Throttle>,
-    /// Expiry of certificates from credential plugins, by kubeconfig.
+    /// Where requests are counted, and when the client certificate expires; `None` in programs without metrics.
+    metrics: Option<Arc<Metrics>>,
+    /// When certificates of credential plugins end, by the kubeconfig.
     ends: Arc<Mutex<BTreeMap<PathBuf, Timestamp>>>,
 }
 
 impl Default for Connector {
     fn default() -> Self {
-        Self { names: Names::remembering(), lanes: Lanes::new("kubeconfig"), throttle: None, ends: Arc::default() }
+        let (names, lanes) = (Names::remembering(), Lanes::new("kubeconfig"));
+        Self { names, lanes, throttle: None, metrics: None, ends: Arc::default() }
     }
 }
 
@@ -135,16 +140,26 @@ impl Connector {
         Self { throttle: Some(throttle), ..Self::default() }
     }
 
-    /// Creates a client from the file's current context. Nothing is sent yet; its credential plugin is run.
+    /// Counts the requests of its clients.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// Builds a client from the file's current context. Nothing is sent yet; a credential plugin in it is run.
     ///
     /// # Errors
     /// The kubeconfig cannot be used, or reading it times out.
     pub async fn connect(&self, path: &Path) -> Result<Client, Error> {
         let (file, names, throttle) = (path.to_owned(), self.names.clone(), self.throttle.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let open = move || runtime.block_on(open(&file, names, throttle));
+        let (runtime, metrics) = (tokio::runtime::Handle::current(), self.metrics.clone());
+        let open = move || runtime.block_on(open(&file, names, throttle, metrics));
         let made = self.lanes.run(path.to_string_lossy(), "connect", open);
         let (client, end) = made.await.map_err(Error::stalled(path))??;
+        if let Some(metrics) = &self.metrics {
+            metrics.exec_plugin_ttl.with([]).set(end);
+        }
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.remove(path);
         ends.extend(end.map(|end| (path.to_owned(), end)));
@@ -171,8 +186,13 @@ pub async fn connect(path: &Path) -> Result<Client, Error> {
     Connector::default().connect(path).await
 }
 
-/// The client, and the expiry of its certificate if that comes from a credential plugin.
-async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<(Client, Option<Timestamp>), Error> {
+/// The client, and when the certificate ends that a credential plugin gave it.
+async fn open(
+    path: &Path,
+    names: Names,
+    throttle: Option<Throttle>,
+    metrics: Option<Arc<Metrics>>,
+) -> Result<(Client, Option<Timestamp>), Error> {
     let unusable = |source| Error::Kubeconfig { path: path.to_owned(), source };
     let kubeconfig = read_kubeconfig(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     // The client library panics on an address without a scheme.
@@ -192,9 +212,12 @@ async fn open(path: &Path, names: Names, throttle: Option<Throttle>) -> Result<(
     }
     let refused = |source| Error::Client { path: path.to_owned(), source };
     let own = read_identity(&config.auth_info).map_err(refused)?;
+    if let Some(metrics) = &metrics {
+        metrics.client_certificate_ttl.with([]).set(own.as_ref().and_then(Identity::expires_at));
+    }
     let (authorization, given) = Authorization::of(&config.auth_info).await.map_err(|source| refused(source.into()))?;
     let (given, end) = given.unzip();
-    let client = client(config, own.or(given), authorization, names, throttle).map_err(refused)?;
+    let client = client(config, own.or(given), authorization, names, (throttle, metrics)).map_err(refused)?;
     Ok((client, end.flatten()))
 }
 
@@ -230,7 +253,7 @@ pub fn client(
     identity: Option<Identity>,
     authorization: Authorization,
     names: Names,
-    throttle: Option<Throttle>,
+    (throttle, metrics): (Option<Throttle>, Option<Arc<Metrics>>),
 ) -> Result<Client, ClientError> {
     let mut http = HttpConnector::new_with_resolver(names);
     http.enforce_http(false);
@@ -249,6 +272,7 @@ pub fn client(
         .layer(headers)
         .map_err(BoxError::from)
         .option_layer(throttle)
+        .layer(RequestCounts::new(metrics))
         .service(client);
     Ok(ClientBuilder::new(service, config.default_namespace).build())
 }
@@ -285,7 +309,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = Config::new(format!("http://{address}").parse().unwrap());
-        let client = client(config, None, Authorization::nobody(), Names::remembering(), None).unwrap();
+        let client = client(config, None, Authorization::nobody(), Names::remembering(), (None, None)).unwrap();
         let asks = tokio::spawn(async move { client.apiserver_version().await });
         let (silent, _) = listener.accept().await.unwrap();
         silent.readable().await.unwrap();

@@ -53,7 +53,7 @@ fn client(server: &str, ca: Option<&str>, token: Option<&str>) -> Result<Client,
     }
     let known = token.map(Authorization::bearer).transpose().map_err(unreachable(server))?;
     let authorization = known.unwrap_or_else(Authorization::nobody);
-    super::connect::client(config, None, authorization, Names::remembering(), None).map_err(unreachable(server))
+    super::connect::client(config, None, authorization, Names::remembering(), (None, None)).map_err(unreachable(server))
 }
 
 fn unreachable<E: std::error::Error + Send + Sync + 'static>(server: &str) -> impl Fn(E) -> ContactError {

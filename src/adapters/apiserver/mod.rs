@@ -15,6 +15,7 @@ pub mod objects;
 pub mod pods;
 pub mod reachability;
 mod reconnecting;
+mod request_counts;
 pub mod reviews;
 pub mod session;
 pub mod storage;

@@ -31,7 +31,7 @@ async fn ask(url: &str, ca: Option<&str>) -> Option<()> {
         let certs = CertificateDer::pem_slice_iter(ca.as_bytes()).collect::<Result<Vec<_>, _>>().ok()?;
         config.root_cert = Some(certs.into_iter().map(|cert| cert.as_ref().to_vec()).collect());
     }
-    let client = connect::client(config, None, Authorization::nobody(), Names::remembering(), None).ok()?;
+    let client = connect::client(config, None, Authorization::nobody(), Names::remembering(), (None, None)).ok()?;
     let request = hyper::Request::get(uri.path()).body(Vec::new()).ok()?;
     client.request_text(request).await.ok().map(drop)
 }

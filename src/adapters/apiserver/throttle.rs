@@ -9,7 +9,9 @@ use hyper::Request;
 use tokio::time::{Instant, sleep_until};
 use tower::{Layer, Service};
 
+use super::request_counts::host_of;
 use crate::core::model::time::Moment;
+use crate::telemetry::Metrics;
 
 /// client-go's meaning of zero (`rest.DefaultQPS`, `rest.DefaultBurst`).
 const DEFAULT_RATE: u32 = 5;
@@ -24,6 +26,8 @@ pub struct Throttle {
     ahead: Duration,
     /// When the rate has caught up with the requests sent so far.
     paid: Arc<Mutex<Option<Instant>>>,
+    /// Where waits are counted.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Throttle {
@@ -32,7 +36,14 @@ impl Throttle {
         let rate = if rate == 0 { DEFAULT_RATE } else { rate };
         let burst = if burst == 0 { DEFAULT_BURST } else { burst };
         let interval = Duration::from_secs(1).checked_div(rate).unwrap_or_default();
-        Self { interval, ahead: interval.saturating_mul(burst.saturating_sub(1)), paid: Arc::default() }
+        Self { interval, ahead: interval.saturating_mul(burst.saturating_sub(1)), paid: Arc::default(), metrics: None }
+    }
+
+    /// Counts how long requests wait.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     /// Reserves one request, and returns when it may be sent.
@@ -81,8 +92,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let turn = (!is_exempt(request.uri().path())).then(|| self.throttle.turn(Instant::now()));
-        // The instance that reported ready must be called (tower's `Service`).
+        let now = Instant::now();
+        let turn = (!is_exempt(request.uri().path())).then(|| self.throttle.turn(now));
+        if let (Some(metrics), Some(turn)) = (&self.throttle.metrics, turn) {
+            let labels = [request.method().as_str(), &host_of(request.uri())];
+            metrics.rest_client_throttled.observe(labels, turn.saturating_duration_since(now));
+        }
+        // The one that said it was ready is the one to call (tower's `Service`).
         let other = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, other);
         Box::pin(async move {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use jiff::Timestamp;
 use kube::Config;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::{self, PemObject};
@@ -10,6 +11,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::adapters::checks::Unlooked;
 use crate::adapters::trust::machine_authorities;
+use crate::adapters::x509;
 
 /// Why TLS cannot be configured.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,11 @@ impl Identity {
             return Err(TlsError::Identity(pem::Error::NoItemsFound));
         }
         Ok(Self { chain, key: PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Identity)? })
+    }
+
+    /// When the certificate expires; `None` if it cannot be read.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.chain.first().and_then(|certificate| x509::expires_at(certificate))
     }
 }
 

@@ -9,6 +9,7 @@ mod tree;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
@@ -23,6 +24,7 @@ use crate::core::model::totals::pod_requests;
 use crate::core::model::{PodUid, QosClass, qos_class, uid_of, with_causes};
 use crate::offload::Lanes;
 use crate::ports::kubelet::{CgroupDriver, CgroupError, Cgroups, PodCgroup};
+use crate::telemetry::Metrics;
 
 const CLASSES: [QosClass; 3] = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
 
@@ -67,6 +69,8 @@ pub struct PodCgroups {
     /// Locked while a decision is based on it or recorded in it, but not while a pod's cgroup is created or removed:
     /// one that systemd cannot remove must not delay other pods.
     state: Mutex<State>,
+    /// Where operations are timed.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl PodCgroups {
@@ -74,7 +78,24 @@ impl PodCgroups {
     pub fn new(options: CgroupOptions) -> Self {
         let hierarchy = Hierarchy::detect(&options.mount);
         let slices = Slices::new(matches!(hierarchy, Hierarchy::V1 { .. }));
-        Self { options, hierarchy, lanes: Lanes::new("cgroup"), slices, state: Mutex::default() }
+        Self { options, hierarchy, lanes: Lanes::new("cgroup"), slices, state: Mutex::default(), metrics: None }
+    }
+
+    /// Times what is done to cgroups.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// Times one operation: `create`, `update` or `destroy` (upstream `pkg/kubelet/cm/cgroup_manager_linux.go`).
+    async fn timed<T>(&self, operation: &str, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let done = work.await;
+        if let Some(metrics) = &self.metrics {
+            metrics.cgroup_manager.observe([operation], began.elapsed());
+        }
+        done
     }
 
     /// Creates the cgroups of all pods and of the classes, with their limits.
@@ -128,6 +149,10 @@ impl PodCgroups {
     }
 
     async fn make(&self, name: &CgroupName, limits: &CgroupLimits) -> Result<(), CgroupError> {
+        self.timed("create", self.make_untimed(name, limits)).await
+    }
+
+    async fn make_untimed(&self, name: &CgroupName, limits: &CgroupLimits) -> Result<(), CgroupError> {
         let path = self.path(name);
         let fault = |message: String| CgroupError { path: path.clone(), message };
         if self.options.driver == CgroupDriver::Systemd {
@@ -164,7 +189,22 @@ impl PodCgroups {
         self.on_disk(path, "set limits", move |hierarchy, path| hierarchy.set(path, &limits)).await
     }
 
+    async fn destroy(&self, name: &CgroupName) -> Result<(), CgroupError> {
+        let path = self.path(name);
+        let fault = |message: String| CgroupError { path: path.clone(), message };
+        self.on_disk(&path, "kill", |hierarchy, path| hierarchy.kill(path)).await?;
+        if self.options.driver == CgroupDriver::Systemd {
+            self.slices.stop(&name.slice()).await.map_err(|e| fault(e.to_string()))?;
+        }
+        let removed = self.on_disk(&path, "remove", |hierarchy, path| hierarchy.remove(path)).await?;
+        removed.map_err(|e| fault(e.to_string()))
+    }
+
     async fn change(&self, name: &CgroupName, limits: &CgroupLimits) -> Result<(), CgroupError> {
+        self.timed("update", self.change_untimed(name, limits)).await
+    }
+
+    async fn change_untimed(&self, name: &CgroupName, limits: &CgroupLimits) -> Result<(), CgroupError> {
         if self.options.driver == CgroupDriver::Systemd
             && let Err(error) = self.slices.set(&name.slice(), limits).await
         {
@@ -291,14 +331,7 @@ impl Cgroups for PodCgroups {
             None => CLASSES.map(|class| CgroupName::pod(&self.options.root, class, uid)).to_vec(),
         };
         for name in names {
-            let path = self.path(&name);
-            let fault = |message: String| CgroupError { path: path.clone(), message };
-            self.on_disk(&path, "kill", |hierarchy, path| hierarchy.kill(path)).await?;
-            if self.options.driver == CgroupDriver::Systemd {
-                self.slices.stop(&name.slice()).await.map_err(|e| fault(e.to_string()))?;
-            }
-            let removed = self.on_disk(&path, "remove", |hierarchy, path| hierarchy.remove(path)).await?;
-            removed.map_err(|e| fault(e.to_string()))?;
+            self.timed("destroy", self.destroy(&name)).await?;
         }
         let mut state = self.state.lock().await;
         state.pods.remove(uid);
@@ -347,7 +380,8 @@ mod tests {
     #[tokio::test]
     async fn pods_get_a_place_in_their_class_and_the_class_their_sum() {
         let mount = tempfile::tempdir().unwrap();
-        let cgroups = tree(mount.path());
+        let metrics = Arc::new(Metrics::default());
+        let cgroups = tree(mount.path()).with_metrics(metrics.clone());
         let read = |path: &str| fs::read_to_string(mount.path().join(path)).unwrap();
         let parent = cgroups.ensure(&pod("a", "500m")).await.unwrap().parent;
         assert_eq!(parent, "/kubepods/burstable/poda");
@@ -360,6 +394,9 @@ mod tests {
         cgroups.ensure(&pod("a", "1500m")).await.unwrap();
         assert_eq!(read("kubepods/burstable/cpu.weight"), "79");
         assert_eq!(cgroups.known_pods().await, [PodUid::from("a"), PodUid::from("b")]);
+        // Three of all pods and the classes, and the two pods; then the pod and its class are changed.
+        assert_eq!(metrics.cgroup_manager.count(["create"]), 5);
+        assert!(metrics.cgroup_manager.count(["update"]) >= 2);
     }
 
     /// Also after a restart of the kubelet, which did not start the running pods, and whatever others write.

@@ -28,8 +28,8 @@ pub struct Cri {
     pub(super) timeout: Duration,
     /// Calls in progress that change something and take no longer than the runtime needs.
     changes: TaskTracker,
-    /// Counts the calls; `None` in programs without metrics.
-    metrics: Option<Arc<Metrics>>,
+    /// Where calls are counted; none in programs without metrics.
+    pub(super) metrics: Option<Arc<Metrics>>,
 }
 
 impl Cri {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use containerd_client::events as types;
 use containerd_client::services::v1::SubscribeRequest;
 use containerd_client::services::v1::events_client::EventsClient;
-use prost::Message;
+use jiff::Timestamp;
+use prost::{DecodeError, Message};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -17,6 +18,7 @@ use crate::core::model::{ContainerId, with_causes};
 use crate::cri;
 use crate::ports::kubelet::RuntimeEvent;
 use crate::supervise::restarting;
+use crate::telemetry::Metrics;
 
 /// Hints that may be queued; a full queue delays the stream, and loses nothing.
 const QUEUE: usize = 256;
@@ -78,7 +80,11 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
         () = tokio::time::sleep(SETTLE) => None,
     };
     let pending = first.is_none();
-    if !matches!(&first, Some(Err(_))) && sender.send(RuntimeEvent::Resync).await.is_err() {
+    let is_open = !matches!(&first, Some(Err(_)));
+    if is_open {
+        count(cri, |metrics| metrics.event_streams.with([]).inc());
+    }
+    if is_open && sender.send(RuntimeEvent::Resync).await.is_err() {
         return Ended::NoReader;
     }
     let answer = match first {
@@ -93,6 +99,7 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
         Err(status) if status.code() == Code::Unimplemented => return Ended::Unimplemented,
         Err(status) => {
             tracing::debug!(error = with_causes(&status), pending, "containerd's events cannot be read");
+            count(cri, |metrics| metrics.event_stream_errors.with([]).inc());
             return Ended::Broken;
         }
     };
@@ -108,27 +115,51 @@ async fn containerd(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
             },
             () = sender.closed() => return Ended::NoReader,
         };
-        let Some(event) = envelope.event.as_ref().and_then(|any| hint(&envelope.topic, &any.value)) else { continue };
+        if let Some(at) = &envelope.timestamp {
+            count_age(cri, Timestamp::new(at.seconds, at.nanos).ok());
+        }
+        let hint = envelope.event.as_ref().map_or(Ok(None), |any| hint(&envelope.topic, &any.value));
+        if hint.is_err() {
+            count(cri, |metrics| metrics.pleg_discarded.with([]).inc());
+        }
+        let Ok(Some(event)) = hint else { continue };
         if sender.send(event).await.is_err() {
             return Ended::NoReader;
         }
     }
 }
 
-/// The hint for an event of containerd; `None` if it changes nothing in a pod.
-pub(crate) fn hint(topic: &str, value: &[u8]) -> Option<RuntimeEvent> {
+fn count(cri: &Cri, count: impl FnOnce(&Metrics)) {
+    if let Some(metrics) = &cri.metrics {
+        count(metrics);
+    }
+}
+
+/// How long an event took from the runtime to here.
+fn count_age(cri: &Cri, at: Option<Timestamp>) {
+    let age = at.and_then(|at| Duration::try_from(Timestamp::now().duration_since(at)).ok());
+    if let Some(age) = age {
+        count(cri, |metrics| metrics.event_latency.observe([], age));
+    }
+}
+
+/// The hint in an event of containerd; `None` if it changes nothing in a pod.
+///
+/// # Errors
+/// The event cannot be decoded.
+pub(crate) fn hint(topic: &str, value: &[u8]) -> Result<Option<RuntimeEvent>, DecodeError> {
     let changed = |id: String| Some(RuntimeEvent::Container(ContainerId::from(id)));
-    match topic {
-        "/tasks/start" => changed(types::TaskStart::decode(value).ok()?.container_id),
-        "/tasks/oom" => changed(types::TaskOom::decode(value).ok()?.container_id),
+    Ok(match topic {
+        "/tasks/start" => changed(types::TaskStart::decode(value)?.container_id),
+        "/tasks/oom" => changed(types::TaskOom::decode(value)?.container_id),
         "/tasks/exit" => {
-            let exit = types::TaskExit::decode(value).ok()?;
-            // An id other than the container's is a process that was run in it by exec.
+            let exit = types::TaskExit::decode(value)?;
+            // Another id than the container's is a process that was run in it by exec.
             (exit.id == exit.container_id).then(|| RuntimeEvent::Exited(ContainerId::from(exit.container_id)))
         }
-        "/containers/delete" => changed(types::ContainerDelete::decode(value).ok()?.id),
+        "/containers/delete" => changed(types::ContainerDelete::decode(value)?.id),
         _ => None,
-    }
+    })
 }
 
 async fn container_events(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> Ended {
@@ -136,8 +167,12 @@ async fn container_events(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> End
     let mut stream = match client.get_container_events(cri::GetEventsRequest {}).await {
         Ok(answer) => answer.into_inner(),
         Err(status) if status.code() == Code::Unimplemented => return Ended::Unimplemented,
-        Err(_) => return Ended::Broken,
+        Err(_) => {
+            count(cri, |metrics| metrics.event_stream_errors.with([]).inc());
+            return Ended::Broken;
+        }
     };
+    count(cri, |metrics| metrics.event_streams.with([]).inc());
     if sender.send(RuntimeEvent::Resync).await.is_err() {
         return Ended::NoReader;
     }
@@ -147,6 +182,7 @@ async fn container_events(cri: &Cri, sender: &mpsc::Sender<RuntimeEvent>) -> End
             () = sender.closed() => return Ended::NoReader,
         };
         let Ok(Some(event)) = message else { return Ended::Broken };
+        count_age(cri, Timestamp::from_nanosecond(event.created_at.into()).ok());
         let kind = event.container_event_type();
         let id = ContainerId::from(event.container_id);
         let hint = match kind {
@@ -171,12 +207,12 @@ mod tests {
 
     #[test]
     fn the_end_of_a_container_is_a_hint_and_the_end_of_an_exec_is_not() {
-        assert_eq!(hint("/tasks/exit", &exit("c1")), Some(RuntimeEvent::Exited("c1".into())));
-        assert_eq!(hint("/tasks/exit", &exit("probe-7")), None);
+        assert_eq!(hint("/tasks/exit", &exit("c1")), Ok(Some(RuntimeEvent::Exited("c1".into()))));
+        assert_eq!(hint("/tasks/exit", &exit("probe-7")), Ok(None));
     }
 
     #[test]
     fn undecodable_events_are_passed_over() {
-        assert_eq!(hint("/tasks/exit", &[0xff, 0xff, 0xff]), None);
+        assert!(hint("/tasks/exit", &[0xff, 0xff, 0xff]).is_err());
     }
 }

@@ -1,12 +1,13 @@
 //! Calls to one storage driver over its socket.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 
 use super::proto::csi::node_client::NodeClient;
 use super::proto::csi::node_service_capability::{Type, rpc};
@@ -14,6 +15,7 @@ use super::proto::csi::{
     NodeExpandVolumeRequest, NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse,
     NodePublishVolumeRequest, NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
 };
+use crate::telemetry::Metrics;
 
 /// Upstream's time limit of a call (`csiTimeout`).
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -34,6 +36,8 @@ pub struct Abilities {
 #[derive(Clone, Debug)]
 pub struct Driver {
     channel: Channel,
+    /// Name of the driver, and where its calls are timed.
+    counts: Option<(Arc<str>, Arc<Metrics>)>,
 }
 
 /// A channel to a unix socket; it connects on first use, and again after the driver restarted.
@@ -47,18 +51,45 @@ pub(super) fn channel(socket: &Path) -> Channel {
     Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
 }
 
-/// One call with a deadline.
-async fn call<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
-    match tokio::time::timeout(TIMEOUT, call).await {
-        Ok(answer) => answer.map(Response::into_inner),
-        Err(_) => Err(Status::deadline_exceeded("the driver gave no answer in time")),
+/// A status code as Go's grpc names it.
+fn code_name(code: Code) -> String {
+    match code {
+        Code::Ok => "OK".into(),
+        Code::Cancelled => "Canceled".into(),
+        other => format!("{other:?}"),
     }
 }
 
 impl Driver {
     /// The driver behind a socket; nothing is sent yet.
     pub fn new(socket: &Path) -> Self {
-        Self { channel: channel(socket) }
+        Self { channel: channel(socket), counts: None }
+    }
+
+    /// Times the calls of a driver of that name.
+    #[must_use]
+    pub fn counted(mut self, name: &str, metrics: Arc<Metrics>) -> Self {
+        self.counts = Some((name.into(), metrics));
+        self
+    }
+
+    /// One call with a deadline.
+    async fn call<T>(
+        &self,
+        method: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        let began = Instant::now();
+        let answer = match tokio::time::timeout(TIMEOUT, call).await {
+            Ok(answer) => answer.map(Response::into_inner),
+            Err(_) => Err(Status::deadline_exceeded("the driver gave no answer in time")),
+        };
+        if let Some((name, metrics)) = &self.counts {
+            let (method, code) =
+                (format!("/csi.v1.Node/{method}"), answer.as_ref().err().map_or(Code::Ok, Status::code));
+            metrics.csi_operations.observe([name, &method, &code_name(code), "false"], began.elapsed());
+        }
+        answer
     }
 
     fn node(&self) -> NodeClient<Channel> {
@@ -67,11 +98,12 @@ impl Driver {
 
     /// The driver's description of the node.
     pub async fn info(&self) -> Result<NodeGetInfoResponse, Status> {
-        call(self.node().node_get_info(NodeGetInfoRequest {})).await
+        self.call("NodeGetInfo", self.node().node_get_info(NodeGetInfoRequest {})).await
     }
 
     pub async fn abilities(&self) -> Result<Abilities, Status> {
-        let answer = call(self.node().node_get_capabilities(NodeGetCapabilitiesRequest {})).await?;
+        let answer =
+            self.call("NodeGetCapabilities", self.node().node_get_capabilities(NodeGetCapabilitiesRequest {})).await?;
         let mut abilities = Abilities::default();
         for Type::Rpc(found) in answer.capabilities.into_iter().filter_map(|c| c.r#type) {
             match found.r#type() {
@@ -87,28 +119,28 @@ impl Driver {
 
     /// Stages a volume on the node. Idempotent.
     pub async fn stage(&self, request: NodeStageVolumeRequest) -> Result<(), Status> {
-        call(self.node().node_stage_volume(request)).await.map(drop)
+        self.call("NodeStageVolume", self.node().node_stage_volume(request)).await.map(drop)
     }
 
     /// Undoes [`Driver::stage`] for a volume. Idempotent.
     pub async fn unstage(&self, volume_id: String, staging_target_path: String) -> Result<(), Status> {
         let request = NodeUnstageVolumeRequest { volume_id, staging_target_path };
-        call(self.node().node_unstage_volume(request)).await.map(drop)
+        self.call("NodeUnstageVolume", self.node().node_unstage_volume(request)).await.map(drop)
     }
 
     /// Publishes a volume at a path of a pod. Idempotent.
     pub async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), Status> {
-        call(self.node().node_publish_volume(request)).await.map(drop)
+        self.call("NodePublishVolume", self.node().node_publish_volume(request)).await.map(drop)
     }
 
     /// Grows a published volume to its size in the storage system. Idempotent.
     pub async fn expand(&self, request: NodeExpandVolumeRequest) -> Result<(), Status> {
-        call(self.node().node_expand_volume(request)).await.map(drop)
+        self.call("NodeExpandVolume", self.node().node_expand_volume(request)).await.map(drop)
     }
 
     /// Undoes [`Driver::publish`] for a volume. Idempotent.
     pub async fn unpublish(&self, volume_id: String, target_path: String) -> Result<(), Status> {
         let request = NodeUnpublishVolumeRequest { volume_id, target_path };
-        call(self.node().node_unpublish_volume(request)).await.map(drop)
+        self.call("NodeUnpublishVolume", self.node().node_unpublish_volume(request)).await.map(drop)
     }
 }

@@ -23,6 +23,7 @@ use super::proto::registration::{InfoRequest, PluginInfo, RegistrationStatus};
 use crate::core::model::with_causes;
 use crate::offload::Lanes;
 use crate::ports::kubelet::StorageApi;
+use crate::telemetry::Metrics;
 
 /// Delay before a failed registration is retried.
 const RETRY: Duration = Duration::from_secs(10);
@@ -39,6 +40,8 @@ pub struct Registrar {
     /// True if the CSINode object exists, or there is no API server.
     published: bool,
     lanes: Lanes,
+    /// Where calls to drivers are timed.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Registrar {
@@ -46,7 +49,15 @@ impl Registrar {
     pub fn new(root_dir: &Path, drivers: Drivers, api: Option<Arc<dyn StorageApi>>) -> Self {
         let published = api.is_none();
         let directory = root_dir.join("plugins_registry");
-        Self { directory, drivers, api, known: BTreeMap::new(), published, lanes: Lanes::new("plugin sockets in") }
+        let (known, lanes) = (BTreeMap::new(), Lanes::new("plugin sockets in"));
+        Self { directory, drivers, api, known, published, lanes, metrics: None }
+    }
+
+    /// Times the calls to the drivers that come.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     /// Registers new sockets and unregisters removed ones until `stop`. While the directory cannot be watched, it is
@@ -165,7 +176,10 @@ impl Registrar {
             return Err(format!("none of the versions specified {:?} are supported", info.supported_versions));
         }
         let endpoint = if info.endpoint.is_empty() { socket } else { Path::new(&info.endpoint) };
-        let driver = Driver::new(endpoint);
+        let driver = match &self.metrics {
+            Some(metrics) => Driver::new(endpoint).counted(&info.name, Arc::clone(metrics)),
+            None => Driver::new(endpoint),
+        };
         let about = describe(&info.name, &driver).await?;
         if let Some(api) = &self.api {
             api.publish_driver(&about).await.map_err(|e| e.to_string())?;

@@ -291,6 +291,19 @@ async fn a_driver_is_known_while_its_socket_is_there() {
 }
 
 #[tokio::test]
+async fn calls_to_a_driver_are_timed_by_method_and_answer() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("plugins_registry")).unwrap();
+    let driver = TestDriver { journal: Journal::default(), endpoint: String::new(), kind: "CSIPlugin".into() };
+    serve(&root.path().join("plugins_registry/test.sock"), driver);
+    let metrics = Arc::new(crate::telemetry::Metrics::default());
+    let registrar = Registrar::new(root.path(), Drivers::default(), None);
+    assert!(registrar.with_metrics(metrics.clone()).look().await);
+    let count = |code| metrics.csi_operations.count(["test.csi", "/csi.v1.Node/NodeGetInfo", code, "false"]);
+    assert_eq!((count("OK"), count("Canceled")), (1, 0));
+}
+
+#[tokio::test]
 async fn a_plugin_of_another_kind_is_told_so() {
     let root = tempfile::tempdir().unwrap();
     let journal = Journal::default();

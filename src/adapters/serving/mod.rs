@@ -19,8 +19,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use self_signed::ensure_self_signed;
 
+use crate::adapters::x509;
 use crate::core::model::with_causes;
 use crate::offload;
+use crate::telemetry::Metrics;
 
 /// Shortest interval of checking the files' modification times.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -64,6 +66,8 @@ pub struct FileCertificate {
     files: CertificateFiles,
     provider: Arc<CryptoProvider>,
     held: Arc<Mutex<Held>>,
+    /// Where its expiry is shown.
+    metrics: Option<Arc<Metrics>>,
 }
 
 #[derive(Debug)]
@@ -90,7 +94,22 @@ impl FileCertificate {
         let read = times(&files);
         let pair = load_pair(&files, &provider).ok();
         let held = Held { pair, read, looked: Instant::now(), looking: false };
-        Self { held: Arc::new(Mutex::new(held)), files, provider }
+        Self { held: Arc::new(Mutex::new(held)), files, provider, metrics: None }
+    }
+
+    /// Shows when the certificate expires.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self.show_expiry();
+        self
+    }
+
+    fn show_expiry(&self) {
+        let Some(metrics) = &self.metrics else { return };
+        let pair = self.hold(|held| held.pair.clone());
+        let expires_at = pair.and_then(|pair| x509::expires_at(pair.cert.first()?));
+        metrics.server_certificate_ttl.with([]).set(expires_at);
     }
 
     fn hold<T>(&self, with: impl FnOnce(&mut Held) -> T) -> T {
@@ -126,6 +145,7 @@ impl FileCertificate {
                 None => {}
             }
         });
+        self.show_expiry();
     }
 }
 
@@ -171,6 +191,11 @@ mod tests {
         assert_eq!(ensure_self_signed(directory.path(), "n1", &names).unwrap(), files);
         let made = std::fs::read(&files.certificate).unwrap();
         assert!(waiting.current().is_some());
+        let metrics = Arc::new(Metrics::default());
+        let ttl = || metrics.server_certificate_ttl.with([]).left(jiff::Timestamp::now());
+        assert_eq!(ttl(), f64::INFINITY);
+        let waiting = waiting.with_metrics(metrics.clone());
+        assert!(waiting.current().is_some() && ttl() > 86400.0 && ttl().is_finite());
         ensure_self_signed(directory.path(), "n1", &names).unwrap();
         assert_eq!(std::fs::read(&files.certificate).unwrap(), made, "a usable certificate is kept");
         use std::os::unix::fs::PermissionsExt;

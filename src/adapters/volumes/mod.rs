@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -42,6 +42,7 @@ use crate::core::model::{MountedVolume, PodUid, uid_of, used_volumes, with_cause
 use crate::core::render::NodeContext;
 use crate::offload::Lanes;
 use crate::ports::kubelet::{Objects, VolumeError, Volumes};
+use crate::telemetry::Metrics;
 
 /// For work whose duration depends on the number of files: changing their group.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);
@@ -64,6 +65,8 @@ pub struct LocalVolumes {
     lanes: Lanes,
     /// The same for work that visits every file of a volume.
     long_lanes: Lanes,
+    /// Where operations are timed.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl LocalVolumes {
@@ -72,7 +75,22 @@ impl LocalVolumes {
         let layout = Layout::new(&node.borrow().root_dir);
         let (lanes, long_lanes) = (Lanes::new("volume"), Lanes::with_limit("volume", LONG_LIMIT));
         let (locks, devices) = (KeyedLock::default(), Arc::default());
-        Self { layout, objects, node, drivers: None, locks, devices, lanes, long_lanes }
+        Self { layout, objects, node, drivers: None, locks, devices, lanes, long_lanes, metrics: None }
+    }
+
+    /// Times what is done to volumes.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// An operation on a volume of that plugin has ended (upstream `OperationCompleteHook`).
+    fn count(&self, plugin: &str, operation: &str, is_ok: bool, took: Duration) {
+        if let Some(metrics) = &self.metrics {
+            let status = if is_ok { "success" } else { "fail-unknown" };
+            metrics.storage_operation.observe([plugin, operation, status, "false"], took);
+        }
     }
 
     /// Adds volumes of storage drivers.
@@ -99,7 +117,10 @@ impl LocalVolumes {
     async fn set_up_one(&self, pod: &Pod, volume: &Volume) -> Result<MountedVolume, SourceError> {
         let node = self.node.borrow().clone();
         let source = resolve::resolve(self.objects.as_ref(), &node.allocatable, pod, volume).await?;
-        set_up::set_up(self.request(pod, volume), self.drivers.as_ref(), pod, source).await
+        let (plugin, began) = (source.plugin_name(), Instant::now());
+        let done = set_up::set_up(self.request(pod, volume), self.drivers.as_ref(), pod, source).await;
+        self.count(&plugin, "volume_mount", done.is_ok(), began.elapsed());
+        done
     }
 
     fn request(&self, pod: &Pod, volume: &Volume) -> set_up::Request {
@@ -153,6 +174,11 @@ impl LocalVolumes {
         }
         if faults.is_empty() { Ok(ready) } else { Err(faults) }
     }
+}
+
+/// A plugin as upstream's metrics name it; its directory has `~` for the slash.
+fn plugin_name(directory: &str) -> String {
+    directory.replace('~', "/")
 }
 
 /// The pod's volumes, without those that none of its containers uses.
@@ -229,10 +255,12 @@ impl Volumes for LocalVolumes {
         let fault = |message| VolumeError { volume: String::new(), message, transient: true, attach_limit: false };
         let dir = self.layout.pod(uid).map_err(|e| vec![fault(e.to_string())])?;
         let _lock = self.locks.lock(uid.clone()).await;
-        // A driver that is not running keeps the whole pod's directory: removing it would lose track of its volumes.
+        let began = Instant::now();
+        // A driver that is away keeps the whole pod's directory: unmounting behind its back would lose track of it.
         if let Some(drivers) = &self.drivers {
             let faults = drivers.unpublish_all(&dir).await;
             if !faults.is_empty() {
+                self.count(&plugin_name(layout::plugin::CSI), "volume_unmount", false, began.elapsed());
                 return Err(faults.iter().map(|(path, error)| fault(format!("{}: {error}", path.display()))).collect());
             }
         }
@@ -244,10 +272,15 @@ impl Volumes for LocalVolumes {
         }
         #[expect(clippy::disallowed_methods, reason = "on a thread of offload::Lanes")]
         let work = move || {
+            let plugins = tear_down::plugins_of(&dir);
             let faults = tear_down::tear_down(&dir);
-            if faults.is_empty() { Ok(!dir.exists()) } else { Err(faults) }
+            (plugins, if faults.is_empty() { Ok(!dir.exists()) } else { Err(faults) })
         };
         let done = self.lanes.run(uid.as_str(), "tear down", work).await.map_err(|e| vec![fault(e.to_string())])?;
+        let (plugins, done) = done;
+        for plugin in plugins {
+            self.count(&plugin_name(&plugin), "volume_unmount", done.is_ok(), began.elapsed());
+        }
         done.map_err(|faults| faults.iter().map(|f| fault(f.to_string())).collect())
     }
 

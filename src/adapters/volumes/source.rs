@@ -82,7 +82,22 @@ pub enum Source {
     Csi { source: Box<CsiSource>, groups: Vec<i64> },
 }
 
-/// A valid hostPath: absolute, no `..`.
+impl Source {
+    /// The plugin as upstream's metrics name it, with the driver of a storage driver's volume.
+    pub fn plugin_name(&self) -> String {
+        match self {
+            Self::EmptyDir(_) => "kubernetes.io/empty-dir".into(),
+            Self::Content { plugin, .. } => plugin.replace('~', "/"),
+            Self::HostPath { .. } => "kubernetes.io/host-path".into(),
+            Self::Image(..) => "kubernetes.io/image".into(),
+            Self::Local { .. } => "kubernetes.io/local-volume".into(),
+            Self::Nfs { .. } => "kubernetes.io/nfs".into(),
+            Self::Csi { source, .. } => format!("kubernetes.io/csi:{}", source.driver),
+        }
+    }
+}
+
+/// A hostPath without tricks: absolute, no `..`.
 pub fn host_path(path: &str, kind: String, read_only: bool) -> Result<Source, SourceError> {
     if path.split('/').any(|part| part == "..") {
         return Err(SourceError::lasting(format!("invalid HostPath `{path}`: must not contain '..'")));

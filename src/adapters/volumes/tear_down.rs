@@ -49,7 +49,20 @@ impl Faults {
     }
 }
 
-/// Unmounts everything below the pod's directory and removes the directory. Empty if nothing remains.
+/// The plugin of each volume that the pod has, by their directories.
+pub fn plugins_of(pod_dir: &Path) -> Vec<String> {
+    let names = |folder: &Path| -> Vec<OsString> {
+        Folder::open(folder).ok().flatten().and_then(|folder| folder.names().ok()).unwrap_or_default()
+    };
+    let volumes = pod_dir.join("volumes");
+    let of_plugin = |plugin: OsString| {
+        let number = names(&volumes.join(&plugin)).len();
+        std::iter::repeat_n(plugin.to_string_lossy().into_owned(), number)
+    };
+    names(&volumes).into_iter().flat_map(of_plugin).collect()
+}
+
+/// Unmounts everything below the pod's directory and removes the directory. Empty when nothing is left.
 pub fn tear_down(pod_dir: &Path) -> Vec<Fault> {
     let mut faults = Faults::default();
     // The mount table contains no links, and the kubelet's directory may be behind one.
@@ -145,6 +158,7 @@ mod tests {
         fs::write(own.join("f"), "x").unwrap();
         fs::write(pod.join(".roost-a1B2c3"), "a kubelet was killed while it wrote this").unwrap();
         fs::write(foreign.join("data"), "x").unwrap();
+        assert_eq!(plugins_of(&pod).len(), 2);
         let faults = tear_down(&pod);
         assert!(!own.exists() && foreign.join("data").exists() && !faults.is_empty());
         fs::remove_file(foreign.join("data")).unwrap();

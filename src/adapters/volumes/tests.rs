@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use super::*;
 use crate::ports::kubelet::{ObjectChange, ObjectError, TokenRequest};
+use crate::telemetry::Metrics;
 
 #[derive(Default)]
 pub(super) struct Shelf {
@@ -87,6 +88,8 @@ fn set(shelf: &Shelf, key: &str, value: &str) {
 async fn volumes_are_where_upstream_has_them_and_go_with_the_pod() {
     let dir = tempfile::tempdir().unwrap();
     let (volumes, shelf) = volumes(dir.path());
+    let metrics = Arc::new(Metrics::default());
+    let volumes = volumes.with_metrics(metrics.clone());
     set(&shelf, "k", "1");
     let pod = pod(serde_json::json!([{"name": "e", "emptyDir": {}}, {"name": "c", "configMap": {"name": "m"}},
         {"name": "h", "hostPath": {"path": "/"}}, {"name": "i", "image": {"reference": "r", "pullPolicy": "Never"}}]));
@@ -101,6 +104,12 @@ async fn volumes_are_where_upstream_has_them_and_go_with_the_pod() {
     assert_eq!(volumes.known_pods().await, [PodUid::from("u1")]);
     assert!(volumes.tear_down(&PodUid::from("u1")).await.unwrap());
     assert!(volumes.known_pods().await.is_empty());
+    let count = |plugin, operation| metrics.storage_operation.count([plugin, operation, "success", "false"]);
+    for operation in ["volume_mount", "volume_unmount"] {
+        let counts = ["kubernetes.io/empty-dir", "kubernetes.io/configmap"].map(|plugin| count(plugin, operation));
+        assert_eq!(counts, [1, 1], "{operation}");
+    }
+    assert_eq!(count("kubernetes.io/host-path", "volume_mount"), 1);
 }
 
 #[tokio::test]

@@ -5,3 +5,4 @@ mod keys;
 mod read;
 
 pub use issue::X509;
+pub use read::expires_at;

@@ -8,6 +8,7 @@ use rcgen::PublicKeyData;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::{Pem, parse_x509_pem};
+use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
 use super::keys::parse_key;
@@ -39,6 +40,12 @@ pub fn inspect(cert: &str, key: Option<&str>, signer: Option<&str>) -> Result<Ob
         signed,
         key_matches,
     })
+}
+
+/// When a certificate in DER expires; `None` if it is none.
+pub fn expires_at(der: &[u8]) -> Option<Timestamp> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    moment(cert.validity().not_after.timestamp()).ok()
 }
 
 fn first_pem(text: &str) -> Result<Pem, PkiError> {

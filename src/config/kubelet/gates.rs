@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::findings::Findings;
 use super::gate_table::{GROUPS, Group, Stage};
 
@@ -107,6 +109,24 @@ const ALWAYS: &[&str] = &[
     "UserNamespacesSupport",
 ];
 
+/// Each gate with its stage as `kubernetes_feature_enabled` names it, and whether it is on. A feature that this kubelet
+/// does not have is off, one that it always has is on. `effective` is the configuration in force.
+pub fn features(effective: &Value) -> Vec<(&'static str, &'static str, bool)> {
+    let set = effective.get("featureGates").and_then(Value::as_object).into_iter().flatten();
+    let set: BTreeMap<String, bool> = set.filter_map(|(name, on)| Some((name.clone(), on.as_bool()?))).collect();
+    let of_group = |group: &'static Group| {
+        let stage = match group.stage {
+            Stage::Alpha => "ALPHA",
+            Stage::Beta => "BETA",
+            Stage::Ga => "",
+            Stage::Deprecated => "DEPRECATED",
+        };
+        group.names.split_whitespace().map(move |name| (name, stage))
+    };
+    let is_on = |name: &str| !is(ABSENT, name) && (is(ALWAYS, name) || enabled(&set, name));
+    GROUPS.iter().flat_map(of_group).map(|(name, stage)| (name, stage, is_on(name))).collect()
+}
+
 /// Names that set all gates of a stage that are not set themselves.
 const ALL: &[(&str, Stage)] = &[("AllAlpha", Stage::Alpha), ("AllBeta", Stage::Beta)];
 
@@ -202,6 +222,16 @@ mod tests {
         let mut findings = Findings::default();
         check(&set, &mut findings);
         findings
+    }
+
+    #[test]
+    fn what_is_shown_of_a_gate_is_what_this_kubelet_does() {
+        let shown = features(&serde_json::json!({"featureGates": {"GracefulNodeShutdown": false}}));
+        let of = |name: &str| shown.iter().find(|(known, ..)| *known == name).map(|(_, stage, on)| (*stage, *on));
+        assert_eq!(of("GracefulNodeShutdown"), Some(("BETA", false)));
+        assert_eq!(of(ALWAYS[0]).map(|(_, on)| on), Some(true));
+        assert_eq!(of(ABSENT[0]).map(|(_, on)| on), Some(false));
+        assert_eq!(of("NoSuchGate"), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod validate;
 mod words;
 
 pub use flags::Flags;
+pub use gates::features;
 pub use load::{Error, check_overlay, load};
 
 #[cfg(test)]

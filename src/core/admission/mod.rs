@@ -35,7 +35,10 @@ pub fn decide(pod: &Pod, is_static: bool, active: &[Arc<Pod>], node: &NodeFacts)
     let mismatch = fit::mismatch(pod, is_static, active, node);
     if critical && mismatch.is_none() && !shortages.is_empty() {
         return match preempt::choose(pod, active, &shortages) {
-            Some(victims) => Verdict::Preempt(victims.into_iter().map(|victim| uid_of(&victim)).collect()),
+            Some(victims) => Verdict::Preempt {
+                victims: victims.iter().map(|victim| uid_of(victim)).collect(),
+                resource: shortages.first().map(|shortage| shortage.resource.clone()).unwrap_or_default(),
+            },
             None => Verdict::Reject(hopeless(&shortages)),
         };
     }

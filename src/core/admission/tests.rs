@@ -33,7 +33,7 @@ fn critical(requests: Value) -> Arc<Pod> {
 fn reason(pod: &Pod, active: &[Arc<Pod>], node: &NodeFacts) -> String {
     match decide(pod, false, active, node) {
         Verdict::Admit => "admit".into(),
-        Verdict::Preempt(victims) => format!("preempt {victims:?}"),
+        Verdict::Preempt { victims, .. } => format!("preempt {victims:?}"),
         Verdict::Reject(rejection) => rejection.reason,
     }
 }

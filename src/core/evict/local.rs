@@ -19,9 +19,19 @@ pub fn has_local_limit(pod: &Pod) -> bool {
     sized || pod_limits(pod, false).contains_key(STORAGE)
 }
 
-/// The eviction message of a pod that exceeds a limit; `None` if it does not. `dedicated_image_fs` is true if writable
-/// layers are on a separate file system from the kubelet's directory.
-pub fn exceeds_local_limit(pod: &Pod, usage: &PodUsage, dedicated_image_fs: bool) -> Option<String> {
+/// A limit on local storage that a pod exceeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalExcess {
+    /// Its signal in the metrics (upstream `signalEmptyDirFsLimit` and its like).
+    pub signal: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// What the pod exceeds, if it has to go. `dedicated_image_fs` says that writable layers are on another
+/// file system than the kubelet's directory.
+pub fn exceeds_local_limit(pod: &Pod, usage: &PodUsage, dedicated_image_fs: bool) -> Option<LocalExcess> {
+    let excess = |signal, message| Some(LocalExcess { signal, message });
     let spec = pod.spec.as_ref()?;
     for volume in spec.volumes.iter().flatten() {
         let limit = volume.empty_dir.as_ref().and_then(|e| e.size_limit.as_ref()).map(|q| (q, bytes(Amount::of(q))));
@@ -30,14 +40,16 @@ pub fn exceeds_local_limit(pod: &Pod, usage: &PodUsage, dedicated_image_fs: bool
             && limit > 0
             && used > limit
         {
-            return Some(format!("Usage of EmptyDir volume {:?} exceeds the limit {:?}. ", volume.name, text.0));
+            let message = format!("Usage of EmptyDir volume {:?} exceeds the limit {:?}. ", volume.name, text.0);
+            return excess("emptydirfs.limit", message);
         }
     }
     if let Some(limit) = pod_limits(pod, false).get(STORAGE).copied().map(bytes)
         && usage.ephemeral_storage.as_ref().and_then(|s| s.used_bytes).unwrap_or(0) > limit
     {
         let limit = show_bytes(limit);
-        return Some(format!("Pod ephemeral local storage usage exceeds the total limit of containers {limit}. "));
+        let message = format!("Pod ephemeral local storage usage exceeds the total limit of containers {limit}. ");
+        return excess("ephemeralpodfs.limit", message);
     }
     for container in &spec.containers {
         let Some(limit) = container_limit(container, STORAGE).map(bytes).filter(|limit| *limit > 0) else { continue };
@@ -47,7 +59,8 @@ pub fn exceeds_local_limit(pod: &Pod, usage: &PodUsage, dedicated_image_fs: bool
         let used = of(&found.logs).saturating_add(rootfs);
         if used > limit {
             let (name, limit) = (&container.name, show_bytes(limit));
-            return Some(format!("Container {name} exceeded its local ephemeral storage limit {limit:?}. "));
+            let message = format!("Container {name} exceeded its local ephemeral storage limit {limit:?}. ");
+            return excess("ephemeralcontainerfs.limit", message);
         }
     }
     None
@@ -112,18 +125,21 @@ mod tests {
     fn each_limit_has_its_message() {
         let (unlimited, limited) = (pod(serde_json::json!({})), pod(serde_json::json!({"ephemeral-storage": "2Ki"})));
         assert!(has_local_limit(&unlimited));
-        assert_eq!(exceeds_local_limit(&unlimited, &usage(1024, 9999, 9999), false), None);
+        let excess = |pod: &Pod, usage| {
+            exceeds_local_limit(pod, &usage, false).map(|excess| format!("{}: {}", excess.signal, excess.message))
+        };
+        assert_eq!(excess(&unlimited, usage(1024, 9999, 9999)), None);
         assert_eq!(
-            exceeds_local_limit(&unlimited, &usage(1025, 0, 0), false).as_deref(),
-            Some("Usage of EmptyDir volume \"v\" exceeds the limit \"1Ki\". ")
+            excess(&unlimited, usage(1025, 0, 0)).as_deref(),
+            Some("emptydirfs.limit: Usage of EmptyDir volume \"v\" exceeds the limit \"1Ki\". ")
         );
         assert_eq!(
-            exceeds_local_limit(&limited, &usage(1000, 3000, 97), false).as_deref(),
-            Some("Pod ephemeral local storage usage exceeds the total limit of containers 4Ki. ")
+            excess(&limited, usage(1000, 3000, 97)).as_deref(),
+            Some("ephemeralpodfs.limit: Pod ephemeral local storage usage exceeds the total limit of containers 4Ki. ")
         );
         assert_eq!(
-            exceeds_local_limit(&limited, &usage(0, 2000, 49), false).as_deref(),
-            Some("Container c exceeded its local ephemeral storage limit \"2Ki\". ")
+            excess(&limited, usage(0, 2000, 49)).as_deref(),
+            Some("ephemeralcontainerfs.limit: Container c exceeded its local ephemeral storage limit \"2Ki\". ")
         );
         assert_eq!(exceeds_local_limit(&limited, &usage(0, 2000, 49), true), None);
     }

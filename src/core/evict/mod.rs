@@ -10,9 +10,9 @@ mod rank;
 mod signal;
 mod threshold;
 
-pub use local::{exceeds_local_limit, has_local_limit};
+pub use local::{LocalExcess, exceeds_local_limit, has_local_limit};
 pub use message::{EvictionNotice, describe_eviction, show_bytes};
 pub use pressure::PressureState;
 pub use rank::{Candidate, rank};
-pub use signal::{Observation, Observations, Signal, derive_observations};
+pub use signal::{Observation, Observations, Signal, derive_observations, measured_at};
 pub use threshold::{Amount, Threshold, parse_thresholds};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::core::model::usage::{FsUsage, NodeUsage};
 
 /// A resource of the node that can run short.
@@ -44,7 +46,22 @@ impl Signal {
         })
     }
 
-    /// The resource, as eviction messages name it.
+    /// The configuration's word, which is also its label in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory.available",
+            Self::AllocatableMemory => "allocatableMemory.available",
+            Self::NodeFs => "nodefs.available",
+            Self::NodeFsInodes => "nodefs.inodesFree",
+            Self::ImageFs => "imagefs.available",
+            Self::ImageFsInodes => "imagefs.inodesFree",
+            Self::ContainerFs => "containerfs.available",
+            Self::ContainerFsInodes => "containerfs.inodesFree",
+            Self::Pid => "pid.available",
+        }
+    }
+
+    /// The resource, as messages name it.
     pub fn resource(self) -> &'static str {
         match self {
             Self::Memory | Self::AllocatableMemory => "memory",
@@ -60,7 +77,23 @@ impl Signal {
     }
 }
 
-/// Available amount of a resource: bytes, inodes or processes.
+/// When the figures of a signal were measured; `None` if they were not.
+pub fn measured_at(node: &NodeUsage, signal: Signal) -> Option<Timestamp> {
+    let of = |fs: Option<&FsUsage>| fs.map(|fs| fs.time);
+    let pods = || node.system_containers.iter().find(|c| c.name == "pods").and_then(|c| c.memory.as_ref());
+    match signal {
+        Signal::Memory => node.memory.as_ref().map(|memory| memory.time),
+        Signal::AllocatableMemory => pods().map(|memory| memory.time),
+        Signal::NodeFs | Signal::NodeFsInodes => of(node.fs.as_ref()),
+        Signal::ImageFs | Signal::ImageFsInodes => of(node.runtime.as_ref().and_then(|r| r.image_fs.as_ref())),
+        Signal::ContainerFs | Signal::ContainerFsInodes => {
+            of(node.runtime.as_ref().and_then(|r| r.container_fs.as_ref()))
+        }
+        Signal::Pid => node.rlimit.as_ref().map(|pids| pids.time),
+    }
+}
+
+/// How much is left of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// Amount that is available.

@@ -38,7 +38,9 @@ pub struct ImageLimits {
 pub struct Removal {
     /// Image ids, least recently used first.
     pub ids: Vec<String>,
-    /// Bytes to free; 0 if disk usage is not the reason.
+    /// Those of them that go because of their age, whatever the usage.
+    pub aged: BTreeSet<String>,
+    /// Bytes that are to be freed; 0 when usage is no reason.
     pub wanted: u64,
     /// Bytes that removing these images frees.
     pub found: u64,
@@ -73,6 +75,9 @@ impl ImageAges {
         let mut removal = Removal { wanted, ..Removal::default() };
         for (id, age) in self.removable(limits.minimum_age, now) {
             if old(age) || removal.found < wanted {
+                if old(age) {
+                    removal.aged.insert(id.clone());
+                }
                 removal.ids.push(id.clone());
                 removal.found = removal.found.saturating_add(age.size);
             }
@@ -84,7 +89,7 @@ impl ImageAges {
     pub fn plan_all(&self, now: Timestamp) -> Removal {
         let unused = self.removable(SignedDuration::ZERO, now);
         let found = unused.iter().fold(0, |sum: u64, (_, age)| sum.saturating_add(age.size));
-        Removal { ids: unused.into_iter().map(|(id, _)| id.clone()).collect(), wanted: 0, found }
+        Removal { ids: unused.into_iter().map(|(id, _)| id.clone()).collect(), found, ..Removal::default() }
     }
 
     fn removable(&self, minimum_age: SignedDuration, now: Timestamp) -> Vec<(&String, &Age)> {
@@ -139,7 +144,10 @@ mod tests {
     fn frees_down_to_the_low_mark_beginning_with_what_was_least_recently_used() {
         let plan = |available: u64| ages().plan(1000, available, LIMITS, at(600));
         assert_eq!(plan(151), Removal::default());
-        assert_eq!(plan(150), Removal { ids: vec!["c".into(), "a".into()], wanted: 50, found: 60 });
+        assert_eq!(
+            plan(150),
+            Removal { ids: vec!["c".into(), "a".into()], wanted: 50, found: 60, ..Removal::default() }
+        );
         assert_eq!(plan(100).ids, ["c", "a", "b"]);
         assert_eq!((plan(100).wanted, plan(100).found), (100, 90), "not enough, which is worth an event");
     }
@@ -156,7 +164,9 @@ mod tests {
     #[test]
     fn idle_images_can_have_an_end() {
         let limits = ImageLimits { maximum_age: SignedDuration::from_secs(400), ..LIMITS };
-        assert_eq!(ages().plan(1000, 1000, limits, at(600)).ids, ["c", "a"]);
+        let removal = ages().plan(1000, 1000, limits, at(600));
+        assert_eq!(removal.ids, ["c", "a"]);
+        assert_eq!(removal.aged.len(), 2);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod plugin;
 mod plugin_config;
 mod policy;
 mod records;
+mod size;
 
 pub use access::{Access, Verification, decide_access};
 pub use backoff::PullBackoff;
@@ -25,3 +26,4 @@ pub use plugin::{
 pub use plugin_config::{join_plugins, parse_plugins};
 pub use policy::PullPolicy;
 pub use records::{PullCredentials, PullIntent, PulledRecord, RecordedAccount, RecordedSecret, file_name};
+pub use size::size_label;

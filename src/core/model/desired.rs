@@ -63,8 +63,13 @@ pub struct Rejection {
 pub enum Verdict {
     /// The pod may run.
     Admit,
-    /// A critical pod may run after these pods have been preempted.
-    Preempt(Vec<super::PodUid>),
-    /// The pod may not run on this node.
+    /// A critical pod may run once others are gone.
+    Preempt {
+        /// Those that make room.
+        victims: Vec<super::PodUid>,
+        /// The first resource that does not suffice.
+        resource: String,
+    },
+    /// It may not.
     Reject(Rejection),
 }

@@ -38,7 +38,18 @@ pub enum ContainerKind {
     Ephemeral,
 }
 
-/// The pod's uid; empty if it has none.
+impl ContainerKind {
+    /// The label `container_type` of upstream's metrics (`pkg/kubelet/metrics/metrics.go`).
+    pub fn metric_label(self) -> &'static str {
+        match self {
+            Self::Regular => "container",
+            Self::Init | Self::Sidecar => "init_container",
+            Self::Ephemeral => "ephemeral_container",
+        }
+    }
+}
+
+/// The pod's uid; empty for a pod that has none.
 pub fn uid_of(pod: &Pod) -> PodUid {
     PodUid::from(pod.metadata.uid.as_deref().unwrap_or_default())
 }

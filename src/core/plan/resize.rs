@@ -100,6 +100,30 @@ pub fn resources_differ(a: &Pod, b: &Pod) -> bool {
     pod_level(a) != pod_level(b) || list(a) != list(b)
 }
 
+/// How the requested CPU and memory of containers changed: resource, `requests` or `limits`, and `add`, `remove`,
+/// `increase` or `decrease` (upstream `recordContainerResizeOperations`).
+pub fn requested_changes(old: &Pod, new: &Pod) -> Vec<[&'static str; 3]> {
+    const ORDER: [(&str, &str); 4] =
+        [("cpu", "limits"), ("cpu", "requests"), ("memory", "limits"), ("memory", "requests")];
+    let before: BTreeMap<&str, _> = containers(old).map(|c| (c.name.as_str(), amounts(c.resources.as_ref()))).collect();
+    let mut found = Vec::new();
+    for container in containers(new) {
+        let Some(old) = before.get(container.name.as_str()) else { continue };
+        let new = amounts(container.resources.as_ref());
+        for (((resource, requirement), old), new) in ORDER.into_iter().zip(old).zip(new) {
+            let operation = match (old, new) {
+                (None, Some(_)) => "add",
+                (Some(_), None) => "remove",
+                (Some(old), Some(new)) if new > *old => "increase",
+                (Some(old), Some(new)) if new < *old => "decrease",
+                _ => continue,
+            };
+            found.push([resource, requirement, operation]);
+        }
+    }
+    found
+}
+
 /// The wanted pod with the resources that are allocated to it.
 pub fn with_resources_of(wanted: &Pod, allocated: &Pod) -> Pod {
     let mut pod = wanted.clone();

@@ -123,7 +123,17 @@ impl Endpoint {
         )
     }
 
-    /// True if `enableDebuggingHandlers: false` disables it.
+    /// The subresource of a stream that may be a WebSocket, as `kubelet_websocket_streaming_requests_total` names it.
+    pub fn stream_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Exec(_) => Some("exec"),
+            Self::Attach(_) => Some("attach"),
+            Self::PortForward(_) => Some("portforward"),
+            _ => None,
+        }
+    }
+
+    /// Whether `enableDebuggingHandlers: false` turns it off.
     pub fn is_debugging(&self) -> bool {
         matches!(
             self,

@@ -11,6 +11,7 @@ mod patch;
 mod pod_phase;
 mod recalled;
 mod resources;
+mod terminations;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ pub use inputs::Inputs;
 pub use ips::sort_pod_ips;
 pub use patch::{is_urgent, render_mirror_patch, render_status_patch};
 pub use recalled::without_ended_init;
+pub use terminations::{Termination, terminations};
 
 /// A status, and whether the pod has finished by itself.
 #[derive(Clone, Debug, PartialEq)]

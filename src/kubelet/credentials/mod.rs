@@ -17,6 +17,7 @@ use crate::core::model::pki::San;
 use crate::core::model::{Backoff, with_causes};
 use crate::ports::kubelet::{CertificateApi, CredentialFiles, KubeconfigUser};
 use crate::ports::node::{ApiError, Pki, PkiError};
+use crate::telemetry::Metrics;
 
 /// First and longest interval of polling a pending request: most clusters answer immediately.
 const LOOK: Backoff = Backoff { first: Duration::from_millis(20), most: Duration::from_secs(1) };
@@ -63,6 +64,8 @@ pub struct Credentials {
     pub pki: Arc<dyn Pki>,
     /// Name of the node.
     pub node_name: String,
+    /// Counts renewals that failed, and how long serving certificates were used.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Whether the credentials in a kubeconfig can be used.
@@ -182,6 +185,7 @@ impl Credentials {
                 }
                 Err(error) => {
                     warn!(error = with_causes(&error), "client certificate not renewed yet");
+                    self.metrics.certificate_rotation_errors.with([]).inc();
                     sleep(retries.pause()).await;
                 }
             }
@@ -230,21 +234,32 @@ impl Credentials {
                     }
                 }
             }
+            let before = self.age(CertificateUse::Serving);
             match self.obtain(&*api, CertificateUse::Serving, &names).await {
                 Ok(()) => {
+                    if let Some(age) = before {
+                        self.metrics.server_certificate_age.observe([], age);
+                    }
                     info!(?names, "serving certificate issued");
                     retries.reset();
                     of_former.came = of_former.came.saturating_add(1);
                 }
                 Err(error) => {
                     warn!(error = with_causes(&error), "no serving certificate yet");
+                    self.metrics.server_certificate_errors.with([]).inc();
                     sleep(retries.pause()).await;
                 }
             }
         }
     }
 
-    /// When the serving certificate has to be renewed; `None` if there is no valid one for these names.
+    /// How old the certificate in use is.
+    fn age(&self, use_: CertificateUse) -> Option<Duration> {
+        let seen = self.pki.inspect(&self.files.current(use_)?, None, None).ok()?;
+        Duration::try_from(Timestamp::now().duration_since(seen.not_before)).ok()
+    }
+
+    /// When the serving certificate is to be renewed; `None` when there is no fitting one.
     fn serving_due(&self, names: &[San]) -> Option<Timestamp> {
         let pem = self.files.current(CertificateUse::Serving)?;
         let seen = self.pki.inspect(&pem, Some(&pem), None).ok()?;

@@ -128,7 +128,8 @@ impl World {
         files.write_kubeconfig(&dir.path().join("bootstrap.conf"), &dir.path().join("kubelet.conf"), USER).unwrap();
         let (away, denies) = (Mutex::new(away), Mutex::new(denies));
         let signer = Signer { away, denies, ..Signer::of(&authority) };
-        let credentials = Credentials { files: Arc::new(files), pki: Arc::new(X509), node_name: "n1".into() };
+        let (files, pki) = (Arc::new(files), Arc::new(X509));
+        let credentials = Credentials { files, pki, node_name: "n1".into(), metrics: Arc::default() };
         Self { dir, credentials, signer: Arc::new(signer) }
     }
 
@@ -192,6 +193,7 @@ async fn a_certificate_near_its_end_is_renewed_although_the_server_is_away_at_fi
     assert_eq!(seen.key_matches, Some(true), "the new certificate has its own key beside it");
     assert_eq!(world.credentials.standing(&world.kubeconfig()), Standing::Good);
     assert_eq!(world.signer.requests.lock().unwrap().len(), 1, "one key, one request, however often it was tried");
+    assert_eq!(world.credentials.metrics.certificate_rotation_errors.with([]).get(), 3);
     assert!(world.credentials.files.pending_key(CertificateUse::Client).is_none());
 }
 
@@ -244,6 +246,7 @@ async fn a_serving_certificate_of_a_former_authority_is_replaced_too() {
     world.trust(&[&next, &former]);
     let (serving, asked) = world.serve(while_).await;
     assert!(is_signed(&serving, &former) && asked > 1, "the signer is not yet there: {asked}");
+    assert!(world.credentials.metrics.server_certificate_age.count([]) > 0);
     world.signer = Arc::new(Signer::of(&next));
     let (serving, asked) = world.serve(while_).await;
     assert!(is_signed(&serving, &next));

@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use crate::core::admission::Pressure;
 use crate::core::evict::{
     Candidate, EvictionNotice, Observations, PressureState, Threshold, derive_observations, describe_eviction,
-    exceeds_local_limit, has_local_limit, rank,
+    exceeds_local_limit, has_local_limit, measured_at, rank,
 };
-use crate::core::model::usage::PodUsage;
+use crate::core::model::usage::{NodeUsage, PodUsage};
 use crate::core::model::{PodKill, PodUid, is_critical, is_terminal, uid_of, with_causes};
 use crate::kubelet::image_gc::ImageGc;
 use crate::kubelet::pods::PodControl;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, Lifecycle, PodView, Pods, Usage, UsageDepth};
+use crate::telemetry::Metrics;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How long an evicted pod may take to terminate, and then to release its resources, before the node is checked again
@@ -42,6 +43,9 @@ pub struct EvictionPorts {
     pub events: Arc<dyn Events>,
     /// Frees disk space before pods are evicted.
     pub images: Arc<ImageGc>,
+    /// Counts evictions.
+    pub metrics: Arc<Metrics>,
+    /// The wall clock.
     pub wall: fn() -> Timestamp,
 }
 
@@ -85,7 +89,8 @@ async fn look(
     state: &mut PressureState,
     pressure: &watch::Sender<Pressure>,
 ) -> bool {
-    let observed = derive_observations(&ports.usage.node(UsageDepth::Full).await);
+    let node = ports.usage.node(UsageDepth::Full).await;
+    let observed = derive_observations(&node);
     let (found, due) = state.observe(&limits.thresholds, &observed, limits.transition, (ports.wall)());
     pressure.send_if_modified(|known| std::mem::replace(known, found) != found);
     let runs = |view: &Arc<PodView>| !is_terminal(view.status.phase.as_deref());
@@ -100,11 +105,22 @@ async fn look(
     if threshold.signal.is_disk() && reclaimed(ports, threshold).await {
         return false;
     }
+    count_age(ports, &node, &due);
     evict_one(ports, limits, threshold, &observed, active).await
 }
 
-/// Frees disk space without evicting pods, as upstream (`eviction/helpers.go`, `buildSignalToNodeReclaimFuncs`):
-/// containers of finished pods, then unused images.
+/// How old the figures are by which a pod is about to be evicted.
+fn count_age(ports: &EvictionPorts, node: &NodeUsage, due: &[Threshold]) {
+    for threshold in due {
+        let age = measured_at(node, threshold.signal).map(|at| (ports.wall)().duration_since(at));
+        if let Some(age) = age.and_then(|age| Duration::try_from(age).ok()) {
+            ports.metrics.eviction_stats_age.observe([threshold.signal.as_str()], age);
+        }
+    }
+}
+
+/// Frees disk at nobody's cost, as upstream (`eviction/helpers.go`, `buildSignalToNodeReclaimFuncs`): containers of pods
+/// that are finished, then images that nobody uses.
 async fn reclaimed(ports: &EvictionPorts, threshold: &Threshold) -> bool {
     ports.control.remove_dead().await;
     if timeout(CLEANUP, dead_removed(&*ports.pods)).await.is_err() {
@@ -126,8 +142,10 @@ async fn evict_for_local_limits(ports: &EvictionPorts, limits: &EvictionLimits, 
     let mut evicted = false;
     for view in limited {
         let Some(used) = usage.get(uid_of(&view.pod).as_str()) else { continue };
-        if let Some(message) = exceeds_local_limit(&view.pod, used, limits.dedicated_image_fs) {
-            evict(ports, view, AT_ONCE, EvictionNotice { message, ..EvictionNotice::default() }, false).await;
+        if let Some(excess) = exceeds_local_limit(&view.pod, used, limits.dedicated_image_fs) {
+            let notice = EvictionNotice { message: excess.message, ..EvictionNotice::default() };
+            evict(ports, view, AT_ONCE, notice, false).await;
+            ports.metrics.evictions.with([excess.signal]).inc();
             evicted = true;
         }
     }
@@ -162,6 +180,7 @@ async fn evict_one(
     let grace = if threshold.is_hard() { AT_ONCE } else { soft_grace(limits.max_pod_grace, own) };
     let notice = describe_eviction(threshold, observed, &first.pod, first.usage.as_ref());
     evict(ports, view, grace, notice, true).await;
+    ports.metrics.evictions.with([threshold.signal.as_str()]).inc();
     true
 }
 

@@ -15,6 +15,7 @@ use crate::core::model::{PodKey, PodUid};
 use crate::fakes::{FakeEvents, FakeImages, FakeNodeCredentials, FakeRecords, FakeRuntime, FakeSecrets};
 use crate::kubelet::image_gc::ImageGcPorts;
 use crate::kubelet::images::{ImagePorts, Images};
+use crate::kubelet::startup::StartupTracker;
 
 const TIME: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -214,8 +215,11 @@ async fn evicted_from(world: World, signal: Signal, grace: u64) -> (Vec<String>,
         events: events.clone(),
         node: Arc::new(FakeNodeCredentials::default()),
         records: Arc::new(FakeRecords::default()),
+        startup: Arc::new(StartupTracker::new(Arc::default(), wall)),
+        metrics: Arc::default(),
         wall,
     };
+    let metrics = Arc::<Metrics>::default();
     let gc = ImageGcPorts {
         images: service,
         runtime,
@@ -223,6 +227,7 @@ async fn evicted_from(world: World, signal: Signal, grace: u64) -> (Vec<String>,
         usage: world.clone(),
         events: events.clone(),
         records: Arc::new(Images::new(image_ports, &settings, vec![])),
+        metrics: metrics.clone(),
         wall,
     };
     let ports = EvictionPorts {
@@ -231,6 +236,7 @@ async fn evicted_from(world: World, signal: Signal, grace: u64) -> (Vec<String>,
         control: Arc::new(world.clone()),
         events: events.clone(),
         images: Arc::new(ImageGc::new(gc, &settings)),
+        metrics: metrics.clone(),
         wall,
     };
     let limits = EvictionLimits {
@@ -256,6 +262,9 @@ async fn evicted_from(world: World, signal: Signal, grace: u64) -> (Vec<String>,
     let pressure = *receiver.borrow();
     // Evictions because of a threshold are annotated for programs too.
     assert_eq!(events.annotations().contains_key("starved_resource"), kills.iter().any(|kill| kill.contains(" true ")));
+    let counted = ["memory.available", "emptydirfs.limit"].map(|signal| metrics.evictions.with([signal]).get());
+    assert_eq!(counted[0] + counted[1], kills.len() as u64);
+    assert!(metrics.eviction_stats_age.count(["memory.available"]) >= counted[0]);
     (kills, events.take(), pressure)
 }
 

@@ -12,6 +12,7 @@ use crate::core::probes::render_http_get;
 use crate::kubelet::pods::{HookCall, HookError, Hooks};
 use crate::ports::kubelet::{ContainerExec, EventKind, EventTarget, Events};
 use crate::ports::node::{CheckError, Checks};
+use crate::telemetry::Metrics;
 
 /// The user agent of HTTP hooks.
 const AGENT: &str = "kube-lifecycle/1.36";
@@ -22,6 +23,8 @@ pub struct HookRunner {
     pub runtime: Arc<dyn ContainerExec>,
     pub checks: Arc<dyn Checks>,
     pub events: Arc<dyn Events>,
+    /// Counts fallbacks to HTTP.
+    pub metrics: Arc<Metrics>,
 }
 
 #[async_trait]
@@ -80,6 +83,7 @@ impl HookRunner {
                 let headers = get.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Authorization"));
                 let plain = HttpGet { tls: false, headers: headers.cloned().collect(), ..get.clone() };
                 self.checks.http(&plain, None).await.map_err(|_| error.to_string())?;
+                self.metrics.hook_http_fallbacks.with([]).inc();
                 let message = format!(
                     "request to HTTPS lifecycle hook {} got HTTP response, retry with HTTP succeeded",
                     get.authority()

@@ -15,7 +15,8 @@ struct World {
 fn world() -> World {
     let (exec, checks, events) = (Arc::new(FakeExec::default()), Arc::new(FakeChecks::default()), Arc::default());
     let events: Arc<FakeEvents> = events;
-    let hooks = HookRunner { runtime: exec.clone(), checks: checks.clone(), events: events.clone() };
+    let hooks =
+        HookRunner { runtime: exec.clone(), checks: checks.clone(), events: events.clone(), metrics: Arc::default() };
     World { hooks, exec, checks, events }
 }
 
@@ -63,6 +64,7 @@ async fn https_answered_in_http_is_tried_again_in_http() {
     assert!(world.events.take().is_empty());
     world.checks.set("http://10.0.0.1:80/", Ok(200));
     assert!(world.hooks.run(get).await.is_ok());
+    assert_eq!(world.hooks.metrics.hook_http_fallbacks.with([]).get(), 1);
     assert_eq!(
         world.events.take(),
         [

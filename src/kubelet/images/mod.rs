@@ -84,16 +84,20 @@ impl Images {
 
     async fn ensure_demand(&self, errand: &Errand<'_>) -> Result<PulledImage, ImageWaiting> {
         let policy = PullPolicy::of(errand.demand.policy.as_deref(), &errand.image);
-        if policy != PullPolicy::Always
-            && let Some(image) = self.look(errand).await?
-        {
-            if self.may_use(errand, &image).await? {
+        if policy == PullPolicy::Always {
+            self.count_request(policy, "unknown", true);
+        } else if let Some(image) = self.look(errand).await? {
+            let may_use = self.may_use(errand, &image).await?;
+            self.count_request(policy, "true", !may_use);
+            if may_use {
                 return Ok(self.already_present(errand, image));
             }
             if policy == PullPolicy::Never {
                 return Err(self.never(errand));
             }
             return self.pull(errand, None).await;
+        } else {
+            self.count_request(policy, "false", policy != PullPolicy::Never);
         }
         match policy {
             PullPolicy::Never => Err(self.never(errand)),
@@ -104,6 +108,17 @@ impl Images {
                 self.pull(errand, Some(())).await
             }
         }
+    }
+
+    /// Counts a demand, by what was found and what follows from it (upstream `recordEnsureImageRequest`).
+    fn count_request(&self, policy: PullPolicy, present: &str, pull: bool) {
+        let policy = match policy {
+            PullPolicy::Always => "always",
+            PullPolicy::IfNotPresent => "ifnotpresent",
+            PullPolicy::Never => "never",
+        };
+        let pull = if pull { "true" } else { "false" };
+        self.ports.metrics.image_requests.with([policy, present, pull]).inc();
     }
 
     async fn look(&self, errand: &Errand<'_>) -> Result<Option<cri::Image>, ImageWaiting> {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::kubelet::startup::StartupTracker;
 use crate::ports::kubelet::{Events, NodeCredentials, Objects, PullRecords};
 use crate::ports::node::ImageService;
+use crate::telemetry::Metrics;
 
 /// The ports of the image manager.
 #[derive(Clone)]
@@ -20,5 +22,10 @@ pub struct ImagePorts {
     pub node: Arc<dyn NodeCredentials>,
     /// Which images were pulled with which credentials.
     pub records: Arc<dyn PullRecords>,
+    /// Takes the time of pulls off that of a pod's start.
+    pub startup: Arc<StartupTracker>,
+    /// Counts pulls.
+    pub metrics: Arc<Metrics>,
+    /// The wall clock.
     pub wall: fn() -> Timestamp,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Errand, Images, found, spec_of};
-use crate::core::images::{Credential, PullCredentials, join_failures, name_failure};
+use crate::core::images::{Credential, PullCredentials, join_failures, name_failure, size_label};
 use crate::cri;
 use crate::kubelet::pods::{ImageWaiting, PulledImage};
 use crate::ports::kubelet::EventKind;
@@ -23,6 +23,7 @@ impl Images {
         let name = &errand.demand.image;
         self.record(errand, EventKind::Normal, "Pulling", format!("Pulling image \"{name}\""));
         let began = Instant::now();
+        let _pull = self.ports.startup.pull(&errand.uid);
         let credentials = match self.credentials.of(&self.ports, errand.pod, &errand.image).await {
             Ok(credentials) => credentials,
             Err(error) => return Err(self.failed(errand, &error)),
@@ -38,6 +39,7 @@ impl Images {
         let outcome = self.transfer(errand, &credentials).await;
         let transfer = transfer.elapsed();
         let (image, used) = outcome.map_err(|error| self.failed(errand, &error))?;
+        self.ports.metrics.image_pull.observe([size_label(image.size)], began.elapsed());
         self.records.pulled(&self.ports, name, &image.id, &used).await;
         let message = format!(
             "Successfully pulled image \"{name}\" in {} ({} including waiting). Image size: {} bytes.",

@@ -9,12 +9,15 @@ use k8s_openapi::api::core::v1::Secret;
 
 use super::*;
 use crate::fakes::{FakeEvents, FakeImages, FakeNodeCredentials, FakeRecords, FakeSecrets};
+use crate::kubelet::startup::StartupTracker;
+use crate::telemetry::Metrics;
 
 struct World {
     images: Images,
     service: Arc<FakeImages>,
     events: Arc<FakeEvents>,
     node: Arc<FakeNodeCredentials>,
+    metrics: Arc<Metrics>,
 }
 
 thread_local! {
@@ -59,6 +62,7 @@ fn world_with(node: FakeNodeCredentials, plugins: Vec<CredentialPlugin>) -> Worl
     let role = |role: &str| BTreeMap::from([("role".to_owned(), role.to_owned())]);
     let accounts = BTreeMap::from([("puller".into(), role("reader")), ("plain".into(), BTreeMap::new())]);
     let objects = FakeSecrets(objects, accounts);
+    let metrics = Arc::<Metrics>::default();
     let (service, events, node): (Arc<FakeImages>, Arc<FakeEvents>, _) =
         (Arc::default(), Arc::default(), Arc::new(node));
     let ports = ImagePorts {
@@ -67,9 +71,11 @@ fn world_with(node: FakeNodeCredentials, plugins: Vec<CredentialPlugin>) -> Worl
         events: events.clone(),
         node: node.clone(),
         records: Arc::new(FakeRecords::default()),
+        startup: Arc::new(StartupTracker::new(Arc::default(), wall)),
+        metrics: metrics.clone(),
         wall,
     };
-    World { images: Images::new(ports, &settings(), plugins), service, events, node }
+    World { images: Images::new(ports, &settings(), plugins), service, events, node, metrics }
 }
 
 fn world() -> World {
@@ -109,6 +115,7 @@ async fn a_present_image_takes_one_call() {
     world.service.add("r.io/a:1", present("sha256:a"));
     assert_eq!(world.ensure(&pod("u", &[]), "r.io/a:1", "IfNotPresent").await, Ok("sha256:a".into()));
     assert_eq!(world.service.take(), ["status r.io/a:1"]);
+    assert_eq!(world.metrics.image_requests.with(["ifnotpresent", "true", "false"]).get(), 1);
     assert_eq!(
         world.reasons(),
         ["Pulled: Container image \"r.io/a:1\" already present on machine and can be accessed by the pod"]
@@ -121,6 +128,9 @@ async fn an_absent_image_is_pulled_with_upstreams_events() {
     world.service.publish("r.io/a:latest", &[]);
     world.service.set_delay(Duration::from_millis(1500));
     assert_eq!(world.ensure(&pod("u", &[]), "r.io/a", "Always").await, Ok("sha256:r.io/a:latest".into()));
+    assert_eq!(world.metrics.image_requests.with(["always", "unknown", "true"]).get(), 1);
+    let pulls = ["N/A", "0-10MB"].map(|size| world.metrics.image_pull.count([size]));
+    assert_eq!(pulls[0] + pulls[1], 1);
     assert_eq!(
         world.reasons(),
         [
@@ -292,12 +302,15 @@ async fn read_beside(registries: usize, named: usize) -> (usize, usize) {
         data: Some(BTreeMap::from([(".dockerconfigjson".into(), ByteString(config))])),
         ..Secret::default()
     };
+    let metrics = Arc::<Metrics>::default();
     let ports = ImagePorts {
         images: Arc::<FakeImages>::default(),
         objects: Arc::new(FakeSecrets(BTreeMap::from([("pulls".into(), Arc::new(secret))]), BTreeMap::new())),
         events: Arc::<FakeEvents>::default(),
         node: Arc::new(FakeNodeCredentials::default()),
         records: Arc::new(FakeRecords::default()),
+        startup: Arc::new(StartupTracker::new(Arc::default(), wall)),
+        metrics: metrics.clone(),
         wall,
     };
     let turns = Arc::new(AtomicI64::new(0));

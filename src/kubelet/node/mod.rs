@@ -2,6 +2,7 @@
 
 pub mod lease;
 pub mod register;
+mod startup;
 pub mod status;
 #[cfg(all(test, feature = "fakes"))]
 mod tests;

@@ -18,16 +18,17 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Dura
 /// Longest delay while the server responds with a rejection.
 const PAUSE_REFUSED: Duration = Duration::from_secs(2);
 
-/// Registers until it succeeds and returns the Node as the API has it. If `create` is false, it waits until the Node is
-/// created by others.
-pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node) -> Node {
+/// Registers until it succeeds and gives the node as the API has it, and whether it was created now. With `create` false
+/// it waits for somebody else to create the node.
+pub async fn register(api: &dyn NodeApi, create: bool, wanted: impl Fn() -> Node) -> (Node, bool) {
     let mut retries = BACKOFF.doubling();
     loop {
-        let attempt = if create { create_or_reconcile(api, &wanted()).await } else { api.get().await };
+        let attempt =
+            if create { create_or_reconcile(api, &wanted()).await } else { api.get().await.map(|node| (node, false)) };
         let longest = match attempt {
-            Ok(node) => {
-                info!(node = node.metadata.name, uid = node.metadata.uid, "node registered");
-                return node;
+            Ok((node, is_new)) => {
+                info!(node = node.metadata.name, uid = node.metadata.uid, is_new, "node registered");
+                return (node, is_new);
             }
             Err(error @ ApiError::Unreachable { .. }) => {
                 debug!(error = with_causes(&error), "node not registered yet");
@@ -58,7 +59,7 @@ pub async fn withdraw_devices(api: &dyn NodeApi, node: Node) -> Node {
     }
 }
 
-async fn create_or_reconcile(api: &dyn NodeApi, wanted: &Node) -> Result<Node, ApiError> {
+async fn create_or_reconcile(api: &dyn NodeApi, wanted: &Node) -> Result<(Node, bool), ApiError> {
     match api.create(wanted).await {
         Err(ApiError::AlreadyExists(_)) => {}
         // A node may be allowed to update its object but not to create it.
@@ -66,12 +67,12 @@ async fn create_or_reconcile(api: &dyn NodeApi, wanted: &Node) -> Result<Node, A
             Ok(_) => {}
             Err(_) => return Err(error),
         },
-        other => return other,
+        other => return other.map(|node| (node, true)),
     }
     let found = api.get().await?;
     match missing(&found, wanted) {
-        Some(patch) => api.patch(&patch).await,
-        None => Ok(found),
+        Some(patch) => api.patch(&patch).await.map(|node| (node, false)),
+        None => Ok((found, false)),
     }
 }
 

@@ -17,12 +17,13 @@ use crate::core::admission::Pressure;
 use crate::core::model::time::{Moment, scaled};
 use crate::core::model::{KubeletSpec, MachineFacts, with_causes};
 use crate::core::node::{
-    Health, NodeInputs, PATIENCE, RuntimeHealth, RuntimeView, derive_addresses, derive_node, derive_status,
-    name_to_look_up, render_metadata_patch, render_status_patch, was_ready,
+    Health, NodeInputs, NodeStartup, PATIENCE, RuntimeHealth, RuntimeView, derive_addresses, derive_node,
+    derive_status, name_to_look_up, render_metadata_patch, render_status_patch, was_ready,
 };
 use crate::core::render::NodeContext;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, Machine, NodeApi, RuntimeInfo};
 use crate::ports::node::{ApiError, ImageService};
+use crate::telemetry::Metrics;
 
 /// Interval of checks while the node is not ready.
 const EAGER: Duration = Duration::from_millis(250);
@@ -53,6 +54,10 @@ pub struct NodeReporter {
     pub node_uid: watch::Sender<Option<String>>,
     /// The node's part of the input for rendering pods.
     pub context: watch::Sender<Arc<NodeContext>>,
+    /// When the node started.
+    pub startup: NodeStartup,
+    /// Shows how long that took.
+    pub metrics: Arc<Metrics>,
 }
 
 struct Seen {
@@ -88,8 +93,10 @@ impl NodeReporter {
         }
         self.tell_locally(&seen);
         let Some(api) = self.api.clone() else { return self.stay_local(seen).await };
-        let node =
+        self.startup.attempt(Timestamp::now());
+        let (node, is_new) =
             register(&*api, self.spec.node.register, || derive_node(&self.inputs(&seen, &NodeStatus::default()))).await;
+        self.show_registration(is_new);
         self.note_reboot(&node, &seen);
         let node = withdraw_devices(&*api, node).await;
         let mut pod_cidr = String::new();
@@ -130,6 +137,9 @@ impl NodeReporter {
             if was_ready != Some(ready) {
                 self.announce(ready, &seen.health);
                 was_ready = Some(ready);
+            }
+            if ready {
+                self.show_readiness();
             }
             let next = Instant::now().later(if ready { self.spec.node.status_update } else { EAGER });
             tokio::select! {
@@ -226,7 +236,7 @@ impl NodeReporter {
             Err(ApiError::NotFound(_)) => {
                 // The Node was deleted concurrently.
                 warn!("the node object is gone; registering again");
-                let node =
+                let (node, _) =
                     register(api, self.spec.node.register, || derive_node(&self.inputs(seen, &NodeStatus::default())))
                         .await;
                 self.node_uid.send_replace(node.metadata.uid.clone());

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
@@ -15,11 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::status::NodeReporter;
 use crate::config::kubelet::{Flags, load};
 use crate::core::model::MachineFacts;
+use crate::core::node::NodeStartup;
 use crate::core::render::NodeContext;
 use crate::fakes::FakeImages;
 use crate::fakes::pods::PodHost;
 use crate::ports::kubelet::{Machine, NodeApi};
 use crate::ports::node::ApiError;
+use crate::telemetry::Metrics;
 
 /// A Node object that others change as well.
 #[derive(Default)]
@@ -97,6 +100,7 @@ async fn labels_of_what_the_machine_is_are_put_back_while_the_kubelet_runs() {
     let api = Arc::new(Api::default());
     let life = PodHost::new().live();
     let spec = load(&Flags { node_name: "n1".into(), node_ip: "192.0.2.1".into(), ..Flags::default() }).unwrap();
+    let metrics = Arc::new(Metrics::default());
     let mut reporter = NodeReporter {
         spec: Arc::new(spec),
         kubernetes_version: "v1.36.3",
@@ -111,6 +115,8 @@ async fn labels_of_what_the_machine_is_are_put_back_while_the_kubelet_runs() {
         node: watch::channel(Arc::default()).0,
         node_uid: watch::channel(None).0,
         context: watch::channel(Arc::new(NodeContext::defaults(std::path::Path::new("/k")))).0,
+        startup: NodeStartup::new(Timestamp::from_second(1).ok(), Timestamp::now()),
+        metrics: metrics.clone(),
     };
     let stop = CancellationToken::new();
     let work = {
@@ -136,6 +142,7 @@ async fn labels_of_what_the_machine_is_are_put_back_while_the_kubelet_runs() {
     reads("kubernetes.io/arch", "amd64").await;
     reads("kubernetes.io/os", "linux").await;
     reads("own", "x").await;
+    assert!(metrics.startup_pre_kubelet.with([]).get() > 0.0, "the node is new");
     stop.cancel();
     work.await.unwrap();
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,7 @@ use crate::cri;
 use crate::kubelet::pods::{HookCall, HookError, Hooks};
 use crate::ports::kubelet::PodRuntime;
 use crate::ports::node::RuntimeError;
+use crate::telemetry::Metrics;
 use crate::telemetry::panics::{Task, named};
 
 /// The calls of one pod. They outlive its passes and a panicked worker.
@@ -30,6 +32,7 @@ pub(super) struct Calls {
     runtime: Arc<dyn PodRuntime>,
     hooks: Arc<dyn Hooks>,
     starts: Arc<StartGate>,
+    metrics: Arc<Metrics>,
     uid: PodUid,
     /// Calls in progress that create, change or remove something.
     changes: TaskTracker,
@@ -49,6 +52,7 @@ impl Calls {
             runtime,
             hooks,
             starts: Arc::clone(&shared.starts),
+            metrics: Arc::clone(shared.metrics()),
             uid,
             changes,
             pre_stops: Arc::default(),
@@ -68,8 +72,16 @@ impl Calls {
         config: cri::PodSandboxConfig,
         handler: &str,
     ) -> Result<SandboxId, RuntimeError> {
-        let handler = handler.to_owned();
-        let run = move |runtime: Arc<dyn PodRuntime>| async move { runtime.run_sandbox(config, &handler).await };
+        let (handler, metrics) = (handler.to_owned(), Arc::clone(&self.metrics));
+        let run = move |runtime: Arc<dyn PodRuntime>| async move {
+            let began = Instant::now();
+            let made = runtime.run_sandbox(config, &handler).await;
+            metrics.run_sandbox.observe([&handler], began.elapsed());
+            if made.is_err() {
+                metrics.run_sandbox_errors.with([&handler]).inc();
+            }
+            made
+        };
         self.begin(urgent, StartCall::Sandbox, run).await
     }
 

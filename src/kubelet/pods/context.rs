@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::looks::Looks;
 use super::orphans::Orphan;
 use super::ports::PodPorts;
 use super::runtime_facts::RuntimeFacts;
@@ -13,6 +14,7 @@ use super::start_gate::StartGate;
 use super::views::Table;
 use super::weights::Active;
 use crate::core::model::{PodKill, PodUid, SourceKind};
+use crate::telemetry::Metrics;
 
 /// Settings of the pod table.
 #[derive(Clone, Debug)]
@@ -31,12 +33,20 @@ pub(super) struct Shared {
     pub table: Arc<Table>,
     pub facts: RuntimeFacts,
     pub starts: Arc<StartGate>,
+    pub looks: Looks,
     pub started: Timestamp,
     pub events: mpsc::Sender<Event>,
     pub active: watch::Sender<Active>,
 }
 
-/// The events that the dispatcher handles.
+impl Shared {
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.ports.instruments.metrics
+    }
+}
+
+/// Everything that the dispatcher reacts to.
 pub(super) enum Event {
     Kill(PodUid, PodKill, oneshot::Sender<()>),
     Wake(PodUid),

@@ -8,6 +8,7 @@ mod context;
 mod control;
 mod dispatcher;
 mod liveness;
+mod looks;
 mod orphans;
 mod pass;
 mod ports;
@@ -73,6 +74,7 @@ pub fn start(
         table: Arc::clone(&table),
         facts: RuntimeFacts::default(),
         starts: Arc::default(),
+        looks: Default::default(),
         started,
         events: events.clone(),
         active,

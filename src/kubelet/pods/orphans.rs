@@ -35,7 +35,12 @@ impl Orphan {
         PodKey::new(&self.namespace, &self.name)
     }
 
-    /// A pod with only its identity, which suffices to terminate it: immediately, or with its own grace period.
+    /// Whether the runtime has it; else only the disk or the cgroup tree, which know no names.
+    pub fn is_at_runtime(&self) -> bool {
+        !self.name.is_empty()
+    }
+
+    /// A pod of which only the identity is known, enough to end it: at once, or with its own grace.
     pub fn pod(&self, gently: bool) -> Arc<Pod> {
         let grace = if gently { self.grace.unwrap_or(OWN_GRACE) } else { GRACE };
         Arc::new(Pod {

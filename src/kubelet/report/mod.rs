@@ -24,6 +24,7 @@ use crate::kubelet::pods::StatusSink;
 use crate::ports::kubelet::PodApi;
 use crate::ports::node::ApiError;
 use crate::supervise::{caught, spawn};
+use crate::telemetry::Metrics;
 use crate::telemetry::panics::{Task, named};
 
 const PARALLEL: usize = 10;
@@ -43,6 +44,7 @@ pub struct Reporter {
 struct Shared {
     api: Arc<dyn PodApi>,
     view: Arc<ApiPodView>,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -60,6 +62,8 @@ struct Entry {
     finished: bool,
     queued: bool,
     busy: bool,
+    /// When the status changed that the API does not have yet.
+    changed: Option<Instant>,
     /// When the last request was made.
     sent: Option<Instant>,
     /// A timer is running that sends batched changes.
@@ -68,9 +72,9 @@ struct Entry {
 }
 
 impl Reporter {
-    /// A reporter, which has to be started by [`run`](Self::run).
-    pub fn new(api: Arc<dyn PodApi>, view: Arc<ApiPodView>) -> Self {
-        let shared = Shared { api, view, state: Mutex::default(), wake: Notify::new() };
+    /// A reporter that has yet to [`run`](Self::run).
+    pub fn new(api: Arc<dyn PodApi>, view: Arc<ApiPodView>, metrics: Arc<Metrics>) -> Self {
+        let shared = Shared { api, view, metrics, state: Mutex::default(), wake: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -115,6 +119,7 @@ impl StatusSink for Reporter {
         let update = |entry: &mut Entry| {
             let urgent = is_urgent(&entry.status, status);
             entry.status = status.clone();
+            entry.changed.get_or_insert_with(Instant::now);
             urgent
         };
         self.shared.update(pod, is_static, update);
@@ -149,6 +154,7 @@ impl Shared {
             finished: false,
             queued: false,
             busy: false,
+            changed: None,
             sent: None,
             gathering: false,
             retries: RETRY.doubling(),
@@ -231,11 +237,13 @@ impl Shared {
 
     async fn send(&self, uid: PodUid) {
         let job = {
-            let state = self.lock();
-            state.pods.get(&uid).map(|e| (e.pod.clone(), e.is_static, e.status.clone(), e.finished))
+            let mut state = self.lock();
+            let entry = state.pods.get_mut(&uid);
+            entry.map(|e| (e.pod.clone(), e.is_static, e.status.clone(), e.finished, e.changed.take()))
         };
+        let changed = job.as_ref().and_then(|(.., changed)| *changed);
         let outcome = match job {
-            Some((pod, is_static, status, finished)) => {
+            Some((pod, is_static, status, finished, _)) => {
                 let task = Task::of("status of a pod", uid.as_str());
                 // After a panic it is sent again, as after a failure.
                 match caught(task, self.bring(&pod, is_static, &status, finished)).await {
@@ -245,14 +253,19 @@ impl Shared {
                     }
                 }
             }
-            None => Ok(()),
+            None => Ok(false),
         };
         let pause = {
             let mut state = self.lock();
             let Some(entry) = state.pods.get_mut(&uid) else { return };
             entry.busy = false;
+            match (&outcome, changed) {
+                (Ok(true), Some(changed)) => self.metrics.pod_status_sync.observe([], changed.elapsed()),
+                // What the API does not have yet has been waiting since then.
+                (_, changed) => entry.changed = changed.or(entry.changed),
+            }
             match &outcome {
-                Ok(()) => {
+                Ok(_) => {
                     entry.retries.reset();
                     None
                 }
@@ -267,10 +280,10 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Makes the API's status equal to ours, and deletes a pod from the API if nothing of it remains.
-    async fn bring(&self, pod: &Pod, is_static: bool, status: &PodStatus, finished: bool) -> Result<(), ApiError> {
+    /// Makes the API's status equal to ours, and ends an API pod of which nothing is left. `Ok(true)` if the API has it.
+    async fn bring(&self, pod: &Pod, is_static: bool, status: &PodStatus, finished: bool) -> Result<bool, ApiError> {
         let key = key_of(pod);
-        let Some(target) = self.target(pod, is_static, &key) else { return Ok(()) };
+        let Some(target) = self.target(pod, is_static, &key) else { return Ok(false) };
         let uid = target.metadata.uid.as_deref().unwrap_or_default();
         let old = target.status.clone().unwrap_or_default();
         let mut current = target.clone();
@@ -283,9 +296,9 @@ impl Shared {
                     current = Arc::new(answer);
                     self.view.renew(&current);
                 }
-                Err(ApiError::NotFound(_)) => return Ok(()),
-                // Another pod has this name; ours is gone from the API.
-                Err(ApiError::Conflict { .. }) => return Ok(()),
+                Err(ApiError::NotFound(_)) => return Ok(false),
+                // Another pod took the name; ours is gone from the API.
+                Err(ApiError::Conflict { .. }) => return Ok(false),
                 Err(error @ ApiError::Refused { .. }) => {
                     warn!(%key, error = with_causes(&error), "status rejected");
                     return Err(error);
@@ -296,14 +309,14 @@ impl Shared {
         if !is_static && finished && current.metadata.deletion_timestamp.is_some() {
             return match self.api.delete_now(&key, uid).await {
                 Ok(()) => {
-                    info!(%key, %uid, "pod deleted from the API: nothing of it remains on the node");
-                    Ok(())
+                    info!(%key, %uid, "pod deleted from the API: nothing is left of it");
+                    Ok(true)
                 }
-                Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(()),
+                Err(ApiError::NotFound(_) | ApiError::Conflict { .. }) => Ok(true),
                 Err(error) => Err(error),
             };
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The API object with the pod's status: the pod itself, or the mirror pod of the same manifest.

@@ -75,7 +75,7 @@ fn start(failures: usize) -> (Reporter, Arc<FakeApi>, CancellationToken) {
         patches: Mutex::default(),
         deleted: Mutex::default(),
     });
-    let reporter = Reporter::new(api.clone(), view);
+    let reporter = Reporter::new(api.clone(), view, Arc::default());
     let stop = CancellationToken::new();
     tokio::spawn(reporter.clone().run(stop.clone(), Duration::from_secs(1)));
     (reporter, api, stop)
@@ -97,12 +97,14 @@ async fn sends_again_after_a_failure_and_repairs_foreign_edits() {
     let pod = Arc::new(pod("u"));
     reporter.publish(&pod, false, &phase("Running"));
     eventually(|| api.patches.lock().unwrap().len() == 1).await;
+    eventually(|| reporter.shared.metrics.pod_status_sync.count([]) == 1).await;
     let mut edited = (*pod).clone();
     edited.status = Some(PodStatus { phase: Some("Pending".into()), ..PodStatus::default() });
     edited.metadata.resource_version = Some("9".into());
     api.view.apply(PodChange::Applied(Box::new(edited)));
     eventually(|| api.patches.lock().unwrap().len() == 2).await;
     assert_eq!(api.patches.lock().unwrap()[1]["status"]["phase"], "Running");
+    assert_eq!(reporter.shared.metrics.pod_status_sync.count([]), 1, "the kubelet's own status did not change");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, HeaderValue, UPGRADE};
 use hyper::{Method, Request, StatusCode};
 use rustls_pki_types::CertificateDer;
 
@@ -55,6 +55,12 @@ pub async fn answer(
     reply.map(|body| hold(body, open))
 }
 
+/// Whether the client wants to speak over a WebSocket.
+fn is_websocket(request: &Request<Incoming>) -> bool {
+    let wanted = request.headers().get(UPGRADE).and_then(|value| value.to_str().ok());
+    wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case("websocket"))
+}
+
 async fn permit(
     server: &Server,
     door: Door,
@@ -96,6 +102,9 @@ async fn dispatch(server: &Server, door: Door, open: &Arc<OpenRequest>, request:
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many open streams of logs, exec, attach and port-forward\n");
     }
     let query = Query::parse(request.uri().query().unwrap_or_default());
+    if let (true, Some(subresource)) = (is_websocket(&request), endpoint.stream_name()) {
+        server.ports.metrics.websocket_requests.with([subresource]).inc();
+    }
     match &endpoint {
         Endpoint::Healthz(check) => health::healthz(server, check.as_deref(), query.get("verbose").is_some()),
         Endpoint::Pods => pods::pods(server),

@@ -30,6 +30,7 @@ pub async fn metrics(server: &Server) -> Reply {
     pod_counts::set(metrics, &server.ports.pods.list(), &server.ports.pods.unlisted());
     metrics.node_name.with([&server.settings.node_name]).set(1.0);
     metrics.build_info.with([&server.settings.version, env!("CARGO_PKG_VERSION")]).set(1.0);
+    metrics.metrics_provider.with(["cadvisor"]).set(1.0);
     let mut out = Page::default();
     metrics.print(&mut out);
     process::print(&mut out);

@@ -7,12 +7,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::model::{DesiredPod, DesiredSet, PodSource, SourceKind};
 use crate::kubelet::api::pods::ApiPodView;
+use crate::kubelet::startup::StartupTracker;
 use crate::ports::kubelet::PodWatch;
 
 pub struct ApiSource {
     pub watch: Box<dyn PodWatch>,
     /// The shared copy, which only this source writes.
     pub view: Arc<ApiPodView>,
+    /// Counts the starts of pods.
+    pub startup: Arc<StartupTracker>,
+    /// Where the sets go.
     pub desired: mpsc::Sender<DesiredSet>,
 }
 
@@ -27,6 +31,7 @@ impl ApiSource {
                 // Not lost when dropped: the watch keeps a listing in progress.
                 change = self.watch.next() => {
                     let first = !self.view.is_listed();
+                    self.startup.observe(&change);
                     let changed = self.view.apply(change);
                     dirty |= self.view.is_listed() && (changed || first);
                 }

@@ -27,8 +27,10 @@ use crate::kubelet::node::lease::LeaseKeeper;
 use crate::kubelet::pods::PodTable;
 use crate::kubelet::report::Reporter;
 use crate::kubelet::sources::api::ApiSource;
+use crate::kubelet::startup::StartupTracker;
 use crate::ports::kubelet::{Events, NodeApi, Objects, Reviews, StorageApi};
 use crate::supervise::{restarting, spawn};
+use crate::telemetry::Metrics;
 
 /// How long statuses may still be sent after the kubelet was told to stop.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -36,10 +38,21 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// Interval of passing the uids of mirror pods to the table.
 const NOTE_AGAIN: Duration = Duration::from_secs(10);
 
-/// The kubelet's connection to the API server.
+/// What the source of the API's pods needs.
+pub struct ApiSourceParts {
+    /// Where its sets go.
+    pub desired: mpsc::Sender<DesiredSet>,
+    /// Counts the starts of pods.
+    pub startup: Arc<StartupTracker>,
+    /// The uid of the node, once it is registered.
+    pub node_uid: watch::Receiver<Option<String>>,
+}
+
+/// The kubelet's side of the API server.
 pub struct Api {
     session: Session,
     view: Arc<ApiPodView>,
+    metrics: Arc<Metrics>,
     pub objects: Arc<dyn Objects>,
     pub events: Arc<dyn Events>,
     pub reporter: Reporter,
@@ -49,15 +62,20 @@ pub struct Api {
 }
 
 impl Api {
-    /// Creates the session; the server need not be reachable yet.
-    pub async fn connect(spec: &KubeletSpec, path: &Path, stop: CancellationToken) -> Result<Self, Error> {
-        let session = credentials::open(spec, path, &stop).await?;
+    /// Makes the session; the server itself need not answer yet.
+    pub async fn connect(
+        spec: &KubeletSpec,
+        path: &Path,
+        metrics: &Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let session = credentials::open(spec, path, metrics, &stop).await?;
         let ends = stop.clone();
         restarting("credential files", &stop, session.clone(), move |session| {
             Box::pin(session.follow_files(ends.clone()))
         });
         let view = Arc::new(ApiPodView::new(spec.sources.host_programs.clone()));
-        let reporter = Reporter::new(Arc::new(ApiPods::new(&session)), Arc::clone(&view));
+        let reporter = Reporter::new(Arc::new(ApiPods::new(&session)), Arc::clone(&view), Arc::clone(metrics));
         let stop_reporting = CancellationToken::new();
         let ends = stop_reporting.clone();
         let reporting = restarting("pod statuses", &stop_reporting, reporter.clone(), move |reporter| {
@@ -72,6 +90,7 @@ impl Api {
             node: Arc::new(ApiNode::new(&session, &spec.node_name)),
             session,
             view,
+            metrics: Arc::clone(metrics),
             reporter,
             reporting,
             stop_reporting,
@@ -82,14 +101,14 @@ impl Api {
     pub fn start_pods(
         &self,
         spec: &KubeletSpec,
-        desired: mpsc::Sender<DesiredSet>,
+        parts: ApiSourceParts,
         statics: watch::Receiver<Option<Vec<Arc<Pod>>>>,
         table: &PodTable,
-        node_uid: watch::Receiver<Option<String>>,
         stop: CancellationToken,
     ) {
         let watch = Box::new(NodePods::new(&self.session, &spec.node_name));
-        let source = ApiSource { watch, view: Arc::clone(&self.view), desired };
+        let ApiSourceParts { desired, startup, node_uid } = parts;
+        let source = ApiSource { watch, view: Arc::clone(&self.view), startup, desired };
         let ended = stop.clone();
         restarting("pods of the API", &stop, (source, node_uid.clone()), move |(source, registered)| {
             let ended = ended.clone();
@@ -134,7 +153,7 @@ impl Api {
 
     /// Starts renewal of the client certificate and, if the cluster issues it, of the serving certificate.
     pub fn start_certificates(&self, spec: &KubeletSpec, node: watch::Receiver<Arc<Node>>, stop: CancellationToken) {
-        credentials::start(spec, &self.session, node, stop);
+        credentials::start(spec, &self.session, node, &self.metrics, stop);
     }
 
     /// Sends the remaining statuses, for a short time.

@@ -47,8 +47,9 @@ pub async fn start(
     driver: CgroupDriver,
     machine: &MachineFacts,
     events: &Arc<dyn Events>,
+    metrics: &Arc<Metrics>,
 ) -> Result<Arc<PodCgroups>, Error> {
-    let cgroups = Arc::new(PodCgroups::new(CgroupOptions {
+    let cgroups = PodCgroups::new(CgroupOptions {
         mount: PathBuf::from("/sys/fs/cgroup"),
         root: spec.runtime.cgroup_root.clone(),
         driver,
@@ -58,7 +59,9 @@ pub async fn start(
             pod_pids_limit: spec.pods.pids_limit,
         },
         all_pods: limits_of_all_pods(machine, &spec.eviction),
-    }));
+    });
+    metrics.cgroup_version.with([]).set(if cgroups.is_v2() { 2.0 } else { 1.0 });
+    let cgroups = Arc::new(cgroups.with_metrics(Arc::clone(metrics)));
     let (work, own, events) = (Arc::clone(&cgroups), Arc::clone(spec), Arc::clone(events));
     let mut prepared = tokio::spawn(async move { prepare(&own, &work, &*events).await });
     match timeout(PATIENCE, &mut prepared).await {

@@ -19,25 +19,33 @@ use crate::core::model::KubeletSpec;
 use crate::kubelet::credentials::{Credentials, Standing};
 use crate::offload;
 use crate::supervise::{restart_on_panic, spawn};
+use crate::telemetry::Metrics;
 
-fn credentials(spec: &KubeletSpec) -> Credentials {
+fn credentials(spec: &KubeletSpec, metrics: &Arc<Metrics>) -> Credentials {
     Credentials {
         files: Arc::new(CertificateDir { path: spec.dirs.certs.clone() }),
         pki: Arc::new(X509),
         node_name: spec.node_name.clone(),
+        metrics: Arc::clone(metrics),
     }
 }
 
 /// Opens the session with the kubeconfig or, if that is missing or unusable, with the bootstrap credentials, which are
 /// exchanged for a certificate in the background: static pods do not wait for it.
 #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
-pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToken) -> Result<Session, Error> {
+pub async fn open(
+    spec: &KubeletSpec,
+    kubeconfig: &Path,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> Result<Session, Error> {
     let wrong = |path: &Path| {
         let path = path.to_path_buf();
         move |source: crate::adapters::apiserver::connect::Error| Error::Kubeconfig { path, source: source.into() }
     };
-    let connector = || Connector::throttled(Throttle::new(spec.api.qps, spec.api.burst));
-    let credentials = credentials(spec);
+    let throttle = || Throttle::new(spec.api.qps, spec.api.burst).with_metrics(Arc::clone(metrics));
+    let connector = || Connector::throttled(throttle()).with_metrics(Arc::clone(metrics));
+    let credentials = credentials(spec, metrics);
     let standing = credentials.standing(kubeconfig);
     let template = spec.bootstrap_kubeconfig.as_ref().filter(|path| standing != Standing::Good && path.exists());
     let Some(template) = template else {
@@ -65,11 +73,17 @@ pub async fn open(spec: &KubeletSpec, kubeconfig: &Path, stop: &CancellationToke
     Ok(session)
 }
 
-/// Starts the renewals that the settings require.
-pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<Node>>, stop: CancellationToken) {
+/// Starts the renewals that the settings ask for.
+pub fn start(
+    spec: &KubeletSpec,
+    session: &Session,
+    node: watch::Receiver<Arc<Node>>,
+    metrics: &Arc<Metrics>,
+    stop: CancellationToken,
+) {
     if let (true, Some(kubeconfig)) = (spec.rotate_certificates, spec.kubeconfig.clone()) {
         let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());
-        let state = (credentials(spec), session.clone());
+        let state = (credentials(spec, metrics), session.clone());
         offload::duty(restart_on_panic(
             "renewal of the client certificate",
             &stop,
@@ -92,7 +106,7 @@ pub fn start(spec: &KubeletSpec, session: &Session, node: watch::Receiver<Arc<No
     }
     if let (true, Some(kubeconfig)) = (spec.server_tls_bootstrap, spec.kubeconfig.clone()) {
         let (api, ends) = (Arc::new(ApiObjects::new(session)), stop.clone());
-        let state = (credentials(spec), session.clone());
+        let state = (credentials(spec, metrics), session.clone());
         offload::duty(restart_on_panic("serving certificate", &stop, state, move |(credentials, session)| {
             let (api, kubeconfig, ends) = (Arc::clone(&api), kubeconfig.clone(), ends.clone());
             let serving = credentials.clone().keep_serving(api, kubeconfig, node.clone(), session.renewals());

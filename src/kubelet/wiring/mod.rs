@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::api::Api;
+use self::api::{Api, ApiSourceParts};
 pub use self::error::Error;
 use self::parts::NoStatuses;
 use super::admission::NodeAdmission;
@@ -31,6 +31,7 @@ use super::node::status::NodeReporter;
 use super::pods::{self, Instruments, PodPorts};
 use super::probes::{ProbePorts, Prober};
 use super::sources::file::tell_faults;
+use super::startup::StartupTracker;
 use crate::adapters::checks::NetChecks;
 use crate::adapters::credentials::DiskCredentials;
 use crate::adapters::cri::Cri;
@@ -46,13 +47,14 @@ use crate::adapters::lock_file;
 use crate::adapters::machine::LocalMachine;
 use crate::adapters::standalone::{LogEvents, NoObjects};
 use crate::adapters::volumes::LocalVolumes;
+use crate::config::kubelet as config;
 use crate::core::model::KubeletSpec;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
-use crate::core::node::name_to_look_up;
+use crate::core::node::{NodeStartup, name_to_look_up};
 use crate::kubelet::pods::StatusSink;
 use crate::ports::kubelet::{Events, Machine, NameFiles, Objects};
 use crate::supervise::{restarting, spawn};
-use crate::telemetry::{Metrics, panics};
+use crate::telemetry::{Metrics, panics, process};
 
 /// Where log collectors expect the logs of containers.
 const CONTAINER_LOGS: &str = "/var/log/containers";
@@ -127,6 +129,9 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         same if same == socket => Arc::<Cri>::clone(&runtime),
         other => Arc::new(Cri::new(&other, spec.runtime.timeout).with_metrics(Arc::clone(&metrics))),
     };
+    for (name, stage, enabled) in config::features(&spec.effective) {
+        metrics.features.with([name, stage]).set(if enabled { 1.0 } else { 0.0 });
+    }
     let local = LocalMachine::new(&spec.dirs.root);
     let machine = local.observe(name_to_look_up(&spec)).await;
     let unseen = parts::unseen_node(&spec, &machine);
@@ -140,7 +145,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         .map_err(|error| Error::Part { what: "id ranges of user namespaces", source: error.into() })?;
 
     let api = match &spec.kubeconfig {
-        Some(path) => Some(Api::connect(&spec, path, stop.clone()).await?),
+        Some(path) => Some(Api::connect(&spec, path, &metrics, stop.clone()).await?),
         None => None,
     };
     let objects: Arc<dyn Objects> = match &api {
@@ -151,8 +156,9 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         Some(api) => Arc::clone(&api.events),
         None => Arc::new(LogEvents),
     };
-    let storage =
-        api.as_ref().map(|api| parts::start_storage(&spec, &named_root, api.storage(&spec), &objects, stop.clone()));
+    let storage = api
+        .as_ref()
+        .map(|api| parts::start_storage(&spec, &named_root, (api.storage(&spec), &objects), &metrics, stop.clone()));
     let statuses: Arc<dyn StatusSink> = match &api {
         Some(api) => Arc::new(api.reporter.clone()),
         None => Arc::new(NoStatuses),
@@ -166,6 +172,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         metrics: Arc::clone(&metrics),
         wall: Timestamp::now,
     };
+    let startup = Arc::new(StartupTracker::new(Arc::clone(&metrics), Timestamp::now));
     let images = Arc::new(Images::new(
         ImagePorts {
             images: Arc::<Cri>::clone(&image_service),
@@ -177,6 +184,8 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
                 plugins: spec.images.credential_bin_dir.clone().unwrap_or_default(),
             }),
             records: Arc::new(RecordFiles::new(&spec.dirs.root)),
+            startup: Arc::clone(&startup),
+            metrics: Arc::clone(&metrics),
             wall: Timestamp::now,
         },
         &spec.images,
@@ -201,6 +210,8 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         node: node_sender,
         node_uid: uid_sender,
         context,
+        startup: NodeStartup::new(process::boot_time(), Timestamp::now()),
+        metrics: Arc::clone(&metrics),
     };
     // First: neither the runtime nor systemd nor the disk may delay the renewal of the node's lease.
     let ends = stop.clone();
@@ -210,10 +221,10 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     }
     images.recover().await;
     let driver = cgroups::driver(&spec, &*runtime, &metrics).await;
-    let pod_cgroups = cgroups::start(&spec, driver, &machine, &events).await?;
+    let pod_cgroups = cgroups::start(&spec, driver, &machine, &events, &metrics).await?;
     let names: Arc<dyn NameFiles> = Arc::new(LocalNameFiles::new(&spec.pods.resolv_conf));
     parts::tell_resolver_limits(&spec, &names, &events);
-    let volumes = LocalVolumes::new(Arc::clone(&objects), node.clone());
+    let volumes = LocalVolumes::new(Arc::clone(&objects), node.clone()).with_metrics(Arc::clone(&metrics));
     let pod_ports = PodPorts {
         runtime: Arc::<Cri>::clone(&runtime),
         images: Arc::<Images>::clone(&images),
@@ -226,7 +237,12 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         files: Arc::new(LocalPodFiles::new(&spec.dirs.root, &spec.dirs.pod_logs, Path::new(CONTAINER_LOGS))),
         names: Arc::clone(&names),
         probes: Arc::new(Prober::start(probe_ports, stop.clone())),
-        hooks: Arc::new(HookRunner { runtime: Arc::<Cri>::clone(&runtime), checks, events: Arc::clone(&events) }),
+        hooks: Arc::new(HookRunner {
+            runtime: Arc::<Cri>::clone(&runtime),
+            checks,
+            events: Arc::clone(&events),
+            metrics: Arc::clone(&metrics),
+        }),
         admission: Arc::new(NodeAdmission {
             node: node_object,
             pressure,
@@ -255,7 +271,8 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         restarting("faulty manifests", &stop, state, |(faults, events)| Box::pin(tell_faults(faults, &**events)));
     }
     if let Some(api) = &api {
-        api.start_pods(&spec, desired, static_pods, &table, node_uid, stop.clone());
+        let source = ApiSourceParts { desired, startup, node_uid };
+        api.start_pods(&spec, source, static_pods, &table, stop.clone());
         api.start_certificates(&spec, registered_node, stop.clone());
     }
     let usage = server::usage(&spec, &table, (&runtime, &image_service), driver);
@@ -265,6 +282,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         images_of: &image_service,
         events: &events,
         images: &images,
+        metrics: &metrics,
         usage: Arc::clone(&usage),
     };
     upkeep::start(&spec, upkeep_parts, pressure_sender, stop.clone()).await?;

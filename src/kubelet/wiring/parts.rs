@@ -24,6 +24,7 @@ use crate::kubelet::pods::StatusSink;
 use crate::offload::Lanes;
 use crate::ports::kubelet::{EventKind, EventTarget, Events, NameFiles, Objects, StorageApi};
 use crate::supervise::{restarting, spawn, vital};
+use crate::telemetry::Metrics;
 
 /// How long the process waits for calls in progress before it exits. A sandbox takes a second or two.
 pub const LAST_CALLS: Duration = Duration::from_secs(10);
@@ -103,15 +104,15 @@ pub fn tell_resolver_limits(spec: &Arc<KubeletSpec>, names: &Arc<dyn NameFiles>,
 pub fn start_storage(
     spec: &KubeletSpec,
     named_root: &Path,
-    api: Arc<dyn StorageApi>,
-    objects: &Arc<dyn Objects>,
+    (api, objects): (Arc<dyn StorageApi>, &Arc<dyn Objects>),
+    metrics: &Arc<Metrics>,
     stop: CancellationToken,
 ) -> CsiVolumes {
     let (root, drivers) = (&spec.dirs.root, Drivers::default());
     let limits = AttachLimits::new(drivers.clone(), Arc::clone(&api));
     let ends = stop.clone();
     restarting("attach limits", &stop, limits, move |limits| Box::pin(limits.run(ends.clone())));
-    let registrar = Registrar::new(root, drivers.clone(), Some(Arc::clone(&api)));
+    let registrar = Registrar::new(root, drivers.clone(), Some(Arc::clone(&api))).with_metrics(Arc::clone(metrics));
     restarting("storage drivers", &stop.clone(), registrar, move |registrar| Box::pin(registrar.run(stop.clone())));
     CsiVolumes::new(root, &spec.node_name, drivers, Arc::clone(objects), api).with_named_root(named_root)
 }

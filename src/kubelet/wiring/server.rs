@@ -72,7 +72,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
         runtime: Arc::<Cri>::clone(parts.runtime),
         usage: parts.usage,
         reviews: parts.reviews,
-        certificate: certificate(spec, parts.addresses)?,
+        certificate: certificate(spec, parts.addresses, &parts.metrics)?,
         metrics: parts.metrics,
         sync_loop: Arc::new(move || liveness.fault()),
         log_watch: parts.log_watch,
@@ -86,11 +86,15 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
 }
 
 #[expect(clippy::disallowed_methods, reason = "once, before anything runs")]
-fn certificate(spec: &KubeletSpec, addresses: &[IpAddr]) -> Result<Arc<dyn ResolvesServerCert>, Error> {
+fn certificate(
+    spec: &KubeletSpec,
+    addresses: &[IpAddr],
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<dyn ResolvesServerCert>, Error> {
     let wrong = |e: crate::adapters::serving::Error| Error::Part { what: "serving certificate", source: e.into() };
     if let (Some(certificate), Some(key)) = (&spec.server.tls_cert, &spec.server.tls_key) {
         let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
-        return Ok(Arc::new(FileCertificate::load(files).map_err(wrong)?));
+        return Ok(Arc::new(FileCertificate::load(files).map_err(wrong)?.with_metrics(Arc::clone(metrics))));
     }
     if spec.server_tls_bootstrap {
         // The provider of the certificate writes it there; until then no handshake succeeds, as upstream.
@@ -98,8 +102,8 @@ fn certificate(spec: &KubeletSpec, addresses: &[IpAddr]) -> Result<Arc<dyn Resol
         if !both.exists() {
             warn!(path = %both.display(), "no serving certificate yet; the cluster has to issue one");
         }
-        let certificate =
-            Arc::new(FileCertificate::wait_for(CertificateFiles { certificate: both.clone(), key: both }));
+        let certificate = FileCertificate::wait_for(CertificateFiles { certificate: both.clone(), key: both });
+        let certificate = Arc::new(certificate.with_metrics(Arc::clone(metrics)));
         let waiting = Arc::clone(&certificate);
         tokio::spawn(async move {
             while waiting.current().is_none() {
@@ -111,5 +115,5 @@ fn certificate(spec: &KubeletSpec, addresses: &[IpAddr]) -> Result<Arc<dyn Resol
     let names: Vec<String> =
         std::iter::once(spec.node_name.clone()).chain(addresses.iter().map(IpAddr::to_string)).collect();
     let files = ensure_self_signed(&spec.dirs.certs, &spec.node_name, &names).map_err(wrong)?;
-    Ok(Arc::new(FileCertificate::load(files).map_err(wrong)?))
+    Ok(Arc::new(FileCertificate::load(files).map_err(wrong)?.with_metrics(Arc::clone(metrics))))
 }

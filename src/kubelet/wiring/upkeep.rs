@@ -67,6 +67,8 @@ pub struct UpkeepParts<'a> {
     pub events: &'a Arc<dyn Events>,
     pub images: &'a Arc<Images>,
     pub usage: Arc<dyn Usage>,
+    /// What is counted.
+    pub metrics: &'a Arc<Metrics>,
 }
 
 /// Starts image collection and eviction.
@@ -88,6 +90,7 @@ pub async fn start(
         usage: Arc::clone(&parts.usage),
         events: Arc::clone(parts.events),
         records: Arc::clone(parts.images),
+        metrics: Arc::clone(parts.metrics),
         wall: Timestamp::now,
     };
     let gc = Arc::new(ImageGc::new(gc_ports, &spec.images));
@@ -99,6 +102,7 @@ pub async fn start(
         control: Arc::clone(&parts.table.control),
         events: Arc::clone(parts.events),
         images: gc,
+        metrics: Arc::clone(parts.metrics),
         wall: Timestamp::now,
     };
     let root = spec.dirs.root.clone();

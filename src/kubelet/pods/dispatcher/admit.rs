@@ -8,7 +8,7 @@ use super::{Dispatcher, Entry};
 use crate::core::admission::without_surplus;
 use crate::core::model::{DesiredPod, PodKill, PodUid, Rejection, Verdict, is_terminal, key_of, uid_of};
 use crate::core::plan::resize::{
-    Pending, infeasible, resize_text, resources_differ, with_resources_of, with_resources_of_status,
+    Pending, infeasible, requested_changes, resize_text, resources_differ, with_resources_of, with_resources_of_status,
 };
 use crate::kubelet::pods::calls::Calls;
 use crate::kubelet::pods::worker::WorkerSpec;
@@ -25,7 +25,10 @@ impl Dispatcher {
             Some(entry) if entry.removed => {}
             Some(entry) => {
                 let same = Arc::ptr_eq(&entry.pod, &desired.pod);
-                entry.pod = Arc::clone(&desired.pod);
+                let before = std::mem::replace(&mut entry.pod, Arc::clone(&desired.pod));
+                for change in requested_changes(&before, &desired.pod) {
+                    self.shared.metrics().requested_resizes.with(change).inc();
+                }
                 if resources_differ(&entry.allocated, &entry.pod) {
                     self.resize(&uid, !same);
                 } else if !same {
@@ -56,20 +59,14 @@ impl Dispatcher {
             match self.shared.ports.admission.admit(pod, is_static, &self.active()) {
                 Verdict::Admit => {}
                 Verdict::Reject(refused) => {
-                    self.shared
-                        .ports
-                        .instruments
-                        .metrics
-                        .admission_rejections
-                        .with([rejection_label(&refused.reason)])
-                        .inc();
+                    self.shared.metrics().admission_rejections.with([rejection_label(&refused.reason)]).inc();
                     let target = EventTarget::Pod(pod);
                     let events = &self.shared.ports.events;
                     events.record(target, EventKind::Warning, &refused.reason, refused.message.clone());
                     rejection = Some(refused);
                 }
-                Verdict::Preempt(victims) => {
-                    self.preempt(&victims);
+                Verdict::Preempt { victims, resource } => {
+                    self.preempt(&victims, &resource);
                     return;
                 }
             }
@@ -78,8 +75,14 @@ impl Dispatcher {
         let waits = rejection.is_none() && !over && resources_differ(&held, pod);
         let allocated = if waits { Arc::new(held) } else { Arc::clone(pod) };
         let wanted = desired.pod;
+        if rejection.is_none() && !over {
+            let containers = wanted.spec.as_ref().map_or(0, |spec| spec.containers.len());
+            self.shared.metrics().containers_per_pod.observe_value([], containers as f64);
+        }
         let calls = Calls::new(&self.shared, uid.clone());
-        self.spawn(uid.clone(), key, WorkerSpec { calls, pod: allocated, is_static, orphan: false, rejection });
+        let first_seen = self.seen.get(&uid).copied();
+        let spec = WorkerSpec { calls, pod: allocated, is_static, orphan: false, rejection, first_seen };
+        self.spawn(uid.clone(), key, spec);
         if waits {
             // Continues a resize that was in progress when the kubelet stopped.
             if let Some(entry) = self.entries.get_mut(&uid) {
@@ -98,16 +101,21 @@ impl Dispatcher {
             match self.shared.ports.admission.admit(&entry.pod, false, &others) {
                 Verdict::Admit => None,
                 Verdict::Reject(Rejection { message, .. }) => Some(Pending::Deferred(message)),
-                // Critical pods do not preempt others in order to grow.
-                Verdict::Preempt(_) => {
+                // Critical pods do not end others to grow.
+                Verdict::Preempt { .. } => {
                     Some(Pending::Deferred("The node has no room for it beside its other pods".to_owned()))
                 }
             }
         });
         let Some(entry) = self.entries.get_mut(uid) else { return };
-        let events = &self.shared.ports.events;
+        let (events, metrics) = (&self.shared.ports.events, self.shared.metrics());
         match pending {
             None => {
+                if matches!(entry.pending, Some(Pending::Deferred(_))) {
+                    // What made room is not known here; a pod that wants less itself was resized.
+                    let trigger = if newer { "pod_resized" } else { "pods_removed" };
+                    metrics.deferred_resizes.with([trigger]).inc();
+                }
                 entry.allocated = Arc::clone(&entry.pod);
                 entry.pending = None;
                 events.record(
@@ -127,6 +135,10 @@ impl Dispatcher {
                 if entry.pending.as_ref() != Some(&pending) {
                     let message = pending.message().to_owned();
                     events.record(EventTarget::Pod(&entry.pod), EventKind::Warning, pending.event(), message);
+                    if matches!(pending, Pending::Infeasible(_)) {
+                        // The only reason of this kind, see `infeasible`.
+                        metrics.infeasible_resizes.with(["swap_limitation"]).inc();
+                    }
                 } else if !newer {
                     return;
                 }
@@ -151,13 +163,14 @@ impl Dispatcher {
         active.map(|e| Arc::clone(&e.allocated)).collect()
     }
 
-    /// Preempts pods for a critical one, whose admission is retried when they have finished.
-    fn preempt(&mut self, victims: &[PodUid]) {
+    /// Ends pods so that a critical one can be admitted; it is tried again when they are finished.
+    fn preempt(&mut self, victims: &[PodUid], resource: &str) {
         for uid in victims {
             let Some(entry) = self.entries.get_mut(uid) else { continue };
             let message = "Preempted in order to admit critical pod".to_owned();
             let target = EventTarget::Pod(&entry.pod);
             self.shared.ports.events.record(target, EventKind::Warning, "Preempting", message.clone());
+            self.shared.metrics().preemptions.with([resource]).inc();
             let disruption = "Pod was preempted by Kubelet to accommodate a critical pod.".to_owned();
             let kill =
                 PodKill { reason: "Preempting".into(), message, grace_seconds: None, disruption: Some(disruption) };
@@ -167,13 +180,37 @@ impl Dispatcher {
     }
 }
 
-/// The metric label of a rejected pod: its reason, if the set of values is bounded. Extended resources have arbitrary
-/// names.
+/// Reasons that are labels of their own (upstream `admissionRejectionReasons`).
+const REJECTIONS: [&str; 21] = [
+    "AppArmor",
+    "PodOSSelectorNodeLabelDoesNotMatch",
+    "PodOSNotSupported",
+    "InvalidNodeInfo",
+    "InitContainerRestartPolicyForbidden",
+    "SupplementalGroupsPolicyNotSupported",
+    "UnexpectedAdmissionError",
+    "UnknownReason",
+    "UnexpectedPredicateFailureType",
+    "OutOfcpu",
+    "OutOfmemory",
+    "OutOfephemeral-storage",
+    "OutOfpods",
+    "PodLevelResourcesNotSupported",
+    "PodFeatureUnsupported",
+    "node(s) had taints that the pod didn't tolerate",
+    "Evicted",
+    "SysctlForbidden",
+    "TopologyAffinityError",
+    "NodeShutdown",
+    "VolumeAttachmentLimitExceeded",
+];
+
+/// The label of a rejected pod in the metrics. Extended resources have any names.
 fn rejection_label(reason: &str) -> &str {
-    const OF_EVERY_NODE: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pods"];
-    match reason.strip_prefix("OutOf") {
-        Some(resource) if !OF_EVERY_NODE.contains(&resource) => "OutOfExtendedResources",
-        _ => reason,
+    match reason {
+        known if REJECTIONS.contains(&known) => known,
+        extended if extended.starts_with("OutOf") => "OutOfExtendedResources",
+        _ => "Other",
     }
 }
 
@@ -183,7 +220,7 @@ mod tests {
 
     #[test]
     fn names_of_extended_resources_are_no_labels() {
-        let labels = ["OutOfcpu", "NodeAffinity", "OutOfexample.com/disk"].map(rejection_label);
-        assert_eq!(labels, ["OutOfcpu", "NodeAffinity", "OutOfExtendedResources"]);
+        let labels = ["OutOfcpu", "SysctlForbidden", "OutOfexample.com/disk", "NodeAffinity"].map(rejection_label);
+        assert_eq!(labels, ["OutOfcpu", "SysctlForbidden", "OutOfExtendedResources", "Other"]);
     }
 }

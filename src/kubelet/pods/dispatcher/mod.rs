@@ -78,6 +78,8 @@ pub(super) struct Dispatcher {
     shared: Arc<Shared>,
     entries: HashMap<PodUid, Entry>,
     sets: BTreeMap<SourceKind, Vec<DesiredPod>>,
+    /// When each pod of the sets was seen first, or was wanted again.
+    seen: HashMap<PodUid, Instant>,
     statics: Statics,
     workers: JoinSet<(PodUid, Result<(), Panicked>)>,
     /// True once orphans were searched after the sources became ready.
@@ -93,6 +95,7 @@ impl Dispatcher {
             shared,
             entries: HashMap::new(),
             sets: BTreeMap::new(),
+            seen: HashMap::new(),
             statics: Statics::default(),
             workers: JoinSet::new(),
             swept: false,
@@ -178,6 +181,7 @@ impl Dispatcher {
             }
             Event::Gone(uid) => {
                 if let Some(entry) = self.entries.remove(&uid) {
+                    self.count_restart(&uid, &entry);
                     self.shared.ports.statuses.forget(&uid);
                     tracing::debug!(pod = %entry.key, %uid, "worker exited");
                 }
@@ -190,6 +194,10 @@ impl Dispatcher {
     }
 
     fn take_set(&mut self, set: DesiredSet) {
+        let now = Instant::now();
+        for desired in &set.pods {
+            self.seen.entry(uid_of(&desired.pod)).or_insert(now);
+        }
         self.sets.insert(set.source, set.pods);
         self.reconcile();
         if self.ready() && !self.swept {
@@ -253,6 +261,7 @@ impl Dispatcher {
     fn reconcile(&mut self) {
         let wanted: Vec<DesiredPod> = self.sets.values().flatten().cloned().collect();
         let uids: BTreeSet<PodUid> = wanted.iter().map(|d| uid_of(&d.pod)).collect();
+        self.seen.retain(|uid, _| uids.contains(uid));
         if self.ready() {
             for (uid, entry) in &mut self.entries {
                 let wanted = uids.contains(uid);
@@ -326,7 +335,8 @@ impl Dispatcher {
             pod = Arc::new(Pod { status: Some((*view.status).clone()), ..(*pod).clone() });
         }
         let (calls, rejection) = (entry.calls.clone(), entry.rejection.clone());
-        let spec = WorkerSpec { calls, pod, is_static: entry.is_static, orphan: entry.orphan, rejection };
+        let (is_static, orphan) = (entry.is_static, entry.orphan);
+        let spec = WorkerSpec { calls, pod, is_static, orphan, rejection, first_seen: None };
         let (removed, kill, pending) = (entry.removed, entry.kill.clone(), entry.pending.clone());
         // Messages that the worker had already taken; newer ones take precedence.
         entry.inbox.put(|mail| {
@@ -357,7 +367,20 @@ impl Dispatcher {
         });
     }
 
+    /// A pod that was dropped and is wanted again under the same uid, after its worker is gone.
+    fn count_restart(&mut self, uid: &PodUid, entry: &Entry) {
+        if let Some(seen) = self.seen.get_mut(uid) {
+            *seen = Instant::now();
+        }
+        if entry.returns && entry.rejection.is_none() {
+            let label = if entry.is_static { "true" } else { "" };
+            self.shared.metrics().restarted_pods.with([label]).inc();
+        }
+    }
+
     fn take_orphans(&mut self, orphans: Vec<Orphan>) {
+        // The gauges are of the newest sweep; workers of earlier ones still count into them.
+        self.shared.metrics().orphan_volumes.with([]).set(0.0);
         let wanted: BTreeSet<PodUid> = self.sets.values().flatten().map(|d| uid_of(&d.pod)).collect();
         for orphan in orphans {
             if !wanted.contains(&orphan.uid) {

@@ -73,8 +73,11 @@ impl Dispatcher {
         let has_successor = orphan.is_static && statics.any(|desired| key_of(&desired.pod) == key);
         tracing::info!(uid = %orphan.uid, name = orphan.name, has_successor, "terminating a pod that no source lists");
         let calls = Calls::new(&self.shared, orphan.uid.clone());
-        let spec =
-            WorkerSpec { calls, pod: orphan.pod(has_successor), is_static: false, orphan: true, rejection: None };
+        if orphan.is_at_runtime() {
+            self.shared.metrics().orphaned_runtime_pods.with([]).inc();
+        }
+        let pod = orphan.pod(has_successor);
+        let spec = WorkerSpec { calls, pod, is_static: false, orphan: true, rejection: None, first_seen: None };
         self.spawn(orphan.uid, key, spec);
     }
 

@@ -14,6 +14,11 @@ use crate::core::render::{self, ContainerInputs, DeviceGrant, ImageUser, env};
 use crate::cri;
 use crate::kubelet::pods::{HookCall, ImageDemand, ImageWaiting, PulledImage};
 use crate::ports::kubelet::{EventKind, EventTarget, ObjectError};
+use crate::ports::node::RuntimeError;
+use crate::telemetry::Metrics;
+
+/// What the runtime's error says when it cannot mount an image volume (`cri-api/pkg/errors`).
+const IMAGE_VOLUME_FAILED: &str = "ImageVolumeMountFailed";
 
 impl Pass {
     /// Starts a container; an error becomes its `state.waiting`.
@@ -46,7 +51,9 @@ impl Pass {
             Refused::Image(waits) => waits,
             Refused::Config(message) => failed("CreateContainerConfigError", message),
         })?;
+        let image_volumes = config.mounts.iter().filter(|mount| mount.image.is_some()).count();
         let created = self.calls.create_container(self.is_urgent(), &home.id, config, sandbox_config).await;
+        count_image_volumes(self.shared.metrics(), image_volumes, created.as_ref().err());
         let id = created.map_err(|error| failed("CreateContainerError", error.to_string()))?;
         self.shared.table.note_id(id.as_str(), &self.uid);
         event(EventKind::Normal, "Created", "Container created".into());
@@ -63,6 +70,15 @@ impl Pass {
         self.report(Progress::Changed);
         post_start(self, &container, kind, &id, &path).await
     }
+}
+
+/// Image volumes of a container that was to be created (upstream `incrementImageVolumeMetrics`).
+fn count_image_volumes(metrics: &Metrics, number: usize, error: Option<&RuntimeError>) {
+    let number = u64::try_from(number).unwrap_or(u64::MAX);
+    metrics.image_volumes_requested.with([]).add(number);
+    let failed = error.is_some_and(|error| error.to_string().contains(IMAGE_VOLUME_FAILED));
+    let family = if failed { &metrics.image_volume_errors } else { &metrics.image_volumes_mounted };
+    family.with([]).add(number);
 }
 
 fn raise(pass: &Pass, order: StartContainer) {
@@ -288,4 +304,20 @@ async fn post_start(
         }])
         .await;
     Err(waiting("PostStartHookError", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_volumes_fail_only_when_the_runtime_says_that_it_was_them() {
+        let metrics = Metrics::default();
+        let error = |message: &str| RuntimeError::Other { call: "CreateContainer", message: message.into() };
+        count_image_volumes(&metrics, 2, None);
+        count_image_volumes(&metrics, 1, Some(&error("ImageVolumeMountFailed: no such layer")));
+        count_image_volumes(&metrics, 1, Some(&error("out of memory")));
+        let families = [&metrics.image_volumes_requested, &metrics.image_volumes_mounted, &metrics.image_volume_errors];
+        assert_eq!(families.map(|family| family.with([]).get()), [4, 3, 1]);
+    }
 }

@@ -40,11 +40,7 @@ impl StartCounts {
 
     /// A container was started, or has to wait.
     pub fn container(&mut self, kind: ContainerKind, waits: Option<&Waiting>) {
-        let kind = match kind {
-            ContainerKind::Regular => "container",
-            ContainerKind::Init | ContainerKind::Sidecar => "init_container",
-            ContainerKind::Ephemeral => "ephemeral_container",
-        };
+        let kind = kind.metric_label();
         self.metrics.started_containers.with([kind]).inc();
         if let Some(waits) = waits {
             self.metrics.started_container_errors.with([kind, &waits.reason]).inc();

@@ -48,6 +48,7 @@ impl Pass {
         event(EventKind::Normal, "Killing", order.message.clone());
         let deadline = Instant::now().later(seconds(order.grace_seconds));
         if let Some(handler) = order.pre_stop.clone() {
+            let sleeps = handler.sleep.is_some();
             let call = HookCall {
                 pod: self.pod.clone(),
                 container: order.name.clone(),
@@ -61,7 +62,10 @@ impl Pass {
                 events.record(target, EventKind::Warning, "FailedPreStopHook", error.to_string());
             };
             if tokio::time::timeout_at(deadline, self.calls.pre_stop(call, &self.observed, failed)).await.is_err() {
-                tracing::info!(container = order.name, "the preStop hook continues until its container is killed");
+                tracing::info!(container = order.name, "the preStop hook goes on until its container is killed");
+                if sleeps {
+                    self.shared.metrics().hook_sleeps_cut.with([]).inc();
+                }
             }
         }
         let turn = join_all(order.after.iter().filter_map(|id| ended.get(id)).map(CancellationToken::cancelled));

@@ -6,10 +6,12 @@
 mod deadlines;
 pub(super) mod inbox;
 mod kept_status;
+mod measure;
 pub(crate) mod observe;
 mod progress;
 mod publish;
 mod resize;
+mod rounds;
 mod termination;
 
 use std::collections::BTreeMap;
@@ -20,11 +22,13 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::deadlines::Deadlines;
 use self::inbox::{Inbox, Mail};
 use self::observe::{Look, observe_pod};
+use self::rounds::{KILL, Rounds};
 use super::calls::Calls;
 use super::context::{Event, Shared};
 use super::pass::{Pass, PassEnd, Progress};
@@ -51,6 +55,8 @@ pub(super) struct WorkerSpec {
     /// Only remains of the pod exist (no source lists it); no status is reported.
     pub orphan: bool,
     pub rejection: Option<Rejection>,
+    /// When the kubelet saw the pod for the first time; `None` if this is not its first worker.
+    pub first_seen: Option<Instant>,
 }
 
 /// The source of the pod, and whether it still lists it.
@@ -60,6 +66,8 @@ struct Source {
     removed: bool,
     /// It is listed again after it was removed: the next worker derives its restart counts from the remaining records.
     returns: bool,
+    /// Until the pod was seen to run.
+    first_seen: Option<Instant>,
 }
 
 /// The status that was last published.
@@ -83,6 +91,7 @@ struct Tasks {
     resizing: bool,
     /// Containers that the current pass replaces.
     replacement: Replacement,
+    rounds: Rounds,
 }
 
 #[derive(Default)]
@@ -118,13 +127,13 @@ impl Worker {
         let uid = uid_of(&spec.pod);
         let status = Arc::new(spec.pod.status.clone().unwrap_or_default());
         let max_backoff = SignedDuration::try_from(shared.settings.max_restart_backoff).unwrap_or_default();
-        let WorkerSpec { calls, pod, is_static, orphan, rejection } = spec;
+        let WorkerSpec { calls, pod, is_static, orphan, rejection, first_seen } = spec;
         Self {
             shared,
             inbox,
             uid,
             pod,
-            source: Source { is_static, orphan, removed: orphan, returns: false },
+            source: Source { is_static, orphan, removed: orphan, returns: false, first_seen },
             rejection,
             observed: Observed::default(),
             ledger: Ledger { max_backoff, ..Ledger::default() },
@@ -139,6 +148,7 @@ impl Worker {
                 ending: None,
                 resizing: false,
                 replacement: Replacement::default(),
+                rounds: Rounds::default(),
             },
             deadlines: Deadlines::default(),
             failures: Failures::default(),
@@ -150,16 +160,22 @@ impl Worker {
     pub async fn run(mut self) {
         // Those of a previous worker, which panicked.
         self.tasks.calls.settled().await;
+        if let Some(seen) = self.source.first_seen {
+            self.shared.metrics().pod_worker_start.observe([], seen.elapsed());
+        }
         self.recall().await;
         self.note_refusal().await;
         loop {
             self.read_mail();
             if std::mem::take(&mut self.mail.look) {
+                self.tasks.rounds.begin();
                 self.look().await;
             }
             if self.deadlines.look.is_none() {
                 self.settle().await;
                 self.remember().await;
+                let ended = self.tasks.rounds.end();
+                self.count_round(ended);
             }
             if matches!(self.stage, Stage::Finished { records_removed: true, .. }) {
                 break;
@@ -181,6 +197,7 @@ impl Worker {
                 self.begin_resize(before);
             }
             if changed {
+                self.tasks.rounds.updated();
                 self.try_again();
                 self.mail.objects = true;
             }
@@ -240,7 +257,11 @@ impl Worker {
             containers: spec
                 .map_or(1, |s| s.containers.len().saturating_add(s.init_containers.as_ref().map_or(0, Vec::len))),
         };
-        match observe_pod(&look).await {
+        let metrics = self.shared.metrics();
+        let began = self.shared.looks.begin(metrics);
+        let found = observe_pod(&look).await;
+        self.shared.looks.end(metrics, began, found.is_ok().then(|| self.now()));
+        match found {
             Ok(observed) => {
                 self.observed = observed;
                 self.deadlines.look = None;
@@ -368,6 +389,7 @@ impl Worker {
             return;
         }
         self.tasks.ending = ending;
+        self.tasks.rounds.begin_pass(ending.map(|_| KILL));
         self.tasks.replacement = Replacement::of(&actions);
         self.tasks.off = if ending.is_some() { CancellationToken::new() } else { self.inbox.until_the_end() };
         let (pass, off) = (self.pass(), self.tasks.off.clone());

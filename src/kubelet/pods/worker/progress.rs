@@ -37,6 +37,8 @@ impl Worker {
     pub(super) fn read_end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
         let now = self.now();
         self.mail.look = true;
+        let round = self.tasks.rounds.end_pass();
+        self.count_pass(&ended, round);
         self.tasks.replacement = Replacement::default();
         // Progress that was sent before the end comes first.
         while let Ok(progress) = self.tasks.progress.1.try_recv() {

@@ -42,6 +42,7 @@ impl Worker {
         let held = if self.stage.ends() { None } else { self.tasks.replacement.holds_until(&self.observed, now) };
         let changed = held.is_none() && derived.status != *self.published.status;
         if changed {
+            self.count_status(&derived.status);
             self.published.status = Arc::new(derived.status);
         }
         self.deadlines.wake_by(held);

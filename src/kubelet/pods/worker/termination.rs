@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::rounds::TERMINATED;
 use super::{Ended, Worker};
 use crate::core::model::{uid_of, with_causes};
 use crate::core::plan::{self, Stage};
@@ -48,6 +49,7 @@ impl Worker {
     /// Removes volumes and cgroups once nothing runs.
     fn clean(&mut self) {
         let (ports, uid) = (self.shared.ports.clone(), self.uid.clone());
+        self.tasks.rounds.begin_pass(Some(TERMINATED));
         let task = Task::of("pod clean-up", uid.as_str());
         self.tasks.running.spawn(named(task, async move {
             ports.probes.forget(&uid);

@@ -59,9 +59,9 @@ pub struct ImageGcPorts {
     pub events: Arc<dyn Events>,
     /// Pull records; those of removed images are removed too.
     pub records: Arc<Images>,
-    /// Counts removals.
+    /// Counts removals by their reason.
     pub metrics: Arc<Metrics>,
-    /// The wall clock.
+    /// The wall clock, for the age of images.
     pub wall: fn() -> Timestamp,
 }
 

@@ -19,7 +19,7 @@ const NO_ANSWER: &str = "<error>";
 pub struct RequestCounts(Option<Arc<Metrics>>);
 
 impl RequestCounts {
-    /// Counts there.
+    /// Counts requests into these metrics.
     pub fn new(metrics: Option<Arc<Metrics>>) -> Self {
         Self(metrics)
     }

@@ -24,7 +24,7 @@ pub fn has_local_limit(pod: &Pod) -> bool {
 pub struct LocalExcess {
     /// Its signal in the metrics (upstream `signalEmptyDirFsLimit` and its like).
     pub signal: &'static str,
-    /// For people.
+    /// Text of the event and of the pod's status.
     pub message: String,
 }
 

@@ -70,6 +70,6 @@ pub enum Verdict {
         /// The first resource that does not suffice.
         resource: String,
     },
-    /// It may not.
+    /// The pod may not run on this node.
     Reject(Rejection),
 }

@@ -10,7 +10,7 @@ use crate::core::model::ContainerKind;
 pub struct Termination {
     /// List of the pod's spec that it is in; a sidecar counts as an init container.
     pub kind: ContainerKind,
-    /// Exit code.
+    /// Exit code of its process.
     pub exit_code: i32,
     /// Reason in the status: `Completed`, `Error`, `OOMKilled`, …
     pub reason: String,

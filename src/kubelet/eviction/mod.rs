@@ -43,9 +43,9 @@ pub struct EvictionPorts {
     pub events: Arc<dyn Events>,
     /// Frees disk space before pods are evicted.
     pub images: Arc<ImageGc>,
-    /// Counts evictions.
+    /// Counts evictions by their signal.
     pub metrics: Arc<Metrics>,
-    /// The wall clock.
+    /// The wall clock: a pressure lasts for a transition period.
     pub wall: fn() -> Timestamp,
 }
 

@@ -24,8 +24,8 @@ pub struct ImagePorts {
     pub records: Arc<dyn PullRecords>,
     /// Takes the time of pulls off that of a pod's start.
     pub startup: Arc<StartupTracker>,
-    /// Counts pulls.
+    /// Counts pulls and how long they take.
     pub metrics: Arc<Metrics>,
-    /// The wall clock.
+    /// The wall clock, for back-offs that statuses show.
     pub wall: fn() -> Timestamp,
 }

@@ -40,7 +40,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// What is counted.
+    /// The metrics that workers and passes count into.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.ports.instruments.metrics
     }

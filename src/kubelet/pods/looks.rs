@@ -18,7 +18,7 @@ pub(super) struct Looks {
 }
 
 impl Looks {
-    /// A look begins.
+    /// A look at the runtime begins.
     pub fn begin(&self, metrics: &Metrics) -> Instant {
         let now = Instant::now();
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(now);

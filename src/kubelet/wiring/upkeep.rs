@@ -67,7 +67,7 @@ pub struct UpkeepParts<'a> {
     pub events: &'a Arc<dyn Events>,
     pub images: &'a Arc<Images>,
     pub usage: Arc<dyn Usage>,
-    /// What is counted.
+    /// Where upkeep counts what it removes.
     pub metrics: &'a Arc<Metrics>,
 }
 

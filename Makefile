@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation nodes-nixos nixos-scripts nixos upgrade upgrade-nixos chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation nodes-nixos nixos-scripts nixos nixos-vm upgrade upgrade-nixos chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,6 +50,9 @@ nodes-external: ## tests of an external etcd and an external CA, on a separate c
 
 nixos: ## the module, the flake and its tests evaluated on real NixOS: NIXPKGS=folder (docs/nixos.md)
 	@NIXPKGS=$(NIXPKGS) tests/nixos/run
+
+nixos-vm: ## NixOS that boots, in two virtual machines, with docs/nixos.md followed on them (hours); NIXPKGS=folder
+	@NIXPKGS=$(NIXPKGS) tests/nixos-vm/run
 
 upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a separate cluster that is removed afterwards
 	@CLUSTER=upgrade NODES=$(or $(NODES),3) CONTROL_PLANES=$(or $(CONTROL_PLANES),3) KUBERNETES=v1.35.4 SUITE=upgrade tests/nodes/run $(ONLY) && CLUSTER=upgrade tests/cluster/cluster down

@@ -6,8 +6,10 @@
   nixpkgs,
   # Names of packages, and of packages in sets as "set.name".
   names,
-  # Attributes in place of stand-ins, such as a real package of ours.
-  real ? (_pkgs: { }),
+  # Attributes in place of stand-ins, such as a real package of ours; as an overlay.
+  real ? (_final: _prev: { }),
+  # What runs scripts that are made.
+  scriptShell ? "/bin/bash",
   system ? "x86_64-linux",
 }:
 let
@@ -119,6 +121,7 @@ let
     inherit
       lib
       shell
+      scriptShell
       system
       package
       nixpkgs
@@ -126,7 +129,7 @@ let
       ;
     pkgs = final;
   };
-  own = builtins.intersectAttrs (lib.genAttrs (builtins.attrNames (real final)) (_: null)) (real final);
-  final = stubs // values // own;
+  before = stubs // values;
+  final = before // real final before;
 in
 final

@@ -3,6 +3,8 @@
   lib,
   pkgs,
   shell,
+  # Of scripts that are made; that of the machine, unless there is one in the store.
+  scriptShell,
   system,
   package,
   nixpkgs,
@@ -28,11 +30,13 @@ let
           inherit system;
           builder = shell;
           args = [
-            "-eu"
             "-c"
             ''
               PATH=${lib.makeBinPath (attrs.nativeBuildInputs or [ ])}:${toolPath}
+              source ${./setup.sh}
               ${script}
+              # Not the script's last program: Nix kills a builder that closes its output before it exits.
+              :
             ''
           ];
         }
@@ -71,7 +75,7 @@ let
     writeTextFile {
       inherit name;
       executable = true;
-      text = "#!${shell}\n${text}\n";
+      text = "#!${scriptShell}\n${text}\n";
     };
   scriptBin =
     name: text:
@@ -79,7 +83,7 @@ let
       inherit name;
       executable = true;
       destination = "/bin/${name}";
-      text = "#!${shell}\n${text}\n";
+      text = "#!${scriptShell}\n${text}\n";
     }
     // {
       meta.mainProgram = name;
@@ -214,6 +218,7 @@ in
     writeTextFile
     system
     ;
+  standIn = package;
   _type = "pkgs";
   __splicedPackages = pkgs;
   path = nixpkgs;
@@ -254,14 +259,14 @@ in
       plain (given.name or given.pname or "derivation") (lib.filterAttrs (
         name: value:
         name != "name" && name != "src" && (lib.isString value || lib.isDerivation value || lib.isList value && lib.all lib.isStringLike value)
-      ) given) (given.buildCommand or "mkdir -p $out");
+      ) given) (given.buildCommand or given.installPhase or "mkdir -p $out");
     shell = shell;
     shellPackage = package "bash" { shellPath = "/bin/bash"; };
   };
   stdenvNoCC = pkgs.stdenv;
   mkShell = attrs: package "shell" { inherit (attrs) packages; };
   mkShellNoCC = pkgs.mkShell;
-  runtimeShell = shell;
+  runtimeShell = scriptShell;
   runtimeShellPackage = pkgs.bash;
   bash = package "bash" { shellPath = "/bin/bash"; };
   bashInteractive = package "bash-interactive" { shellPath = "/bin/bash"; };
@@ -309,9 +314,18 @@ in
   writeReferencesToFile = _: package "references" { };
   closureInfo = _: package "closure-info" { };
   copyPathToStore = builtins.path;
-  substituteAll = attrs: plain (attrs.name or (baseNameOf (toString attrs.src))) { inherit (attrs) src; } "cp $src $out";
+  substituteAll =
+    attrs:
+    plain (attrs.name or (baseNameOf (toString attrs.src))) attrs ''
+      substituteAll $src $out
+      [ -z "''${isExecutable:-}" ] || chmod +x $out
+    '';
   substitute = attrs: plain "substituted" { inherit (attrs) src; } "cp $src $out";
-  replaceVars = src: _: plain (baseNameOf (toString src)) { inherit src; } "cp $src $out";
+  replaceVars =
+    src: values:
+    plain (baseNameOf (toString src)) { inherit src; } "substitute $src $out ${
+      lib.concatStrings (lib.mapAttrsToList (name: value: " --subst-var-by ${name} ${lib.escapeShellArg "${value}"}") values)
+    }";
   concatText = name: files: plain name { inherit files; } "cat $files >$out";
   concatTextFile = attrs: plain attrs.name { inherit (attrs) files; } "cat $files >$out";
   linkFarm =
@@ -322,12 +336,28 @@ in
         if lib.isAttrs entries then lib.mapAttrsToList (name: path: { inherit name path; }) entries else entries
       )
     );
-  symlinkJoin = attrs: package (attrs.name or attrs.pname) { };
+  symlinkJoin =
+    attrs:
+    plain (attrs.name or attrs.pname)
+      {
+        inherit (attrs) paths;
+        passAsFile = [ "paths" ];
+      }
+      ''
+        mkdir -p $out
+        for path in $(cat $pathsPath); do link_tree $path $out; done
+        ${attrs.postBuild or ""}
+      '';
   buildEnv =
     attrs:
-    plain attrs.name { inherit (attrs) paths; } ''
+    plain attrs.name { paths = lib.filter (path: path != null) attrs.paths; } ''
       mkdir -p $out
-      for path in $paths; do cp -rsn --no-preserve=mode $path/. $out/ 2>/dev/null || true; done
+      for path in $paths; do
+        for part in ${toString (attrs.pathsToLink or [ "/" ])}; do
+          [ ! -d $path$part ] || link_tree $path$part $out$part
+        done
+      done
+      ${attrs.postBuild or ""}
     '';
   makeWrapper = package "makeWrapper" { };
   makeInitrd = _: package "initrd" { compressorExecutableFunction = _: "gzip"; compressorArgs = [ ]; };

@@ -5,9 +5,12 @@
 
 mod shared;
 
+use std::path::Path;
 use std::sync::Arc;
 
+use roost::bootstrap::cis::observe_controls;
 use roost::bootstrap::{RunError, RunOptions, run};
+use roost::core::bootstrap::cis::{Verdict, judge};
 use roost::core::bootstrap::declared_units::for_node;
 use roost::core::bootstrap::workflow::{INIT, RESET};
 use roost::core::bootstrap::{Facts, phases, services, units};
@@ -15,7 +18,7 @@ use roost::core::model::spec::Spec;
 use roost::core::model::with_causes;
 use roost::fakes::Record;
 use roost::fakes::node::FakeNode;
-use roost::ports::bootstrap::Units;
+use roost::ports::bootstrap::{NodeFiles, Units};
 use shared::{ports_of, spec_of};
 
 /// Where NixOS reads additional units.
@@ -79,6 +82,26 @@ async fn a_reset_disables_nothing() {
     run(RESET, &spec(&[]), &ports_of(&node), &RunOptions::default(), &|facts| facts, &record).await.unwrap();
     assert!(!node.active_units().iter().any(|unit| unit == units::KUBELET));
     assert_eq!(Units::state(node.as_ref(), units::KUBELET).await.unwrap().file, "enabled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_benchmark_looks_at_the_unit_that_the_system_declares() {
+    let node = node_without("");
+    init(&node).await.unwrap();
+    let unit = Path::new("/etc/systemd/system/kubelet.service");
+    let text = b"[Service]\nExecStart=/nix/store/a/bin/kubelet --read-only-port=10255\n";
+    let judged = async |mode| {
+        node.write(unit, text, mode).unwrap();
+        let judged = judge(&observe_controls(&ports_of(&node), &spec(&[]), true).await.unwrap());
+        let of = |id| judged.iter().find(|judged| judged.id == id).map(|judged| (judged.ours, judged.why.clone()));
+        (of("4.1.1").unwrap(), of("4.2.4").unwrap())
+    };
+    let ((verdict, why), flag) = judged(0o444).await;
+    assert_eq!(verdict, Verdict::FailByChoice, "{why}");
+    assert!(why.starts_with("/etc/systemd/system/kubelet.service 0444; "), "{why}");
+    assert_eq!(flag, (Verdict::Fail, "--read-only-port=10255".to_owned()));
+    let ((verdict, why), _) = judged(0o666).await;
+    assert_eq!(verdict, Verdict::Fail, "a unit that others may write is no file of the store: {why}");
 }
 
 #[test]

@@ -64,13 +64,17 @@ in
             "kube-scheduler"
           ]
           ++ (if settings.components.binaries ? cloud-controller-manager then [ "cloud-controller-manager" ] else [ ]);
-      # Packages with programs that ours call by name; systemd's default path on NixOS has none of them.
+      # Packages with programs that ours call by name; systemd's default path on NixOS has none of them. (The programs are in
+      # tests/nix/programs.nix; add those of other file systems to `systemd.services.kubelet.path`.)
       paths = {
         kubelet = [
+          "e2fsprogs"
+          "iptables"
           "nftables"
           "nfs-utils"
           "shadow"
           "util-linux"
+          "xfsprogs"
         ];
         roost-agent = [ "nftables" ];
         roost-bootstrap = [ "nftables" ];

@@ -35,6 +35,8 @@ in
       cfg.package
       # For `bootstrap reset`, and for a kube-proxy that runs as a program of this machine.
       pkgs.nftables
+      # NixOS' mount(8) looks for its helpers here, and not on the path of its caller.
+      pkgs.nfs-utils
       cfg.packages.kubectl
     ];
     environment.variables = lib.mkIf (cfg.role == "control-plane") {

@@ -13,7 +13,7 @@ use crate::core::model::spec::Spec;
 use crate::core::yaml;
 use crate::ports::bootstrap::FileError;
 
-/// Where the kubelet's unit is when the system declares it.
+/// The folder of units that the system declares, as NixOS does; `paths.units` then has only those of components.
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
 /// Folders below the PKI folder that are searched at most; normally there are two.
 const MOST_FOLDERS: usize = 64;
@@ -23,19 +23,19 @@ pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -
     let paths = &spec.node.paths;
     let kubelet = ports.files.read(&paths.kubelet_config())?;
     let kubelet = kubelet.and_then(|text| yaml::parse_document(text.as_bytes()).ok()).unwrap_or_default();
-    let unit = with_drop_ins(ports, &paths.units, units::KUBELET)?;
-    let unit = if unit.is_empty() { with_drop_ins(ports, SYSTEM_UNITS.as_ref(), units::KUBELET)? } else { unit };
+    let (unit_file, unit) = kubelet_unit(ports, &paths.units)?;
     let client_ca = kubelet.pointer("/authentication/x509/clientCAFile").and_then(|path| path.as_str());
     let client_ca = client_ca.map_or_else(|| paths.pki("ca.crt"), PathBuf::from);
     let mut observed = Observed {
         control_plane,
+        declared_units: spec.node.declared_units,
         kubelet_flags: flags_of(&unit),
         kubelet,
         files: look_at(
             ports,
             vec![
                 (Files::Kubeconfig("kubelet.conf"), vec![paths.kubeconfig("kubelet.conf")]),
-                (Files::KubeletUnit, vec![paths.units.join(units::KUBELET)]),
+                (Files::KubeletUnit, vec![unit_file]),
                 (Files::KubeletConfig, vec![paths.kubelet_config()]),
                 (Files::ClientCa, vec![client_ca]),
             ],
@@ -47,6 +47,17 @@ pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -
         observed.files.extend(look_at(ports, of_control_plane(ports, spec)?)?);
     }
     Ok(observed)
+}
+
+/// The file of the kubelet's unit, and its text with all drop-ins: also those in `folder` if the system declares the unit.
+fn kubelet_unit(ports: &Ports, folder: &Path) -> Result<(PathBuf, String), FileError> {
+    let own = folder.join(units::KUBELET);
+    let text = with_drop_ins(ports, folder, units::KUBELET)?;
+    if ports.files.info(&own)?.is_some() {
+        return Ok((own, text));
+    }
+    let of_system = Path::new(SYSTEM_UNITS);
+    Ok((of_system.join(units::KUBELET), with_drop_ins(ports, of_system, units::KUBELET)? + &text))
 }
 
 /// The files of a control plane.

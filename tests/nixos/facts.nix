@@ -36,8 +36,19 @@ in
   (fact "the agent finds nft" { } (
     config: lib.hasInfix "nftables" config.systemd.services.roost-agent.environment.PATH
   ))
-  (fact "the kubelet finds mount" { } (
-    config: lib.hasInfix "util-linux" config.systemd.services.kubelet.environment.PATH
+  (fact "the kubelet finds mount, mkfs and fsck" { } (
+    config:
+    lib.all (package: lib.hasInfix package config.systemd.services.kubelet.environment.PATH) [
+      "e2fsprogs"
+      "util-linux"
+      "xfsprogs"
+    ]
+  ))
+  (fact "mount finds mount.nfs" { } (
+    config: lib.any (package: (package.pname or "") == "nfs-utils") config.environment.systemPackages
+  ))
+  (fact "a rebuild of a node that has joined waits for the balancer" worker (
+    config: lib.elem "roost-agent.service" config.systemd.services.roost-bootstrap.after
   ))
   (fact "kube-proxy finds nft" { } (
     config: lib.any (package: (package.pname or "") == "nftables") config.environment.systemPackages

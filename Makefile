@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation nodes-nixos nixos upgrade chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation nodes-nixos nixos-scripts nixos upgrade upgrade-nixos chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,8 +35,12 @@ nodes-systemd: ## tests of a control plane of systemd services, on a separate cl
 nodes-rotation: ## tests of CA rotation with two control planes and a worker, on a separate cluster that is removed afterwards; ONLY=word
 	@CLUSTER=rotation NODES=3 CONTROL_PLANES=2 SUITE=rotation tests/nodes/run $(ONLY) && CLUSTER=rotation tests/cluster/cluster down
 
-nodes-nixos: ## tests of nodes that are set up like NixOS, on a separate cluster that is removed afterwards; ONLY=word
+nodes-nixos: ## tests of nodes that are set up like NixOS, on separate clusters that are removed afterwards; ONLY=word
 	@CLUSTER=nixos OS=nixos-shaped NODES=2 SUITE=nixos tests/nodes/run $(ONLY) && CLUSTER=nixos tests/cluster/cluster down
+	@CLUSTER=nixos OS=nixos-shaped MODE=systemd NODES=1 SUITE=nixos-systemd tests/nodes/run $(ONLY) && CLUSTER=nixos tests/cluster/cluster down
+
+nixos-scripts: ## the scripts of the NixOS VM tests, run on nodes that are set up like NixOS; ONLY='vm-join vm-reboot'
+	@tests/nixos/driver/run $(ONLY)
 
 nodes-cloud: ## tests of a cloud controller manager, on a separate cluster that is removed afterwards; ONLY=word
 	@CLUSTER=cloud NODES=2 SUITE=cloud tests/nodes/run $(ONLY) && CLUSTER=cloud tests/cluster/cluster down
@@ -49,6 +53,11 @@ nixos: ## the module, the flake and its tests evaluated on real NixOS: NIXPKGS=f
 
 upgrade: ## three control planes from v1.35.4 to v1.36.3 under load, on a separate cluster that is removed afterwards
 	@CLUSTER=upgrade NODES=$(or $(NODES),3) CONTROL_PLANES=$(or $(CONTROL_PLANES),3) KUBERNETES=v1.35.4 SUITE=upgrade tests/nodes/run $(ONLY) && CLUSTER=upgrade tests/cluster/cluster down
+
+upgrade-nixos: ## from v1.35.4 to v1.36.3 by generations of nodes that are set up like NixOS, in both modes
+	@for mode in static-pods systemd; do \
+		CLUSTER=upgrade-nixos OS=nixos-shaped MODE=$$mode NODES=2 KUBERNETES=v1.35.4 SUITE=nixos-upgrade tests/nodes/run $(ONLY) && \
+		CLUSTER=upgrade-nixos tests/cluster/cluster down || exit 1; done
 
 chaos: ## faults on three control planes under load, about ten minutes; SEED=number repeats a run, ONLY=word
 	@CLUSTER=chaos NODES=3 CONTROL_PLANES=3 SUITE=chaos tests/nodes/run $(ONLY) && CLUSTER=chaos tests/cluster/cluster down

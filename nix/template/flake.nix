@@ -1,8 +1,8 @@
 {
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
-    # Where this flake came from, as in `nix flake init --template`.
-    roost.url = "github:OWNER/roost";
+    # The address of your copy of Roost; any flake reference.
+    roost.url = "git+file:///etc/nixos/roost";
     roost.inputs.nixpkgs.follows = "nixpkgs";
   };
 

@@ -35,11 +35,16 @@ in
       virtualisation.memorySize = if role == "worker" then 2048 else 4096;
     };
 
-  # Python: waits for Ready nodes, and joins a node with the command that the first one prints.
+  # Python: waits for Ready nodes and for the add-ons, and joins a node with the command that the first one prints.
   helpers = ''
     def ready(*names: str, within: int = 600) -> None:
         for name in names:
             n1.wait_until_succeeds(f"kubectl wait --for=condition=Ready node/{name} --timeout=10s", within)
+
+
+    def settled(within: int = 600) -> None:
+        for workload in ["daemonset/kube-proxy", "deployment/coredns"]:
+            n1.wait_until_succeeds(f"kubectl --namespace kube-system rollout status {workload} --timeout=10s", within)
 
 
     def join(machine: Machine, *flags: str) -> None:

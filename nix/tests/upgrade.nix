@@ -18,6 +18,7 @@ pkgs.testers.runNixOSTest {
   testScript = ''
     ${node.helpers}
     ready("n1")
+    settled()
     running = "ctr --namespace k8s.io tasks list --quiet | sort"
     before = n1.succeed(running)
     kubelet = n1.succeed("systemctl show --property MainPID kubelet.service")

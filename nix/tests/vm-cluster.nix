@@ -32,9 +32,9 @@ let
       ready("n1")
       join(n2)
       ready("n2")
-      print(n1.succeed("cat /etc/motd"))
+      print(${builtins.toJSON welcome})
       n1.shell_interact()
     '';
   };
 in
-pkgs.writeShellScriptBin "vm-cluster" ''exec ${cluster.driver}/bin/nixos-test-driver "$@"''
+pkgs.writeShellScriptBin "vm-cluster" ''exec ${cluster.driver}/bin/nixos-test-driver "$@"'' // { test = cluster; }

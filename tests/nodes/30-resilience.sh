@@ -61,7 +61,6 @@ it 'a crashing container waits longer each time, and its old logs are removed' c
 survives() {
 	local node=$1 before
 	shift
-	export ns
 	pod witness "$node" pause
 	eventually eval 'kn get pod witness -o json | jq -e ".status.containerStatuses[0].containerID"'
 	before=$(containers)

@@ -23,7 +23,7 @@ run_one() {
 	(
 		set -euo pipefail
 		ns=t-${1//_/-}
-		ns=${ns:0:50}
+		export ns=${ns:0:50} # for jq as well
 		k create namespace "$ns" >/dev/null
 		trap 'finish $?' EXIT
 		eventually k -n "$ns" get serviceaccount default

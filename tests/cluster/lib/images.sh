@@ -59,6 +59,8 @@ seed_keep() {
 	cp "$dir/images" "$seed.$$/images"
 	mv -T "$seed.$$" "$seed" 2>/dev/null || rm -rf "$seed.$$"
 	node_enter "$1" systemctl start containerd.service
+	# Units that require containerd went with it.
+	[ "$OS" = debian ] || node_enter "$1" systemctl start --no-block multi-user.target
 }
 
 # link_tree SOURCE TARGET: hard links for files that never change (content, layers), copies of the databases.

@@ -13,6 +13,7 @@ nixos_put() {
 		readlink "$file" || cat "$file"
 	done | sha256sum | cut -c1-32)
 	path=$hash-$2
+	chmod -R u=rX,go=rX "$3" # everybody may read a store, and nobody write
 	[ -d "$(nixos_store "$1")/$path" ] || cp -a "$3" "$(nixos_store "$1")/$path"
 	rm -rf "$3"
 	echo "/nix/store/$path"
@@ -35,38 +36,55 @@ nixos_package() {
 	nixos_put "$node" "$name" "$folder"
 }
 
+# kubernetes_program NAME [VERSION]: the path of a control-plane program of this version (default: the cluster's).
+kubernetes_program() {
+	local version=${2:-$KUBERNETES}
+	if [ "$version" = v1.36.3 ]; then echo "$bin/$1"; else echo "$bin/$1-$version"; fi
+}
+
 # nixos_packages NODE: creates all packages, and prints them as a Nix attribute set.
 nixos_packages() {
-	local node=$1 folder
+	local node=$1 folder name kubernetes=()
 	mkdir -p "$(nixos_store "$node")"
+	for name in kube-{apiserver,controller-manager,scheduler}; do kubernetes+=("$name=$(kubernetes_program "$name")"); done
 	folder=$(mktemp -d)
 	mkdir "$folder/bin"
 	install -m 0755 "$(our_program bootstrap)" "$(our_program kubelet)" "$folder/bin/"
 	echo "{ roost = \"$(nixos_put "$node" roost "$folder")\";"
 	echo "etcd = \"$(nixos_package "$node" etcd "$bin"/etcd{,ctl,utl})\";"
-	echo "kubernetes = \"$(nixos_package "$node" kubernetes "$bin"/kube-{apiserver,controller-manager,scheduler})\";"
+	echo "kubernetes = \"$(nixos_package "$node" kubernetes "${kubernetes[@]}")\";"
+	echo "kubectl = \"$(nixos_package "$node" kubectl "$bin/kubectl")\";"
 	echo "coredns = \"$(nixos_package "$node" coredns "$bin/coredns")\";"
 	echo "pause = \"$(nixos_package "$node" pause "pause=$("$here/images/build" --program pause)")\";"
+	echo "busybox = \"$(nixos_package "$node" busybox busybox="$(command -v busybox)")\";"
 	echo "nftables = \"$(nixos_package "$node" nftables /usr/sbin/nft)\";"
-	echo "util-linux = \"$(nixos_package "$node" util-linux /usr/bin/mount /usr/bin/umount)\";"
+	echo "util-linux = \"$(nixos_package "$node" util-linux /usr/bin/mount /usr/bin/umount /usr/sbin/blkid /usr/sbin/fsck)\";"
+	echo "e2fsprogs = \"$(nixos_package "$node" e2fsprogs /usr/sbin/mkfs.ext4 /usr/sbin/fsck.ext4)\";"
+	echo "iptables = \"$(nixos_package "$node" iptables /usr/sbin/iptables /usr/sbin/ip6tables)\";"
+	echo "xfsprogs = \"$(nixos_package "$node" xfsprogs /usr/sbin/mkfs.xfs /usr/sbin/fsck.xfs)\";"
 	echo "nfs-utils = \"$(nixos_package "$node" nfs-utils /usr/sbin/mount.nfs)\";"
 	echo "shadow = \"$(nixos_package "$node" shadow /usr/bin/getsubids)\";"
 	echo "coreutils = \"$(nixos_package "$node" coreutils /usr/bin/true /usr/bin/id)\";"
 	echo "systemd = \"$(nixos_package "$node" systemd /usr/bin/systemctl /usr/bin/journalctl)\"; }"
 }
 
-# nixos_settings NODE JOIN: services.roost of the node, as nix/lib takes it.
+# nixos_path NODE PACKAGE: where the node's store has it.
+nixos_path() { sed -n "s/.*\b$2 = \"\([^\"]*\)\".*/\1/p" "$(node_dir "$1")/packages.nix"; }
+
+# nixos_settings NODE JOIN: services.roost of the node, as nix/lib takes it: what all nodes here have, over it a whole
+# configuration that the cluster was given ($state/given/NODE.nix, a function), over that what the last rebuild added.
 nixos_settings() {
+	local given=$state/given/$1.nix
 	cat <<-NIX
 		let
 		  p = import $(node_dir "$1")/packages.nix;
 		  # Merged like modules: options of a rebuild take precedence.
 		  merge = a: b: a // builtins.mapAttrs (n: v: if builtins.isAttrs v && builtins.isAttrs (a.\${n} or null) then merge a.\${n} v else v) b;
-		in merge {
+		in merge (merge {
 		  role = "$(if is_control_plane "$1"; then echo control-plane; else echo worker; fi)";
 		  mode = "$MODE";
 		  package = p.roost;
-		  node = { name = "$1"; host_programs = [ "/nix/store" ]; };
+		  node = { name = "$1"; $([ -f "$given" ] || echo 'host_programs = [ "/nix/store" ];') };
 		  components = {
 		    source = "host";
 		    binaries = {
@@ -78,6 +96,8 @@ nixos_settings() {
 		      pause = "\${p.pause}/bin/pause";
 		    };
 		  };
+		  # The kubelet says that it is of the same version, as that of a Roost of the time would be.
+		  versions = builtins.listToAttrs (map (name: { inherit name; value = "$KUBERNETES"; }) [ "kubelet" "kube_apiserver" "kube_controller_manager" "kube_scheduler" ]);
 		  settings = {
 		    kubelet = {
 		      failCgroupV1 = false;
@@ -88,60 +108,69 @@ nixos_settings() {
 		    kube_proxy.conntrack.maxPerCore = 0;
 		  };
 		  $2
-		} { $(cat "$(node_dir "$1")/more" 2>/dev/null || true) }
+		} ($(if [ -f "$given" ]; then echo "import $given { packages = p; address = \"$(node_address "$1")\"; }"; else echo '{ }'; fi)))
+		{ $(cat "$(node_dir "$1")/more" 2>/dev/null || true) }
 	NIX
 }
 
+# nixos_told NODE FILTER: a value of its newest generation. nixos_text NODE KIND NAME: one of its texts, or a list.
+nixos_told() { jq -r "$2" "$(node_dir "$1")/generation.json"; }
+nixos_text() { jq -r --arg kind "$2" --arg name "$3" '.[$kind][$name] | if type == "array" then .[] else . end' "$(node_dir "$1")/generation.json"; }
+
 # nixos_lay NODE JOIN: creates a generation of the node's settings; /etc links to it.
 nixos_lay() {
-	local node=$1 root dir folder files unit before want
+	local node=$1 root dir folder files unit name
 	root=$(node_root "$node") dir=$(node_dir "$node")
 	echo "$2" >"$dir/join"
 	nixos_settings "$node" "$2" >"$dir/settings.nix"
 	NIX_STATE_DIR=$dir/nix-state NIX_STORE_DIR=$dir/nix-eval NIX_CONFIG='store = dummy://' nix-instantiate --eval --strict --json \
-		-E "let node = (import $repo/nix/lib).node (import $dir/settings.nix); p = import $dir/packages.nix; in builtins.removeAttrs node [ \"settings\" ] // { paths = builtins.mapAttrs (_: names: builtins.concatStringsSep \":\" (map (name: \"\${p.\${name}}/bin\") (names ++ [ \"coreutils\" \"systemd\" ]))) node.paths; }" >"$dir/generation.json" ||
+		-E "import $here/lib/nixos.nix { roost = import $repo/nix/lib; packages = import $dir/packages.nix; options = import $dir/settings.nix; }" >"$dir/generation.new" ||
 		fail "node $node: its settings do not evaluate"
-	jq -e '.faults == []' "$dir/generation.json" >/dev/null || fail "node $node: $(jq -c .faults "$dir/generation.json")"
+	jq -e '.faults == []' "$dir/generation.new" >/dev/null || fail "node $node: $(jq -c .faults "$dir/generation.new")"
+	mv "$dir/generation.new" "$dir/generation.json"
 	folder=$(mktemp -d)
 	mkdir "$folder/static-pods"
-	while read -r unit; do jq -r --arg f "$unit" '.files[$f]' "$dir/generation.json" >"$folder/${unit#roost/}"; done < <(jq -r '.files | keys[]' "$dir/generation.json")
+	while read -r name; do nixos_text "$node" etc "$name" >"$folder/${name#roost/}"; done < <(nixos_told "$node" '.ours[]')
 	rm -rf "$root/etc/roost"
 	files=$(nixos_put "$node" etc-roost "$folder")
 	ln -sfn "$files" "$root/etc/roost"
+	while read -r name; do
+		folder=$(mktemp -d)
+		nixos_text "$node" etc "$name" >"$folder/text"
+		mkdir -p "$(dirname "$root/etc/$name")"
+		ln -sfn "$(nixos_put "$node" "etc-${name//\//-}" "$folder")/text" "$root/etc/$name"
+	done < <(nixos_told "$node" '.others[]')
 	folder=$(mktemp -d)
 	# What the machine has besides our files.
 	cp -a "$dir/units-of-debian/." "$folder/"
 	while read -r unit; do
-		jq -r --arg u "$unit" '.units[$u]' "$dir/generation.json" >"$folder/$unit"
-		before=$(jq -r --arg u "${unit%.service}" '.paths[$u] // ""' "$dir/generation.json")
-		[[ $unit != *.service ]] || sed -i "s#^\[Service\]#&\nEnvironment=PATH=${before:-$(sed -n 's/.*systemd = "\([^"]*\)".*/\1/p' "$dir/packages.nix")/bin}#" "$folder/$unit"
-		# `restartTriggers` of nix/modules/units.nix.
-		case $unit in roost-bootstrap.service | roost-agent.service) sed -i "s#^\[Unit\]#&\nX-Restart-Triggers=$files/cluster.toml#" "$folder/$unit" ;; esac
-		while read -r want; do
-			mkdir -p "$folder/$want.wants"
-			ln -s "../$unit" "$folder/$want.wants/$unit"
-		done < <(sed -n 's/^WantedBy=//p' "$folder/$unit")
-	done < <(jq -r '.units | keys[]' "$dir/generation.json")
+		nixos_text "$node" units "$unit" >"$folder/$unit"
+		while read -r name; do
+			mkdir -p "$folder/$name.wants"
+			ln -s "../$unit" "$folder/$name.wants/$unit"
+		done < <(nixos_text "$node" wants "$unit")
+	done < <(nixos_told "$node" '.units | keys[]')
 	while read -r unit; do
 		mkdir -p "$folder/$unit.d"
-		jq -r --arg u "$unit" '.dropins[$u]' "$dir/generation.json" >"$folder/$unit.d/overrides.conf"
-	done < <(jq -r '.dropins | keys[]' "$dir/generation.json")
-	for unit in $(jq -r '.services[]' "$dir/generation.json"); do
+		nixos_text "$node" dropins "$unit" >"$folder/$unit.d/overrides.conf"
+	done < <(nixos_told "$node" '.dropins | keys[]')
+	# Services of components: their text is bootstrap's, the system enables them and declares their users.
+	for unit in $(nixos_told "$node" '.services[]'); do
+		mkdir -p "$folder/roost-$unit.service.d"
+		printf '[Unit]\nX-RestartIfChanged=false\n\n[Service]\nEnvironment=PATH=%s\n' "$(nixos_told "$node" .path)" >"$folder/roost-$unit.service.d/overrides.conf"
 		ln -s "../roost-$unit.service" "$folder/multi-user.target.wants/roost-$unit.service"
+		grep -q "^roost-$unit:" "$root/etc/passwd" || systemd-sysusers --root="$root" --inline "u roost-$unit -"
 	done
-	if [ "$(jq '.services | length' "$dir/generation.json")" != 0 ]; then
-		printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/id --user%s\n' "$(jq -r '.services | map(" roost-" + .) | add' "$dir/generation.json")" >"$folder/roost-users.service"
+	if [ "$(nixos_told "$node" '.services | length')" != 0 ]; then
+		printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=%s/bin/id --user%s\n' "$(nixos_path "$node" coreutils)" "$(nixos_told "$node" '.services | map(" roost-" + .) | add')" >"$folder/roost-users.service"
 		ln -s ../roost-users.service "$folder/multi-user.target.wants/"
-		for unit in $(jq -r '.services[]' "$dir/generation.json"); do
-			grep -q "^roost-$unit:" "$root/etc/passwd" || systemd-sysusers --root="$root" --inline "u roost-$unit -"
-		done
 	fi
 	ln -sfn "$(nixos_put "$node" system-units "$folder")" "$root/etc/systemd/system"
 }
 
 # nixos_make NODE: before its first boot.
 nixos_make() {
-	local node=$1 root dir
+	local node=$1 root dir name
 	root=$(node_root "$node") dir=$(node_dir "$node")
 	nixos_packages "$node" >"$dir/packages.nix"
 	mkdir -p "$dir/units-of-debian" "$root/nix" "$root/etc/systemd-mutable/system" "$root/var/lib/secrets" "$root/etc/systemd/system.conf.d" "$root"/etc/cni/net.d "$root/etc/kubernetes"
@@ -149,61 +178,86 @@ nixos_make() {
 	# containerd's unit on NixOS names its tools too.
 	mkdir -p "$dir/units-of-debian/containerd.service.d"
 	printf '[Service]\nEnvironment=PATH=/usr/local/bin:/usr/sbin:/usr/bin\n' >"$dir/units-of-debian/containerd.service.d/path.conf"
-	rm -rf "$root/etc/systemd/system"
+	rm -rf "$root/etc/systemd/system" "$root/etc/motd"
 	# The manager's own path on NixOS contains only programs of systemd.
-	printf '[Manager]\nDefaultEnvironment=PATH=%s/bin\n' "$(sed -n 's/.*systemd = "\([^"]*\)".*/\1/p' "$dir/packages.nix")" >"$root/etc/systemd/system.conf.d/path.conf"
+	printf '[Manager]\nDefaultEnvironment=PATH=%s/bin\n' "$(nixos_path "$node" systemd)" >"$root/etc/systemd/system.conf.d/path.conf"
 	# For commands typed in the node, like environment.systemPackages.
-	ln -sfn "$(sed -n 's/.*roost = "\([^"]*\)".*/\1/p' "$dir/packages.nix")/bin/bootstrap" "$root/usr/local/bin/bootstrap"
+	ln -sfn "$(nixos_path "$node" roost)/bin/bootstrap" "$(nixos_path "$node" kubectl)/bin/kubectl" "$root/usr/local/bin/"
 	if [ "$node" = n1 ]; then nixos_lay "$node" ''; else nixos_lay "$node" "$(nixos_join 127.0.0.1:6443 "$(printf '%064d' 0)")"; fi
 }
 
 # nixos_join ENDPOINT HASH
 nixos_join() { echo "join = { endpoint = \"$1\"; ca_hash = \"sha256:$2\"; token_file = \"/var/lib/secrets/join-token\"; };"; }
 
+# nixos_generation NODE: the targets of its links.
+nixos_generation() {
+	local link
+	for link in systemd/system roost; do readlink "$(node_root "$1")/etc/$link"; done
+}
+
 # nixos_switch NODE JOIN: switches the node to another generation.
 nixos_switch() {
 	local old
-	old=$(readlink "$(node_root "$1")/etc/systemd/system")
-	nixos_lay "$1" "$2"
+	old=$(nixos_generation "$1" | sed -n 1p)
+	(nixos_lay "$1" "$2") || return 1
 	nixos_activate "$1" "$old"
 }
 
-# nixos_activate NODE OLD: switches from those units by the rules of switch-to-configuration: restarts what changed,
-# except units that opt out.
+# nixos_activate NODE OLD: switches from those units by the rules of switch-to-configuration: stops what is gone, stops and
+# starts what changed except units that opt out, restarts those with `stopIfChanged = false` (nix/modules/units.nix) in one
+# step, and starts what active targets want. Waits for all of it; 4, as there, if a unit failed.
 nixos_activate() {
-	local node=$1 old=$2 new unit
-	new=$(readlink "$(node_root "$node")/etc/systemd/system")
-	node_enter "$node" systemctl daemon-reload
-	for unit in $(jq -r '.units | keys[] | select(test("@") | not)' "$(node_dir "$node")/generation.json"); do
-		cmp -s "$(nixos_store "$node")/${old##*/}/$unit" "$(nixos_store "$node")/${new##*/}/$unit" && continue
-		grep -qsx 'X-RestartIfChanged=false' "$(nixos_store "$node")/${new##*/}/$unit" && continue
+	local node=$1 old new unit restarted=() stopped=() started=(multi-user.target timers.target) code=0
+	old=$(nixos_store "$node")/${2##*/}
+	new=$(nixos_store "$node")/$(basename "$(nixos_generation "$node" | sed -n 1p)")
+	for unit in $(cd "$old" && ls -d -- kubelet.* roost-* static-pods.*); do
+		[ -e "$new/$unit" ] || [ -d "$old/$unit" ] || stopped+=("$unit")
+	done
+	for unit in $(cd "$new" && ls -d -- kubelet.* roost-* static-pods.*); do
+		if [ -d "$new/$unit" ] || cmp -s "$old/$unit" "$new/$unit" || grep -qx 'X-RestartIfChanged=false' "$new/$unit"; then continue; fi
 		case $unit in
 		roost-snapshot.service | roost-renewal.service | roost-drill.service) ;; # a timer's
-		*) node_enter "$node" systemctl --no-block restart "$unit" ;;
+		kubelet.service | roost-agent.service | roost-bootstrap.service) restarted+=("$unit") ;;
+		*)
+			[ ! -e "$old/$unit" ] || stopped+=("$unit")
+			started+=("$unit")
+			;;
 		esac
 	done
+	[ ${#stopped[@]} = 0 ] || node_enter "$node" systemctl stop "${stopped[@]}" || code=4
+	node_enter "$node" systemctl daemon-reload
+	[ ${#restarted[@]} = 0 ] || node_enter "$node" systemctl restart "${restarted[@]}" || code=4
+	node_enter "$node" systemctl start "${started[@]}" || code=4
+	[ -z "$(node_enter "$node" systemctl list-units --plain --no-legend --state=failed,auto-restart 'roost-*' kubelet.service)" ] || code=4
+	return $code
 }
 
 # nixos_rebuild NODE SETTINGS: does what `nixos-rebuild switch` does with these options of services.roost added to the
 # node's own. The previous generation is kept for `nixos_rollback`.
 nixos_rebuild() {
-	local node=$1 dir root link
-	dir=$(node_dir "$node") root=$(node_root "$node")
+	local node=$1 dir old
+	dir=$(node_dir "$node")
 	cp -a "$dir/more" "$dir/more.before" 2>/dev/null || : >"$dir/more.before"
-	for link in systemd/system roost; do ln -sfn "$(readlink "$root/etc/$link")" "$dir/before-${link##*/}"; done
+	nixos_generation "$node" >"$dir/generation.before"
+	old=$(head -n 1 "$dir/generation.before")
 	echo "$2" >"$dir/more"
 	# Settings that do not evaluate make no generation.
-	(nixos_switch "$node" "$(cat "$dir/join")") || { cp "$dir/more.before" "$dir/more"; return 1; }
+	(nixos_lay "$node" "$(cat "$dir/join")") || { cp "$dir/more.before" "$dir/more"; return 1; }
+	nixos_activate "$node" "$old"
 }
 
 # nixos_rollback NODE: what `nixos-rebuild switch --rollback` does.
 nixos_rollback() {
 	local node=$1 dir root old
 	dir=$(node_dir "$node") root=$(node_root "$node")
-	old=$(readlink "$root/etc/systemd/system")
-	ln -sfn "$(readlink "$dir/before-system")" "$root/etc/systemd/system"
+	old=$(nixos_generation "$node" | sed -n 1p)
+	{
+		read -r units
+		read -r files
+	} <"$dir/generation.before"
+	ln -sfn "$units" "$root/etc/systemd/system"
 	rm -f "$root/etc/roost"
-	ln -sfn "$(readlink "$dir/before-roost")" "$root/etc/roost"
+	ln -sfn "$files" "$root/etc/roost"
 	cp "$dir/more.before" "$dir/more"
 	nixos_activate "$node" "$old"
 }
@@ -218,7 +272,8 @@ nixos_bootstrap() {
 		if [ "$node" = n1 ] || [ -f "$(node_dir "$node")/joined" ]; then continue; fi
 		read -ra words <<<"$(roost_join "$node")" # bootstrap join ENDPOINT --token T --ca-hash sha256:H …
 		printf '%s' "$(sed -n 's/.*--token \([^ ]*\).*/\1/p' <<<"${words[*]}")" >"$(node_root "$node")/var/lib/secrets/join-token"
-		nixos_switch "$node" "$(nixos_join "${words[2]}" "$(sed -n 's/.*sha256:\([0-9a-f]*\).*/\1/p' <<<"${words[*]}")")"
+		# It may be tried again.
+		nixos_switch "$node" "$(nixos_join "${words[2]}" "$(sed -n 's/.*sha256:\([0-9a-f]*\).*/\1/p' <<<"${words[*]}")")" || say "node $node: joins once more"
 		wait_until 300 "node $node: roost-bootstrap.service" unit_is_active "$node" roost-bootstrap.service
 		touch "$(node_dir "$node")/joined"
 		say "node $node joined"

@@ -39,7 +39,7 @@ one_of SOURCE registry archive host
 one_of BOOTSTRAP ours kubeadm none
 one_of PROFILE release dev
 one_of KUBERNETES v1.36.3 v1.35.4
-if [ "$OS" = nixos-shaped ] && [ "$SOURCE $BOOTSTRAP $KUBELET" != 'host ours ours' ]; then
+if [ "$OS" = nixos-shaped ] && { [ "$SOURCE $KUBELET" != 'host ours' ] || [ "$BOOTSTRAP" = kubeadm ]; }; then
 	fail 'OS=nixos-shaped goes with SOURCE=host and programs of ours' 64
 fi
 [[ $NODES =~ ^[1-9]$ ]] || fail "NODES=$NODES: use 1 to 9" 64

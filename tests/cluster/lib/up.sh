@@ -31,8 +31,8 @@ put() { cmp -s "$1" "$2" || { install -m 0755 "$1" "$2.new" && mv "$2.new" "$2";
 install_programs() {
 	local root
 	root=$(node_root "$1")/usr/local/bin
+	[ "$OS" = debian ] || return 0 # they are in its store
 	put "$bin/kubectl" "$root/kubectl"
-	[ "$OS" = debian ] || return 0 # the others are in its store
 	if [ "$KUBELET" = upstream ]; then put "$bin/kubelet" "$root/kubelet"; else put "$(our_program kubelet)" "$root/kubelet"; fi
 	[ "$SOURCE" != host ] || lay_programs "$1"
 	if [ "$BOOTSTRAP" = ours ]; then put "$(our_program bootstrap)" "$root/bootstrap"; fi

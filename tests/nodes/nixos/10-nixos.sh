@@ -30,6 +30,14 @@ programs_by_store_path() {
 }
 it 'programs and their tools are found by store path' programs_by_store_path
 
+the_benchmark_sees_the_declared_unit() {
+	local told
+	told=$(on n1 -- bootstrap verify --cis --output json)
+	jq -e '.controls[] | select(.id == "4.1.1") | .ours == "fail-by-choice" and (.why | startswith("/etc/systemd/system/kubelet.service 0444"))' <<<"$told"
+	jq -e '[.controls[] | select(.ours == "fail")] == []' <<<"$told"
+}
+it 'verify --cis looks at the unit that the system declares' the_benchmark_sees_the_declared_unit
+
 upkeep() {
 	local unit
 	for unit in roost-snapshot roost-renewal roost-drill; do on n1 -- systemctl start "$unit.service"; done

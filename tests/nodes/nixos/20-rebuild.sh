@@ -52,7 +52,7 @@ a_broken_generation() {
 	pod steady n2 pause
 	before=$(containers)
 	# Faults that only the kubelet can detect are reported by the service, before anything is changed.
-	cluster rebuild n2 'settings.node.kubelet.imageGCHighThresholdPercent = 200;'
+	not cluster rebuild n2 'settings.node.kubelet.imageGCHighThresholdPercent = 200;'
 	eventually has_failed n2
 	on n2 -- journalctl -u roost-bootstrap.service -n 20 -o cat | matches imageGCHighThresholdPercent
 	beats n2

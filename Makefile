@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Settings of the cluster: tests/cluster/cluster.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation nodes-nixos nixos-scripts nixos nixos-vm upgrade upgrade-nixos chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
+.PHONY: help prerequisites build cluster cluster-down test unit nodes nodes-ha nodes-systemd nodes-cloud nodes-external nodes-rotation nodes-nixos nixos-scripts nixos upgrade upgrade-nixos chaos chaos-pods test-vm test-vm-months e2e e2e-node bench bench-before fuzz fuzz-keep check fmt
 
 help: ## lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16

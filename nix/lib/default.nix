@@ -64,8 +64,8 @@ in
             "kube-scheduler"
           ]
           ++ (if settings.components.binaries ? cloud-controller-manager then [ "cloud-controller-manager" ] else [ ]);
-      # Packages with programs that ours call by name; systemd's own path on NixOS has none of them. (tests/nix/programs.nix
-      # has the programs; those of other file systems come by `systemd.services.kubelet.path`.)
+      # Packages with programs that ours call by name; systemd's default path on NixOS has none of them. (The programs are in
+      # tests/nix/programs.nix; add those of other file systems to `systemd.services.kubelet.path`.)
       paths = {
         kubelet = [
           "e2fsprogs"

@@ -80,10 +80,10 @@ let
       # A joining node may have to wait for others, without a limit.
       StartLimitIntervalSec = 0;
     };
-    # Under RestrictSUIDSGID openat2(2) does not exist (systemd's filter cannot look at its flags), and ours opens the tree
-    # whose owner it changes with nothing else (src/adapters/fs/descent.rs).
+    # RestrictSUIDSGID forbids openat2(2), whose flags a filter cannot read (systemd's seccomp-util.c); bootstrap opens the
+    # tree whose owner it changes only with that (src/adapters/fs/descent.rs).
     Service = builtins.removeAttrs hardened [ "RestrictSUIDSGID" ] // {
-      # It makes the node: its files, their owners, its units.
+      # It sets up the node: its files, their owners, its units.
       CapabilityBoundingSet = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
       ReadWritePaths = [
         "/etc"

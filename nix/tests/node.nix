@@ -35,7 +35,7 @@ in
       virtualisation.memorySize = if role == "worker" then 2048 else 4096;
     };
 
-  # Python: nodes that are Ready, a cluster that starts nothing more, a node that joins by the command that the first prints.
+  # Python: waits for Ready nodes and for the add-ons, and joins a node with the command that the first one prints.
   helpers = ''
     def ready(*names: str, within: int = 600) -> None:
         for name in names:

@@ -13,7 +13,7 @@ use crate::core::model::spec::Spec;
 use crate::core::yaml;
 use crate::ports::bootstrap::FileError;
 
-/// The folder of units that the system declares itself, as NixOS does; `paths.units` then has only those of components.
+/// The folder of units that the system declares, as NixOS does; `paths.units` then has only those of components.
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
 /// Folders below the PKI folder that are searched at most; normally there are two.
 const MOST_FOLDERS: usize = 64;
@@ -49,8 +49,7 @@ pub async fn observe_controls(ports: &Ports, spec: &Spec, control_plane: bool) -
     Ok(observed)
 }
 
-/// The file of the kubelet's unit, and its text with all drop-ins: also those of `folder` where the unit itself is the
-/// system's.
+/// The file of the kubelet's unit, and its text with all drop-ins: also those in `folder` if the system declares the unit.
 fn kubelet_unit(ports: &Ports, folder: &Path) -> Result<(PathBuf, String), FileError> {
     let own = folder.join(units::KUBELET);
     let text = with_drop_ins(ports, folder, units::KUBELET)?;

@@ -1,6 +1,6 @@
-# A generation of a node that is as NixOS is: what nix/lib makes of its options, with what its configuration says of units
-# besides. Options are those of nix/lib, and of two other kinds:
-#   units."NAME".SECTION.KEY = value    in place of the key's own; `Environment` comes in addition (systemd.services.*)
+# A generation of a node like NixOS: what nix/lib renders from its options, with the overrides of its configuration. Options
+# are those of nix/lib, and:
+#   units."NAME".SECTION.KEY = value    replaces the key; `Environment` is added to it (systemd.services.*)
 #   etc."NAME" = text                   more files of /etc (environment.etc)
 {
   roost, # nix/lib
@@ -16,7 +16,7 @@ let
   );
   list = value: if builtins.isList value then value else [ value ];
   folders = names: builtins.concatStringsSep ":" (map (name: "${packages.${name}}/bin") names);
-  # What every service has on NixOS, less what no unit of ours may rely on.
+  # Part of what every service has on NixOS.
   everywhere = [
     "coreutils"
     "systemd"

@@ -36,13 +36,13 @@ nixos_package() {
 	nixos_put "$node" "$name" "$folder"
 }
 
-# kubernetes_program NAME [VERSION]: one of the control plane, of the cluster's version.
+# kubernetes_program NAME [VERSION]: the path of a control-plane program of this version (default: the cluster's).
 kubernetes_program() {
 	local version=${2:-$KUBERNETES}
 	if [ "$version" = v1.36.3 ]; then echo "$bin/$1"; else echo "$bin/$1-$version"; fi
 }
 
-# nixos_packages NODE: lays them, and prints them as a set of Nix.
+# nixos_packages NODE: creates all packages, and prints them as a Nix attribute set.
 nixos_packages() {
 	local node=$1 folder name kubernetes=()
 	mkdir -p "$(nixos_store "$node")"
@@ -113,11 +113,11 @@ nixos_settings() {
 	NIX
 }
 
-# nixos_told NODE FILTER: what its newest generation says. nixos_text NODE KIND NAME: one of its texts, or lists.
+# nixos_told NODE FILTER: a value of its newest generation. nixos_text NODE KIND NAME: one of its texts, or a list.
 nixos_told() { jq -r "$2" "$(node_dir "$1")/generation.json"; }
 nixos_text() { jq -r --arg kind "$2" --arg name "$3" '.[$kind][$name] | if type == "array" then .[] else . end' "$(node_dir "$1")/generation.json"; }
 
-# nixos_lay NODE JOIN: makes a generation of the node's settings; /etc leads to it.
+# nixos_lay NODE JOIN: creates a generation of the node's settings; /etc links to it.
 nixos_lay() {
 	local node=$1 root dir folder files unit name
 	root=$(node_root "$node") dir=$(node_dir "$node")
@@ -179,9 +179,9 @@ nixos_make() {
 	mkdir -p "$dir/units-of-debian/containerd.service.d"
 	printf '[Service]\nEnvironment=PATH=/usr/local/bin:/usr/sbin:/usr/bin\n' >"$dir/units-of-debian/containerd.service.d/path.conf"
 	rm -rf "$root/etc/systemd/system" "$root/etc/motd"
-	# The manager's own path on NixOS has programs of systemd alone.
+	# The manager's own path on NixOS contains only programs of systemd.
 	printf '[Manager]\nDefaultEnvironment=PATH=%s/bin\n' "$(nixos_path "$node" systemd)" >"$root/etc/systemd/system.conf.d/path.conf"
-	# Commands typed in the node, as environment.systemPackages has them.
+	# For commands typed in the node, like environment.systemPackages.
 	ln -sfn "$(nixos_path "$node" roost)/bin/bootstrap" "$(nixos_path "$node" kubectl)/bin/kubectl" "$root/usr/local/bin/"
 	if [ "$node" = n1 ]; then nixos_lay "$node" ''; else nixos_lay "$node" "$(nixos_join 127.0.0.1:6443 "$(printf '%064d' 0)")"; fi
 }
@@ -189,13 +189,13 @@ nixos_make() {
 # nixos_join ENDPOINT HASH
 nixos_join() { echo "join = { endpoint = \"$1\"; ca_hash = \"sha256:$2\"; token_file = \"/var/lib/secrets/join-token\"; };"; }
 
-# nixos_generation NODE: the links that make one.
+# nixos_generation NODE: the targets of its links.
 nixos_generation() {
 	local link
 	for link in systemd/system roost; do readlink "$(node_root "$1")/etc/$link"; done
 }
 
-# nixos_switch NODE JOIN: another generation of the node.
+# nixos_switch NODE JOIN: switches the node to another generation.
 nixos_switch() {
 	local old
 	old=$(nixos_generation "$1" | sed -n 1p)
@@ -203,9 +203,9 @@ nixos_switch() {
 	nixos_activate "$1" "$old"
 }
 
-# nixos_activate NODE OLD: goes over from those units by the rules of switch-to-configuration: what is gone is stopped, what
-# changed is started anew but for units that say no (three of them in one step: `stopIfChanged` of nix/modules/units.nix), and
-# what active targets want is started. Waits for all of it; 4, as there, if something fails.
+# nixos_activate NODE OLD: switches from those units by the rules of switch-to-configuration: stops what is gone, stops and
+# starts what changed except units that opt out, restarts those with `stopIfChanged = false` (nix/modules/units.nix) in one
+# step, and starts what active targets want. Waits for all of it; 4, as there, if a unit failed.
 nixos_activate() {
 	local node=$1 old new unit restarted=() stopped=() started=(multi-user.target timers.target) code=0
 	old=$(nixos_store "$node")/${2##*/}
@@ -241,7 +241,7 @@ nixos_rebuild() {
 	nixos_generation "$node" >"$dir/generation.before"
 	old=$(head -n 1 "$dir/generation.before")
 	echo "$2" >"$dir/more"
-	# One that does not evaluate is no generation.
+	# Settings that do not evaluate make no generation.
 	(nixos_lay "$node" "$(cat "$dir/join")") || { cp "$dir/more.before" "$dir/more"; return 1; }
 	nixos_activate "$node" "$old"
 }

@@ -1,8 +1,8 @@
-# The VM tests of nix/tests without nixpkgs: of each its script, and of each node what its configuration says, in the shape
-# that nodes of tests/cluster take (tests/cluster/lib/nixos.nix). Nix alone evaluates it.
+# The VM tests of nix/tests, evaluated without nixpkgs: the script of each, and the configuration of each node as options of
+# nodes of tests/cluster (tests/cluster/lib/nixos.nix).
 #
-# Of the module system there is what those configurations use: imports, functions, mkForce, specialisations. An option that
-# is not translated here is an error, so that no test is run without a part of its configuration.
+# Of the module system this has what those configurations use: imports, functions, mkForce, specialisations. An option that
+# is not translated here is an error, so that no test runs without a part of its configuration.
 {
   # A static busybox, as nodes have it.
   busybox ? "/nix/store/busybox",

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# A control plane of systemd services on a node that is as NixOS is: the system enables them and declares their users,
-# bootstrap writes what only the node knows.
+# A control plane of systemd services on a node like NixOS: the system enables them and declares their users, bootstrap
+# writes their units.
 
 . "$here/share/generations.sh"
 
@@ -30,16 +30,16 @@ services_of_declared_users() {
 	healthy
 	nothing_to_do n1
 }
-it 'init makes services of declared users where the folder of units is read-only' services_of_declared_users
+it 'init creates services with declared users when the folder of units is read-only' services_of_declared_users
 
 upkeep() {
 	local name
 	for name in snapshot drill renewal; do on n1 -- systemctl start "roost-$name.service"; done
-	# A second start of what made the node finds all of it.
+	# A second run finds nothing to do.
 	on n1 -- systemctl restart roost-bootstrap.service
 	eventually healthy
 }
-it 'snapshot, drill, renewal and a second start of the bootstrapper run as declared' upkeep
+it 'snapshot, drill, renewal and a second run of the bootstrapper work as declared' upkeep
 
 back_after_a_boot() {
 	local name
@@ -51,7 +51,7 @@ back_after_a_boot() {
 	eventually healthy
 	is 0 pods_of_components
 }
-it 'the services come back after a reboot, and no command is needed' back_after_a_boot
+it 'the services work after a reboot, and no command is needed' back_after_a_boot
 
 an_option_there_and_back() {
 	local etcd api
@@ -63,17 +63,17 @@ an_option_there_and_back() {
 	cluster rollback n1
 	not eval 'flags kube-scheduler | matches -x -e --v=3'
 	nothing_to_do n1
-	# The others had no reason to be started anew.
+	# The others had no reason to restart.
 	is "$etcd" pid etcd
 	is "$api" pid kube-apiserver
 	eventually healthy
 }
-it 'a rebuild with another option restarts the service that it is about, and a rollback takes it back' an_option_there_and_back
+it 'a rebuild with another option restarts the service that it changes, and a rollback reverts it' an_option_there_and_back
 
 a_refused_flag() {
 	local etcd
 	etcd=$(pid etcd)
-	# switch-to-configuration may find the service failed, or while it is started once more.
+	# switch-to-configuration may see the service failed, or while it restarts.
 	cluster rebuild n1 'settings.args.kube-scheduler.nonsense = "1";' || true
 	eventually eval 'on n1 -- sh -c "bootstrap status || true" | matches "problem: roost-kube-scheduler.service"'
 	kn get configmap kube-root-ca.crt
@@ -82,13 +82,13 @@ a_refused_flag() {
 	is "$etcd" pid etcd
 	nothing_to_do n1
 }
-it 'a flag that a component refuses is in its status, and the generation before brings it back' a_refused_flag
+it 'status reports a component that rejects a flag, and the previous generation restores it' a_refused_flag
 
 a_patch_release() {
 	local before next bin etcd
 	bin=$("$repo/tests/upstream/build" --dir)
 	before=$(programs n1) etcd=$(pid etcd)
-	# The same programs under another path of the store; they are not asked what they are.
+	# The same programs at another store path; nothing asks them for their version.
 	next=$(cluster package n1 kubernetes-next "$bin"/kube-{apiserver,controller-manager,scheduler})
 	retag_proxy v1.36.3 v1.36.4
 	cluster rebuild n1 "$(kubernetes_options v1.36.4 "$next")"
@@ -100,4 +100,4 @@ a_patch_release() {
 	is "$etcd" pid etcd
 	eventually healthy
 }
-it 'a generation with another Kubernetes runs it at once, and a rollback within the minor version goes back' a_patch_release
+it 'a generation with another Kubernetes restarts the components with it, and a rollback within the minor version reverts it' a_patch_release

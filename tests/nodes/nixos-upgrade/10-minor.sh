@@ -16,9 +16,9 @@ is_static() { on n1 -- test -f /etc/kubernetes/manifests/kube-apiserver.yaml; }
 
 a_program_that_does_not_run() {
 	local before broken bin
-	is_static || return 0 # services are brought by the rebuild itself, and have no way back but the generation's
+	is_static || return 0 # the rebuild itself upgrades services, which only another rebuild reverts
 	before=$(programs n1) bin=$("$repo/tests/upstream/build" --dir)
-	# A controller manager that says how it is called, and exits.
+	# A controller manager that prints its usage, and exits.
 	broken=$(cluster package n1 kubernetes-broken "$bin"/kube-{apiserver,scheduler} "kube-controller-manager=$bin/etcdutl")
 	cluster rebuild n1 "versions.kubelet = \"v1.36.3\"; $(kubernetes_options v1.36.3 "$broken")"
 	not on n1 -- bootstrap upgrade apply --timeout 60s >"$log.said" 2>&1
@@ -57,9 +57,9 @@ to_the_next_minor() {
 	kn get configmap kept
 	is "$before" eval 'containers | grep witness'
 }
-it 'a generation of the next minor version and an upgrade bring the cluster to it, and pods live on' to_the_next_minor
+it 'a generation of the next minor version and `bootstrap upgrade` upgrade the cluster, and pods keep running' to_the_next_minor
 
-# Data of a newer API server are not for an older one.
+# An older API server may be unable to read data of a newer one.
 no_way_back() {
 	cluster reboot n1
 	eventually serves v1.36.3
@@ -72,4 +72,4 @@ no_way_back() {
 	fi
 	pod lives n1 pause
 }
-it 'after a reboot the new version runs, and the generation before does not take it back' no_way_back
+it 'the new version runs after a reboot, and the previous generation does not downgrade it' no_way_back

@@ -51,7 +51,7 @@ a_broken_generation() {
 	local before
 	pod steady n2 pause
 	before=$(containers)
-	# What only the kubelet knows to be wrong is told by the service, before anything is changed.
+	# Faults that only the kubelet can detect are reported by the service, before anything is changed.
 	not cluster rebuild n2 'settings.node.kubelet.imageGCHighThresholdPercent = 200;'
 	eventually has_failed n2
 	on n2 -- journalctl -u roost-bootstrap.service -n 20 -o cat | matches imageGCHighThresholdPercent

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What tests of nodes that are as NixOS is ask and do: their units, and generations with other programs.
+# Shared by the tests of nodes like NixOS: their units, and generations with other programs.
 
 active() { on "$1" -- systemctl is-active --quiet "$2"; }
 property() { on "$1" -- systemctl show --property="$3" --value "$2"; }
@@ -24,7 +24,7 @@ retag_proxy() {
 }
 
 # another_version FROM TO PACKAGE: a generation of n1 with that Kubernetes changes nothing that runs, `bootstrap upgrade`
-# does, and the generation before does not take it back.
+# does, and the previous generation does not downgrade it.
 another_version() {
 	local before
 	before=$(programs n1)
@@ -49,5 +49,5 @@ another_version() {
 	rm "$log.said"
 }
 
-# processes NODE: the components that run, by process.
+# processes NODE: the process id of each component.
 processes() { on "$1" -- sh -c 'for p in etcd kube-apiserver kube-controller kube-scheduler; do echo "$p $(pgrep -xo $p)"; done'; }

@@ -51,11 +51,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
             "startup_registration",
         ],
     ),
-    (
-        "src/kubelet/pods/dispatcher/admit.rs",
-        &["deferred_resizes", "infeasible_resizes", "preemptions", "requested_resizes"],
-    ),
-    ("src/kubelet/pods/worker/measure.rs", &["resize_duration"]),
+    ("src/kubelet/pods/dispatcher/admit.rs", &["infeasible_resizes", "preemptions"]),
     ("src/kubelet/pods/pass/start_container.rs", &["image_volume_errors", "image_volumes_mounted"]),
     ("src/kubelet/pods/pass/start_container.rs", &["image_volumes_requested"]),
     ("src/kubelet/pods/pass/start_counts.rs", &["started_user_namespaced_pod_errors", "started_user_namespaced_pods"]),
@@ -104,7 +100,7 @@ fn recorded(metrics: &Metrics) -> BTreeSet<&'static str> {
     Metrics::FAMILIES.iter().filter(|(_, name)| has(name)).map(|(field, _)| *field).collect()
 }
 
-/// A pod whose sandbox cannot be made at first, whose container crashes, and that sleeps before it ends.
+/// A pod whose sandbox cannot be made at first, whose container crashes, is resized, sleeps before it ends and is left.
 async fn a_life(found: &mut BTreeSet<&'static str>) {
     let host = PodHost::new();
     let rehearsal = PodHost::new();
@@ -119,6 +115,18 @@ async fn a_life(found: &mut BTreeSet<&'static str>) {
     world.until("ready", is_ready).await;
     host.exit("web", 3);
     world.runs("web", 1).await;
+    let cpu = |cpu: &'static str| {
+        move |pod: &mut Pod| {
+            let container = &mut pod.spec.as_mut().unwrap().containers[0];
+            container.resources = serde_json::from_value(json!({"requests": {"cpu": cpu}})).unwrap();
+        }
+    };
+    host.set_refused(Some(("shop", "")));
+    world.change(cpu("2")).await;
+    world.rest(5).await;
+    host.set_refused(None);
+    world.change(cpu("500m")).await;
+    world.rest(90).await;
     world.delete(2).await;
     world.is_gone().await;
     found.extend(recorded(world.metrics()));

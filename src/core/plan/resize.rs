@@ -284,10 +284,15 @@ pub fn plan_resize(
             continue;
         };
         let Some(want) = wanted.get(&container.name) else { continue };
-        let have = record.resources.clone().unwrap_or_default();
-        if in_force(want, &have) {
+        let is_in_force = match &record.resources {
+            Some(have) => in_force(want, have),
+            // A runtime that does not report them (containerd 1.6) is told once.
+            None => from.is_none(),
+        };
+        if is_in_force {
             continue;
         }
+        let have = record.resources.clone().unwrap_or_default();
         let grows = want.memory_limit_in_bytes > have.memory_limit_in_bytes || want.cpu_quota > have.cpu_quota;
         let update = Action::Update {
             id: record.id.clone(),
@@ -307,7 +312,7 @@ pub fn plan_resize(
     actions
 }
 
-/// True if the runtime has these values; values that it does not report are assumed to be in force.
+/// True if the runtime has these values.
 fn in_force(want: &cri::LinuxContainerResources, have: &cri::LinuxContainerResources) -> bool {
     let unlimited = |quota: i64| if quota <= 0 { 0 } else { quota };
     want.cpu_shares == have.cpu_shares

@@ -38,7 +38,8 @@ impl Worker {
         match (cleaned, self.failures.of_passes) {
             (true, failed) => {
                 volumes.with([]).add(1.0);
-                if failed > 0 {
+                // Other passes fail too.
+                if failed > 0 && errors.with([]).get() > 0.0 {
                     errors.with([]).add(-1.0);
                 }
             }

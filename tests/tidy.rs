@@ -209,8 +209,9 @@ fn each_metric_is_recorded() {
     // What is printed without ever being recorded looks like "no problem" to whoever watches it.
     let records = ["with", "observe", "observe_value"];
     let mut recorded = BTreeSet::new();
-    for (_, text) in files().iter().filter(|(path, _)| path.starts_with("src/") && !path.starts_with("src/telemetry/"))
-    {
+    // Modules of tests do not count.
+    let own: BTreeSet<String> = crates().iter().flat_map(Crate::files).map(str::to_owned).collect();
+    for (_, text) in files().iter().filter(|(path, _)| own.contains(path) && !path.starts_with("src/telemetry/")) {
         let tokens = code(text);
         let texts: Vec<&str> = tokens.iter().map(|token| token.text.as_str()).collect();
         for (at, window) in texts.windows(4).enumerate() {
@@ -230,8 +231,10 @@ fn each_metric_is_recorded() {
     );
     let page =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).expect("the page on metrics");
-    let unlisted =
-        roost::telemetry::Metrics::FAMILIES.iter().filter(|(_, name)| !page.contains(&format!("| `{name}` |")));
+    let unlisted = roost::telemetry::Metrics::FAMILIES.iter().filter(|(_, name)| {
+        // The table of alerts names families as well, but not first.
+        !page.lines().any(|line| line.starts_with(&format!("| `{name}` |")))
+    });
     complain(unlisted.map(|(_, name)| format!("docs/metrics.md: {name} is not listed")).collect());
 }
 

@@ -111,6 +111,7 @@ mod tests {
 
     use async_trait::async_trait;
     use tokio::sync::mpsc;
+    use tokio::task::JoinHandle;
 
     use super::*;
     use crate::core::bootstrap::kubelet_requests::{CertificateRequest, NodeNames};
@@ -170,13 +171,18 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_request_waits_for_its_node_and_is_denied_once_when_that_never_fits() {
+    /// The approver of a cluster with these names: where requests come in, and what it decided.
+    fn approver(names: &Arc<Mutex<ClusterNames>>) -> (mpsc::Sender<ObservedRequest>, Decided, JoinHandle<()>) {
         let (send, coming) = mpsc::channel(8);
-        let names = Arc::new(Mutex::new(ClusterNames::default()));
         let decided = Decided::default();
         let fake = Fake { coming, names: names.clone(), decided: decided.clone() };
-        let running = tokio::spawn(run_kubelet_requests(Box::new(fake)));
+        (send, decided, tokio::spawn(run_kubelet_requests(Box::new(fake))))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_for_its_node_and_is_denied_once_when_that_never_fits() {
+        let names = Arc::new(Mutex::new(ClusterNames::default()));
+        let (send, decided, running) = approver(&names);
         send.send(request("good", "10.0.0.2")).await.unwrap();
         send.send(request("foreign", "10.0.0.9")).await.unwrap();
         // Both have one name: the decision applies to the request with that uid.
@@ -194,11 +200,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_cannot_be_decided_holds_up_no_other() {
-        let (send, coming) = mpsc::channel(8);
         let names = Arc::new(Mutex::new(ClusterNames::default()));
-        let decided = Decided::default();
-        let fake = Fake { coming, names: names.clone(), decided: decided.clone() };
-        let running = tokio::spawn(run_kubelet_requests(Box::new(fake)));
+        let (send, decided, running) = approver(&names);
         send.send(request("refused", "10.0.0.2")).await.unwrap();
         send.send(request("waits", "10.0.0.2")).await.unwrap();
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -212,7 +215,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_no_node_may_be_called_is_denied_at_once() {
-        let (send, coming) = mpsc::channel(8);
         let node =
             NodeNames { name: "n2".into(), addresses: vec!["10.96.0.1".parse().unwrap()], ..NodeNames::default() };
         let names = ClusterNames {
@@ -220,9 +222,7 @@ mod tests {
             service_subnets: vec!["10.96.0.0/12".parse().unwrap()],
             ..ClusterNames::default()
         };
-        let decided = Decided::default();
-        let fake = Fake { coming, names: Arc::new(Mutex::new(names)), decided: decided.clone() };
-        let running = tokio::spawn(run_kubelet_requests(Box::new(fake)));
+        let (send, decided, running) = approver(&Arc::new(Mutex::new(names)));
         send.send(request("hostile", "10.96.0.1")).await.unwrap();
         tokio::task::yield_now().await;
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -12,6 +12,7 @@ mod shared;
 mod tree;
 mod volumes;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::core::model::cgroup_sample::{CgroupDetails, MachineShape};
 use crate::core::model::usage::{NodeUsage, PodUsage};
 use crate::core::model::{PodUid, uid_of, with_causes};
 use crate::core::usage::apply_runtime_stats;
+use crate::cri::PodSandboxStats;
 use crate::offload::Lanes;
 use crate::ports::kubelet::{ContainerStats, PodView, Pods, Usage, UsageDepth};
 use crate::ports::node::ImageService;
@@ -100,9 +102,10 @@ impl MachineUsage {
                 return tracing::warn!(error = with_causes(&error), "the runtime does not tell what pods use");
             }
         };
-        for stats in &stats {
-            let uid = stats.attributes.as_ref().and_then(|a| a.metadata.as_ref()).map(|metadata| &metadata.uid);
-            if let Some(usage) = all.iter_mut().find(|usage| Some(&usage.pod_ref.uid) == uid) {
+        let uid_of_stats = |stats: &PodSandboxStats| Some(stats.attributes.as_ref()?.metadata.as_ref()?.uid.clone());
+        let by_uid: HashMap<_, _> = stats.iter().filter_map(|stats| Some((uid_of_stats(stats)?, stats))).collect();
+        for usage in all {
+            if let Some(stats) = by_uid.get(&usage.pod_ref.uid) {
                 apply_runtime_stats(usage, stats);
             }
         }

@@ -6,7 +6,8 @@ bin=$("$here/../upstream/build" --dir)
 build_programs() {
 	local groups=(cluster)
 	[ "$RUNTIME" != current ] || groups+=(runtime)
-	[ "$KUBERNETES" = v1.36.3 ] || groups+=(old)
+	# shellcheck disable=SC2207 # versions have no blanks
+	groups+=($(older_versions))
 	if [ "$KUBELET" = upstream ] || [ "$BOOTSTRAP" = kubeadm ]; then groups+=(reference); fi
 	say 'building upstream programs (cached; some ten minutes the first time)'
 	"$here/../upstream/build" "${groups[@]}"

@@ -1,5 +1,5 @@
-// The version before that of ../kubernetes, for tests of upgrades.
-module roost.test/upstream/kubernetes-old
+// An older minor version of ../kubernetes, for tests of several minors and of upgrades.
+module roost.test/upstream/kubernetes-1.35
 
 go 1.25.0
 

@@ -24,7 +24,9 @@ const OLD: &str = "v1.35.4";
 const NEW: &str = "v1.36.3";
 
 fn spec(version: &str) -> Spec {
-    spec_of("n1", "10.0.0.1", &[("cluster.kubernetes_version", version)])
+    // The same etcd before and after: these tests are about the components of Kubernetes.
+    let etcd = "etcd=registry.k8s.io/etcd:3.6.8-0";
+    spec_of("n1", "10.0.0.1", &[("cluster.kubernetes_version", version), ("components.images", etcd)])
 }
 
 fn ports(node: &Arc<FakeNode>, broken: Option<(&'static str, &'static str)>) -> Ports {

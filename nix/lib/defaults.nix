@@ -36,10 +36,10 @@
     archives = [ ];
   };
   versions = {
-    kubelet = "v1.36.3";
-    kube_apiserver = "v1.36.3";
-    kube_controller_manager = "v1.36.3";
-    kube_scheduler = "v1.36.3";
+    kubelet = ""; # that of the API server
+    kube_apiserver = "v1.37.2";
+    kube_controller_manager = "v1.37.2";
+    kube_scheduler = "v1.37.2";
   };
   static_pods = { };
   package = "/usr/local";

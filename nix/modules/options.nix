@@ -133,7 +133,7 @@ in
         inherit default;
         description =
           if name == "kubelet" then
-            "Kubernetes version of the kubelet; checked for skew."
+            "Empty: the kubelet has the version of its API server, as far as it supports it. A version is only checked for skew."
           else
             "Version of ${name}; with source `host` that of the package. Checked for skew.";
       }

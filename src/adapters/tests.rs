@@ -170,7 +170,7 @@ async fn while_any_disk_hangs_the_lease_is_renewed_and_checks_are_made() {
     };
     let ends = stop.clone();
     tokio::spawn(async move { keeper.run(ends).await });
-    let checks = NetChecks::new().unwrap();
+    let checks = NetChecks::new("kube-probe/1.37").unwrap();
     let mut releases = Vec::new();
     for (name, pipe, call) in hanging(root.path()) {
         releases.push(Release::after(Duration::from_secs(60), vec![pipe]));

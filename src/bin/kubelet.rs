@@ -23,10 +23,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use roost::cli::kubelet::{Request, Verb, parse};
+use roost::cli::kubelet::{Request, Verb, parse, version_line};
 use roost::core::static_units::SOCKET;
 use roost::kubelet::units::keep;
-use roost::kubelet::wiring::End;
+use roost::kubelet::wiring::{End, claim, last_claim};
 use roost::telemetry::logging::{self, Format};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,10 @@ fn main() -> ExitCode {
     let flags = match parse(std::env::args_os(), hostname.trim()) {
         Request::Run(flags) => flags,
         Request::StaticPod(verb, name) => return act_for_unit(verb, &name),
+        Request::Version(root) => {
+            print!("{}", version_line(last_claim(root.as_deref())));
+            return ExitCode::SUCCESS;
+        }
         Request::Print(text) => {
             print!("{text}");
             return ExitCode::SUCCESS;
@@ -51,22 +55,6 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let spec = match roost::config::kubelet::load(&flags) {
-        Ok(spec) => spec,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(CONFIGURATION);
-        }
-    };
-    let format = if spec.json_log { Format::Json } else { Format::Text };
-    let settings = logging::Settings { format, verbosity: spec.verbosity, ..logging::Settings::default() };
-    if let Err(error) = logging::start(&settings) {
-        eprintln!("{error}");
-        return ExitCode::from(CONFIGURATION);
-    }
-    for warning in &spec.warnings {
-        tracing::warn!("{warning}");
-    }
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: the kubelet is nearly always idle, and each further thread costs memory. Threads for blocking calls
     // (`src/offload.rs`) exit soon after use: tokio wakes them round-robin, so with a long timeout one call every few
@@ -79,6 +67,30 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
+    let draft = roost::config::kubelet::read(&flags);
+    let claim = match runtime.block_on(claim(&flags, draft.configured())) {
+        Ok(claim) => claim,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(CONFIGURATION);
+        }
+    };
+    let spec = match draft.finish(claim.release) {
+        Ok(spec) => spec,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(CONFIGURATION);
+        }
+    };
+    let format = if spec.json_log { Format::Json } else { Format::Text };
+    let settings = logging::Settings { format, verbosity: spec.verbosity, ..logging::Settings::default() };
+    if let Err(error) = logging::start(&settings) {
+        eprintln!("{error}");
+        return ExitCode::from(CONFIGURATION);
+    }
+    for warning in spec.warnings.iter().chain(&claim.warning) {
+        tracing::warn!("{warning}");
+    }
     let end = runtime.block_on(run(spec));
     // Do not wait: a call on a hanging file system never returns.
     runtime.shutdown_background();

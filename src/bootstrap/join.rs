@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use super::discovery;
 use crate::core::bootstrap::Joining;
+use crate::core::bootstrap::arguments::find_refused;
 use crate::core::bootstrap::cluster_configuration::{self, ClusterConfigMaps};
 use crate::core::bootstrap::discovery::CaPin;
 use crate::core::bootstrap::kubeconfig;
 use crate::core::bootstrap::kubelet_requests::{CLIENT_SIGNER, denials};
 use crate::core::bootstrap::rotation::{ids, split};
 use crate::core::bootstrap::token::Token;
-use crate::core::model::Secret;
 use crate::core::model::json::at;
 use crate::core::model::spec::{ClusterSpec, Endpoint};
+use crate::core::model::{Release, Secret};
 use crate::ports::bootstrap::{
     ClusterDiscovery, ClusterObjects, ClusterObjectsError, ContactError, FileError, NodeFiles, ObjectRef,
 };
@@ -54,6 +55,15 @@ pub enum Error {
         "configmap kube-system/{0} does not exist: run `bootstrap init` on the first control plane until it succeeds"
     )]
     Missing(&'static str),
+    /// The cluster has a version that this program does not support.
+    #[error("the cluster has version {version}; this release of Roost supports {}", Release::range())]
+    Unsupported {
+        /// The version in `kubeadm-config`.
+        version: String,
+    },
+    /// A component of the cluster's version would not start with the flags of this node's settings.
+    #[error("[args] of this node's settings: {0}")]
+    Arguments(String),
     /// The cluster's settings cannot be used.
     #[error(transparent)]
     Configuration(#[from] cluster_configuration::Error),
@@ -159,6 +169,12 @@ pub async fn adopt_settings(objects: &dyn ClusterObjects, cluster: &mut ClusterS
     };
     let own = cluster.kubelet.clone();
     cluster_configuration::adopt(cluster, &maps)?;
+    let release = cluster.version.parse().ok().and_then(Release::of);
+    let release = release.ok_or_else(|| Error::Unsupported { version: cluster.version.clone() })?;
+    let refused = find_refused(release, &cluster.extra_args);
+    if !refused.is_empty() {
+        return Err(Error::Arguments(refused.join("; ")));
+    }
     for field in cluster_configuration::find_overruled(&own, &cluster.kubelet) {
         tracing::warn!(
             "kubelet.{field}: the value of the cluster applies, not the one of this node's settings; put settings of a single node in [node.kubelet]"

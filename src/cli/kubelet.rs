@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command};
 use crate::config::kubelet::Flags;
 use crate::config::kubelet::fates::FLAG_FATES;
 use crate::config::kubelet::fields::{FIELDS, Kind};
-use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::core::model::{Release, Version};
 use crate::core::static_units::is_name;
 
 /// What the command line requests.
@@ -20,6 +20,8 @@ pub enum Request {
     Run(Box<Flags>),
     /// Run as the process of a static pod's unit.
     StaticPod(Verb, String),
+    /// Print the version of the kubelet with this folder (`--root-dir`) and exit with success.
+    Version(Option<PathBuf>),
     /// Print this and exit with success.
     Print(String),
     /// Print this to standard error and exit with this code (64: usage).
@@ -133,7 +135,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, hostname: &str) -> Reques
         Err(e) => return Request::Print(e.to_string()),
     };
     if matches.get_one::<String>("version").is_some_and(|v| v != "false") {
-        return Request::Print(version_line());
+        return Request::Version(matches.get_one::<String>("root-dir").map(PathBuf::from));
     }
     match read_flags(&matches, hostname) {
         Ok(flags) => Request::Run(Box::new(flags)),
@@ -141,9 +143,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, hostname: &str) -> Reques
     }
 }
 
-/// The output of `kubelet --version`: the format that kubeadm parses, with our version as build metadata.
-pub fn version_line() -> String {
-    format!("Kubernetes {KUBERNETES_VERSION}+Roost.{}\n", env!("CARGO_PKG_VERSION"))
+/// The output of `kubelet --version`: the version that the kubelet of this node claimed last, else the newest one that it
+/// can claim. Our own version and the range of versions that it can claim are build metadata, in the format that kubeadm
+/// parses (`cmd/kubeadm/app/preflight/utils.go`).
+pub fn version_line(claimed: Option<Version>) -> String {
+    let claimed = claimed.map_or_else(|| Release::newest().version.to_owned(), |claimed| claimed.to_string());
+    let (oldest, newest) = (Release::oldest().name(), Release::newest().name());
+    format!("Kubernetes {claimed}+Roost.{}.{oldest}-{newest}\n", env!("CARGO_PKG_VERSION"))
 }
 
 fn read_flags(matches: &ArgMatches, hostname: &str) -> Result<Flags, String> {
@@ -197,6 +203,8 @@ fn folders(list: &str) -> Result<Vec<PathBuf>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::core::model::KubeletSpec;
 
@@ -248,8 +256,13 @@ mod tests {
     #[test]
     fn refuses_unknown_flags_as_usage_and_prints_its_version() {
         assert!(matches!(run(&["--no-such-flag"]), Request::Refuse(_, 64)));
-        let Request::Print(line) = run(&["--version"]) else { panic!("no version") };
-        assert!(line.contains("Kubernetes v1.36.3") && line.contains("Roost"), "{line}");
+        assert!(matches!(run(&["--version"]), Request::Version(None)));
+        assert!(
+            matches!(run(&["--root-dir=/k", "--version"]), Request::Version(Some(root)) if root == Path::new("/k"))
+        );
+        let own = format!("+Roost.{}.v1.35-v1.37\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(version_line(None), format!("Kubernetes v1.37.2{own}"));
+        assert_eq!(version_line("v1.36.3".parse().ok()), format!("Kubernetes v1.36.3{own}"));
     }
 
     /// The typed settings without the fields that only display them, and the warnings; or the error.
@@ -272,7 +285,9 @@ mod tests {
             let before = outcome(base);
             let values = ["3", "/a/b", "192.0.2.9", "external", "a=b", "a=b:NoSchedule", "a:b", "true"];
             let shows = values.iter().any(|value| match outcome(&[base, &[format!("--{name}={value}")]].concat()) {
-                Err(refusal) => refusal.contains("yet:") || refusal.contains("cannot be read"),
+                Err(refusal) => {
+                    ["yet:", "cannot be read", "removed this flag"].iter().any(|words| refusal.contains(words))
+                }
                 after => after != before,
             });
             assert!(shows, "--{name} is taken in silence");

@@ -300,7 +300,7 @@ fn probe(pod: &Pod) {
     for container in regular.clone() {
         let probes = [&container.liveness_probe, &container.readiness_probe, &container.startup_probe];
         for probe in probes.into_iter().flatten() {
-            let _ = derive_check(probe, container, Some("10.0.0.2"));
+            let _ = derive_check(probe, container, Some("10.0.0.2"), "agent");
         }
     }
     let containers: Vec<_> = regular.map(|container| of(&container.name)).collect();

@@ -17,7 +17,7 @@ fn request() -> HttpGet {
         host: "10.1.2.3".into(),
         port: 8080,
         target: "/healthz?a=b".into(),
-        headers: vec![("User-Agent".into(), "kube-probe/1.36".into())],
+        headers: vec![("User-Agent".into(), "kube-probe/1.37".into())],
         host_header: None,
     }
 }

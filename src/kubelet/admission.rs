@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::sync::watch;
 
 use crate::core::admission::{NodeFacts, Pressure, decide};
-use crate::core::model::Verdict;
+use crate::core::model::{Release, Verdict};
 use crate::kubelet::pods::Admission;
 
 /// Decides from the newest values of its inputs; it never does I/O.
@@ -21,6 +21,8 @@ pub struct NodeAdmission {
     /// True if AppArmor is enabled in the kernel.
     pub apparmor: bool,
     pub unsafe_sysctls: Vec<String>,
+    /// The version that this kubelet claims, which decides what is safe.
+    pub release: &'static Release,
 }
 
 impl Admission for NodeAdmission {
@@ -28,6 +30,7 @@ impl Admission for NodeAdmission {
         let facts = NodeFacts {
             apparmor: self.apparmor,
             unsafe_sysctls: self.unsafe_sysctls.clone(),
+            safe_sysctls: self.release.safe_sysctls,
             pressure: *self.pressure.borrow(),
             shutting_down: *self.shutting_down.borrow(),
             ..NodeFacts::of(&self.node.borrow())

@@ -51,7 +51,21 @@ in
       extra_sans = [ "other.example.org" ];
     };
   })
-  (fault "must not be newer than the API server" { versions.kubelet = "v1.37.0"; })
+  (fault "must not be newer than the API server" { versions.kubelet = "v1.38.0"; })
+  (fault "v1.34.9, but this release supports v1.35 to v1.37" {
+    versions = {
+      kube_apiserver = "v1.34.9";
+      kube_controller_manager = "v1.34.9";
+      kube_scheduler = "v1.34.9";
+    };
+  })
+  (fault "v1.38.0, but this release supports v1.35 to v1.37" {
+    versions = {
+      kube_apiserver = "v1.38.0";
+      kube_controller_manager = "v1.38.0";
+      kube_scheduler = "v1.38.0";
+    };
+  })
   (fault "more than three minor versions older" { versions.kubelet = "v1.32.0"; })
   (fault "kube_scheduler is v1.34.1" { versions.kube_scheduler = "v1.34.1"; })
   (fault "kube_controller_manager is \"latest\"" { versions.kube_controller_manager = "latest"; })

@@ -11,6 +11,7 @@ in
     packages.kubernetes = pkgs.kubernetes // {
       version = "1.35.0";
     };
+    versions.kubelet = "v1.37.2";
   })
   (roost "3.5 or newer" {
     packages.etcd = pkgs.etcd // {

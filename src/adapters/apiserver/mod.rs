@@ -21,4 +21,5 @@ pub mod session;
 pub mod storage;
 pub mod throttle;
 pub mod tls;
+pub mod version;
 mod watching;

@@ -37,11 +37,17 @@ enum ServingStatus {
 }
 
 /// Sends one request on a new connection.
-pub(super) async fn check(names: &Names, host: &str, port: u16, service: &str, limit: Duration) -> Result<(), String> {
+pub(super) async fn check(
+    names: &Names,
+    agent: &'static str,
+    (host, port): (&str, u16),
+    service: &str,
+    limit: Duration,
+) -> Result<(), String> {
     let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let began = tokio::time::Instant::now();
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .and_then(|endpoint| endpoint.user_agent("kube-probe/1.36"))
+        .and_then(|endpoint| endpoint.user_agent(agent))
         .map_err(|error| format!("error: failed to connect service at {address:?}: {error}"))?;
     let (names, host) = (names.clone(), host.to_owned());
     let connector = tower::service_fn(move |_: Uri| {

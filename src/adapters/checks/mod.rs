@@ -20,15 +20,17 @@ use crate::ports::node::{CheckError, Checks};
 pub struct NetChecks {
     tls: unverified::Unverified,
     names: Names,
+    /// The user agent of gRPC checks.
+    agent: &'static str,
 }
 
 impl NetChecks {
-    /// Checks that accept any certificate, as upstream's probes do.
+    /// Checks that accept any certificate, as upstream's probes do; `agent` is the user agent of gRPC checks.
     ///
     /// # Errors
     /// The TLS library has no protocol version, which is a build error.
-    pub fn new() -> Result<Self, rustls::Error> {
-        Ok(Self { tls: unverified::Unverified::new()?, names: Names::forgetful() })
+    pub fn new(agent: &'static str) -> Result<Self, rustls::Error> {
+        Ok(Self { tls: unverified::Unverified::new()?, names: Names::forgetful(), agent })
     }
 }
 
@@ -50,7 +52,7 @@ impl Checks for NetChecks {
     }
 
     async fn grpc(&self, host: &str, port: u16, service: &str, limit: Duration) -> Result<(), CheckError> {
-        grpc::check(&self.names, host, port, service, limit).await.map_err(CheckError::Failed)
+        grpc::check(&self.names, self.agent, (host, port), service, limit).await.map_err(CheckError::Failed)
     }
 }
 

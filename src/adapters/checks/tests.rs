@@ -30,7 +30,7 @@ fn get(port: u16, target: &str) -> HttpGet {
         host: "127.0.0.1".into(),
         port,
         target: target.into(),
-        headers: vec![("User-Agent".into(), "kube-probe/1.36".into())],
+        headers: vec![("User-Agent".into(), "kube-probe/1.37".into())],
         host_header: None,
     }
 }
@@ -40,7 +40,7 @@ fn response(status: &str, headers: &str, body: &str) -> String {
 }
 
 async fn ask(get: &HttpGet) -> Result<HttpAnswer, CheckError> {
-    NetChecks::new().expect("checks").http(get, Some(Duration::from_secs(5))).await
+    NetChecks::new("kube-probe/1.37").expect("checks").http(get, Some(Duration::from_secs(5))).await
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn sends_the_headers_and_gives_status_and_body() {
     let answer = ask(&HttpGet { host_header: Some("a.example".into()), ..get(port, "/x?y") }).await.expect("an answer");
     assert_eq!(answer.status, 503);
     assert!(answer.body.starts_with("GET /x?y HTTP/1.1\r\n"), "{}", answer.body);
-    for line in ["Host: a.example", "User-Agent: kube-probe/1.36", "Connection: close"] {
+    for line in ["Host: a.example", "User-Agent: kube-probe/1.37", "Connection: close"] {
         assert!(answer.body.contains(&format!("{line}\r\n")), "{}", answer.body);
     }
 }
@@ -126,7 +126,7 @@ async fn the_end_of_a_tls_connection_need_not_be_announced() {
 #[tokio::test]
 async fn a_closed_port_is_named_in_upstreams_words() {
     let port = TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("a free port").port();
-    let checks = NetChecks::new().expect("checks");
+    let checks = NetChecks::new("kube-probe/1.37").expect("checks");
     let text = format!("dial tcp 127.0.0.1:{port}: connect: connection refused");
     let tcp = checks.tcp("127.0.0.1", port, Duration::from_secs(5)).await;
     assert_eq!(tcp, Err(CheckError::Failed(text.clone())));
@@ -140,7 +140,7 @@ async fn a_closed_port_is_named_in_upstreams_words() {
 async fn a_silent_server_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let port = listener.local_addr().expect("an address").port();
-    let checks = NetChecks::new().expect("checks");
+    let checks = NetChecks::new("kube-probe/1.37").expect("checks");
     let error = checks.http(&get(port, "/"), Some(Duration::from_millis(50))).await.expect_err("silence").to_string();
     assert!(error.contains("context deadline exceeded"), "{error}");
     assert_eq!(checks.tcp("127.0.0.1", port, Duration::from_secs(5)).await, Ok(()));
@@ -176,7 +176,7 @@ async fn serve_health(status: Option<u8>) -> u16 {
 
 #[tokio::test]
 async fn the_health_service_has_to_say_serving() {
-    let checks = NetChecks::new().expect("checks");
+    let checks = NetChecks::new("kube-probe/1.37").expect("checks");
     let ask = async |status| {
         let port = serve_health(status).await;
         checks.grpc("127.0.0.1", port, "web", Duration::from_secs(5)).await.map_err(|error| error.to_string())

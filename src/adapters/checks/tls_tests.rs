@@ -46,7 +46,7 @@ fn sh(folder: &Path, script: &str) {
 
 async fn status(port: u16, host: &str) -> Result<u16, CheckError> {
     let get = HttpGet { tls: true, host: host.into(), port, target: "/".into(), headers: vec![], host_header: None };
-    let checks = NetChecks::new().expect("checks");
+    let checks = NetChecks::new("kube-probe/1.37").expect("checks");
     checks.http(&get, Some(Duration::from_secs(30))).await.map(|answer| answer.status)
 }
 

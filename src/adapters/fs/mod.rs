@@ -7,6 +7,7 @@ pub mod beneath;
 pub mod block_mounts;
 pub mod descent;
 pub mod folder;
+pub mod kept_version;
 pub mod manifests;
 #[cfg(all(test, feature = "node-tests"))]
 pub mod mount_tests;

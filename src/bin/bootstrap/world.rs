@@ -24,6 +24,7 @@ use roost::cli::args::SettingsArgs;
 use roost::cli::bootstrap::{Cli, Command};
 use roost::cli::output::complain;
 use roost::core::bootstrap::units::agent_arguments;
+use roost::core::model::Release;
 use roost::core::model::spec::Spec;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -44,7 +45,7 @@ pub async fn ports(spec: &Spec) -> Result<Ports, Failure> {
         runtime: Arc::new(Cri::new(&spec.node.runtime_socket, RUNTIME_TIMEOUT)),
         network: Arc::new(HostNetwork::connect("nft".into(), spec.node.paths.cni_conf.clone())?),
         net: Arc::new(HttpReachability),
-        checks: Arc::new(NetChecks::new()?),
+        checks: Arc::new(NetChecks::new(Release::newest().probe_agent)?),
         etcd: Arc::new(EtcdClients),
         handover: Arc::new(CsrHandover),
         now: Timestamp::now,

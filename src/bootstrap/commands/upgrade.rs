@@ -18,9 +18,8 @@ use crate::core::bootstrap::upgrade::{ObservedCluster, UpgradePlan, Wanted, deri
 use crate::core::bootstrap::workflow::{
     Phase, UPGRADE_ADDONS, UPGRADE_IMAGES, UPGRADE_NODE, UPGRADE_SETTINGS, UPGRADE_WORKER,
 };
-use crate::core::model::Version;
-use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::spec::{ControlPlaneMode, Spec};
+use crate::core::model::{Release, Version};
 use crate::ports::bootstrap::{ClusterObjects, EtcdFiles, Progress};
 
 /// Keeps a version for later commands.
@@ -43,7 +42,7 @@ pub async fn observe_plan(ports: &Ports, spec: &Spec, objects: &dyn ClusterObjec
     let wanted = Wanted {
         version: spec.cluster.version.parse()?,
         images: spec.cluster.images.clone(),
-        known: KUBERNETES_VERSION.parse()?,
+        known: Release::newest().version.parse()?,
         own_etcd: spec.cluster.external_etcd.is_none(),
     };
     Ok(derive_plan(observe_cluster(ports, spec, objects).await?, &wanted, &spec.node.name))
@@ -82,10 +81,6 @@ pub async fn upgrade_to_cluster(
     adopt_settings(objects.as_ref(), &mut spec.cluster).await?;
     if is_control_plane(ports, spec)? {
         return upgrade_node(ports, spec, options, false, stop, progress).await;
-    }
-    let (kubelet, cluster): (Version, Version) = (KUBERNETES_VERSION.parse()?, spec.cluster.version.parse()?);
-    if (kubelet.major, kubelet.minor) > (cluster.major, cluster.minor) {
-        progress.step_says(&format!("warning: the kubelet here is {kubelet}, newer than the cluster's {cluster}"));
     }
     phases(UPGRADE_WORKER, ports, spec, options, None, progress).await
 }
@@ -155,16 +150,18 @@ async fn in_order(
     if first {
         changed = changed.saturating_add(phases(UPGRADE_SETTINGS, ports, spec, options, None, progress).await?);
     }
-    changed = changed.saturating_add(phases(UPGRADE_NODE, ports, spec, options, None, progress).await?);
     let cluster = observe_cluster(ports, spec, objects).await?;
+    changed = changed.saturating_add(phases(UPGRADE_NODE, ports, spec, options, Some(&cluster), progress).await?);
     let behind = behind(&cluster, &spec.node.name, spec.cluster.version.parse()?);
     if behind.is_empty() {
-        let replicas = cluster.coredns_replicas;
-        changed = changed.saturating_add(phases(UPGRADE_ADDONS, ports, spec, options, replicas, progress).await?);
+        changed = changed.saturating_add(phases(UPGRADE_ADDONS, ports, spec, options, Some(&cluster), progress).await?);
     } else {
         let nodes = behind.join(", ");
         progress
             .step_says(&format!("kube-proxy and CoreDNS are upgraded with the last control plane; remaining: {nodes}"));
+        progress.step_says(&format!(
+            "The kubelet here keeps the version of the oldest API server; run `bootstrap upgrade node` here again after {nodes}"
+        ));
     }
     Ok(changed)
 }
@@ -176,18 +173,25 @@ fn behind<'a>(cluster: &'a ObservedCluster, own: &str, wanted: Version) -> Vec<&
     older.map(|(node, _)| node).collect()
 }
 
+/// Version of the oldest API server of the other nodes; the one here has the version that is wanted.
+fn oldest_other(cluster: &ObservedCluster, own: &str) -> Option<Version> {
+    let others = cluster.everywhere(CONTROL_PLANE[0]).filter(|(node, _)| *node != own);
+    others.filter_map(|(_, seen)| seen.version).min()
+}
+
 async fn phases(
     table: &[Phase],
     ports: &Ports,
     spec: &Spec,
     options: &UpgradeOptions<'_>,
-    dns_replicas: Option<u64>,
+    seen: Option<&ObservedCluster>,
     progress: &dyn Progress,
 ) -> Result<usize, Error> {
     let options = RunOptions { dry_run: options.dry_run, ..RunOptions::default() };
-    let with_replicas = |mut facts: Facts| {
-        facts.dns_replicas = dns_replicas;
+    let with_cluster = |mut facts: Facts| {
+        facts.dns_replicas = seen.and_then(|cluster| cluster.coredns_replicas);
+        facts.oldest_api_server = seen.and_then(|cluster| oldest_other(cluster, &spec.node.name));
         facts
     };
-    Ok(run(table, spec, ports, &options, &with_replicas, progress).await?)
+    Ok(run(table, spec, ports, &options, &with_cluster, progress).await?)
 }

@@ -11,12 +11,14 @@ use toml::Value;
 
 use super::super::kubelet::check_overlay;
 use super::layers::{Fault, Layers};
+use crate::core::bootstrap::arguments::find_refused;
 use crate::core::bootstrap::hardening::audit_policy_path;
 use crate::core::bootstrap::services::NEEDS_PROGRAMS;
 use crate::core::model::spec::{
     AuditSpec, CLOUD_CONTROLLER_MANAGER, CertSpec, ClusterSpec, ComponentSource, ControlPlaneMode, Endpoint,
     ExternalEtcd, ExtraArgs, NetworkSpec, NodeSpec, Paths, Programs, ProxyMode, SnapshotSpec, Spec, Taint,
 };
+use crate::core::model::{Release, Version};
 
 /// Defaults that come from the host.
 #[derive(Clone, Debug, Default)]
@@ -28,10 +30,6 @@ pub struct HostDefaults {
     pub program: PathBuf,
 }
 
-/// Versions of the images that belong to v1.36.3 (`cmd/kubeadm/app/constants`).
-const ETCD: &str = "etcd:3.6.8-0";
-const COREDNS: &str = "coredns/coredns:v1.14.2";
-const PAUSE: &str = "pause:3.10.2";
 /// The components that have the cluster's version.
 const VERSIONED: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
 /// The component that writes the audit log.
@@ -132,13 +130,33 @@ fn text_map(value: &Value) -> BTreeMap<String, String> {
 /// Every fault, with the place where the value is set.
 pub fn derive_spec(layers: &Layers, host: &HostDefaults) -> Result<Spec, Vec<Fault>> {
     let mut reader = Reader { layers, faults: Vec::new() };
-    let node = derive_node(&mut reader, host);
-    let cluster = derive_cluster(&mut reader, &node);
+    let version = derive_version(&mut reader);
+    let node = derive_node(&mut reader, host, version.1);
+    let cluster = derive_cluster(&mut reader, &node, version);
     check_networks(&mut reader, &cluster, &node);
     if reader.faults.is_empty() { Ok(Spec { cluster, node }) } else { Err(reader.faults) }
 }
 
-fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
+/// The cluster's version, and the minor version it belongs to; the newest one after a fault.
+fn derive_version(reader: &mut Reader<'_>) -> (String, &'static Release) {
+    const NAME: &str = "cluster.kubernetes_version";
+    let version = reader.text(NAME);
+    let parsed = version.parse::<Version>().ok().filter(|parsed| parsed.to_string() == version);
+    let release = parsed.and_then(Release::of);
+    match (parsed, release) {
+        (None, _) => {
+            reader.fault(NAME, format!("\"{version}\" is not a version like {}", Release::newest().version));
+        }
+        (Some(_), None) => {
+            let text = format!("{version} is not supported; this release of Roost supports {}", Release::range());
+            reader.fault(NAME, text);
+        }
+        (Some(_), Some(_)) => {}
+    }
+    (version, release.unwrap_or_else(Release::newest))
+}
+
+fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults, release: &'static Release) -> NodeSpec {
     let mut name = reader.text("node.name");
     if name.is_empty() {
         name = host.name.to_lowercase();
@@ -177,7 +195,7 @@ fn derive_node(reader: &mut Reader<'_>, host: &HostDefaults) -> NodeSpec {
         api_port: port,
         labels: reader.map("node.labels"),
         taints,
-        kubelet: derive_kubelet(reader, "node.kubelet"),
+        kubelet: derive_kubelet(reader, "node.kubelet", release),
         host_programs,
         declared_units: derive_declared_units(reader),
         taint_control_plane: reader.flag("node.taint_control_plane"),
@@ -220,20 +238,21 @@ fn layers_number(reader: &mut Reader<'_>, name: &str) -> u16 {
     }
 }
 
-/// Fields of a KubeletConfiguration, checked as the kubelet checks them.
-fn derive_kubelet(reader: &mut Reader<'_>, name: &str) -> serde_json::Map<String, serde_json::Value> {
+/// Fields of a KubeletConfiguration, checked as a kubelet of this version checks them.
+fn derive_kubelet(
+    reader: &mut Reader<'_>,
+    name: &str,
+    release: &'static Release,
+) -> serde_json::Map<String, serde_json::Value> {
     let fields = reader.json(name);
-    for fault in check_overlay(&fields) {
+    for fault in check_overlay(&fields, release) {
         reader.fault(name, fault);
     }
     fields
 }
 
-fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
-    let version = reader.text("cluster.kubernetes_version");
-    if !is_version(&version) {
-        reader.fault("cluster.kubernetes_version", format!("\"{version}\" is not a version like v1.36.3"));
-    }
+fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec, of: (String, &'static Release)) -> ClusterSpec {
+    let (version, release) = of;
     let mode = match reader.text("mode").as_str() {
         "static-pods" => ControlPlaneMode::StaticPods,
         "systemd" => ControlPlaneMode::Systemd,
@@ -276,7 +295,10 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         args.map(|(component, flags)| (component.clone(), text_map(flags))).collect();
     let source = derive_source(reader);
     check_components(reader);
-    let kubelet = derive_kubelet(reader, "kubelet");
+    for fault in find_refused(release, &extra_args) {
+        reader.fault("args", fault);
+    }
+    let kubelet = derive_kubelet(reader, "kubelet", release);
     if mode == ControlPlaneMode::Systemd {
         check_services(reader, &source, node);
     }
@@ -289,7 +311,7 @@ fn derive_cluster(reader: &mut Reader<'_>, node: &NodeSpec) -> ClusterSpec {
         dns_domain,
         mode,
         source,
-        images: derive_images(reader, &version),
+        images: derive_images(reader, &version, release),
         version,
         audit: derive_audit(reader, node, extra_args.get(API_SERVER)),
         extra_args,
@@ -371,12 +393,11 @@ fn check_services(reader: &mut Reader<'_>, source: &ComponentSource, node: &Node
     }
 }
 
-fn derive_images(reader: &Reader<'_>, version: &str) -> BTreeMap<String, String> {
+fn derive_images(reader: &Reader<'_>, version: &str, release: &Release) -> BTreeMap<String, String> {
     let registry = reader.text("components.registry");
     let registry = registry.trim_end_matches('/');
     let versioned = VERSIONED.iter().map(|c| ((*c).to_owned(), format!("{registry}/{c}:{version}")));
-    let others = [("etcd", ETCD), ("coredns", COREDNS), ("pause", PAUSE)];
-    let others = others.iter().map(|(c, image)| ((*c).to_owned(), format!("{registry}/{image}")));
+    let others = release.images.iter().map(|(c, image)| ((*c).to_owned(), format!("{registry}/{image}")));
     versioned.chain(others).chain(reader.map("components.images")).collect()
 }
 
@@ -466,11 +487,6 @@ fn is_dns_subdomain(name: &str) -> bool {
             && !label.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(label)
-}
-
-fn is_version(text: &str) -> bool {
-    let parts = text.strip_prefix('v').map(|rest| rest.split('.').collect::<Vec<_>>()).unwrap_or_default();
-    parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok())
 }
 
 fn parse_taint(text: &str) -> Option<Taint> {

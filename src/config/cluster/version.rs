@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::layers::{Fault, Layers, Origin};
-use crate::core::model::Version;
-use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
+use crate::core::model::{Release, Version};
 
 /// The setting that an upgrade changes.
 const VERSION: &str = "cluster.kubernetes_version";
@@ -15,7 +14,7 @@ const VERSION: &str = "cluster.kubernetes_version";
 pub fn set_upgrade_target(layers: &mut Layers, given: Option<Version>, kept: &[&Path]) -> Vec<Fault> {
     let target = match (given, layers.origin(VERSION)) {
         (Some(version), _) => version.to_string(),
-        (None, Origin::File(path, ..)) if kept.contains(&path.as_path()) => KUBERNETES_VERSION.to_owned(),
+        (None, Origin::File(path, ..)) if kept.contains(&path.as_path()) => Release::newest().version.to_owned(),
         (None, _) => return Vec::new(),
     };
     layers.add_flag(VERSION, &target)
@@ -78,7 +77,7 @@ mod tests {
     fn what_is_given_goes_before_what_the_user_set_and_what_was_kept_is_no_target() {
         assert_eq!(target(layers(KEPT, "v1.35.1"), Some("v1.36.1")), "v1.36.1");
         assert_eq!(target(layers("/etc/roost/cluster.toml", "v1.35.1"), None), "v1.35.1");
-        assert_eq!(target(layers(KEPT, "v1.35.1"), None), KUBERNETES_VERSION);
+        assert_eq!(target(layers(KEPT, "v1.35.1"), None), Release::newest().version);
     }
 
     #[test]

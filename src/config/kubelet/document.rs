@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 
 use super::duration::{parse_duration, render_duration};
 use super::fields::{self, FIELDS, Field, Kind, PARTS};
+use crate::core::model::release::VERSION_FIELD;
+use crate::core::model::{Release, Version};
 use crate::core::yaml;
 
 /// apiVersion of the file.
@@ -110,6 +112,13 @@ fn check_object(prefix: &str, map: &mut Map<String, Value>, found: &mut Vec<Foun
         }
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         let fault = |text: String| Found { path: path.clone(), text: format!("{path}: {text}"), unknown: false };
+        if path == VERSION_FIELD {
+            let is_version = value.as_str().is_some_and(|text| text.parse::<Version>().is_ok());
+            if !is_version {
+                found.push(fault(format!("want a version such as \"{}\"", Release::newest().version)));
+            }
+            return is_version;
+        }
         if let Some(field) = fields::find(&path) {
             let checked = check_kind(field.kind, value).map_err(fault);
             check_parts(&path, value, found);
@@ -278,8 +287,8 @@ pub fn get<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(root, |node, part| node.get(part)).filter(|v| !v.is_null())
 }
 
-/// Sets missing fields to their defaults, as `SetDefaults_KubeletConfiguration` does.
-pub fn apply_defaults(root: &mut Value) {
+/// Sets missing fields to their defaults, as `SetDefaults_KubeletConfiguration` of this version does.
+pub fn apply_defaults(root: &mut Value, release: &Release) {
     let report_unset = is_unset(FIELDS.iter().find(|f| f.path == "nodeStatusReportFrequency"), root);
     let update = get(root, "nodeStatusUpdateFrequency").filter(|v| !is_zero(v)).cloned();
     if let (true, Some(update)) = (report_unset, update) {
@@ -294,6 +303,9 @@ pub fn apply_defaults(root: &mut Value) {
             let default = serde_json::from_str(field.default).unwrap_or(Value::Null);
             set(root, field.path, default);
         }
+    }
+    if let (None, Some(factor)) = (get(root, "memoryThrottlingFactor"), release.memory_throttling_factor) {
+        set(root, "memoryThrottlingFactor", Value::from(factor));
     }
     if get(root, "memorySwap").is_none() {
         set(root, "memorySwap", Value::Object(Map::new()));

@@ -10,6 +10,7 @@ use super::document::get;
 use super::duration::parse_duration;
 use super::fields;
 use super::findings::Findings;
+use crate::core::model::Release;
 
 /// How a setting is treated.
 #[derive(Clone, Copy, Debug)]
@@ -134,8 +135,12 @@ pub(super) fn judge_fields(given: &Value, findings: &mut Findings) {
 }
 
 /// Checks flags without a field, given as name and value.
-pub(super) fn judge_flags(given: &[(String, String)], findings: &mut Findings) {
+pub(super) fn judge_flags(given: &[(String, String)], release: &Release, findings: &mut Findings) {
     for (name, value) in given {
+        if let Some(minor) = release.removal_of("kubelet", name) {
+            findings.faults.push(format!("--{name}: {minor} removed this flag; leave it out"));
+            continue;
+        }
         let Some((_, fate)) = FLAG_FATES.iter().find(|(known, _)| known == name) else { continue };
         match fate {
             Refused(..) if value.is_empty() => {}

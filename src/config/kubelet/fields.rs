@@ -1,7 +1,7 @@
 //! The table of `KubeletConfiguration` v1beta1: every field with its type, default and flag.
 //!
 //! Sources: `k8s.io/kubelet/config/v1beta1/types.go` (names), `pkg/kubelet/apis/config/v1beta1/defaults.go` (defaults),
-//! `cmd/kubelet/app/options/options.go` (flags), all of v1.36.3.
+//! `cmd/kubelet/app/options/options.go` (flags), those of v1.36.3 and v1.37.2 together.
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +195,8 @@ pub const FIELDS: &[Field] = &[
     ptr("enableProfilingHandler", Bool, "true", ""),
     ptr("enableDebugFlagsHandler", Bool, "true", ""),
     ptr("seccompDefault", Bool, "false", "seccomp-default"),
-    ptr("memoryThrottlingFactor", Float, "0.9", ""),
+    // Its default depends on the version.
+    none("memoryThrottlingFactor", Float, ""),
     val("memoryReservationPolicy", Text, "\"None\"", ""),
     none("registerWithTaints", Json, ""),
     ptr("registerNode", Bool, "true", "register-node"),

@@ -14,18 +14,24 @@ use super::findings::{Findings, Source};
 use super::flags::Flags;
 use super::spec::type_spec;
 use super::validate::validate;
-use crate::core::model::KubeletSpec;
+use crate::core::model::release::VERSION_FIELD;
+use crate::core::model::{KubeletSpec, Release, Version};
 
 /// Why the configuration is invalid; the text has one fault per line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct Error(pub Vec<String>);
 
-/// Reads and merges everything; warnings are in `warnings`.
-///
-/// # Errors
-/// Every fault of flags and files, with file, line and column.
-pub fn load(flags: &Flags) -> Result<KubeletSpec, Error> {
+/// Files and flags, merged. What it means depends on the version that the kubelet claims.
+pub struct Draft {
+    flags: Flags,
+    value: Value,
+    configured: Option<Version>,
+    findings: Findings,
+}
+
+/// Reads and merges files and flags; their faults are told by [`Draft::finish`], with all others.
+pub fn read(flags: &Flags) -> Draft {
     let mut findings = Findings::default();
     let mut value = Value::Object(Map::new());
     if let Some(path) = &flags.config {
@@ -37,22 +43,52 @@ pub fn load(flags: &Flags) -> Result<KubeletSpec, Error> {
         }
     }
     apply_flags(flags, &mut value, &mut findings);
-    judge_fields(&value, &mut findings);
-    judge_flags(&flags.given(), &mut findings);
-    let given = value.clone();
-    apply_defaults(&mut value);
-    validate(&value, &given, &mut findings);
-    let spec = type_spec(flags, value, &mut findings);
-    match findings.faults.is_empty() {
-        true => Ok(KubeletSpec { warnings: findings.warnings, ..spec }),
-        false => Err(Error(findings.faults)),
+    let configured = value.as_object_mut().and_then(|fields| fields.remove(VERSION_FIELD));
+    let configured = configured.and_then(|version| version.as_str().and_then(|text| text.parse().ok()));
+    Draft { flags: flags.clone(), value, configured, findings }
+}
+
+impl Draft {
+    /// `kubernetesVersion`: the version that the kubelet may claim at most; `None` if the configuration leaves it to the API
+    /// server.
+    pub fn configured(&self) -> Option<Version> {
+        self.configured
+    }
+
+    /// The settings of a kubelet that claims this version; warnings are in `warnings`.
+    ///
+    /// # Errors
+    /// Every fault of flags and files, with file, line and column.
+    pub fn finish(self, release: &'static Release) -> Result<KubeletSpec, Error> {
+        let Self { flags, mut value, mut findings, .. } = self;
+        judge_fields(&value, &mut findings);
+        judge_flags(&flags.given(), release, &mut findings);
+        let given = value.clone();
+        apply_defaults(&mut value, release);
+        validate(&value, &given, release, &mut findings);
+        let spec = type_spec(&flags, release, value, &mut findings);
+        match findings.faults.is_empty() {
+            true => Ok(KubeletSpec { warnings: findings.warnings, ..spec }),
+            false => Err(Error(findings.faults)),
+        }
     }
 }
 
-/// Faults of fields that are merged over a configuration, such as those in cluster.toml. Unknown fields are faults,
-/// because the author can fix them.
-pub fn check_overlay(fields: &Map<String, Value>) -> Vec<String> {
+/// The settings of a kubelet that claims the newest version.
+///
+/// # Errors
+/// Every fault of flags and files, with file, line and column.
+pub fn load(flags: &Flags) -> Result<KubeletSpec, Error> {
+    read(flags).finish(Release::newest())
+}
+
+/// Faults of fields that are merged over a configuration, such as those in cluster.toml, for kubelets of this version.
+/// Unknown fields are faults, because the author can fix them.
+pub fn check_overlay(fields: &Map<String, Value>, release: &'static Release) -> Vec<String> {
     let mut findings = Findings::default();
+    if fields.contains_key(VERSION_FIELD) {
+        findings.fault(VERSION_FIELD, "cannot be set here: it follows cluster.kubernetes_version");
+    }
     findings.faults.extend(check_fields(fields));
     if !findings.faults.is_empty() {
         return findings.faults;
@@ -60,10 +96,10 @@ pub fn check_overlay(fields: &Map<String, Value>) -> Vec<String> {
     let given = Value::Object(fields.clone());
     judge_fields(&given, &mut findings);
     let mut full = given.clone();
-    apply_defaults(&mut full);
-    validate(&full, &given, &mut findings);
+    apply_defaults(&mut full, release);
+    validate(&full, &given, release, &mut findings);
     // Some faults are only found when a value is typed.
-    let _ = type_spec(&Flags { node_name: "any".into(), ..Flags::default() }, full, &mut findings);
+    let _ = type_spec(&Flags { node_name: "any".into(), ..Flags::default() }, release, full, &mut findings);
     findings.faults
 }
 

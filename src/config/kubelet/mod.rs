@@ -10,7 +10,6 @@ pub mod fates;
 pub mod fields;
 mod findings;
 mod flags;
-mod gate_table;
 mod gates;
 mod load;
 mod spec;
@@ -19,7 +18,7 @@ mod words;
 
 pub use flags::Flags;
 pub use gates::features;
-pub use load::{Error, check_overlay, load};
+pub use load::{Draft, Error, check_overlay, load, read};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::flags::Flags;
 use super::validate::{is_label_value, is_qualified_name};
 use crate::core::evict::parse_thresholds;
 use crate::core::host::parse_cpus;
+use crate::core::model::Release;
 use crate::core::model::json::put;
 use crate::core::model::kubelet_spec::{
     ApiSettings, Dirs, EvictionSettings, HostSettings, ImageSettings, KubeletSpec, LogSettings, NodeSettings,
@@ -354,13 +355,19 @@ fn volume_period(r: &Reader<'_>) -> Option<Duration> {
 }
 
 /// Types a document; faults are added to `findings`.
-pub(super) fn type_spec(flags: &Flags, value: Value, findings: &mut Findings) -> KubeletSpec {
+pub(super) fn type_spec(
+    flags: &Flags,
+    release: &'static Release,
+    value: Value,
+    findings: &mut Findings,
+) -> KubeletSpec {
     let mut reader = Reader { value: &value, findings };
     let r = &mut reader;
     let endpoint = r.text("containerRuntimeEndpoint");
     let image_endpoint = Some(r.text("imageServiceEndpoint")).filter(|e| !e.is_empty());
     let root = flags.root_dir.clone().unwrap_or_else(|| "/var/lib/kubelet".into());
     let spec = KubeletSpec {
+        release,
         node_name: flags.node_name.trim().to_lowercase(),
         kubeconfig: flags.kubeconfig.clone(),
         bootstrap_kubeconfig: flags.bootstrap_kubeconfig.clone(),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::document::parse_file;
-use super::{Flags, load};
+use super::{Flags, load, read};
+use crate::core::model::Release;
 
 const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 
@@ -153,4 +154,33 @@ fn values_that_mean_nothing_are_refused_by_name() {
         let error = load(&Flags { config: Some(file), ..flags() }).expect_err(line).to_string();
         assert!(error.contains(named), "{line}: {error}");
     }
+}
+
+#[test]
+fn what_a_file_means_depends_on_the_version_that_is_claimed() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("config.yaml");
+    let head = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+    std::fs::write(&file, format!("{head}kubernetesVersion: v1.36.5\n")).expect("written");
+    let given = Flags { config: Some(file.clone()), ..flags() };
+    assert_eq!(read(&given).configured().map(|version| version.to_string()), Some("v1.36.5".to_owned()));
+    for (release, factor) in Release::all().into_iter().zip([Some(0.9), Some(0.9), None]) {
+        let spec = read(&given).finish(release).expect("valid");
+        assert_eq!((spec.release, spec.warnings), (release, Vec::new()));
+        assert_eq!(
+            spec.effective.get("memoryThrottlingFactor").and_then(serde_json::Value::as_f64),
+            factor,
+            "{release:?}"
+        );
+        assert!(spec.effective.get("kubernetesVersion").is_none(), "no field of upstream's");
+    }
+    let mut with_flag = flags();
+    with_flag.others.insert("container-hints".into(), "/a".into());
+    let [_, v36, v37] = Release::all();
+    assert!(read(&with_flag).finish(v36).is_ok());
+    let refusal = read(&with_flag).finish(v37).expect_err("removed").to_string();
+    assert_eq!(refusal, "--container-hints: v1.37 removed this flag; leave it out");
+    std::fs::write(&file, format!("{head}kubernetesVersion: soon\n")).expect("written");
+    let refusal = read(&given).finish(v37).expect_err("no version").to_string();
+    assert!(refusal.contains("config.yaml:3:1: kubernetesVersion: want a version such as"), "{refusal}");
 }

@@ -13,16 +13,16 @@ use serde_json::Value;
 use super::document::get;
 use super::duration::parse_duration;
 use super::findings::Findings;
-use super::gates::enabled;
+use super::gates::Gates;
 use super::words;
-use crate::core::model::Amount;
+use crate::core::model::{Amount, Release};
 
 /// Values of one configuration, with and without defaults.
 struct Values<'a> {
     full: &'a Value,
     /// As they were set.
     given: &'a Value,
-    gates: BTreeMap<String, bool>,
+    gates: Gates,
     findings: &'a mut Findings,
 }
 
@@ -47,7 +47,7 @@ impl Values<'_> {
         get(self.given, path).is_some()
     }
     fn gate(&self, name: &str) -> bool {
-        enabled(&self.gates, name)
+        self.gates.enabled(name)
     }
     fn fault(&mut self, path: &str, text: impl AsRef<str>) {
         self.findings.fault(path, text);
@@ -59,10 +59,11 @@ impl Values<'_> {
     }
 }
 
-pub(super) fn validate(full: &Value, given: &Value, findings: &mut Findings) {
+pub(super) fn validate(full: &Value, given: &Value, release: &'static Release, findings: &mut Findings) {
     let gates = get(full, "featureGates").and_then(Value::as_object).into_iter().flatten();
-    let gates: BTreeMap<String, bool> = gates.filter_map(|(name, on)| Some((name.clone(), on.as_bool()?))).collect();
-    super::gates::check(&gates, findings);
+    let set: BTreeMap<String, bool> = gates.filter_map(|(name, on)| Some((name.clone(), on.as_bool()?))).collect();
+    let gates = Gates { release, set };
+    gates.check(findings);
     let values = &mut Values { full, given, gates, findings };
     check_numbers(values);
     check_words(values);
@@ -136,8 +137,10 @@ fn check_words(values: &mut Values<'_>) {
         }
     }
     let hidden = values.text("showHiddenMetricsForVersion");
-    let previous = ["", "1.35"].contains(&hidden);
-    values.require(previous, "showHiddenMetricsForVersion", "must be the previous minor version, 1.35");
+    let previous = values.gates.release.previous();
+    let is_previous = hidden.is_empty() || hidden == previous;
+    let text = format!("must be the previous minor version, {previous}");
+    values.require(is_previous, "showHiddenMetricsForVersion", text);
     let gate = values.gate("RotateKubeletServerCertificate") || !values.bool("serverTLSBootstrap");
     values.require(gate, "serverTLSBootstrap", "needs the feature gate RotateKubeletServerCertificate");
     let handler = values.bool("enableSystemLogHandler") || !values.bool("enableSystemLogQuery");

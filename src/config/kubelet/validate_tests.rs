@@ -174,7 +174,7 @@ const CASES: &[(&str, &str)] = &[
     ("runOnce: true", "runOnce: true is not supported"),
     ("enableControllerAttachDetach: false", "enableControllerAttachDetach: false is not supported"),
     ("qosReserved: {memory: 50%}", "qosReserved"),
-    ("showHiddenMetricsForVersion: \"1.33\"", "showHiddenMetricsForVersion: must be the previous minor version, 1.35"),
+    ("showHiddenMetricsForVersion: \"1.33\"", "showHiddenMetricsForVersion: must be the previous minor version, 1.36"),
     ("systemReserved: {memory: 1GB}", "systemReserved: memory: want a quantity"),
     ("kubeReserved: {nvidia.com/gpu: \"1\"}", "kubeReserved: nvidia.com/gpu: cannot be reserved"),
     ("kubeReserved: {cpu: 100m, memory: 1Gi, ephemeral-storage: 1Gi, pid: \"1000\"}", ""),

@@ -57,7 +57,7 @@ fn samples(field: &Field) -> Vec<Value> {
         Kind::Bool => vec![json!(true), json!(false)],
         Kind::Int => vec![json!(3), json!(95), json!(131_072)],
         Kind::Float => vec![json!(0.5)],
-        Kind::Text => ["/a/b", "sample", "192.0.2.9", "0-1", "1.35", "static", "Static", "20Mi", "unix:///a/b"]
+        Kind::Text => ["/a/b", "sample", "192.0.2.9", "0-1", "1.36", "static", "Static", "20Mi", "unix:///a/b"]
             .map(Value::from)
             .to_vec(),
         Kind::Duration | Kind::Nanoseconds => vec![json!("7s"), json!("200s"), json!("150ms")],
@@ -69,7 +69,7 @@ fn samples(field: &Field) -> Vec<Value> {
         Kind::Map | Kind::LessMap => [("memory", "1Gi"), ("memory.available", "50Mi"), ("memory.available", "7s")]
             .map(|(name, value)| json!({ name: value }))
             .to_vec(),
-        Kind::BoolMap => vec![json!({ "MemoryQoS": true }), json!({ "ResourceHealthStatus": true })],
+        Kind::BoolMap => vec![json!({ "MemoryQoS": true }), json!({ "DynamicResourceAllocation": true })],
         Kind::Json => vec![
             json!({ "a": ["b"] }),
             json!([23]),

@@ -45,6 +45,8 @@ pub struct NodeFacts {
     pub apparmor: bool,
     /// KubeletConfiguration's `allowedUnsafeSysctls`; a trailing `*` matches any rest.
     pub unsafe_sysctls: Vec<String>,
+    /// Sysctls that every pod may set, of the version that the kubelet claims.
+    pub safe_sysctls: &'static [&'static str],
     /// Resources that the node is short of.
     pub pressure: Pressure,
     /// True during a graceful node shutdown.

@@ -65,27 +65,11 @@ pub(super) fn by_size(pod: &Pod) -> Option<Rejection> {
     refusal(reason, format!("Pod has {count} {what}, and this node takes at most {most} of one pod"))
 }
 
-/// Sysctls that are namespaced and safe (upstream `pkg/kubelet/sysctl/safe_sysctls.go`; all are in Linux 4.15).
-const SAFE_SYSCTLS: [&str; 12] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem",
-];
-
 pub(super) fn by_sysctls(pod: &Pod, node: &NodeFacts) -> Option<Rejection> {
     let spec = pod.spec.as_ref()?;
     for sysctl in spec.security_context.iter().flat_map(|c| c.sysctls.iter().flatten()) {
         let name = with_dots(&sysctl.name);
-        let allowed = SAFE_SYSCTLS.contains(&name.as_str())
+        let allowed = node.safe_sysctls.contains(&name.as_str())
             || node.unsafe_sysctls.iter().any(|pattern| match pattern.strip_suffix('*') {
                 Some(prefix) => name.starts_with(&with_dots(prefix)),
                 None => name == with_dots(pattern),

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::core::model::Release;
 
 fn node() -> NodeFacts {
     let node: Node = serde_json::from_value(json!({
@@ -12,7 +13,7 @@ fn node() -> NodeFacts {
         "status": {"allocatable": {"cpu": "2", "memory": "4Gi", "pods": "3", "x.io/gpu": "1"},
             "declaredFeatures": ["RestartAllContainersOnContainerExits"]}}))
     .expect("a node");
-    NodeFacts::of(&node)
+    NodeFacts { safe_sysctls: Release::newest().safe_sysctls, ..NodeFacts::of(&node) }
 }
 
 fn pod(name: &str, spec: Value) -> Arc<Pod> {
@@ -207,6 +208,13 @@ fn sysctls_are_safe_allowed_or_forbidden() {
         ("vm.swappiness", "SysctlForbidden"),
     ] {
         assert_eq!(with(name, json!({})), expected, "{name}");
+    }
+    for (release, expected) in Release::all().into_iter().zip(["SysctlForbidden", "SysctlForbidden", "admit"]) {
+        let claimed = NodeFacts { safe_sysctls: release.safe_sysctls, ..node() };
+        for name in ["net.ipv4.tcp_slow_start_after_idle", "net.ipv4.tcp_notsent_lowat"] {
+            let spec = json!({"securityContext": {"sysctls": [{"name": name, "value": "0"}]}});
+            assert_eq!(reason(&pod("p", spec), &[], &claimed), expected, "{name} in {release:?}");
+        }
     }
     assert_eq!(with("kernel.shm_rmid_forced", json!({"hostIPC": true})), "SysctlForbidden");
     assert_eq!(with("net.ipv4.tcp_rmem", json!({"hostNetwork": true})), "SysctlForbidden");

@@ -184,14 +184,15 @@ mod tests {
         let mut layers = Layers::defaults();
         assert_eq!(layers.add_flag("components.images", "kube-scheduler=example.org/own:1"), []);
         let mut cluster = derive_spec(&layers, &host).unwrap().cluster;
-        let dns = cluster.image("coredns").to_owned();
         let kubeadm = "kubernetesVersion: v1.35.4\nnetworking: {dnsDomain: cluster.local}\n".to_owned();
         let maps = ClusterConfigMaps { kubeadm, kubelet: "{}".to_owned(), roost: None };
         adopt(&mut cluster, &maps).unwrap();
         assert_eq!(cluster.version, "v1.35.4");
         assert_eq!(cluster.image("kube-apiserver"), "registry.k8s.io/kube-apiserver:v1.35.4");
         assert_eq!(cluster.image("kube-scheduler"), "example.org/own:1", "the user's own stays");
-        assert_eq!(cluster.image("coredns"), dns);
+        for (component, image) in [("coredns", "coredns/coredns:v1.13.1"), ("etcd", "etcd:3.6.6-0")] {
+            assert_eq!(cluster.image(component), format!("registry.k8s.io/{image}"), "it belongs to the version");
+        }
     }
 
     #[test]

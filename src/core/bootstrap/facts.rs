@@ -10,8 +10,8 @@ use super::Step;
 use super::kubelet_ca::{kubelet_authorities, kubelet_serving_ca};
 use super::rotation::{ObservedAuthority, Rotation};
 use super::step::{FileStep, MemberStep, PkiStep};
-use crate::core::model::Secret;
 use crate::core::model::spec::Spec;
+use crate::core::model::{Secret, Version};
 
 /// The state of the world, as far as phases depend on it. Facts that cannot be known yet (there is no API server) are
 /// `None`.
@@ -54,6 +54,8 @@ pub struct Facts {
     pub kubelet_authorities: bool,
     /// What the cluster reports about its kubelets' serving certificates; `None` if not observed.
     pub kubelets: Option<ObservedKubelets>,
+    /// Version of the oldest API server during an upgrade, which the kubelet must not exceed; `None` if not observed.
+    pub oldest_api_server: Option<Version>,
     /// What a joining node discovered; `None` on the first node of a cluster.
     pub joining: Option<Joining>,
 }
@@ -100,6 +102,7 @@ impl Facts {
             rotation: Rotation::default(),
             kubelet_authorities: false,
             kubelets: None,
+            oldest_api_server: None,
             joining: None,
         }
     }

@@ -4,6 +4,7 @@
 //! prints or applies the others, so a second run has nothing to do, and an interrupted run can be continued.
 
 pub mod api_files;
+pub mod arguments;
 pub mod authorities;
 pub mod cis;
 pub mod cluster_configuration;

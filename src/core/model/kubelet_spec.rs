@@ -13,12 +13,13 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Taint;
 use serde_json::Value;
 
-/// The Kubernetes version whose behavior this kubelet implements.
-pub const KUBERNETES_VERSION: &str = "v1.36.3";
+use super::Release;
 
 /// All settings of the kubelet.
 #[derive(Clone, Debug)]
 pub struct KubeletSpec {
+    /// The minor version of Kubernetes that this kubelet claims for as long as it runs.
+    pub(crate) release: &'static Release,
     /// Name of the Node object, lower case.
     pub(crate) node_name: String,
     /// Credentials for the API server; `None` means standalone.

@@ -24,6 +24,7 @@ pub mod preflight;
 mod probe;
 mod quantity;
 mod references;
+pub mod release;
 mod secret;
 pub mod spec;
 mod stdio;
@@ -50,6 +51,7 @@ pub use pod::{ContainerKind, PodSource, containers_of, field_path, is_terminal, 
 pub use probe::{ContainerProbes, ProbeResult, ProbeResults, ProbeSubject, ProbedContainer};
 pub use quantity::Amount;
 pub use references::{Reference, ReferenceKind, reads, references_of};
+pub use release::Release;
 pub use secret::Secret;
 pub use stdio::StreamStdio;
 pub use step_outcome::StepOutcome;

@@ -17,12 +17,5 @@ pub use status::{
     render_status_patch,
 };
 
-/// Features that the control plane may rely on (`status.declaredFeatures`), sorted; only completely implemented ones.
-pub const DECLARED_FEATURES: &[&str] = &[
-    "InPlacePodLevelResourcesVerticalScaling",
-    "InPlacePodVerticalScalingInitContainers",
-    "RestartAllContainersOnContainerExits",
-];
-
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::core::model::cgroup::{CgroupLimits, shares_of_milli_cpu};
-use crate::core::model::kubelet_spec::{EvictionSettings, NodeSettings};
-use crate::core::model::{Amount, MachineFacts};
+use crate::core::model::kubelet_spec::EvictionSettings;
+use crate::core::model::{Amount, KubeletSpec, MachineFacts};
 
 /// What the node has, and what pods may use of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,7 +18,8 @@ pub struct Resources {
 }
 
 /// Derives both (`pkg/kubelet/cm/node_container_manager_linux.go`, `nodestatus/setters.go`).
-pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &EvictionSettings) -> Resources {
+pub fn derive_resources(machine: &MachineFacts, spec: &KubeletSpec) -> Resources {
+    let (node, eviction) = (&spec.node, &spec.eviction);
     let per_core = node.pods_per_core.saturating_mul(machine.cpus);
     let pods = if per_core > 0 { per_core.min(node.max_pods) } else { node.max_pods };
     let huge = machine.huge_pages.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
@@ -40,7 +41,9 @@ pub fn derive_resources(machine: &MachineFacts, node: &NodeSettings, eviction: &
         [reserved(eviction, "ephemeral-storage").units(), threshold(eviction, "nodefs.available", machine.root_fs), 0],
     );
     if node.local_storage {
-        set("ephemeral-storage", kibi(machine.root_fs), Quantity(storage_left.to_string()));
+        let bytes = |amount: u64| Quantity(amount.to_string());
+        let total = if spec.release.storage_in_bytes { bytes(machine.root_fs) } else { kibi(machine.root_fs) };
+        set("ephemeral-storage", total, bytes(storage_left));
     }
     for (size, bytes) in &machine.huge_pages {
         let name = format!("hugepages-{}", binary(*size));

@@ -11,9 +11,9 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-use super::{DECLARED_FEATURES, Health, derive_conditions, derive_resources};
+use super::{Health, derive_conditions, derive_resources};
 use crate::core::model::json::put;
-use crate::core::model::{KubeletSpec, MachineFacts};
+use crate::core::model::{KubeletSpec, MachineFacts, Release};
 use crate::cri;
 
 /// Most names listed per image (`nodestatus.MaxNamesPerImageInNodeStatus`).
@@ -48,8 +48,6 @@ pub struct NodeInputs<'a> {
     pub runtime: &'a RuntimeView,
     /// Readiness and pressure conditions.
     pub health: &'a Health,
-    /// The kubelet's version, e.g. `v1.36.3`.
-    pub kubernetes_version: &'a str,
     /// Volumes that must not be detached from the node.
     pub volumes_in_use: &'a BTreeSet<String>,
     /// The node's status as last read from the API.
@@ -145,7 +143,7 @@ pub fn name_to_look_up(spec: &KubeletSpec) -> Option<&str> {
 /// The status that follows from the inputs.
 pub fn derive_status(inputs: &NodeInputs<'_>) -> NodeStatus {
     let (spec, machine, runtime) = (inputs.spec, inputs.machine, inputs.runtime);
-    let resources = derive_resources(machine, &spec.node, &spec.eviction);
+    let resources = derive_resources(machine, spec);
     let features = runtime.features.as_ref();
     NodeStatus {
         addresses: Some(addresses(inputs)),
@@ -159,7 +157,7 @@ pub fn derive_status(inputs: &NodeInputs<'_>) -> NodeStatus {
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(spec.server.port) }),
         }),
-        declared_features: Some(DECLARED_FEATURES.iter().map(ToString::to_string).collect()),
+        declared_features: declared_features(spec.release),
         features: features.map(|f| NodeFeatures { supplemental_groups_policy: Some(f.supplemental_groups_policy) }),
         images: Some(images(&runtime.images, spec.node.max_images)),
         node_info: Some(NodeSystemInfo {
@@ -168,7 +166,7 @@ pub fn derive_status(inputs: &NodeInputs<'_>) -> NodeStatus {
             container_runtime_version: runtime.version.clone(),
             kernel_version: machine.kernel.clone(),
             kube_proxy_version: String::new(),
-            kubelet_version: inputs.kubernetes_version.to_string(),
+            kubelet_version: spec.release.version.to_string(),
             machine_id: machine.machine_id.clone(),
             operating_system: "linux".into(),
             os_image: machine.os_image.clone(),
@@ -179,6 +177,12 @@ pub fn derive_status(inputs: &NodeInputs<'_>) -> NodeStatus {
         runtime_handlers: Some(runtime.handlers.iter().map(handler).collect()),
         ..NodeStatus::default()
     }
+}
+
+/// `None` for versions whose kubelet declares nothing: their API server does not know the field.
+fn declared_features(release: &Release) -> Option<Vec<String>> {
+    let names: Vec<String> = release.declared_features.iter().map(ToString::to_string).collect();
+    (!names.is_empty()).then_some(names)
 }
 
 fn addresses(inputs: &NodeInputs<'_>) -> Vec<NodeAddress> {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{NodeAddress, NodeStatus};
 
 use super::*;
 use crate::config::kubelet::{Flags, load};
-use crate::core::model::{KubeletSpec, MachineFacts};
+use crate::core::model::{KubeletSpec, MachineFacts, Release};
 
 fn spec() -> KubeletSpec {
     let mut flags = Flags { node_name: "n1".into(), node_ip: "10.0.0.1".into(), ..Flags::default() };
@@ -35,7 +35,6 @@ fn status(health: &Health, old: &NodeStatus, seconds: i64) -> NodeStatus {
         machine: &machine,
         runtime: &runtime,
         health,
-        kubernetes_version: "v1.36.3",
         volumes_in_use: &BTreeSet::from(["kubernetes.io/csi/d^1".to_owned()]),
         old,
         now,
@@ -93,7 +92,6 @@ fn a_node_of_a_cloud_has_the_addresses_it_was_given_until_the_cloud_gives_its_ow
             machine: &machine,
             runtime: &RuntimeView::default(),
             health: &Health::default(),
-            kubernetes_version: "v1.36.3",
             volumes_in_use: &BTreeSet::new(),
             old: &old,
             now: Timestamp::UNIX_EPOCH,
@@ -165,10 +163,34 @@ fn conditions_keep_their_transition_time_and_a_heartbeat_alone_is_sent_only_when
 }
 
 #[test]
+fn the_status_is_that_of_the_version_that_the_kubelet_claims() {
+    for (release, version, storage, features) in [
+        (Release::all()[0], "v1.35.4", "104857600Ki", None),
+        (Release::all()[1], "v1.36.3", "104857600Ki", Some(3)),
+        (Release::all()[2], "v1.37.2", "107374182400", Some(3)),
+    ] {
+        let spec = KubeletSpec { release, ..spec() };
+        let status = derive_status(&NodeInputs {
+            spec: &spec,
+            machine: &machine(),
+            runtime: &RuntimeView::default(),
+            health: &Health::default(),
+            volumes_in_use: &BTreeSet::new(),
+            old: &NodeStatus::default(),
+            now: Timestamp::UNIX_EPOCH,
+        });
+        assert_eq!(status.node_info.expect("info").kubelet_version, version);
+        assert_eq!(status.capacity.expect("capacity")["ephemeral-storage"].0, storage, "{release:?}");
+        assert_eq!(status.allocatable.expect("allocatable")["ephemeral-storage"].0, (90u64 << 30).to_string());
+        assert_eq!(status.declared_features.map(|names| names.len()), features, "{release:?}");
+    }
+}
+
+#[test]
 fn local_storage_that_is_not_isolated_is_not_offered() {
     let mut spec = spec();
     spec.node.local_storage = false;
-    let resources = derive_resources(&machine(), &spec.node, &spec.eviction);
+    let resources = derive_resources(&machine(), &spec);
     assert!(!resources.capacity.contains_key("ephemeral-storage"));
     assert!(!resources.allocatable.contains_key("ephemeral-storage"));
     let offered = status(&Health::default(), &NodeStatus::default(), 0);

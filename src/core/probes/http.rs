@@ -98,7 +98,7 @@ mod tests {
             serde_json::from_value(serde_json::json!({"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}))
                 .expect("a container");
         let action: HTTPGetAction = serde_json::from_value(action).expect("an action");
-        render_http_get(&action, &container, Some("10.1.2.3"), "kube-probe/1.36").map_err(|error| error.to_string())
+        render_http_get(&action, &container, Some("10.1.2.3"), "kube-probe/1.37").map_err(|error| error.to_string())
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
             let got = get(serde_json::json!({"port": 80, "httpHeaders": headers})).expect("a request");
             (got.headers.into_iter().map(|(n, v)| format!("{n}: {v}")).collect::<Vec<_>>(), got.host_header)
         };
-        assert_eq!(names(serde_json::json!([])).0, ["User-Agent: kube-probe/1.36", "Accept: */*"]);
+        assert_eq!(names(serde_json::json!([])).0, ["User-Agent: kube-probe/1.37", "Accept: */*"]);
         assert_eq!(
             names(serde_json::json!([
                 {"name": "user-agent", "value": "me"}, {"name": "Accept", "value": ""}, {"name": "Host", "value": "a.b"}])),

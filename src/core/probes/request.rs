@@ -11,9 +11,6 @@ use crate::core::render::expand::{Budget, MAX_TOTAL, TooLong, expand};
 /// Attempts of a check that could not be executed, within one run.
 pub const UNANSWERED_RUNS: usize = 3;
 
-/// User agent of HTTP probes, with the Kubernetes version that is implemented.
-const AGENT: &str = "kube-probe/1.36";
-
 /// Why a probe cannot be run, in upstream's words, for the event.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
@@ -31,11 +28,16 @@ pub enum ProbeError {
     ),
 }
 
-/// Resolves a probe's handler against its container and the pod's address.
+/// Resolves a probe's handler against its container and the pod's address; `agent` is the user agent of requests.
 ///
 /// # Errors
 /// No handler, a port that cannot be resolved, or a command that is too long.
-pub fn derive_check(probe: &Probe, container: &Container, pod_ip: Option<&str>) -> Result<Check, ProbeError> {
+pub fn derive_check(
+    probe: &Probe,
+    container: &Container,
+    pod_ip: Option<&str>,
+    agent: &str,
+) -> Result<Check, ProbeError> {
     if let Some(exec) = &probe.exec {
         let literal = |e: &'_ EnvVar| (e.name.clone(), e.value.clone().unwrap_or_default());
         let env: BTreeMap<String, String> = container.env.iter().flatten().map(literal).collect();
@@ -48,7 +50,7 @@ pub fn derive_check(probe: &Probe, container: &Container, pod_ip: Option<&str>) 
         return words.map(Check::Exec).map_err(ProbeError::Command);
     }
     if let Some(get) = &probe.http_get {
-        return Ok(Check::Http(render_http_get(get, container, pod_ip, AGENT)?));
+        return Ok(Check::Http(render_http_get(get, container, pod_ip, agent)?));
     }
     let ip = pod_ip.unwrap_or_default().to_owned();
     if let Some(tcp) = &probe.tcp_socket {
@@ -71,7 +73,7 @@ mod tests {
             {"name": "A", "value": "one"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}))
         .expect("a container");
         let probe: Probe = serde_json::from_value(probe).expect("a probe");
-        derive_check(&probe, &container, Some("10.0.0.9")).map_err(|error| error.to_string())
+        derive_check(&probe, &container, Some("10.0.0.9"), "agent").map_err(|error| error.to_string())
     }
 
     #[test]
@@ -81,7 +83,7 @@ mod tests {
         .expect("a container");
         let check = |word: &str, count: usize| {
             let probe = serde_json::json!({"exec": {"command": vec![word; count]}});
-            derive_check(&serde_json::from_value(probe).expect("a probe"), &container, None)
+            derive_check(&serde_json::from_value(probe).expect("a probe"), &container, None, "agent")
         };
         assert!(check("$(A)", 61).is_ok());
         for (word, count) in [("$(A)", 62), ("$(A)$(A)", 1)] {

@@ -14,9 +14,6 @@ use crate::ports::kubelet::{ContainerExec, EventKind, EventTarget, Events};
 use crate::ports::node::{CheckError, Checks};
 use crate::telemetry::Metrics;
 
-/// The user agent of HTTP hooks.
-const AGENT: &str = "kube-lifecycle/1.36";
-
 /// Runs hooks in containers and over the network.
 #[derive(Clone)]
 pub struct HookRunner {
@@ -25,6 +22,8 @@ pub struct HookRunner {
     pub events: Arc<dyn Events>,
     /// Counts fallbacks to HTTP.
     pub metrics: Arc<Metrics>,
+    /// The user agent of HTTP hooks.
+    pub agent: &'static str,
 }
 
 #[async_trait]
@@ -75,8 +74,8 @@ impl HookRunner {
         if action.host.as_deref().unwrap_or_default().is_empty() && call.pod_ip.is_none() {
             return Err("failed to find networking container".into());
         }
-        let get =
-            render_http_get(action, &container, call.pod_ip.as_deref(), AGENT).map_err(|error| error.to_string())?;
+        let get = render_http_get(action, &container, call.pod_ip.as_deref(), self.agent)
+            .map_err(|error| error.to_string())?;
         match self.checks.http(&get, None).await {
             Ok(_) => Ok(()),
             Err(error @ CheckError::HttpInsteadOfTls(_)) => {

@@ -15,8 +15,13 @@ struct World {
 fn world() -> World {
     let (exec, checks, events) = (Arc::new(FakeExec::default()), Arc::new(FakeChecks::default()), Arc::default());
     let events: Arc<FakeEvents> = events;
-    let hooks =
-        HookRunner { runtime: exec.clone(), checks: checks.clone(), events: events.clone(), metrics: Arc::default() };
+    let hooks = HookRunner {
+        runtime: exec.clone(),
+        checks: checks.clone(),
+        events: events.clone(),
+        metrics: Arc::default(),
+        agent: "kube-lifecycle/1.37",
+    };
     World { hooks, exec, checks, events }
 }
 

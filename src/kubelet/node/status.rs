@@ -35,7 +35,6 @@ const IMAGES: Duration = Duration::from_secs(60);
 /// Inputs and outputs of the node's status.
 pub struct NodeReporter {
     pub spec: Arc<KubeletSpec>,
-    pub kubernetes_version: &'static str,
     /// The API; `None` in standalone mode.
     pub api: Option<Arc<dyn NodeApi>>,
     pub runtime: Arc<dyn RuntimeInfo>,
@@ -177,7 +176,6 @@ impl NodeReporter {
             machine: &seen.machine,
             runtime: &seen.runtime,
             health: &seen.health,
-            kubernetes_version: self.kubernetes_version,
             volumes_in_use: &seen.volumes_in_use,
             old,
             now: Timestamp::now(),

@@ -103,7 +103,6 @@ async fn labels_of_what_the_machine_is_are_put_back_while_the_kubelet_runs() {
     let metrics = Arc::new(Metrics::default());
     let mut reporter = NodeReporter {
         spec: Arc::new(spec),
-        kubernetes_version: "v1.36.3",
         api: Some(Arc::<Api>::clone(&api)),
         runtime: Arc::clone(&life) as Arc<_>,
         images: Arc::<FakeImages>::default(),

@@ -69,7 +69,7 @@ async fn ask(
     container: &Container,
     probe: &Probe,
 ) -> Result<CheckOutcome, String> {
-    let check = derive_check(probe, container, subject.pod_ips.first().map(String::as_str));
+    let check = derive_check(probe, container, subject.pod_ips.first().map(String::as_str), ports.agent);
     let check = check.map_err(|error| error.to_string())?;
     let seconds = probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0).unwrap_or(1);
     let timeout = Duration::from_secs(seconds);

@@ -19,4 +19,6 @@ pub struct ProbePorts {
     pub metrics: Arc<Metrics>,
     /// The wall clock, which is compared with the runtime's start times.
     pub wall: fn() -> Timestamp,
+    /// The user agent of HTTP probes.
+    pub agent: &'static str,
 }

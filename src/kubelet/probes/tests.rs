@@ -32,6 +32,7 @@ fn world() -> World {
         events: events.clone(),
         metrics: metrics.clone(),
         wall,
+        agent: "kube-probe/1.37",
     };
     let stop = CancellationToken::new();
     let prober = Prober::start(ports, stop.clone());

@@ -29,7 +29,7 @@ pub struct Settings {
     pub configz: serde_json::Value,
     /// Command-line flags, sorted, for `/flagz`.
     pub flags: Vec<(String, String)>,
-    /// The Kubernetes version that is implemented, e.g. `v1.36.3`.
+    /// The Kubernetes version that this kubelet claims, e.g. `v1.37.2`.
     pub version: String,
 }
 
@@ -74,7 +74,7 @@ pub enum AuthorizationMode {
 
 impl Settings {
     /// The server's part of the kubelet's settings.
-    pub fn from_spec(spec: &KubeletSpec, version: &str) -> Self {
+    pub fn from_spec(spec: &KubeletSpec) -> Self {
         let server = &spec.server;
         let some_port = |address, port| (port != 0).then(|| SocketAddr::new(address, port));
         Self {
@@ -106,7 +106,7 @@ impl Settings {
             debug_flags: server.debug_flags,
             configz: spec.effective.clone(),
             flags: spec.flags.clone(),
-            version: version.to_owned(),
+            version: spec.release.version.to_owned(),
         }
     }
 }

@@ -15,19 +15,15 @@ use crate::core::node::{limits_of_all_pods, limits_of_services};
 use crate::ports::kubelet::{CgroupDriver, EventKind, EventTarget, Events, RuntimeInfo};
 use crate::telemetry::Metrics;
 
-/// The first Kubernetes version without support for runtimes that lack `RuntimeConfig` (KEP-4033).
-const WANTS_RUNTIME_CONFIG: &str = "1.37.0";
-
 /// The cgroup driver. The runtime reports it; containerd 1.6 does not, which `kubelet_cri_losing_support` shows.
 pub async fn driver(spec: &KubeletSpec, runtime: &dyn RuntimeInfo, metrics: &Metrics) -> CgroupDriver {
     let named = if spec.runtime.cgroup_driver == "systemd" { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
     match runtime.cgroup_driver().await {
         Ok(Some(driver)) => driver,
         Ok(None) => {
-            metrics.cri_losing_support.with([WANTS_RUNTIME_CONFIG]).set(1.0);
-            warn!(
-                "the runtime has no RuntimeConfig; using the setting cgroupDriver; v{WANTS_RUNTIME_CONFIG} needs a newer runtime"
-            );
+            let first = spec.release.runtime_config_from;
+            metrics.cri_losing_support.with([first]).set(1.0);
+            warn!("the runtime has no RuntimeConfig; using the setting cgroupDriver; v{first} needs a newer runtime");
             named
         }
         Err(_) => named,

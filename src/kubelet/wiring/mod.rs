@@ -2,6 +2,7 @@
 
 mod api;
 mod cgroups;
+mod claim;
 mod credentials;
 mod error;
 mod host;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::api::{Api, ApiSourceParts};
+pub use self::claim::{claim, last_claim};
 pub use self::error::Error;
 use self::parts::NoStatuses;
 use super::admission::NodeAdmission;
@@ -49,7 +51,6 @@ use crate::adapters::standalone::{LogEvents, NoObjects};
 use crate::adapters::volumes::LocalVolumes;
 use crate::config::kubelet as config;
 use crate::core::model::KubeletSpec;
-use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::node::{NodeStartup, name_to_look_up};
 use crate::kubelet::pods::StatusSink;
 use crate::ports::kubelet::{Events, Machine, NameFiles, Objects};
@@ -129,7 +130,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         same if same == socket => Arc::<Cri>::clone(&runtime),
         other => Arc::new(Cri::new(&other, spec.runtime.timeout).with_metrics(Arc::clone(&metrics))),
     };
-    for (name, stage, enabled) in config::features(&spec.effective) {
+    for (name, stage, enabled) in config::features(spec.release, &spec.effective) {
         metrics.features.with([name, stage]).set(if enabled { 1.0 } else { 0.0 });
     }
     let local = LocalMachine::new(&spec.dirs.root);
@@ -164,13 +165,17 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
         None => Arc::new(NoStatuses),
     };
 
-    let checks = Arc::new(NetChecks::new().map_err(|e| Error::Part { what: "TLS of probes", source: e.into() })?);
+    let checks = Arc::new(
+        NetChecks::new(spec.release.probe_agent)
+            .map_err(|e| Error::Part { what: "TLS of probes", source: e.into() })?,
+    );
     let probe_ports = ProbePorts {
         runtime: Arc::<Cri>::clone(&runtime),
         checks: Arc::<NetChecks>::clone(&checks),
         events: Arc::clone(&events),
         metrics: Arc::clone(&metrics),
         wall: Timestamp::now,
+        agent: spec.release.probe_agent,
     };
     let startup = Arc::new(StartupTracker::new(Arc::clone(&metrics), Timestamp::now));
     let images = Arc::new(Images::new(
@@ -198,7 +203,6 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     let (uid_sender, node_uid) = watch::channel(None);
     let node_reporter = NodeReporter {
         spec: Arc::clone(&spec),
-        kubernetes_version: KUBERNETES_VERSION,
         api: api.as_ref().map(|api| Arc::clone(&api.node)),
         runtime: Arc::<Cri>::clone(&runtime),
         images: Arc::<Cri>::clone(&image_service),
@@ -242,6 +246,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
             checks,
             events: Arc::clone(&events),
             metrics: Arc::clone(&metrics),
+            agent: spec.release.hook_agent,
         }),
         admission: Arc::new(NodeAdmission {
             node: node_object,
@@ -249,6 +254,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
             shutting_down,
             apparmor: Path::new("/sys/kernel/security/apparmor").exists(),
             unsafe_sysctls: spec.pods.allowed_unsafe_sysctls.clone(),
+            release: spec.release,
         }),
         events: Arc::clone(&events),
         statuses,
@@ -301,7 +307,7 @@ async fn run_here(mut spec: KubeletSpec, stop: CancellationToken) -> Result<(), 
     parts::start_log_rotation(&spec, &table, &runtime, stop.clone());
     units::wait_for_start(unit_reports).await;
     parts::notify_systemd(table.liveness.clone(), stop.clone());
-    info!(node = spec.node_name, standalone = api.is_none(), "kubelet runs");
+    info!(node = spec.node_name, version = spec.release.version, standalone = api.is_none(), "kubelet runs");
     stop.cancelled().await;
     // Pending statuses are sent; pods are left alone.
     if let Some(api) = api {

@@ -13,7 +13,6 @@ use tracing::{error, warn};
 
 use crate::adapters::cri::Cri;
 use crate::adapters::csi::{AttachLimits, CsiVolumes, Drivers, Registrar};
-use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{DesiredSet, KubeletSpec, MachineFacts, PodUid, SourceKind, with_causes};
 use crate::core::node::{Health, NodeInputs, RuntimeView, derive_node};
 use crate::core::render::{check_resolv_conf, parse_resolv_conf};
@@ -45,7 +44,6 @@ pub fn unseen_node(spec: &KubeletSpec, machine: &MachineFacts) -> Node {
         machine,
         runtime: &RuntimeView::default(),
         health: &Health::default(),
-        kubernetes_version: KUBERNETES_VERSION,
         volumes_in_use: &BTreeSet::new(),
         old: &NodeStatus::default(),
         now: Timestamp::now(),

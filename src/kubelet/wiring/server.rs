@@ -13,7 +13,6 @@ use super::error::Error;
 use crate::adapters::cri::Cri;
 use crate::adapters::serving::{CertificateFiles, FileCertificate, ensure_self_signed};
 use crate::adapters::usage::{MachineUsage, UsageOptions};
-use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
 use crate::core::model::{KubeletSpec, with_causes};
 use crate::kubelet::logs::DirectoryWatch;
 use crate::kubelet::pods::PodTable;
@@ -63,7 +62,7 @@ pub async fn start(spec: &KubeletSpec, parts: ServerParts<'_>, stop: Cancellatio
     if !spec.server.enabled {
         return Ok(());
     }
-    let settings = Settings::from_spec(spec, KUBERNETES_VERSION);
+    let settings = Settings::from_spec(spec);
     let listeners =
         Listeners::bind(&settings).await.map_err(|e| Error::Part { what: "ports of the server", source: e.into() })?;
     let liveness = parts.table.liveness.clone();

@@ -4,7 +4,9 @@ use super::super::step::{Content, FileStep, UnitStep};
 use super::super::units;
 use super::super::{Facts, PhaseError, Step};
 use crate::core::bootstrap::objects::{merge, render_control_plane_taint, render_kubelet_configuration, render_yaml};
+use crate::core::model::Version;
 use crate::core::model::json::put;
+use crate::core::model::release::VERSION_FIELD;
 use crate::core::model::spec::Spec;
 
 /// The kubelet of a control plane: registers with the taint that repels ordinary pods.
@@ -24,6 +26,15 @@ pub fn plan(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
 /// The kubelet of a worker.
 pub fn plan_worker(spec: &Spec, facts: &Facts) -> Result<Vec<Step>, PhaseError> {
     plan_with(spec, facts, false)
+}
+
+/// The version that the kubelet may claim at most: the cluster's; until every API server has that minor version, the
+/// oldest one's.
+fn claimed_version(spec: &Spec, facts: &Facts) -> String {
+    let wanted = spec.cluster.version.parse::<Version>().ok();
+    let is_older = |oldest: &Version| wanted.and_then(|wanted| wanted.minors_ahead_of(*oldest)).is_some_and(|n| n > 0);
+    let oldest = facts.oldest_api_server.filter(is_older);
+    oldest.map_or_else(|| spec.cluster.version.clone(), |oldest| oldest.to_string())
 }
 
 fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Vec<Step>, PhaseError> {
@@ -49,6 +60,7 @@ fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Ve
     {
         put(&mut configuration, &["resolvConf"], path.display().to_string());
     }
+    put(&mut configuration, &[VERSION_FIELD], claimed_version(spec, facts));
     let unit_file = paths.units.join(units::KUBELET);
     let config_file = paths.kubelet_config();
     let unit = |name: &str, content: String| Step::Unit(UnitStep::Write { path: paths.units.join(name), content });
@@ -66,4 +78,22 @@ fn plan_with(spec: &Spec, facts: &Facts, control_plane_taint: bool) -> Result<Ve
         Step::Unit(UnitStep::Enable { unit: units::KUBELET.to_owned() }),
         Step::Unit(UnitStep::Start { unit: units::KUBELET.to_owned(), configured_by: vec![config_file, unit_file] }),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::cluster::{HostDefaults, Layers, derive_spec};
+
+    #[test]
+    fn the_kubelet_may_not_claim_more_than_the_oldest_api_server_has() {
+        let host = HostDefaults { name: "n1".into(), address: Some([10, 0, 0, 1].into()), program: "/b".into() };
+        let spec = derive_spec(&Layers::defaults(), &host).unwrap();
+        let mut facts = Facts::at(jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(claimed_version(&spec, &facts), spec.cluster.version);
+        for (oldest, claimed) in [("v1.36.3", "v1.36.3"), ("v1.37.0", "v1.37.2"), ("v1.38.0", "v1.37.2")] {
+            facts.oldest_api_server = oldest.parse().ok();
+            assert_eq!(claimed_version(&spec, &facts), claimed);
+        }
+    }
 }

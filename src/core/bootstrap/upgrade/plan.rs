@@ -139,14 +139,14 @@ fn change(component: &str, seen: &ObservedComponent, wanted: &Wanted) -> Option<
 fn changes_of(node: &ObservedNode, wanted: &Wanted) -> Vec<Change> {
     let names = wanted.own_etcd.then_some(ETCD).into_iter().chain(CONTROL_PLANE);
     let mut changes: Vec<Change> = names.filter_map(|name| change(name, node.components.get(name)?, wanted)).collect();
-    // The program itself comes with the package; this changes its configuration and restarts it.
+    // The program supports both; this changes what it claims and restarts it.
     if let Some(kubelet) =
         node.kubelet.filter(|kubelet| wanted.version.minors_ahead_of(*kubelet).is_some_and(|n| n > 0))
     {
         changes.push(Change {
             component: "kubelet".to_owned(),
             from: kubelet.to_string(),
-            to: format!("{} (install its package there first)", wanted.version),
+            to: wanted.version.to_string(),
         });
     }
     changes

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use super::super::Release;
 use super::Endpoint;
 
 /// The settings of the cluster.
@@ -214,8 +215,17 @@ impl ClusterSpec {
         self.images.get(component).map_or("", String::as_str)
     }
 
-    /// Changes the version. Images tagged with the old version follow; others were chosen by the user.
+    /// Changes the version. Images that belong to the old version follow; others were chosen by the user.
     pub fn set_version(&mut self, version: &str) {
+        let of = |version: &str| version.parse().ok().and_then(Release::of);
+        if let (Some(old), Some(new)) = (of(&self.version), of(version)) {
+            for ((component, before), (_, after)) in old.images.iter().zip(&new.images) {
+                let Some(image) = self.images.get_mut(*component) else { continue };
+                if let Some(registry) = image.strip_suffix(before) {
+                    *image = format!("{registry}{after}");
+                }
+            }
+        }
         let tag = format!(":{}", self.version);
         for (_, image) in self.images.iter_mut().filter(|(component, _)| component.starts_with("kube-")) {
             if let Some(name) = image.strip_suffix(&tag) {

@@ -45,17 +45,18 @@ pub fn runs_the_same(one: &str, other: &str) -> bool {
 /// Replaces the versions in the settings by those of the running components. `manifests` are the manifests on the node,
 /// by component.
 pub fn keep_running(cluster: &mut ClusterSpec, manifests: &[(&str, String)]) {
-    for (component, manifest) in manifests {
-        let Some(running) = parse_running(manifest) else { continue };
-        if *component == "kube-apiserver"
-            && let Some(version) = running.version
-        {
-            cluster.set_version(&version.to_string());
-        }
+    let running = manifests.iter().filter_map(|(component, manifest)| Some((*component, parse_running(manifest)?)));
+    let running: Vec<(&str, Running)> = running.collect();
+    // First: images that belong to the version follow it, and those that run replace them.
+    let server = running.iter().find(|(component, _)| *component == "kube-apiserver");
+    if let Some(version) = server.and_then(|(_, running)| running.version) {
+        cluster.set_version(&version.to_string());
+    }
+    for (component, running) in running {
         if running.image != SCRATCH_IMAGE {
-            cluster.images.insert((*component).to_owned(), running.image);
+            cluster.images.insert(component.to_owned(), running.image);
         } else if let (ComponentSource::Host { programs }, Some(program)) = (&mut cluster.source, running.program) {
-            programs.insert((*component).to_owned(), PathBuf::from(program));
+            programs.insert(component.to_owned(), PathBuf::from(program));
         }
     }
 }

@@ -17,13 +17,13 @@ use roost::bootstrap::verify::observe_differences;
 use roost::bootstrap::{Ports, RunOptions, run};
 use roost::core::bootstrap::cis::{Verdict, judge};
 use roost::core::bootstrap::workflow::{INIT, RENEW};
-use roost::core::model::spec::Spec;
+use roost::core::model::spec::{Component, Spec};
 use roost::fakes::Record;
 use roost::fakes::members::{FakeEtcd, member};
 use roost::fakes::node::{FakeNode, FakeReachability};
 use roost::ports::bootstrap::{NodeFiles, ObjectRef, Reachability, Units};
 use serde_json::{Value, json};
-use shared::{COMPONENTS, path, ports, spec_of};
+use shared::{path, ports, spec_of};
 
 type Settings = [(&'static str, &'static str)];
 const SYSTEMD: [(&str, &str); 3] = [
@@ -66,7 +66,7 @@ impl World {
     }
 
     fn manifests(&self) -> Vec<String> {
-        COMPONENTS.iter().map(|component| self.node.file(&path(component)).unwrap()).collect()
+        Component::REQUIRED.iter().map(|component| self.node.file(&path(component)).unwrap()).collect()
     }
 }
 
@@ -146,7 +146,7 @@ async fn a_component_that_does_not_come_up_gets_its_former_manifest_back() {
         matches!(
             &outcome,
             Err(SettleError::ControlPlane(upgrade::Error::Returned {
-                component: "kube-scheduler",
+                component: Component::Scheduler,
                 snapshot: None,
                 ..
             }))
@@ -360,8 +360,8 @@ async fn flags_are_those_of_the_components_on_the_node_and_not_of_the_settings()
     let world = World::of(&LAX).await;
     let ports = ports(&world.node, None, &world.etcd);
     let seen = observe_controls(&ports, &spec(&[]), true).await.unwrap();
-    assert_eq!(seen.flags["kube-scheduler"].get("profiling"), None);
-    assert_eq!(seen.flags["kube-apiserver"]["authorization-mode"], "Node,RBAC");
+    assert_eq!(seen.flags[&Component::Scheduler].get("profiling"), None);
+    assert_eq!(seen.flags[&Component::ApiServer]["authorization-mode"], "Node,RBAC");
 }
 
 const SERVING_CA: &str = "/etc/kubernetes/pki/kubelet-serving-ca.crt";

@@ -35,7 +35,7 @@ pub async fn observe_differences(
     let mut add = |subject: String, what: String| all.push(Difference { subject, what });
     if control_plane {
         for (component, what) in observe_drift(ports, spec).await? {
-            add(component, what);
+            add(component.to_string(), what);
         }
         let reports = observe_certificates(ports.files.as_ref(), ports.pki.as_ref(), spec, (ports.now)());
         for report in reports? {

@@ -13,14 +13,13 @@ use crate::bootstrap::renewal::end_turn;
 use crate::bootstrap::run::{RunOptions, run};
 use crate::bootstrap::upgrade::{Passage, Purpose, is_under_way, observe_cluster, upgrade_control_plane};
 use crate::core::bootstrap::Facts;
-use crate::core::bootstrap::static_pods::CONTROL_PLANE;
 use crate::core::bootstrap::upgrade::{ObservedCluster, UpgradePlan, Wanted, derive_plan};
 use crate::core::bootstrap::workflow::{
     Phase, UPGRADE_ADDONS, UPGRADE_IMAGES, UPGRADE_NODE, UPGRADE_SETTINGS, UPGRADE_WORKER,
 };
 use crate::core::model::Version;
 use crate::core::model::kubelet_spec::KUBERNETES_VERSION;
-use crate::core::model::spec::{ControlPlaneMode, Spec};
+use crate::core::model::spec::{Component, ControlPlaneMode, Spec};
 use crate::ports::bootstrap::{ClusterObjects, EtcdFiles, Progress};
 
 /// Keeps a version for later commands.
@@ -171,7 +170,7 @@ async fn in_order(
 
 /// The other nodes whose API server is older: kube-proxy may not be newer than any API server that it may ask.
 fn behind<'a>(cluster: &'a ObservedCluster, own: &str, wanted: Version) -> Vec<&'a str> {
-    let servers = cluster.everywhere(CONTROL_PLANE[0]);
+    let servers = cluster.everywhere(Component::ApiServer.name());
     let older = servers.filter(|(node, seen)| *node != own && seen.version.is_some_and(|version| version < wanted));
     older.map(|(node, _)| node).collect()
 }

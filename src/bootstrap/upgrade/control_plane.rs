@@ -14,11 +14,10 @@ use super::{Purpose, manifests};
 use crate::bootstrap::observe::observe_facts;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::{etcd, renewal};
-use crate::core::bootstrap::static_pods::ETCD;
 use crate::core::bootstrap::upgrade::difference::difference;
-use crate::core::bootstrap::upgrade::moves::{Component, Facts, Move, PodState, foresee, next};
+use crate::core::bootstrap::upgrade::moves::{Facts, Move, PodState, Replacement, foresee, next};
 use crate::core::model::StepOutcome;
-use crate::core::model::spec::Spec;
+use crate::core::model::spec::{Component, Spec};
 use crate::ports::bootstrap::{ClusterObjects, EtcdFiles, Progress};
 
 const PAUSE: Duration = Duration::from_millis(500);
@@ -55,13 +54,13 @@ struct Run<'a> {
     passage: &'a Passage<'a>,
     progress: &'a dyn Progress,
     form: Form,
-    wanted: Vec<(&'static str, String)>,
+    wanted: Vec<(Component, String)>,
     snapshot: Option<PathBuf>,
     needs_snapshot: bool,
-    given_up: Option<(&'static str, String)>,
-    waiting: BTreeMap<&'static str, Waiting>,
+    given_up: Option<(Component, String)>,
+    waiting: BTreeMap<Component, Waiting>,
     /// The most recent observation of each component.
-    looks: BTreeMap<&'static str, Look>,
+    looks: BTreeMap<Component, Look>,
 }
 
 /// Brings this node's control plane to the manifests of the settings. Returns how many were replaced (or, in a dry run,
@@ -118,13 +117,13 @@ impl Run<'_> {
 
     async fn go(&mut self) -> Result<usize, Error> {
         let mut written = 0;
-        let mut waited_for: Option<&'static str> = None;
+        let mut waited_for: Option<Component> = None;
         loop {
             let facts = self.observe().await?;
             let coming = next(&facts);
-            if let Some(name) = waited_for.filter(|name| coming != Move::Wait(name)) {
+            if let Some(name) = waited_for.filter(|name| coming != Move::Wait(*name)) {
                 waited_for = None;
-                self.waiting.remove(name);
+                self.waiting.remove(&name);
                 if !matches!(coming, Move::TurnBack { .. } | Move::Stuck { .. }) {
                     self.progress.step_ends(PHASE.0, &format!("{name} is healthy"), StepOutcome::Changed);
                     self.progress.step_says(&format!("{name} is healthy"));
@@ -134,25 +133,25 @@ impl Run<'_> {
             match &coming {
                 Move::Done => return Ok(written),
                 Move::Returned => {
-                    let (component, why) = self.given_up.take().unwrap_or(("the control plane", String::new()));
+                    let Some((component, why)) = self.given_up.take() else { return Ok(written) };
                     return Err(Error::Returned { component, why, snapshot: self.snapshot.take() });
                 }
                 Move::Stuck { component, why } => {
                     let kept = self.passage.purpose.kept();
-                    return Err(Error::Stuck { component, why: why.clone(), kept });
+                    return Err(Error::Stuck { component: *component, why: why.clone(), kept });
                 }
                 Move::Wait(name) => {
                     if waited_for != Some(*name) {
                         self.progress.step_begins(&line);
                         waited_for = Some(*name);
-                        self.begin_waiting(name).await?;
+                        self.begin_waiting(*name).await?;
                     }
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
                 Move::TurnBack { component, why } => {
                     self.progress.step_says(&format!("{line}; rolling back to the previous manifests"));
-                    self.given_up = Some((component, why.clone()));
+                    self.given_up = Some((*component, why.clone()));
                     self.waiting.clear();
                     continue;
                 }
@@ -173,24 +172,27 @@ impl Run<'_> {
     async fn carry_out(&mut self, coming: &Move, facts: &Facts) -> Result<(), Error> {
         let files = &self.ports.files;
         let (kept, form, spec) = (self.passage.purpose.kept(), self.form, self.spec);
-        let of = |name: &str| facts.components.iter().find(|component| component.name == name);
+        let of = |name: &Component| facts.components.iter().find(|found| found.component == *name);
         let (target, content) = match coming {
             Move::Snapshot => return self.take_snapshot().await,
             Move::Forget => return Ok(files.empty_dir(kept)?),
             Move::Keep(name) => {
                 files.ensure_dir(kept, 0o700)?;
-                (form.kept(spec, name, self.passage.purpose), of(name).and_then(|component| component.present.as_ref()))
+                (
+                    form.kept(spec, *name, self.passage.purpose),
+                    of(name).and_then(|component| component.present.as_ref()),
+                )
             }
             Move::Write(name) => {
-                if *name == ETCD {
+                if *name == Component::Etcd {
                     self.others_are_well().await?;
                 }
                 self.hold_turn().await;
-                (form.path(spec, name), of(name).map(|component| &component.wanted))
+                (form.path(spec, *name), of(name).map(|component| &component.wanted))
             }
             Move::Restore(name) => {
                 self.hold_turn().await;
-                (form.path(spec, name), of(name).and_then(|component| component.kept.as_ref()))
+                (form.path(spec, *name), of(name).and_then(|component| component.kept.as_ref()))
             }
             Move::Wait(_) | Move::TurnBack { .. } | Move::Done | Move::Returned | Move::Stuck { .. } => return Ok(()),
         };
@@ -229,9 +231,9 @@ impl Run<'_> {
         }
     }
 
-    async fn begin_waiting(&mut self, name: &'static str) -> Result<(), Error> {
+    async fn begin_waiting(&mut self, name: Component) -> Result<(), Error> {
         self.form.rouse(self.ports, self.spec, name).await?;
-        if let Some(look) = self.looks.get(name) {
+        if let Some(look) = self.looks.get(&name) {
             let waiting = Waiting { uid: look.uid.clone(), since: Instant::now(), restarts: look.restarts };
             self.waiting.insert(name, waiting);
         }
@@ -240,19 +242,19 @@ impl Run<'_> {
 
     async fn observe(&mut self) -> Result<Facts, Error> {
         let mut components = Vec::new();
-        for (name, wanted) in &self.wanted {
-            let present = self.ports.files.read(&self.form.path(self.spec, name))?;
-            let kept = self.ports.files.read(&self.form.kept(self.spec, name, self.passage.purpose))?;
+        for &(component, ref wanted) in &self.wanted {
+            let present = self.ports.files.read(&self.form.path(self.spec, component))?;
+            let kept = self.ports.files.read(&self.form.kept(self.spec, component, self.passage.purpose))?;
             let state = match &present {
                 None => PodState::NotYet,
                 Some(text) => {
-                    let seen = self.form.look(self.ports, self.spec, name, text).await?;
-                    let state = judge(&seen, self.waiting.get(name), self.passage.timeout);
-                    self.looks.insert(name, seen);
+                    let seen = self.form.look(self.ports, self.spec, component, text).await?;
+                    let state = judge(&seen, self.waiting.get(&component), self.passage.timeout);
+                    self.looks.insert(component, seen);
                     state
                 }
             };
-            components.push(Component { name, wanted: wanted.clone(), present, kept, state });
+            components.push(Replacement { component, wanted: wanted.clone(), present, kept, state });
         }
         let snapshot = self.snapshot.is_some() || !self.needs_snapshot;
         Ok(Facts { components, snapshot, returning: self.given_up.is_some() })
@@ -262,7 +264,7 @@ impl Run<'_> {
 /// The lines of a manifest or unit that a move changes.
 fn changed_lines(coming: &Move, facts: &Facts) -> Vec<String> {
     let Move::Write(name) = coming else { return Vec::new() };
-    let component = facts.components.iter().find(|component| component.name == *name);
+    let component = facts.components.iter().find(|found| found.component == *name);
     let lines =
         component.map(|component| difference(component.present.as_deref().unwrap_or_default(), &component.wanted));
     lines.unwrap_or_default().iter().map(|line| format!("  {line}")).collect()

@@ -13,7 +13,7 @@ use roost::bootstrap::{RunError, RunOptions, run};
 use roost::core::bootstrap::cis::{Verdict, judge};
 use roost::core::bootstrap::declared_units::for_node;
 use roost::core::bootstrap::workflow::{INIT, RESET};
-use roost::core::bootstrap::{Facts, phases, services, units};
+use roost::core::bootstrap::{Facts, phases, units};
 use roost::core::model::spec::{Component, Spec};
 use roost::core::model::with_causes;
 use roost::fakes::Record;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use roost::adapters::etcd::HostEtcdFiles;
-use roost::bootstrap::upgrade::{Passage, Purpose, upgrade_control_plane};
+use roost::bootstrap::upgrade::{ControlPlaneChange, Purpose, upgrade_control_plane};
 use roost::bootstrap::{Ports, RunError, RunOptions, run};
 use roost::core::bootstrap::services;
 use roost::core::bootstrap::workflow::{APPLY_FIRST, APPLY_LAST, INIT, RENEW, RESET, TO_SERVICES, TO_STATIC_PODS};
@@ -249,14 +249,14 @@ async fn reset_leaves_no_unit_and_gives_the_folder_of_the_data_back() {
 async fn an_upgrade_of_manifests_leaves_services_alone() {
     let node = FakeNode::new();
     do_all(INIT, "systemd", &node).await.unwrap();
-    let passage = Passage {
+    let change = ControlPlaneChange {
         etcd_files: &HostEtcdFiles,
         timeout: Duration::from_secs(1),
         dry_run: false,
         purpose: Purpose::Version,
         turn: None,
     };
-    let outcome = upgrade_control_plane(&ports_of(&node), &spec("systemd"), &passage, &Record::default()).await;
+    let outcome = upgrade_control_plane(&ports_of(&node), &spec("systemd"), &change, &Record::default()).await;
     let refusal = outcome.unwrap_err().to_string();
     assert!(refusal.contains("convert --to static-pods"), "{refusal}");
     assert!(Component::REQUIRED.into_iter().all(|component| node.file(&manifest(component)).is_none()));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use roost::bootstrap::Ports;
-use roost::bootstrap::upgrade::{self, Passage, Purpose, is_under_way, keep_running, upgrade_control_plane};
+use roost::bootstrap::upgrade::{self, ControlPlaneChange, Purpose, is_under_way, keep_running, upgrade_control_plane};
 use roost::core::bootstrap::{Facts, static_pods};
 use roost::core::model::spec::{Component, Spec};
 use roost::fakes::members::{FakeEtcd, member};
@@ -70,14 +70,14 @@ async fn upgrade(
 ) -> (Result<usize, upgrade::Error>, String) {
     let record = Record::default();
     let snapshots = Snapshots(node.clone());
-    let passage = Passage {
+    let change = ControlPlaneChange {
         etcd_files: &snapshots,
         timeout: Duration::from_secs(300),
         dry_run,
         purpose: Purpose::Version,
         turn: None,
     };
-    let outcome = upgrade_control_plane(&ports(node, broken), &spec(NEW), &passage, &record).await;
+    let outcome = upgrade_control_plane(&ports(node, broken), &spec(NEW), &change, &record).await;
     (outcome, record.text())
 }
 
@@ -118,7 +118,7 @@ async fn cut_short_at_any_change_it_goes_on_when_run_again() {
                 assert!(cut > 5, "the failure was injected into every change");
                 break;
             }
-            let by_itself = |error| matches!(error, &upgrade::Error::Returned { .. } | &upgrade::Error::Stuck { .. });
+            let by_itself = |error| matches!(error, &upgrade::Error::RolledBack { .. } | &upgrade::Error::Stuck { .. });
             assert!(
                 first.as_ref().is_err_and(|error| !by_itself(error)),
                 "the failure of change {cut} was passed over"
@@ -128,7 +128,7 @@ async fn cut_short_at_any_change_it_goes_on_when_run_again() {
                 None => assert_eq!((second.is_ok(), versions(&node)), (true, vec![true; 3]), "cut at {cut}: {told}"),
                 Some((name, _)) => {
                     assert!(
-                        matches!(second, Err(upgrade::Error::Returned { component, .. }) if component.name() == name),
+                        matches!(second, Err(upgrade::Error::RolledBack { component, .. }) if component.name() == name),
                         "{told}"
                     );
                     assert_eq!(manifests(&node), before, "cut at {cut}: {told}");
@@ -148,14 +148,14 @@ async fn what_never_answers_is_given_up_after_its_time() {
     ports.checks = Arc::new(FakeChecks::default());
     let record = Record::default();
     let snapshots = Snapshots(node.clone());
-    let passage = Passage {
+    let change = ControlPlaneChange {
         etcd_files: &snapshots,
         timeout: Duration::from_secs(10),
         dry_run: false,
         purpose: Purpose::Version,
         turn: None,
     };
-    let outcome = upgrade_control_plane(&ports, &spec(NEW), &passage, &record).await;
+    let outcome = upgrade_control_plane(&ports, &spec(NEW), &change, &record).await;
     assert!(
         matches!(&outcome, Err(upgrade::Error::Stuck { component: Component::Etcd, why, .. }) if why.contains("10 s")),
         "{outcome:?}"

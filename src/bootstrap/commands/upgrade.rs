@@ -11,7 +11,7 @@ use crate::bootstrap::join::adopt_settings;
 use crate::bootstrap::ports::Ports;
 use crate::bootstrap::renewal::end_turn;
 use crate::bootstrap::run::{RunOptions, run};
-use crate::bootstrap::upgrade::{Passage, Purpose, is_under_way, observe_cluster, upgrade_control_plane};
+use crate::bootstrap::upgrade::{ControlPlaneChange, Purpose, is_under_way, observe_cluster, upgrade_control_plane};
 use crate::core::bootstrap::Facts;
 use crate::core::bootstrap::upgrade::{ObservedCluster, UpgradePlan, Wanted, derive_plan};
 use crate::core::bootstrap::workflow::{
@@ -146,8 +146,8 @@ async fn in_order(
 ) -> Result<usize, Error> {
     let UpgradeOptions { etcd_files, timeout, dry_run, record, .. } = *options;
     let mut changed = phases(UPGRADE_IMAGES, ports, spec, options, None, progress).await?;
-    let passage = Passage { etcd_files, timeout, dry_run, purpose: Purpose::Version, turn };
-    changed = changed.saturating_add(upgrade_control_plane(ports, spec, &passage, progress).await?);
+    let change = ControlPlaneChange { etcd_files, timeout, dry_run, purpose: Purpose::Version, turn };
+    changed = changed.saturating_add(upgrade_control_plane(ports, spec, &change, progress).await?);
     if !dry_run {
         record(&spec.cluster.version).map_err(Error::Record)?;
     }

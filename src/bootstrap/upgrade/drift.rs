@@ -28,14 +28,14 @@ pub async fn observe_drift(ports: &Ports, spec: &Spec) -> Result<Vec<(Component,
             continue;
         };
         difference(&present, &wanted).into_iter().for_each(|line| add(format!("{}: {line}", path.display())));
-        let look = form.look(ports, spec, component, &present).await?;
-        if !look.well {
-            add(format!("is not running as its file says, or is unhealthy: {}", look.word));
+        let health = form.observe_health(ports, spec, component, &present).await?;
+        if !health.healthy {
+            add(format!("is not running as its file says, or is unhealthy: {}", health.reason));
         }
         if form == Form::Pods
             && let Ok(pod) = parse_manifest(&path, present.as_bytes(), &spec.node.name)
             && let Some(written) = pod.spec.as_ref().and_then(|spec| spec.containers.first())
-            && let Some(runs) = newest_container(ports, &look.uid).await?
+            && let Some(runs) = newest_container(ports, &health.uid).await?
         {
             running(ports, written, &ContainerId::from(runs.id)).await?.into_iter().for_each(add);
         }

@@ -34,7 +34,7 @@ pub enum Error {
     },
     /// The upgrade was given up and rolled back.
     #[error("{component} did not become healthy: {why}. All components were rolled back; no data was lost{}", .snapshot.as_ref().map(|path| format!(", and {} has a snapshot of etcd from before", path.display())).unwrap_or_default())]
-    Returned {
+    RolledBack {
         /// The component that did not become healthy.
         component: Component,
         /// What was seen of it last.
@@ -56,7 +56,7 @@ pub enum Error {
     },
     /// One member at a time may be unavailable.
     #[error("etcd is not changed while another member is unhealthy: {0}")]
-    MembersNotWell(String),
+    UnhealthyMembers(String),
     /// etcd could not be asked, or no snapshot could be taken.
     #[error(transparent)]
     Etcd(#[from] etcd::Error),

@@ -41,8 +41,8 @@ async fn words(
     component: Component,
     text: &str,
 ) -> Result<Option<Vec<String>>, Error> {
-    let look = form.look(ports, spec, component, text).await?;
-    match newest_container(ports, &look.uid).await? {
+    let health = form.observe_health(ports, spec, component, text).await?;
+    match newest_container(ports, &health.uid).await? {
         Some(runs) => Ok(ports.runtime.container_arguments(&ContainerId::from(runs.id)).await.map_err(PodsError)?),
         None => Ok(None),
     }

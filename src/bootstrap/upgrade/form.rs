@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::Purpose;
 use super::error::Error;
-use super::pods::{self, Look, STEADY, ask};
+use super::pods::{self, ComponentHealth, STEADY, ask};
 use crate::bootstrap::ports::Ports;
 use crate::core::bootstrap::{Facts, services, static_pods};
 use crate::core::model::spec::{Component, ControlPlaneMode, Spec};
@@ -64,15 +64,21 @@ impl Form {
     }
 
     /// Looks at a component whose text is this one.
-    pub async fn look(self, ports: &Ports, spec: &Spec, component: Component, text: &str) -> Result<Look, Error> {
+    pub async fn observe_health(
+        self,
+        ports: &Ports,
+        spec: &Spec,
+        component: Component,
+        text: &str,
+    ) -> Result<ComponentHealth, Error> {
         match self {
-            Self::Pods => Ok(pods::look(ports, &self.path(spec, component), text, &spec.node.name).await?),
-            Self::Services => self.look_at_service(ports, spec, component).await,
+            Self::Pods => Ok(pods::observe_health(ports, &self.path(spec, component), text, &spec.node.name).await?),
+            Self::Services => self.observe_service(ports, spec, component).await,
         }
     }
 
     /// Lets a service run what its unit says now; the kubelet does that for pods.
-    pub async fn rouse(self, ports: &Ports, spec: &Spec, component: Component) -> Result<(), Error> {
+    pub async fn load_unit(self, ports: &Ports, spec: &Spec, component: Component) -> Result<(), Error> {
         if self == Self::Pods {
             return Ok(());
         }
@@ -90,29 +96,34 @@ impl Form {
         Ok(state.needs_reload || changed.is_some_and(|changed| changed > begun))
     }
 
-    async fn look_at_service(self, ports: &Ports, spec: &Spec, component: Component) -> Result<Look, Error> {
+    async fn observe_service(self, ports: &Ports, spec: &Spec, component: Component) -> Result<ComponentHealth, Error> {
         let unit = services::unit(component);
         let state = ports.units.state(&unit).await?;
-        let mut look =
-            Look { uid: unit.clone(), well: false, word: String::new(), restarts: state.restarts, ended: false };
+        let mut health = ComponentHealth {
+            uid: unit.clone(),
+            healthy: false,
+            reason: String::new(),
+            restarts: state.restarts,
+            exited: false,
+        };
         if self.is_stale(ports, spec, component, &state)? {
             // Exits before the restart do not count.
-            look.restarts = 0;
-            look.word = "it was not restarted after its unit changed".to_owned();
-            return Ok(look);
+            health.restarts = 0;
+            health.reason = "it was not restarted after its unit changed".to_owned();
+            return Ok(health);
         }
         if !state.is_active() {
-            look.ended = state.active == "failed" || state.sub == "auto-restart";
-            look.word = format!("{unit} is {} ({})", state.active, state.sub);
-            return Ok(look);
+            health.exited = state.active == "failed" || state.sub == "auto-restart";
+            health.reason = format!("{unit} is {} ({})", state.active, state.sub);
+            return Ok(health);
         }
         let now = SystemTime::from((ports.now)());
         if state.begun_at.is_some_and(|begun| now.duration_since(begun).is_ok_and(|age| age < STEADY)) {
-            look.word = "it has only just started".to_owned();
-            return Ok(look);
+            health.reason = "it has only just started".to_owned();
+            return Ok(health);
         }
         // A service is probed like the corresponding pod.
-        ask(ports, &static_pods::probed(component, spec)?, &mut look).await;
-        Ok(look)
+        ask(ports, &static_pods::probed(component, spec)?, &mut health).await;
+        Ok(health)
     }
 }

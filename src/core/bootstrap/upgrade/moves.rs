@@ -10,9 +10,9 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodState {
     /// It runs as the manifest describes, and is healthy.
-    Well,
+    Healthy,
     /// It is starting, or not healthy yet.
-    NotYet,
+    Pending,
     /// It has failed; the reason.
     Failed(String),
 }
@@ -46,7 +46,7 @@ pub struct Facts {
     /// This run has taken a snapshot of etcd, or none is wanted.
     pub snapshot: bool,
     /// A component did not become healthy: everything is being rolled back.
-    pub returning: bool,
+    pub rolling_back: bool,
 }
 
 impl Facts {
@@ -68,7 +68,7 @@ pub enum Move {
     /// Wait for the component's pod, then observe again.
     Wait(Component),
     /// Stop the upgrade and roll back.
-    TurnBack {
+    RollBack {
         /// The component that does not become healthy.
         component: Component,
         /// The reason it failed, or that it timed out.
@@ -81,7 +81,7 @@ pub enum Move {
     /// Finished: every component runs its target manifest and is healthy.
     Done,
     /// Finished: all components are rolled back.
-    Returned,
+    RolledBack,
     /// Give up: neither the upgrade nor the rollback succeeds.
     Stuck {
         /// The component that does not become healthy.
@@ -98,11 +98,11 @@ impl fmt::Display for Move {
             Self::Keep(component) => write!(f, "keep a copy of the manifest of {component}"),
             Self::Write(component) => write!(f, "replace the manifest of {component} and wait until it is healthy"),
             Self::Wait(component) => write!(f, "wait until {component} is healthy"),
-            Self::TurnBack { component, why } => write!(f, "{component} does not become healthy: {why}"),
+            Self::RollBack { component, why } => write!(f, "{component} does not become healthy: {why}"),
             Self::Restore(component) => write!(f, "restore the previous manifest of {component}"),
             Self::Forget => f.write_str("remove the copies of the previous manifests"),
             Self::Done => f.write_str("done"),
-            Self::Returned => f.write_str("all components are rolled back"),
+            Self::RolledBack => f.write_str("all components are rolled back"),
             Self::Stuck { component, why } => write!(f, "{component} is unhealthy: {why}"),
         }
     }
@@ -110,7 +110,7 @@ impl fmt::Display for Move {
 
 /// Derives the next move. It is total: every state of a node has one.
 pub fn next(facts: &Facts) -> Move {
-    if facts.returning { back(facts) } else { forth(facts) }
+    if facts.rolling_back { back(facts) } else { forth(facts) }
 }
 
 fn forth(facts: &Facts) -> Move {
@@ -119,9 +119,9 @@ fn forth(facts: &Facts) -> Move {
         let name = component.component;
         if component.is_wanted() {
             match &component.state {
-                PodState::Well => continue,
-                PodState::NotYet => return Move::Wait(name),
-                PodState::Failed(why) if under_way => return Move::TurnBack { component: name, why: why.clone() },
+                PodState::Healthy => continue,
+                PodState::Pending => return Move::Wait(name),
+                PodState::Failed(why) if under_way => return Move::RollBack { component: name, why: why.clone() },
                 PodState::Failed(why) => return Move::Stuck { component: name, why: why.clone() },
             }
         }
@@ -143,19 +143,19 @@ fn back(facts: &Facts) -> Move {
     for component in facts.components.iter().rev() {
         // An etcd that became healthy with its new version stays: an older one may be unable to read its data.
         let stays =
-            component.component == Component::Etcd && component.is_wanted() && component.state == PodState::Well;
+            component.component == Component::Etcd && component.is_wanted() && component.state == PodState::Healthy;
         if component.kept.is_some() && component.kept != component.present && !stays {
             return Move::Restore(component.component);
         }
     }
     for component in &facts.components {
         match &component.state {
-            PodState::Well => {}
-            PodState::NotYet => return Move::Wait(component.component),
+            PodState::Healthy => {}
+            PodState::Pending => return Move::Wait(component.component),
             PodState::Failed(why) => return Move::Stuck { component: component.component, why: why.clone() },
         }
     }
-    if facts.is_under_way() { Move::Forget } else { Move::Returned }
+    if facts.is_under_way() { Move::Forget } else { Move::RolledBack }
 }
 
 /// All moves, assuming that every component becomes healthy: the plan of a dry run.
@@ -164,7 +164,7 @@ pub fn foresee(facts: &Facts) -> Vec<Move> {
     let mut moves = Vec::new();
     loop {
         let coming = next(&facts);
-        if matches!(coming, Move::Done | Move::Returned | Move::Stuck { .. } | Move::TurnBack { .. }) {
+        if matches!(coming, Move::Done | Move::RolledBack | Move::Stuck { .. } | Move::RollBack { .. }) {
             return moves;
         }
         facts.assume(&coming);
@@ -188,10 +188,10 @@ impl Facts {
                     _ => {}
                 }
                 if !matches!(done, Move::Keep(_)) {
-                    component.state = PodState::Well;
+                    component.state = PodState::Healthy;
                 }
             }
-            Move::Done | Move::Returned | Move::Stuck { .. } | Move::TurnBack { .. } => {}
+            Move::Done | Move::RolledBack | Move::Stuck { .. } | Move::RollBack { .. } => {}
         }
     }
 }
@@ -216,17 +216,17 @@ mod tests {
                 wanted: if changed.contains(&component) { "new".to_owned() } else { "old".to_owned() },
                 present: Some("old".to_owned()),
                 kept: None,
-                state: PodState::Well,
+                state: PodState::Healthy,
             };
             let components = ALL.into_iter().map(component).collect();
-            Self { facts: Facts { components, snapshot: false, returning: false }, broken, said: Vec::new() }
+            Self { facts: Facts { components, snapshot: false, rolling_back: false }, broken, said: Vec::new() }
         }
 
         fn look(&mut self) {
             for component in &mut self.facts.components {
                 let broken = self.broken == Some(component.component) && component.present.as_deref() == Some("new");
-                if component.state == PodState::NotYet {
-                    component.state = if broken { PodState::Failed("it ends".to_owned()) } else { PodState::Well };
+                if component.state == PodState::Pending {
+                    component.state = if broken { PodState::Failed("it ends".to_owned()) } else { PodState::Healthy };
                 }
             }
         }
@@ -236,15 +236,15 @@ mod tests {
             let coming = next(&self.facts);
             self.said.push(coming.clone());
             match &coming {
-                Move::Done | Move::Returned | Move::Stuck { .. } => return None,
-                Move::TurnBack { .. } => self.facts.returning = true,
+                Move::Done | Move::RolledBack | Move::Stuck { .. } => return None,
+                Move::RollBack { .. } => self.facts.rolling_back = true,
                 Move::Wait(_) => self.look(),
                 other => self.facts.assume(other),
             }
             if let Move::Write(name) | Move::Restore(name) = &coming {
                 let component =
                     self.facts.components.iter_mut().find(|component| component.component == *name).unwrap();
-                component.state = PodState::NotYet;
+                component.state = PodState::Pending;
             }
             Some(coming)
         }
@@ -258,7 +258,7 @@ mod tests {
         /// A new process, which knows only what it observes on the node.
         fn forget_all_but_the_node(&mut self) {
             self.facts.snapshot = false;
-            self.facts.returning = false;
+            self.facts.rolling_back = false;
         }
 
         fn manifests(&self) -> Vec<&str> {
@@ -296,7 +296,7 @@ mod tests {
                 let place = format!("{broken:?} cut after {cut}: {:#?}", world.said);
                 let end = world.said.last();
                 if broken.is_some() {
-                    assert_eq!((world.manifests(), end), (vec!["old"; 4], Some(&Move::Returned)), "{place}");
+                    assert_eq!((world.manifests(), end), (vec!["old"; 4], Some(&Move::RolledBack)), "{place}");
                 } else {
                     assert_eq!((&world.manifests()[1..], end), (&["new"; 3][..], Some(&Move::Done)), "{place}");
                 }
@@ -312,7 +312,7 @@ mod tests {
     fn an_etcd_that_came_up_stays_when_something_else_does_not() {
         let mut world = World::new(&ALL, Some(Component::Scheduler));
         world.run();
-        assert_eq!(world.said.last(), Some(&Move::Returned));
+        assert_eq!(world.said.last(), Some(&Move::RolledBack));
         assert_eq!(world.manifests(), ["new", "old", "old", "old"]);
     }
 
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn a_third_version_after_a_cut_still_returns_to_the_first() {
         let mut world = World::new(&ALL[1..], Some(Component::ControllerManager));
-        while world.manifests()[1] != "new" || world.facts.components[1].state != PodState::Well {
+        while world.manifests()[1] != "new" || world.facts.components[1].state != PodState::Healthy {
             world.advance();
         }
         world.forget_all_but_the_node();

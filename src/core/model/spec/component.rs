@@ -6,20 +6,20 @@ use std::fmt;
 /// dependence: each needs those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Component {
-    /// etcd, the store of the cluster.
+    /// The store of the cluster's state.
     Etcd,
-    /// kube-apiserver.
+    /// The server of the Kubernetes API, the only client of etcd.
     ApiServer,
-    /// kube-controller-manager.
+    /// The controllers that every cluster has.
     ControllerManager,
-    /// kube-scheduler.
+    /// Assigns pods to nodes.
     Scheduler,
     /// cloud-controller-manager, which each cloud provider builds and only clusters in a cloud have.
     CloudControllerManager,
 }
 
 impl Component {
-    /// All components.
+    /// Every component there is, in start order.
     pub const ALL: [Self; 5] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::CloudControllerManager];
     /// The components that every control plane has, unless its etcd is external.

@@ -16,12 +16,11 @@ use super::steps::is_enabled;
 use crate::core::bootstrap::node_status::{
     ApiStatus, CertificateStatus, ManifestStatus, NodeStatus, StaticPodStatus, UnitStatus,
 };
-use crate::core::bootstrap::services::{self, COMPONENTS, place};
-use crate::core::bootstrap::static_pods::ETCD;
+use crate::core::bootstrap::services::{self, place};
 use crate::core::bootstrap::units;
 use crate::core::manifest::set::StaticSet;
 use crate::core::model::labels::{CONFIG_SOURCE, POD_NAME, POD_NAMESPACE, RESTART_COUNT};
-use crate::core::model::spec::{CLOUD_CONTROLLER_MANAGER, ControlPlaneMode, Endpoint, Spec};
+use crate::core::model::spec::{Component, ControlPlaneMode, Endpoint, Spec};
 use crate::core::model::{ReadFile, is_manifest_name, key_of, refusal_file};
 use crate::cri;
 use crate::ports::bootstrap::FileError;
@@ -36,10 +35,12 @@ pub async fn observe(ports: &Ports, spec: &Spec) -> Result<NodeStatus, StepError
     let mut wanted: Vec<String> = UNITS.map(str::to_owned).into();
     if control_plane {
         let facts = observe_facts(ports, spec, false).await?;
-        let own = COMPONENTS.iter().filter(|name| **name != ETCD || spec.cluster.external_etcd.is_none());
-        let own = own.filter(|name| place(name, spec, &facts) == ControlPlaneMode::Systemd);
-        let cloud = facts.services.get(CLOUD_CONTROLLER_MANAGER).map(String::as_str);
-        wanted.extend(own.copied().chain(cloud).map(services::unit));
+        let own = Component::REQUIRED
+            .into_iter()
+            .filter(|component| *component != Component::Etcd || spec.cluster.external_etcd.is_none());
+        let own = own.filter(|component| place(*component, spec, &facts) == ControlPlaneMode::Systemd);
+        let cloud = facts.services.get(&Component::CloudControllerManager).copied();
+        wanted.extend(own.chain(cloud).map(services::unit));
     }
     let mut units = Vec::new();
     for unit in wanted {

@@ -8,7 +8,6 @@ pub mod arguments;
 pub mod authorities;
 pub mod cis;
 pub mod cluster_configuration;
-pub mod components;
 pub mod declared_units;
 pub mod discovery;
 pub mod drill;

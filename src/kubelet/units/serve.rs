@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Reports, Wish};
+use super::{Reports, UnitRequest};
 use crate::core::model::with_causes;
 use crate::core::static_units::{PodState, is_name};
 use crate::kubelet::sources::file::{ManifestFault, Reread};
@@ -37,7 +37,7 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Desk {
     /// Sends requests to the board.
-    pub wishes: mpsc::Sender<(String, Wish)>,
+    pub wishes: mpsc::Sender<(String, UnitRequest)>,
     /// Receives states from the board.
     pub reports: watch::Receiver<Reports>,
     /// Requests to read the manifests again; `None` without manifest files.
@@ -118,8 +118,8 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let (Some(verb), Some(name)) = (words.next(), words.next().filter(|name| is_name(name))) else { return Ok(()) };
     let hash = words.next().unwrap_or_default();
     match verb {
-        "keep" => wish(desk, name, Wish::Run).await,
-        "stop" => wish(desk, name, Wish::Stop).await,
+        "keep" => wish(desk, name, UnitRequest::Run).await,
+        "stop" => wish(desk, name, UnitRequest::Stop).await,
         "reload" => return reload(desk, name, &mut write).await,
         "look" => {
             let state = desk.reports.borrow().state_of(name, hash);
@@ -138,7 +138,7 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
         tokio::select! {
             changed = reports.changed() => if changed.is_err() { return Ok(()) },
             line = lines.next_line() => match line? {
-                Some(line) if line == "stop" => wish(desk, name, Wish::Stop).await,
+                Some(line) if line == "stop" => wish(desk, name, UnitRequest::Stop).await,
                 Some(_) => {}
                 None => return Ok(()),
             },
@@ -146,7 +146,7 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     }
 }
 
-async fn wish(desk: &Desk, name: &str, wish: Wish) {
+async fn wish(desk: &Desk, name: &str, wish: UnitRequest) {
     // The board only exits together with everything else.
     let _ = desk.wishes.send((name.to_owned(), wish)).await;
 }

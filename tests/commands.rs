@@ -279,8 +279,8 @@ async fn an_upgrade_goes_from_images_to_components_to_settings_to_the_kubelet_to
     outcome.unwrap();
     insta::assert_snapshot!(order, @r"
     images: audit: control-plane: objects: agent: kubelet-start: renewal: snapshots: wait-node: addons:
-    recorded v1.37.2 after 3
-    kubelet v1.37.2
+    recorded v1.36.3 after 3
+    kubelet v1.36.3
     ");
     let (outcome, order) = upgrade(false, None, false).await;
     outcome.unwrap();
@@ -289,11 +289,11 @@ async fn an_upgrade_goes_from_images_to_components_to_settings_to_the_kubelet_to
 
 #[tokio::test(start_paused = true)]
 async fn add_ons_wait_for_the_last_api_server_and_a_version_that_is_not_recorded_ends_the_run() {
-    let (outcome, order) = upgrade(true, Some("v1.36.3"), false).await;
+    let (outcome, order) = upgrade(true, Some("v1.35.4"), false).await;
     outcome.unwrap();
     assert!(order.contains("remaining: n2") && !order.contains("addons:"), "{order}");
-    assert!(order.ends_with("kubelet v1.36.3"), "it may not be newer than the other API server: {order}");
-    let (outcome, order) = upgrade(true, Some("v1.37.2"), false).await;
+    assert!(order.ends_with("kubelet v1.35.4"), "it may not be newer than the other API server: {order}");
+    let (outcome, order) = upgrade(true, Some("v1.36.3"), false).await;
     outcome.unwrap();
     assert!(order.contains("addons:"), "{order}");
     let (outcome, order) = upgrade(true, None, true).await;

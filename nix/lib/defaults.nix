@@ -37,9 +37,9 @@
   };
   versions = {
     kubelet = ""; # that of the API server
-    kube_apiserver = "v1.37.2";
-    kube_controller_manager = "v1.37.2";
-    kube_scheduler = "v1.37.2";
+    kube_apiserver = "v1.36.3";
+    kube_controller_manager = "v1.36.3";
+    kube_scheduler = "v1.36.3";
   };
   static_pods = { };
   package = "/usr/local";

@@ -44,7 +44,7 @@ let
     let
       m = minor s.versions.${component};
     in
-    when (m == null) "services.roost.versions.${component} is \"${s.versions.${component}}\", which is not a version like v1.37.2"
+    when (m == null) "services.roost.versions.${component} is \"${s.versions.${component}}\", which is not a version like v1.36.3"
     ++ when (m != null && api != null && (m > api || m < api - 1))
       "services.roost.versions.${component} is ${s.versions.${component}}, but has to be the API server's minor version (${s.versions.kube_apiserver}) or one older";
 
@@ -217,10 +217,10 @@ oneOf "role" s.role [
   "services.roost.cluster.control_planes is ${toString s.cluster.control_planes}: an even number of etcd members survives no more failures than one less; take an odd number"
 ++ when (endpointHost != null && s.cluster.extra_sans != [ ] && !builtins.elem endpointHost s.cluster.extra_sans && endpointHost != s.node.address)
   "services.roost.cluster.extra_sans does not cover the host of cluster.endpoint (${endpointHost}): add it, or clients will refuse the certificate"
-++ when (api == null) "services.roost.versions.kube_apiserver is \"${s.versions.kube_apiserver}\", which is not a version like v1.37.2"
+++ when (api == null) "services.roost.versions.kube_apiserver is \"${s.versions.kube_apiserver}\", which is not a version like v1.36.3"
 ++ when (api != null && (api < oldest || api > newest))
   "services.roost.versions.kube_apiserver is ${s.versions.kube_apiserver}, but this release supports v1.${toString oldest} to v1.${toString newest}"
-++ when (api != null && kubelet == null) "services.roost.versions.kubelet is \"${s.versions.kubelet}\", which is not a version like v1.37.2"
+++ when (api != null && kubelet == null) "services.roost.versions.kubelet is \"${s.versions.kubelet}\", which is not a version like v1.36.3"
 ++ when (api != null && kubelet != null && (kubelet > api || kubelet < api - 3))
   "services.roost.versions.kubelet is ${s.versions.kubelet}, but must not be newer than the API server (${s.versions.kube_apiserver}) nor more than three minor versions older"
 ++ skewed "kube_controller_manager"

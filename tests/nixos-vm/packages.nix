@@ -158,7 +158,7 @@ let
     "kube-scheduler"
     "kubectl"
   ] {
-    version = "1.37.2";
+    version = "1.36.3";
     src = run "kubernetes-source" { } ''
       mkdir -p $out/build/pause/linux
       cp ${../cluster/images/pause.c} $out/build/pause/linux/pause.c
@@ -292,7 +292,7 @@ plainly
     for plugin in bridge host-local loopback portmap; do cp -f ${upstream}/cni-$plugin $out/bin/$plugin; done
     for file in $out/bin/*; do bash ${./debian} --program ${debian} $file; done
   '' { };
-  etcd = programsOf "etcd" upstream [ "etcd" "etcdctl" "etcdutl" ] { version = "3.7.3"; };
+  etcd = programsOf "etcd" upstream [ "etcd" "etcdctl" "etcdutl" ] { version = "3.6.8"; };
   coredns = programsOf "coredns" upstream [ "coredns" ] { };
   kubectl = kubernetes;
   roost = programsOf "roost" programs [ "bootstrap" "kubelet" ] { meta.mainProgram = "bootstrap"; };

@@ -11,7 +11,6 @@ in
     packages.kubernetes = pkgs.kubernetes // {
       version = "1.35.0";
     };
-    versions.kubelet = "v1.37.2";
   })
   (roost "3.5 or newer" {
     packages.etcd = pkgs.etcd // {

@@ -73,7 +73,7 @@ describe_tells_the_events() {
 	ready pod/target
 	eventually eval 'kn describe pod target | matches "Started .*kubelet"'
 	kn describe pod target | matches 'Status: *Running'
-	k describe node "${nodes[-1]}" | matches "Kubelet Version: *${KUBERNETES:-v1.37}"
+	k describe node "${nodes[-1]}" | matches "Kubelet Version: *v1.36"
 }
 it 'kubectl describe shows what the kubelet did' describe_tells_the_events
 

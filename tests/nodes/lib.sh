@@ -8,7 +8,7 @@ state=$repo/target/cluster
 [ "$CLUSTER" = roost ] || state=$state-$CLUSTER
 export log
 log=$(mktemp)
-agnhost=registry.k8s.io/e2e-test-images/agnhost:2.66.1
+agnhost=registry.k8s.io/e2e-test-images/agnhost:2.63.0
 # shellcheck disable=SC2034 # for the tests
 busybox=registry.k8s.io/e2e-test-images/busybox:1.37.0-1
 

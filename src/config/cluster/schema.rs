@@ -44,7 +44,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("kube_proxy", Kind::Free, "{}", "KubeProxyConfiguration fields; override the defaults"),
     setting("cluster.name", Kind::Text, "\"kubernetes\"", "name of the cluster in kubeconfigs"),
-    setting("cluster.kubernetes_version", Kind::Text, "\"v1.37.2\"", "Kubernetes version of the control plane"),
+    setting("cluster.kubernetes_version", Kind::Text, "\"v1.36.3\"", "Kubernetes version of the control plane"),
     setting(
         "cluster.endpoint",
         Kind::Text,

@@ -38,8 +38,8 @@ fn every_default_parses_and_together_they_are_a_valid_cluster() {
     assert_eq!(spec.node.name, "n1");
     assert_eq!(spec.cluster.endpoint.to_string(), "192.0.2.11:6443");
     assert_eq!(spec.cluster.node_endpoint().to_string(), "127.0.0.1:6444");
-    assert_eq!(spec.cluster.image("kube-apiserver"), "registry.k8s.io/kube-apiserver:v1.37.2");
-    assert_eq!(spec.cluster.image("coredns"), "registry.k8s.io/coredns/coredns:v1.14.6");
+    assert_eq!(spec.cluster.image("kube-apiserver"), "registry.k8s.io/kube-apiserver:v1.36.3");
+    assert_eq!(spec.cluster.image("coredns"), "registry.k8s.io/coredns/coredns:v1.14.2");
     assert_eq!(spec.node.programs.kubelet, Path::new("/usr/bin/kubelet"));
 }
 
@@ -107,18 +107,24 @@ fn faults_of_single_settings_are_clear() {
         ("mode = \"docker\"", "is not one of: static-pods, systemd"),
         ("mode = \"systemd\"", "systemd services run programs of the host"),
         ("mode = \"systemd\"\n[node]\napi_port = 443", "has to be at least 1024"),
-        ("[cluster]\nkubernetes_version = \"1.36\"", "not a version like v1.37.2"),
+        ("[cluster]\nkubernetes_version = \"1.36\"", "not a version like v1.36.3"),
         (
             "[cluster]\nkubernetes_version = \"v1.34.9\"",
             "v1.34.9 is not supported; this release of Roost supports v1.35 to v1.37",
         ),
         ("[cluster]\nkubernetes_version = \"v1.38.0\"", "v1.38.0 is not supported"),
-        ("[args.kube-controller-manager]\nconcurrent-service-syncs = \"1\"", "v1.37 removed this flag"),
         (
-            "[args.kube-apiserver]\nfeature-gates = \"GangScheduling=true\"",
+            "[cluster]\nkubernetes_version = \"v1.37.2\"\n[args.kube-controller-manager]\nconcurrent-service-syncs = \"1\"",
+            "v1.37 removed this flag",
+        ),
+        (
+            "[cluster]\nkubernetes_version = \"v1.37.2\"\n[args.kube-apiserver]\nfeature-gates = \"GangScheduling=true\"",
             "GangScheduling: unknown feature gate: removed in v1.37",
         ),
-        ("[kubelet.featureGates]\nSidecarContainers = true", "unknown feature gate: removed in v1.37"),
+        (
+            "[cluster]\nkubernetes_version = \"v1.37.2\"\n[kubelet.featureGates]\nSidecarContainers = true",
+            "unknown feature gate: removed in v1.37",
+        ),
         ("[kubelet]\nkubernetesVersion = \"v1.36.0\"", "it follows cluster.kubernetes_version"),
         ("[cluster]\nendpoint = \"a b\"", "not an endpoint"),
         ("[cluster]\nbalancer = \"yes\"", "is not one of: on, off, auto"),

@@ -5,8 +5,7 @@
 # Images that a node has from the start. SOURCE=registry simulates a network: all images, as if they had been pulled.
 # Nodes like NixOS have kube-proxy's image: its tool, Debian's nft, does not run by store path alone.
 if [ "$SOURCE" = registry ] || [ "$OS" = nixos-shaped ]; then image_groups=(cluster test); else image_groups=(test); fi
-read -ra older <<<"$(older_versions)"
-image_groups+=("${older[@]}")
+mapfile -t -O ${#image_groups[@]} image_groups < <(other_versions)
 
 image_archives() { "$here/images/build" "${image_groups[@]}"; }
 

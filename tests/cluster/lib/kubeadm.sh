@@ -11,7 +11,7 @@ kubeadm_config() { # kubeadm_config NODE
 		---
 		apiVersion: kubeadm.k8s.io/v1beta4
 		kind: ClusterConfiguration
-		kubernetesVersion: v1.37.2
+		kubernetesVersion: v1.36.3
 		controlPlaneEndpoint: $(node_address n1):6443
 		networking: {podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/12}
 		---

@@ -39,7 +39,7 @@ nixos_package() {
 # kubernetes_program NAME [VERSION]: the path of a control-plane program of this version (default: the cluster's).
 kubernetes_program() {
 	local version=${2:-$KUBERNETES}
-	if [ "$version" = v1.37.2 ]; then echo "$bin/$1"; else echo "$bin/$1-$version"; fi
+	if [ "$version" = v1.36.3 ]; then echo "$bin/$1"; else echo "$bin/$1-$version"; fi
 }
 
 # nixos_packages NODE: creates all packages, and prints them as a Nix attribute set.

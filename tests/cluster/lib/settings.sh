@@ -23,7 +23,7 @@ fi
 [ "${OS:=debian}" = debian ] || : "${SOURCE:=host}" # its programs come from its store
 [ "${MODE:-}" != systemd ] || : "${SOURCE:=host}" # services run programs of the host
 : "${NODES:=2}" "${CONTROL_PLANES:=1}" "${RUNTIME:=current}" "${MODE:=static-pods}"
-: "${KUBELET:=ours}" "${SOURCE:=registry}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}" "${KUBERNETES:=v1.37.2}" "${MAX_PODS:=110}"
+: "${KUBELET:=ours}" "${SOURCE:=registry}" "${BOOTSTRAP:=ours}" "${PROFILE:=release}" "${KUBERNETES:=v1.36.3}" "${MAX_PODS:=110}"
 
 one_of() { # one_of NAME ALLOWED...
 	local name=$1 allowed
@@ -38,7 +38,7 @@ one_of KUBELET ours upstream
 one_of SOURCE registry archive host
 one_of BOOTSTRAP ours kubeadm none
 one_of PROFILE release dev
-one_of KUBERNETES v1.37.2 v1.36.3 v1.35.4
+one_of KUBERNETES v1.36.3 v1.35.4 v1.37.2
 if [ "$OS" = nixos-shaped ] && { [ "$SOURCE $KUBELET" != 'host ours' ] || [ "$BOOTSTRAP" = kubeadm ]; }; then
 	fail 'OS=nixos-shaped goes with SOURCE=host and programs of ours' 64
 fi
@@ -46,13 +46,8 @@ fi
 [[ $CONTROL_PLANES =~ ^[1-9]$ && $CONTROL_PLANES -le $NODES ]] || fail "CONTROL_PLANES=$CONTROL_PLANES: use 1 to NODES" 64
 [[ $MAX_PODS =~ ^[1-9][0-9]{0,2}$ ]] || fail "MAX_PODS=$MAX_PODS: use 1 to 999" 64
 
-# older_versions: the versions before the newest that the cluster has or passes on its way there; groups of programs and images.
-older_versions() {
-	case $KUBERNETES in
-	v1.35.4) echo v1.35.4 v1.36.3 ;;
-	v1.36.3) echo v1.36.3 ;;
-	esac
-}
+# other_versions: the versions besides v1.36.3 that the cluster has or passes on its way (UPGRADE_TO); groups of programs and images.
+other_versions() { printf '%s\n' "$KUBERNETES" "${UPGRADE_TO:-}" | grep -vx -e v1.36.3 -e '' | sort -u || true; }
 node_names() { seq -f 'n%g' 1 "$NODES"; }
 is_control_plane() { [ "${1#n}" -le "$CONTROL_PLANES" ]; }
 node_dir() { echo "$state/nodes/$1"; }

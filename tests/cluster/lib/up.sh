@@ -6,8 +6,7 @@ bin=$("$here/../upstream/build" --dir)
 build_programs() {
 	local groups=(cluster)
 	[ "$RUNTIME" != current ] || groups+=(runtime)
-	# shellcheck disable=SC2207 # versions have no blanks
-	groups+=($(older_versions))
+	mapfile -t -O ${#groups[@]} groups < <(other_versions)
 	if [ "$KUBELET" = upstream ] || [ "$BOOTSTRAP" = kubeadm ]; then groups+=(reference); fi
 	say 'building upstream programs (cached; some ten minutes the first time)'
 	"$here/../upstream/build" "${groups[@]}"

@@ -445,10 +445,10 @@ in
   systemdMinimal = pkgs.systemd;
   nix = package "nix" { version = "2.24.0"; };
   kubernetes = package "kubernetes" {
-    version = "1.37.2";
+    version = "1.36.3";
     pause = package "kubernetes-pause" { };
   };
-  etcd = package "etcd" { version = "3.7.3"; };
+  etcd = package "etcd" { version = "3.6.8"; };
   libxcrypt = package "libxcrypt" { enabledCryptSchemeIds = [ "y" ]; };
   OVMF = package "OVMF" { systemManagementModeRequired = false; fd = package "OVMF-fd" { systemManagementModeRequired = false; firmware = "/OVMF.fd"; variables = "/VARS.fd"; }; };
   glibcLocales = package "glibc-locales" { };

@@ -90,8 +90,8 @@ a_patch_release() {
 	before=$(programs n1) etcd=$(pid etcd)
 	# The same programs at another store path; nothing asks them for their version.
 	next=$(cluster package n1 kubernetes-next "$bin"/kube-{apiserver,controller-manager,scheduler})
-	retag_proxy v1.37.2 v1.37.3
-	cluster rebuild n1 "$(kubernetes_options v1.37.3 "$next")"
+	retag_proxy v1.36.3 v1.36.4
+	cluster rebuild n1 "$(kubernetes_options v1.36.4 "$next")"
 	is "$(programs_of "$next")" programs n1
 	[[ $(on n1 -- readlink "/proc/$(pid kube-scheduler)/exe") == "$next"/* ]]
 	nothing_to_do n1

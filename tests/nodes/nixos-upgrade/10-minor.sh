@@ -9,8 +9,8 @@ nodes_ready() { k wait --for=condition=Ready node/n1 node/n2 --timeout=5s; }
 package_of() {
 	local name programs=() bin
 	bin=$("$repo/tests/upstream/build" --dir)
-	for name in kube-{apiserver,controller-manager,scheduler}; do programs+=("$name=$bin/$name-$1"); done
-	cluster package n1 "kubernetes-$1" "${programs[@]}"
+	for name in kube-{apiserver,controller-manager,scheduler}; do programs+=("$name=$bin/$name${1:+-$1}"); done
+	cluster package n1 "kubernetes${1:+-$1}" "${programs[@]}"
 }
 is_static() { on n1 -- test -f /etc/kubernetes/manifests/kube-apiserver.yaml; }
 
@@ -19,8 +19,8 @@ a_program_that_does_not_run() {
 	is_static || return 0 # the rebuild itself upgrades services, which only another rebuild reverts
 	before=$(programs n1) bin=$("$repo/tests/upstream/build" --dir)
 	# A controller manager that prints its usage, and exits.
-	broken=$(cluster package n1 kubernetes-broken "kube-apiserver=$bin/kube-apiserver-v1.36.3" "kube-scheduler=$bin/kube-scheduler-v1.36.3" "kube-controller-manager=$bin/etcdutl")
-	cluster rebuild n1 "$(kubernetes_options v1.36.3 "$broken")"
+	broken=$(cluster package n1 kubernetes-broken "$bin"/kube-{apiserver,scheduler} "kube-controller-manager=$bin/etcdutl")
+	cluster rebuild n1 "versions.kubelet = \"v1.36.3\"; $(kubernetes_options v1.36.3 "$broken")"
 	not on n1 -- bootstrap upgrade apply --timeout 60s >"$log.said" 2>&1
 	cat "$log.said"
 	matches 'kube-controller-manager did not become healthy' <"$log.said"
@@ -36,9 +36,9 @@ to_the_next_minor() {
 	pod witness n2 pause
 	kn create configmap kept --from-literal=key=value
 	serves v1.35.4
-	next=$(package_of v1.36.3)
+	next=$(package_of '')
 	before=$(containers | grep witness)
-	cluster rebuild n1 "$(kubernetes_options v1.36.3 "$next")"
+	cluster rebuild n1 "versions.kubelet = \"v1.36.3\"; $(kubernetes_options v1.36.3 "$next")"
 	if is_static; then
 		serves v1.35.4
 		on n1 -- bootstrap upgrade plan --output json | jq -e '.allowed and .wanted == "v1.36.3" and .cluster.configured == "v1.35.4"'
@@ -51,7 +51,7 @@ to_the_next_minor() {
 	k -n kube-system rollout status daemonset kube-proxy --timeout=180s
 	k -n kube-system get daemonset kube-proxy -o json | jq -e '.spec.template.spec.containers[0].image | endswith(":v1.36.3")'
 	# The worker follows with its own generation.
-	cluster rebuild n2 "$(kubernetes_options v1.36.3 "$next")"
+	cluster rebuild n2 "versions.kubelet = \"v1.36.3\"; $(kubernetes_options v1.36.3 "$next")"
 	if is_static; then on n2 -- bootstrap upgrade node; fi
 	eventually nodes_ready
 	kn get configmap kept

@@ -8,6 +8,6 @@ a_patch_release() {
 	bin=$("$repo/tests/upstream/build" --dir)
 	# The same programs at another store path; nothing asks them for their version.
 	next=$(cluster package n1 kubernetes-next "$bin"/kube-{apiserver,controller-manager,scheduler})
-	another_version v1.37.2 v1.37.3 "$next"
+	another_version v1.36.3 v1.36.4 "$next"
 }
 it 'a generation with another Kubernetes changes nothing that runs until the upgrade is applied, and a rollback does not downgrade it' a_patch_release

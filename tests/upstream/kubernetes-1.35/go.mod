@@ -1,4 +1,4 @@
-// An older minor version of ../kubernetes, for tests of several minors and of upgrades.
+// Another minor version of ../kubernetes, for clusters of several minors and upgrades.
 module roost.test/upstream/kubernetes-1.35
 
 go 1.25.0

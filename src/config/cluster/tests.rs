@@ -107,7 +107,7 @@ fn faults_of_single_settings_are_clear() {
         ("mode = \"docker\"", "is not one of: static-pods, systemd"),
         ("mode = \"systemd\"", "systemd services run programs of the host"),
         ("mode = \"systemd\"\n[node]\napi_port = 443", "has to be at least 1024"),
-        ("[cluster]\nkubernetes_version = \"1.36\"", "not a version like v1.36.3"),
+        ("[cluster]\nkubernetes_version = \"1.36\"", "not a version like v1.37.2"),
         (
             "[cluster]\nkubernetes_version = \"v1.34.9\"",
             "v1.34.9 is not supported; this release of Roost supports v1.35 to v1.37",

@@ -88,7 +88,9 @@ mod tests {
     #[test]
     fn the_kubelet_may_not_claim_more_than_the_oldest_api_server_has() {
         let host = HostDefaults { name: "n1".into(), address: Some([10, 0, 0, 1].into()), program: "/b".into() };
-        let spec = derive_spec(&Layers::defaults(), &host).unwrap();
+        let mut layers = Layers::defaults();
+        assert_eq!(layers.add_flag("cluster.kubernetes_version", "v1.37.2"), []);
+        let spec = derive_spec(&layers, &host).unwrap();
         let mut facts = Facts::at(jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(claimed_version(&spec, &facts), spec.cluster.version);
         for (oldest, claimed) in [("v1.36.3", "v1.36.3"), ("v1.37.0", "v1.37.2"), ("v1.38.0", "v1.37.2")] {

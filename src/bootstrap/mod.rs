@@ -3,6 +3,7 @@
 mod api;
 pub mod certificates;
 pub mod cis;
+mod cluster_identity;
 pub mod commands;
 pub mod discovery;
 mod error;
